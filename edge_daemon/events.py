@@ -1,0 +1,142 @@
+"""What the daemon says happened. Sinks (MQTT, LEDs, the page) receive these in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from edge_daemon.commands import Command
+from edge_daemon.types import Exam, Prediction
+
+
+@dataclass(frozen=True, slots=True)
+class Classified:
+    """One region of one frame was classified."""
+
+    region: str
+    prediction: Prediction
+    seq: int
+    captured_at: datetime
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChanged:
+    """The stable label of a region became another."""
+
+    region: str
+    label: str
+    previous: str | None
+    confidence: float
+    seq: int
+    captured_at: datetime
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleAdded:
+    """An example is on disk; `count` is how many its label has now, `seq` the frame it shows."""
+
+    id: int
+    label: str
+    region: str
+    count: int
+    seq: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class ExampleUndone:
+    """The last example was taken back."""
+
+    id: int
+    label: str
+    count: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Cleared:
+    """Examples were taken back: of one label, or all when `label` is None."""
+
+    label: str | None
+    removed: int
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesChanged:
+    """Counts per label and the exam's figures, after every change and at start."""
+
+    counts: Mapping[str, int]
+    exam: Exam | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """A button's gesture: press, release, hold, long_press or chord."""
+
+    name: str
+    gesture: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraLost:
+    """The camera stopped delivering; labels are no longer current."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRestored:
+    """The camera delivers again after `outage_s` seconds."""
+
+    outage_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A JPEG of a frame, asked for by a command."""
+
+    jpeg: bytes = field(repr=False)
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """A command's outcome: `error` is None when it was done, `data` what it answers."""
+
+    command: Command
+    error: str | None = None
+    data: Mapping[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """The first inference is done: the daemon sees."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmPending:
+    """A chord asked to clear everything; a second press within `within_s` confirms."""
+
+    within_s: float
+
+
+Event: TypeAlias = (
+    Classified
+    | LabelChanged
+    | ExampleAdded
+    | ExampleUndone
+    | Cleared
+    | ExamplesChanged
+    | Button
+    | CameraLost
+    | CameraRestored
+    | Snapshot
+    | Replied
+    | Ready
+    | ConfirmPending
+)

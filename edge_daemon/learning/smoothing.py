@@ -1,0 +1,1 @@
+"""Steady the label: a window vote with hysteresis and a minimum hold."""

@@ -1,0 +1,47 @@
+"""The `mqtt:` section."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edge_daemon.options import Options, Positive, Seconds
+
+
+class TlsOptions(Options):
+    """TLS to the broker. Without `ca_file` the system's certificate store is used."""
+
+    enabled: bool = False
+    ca_file: str | None = None
+    cert_file: str | None = None
+    key_file: str | None = None
+    insecure: bool = False
+
+
+class DiscoveryOptions(Options):
+    """Home Assistant's discovery."""
+
+    enabled: bool = False
+    prefix: str = "homeassistant"
+
+
+class MqttOptions(Options):
+    """The broker and our place in it. `host` None turns MQTT off. The password never stands here."""
+
+    host: str | None = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    username: str | None = None
+    password_file: str | None = None
+    credential: str | None = None
+    """Name of a file in $CREDENTIALS_DIRECTORY that holds the password."""
+    base_topic: str | None = None
+    """Default `edge_daemon/<device id>`."""
+    qos: Literal[0, 1, 2] = 1
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    max_queued: Positive = 1000
+    max_reconnect_s: Seconds = 60.0
+    result_per_s: Annotated[float, Meta(ge=0, le=240)] = 0.0
+    """Most `result` messages a second; 0 sends one a frame."""
+    tls: TlsOptions = TlsOptions()
+    discovery: DiscoveryOptions = DiscoveryOptions()

@@ -1,0 +1,129 @@
+"""The values that flow from the camera to the sinks.
+
+Units: seconds are monotonic (`*_s`), wall-clock times are UTC datetimes (`*_at`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Image: TypeAlias = npt.NDArray[np.uint8]
+    """RGB, uint8, height x width x 3, read-only once it stands in a Frame."""
+
+    Vector: TypeAlias = npt.NDArray[np.float32]
+    """An embedding: float32, one-dimensional, unit length."""
+
+UNKNOWN = "unknown"
+"""The label of what was never taught. Reserved: it can't be taught."""
+
+WHOLE_FRAME = "frame"
+"""The region that covers the frame when no regions are configured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One captured picture. `captured_s` is when its exposure was read, on the monotonic clock."""
+
+    image: Image
+    seq: int
+    captured_s: float
+    captured_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ranked:
+    """One row of a ranking."""
+
+    label: str
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a classifier says of one embedding.
+
+    `confidences` holds every taught class in class order and sums to 1 (empty before the first
+    example). `similarity` is the cosine to the nearest example, -1 to 1. `label` is UNKNOWN when
+    open-set rejection refused it; the confidences then still say what it was nearest to.
+    """
+
+    label: str
+    confidences: Mapping[str, float]
+    similarity: float
+
+    @property
+    def confidence(self) -> float:
+        """The share of the named label; 0 for unknown."""
+        return self.confidences.get(self.label, 0.0)
+
+    @property
+    def margin(self) -> float:
+        """The distance between the first and second confidence, 0 to 1."""
+        best = sorted(self.confidences.values(), reverse=True)[:2]
+        return best[0] - best[1] if len(best) == 2 else sum(best)
+
+    @property
+    def ranking(self) -> tuple[Ranked, ...]:
+        """Every class, best first; equal confidences keep class order."""
+        rows = sorted(self.confidences.items(), key=lambda item: -item[1])
+        return tuple(Ranked(label, confidence) for label, confidence in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelChange:
+    """A smoother's word that the stable label became another."""
+
+    label: str
+    previous: str | None
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A taught example as the store keeps it. `group` ties the examples of one burst together."""
+
+    id: int
+    label: str
+    embedding: Vector
+    space: str
+    region: str
+    created_at: datetime
+    group: str = ""
+    source: str = ""
+    thumbnail: bytes = field(default=b"", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What the exam thinks of one class. `looks_like` names the class it is confused with."""
+
+    verdict: Literal["good", "needs_more", "looks_like"]
+    count: int
+    recall: float | None
+    looks_like: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """Which class the teacher should show next, and why."""
+
+    label: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Exam:
+    """Leave-one-out figures over the taught examples; None where there are too few to tell."""
+
+    accuracy: float | None
+    verdicts: Mapping[str, Verdict]
+    confused: tuple[str, str] | None = None
+    near_duplicates: int = 0
+    advice: Advice | None = None
