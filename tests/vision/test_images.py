@@ -1,0 +1,138 @@
+"""Image files of every kind a maker may have, and those that only claim to be one."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from edge_daemon.errors import ImageError
+from edge_daemon.vision.images import encode_jpeg, read_image
+
+RED = (255, 0, 0)
+
+
+def _png_bytes(picture: PIL.Image.Image, **options: object) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", **options)
+    return buffer.getvalue()
+
+
+def _png_header(width: int, height: int) -> bytes:
+    """A PNG that claims a size and holds no pixels."""
+    chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    crc = struct.pack(">I", zlib.crc32(chunk))
+    return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc + b"\x00\x00\x00\x00IDAT"
+
+
+def test_image_is_rgb_hwc_uint8_and_read_only(tmp_path: Path) -> None:
+    path = tmp_path / "red.png"
+    PIL.Image.new("RGB", (5, 3), RED).save(path)
+    image = read_image(path)
+    assert image.shape == (3, 5, 3)
+    assert image.dtype == np.uint8
+    assert not image.flags.writeable
+    assert tuple(image[0, 0]) == RED
+
+
+@pytest.mark.parametrize("mode", ["P", "RGB", "RGBA", "CMYK"])
+def test_red_stays_red_in_every_colour_mode(mode: str, tmp_path: Path) -> None:
+    path = tmp_path / "red.tif"
+    PIL.Image.new("RGB", (4, 4), RED).convert(mode).save(path)
+    assert np.abs(read_image(path)[2, 2].astype(int) - RED).max() <= 2
+
+
+@pytest.mark.parametrize(("mode", "value"), [("1", 1), ("L", 255), ("LA", (255, 255)), ("I;16", 65535)])
+def test_white_stays_white_in_every_grey_mode(mode: str, value: object) -> None:
+    data = _png_bytes(PIL.Image.new(mode, (4, 4), value))  # type: ignore[arg-type]
+    assert read_image(data).min() == 255
+
+
+def test_sixteen_bit_grey_keeps_its_middle() -> None:
+    data = _png_bytes(PIL.Image.new("I;16", (4, 4), 32768))
+    assert tuple(read_image(data)[0, 0]) == (128, 128, 128)
+
+
+def test_transparency_is_laid_on_white() -> None:
+    data = _png_bytes(PIL.Image.new("RGBA", (4, 4), (0, 0, 0, 0)))
+    assert read_image(data).min() == 255
+
+
+def test_transparent_palette_entry_is_laid_on_white() -> None:
+    palette = PIL.Image.new("P", (4, 4), 0)
+    palette.putpalette([0, 0, 0, 10, 20, 30])
+    assert read_image(_png_bytes(palette, transparency=0)).min() == 255
+
+
+def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
+    pixels = np.zeros((20, 40, 3), np.uint8)
+    pixels[:, :20] = RED
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # stored turned left: the viewer must turn it right by 90 degrees
+    path = tmp_path / "turned.png"
+    PIL.Image.fromarray(pixels).save(path, exif=exif)
+    image = read_image(path)
+    assert image.shape == (40, 20, 3)
+    assert tuple(image[2, 10]) == RED
+    assert tuple(image[38, 10]) == (0, 0, 0)
+
+
+def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
+    path = tmp_path / "exif.jpg"
+    PIL.Image.new("RGB", (16, 16), RED).save(path, exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xffgarbage")
+    assert read_image(path).shape == (16, 16, 3)
+
+
+def test_bytes_are_read_like_a_file() -> None:
+    assert tuple(read_image(_png_bytes(PIL.Image.new("RGB", (2, 2), RED)))[0, 0]) == RED
+
+
+@pytest.mark.parametrize(("width", "height"), [(8001, 8000), (10_000, 9_000), (60_000, 60_000)])
+def test_huge_image_is_refused_by_its_header(width: int, height: int) -> None:
+    with pytest.raises(ImageError, match="more than 64 megapixels"):
+        read_image(_png_header(width, height))
+
+
+def test_text_is_not_an_image(tmp_path: Path) -> None:
+    path = tmp_path / "notes.jpg"
+    path.write_text("not a picture")
+    with pytest.raises(ImageError, match=r"notes\.jpg is not an image"):
+        read_image(path)
+
+
+def test_truncated_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "half.jpg"
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    path.write_bytes(encode_jpeg(noise)[:1500])
+    with pytest.raises(ImageError, match=r"half\.jpg is damaged"):
+        read_image(path)
+
+
+def test_float_pixels_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "depth.tif"
+    PIL.Image.new("F", (4, 4), 0.5).save(path)
+    with pytest.raises(ImageError, match="floating-point"):
+        read_image(path)
+
+
+def test_missing_file_and_folder_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ImageError, match=r"gone\.png does not exist"):
+        read_image(tmp_path / "gone.png")
+    with pytest.raises(ImageError, match="is a folder"):
+        read_image(tmp_path)
+
+
+def test_jpeg_is_scaled_down_by_its_longer_side_and_never_up() -> None:
+    image = np.full((60, 120, 3), 200, np.uint8)
+    assert read_image(encode_jpeg(image, size=30)).shape == (15, 30, 3)
+    assert read_image(encode_jpeg(image, size=500)).shape == (60, 120, 3)
+
+
+def test_jpeg_quality_makes_it_smaller() -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    assert len(encode_jpeg(noise, quality=30)) < len(encode_jpeg(noise, quality=90)) / 2
