@@ -66,4 +66,15 @@ class SetThreshold:
     unknown: float | str
 
 
+@dataclass(frozen=True, slots=True)
+class ReportOutage:
+    """The capture thread's word that the camera stopped delivering."""
+
+    reason: str
+
+
 Command: TypeAlias = AddExample | Undo | Clear | ListExamples | TakeSnapshot | SetThreshold
+"""What users ask; each carries its origin and is answered by a `Replied` event."""
+
+Instruction: TypeAlias = Command | ReportOutage
+"""All that the pipeline takes beside frames."""

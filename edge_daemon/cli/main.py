@@ -1,0 +1,83 @@
+"""The command line's entry: picks one command, imports only that one, turns errors into one line."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_daemon import __version__
+from edge_daemon.errors import EdgeError
+
+COMMANDS = {
+    "run": "run the daemon",
+    "demo": "watch a device being taught, with no hardware",
+    "classify": "name what pictures show",
+    "examples": "add, import, export, list, undo or clear examples",
+    "evaluate": "measure heads on a folder of labelled pictures",
+    "models": "list, pull, add and inspect models",
+    "doctor": "check camera, GPIO, broker, model, store and clock",
+    "config": "check or show the configuration, or print its schema",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit status: 0 done, 1 a named failure, 2 usage."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in words if not word.startswith("-")), "")
+    args = _parser(chosen).parse_args(words)
+    _start_logging(debug=args.debug)
+    # One thread for numpy's linear algebra: a product with one vector is slower on more (measured).
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    try:
+        return int(args.run(args))
+    except EdgeError as exc:
+        if args.debug:
+            raise
+        print(f"edge-daemon: {exc}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader of our output went away; nothing is left to say to it.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="edge-daemon", description="A camera that learns by button.")
+    parser.add_argument("--version", action="version", version=f"edge-daemon {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary)
+        _add_common(command)
+        if name == chosen:
+            module = importlib.import_module(f"edge_daemon.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
+    return parser
+
+
+def _add_common(command: argparse.ArgumentParser) -> None:
+    common = command.add_argument_group("common options")
+    common.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
+    common.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override one value")
+    common.add_argument("--json", action="store_true", help="machine-readable output on stdout")
+    common.add_argument("--debug", action="store_true", help="log every step; tracebacks for errors")
+
+
+def _start_logging(*, debug: bool) -> None:
+    # Under systemd the journal adds time and unit; on a terminal the time helps.
+    form = "%(levelname)s %(name)s: %(message)s"
+    if "JOURNAL_STREAM" not in os.environ:
+        form = "%(asctime)s " + form
+    level = logging.DEBUG if debug else logging.INFO
+    logging.basicConfig(stream=sys.stderr, level=level, format=form, datefmt="%H:%M:%S")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

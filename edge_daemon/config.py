@@ -1,0 +1,259 @@
+"""The configuration: one frozen struct, loaded from defaults, a YAML file and overrides in that order."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import socket
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge_daemon.camera.picamera import PicameraOptions
+from edge_daemon.camera.replay import ReplayOptions
+from edge_daemon.camera.synthetic import SyntheticOptions
+from edge_daemon.camera.v4l2 import V4l2Options
+from edge_daemon.errors import ConfigError, LabelError
+from edge_daemon.labels import check_label
+from edge_daemon.layers import Key, KeyPath, Layer, apply_overrides, dotted, read_yaml
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.options import Options, Positive, Seconds, Share
+from edge_daemon.panel.options import ButtonOptions, PanelOptions
+from edge_daemon.types import WHOLE_FRAME
+
+DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
+
+CameraOptions = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
+Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+Number = Annotated[float, Meta(ge=0)]
+
+
+class DeviceOptions(Options):
+    """Who this device is. `id` stands in topics; it defaults to the host's name."""
+
+    id: Name | None = None
+    name: str | None = None
+
+    @property
+    def topic_id(self) -> str:
+        """The id, or the host's name made fit for a topic."""
+        return self.id or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "edge"
+
+
+class RegionOptions(Options):
+    """A named part of the frame. `box` is [x, y, width, height], fractions when all are at most 1."""
+
+    name: Name
+    box: tuple[Number, Number, Number, Number]
+    examples: Literal["shared", "own"] = "shared"
+
+
+class ModelOptions(Options):
+    """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model."""
+
+    name: str | None = None
+    threads: Annotated[int, Meta(ge=1, le=16)] = 1
+    delegate: str = "auto"
+    tap: Literal["embedding", "logits", "probabilities", "pixels"] = "embedding"
+
+
+class ClassifierOptions(Options):
+    """The head on the embeddings and its open-set rejection."""
+
+    type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "knn"
+    k: Positive = 3
+    metric: Literal["cosine", "euclidean", "manhattan"] = "cosine"
+    vote: Literal["plain", "padded"] = "plain"
+    unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
+
+
+class SmoothingOptions(Options):
+    """How many frames vote, how far ahead a newcomer must be, how long a label is held."""
+
+    window: Annotated[int, Meta(ge=1, le=255)] = 5
+    hysteresis: Share = 0.2
+    min_hold_s: Seconds = 0.3
+
+
+class StoreOptions(Options):
+    """Where examples live; None is `examples.sqlite` in the state directory."""
+
+    path: str | None = None
+    max_per_label: Positive | None = None
+    thumbnail_px: Annotated[int, Meta(ge=32, le=1024)] = 224
+
+
+class Config(Options):
+    """The whole configuration."""
+
+    device: DeviceOptions = DeviceOptions()
+    camera: CameraOptions = PicameraOptions()
+    regions: tuple[RegionOptions, ...] = ()
+    model: ModelOptions = ModelOptions()
+    classifier: ClassifierOptions = ClassifierOptions()
+    smoothing: SmoothingOptions = SmoothingOptions()
+    trigger: Literal["continuous"] = "continuous"
+    buttons: tuple[ButtonOptions, ...] = ()
+    panel: PanelOptions = PanelOptions()
+    mqtt: MqttOptions = MqttOptions()
+    store: StoreOptions = StoreOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class Effective:
+    """A checked configuration and where each given value came from; other values are defaults."""
+
+    config: Config
+    layer: Layer
+    path: Path | None
+
+    def values(self) -> Iterator[tuple[str, object, str]]:
+        """Yield every leaf as (dotted key, value, origin), in the order of the sections."""
+        for path, value in _leaves(msgspec.to_builtins(self.config), ()):
+            mark = self.layer.marks.get(path)
+            yield dotted(path), value, mark.where if mark else "default"
+
+
+def load(path: str | Path) -> Config:
+    """Load a configuration file. Raises ConfigError naming file, line, key and remedy."""
+    return load_effective(Path(path))
+
+
+def load_effective(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Load `path` (default: /etc/edge_daemon/config.yaml if it is there) under `key=value` overrides."""
+    return trace(path, overrides).config
+
+
+def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
+    """Load as `load_effective` does, and keep where each value came from."""
+    if path is None and DEFAULT_PATH.exists():
+        path = DEFAULT_PATH
+    layer = apply_overrides(read_yaml(path) if path else Layer(), overrides)
+    layer.data = {key: value for key, value in layer.data.items() if value is not None}
+    _refuse_unknown_keys(layer.data, msgspec.inspect.type_info(Config), (), layer)
+    try:
+        config = msgspec.convert(layer.data, Config)
+    except msgspec.ValidationError as exc:
+        raise _explain(exc, layer) from exc
+    _check_across(config, layer)
+    return Effective(config, layer, path)
+
+
+def schema() -> dict[str, Any]:
+    """Return the JSON Schema of the configuration file."""
+    return msgspec.json.schema(Config)
+
+
+def _error(path: KeyPath, text: str, layer: Layer) -> ConfigError:
+    mark = layer.mark(path)
+    return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
+
+
+def _refuse_unknown_keys(data: object, kind: msgspec.inspect.Type, path: KeyPath, layer: Layer) -> None:
+    struct = _struct_for(data, kind)
+    if struct is not None and isinstance(data, dict):
+        fields = {field.encode_name: field.type for field in struct.fields}
+        known = [*fields, *([struct.tag_field] if struct.tag_field else [])]
+        for key, value in data.items():
+            if key not in known:
+                raise _error((*path, key), f"unknown key{_nearest(str(key), known)}", layer)
+            if key in fields:
+                _refuse_unknown_keys(value, fields[key], (*path, key), layer)
+    elif isinstance(data, list) and isinstance(kind, msgspec.inspect.VarTupleType):
+        for index, value in enumerate(data):
+            _refuse_unknown_keys(value, kind.item_type, (*path, index), layer)
+
+
+def _struct_for(data: object, kind: msgspec.inspect.Type) -> msgspec.inspect.StructType | None:
+    """Return the struct that `data` is meant for; of several, the one its tag names."""
+    kinds = kind.types if isinstance(kind, msgspec.inspect.UnionType) else (kind,)
+    structs = [each for each in kinds if isinstance(each, msgspec.inspect.StructType)]
+    if len(structs) <= 1:
+        return structs[0] if structs else None
+    tag = data.get(structs[0].tag_field) if isinstance(data, dict) else None
+    return next((each for each in structs if each.tag == tag), None)
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(sorted(known))}"
+
+
+def _explain(exc: msgspec.ValidationError, layer: Layer) -> ConfigError:
+    """Turn msgspec's message into one that names line, key, value and remedy."""
+    text, _, place = str(exc).partition(" - at `$")
+    path = _parse_place(place.rstrip("`"))
+    mark = layer.mark(path)
+    written = mark.text if mark and layer.marks.get(path) else ""
+    if "got `bool`" in text and "str" in text and written:
+        text = f"{written!r} without quotes means a yes/no value; write it as '\"{written}\"'"
+    elif "missing required field `type`" in text or "Invalid value" in text:
+        text = f"{_lower(text)}; types are picamera2, v4l2, replay, synthetic" if path[:1] == ("camera",) else _lower(text)
+        text += f" (got {written})" if written else ""
+    else:
+        text = _lower(text) + (f" (got {written})" if written else "")
+    return _error(path, text, layer)
+
+
+def _lower(text: str) -> str:
+    return text[:1].lower() + text[1:]
+
+
+def _parse_place(place: str) -> KeyPath:
+    parts: list[Key] = []
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place):
+        parts.append(name if name else int(index) if index.isdigit() else index)
+    return tuple(parts)
+
+
+def _check_across(config: Config, layer: Layer) -> None:
+    """Check what no single field can say: labels, region names and boxes, pins used twice."""
+    for index, button in enumerate(config.buttons):
+        if button.label is not None:
+            try:
+                check_label(button.label)
+            except LabelError as exc:
+                raise _error(("buttons", index, "label"), str(exc), layer) from exc
+    _check_regions(config, layer)
+    _check_panel(config, layer)
+
+
+def _check_regions(config: Config, layer: Layer) -> None:
+    names = [region.name for region in config.regions]
+    for index, region in enumerate(config.regions):
+        if names.index(region.name) != index:
+            raise _error(("regions", index, "name"), f"'{region.name}' names two regions", layer)
+        if region.name == WHOLE_FRAME and len(names) > 1:
+            raise _error(("regions", index, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another", layer)
+        x, y, width, height = region.box
+        if width <= 0 or height <= 0:
+            raise _error(("regions", index, "box"), f"width and height must be above 0, got {width:g} x {height:g}", layer)
+        if max(region.box) <= 1 and (x + width > 1.000001 or y + height > 1.000001):
+            raise _error(("regions", index, "box"), f"{list(region.box)} reaches outside the frame", layer)
+    for index, button in enumerate(config.buttons):
+        if button.region is not None and button.region not in names:
+            raise _error(("buttons", index, "region"), f"no region '{button.region}'{_nearest(button.region, names)}", layer)
+
+
+def _check_panel(config: Config, layer: Layer) -> None:
+    from edge_daemon.panel.options import check_panel
+
+    try:
+        check_panel(config.buttons, config.panel)
+    except ConfigError as exc:
+        raise _error(("buttons",), str(exc), layer) from exc
+
+
+def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:
+    if isinstance(data, dict) and data:
+        for key, value in data.items():
+            yield from _leaves(value, (*path, key))
+    elif isinstance(data, list | tuple) and data and any(isinstance(value, dict) for value in data):
+        for index, value in enumerate(data):
+            yield from _leaves(value, (*path, index))
+    else:
+        yield path, data

@@ -1,0 +1,192 @@
+"""Layers of configuration data: YAML with remembered lines, and `key.path=value` overrides."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from edge_daemon.errors import ConfigError
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+
+Key = str | int
+KeyPath = tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a value was written: a file and line, or an override, and the text as it stood there."""
+
+    where: str
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Layer:
+    """Plain data (dict, list, scalars) and the mark of every value in it by key path."""
+
+    data: dict[str, object] = field(default_factory=dict)
+    marks: dict[KeyPath, Mark] = field(default_factory=dict)
+
+    def mark(self, path: KeyPath) -> Mark | None:
+        """Return the mark of `path`, or of the nearest thing around it."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.marks:
+                return self.marks[path[:end]]
+        return None
+
+
+def read_yaml(path: Path) -> Layer:
+    """Read a YAML file. Raises ConfigError with file and line for anything that isn't a mapping of keys."""
+    try:
+        raw = path.read_bytes()
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't be read: {exc.strerror or exc}") from exc
+    if len(raw) > MAX_BYTES:
+        raise ConfigError(f"{path}: {len(raw)} bytes; a configuration has at most {MAX_BYTES}")
+    try:
+        return parse_yaml(raw.decode(), str(path))
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
+
+
+def parse_yaml(text: str, name: str) -> Layer:
+    """Parse YAML text; `name` stands in errors and marks for the file."""
+    loader = yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        layer = Layer()
+        if node is None:
+            return layer
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{name}:1: expected sections such as 'camera:', got {_shorten(text)!r}")
+        layer.data = _Reader(loader, name, layer.marks).mapping(node, ())
+        return layer
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{name}:{_line_of(exc)}: not YAML: {_reason(exc)}") from exc
+    except ValueError as exc:
+        if isinstance(exc, ConfigError):
+            raise
+        raise ConfigError(f"{name}: not YAML: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{name}: nested too deeply") from exc
+    finally:
+        loader.dispose()  # type: ignore[no-untyped-call]
+
+
+class _Reader:
+    """Turns nodes into plain data, noting lines and refusing duplicate keys and alias bombs."""
+
+    def __init__(self, loader: yaml.SafeLoader, name: str, marks: dict[KeyPath, Mark]) -> None:
+        self._loader = loader
+        self._name = name
+        self._marks = marks
+        self._seen = 0
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        data: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None or key == "<<":
+                raise ConfigError(f"{self._where(key_node)}: a key must be a plain word")
+            if key in data:
+                raise ConfigError(f"{self._where(key_node)}: duplicate key {dotted((*path, key))!r}; keep one")
+            data[key] = self.value(value_node, (*path, key))
+            self._marks[(*path, key)] = Mark(self._where(key_node), _text(value_node))
+        return data
+
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self._seen += 1
+        if self._seen > MAX_NODES:
+            raise ConfigError(f"{self._where(node)}: more than {MAX_NODES} values")
+        self._marks[path] = Mark(self._where(node), _text(node))
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}"
+
+
+def apply_overrides(layer: Layer, overrides: Iterable[str]) -> Layer:
+    """Return a layer with each `key.path=value` laid over it; the value is read as YAML."""
+    data = _copy(layer.data)
+    assert isinstance(data, dict)
+    marks = dict(layer.marks)
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        path = _parse_path(name)
+        if not equals or not path:
+            raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
+        parsed = parse_yaml(f"value: {value}", f"--set {name}").data["value"] if value else None
+        _put(data, path, parsed, text)
+        for stale in [known for known in marks if known[: len(path)] == path]:
+            del marks[stale]
+        marks[path] = Mark("--set", value)
+    return Layer(data, marks)
+
+
+def _parse_path(text: str) -> KeyPath:
+    parts = re.split(r"[.\[\]]+", text.strip().rstrip("]"))
+    return tuple(int(part) if part.isdigit() else part for part in parts) if all(parts) else ()
+
+
+def _put(data: object, path: KeyPath, value: object, text: str) -> None:
+    for key, following in zip(path, path[1:], strict=False):
+        data = _child(data, key, [] if isinstance(following, int) else {}, text)
+    _child(data, path[-1], value, text, replace=True)
+
+
+def _child(data: object, key: Key, value: object, text: str, *, replace: bool = False) -> object:
+    """Return what stands at `key`, putting `value` there when it is missing or to be replaced."""
+    if isinstance(data, list) and isinstance(key, int) and key <= len(data):
+        if key == len(data):
+            data.append(value)
+        elif replace:
+            data[key] = value
+        return data[key]
+    if isinstance(data, dict) and isinstance(key, str):
+        if replace or data.get(key) is None:
+            data[key] = value
+        return data[key]
+    raise ConfigError(f"--set {text}: {key!r} is no place in the configuration; see `edge-daemon config show`")
+
+
+def _copy(data: object) -> object:
+    if isinstance(data, dict):
+        return {key: _copy(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_copy(value) for value in data]
+    return data
+
+
+def dotted(path: KeyPath) -> str:
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def _text(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _shorten(text: str) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= 40 else line[:39] + "…"
+
+
+def _line_of(exc: yaml.YAMLError) -> int:
+    mark = getattr(exc, "problem_mark", None)
+    return mark.line + 1 if mark is not None else 1
+
+
+def _reason(exc: yaml.YAMLError) -> str:
+    return str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or exc).splitlines()[0]

@@ -1,0 +1,142 @@
+"""The daemon's loop: the main thread owns the pipeline; workers bring frames, presses and requests."""
+
+from __future__ import annotations
+
+import enum
+import logging
+from collections.abc import Sequence
+from typing import Protocol
+
+from edge_daemon.events import CameraLost, CameraRestored, Event, LabelChanged, Ready
+from edge_daemon.pipeline import Pipeline
+from edge_daemon.ports import Clock, Sink
+from edge_daemon.runtime.capture import Capture
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.runtime.systemd import Notifier
+from edge_daemon.runtime.worker import Worker
+
+log = logging.getLogger(__name__)
+
+WAKE_S = 0.25
+"""The longest the loop sleeps; a signal is noticed within it."""
+
+
+class Outcome(enum.Enum):
+    """Why the loop ended."""
+
+    STOPPED = "stopped"
+    RELOAD = "reload"
+    SOURCE_ENDED = "source ended"
+
+
+class Service(Protocol):
+    """Something with threads or sockets of its own that starts and stops with the daemon."""
+
+    def start(self) -> None:
+        """Begin; must not block on anything outside the machine."""
+
+    def stop(self) -> None:
+        """End within two seconds."""
+
+
+class Daemon:
+    """Runs until stopped, reloaded, crashed or, with `once`, until a finite source ends.
+
+    `run` belongs to the main thread; `stop` and `reload` may be called from a signal handler.
+    """
+
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline,
+        capture: Capture,
+        mailbox: Mailbox,
+        sinks: Sequence[Sink],
+        services: Sequence[Service],
+        clock: Clock,
+        notifier: Notifier,
+        once: bool = False,
+    ) -> None:
+        self._pipeline = pipeline
+        self._capture = capture
+        self._mailbox = mailbox
+        self._sinks = sinks
+        self._services = services
+        self._clock = clock
+        self._notifier = notifier
+        self._once = once
+        self._outcome: Outcome | None = None
+        self._crash: BaseException | None = None
+        self._progress_s = clock.monotonic()
+
+    def stop(self) -> None:
+        """Ask the loop to end."""
+        self._outcome = Outcome.STOPPED
+
+    def reload(self) -> None:
+        """Ask the loop to end so that the daemon can be built anew."""
+        self._outcome = self._outcome or Outcome.RELOAD
+
+    def crashed(self, exc: BaseException) -> None:
+        """Take the crash of a worker, to end with it."""
+        self._crash = self._crash or exc
+
+    def run(self) -> Outcome:
+        """Work. Raises what a worker crashed with; everything is stopped and closed either way."""
+        capture = Worker("capture", self._capture.run, self.crashed)
+        started: list[Service] = []
+        try:
+            for service in [*self._services, capture]:
+                service.start()
+                started.append(service)
+            return self._loop()
+        finally:
+            self._notifier.stopping()
+            for service in reversed(started):
+                service.stop()
+            self._pipeline.close()
+
+    def _loop(self) -> Outcome:
+        self._publish([self._pipeline.examples()])
+        while self._outcome is None:
+            mail = self._mailbox.take(WAKE_S)
+            if self._crash is not None:
+                raise self._crash
+            self._publish(mail.events)
+            self._publish(self._pipeline.step(mail.frame, mail.instructions))
+            self._keep_watch(saw_frame=mail.frame is not None)
+            if mail.ended and self._once:
+                return Outcome.SOURCE_ENDED
+        return self._outcome
+
+    def _publish(self, happened: Sequence[Event]) -> None:
+        for event in happened:
+            self._note(event)
+            for sink in self._sinks:
+                sink.handle(event)
+
+    def _note(self, event: Event) -> None:
+        """Log what a person would notice and keep the service manager's status line true."""
+        match event:
+            case Ready():
+                log.info("ready: the first frame was classified")
+                self._notifier.ready("seeing")
+            case CameraLost(reason):
+                log.warning("camera lost: %s", reason)
+                # Ready even so: an unplugged camera is a state, and must not make the start time out.
+                self._notifier.ready(f"camera lost: {reason}")
+            case CameraRestored():
+                self._notifier.status("seeing")
+            case LabelChanged():
+                log.info("%s: %s (%.0f %%)", event.region, event.label, event.confidence * 100)
+
+    def _keep_watch(self, *, saw_frame: bool) -> None:
+        """Pet the watchdog for progress: a frame was classified, or the camera is known to be lost.
+
+        A capture thread that hangs inside the driver is neither, so the manager restarts us.
+        """
+        now = self._clock.monotonic()
+        if saw_frame or self._capture.waiting:
+            self._progress_s = now
+        if self._notifier.watchdog_s is not None and now - self._progress_s < self._notifier.watchdog_s / 2:
+            self._notifier.pet()
