@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused by their header, before memory is taken for them."""
 
-IMAGE_SUFFIXES = frozenset(
-    [".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".pgm"]
-)
+IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
 """The file names (lower case) that a folder is searched for."""
 
 # Pillow's other readers start programs (EPS) or parse formats no camera writes.
