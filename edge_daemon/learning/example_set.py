@@ -1,0 +1,221 @@
+"""The taught examples as one contiguous matrix: what every head, the rejection and the exam look at."""
+
+from __future__ import annotations
+
+import math
+import re
+from bisect import bisect_left
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeGuard
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_daemon.errors import EmbeddingError, NoExamplesError
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Vector
+
+Floats = npt.NDArray[np.float32]
+Codes = npt.NDArray[np.intp]
+
+_FIRST_CAPACITY = 64
+_GROWTH = 1.5
+_INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
+_LARGEST_INDEX = 2**32 - 2
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """One embedding beside all examples. Valid until the set's next `compare`: the array is reused.
+
+    `similarities` are the cosines to the examples, float32, in row order.
+    """
+
+    vector: Vector
+    norm: float
+    similarities: Floats
+
+
+def unit(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, float]:
+    """Return the embedding at unit length (float32) and the length it had. Raises EmbeddingError."""
+    try:
+        vector = np.asarray(embedding, dtype=np.float64)
+    except (TypeError, ValueError) as exc:
+        raise EmbeddingError("an embedding must be a list of numbers") from exc
+    if vector.ndim != 1 or vector.size == 0:
+        raise EmbeddingError(f"an embedding has one dimension, got shape {vector.shape}")
+    if size is not None and vector.size != size:
+        raise EmbeddingError(f"the embedding has {vector.size} numbers, the examples have {size}")
+    if not np.isfinite(vector).all():
+        raise EmbeddingError("the embedding holds NaN or infinity")
+    largest = float(np.abs(vector).max())
+    if largest == 0.0:
+        raise EmbeddingError("the embedding is all zeros; it has no direction")
+    scaled = vector / largest
+    norm = math.sqrt(float(scaled @ scaled))
+    return (scaled / norm).astype(np.float32), norm * largest
+
+
+def _is_float32(embedding: npt.ArrayLike) -> TypeGuard[Floats]:
+    return isinstance(embedding, np.ndarray) and embedding.dtype == np.float32
+
+
+def class_rank(label: str) -> tuple[int, int]:
+    """Sort integer-like labels first and ascending; all others tie and keep their first use."""
+    if _INTEGER_LIKE.fullmatch(label) and int(label) <= _LARGEST_INDEX:
+        return 0, int(label)
+    return 1, 0
+
+
+class ExampleSet:
+    """Examples of one embedding space, unit length, in the order they were taught. One owning thread.
+
+    `codes` gives each row's class as an index into `labels`, which is in class order. `version`
+    counts the changes, so that whoever derives something from the set knows when it is stale.
+    """
+
+    def __init__(self) -> None:
+        self.version = 0
+        self._labels: list[str] = []
+        self._ids: list[int] = []
+        self._groups: list[str] = []
+        self._codes: Codes = np.empty(0, np.intp)
+        self._rows: Floats = np.empty((0, 0), np.float32)
+        self._norms: Floats = np.empty(0, np.float32)
+        self._similarities: Floats = np.empty(0, np.float32)
+        self._view()
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    @property
+    def size(self) -> int | None:
+        """How long the embeddings are; None before the first example."""
+        return self.matrix.shape[1] if self._ids else None
+
+    @property
+    def labels(self) -> Sequence[str]:
+        """The classes that have examples, in class order."""
+        return self._labels
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The example id of each row."""
+        return self._ids
+
+    @property
+    def groups(self) -> Sequence[str]:
+        """The burst of each row; empty for a single press."""
+        return self._groups
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Examples per label, in class order."""
+        numbers = np.bincount(self.codes, minlength=len(self._labels)).tolist()
+        return dict(zip(self._labels, numbers, strict=True))
+
+    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+        """Append an example of any length but zero. Raises EmbeddingError and then changes nothing."""
+        vector, norm = unit(embedding, self.size)
+        row = len(self._ids)
+        self._reserve(row + 1, vector.size)
+        self._rows[row] = vector
+        self._norms[row] = norm
+        self._codes[row] = self._code(label)
+        self._ids.append(example_id)
+        self._groups.append(group)
+        self._view()
+
+    def remove(self, example_ids: Collection[int]) -> int:
+        """Take out the examples with these ids and say how many there were."""
+        gone = set(example_ids)
+        keep = np.array([each not in gone for each in self._ids], dtype=bool)
+        return self._keep(keep)
+
+    def clear(self, label: str | None = None) -> int:
+        """Take out all, or all of one label; how many. Raises NoExamplesError for a foreign label."""
+        if label is None:
+            return self._keep(np.zeros(len(self), dtype=bool))
+        if label not in self._labels:
+            taught = ", ".join(self._labels) or "none"
+            raise NoExamplesError(f"no examples of '{label}'; taught so far: {taught}")
+        return self._keep(self.codes != self._labels.index(label))
+
+    def compare(self, embedding: npt.ArrayLike) -> Query:
+        """Compare an embedding with every example: the one matrix-vector product of a frame.
+
+        Raises EmbeddingError; NoExamplesError when nothing is taught.
+        """
+        if not self._ids:
+            raise NoExamplesError("nothing is taught yet; add an example first")
+        vector, norm = self._unit(embedding)
+        return Query(vector, norm, np.dot(self.matrix, vector, out=self._out))
+
+    def similarities(self, embedding: npt.ArrayLike) -> Floats:
+        """Return the cosines of an embedding to every row, as an array of its own."""
+        return self.compare(embedding).similarities.copy()
+
+    def _unit(self, embedding: npt.ArrayLike) -> tuple[Vector, float]:
+        """Do what `unit` does, quickly for the common case of a float32 vector of ordinary length."""
+        if _is_float32(embedding) and embedding.shape == self._shape:
+            squared = float(embedding.dot(embedding))
+            if abs(squared - 1.0) < 1e-6:
+                return embedding, 1.0
+            if 1e-12 < squared < 1e12:
+                norm = math.sqrt(squared)
+                return np.divide(embedding, norm, dtype=np.float32), norm
+        return unit(embedding, self._shape[0])
+
+    def _code(self, label: str) -> int:
+        """Return the label's place in class order, making room for a new one."""
+        if label in self._labels:
+            return self._labels.index(label)
+        ranks = [class_rank(each) for each in self._labels]
+        rank = class_rank(label)
+        place = bisect_left(ranks, rank) if rank[0] == 0 else len(ranks)
+        self._labels.insert(place, label)
+        self.codes[self.codes >= place] += 1
+        return place
+
+    def _reserve(self, rows: int, size: int) -> None:
+        """Grow in steps of half the size, so that adding n examples copies O(n) rows in all."""
+        if rows > self._rows.shape[0]:
+            capacity = max(_FIRST_CAPACITY, math.ceil(self._rows.shape[0] * _GROWTH))
+            rest = capacity - len(self)
+            self._rows = np.vstack((self.matrix.reshape(-1, size), np.empty((rest, size), np.float32)))
+            self._norms = np.concatenate((self.norms, np.empty(rest, np.float32)))
+            self._codes = np.concatenate((self.codes, np.zeros(rest, np.intp)))
+            self._similarities = np.empty(capacity, np.float32)
+            self._view()
+
+    def _keep(self, keep: npt.NDArray[np.bool_]) -> int:
+        removed = len(keep) - int(keep.sum())
+        if removed:
+            left = len(keep) - removed
+            self._rows[:left] = self.matrix[keep]
+            self._norms[:left] = self.norms[keep]
+            self._codes[:left] = self.codes[keep]
+            self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
+            self._groups = [each for each, kept in zip(self._groups, keep, strict=True) if kept]
+            self._drop_empty_classes(left)
+            if left == 0:
+                self._rows = np.empty((0, 0), np.float32)
+            self._view()
+        return removed
+
+    def _drop_empty_classes(self, rows: int) -> None:
+        used = np.bincount(self._codes[:rows], minlength=len(self._labels)) > 0
+        self._codes[:rows] = (np.cumsum(used) - 1)[self._codes[:rows]]
+        self._labels = [label for label, has_rows in zip(self._labels, used, strict=True) if has_rows]
+
+    def _view(self) -> None:
+        """Point the public arrays at the rows in use."""
+        rows = len(self._ids)
+        self.version += 1
+        self.matrix: Floats = self._rows[:rows]
+        self.norms: Floats = self._norms[:rows]
+        self.codes: Codes = self._codes[:rows]
+        self._out: Floats = self._similarities[:rows]
+        self._shape = self.matrix.shape[1:]

@@ -1,0 +1,158 @@
+"""K nearest neighbours with the votes that browser teachable machines and Coral's forebears use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Literal, TypeAlias, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_daemon.errors import ConfigError, NoExamplesError
+from edge_daemon.learning.example_set import ExampleSet, Floats, Query
+from edge_daemon.learning.neighbours import nearest
+from edge_daemon.types import Prediction
+
+Vote: TypeAlias = Literal["plain", "padded"]
+Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]
+
+_ROWS_AT_ONCE = 256
+
+
+class KNNHead:
+    """Counts the votes of the `k` nearest examples. `k` may exceed the number of examples.
+
+    `plain`: a vote each, confidences are shares of the votes. `padded`: a class with fewer than `k`
+    examples is filled up to `k` with copies of them (there and back again, as Coral's teachable
+    project pads), so that a class taught once can win against one taught often.
+    `euclidean` and `manhattan` measure the embeddings at the lengths they came in.
+    """
+
+    def __init__(
+        self, examples: ExampleSet, k: int = 3, vote: Vote = "plain", metric: Metric = "cosine"
+    ) -> None:
+        if k < 1:
+            raise ConfigError(f"k must be at least 1, got {k}")
+        if vote not in get_args(Vote):
+            raise ConfigError(f"vote must be one of {', '.join(get_args(Vote))}, got '{vote}'")
+        if metric not in get_args(Metric):
+            raise ConfigError(f"metric must be one of {', '.join(get_args(Metric))}, got '{metric}'")
+        self._examples = examples
+        self._k = k
+        self._count: Callable[[list[int]], list[int]] = _count_plain(examples)
+        if vote == "padded":
+            self._count = _PaddedCount(examples, k)
+        self._metric = metric
+
+    def predict(self, query: Query) -> Prediction:
+        """Vote; a tie goes to the class that comes first in class order."""
+        examples = self._examples
+        rows = nearest(self._closeness(query), examples.codes, self._k)
+        votes = self._count(rows)
+        total = sum(votes)
+        labels = examples.labels
+        similarities = query.similarities
+        row = rows[0] if self._metric == "cosine" else similarities.argmax()
+        confidences = {label: votes[code] / total for code, label in enumerate(labels)}
+        return Prediction(labels[votes.index(max(votes))], confidences, float(similarities[row]))
+
+    def _closeness(self, query: Query) -> Floats:
+        if self._metric == "cosine":
+            return query.similarities
+        if self._metric == "euclidean":
+            norms = self._examples.norms
+            squared = norms * (norms - 2 * query.norm * query.similarities) + query.norm**2
+            closeness: Floats = -np.sqrt(np.maximum(squared, 0), dtype=np.float32)
+            return closeness
+        return _manhattan(self._examples, query)
+
+
+def _manhattan(examples: ExampleSet, query: Query) -> Floats:
+    """Sum absolute differences in slices that stay in the cache; some ten times a product's cost."""
+    closeness = np.empty(len(examples), np.float32)
+    vector = query.vector * np.float32(query.norm)
+    for start in range(0, len(examples), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        rows = examples.matrix[part] * examples.norms[part, None]
+        rows -= vector
+        np.abs(rows, out=rows)
+        closeness[part] = -rows.sum(axis=1)
+    return closeness
+
+
+def _count_plain(examples: ExampleSet) -> Callable[[list[int]], list[int]]:
+    def count(rows: list[int]) -> list[int]:
+        votes = [0] * len(examples.labels)
+        for row in rows:
+            votes[examples.codes[row]] += 1
+        return votes
+
+    return count
+
+
+class _PaddedCount:
+    """Lets each neighbour vote as often as padding repeats it, until `k` votes are cast."""
+
+    def __init__(self, examples: ExampleSet, k: int) -> None:
+        self._examples = examples
+        self._k = k
+        self._version = -1
+        self._copies: list[int] = []
+
+    def __call__(self, rows: list[int]) -> list[int]:
+        if self._version != self._examples.version:
+            self._copies = self._repeat()
+            self._version = self._examples.version
+        votes = [0] * len(self._examples.labels)
+        left = self._k
+        for row in rows:
+            cast = min(self._copies[row], left)
+            votes[self._examples.codes[row]] += cast
+            left -= cast
+        return votes
+
+    def _repeat(self) -> list[int]:
+        """Say how often each row stands in its padded class: a b c, k=5 becomes a b c b a."""
+        copies = [1] * len(self._examples)
+        for code in range(len(self._examples.labels)):
+            rows = np.flatnonzero(self._examples.codes == code).tolist()
+            there_and_back = rows + rows[-2:0:-1]
+            for place in range(len(rows), self._k):
+                copies[there_and_back[place % len(there_and_back)]] += 1
+        return copies
+
+
+class KNNClassifier:
+    """The KNN head with examples of its own. Embeddings of any length; they are scaled inside."""
+
+    def __init__(self, k: int = 3, vote: Vote = "plain", metric: Metric = "cosine") -> None:
+        """Raise ConfigError when `k` is below 1."""
+        self._examples = ExampleSet()
+        self._head = KNNHead(self._examples, k, vote, metric)
+        self._next_id = 0
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Examples per label: integer-like labels first and ascending, others by first use."""
+        return self._examples.counts
+
+    def add(self, embedding: npt.ArrayLike, label: str) -> None:
+        """Take one example. Raises EmbeddingError when it is zero, not finite or of another length."""
+        self._examples.add(embedding, label, self._next_id)
+        self._next_id += 1
+
+    def predict(self, embedding: npt.ArrayLike) -> Prediction:
+        """Classify. Raises NoExamplesError before the first example, EmbeddingError."""
+        return self._head.predict(self._examples.compare(embedding))
+
+    def undo(self) -> str:
+        """Forget the example added last and return its label. Raises NoExamplesError."""
+        if not len(self._examples):
+            raise NoExamplesError("there is no example to take back")
+        label = self._examples.labels[int(self._examples.codes[-1])]
+        self._examples.remove({self._examples.ids[-1]})
+        return label
+
+    def clear(self, label: str | None = None) -> int:
+        """Forget all, or all of one label; how many. Raises NoExamplesError for a foreign label."""
+        return self._examples.clear(label)

@@ -1,0 +1,123 @@
+"""The set of examples: growth, removal, class order, and what it refuses."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.errors import EmbeddingError, NoExamplesError
+from edge_daemon.learning.example_set import ExampleSet, unit
+
+
+def taught(labels: str, size: int = 8) -> ExampleSet:
+    examples = ExampleSet()
+    rng = np.random.default_rng(0)
+    for example_id, label in enumerate(labels):
+        examples.add(rng.normal(size=size), label, example_id, group=label)
+    return examples
+
+
+def labels_of(examples: ExampleSet) -> str:
+    return "".join(examples.labels[code] for code in examples.codes)
+
+
+def test_rows_keep_their_place_while_the_matrix_grows() -> None:
+    rng = np.random.default_rng(1)
+    rows = rng.normal(size=(500, 16)).astype(np.float32)
+    examples = ExampleSet()
+    for example_id, row in enumerate(rows):
+        examples.add(row, str(example_id % 7), example_id)
+    expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    np.testing.assert_allclose(examples.matrix, expected, atol=1e-6)
+    assert examples.matrix.flags.c_contiguous
+    assert list(examples.ids) == list(range(500))
+    assert examples.counts["0"] == 72
+
+
+def test_growth_copies_a_bounded_number_of_times() -> None:
+    examples = ExampleSet()
+    blocks = set()
+    for example_id in range(2000):
+        examples.add([1.0, 2.0], "a", example_id)
+        blocks.add(examples.matrix.__array_interface__["data"][0])
+    assert len(blocks) < 12
+
+
+def test_removing_keeps_the_others_in_order() -> None:
+    examples = taught("abcabc")
+    before = examples.matrix.copy()
+    assert examples.remove({1, 3, 99}) == 2
+    assert labels_of(examples) == "acbc"
+    assert list(examples.ids) == [0, 2, 4, 5]
+    assert list(examples.groups) == ["a", "c", "b", "c"]
+    np.testing.assert_array_equal(examples.matrix, before[[0, 2, 4, 5]])
+
+
+def test_a_class_without_examples_is_gone_and_comes_back_last() -> None:
+    examples = taught("abc")
+    examples.remove([0])
+    assert list(examples.counts) == ["b", "c"]
+    examples.add(np.ones(8), "a", 7)
+    assert list(examples.counts) == ["b", "c", "a"]
+    assert labels_of(examples) == "bca"
+
+
+def test_an_integer_label_is_put_before_the_others() -> None:
+    examples = taught("b7a3")
+    assert list(examples.counts) == ["3", "7", "b", "a"]
+    assert labels_of(examples) == "b7a3"
+
+
+def test_clear_of_all_forgets_the_length_of_the_embeddings() -> None:
+    examples = taught("ab")
+    assert examples.clear() == 2
+    assert examples.size is None
+    examples.add([1.0, 1.0], "a", 0)
+    assert examples.size == 2
+
+
+def test_every_change_raises_the_version() -> None:
+    examples = taught("ab")
+    versions = [examples.version]
+    for change in (lambda: examples.add(np.ones(8), "a", 9), lambda: examples.remove([9]), examples.clear):
+        change()
+        versions.append(examples.version)
+    assert versions == sorted(set(versions))
+
+
+def test_similarities_are_cosines_of_unnormalised_input() -> None:
+    examples = ExampleSet()
+    examples.add([2.0, 0.0], "a", 0)
+    examples.add([0.0, 0.1], "b", 1)
+    np.testing.assert_allclose(examples.similarities([3.0, 3.0]), [0.5**0.5] * 2, atol=1e-6)
+    np.testing.assert_allclose(examples.similarities(np.array([3, 3], np.float32)), [0.5**0.5] * 2, atol=1e-6)
+
+
+def test_the_quick_path_and_the_checked_path_agree() -> None:
+    examples = taught("abcabc", 100)
+    query = np.random.default_rng(2).normal(size=100).astype(np.float32)
+    for scale in (1e-20, 1e-3, 1.0, 1e3, 1e18):
+        scaled = query * np.float32(scale)
+        quick = examples.similarities(scaled)
+        np.testing.assert_allclose(quick, examples.similarities(scaled.tolist()), atol=1e-6)
+
+
+def test_a_query_before_the_first_example_is_refused() -> None:
+    with pytest.raises(NoExamplesError):
+        ExampleSet().compare([1.0])
+
+
+def test_unit_scales_numbers_whose_squares_overflow() -> None:
+    vector, norm = unit([3e200, 4e200])
+    np.testing.assert_allclose(vector, [0.6, 0.8], atol=1e-6)
+    assert norm == pytest.approx(5e200)
+
+
+def test_bad_embeddings_change_nothing() -> None:
+    examples = taught("ab")
+    version = examples.version
+    for bad in (np.zeros(8), np.full(8, np.nan), np.ones(7), np.ones((1, 8))):
+        with pytest.raises(EmbeddingError):
+            examples.add(bad, "new", 5)
+    assert examples.version == version
+    assert list(examples.counts) == ["a", "b"]

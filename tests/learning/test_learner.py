@@ -1,0 +1,61 @@
+"""The learner: what the pipeline asks of a pool of examples."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.errors import ConfigError, EmbeddingError
+from edge_daemon.learning.learner import Learner, make_learner
+from edge_daemon.types import UNKNOWN, Prediction
+
+
+def taught(learner: Learner) -> Learner:
+    examples = (([1.0, 0.0], "a"), ([0.0, 1.0], "b"), ([0.1, 1.0], "b"))
+    for example_id, (embedding, label) in enumerate(examples):
+        learner.add(embedding, label, example_id)
+    return learner
+
+
+def test_nothing_taught_is_unknown() -> None:
+    assert make_learner().predict([1.0, 0.0]) == Prediction(UNKNOWN, {}, 0.0)
+
+
+def test_a_query_below_the_similarity_threshold_is_unknown_and_keeps_its_ranking() -> None:
+    learner = taught(make_learner(k=1, unknown=0.9))
+    assert learner.predict([1.0, 0.1]).label == "a"
+    rejected = learner.predict([1.0, -1.0])
+    assert rejected.label == UNKNOWN
+    assert rejected.confidence == 0.0
+    assert rejected.ranking[0].confidence > 0
+    assert rejected.similarity == pytest.approx(0.5**0.5)
+
+
+def test_the_threshold_can_be_set_while_running() -> None:
+    learner = taught(make_learner(unknown="off"))
+    assert learner.predict([-1.0, -1.0]).label != UNKNOWN
+    learner.set_unknown(0.5)
+    assert learner.predict([-1.0, -1.0]).label == UNKNOWN
+    for bad in ("maybe", 1.5, float("nan")):
+        with pytest.raises(ConfigError, match="auto, off or a similarity"):
+            learner.set_unknown(bad)
+
+
+def test_remove_forgets_by_id() -> None:
+    learner = taught(make_learner(unknown="off"))
+    assert learner.remove([1, 2, 77]) == 2
+    assert learner.counts == {"a": 1}
+    assert learner.predict([0.0, 1.0]).label == "a"
+
+
+def test_an_embedding_of_another_length_is_refused() -> None:
+    learner = taught(make_learner())
+    with pytest.raises(EmbeddingError):
+        learner.predict(np.ones(3, np.float32))
+
+
+def test_the_exam_is_silent_about_a_single_class() -> None:
+    learner = make_learner()
+    assert learner.exam().accuracy is None
+    learner.add([1.0, 0.0], "a", 0)
+    assert learner.exam().verdicts["a"].verdict == "needs_more"
