@@ -9,7 +9,7 @@ from msgspec import Meta
 from edge_daemon.options import Options, Positive, Seconds
 
 
-class TlsOptions(Options):
+class TlsOptions(Options, frozen=True):
     """TLS to the broker. Without `ca_file` the system's certificate store is used."""
 
     enabled: bool = False
@@ -19,14 +19,14 @@ class TlsOptions(Options):
     insecure: bool = False
 
 
-class DiscoveryOptions(Options):
+class DiscoveryOptions(Options, frozen=True):
     """Home Assistant's discovery."""
 
     enabled: bool = False
     prefix: str = "homeassistant"
 
 
-class MqttOptions(Options):
+class MqttOptions(Options, frozen=True):
     """The broker and our place in it. `host` None turns MQTT off. The password never stands here."""
 
     host: str | None = "localhost"

@@ -1,0 +1,84 @@
+"""A broker inside the process, for the demo: nothing else has to be installed or running."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import threading
+from importlib.util import find_spec
+from types import TracebackType
+from typing import Any
+
+from edge_daemon.errors import BrokerError
+
+_START_S = 10.0
+
+
+class EmbeddedBroker:
+    """amqtt on a free port of the loopback interface, in a thread of its own; a context manager.
+
+    Anyone on this machine may connect. Raises BrokerError when amqtt is missing or doesn't start.
+    """
+
+    host = "127.0.0.1"
+
+    def __init__(self) -> None:
+        self.port = _free_port()
+        self._loop = asyncio.new_event_loop()
+        self._stop = asyncio.Event()
+        self._started = threading.Event()
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="broker", daemon=True)
+
+    def __enter__(self) -> EmbeddedBroker:
+        if find_spec("amqtt") is None:
+            raise BrokerError(
+                "the demo's own broker needs amqtt: pip install 'edge-daemon[demo]', "
+                "or use another broker with --set mqtt.host=HOST"
+            )
+        logging.getLogger("amqtt").setLevel(logging.CRITICAL)
+        logging.getLogger("transitions").setLevel(logging.CRITICAL)
+        self._thread.start()
+        if not self._started.wait(_START_S) or self._error is not None:
+            raise BrokerError(f"the demo's own broker did not start: {self._error or 'no answer'}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(_START_S)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_until_complete(self._serve())
+        except Exception as exc:
+            self._error = exc
+        finally:
+            self._started.set()
+            self._loop.close()
+
+    async def _serve(self) -> None:
+        from amqtt.broker import Broker
+
+        broker: Any = Broker(_config(self.host, self.port))
+        await broker.start()
+        self._started.set()
+        await self._stop.wait()
+        await broker.shutdown()
+
+
+def _config(host: str, port: int) -> dict[str, Any]:
+    return {
+        "listeners": {"default": {"type": "tcp", "bind": f"{host}:{port}"}},
+        "plugins": {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}},
+    }
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,185 @@
+"""From events to messages: which payload goes where, with which QoS, retained or not."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from functools import singledispatchmethod
+
+from edge_daemon import events
+from edge_daemon.commands import Command
+from edge_daemon.mqtt import payloads
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.payloads import encode, utc_ms
+from edge_daemon.mqtt.requests import Refusal
+from edge_daemon.mqtt.topics import Topics
+from edge_daemon.types import Exam
+
+_DIGITS = 4
+
+
+class Publications:
+    """Turns one device's events into messages. Pure: holds only what every message needs.
+
+    `qos` is used for all but results and snapshots, which are fleeting and go with 0.
+    """
+
+    def __init__(self, topics: Topics, info: payloads.Info, qos: int) -> None:
+        self._topics = topics
+        self._info = info
+        self._qos = qos
+
+    def availability(self, online: bool) -> Message:
+        """The birth, or the will."""
+        return self._state(self._topics.availability, b"online" if online else b"offline")
+
+    def at_start(self) -> list[Message]:
+        """The state before any event: no label stands from an earlier life of the device."""
+        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
+        return [*labels, self._state(self._topics.info, encode(self._info)), self.availability(True)]
+
+    def refusal(self, refusal: Refusal) -> Message:
+        """The answer to a request that became no command."""
+        body = payloads.Response(status="error", error=refusal.error, transaction=refusal.transaction)
+        return self._response(refusal.verb, body)
+
+    @singledispatchmethod
+    def of(self, event: object, now: datetime) -> list[Message]:
+        """Return the messages of an event, none for one that subscribers have no use for. `now` is UTC."""
+        return []
+
+    @of.register
+    def _(self, event: events.Classified, now: datetime) -> list[Message]:
+        prediction = event.prediction
+        body = payloads.Result(
+            region=event.region,
+            label=prediction.label,
+            confidence=round(prediction.confidence, _DIGITS),
+            similarity=round(max(-1.0, min(1.0, prediction.similarity)), _DIGITS),
+            margin=round(prediction.margin, _DIGITS),
+            ranking=[
+                payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
+                for row in prediction.ranking
+            ],
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+            model=self._info.model,
+        )
+        return [Message(self._topics.result(event.region), encode(body), qos=0, retain=False)]
+
+    @of.register
+    def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
+        body = payloads.LabelChangedEvent(
+            at=utc_ms(now),
+            region=event.region,
+            label=event.label,
+            previous=event.previous,
+            confidence=round(event.confidence, _DIGITS),
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+        )
+        label = self._state(self._topics.label(event.region), event.label.encode())
+        return [label, self._event(body)]
+
+    @of.register
+    def _(self, event: events.ExampleAdded, now: datetime) -> list[Message]:
+        body = payloads.ExampleAddedEvent(
+            at=utc_ms(now),
+            id=event.id,
+            label=event.label,
+            region=event.region,
+            count=event.count,
+            seq=event.seq,
+            by=_source(event.command),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.ExampleUndone, now: datetime) -> list[Message]:
+        by = _source(event.command)
+        body = payloads.ExampleUndoneEvent(
+            at=utc_ms(now), id=event.id, label=event.label, count=event.count, by=by
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.Cleared, now: datetime) -> list[Message]:
+        by = _source(event.command)
+        return [
+            self._event(
+                payloads.ClearedEvent(at=utc_ms(now), label=event.label, removed=event.removed, by=by)
+            )
+        ]
+
+    @of.register
+    def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
+        body = payloads.Examples(
+            counts=dict(event.counts),
+            total=sum(event.counts.values()),
+            exam=None if event.exam is None else _figures(event.exam),
+        )
+        return [self._state(self._topics.examples, encode(body))]
+
+    @of.register
+    def _(self, event: events.Button, now: datetime) -> list[Message]:
+        return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
+
+    @of.register
+    def _(self, event: events.CameraLost, now: datetime) -> list[Message]:
+        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
+        return [*labels, self._event(payloads.CameraLostEvent(at=utc_ms(now), reason=event.reason))]
+
+    @of.register
+    def _(self, event: events.CameraRestored, now: datetime) -> list[Message]:
+        return [
+            self._event(
+                payloads.CameraRestoredEvent(at=utc_ms(now), outage_s=round(max(0.0, event.outage_s), 3))
+            )
+        ]
+
+    @of.register
+    def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
+        return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
+
+    @of.register
+    def _(self, event: events.Replied, now: datetime) -> list[Message]:
+        origin = event.command.origin
+        if origin.via != "mqtt":
+            return []
+        if event.error is not None:
+            body = payloads.Response(status="error", error=event.error, transaction=origin.transaction)
+        else:
+            body = payloads.Response(status="ok", data=dict(event.data), transaction=origin.transaction)
+        return [self._response(origin.name, body)]
+
+    def _state(self, topic: str, payload: bytes) -> Message:
+        return Message(topic, payload, self._qos, retain=True)
+
+    def _response(self, verb: str, body: payloads.Response) -> Message:
+        return Message(self._topics.response(verb), encode(body), self._qos, retain=False)
+
+    def _event(self, body: payloads.EventPayload) -> Message:
+        return Message(self._topics.event, encode(body), self._qos, retain=False)
+
+
+def _source(command: Command) -> payloads.Source:
+    origin = command.origin
+    return payloads.Source(via=origin.via, name=origin.name)
+
+
+def _figures(exam: Exam) -> payloads.ExamFigures:
+    verdicts = {
+        label: payloads.LabelVerdict(
+            verdict=verdict.verdict, count=verdict.count, recall=verdict.recall, looks_like=verdict.looks_like
+        )
+        for label, verdict in exam.verdicts.items()
+    }
+    advice = exam.advice
+    return payloads.ExamFigures(
+        accuracy=exam.accuracy,
+        verdicts=verdicts,
+        confused=None if exam.confused is None else list(exam.confused),
+        near_duplicates=exam.near_duplicates,
+        advice=None if advice is None else payloads.NextLabel(label=advice.label, reason=advice.reason),
+    )

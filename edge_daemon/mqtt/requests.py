@@ -1,0 +1,153 @@
+"""From a request's bytes to a command. Pure: any topic and any bytes give a value, never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge_daemon.commands import (
+    AddExample,
+    Clear,
+    Command,
+    ListExamples,
+    Origin,
+    SetThreshold,
+    TakeSnapshot,
+    Undo,
+)
+from edge_daemon.errors import LabelError, RequestError
+from edge_daemon.labels import check_label
+
+MAX_REQUEST_BYTES = 16_000
+MAX_TRANSACTION_BYTES = 1_000
+_MAX_ERROR_CHARACTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that changes nothing: what is wrong, and what its sender called it."""
+
+    verb: str
+    error: str
+    transaction: object = None
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What every request may hold besides its verb's own keys."""
+
+    transaction: object = None
+
+
+class AddRequest(_Body, frozen=True, kw_only=True):
+    """Teach `label` with the next frame of `region`, the first region when none is named."""
+
+    label: str
+    region: str | None = None
+
+
+class UndoRequest(_Body, frozen=True):
+    """Take back the example added last."""
+
+
+class ClearRequest(_Body, frozen=True, kw_only=True):
+    """Take back every example of `label`, or all when none is named."""
+
+    label: str | None = None
+
+
+class ExamplesRequest(_Body, frozen=True):
+    """Ask for the counts and the exam's figures."""
+
+
+class SnapshotRequest(_Body, frozen=True):
+    """Ask for a JPEG of the next frame."""
+
+
+class ThresholdRequest(_Body, frozen=True, kw_only=True):
+    """Set the unknown-rejection: a similarity, or auto, or off."""
+
+    unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"]
+
+
+REQUESTS: dict[str, type[_Body]] = {
+    "add": AddRequest,
+    "undo": UndoRequest,
+    "clear": ClearRequest,
+    "examples": ExamplesRequest,
+    "snapshot": SnapshotRequest,
+    "threshold": ThresholdRequest,
+}
+
+
+def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Command | Refusal:
+    """Return the command that `payload` asks for, or why there is none.
+
+    `now_s` (monotonic) is when the request came: an example shows the first frame after it.
+    """
+    transaction: object = None
+    try:
+        body = _json_object(payload)
+        transaction = _transaction(body)
+        return _command(verb, body, regions, now_s, Origin("mqtt", verb, transaction))
+    except (RequestError, LabelError) as exc:
+        return Refusal(verb, str(exc), transaction)
+
+
+def _json_object(payload: bytes) -> dict[str, object]:
+    if len(payload) > MAX_REQUEST_BYTES:
+        raise RequestError(f"the request has {len(payload)} bytes; at most {MAX_REQUEST_BYTES}")
+    try:
+        payload.decode("utf-8")
+        body = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        raise RequestError("the request isn't JSON; send an object such as {}") from exc
+    if not isinstance(body, dict):
+        raise RequestError("the request isn't a JSON object; send one such as {}")
+    return body
+
+
+def _transaction(body: dict[str, object]) -> object:
+    """Return the transaction if it can be echoed: some numbers and depths can be read but not written."""
+    transaction = body.get("transaction")
+    try:
+        size = len(msgspec.json.encode(transaction))
+    except (OverflowError, RecursionError, UnicodeEncodeError) as exc:
+        raise RequestError("the transaction can't be echoed; send a short text or number") from exc
+    if size > MAX_TRANSACTION_BYTES:
+        raise RequestError(f"the transaction has {size} bytes; at most {MAX_TRANSACTION_BYTES}")
+    return transaction
+
+
+def _command(
+    verb: str, body: dict[str, object], regions: Sequence[str], now_s: float, origin: Origin
+) -> Command:
+    if verb not in REQUESTS:
+        raise RequestError(f"this device doesn't offer {verb[:20]!r}; it offers {', '.join(REQUESTS)}")
+    try:
+        request = msgspec.convert(body, REQUESTS[verb])
+    except msgspec.ValidationError as exc:
+        raise RequestError(f"{verb}: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
+    match request:
+        case AddRequest():
+            return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))
+        case UndoRequest():
+            return Undo(origin)
+        case ClearRequest():
+            return Clear(origin, None if request.label is None else check_label(request.label))
+        case ExamplesRequest():
+            return ListExamples(origin)
+        case SnapshotRequest():
+            return TakeSnapshot(origin)
+        case ThresholdRequest():
+            return SetThreshold(origin, request.unknown)
+    raise TypeError(f"no command for {type(request).__name__}")
+
+
+def _region(name: str | None, regions: Sequence[str]) -> str | None:
+    if name is not None and name not in regions:
+        raise RequestError(f"there is no region {name[:40]!r}; use one of {', '.join(regions)}")
+    return name

@@ -1,0 +1,178 @@
+"""The MQTT sink: events out, requests in, over whatever connection there is."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from random import Random
+
+from edge_daemon.commands import Command
+from edge_daemon.errors import BrokerError
+from edge_daemon.events import Classified, Event
+from edge_daemon.mqtt import client
+from edge_daemon.mqtt.backoff import Backoff
+from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.outbox import Outbox
+from edge_daemon.mqtt.payloads import Info
+from edge_daemon.mqtt.publications import Publications
+from edge_daemon.mqtt.rate import RateLimit
+from edge_daemon.mqtt.requests import Refusal, read_request
+from edge_daemon.mqtt.topics import Topics, device_topics
+from edge_daemon.mqtt.wakeup import Wakeup
+from edge_daemon.ports import Clock
+
+logger = logging.getLogger(__name__)
+
+_FAREWELL_S = 1.0
+_JOIN_S = 2.0
+
+
+class MqttSink:
+    """Publishes events and submits requests as commands, for as long as the process runs.
+
+    `handle` may be called from any thread and never blocks. One thread, `mqtt`, owns the connection;
+    it tries for ever to have one. `submit` takes a command and returns False when it has no room;
+    `on_crash` is told if the thread dies of a bug, so that the process can end.
+    Raises BrokerError for password or TLS files that can't be used, ConfigError for names that
+    can't be topics.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        device_id: str,
+        device_name: str,
+        regions: Sequence[str],
+        info: Info,
+        submit: Callable[[Command], bool],
+        clock: Clock,
+        on_crash: Callable[[BaseException], None],
+    ) -> None:
+        self._options = options
+        self._client_id = f"edge_daemon-{device_id}"
+        self._topics: Topics = device_topics(options.base_topic, device_id, regions)
+        self._publications = Publications(self._topics, info, options.qos)
+        self._submit = submit
+        self._clock = clock
+        self._on_crash = on_crash
+        self._outbox = Outbox(options.max_queued)
+        self._result_limits = {region: RateLimit(options.result_per_s) for region in regions}
+        self._backoff = Backoff(options.max_reconnect_s, Random())
+        self._wakeup = Wakeup()
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+        self._trouble: str | None = None
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+        client.check_settings(options, os.environ)
+        for message in self._publications.at_start():
+            self._outbox.put(message)
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection now."""
+        return self._connected.is_set()
+
+    def handle(self, event: Event) -> None:
+        """Take one event; it is sent when there is a connection, as its topic's QoS promises."""
+        if isinstance(event, Classified) and not self._may_send_result(event.region):
+            return
+        for message in self._publications.of(event, self._clock.utc()):
+            self._outbox.put(message)
+        self._wakeup.set()
+
+    def start(self) -> None:
+        """Begin to connect, in the background."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send what waits, publish `offline` and disconnect; returns within 2 s even without a broker."""
+        self._stopping.set()
+        self._wakeup.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            logger.warning("the MQTT connection did not end in time; it ends with the process")
+        else:
+            self._wakeup.close()
+
+    def _may_send_result(self, region: str) -> bool:
+        return self._connected.is_set() and self._result_limits[region].allows(self._clock.monotonic())
+
+    def _run(self) -> None:
+        try:
+            while not self._stopping.is_set():
+                held_s = self._hold_connection()
+                self._stopping.wait(self._backoff.next_s(held_s))
+        except BaseException as crash:
+            self._on_crash(crash)
+
+    def _hold_connection(self) -> float:
+        """Connect and serve until it ends; return for how many seconds it was held."""
+        connection = None
+        opened_s: float | None = None
+        try:
+            connection = self._connect()
+            opened_s = self._clock.monotonic()
+            while not self._stopping.is_set():
+                self._exchange(connection)
+            self._farewell(connection)
+        except BrokerError as exc:
+            if not self._stopping.is_set():
+                self._note_trouble(str(exc))
+        finally:
+            self._connected.clear()
+            self._outbox.disconnected()
+            if connection is not None:
+                connection.close(graceful=False)
+        return 0.0 if opened_s is None else self._clock.monotonic() - opened_s
+
+    def _connect(self) -> client.Connection:
+        will = self._publications.availability(False)
+        connection = client.Connection(self._options, self._client_id, will, os.environ)
+        connection.open(self._stopping.is_set)
+        connection.subscribe(self._topics.requests, qos=1)
+        self._outbox.connected()
+        self._connected.set()
+        self._trouble = None
+        logger.info("connected to the MQTT broker at %s:%d", self._options.host, self._options.port)
+        if dropped := self._outbox.take_dropped():
+            logger.warning("%d MQTT events were dropped while there was no broker", dropped)
+        return connection
+
+    def _exchange(self, connection: client.Connection) -> None:
+        while not connection.congested and (message := self._outbox.take()):
+            self._outbox.sent(message, connection.publish(message))
+        connection.poll(self._wakeup)
+        while connection.acknowledged:
+            self._outbox.acknowledged(connection.acknowledged.popleft())
+        while connection.received:
+            self._submit_request(connection.received.popleft())
+        while connection.refused:
+            self._note_trouble(f"the MQTT broker refused {connection.refused.popleft()}")
+
+    def _submit_request(self, incoming: Incoming) -> None:
+        verb = self._topics.verb(incoming.topic)
+        if verb is None or incoming.retained:
+            logger.debug("ignored a message at %s", incoming.topic)
+            return
+        asked = read_request(verb, incoming.payload, self._topics.regions, self._clock.monotonic())
+        if not isinstance(asked, Refusal) and not self._submit(asked):
+            asked = Refusal(verb, "the device is busy; ask again", asked.origin.transaction)
+        if isinstance(asked, Refusal):
+            self._outbox.put(self._publications.refusal(asked))
+
+    def _farewell(self, connection: client.Connection) -> None:
+        self._outbox.put(self._publications.availability(False))
+        deadline = time.monotonic() + _FAREWELL_S
+        while not self._outbox.idle and time.monotonic() < deadline:
+            self._exchange(connection)
+        connection.close(graceful=self._outbox.idle)
+
+    def _note_trouble(self, text: str) -> None:
+        level = logging.DEBUG if text == self._trouble else logging.WARNING
+        logger.log(level, "%s", text)
+        self._trouble = text

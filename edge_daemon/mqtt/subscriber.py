@@ -1,0 +1,73 @@
+"""A subscriber with a connection of its own, as any other program would have."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Iterator
+from types import TracebackType
+from uuid import uuid4
+
+from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.client import Connection
+from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.wakeup import Wakeup
+
+_SUBSCRIBE_S = 5.0
+
+
+class Subscriber:
+    """Receives what is published at `topic_filter`; a context manager.
+
+    Entering connects and returns once the broker has granted the subscription. Used from one
+    thread, except `stop`, which any thread may call. Raises BrokerError when the broker can't be
+    reached, refuses, or is lost.
+    """
+
+    def __init__(self, options: MqttOptions, topic_filter: str) -> None:
+        self._topic_filter = topic_filter
+        self._wakeup = Wakeup()
+        self._stopping = threading.Event()
+        self._connection = Connection(options, f"edge_daemon-{uuid4().hex[:12]}", None, os.environ)
+
+    def __enter__(self) -> Subscriber:
+        connection = self._connection
+        connection.open(self._stopping.is_set)
+        connection.subscribe(self._topic_filter, qos=1)
+        deadline = time.monotonic() + _SUBSCRIBE_S
+        while not connection.subscribed and time.monotonic() < deadline:
+            connection.poll(self._wakeup, timeout_s=0.1)
+        if connection.refused or not connection.subscribed:
+            reason = connection.refused[0] if connection.refused else "no answer"
+            raise BrokerError(f"can't subscribe to {self._topic_filter}: {reason}")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._connection.close(graceful=True)
+        self._wakeup.close()
+
+    def __iter__(self) -> Iterator[Incoming]:
+        """Yield messages as they come, until `stop`."""
+        while not self._stopping.is_set():
+            message = self.receive(timeout_s=1.0)
+            if message is not None:
+                yield message
+
+    def receive(self, timeout_s: float) -> Incoming | None:
+        """Return the next message; None when none came in time or `stop` was called."""
+        deadline = time.monotonic() + timeout_s
+        while not self._connection.received:
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or self._stopping.is_set():
+                return None
+            self._connection.poll(self._wakeup, timeout_s=left_s)
+        return self._connection.received.popleft()
+
+    def stop(self) -> None:
+        """End the iteration soon, from any thread."""
+        self._stopping.set()
+        self._wakeup.set()

@@ -1,0 +1,112 @@
+"""Where each message stands: the topic tree of one device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_daemon.errors import ConfigError
+from edge_daemon.types import WHOLE_FRAME
+
+_FORBIDDEN = "+#\0"
+_RESERVED = {
+    "availability",
+    "event",
+    "examples",
+    "info",
+    "label",
+    "request",
+    "response",
+    "result",
+    "snapshot",
+}
+_MAX_BYTES = 512
+_MAX_VERB_CHARACTERS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The topics below `base`. `regions` are the configured names, in order.
+
+    The region `frame`, when it is the only one, stands directly at `base`; named regions stand one
+    level below. Raises ConfigError for a name that can't be a topic level or would hide another topic.
+    """
+
+    base: str
+    regions: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        _check_levels("mqtt.base_topic", self.base)
+        for region in self.regions:
+            _check_levels("region", region)
+            if "/" in region or region in _RESERVED:
+                raise ConfigError(
+                    f"region '{region}' would hide an MQTT topic of that name; pick another name"
+                )
+
+    @property
+    def availability(self) -> str:
+        """`online` or `offline`, retained."""
+        return f"{self.base}/availability"
+
+    @property
+    def event(self) -> str:
+        """What happened, JSON with `event_type`."""
+        return f"{self.base}/event"
+
+    @property
+    def examples(self) -> str:
+        """Counts per label and the exam's figures, retained."""
+        return f"{self.base}/examples"
+
+    @property
+    def info(self) -> str:
+        """Version, model, classifier, regions, retained."""
+        return f"{self.base}/info"
+
+    @property
+    def snapshot(self) -> str:
+        """A JPEG, on request."""
+        return f"{self.base}/snapshot"
+
+    @property
+    def requests(self) -> str:
+        """The filter to subscribe to for every request."""
+        return f"{self.base}/request/+"
+
+    def label(self, region: str) -> str:
+        """The stable label of a region, retained."""
+        return f"{self._of(region)}/label"
+
+    def result(self, region: str) -> str:
+        """One message for each classified frame of a region."""
+        return f"{self._of(region)}/result"
+
+    def response(self, verb: str) -> str:
+        """Where a request of that verb is answered."""
+        return f"{self.base}/response/{verb}"
+
+    def verb(self, topic: str) -> str | None:
+        """Return the verb of a request's topic; None for any other, or one that no response could name."""
+        parent, _, verb = topic.rpartition("/")
+        plain = verb.isascii() and verb.isidentifier() and len(verb) <= _MAX_VERB_CHARACTERS
+        return verb if plain and parent == f"{self.base}/request" else None
+
+    def _of(self, region: str) -> str:
+        return self.base if self.regions == (WHOLE_FRAME,) else f"{self.base}/{region}"
+
+
+def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]) -> Topics:
+    """Build the tree at `base_topic`, or at `edge_daemon/<device id>` where none is given."""
+    if base_topic is None and "/" in device_id:
+        raise ConfigError(f"device.id '{device_id}' can't hold '/'; set mqtt.base_topic for deeper topics")
+    return Topics(base_topic or f"edge_daemon/{device_id}", tuple(regions))
+
+
+def _check_levels(what: str, text: str) -> None:
+    if not text or any(character in text for character in _FORBIDDEN):
+        raise ConfigError(f"{what} {text!r} can't be a topic: it must not be empty or hold + # or NUL")
+    if text.startswith("$") or not all(text.split("/")):
+        raise ConfigError(f"{what} {text!r} can't start with $ or hold an empty level (//, or / at an end)")
+    if len(text.encode("utf-8", "replace")) > _MAX_BYTES:
+        raise ConfigError(f"{what} '{text[:20]}…' is longer than {_MAX_BYTES} bytes")

@@ -1,0 +1,46 @@
+"""Wakes a thread that waits for a socket."""
+
+from __future__ import annotations
+
+import select
+import socket
+
+
+class Wakeup:
+    """A socket that becomes readable when another thread calls `set`; `set` never blocks."""
+
+    def __init__(self) -> None:
+        self._reader, self._writer = socket.socketpair()
+        self._reader.setblocking(False)
+        self._writer.setblocking(False)
+
+    def fileno(self) -> int:
+        """The descriptor to poll for reading."""
+        return self._reader.fileno()
+
+    def set(self) -> None:
+        """Wake the waiting thread, or the next wait. Harmless after `close`."""
+        try:
+            self._writer.send(b"\0")
+        except (BlockingIOError, OSError):
+            return  # a full pipe wakes too; a closed one has nobody to wake
+
+    def clear(self) -> None:
+        """Forget every `set` so far."""
+        try:
+            while self._reader.recv(4096):
+                pass
+        except BlockingIOError:
+            return
+
+    def wait(self, timeout_s: float) -> None:
+        """Return after `set` or `timeout_s` seconds."""
+        poller = select.poll()
+        poller.register(self.fileno(), select.POLLIN)
+        poller.poll(timeout_s * 1000)
+        self.clear()
+
+    def close(self) -> None:
+        """Release both ends."""
+        self._reader.close()
+        self._writer.close()
