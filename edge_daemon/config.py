@@ -62,12 +62,16 @@ class ModelOptions(Options):
 
 
 class ClassifierOptions(Options):
-    """The head on the embeddings and its open-set rejection."""
+    """The head on the embeddings and its open-set rejection.
+
+    The vote is padded by default: with one example a class the plain vote of the browser classifiers
+    ties, and names the first class whatever it sees.
+    """
 
     type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "knn"
     k: Positive = 3
     metric: Literal["cosine", "euclidean", "manhattan"] = "cosine"
-    vote: Literal["plain", "padded"] = "plain"
+    vote: Literal["plain", "padded"] = "padded"
     unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
 
 

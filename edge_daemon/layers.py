@@ -57,10 +57,10 @@ def read_yaml(path: Path) -> Layer:
 
 def parse_yaml(text: str, name: str) -> Layer:
     """Parse YAML text; `name` stands in errors and marks for the file."""
-    loader = yaml.SafeLoader(text)
+    layer = Layer()
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
-        layer = Layer()
         if node is None:
             return layer
         if not isinstance(node, yaml.MappingNode):
@@ -75,8 +75,6 @@ def parse_yaml(text: str, name: str) -> Layer:
         raise ConfigError(f"{name}: not YAML: {exc}") from exc
     except RecursionError as exc:
         raise ConfigError(f"{name}: nested too deeply") from exc
-    finally:
-        loader.dispose()  # type: ignore[no-untyped-call]
 
 
 class _Reader:

@@ -5,17 +5,21 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, Command, Instruction, ReportOutage
-from edge_daemon.errors import EdgeError, ImageError, LabelError, RequestError
+from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
 from edge_daemon.learning.learner import Learner
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
-from edge_daemon.types import Frame, Image, Vector
+from edge_daemon.types import UNKNOWN, Frame, Prediction
 from edge_daemon.vision.regions import Box, crop
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
 
 log = logging.getLogger(__name__)
 
@@ -98,9 +102,15 @@ class Pipeline:
                 image = crop(frame.image, view.box) if view.box else frame.image
             except ImageError as exc:
                 raise ImageError(f"region '{view.name}': {exc}") from exc
-            embedding = self._embedder.embed(image)
+            try:
+                embedding = self._embedder.embed(image)
+            except EmbeddingError as exc:
+                # A picture the model has no answer for, such as pure black: nothing taught looks like it.
+                yield from (self._failed(press, exc) for press in self._take_due(view, frame))
+                yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0))
+                continue
             yield from self._teach(view, frame, image, embedding)
-            yield from self._classify(view, frame, embedding)
+            yield from self._publish(view, frame, self._learners[view.pool].predict(embedding))
         if not self._ready:
             self._ready = True
             yield events.Ready()
@@ -109,8 +119,7 @@ class Pipeline:
             yield events.Replied(request, data={"seq": frame.seq})
         self._snapshots.clear()
 
-    def _classify(self, view: View, frame: Frame, embedding: Vector) -> Iterator[events.Event]:
-        prediction = self._learners[view.pool].predict(embedding)
+    def _publish(self, view: View, frame: Frame, prediction: Prediction) -> Iterator[events.Event]:
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
         yield events.Classified(view.name, prediction, frame.seq, frame.captured_at, latency_ms)
@@ -196,20 +205,24 @@ class Pipeline:
 
     def _teach(self, view: View, frame: Frame, image: Image, embedding: Vector) -> Iterator[events.Event]:
         """Label this frame with every press that was made before it was captured."""
-        first = next(iter(self._views))
-        due = [
-            press
-            for press in self._waiting
-            if (press.region or first) == view.name and press.pressed_s < frame.captured_s
-        ]
+        due = self._take_due(view, frame)
         for press in due:
-            self._waiting.remove(press)
             try:
                 yield from self._add(press, view, frame, image, embedding)
             except EdgeError as exc:
                 yield self._failed(press, exc)
         if due:
             yield self.examples()
+
+    def _take_due(self, view: View, frame: Frame) -> list[AddExample]:
+        first = next(iter(self._views))
+        due = [
+            press
+            for press in self._waiting
+            if (press.region or first) == view.name and press.pressed_s < frame.captured_s
+        ]
+        self._waiting = [press for press in self._waiting if press not in due]
+        return due
 
     def _add(
         self, press: AddExample, view: View, frame: Frame, image: Image, embedding: Vector

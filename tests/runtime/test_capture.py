@@ -1,0 +1,88 @@
+"""The capture loop through outages, hand-driven: no thread, no waiting."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import numpy as np
+
+from edge_daemon.commands import ReportOutage
+from edge_daemon.errors import CameraError
+from edge_daemon.runtime.backoff import Backoff
+from edge_daemon.runtime.capture import Capture
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.types import Frame
+
+
+class ScriptedSource:
+    """Plays a script of frames and faults; counts how often it was opened and closed."""
+
+    lossless = True
+
+    def __init__(self, *script: str) -> None:
+        self._script: Iterator[str] = iter(script)
+        self.opened = self.closed = 0
+        self._seq = 0
+
+    def open(self) -> None:
+        self.opened += 1
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def read(self) -> Frame | None:
+        match next(self._script):
+            case "end":
+                return None
+            case "lost":
+                raise CameraError("the cable is out")
+        self._seq += 1
+        return Frame(np.zeros((2, 2, 3), np.uint8), self._seq, 0.0, datetime.now(UTC))
+
+
+def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str], bool]:
+    """Take everything until the end is announced."""
+    frames: list[int] = []
+    outages: list[str] = []
+    while True:
+        mail = mailbox.take(10)
+        frames += [mail.frame.seq] if mail.frame else []
+        outages += [each.reason for each in mail.instructions if isinstance(each, ReportOutage)]
+        if mail.ended:
+            return frames, outages, True
+
+
+def test_lost_camera_is_reported_and_reopened_until_the_source_ends() -> None:
+    source = ScriptedSource("frame", "lost", "lost", "frame", "frame", "end")
+    mailbox = Mailbox()
+    stop = threading.Event()
+    capture = Capture(source, mailbox, Backoff(first_s=0, most_s=0))
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    frames, outages, ended = drain(mailbox, stop)
+    thread.join(10)
+    assert frames == [1, 2, 3]
+    assert outages == ["the cable is out", "the cable is out", "the source has ended"]
+    assert ended
+    assert source.opened == 3
+    assert source.closed >= source.opened
+
+
+def test_stop_ends_the_wait_for_a_lost_camera() -> None:
+    source = ScriptedSource("lost", "lost")
+    stop = threading.Event()
+    capture = Capture(source, Mailbox(), Backoff(first_s=3600, most_s=3600))
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    stop.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_backoff_doubles_to_its_bound_and_starts_anew() -> None:
+    backoff = Backoff(first_s=1, most_s=5)
+    assert [backoff.next() for _ in range(5)] == [1, 2, 4, 5, 5]
+    backoff.reset()
+    assert backoff.next() == 1

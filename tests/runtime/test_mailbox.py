@@ -1,0 +1,61 @@
+"""The mailbox: latest frame wins, nothing grows without bound, waiting ends when something comes."""
+
+from __future__ import annotations
+
+import threading
+from datetime import UTC, datetime
+
+import numpy as np
+
+from edge_daemon.commands import Origin, Undo
+from edge_daemon.events import Ready
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.types import Frame
+
+
+def frame(seq: int) -> Frame:
+    return Frame(np.zeros((2, 2, 3), np.uint8), seq, float(seq), datetime.now(UTC))
+
+
+def test_latest_frame_wins() -> None:
+    mailbox = Mailbox()
+    for seq in range(5):
+        assert mailbox.put_frame(frame(seq))
+    mail = mailbox.take(0)
+    assert mail.frame is not None
+    assert mail.frame.seq == 4
+    assert mailbox.replaced == 4
+    assert mailbox.take(0).frame is None
+
+
+def test_lossless_frame_waits_for_an_empty_slot() -> None:
+    mailbox = Mailbox()
+    mailbox.put_frame(frame(0))
+    assert not mailbox.put_frame(frame(1), wait_s=0.01)
+    done = threading.Event()
+
+    def put() -> None:
+        mailbox.put_frame(frame(1), wait_s=10)
+        done.set()
+
+    threading.Thread(target=put).start()
+    taken = [mailbox.take(10).frame, mailbox.take(10).frame]
+    assert [each.seq for each in taken if each] == [0, 1]
+    assert done.wait(10)
+
+
+def test_full_queue_refuses_instructions_and_keeps_their_order() -> None:
+    mailbox = Mailbox(max_queued=3)
+    presses = [Undo(Origin("gpio", str(number))) for number in range(5)]
+    assert [mailbox.submit(press) for press in presses] == [True, True, True, False, False]
+    assert mailbox.take(0).instructions == presses[:3]
+    assert mailbox.submit(presses[4])
+
+
+def test_events_and_end_wake_the_taker() -> None:
+    mailbox = Mailbox()
+    mailbox.announce(Ready())
+    assert mailbox.take(10).events == [Ready()]
+    mailbox.end()
+    assert mailbox.take(10).ended
+    assert not mailbox.take(0).ended

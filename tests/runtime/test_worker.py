@@ -1,0 +1,40 @@
+"""Workers: a crash is handed on, a stop is obeyed."""
+
+from __future__ import annotations
+
+import threading
+
+from edge_daemon.runtime.worker import Worker
+
+
+def test_crash_is_handed_to_the_owner() -> None:
+    crashes: list[BaseException] = []
+    handed = threading.Event()
+
+    def on_crash(exc: BaseException) -> None:
+        crashes.append(exc)
+        handed.set()
+
+    def body(_: threading.Event) -> None:
+        raise ZeroDivisionError("broken")
+
+    worker = Worker("test", body, on_crash)
+    worker.start()
+    assert handed.wait(10)
+    worker.stop()
+    assert [str(crash) for crash in crashes] == ["broken"]
+
+
+def test_stop_ends_the_body_and_is_harmless_before_start() -> None:
+    ended = threading.Event()
+
+    def body(stop: threading.Event) -> None:
+        stop.wait(60)
+        ended.set()
+
+    worker = Worker("test", body, lambda exc: None)
+    worker.stop()
+    again = Worker("test", body, lambda exc: None)
+    again.start()
+    again.stop()
+    assert ended.is_set()

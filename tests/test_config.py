@@ -1,0 +1,121 @@
+"""The configuration: layers, and errors that name file, line, key and remedy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.camera.synthetic import SyntheticOptions
+from edge_daemon.config import Config, load, load_effective, schema, trace
+from edge_daemon.errors import ConfigError
+
+
+def write(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_empty_file_and_empty_sections_are_the_defaults(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "")) == Config()
+    assert load(write(tmp_path, "mqtt:\ncamera:\n  # all left out\n")) == Config()
+
+
+def test_file_values_win_over_defaults_and_overrides_over_both(tmp_path: Path) -> None:
+    path = write(tmp_path, "mqtt:\n  host: broker.local\n  port: 1884\ncamera: {type: synthetic, seed: 4}\n")
+    config = load_effective(path, ["mqtt.port=1885", "buttons.0.pin=17", "buttons[0].label=cat"])
+    assert config.mqtt.host == "broker.local"
+    assert config.mqtt.port == 1885
+    assert config.camera == SyntheticOptions(seed=4)
+    assert [(button.pin, button.label) for button in config.buttons] == [(17, "cat")]
+
+
+def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
+    path = write(tmp_path, "mqtt:\n  host: broker.local\n")
+    origins = {key: origin for key, _, origin in trace(path, ["mqtt.port=1885"]).values()}
+    assert origins["mqtt.host"] == f"{path}:2"
+    assert origins["mqtt.port"] == "--set"
+    assert origins["mqtt.qos"] == "default"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("camra: {type: synthetic}", [":1: camra", "did you mean 'camera'"]),
+        ("camera:\n  type: synthetic\n  fsp: 5", [":3: camera.fsp", "did you mean 'fps'"]),
+        ("camera: {type: synth}", ["camera.type", "'synth'", "picamera2, v4l2, replay, synthetic"]),
+        ("camera: {fps: 3}", ["camera", "`type`", "picamera2"]),
+        ("camera:\n  type: synthetic\n  fps: 500", [":3: camera.fps", "<= 240", "500"]),
+        ("mqtt: {port: many}", ["mqtt.port", "`int`", "many"]),
+        ("mqtt:\n  port: 1\n  port: 2", [":3", "duplicate key 'mqtt.port'"]),
+        ("buttons:\n- pin: 3\n  label: no", [":3: buttons[0].label", "'no' without quotes", '"no"']),
+        ("buttons:\n- pin: 3\n  label: a/b", ["buttons[0].label", "'/'"]),
+        ("buttons:\n- pin: 3\n  label: Unknown", ["buttons[0].label", "reserved"]),
+        ("buttons:\n- {pin: 3, label: a}\n- {pin: 3, label: b}", ["buttons", "3"]),
+        ("buttons:\n- {pin: 99, label: a}", ["buttons[0].pin", "99"]),
+        ("buttons:\n- {pin: 3, label: a, region: left}", ["buttons[0].region", "'left'"]),
+        ("regions:\n- {name: a, box: [0, 0, 1, 0]}", ["regions[0].box", "above 0"]),
+        ("regions:\n- {name: a, box: [0.6, 0, 0.5, 1]}", ["regions[0].box", "outside the frame"]),
+        ("regions:\n- {name: a/b, box: [0, 0, 1, 1]}", ["regions[0].name"]),
+        (
+            "regions:\n- {name: a, box: [0, 0, 1, 1]}\n- {name: a, box: [0, 0, 1, 1]}",
+            ["regions[1].name", "two regions"],
+        ),
+        ("classifier: {unknown: maybe}", ["classifier.unknown", "maybe"]),
+        ("- camera", [":1", "expected sections"]),
+        ("camera: [", ["not YAML"]),
+        ("a: &a [*a]", ["nested too deeply"]),
+        ("a: &a [1,1,1,1,1,1,1,1,1,1]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a,*a]\n"
+         "c: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c,*c]\n"
+         "e: [*d,*d,*d,*d,*d,*d,*d,*d,*d,*d]", ["more than 20000 values"]),
+        ("\x00", ["not YAML"]),
+        ("mqtt: {port: 2024-13-45}", ["not YAML"]),
+    ],
+)  # fmt: skip
+def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    message = str(caught.value)
+    assert message.startswith(str(path))
+    assert "\n" not in message
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize(
+    ("override", "part"),
+    [
+        ("mqtt.port", "expected key.path=value"),
+        ("mqtt.prt=3", "did you mean 'port'"),
+        ("mqtt.port=x", "--set: mqtt.port"),
+        ("mqtt.host.name=x", "no place in the configuration"),
+        ("buttons.7.pin=3", "no place in the configuration"),
+        ("=3", "expected key.path=value"),
+    ],
+)
+def test_wrong_override_is_named(tmp_path: Path, override: str, part: str) -> None:
+    with pytest.raises(ConfigError, match=part.replace("(", r"\(")):
+        load_effective(write(tmp_path, "mqtt: {host: x}"), [override])
+
+
+def test_unreadable_files_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"missing\.yaml: can't be read: No such file"):
+        load(tmp_path / "missing.yaml")
+    with pytest.raises(ConfigError, match="can't be read"):
+        load(tmp_path)
+    binary = tmp_path / "binary.yaml"
+    binary.write_bytes(b"mqtt: \xff\xfe")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load(binary)
+    binary.write_bytes(b"#" * 300_000)
+    with pytest.raises(ConfigError, match="at most"):
+        load(binary)
+
+
+def test_schema_is_json_and_closed() -> None:
+    text = json.dumps(schema())
+    assert '"additionalProperties": false' in text
+    assert "picamera2" in text

@@ -1,0 +1,249 @@
+"""The way of a frame: real learner, real store, real smoother; only camera, model and clock are stand-ins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pytest
+
+from edge_daemon import events
+from edge_daemon.commands import AddExample, Clear, Instruction, Origin, ReportOutage, SetThreshold, TakeSnapshot, Undo
+from edge_daemon.errors import EmbeddingError
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fakes import ColourEmbedder, HandClock
+from edge_daemon.learning.learner import make_learner
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.pipeline import Pipeline, View
+from edge_daemon.types import Frame
+from edge_daemon.vision.images import encode_jpeg, read_image
+from edge_daemon.vision.regions import Box
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
+RED, GREEN, BLUE = (220, 30, 30), (30, 220, 30), (30, 30, 220)
+GPIO = Origin("gpio", "button")
+Found = TypeVar("Found", bound=events.Event)
+
+
+@dataclass
+class Bench:
+    """A pipeline on a bench: show it colours, press, and look at what happened."""
+
+    store: ExampleStore
+    views: tuple[View, ...]
+    clock: HandClock = field(default_factory=HandClock)
+    max_per_label: int | None = None
+    seq: int = 0
+    happened: list[events.Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        pools = {view.pool: make_learner(vote="padded", unknown=0.9) for view in self.views}
+        self.pipeline = Pipeline(
+            embedder=ColourEmbedder(), views=self.views, learners=pools, store=self.store, clock=self.clock,
+            encode=encode_jpeg, max_per_label=self.max_per_label,
+        )  # fmt: skip
+
+    def show(self, *colours: tuple[int, int, int], instructions: tuple[Instruction, ...] = ()) -> list[events.Event]:
+        """Show one frame whose equal vertical stripes have these colours."""
+        self.clock.advance(0.1)
+        self.seq += 1
+        stripes = [np.full((20, 30, 3), colour, np.uint8) for colour in colours]
+        frame = Frame(np.hstack(stripes), self.seq, self.clock.monotonic(), self.clock.utc())
+        self.happened = self.pipeline.step(frame, instructions)
+        return self.happened
+
+    def press(self, label: str, region: str | None = None) -> AddExample:
+        """Press a button now; the command goes in with the next step."""
+        return AddExample(label, self.clock.monotonic(), GPIO, region)
+
+    def teach(self, label: str, colour: tuple[int, int, int]) -> None:
+        self.show(colour, instructions=(self.press(label),))
+
+    def found(self, kind: type[Found]) -> list[Found]:
+        """Return the last step's events of a kind."""
+        return [event for event in self.happened if isinstance(event, kind)]
+
+    @property
+    def label(self) -> str:
+        return self.found(events.Classified)[0].prediction.label
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ExampleStore]:
+    with ExampleStore(tmp_path / "examples.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def bench(store: ExampleStore) -> Bench:
+    return Bench(store, (View("frame", None, "", Smoother()),))
+
+
+def test_taught_colours_are_named_from_the_same_frame_on(bench: Bench) -> None:
+    bench.show(RED)
+    assert bench.label == "unknown"
+    bench.teach("red", RED)
+    assert bench.label == "red"
+    bench.teach("green", GREEN)
+    for colour, name in [(RED, "red"), (GREEN, "green"), (BLUE, "unknown")]:
+        bench.show(colour)
+        assert bench.label == name
+
+
+def test_press_labels_the_first_frame_captured_after_it(bench: Bench) -> None:
+    bench.show(RED)
+    press = bench.press("green")
+    stale = Frame(np.full((20, 30, 3), RED, np.uint8), 50, press.pressed_s, bench.clock.utc())
+    assert not [e for e in bench.pipeline.step(stale, (press,)) if isinstance(e, events.ExampleAdded)]
+    bench.show(GREEN)
+    (added,) = bench.found(events.ExampleAdded)
+    assert (added.label, added.seq, added.count) == ("green", bench.seq, 1)
+    bench.show(RED)
+    assert bench.label == "unknown"
+
+
+def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    (added,) = bench.found(events.ExampleAdded)
+    with ExampleStore(store.path) as reader:
+        (example,) = reader
+    assert (example.id, example.label, example.space, example.source) == (added.id, "red", "mean-colour", "gpio")
+    assert np.abs(read_image(example.thumbnail).mean(axis=(0, 1)) - RED).max() < 8
+    assert bench.found(events.Replied)[0].error is None
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}
+
+
+def test_undo_and_clear_take_back(bench: Bench, store: ExampleStore) -> None:
+    for label, colour in [("red", RED), ("green", GREEN), ("green", GREEN)]:
+        bench.teach(label, colour)
+    bench.show(GREEN, instructions=(Undo(GPIO),))
+    assert bench.found(events.ExampleUndone)[0].count == 1
+    assert bench.label == "green"
+    bench.show(GREEN, instructions=(Clear(GPIO, "green"),))
+    assert bench.found(events.Cleared)[0].removed == 1
+    assert bench.label == "unknown"
+    bench.show(RED, instructions=(Clear(GPIO),))
+    assert store.counts == {}
+    assert bench.label == "unknown"
+
+
+def test_refused_commands_are_answered_and_change_nothing(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    refused: tuple[Instruction, ...] = (
+        AddExample("a/b", 0, GPIO), AddExample("red", 0, GPIO, region="left"), Clear(GPIO, "green"),
+        SetThreshold(GPIO, "sometimes"),
+    )  # fmt: skip
+    bench.show(RED, instructions=refused)
+    answers = bench.found(events.Replied)
+    assert [answer.command for answer in answers] == list(refused)
+    assert all(answer.error and "\n" not in answer.error for answer in answers)
+    assert store.counts == {"red": 1}
+    bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO)))
+    assert [answer.error is None for answer in bench.found(events.Replied)] == [True, False]
+
+
+def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    store._connection.execute("PRAGMA max_page_count = 1")
+    for _ in range(20):
+        bench.teach("green", GREEN)
+    assert "full" in str(bench.found(events.Replied)[0].error)
+    bench.show(RED)
+    assert bench.label == "red"
+
+
+def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.teach("green", GREEN)
+    changes = []
+    for colour in [RED] * 10 + [GREEN, RED] * 5 + [GREEN] * 10:
+        bench.show(colour)
+        changes += [change.label for change in bench.found(events.LabelChanged)]
+    assert changes == ["green"]
+
+
+def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
+    bench.teach("red", RED)
+    lost = bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    assert lost == [events.CameraLost("the cable is out")]
+    assert bench.pipeline.step(None, (ReportOutage("still out"),)) == []
+    bench.clock.advance(7)
+    bench.show(RED)
+    assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)
+    assert [change.label for change in bench.found(events.LabelChanged)] == ["red"]
+
+
+def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Bench) -> None:
+    bench.show(RED)
+    assert bench.pipeline.step(None, (bench.press("red"),)) == []
+    bench.clock.advance(6)
+    lost, answer = bench.pipeline.step(None, ())
+    assert isinstance(lost, events.CameraLost)
+    assert isinstance(answer, events.Replied)
+    assert "no frame" in str(answer.error)
+    bench.show(RED)
+    assert not bench.found(events.ExampleAdded)
+
+
+def test_presses_that_wait_for_a_frame_are_bounded(bench: Bench) -> None:
+    happened = bench.pipeline.step(None, tuple(bench.press("red") for _ in range(100)))
+    assert sum(isinstance(event, events.Replied) for event in happened) == 36
+
+
+def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) -> None:
+    class Blind(ColourEmbedder):
+        def embed(self, image: Image) -> Vector:
+            raise EmbeddingError("all zeros")
+
+    bench.teach("red", RED)
+    bench.pipeline._embedder = Blind()
+    bench.show(RED, instructions=(bench.press("red"),))
+    assert bench.label == "unknown"
+    assert bench.found(events.Replied)[0].error == "all zeros"
+
+
+def test_snapshot_is_the_next_frame(bench: Bench) -> None:
+    request = TakeSnapshot(Origin("mqtt", "snapshot", 7))
+    bench.show(BLUE, instructions=(request,))
+    (snapshot,) = bench.found(events.Snapshot)
+    assert snapshot.command == request
+    assert read_image(snapshot.jpeg).shape == (20, 30, 3)
+    bench.show(BLUE)
+    assert not bench.found(events.Snapshot)
+
+
+def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(store: ExampleStore) -> None:
+    views = (
+        View("left", Box(0, 0, 1 / 3, 1), "", Smoother()),
+        View("middle", Box(1 / 3, 0, 1 / 3, 1), "", Smoother()),
+        View("right", Box(2 / 3, 0, 1 / 3, 1), "right", Smoother()),
+    )
+    bench = Bench(store, views)
+    bench.show(RED, GREEN, BLUE, instructions=(bench.press("red"), bench.press("blue", "right")))
+    bench.show(GREEN, RED, RED)
+    named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
+    assert named == {"left": "unknown", "middle": "red", "right": "unknown"}
+    bench.show(BLUE, BLUE, BLUE)
+    named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
+    assert named == {"left": "unknown", "middle": "unknown", "right": "blue"}
+
+
+def test_most_redundant_example_makes_room(store: ExampleStore) -> None:
+    bench = Bench(store, (View("frame", None, "", Smoother()),), max_per_label=3)
+    for colour in [(220, 30, 30), (220, 31, 30), (150, 30, 30), (220, 130, 30), (221, 30, 30)]:
+        bench.teach("warm", colour)
+    assert store.counts == {"warm": 3}
+    assert bench.label == "warm"
+
+
+def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
+    assert bench.pipeline.step(None, ()) == []
+    bench.show(RED)
+    assert len(bench.found(events.Ready)) == 1
+    bench.show(RED)
+    assert not bench.found(events.Ready)
