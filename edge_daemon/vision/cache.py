@@ -1,0 +1,33 @@
+"""Where verdicts on model files are remembered between starts."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def cache_folder() -> Path:
+    """Return systemd's `$CACHE_DIRECTORY`, else `edge_daemon` in `$XDG_CACHE_HOME` or `~/.cache`."""
+    given = os.environ.get("CACHE_DIRECTORY", "").split(":")[0]
+    if given:
+        return Path(given)
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "edge_daemon"
+
+
+def remembered(kind: str, key: str) -> bool:
+    """Whether `remember` was called for this key."""
+    try:
+        return (cache_folder() / kind / key).exists()
+    except (OSError, RuntimeError):
+        return False
+
+
+def remember(kind: str, key: str) -> None:
+    """Note the key for later starts. Where no file can be written it is simply not remembered."""
+    try:
+        folder = cache_folder() / kind
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / key).touch()
+    except (OSError, RuntimeError):
+        return

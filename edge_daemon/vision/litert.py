@@ -1,0 +1,206 @@
+"""Embed pictures with a TFLite model. The only file that imports the interpreter."""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge_daemon.errors import EmbeddingError, ModelError
+from edge_daemon.vision.cache import remember, remembered
+from edge_daemon.vision.graph import end_at, read_graph
+from edge_daemon.vision.preprocess import Fit, InputTensor, Preprocessor
+from edge_daemon.vision.probe import probe
+from edge_daemon.vision.suitability import image_input
+from edge_daemon.vision.tap import Tap, TapName, find_tap
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
+_DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
+
+
+class Embedder:
+    """A TFLite image model read at one tap. Owned by one thread.
+
+    `delegate`: `auto` is the interpreter's default (XNNPACK), `none` its plain kernels, anything else the
+    path of an external delegate's shared library. Numbers of two delegates differ, so `space` names it.
+    Every failure is a ModelError of one line. A file not seen before is first tried in a child
+    process; `probe_first=False` skips that for files known to be good.
+    """
+
+    def __init__(
+        self,
+        model_path: Path | str,
+        threads: int = 1,
+        delegate: str = "auto",
+        tap: TapName = "embedding",
+        fit: Fit = "square",
+        *,
+        probe_first: bool = True,
+    ) -> None:
+        path = Path(model_path)
+        try:
+            self._load(path, threads, delegate, tap, fit, probe_first)
+        except ModelError as exc:
+            raise ModelError(f"{path}: {exc}") from exc
+
+    def _load(
+        self, path: Path, threads: int, delegate: str, tap: TapName, fit: Fit, probe_first: bool
+    ) -> None:
+        content = read_model(path)
+        graph = read_graph(content)
+        self.input: InputTensor = image_input(graph, external_delegate=delegate not in _DELEGATE_NAMES)
+        self._prepare = Preprocessor(self.input, fit)
+        digest = hashlib.sha256(content).hexdigest()
+        self.tap = tap
+        self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
+        if tap == "pixels":
+            self.size = self.input.height * self.input.width * self.input.channels
+            return
+        self._tap: Tap = find_tap(graph, tap)
+        if probe_first:
+            _probe_once(path, digest, threads, delegate, tap)
+        if self._tap.tensor != graph.outputs[0]:
+            content = end_at(content, graph, self._tap.tensor)
+        self._content = content  # The interpreter reads weights from these bytes as long as it lives.
+        self._interpreter = _interpreter(content, threads, delegate)
+        self._output = self._interpreter.get_output_details()[0]
+        self._input_index = int(self._interpreter.get_input_details()[0]["index"])
+        self.size = int(self._output["shape"][-1])
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Height, width and channels of the picture the model sees."""
+        return self.input.height, self.input.width, self.input.channels
+
+    def embed(self, image: Image) -> Vector:
+        """Embed an RGB uint8 HWC image of any size; a fresh float32 vector of `size`, unit length.
+
+        Raises ImageError for what is no image, EmbeddingError when the model answers all zeros.
+        """
+        vector = self._pixels(image) if self.tap == "pixels" else self._run(image)
+        length = math.sqrt(float(vector @ vector))
+        if not 0 < length < math.inf:
+            raise EmbeddingError(
+                f"{self.space} answered a vector of length {length}; it can't be used for this picture"
+            )
+        vector /= np.float32(length)
+        return vector
+
+    def probabilities(self, image: Image) -> Vector:
+        """Return the share of each of the model's own classes, summing to about 1 (tap `probabilities`)."""
+        if self.tap != "probabilities":
+            raise ModelError(f"{self.space} is read at {self.tap}; set model.tap to probabilities")
+        vector = self._run(image)
+        return _softmax(vector) if self._tap.needs_softmax else vector
+
+    def _pixels(self, image: Image) -> Vector:
+        return self._prepare.pixels(image).ravel().astype(np.float32) / np.float32(127.5) - np.float32(1)
+
+    def _run(self, image: Image) -> Vector:
+        """Return the tapped tensor in real numbers, averaged over height and width if it has them."""
+        self._interpreter.set_tensor(self._input_index, self._prepare(image))
+        try:
+            self._interpreter.invoke()
+        except RuntimeError as exc:
+            raise ModelError(f"{self.space}: the interpreter fails on it: {_one_line(exc)}") from exc
+        raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1, self.size)
+        scale, zero_point = self._output["quantization"]
+        numbers = raw.astype(np.float32)
+        if scale:
+            numbers -= np.float32(zero_point)
+            numbers *= np.float32(scale)
+        vector: Vector = numbers[0] if len(numbers) == 1 else numbers.mean(axis=0)
+        return vector
+
+
+def read_model(path: Path) -> bytes:
+    """Return a file's bytes. Raises ModelError when it is missing or unreadable."""
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as exc:
+        raise ModelError("no such model file") from exc
+    except OSError as exc:
+        raise ModelError(f"can't be read: {exc.strerror}") from exc
+
+
+def _delegate_name(delegate: str, tap: TapName) -> str:
+    return "none" if tap == "pixels" else _DELEGATE_NAMES.get(delegate, Path(delegate).name.split(".")[0])
+
+
+def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: TapName) -> None:
+    """Probe a file unless this content passed before, with this interpreter, at this tap."""
+    key = hashlib.sha256(f"{digest} {runtime()} {delegate} {tap}".encode()).hexdigest()[:32]
+    if remembered("probed", key):
+        return
+    problem = probe([path], threads, delegate, tap)[0]
+    if problem is not None:
+        raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
+    remember("probed", key)
+
+
+def runtime() -> str:
+    """Return name and version of the interpreter in use. Raises ModelError when there is none."""
+    from importlib import metadata
+
+    for name in ("ai-edge-litert", "tflite-runtime"):
+        try:
+            return f"{name} {metadata.version(name)}"
+        except metadata.PackageNotFoundError:
+            continue
+    raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`")
+
+
+def _module() -> Any:
+    try:
+        from ai_edge_litert import interpreter
+    except ImportError:
+        try:
+            from tflite_runtime import interpreter
+        except ImportError as exc:
+            raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`") from exc
+    return interpreter
+
+
+def _interpreter(content: bytes, threads: int, delegate: str) -> Any:
+    """Return an interpreter with its tensors allocated."""
+    module = _module()
+    kinds = module.OpResolverType
+    kernels = kinds.AUTO if delegate == "auto" else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    libraries = [] if delegate in _DELEGATE_NAMES else [_external(module, delegate)]
+    try:
+        interpreter = module.Interpreter(
+            model_content=content,
+            num_threads=threads,
+            experimental_op_resolver_type=kernels,
+            experimental_delegates=libraries,
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
+        raise ModelError(f"the interpreter refuses it: {_one_line(exc)}") from exc
+    return interpreter
+
+
+def _external(module: Any, library: str) -> Any:
+    try:
+        ctypes.CDLL(
+            library
+        )  # The interpreter's own attempt leaves a half-made object that complains when freed.
+        return module.load_delegate(library)
+    except (ValueError, OSError, AttributeError) as exc:
+        raise ModelError(f"delegate {library} can't be loaded: {_one_line(exc)}") from exc
+
+
+def _one_line(exc: Exception) -> str:
+    return " ".join(str(exc).split())
+
+
+def _softmax(logits: Vector) -> Vector:
+    shares: Vector = np.exp(logits - logits.max())
+    shares /= shares.sum()
+    return shares

@@ -1,0 +1,103 @@
+"""Try a model file in a child process before it is loaded here.
+
+The interpreter trusts its input: a damaged file can make it read outside its memory or abort. The child
+does exactly what this process would do next, up to the first inference; what kills it there
+does not kill the daemon. A file that passed is remembered by content, so later starts only hash it.
+
+Run as `python -m edge_daemon.vision.probe THREADS DELEGATE TAP` with paths on stdin, a line each; answers
+a JSON line for each path: {"error": null or text}.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from edge_daemon.errors import EdgeError
+
+if TYPE_CHECKING:
+    from edge_daemon.vision.tap import TapName
+
+TIMEOUT_S = 60
+"""Per file; a Pi Zero loads the largest official model in 4 s."""
+
+MEMORY_BYTES = 2 << 30
+"""Address space of the child: a damaged shape must not push a small device into swapping."""
+
+
+def probe(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
+    """Return for each file what is wrong with it, None when it loads and embeds a picture."""
+    verdicts: list[str | None] = []
+    while len(verdicts) < len(paths):
+        verdicts += _one_child(paths[len(verdicts) :], threads, delegate, tap)
+    return verdicts
+
+
+def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
+    """Run one child over the files until it ends or dies; at least one verdict."""
+    command = [sys.executable, "-m", "edge_daemon.vision.probe", str(threads), delegate, tap]
+    job = "\n".join(json.dumps(str(path.absolute())) for path in paths)
+    try:
+        done = subprocess.run(
+            command, input=job, capture_output=True, text=True, timeout=TIMEOUT_S * len(paths)
+        )
+    except subprocess.TimeoutExpired as exc:
+        answers = exc.stdout.decode() if isinstance(exc.stdout, bytes) else exc.stdout or ""
+        return [*_verdicts(answers), f"damaged: it keeps the interpreter busy for over {TIMEOUT_S} s"]
+    verdicts = _verdicts(done.stdout)
+    if len(verdicts) < len(paths):
+        verdicts.append(_cause_of_death(done))
+    return verdicts
+
+
+def _verdicts(answers: str) -> list[str | None]:
+    """Read the child's complete lines; the interpreter's own prints don't parse and are left out."""
+    verdicts = []
+    for line in answers.splitlines():
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            verdicts.append(json.loads(line)["error"])
+    return verdicts
+
+
+def _cause_of_death(done: subprocess.CompletedProcess[str]) -> str:
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        return f"damaged: it crashes the interpreter ({name}); fetch the file again"
+    last = done.stderr.strip().splitlines()[-1:] or ["no message"]
+    return f"not loadable: the probe ended with code {done.returncode}: {last[0]}"
+
+
+def main() -> None:
+    """Answer for each path on stdin."""
+    _confine()
+    import numpy as np
+
+    from edge_daemon.vision.litert import Embedder
+
+    threads, delegate, tap = int(sys.argv[1]), sys.argv[2], cast("TapName", sys.argv[3])
+    picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
+    for line in sys.stdin:
+        error = None
+        try:
+            path = Path(json.loads(line))
+            Embedder(path, threads, delegate, tap, probe_first=False).embed(picture)
+        except EdgeError as exc:
+            error = str(exc)
+        print(json.dumps({"error": error}), flush=True)
+
+
+def _confine() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""Where in a graph the embedding is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from edge_daemon.errors import ModelError
+from edge_daemon.vision.graph import Graph, Operator
+
+TapName: TypeAlias = Literal["embedding", "logits", "probabilities", "pixels"]
+
+POOLS = {"AVERAGE_POOL_2D", "MEAN"}
+CLASSIFIERS = {"CONV_2D", "FULLY_CONNECTED"}
+ACTIVATIONS = {"SOFTMAX", "LOGISTIC"}
+_SHAPES = {"RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE"}
+_POINTWISE = {"RELU", "RELU6", "ADD", "MUL", "SUB", "HARD_SWISH", "LEAKY_RELU"}
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """The tensor to read; `why` is a phrase that follows "the tap is".
+
+    A tensor with height and width is averaged over both by the reader. `needs_softmax`: the tensor
+    holds logits where probabilities were asked for.
+    """
+
+    tensor: int
+    why: str
+    needs_softmax: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    operator: Operator
+    computed: int
+    """The operator's only computed input, -1 when it has none or several."""
+
+
+def find_tap(graph: Graph, name: TapName) -> Tap:
+    """Return where `name` is read. Raises ModelError naming what was found instead."""
+    steps = _walk_back(graph)
+    if name == "embedding":
+        return _embedding(graph, steps)
+    activation = next((step for step in _tail(steps) if step.operator.name in ACTIVATIONS), None)
+    if name == "probabilities" and activation is None and not _ends_in_classifier(graph, steps):
+        raise ModelError("an embedder without classes; use model.tap embedding, or a classifier")
+    if name == "logits" and activation is not None:
+        return Tap(activation.computed, f"the input of the last {activation.operator.name}")
+    return Tap(graph.outputs[0], "the model's output", needs_softmax=activation is None)
+
+
+def _embedding(graph: Graph, steps: list[_Step]) -> Tap:
+    """Return the pool before the classifier layers, else the input of the last of them."""
+    tail = _tail(steps)
+    end = steps[len(tail)] if len(steps) > len(tail) else None
+    if end is None or (end.computed < 0 and not _is_flat(graph, graph.outputs[0])):
+        raise ModelError(_nothing_found(steps))
+    if _ends_in_classifier(graph, steps):
+        return _before_classifier(graph, steps[len(tail) :])
+    if not any(step.operator.name in ACTIVATIONS for step in tail):
+        return Tap(
+            graph.outputs[0], f"the output itself: the model ends in {end.operator.name}, it is an embedder"
+        )
+    before = steps[len(tail) + 1] if len(steps) > len(tail) + 1 else None
+    if end.operator.name in POOLS and before is not None and before.operator.name in CLASSIFIERS:
+        return Tap(
+            before.computed, f"the input of the last {before.operator.name}, averaged as the model pools it"
+        )
+    raise ModelError(_nothing_found(steps))
+
+
+def _ends_in_classifier(graph: Graph, steps: list[_Step]) -> bool:
+    last = steps[len(_tail(steps)) :][:1]
+    return (
+        bool(last) and last[0].operator.name in CLASSIFIERS and _is_flat(graph, last[0].operator.outputs[0])
+    )
+
+
+def _before_classifier(graph: Graph, steps: list[_Step]) -> Tap:
+    for step in steps:
+        name, flat = step.operator.name, _is_flat(graph, step.operator.outputs[0])
+        if name in POOLS and flat:
+            return Tap(step.operator.outputs[0], f"the {name} before the classifier")
+        if not flat or name not in CLASSIFIERS | _SHAPES | _POINTWISE:
+            break
+    last = steps[0]
+    if last.computed < 0:
+        raise ModelError(_nothing_found(steps))
+    return Tap(last.computed, f"the input of the last {last.operator.name}: no global pool stands before it")
+
+
+def _walk_back(graph: Graph) -> list[_Step]:
+    """Return the operators from the first output backwards, as long as each has one computed input."""
+    producers = graph.producers()
+    steps: list[_Step] = []
+    tensor = graph.outputs[0]
+    while tensor in producers and len(steps) < len(graph.operators):
+        operator = graph.operators[producers[tensor]]
+        computed = [i for i in operator.inputs if i in producers]
+        steps.append(_Step(operator, computed[0] if len(computed) == 1 else -1))
+        if len(computed) != 1:
+            break
+        tensor = computed[0]
+    return steps
+
+
+def _tail(steps: list[_Step]) -> list[_Step]:
+    """Return the steps at the end that only normalise, reshape or requantise."""
+    tail: list[_Step] = []
+    for step in steps:
+        if step.operator.name not in ACTIVATIONS | _SHAPES:
+            break
+        tail.append(step)
+    return tail
+
+
+def _is_flat(graph: Graph, tensor: int) -> bool:
+    """Whether a tensor is one vector: all its dimensions but the last are 1."""
+    return all(size == 1 for size in graph.tensors[tensor].shape[:-1])
+
+
+def _nothing_found(steps: list[_Step]) -> str:
+    names = " <- ".join(step.operator.name for step in steps[:6]) or "no operator"
+    return (
+        f"found no pool or classifier layer to read an embedding before; the graph ends {names}. "
+        "Use model.tap logits or probabilities"
+    )
