@@ -1,0 +1,42 @@
+"""Keeping a corrupt store: it is moved aside under a new name, never overwritten."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from itertools import count
+from pathlib import Path
+
+_COMPANIONS = ("-wal", "-shm")
+
+
+def move_aside(path: Path, now: datetime) -> Path:
+    """Rename `path` to `<name>.corrupt-<UTC time>` with its journal and return the new path.
+
+    The journal goes first under its matching name: SQLite still finds the pair together there.
+    """
+    kept = _free_name(path, now)
+    for companion in _COMPANIONS:
+        if os.path.lexists(f"{path}{companion}"):
+            os.rename(f"{path}{companion}", f"{kept}{companion}")
+    path.rename(kept)
+    sync_directory(path.parent)
+    return kept
+
+
+def sync_directory(directory: Path) -> None:
+    """Make a new or renamed entry of `directory` survive a power cut."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _free_name(path: Path, now: datetime) -> Path:
+    stem = f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}"
+    for number in count(1):
+        kept = path.with_name(stem if number == 1 else f"{stem}-{number}")
+        if not os.path.lexists(kept):
+            return kept
+    raise AssertionError("count never ends")

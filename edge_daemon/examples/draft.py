@@ -1,0 +1,59 @@
+"""An example on its way into the store: checked, but without an id yet."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_daemon.errors import EmbeddingError
+from edge_daemon.types import WHOLE_FRAME
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_daemon.types import Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What the store is asked to keep. `created_at` None means now; see `types.Example` for the rest."""
+
+    embedding: Vector
+    label: str
+    space: str = ""
+    region: str = WHOLE_FRAME
+    group: str = ""
+    source: str = ""
+    thumbnail: bytes = field(default=b"", repr=False)
+    created_at: datetime | None = None
+
+    @property
+    def digest(self) -> bytes:
+        """SHA-256 of the content: of the picture where there is one, else of the embedding."""
+        return content_digest(self.thumbnail or pack(self.embedding))
+
+
+def content_digest(content: bytes) -> bytes:
+    """Return what duplicates are recognised by."""
+    return hashlib.sha256(content).digest()
+
+
+def pack(embedding: npt.ArrayLike) -> bytes:
+    """Return an embedding as little-endian float32, or raise EmbeddingError saying why it is none."""
+    vector = np.asarray(embedding, dtype="<f4")
+    if vector.ndim != 1 or vector.size == 0:
+        raise EmbeddingError(f"an embedding is one row of numbers, got the shape {vector.shape}")
+    if not np.isfinite(vector).all():
+        raise EmbeddingError("the embedding holds NaN or infinite numbers")
+    if not vector.any():
+        raise EmbeddingError("the embedding is all zeros; nothing is similar to it")
+    return vector.tobytes()
+
+
+def unpack(blob: bytes) -> Vector:
+    """Return the read-only float32 vector that `pack` wrote."""
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32, copy=False)

@@ -1,0 +1,75 @@
+"""The tables of the example store, and the way from each version to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge_daemon.errors import StoreError
+
+APPLICATION_ID = 0x45444745  # "EDGE": tells a store from any other SQLite file
+
+# Narrow columns stand first: the blobs spill to overflow pages that counting and undo never touch.
+# AUTOINCREMENT keeps an id from being used again after a purge, so a restore can't meet a stranger.
+_FIRST = (
+    """
+    CREATE TABLE examples (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        digest BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX living_labels ON examples (label) WHERE removed_at IS NULL",
+    "CREATE INDEX living_content ON examples (space, digest) WHERE removed_at IS NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+"""Statements that lead from version n to n + 1, by n. Append; never change one that was released."""
+
+
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...] | None = None
+) -> None:
+    """Bring a store to the newest version in one transaction, so a power cut leaves it whole.
+
+    Raises StoreError for another program's database or a store from a newer version.
+    """
+    steps = MIGRATIONS if migrations is None else migrations
+    if _version(connection, path, len(steps)) == len(steps):
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Read again under the lock: another process may have just done the work.
+        for statements in steps[_version(connection, path, len(steps)) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if tables and owner != APPLICATION_ID:
+        raise StoreError(
+            f"'{path}' is a database of another program, not an example store; pick another path"
+        )
+    if version > newest:
+        raise StoreError(
+            f"store '{path}' has version {version}, this program reads up to {newest}; update edge_daemon"
+        )
+    return version

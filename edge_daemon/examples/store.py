@@ -1,0 +1,238 @@
+"""The example store: one SQLite file that survives power cuts, full disks and kill -9."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from edge_daemon.errors import EmbeddingError, NoExamplesError
+from edge_daemon.examples.aside import move_aside
+from edge_daemon.examples.database import connect
+from edge_daemon.examples.draft import Draft, pack, unpack
+from edge_daemon.examples.faults import CorruptStoreError, named
+from edge_daemon.labels import check_label
+from edge_daemon.types import WHOLE_FRAME, Example
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Vector
+
+log = logging.getLogger(__name__)
+
+_NARROW = "id, label, embedding, space, region, created_at, burst, source"
+_COLUMNS = f"{_NARROW}, thumbnail"
+_LIVING = "FROM examples WHERE removed_at IS NULL"
+_BURY = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
+_PAGE = 256  # examples read at once: a few megabytes with their thumbnails
+
+
+def utc_now() -> datetime:
+    """Return the wall clock, timezone-aware."""
+    return datetime.now(UTC)
+
+
+class ExampleStore:
+    """Taught examples on disk. Removed ones stay as tombstones until `purge`, so they can be restored.
+
+    A call that changes something returns after the commit reached the disk (WAL, synchronous FULL); one
+    that fails changed nothing. Owned by one thread at a time, in the daemon the pipeline's. Another
+    process may use the same file; a call waits `busy_s` seconds for its lock. Every failure of the file
+    is a StoreError.
+    """
+
+    def __init__(
+        self, path: str | Path, *, busy_s: float = 2.0, now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.path = Path(path)
+        self._now = now
+        with named(self.path):
+            self._connection = connect(self.path, busy_s)
+
+    @classmethod
+    def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
+        """Open the store; a corrupt one is kept as `<name>.corrupt-<UTC time>` and a new one started."""
+        try:
+            return cls(path, busy_s=busy_s)
+        except CorruptStoreError as exc:
+            kept = move_aside(Path(path), utc_now())
+            log.warning("%s; kept as '%s', starting an empty store", exc, kept)
+            return cls(path, busy_s=busy_s)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Fold the journal into the file and release it; harmless when closed."""
+        with named(self.path):
+            self._connection.close()
+
+    def add(
+        self,
+        embedding: Vector,
+        label: str,
+        *,
+        space: str = "",
+        region: str = WHOLE_FRAME,
+        group: str = "",
+        source: str = "",
+        thumbnail: bytes = b"",
+        created_at: datetime | None = None,
+    ) -> Example:
+        """Keep one example and return it once it is on disk.
+
+        Raises LabelError, StoreError, and EmbeddingError when the embedding is not finite, zero, or of
+        another length than the others of its space.
+        """
+        draft = Draft(embedding, label, space, region, group, source, thumbnail, created_at)
+        return self.add_all([draft])[0]
+
+    def add_all(self, drafts: Iterable[Draft]) -> list[Example]:
+        """Keep all of `drafts` in one transaction, or none."""
+        with self._transaction():
+            return [self._insert(draft) for draft in drafts]
+
+    def undo(self) -> Example:
+        """Take back the living example added last and return it. Raises NoExamplesError."""
+        with self._transaction():
+            rows = self._rows(f"SELECT {_COLUMNS} {_LIVING} ORDER BY id DESC LIMIT 1")
+            if not rows:
+                raise NoExamplesError("nothing to undo: the store holds no examples")
+            last = _example(rows[0])
+            self._each(_BURY, [last.id], _stamp(self._now()))
+        return last
+
+    def clear(self, label: str | None = None) -> list[int]:
+        """Take back all, or all of one label; their ids. Raises NoExamplesError for a foreign label."""
+        with self._transaction():
+            statement = f"{_BURY} AND (?2 IS NULL OR label = ?2) RETURNING id"
+            rows = self._rows(statement, _stamp(self._now()), label)
+            if label is not None and not rows:
+                raise NoExamplesError(f"the store holds no examples of '{label}'")
+        return [row[0] for row in rows]
+
+    def remove(self, ids: Iterable[int]) -> list[int]:
+        """Take back the living ones among `ids`; which those were."""
+        with self._transaction():
+            return self._each(_BURY, ids, _stamp(self._now()))
+
+    def restore(self, ids: Iterable[int]) -> list[int]:
+        """Bring the removed ones among `ids` back, in their old places; which those were."""
+        with self._transaction():
+            return self._each("UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL", ids)
+
+    def relabel(self, ids: Iterable[int], label: str) -> list[int]:
+        """Give the living ones among `ids` another label; which those were. Raises LabelError."""
+        with self._transaction():
+            return self._each(
+                "UPDATE examples SET label = ? WHERE removed_at IS NULL", ids, check_label(label)
+            )
+
+    def move(self, embeddings: Iterable[tuple[int, Vector]], space: str) -> int:
+        """Give examples, by id, a new embedding in another space, all or none; how many."""
+        statement = "UPDATE examples SET space = ?, embedding = ? WHERE id = ? RETURNING id"
+        with self._transaction():
+            return sum(
+                len(self._rows(statement, space, self._packed(vector, space), one))
+                for one, vector in embeddings
+            )
+
+    def purge(self, older_than: datetime) -> int:
+        """Forget for good what was removed before `older_than`; how many."""
+        with self._transaction():
+            return len(
+                self._rows("DELETE FROM examples WHERE removed_at < ? RETURNING id", _stamp(older_than))
+            )
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Living examples per label, in the order of their first use."""
+        return dict(self._rows(f"SELECT label, count(*) {_LIVING} GROUP BY label ORDER BY min(id)"))
+
+    def spaces(self) -> dict[str, int]:
+        """Living examples per embedding space, in the order of their first use."""
+        return dict(self._rows(f"SELECT space, count(*) {_LIVING} GROUP BY space ORDER BY min(id)"))
+
+    def __iter__(self) -> Iterator[Example]:
+        return self.examples()
+
+    def examples(self, space: str | None = None, *, thumbnails: bool = True) -> Iterator[Example]:
+        """Yield living examples as they were added, of one space or all; the store may change meanwhile.
+
+        Without `thumbnails` these are empty and not read from disk.
+        """
+        columns = _COLUMNS if thumbnails else f"{_NARROW}, x''"
+        statement = (
+            f"SELECT {columns} {_LIVING} AND id > ?1 AND (?2 IS NULL OR space = ?2) ORDER BY id LIMIT ?3"
+        )
+        last = 0
+        while rows := self._rows(statement, last, space, _PAGE):
+            yield from map(_example, rows)
+            last = rows[-1][0]
+
+    def twin(self, digest: bytes, space: str, region: str = WHOLE_FRAME) -> str | None:
+        """Return the label under which this content is taught already; None if it isn't."""
+        statement = f"SELECT label {_LIVING} AND space = ? AND digest = ? AND region = ? LIMIT 1"
+        rows = self._rows(statement, space, digest, region)
+        return str(rows[0][0]) if rows else None
+
+    def _insert(self, draft: Draft) -> Example:
+        label = check_label(draft.label)
+        blob = self._packed(draft.embedding, draft.space)
+        created = _stamp(draft.created_at or self._now())
+        values = (label, blob, draft.space, draft.region, created, draft.group, draft.source, draft.thumbnail)
+        rows = self._rows(
+            f"INSERT INTO examples ({_COLUMNS}, digest) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+            f" RETURNING {_COLUMNS}",
+            *values,
+            draft.digest,
+        )
+        return _example(rows[0])
+
+    def _packed(self, embedding: Vector, space: str) -> bytes:
+        blob = pack(embedding)
+        others = self._rows(f"SELECT length(embedding) {_LIVING} AND space = ? LIMIT 1", space)
+        if others and others[0][0] != len(blob):
+            had, got = others[0][0] // 4, len(blob) // 4
+            raise EmbeddingError(f"an embedding of {got} numbers among those of {had} in space '{space}'")
+        return blob
+
+    def _each(self, statement: str, ids: Iterable[int], *values: object) -> list[int]:
+        """Run an UPDATE for each id; the ids of the rows it met."""
+        one_row = f"{statement} AND id = ? RETURNING id"
+        return [row[0] for one in ids for row in self._rows(one_row, *values, int(one))]
+
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with named(self.path):
+            return self._connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """On leaving, the block's changes are on disk; after any error none of them is."""
+        self._rows("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._rows("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._rows("ROLLBACK")
+            raise
+
+
+def _stamp(moment: datetime) -> str:
+    """UTC in one fixed width, so that text compares as time does."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _example(row: tuple[Any, ...]) -> Example:
+    number, label, embedding, space, region, created_at, group, source, thumbnail = row
+    created = datetime.fromisoformat(created_at)
+    return Example(number, label, unpack(embedding), space, region, created, group, source, thumbnail)
