@@ -145,7 +145,9 @@ class Connection:
             self._accepted = True
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
-        self._end = self._end or str(reason)
+        # What is no word of the broker, paho calls an "unspecified error".
+        told = flags.is_disconnect_packet_from_server or str(reason) != "Unspecified error"
+        self._end = self._end or (str(reason) if told else "the connection broke")
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         with contextlib.suppress(UnicodeDecodeError):  # such a topic is none of ours

@@ -91,7 +91,8 @@ class Outbox:
             return dropped
 
     def _bound(self) -> None:
-        while len(self._queue) > self._max_queued + len(self._states):
+        states_queued = len(self._states) if self._online else 0
+        while len(self._queue) > self._max_queued + states_queued:
             oldest = self._queue.popleft()
             if self._states.get(oldest.topic) is oldest:
                 self._queue.append(oldest)  # still true, so still to be told

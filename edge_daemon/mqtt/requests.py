@@ -115,7 +115,7 @@ def _transaction(body: dict[str, object]) -> object:
     transaction = body.get("transaction")
     try:
         size = len(msgspec.json.encode(transaction))
-    except (OverflowError, RecursionError, UnicodeEncodeError) as exc:
+    except (OverflowError, RecursionError) as exc:
         raise RequestError("the transaction can't be echoed; send a short text or number") from exc
     if size > MAX_TRANSACTION_BYTES:
         raise RequestError(f"the transaction has {size} bytes; at most {MAX_TRANSACTION_BYTES}")

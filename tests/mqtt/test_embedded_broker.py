@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
+from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.subscriber import Subscriber
+from tests.mqtt.broker import Mosquitto, free_port
+from tests.mqtt.device import Device, label_changed
+
+
+def test_a_device_and_a_subscriber_meet_at_the_embedded_broker() -> None:
+    with EmbeddedBroker() as broker:
+        options = MqttOptions(host=broker.host, port=broker.port)
+        with Subscriber(options, "edge_daemon/+/label") as subscriber, Device(options) as device:
+            device.wait_connected()
+            device.sink.handle(label_changed("cat"))
+            assert subscriber.receive(5.0) == Incoming("edge_daemon/tray-1/label", b"", False)
+            assert subscriber.receive(5.0) == Incoming("edge_daemon/tray-1/label", b"cat", False)
+        with Subscriber(options, "edge_daemon/#") as late:
+            heard = [late.receive(5.0) for _ in range(3)]
+        assert {message.topic: message.payload for message in heard if message}[
+            "edge_daemon/tray-1/availability"
+        ] == b"offline"
+        assert all(message.retained for message in heard if message)
+
+
+def test_without_amqtt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_daemon.mqtt.embedded_broker.find_spec", lambda name: None)
+    with pytest.raises(BrokerError, match=r"pip install 'edge-daemon\[demo\]'"), EmbeddedBroker():
+        pass
+
+
+def test_a_subscriber_is_stopped_from_another_thread(options: MqttOptions) -> None:
+    with Subscriber(options, "#") as subscriber:
+        timer = threading.Timer(0.05, subscriber.stop)
+        timer.start()
+        assert list(subscriber) == []
+        timer.join()
+
+
+def test_a_subscriber_without_a_broker_says_so() -> None:
+    with (
+        pytest.raises(BrokerError, match="can't reach the MQTT broker at 127"),
+        Subscriber(MqttOptions(host="127.0.0.1", port=free_port()), "#"),
+    ):
+        pass
+
+
+def test_a_subscriber_notices_that_the_broker_is_gone(broker: Mosquitto, options: MqttOptions) -> None:
+    with Subscriber(options, "#") as subscriber:
+        broker.kill()
+        with pytest.raises(BrokerError, match="lost the MQTT broker"):
+            subscriber.receive(10.0)

@@ -1,0 +1,185 @@
+"""What a broker and a network can do to us. Every broker here is a real mosquitto."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from edge_daemon import events
+from edge_daemon.mqtt.options import MqttOptions, TlsOptions
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.certificates import make_certificates
+from tests.mqtt.device import Device, classified, label_changed, wait_until
+from tests.mqtt.listener import Listener
+
+BASE = "edge_daemon/tray-1"
+
+
+def at(broker: Mosquitto, **settings: object) -> MqttOptions:
+    return MqttOptions(host=broker.host, port=broker.port, max_reconnect_s=0.2, **settings)  # type: ignore[arg-type]
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_the_will_is_published_when_the_process_is_killed(broker: Mosquitto) -> None:
+    program = (
+        "import time\n"
+        "from tests.mqtt.device import Device\n"
+        "from edge_daemon.mqtt.options import MqttOptions\n"
+        f"with Device(MqttOptions(port={broker.port})): time.sleep(60)"
+    )
+    with Listener(broker.port) as listener:
+        child = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+        listener.wait_for(f"{BASE}/availability", b"online")
+        os.kill(child.pid, signal.SIGKILL)
+        child.wait()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+    with Listener(broker.port) as late:
+        assert late.wait_for(f"{BASE}/availability").payload == b"offline"
+
+
+def test_a_broker_that_starts_later_gets_the_state_and_the_events(caplog: pytest.LogCaptureFixture) -> None:
+    late = Mosquitto()
+    with Device(at(late)) as device:
+        wait_until(lambda: warnings(caplog) != [])
+        device.sink.handle(label_changed("cat"))
+        device.sink.handle(classified())
+        device.sink.handle(label_changed("dog"))
+        with late, Listener(late.port) as listener:
+            device.wait_connected()
+            listener.wait_for(f"{BASE}/label", b"dog")
+        assert "cat" not in listener.texts(f"{BASE}/label")
+    assert "can't reach the MQTT broker" in warnings(caplog)[0]
+
+
+def test_a_restarted_broker_that_forgot_all_is_told_again(broker: Mosquitto) -> None:
+    with Device(at(broker)) as device:
+        device.sink.handle(label_changed("cat"))
+        device.sink.handle(events.ExamplesChanged({"cat": 1}))
+        device.wait_connected()
+        broker.kill()
+        device.wait_connected(False)
+        broker.start()
+        device.wait_connected()
+        with Listener(broker.port) as listener:
+            for name in ("info", "examples"):
+                listener.wait_for(f"{BASE}/{name}")
+            listener.wait_for(f"{BASE}/label", b"cat")
+            listener.wait_for(f"{BASE}/availability", b"online")
+            listener.publish(f"{BASE}/request/undo", b"{}")
+            wait_until(lambda: device.commands != [])
+
+
+def test_events_of_an_outage_arrive_in_order_and_no_old_label(broker: Mosquitto) -> None:
+    with Device(at(broker)) as device:
+        device.wait_connected()
+        device.sink.handle(label_changed("before"))
+        broker.kill()
+        device.wait_connected(False)
+        for number in range(30):
+            device.sink.handle(label_changed(f"label-{number}", seq=number))
+            device.sink.handle(classified(seq=number))
+        broker.start()
+        with Listener(broker.port) as listener:
+            device.wait_connected()
+            device.sink.handle(events.Button("end", "press"))
+            wait_until(lambda: '"name":"end"' in "".join(listener.texts(f"{BASE}/event")))
+            wait_until(lambda: listener.texts(f"{BASE}/label") != [])
+        assert set(listener.texts(f"{BASE}/label")) == {"label-29"}
+        assert listener.texts(f"{BASE}/result") == []
+
+
+def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    late = Mosquitto()
+    with Device(at(late, max_queued=10)) as device:
+        for number in range(25):
+            device.sink.handle(events.Button(str(number), "press"))
+        with late:
+            device.wait_connected()
+            wait_until(lambda: any("15 MQTT events were dropped" in text for text in warnings(caplog)))
+
+
+def test_a_name_that_does_not_resolve_blocks_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    with Device(MqttOptions(host="broker.invalid", max_reconnect_s=0.2)) as device:
+        begun = time.monotonic()
+        device.sink.handle(label_changed("cat"))
+        assert time.monotonic() - begun < 0.1
+        wait_until(lambda: warnings(caplog) != [])
+        assert "broker.invalid:1883" in warnings(caplog)[0]
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.1
+
+
+def test_stop_is_quick_when_the_broker_is_gone(broker: Mosquitto) -> None:
+    with Device(at(broker)) as device:
+        device.wait_connected()
+        broker.kill()
+        begun = time.monotonic()
+    assert time.monotonic() - begun < 2.1
+
+
+def test_a_wrong_password_is_said_once(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("wrong\n")
+    with Mosquitto(users={"tray": "right"}) as broker:
+        options = at(broker, username="tray", password_file=str(secret))
+        with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.sink"):
+            wait_until(lambda: len(caplog.records) >= 3)
+            assert not device.sink.connected
+            assert [text for text in warnings(caplog) if "refused us" in text] == warnings(caplog)
+            assert len(warnings(caplog)) == 1
+            secret.write_text("right\n")
+            device.wait_connected()
+
+
+def test_tls_with_an_authority_of_one_s_own(tmp_path: Path) -> None:
+    certificates = make_certificates(tmp_path)
+    with Mosquitto(tls=certificates) as broker:
+        tls = TlsOptions(enabled=True, ca_file=str(certificates.ca))
+        with (
+            Listener(broker.port, configure=lambda client: client.tls_set(str(certificates.ca))) as listener,
+            Device(at(broker, tls=tls)) as device,
+        ):
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/label", b"cat")
+            listener.publish(f"{BASE}/request/undo", b"{}")
+            wait_until(lambda: device.commands != [])
+
+
+@pytest.mark.parametrize(
+    ("address", "days", "words"),
+    [("IP:127.0.0.1", -1, "expired"), ("DNS:elsewhere", 1, "IP address mismatch")],
+)
+def test_a_wrong_certificate_is_said(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path, address: str, days: int, words: str
+) -> None:
+    certificates = make_certificates(tmp_path, address, days)
+    tls = TlsOptions(enabled=True, ca_file=str(certificates.ca))
+    with Mosquitto(tls=certificates) as broker, Device(at(broker, tls=tls)) as device:
+        wait_until(lambda: warnings(caplog) != [])
+        assert "certificate is not accepted" in warnings(caplog)[0]
+        assert words in warnings(caplog)[0]
+        assert not device.sink.connected
+
+
+def test_a_foreign_authority_is_refused_unless_told_otherwise(
+    caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    ours, foreign = make_certificates(tmp_path / "a"), make_certificates(tmp_path / "b")
+    with Mosquitto(tls=ours) as broker:
+        tls = TlsOptions(enabled=True, ca_file=str(foreign.ca))
+        with Device(at(broker, tls=tls)) as device:
+            wait_until(lambda: warnings(caplog) != [])
+            assert not device.sink.connected
+        careless = TlsOptions(enabled=True, ca_file=str(foreign.ca), insecure=True)
+        with Device(at(broker, tls=careless)) as device:
+            device.wait_connected()

@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.outbox import WINDOW, Outbox
+
+
+def state(topic: str, text: str) -> Message:
+    return Message(topic, text.encode(), 1, retain=True)
+
+
+def event(number: int) -> Message:
+    return Message("event", str(number).encode(), 1, retain=False)
+
+
+def stream(number: int) -> Message:
+    return Message("result", str(number).encode(), 0, retain=False)
+
+
+def take_all(outbox: Outbox) -> list[str]:
+    """Take and acknowledge everything."""
+    texts: list[str] = []
+    while message := outbox.take():
+        outbox.sent(message, len(texts))
+        outbox.acknowledged(len(texts))
+        texts.append(message.payload.decode())
+    return texts
+
+
+def test_after_a_connect_only_the_last_state_of_a_topic_is_sent_and_before_events() -> None:
+    outbox = Outbox(10)
+    for message in (state("a", "old"), event(1), state("b", "b"), state("a", "new")):
+        outbox.put(message)
+    outbox.connected()
+    assert take_all(outbox) == ["new", "b", "1"]
+
+
+def test_while_connected_every_change_of_a_state_is_sent_in_order() -> None:
+    outbox = Outbox(10)
+    outbox.connected()
+    for message in (state("a", "x"), event(1), state("a", "y")):
+        outbox.put(message)
+    assert take_all(outbox) == ["x", "1", "y"]
+
+
+def test_states_are_sent_again_after_each_connect() -> None:
+    outbox = Outbox(10)
+    outbox.put(state("a", "x"))
+    for _ in range(2):
+        outbox.connected()
+        assert take_all(outbox) == ["x"]
+        outbox.disconnected()
+
+
+def test_an_unacknowledged_event_is_sent_again_in_order_but_never_an_older_state() -> None:
+    outbox = Outbox(10)
+    outbox.connected()
+    for message in (event(1), state("a", "old"), event(2)):
+        outbox.put(message)
+    for mid in range(3):
+        taken = outbox.take()
+        assert taken is not None
+        outbox.sent(taken, mid)
+    outbox.acknowledged(0)
+    outbox.put(event(3))
+    outbox.disconnected()
+    outbox.put(state("a", "new"))
+    outbox.connected()
+    assert take_all(outbox) == ["new", "2", "3"]
+
+
+def test_beyond_the_bound_the_oldest_event_is_dropped_and_counted() -> None:
+    outbox = Outbox(3)
+    for number in range(5):
+        outbox.put(event(number))
+    outbox.connected()
+    assert take_all(outbox) == ["2", "3", "4"]
+    assert outbox.take_dropped() == 2
+    assert outbox.take_dropped() == 0
+
+
+def test_a_state_that_still_holds_is_never_dropped() -> None:
+    outbox = Outbox(2)
+    outbox.connected()
+    outbox.put(state("a", "holds"))
+    for number in range(6):
+        outbox.put(event(number))
+    assert "holds" in take_all(outbox)
+
+
+def test_a_stream_is_dropped_while_there_is_no_connection() -> None:
+    outbox = Outbox(10)
+    outbox.put(stream(1))
+    outbox.connected()
+    outbox.put(stream(2))
+    assert take_all(outbox) == ["2"]
+
+
+def test_a_stalled_stream_keeps_the_newest() -> None:
+    outbox = Outbox(10)
+    outbox.connected()
+    for number in range(1000):
+        outbox.put(stream(number))
+    assert take_all(outbox) == [str(number) for number in range(900, 1000)]
+
+
+def test_no_more_than_the_window_goes_unacknowledged_but_the_stream_flows() -> None:
+    outbox = Outbox(1000)
+    outbox.connected()
+    for number in range(WINDOW + 5):
+        outbox.put(event(number))
+    for mid in range(WINDOW):
+        taken = outbox.take()
+        assert taken is not None
+        outbox.sent(taken, mid)
+    assert outbox.take() is None
+    outbox.put(stream(1))
+    assert outbox.take() == stream(1)
+    outbox.acknowledged(0)
+    assert outbox.take() == event(WINDOW)
+
+
+def test_it_is_idle_once_all_is_acknowledged() -> None:
+    outbox = Outbox(10)
+    outbox.connected()
+    outbox.put(event(1))
+    assert not outbox.idle
+    message = outbox.take()
+    assert message is not None
+    outbox.sent(message, 9)
+    assert not outbox.idle
+    outbox.acknowledged(9)
+    assert outbox.idle

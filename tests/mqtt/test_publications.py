@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta, timezone
+from typing import cast
+
+import pytest
+
+from edge_daemon import events
+from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
+from edge_daemon.events import Event
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.publications import Publications
+from edge_daemon.mqtt.requests import Refusal
+from edge_daemon.mqtt.topics import device_topics
+from edge_daemon.types import Advice, Exam, Prediction, Verdict
+from tests.mqtt.device import BY_BUTTON, NOON, classified, info, label_changed
+
+
+def publications(*regions: str, qos: int = 1) -> Publications:
+    names = regions or ("frame",)
+    return Publications(device_topics("b", "x", names), info(regions=names), qos)
+
+
+def of(event: Event, *regions: str) -> list[Message]:
+    return publications(*regions).of(event, NOON)
+
+
+def body(message: Message) -> dict[str, object]:
+    return cast("dict[str, object]", json.loads(message.payload))
+
+
+def test_a_result_tells_the_whole_prediction_with_qos_0() -> None:
+    event = events.Classified("frame", Prediction("dog", {"cat": 0.25, "dog": 0.75}, 0.98765), 7, NOON, 12.34)
+    [message] = of(event)
+    assert (message.topic, message.qos, message.retain) == ("b/result", 0, False)
+    assert body(message) == {
+        "region": "frame",
+        "label": "dog",
+        "confidence": 0.75,
+        "similarity": 0.9877,
+        "margin": 0.5,
+        "ranking": [{"label": "dog", "confidence": 0.75}, {"label": "cat", "confidence": 0.25}],
+        "seq": 7,
+        "captured_at": "2026-05-01T12:00:00.123Z",
+        "latency_ms": 12.3,
+        "model": "mobilenet",
+    }
+
+
+def test_a_captured_time_of_another_zone_is_told_in_utc() -> None:
+    local = datetime(2026, 5, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
+    [message] = of(events.Classified("frame", Prediction("cat", {"cat": 1.0}, 1.0), 1, local, 1.0))
+    assert body(message)["captured_at"] == "2026-05-01T12:00:00.000Z"
+
+
+def test_a_label_change_is_plain_retained_text_and_an_event() -> None:
+    label, event = of(label_changed("Käse", region="left"), "left", "right")
+    assert label == Message("b/left/label", "Käse".encode(), 1, retain=True)
+    assert (event.topic, event.qos, event.retain) == ("b/event", 1, False)
+    assert body(event)["event_type"] == "label_changed"
+    assert body(event)["region"] == "left"
+
+
+def test_a_lost_camera_clears_the_label_of_every_region() -> None:
+    *labels, event = of(events.CameraLost("unplugged"), "left", "right")
+    assert labels == [Message(f"b/{region}/label", b"", 1, retain=True) for region in ("left", "right")]
+    assert body(event) == {
+        "event_type": "camera_lost",
+        "at": "2026-05-01T12:00:00.123Z",
+        "reason": "unplugged",
+    }
+
+
+BY = {"via": "gpio", "name": "17"}
+
+
+@pytest.mark.parametrize(
+    ("event", "expected"),
+    [
+        (
+            events.ExampleAdded(5, "cat", "frame", 3, 9, BY_BUTTON),
+            {
+                "event_type": "example_added",
+                "id": 5,
+                "label": "cat",
+                "region": "frame",
+                "count": 3,
+                "seq": 9,
+                "by": BY,
+            },
+        ),
+        (
+            events.ExampleUndone(5, "cat", 2, BY_BUTTON),
+            {"event_type": "example_undone", "id": 5, "label": "cat", "count": 2, "by": BY},
+        ),
+        (
+            events.Cleared(None, 4, BY_BUTTON),
+            {"event_type": "cleared", "label": None, "removed": 4, "by": BY},
+        ),
+        (events.Button("red", "press"), {"event_type": "button", "name": "red", "gesture": "press"}),
+        (events.CameraRestored(2.5), {"event_type": "camera_restored", "outage_s": 2.5}),
+    ],
+)
+def test_each_event_names_its_type(event: Event, expected: dict[str, object]) -> None:
+    [message] = of(event)
+    assert (message.topic, message.qos, message.retain) == ("b/event", 1, False)
+    assert body(message) == {**expected, "at": "2026-05-01T12:00:00.123Z"}
+
+
+def test_examples_tell_counts_and_the_exam_retained() -> None:
+    exam = Exam(
+        accuracy=0.9,
+        verdicts={"cat": Verdict("looks_like", 3, 0.5, "dog")},
+        confused=("cat", "dog"),
+        near_duplicates=1,
+        advice=Advice("dog", "few examples"),
+    )
+    [message] = of(events.ExamplesChanged({"cat": 3, "dog": 1}, exam))
+    assert (message.topic, message.qos, message.retain) == ("b/examples", 1, True)
+    assert body(message) == {
+        "counts": {"cat": 3, "dog": 1},
+        "total": 4,
+        "exam": {
+            "accuracy": 0.9,
+            "verdicts": {"cat": {"verdict": "looks_like", "count": 3, "recall": 0.5, "looks_like": "dog"}},
+            "confused": ["cat", "dog"],
+            "near_duplicates": 1,
+            "advice": {"label": "dog", "reason": "few examples"},
+        },
+    }
+
+
+def test_a_snapshot_is_the_jpeg_itself() -> None:
+    [message] = of(events.Snapshot(b"\xff\xd8", TakeSnapshot(Origin("mqtt", "snapshot"))))
+    assert message == Message("b/snapshot", b"\xff\xd8", 0, retain=False)
+
+
+def test_a_done_request_is_answered_with_its_transaction() -> None:
+    [message] = of(events.Replied(Undo(Origin("mqtt", "undo", 7)), None, {"label": "cat"}))
+    assert (message.topic, message.qos, message.retain) == ("b/response/undo", 1, False)
+    assert body(message) == {"status": "ok", "data": {"label": "cat"}, "transaction": 7}
+
+
+def test_a_failed_request_is_answered_with_its_error() -> None:
+    [message] = of(events.Replied(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
+    assert body(message) == {"status": "error", "error": "disk full", "transaction": None}
+
+
+def test_a_refusal_is_answered_too() -> None:
+    message = publications().refusal(Refusal("add", "no label", "t"))
+    assert message.topic == "b/response/add"
+    assert body(message) == {"status": "error", "error": "no label", "transaction": "t"}
+
+
+@pytest.mark.parametrize("event", [events.Ready(), events.ConfirmPending(2.0), events.Replied(BY_BUTTON)])
+def test_what_concerns_no_subscriber_is_not_sent(event: Event) -> None:
+    assert of(event) == []
+
+
+def test_before_any_event_labels_are_empty_and_told_before_the_birth() -> None:
+    messages = publications("left", "right").at_start()
+    assert [(message.topic, message.payload) for message in messages if message.topic != "b/info"] == [
+        ("b/left/label", b""),
+        ("b/right/label", b""),
+        ("b/availability", b"online"),
+    ]
+    assert all(message.retain for message in messages)
+
+
+def test_the_qos_of_the_configuration_holds_for_all_but_results() -> None:
+    exact = publications(qos=2)
+    assert [message.qos for message in exact.of(label_changed("cat"), NOON)] == [2, 2]
+    assert [message.qos for message in exact.of(classified(), NOON)] == [0]

@@ -1,0 +1,130 @@
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_daemon.commands import (
+    AddExample,
+    Clear,
+    Command,
+    ListExamples,
+    Origin,
+    SetThreshold,
+    TakeSnapshot,
+    Undo,
+)
+from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Refusal, read_request
+
+REGIONS = ("left", "right")
+
+
+def read(verb: str, body: object) -> Command | Refusal:
+    return read_request(verb, json.dumps(body).encode(), REGIONS, now_s=5.0)
+
+
+def refused(verb: str, payload: bytes) -> Refusal:
+    answer = read_request(verb, payload, REGIONS, now_s=5.0)
+    assert isinstance(answer, Refusal)
+    return answer
+
+
+def origin(verb: str, transaction: object = None) -> Origin:
+    return Origin("mqtt", verb, transaction)
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "command"),
+    [
+        ("add", {"label": " cat "}, AddExample("cat", 5.0, origin("add"))),
+        ("add", {"label": "cat", "region": "right"}, AddExample("cat", 5.0, origin("add"), "right")),
+        ("undo", {"transaction": 7}, Undo(origin("undo", 7))),
+        ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),
+        ("clear", {}, Clear(origin("clear"), None)),
+        ("examples", {"transaction": {"a": [1]}}, ListExamples(origin("examples", {"a": [1]}))),
+        ("snapshot", {}, TakeSnapshot(origin("snapshot"))),
+        ("threshold", {"unknown": 0.8}, SetThreshold(origin("threshold"), 0.8)),
+        ("threshold", {"unknown": "auto"}, SetThreshold(origin("threshold"), "auto")),
+    ],
+)
+def test_each_verb_becomes_its_command(verb: str, body: object, command: Command) -> None:
+    assert read(verb, body) == command
+
+
+@pytest.mark.parametrize(
+    ("verb", "body", "words"),
+    [
+        ("add", {}, "label"),
+        ("add", {"label": 3}, "label"),
+        ("add", {"label": "cat", "labl": "dog"}, "labl"),
+        ("add", {"label": "cat", "region": "top"}, "no region 'top'; use one of left, right"),
+        ("threshold", {"unknown": 2}, "unknown"),
+        ("threshold", {"unknown": "sometimes"}, "unknown"),
+        ("trigger", {}, "doesn't offer 'trigger'"),
+        ("fly", {}, "doesn't offer 'fly'"),
+        ("undo", [], "isn't a JSON object"),
+    ],
+)
+def test_a_wrong_request_is_refused_with_what_would_be_right(verb: str, body: object, words: str) -> None:
+    answer = read(verb, body)
+    assert isinstance(answer, Refusal)
+    assert words in answer.error
+
+
+@pytest.mark.parametrize("label", ["a/b", "a+", "#", "a\0b", "x" * 10_000, "", "unknown", "\n"])
+def test_a_hostile_label_is_refused_and_the_transaction_echoed(label: str) -> None:
+    answer = read("add", {"label": label, "transaction": "t1"})
+    assert isinstance(answer, Refusal)
+    assert "label" in answer.error
+    assert len(answer.error) < 300
+    assert answer.transaction == "t1"
+
+
+@pytest.mark.parametrize("payload", [b"", b"cat", b"{", b'{"label": "\xff"}', b"[" * 15_000, b"NaN"])
+def test_what_is_not_json_is_refused(payload: bytes) -> None:
+    assert "JSON" in refused("add", payload).error
+
+
+def test_an_oversized_request_is_refused_unread() -> None:
+    payload = b'{"label": "cat"}'.ljust(MAX_REQUEST_BYTES + 1)
+    assert "16001 bytes; at most 16000" in refused("add", payload).error
+    assert not isinstance(read_request("add", payload[:-1], REGIONS, 5.0), Refusal)
+
+
+def test_a_transaction_too_long_to_echo_is_refused() -> None:
+    assert "transaction" in refused("undo", b'{"transaction": "%s"}' % (b"x" * 1_000)).error
+
+
+def test_a_deep_transaction_is_no_crash() -> None:
+    depth = 900
+    answer = refused("undo", b'{"transaction": %s}' % (b"[" * depth + b"]" * depth))
+    assert answer.transaction is None
+
+
+def check_answer(answer: Command | Refusal) -> None:
+    """Every answer can be sent: its text and transaction can be written as JSON."""
+    if isinstance(answer, Refusal):
+        msgspec.json.encode([answer.error, answer.transaction])
+    else:
+        msgspec.json.encode(answer.origin.transaction)
+
+
+@given(st.sampled_from([*REQUESTS, "label", "fly"]), st.binary(max_size=200))
+def test_any_bytes_give_a_command_or_a_refusal(verb: str, payload: bytes) -> None:
+    check_answer(read_request(verb, payload, REGIONS, 5.0))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+KEYS = st.sampled_from(["label", "region", "transaction", "unknown", "more"])
+
+
+@given(st.sampled_from(list(REQUESTS)), st.dictionaries(KEYS, JSON))
+def test_any_json_gives_a_command_or_a_refusal(verb: str, body: dict[str, object]) -> None:
+    check_answer(read(verb, body))
