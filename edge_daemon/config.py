@@ -22,7 +22,7 @@ from edge_daemon.labels import check_label
 from edge_daemon.layers import Key, KeyPath, Layer, apply_overrides, dotted, read_yaml
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.options import Options, Positive, Seconds, Share
-from edge_daemon.panel.options import ButtonOptions, PanelOptions
+from edge_daemon.panel.options import ButtonOptions, PanelOptions, panel_faults
 from edge_daemon.types import WHOLE_FRAME
 
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
@@ -32,7 +32,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Number = Annotated[float, Meta(ge=0)]
 
 
-class DeviceOptions(Options):
+class DeviceOptions(Options, frozen=True):
     """Who this device is. `id` stands in topics; it defaults to the host's name."""
 
     id: Name | None = None
@@ -44,7 +44,7 @@ class DeviceOptions(Options):
         return self.id or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "edge"
 
 
-class RegionOptions(Options):
+class RegionOptions(Options, frozen=True):
     """A named part of the frame. `box` is [x, y, width, height], fractions when all are at most 1."""
 
     name: Name
@@ -52,7 +52,7 @@ class RegionOptions(Options):
     examples: Literal["shared", "own"] = "shared"
 
 
-class ModelOptions(Options):
+class ModelOptions(Options, frozen=True):
     """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model."""
 
     name: str | None = None
@@ -61,7 +61,7 @@ class ModelOptions(Options):
     tap: Literal["embedding", "logits", "probabilities", "pixels"] = "embedding"
 
 
-class ClassifierOptions(Options):
+class ClassifierOptions(Options, frozen=True):
     """The head on the embeddings and its open-set rejection.
 
     The vote is padded by default: with one example a class the plain vote of the browser classifiers
@@ -75,7 +75,7 @@ class ClassifierOptions(Options):
     unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
 
 
-class SmoothingOptions(Options):
+class SmoothingOptions(Options, frozen=True):
     """How many frames vote, how far ahead a newcomer must be, how long a label is held."""
 
     window: Annotated[int, Meta(ge=1, le=255)] = 5
@@ -83,7 +83,7 @@ class SmoothingOptions(Options):
     min_hold_s: Seconds = 0.3
 
 
-class StoreOptions(Options):
+class StoreOptions(Options, frozen=True):
     """Where examples live; None is `examples.sqlite` in the state directory."""
 
     path: str | None = None
@@ -91,7 +91,7 @@ class StoreOptions(Options):
     thumbnail_px: Annotated[int, Meta(ge=32, le=1024)] = 224
 
 
-class Config(Options):
+class Config(Options, frozen=True):
     """The whole configuration."""
 
     device: DeviceOptions = DeviceOptions()
@@ -196,7 +196,11 @@ def _explain(exc: msgspec.ValidationError, layer: Layer) -> ConfigError:
     if "got `bool`" in text and "str" in text and written:
         text = f"{written!r} without quotes means a yes/no value; write it as '\"{written}\"'"
     elif "missing required field `type`" in text or "Invalid value" in text:
-        text = f"{_lower(text)}; types are picamera2, v4l2, replay, synthetic" if path[:1] == ("camera",) else _lower(text)
+        text = (
+            f"{_lower(text)}; types are picamera2, v4l2, replay, synthetic"
+            if path[:1] == ("camera",)
+            else _lower(text)
+        )
         text += f" (got {written})" if written else ""
     else:
         text = _lower(text) + (f" (got {written})" if written else "")
@@ -229,27 +233,26 @@ def _check_across(config: Config, layer: Layer) -> None:
 def _check_regions(config: Config, layer: Layer) -> None:
     names = [region.name for region in config.regions]
     for index, region in enumerate(config.regions):
+        place: KeyPath = ("regions", index)
         if names.index(region.name) != index:
-            raise _error(("regions", index, "name"), f"'{region.name}' names two regions", layer)
+            raise _error((*place, "name"), f"'{region.name}' names two regions", layer)
         if region.name == WHOLE_FRAME and len(names) > 1:
-            raise _error(("regions", index, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another", layer)
+            raise _error((*place, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another", layer)
         x, y, width, height = region.box
         if width <= 0 or height <= 0:
-            raise _error(("regions", index, "box"), f"width and height must be above 0, got {width:g} x {height:g}", layer)
+            text = f"width and height must be above 0, got {width:g} x {height:g}"
+            raise _error((*place, "box"), text, layer)
         if max(region.box) <= 1 and (x + width > 1.000001 or y + height > 1.000001):
-            raise _error(("regions", index, "box"), f"{list(region.box)} reaches outside the frame", layer)
+            raise _error((*place, "box"), f"{list(region.box)} reaches outside the frame", layer)
     for index, button in enumerate(config.buttons):
         if button.region is not None and button.region not in names:
-            raise _error(("buttons", index, "region"), f"no region '{button.region}'{_nearest(button.region, names)}", layer)
+            text = f"no region '{button.region}'{_nearest(button.region, names)}"
+            raise _error(("buttons", index, "region"), text, layer)
 
 
 def _check_panel(config: Config, layer: Layer) -> None:
-    from edge_daemon.panel.options import check_panel
-
-    try:
-        check_panel(config.buttons, config.panel)
-    except ConfigError as exc:
-        raise _error(("buttons",), str(exc), layer) from exc
+    for path, text in panel_faults(config.buttons, config.panel):
+        raise _error(path, text, layer)
 
 
 def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

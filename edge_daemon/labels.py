@@ -21,7 +21,9 @@ def check_label(text: str) -> str:
         raise LabelError(f"label '{shown}' has {len(label)} characters; at most {MAX_LABEL_CHARACTERS}")
     for character in label:
         if character in _FORBIDDEN or unicodedata.category(character).startswith("C"):
-            raise LabelError(f"label {label!r} holds {character!r}; leave out / \\ + # and control characters")
+            raise LabelError(
+                f"label {label!r} holds {character!r}; leave out / \\ + # and control characters"
+            )
     if label.strip(".") == "":
         raise LabelError(f"label {label!r} is only dots; it could not name a folder")
     if label.casefold() == UNKNOWN:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -93,7 +94,9 @@ class _Reader:
             if key is None or key == "<<":
                 raise ConfigError(f"{self._where(key_node)}: a key must be a plain word")
             if key in data:
-                raise ConfigError(f"{self._where(key_node)}: duplicate key {dotted((*path, key))!r}; keep one")
+                raise ConfigError(
+                    f"{self._where(key_node)}: duplicate key {dotted((*path, key))!r}; keep one"
+                )
             data[key] = self.value(value_node, (*path, key))
             self._marks[(*path, key)] = Mark(self._where(key_node), _text(value_node))
         return data
@@ -107,7 +110,7 @@ class _Reader:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        return self._loader.construct_object(node)  # type: ignore[no-untyped-call]
+        return self._loader.construct_object(node)
 
     def _where(self, node: yaml.Node) -> str:
         return f"{self._name}:{node.start_mark.line + 1}"
@@ -137,7 +140,7 @@ def _parse_path(text: str) -> KeyPath:
 
 
 def _put(data: object, path: KeyPath, value: object, text: str) -> None:
-    for key, following in zip(path, path[1:], strict=False):
+    for key, following in itertools.pairwise(path):
         data = _child(data, key, [] if isinstance(following, int) else {}, text)
     _child(data, path[-1], value, text, replace=True)
 
@@ -154,7 +157,9 @@ def _child(data: object, key: Key, value: object, text: str, *, replace: bool = 
         if replace or data.get(key) is None:
             data[key] = value
         return data[key]
-    raise ConfigError(f"--set {text}: {key!r} is no place in the configuration; see `edge-daemon config show`")
+    raise ConfigError(
+        f"--set {text}: {key!r} is no place in the configuration; see `edge-daemon config show`"
+    )
 
 
 def _copy(data: object) -> object:
@@ -166,6 +171,7 @@ def _copy(data: object) -> object:
 
 
 def dotted(path: KeyPath) -> str:
+    """Write a key path as people do: buttons[0].pin."""
     text = ""
     for key in path:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key

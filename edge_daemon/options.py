@@ -14,5 +14,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
-Size = Annotated[tuple[Annotated[int, msgspec.Meta(ge=16, le=8192)], Annotated[int, msgspec.Meta(ge=16, le=8192)]], msgspec.Meta(description="width, height in pixels")]
+Size = Annotated[
+    tuple[Annotated[int, msgspec.Meta(ge=16, le=8192)], Annotated[int, msgspec.Meta(ge=16, le=8192)]],
+    msgspec.Meta(description="width, height in pixels"),
+]
 FramesPerSecond = Annotated[float, msgspec.Meta(gt=0, le=240)]

@@ -14,5 +14,7 @@ def shared_path(relative: str) -> Path:
     root = os.environ.get("EDGE_DAEMON_SHARED") or Path(__file__).resolve().parents[2] / "shared"
     path = Path(root) / relative
     if not path.exists():
-        raise FileNotFoundError(f"{path} is missing; set EDGE_DAEMON_SHARED to where models, images and data lie")
+        raise FileNotFoundError(
+            f"{path} is missing; set EDGE_DAEMON_SHARED to where models, images and data lie"
+        )
     return path

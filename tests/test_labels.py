@@ -16,7 +16,8 @@ def test_ordinary_words_are_labels(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", "  ", "a/b", "a\\b", "+", "a#", "a\0b", "a\nb", "x" * 10_000, "..", "unknown", "UNKNOWN", "\u202e"]
+    "text",
+    ["", "  ", "a/b", "a\\b", "+", "a#", "a\0b", "a\nb", "x" * 10_000, "..", "unknown", "UNKNOWN", "\u202e"],
 )
 def test_what_topics_folders_and_terminals_cannot_carry_is_refused(text: str) -> None:
     with pytest.raises(LabelError) as caught:

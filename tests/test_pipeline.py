@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 from edge_daemon import events
-from edge_daemon.commands import AddExample, Clear, Instruction, Origin, ReportOutage, SetThreshold, TakeSnapshot, Undo
+from edge_daemon.commands import (
+    AddExample,
+    Clear,
+    Instruction,
+    Origin,
+    ReportOutage,
+    SetThreshold,
+    TakeSnapshot,
+    Undo,
+)
 from edge_daemon.errors import EmbeddingError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder, HandClock
@@ -48,7 +57,9 @@ class Bench:
             encode=encode_jpeg, max_per_label=self.max_per_label,
         )  # fmt: skip
 
-    def show(self, *colours: tuple[int, int, int], instructions: tuple[Instruction, ...] = ()) -> list[events.Event]:
+    def show(
+        self, *colours: tuple[int, int, int], instructions: tuple[Instruction, ...] = ()
+    ) -> list[events.Event]:
         """Show one frame whose equal vertical stripes have these colours."""
         self.clock.advance(0.1)
         self.seq += 1
@@ -112,7 +123,12 @@ def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: E
     (added,) = bench.found(events.ExampleAdded)
     with ExampleStore(store.path) as reader:
         (example,) = reader
-    assert (example.id, example.label, example.space, example.source) == (added.id, "red", "mean-colour", "gpio")
+    assert (example.id, example.label, example.space, example.source) == (
+        added.id,
+        "red",
+        "mean-colour",
+        "gpio",
+    )
     assert np.abs(read_image(example.thumbnail).mean(axis=(0, 1)) - RED).max() < 8
     assert bench.found(events.Replied)[0].error is None
     assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}

@@ -65,7 +65,9 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 def _add_common(command: argparse.ArgumentParser) -> None:
     common = command.add_argument_group("common options")
     common.add_argument("--config", type=Path, metavar="FILE", help="configuration file (YAML)")
-    common.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override one value")
+    common.add_argument(
+        "--set", action="append", default=[], metavar="KEY.PATH=VALUE", help="override one value"
+    )
     common.add_argument("--json", action="store_true", help="machine-readable output on stdout")
     common.add_argument("--debug", action="store_true", help="log every step; tracebacks for errors")
 

@@ -18,7 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--once", action="store_true", help="stop at the end of a finite source")
     parser.add_argument(
-        "--keyboard", action="store_true", help="the terminal as a panel: 1 to 9 teach, u undo, c clear, q quit"
+        "--keyboard",
+        action="store_true",
+        help="the terminal as a panel: 1 to 9 teach, u undo, c clear, q quit",
     )
 
 
@@ -58,4 +60,3 @@ def _run_until_reload(daemon: Daemon, args: argparse.Namespace, config: Config) 
         return fresh[-1]
     log.info("ended: %s", outcome.value)
     return None
-

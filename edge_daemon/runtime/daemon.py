@@ -66,7 +66,6 @@ class Daemon:
         self._notifier = notifier
         self._once = once
         self._outcome: Outcome | None = None
-        self._crash: BaseException | None = None
         self._progress_s = clock.monotonic()
 
     def stop(self) -> None:
@@ -77,13 +76,9 @@ class Daemon:
         """Ask the loop to end so that the daemon can be built anew."""
         self._outcome = self._outcome or Outcome.RELOAD
 
-    def crashed(self, exc: BaseException) -> None:
-        """Take the crash of a worker, to end with it."""
-        self._crash = self._crash or exc
-
     def run(self) -> Outcome:
         """Work. Raises what a worker crashed with; everything is stopped and closed either way."""
-        capture = Worker("capture", self._capture.run, self.crashed)
+        capture = Worker("capture", self._capture.run, self._mailbox.crashed)
         started: list[Service] = []
         try:
             for service in [*self._services, capture]:
@@ -100,8 +95,8 @@ class Daemon:
         self._publish([self._pipeline.examples()])
         while self._outcome is None:
             mail = self._mailbox.take(WAKE_S)
-            if self._crash is not None:
-                raise self._crash
+            if mail.crash is not None:
+                raise mail.crash
             self._publish(mail.events)
             self._publish(self._pipeline.step(mail.frame, mail.instructions))
             self._keep_watch(saw_frame=mail.frame is not None)

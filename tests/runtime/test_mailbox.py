@@ -59,3 +59,12 @@ def test_events_and_end_wake_the_taker() -> None:
     mailbox.end()
     assert mailbox.take(10).ended
     assert not mailbox.take(0).ended
+
+
+def test_first_crash_is_handed_over_and_stays() -> None:
+    mailbox = Mailbox()
+    first = ZeroDivisionError("first")
+    mailbox.crashed(first)
+    mailbox.crashed(ValueError("second"))
+    assert mailbox.take(10).crash is first
+    assert mailbox.take(0).crash is first

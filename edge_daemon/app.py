@@ -1,0 +1,157 @@
+"""The composition root: the only place that picks concrete classes and wires them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from edge_daemon import __version__
+from edge_daemon.camera.table import open_camera
+from edge_daemon.config import Config
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.learning.learner import Learner, make_learner
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.model_zoo.shelf import find
+from edge_daemon.mqtt.payloads import Info
+from edge_daemon.mqtt.sink import MqttSink
+from edge_daemon.pipeline import Pipeline, View
+from edge_daemon.places import state_dir
+from edge_daemon.ports import Clock, Embedder, FrameSource
+from edge_daemon.runtime.capture import Capture
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.runtime.daemon import Daemon
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.runtime.systemd import Notifier
+from edge_daemon.types import WHOLE_FRAME
+from edge_daemon.vision import litert
+from edge_daemon.vision.images import encode_jpeg
+from edge_daemon.vision.regions import Box
+
+log = logging.getLogger(__name__)
+
+DEFAULT_MODEL = "edge_embedder_v1"
+SHARED_POOL = ""
+
+
+def build_embedder(config: Config) -> Embedder:
+    """Load the configured model. Raises ModelError."""
+    model = config.model
+    return litert.Embedder(
+        find(model.name or DEFAULT_MODEL), threads=model.threads, delegate=model.delegate, tap=model.tap
+    )
+
+
+def open_store(config: Config) -> ExampleStore:
+    """Open the configured store, keeping a corrupt one aside. Raises StoreError."""
+    path = Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
+    return ExampleStore.open_or_recover(path)
+
+
+def build_learner(config: Config) -> Learner:
+    """Make an empty learner with the configured head and open-set rejection."""
+    head = config.classifier
+    return make_learner(head.type, k=head.k, metric=head.metric, vote=head.vote, unknown=head.unknown)
+
+
+def build_views(config: Config) -> tuple[View, ...]:
+    """Make the regions, each with a smoother of its own; without any, one that covers the frame."""
+    smoothing = config.smoothing
+    smoother = partial(Smoother, smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
+    if not config.regions:
+        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother()),)
+    return tuple(
+        View(
+            region.name,
+            Box(*region.box),
+            region.name if region.examples == "own" else SHARED_POOL,
+            smoother(),
+        )
+        for region in config.regions
+    )
+
+
+def recall(config: Config, store: ExampleStore, space: str, views: Sequence[View]) -> dict[str, Learner]:
+    """Teach a learner per pool what the store holds in this embedding space."""
+    pools = {view.name: view.pool for view in views}
+    learners = {pool: build_learner(config) for pool in pools.values()}
+    for example in store.examples(space=space, thumbnails=False):
+        # A region that is no longer configured leaves its examples to the shared pool.
+        pool = pools.get(example.region, SHARED_POOL)
+        if pool in learners:
+            learners[pool].add(example.embedding, example.label, example.id, example.group)
+    return learners
+
+
+def build_pipeline(config: Config, clock: Clock) -> Pipeline:
+    """Wire model, store, learners and regions; what was taught before is learnt again."""
+    embedder = build_embedder(config)
+    views = build_views(config)
+    store = open_store(config)
+    others = {space: count for space, count in store.spaces().items() if space != embedder.space}
+    if others:
+        log.warning(
+            "%d examples were taught with another model and are not used; "
+            "`edge-daemon examples reembed` brings them over",
+            sum(others.values()),
+        )
+    return Pipeline(
+        embedder=embedder,
+        views=views,
+        learners=recall(config, store, embedder.space, views),
+        store=store,
+        clock=clock,
+        encode=partial(encode_jpeg, size=config.store.thumbnail_px),
+        max_per_label=config.store.max_per_label,
+    )
+
+
+def build(
+    config: Config, *, once: bool = False, keyboard: bool = False, source: FrameSource | None = None
+) -> Daemon:
+    """Wire the whole daemon. `source` stands in for the configured camera.
+
+    Raises an EdgeError for anything that can't work: model, store, broker settings, pins.
+    """
+    clock = SystemClock()
+    mailbox = Mailbox()
+    camera = source or open_camera(config.camera, clock)
+    mqtt = build_mqtt(config, mailbox, clock) if config.mqtt.host is not None else None
+    parts = [part for part in (mqtt,) if part is not None]
+    return Daemon(
+        pipeline=build_pipeline(config, clock),
+        capture=Capture(camera, mailbox),
+        mailbox=mailbox,
+        sinks=parts,
+        services=parts,
+        clock=clock,
+        notifier=Notifier(),
+        once=once,
+    )
+
+
+def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
+    """Make the MQTT sink. Raises BrokerError for settings that can't work."""
+    regions = [region.name for region in config.regions] or [WHOLE_FRAME]
+    device = config.device
+    info = Info(
+        device=device.topic_id,
+        name=device.name or device.topic_id,
+        version=__version__,
+        model=config.model.name or DEFAULT_MODEL,
+        classifier=config.classifier.type,
+        regions=regions,
+        config_digest=digest(config),
+    )
+    return MqttSink(
+        config.mqtt, device.topic_id, info.name, regions, info, mailbox.submit, clock, mailbox.crashed
+    )
+
+
+def digest(config: Config) -> str:
+    """Return a short word that changes when the configuration does."""
+    return hashlib.sha256(msgspec.json.encode(config, order="sorted")).hexdigest()[:12]

@@ -1,0 +1,177 @@
+"""What the doctor looks at: camera, GPIO, groups, broker, model, store, disk, clock."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edge_daemon.app import DEFAULT_MODEL, build_embedder, open_store
+from edge_daemon.camera.picamera import PicameraOptions
+from edge_daemon.camera.table import open_camera
+from edge_daemon.camera.v4l2 import V4l2Options
+from edge_daemon.config import Config
+from edge_daemon.errors import EdgeError
+from edge_daemon.mqtt.subscriber import Subscriber
+from edge_daemon.places import state_dir
+from edge_daemon.runtime.clock import SystemClock
+
+LEAST_FREE_MB = 200
+BUILT_AFTER = datetime(2026, 1, 1).astimezone()
+"""A clock that shows less was never set: a Pi has no battery for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """The outcome of one check; `hint` says what to do about it."""
+
+    name: str
+    state: Literal["ok", "warning", "failed"]
+    detail: str
+    hint: str = ""
+
+
+def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
+    """Run the checks one by one; what a check itself stumbles over counts as its failure."""
+    checks: dict[str, Callable[[Config], Check]] = {
+        "camera": check_camera,
+        "gpio": check_gpio,
+        "groups": check_groups,
+        "broker": check_broker,
+        "model": check_model,
+        "store": check_store,
+        "disk": check_disk,
+        "clock": check_clock,
+    }
+    for name, check in checks.items():
+        if name not in skip:
+            try:
+                yield check(config)
+            except EdgeError as exc:
+                yield Check(name, "failed", str(exc), HINTS.get(name, ""))
+
+
+HINTS = {
+    "camera": "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`",
+    "broker": "is the broker up? try `mosquitto_sub -h HOST -t '#' -C 1`; see mqtt: in the configuration",
+    "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
+    "store": "see store.path in the configuration; stop the service before repairing a store",
+}
+
+
+def check_camera(config: Config) -> Check:
+    """Open the camera and take a frame."""
+    source = open_camera(config.camera, SystemClock())
+    try:
+        source.open()
+        frame = source.read()
+    finally:
+        source.close()
+    if frame is None:
+        return Check("camera", "failed", "the source has no frame", HINTS["camera"])
+    height, width = frame.image.shape[:2]
+    brightness = float(frame.image.mean())
+    detail = f"{width}x{height}, brightness {brightness:.0f} of 255"
+    if brightness < 8:
+        return Check("camera", "warning", detail, "the picture is black: lens cap, light, or exposure")
+    return Check("camera", "ok", detail)
+
+
+def check_gpio(config: Config) -> Check:
+    """Look for a GPIO chip that this user may open, if buttons are configured."""
+    chips = sorted(Path("/dev").glob("gpiochip*"))
+    if not config.buttons:
+        return Check("gpio", "ok", f"no buttons configured; {len(chips)} GPIO chips here")
+    if not chips:
+        return Check(
+            "gpio", "failed", "no GPIO chip", "this machine has no /dev/gpiochip*; buttons need a Pi"
+        )
+    denied = [chip for chip in chips if not os.access(chip, os.R_OK | os.W_OK)]
+    if len(denied) == len(chips):
+        return Check("gpio", "failed", f"{chips[0]} may not be opened", "add the user to the group gpio")
+    return Check("gpio", "ok", f"{len(config.buttons)} buttons; {', '.join(chip.name for chip in chips)}")
+
+
+def check_groups(config: Config) -> Check:
+    """Compare the groups that the configuration needs with those this user has."""
+    needed = {"gpio"} if config.buttons else set()
+    needed |= {"video"} if isinstance(config.camera, PicameraOptions | V4l2Options) else set()
+    if os.geteuid() == 0 or not needed:
+        return Check("groups", "ok", "root" if os.geteuid() == 0 else "none needed")
+    mine = {_group_name(number) for number in os.getgroups()}
+    if missing := sorted(needed - mine):
+        command = f"sudo usermod -aG {','.join(missing)} $USER, then log in again"
+        return Check("groups", "failed", f"not in {', '.join(missing)}", command)
+    return Check("groups", "ok", ", ".join(sorted(needed)))
+
+
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def check_broker(config: Config) -> Check:
+    """Connect to the broker and subscribe."""
+    options = config.mqtt
+    if options.host is None:
+        return Check("broker", "ok", "MQTT is off")
+    topic = f"{options.base_topic or 'edge_daemon/' + config.device.topic_id}/availability"
+    with Subscriber(options, topic) as subscriber:
+        message = subscriber.receive(timeout_s=0.5)
+    state = message.payload.decode(errors="replace") if message else "not seen yet"
+    return Check("broker", "ok", f"{options.host}:{options.port}; this device is {state}")
+
+
+def check_model(config: Config) -> Check:
+    """Load the model and time one picture."""
+    embedder = build_embedder(config)
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    embedder.embed(image)
+    started = time.perf_counter()
+    embedder.embed(image)
+    took_ms = (time.perf_counter() - started) * 1000
+    return Check("model", "ok", f"{embedder.space}; {embedder.size} numbers, {took_ms:.1f} ms a picture")
+
+
+def check_store(config: Config) -> Check:
+    """Open the store and compare its embedding spaces with the model's."""
+    space = build_embedder(config).space
+    with open_store(config) as store:
+        counts, spaces = store.counts, store.spaces()
+        path = store.path
+    foreign = sum(count for name, count in spaces.items() if name != space)
+    detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
+    if foreign:
+        hint = "`edge-daemon examples reembed` brings them over from their pictures"
+        return Check("store", "warning", f"{detail}, {foreign} of another model", hint)
+    return Check("store", "ok", detail)
+
+
+def check_disk(config: Config) -> Check:
+    """Look at the free space where the examples live."""
+    folder = Path(config.store.path).parent if config.store.path else state_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    if free_mb < LEAST_FREE_MB:
+        return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
+    return Check("disk", "ok", f"{free_mb} MB free at {folder}")
+
+
+def check_clock(_: Config) -> Check:
+    """See whether the wall clock was ever set."""
+    now = datetime.now().astimezone()
+    if now < BUILT_AFTER:
+        hint = "no network time yet: see `timedatectl`; times in messages are wrong until it is set"
+        return Check("clock", "failed", f"it says {now:%Y-%m-%d %H:%M}", hint)
+    return Check("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S %Z}")

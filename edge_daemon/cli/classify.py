@@ -1,0 +1,82 @@
+"""`edge-daemon classify`: name what pictures show, by the taught examples."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_daemon.app import build_embedder, build_views, open_store, recall
+from edge_daemon.config import load_effective
+from edge_daemon.learning.learner import Learner
+from edge_daemon.pipeline import View
+from edge_daemon.ports import Embedder
+from edge_daemon.types import Prediction
+from edge_daemon.vision.images import read_image
+from edge_daemon.vision.regions import crop
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to name")
+    parser.add_argument("--model", metavar="M", help="model name or .tflite file")
+    parser.add_argument("--store", metavar="S", help="example store to name by")
+    parser.add_argument("--topk", type=_positive, metavar="N", help="show only the N best classes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command: a line per image and region."""
+    overrides = [*args.set]
+    overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
+    overrides += [f"store.path={json.dumps(args.store)}"] if args.store else []
+    config = load_effective(args.config, overrides)
+    embedder = build_embedder(config)
+    views = build_views(config)
+    with open_store(config) as store:
+        learners = recall(config, store, embedder.space, views)
+    for path in args.image:
+        for region, prediction in _classify(path, embedder, views, learners):
+            print(
+                _as_json(path, region, prediction, args.topk)
+                if args.json
+                else _as_line(path, region, prediction)
+            )
+    return 0
+
+
+def _classify(
+    path: Path, embedder: Embedder, views: Sequence[View], learners: dict[str, Learner]
+) -> list[tuple[str, Prediction]]:
+    image = read_image(path)
+    crops = [crop(image, view.box) if view.box else image for view in views]
+    return [
+        (view.name, learners[view.pool].predict(embedder.embed(part)))
+        for view, part in zip(views, crops, strict=True)
+    ]
+
+
+def _as_json(path: Path, region: str, prediction: Prediction, topk: int | None) -> str:
+    ranking = [{"label": row.label, "confidence": row.confidence} for row in prediction.ranking[:topk]]
+    return json.dumps(
+        {
+            "image": str(path),
+            "region": region,
+            "label": prediction.label,
+            "confidence": prediction.confidence,
+            "similarity": prediction.similarity,
+            "ranking": ranking,
+        }
+    )
+
+
+def _as_line(path: Path, region: str, prediction: Prediction) -> str:
+    share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
+    return f"{path}\t{region}\t{prediction.label}\t{share}\tsimilarity {prediction.similarity:.2f}"
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return number

@@ -1,0 +1,40 @@
+"""`edge-daemon doctor`: check everything the device needs, each with a hint."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from edge_daemon.cli.checkup import Check, examine
+from edge_daemon.config import load_effective
+
+MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
+COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help="leave a check out")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run every check; 1 when one failed."""
+    config = load_effective(args.config, args.set)
+    failed = False
+    for check in examine(config, skip=args.skip):
+        failed |= check.state == "failed"
+        print(_as_json(check) if args.json else _as_line(check), flush=True)
+    return 1 if failed else 0
+
+
+def _as_json(check: Check) -> str:
+    return json.dumps({"check": check.name, "state": check.state, "detail": check.detail, "hint": check.hint})
+
+
+def _as_line(check: Check) -> str:
+    mark = MARKS[check.state]
+    if sys.stdout.isatty():
+        mark = f"\033[{COLOURS[check.state]}m{mark}\033[0m"
+    hint = f"\n      -> {check.hint}" if check.hint else ""
+    return f"{mark}  {check.name:<8}{check.detail}{hint}"

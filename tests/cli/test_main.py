@@ -1,0 +1,82 @@
+"""The command line's manners: exit codes, one-line errors, help without cost."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon import __version__
+from edge_daemon.cli.main import COMMANDS, main
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_and_the_common_options(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "--config FILE" in text
+    assert "--set KEY.PATH=VALUE" in text
+
+
+def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--version"])
+    assert __version__ in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("words", [[], ["dance"], ["config"], ["config", "bake"], ["run", "--fast"]])
+def test_wrong_usage_exits_2(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2
+    assert "usage: edge-daemon" in capsys.readouterr().err
+
+
+def test_named_failure_is_one_line_and_exits_1(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("mqtt: {prot: 1}\n")
+    assert main(["config", "check", "--config", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == f"edge-daemon: {path}:1: mqtt.prot: unknown key; did you mean 'port'?\n"
+    assert captured.out == ""
+
+
+def test_config_show_tells_value_and_origin(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("mqtt:\n  port: 1884\n")
+    assert main(["config", "show", "--config", str(path), "--set", "classifier.k=5"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert f"mqtt.port: 1884  # {path}:2" in lines
+    assert "classifier.k: 5  # --set" in lines
+    assert 'classifier.metric: "cosine"  # default' in lines
+
+
+def test_config_show_and_schema_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "show", "--json", "--set", "mqtt.host=null"]) == 0
+    assert json.loads(capsys.readouterr().out)["mqtt"]["host"] is None
+    assert main(["config", "schema"]) == 0
+    assert "$defs" in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    "path", sorted((Path(__file__).parents[2] / "config").glob("*.yaml")), ids=lambda p: p.name
+)
+def test_every_shipped_configuration_loads(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "check", "--config", str(path)]) == 0
+
+
+def test_default_configuration_is_right_with_every_comment_taken_away(tmp_path: Path) -> None:
+    """What the commented file offers must be valid when someone uncomments it."""
+    text = (Path(__file__).parents[2] / "config/default.yaml").read_text()
+    head, _, body = text.partition("\n\n")
+    bare = "\n".join(line.removeprefix("# ") if line.startswith("# ") else line.replace("#  ", "  ", 1)
+                     if line.startswith("#  ") else line for line in body.splitlines())  # fmt: skip
+    path = tmp_path / "config.yaml"
+    path.write_text(bare)
+    assert head.startswith("#")
+    assert main(["config", "check", "--config", str(path)]) == 0
