@@ -9,15 +9,17 @@ from msgspec import Meta
 from edge_daemon.options import FramesPerSecond, Options, Size
 
 
-class PicameraControls(Options):
+class PicameraControls(Options, frozen=True):
     """Fixed camera controls; None leaves the camera's own automatic."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
     gain: Annotated[float, Meta(ge=1, le=64)] | None = None
-    colour_gains: tuple[Annotated[float, Meta(ge=0, le=32)], Annotated[float, Meta(ge=0, le=32)]] | None = None
+    colour_gains: tuple[Annotated[float, Meta(ge=0, le=32)], Annotated[float, Meta(ge=0, le=32)]] | None = (
+        None
+    )
 
 
-class PicameraOptions(Options, tag_field="type", tag="picamera2"):
+class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
     """`camera:` with `type: picamera2`."""
 
     size: Size = (640, 480)

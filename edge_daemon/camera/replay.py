@@ -7,7 +7,7 @@ from typing import Literal
 from edge_daemon.options import FramesPerSecond, Options
 
 
-class ReplayOptions(Options, tag_field="type", tag="replay"):
+class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
     """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed."""
 
     path: str

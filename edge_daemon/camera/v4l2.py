@@ -9,7 +9,7 @@ from msgspec import Meta
 from edge_daemon.options import FramesPerSecond, Options, Size
 
 
-class V4l2Controls(Options):
+class V4l2Controls(Options, frozen=True):
     """Fixed camera controls; None leaves the camera's own automatic."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
@@ -17,7 +17,7 @@ class V4l2Controls(Options):
     white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
 
 
-class V4l2Options(Options, tag_field="type", tag="v4l2"):
+class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
     """`camera:` with `type: v4l2`."""
 
     device: str = "/dev/video0"
