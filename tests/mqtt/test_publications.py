@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import datetime, timedelta, timezone
 from typing import cast
 
@@ -166,6 +168,14 @@ def test_before_any_event_labels_are_empty_and_told_before_the_birth() -> None:
         ("b/availability", b"online"),
     ]
     assert all(message.retain for message in messages)
+
+
+def test_the_room_is_imported_without_paho_and_amqtt() -> None:
+    program = (
+        "import sys; sys.modules['paho'] = sys.modules['amqtt'] = None\n"
+        "import edge_daemon.mqtt.sink, edge_daemon.mqtt.subscriber, edge_daemon.mqtt.embedded_broker"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 def test_the_qos_of_the_configuration_holds_for_all_but_results() -> None:

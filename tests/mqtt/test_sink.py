@@ -52,12 +52,10 @@ def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, o
             device.sink.handle(events.ExamplesChanged({"cat": 1}))
             first.wait_for(f"{BASE}/examples")
             first.wait_for(f"{BASE}/label", b"cat")
+        states = [f"{BASE}/{name}" for name in ("availability", "examples", "info", "label")]
         with Listener(broker.port) as late:
-            late.wait_for(f"{BASE}/info")
-            heard = {message.topic: message.retained for message in late.heard}
-    assert heard == dict.fromkeys(
-        [f"{BASE}/{name}" for name in ("availability", "examples", "info", "label")], True
-    )
+            assert all(late.wait_for(state).retained for state in states)
+            assert {message.topic for message in late.heard} == set(states)
 
 
 def test_a_label_of_an_earlier_life_is_cleared_before_the_birth(
@@ -82,6 +80,7 @@ def test_a_lost_camera_removes_the_retained_label(broker: Mosquitto, options: Mq
             first.wait_for(f"{BASE}/label", b"")
         with Listener(broker.port) as late:
             late.wait_for(f"{BASE}/info")
+            late.wait_for(f"{BASE}/availability")
             assert late.texts(f"{BASE}/label") == []
 
 
