@@ -120,9 +120,10 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class ConfirmPending:
-    """A chord asked to clear everything; a second press within `within_s` confirms."""
+    """The panel asks to clear `label` (None: everything); a second press within `within_s` confirms."""
 
     within_s: float
+    label: str | None = None
 
 
 Event: TypeAlias = (

@@ -1,0 +1,144 @@
+"""What the presses of a panel mean: pure, the caller brings settled presses and the time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge_daemon.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.events import Button, ConfirmPending
+from edge_daemon.panel.options import ButtonOptions, PanelOptions
+
+Meaning: TypeAlias = AddExample | Undo | Clear | Button | ConfirmPending
+"""A command for the pipeline or an event for the sinks, in the order they should go out."""
+
+
+@dataclass(slots=True)
+class _Held:
+    """A button that is down. `due_s` is when its hold or long press happens next; None is never."""
+
+    due_s: float | None
+    group: str = ""
+    left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Pending:
+    """A clear that waits for its second press, on button `pin`."""
+
+    pin: int
+    label: str | None
+    until_s: float
+
+
+class Gestures:
+    """Reads presses as a maker means them.
+
+    - **Label button, press**: one example, at once, of the moment the contacts first moved.
+    - **Label button, hold**: after `hold_s` more examples at `burst_per_s`, at most `burst_limit`.
+      A press and its burst share a group, since they show nearly the same.
+    - **Undo button, long press**: one undo. A short press does nothing, so a brush loses nothing.
+    - **Chord, undo held and a label button pressed**: asks to clear that label; with a second
+      label button, to clear everything. A press of undo within `confirm_s` confirms.
+    - **Clear button, press**: asks to clear everything; a second press of it confirms.
+
+    Any other press, or no press, cancels what was asked.
+    """
+
+    def __init__(
+        self, buttons: Sequence[ButtonOptions], options: PanelOptions, new_group: Callable[[], str]
+    ) -> None:
+        self._buttons = {button.pin: button for button in buttons}
+        self._options = options
+        self._new_group = new_group
+        self._held: dict[int, _Held] = {}
+        self._pending: _Pending | None = None
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When `advance` will next have something to say; None while nothing is held."""
+        return min((held.due_s for held in self._held.values() if held.due_s is not None), default=None)
+
+    def press(self, pin: int, pressed_s: float) -> list[Meaning]:
+        """Take a press; `pressed_s` is when the contacts first moved."""
+        button = self._buttons[pin]
+        pending = self._take_pending(pressed_s)
+        undo_pin = self._held_undo()
+        self._held[pin] = _Held(due_s=None)
+        if button.label is not None and undo_pin is not None:
+            return self._chord(button, undo_pin, pending, pressed_s)
+        if pending is not None and pending.pin == pin:
+            return [Button(button.name, "press"), Clear(_origin(button), pending.label)]
+        return [Button(button.name, "press"), *self._begin(button, pressed_s)]
+
+    def release(self, pin: int) -> list[Meaning]:
+        """Take a release."""
+        self._held.pop(pin, None)
+        return [Button(self._buttons[pin].name, "release")]
+
+    def advance(self, now: float) -> list[Meaning]:
+        """Return what holding has caused by `now`.
+
+        A burst that fell behind, because the caller came late, isn't made up for.
+        """
+        meanings: list[Meaning] = []
+        for pin, held in self._held.items():
+            if held.due_s is not None and held.due_s <= now:
+                due_s, held.due_s = held.due_s, None
+                meanings += self._fall_due(self._buttons[pin], held, due_s, now)
+        return meanings
+
+    def _begin(self, button: ButtonOptions, pressed_s: float) -> list[Meaning]:
+        held = self._held[button.pin]
+        if button.label is not None:
+            if button.hold == "burst":
+                held.group, held.left = self._new_group(), self._options.burst_limit
+                held.due_s = pressed_s + self._options.hold_s
+            return [_example(button, pressed_s, held.group)]
+        if button.action == "undo":
+            held.due_s = pressed_s + self._options.long_press_s
+            return []
+        return [self._ask(button.pin, None, pressed_s)]
+
+    def _chord(
+        self, button: ButtonOptions, undo_pin: int, pending: _Pending | None, pressed_s: float
+    ) -> list[Meaning]:
+        """Ask to clear the label of `button`, or everything when the chord already asks for another."""
+        self._held[undo_pin].due_s = None
+        wider = pending is not None and pending.pin == undo_pin and pending.label != button.name
+        question = self._ask(undo_pin, None if wider else button.name, pressed_s)
+        return [Button(button.name, "chord"), question]
+
+    def _ask(self, pin: int, label: str | None, pressed_s: float) -> ConfirmPending:
+        self._pending = _Pending(pin, label, pressed_s + self._options.confirm_s)
+        return ConfirmPending(self._options.confirm_s, label)
+
+    def _take_pending(self, now: float) -> _Pending | None:
+        pending, self._pending = self._pending, None
+        return pending if pending is not None and now <= pending.until_s else None
+
+    def _held_undo(self) -> int | None:
+        return next((pin for pin in self._held if self._buttons[pin].action == "undo"), None)
+
+    def _fall_due(self, button: ButtonOptions, held: _Held, due_s: float, now: float) -> list[Meaning]:
+        if button.action == "undo":
+            return [Button(button.name, "long_press"), Undo(_origin(button))]
+        first = held.left == self._options.burst_limit
+        held.left -= 1
+        if held.left > 0:
+            held.due_s = self._next_burst(due_s, now)
+        hold: list[Meaning] = [Button(button.name, "hold")] if first else []
+        return [*hold, _example(button, now, held.group)]
+
+    def _next_burst(self, due_s: float, now: float) -> float:
+        interval_s = 1 / self._options.burst_per_s
+        return due_s + interval_s if due_s + interval_s > now else now + interval_s
+
+
+def _example(button: ButtonOptions, pressed_s: float, group: str) -> AddExample:
+    return AddExample(button.name, pressed_s, _origin(button), button.region, group)
+
+
+def _origin(button: ButtonOptions) -> Origin:
+    return Origin("gpio", button.name)

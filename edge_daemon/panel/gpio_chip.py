@@ -1,0 +1,54 @@
+"""What can stand between this process and the GPIO lines, and what would help."""
+
+from __future__ import annotations
+
+import getpass
+import importlib.util
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
+    """Return why the GPIO lines can't be used, with a remedy, in one line; None when nothing is seen."""
+    chips = sorted(dev.glob("gpiochip*"))
+    if not chips:
+        return (
+            f"there is no GPIO chip ({dev}/gpiochip*); buttons need a Raspberry Pi, "
+            "or GPIOZERO_PIN_FACTORY=mock to try without pins"
+        )
+    if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
+        user = getpass.getuser()
+        return (
+            f"{user} may not open {chips[0]}; run `sudo usermod -aG gpio {user}` and log in again, "
+            "or give the service SupplementaryGroups=gpio"
+        )
+    if importlib.util.find_spec("lgpio") is None:
+        return (
+            "the Python module lgpio is missing; run `sudo apt install python3-lgpio`, or pip install lgpio"
+        )
+    return None
+
+
+@contextmanager
+def lgpio_home() -> Iterator[None]:
+    """Give `import lgpio` a directory of its own, and the process its working directory back.
+
+    lgpio makes a FIFO in `$LG_WD` (else in the working directory) as it is imported, opens both
+    ends, and changes into `$LG_WD`. Two processes in one directory would read each other's edges.
+    Nobody looks for the FIFO by name later, so it goes with the directory.
+    """
+    parent = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
+    before, there = os.getcwd(), os.environ.get("LG_WD")
+    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=parent) as home:
+        os.environ["LG_WD"] = home
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            if there is None:
+                del os.environ["LG_WD"]
+            else:
+                os.environ["LG_WD"] = there

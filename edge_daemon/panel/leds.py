@@ -1,0 +1,156 @@
+"""What the LEDs of a panel show: pure, events and times in, lit pins out."""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Sequence
+
+from edge_daemon.events import (
+    Button,
+    CameraLost,
+    CameraRestored,
+    Cleared,
+    ConfirmPending,
+    Event,
+    ExampleAdded,
+    ExamplesChanged,
+    LabelChanged,
+    Ready,
+    Replied,
+)
+from edge_daemon.panel.options import ButtonOptions, LedOptions
+
+CAPTURED_S = 0.15
+ERROR_S = 2.0
+
+
+class Pattern(enum.Enum):
+    """How an LED burns. The value is half a period in seconds; 0 is steady.
+
+    Halves are exact in binary, so that a deadline falls exactly on a change.
+    """
+
+    OFF = -1.0
+    ON = 0.0
+    SLOW = 0.5
+    FAST = 0.125
+
+    def lit(self, now: float) -> bool:
+        """Whether the LED is lit at `now`."""
+        if self.value <= 0:
+            return self is Pattern.ON
+        return math.floor(now / self.value) % 2 == 0
+
+    def next_change(self, now: float) -> float | None:
+        """When the LED next changes by itself; None when steady."""
+        return None if self.value <= 0 else (math.floor(now / self.value) + 1) * self.value
+
+
+class Leds:
+    """Owned by the panel thread.
+
+    - **label**: steady for the current label of its region; slow blink while the coach asks for
+      more of it; fast blink while it waits to be cleared.
+    - **ready**: slow blink until the first frame was classified, then steady; off without a camera.
+    - **captured**: a flash for each example on disk.
+    - **busy**: steady while a press waits to be carried out; fast blink while a clear waits for
+      its second press.
+    - **error**: steady for `ERROR_S` when a press was refused; slow blink while the camera is lost.
+
+    While the camera is lost the labels' LEDs are off; for `unknown` none is lit.
+    """
+
+    def __init__(self, buttons: Sequence[ButtonOptions], leds: LedOptions, first_region: str) -> None:
+        self._labels = [
+            (button.led, button.name, button.region or first_region)
+            for button in buttons
+            if button.led is not None
+        ]
+        self._leds = leds
+        self.busy = False
+        self._ready = False
+        self._camera_lost = False
+        self._current: dict[str, str] = {}
+        self._wanted: str | None = None
+        self._clearing: str | None = None
+        self._clearing_until_s = self._captured_until_s = self._error_until_s = -math.inf
+
+    @property
+    def pins(self) -> frozenset[int]:
+        """Every pin that has an LED."""
+        return frozenset(self._patterns(0.0))
+
+    def handle(self, event: Event, now: float) -> None:
+        """Take one event that happened at `now`."""
+        match event:
+            case LabelChanged(region=region, label=label):
+                self._current[region] = label
+            case ExampleAdded():
+                self._captured_until_s = now + CAPTURED_S
+            case ExamplesChanged(exam=exam):
+                self._wanted = exam.advice.label if exam is not None and exam.advice is not None else None
+            case ConfirmPending(within_s=within_s, label=label):
+                self._clearing, self._clearing_until_s = label, now + within_s
+            case Button(gesture="press") | Cleared():
+                self._clearing_until_s = -math.inf
+            case Replied(command=command, error=str()) if command.origin.via == "gpio":
+                self.refuse(now)
+            case Ready():
+                self._ready = True
+            case CameraLost():
+                self._camera_lost = True
+                self._current.clear()
+            case CameraRestored():
+                self._camera_lost = False
+
+    def refuse(self, now: float) -> None:
+        """Show that a press was refused."""
+        self._error_until_s = now + ERROR_S
+
+    def lit(self, now: float) -> frozenset[int]:
+        """Return the pins of the LEDs that are lit at `now`."""
+        return frozenset(pin for pin, pattern in self._patterns(now).items() if pattern.lit(now))
+
+    def next_deadline(self, now: float) -> float | None:
+        """Return when `lit` may become another without an event; None when it won't."""
+        blinks = [pattern.next_change(now) for pattern in self._patterns(now).values()]
+        ends = [self._clearing_until_s, self._captured_until_s, self._error_until_s]
+        return min(
+            [*(each for each in blinks if each is not None), *(end for end in ends if end > now)],
+            default=None,
+        )
+
+    def _patterns(self, now: float) -> dict[int, Pattern]:
+        status = (
+            (self._leds.ready, self._ready_pattern()),
+            (self._leds.captured, Pattern.ON if now < self._captured_until_s else Pattern.OFF),
+            (self._leds.busy, self._busy_pattern(now)),
+            (self._leds.error, self._error_pattern(now)),
+        )
+        labels = {pin: self._label_pattern(label, region, now) for pin, label, region in self._labels}
+        return labels | {pin: pattern for pin, pattern in status if pin is not None}
+
+    def _label_pattern(self, label: str, region: str, now: float) -> Pattern:
+        if self._camera_lost:
+            return Pattern.OFF
+        if now < self._clearing_until_s and self._clearing in (None, label):
+            return Pattern.FAST
+        if self._current.get(region) == label:
+            return Pattern.ON
+        return Pattern.SLOW if label == self._wanted else Pattern.OFF
+
+    def _ready_pattern(self) -> Pattern:
+        if self._camera_lost:
+            return Pattern.OFF
+        return Pattern.ON if self._ready else Pattern.SLOW
+
+    def _busy_pattern(self, now: float) -> Pattern:
+        if now < self._clearing_until_s:
+            return Pattern.FAST
+        return Pattern.ON if self.busy else Pattern.OFF
+
+    def _error_pattern(self, now: float) -> Pattern:
+        if now < self._error_until_s:
+            return Pattern.ON
+        return Pattern.SLOW if self._camera_lost else Pattern.OFF
