@@ -12,7 +12,7 @@ import numpy as np
 
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.vision.cache import remember, remembered
-from edge_daemon.vision.graph import end_at, read_graph
+from edge_daemon.vision.graph import Graph, end_at, read_graph
 from edge_daemon.vision.preprocess import Fit, InputTensor, Preprocessor
 from edge_daemon.vision.probe import probe
 from edge_daemon.vision.suitability import image_input
@@ -45,26 +45,25 @@ class Embedder:
     ) -> None:
         path = Path(model_path)
         try:
-            self._load(path, threads, delegate, tap, fit, probe_first)
+            content = read_model(path)
+            graph = read_graph(content)
+            digest = hashlib.sha256(content).hexdigest()
+            self.input: InputTensor = image_input(graph, external_delegate=delegate not in _DELEGATE_NAMES)
+            self._prepare = Preprocessor(self.input, fit)
+            self.tap = tap
+            self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
+            if tap == "pixels":
+                self.size = self.input.height * self.input.width * self.input.channels
+                return
+            self._tap: Tap = find_tap(graph, tap)
+            if probe_first:
+                _probe_once(path, digest, threads, delegate, tap)
+            self._start(content, graph, threads, delegate)
         except ModelError as exc:
             raise ModelError(f"{path}: {exc}") from exc
 
-    def _load(
-        self, path: Path, threads: int, delegate: str, tap: TapName, fit: Fit, probe_first: bool
-    ) -> None:
-        content = read_model(path)
-        graph = read_graph(content)
-        self.input: InputTensor = image_input(graph, external_delegate=delegate not in _DELEGATE_NAMES)
-        self._prepare = Preprocessor(self.input, fit)
-        digest = hashlib.sha256(content).hexdigest()
-        self.tap = tap
-        self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
-        if tap == "pixels":
-            self.size = self.input.height * self.input.width * self.input.channels
-            return
-        self._tap: Tap = find_tap(graph, tap)
-        if probe_first:
-            _probe_once(path, digest, threads, delegate, tap)
+    def _start(self, content: bytes, graph: Graph, threads: int, delegate: str) -> None:
+        """Make the interpreter, its graph ended at the tap."""
         if self._tap.tensor != graph.outputs[0]:
             content = end_at(content, graph, self._tap.tensor)
         self._content = content  # The interpreter reads weights from these bytes as long as it lives.
@@ -104,10 +103,11 @@ class Embedder:
 
     def _run(self, image: Image) -> Vector:
         """Return the tapped tensor in real numbers, averaged over height and width if it has them."""
-        self._interpreter.set_tensor(self._input_index, self._prepare(image))
+        picture = self._prepare(image)
         try:
+            self._interpreter.set_tensor(self._input_index, picture)
             self._interpreter.invoke()
-        except RuntimeError as exc:
+        except (RuntimeError, ValueError) as exc:
             raise ModelError(f"{self.space}: the interpreter fails on it: {_one_line(exc)}") from exc
         raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1, self.size)
         scale, zero_point = self._output["quantization"]

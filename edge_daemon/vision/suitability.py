@@ -67,7 +67,7 @@ def _check_input(tensor: Tensor) -> None:
 
 def _check_output(graph: Graph) -> None:
     output = graph.tensors[graph.outputs[0]]
-    if output.dtype in (*_TEXT_TYPES, "bool"):
+    if not output.shape or output.dtype in (*_TEXT_TYPES, "bool"):
         raise ModelError(
-            f"a model whose output is {output}: labels or a mask; use one that gives numbers per class"
+            f"a model whose output is {output}; use one that gives a number for each class or feature"
         )

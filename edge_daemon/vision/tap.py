@@ -39,55 +39,50 @@ class _Step:
 
 def find_tap(graph: Graph, name: TapName) -> Tap:
     """Return where `name` is read. Raises ModelError naming what was found instead."""
-    steps = _walk_back(graph)
+    tail, body = _split(_walk_back(graph))
     if name == "embedding":
-        return _embedding(graph, steps)
-    activation = next((step for step in _tail(steps) if step.operator.name in ACTIVATIONS), None)
-    if name == "probabilities" and activation is None and not _ends_in_classifier(graph, steps):
+        return _embedding(graph, tail, body)
+    activation = next((step for step in tail if step.operator.name in ACTIVATIONS), None)
+    if name == "probabilities" and activation is None and not _ends_in_classifier(graph, body):
         raise ModelError("an embedder without classes; use model.tap embedding, or a classifier")
     if name == "logits" and activation is not None:
         return Tap(activation.computed, f"the input of the last {activation.operator.name}")
     return Tap(graph.outputs[0], "the model's output", needs_softmax=activation is None)
 
 
-def _embedding(graph: Graph, steps: list[_Step]) -> Tap:
+def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> Tap:
     """Return the pool before the classifier layers, else the input of the last of them."""
-    tail = _tail(steps)
-    end = steps[len(tail)] if len(steps) > len(tail) else None
-    if end is None or (end.computed < 0 and not _is_flat(graph, graph.outputs[0])):
-        raise ModelError(_nothing_found(steps))
-    if _ends_in_classifier(graph, steps):
-        return _before_classifier(graph, steps[len(tail) :])
-    if not any(step.operator.name in ACTIVATIONS for step in tail):
+    if _ends_in_classifier(graph, body):
+        return _before_classifier(graph, body)
+    normalised = any(step.operator.name in ACTIVATIONS for step in tail)
+    names = [step.operator.name for step in body]
+    if names and not normalised and _is_flat(graph, graph.outputs[0]):
+        return Tap(graph.outputs[0], f"the output itself: the model ends in {names[0]}, it is an embedder")
+    if len(body) > 1 and names[0] in POOLS and names[1] in CLASSIFIERS:
         return Tap(
-            graph.outputs[0], f"the output itself: the model ends in {end.operator.name}, it is an embedder"
+            body[1].computed, f"the input of the last {names[1]}, averaged as the model averages its classes"
         )
-    before = steps[len(tail) + 1] if len(steps) > len(tail) + 1 else None
-    if end.operator.name in POOLS and before is not None and before.operator.name in CLASSIFIERS:
-        return Tap(
-            before.computed, f"the input of the last {before.operator.name}, averaged as the model pools it"
-        )
-    raise ModelError(_nothing_found(steps))
+    raise ModelError(_nothing_found([*tail, *body]))
 
 
-def _ends_in_classifier(graph: Graph, steps: list[_Step]) -> bool:
-    last = steps[len(_tail(steps)) :][:1]
-    return (
-        bool(last) and last[0].operator.name in CLASSIFIERS and _is_flat(graph, last[0].operator.outputs[0])
-    )
-
-
-def _before_classifier(graph: Graph, steps: list[_Step]) -> Tap:
-    for step in steps:
+def _before_classifier(graph: Graph, body: list[_Step]) -> Tap:
+    for step in body:
         name, flat = step.operator.name, _is_flat(graph, step.operator.outputs[0])
         if name in POOLS and flat:
             return Tap(step.operator.outputs[0], f"the {name} before the classifier")
         if not flat or name not in CLASSIFIERS | _SHAPES | _POINTWISE:
             break
-    last = steps[0]
+    last = body[0]
     if last.computed < 0:
-        raise ModelError(_nothing_found(steps))
+        raise ModelError(_nothing_found(body))
     return Tap(last.computed, f"the input of the last {last.operator.name}: no global pool stands before it")
+
+
+def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:
+    if not body:
+        return False
+    last = body[0].operator
+    return last.name in CLASSIFIERS and _is_flat(graph, last.outputs[0])
 
 
 def _walk_back(graph: Graph) -> list[_Step]:
@@ -105,14 +100,10 @@ def _walk_back(graph: Graph) -> list[_Step]:
     return steps
 
 
-def _tail(steps: list[_Step]) -> list[_Step]:
-    """Return the steps at the end that only normalise, reshape or requantise."""
-    tail: list[_Step] = []
-    for step in steps:
-        if step.operator.name not in ACTIVATIONS | _SHAPES:
-            break
-        tail.append(step)
-    return tail
+def _split(steps: list[_Step]) -> tuple[list[_Step], list[_Step]]:
+    """Part the steps into those at the end that only normalise, reshape or requantise, and the others."""
+    count = next((i for i, s in enumerate(steps) if s.operator.name not in ACTIVATIONS | _SHAPES), len(steps))
+    return steps[:count], steps[count:]
 
 
 def _is_flat(graph: Graph, tensor: int) -> bool:
