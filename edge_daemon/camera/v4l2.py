@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import os
+import stat
+from collections.abc import Callable
+from typing import Annotated, Literal, TypeAlias
 
 from msgspec import Meta
 
+from edge_daemon.camera.framing import make_frame, sensor_size
+from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
+from edge_daemon.errors import CameraError
 from edge_daemon.options import FramesPerSecond, Options, Size
+from edge_daemon.ports import Clock
+from edge_daemon.types import Frame
+
+OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
 
 
 class V4l2Controls(Options, frozen=True):
@@ -18,10 +28,74 @@ class V4l2Controls(Options, frozen=True):
 
 
 class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
-    """`camera:` with `type: v4l2`."""
+    """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
 
     device: str = "/dev/video0"
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
     rotation: Literal[0, 90, 180, 270] = 0
+    fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
+    """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None lets it choose."""
     controls: V4l2Controls = V4l2Controls()
+
+
+class V4l2Source:
+    """Frames from a USB camera; fulfils ports.FrameSource."""
+
+    lossless = False
+
+    def __init__(self, options: V4l2Options, clock: Clock, open_stream: OpenDevice = open_device) -> None:
+        self._options = options
+        self._clock = clock
+        self._open_stream = open_stream
+        self._stream: VideoStream | None = None
+        self._next_seq = 0
+
+    def open(self) -> None:
+        """Claim the device. Raises CameraError when it is missing, busy or not ours to open."""
+        if self._stream is not None:
+            return
+        _check_device(self._options.device)
+        controls = self._options.controls
+        settings = DeviceSettings(
+            size=sensor_size(self._options.size, self._options.rotation),
+            fps=self._options.fps,
+            fourcc=self._options.fourcc,
+            exposure_us=controls.exposure_us,
+            gain=controls.gain,
+            white_balance_k=controls.white_balance_k,
+        )
+        self._stream = self._open_stream(self._options.device, settings)
+
+    def read(self) -> Frame:
+        """Wait for the next picture. Raises CameraError when the camera stalls or is unplugged."""
+        if self._stream is None:
+            raise CameraError(f"{self._options.device} is closed; open it before reading")
+        pixels = self._stream.read()
+        if pixels is None:
+            device = self._options.device
+            raise CameraError(f"{device} sent no frame for {STALL_S} s or was unplugged; check its cable")
+        seq = self._next_seq
+        self._next_seq += 1
+        return make_frame(
+            pixels, seq, self._clock, rotation=self._options.rotation, stamp_s=self._stream.stamp_s
+        )
+
+    def close(self) -> None:
+        """Release the device; harmless when not open."""
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            stream.close()
+
+
+def _check_device(device: str) -> None:
+    """Raise CameraError for what OpenCV would only call "can't open"."""
+    try:
+        mode = os.stat(device).st_mode
+    except OSError as exc:
+        text = f"no camera at {device}; is it plugged in? `v4l2-ctl --list-devices` names those there are"
+        raise CameraError(text) from exc
+    if not stat.S_ISCHR(mode):
+        raise CameraError(f"{device} is not a video device; set camera.device to one such as /dev/video0")
+    if not os.access(device, os.R_OK | os.W_OK):
+        raise CameraError(f"{device} may not be opened by this user; add the user to group 'video'")

@@ -1,0 +1,113 @@
+"""OpenCV's video capture, for USB cameras and video files: the only file that imports cv2."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge_daemon.errors import CameraError
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image
+
+STALL_S = 5
+"""Without a frame for so long a camera counts as lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSettings:
+    """What to ask of a camera. `exposure_us`, `gain` and `white_balance_k` are fixed when given."""
+
+    size: tuple[int, int]
+    fps: float
+    fourcc: str | None = None
+    exposure_us: int | None = None
+    gain: float | None = None
+    white_balance_k: int | None = None
+
+
+@dataclass(slots=True)
+class VideoStream:
+    """Pictures from an open cv2.VideoCapture. Close it when done."""
+
+    _capture: Any = field(repr=False)
+
+    def read(self) -> Image | None:
+        """Wait for the next picture: RGB uint8 HWC, own memory; None at the end or after a stall."""
+        cv2 = _import()
+        delivered, picture = self._capture.read()
+        if not delivered or picture is None:
+            return None
+        rgb: Image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        return rgb
+
+    @property
+    def stamp_s(self) -> float:
+        """When the last picture was taken, as its device or file counts time."""
+        return float(self._capture.get(_import().CAP_PROP_POS_MSEC)) / 1000
+
+    def close(self) -> None:
+        """Release the device or file."""
+        self._capture.release()
+
+
+def open_video(path: Path) -> VideoStream:
+    """Open a video file. Raises CameraError when it can't be decoded."""
+    capture = _import().VideoCapture(str(path))
+    if not capture.isOpened():
+        raise CameraError(f"{path} is not a video this program can decode")
+    return VideoStream(capture)
+
+
+def open_device(device: str, settings: DeviceSettings) -> VideoStream:
+    """Open a V4L2 camera and set it up. Raises CameraError when it is busy or lacks a setting."""
+    cv2 = _import()
+    capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
+    if not capture.isOpened():
+        raise CameraError(f"{device} delivers no video: another program holds it, or it isn't a camera")
+    try:
+        _set_up(cv2, capture, device, settings)
+    except CameraError:
+        capture.release()
+        raise
+    return VideoStream(capture)
+
+
+def _set_up(cv2: Any, capture: Any, device: str, settings: DeviceSettings) -> None:
+    if settings.fourcc is not None:
+        _require(
+            capture, device, cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.fourcc), settings.fourcc
+        )
+    # The driver takes the nearest size and rate it has; frames say themselves how large they are.
+    capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.size[0])
+    capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.size[1])
+    capture.set(cv2.CAP_PROP_FPS, settings.fps)
+    if settings.exposure_us is not None:
+        manual, unit_us = 1, 100  # V4L2_EXPOSURE_MANUAL; V4L2 counts exposure in 100 microseconds
+        _require(capture, device, cv2.CAP_PROP_AUTO_EXPOSURE, manual, "manual exposure")
+        _require(
+            capture, device, cv2.CAP_PROP_EXPOSURE, max(settings.exposure_us // unit_us, 1), "exposure_us"
+        )
+    if settings.gain is not None:
+        _require(capture, device, cv2.CAP_PROP_GAIN, settings.gain, "gain")
+    if settings.white_balance_k is not None:
+        _require(capture, device, cv2.CAP_PROP_AUTO_WB, 0, "manual white balance")
+        _require(capture, device, cv2.CAP_PROP_WB_TEMPERATURE, settings.white_balance_k, "white_balance_k")
+
+
+def _require(capture: Any, device: str, prop: int, value: float, name: str) -> None:
+    if not capture.set(prop, value):
+        raise CameraError(f"{device} doesn't take {name} = {value:g}; leave it out or try another value")
+
+
+def _import() -> Any:
+    # OpenCV reads its time limit once, when it is loaded; a stalled camera otherwise blocks for 10 s.
+    os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(STALL_S))
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        import cv2
+    except ImportError as exc:
+        raise CameraError(f"OpenCV can't be imported ({exc}); run `pip install 'edge-daemon[usb]'`") from exc
+    return cv2

@@ -1,0 +1,29 @@
+"""Which frame source belongs to which `camera.type`; a new one is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
+
+from edge_daemon.camera.picamera import PicameraOptions, PicameraSource
+from edge_daemon.camera.replay import ReplayOptions, ReplaySource
+from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
+from edge_daemon.camera.v4l2 import V4l2Options, V4l2Source
+from edge_daemon.ports import Clock, FrameSource
+
+CameraOptions: TypeAlias = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
+
+SOURCES: Mapping[type[CameraOptions], Callable[[Any, Clock], FrameSource]] = MappingProxyType(
+    {
+        PicameraOptions: PicameraSource,
+        V4l2Options: V4l2Source,
+        ReplayOptions: ReplaySource,
+        SyntheticOptions: SyntheticSource,
+    }
+)
+
+
+def open_camera(options: CameraOptions, clock: Clock) -> FrameSource:
+    """Return the source for these options. It claims nothing before its `open`."""
+    return SOURCES[type(options)](options, clock)

@@ -1,0 +1,130 @@
+"""What every frame source promises, held against all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from edge_daemon.camera.opencv import open_video
+from edge_daemon.camera.picamera import PicameraOptions, PicameraSource
+from edge_daemon.camera.replay import ReplayOptions, ReplaySource
+from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
+from edge_daemon.camera.table import SOURCES, CameraOptions, open_camera
+from edge_daemon.camera.v4l2 import V4l2Options, V4l2Source
+from edge_daemon.errors import CameraError
+from edge_daemon.fakes import HandClock
+from edge_daemon.ports import FrameSource
+from edge_daemon.types import Frame
+from tests.camera import fake_picamera2
+from tests.camera.clips import write_clip
+
+Build = Callable[[Path, HandClock, pytest.MonkeyPatch], FrameSource]
+
+
+def _picamera(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    fake_picamera2.install(monkeypatch)
+    return PicameraSource(PicameraOptions(size=(64, 48), rotation=90), clock)
+
+
+def _v4l2(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    clip = write_clip(folder / "clip.avi")
+    return V4l2Source(V4l2Options(device="/dev/null"), clock, lambda device, settings: open_video(clip))
+
+
+def _folder(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    for number in range(4):
+        PIL.Image.new("RGB", (64, 48), (number, 20, 30)).save(folder / f"{number}.png")
+    return ReplaySource(ReplayOptions(path=str(folder), loop=True), clock, sleep=clock.sleep)
+
+
+def _video(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    options = ReplayOptions(path=str(write_clip(folder / "clip.avi")), fps=10)
+    return ReplaySource(options, clock, sleep=clock.sleep)
+
+
+def _tray(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    return SyntheticSource(SyntheticOptions(size=(64, 48)), clock, sleep=clock.sleep)
+
+
+def _belt(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    return SyntheticSource(SyntheticOptions(scene="belt", size=(64, 48)), clock, sleep=clock.sleep)
+
+
+@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _tray, _belt])
+def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    build: Build = request.param
+    return build(tmp_path, HandClock(), monkeypatch)
+
+
+def _next(source: FrameSource) -> Frame:
+    frame = source.read()
+    assert frame is not None
+    return frame
+
+
+def test_frames_are_rgb_uint8_contiguous_and_read_only(source: FrameSource) -> None:
+    source.open()
+    image = _next(source).image
+    assert image.dtype == np.uint8
+    assert image.shape == (48, 64, 3)
+    assert image.flags.c_contiguous
+    assert not image.flags.writeable
+    source.close()
+
+
+def test_a_frame_keeps_its_pixels_while_others_are_read_and_after_close(source: FrameSource) -> None:
+    source.open()
+    first = _next(source)
+    pixels = first.image.copy()
+    others = [_next(source) for _ in range(3)]
+    source.close()
+    assert np.array_equal(first.image, pixels)
+    assert not any(np.shares_memory(first.image, other.image) for other in others)
+
+
+def test_seq_increases_across_reopening(source: FrameSource) -> None:
+    seqs = []
+    for _ in range(3):
+        source.open()
+        seqs += [_next(source).seq for _ in range(2)]
+        source.close()
+    assert seqs == list(range(seqs[0], seqs[0] + 6))
+
+
+def test_stamps_are_of_both_clocks_and_never_go_back(source: FrameSource) -> None:
+    source.open()
+    frames = [_next(source) for _ in range(3)]
+    source.close()
+    stamps = [frame.captured_s for frame in frames]
+    assert stamps == sorted(stamps)
+    assert all(stamp >= 1000.0 for stamp in stamps)
+    assert all(frame.captured_at.tzinfo is not None for frame in frames)
+
+
+def test_opening_twice_and_closing_twice_are_harmless(source: FrameSource) -> None:
+    source.close()
+    source.open()
+    source.open()
+    _next(source)
+    source.close()
+    source.close()
+
+
+def test_reading_while_closed_is_refused(source: FrameSource) -> None:
+    with pytest.raises(CameraError, match="closed; open it"):
+        source.read()
+
+
+def test_a_source_says_whether_every_frame_counts(source: FrameSource) -> None:
+    assert source.lossless in (True, False)
+
+
+@pytest.mark.parametrize(
+    "options", [PicameraOptions(), V4l2Options(), ReplayOptions(path="x"), SyntheticOptions()]
+)
+def test_the_table_has_a_source_for_every_options_type(options: CameraOptions) -> None:
+    assert type(open_camera(options, HandClock())) is SOURCES[type(options)]

@@ -1,0 +1,157 @@
+"""Images, folders and videos in a camera's place."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from edge_daemon.camera.replay import ReplayOptions, ReplaySource
+from edge_daemon.errors import CameraError
+from edge_daemon.fakes import HandClock
+from edge_daemon.types import Frame
+from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip
+from tests.shared import shared_path
+
+
+def _open(path: Path, clock: HandClock | None = None, **options: Any) -> ReplaySource:
+    clock = clock or HandClock()
+    source = ReplaySource(ReplayOptions(path=str(path), **options), clock, sleep=clock.sleep)
+    source.open()
+    return source
+
+
+def _all(source: ReplaySource, limit: int = 50) -> list[Frame]:
+    frames: list[Frame] = []
+    while len(frames) < limit and (frame := source.read()):
+        frames.append(frame)
+    return frames
+
+
+def _grey(path: Path, level: int) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    PIL.Image.new("L", (8, 6), level).save(path)
+    return path
+
+
+def _levels(frames: list[Frame]) -> list[int]:
+    return [int(frame.image[0, 0, 0]) for frame in frames]
+
+
+def test_a_single_image_is_one_frame(tmp_path: Path) -> None:
+    frames = _all(_open(_grey(tmp_path / "one.png", 7)))
+    assert _levels(frames) == [7]
+    assert frames[0].image.shape == (6, 8, 3)
+
+
+def test_a_folder_is_shown_in_natural_order(tmp_path: Path) -> None:
+    for number in (10, 9, 1):
+        _grey(tmp_path / f"frame{number}.png", number)
+    (tmp_path / "notes.txt").write_text("not shown")
+    assert _levels(_all(_open(tmp_path))) == [1, 9, 10]
+
+
+def test_folders_within_are_shown_only_when_asked_for(tmp_path: Path) -> None:
+    _grey(tmp_path / "a.png", 1)
+    _grey(tmp_path / "b" / "c.png", 2)
+    assert _levels(_all(_open(tmp_path))) == [1]
+    assert _levels(_all(_open(tmp_path, recursive=True))) == [1, 2]
+
+
+def test_looping_starts_over_and_keeps_counting(tmp_path: Path) -> None:
+    for level in (1, 2):
+        _grey(tmp_path / f"{level}.png", level)
+    frames = _all(_open(tmp_path, loop=True), limit=5)
+    assert _levels(frames) == [1, 2, 1, 2, 1]
+    assert [frame.seq for frame in frames] == [0, 1, 2, 3, 4]
+
+
+def test_with_a_rate_frames_are_paced_and_may_be_dropped(tmp_path: Path) -> None:
+    source = _open(_grey(tmp_path / "one.png", 1), loop=True, fps=5)
+    frames = _all(source, limit=3)
+    assert not source.lossless
+    assert frames[2].captured_s - frames[0].captured_s == pytest.approx(0.4)
+
+
+def test_without_a_rate_every_frame_counts_and_none_waits(tmp_path: Path) -> None:
+    clock = HandClock(10.0)
+    source = _open(_grey(tmp_path / "one.png", 1), clock, loop=True)
+    assert source.lossless
+    assert {frame.captured_s for frame in _all(source, limit=20)} == {10.0}
+
+
+def test_an_unreadable_image_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+    _grey(tmp_path / "1.png", 1)
+    (tmp_path / "2.png").write_bytes(b"no picture")
+    _grey(tmp_path / "3.png", 3)
+    source = _open(tmp_path)
+    assert _levels(_all(source, limit=1)) == [1]
+    with pytest.raises(CameraError, match=r"2\.png is not an image"):
+        source.read()
+    source.close()
+    source.open()
+    assert _levels(_all(source)) == [3]
+
+
+def test_a_folder_can_be_watched_again_after_its_end(tmp_path: Path) -> None:
+    _grey(tmp_path / "1.png", 1)
+    source = _open(tmp_path)
+    assert len(_all(source)) == 1
+    assert source.read() is None
+    source.close()
+    source.open()
+    assert [frame.seq for frame in _all(source)] == [1]
+
+
+def test_rotation_turns_clockwise(tmp_path: Path) -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    pixels[0, 0] = 255
+    path = tmp_path / "corner.png"
+    PIL.Image.fromarray(pixels).save(path)
+    image = _all(_open(path, rotation=90))[0].image
+    assert image.shape == (6, 4, 3)
+    assert image[0, -1].min() == 255
+
+
+def test_a_video_is_decoded_to_its_end(tmp_path: Path) -> None:
+    frames = _all(_open(write_clip(tmp_path / "clip.avi")))
+    assert tuple(nearest_colour(frame.image[20, 10]) for frame in frames) == CLIP_COLOURS
+
+
+def test_a_video_loops(tmp_path: Path) -> None:
+    frames = _all(_open(write_clip(tmp_path / "clip.avi"), loop=True), limit=6)
+    assert nearest_colour(frames[4].image[20, 10]) == CLIP_COLOURS[0]
+    assert nearest_colour(frames[5].image[20, 10]) == CLIP_COLOURS[1]
+
+
+def test_a_photo_of_a_real_camera_is_shown() -> None:
+    frames = _all(_open(shared_path("images/imprinting/train"), recursive=True))
+    assert len(frames) == 4
+    assert all(frame.image.std() > 10 for frame in frames)
+
+
+def test_a_missing_path_is_named(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match="gone does not exist"):
+        _open(tmp_path / "gone")
+
+
+def test_an_empty_folder_says_where_else_it_would_look(tmp_path: Path) -> None:
+    with pytest.raises(CameraError, match=r"holds no images .*recursive"):
+        _open(tmp_path)
+
+
+def test_a_file_that_only_claims_to_be_a_video_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "film.mp4"
+    path.write_bytes(b"x" * 5000)
+    with pytest.raises(CameraError, match=r"film\.mp4 is not a video"):
+        _open(path)
+
+
+def test_a_file_that_only_claims_to_be_an_image_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    path.write_text("hello")
+    with pytest.raises(CameraError, match=r"photo\.jpg is not an image"):
+        _open(path).read()

@@ -1,0 +1,160 @@
+"""USB cameras: real devices that are missing or wrong, and a decoded video in a camera's place."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_daemon.camera.opencv import DeviceSettings, VideoStream, open_device, open_video
+from edge_daemon.camera.v4l2 import V4l2Controls, V4l2Options, V4l2Source
+from edge_daemon.errors import CameraError
+from edge_daemon.fakes import HandClock
+from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip
+
+SETTINGS = DeviceSettings(size=(64, 48), fps=10)
+
+
+class FakeCapture:
+    """A cv2.VideoCapture whose camera lacks some settings, or has stalled."""
+
+    def __init__(self, refused: tuple[int, ...] = (), stamp_ms: float = 0.0) -> None:
+        self.refused = refused
+        self.stamp_ms = stamp_ms
+        self.was_set: dict[int, float] = {}
+        self.released = False
+
+    def isOpened(self) -> bool:
+        return True
+
+    def set(self, prop: int, value: float) -> bool:
+        self.was_set[prop] = value
+        return prop not in self.refused
+
+    def get(self, prop: int) -> float:
+        return self.stamp_ms
+
+    def read(self) -> tuple[bool, None]:
+        return False, None
+
+    def release(self) -> None:
+        self.released = True
+
+
+@pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    return write_clip(tmp_path / "clip.avi")
+
+
+def _on_clip(clip: Path, **options: Any) -> V4l2Source:
+    """A source whose device is the clip; /dev/null passes for a character device."""
+    source = V4l2Source(
+        V4l2Options(device="/dev/null", **options), HandClock(), lambda device, settings: open_video(clip)
+    )
+    source.open()
+    return source
+
+
+def _opened_with(
+    monkeypatch: pytest.MonkeyPatch, capture: FakeCapture, settings: DeviceSettings
+) -> VideoStream:
+    monkeypatch.setattr("cv2.VideoCapture", lambda device, api: capture)
+    return open_device("/dev/video0", settings)
+
+
+def test_decoded_pictures_are_rgb_and_keep_their_order(clip: Path) -> None:
+    source = _on_clip(clip)
+    seen = [nearest_colour(source.read().image[24, 10]) for _ in CLIP_COLOURS]
+    assert tuple(seen) == CLIP_COLOURS
+
+
+def test_a_turned_camera_gives_the_size_asked_for(clip: Path) -> None:
+    image = _on_clip(clip, rotation=90).read().image
+    assert image.shape == (64, 48, 3)
+    assert nearest_colour(image[10, 24]) == CLIP_COLOURS[0]
+    assert image[-10].max() < 40
+
+
+def test_a_camera_that_stops_sending_is_lost(clip: Path) -> None:
+    source = _on_clip(clip)
+    for _ in CLIP_COLOURS:
+        source.read()
+    with pytest.raises(CameraError, match="/dev/null sent no frame for 5 s or was unplugged"):
+        source.read()
+
+
+def test_a_missing_device_is_named() -> None:
+    with pytest.raises(CameraError, match="no camera at /dev/video99; is it plugged in"):
+        V4l2Source(V4l2Options(device="/dev/video99"), HandClock()).open()
+
+
+def test_a_plain_file_is_not_a_camera(tmp_path: Path) -> None:
+    path = tmp_path / "video0"
+    path.touch()
+    with pytest.raises(CameraError, match="is not a video device"):
+        V4l2Source(V4l2Options(device=str(path)), HandClock()).open()
+
+
+def test_a_device_that_delivers_no_video_is_named() -> None:
+    with pytest.raises(CameraError, match="/dev/null delivers no video: another program holds it"):
+        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
+
+
+def test_a_device_of_others_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.access", lambda path, mode: False)
+    with pytest.raises(CameraError, match="add the user to group 'video'"):
+        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
+
+
+def test_size_rate_and_controls_are_asked_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = FakeCapture()
+    monkeypatch.setattr("cv2.VideoCapture", lambda device, api: capture)
+    controls = V4l2Controls(exposure_us=10_000, gain=5, white_balance_k=4000)
+    options = V4l2Options(device="/dev/null", size=(320, 240), fps=20, fourcc="MJPG", controls=controls)
+    V4l2Source(options, HandClock()).open()
+    assert capture.was_set[cv2.CAP_PROP_FRAME_WIDTH] == 320
+    assert capture.was_set[cv2.CAP_PROP_FRAME_HEIGHT] == 240
+    assert capture.was_set[cv2.CAP_PROP_FPS] == 20
+    assert capture.was_set[cv2.CAP_PROP_FOURCC] == int.from_bytes(b"MJPG", "little")
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
+    assert capture.was_set[cv2.CAP_PROP_EXPOSURE] == 100
+    assert capture.was_set[cv2.CAP_PROP_GAIN] == 5
+    assert capture.was_set[cv2.CAP_PROP_WB_TEMPERATURE] == 4000
+
+
+def test_without_fixed_controls_the_automatics_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = FakeCapture()
+    _opened_with(monkeypatch, capture, SETTINGS)
+    assert set(capture.was_set) == {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS}
+
+
+def test_a_refused_control_is_named_and_the_device_released(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = FakeCapture(refused=(cv2.CAP_PROP_GAIN,))
+    settings = DeviceSettings(size=(64, 48), fps=10, gain=900)
+    with pytest.raises(CameraError, match="/dev/video0 doesn't take gain = 900"):
+        _opened_with(monkeypatch, capture, settings)
+    assert capture.released
+
+
+def test_the_driver_stamps_the_exposure(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = HandClock(500.0)
+    pixels = open_video(clip).read()
+    stream = VideoStream(FakeCapture(stamp_ms=499_950.0))
+    monkeypatch.setattr(VideoStream, "read", lambda self: pixels)
+    source = V4l2Source(V4l2Options(device="/dev/null"), clock, lambda device, settings: stream)
+    source.open()
+    assert source.read().captured_s == pytest.approx(499.95)
+
+
+def test_without_opencv_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(CameraError, match=r"pip install 'edge-daemon\[usb\]'"):
+        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
