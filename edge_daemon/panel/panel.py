@@ -138,8 +138,8 @@ class Panel:
         return min([timeout_s, *(max(0.0, deadline - now) for deadline in deadlines if deadline is not None)])
 
     def _take(self, event: Event, now: float) -> None:
-        command = getattr(event, "command", None)
-        if command in self._unanswered:
+        command: Command | None = getattr(event, "command", None)
+        if command is not None and command in self._unanswered:
             self._unanswered.remove(command)
         self._leds.handle(event, now)
 

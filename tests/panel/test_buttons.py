@@ -1,0 +1,154 @@
+"""The gpiozero adapter: real gpiozero code on its mock pins, and without any GPIO at all."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.errors import PanelError
+from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.mock_press import MockPresser
+from edge_daemon.panel.options import ButtonOptions
+
+CAT = ButtonOptions(pin=17, label="cat")
+
+
+def ignore(_pin: int, _pressed: bool) -> None:
+    """Take an edge that the test has no use for."""
+
+
+@pytest.mark.parametrize("pull", ["up", "down"])
+def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
+    presser, edges = MockPresser(), list[tuple[int, bool]]()
+    button = ButtonOptions(pin=17, label="cat", pull="up" if pull == "up" else "down")
+    pins = GpioPins(presser.factory)
+
+    standing = pins.open([button], [], lambda pin, pressed: edges.append((pin, pressed)))
+    presser.press(17)
+    down = pins.pressed(17)
+    presser.release(17)
+
+    assert standing == {17: False}
+    assert down
+    assert edges == [(17, True), (17, False)]
+
+
+def test_an_led_is_switched_and_dark_after_close() -> None:
+    presser = MockPresser()
+    pins = GpioPins(presser.factory)
+    pins.open([], [5], ignore)
+    pins.light(5, True)
+    assert presser.lit(5)
+    pins.light(5, False)
+    assert not presser.lit(5)
+    pins.light(5, True)
+    pins.close()
+    assert not presser.lit(5)
+
+
+def test_after_close_no_edge_arrives_and_the_pin_can_be_opened_again() -> None:
+    presser, edges = MockPresser(), list[int]()
+    pins = GpioPins(presser.factory)
+    pins.open([CAT], [], lambda pin, _: edges.append(pin))
+    pins.close()
+    pins.close()
+    presser.press(17)
+    assert edges == []
+
+    pins.open([CAT], [], lambda pin, _: edges.append(pin))
+    presser.press(17)
+    assert edges == [17]
+
+
+def test_a_pull_that_the_board_forbids_names_the_button_and_frees_the_rest() -> None:
+    presser = MockPresser()
+    pins = GpioPins(presser.factory)
+
+    with pytest.raises(PanelError, match=r"button 'dog' can't use BCM 2: .*fixed pull") as caught:
+        pins.open([CAT, ButtonOptions(pin=2, label="dog", pull="down")], [], ignore)
+
+    assert "\n" not in str(caught.value)
+    GpioPins(presser.factory).open([CAT], [], ignore)  # would raise if BCM 17 were still claimed
+
+
+def test_a_pin_that_another_part_of_the_process_holds_is_named() -> None:
+    presser = MockPresser()
+    holder = GpioPins(presser.factory)
+    holder.open([CAT], [], ignore)
+
+    with pytest.raises(PanelError, match="an LED can't use BCM 17"):
+        GpioPins(presser.factory).open([], [17], ignore)
+    holder.close()
+
+
+NO_CHIP = pytest.mark.skipif(any(Path("/dev").glob("gpiochip*")), reason="this machine has GPIO lines")
+
+OPEN = """
+import os, threading
+from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.options import ButtonOptions
+from edge_daemon.errors import PanelError
+try:
+    GpioPins().open([ButtonOptions(pin=17, label="cat")], [], print)
+    print("opened")
+except PanelError as exc:
+    print(exc)
+print(os.getcwd(), os.environ.get("LG_WD"))
+"""
+
+
+def run_apart(code: str, folder: Path, **environment: str) -> list[str]:
+    """Run code in a process of its own, whose working directory is `folder`; return its lines."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("GPIOZERO", "LG_WD"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(Path.cwd()), **environment},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+@NO_CHIP
+def test_without_a_gpio_chip_the_error_says_so_in_one_line_and_nothing_is_left_behind(tmp_path: Path) -> None:
+    runtime = tmp_path / "runtime"
+    runtime.mkdir()
+
+    lines = run_apart(OPEN, tmp_path, RUNTIME_DIRECTORY=str(runtime))
+
+    assert len(lines) == 2
+    assert "there is no GPIO chip" in lines[0]
+    assert "GPIOZERO_PIN_FACTORY=mock" in lines[0]
+    assert lines[1] == f"{tmp_path} None"
+    assert [path.name for path in tmp_path.rglob("*")] == ["runtime"]
+
+
+def test_the_factory_that_the_environment_names_is_taken(tmp_path: Path) -> None:
+    assert run_apart(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="mock")[0] == "opened"
+
+
+def test_an_unknown_factory_is_a_named_error(tmp_path: Path) -> None:
+    [text, _] = run_apart(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="telegraph")
+
+    assert text.startswith("buttons and LEDs can't be used: ")
+
+
+def test_importing_the_panel_needs_no_gpiozero() -> None:
+    code = """
+import sys
+sys.modules["gpiozero"] = None
+import edge_daemon.panel.panel, edge_daemon.panel.buttons, edge_daemon.panel.mock_press
+from edge_daemon.errors import PanelError
+try:
+    edge_daemon.panel.buttons.GpioPins().open([], [], print)
+except PanelError as exc:
+    print(exc)
+"""
+    assert run_apart(code, Path.cwd()) == ["the Python module gpiozero is missing; pip install gpiozero"]

@@ -1,0 +1,213 @@
+"""What each gesture means. Times are seconds; options are the defaults unless said."""
+
+from __future__ import annotations
+
+import itertools
+
+from edge_daemon.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.events import Button, ConfirmPending
+from edge_daemon.panel.gestures import Gestures, Meaning
+from edge_daemon.panel.options import ButtonOptions, PanelOptions
+
+CAT, DOG, UNDO, CLEAR = 17, 27, 22, 23
+BUTTONS = (
+    ButtonOptions(pin=CAT, label="cat"),
+    ButtonOptions(pin=DOG, label="dog", hold="none", region="left"),
+    ButtonOptions(pin=UNDO, action="undo"),
+    ButtonOptions(pin=CLEAR, action="clear"),
+)
+OPTIONS = PanelOptions(hold_s=0.5, burst_per_s=4, burst_limit=3, long_press_s=1.5, confirm_s=5)
+
+
+def make() -> Gestures:
+    numbers = itertools.count(1)
+    return Gestures(BUTTONS, OPTIONS, lambda: f"group {next(numbers)}")
+
+
+def commands(meanings: list[Meaning]) -> list[Meaning]:
+    return [each for each in meanings if isinstance(each, AddExample | Undo | Clear)]
+
+
+def test_a_press_is_one_example_of_the_moment_of_the_press() -> None:
+    gestures = make()
+
+    meanings = gestures.press(CAT, 10.0)
+
+    assert meanings == [
+        Button("cat", "press"),
+        AddExample("cat", 10.0, Origin("gpio", "cat"), group="group 1"),
+    ]
+    assert gestures.release(CAT) == [Button("cat", "release")]
+    assert gestures.advance(60.0) == []
+    assert gestures.next_deadline is None
+
+
+def test_a_button_of_a_region_teaches_that_region() -> None:
+    [example] = commands(make().press(DOG, 10.0))
+
+    assert isinstance(example, AddExample)
+    assert example.region == "left"
+
+
+def test_a_hold_is_a_burst_in_the_group_of_its_press() -> None:
+    gestures = make()
+    [first] = commands(gestures.press(CAT, 10.0))
+    assert gestures.next_deadline == 10.5
+
+    assert gestures.advance(10.49) == []
+    start = gestures.advance(10.5)
+    assert start[0] == Button("cat", "hold")
+    assert gestures.next_deadline == 10.75
+    more = gestures.advance(10.75)
+
+    burst = [first, *commands(start), *commands(more)]
+    assert [each.pressed_s for each in burst if isinstance(each, AddExample)] == [10.0, 10.5, 10.75]
+    assert {each.group for each in burst if isinstance(each, AddExample)} == {"group 1"}
+    gestures.release(CAT)
+    assert gestures.advance(11.0) == []
+
+
+def test_the_next_hold_has_a_group_of_its_own() -> None:
+    gestures = make()
+    gestures.press(CAT, 10.0)
+    gestures.release(CAT)
+
+    [example] = commands(gestures.press(CAT, 11.0))
+
+    assert isinstance(example, AddExample)
+    assert example.group == "group 2"
+
+
+def test_a_jammed_button_stops_at_the_limit() -> None:
+    gestures = make()
+    gestures.press(CAT, 10.0)
+
+    taught = [len(commands(gestures.advance(10.5 + 0.25 * step))) for step in range(20)]
+
+    assert sum(taught) == OPTIONS.burst_limit
+    assert gestures.next_deadline is None
+
+
+def test_a_burst_that_fell_behind_is_not_made_up_for() -> None:
+    gestures = make()
+    gestures.press(CAT, 10.0)
+
+    assert len(commands(gestures.advance(30.0))) == 1
+    assert gestures.next_deadline == 30.25
+
+
+def test_a_button_without_burst_teaches_once_however_long_it_is_held() -> None:
+    gestures = make()
+    gestures.press(DOG, 10.0)
+
+    assert gestures.next_deadline is None
+    assert gestures.advance(20.0) == []
+
+
+def test_two_buttons_held_at_once_burst_each_for_itself() -> None:
+    gestures = Gestures(
+        (ButtonOptions(pin=1, label="a"), ButtonOptions(pin=2, label="b")), OPTIONS, lambda: "g"
+    )
+    gestures.press(1, 10.0)
+    gestures.press(2, 10.1)
+
+    assert [each.label for each in commands(gestures.advance(10.7)) if isinstance(each, AddExample)] == [
+        "a",
+        "b",
+    ]
+
+
+def test_a_long_press_on_undo_takes_one_example_back() -> None:
+    gestures = make()
+    assert gestures.press(UNDO, 10.0) == [Button("undo", "press")]
+    assert gestures.next_deadline == 11.5
+
+    assert gestures.advance(11.5) == [Button("undo", "long_press"), Undo(Origin("gpio", "undo"))]
+    assert gestures.advance(60.0) == []
+
+
+def test_a_short_press_on_undo_takes_nothing_back() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+    gestures.release(UNDO)
+
+    assert gestures.advance(60.0) == []
+
+
+def test_a_chord_asks_and_a_press_of_undo_clears_that_label() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+
+    assert gestures.press(CAT, 10.3) == [Button("cat", "chord"), ConfirmPending(5, "cat")]
+    gestures.release(CAT)
+    gestures.release(UNDO)
+    assert gestures.press(UNDO, 12.0) == [Button("undo", "press"), Clear(Origin("gpio", "undo"), "cat")]
+
+
+def test_a_chord_neither_teaches_nor_undoes_however_long_it_is_held() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+    gestures.press(CAT, 10.3)
+
+    assert gestures.next_deadline is None
+    assert gestures.advance(30.0) == []
+
+
+def test_a_chord_with_a_second_label_asks_to_clear_everything() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+    gestures.press(CAT, 10.3)
+    gestures.release(CAT)
+
+    assert gestures.press(DOG, 10.6)[1:] == [ConfirmPending(5, None)]
+    gestures.release(DOG)
+    gestures.release(UNDO)
+    assert commands(gestures.press(UNDO, 12.0)) == [Clear(Origin("gpio", "undo"), None)]
+
+
+def test_the_same_label_twice_in_a_chord_still_asks_for_that_label() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+    gestures.press(CAT, 10.3)
+    gestures.release(CAT)
+
+    assert gestures.press(CAT, 10.6)[1:] == [ConfirmPending(5, "cat")]
+
+
+def test_a_confirming_press_held_long_does_not_undo_as_well() -> None:
+    gestures = make()
+    gestures.press(UNDO, 10.0)
+    gestures.press(CAT, 10.3)
+    gestures.release(UNDO)
+    gestures.press(UNDO, 12.0)
+
+    assert gestures.advance(30.0) == []
+
+
+def test_clear_asks_and_a_second_press_clears_everything() -> None:
+    gestures = make()
+
+    assert gestures.press(CLEAR, 10.0) == [Button("clear", "press"), ConfirmPending(5, None)]
+    gestures.release(CLEAR)
+    assert commands(gestures.press(CLEAR, 15.0)) == [Clear(Origin("gpio", "clear"), None)]
+    gestures.release(CLEAR)
+    assert commands(gestures.press(CLEAR, 16.0)) == []  # the next press asks again
+
+
+def test_a_second_press_that_comes_late_asks_again() -> None:
+    gestures = make()
+    gestures.press(CLEAR, 10.0)
+    gestures.release(CLEAR)
+
+    assert gestures.press(CLEAR, 15.01) == [Button("clear", "press"), ConfirmPending(5, None)]
+
+
+def test_another_press_between_the_two_cancels() -> None:
+    gestures = make()
+    gestures.press(CLEAR, 10.0)
+    gestures.release(CLEAR)
+    [example] = commands(gestures.press(CAT, 11.0))
+    gestures.release(CAT)
+
+    assert isinstance(example, AddExample)
+    assert commands(gestures.press(CLEAR, 12.0)) == []

@@ -1,0 +1,93 @@
+"""Why GPIO can't be used, and a home for lgpio's FIFO."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
+
+
+def test_without_a_chip_it_says_what_would_do(tmp_path: Path) -> None:
+    text = gpio_trouble(tmp_path)
+
+    assert text is not None
+    assert "there is no GPIO chip" in text
+
+
+def test_a_chip_that_may_not_be_opened_names_the_group(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gpiochip0").touch()
+    monkeypatch.setattr(os, "access", lambda *_: False)  # root may open anything
+
+    text = gpio_trouble(tmp_path)
+
+    assert text is not None
+    assert f"may not open {tmp_path}/gpiochip0" in text
+    assert "usermod -aG gpio" in text
+
+
+def test_a_missing_lgpio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gpiochip0").touch()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+
+    assert "python3-lgpio" in (gpio_trouble(tmp_path) or "")
+
+
+def test_a_chip_that_can_be_used_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "gpiochip0").touch()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
+
+    assert gpio_trouble(tmp_path) is None
+
+
+def test_directory_and_environment_come_back_also_after_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, elsewhere = tmp_path / "runtime", tmp_path / "elsewhere"
+    runtime.mkdir()
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:/run/other")
+    monkeypatch.setenv("LG_WD", "/mine")
+
+    homes = []
+
+    def fail() -> None:
+        with lgpio_home():
+            homes.append(Path(os.environ["LG_WD"]))
+            os.chdir(homes[0])
+            raise ImportError
+
+    with pytest.raises(ImportError):
+        fail()
+
+    assert homes[0].parent == runtime
+    assert not homes[0].exists()
+    assert Path.cwd() == elsewhere
+    assert os.environ["LG_WD"] == "/mine"
+
+
+def test_the_real_lgpio_is_imported_without_leaving_a_trace(tmp_path: Path) -> None:
+    pytest.importorskip("lgpio", reason="lgpio is for boards with GPIO lines")
+    code = f"""
+import sys
+sys.path.insert(0, {str(Path.cwd())!r})
+from edge_daemon.panel.gpio_chip import lgpio_home
+with lgpio_home():
+    import lgpio
+import os
+print(os.getcwd())
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env={**os.environ, "RUNTIME_DIRECTORY": ""},
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == [str(tmp_path)]
+    assert list(tmp_path.iterdir()) == []

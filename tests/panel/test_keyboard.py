@@ -1,0 +1,161 @@
+"""The keyboard on a real pseudo-terminal."""
+
+from __future__ import annotations
+
+import os
+import pty
+import termios
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from edge_daemon.commands import AddExample, Clear, Command, Undo
+from edge_daemon.errors import PanelError
+from edge_daemon.panel.keyboard import Keyboard
+from edge_daemon.panel.options import PanelOptions
+from tests.panel.hand_clock import HandClock
+
+LOCAL_FLAGS = 3
+
+
+class Desk:
+    """A person at a terminal. `type` stands for the fingers."""
+
+    def __init__(self) -> None:
+        self.outer, self.inner = pty.openpty()
+        self.before = termios.tcgetattr(self.inner)
+        self.clock = HandClock()
+        self.commands: list[Command] = []
+        self.crashes: list[BaseException] = []
+        self.quit = threading.Event()
+        self.submitted = threading.Event()
+        self.full = False
+        self.keyboard = Keyboard(
+            ["cat", "dog"],
+            PanelOptions(),
+            submit=self.submit,
+            quit=self.quit.set,
+            on_crash=self.crashes.append,
+            clock=self.clock,
+            fd=self.inner,
+        )
+
+    def submit(self, command: Command) -> bool:
+        if not self.full:
+            self.commands.append(command)
+            self.submitted.set()
+        return not self.full
+
+    def start(self) -> None:
+        """Start and wait until keys are taken one by one."""
+        self.keyboard.start()
+        until_s = time.monotonic() + 5
+        while self.waits_for_lines() and time.monotonic() < until_s:
+            time.sleep(0.005)
+
+    def waits_for_lines(self) -> bool:
+        return bool(termios.tcgetattr(self.inner)[LOCAL_FLAGS] & termios.ICANON)
+
+    def type(self, keys: bytes) -> None:
+        os.write(self.outer, keys)
+
+    def close(self) -> None:
+        for fd in (self.outer, self.inner):
+            try:
+                os.close(fd)
+            except OSError:
+                assert fd == self.outer  # a test has hung up
+
+
+@pytest.fixture
+def desk() -> Iterator[Desk]:
+    made = Desk()
+    yield made
+    made.keyboard.stop()
+    made.close()
+
+
+def test_keys_become_commands_without_a_line_end(desk: Desk) -> None:
+    desk.start()
+    desk.type(b"12ucyq")
+    assert desk.quit.wait(5)
+
+    assert [type(command) for command in desk.commands] == [AddExample, AddExample, Undo, Clear]
+    assert [command.label for command in desk.commands if isinstance(command, AddExample)] == ["cat", "dog"]
+
+
+def test_the_terminal_is_given_back_as_it_was(desk: Desk) -> None:
+    desk.start()
+    assert not desk.waits_for_lines()
+    desk.keyboard.stop()
+
+    assert termios.tcgetattr(desk.inner) == desk.before
+
+
+def test_the_terminal_is_given_back_after_a_crash(desk: Desk) -> None:
+    crashed = threading.Event()
+
+    def crash(command: Command) -> bool:
+        raise ZeroDivisionError
+
+    desk.keyboard = Keyboard(
+        ["cat"],
+        PanelOptions(),
+        submit=crash,
+        quit=desk.quit.set,
+        on_crash=lambda exc: crashed.set(),
+        clock=desk.clock,
+        fd=desk.inner,
+    )
+    desk.start()
+    desk.type(b"1")
+    assert crashed.wait(5)
+
+    assert termios.tcgetattr(desk.inner) == desk.before
+
+
+def test_function_keys_are_not_taken_for_digits(desk: Desk) -> None:
+    desk.start()
+    desk.type(b"2\x1b[15~")  # F5; a terminal sends it in one piece
+    assert desk.submitted.wait(5)
+    desk.type(b"q")
+    assert desk.quit.wait(5)
+
+    assert [command.label for command in desk.commands if isinstance(command, AddExample)] == ["dog"]
+
+
+def test_a_terminal_that_hangs_up_is_no_crash(desk: Desk) -> None:
+    desk.start()
+    os.close(desk.outer)
+    assert not desk.keyboard.run_once(5)
+    desk.keyboard.stop()
+
+    assert desk.crashes == []
+
+
+def test_a_refused_key_is_told(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    desk.full = True
+    desk.start()
+    desk.type(b"1q")
+    assert desk.quit.wait(5)
+
+    assert "key 1 refused" in caplog.text
+
+
+def test_without_a_terminal_it_does_not_start() -> None:
+    reader, writer = os.pipe()
+    keyboard = Keyboard(
+        [],
+        PanelOptions(),
+        submit=lambda command: True,
+        quit=lambda: None,
+        on_crash=lambda exc: None,
+        clock=HandClock(),
+        fd=reader,
+    )
+    with pytest.raises(PanelError, match="needs a terminal"):
+        keyboard.start()
+    os.close(reader)
+    os.close(writer)

@@ -1,0 +1,169 @@
+"""What the LEDs show. Slow blinks change every 0.5 s, fast ones every 0.125 s."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge_daemon.commands import AddExample, Origin
+from edge_daemon.events import (
+    Button,
+    CameraLost,
+    CameraRestored,
+    Cleared,
+    ConfirmPending,
+    Event,
+    ExampleAdded,
+    ExamplesChanged,
+    LabelChanged,
+    Ready,
+    Replied,
+)
+from edge_daemon.panel.leds import CAPTURED_S, ERROR_S, Leds
+from edge_daemon.panel.options import ButtonOptions, LedOptions
+from edge_daemon.types import UNKNOWN, Advice, Exam
+from tests.panel.hand_clock import START
+
+CAT, DOG, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
+BUTTONS = (
+    ButtonOptions(pin=17, label="cat", led=CAT),
+    ButtonOptions(pin=27, label="dog", led=DOG, region="left"),
+    ButtonOptions(pin=22, action="undo"),
+)
+STATUS = LedOptions(ready=READY, captured=CAPTURED, busy=BUSY, error=ERROR)
+ADD = AddExample("cat", 1.0, Origin("gpio", "cat"))
+
+
+def make(*happened: Event, leds: LedOptions = STATUS) -> Leds:
+    made = Leds(BUTTONS, leds, "frame")
+    for event in (Ready(), *happened):
+        made.handle(event, 10.0)
+    return made
+
+
+def labelled(label: str, region: str = "frame") -> LabelChanged:
+    return LabelChanged(region, label, None, 1.0, 1, START, 1.0)
+
+
+def advised(label: str) -> ExamplesChanged:
+    return ExamplesChanged({}, Exam(None, {}, advice=Advice(label, "few")))
+
+
+def blinks(leds: Leds, pin: int, half_s: float, start: float = 10.0) -> bool:
+    """Whether the pin is lit and dark in turn, changing every `half_s` from `start` on."""
+    shown = [pin in leds.lit(start + (step + 0.5) * half_s) for step in range(6)]
+    return shown in ([True, False] * 3, [False, True] * 3)
+
+
+def test_ready_blinks_until_the_daemon_sees_and_is_steady_then() -> None:
+    leds = Leds(BUTTONS, STATUS, "frame")
+    assert blinks(leds, READY, 0.5)
+    leds.handle(Ready(), 10.0)
+    assert leds.lit(10.0) == leds.lit(10.6) == {READY}
+    assert leds.next_deadline(10.0) is None
+
+
+def test_the_led_of_the_current_label_is_lit() -> None:
+    leds = make(labelled("cat"))
+    assert CAT in leds.lit(10.0)
+    leds.handle(labelled("mouse"), 11.0)
+    assert leds.lit(11.0) == {READY}
+
+
+def test_for_unknown_no_label_is_lit() -> None:
+    assert make(labelled("cat"), labelled(UNKNOWN)).lit(10.0) == {READY}
+
+
+def test_a_label_is_lit_for_its_own_region_alone() -> None:
+    assert DOG not in make(labelled("dog", "frame")).lit(10.0)
+    assert DOG in make(labelled("dog", "left")).lit(10.0)
+
+
+def test_an_example_on_disk_flashes_captured() -> None:
+    leds = make(ExampleAdded(1, "cat", "frame", 1, 1, ADD))
+    assert CAPTURED in leds.lit(10.0)
+    assert leds.next_deadline(10.0) == 10.0 + CAPTURED_S
+    assert CAPTURED not in leds.lit(10.0 + CAPTURED_S)
+
+
+def test_busy_is_lit_while_a_press_waits() -> None:
+    leds = make()
+    leds.busy = True
+    assert BUSY in leds.lit(10.0)
+
+
+def test_a_refused_press_lights_error_for_a_while() -> None:
+    leds = make(Replied(ADD, error="no frame came"))
+    assert ERROR in leds.lit(10.0)
+    assert ERROR not in leds.lit(10.0 + ERROR_S)
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [Replied(ADD), Replied(AddExample("cat", 1.0, Origin("mqtt")), error="no such region")],
+    ids=["done", "of another's request"],
+)
+def test_other_replies_light_no_error(reply: Replied) -> None:
+    assert ERROR not in make(reply).lit(10.0)
+
+
+def test_the_label_the_coach_asks_for_blinks_slowly_and_stops() -> None:
+    leds = make(advised("cat"))
+    assert blinks(leds, CAT, 0.5)
+    assert not blinks(leds, DOG, 0.5)
+    leds.handle(ExamplesChanged({}, None), 20.0)
+    assert leds.next_deadline(20.0) is None
+
+
+def test_the_current_label_is_steady_though_the_coach_asks_for_it() -> None:
+    leds = make(advised("cat"), labelled("cat"))
+    assert CAT in leds.lit(10.2)
+    assert CAT in leds.lit(10.7)
+
+
+def test_a_label_that_waits_to_be_cleared_blinks_fast_with_busy() -> None:
+    leds = make(ConfirmPending(5.0, "cat"))
+    assert blinks(leds, CAT, 0.125)
+    assert blinks(leds, BUSY, 0.125)
+    assert not blinks(leds, DOG, 0.125)
+    assert leds.lit(15.0) == leds.lit(15.13) == {READY}
+
+
+def test_every_label_blinks_when_everything_waits_to_be_cleared() -> None:
+    leds = make(ConfirmPending(5.0))
+    assert blinks(leds, CAT, 0.125)
+    assert blinks(leds, DOG, 0.125)
+
+
+@pytest.mark.parametrize("end", [Button("cat", "press"), Cleared("cat", 3, ADD)], ids=["press", "cleared"])
+def test_the_question_ends_with_the_next_press_or_the_clearing(end: Event) -> None:
+    assert make(ConfirmPending(5.0), end).next_deadline(10.0) is None
+
+
+def test_a_lost_camera_blinks_error_and_darkens_labels_and_ready() -> None:
+    leds = make(labelled("cat"), advised("dog"), CameraLost("unplugged"))
+    assert blinks(leds, ERROR, 0.5)
+    assert leds.lit(10.0) | leds.lit(10.5) == {ERROR}
+
+
+def test_a_restored_camera_shows_no_label_of_before() -> None:
+    leds = make(labelled("cat"), CameraLost("unplugged"), CameraRestored(3.0))
+    assert leds.lit(10.0) | leds.lit(10.5) == {READY}
+    leds.handle(labelled("cat"), 11.0)
+    assert CAT in leds.lit(11.0)
+
+
+def test_the_picture_changes_only_at_deadlines() -> None:
+    leds = make(ConfirmPending(2.0, "cat"), advised("dog"), Replied(ADD, error="no"))
+    now, end = 10.0, 13.0
+    while now < end:
+        deadline = leds.next_deadline(now)
+        assert deadline is not None
+        assert deadline > now
+        assert leds.lit(now) == leds.lit(deadline - 1e-4)
+        now = deadline
+
+
+def test_status_leds_that_are_not_wired_are_never_lit() -> None:
+    leds = make(CameraLost("unplugged"), leds=LedOptions())
+    assert leds.pins == {CAT, DOG}
+    assert leds.lit(10.0) == frozenset()
