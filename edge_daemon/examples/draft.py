@@ -31,15 +31,10 @@ class Draft:
     thumbnail: bytes = field(default=b"", repr=False)
     created_at: datetime | None = None
 
-    @property
-    def digest(self) -> bytes:
-        """SHA-256 of the content: of the picture where there is one, else of the embedding."""
-        return content_digest(self.thumbnail or pack(self.embedding))
 
-
-def content_digest(content: bytes) -> bytes:
-    """Return what duplicates are recognised by."""
-    return hashlib.sha256(content).digest()
+def content_digest(content: bytes) -> bytes | None:
+    """Return the SHA-256 that twins are recognised by; None for nothing."""
+    return hashlib.sha256(content).digest() if content else None
 
 
 def pack(embedding: npt.ArrayLike) -> bytes:

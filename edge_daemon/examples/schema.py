@@ -22,13 +22,15 @@ _FIRST = (
         source TEXT NOT NULL,
         created_at TEXT NOT NULL,
         removed_at TEXT,
-        digest BLOB NOT NULL,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
         embedding BLOB NOT NULL,
         thumbnail BLOB NOT NULL
     ) STRICT
     """,
     "CREATE INDEX living_labels ON examples (label) WHERE removed_at IS NULL",
-    "CREATE INDEX living_content ON examples (space, digest) WHERE removed_at IS NULL",
+    "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
+    "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 from edge_daemon.errors import EmbeddingError, NoExamplesError
 from edge_daemon.examples.aside import move_aside
 from edge_daemon.examples.database import connect
-from edge_daemon.examples.draft import Draft, pack, unpack
+from edge_daemon.examples.draft import Draft, content_digest, pack, unpack
 from edge_daemon.examples.faults import CorruptStoreError, named
 from edge_daemon.labels import check_label
 from edge_daemon.types import WHOLE_FRAME, Example
@@ -39,9 +39,9 @@ class ExampleStore:
     """Taught examples on disk. Removed ones stay as tombstones until `purge`, so they can be restored.
 
     A call that changes something returns after the commit reached the disk (WAL, synchronous FULL); one
-    that fails changed nothing. Owned by one thread at a time, in the daemon the pipeline's. Another
-    process may use the same file; a call waits `busy_s` seconds for its lock. Every failure of the file
-    is a StoreError.
+    that fails changed nothing. `transaction` joins several calls. Owned by one thread at a time, in the
+    daemon the pipeline's. Another process may use the same file; a call waits `busy_s` seconds for its
+    lock. Every failure of the file is a StoreError.
     """
 
     def __init__(
@@ -75,6 +75,23 @@ class ExampleStore:
         with named(self.path):
             self._connection.close()
 
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the block's changes one commit: on leaving all are on disk, after any error none is."""
+        with named(self.path):
+            joined = self._connection.in_transaction
+        if joined:
+            yield
+            return
+        self._rows("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._rows("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._rows("ROLLBACK")
+            raise
+
     def add(
         self,
         embedding: Vector,
@@ -92,17 +109,34 @@ class ExampleStore:
         Raises LabelError, StoreError, and EmbeddingError when the embedding is not finite, zero, or of
         another length than the others of its space.
         """
-        draft = Draft(embedding, label, space, region, group, source, thumbnail, created_at)
-        return self.add_all([draft])[0]
+        return self.keep(Draft(embedding, label, space, region, group, source, thumbnail, created_at))
 
-    def add_all(self, drafts: Iterable[Draft]) -> list[Example]:
-        """Keep all of `drafts` in one transaction, or none."""
-        with self._transaction():
-            return [self._insert(draft) for draft in drafts]
+    def keep(self, draft: Draft) -> Example:
+        """Do what `add` does with the values of `draft`."""
+        label = check_label(draft.label)
+        created = _stamp(draft.created_at or self._now())
+        with self.transaction():
+            blob = self._packed(draft.embedding, draft.space)
+            rows = self._rows(
+                f"INSERT INTO examples ({_COLUMNS}, picture_digest, embedding_digest)"
+                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+                *(
+                    label,
+                    blob,
+                    draft.space,
+                    draft.region,
+                    created,
+                    draft.group,
+                    draft.source,
+                    draft.thumbnail,
+                ),
+                *(content_digest(draft.thumbnail), content_digest(blob)),
+            )
+        return _example(rows[0])
 
     def undo(self) -> Example:
         """Take back the living example added last and return it. Raises NoExamplesError."""
-        with self._transaction():
+        with self.transaction():
             rows = self._rows(f"SELECT {_COLUMNS} {_LIVING} ORDER BY id DESC LIMIT 1")
             if not rows:
                 raise NoExamplesError("nothing to undo: the store holds no examples")
@@ -112,7 +146,7 @@ class ExampleStore:
 
     def clear(self, label: str | None = None) -> list[int]:
         """Take back all, or all of one label; their ids. Raises NoExamplesError for a foreign label."""
-        with self._transaction():
+        with self.transaction():
             statement = f"{_BURY} AND (?2 IS NULL OR label = ?2) RETURNING id"
             rows = self._rows(statement, _stamp(self._now()), label)
             if label is not None and not rows:
@@ -121,33 +155,34 @@ class ExampleStore:
 
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Take back the living ones among `ids`; which those were."""
-        with self._transaction():
+        with self.transaction():
             return self._each(_BURY, ids, _stamp(self._now()))
 
     def restore(self, ids: Iterable[int]) -> list[int]:
         """Bring the removed ones among `ids` back, in their old places; which those were."""
-        with self._transaction():
+        with self.transaction():
             return self._each("UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL", ids)
 
     def relabel(self, ids: Iterable[int], label: str) -> list[int]:
         """Give the living ones among `ids` another label; which those were. Raises LabelError."""
-        with self._transaction():
+        with self.transaction():
             return self._each(
                 "UPDATE examples SET label = ? WHERE removed_at IS NULL", ids, check_label(label)
             )
 
     def move(self, embeddings: Iterable[tuple[int, Vector]], space: str) -> int:
         """Give examples, by id, a new embedding in another space, all or none; how many."""
-        statement = "UPDATE examples SET space = ?, embedding = ? WHERE id = ? RETURNING id"
-        with self._transaction():
-            return sum(
-                len(self._rows(statement, space, self._packed(vector, space), one))
-                for one, vector in embeddings
-            )
+        statement = "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ?"
+        moved = 0
+        with self.transaction():
+            for one, vector in embeddings:
+                blob = self._packed(vector, space)
+                moved += len(self._each(f"{statement} WHERE true", [one], space, blob, content_digest(blob)))
+        return moved
 
     def purge(self, older_than: datetime) -> int:
         """Forget for good what was removed before `older_than`; how many."""
-        with self._transaction():
+        with self.transaction():
             return len(
                 self._rows("DELETE FROM examples WHERE removed_at < ? RETURNING id", _stamp(older_than))
             )
@@ -178,24 +213,21 @@ class ExampleStore:
             yield from map(_example, rows)
             last = rows[-1][0]
 
-    def twin(self, digest: bytes, space: str, region: str = WHOLE_FRAME) -> str | None:
-        """Return the label under which this content is taught already; None if it isn't."""
-        statement = f"SELECT label {_LIVING} AND space = ? AND digest = ? AND region = ? LIMIT 1"
-        rows = self._rows(statement, space, digest, region)
-        return str(rows[0][0]) if rows else None
-
-    def _insert(self, draft: Draft) -> Example:
-        label = check_label(draft.label)
-        blob = self._packed(draft.embedding, draft.space)
-        created = _stamp(draft.created_at or self._now())
-        values = (label, blob, draft.space, draft.region, created, draft.group, draft.source, draft.thumbnail)
-        rows = self._rows(
-            f"INSERT INTO examples ({_COLUMNS}, digest) VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-            f" RETURNING {_COLUMNS}",
-            *values,
-            draft.digest,
-        )
-        return _example(rows[0])
+    def twin(
+        self,
+        space: str,
+        region: str = WHOLE_FRAME,
+        *,
+        thumbnail: bytes = b"",
+        embedding: Vector | None = None,
+    ) -> str | None:
+        """Return the label under which this very picture or embedding is taught already, or None."""
+        contents = {"picture": thumbnail, "embedding": b"" if embedding is None else pack(embedding)}
+        for kind, content in contents.items():
+            statement = f"SELECT label {_LIVING} AND space = ? AND region = ? AND {kind}_digest = ? LIMIT 1"
+            if rows := self._rows(statement, space, region, content_digest(content)):
+                return str(rows[0][0])
+        return None
 
     def _packed(self, embedding: Vector, space: str) -> bytes:
         blob = pack(embedding)
@@ -213,18 +245,6 @@ class ExampleStore:
     def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         with named(self.path):
             return self._connection.execute(statement, values).fetchall()
-
-    @contextmanager
-    def _transaction(self) -> Iterator[None]:
-        """On leaving, the block's changes are on disk; after any error none of them is."""
-        self._rows("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._rows("COMMIT")
-        except BaseException:
-            if self._connection.in_transaction:
-                self._rows("ROLLBACK")
-            raise
 
 
 def _stamp(moment: datetime) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from edge_daemon.errors import EmbeddingError, LabelError, NoExamplesError, StoreError
-from edge_daemon.examples.draft import Draft, content_digest
 from edge_daemon.examples.store import ExampleStore
 from tests.examples.vectors import unit
 
@@ -128,14 +127,23 @@ def test_relabel_moves_living_examples_alone(store: ExampleStore) -> None:
         store.relabel([first], "a/b")
 
 
-def test_add_all_keeps_all_or_none(store: ExampleStore) -> None:
+def _change_and_fail(store: ExampleStore) -> None:
+    with store.transaction():
+        store.add(unit(1), "dog")
+        store.undo()
+        store.clear("cat")
+        store.add(unit(2), "a/b")
+
+
+def test_a_transaction_keeps_all_or_none(store: ExampleStore) -> None:
+    store.add(unit(0), "cat")
     with pytest.raises(LabelError):
-        store.add_all([Draft(unit(0), "cat"), Draft(unit(1), "a/b")])
-    assert store.counts == {}
-    assert [one.label for one in store.add_all([Draft(unit(0), "cat"), Draft(unit(1), "dog")])] == [
-        "cat",
-        "dog",
-    ]
+        _change_and_fail(store)
+    assert store.counts == {"cat": 1}
+    with store.transaction():
+        store.add(unit(1), "dog")
+        store.clear("cat")
+    assert store.counts == {"dog": 1}
 
 
 def test_purge_forgets_old_tombstones_for_good_and_never_reuses_their_ids(store: ExampleStore) -> None:
@@ -150,7 +158,9 @@ def test_purge_forgets_old_tombstones_for_good_and_never_reuses_their_ids(store:
 
 
 def test_examples_may_change_while_they_are_read(store: ExampleStore) -> None:
-    store.add_all([Draft(unit(seed), "cat") for seed in range(600)])
+    with store.transaction():
+        for seed in range(600):
+            store.add(unit(seed), "cat")
     seen = []
     for one in store:
         seen.append(one.id)
@@ -165,16 +175,17 @@ def test_thumbnails_can_be_left_on_disk(store: ExampleStore) -> None:
     assert [one.thumbnail for one in store.examples(thumbnails=False)] == [b""]
 
 
-def test_a_twin_is_the_same_content_in_the_same_space_and_region(store: ExampleStore) -> None:
+def test_a_twin_is_the_same_picture_or_embedding_in_the_same_space_and_region(store: ExampleStore) -> None:
     taught = store.add(unit(0), "cat", space="s", thumbnail=b"jpeg")
-    bare = store.add(unit(1), "dog", space="s")
-    picture, numbers = content_digest(b"jpeg"), content_digest(bare.embedding.tobytes())
-    assert store.twin(picture, "s") == "cat"
-    assert store.twin(numbers, "s") == "dog"
-    assert store.twin(picture, "other") is None
-    assert store.twin(picture, "s", region="left") is None
+    store.add(unit(1), "dog", space="s")
+    assert store.twin("s", thumbnail=b"jpeg") == "cat"
+    assert store.twin("s", thumbnail=b"another", embedding=unit(0)) == "cat"
+    assert store.twin("s", embedding=unit(1)) == "dog"
+    assert store.twin("s", thumbnail=b"another", embedding=unit(2)) is None
+    assert store.twin("other", thumbnail=b"jpeg") is None
+    assert store.twin("s", "left", thumbnail=b"jpeg") is None
     store.remove([taught.id])
-    assert store.twin(picture, "s") is None
+    assert store.twin("s", thumbnail=b"jpeg", embedding=unit(0)) is None
 
 
 def test_move_gives_examples_new_embeddings_in_another_space_or_changes_nothing(store: ExampleStore) -> None:
@@ -185,6 +196,7 @@ def test_move_gives_examples_new_embeddings_in_another_space_or_changes_nothing(
     assert store.move([(ids[0], unit(5, 16)), (ids[1], unit(6, 16))], "new") == 2
     assert store.spaces() == {"new": 2}
     np.testing.assert_array_equal(next(iter(store)).embedding, unit(5, 16))
+    assert store.twin("new", embedding=unit(6, 16)) == "cat"
 
 
 def test_a_closed_store_says_so_and_closing_twice_is_harmless(tmp_path: Path) -> None:

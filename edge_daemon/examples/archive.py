@@ -1,0 +1,185 @@
+"""Our archive: a zip that carries examples whole, from one device to another or through a backup.
+
+`manifest.json` describes every example in order, `embeddings.f32` holds their embeddings in that order
+(little-endian float32), `thumbnails/<number>.jpg` their pictures. Nothing is ever unpacked to disk; still
+an archive with any other entry is refused, since it is not what it claims to be.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge_daemon.errors import ArchiveError, EdgeError, ImageError
+from edge_daemon.examples.draft import Draft, pack, unpack
+from edge_daemon.examples.fresh_file import fresh_file
+from edge_daemon.examples.intake import Report, Track, take_in, untracked
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.examples.thumbnail import JPEG_START, MAX_THUMBNAIL_BYTES
+from edge_daemon.examples.zip_guard import check_directory_size, check_entries
+from edge_daemon.labels import check_label
+from edge_daemon.types import Example
+from edge_daemon.vision.images import read_image
+
+VERSION = 1
+MAX_EXAMPLES = 50_000
+_FORMAT: Final = "edge_daemon examples"
+_MANIFEST = "manifest.json"
+_EMBEDDINGS = "embeddings.f32"
+_MAX_MANIFEST_BYTES = 64 * 1024**2
+
+_Text = Annotated[str, Meta(max_length=1000)]
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    label: str
+    size: Annotated[int, Meta(ge=1, le=1_000_000, description="numbers in the embedding")]
+    space: _Text
+    region: _Text
+    group: _Text
+    source: _Text
+    created_at: Annotated[datetime, Meta(tz=True)]
+    thumbnail: bool
+
+
+class _Heading(msgspec.Struct, frozen=True):
+    format: Literal["edge_daemon examples"]
+    version: Annotated[int, Meta(ge=1)]
+
+
+class _Manifest(_Heading, frozen=True):
+    examples: Annotated[list[_Entry], Meta(max_length=MAX_EXAMPLES)]
+
+
+def write_archive(store: ExampleStore, path: Path) -> int:
+    """Write every living example; how many. Raises ArchiveError."""
+    if sum(store.counts.values()) > MAX_EXAMPLES:
+        raise ArchiveError(f"an archive holds at most {MAX_EXAMPLES} examples")
+    entries, embeddings = [], []
+    with fresh_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
+        for number, example in enumerate(store):
+            entries.append(_entry(example))
+            embeddings.append(pack(example.embedding))
+            if example.thumbnail:
+                archive.writestr(_thumbnail_name(number), example.thumbnail)
+        archive.writestr(_EMBEDDINGS, b"".join(embeddings))
+        manifest = _Manifest(_FORMAT, VERSION, entries)
+        archive.writestr(_MANIFEST, msgspec.json.encode(manifest), zipfile.ZIP_DEFLATED)
+    return len(entries)
+
+
+def import_archive(store: ExampleStore, path: Path, track: Track = untracked) -> Report:
+    """Check the whole archive, then add what is new of it in one transaction: all or none.
+
+    Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
+    """
+    report = Report()
+    with _opened(path) as archive:
+        manifest = _checked_manifest(archive)
+        for number, draft in enumerate(track(_drafts(archive, manifest), len(manifest.examples))):
+            _check(number, draft)
+        take_in(store, _drafts(archive, manifest), report)
+    return report
+
+
+def _entry(example: Example) -> _Entry:
+    return _Entry(
+        label=example.label,
+        size=example.embedding.size,
+        space=example.space,
+        region=example.region,
+        group=example.group,
+        source=example.source,
+        created_at=example.created_at,
+        thumbnail=bool(example.thumbnail),
+    )
+
+
+def _thumbnail_name(number: int) -> str:
+    return f"thumbnails/{number:06d}.jpg"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open the zip; whatever turns out to be wrong with it becomes an ArchiveError that names it."""
+    try:
+        check_directory_size(path)
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as exc:
+        raise ArchiveError(f"archive '{path}' is damaged: {exc}") from exc
+    except msgspec.DecodeError as exc:
+        raise ArchiveError(f"archive '{path}' is not one of ours: {_MANIFEST}: {exc}") from exc
+    except OSError as exc:
+        raise ArchiveError(f"archive '{path}' can't be read: {exc.strerror}") from exc
+    except ArchiveError as exc:
+        raise ArchiveError(f"archive '{path}': {exc}") from exc
+
+
+def _checked_manifest(archive: zipfile.ZipFile) -> _Manifest:
+    """Return the manifest of an archive that holds just what the manifest promises."""
+    check_entries(archive.infolist())
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
+        raise ArchiveError(f"{_MANIFEST} is too large")
+    manifest = _manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
+    pictures = {_thumbnail_name(number) for number, entry in enumerate(manifest.examples) if entry.thumbnail}
+    expected = {_MANIFEST, _EMBEDDINGS} | pictures
+    if odd := sorted(expected ^ sizes.keys()):
+        raise ArchiveError(
+            f"entry '{odd[0]}' is {'missing' if odd[0] in expected else 'not in the manifest'}"
+        )
+    numbers = sum(entry.size for entry in manifest.examples)
+    if sizes[_EMBEDDINGS] != 4 * numbers:
+        raise ArchiveError(f"{_EMBEDDINGS} has {sizes[_EMBEDDINGS]} bytes, {4 * numbers} are promised")
+    if swollen := [name for name in pictures if sizes[name] > MAX_THUMBNAIL_BYTES]:
+        raise ArchiveError(f"entry '{min(swollen)}' is too large for a thumbnail")
+    return manifest
+
+
+def _manifest(content: bytes) -> _Manifest:
+    if not content:
+        raise ArchiveError(f"it holds no {_MANIFEST}; only our own exports can be imported")
+    # The version first: what a newer program writes may not fit the types of this one.
+    version = msgspec.json.decode(content, type=_Heading).version
+    if version > VERSION:
+        raise ArchiveError(
+            f"it has version {version}, this program reads up to {VERSION}; update edge_daemon"
+        )
+    return msgspec.json.decode(content, type=_Manifest)
+
+
+def _drafts(archive: zipfile.ZipFile, manifest: _Manifest) -> Iterator[Draft]:
+    with archive.open(_EMBEDDINGS) as rows:
+        for number, entry in enumerate(manifest.examples):
+            yield Draft(
+                unpack(rows.read(4 * entry.size)),
+                entry.label,
+                space=entry.space,
+                region=entry.region,
+                group=entry.group,
+                source=entry.source,
+                thumbnail=archive.read(_thumbnail_name(number)) if entry.thumbnail else b"",
+                created_at=entry.created_at,
+            )
+
+
+def _check(number: int, draft: Draft) -> None:
+    """Raise ArchiveError for what the store or a later re-embedding would choke on."""
+    try:
+        check_label(draft.label)
+        pack(draft.embedding)
+        if draft.thumbnail:
+            if not draft.thumbnail.startswith(JPEG_START):
+                raise ImageError("the thumbnail is no JPEG")
+            read_image(draft.thumbnail)
+    except EdgeError as exc:
+        raise ArchiveError(f"example {number}: {exc}") from exc
