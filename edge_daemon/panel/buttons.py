@@ -52,11 +52,10 @@ class GpioPins:
         self._leds[pin].value = on
 
     def close(self) -> None:
-        """Switch the LEDs off and release the pins; harmless when not open."""
+        """Release the pins, which become inputs: LEDs go dark. Harmless when not open."""
         for line in self._lines.values():
             line.close()
         for led in self._leds.values():
-            led.off()
             led.close()
         self._lines.clear()
         self._leds.clear()
@@ -79,7 +78,7 @@ class _Line:
         return bool(self._device.is_active)
 
     def close(self) -> None:
-        self._device.pin.when_changed = None
+        self._device.pin.when_changed = None  # lgpio's pin would go on calling after its close
         self._device.close()
 
     def _changed(self, _ticks: float, state: int) -> None:

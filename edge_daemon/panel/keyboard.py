@@ -78,10 +78,7 @@ class Keyboard:
         readable, _, _ = select.select([self._fd], [], [], timeout_s)
         if not readable:
             return True
-        try:
-            typed = os.read(self._fd, 64)
-        except OSError:  # EIO: the other side of the terminal is gone
-            typed = b""
+        typed = os.read(self._fd, 64)
         # Arrows and function keys arrive as an escape sequence, whose digits were not typed.
         for key in typed.partition(_ESCAPE)[0].decode(errors="replace"):
             self._press(key)

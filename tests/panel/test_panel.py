@@ -122,6 +122,18 @@ def test_leds_follow_what_the_daemon_says(desk: Desk) -> None:
     assert (lit(READY), lit(DOG_LED)) == (False, False)
 
 
+def test_the_panel_is_not_fooled_by_the_echo_of_its_own_events(desk: Desk) -> None:
+    desk.tap(CAT)
+    desk.answer()
+    desk.panel.handle(ConfirmPending(5.0))
+
+    shown = set()
+    for _ in range(3):
+        desk.wait(0.1)
+        shown.add(desk.presser.lit(BUSY))
+    assert shown == {False}
+
+
 def test_busy_burns_from_the_press_until_the_example_is_on_disk(desk: Desk) -> None:
     desk.tap(CAT)
     assert desk.presser.lit(BUSY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge_daemon.commands import AddExample, Undo
+from edge_daemon.events import Button, ConfirmPending
 from edge_daemon.panel.gestures import Meaning
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 from edge_daemon.panel.reader import ButtonReader
@@ -58,6 +59,29 @@ def test_presses_of_two_buttons_come_in_the_order_they_settled() -> None:
     labels = [each.label for each in reader.advance(10.1) if isinstance(each, AddExample)]
 
     assert labels == ["b", "a"]
+
+
+def test_presses_read_late_come_in_the_order_they_were_made() -> None:
+    reader = ButtonReader(
+        (ButtonOptions(pin=1, label="a"), ButtonOptions(pin=2, label="b")),
+        OPTIONS,
+        {1: False, 2: False},
+        lambda: "",
+    )
+    trace = [(1, True, 10.0), (2, True, 10.2), (2, False, 10.3)]
+    meanings = [each for pin, level, at_s in trace for each in reader.update(pin, level, at_s)]
+
+    assert [each.label for each in meanings if isinstance(each, AddExample)] == ["a", "b"]
+
+
+def test_what_fell_due_before_another_button_settled_comes_first() -> None:
+    reader = make()
+    reader.update(UNDO, True, 10.0)
+    reader.update(CAT, True, 11.49)
+
+    meanings = reader.advance(11.6)
+
+    assert [type(each) for each in meanings[-3:]] == [Undo, Button, ConfirmPending]
 
 
 def test_a_button_that_is_down_at_the_start_counts_after_it_was_released() -> None:
