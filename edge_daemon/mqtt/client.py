@@ -1,4 +1,4 @@
-"""One connection to a broker. The only file that imports paho, and only when a connection is made.
+"""A connection to a broker. The only file that imports paho, and only when a connection is made.
 
 paho's own network thread is not used: it re-raises what a callback raises, sends messages of an
 earlier connection after newer ones, and queues without bound. Here the thread that owns the
@@ -14,31 +14,50 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.options import MqttOptions, TlsOptions
+from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.password import read_password
+from edge_daemon.mqtt.tls import tls_context
 from edge_daemon.mqtt.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client
+    from paho.mqtt.properties import Properties
 
+WINDOW = 20
+"""Most messages sent and not yet acknowledged, unless the broker takes fewer."""
 _CONNECT_S = 5.0
+_ANSWER_S = 5.0
+_FIRST_ANSWER_S = 2.0
 _TICK_S = 0.1
 _LONGEST_POLL_S = 1.0
+_HEADER_BYTES = 64
+
+Version = Literal["5", "3.1.1"]
 
 
 class Connection:
     """From CONNECT to the end, once. Every method belongs to one thread, and may raise BrokerError.
 
-    Callbacks only note what came in; `received` and `acknowledged` are read by the owner.
+    Callbacks only note what came in; `received`, `acknowledged` and `refused` are read by the owner.
+    `window` is how many messages may go unacknowledged; `misunderstood` says that the broker was
+    reached and did not answer as one that speaks `version`.
     """
 
     def __init__(
-        self, options: MqttOptions, client_id: str, will: Message | None, environ: Mapping[str, str]
+        self,
+        options: MqttOptions,
+        version: Version,
+        client_id: str,
+        will: Message | None,
+        environ: Mapping[str, str],
     ) -> None:
+        self.version = version
+        self.window = WINDOW
+        self.misunderstood = False
         self.received: deque[Incoming] = deque()
         self.acknowledged: deque[int] = deque()
         self.refused: deque[str] = deque()
@@ -46,24 +65,24 @@ class Connection:
         self._address = f"{options.host}:{options.port}"
         self._options = options
         self._accepted = False
+        self._max_packet: int | None = None
         self._end: str | None = None
         self._client = self._build(options, client_id, environ)
         if will is not None:
             self._client.will_set(will.topic, will.payload, will.qos, will.retain)
 
-    def open(self, cancelled: Callable[[], bool]) -> None:
-        """Connect and wait for the broker's answer, 5 s at most; give up once `cancelled` says so."""
+    def open(self, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> None:
+        """Connect and wait `answer_s` for the broker's answer; give up once `cancelled` says so."""
         assert self._options.host is not None
-        deadline = time.monotonic() + _CONNECT_S
         try:
             self._client.connect(self._options.host, self._options.port, self._options.keepalive_s)
         except (OSError, ValueError) as exc:
             raise BrokerError(f"can't reach the MQTT broker at {self._address}: {_reason(exc)}") from exc
+        self.misunderstood = True
+        deadline = time.monotonic() + answer_s
         while not self._accepted:
             if cancelled() or time.monotonic() > deadline:
-                raise BrokerError(
-                    f"the MQTT broker at {self._address} did not answer within {_CONNECT_S:g} s"
-                )
+                raise BrokerError(f"the MQTT broker at {self._address} did not answer within {answer_s:g} s")
             self._step(None, _TICK_S)
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
@@ -71,9 +90,17 @@ class Connection:
         self.subscribed = False
         self._client.subscribe(topic_filter, qos)
 
+    def fits(self, message: Message) -> bool:
+        """Whether the broker takes a message of this size; it would end the connection instead."""
+        size = len(message.topic.encode()) + len(message.payload) + _HEADER_BYTES
+        return self._max_packet is None or size <= self._max_packet
+
     def publish(self, message: Message) -> int:
         """Hand a message to paho and return its packet id; `acknowledged` tells when the broker has it."""
-        return self._client.publish(message.topic, message.payload, message.qos, message.retain).mid
+        properties = None if self.version == "3.1.1" else _publish_properties(message)
+        return self._client.publish(
+            message.topic, message.payload, message.qos, message.retain, properties
+        ).mid
 
     @property
     def congested(self) -> bool:
@@ -113,14 +140,14 @@ class Connection:
         self._client.loop_misc()
 
     def _build(self, options: MqttOptions, client_id: str, environ: Mapping[str, str]) -> Client:
-        from paho.mqtt.client import Client, MQTTv311
+        from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
         client = Client(
             CallbackAPIVersion.VERSION2,
             client_id=client_id,
-            clean_session=True,
-            protocol=MQTTv311,
+            clean_session=None if self.version == "5" else True,
+            protocol=MQTTv5 if self.version == "5" else MQTTv311,
             reconnect_on_failure=False,
         )
         client.connect_timeout = _CONNECT_S
@@ -130,7 +157,7 @@ class Connection:
         if options.username is not None:
             client.username_pw_set(options.username, password)
         if options.tls.enabled:
-            client.tls_set_context(_tls_context(options.tls))
+            client.tls_set_context(tls_context(options.tls))
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -139,10 +166,13 @@ class Connection:
         return client
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
+        self.misunderstood = str(reason) == "Unsupported protocol version"
         if reason.is_failure:
             self._end = f"it refused us: {reason}"
         else:
             self._accepted = True
+            self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
+            self._max_packet = getattr(properties, "MaximumPacketSize", None)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         # What is no word of the broker, paho calls an "unspecified error".
@@ -151,7 +181,15 @@ class Connection:
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         with contextlib.suppress(UnicodeDecodeError):  # such a topic is none of ours
-            self.received.append(Incoming(message.topic, bytes(message.payload), bool(message.retain)))
+            self.received.append(
+                Incoming(
+                    message.topic,
+                    bytes(message.payload),
+                    bool(message.retain),
+                    getattr(message.properties, "ResponseTopic", None),
+                    getattr(message.properties, "CorrelationData", None),
+                )
+            )
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
         self.acknowledged.append(mid)
@@ -163,23 +201,52 @@ class Connection:
         self.refused.extend(f"subscribing: {reason}" for reason in reasons if reason.is_failure)
 
 
+def connect(
+    options: MqttOptions,
+    client_id: str,
+    will: Message | None,
+    environ: Mapping[str, str],
+    cancelled: Callable[[], bool],
+) -> Connection:
+    """Return an open connection in the newest version of MQTT that both sides speak.
+
+    Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Raises BrokerError.
+    """
+    if options.version != "auto":
+        return _opened(Connection(options, options.version, client_id, will, environ), cancelled)
+    newest = Connection(options, "5", client_id, will, environ)
+    try:
+        return _opened(newest, cancelled, _FIRST_ANSWER_S)
+    except BrokerError:
+        if cancelled() or not newest.misunderstood:
+            raise
+    return _opened(Connection(options, "3.1.1", client_id, will, environ), cancelled)
+
+
 def check_settings(options: MqttOptions, environ: Mapping[str, str]) -> None:
     """Raise BrokerError for files that can't be used, before any connection is tried."""
-    Connection(options, "check", None, environ)
+    Connection(options, "3.1.1", "check", None, environ)
 
 
-def _tls_context(tls: TlsOptions) -> ssl.SSLContext:
+def _opened(connection: Connection, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> Connection:
     try:
-        context = ssl.create_default_context(cafile=tls.ca_file)
-        if tls.cert_file is not None:
-            context.load_cert_chain(tls.cert_file, tls.key_file)
-    except (OSError, ssl.SSLError) as exc:
-        files = ", ".join(name for name in (tls.ca_file, tls.cert_file, tls.key_file) if name)
-        raise BrokerError(f"mqtt.tls: can't use {files}: {_reason(exc)}") from exc
-    if tls.insecure:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        connection.open(cancelled, answer_s)
+    except BrokerError:
+        connection.close(graceful=False)
+        raise
+    return connection
+
+
+def _publish_properties(message: Message) -> Properties:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    if message.expiry_s is not None:
+        properties.MessageExpiryInterval = message.expiry_s
+    if message.correlation is not None:
+        properties.CorrelationData = message.correlation
+    return properties
 
 
 def _reason(exc: Exception) -> str:

@@ -8,7 +8,7 @@ import socket
 import threading
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from edge_daemon.errors import BrokerError
 
@@ -22,6 +22,8 @@ class EmbeddedBroker:
     """
 
     host = "127.0.0.1"
+    version: Literal["3.1.1"] = "3.1.1"
+    """The MQTT that amqtt speaks; to one that asks in 5 it may not answer at all."""
 
     def __init__(self) -> None:
         self.port = _free_port()

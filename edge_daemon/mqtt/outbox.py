@@ -7,8 +7,6 @@ from threading import Lock
 
 from edge_daemon.mqtt.message import Message
 
-WINDOW = 20
-"""Most messages sent and not yet acknowledged; brokers allow at least this many."""
 _MAX_STREAM = 100
 
 
@@ -60,10 +58,10 @@ class Outbox:
             self._sent.clear()
             self._bound()
 
-    def take(self) -> Message | None:
-        """Return the next message to send; None while there is none that may go out."""
+    def take(self, window: int) -> Message | None:
+        """Return the next message to send; None while there is none, or `window` are unacknowledged."""
         with self._lock:
-            if self._queue and len(self._sent) < WINDOW:
+            if self._queue and len(self._sent) < window:
                 return self._queue.popleft()
             return self._stream.popleft() if self._stream else None
 

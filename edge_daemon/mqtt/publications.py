@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from functools import singledispatchmethod
 
@@ -10,11 +11,13 @@ from edge_daemon.commands import Command
 from edge_daemon.mqtt import payloads
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import encode, utc_ms
-from edge_daemon.mqtt.requests import Refusal
+from edge_daemon.mqtt.requests import Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.types import Exam
 
 _DIGITS = 4
+_RESULT_EXPIRY_S = 5
+_RESPONSE_EXPIRY_S = 60
 
 
 class Publications:
@@ -39,8 +42,7 @@ class Publications:
 
     def refusal(self, refusal: Refusal) -> Message:
         """The answer to a request that became no command."""
-        body = payloads.Response(status="error", error=refusal.error, transaction=refusal.transaction)
-        return self._response(refusal.verb, body)
+        return self._response(refusal.verb, refusal.error, {}, refusal.transaction)
 
     @singledispatchmethod
     def of(self, event: object, now: datetime) -> list[Message]:
@@ -65,7 +67,7 @@ class Publications:
             latency_ms=round(event.latency_ms, 1),
             model=self._info.model,
         )
-        return [Message(self._topics.result(event.region), encode(body), qos=0, retain=False)]
+        return [Message(self._topics.result(event.region), encode(body), 0, False, _RESULT_EXPIRY_S)]
 
     @of.register
     def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
@@ -147,17 +149,23 @@ class Publications:
         origin = event.command.origin
         if origin.via != "mqtt":
             return []
-        if event.error is not None:
-            body = payloads.Response(status="error", error=event.error, transaction=origin.transaction)
-        else:
-            body = payloads.Response(status="ok", data=dict(event.data), transaction=origin.transaction)
-        return [self._response(origin.name, body)]
+        return [self._response(origin.name, event.error, event.data, origin.transaction)]
 
     def _state(self, topic: str, payload: bytes) -> Message:
         return Message(topic, payload, self._qos, retain=True)
 
-    def _response(self, verb: str, body: payloads.Response) -> Message:
-        return Message(self._topics.response(verb), encode(body), self._qos, retain=False)
+    def _response(
+        self, verb: str, error: str | None, data: Mapping[str, object], transaction: object
+    ) -> Message:
+        topic, correlation = self._topics.response(verb), None
+        if isinstance(transaction, ReturnAddress):
+            topic, correlation = transaction.topic, transaction.correlation
+            transaction = transaction.transaction
+        if error is not None:
+            body = payloads.Response(status="error", error=error, transaction=transaction)
+        else:
+            body = payloads.Response(status="ok", data=dict(data), transaction=transaction)
+        return Message(topic, encode(body), self._qos, False, _RESPONSE_EXPIRY_S, correlation)
 
     def _event(self, body: payloads.EventPayload) -> Message:
         return Message(self._topics.event, encode(body), self._qos, retain=False)

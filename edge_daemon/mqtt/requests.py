@@ -36,6 +36,18 @@ class Refusal:
     transaction: object = None
 
 
+@dataclass(frozen=True, slots=True)
+class ReturnAddress:
+    """Where an MQTT 5 request wants its answer, besides what its sender calls it.
+
+    Stands as the `transaction` of the command's origin, so that it comes back with the reply.
+    """
+
+    topic: str
+    correlation: bytes | None
+    transaction: object
+
+
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every request may hold besides its verb's own keys."""
 

@@ -14,13 +14,12 @@ from edge_daemon.errors import BrokerError
 from edge_daemon.events import Classified, Event
 from edge_daemon.mqtt import client
 from edge_daemon.mqtt.backoff import Backoff
-from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.rate import RateLimit
-from edge_daemon.mqtt.requests import Refusal, read_request
+from edge_daemon.mqtt.reception import Reception
 from edge_daemon.mqtt.topics import Topics, device_topics
 from edge_daemon.mqtt.wakeup import Wakeup
 from edge_daemon.ports import Clock
@@ -56,7 +55,7 @@ class MqttSink:
         self._client_id = f"edge_daemon-{device_id}"
         self._topics: Topics = device_topics(options.base_topic, device_id, regions)
         self._publications = Publications(self._topics, info, options.qos)
-        self._submit = submit
+        self._reception = Reception(self._topics, submit, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
         self._outbox = Outbox(options.max_queued)
@@ -132,38 +131,36 @@ class MqttSink:
 
     def _connect(self) -> client.Connection:
         will = self._publications.availability(False)
-        connection = client.Connection(self._options, self._client_id, will, os.environ)
-        connection.open(self._stopping.is_set)
+        connection = client.connect(self._options, self._client_id, will, os.environ, self._stopping.is_set)
         connection.subscribe(self._topics.requests, qos=1)
         self._outbox.connected()
         self._connected.set()
         self._trouble = None
-        logger.info("connected to the MQTT broker at %s:%d", self._options.host, self._options.port)
+        logger.info(
+            "connected to the MQTT broker at %s:%d with MQTT %s",
+            self._options.host,
+            self._options.port,
+            connection.version,
+        )
         if dropped := self._outbox.take_dropped():
             logger.warning("%d MQTT events were dropped while there was no broker", dropped)
         return connection
 
     def _exchange(self, connection: client.Connection) -> None:
-        while not connection.congested and (message := self._outbox.take()):
-            self._outbox.sent(message, connection.publish(message))
+        while not connection.congested and (message := self._outbox.take(connection.window)):
+            if connection.fits(message):
+                self._outbox.sent(message, connection.publish(message))
+            else:
+                self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
         connection.poll(self._wakeup)
         while connection.acknowledged:
             self._outbox.acknowledged(connection.acknowledged.popleft())
         while connection.received:
-            self._submit_request(connection.received.popleft())
+            refusal = self._reception.take(connection.received.popleft(), self._clock.monotonic())
+            if refusal is not None:
+                self._outbox.put(self._publications.refusal(refusal))
         while connection.refused:
             self._note_trouble(f"the MQTT broker refused {connection.refused.popleft()}")
-
-    def _submit_request(self, incoming: Incoming) -> None:
-        verb = self._topics.verb(incoming.topic)
-        if verb is None or incoming.retained:
-            logger.debug("ignored a message at %s", incoming.topic)
-            return
-        asked = read_request(verb, incoming.payload, self._topics.regions, self._clock.monotonic())
-        if not isinstance(asked, Refusal) and not self._submit(asked):
-            asked = Refusal(verb, "the device is busy; ask again", asked.origin.transaction)
-        if isinstance(asked, Refusal):
-            self._outbox.put(self._publications.refusal(asked))
 
     def _farewell(self, connection: client.Connection) -> None:
         self._outbox.put(self._publications.availability(False))

@@ -10,7 +10,7 @@ from types import TracebackType
 from uuid import uuid4
 
 from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.client import Connection
+from edge_daemon.mqtt.client import Connection, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -30,11 +30,14 @@ class Subscriber:
         self._topic_filter = topic_filter
         self._wakeup = Wakeup()
         self._stopping = threading.Event()
-        self._connection = Connection(options, f"edge_daemon-{uuid4().hex[:12]}", None, os.environ)
+        self._options = options
+        self._connection: Connection
 
     def __enter__(self) -> Subscriber:
-        connection = self._connection
-        connection.open(self._stopping.is_set)
+        client_id = f"edge_daemon-{uuid4().hex[:12]}"
+        self._connection = connection = connect(
+            self._options, client_id, None, os.environ, self._stopping.is_set
+        )
         connection.subscribe(self._topic_filter, qos=1)
         deadline = time.monotonic() + _SUBSCRIBE_S
         while not connection.subscribed and time.monotonic() < deadline:

@@ -92,6 +92,12 @@ class Topics:
         plain = verb.isascii() and verb.isidentifier() and len(verb) <= _MAX_VERB_CHARACTERS
         return verb if plain and parent == f"{self.base}/request" else None
 
+    def may_answer_at(self, topic: str) -> bool:
+        """Whether a request may have its answer at `topic`: never where the device tells its own state."""
+        own = topic.startswith(f"{self.base}/") and not topic.startswith(f"{self.base}/response/")
+        wild = any(character in topic for character in _FORBIDDEN) or topic.startswith("$")
+        return bool(topic) and not own and not wild and len(topic.encode("utf-8", "replace")) <= _MAX_BYTES
+
     def _of(self, region: str) -> str:
         return self.base if self.regions == (WHOLE_FRAME,) else f"{self.base}/{region}"
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 from uuid import uuid4
 
 from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
 class Heard(NamedTuple):
@@ -20,6 +20,7 @@ class Heard(NamedTuple):
     payload: bytes
     qos: int
     retained: bool
+    properties: dict[str, Any]
 
     def json(self) -> dict[str, Any]:
         """The payload as an object."""
@@ -34,13 +35,16 @@ class Listener:
         port: int,
         topic_filter: str = "#",
         configure: Callable[[Client], None] = lambda client: None,
+        version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
     ) -> None:
         self.heard: list[Heard] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._port = port
         self._filter = topic_filter
-        self.client = Client(CallbackAPIVersion.VERSION2, client_id=f"listener-{uuid4().hex[:8]}")
+        self.client = Client(
+            CallbackAPIVersion.VERSION2, client_id=f"listener-{uuid4().hex[:8]}", protocol=version
+        )
         self.client.reconnect_delay_set(1, 1)
         self.client.on_connect = self._on_connect
         self.client.on_subscribe = lambda *args: self._subscribed.set()
@@ -92,5 +96,8 @@ class Listener:
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         with self._changed:
-            self.heard.append(Heard(message.topic, message.payload, message.qos, bool(message.retain)))
+            properties = vars(message.properties) if message.properties else {}
+            self.heard.append(
+                Heard(message.topic, message.payload, message.qos, bool(message.retain), properties)
+            )
             self._changed.notify_all()

@@ -15,7 +15,7 @@ from tests.mqtt.device import Device, label_changed
 
 def test_a_device_and_a_subscriber_meet_at_the_embedded_broker() -> None:
     with EmbeddedBroker() as broker:
-        options = MqttOptions(host=broker.host, port=broker.port)
+        options = MqttOptions(host=broker.host, port=broker.port, version=broker.version)
         with Subscriber(options, "edge_daemon/+/label") as subscriber, Device(options) as device:
             device.wait_connected()
             device.sink.handle(label_changed("cat"))

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.outbox import WINDOW, Outbox
+from edge_daemon.mqtt.outbox import Outbox
+
+WINDOW = 20
 
 
 def state(topic: str, text: str) -> Message:
@@ -19,7 +21,7 @@ def stream(number: int) -> Message:
 def take_all(outbox: Outbox) -> list[str]:
     """Take and acknowledge everything."""
     texts: list[str] = []
-    while message := outbox.take():
+    while message := outbox.take(WINDOW):
         outbox.sent(message, len(texts))
         outbox.acknowledged(len(texts))
         texts.append(message.payload.decode())
@@ -57,7 +59,7 @@ def test_an_unacknowledged_event_is_sent_again_in_order_but_never_an_older_state
     for message in (event(1), state("a", "old"), event(2)):
         outbox.put(message)
     for mid in range(3):
-        taken = outbox.take()
+        taken = outbox.take(WINDOW)
         assert taken is not None
         outbox.sent(taken, mid)
     outbox.acknowledged(0)
@@ -109,14 +111,14 @@ def test_no_more_than_the_window_goes_unacknowledged_but_the_stream_flows() -> N
     for number in range(WINDOW + 5):
         outbox.put(event(number))
     for mid in range(WINDOW):
-        taken = outbox.take()
+        taken = outbox.take(WINDOW)
         assert taken is not None
         outbox.sent(taken, mid)
-    assert outbox.take() is None
+    assert outbox.take(WINDOW) is None
     outbox.put(stream(1))
-    assert outbox.take() == stream(1)
+    assert outbox.take(WINDOW) == stream(1)
     outbox.acknowledged(0)
-    assert outbox.take() == event(WINDOW)
+    assert outbox.take(WINDOW) == event(WINDOW)
 
 
 def test_it_is_idle_once_all_is_acknowledged() -> None:
@@ -124,7 +126,7 @@ def test_it_is_idle_once_all_is_acknowledged() -> None:
     outbox.connected()
     outbox.put(event(1))
     assert not outbox.idle
-    message = outbox.take()
+    message = outbox.take(WINDOW)
     assert message is not None
     outbox.sent(message, 9)
     assert not outbox.idle

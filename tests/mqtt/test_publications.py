@@ -13,7 +13,7 @@ from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.events import Event
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.publications import Publications
-from edge_daemon.mqtt.requests import Refusal
+from edge_daemon.mqtt.requests import Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.types import Advice, Exam, Prediction, Verdict
 from tests.mqtt.device import BY_BUTTON, NOON, classified, info, label_changed
@@ -147,6 +147,20 @@ def test_a_done_request_is_answered_with_its_transaction() -> None:
 def test_a_failed_request_is_answered_with_its_error() -> None:
     [message] = of(events.Replied(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
     assert body(message) == {"status": "error", "error": "disk full", "transaction": None}
+
+
+def test_an_answer_goes_to_its_return_address() -> None:
+    origin = Origin("mqtt", "undo", ReturnAddress("reply/me", b"c", 7))
+    [message] = of(events.Replied(Undo(origin)))
+    assert (message.topic, message.correlation) == ("reply/me", b"c")
+    assert body(message)["transaction"] == 7
+
+
+def test_what_is_soon_stale_expires() -> None:
+    [result] = of(classified())
+    [answer] = of(events.Replied(Undo(Origin("mqtt", "undo"))))
+    label, event = of(label_changed("cat"))
+    assert [message.expiry_s for message in (result, answer, label, event)] == [5, 60, None, None]
 
 
 def test_a_refusal_is_answered_too() -> None:

@@ -4,6 +4,9 @@ import json
 
 import msgspec
 import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from edge_daemon import events
 from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
@@ -216,3 +219,47 @@ def test_a_crash_of_the_thread_is_reported(options: MqttOptions, monkeypatch: py
     wait_until(lambda: device.crashes != [])
     device.sink.stop()
     assert "a bug" in str(device.crashes[0])
+
+
+@pytest.mark.parametrize(("spoken", "settings"), [("5", {}), ("3.1.1", {"version": "3.1.1"})])
+def test_both_versions_of_mqtt_are_spoken(
+    broker: Mosquitto,
+    options: MqttOptions,
+    caplog: pytest.LogCaptureFixture,
+    spoken: str,
+    settings: dict[str, str],
+) -> None:
+    spoken_options = msgspec.structs.replace(options, **settings)
+    with Listener(broker.port) as listener, caplog.at_level("INFO"), Device(spoken_options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/undo", b"{}")
+        wait_until(lambda: device.commands != [])
+    assert f"with MQTT {spoken}" in caplog.text
+    assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+
+
+def test_an_mqtt_5_request_is_answered_at_its_response_topic(broker: Mosquitto, options: MqttOptions) -> None:
+    address = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    address.ResponseTopic, address.CorrelationData = "reply/me", b"\0\1"
+    with Listener(broker.port, version=MQTTProtocolVersion.MQTTv5) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.client.publish(f"{BASE}/request/undo", b'{"transaction": 5}', 1, properties=address)
+        wait_until(lambda: device.commands != [])
+        device.sink.handle(events.Replied(device.commands[0]))
+        answer = listener.wait_for("reply/me")
+        device.sink.handle(classified())
+        result = listener.wait_for(f"{BASE}/result")
+    assert answer.json() == {"status": "ok", "data": {}, "transaction": 5}
+    assert answer.properties["CorrelationData"] == b"\0\1"
+    assert result.properties["MessageExpiryInterval"] == 5
+
+
+def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(settings="max_packet_size 2000") as narrow, Listener(narrow.port) as listener:
+        with Device(MqttOptions(host=narrow.host, port=narrow.port)) as device:
+            device.wait_connected()
+            device.sink.handle(events.Button("x" * 3000, "press"))
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/label", b"cat")
+        assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+    assert f"takes no message as long as that at {BASE}/event" in caplog.text
