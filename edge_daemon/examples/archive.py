@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
@@ -181,5 +181,7 @@ def _check(number: int, draft: Draft) -> None:
             if not draft.thumbnail.startswith(JPEG_START):
                 raise ImageError("the thumbnail is no JPEG")
             read_image(draft.thumbnail)
-    except EdgeError as exc:
+        if draft.created_at is not None:
+            draft.created_at.astimezone(UTC)
+    except (EdgeError, OverflowError) as exc:
         raise ArchiveError(f"example {number}: {exc}") from exc
