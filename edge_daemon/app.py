@@ -19,12 +19,16 @@ from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.model_zoo.shelf import find
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.sink import MqttSink
+from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.keyboard import Keyboard
+from edge_daemon.panel.options import LedOptions
+from edge_daemon.panel.panel import Panel
 from edge_daemon.pipeline import Pipeline, View
 from edge_daemon.places import state_dir
 from edge_daemon.ports import Clock, Embedder, FrameSource
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.runtime.daemon import Daemon
+from edge_daemon.runtime.daemon import Daemon, Outlet
 from edge_daemon.runtime.mailbox import Mailbox
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.types import WHOLE_FRAME
@@ -111,38 +115,80 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
 
 
 def build(
-    config: Config, *, once: bool = False, keyboard: bool = False, source: FrameSource | None = None
+    config: Config,
+    *,
+    once: bool = False,
+    keyboard: Sequence[str] = (),
+    source: FrameSource | None = None,
+    pin_factory: object = None,
 ) -> Daemon:
-    """Wire the whole daemon. `source` stands in for the configured camera.
+    """Wire the whole daemon.
+
+    `source` stands in for the configured camera, `pin_factory` for gpiozero's own; `keyboard` are the
+    labels of the keys 1 to 9, none for no keyboard.
 
     Raises an EdgeError for anything that can't work: model, store, broker settings, pins.
     """
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
-    mqtt = build_mqtt(config, mailbox, clock) if config.mqtt.host is not None else None
-    parts = [part for part in (mqtt,) if part is not None]
+    outlets: list[Outlet] = []
+    if config.mqtt.host is not None:
+        outlets.append(build_mqtt(config, mailbox, clock))
+    if config.buttons or config.panel.leds != LedOptions():
+        outlets.append(build_panel(config, mailbox, clock, pin_factory))
     return Daemon(
         pipeline=build_pipeline(config, clock),
-        capture=Capture(camera, mailbox),
+        capture=Capture(camera, mailbox, patient=not once),
         mailbox=mailbox,
-        sinks=parts,
-        services=parts,
+        outlets=outlets,
+        inputs=[build_keyboard(config, keyboard, mailbox, clock)] if keyboard else [],
         clock=clock,
         notifier=Notifier(),
         once=once,
     )
 
 
+def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: object = None) -> Panel:
+    """Make the panel of buttons and LEDs on GPIO."""
+    return Panel(
+        config.buttons,
+        config.panel,
+        submit=mailbox.submit,
+        emit=mailbox.announce,
+        on_crash=mailbox.crashed,
+        clock=clock,
+        pins=GpioPins(pin_factory),
+        first_region=region_names(config)[0],
+    )
+
+
+def build_keyboard(config: Config, labels: Sequence[str], mailbox: Mailbox, clock: Clock) -> Keyboard:
+    """Make the terminal's keyboard a panel."""
+    return Keyboard(
+        labels,
+        config.panel,
+        submit=mailbox.submit,
+        quit=mailbox.quit,
+        on_crash=mailbox.crashed,
+        clock=clock,
+    )
+
+
+def region_names(config: Config) -> list[str]:
+    """Return the names of the regions; of the whole frame when none is configured."""
+    return [region.name for region in config.regions] or [WHOLE_FRAME]
+
+
 def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
-    regions = [region.name for region in config.regions] or [WHOLE_FRAME]
+    regions = region_names(config)
     device = config.device
     info = Info(
         device=device.topic_id,
         name=device.name or device.topic_id,
         version=__version__,
-        model=config.model.name or DEFAULT_MODEL,
+        model=Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite"),
         classifier=config.classifier.type,
         regions=regions,
         config_digest=digest(config),

@@ -45,4 +45,5 @@ class ColourEmbedder:
     def embed(self, image: Image) -> Vector:
         """Return the unit vector from middle grey to the picture's mean colour."""
         colour = image.reshape(-1, 3).mean(axis=0) - 127.4
-        return (colour / np.linalg.norm(colour)).astype(np.float32)
+        vector: Vector = (colour / np.linalg.norm(colour)).astype(np.float32)
+        return vector

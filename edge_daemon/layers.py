@@ -110,6 +110,9 @@ class _Reader:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        if node.value in ("on", "off"):
+            # YAML 1.1 makes these booleans too; here `off` is a setting's word (classifier.unknown).
+            return node.value
         return self._loader.construct_object(node)
 
     def _where(self, node: yaml.Node) -> str:

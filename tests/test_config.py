@@ -115,6 +115,11 @@ def test_unreadable_files_are_named(tmp_path: Path) -> None:
         load(binary)
 
 
+def test_off_is_a_word_and_no_is_not(tmp_path: Path) -> None:
+    assert load(write(tmp_path, "classifier: {unknown: off}")).classifier.unknown == "off"
+    assert load(write(tmp_path, "mqtt: {tls: {enabled: yes}}")).mqtt.tls.enabled is True
+
+
 def test_schema_is_json_and_closed() -> None:
     text = json.dumps(schema())
     assert '"additionalProperties": false' in text

@@ -9,6 +9,7 @@ import signal
 from edge_daemon.app import build
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ConfigError
+from edge_daemon.labels import check_label
 from edge_daemon.runtime.daemon import Daemon, Outcome
 
 log = logging.getLogger(__name__)
@@ -19,8 +20,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--once", action="store_true", help="stop at the end of a finite source")
     parser.add_argument(
         "--keyboard",
-        action="store_true",
-        help="the terminal as a panel: 1 to 9 teach, u undo, c clear, q quit",
+        nargs="?",
+        const="",
+        metavar="LABEL,...",
+        help="the terminal as a panel: 1 to 9 teach (default: the buttons' labels), u undo, c clear, q quit",
     )
 
 
@@ -28,11 +31,22 @@ def run(args: argparse.Namespace) -> int:
     """Run the command. A HUP signal reads the configuration again; a wrong one is named and not used."""
     config = load_effective(args.config, args.set)
     while True:
-        daemon = build(config, once=args.once, keyboard=args.keyboard)
+        daemon = build(config, once=args.once, keyboard=_keyboard_labels(args.keyboard, config))
         reloaded = _run_until_reload(daemon, args, config)
         if reloaded is None:
             return 0
         config = reloaded
+
+
+def _keyboard_labels(given: str | None, config: Config) -> list[str]:
+    """Return the labels of the number keys; none without --keyboard."""
+    if given is None:
+        return []
+    words = given.split(",") if given else [button.label for button in config.buttons if button.label]
+    labels = list(dict.fromkeys(check_label(word) for word in words))
+    if not labels:
+        raise ConfigError("no button has a label; name them: --keyboard cat,dog")
+    return labels[:9]
 
 
 def _run_until_reload(daemon: Daemon, args: argparse.Namespace, config: Config) -> Config | None:

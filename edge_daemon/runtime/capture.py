@@ -14,12 +14,23 @@ SLOT_WAIT_S = 0.2
 
 
 class Capture:
-    """Owns the frame source. A lost camera is reported, waited for and reopened, for ever."""
+    """Owns the frame source. A lost camera is reported, waited for and reopened, for ever.
 
-    def __init__(self, source: FrameSource, mailbox: Mailbox, backoff: Backoff | None = None) -> None:
+    Without patience its loss ends the daemon instead.
+    """
+
+    def __init__(
+        self,
+        source: FrameSource,
+        mailbox: Mailbox,
+        backoff: Backoff | None = None,
+        *,
+        patient: bool = True,
+    ) -> None:
         self._source = source
         self._mailbox = mailbox
         self._backoff = backoff or Backoff()
+        self._patient = patient
         self.waiting = False
         """True while the camera is known to be lost and the next try is due."""
 
@@ -30,6 +41,8 @@ class Capture:
                 self._source.open()
                 ended = self._deliver(stop)
             except CameraError as exc:
+                if not self._patient:
+                    raise
                 self._wait_out(exc, stop)
             else:
                 if ended:
@@ -54,9 +67,10 @@ class Capture:
         return False
 
     def _end(self) -> None:
-        """A source that has ended shows nothing more; whoever runs on knows its label is not current."""
+        """A source that has ended shows nothing more: for a daemon that runs on, an outage for ever."""
         self.waiting = True
-        self._mailbox.submit(ReportOutage("the source has ended"))
+        if self._patient:
+            self._mailbox.submit(ReportOutage("the source has ended"))
         self._mailbox.end()
 
     def _wait_out(self, exc: CameraError, stop: threading.Event) -> None:

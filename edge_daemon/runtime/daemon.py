@@ -39,6 +39,10 @@ class Service(Protocol):
         """End within two seconds."""
 
 
+class Outlet(Sink, Service, Protocol):
+    """A service that takes the events."""
+
+
 class Daemon:
     """Runs until stopped, reloaded, crashed or, with `once`, until a finite source ends.
 
@@ -51,8 +55,8 @@ class Daemon:
         pipeline: Pipeline,
         capture: Capture,
         mailbox: Mailbox,
-        sinks: Sequence[Sink],
-        services: Sequence[Service],
+        outlets: Sequence[Outlet],
+        inputs: Sequence[Service] = (),
         clock: Clock,
         notifier: Notifier,
         once: bool = False,
@@ -60,8 +64,8 @@ class Daemon:
         self._pipeline = pipeline
         self._capture = capture
         self._mailbox = mailbox
-        self._sinks = sinks
-        self._services = services
+        self._outlets = outlets
+        self._inputs = inputs
         self._clock = clock
         self._notifier = notifier
         self._once = once
@@ -81,14 +85,17 @@ class Daemon:
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
         started: list[Service] = []
         try:
-            for service in [*self._services, capture]:
-                service.start()
-                started.append(service)
+            for part in (*self._outlets, *self._inputs, capture):
+                part.start()
+                started.append(part)
             return self._loop()
         finally:
-            self._notifier.stopping()
-            for service in reversed(started):
-                service.stop()
+            if self._outcome is Outcome.RELOAD:
+                self._notifier.reloading(self._clock.monotonic())
+            else:
+                self._notifier.stopping()
+            for part in reversed(started):
+                part.stop()
             self._pipeline.close()
 
     def _loop(self) -> Outcome:
@@ -100,6 +107,8 @@ class Daemon:
             self._publish(mail.events)
             self._publish(self._pipeline.step(mail.frame, mail.instructions))
             self._keep_watch(saw_frame=mail.frame is not None)
+            if mail.quit:
+                return Outcome.STOPPED
             if mail.ended and self._once:
                 return Outcome.SOURCE_ENDED
         return self._outcome
@@ -107,8 +116,8 @@ class Daemon:
     def _publish(self, happened: Sequence[Event]) -> None:
         for event in happened:
             self._note(event)
-            for sink in self._sinks:
-                sink.handle(event)
+            for outlet in self._outlets:
+                outlet.handle(event)
 
     def _note(self, event: Event) -> None:
         """Log what a person would notice and keep the service manager's status line true."""

@@ -21,6 +21,7 @@ class Mail:
     instructions: list[Instruction] = field(default_factory=list)
     events: list[Event] = field(default_factory=list)
     ended: bool = False
+    quit: bool = False
     crash: BaseException | None = None
 
 
@@ -37,6 +38,7 @@ class Mailbox:
         self._events: deque[Event] = deque(maxlen=max_queued)
         self._max_queued = max_queued
         self._ended = False
+        self._quit = False
         self._crash: BaseException | None = None
         self.replaced = 0
         """Frames that a later one replaced before they were looked at."""
@@ -75,6 +77,12 @@ class Mailbox:
             self._ended = True
             self._changed.notify_all()
 
+    def quit(self) -> None:
+        """Ask the daemon to end, from any thread."""
+        with self._changed:
+            self._quit = True
+            self._changed.notify_all()
+
     def crashed(self, exc: BaseException) -> None:
         """Hand over what a thread died of; the first crash counts, and stays."""
         with self._changed:
@@ -85,7 +93,14 @@ class Mailbox:
         """Wait until something is there, at most `timeout_s`, and take it all."""
         with self._changed:
             self._changed.wait_for(self._holds_something, timeout_s)
-            mail = Mail(self._frame, list(self._instructions), list(self._events), self._ended, self._crash)
+            mail = Mail(
+                self._frame,
+                list(self._instructions),
+                list(self._events),
+                self._ended,
+                self._quit,
+                self._crash,
+            )
             self._frame = None
             self._ended = False
             self._instructions.clear()
@@ -94,6 +109,5 @@ class Mailbox:
             return mail
 
     def _holds_something(self) -> bool:
-        return bool(
-            self._frame is not None or self._instructions or self._events or self._ended or self._crash
-        )
+        waiting = self._frame is not None or self._instructions or self._events
+        return bool(waiting or self._ended or self._quit or self._crash)

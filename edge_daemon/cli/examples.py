@@ -1,0 +1,230 @@
+"""`edge-daemon examples`: the store from the shell."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from edge_daemon.app import build_embedder, build_learner, open_store
+from edge_daemon.cli.progress import Progress
+from edge_daemon.config import Config, load_effective
+from edge_daemon.errors import ArchiveError, RequestError
+from edge_daemon.examples.archive import import_archive, write_archive
+from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
+from edge_daemon.examples.intake import Report, lookalikes, take_in
+from edge_daemon.examples.ml5_json import read_dataset, write_dataset
+from edge_daemon.examples.reembed import reembed
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.labels import check_label
+from edge_daemon.types import WHOLE_FRAME, Verdict
+
+log = logging.getLogger(__name__)
+
+_Action: TypeAlias = Callable[[argparse.Namespace, Config, ExampleStore], int]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    add = _action(actions, "add", _add, "teach pictures as examples of a label")
+    add.add_argument("label", metavar="LABEL")
+    add.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
+    _add_region(add)
+    take = _action(
+        actions, "import", _import, "take in a folder of label folders, an ml5/tfjs dataset or our zip"
+    )
+    take.add_argument("path", type=Path, metavar="PATH")
+    take.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it")
+    _add_region(take)
+    give = _action(
+        actions, "export", _export, "write NAME.zip (whole), NAME.json (ml5/tfjs) or a folder (pictures)"
+    )
+    give.add_argument("path", type=Path, metavar="PATH")
+    give.add_argument("--form", choices=["ml5", "tfjs"], default="ml5", help="which JSON (default: ml5)")
+    give.add_argument("--space", metavar="ID", help="embedding space to write as JSON, if there are several")
+    _action(actions, "list", _list, "count the examples of each label and say whether they suffice")
+    _action(actions, "undo", _undo, "take back the example added last")
+    clear = _action(actions, "clear", _clear, "take back all examples, or those of one label")
+    clear.add_argument("label", nargs="?", metavar="LABEL")
+    _action(actions, "restore", _restore, "bring back what the last undo or clear took")
+    _action(
+        actions, "reembed", _reembed, "bring examples over to the configured model, from their thumbnails"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    config = load_effective(args.config, [*args.set, *args.more_set])
+    with open_store(config) as store:
+        action: _Action = args.action
+        return action(args, config, store)
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: _Action, summary: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(action=action)
+    # The common options may stand behind the action as well; absent there, they keep what stood before it.
+    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
+    for option in ("--json", "--debug"):
+        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+def _add_region(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--region", metavar="NAME", help="region the examples belong to (default: the first)")
+
+
+def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    label = check_label(args.label)
+    pictures = [Picture(label, path) for path in args.image]
+    report = _teach(args, config, store, pictures)
+    _tell_report(args, store, report)
+    return 1 if report.problems else 0
+
+
+def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    path: Path = args.path
+    if path.is_dir():
+        report = _teach(args, config, store, find_pictures(path, store.counts))
+    elif _starts_with(path, b"PK"):
+        report = import_archive(store, path, Progress("checking"))
+    elif _starts_with(path, b"{") or _starts_with(path, b"["):
+        report = Report()
+        take_in(store, read_dataset(path, args.space, _region(args, config)), report)
+    else:
+        raise ArchiveError(f"'{path}' is no folder of label folders, ml5/tfjs JSON, or archive of ours")
+    _tell_report(args, store, report)
+    return 1 if report.problems and not (report.added or report.duplicates) else 0
+
+
+def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    path: Path = args.path
+    bare = 0
+    match path.suffix.lower():
+        case ".zip":
+            written = write_archive(store, path)
+        case ".json":
+            written = write_dataset(store, path, args.form, args.space)
+        case _:
+            written, bare = export_folders(store, path)
+    without = f"; {bare} have no picture and were left out" if bare else ""
+    _tell(
+        args, f"{written} examples in {path}{without}", path=str(path), exported=written, without_picture=bare
+    )
+    return 0
+
+
+def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    verdicts = _verdicts(config, store)
+    for label, count in store.counts.items():
+        verdict = verdicts.get(label)
+        _tell(
+            args,
+            f"{label}\t{count}\t{_in_words(verdict)}".rstrip(),
+            label=label,
+            count=count,
+            verdict=verdict.verdict if verdict else None,
+            recall=verdict.recall if verdict else None,
+            looks_like=verdict.looks_like if verdict else None,
+        )
+    if not store.counts:
+        log.info("the store holds no examples yet")
+    if len(spaces := store.spaces()) > 1:
+        log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))
+    return 0
+
+
+def _undo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    example = store.undo()
+    count = store.counts.get(example.label, 0)
+    words = f"took back example {example.id} of '{example.label}'; {count} left"
+    _tell(args, words, id=example.id, label=example.label, count=count)
+    return 0
+
+
+def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    removed = len(store.clear(args.label))
+    _tell(args, f"took back {removed} examples", label=args.label, removed=removed)
+    return 0
+
+
+def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    restored = len(store.recover())
+    _tell(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
+    return 0
+
+
+def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    embedder = build_embedder(config)
+    report = reembed(store, embedder, Progress("embedding"))
+    _tell_report(args, store, report)
+    return 1 if report.problems and not (report.added or report.duplicates) else 0
+
+
+def _teach(args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture]) -> Report:
+    return import_pictures(
+        store,
+        build_embedder(config),
+        Progress("embedding")(pictures, len(pictures)),
+        region=_region(args, config),
+        thumbnail_px=config.store.thumbnail_px,
+    )
+
+
+def _region(args: argparse.Namespace, config: Config) -> str:
+    names = [region.name for region in config.regions] or [WHOLE_FRAME]
+    if args.region is not None and args.region not in names:
+        raise RequestError(f"no region '{args.region}'; regions are {', '.join(names)}")
+    return str(args.region or names[0])
+
+
+def _starts_with(path: Path, start: bytes) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(64).lstrip().startswith(start)
+    except OSError as exc:
+        raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
+
+
+def _verdicts(config: Config, store: ExampleStore) -> dict[str, Verdict]:
+    """Examine the examples of the space that most of them are in; this needs no model."""
+    spaces = store.spaces()
+    learner = build_learner(config)
+    for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
+        learner.add(example.embedding, example.label, example.id, example.group)
+    return dict(learner.exam().verdicts)
+
+
+def _in_words(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return ""
+    if verdict.looks_like is not None:
+        return f"looks like '{verdict.looks_like}'"
+    return verdict.verdict.replace("_", " ")
+
+
+def _tell_report(args: argparse.Namespace, store: ExampleStore, report: Report) -> None:
+    for problem in report.problems:
+        log.warning("%s", problem)
+    for first, second in lookalikes(store.counts):
+        log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
+    words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
+    _tell(
+        args,
+        words,
+        added=report.added,
+        duplicates=report.duplicates,
+        problems=report.problems,
+        counts=store.counts,
+    )
+
+
+def _tell(args: argparse.Namespace, words: str, **values: object) -> None:
+    print(json.dumps(values) if args.json else words)

@@ -1,0 +1,47 @@
+"""A progress bar on stderr for long work; silent when nobody looks."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import TextIO, TypeVar
+
+_T = TypeVar("_T")
+_WIDTH = 30
+_EVERY_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Show how far items are handled. `stream` shows it only when it is a terminal."""
+
+    what: str
+    stream: TextIO = field(default_factory=lambda: sys.stderr)
+    clock: Callable[[], float] = time.monotonic
+
+    def __call__(self, items: Iterable[_T], total: int) -> Iterator[_T]:
+        """Pass the items through; the line is wiped at the end."""
+        if not self.stream.isatty() or total < 1:
+            yield from items
+            return
+        started = self.clock()
+        shown = started - _EVERY_S
+        try:
+            for done, item in enumerate(items):
+                now = self.clock()
+                if now - shown >= _EVERY_S:
+                    shown = now
+                    self._draw(done, total, now - started)
+                yield item
+        finally:
+            self.stream.write("\r\x1b[K")
+            self.stream.flush()
+
+    def _draw(self, done: int, total: int, elapsed_s: float) -> None:
+        filled = min(_WIDTH, _WIDTH * done // total)
+        bar = "#" * filled + "." * (_WIDTH - filled)
+        left = f", {elapsed_s / done * (total - done):.0f} s left" if done else ""
+        self.stream.write(f"\r\x1b[K{self.what} [{bar}] {done}/{total}{left}")
+        self.stream.flush()

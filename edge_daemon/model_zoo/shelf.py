@@ -1,0 +1,98 @@
+"""The shelf: folders in which models lie, found by name, and the one that new models go to."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from edge_daemon.errors import ModelError
+from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests
+from edge_daemon.shipped import shipped_dir
+
+SUFFIX = ".tflite"
+SERVICE_STATE = Path("/var/lib/edge_daemon")
+"""The installed service's state; root pulls models there, so that the service finds them."""
+
+
+def home(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder that new models go to; it need not exist yet."""
+    if given := environment.get("EDGE_DAEMON_MODELS"):
+        return Path(given)
+    if state := environment.get("STATE_DIRECTORY"):
+        return Path(state.split(":")[0]) / "models"
+    if os.geteuid() == 0 and SERVICE_STATE.is_dir():
+        return SERVICE_STATE / "models"
+    return _of_user(environment)
+
+
+def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return where models are looked for, in this order; the last are those that ship."""
+    places = (home(environment), _of_user(environment), SERVICE_STATE / "models", shipped_dir("models"))
+    return tuple(dict.fromkeys(places))
+
+
+def models() -> dict[str, Path]:
+    """Return every model on disk by name; of equal names the first folder's."""
+    found: dict[str, Path] = {}
+    for folder in folders():
+        for path in _listed(folder):
+            found.setdefault(path.stem, path)
+    return found
+
+
+def find(name_or_path: str) -> Path:
+    """Return the file of a model. Raises ModelError that says how to get one."""
+    as_path = Path(name_or_path).expanduser()
+    if as_path.name != name_or_path or as_path.suffix == SUFFIX:
+        if os.path.isfile(as_path):
+            return as_path
+        if as_path.name != name_or_path:
+            raise ModelError(
+                f"no model file {as_path}; give the path of a {SUFFIX} file or a name from the shelf"
+            )
+    name = name_or_path.removesuffix(SUFFIX)
+    for folder in folders():
+        if os.path.isfile(folder / f"{name}{SUFFIX}"):
+            return folder / f"{name}{SUFFIX}"
+    raise ModelError(_absence(name))
+
+
+def manifest_of(name: str) -> Manifest:
+    """Return a known model's manifest. Raises ModelError with the nearest right name."""
+    known = {manifest.name: manifest for manifest in shipped_manifests()}
+    if name in known:
+        return known[name]
+    raise ModelError(f"no model '{name}' is known{_nearest(name, known)}; see `edge-daemon models list`")
+
+
+def _absence(name: str) -> str:
+    known = {manifest.name: manifest for manifest in shipped_manifests()}
+    if name in known and known[name].url:
+        return (
+            f"model '{name}' is not on disk; get it with `edge-daemon models pull {name}`, "
+            f"or point $EDGE_DAEMON_MODELS at a folder that holds {known[name].file}"
+        )
+    return (
+        f"no model '{name}'{_nearest(name, [*models(), *known])}; get one with `edge-daemon models pull NAME`, "
+        f"point $EDGE_DAEMON_MODELS at a folder of {SUFFIX} files, or give a path with --set model.name=FILE"
+    )
+
+
+def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f", did you mean '{near[0]}'?" if near else ""
+
+
+def _of_user(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_DATA_HOME") or Path(environment.get("HOME") or "/") / ".local/share"
+    return Path(base).absolute() / "edge_daemon" / "models"
+
+
+def _listed(folder: Path) -> Iterator[Path]:
+    """Yield a folder's models by name; a folder that is missing or closed to this user has none."""
+    try:
+        yield from sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.is_file())
+    except OSError:
+        return

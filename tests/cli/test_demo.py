@@ -1,0 +1,44 @@
+"""The demo end to end: its own broker, a subscriber's count, and an exit code that can fail."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edge_daemon.demo.score import Score
+from tests.shared import shared_path
+
+
+@pytest.mark.slow
+def test_demo_teaches_shows_and_scores_what_a_subscriber_received() -> None:
+    model = shared_path("models/tf2_mobilenet_v2_1.0_224_ptq.tflite")
+    command = [sys.executable, "-m", "edge_daemon", "demo", "--json", "--model", str(model)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    *events, verdict = [json.loads(line) for line in done.stdout.splitlines()]
+    taught = [event["label"] for event in events if event.get("event_type") == "example_added"]
+    seen = {event["label"] for event in events if event.get("event_type") == "label_changed"}
+    assert len(taught) >= 3 * 4
+    assert seen == {*taught, "unknown"}
+    assert events[-1] == {"availability": "offline"}
+    assert verdict["labels"] >= 100
+    assert verdict["right"] / verdict["labels"] >= 0.95
+    assert done.returncode == 0, done.stderr
+
+
+def test_score_counts_only_what_has_a_truth() -> None:
+    score = Score({1: "nut", 2: "nut", 3: "unknown"}.get)
+    for seq, label in [(0, "nut"), (1, "nut"), (2, "key"), (3, "nut")]:
+        score.add(seq, label)
+    assert (score.total.frames, score.total.right) == (3, 1)
+    assert score.tallies["nut"].mistaken == {"key": 1}
+    assert "key (1)" in score.table()
+
+
+def test_camera_that_is_no_drawing_is_refused() -> None:
+    command = [sys.executable, "-m", "edge_daemon", "demo", "--set", "camera={type: v4l2}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "synthetic" in done.stderr.splitlines()[-1]

@@ -1,0 +1,33 @@
+"""A daemon whose first button is clicked without end, to be killed: `python -m tests.e2e.pressing_daemon`."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+from edge_daemon.app import build
+from edge_daemon.config import load_effective
+from edge_daemon.panel.mock_press import MockPresser
+
+CLICK_S = 0.04
+
+
+def main() -> None:
+    config = load_effective(None, sys.argv[1:])
+    presser = MockPresser()
+    daemon = build(config, pin_factory=presser.factory)
+    threading.Thread(target=_click_for_ever, args=(presser, config.buttons[0].pin), daemon=True).start()
+    daemon.run()
+
+
+def _click_for_ever(presser: MockPresser, pin: int) -> None:
+    while True:
+        presser.press(pin)
+        time.sleep(CLICK_S)
+        presser.release(pin)
+        time.sleep(CLICK_S)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,55 @@
+"""The whole daemon through a lost camera and a lost broker: states, never crashes, never a stale label."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.e2e.stage import Ear, Stage, Turntable, wait_until
+from tests.mqtt.broker import Mosquitto, free_port
+
+LABEL = "edge_daemon/stage/label"
+
+
+@pytest.fixture
+def source() -> Turntable:
+    return Turntable(np.full((120, 160, 3), (200, 40, 40), np.uint8))
+
+
+def test_lost_camera_clears_the_retained_label_until_it_is_back(source: Turntable, tmp_path: Path) -> None:
+    with Mosquitto() as broker:
+        overrides = [
+            f"mqtt.host={broker.host}",
+            f"mqtt.port={broker.port}",
+            "buttons.0={pin: 17, label: red}",
+        ]
+        with Ear(broker.port, "edge_daemon/stage/#") as ear, Stage(source, overrides, tmp_path) as stage:
+            ear.wait_for_state(LABEL, "unknown")
+            stage.click(17)
+            ear.wait_for_state(LABEL, "red")
+            source.broken = True
+            ear.wait_for_state(LABEL, "")
+            ear.wait_for("camera_lost")
+            with Ear(broker.port, LABEL) as newcomer:
+                source.broken = False
+                ear.wait_for("camera_restored")
+                newcomer.wait_for_state(LABEL, "red")
+                assert not [line for line in newcomer.lines if line.startswith("1")]
+
+
+def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
+    source: Turntable, tmp_path: Path
+) -> None:
+    port = free_port()
+    overrides = ["mqtt.host=127.0.0.1", f"mqtt.port={port}", "mqtt.max_reconnect_s=1"]
+    with Stage(source, [*overrides, "buttons.0={pin: 17, label: red, led: 5}"], tmp_path) as stage:
+        seen = lambda: "yes" if stage.presser.lit(5) else ""  # noqa: E731
+        stage.click(17)
+        wait_until(seen, lambda: "the label's LED stays dark without a broker")
+        for _ in range(2):
+            with Mosquitto(port=port), Ear(port, "edge_daemon/stage/#") as ear:
+                ear.wait_for_state("edge_daemon/stage/availability", "online")
+                ear.wait_for_state(LABEL, "red")
+                ear.wait_for("stage/result")
