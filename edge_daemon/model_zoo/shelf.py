@@ -75,7 +75,8 @@ def _absence(name: str) -> str:
             f"or point $EDGE_DAEMON_MODELS at a folder that holds {known[name].file}"
         )
     return (
-        f"no model '{name}'{_nearest(name, [*models(), *known])}; get one with `edge-daemon models pull NAME`, "
+        f"no model '{name}'{_nearest(name, [*models(), *known])}; "
+        "get one with `edge-daemon models pull NAME`, "
         f"point $EDGE_DAEMON_MODELS at a folder of {SUFFIX} files, or give a path with --set model.name=FILE"
     )
 

@@ -1,0 +1,70 @@
+"""Measure the models on the shelf and write the figures into their manifests.
+
+    python scripts/measure_models.py DATA [NAME...]
+
+DATA holds `trashnet6` and `signdigits10` (a folder a class); models are found as the program finds them.
+Few-shot accuracy follows embedder_training/measure.py; the relative cost is the median time of one
+inference on one thread, measured in turns with the reference model so that a busy machine slows both.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from embedder_training.measure import few_shot
+
+from edge_daemon.model_zoo.shelf import find
+from edge_daemon.shipped import shipped_dir
+from edge_daemon.vision.images import read_image
+from edge_daemon.vision.litert import Embedder
+
+SETS = ("trashnet6", "signdigits10")
+REFERENCE = "mobilenet_v1_0.25_128_quant"
+ROUNDS = 60
+
+
+def accuracy(embedder: Embedder, folder: Path) -> dict[str, dict[str, float]]:
+    """Return per cent by head and examples a class."""
+    rows, labels = [], []
+    for number, kind in enumerate(sorted(path for path in folder.iterdir() if path.is_dir())):
+        for picture in sorted(kind.glob("*.jpg")):
+            rows.append(embedder.embed(read_image(picture)))
+            labels.append(number)
+    return few_shot(np.stack(rows), np.array(labels, dtype=np.int64))
+
+
+def cost(embedder: Embedder, reference: Embedder) -> float:
+    """Return how many times as long as the reference one inference takes."""
+
+    def one(model: Embedder) -> float:
+        picture = np.zeros((*model.input_shape[:2], 3), np.uint8)
+        started = time.perf_counter()
+        model.embed(picture)
+        return time.perf_counter() - started
+
+    pairs = [(one(embedder), one(reference)) for _ in range(ROUNDS)]
+    return statistics.median(a for a, _ in pairs) / statistics.median(b for _, b in pairs)
+
+
+def main() -> None:
+    data, names = Path(sys.argv[1]), sys.argv[2:]
+    reference = Embedder(find(REFERENCE))
+    for path in sorted(shipped_dir("models").glob("*.json")):
+        manifest = json.loads(path.read_text())
+        if names and manifest["name"] not in names:
+            continue
+        embedder = Embedder(find(manifest["name"]))
+        reference_itself = manifest["name"] == REFERENCE
+        manifest["relative_cost"] = 1.0 if reference_itself else float(f"{cost(embedder, reference):.2g}")
+        manifest["few_shot"] = {name: accuracy(embedder, data / name) for name in SETS}
+        path.write_text(json.dumps(manifest, indent=2) + "\n")
+        print(manifest["name"], manifest["relative_cost"], manifest["few_shot"], flush=True)
+
+
+if __name__ == "__main__":
+    main()
