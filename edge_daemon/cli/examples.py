@@ -78,7 +78,7 @@ def _action(
 
 
 def _add_region(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--region", metavar="NAME", help="region the examples belong to (default: the first)")
+    parser.add_argument("--region", metavar="NAME", help="region that the pictures show (default: the first)")
 
 
 def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
@@ -134,8 +134,8 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
             recall=verdict.recall if verdict else None,
             looks_like=verdict.looks_like if verdict else None,
         )
-    if not store.counts:
-        log.info("the store holds no examples yet")
+    if not verdicts and not args.json:
+        print("no examples yet")
     if len(spaces := store.spaces()) > 1:
         log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))
     return 0

@@ -147,7 +147,9 @@ def _checked_manifest(archive: zipfile.ZipFile) -> _Manifest:
 
 def _manifest(content: bytes) -> _Manifest:
     if not content:
-        raise ArchiveError(f"it holds no {_MANIFEST}; only our own exports can be imported")
+        raise ArchiveError(
+            f"it holds no {_MANIFEST}, so it isn't our export; unpack a zip of pictures and import the folder"
+        )
     # The version first: what a newer program writes may not fit the types of this one.
     version = msgspec.json.decode(content, type=_Heading).version
     if version > VERSION:

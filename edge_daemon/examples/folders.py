@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -68,20 +68,30 @@ def import_pictures(
     Interrupted, it keeps what was added; repeated, it goes on where it was.
     """
     report = Report()
-    waiting = iter(pictures)
-    while chunk := list(islice(waiting, _CHUNK)):
-        drafts = []
-        for picture in chunk:
-            try:
-                draft = _draft(store, embedder, picture, region, thumbnail_px, report)
-            except ImageError as exc:
-                report.problems.append(f"{exc}; left out")
-            except EmbeddingError as exc:
-                report.problems.append(f"{picture.path}: {exc}; left out")
-            else:
-                drafts += [draft] if draft else []
-        take_in(store, drafts, report)
+    drafts = _drafts(store, embedder, pictures, region, thumbnail_px, report)
+    while chunk := list(islice(drafts, _CHUNK)):
+        take_in(store, chunk, report)
     return report
+
+
+def _drafts(
+    store: ExampleStore,
+    embedder: Embedder,
+    pictures: Iterable[Picture],
+    region: str,
+    thumbnail_px: int,
+    report: Report,
+) -> Iterator[Draft]:
+    for picture in pictures:
+        try:
+            draft = _draft(store, embedder, picture, region, thumbnail_px, report)
+        except ImageError as exc:
+            report.problems.append(f"{exc}; left out")
+        except EmbeddingError as exc:
+            report.problems.append(f"{picture.path}: {exc}; left out")
+        else:
+            if draft is not None:
+                yield draft
 
 
 def _draft(

@@ -163,6 +163,18 @@ class ExampleStore:
         with self.transaction():
             return self._each("UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL", ids)
 
+    def recover(self) -> list[int]:
+        """Bring back what the last undo, clear or remove took; their ids. Raises NoExamplesError."""
+        statement = (
+            "UPDATE examples SET removed_at = NULL"
+            " WHERE removed_at = (SELECT max(removed_at) FROM examples) RETURNING id"
+        )
+        with self.transaction():
+            rows = self._rows(statement)
+            if not rows:
+                raise NoExamplesError("nothing to restore: no example was removed")
+        return [row[0] for row in rows]
+
     def relabel(self, ids: Iterable[int], label: str) -> list[int]:
         """Give the living ones among `ids` another label; which those were. Raises LabelError."""
         with self.transaction():

@@ -112,6 +112,21 @@ def test_clear_takes_all_and_a_foreign_label_is_an_error(store: ExampleStore) ->
         store.clear("cat")
 
 
+def test_recover_brings_back_what_the_last_removal_took(tmp_path: Path) -> None:
+    minutes = iter(range(60))
+    with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
+        with pytest.raises(NoExamplesError, match="nothing to restore"):
+            store.recover()
+        for seed, label in enumerate(["cat", "dog", "cat", "fox"]):
+            store.add(unit(seed), label)
+        store.undo()
+        store.clear("cat")
+        assert len(store.recover()) == 2
+        assert store.counts == {"cat": 2, "dog": 1}
+        store.recover()
+        assert store.counts == {"cat": 2, "dog": 1, "fox": 1}
+
+
 def test_remove_says_which_were_there(store: ExampleStore) -> None:
     first, second = (store.add(unit(seed), "cat").id for seed in range(2))
     assert store.remove(np.array([first, 77])) == [first]

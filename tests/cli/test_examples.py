@@ -1,0 +1,151 @@
+"""The store from the shell, with a real model and real photos."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.examples.store import ExampleStore
+from tests.shared import shared_path
+
+_SMALL = "models/mobilenet_v1_0.25_128_quant.tflite"
+_OTHER = "models/mobilenet_v1_0.5_160_quant.tflite"
+
+
+class Shell:
+    """Runs `edge-daemon examples` on one store and keeps what it said."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture):
+        self.store_path = folder / "examples.sqlite"
+        self._capsys = capsys
+        self._caplog = caplog
+        self.error = ""
+
+    def run(self, *words: object, model: str = _SMALL) -> tuple[int, list[str]]:
+        """The exit status and the lines on stdout."""
+        options = [f"store.path={self.store_path}", f"model.name={shared_path(model)}"]
+        settings = [word for option in options for word in ("--set", option)]
+        self._caplog.clear()
+        status = main(["examples", *map(str, words), *settings])
+        captured = self._capsys.readouterr()
+        self.error = captured.err + self._caplog.text
+        return status, captured.out.splitlines()
+
+    def ask(self, *words: object, model: str = _SMALL) -> list[dict[str, object]]:
+        """The JSON objects of a command that succeeds."""
+        status, lines = self.run(*words, "--json", model=model)
+        assert status == 0, self.error
+        return [json.loads(line) for line in lines]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> Shell:
+    return Shell(tmp_path, capsys, caplog)
+
+
+def test_photos_are_taught_listed_and_taken_back(shell: Shell) -> None:
+    cat, dog = shared_path("images/cat.jpg"), shared_path("images/imprinting/train/dog/0.jpg")
+    assert shell.ask("add", " cat ", cat) == [
+        {"added": 1, "duplicates": 0, "problems": [], "counts": {"cat": 1}}
+    ]
+    shell.ask("add", "dog", dog)
+    assert [(one["label"], one["count"]) for one in shell.ask("list")] == [("cat", 1), ("dog", 1)]
+    (undone,) = shell.ask("undo")
+    assert (undone["label"], undone["count"]) == ("dog", 0)
+    assert shell.ask("clear", "cat") == [{"label": "cat", "removed": 1}]
+    assert shell.ask("list") == []
+    assert shell.ask("restore") == [{"restored": 1, "counts": {"cat": 1}}]
+
+
+def test_a_folder_goes_in_and_every_export_comes_back_as_known(shell: Shell, tmp_path: Path) -> None:
+    (taken,) = shell.ask("import", shared_path("images/imprinting/train"))
+    assert taken["counts"] == {"cat": 1, "dog": 1, "hotdog": 2}
+    for name in ("out.zip", "ml5.json", "pictures"):
+        (given,) = shell.ask("export", tmp_path / name)
+        assert given == {"path": str(tmp_path / name), "exported": 4, "without_picture": 0}
+        (again,) = shell.ask("import", tmp_path / name)
+        assert (again["added"], again["duplicates"], again["problems"]) == (0, 4, [])
+
+
+def test_a_browser_dataset_gets_a_space_of_its_own_or_the_one_it_is_given(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.ask("import", shared_path("images/imprinting/train"))
+    shell.ask("export", tmp_path / "tfjs.json", "--form", "tfjs")
+    with ExampleStore(shell.store_path) as store:
+        (home,) = store.spaces()
+    assert shell.ask("import", tmp_path / "tfjs.json", "--space", home)[0]["duplicates"] == 4
+    assert shell.ask("import", tmp_path / "tfjs.json")[0]["added"] == 4
+    with ExampleStore(shell.store_path) as store:
+        assert list(store.spaces().values()) == [4, 4]
+
+
+def test_examples_are_brought_over_to_another_model(shell: Shell) -> None:
+    shell.ask("import", shared_path("images/imprinting/train"))
+    assert shell.ask("reembed", model=_OTHER)[0]["added"] == 4
+    assert shell.ask("reembed", model=_OTHER)[0]["added"] == 0
+
+
+def test_text_for_people(shell: Shell, tmp_path: Path) -> None:
+    status, lines = shell.run("import", shared_path("images/imprinting/train"))
+    assert (status, lines) == (0, ["4 examples in, 0 known already, 0 left out"])
+    _, lines = shell.run("list")
+    assert lines[2].split("\t")[:2] == ["hotdog", "2"]
+    _, lines = shell.run("clear")
+    assert lines == ["took back 4 examples"]
+    assert shell.run("list") == (0, ["no examples yet"])
+
+
+def test_a_picture_that_is_none_fails_but_the_others_are_taught(shell: Shell, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_text("no image")
+    status, _ = shell.run("add", "cat", bad, shared_path("images/cat.jpg"))
+    assert status == 1
+    assert str(bad) in shell.error
+    assert shell.ask("list")[0]["count"] == 1
+
+
+def test_a_label_that_looks_like_another_is_warned_of(shell: Shell) -> None:
+    shell.run("add", "hot dog", shared_path("images/hot_dog.jpg"))
+    shell.run("add", "Hotdog", shared_path("images/cat.jpg"))
+    assert "'hot dog' and 'Hotdog' differ only in case or spaces" in shell.error
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["add", "a/b", "x.jpg"], "'a/b'"),
+        (["add", "cat", "nowhere.jpg"], "nowhere.jpg does not exist"),
+        (["add", "cat", "x.jpg", "--region", "left"], "no region 'left'; regions are frame"),
+        (["import", "nowhere"], "'nowhere' can't be read: No such file or directory"),
+        (["import", "/dev/null"], "'/dev/null' is no folder"),
+        (["export", "/proc/nowhere/out"], "can't export to '/proc/nowhere/out'"),
+        (["export", "out.json"], "no examples"),
+        (["undo"], "nothing to undo"),
+        (["clear", "fox"], "no examples of 'fox'"),
+        (["restore"], "nothing to restore"),
+    ],
+)
+def test_failures_are_one_line(shell: Shell, words: list[str], complaint: str) -> None:
+    assert shell.run(*words) == (1, [])
+    assert complaint in shell.error
+    assert "Traceback" not in shell.error
+
+
+@pytest.mark.parametrize("words", [[], ["fly"], ["add", "cat"], ["import"], ["export"], ["undo", "2"]])
+def test_wrong_usage_exits_2(shell: Shell, words: list[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        shell.run(*words)
+    assert ended.value.code == 2
+
+
+def test_common_options_count_before_and_behind_the_action(shell: Shell, tmp_path: Path) -> None:
+    shell.ask("add", "cat", shared_path("images/cat.jpg"))
+    before = ["examples", "--json", "--set", f"store.path={tmp_path / 'other.sqlite'}", "list"]
+    assert main(before) == 0
+    assert (tmp_path / "other.sqlite").exists()
+    assert main([*before, "--set", f"store.path={shell.store_path}"]) == 0
+    assert json.loads(shell._capsys.readouterr().out)["label"] == "cat"
