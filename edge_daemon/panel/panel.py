@@ -78,6 +78,7 @@ class Panel:
         self._reader = ButtonReader(buttons, options, {}, _new_group)
         self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._refusing = False
+        self._flooded = False
         self._worker = Worker("panel", self.run, on_crash)
 
     def start(self) -> None:
@@ -102,6 +103,7 @@ class Panel:
                     button.pull,
                 )
         self._reader = ButtonReader(self._buttons, self._options, pressed, _new_group)
+        self._lit = frozenset()
 
     def handle(self, event: Event) -> None:
         """Take an event from any thread; what the panel has made itself it knows already."""
@@ -123,12 +125,14 @@ class Panel:
             self._mean(self._reader.update(edge.pin, edge.pressed, edge.at_s), now)
         if mail.lost_edges:
             self._look_again(now)
+        self._flooded = mail.lost_edges
         self._mean(self._reader.advance(now), now)
         self._show(now)
 
     def _look_again(self, now: float) -> None:
         """Ask every button how it stands, since its last edge may be among the lost."""
-        log.warning("more edges than can be read; a button's wire is loose or its `pull` is wrong")
+        if not self._flooded:
+            log.warning("more edges than can be read; a button's wire is loose or its `pull` is wrong")
         for button in self._buttons:
             self._mean(self._reader.update(button.pin, self._pins.pressed(button.pin), now), now)
 

@@ -74,8 +74,8 @@ def test_directory_and_environment_come_back_also_after_a_failure(
     assert os.environ["LG_WD"] == "/mine"
 
 
+@pytest.mark.skipif(importlib.util.find_spec("lgpio") is None, reason="lgpio is for boards with GPIO lines")
 def test_the_real_lgpio_is_imported_without_leaving_a_trace(tmp_path: Path) -> None:
-    pytest.importorskip("lgpio", reason="lgpio is for boards with GPIO lines")
     code = f"""
 import sys
 sys.path.insert(0, {str(Path.cwd())!r})

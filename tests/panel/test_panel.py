@@ -212,6 +212,7 @@ def test_stopping_darkens_the_leds_and_frees_the_pins(desk: Desk) -> None:
     desk.panel.open()  # would raise if a pin were still claimed
     desk.tap(CAT)
     assert desk.taught() == ["cat"]
+    assert desk.presser.lit(CAT_LED)
 
 
 def test_the_thread_reads_presses_by_itself_and_ends_when_stopped() -> None:
