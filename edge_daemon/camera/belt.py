@@ -13,7 +13,7 @@ from edge_daemon.camera.lighting import Sprite
 from edge_daemon.camera.scene import Painter, setting
 from edge_daemon.camera.timeline import Moment, Passage, Timeline
 
-_REACH = 0.57
+_REACH = 0.62
 """How far an object and its shadow reach from its middle at most, in heights of the frame."""
 
 

@@ -35,12 +35,16 @@ class VideoStream:
     _capture: Any = field(repr=False)
 
     def read(self) -> Image | None:
-        """Wait for the next picture: RGB uint8 HWC, own memory; None at the end or after a stall."""
+        """Wait for the next picture: RGB uint8 HWC, own memory; None at the end or after a stall.
+
+        Raises CameraError for a picture of another kind than colour.
+        """
         cv2 = _import()
-        delivered, picture = self._capture.read()
-        if not delivered or picture is None:
-            return None
-        rgb: Image = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+        try:
+            delivered, picture = self._capture.read()
+            rgb: Image | None = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if delivered else None
+        except cv2.error as exc:
+            raise CameraError(f"OpenCV can't decode the picture: {exc.err or exc}") from exc
         return rgb
 
     @property

@@ -39,11 +39,11 @@ def setting(seed: int, variation: int) -> Setting:
     random = np.random.default_rng((seed, variation))
     pose = Pose(
         angle=random.uniform(0, 2 * np.pi),
-        scale=random.uniform(0.31, 0.38),
+        scale=random.uniform(0.35, 0.42),
         tilt=random.uniform(0, 0.18),
         tilt_angle=random.uniform(0, np.pi),
-        x=random.uniform(0.45, 0.55),
-        y=random.uniform(0.45, 0.55),
+        x=random.uniform(0.46, 0.54),
+        y=random.uniform(0.46, 0.54),
     )
     light = Light(
         brightness=random.uniform(0.75, 1.2),

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from edge_daemon.camera.opencv import DeviceSettings, VideoStream, open_device, open_video
@@ -142,6 +143,13 @@ def test_a_refused_control_is_named_and_the_device_released(monkeypatch: pytest.
     with pytest.raises(CameraError, match="/dev/video0 doesn't take gain = 900"):
         _opened_with(monkeypatch, capture, settings)
     assert capture.released
+
+
+def test_a_picture_without_colour_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    capture = FakeCapture()
+    monkeypatch.setattr(capture, "read", lambda: (True, np.zeros((4, 4, 2), np.uint8)))
+    with pytest.raises(CameraError, match="OpenCV can't decode the picture"):
+        VideoStream(capture).read()
 
 
 def test_the_driver_stamps_the_exposure(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:

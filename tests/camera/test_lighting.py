@@ -1,0 +1,64 @@
+"""Light and shadow on a relief."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.camera.lighting import Light, Pose, Sprite, light_up
+from edge_daemon.camera.objects import carve
+
+POSE = Pose(angle=0.0, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
+
+
+def _lit(light: Light, pose: Pose = POSE, kind: str = "die") -> Sprite:
+    return light_up(carve(kind, 128), pose, light, 200)
+
+
+def _size(sprite: Sprite) -> tuple[int, int]:
+    """Width and height of what is opaque."""
+    opaque = sprite.keep[..., 0] < 0.02
+    return int(opaque.any(axis=0).sum()), int(opaque.any(axis=1).sum())
+
+
+@pytest.mark.parametrize("azimuth", [0.0, np.pi / 2, np.pi, -np.pi / 2])
+def test_the_shadow_falls_away_from_the_lamp(azimuth: float) -> None:
+    shade = 1 - _lit(Light(azimuth=azimuth)).keep[..., 0]
+    y, x = np.indices(shade.shape) - (shade.shape[0] - 1) / 2
+    middle = np.array(((shade * x).sum(), (shade * y).sum())) / shade.sum()
+    towards = np.array((np.cos(azimuth), np.sin(azimuth)))
+    assert middle @ towards < -0.5
+    assert abs(middle @ towards[::-1]) < 0.5
+
+
+def test_the_side_towards_the_lamp_is_brighter() -> None:
+    lit = _lit(Light(azimuth=np.pi)).add.sum(axis=2)
+    width = lit.shape[1]
+    assert lit[:, : width // 2].sum() > 1.05 * lit[:, width // 2 :].sum()
+
+
+def test_a_turned_object_keeps_its_lamp() -> None:
+    """Highlights belong to the room: they stay where they are while the object turns."""
+    quarter = Pose(angle=np.pi / 2, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
+    light = Light(azimuth=np.pi)
+    still, turned = _lit(light).add, _lit(light, quarter).add
+    assert np.abs(still - turned).mean() < 0.25 * np.abs(still - np.rot90(turned)).mean()
+
+
+def test_scale_and_tilt_change_the_size() -> None:
+    small = Pose(angle=0.0, scale=0.15, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
+    tilted = Pose(angle=0.0, scale=0.3, tilt=0.5, tilt_angle=0.0, x=0.5, y=0.5)
+    width, height = _size(_lit(Light()))
+    assert _size(_lit(Light(), small)) == pytest.approx((width / 2, height / 2), abs=2)
+    assert _size(_lit(Light(), tilted)) == pytest.approx((width, height / 2), abs=2)
+
+
+def test_warm_light_is_red_and_cold_light_blue() -> None:
+    warm, cold = Light(warmth=1).over(8, 8)[4, 4], Light(warmth=-1).over(8, 8)[4, 4]
+    assert warm[0] > 1.2 * warm[2]
+    assert cold[2] > 1.2 * cold[0]
+
+
+def test_the_far_side_of_the_table_is_darker() -> None:
+    table = Light(azimuth=0.0, falloff=0.5).over(40, 30)[..., 1]
+    assert table[15, -1] > 1.3 * table[15, 0]
