@@ -86,7 +86,7 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     pictures = [Picture(label, path) for path in args.image]
     report = _teach(args, config, store, pictures)
     _tell_report(args, store, report)
-    return 1 if report.problems else 0
+    return 1 if report.problems else 0  # each was named by hand, so each counts
 
 
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
@@ -101,7 +101,7 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
     else:
         raise ArchiveError(f"'{path}' is no folder of label folders, ml5/tfjs JSON, or archive of ours")
     _tell_report(args, store, report)
-    return 1 if report.problems and not (report.added or report.duplicates) else 0
+    return 0
 
 
 def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
@@ -165,7 +165,7 @@ def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
     embedder = build_embedder(config)
     report = reembed(store, embedder, Progress("embedding"))
     _tell_report(args, store, report)
-    return 1 if report.problems and not (report.added or report.duplicates) else 0
+    return 0
 
 
 def _teach(args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture]) -> Report:
@@ -211,6 +211,10 @@ def _in_words(verdict: Verdict | None) -> str:
 
 
 def _tell_report(args: argparse.Namespace, store: ExampleStore, report: Report) -> None:
+    """Say what came in. Raises ArchiveError when it was nothing at all."""
+    if report.problems and not (report.added or report.duplicates):
+        more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
+        raise ArchiveError(f"nothing taken in: {report.problems[0]}{more}")
     for problem in report.problems:
         log.warning("%s", problem)
     for first, second in lookalikes(store.counts):

@@ -7,20 +7,26 @@ from datetime import datetime
 from itertools import count
 from pathlib import Path
 
+from edge_daemon.errors import StoreError
+
 _COMPANIONS = ("-wal", "-shm")
 
 
 def move_aside(path: Path, now: datetime) -> Path:
     """Rename `path` to `<name>.corrupt-<UTC time>` with its journal and return the new path.
 
-    The journal goes first under its matching name: SQLite still finds the pair together there.
+    The journal goes under its matching name: SQLite still finds the pair together there. Raises
+    StoreError.
     """
     kept = _free_name(path, now)
-    for companion in _COMPANIONS:
-        if os.path.lexists(f"{path}{companion}"):
-            os.rename(f"{path}{companion}", f"{kept}{companion}")
-    path.rename(kept)
-    sync_directory(path.parent)
+    try:
+        for companion in _COMPANIONS:
+            if os.path.lexists(f"{path}{companion}"):
+                os.rename(f"{path}{companion}", f"{kept}{companion}")
+        path.rename(kept)
+        sync_directory(path.parent)
+    except OSError as exc:
+        raise StoreError(f"corrupt store '{path}' can't be kept as '{kept}': {exc.strerror}") from exc
     return kept
 
 

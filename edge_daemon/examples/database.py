@@ -22,7 +22,10 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     """
     _create(path)
     _check_header(path)
-    connection = sqlite3.connect(path, timeout=busy_s, isolation_level=None, check_same_thread=False)
+    # Absolute, so that no name means something else to SQLite, as `:memory:` does.
+    connection = sqlite3.connect(
+        path.absolute(), timeout=busy_s, isolation_level=None, check_same_thread=False
+    )
     try:
         _prepare(connection, path)
     except BaseException:

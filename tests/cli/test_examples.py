@@ -135,6 +135,20 @@ def test_failures_are_one_line(shell: Shell, words: list[str], complaint: str) -
     assert "Traceback" not in shell.error
 
 
+def test_a_folder_with_a_bad_picture_is_taken_in_and_one_of_bad_pictures_is_a_failure(
+    shell: Shell, tmp_path: Path
+) -> None:
+    (tmp_path / "teach" / "cat").mkdir(parents=True)
+    for name in ("bad.jpg", "worse.jpg"):
+        (tmp_path / "teach" / "cat" / name).write_text("no image")
+    assert shell.run("import", tmp_path / "teach") == (1, [])
+    assert "nothing taken in" in shell.error
+    assert "(and 1 more)" in shell.error
+    (tmp_path / "teach" / "cat" / "cat.jpg").write_bytes(shared_path("images/cat.jpg").read_bytes())
+    assert shell.run("import", tmp_path / "teach") == (0, ["1 examples in, 0 known already, 2 left out"])
+    assert "worse.jpg" in shell.error
+
+
 @pytest.mark.parametrize("words", [[], ["fly"], ["add", "cat"], ["import"], ["export"], ["undo", "2"]])
 def test_wrong_usage_exits_2(shell: Shell, words: list[str]) -> None:
     with pytest.raises(SystemExit) as ended:

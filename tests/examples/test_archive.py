@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import random
 import struct
 import warnings
 import zipfile
@@ -249,3 +251,16 @@ def test_every_truncation_is_refused_and_changes_nothing(archive: Path, other: E
         with pytest.raises(ArchiveError):
             import_archive(other, archive)
     assert other.counts == {}
+
+
+def test_flipped_bytes_are_refused_or_harmless_but_never_half_imported(archive: Path, tmp_path: Path) -> None:
+    whole = archive.read_bytes()
+    draw = random.Random(4)
+    for number in range(150):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] = draw.randrange(256)
+        archive.write_bytes(content)
+        with ExampleStore(tmp_path / f"scratch{number}.db") as scratch:
+            with contextlib.suppress(ArchiveError):
+                import_archive(scratch, archive)
+            assert sum(scratch.counts.values()) in (0, 3)

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.errors import StoreError
+from edge_daemon.examples import database
 from edge_daemon.examples.store import ExampleStore
 from tests.examples.vectors import unit
 
@@ -23,6 +24,7 @@ _KILLS = 32
 _BURST = """
 import sys
 import numpy as np
+from edge_daemon.examples import database
 from edge_daemon.examples.store import ExampleStore
 store = ExampleStore(sys.argv[1])
 vector = np.ones(256, dtype=np.float32)
@@ -63,6 +65,23 @@ def _burst_until_killed(path: Path, draw: random.Random) -> list[int]:
         child.send_signal(signal.SIGKILL)
         spoken += child.stdout.readlines()
     return [int(line) for line in spoken if line.endswith(b"\n")]
+
+
+def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.db") as store:
+        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+
+
+def test_the_entries_of_a_new_store_and_its_folders_reach_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(database, "sync_directory", synced.append)
+    ExampleStore(tmp_path / "a" / "b" / "examples.db").close()
+    assert synced == [tmp_path, tmp_path / "a", tmp_path / "a" / "b"]
+    ExampleStore(tmp_path / "a" / "b" / "examples.db").close()
+    assert len(synced) == 3
 
 
 def test_a_locked_store_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
@@ -117,14 +136,20 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     for ancestor in (folder, *tmp_path.parents[:2], tmp_path):
         ancestor.chmod(0o755)
     (folder / "examples.db").chmod(0o444)
+    (folder / "corrupt.db").write_bytes(b"damage" * 500)
+    (folder / "corrupt.db").chmod(0o444)
     folder.chmod(0o555)
 
     def refuse() -> None:
         if os.geteuid() == 0:
             os.setuid(65534)
-        for name, words in (("examples.db", "can't be"), ("new.db", "can't be created: Permission denied")):
+        for name, words in (
+            ("examples.db", "can't be"),
+            ("new.db", "can't be created: Permission denied"),
+            ("corrupt.db", "can't be kept as .*: Permission denied"),
+        ):
             with pytest.raises(StoreError, match=words) as caught:
-                ExampleStore(folder / name)
+                ExampleStore.open_or_recover(folder / name)
             assert "\n" not in str(caught.value)
 
     _in_child(refuse)
