@@ -14,6 +14,7 @@ import ssl
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.errors import BrokerError
@@ -39,6 +40,15 @@ _HEADER_BYTES = 64
 Version = Literal["5", "3.1.1"]
 
 
+@dataclass(frozen=True, slots=True)
+class Party:
+    """Who connects: `max_packet` bytes is the most it takes in one message, where MQTT 5 can promise it."""
+
+    client_id: str
+    will: Message | None = None
+    max_packet: int | None = None
+
+
 class Connection:
     """From CONNECT to the end, once. Every method belongs to one thread, and may raise BrokerError.
 
@@ -51,8 +61,7 @@ class Connection:
         self,
         options: MqttOptions,
         version: Version,
-        client_id: str,
-        will: Message | None,
+        party: Party,
         environ: Mapping[str, str],
     ) -> None:
         self.version = version
@@ -67,15 +76,19 @@ class Connection:
         self._accepted = False
         self._max_packet: int | None = None
         self._end: str | None = None
-        self._client = self._build(options, client_id, environ)
-        if will is not None:
-            self._client.will_set(will.topic, will.payload, will.qos, will.retain)
+        self._party = party
+        self._client = self._build(options, party, environ)
 
     def open(self, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> None:
         """Connect and wait `answer_s` for the broker's answer; give up once `cancelled` says so."""
         assert self._options.host is not None
         try:
-            self._client.connect(self._options.host, self._options.port, self._options.keepalive_s)
+            self._client.connect(
+                self._options.host,
+                self._options.port,
+                self._options.keepalive_s,
+                properties=None if self.version == "3.1.1" else _connect_properties(self._party),
+            )
         except (OSError, ValueError) as exc:
             raise BrokerError(f"can't reach the MQTT broker at {self._address}: {_reason(exc)}") from exc
         self.misunderstood = True
@@ -139,13 +152,13 @@ class Connection:
             self._client.loop_read()
         self._client.loop_misc()
 
-    def _build(self, options: MqttOptions, client_id: str, environ: Mapping[str, str]) -> Client:
+    def _build(self, options: MqttOptions, party: Party, environ: Mapping[str, str]) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
         client = Client(
             CallbackAPIVersion.VERSION2,
-            client_id=client_id,
+            client_id=party.client_id,
             clean_session=None if self.version == "5" else True,
             protocol=MQTTv5 if self.version == "5" else MQTTv311,
             reconnect_on_failure=False,
@@ -158,6 +171,8 @@ class Connection:
             client.username_pw_set(options.username, password)
         if options.tls.enabled:
             client.tls_set_context(tls_context(options.tls))
+        if party.will is not None:
+            client.will_set(party.will.topic, party.will.payload, party.will.qos, party.will.retain)
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
@@ -202,30 +217,26 @@ class Connection:
 
 
 def connect(
-    options: MqttOptions,
-    client_id: str,
-    will: Message | None,
-    environ: Mapping[str, str],
-    cancelled: Callable[[], bool],
+    options: MqttOptions, party: Party, environ: Mapping[str, str], cancelled: Callable[[], bool]
 ) -> Connection:
     """Return an open connection in the newest version of MQTT that both sides speak.
 
     Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Raises BrokerError.
     """
     if options.version != "auto":
-        return _opened(Connection(options, options.version, client_id, will, environ), cancelled)
-    newest = Connection(options, "5", client_id, will, environ)
+        return _opened(Connection(options, options.version, party, environ), cancelled)
+    newest = Connection(options, "5", party, environ)
     try:
         return _opened(newest, cancelled, _FIRST_ANSWER_S)
     except BrokerError:
         if cancelled() or not newest.misunderstood:
             raise
-    return _opened(Connection(options, "3.1.1", client_id, will, environ), cancelled)
+    return _opened(Connection(options, "3.1.1", party, environ), cancelled)
 
 
 def check_settings(options: MqttOptions, environ: Mapping[str, str]) -> None:
     """Raise BrokerError for files that can't be used, before any connection is tried."""
-    Connection(options, "3.1.1", "check", None, environ)
+    Connection(options, "3.1.1", Party("check"), environ)
 
 
 def _opened(connection: Connection, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> Connection:
@@ -235,6 +246,16 @@ def _opened(connection: Connection, cancelled: Callable[[], bool], answer_s: flo
         connection.close(graceful=False)
         raise
     return connection
+
+
+def _connect_properties(party: Party) -> Properties:
+    from paho.mqtt.packettypes import PacketTypes
+    from paho.mqtt.properties import Properties
+
+    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
+    if party.max_packet is not None:
+        properties.MaximumPacketSize = party.max_packet
+    return properties
 
 
 def _publish_properties(message: Message) -> Properties:

@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 
 _FAREWELL_S = 1.0
 _JOIN_S = 2.0
+_MAX_INCOMING_BYTES = 65_536
 
 
 class MqttSink:
@@ -52,9 +53,10 @@ class MqttSink:
         on_crash: Callable[[BaseException], None],
     ) -> None:
         self._options = options
-        self._client_id = f"edge_daemon-{device_id}"
         self._topics: Topics = device_topics(options.base_topic, device_id, regions)
         self._publications = Publications(self._topics, info, options.qos)
+        will = self._publications.availability(False)
+        self._party = client.Party(f"edge_daemon-{device_id}", will, _MAX_INCOMING_BYTES)
         self._reception = Reception(self._topics, submit, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
@@ -130,8 +132,7 @@ class MqttSink:
         return 0.0 if opened_s is None else self._clock.monotonic() - opened_s
 
     def _connect(self) -> client.Connection:
-        will = self._publications.availability(False)
-        connection = client.connect(self._options, self._client_id, will, os.environ, self._stopping.is_set)
+        connection = client.connect(self._options, self._party, os.environ, self._stopping.is_set)
         connection.subscribe(self._topics.requests, qos=1)
         self._outbox.connected()
         self._connected.set()

@@ -10,7 +10,7 @@ from types import TracebackType
 from uuid import uuid4
 
 from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.client import Connection, connect
+from edge_daemon.mqtt.client import Connection, Party, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -34,10 +34,8 @@ class Subscriber:
         self._connection: Connection
 
     def __enter__(self) -> Subscriber:
-        client_id = f"edge_daemon-{uuid4().hex[:12]}"
-        self._connection = connection = connect(
-            self._options, client_id, None, os.environ, self._stopping.is_set
-        )
+        party = Party(f"edge_daemon-{uuid4().hex[:12]}")
+        self._connection = connection = connect(self._options, party, os.environ, self._stopping.is_set)
         connection.subscribe(self._topic_filter, qos=1)
         deadline = time.monotonic() + _SUBSCRIBE_S
         while not connection.subscribed and time.monotonic() < deadline:

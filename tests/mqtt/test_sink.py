@@ -263,3 +263,12 @@ def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.
             listener.wait_for(f"{BASE}/label", b"cat")
         assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
     assert f"takes no message as long as that at {BASE}/event" in caplog.text
+
+
+def test_a_huge_message_never_reaches_the_device(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/add", b"x" * 1_000_000)
+        listener.publish(f"{BASE}/request/undo", b"{}")
+        wait_until(lambda: device.commands != [])
+        assert listener.texts(f"{BASE}/response/add") == []
