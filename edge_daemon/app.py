@@ -31,6 +31,7 @@ from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.runtime.daemon import Daemon, Outlet
 from edge_daemon.runtime.mailbox import Mailbox
 from edge_daemon.runtime.systemd import Notifier
+from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
@@ -39,7 +40,6 @@ from edge_daemon.vision.regions import Box
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "edge_embedder_v1"
-SHARED_POOL = ""
 
 
 def build_embedder(config: Config) -> Embedder:
@@ -79,16 +79,11 @@ def build_views(config: Config) -> tuple[View, ...]:
     )
 
 
-def recall(config: Config, store: ExampleStore, space: str, views: Sequence[View]) -> dict[str, Learner]:
-    """Teach a learner per pool what the store holds in this embedding space."""
+def build_teacher(config: Config, store: ExampleStore, space: str, views: Sequence[View]) -> Teacher:
+    """Make a learner per pool of examples and teach it what the store holds in this embedding space."""
     pools = {view.name: view.pool for view in views}
     learners = {pool: build_learner(config) for pool in pools.values()}
-    for example in store.examples(space=space, thumbnails=False):
-        # A region that is no longer configured leaves its examples to the shared pool.
-        pool = pools.get(example.region, SHARED_POOL)
-        if pool in learners:
-            learners[pool].add(example.embedding, example.label, example.id, example.group)
-    return learners
+    return Teacher(store, learners, pools, space, config.store.max_per_label)
 
 
 def build_pipeline(config: Config, clock: Clock) -> Pipeline:
@@ -106,11 +101,9 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
     return Pipeline(
         embedder=embedder,
         views=views,
-        learners=recall(config, store, embedder.space, views),
-        store=store,
+        teacher=build_teacher(config, store, embedder.space, views),
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
-        max_per_label=config.store.max_per_label,
     )
 
 

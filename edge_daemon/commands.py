@@ -19,7 +19,8 @@ class Origin:
 class AddExample:
     """Teach `label` with the first frame captured after `pressed_s` (monotonic).
 
-    `region` None means the first region. Examples of one held button share a `group`.
+    `region` None means the first region. Examples of one held button share a `group`. With `doubt_s`, a
+    doubtful moment of the last so many seconds is taught instead, if there was one.
     """
 
     label: str
@@ -27,6 +28,18 @@ class AddExample:
     origin: Origin
     region: str | None = None
     group: str = ""
+    doubt_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMoment:
+    """Teach `label` with a doubtful moment: the one numbered `moment`, or the latest of a few seconds."""
+
+    label: str
+    pressed_s: float
+    origin: Origin
+    region: str | None = None
+    moment: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +55,31 @@ class Clear:
 
     origin: Origin
     label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remove:
+    """Take back the examples with these ids."""
+
+    ids: tuple[int, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """Bring examples back that were taken back."""
+
+    ids: tuple[int, ...]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
+class Relabel:
+    """Give the examples with these ids another label."""
+
+    ids: tuple[int, ...]
+    label: str
+    origin: Origin
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +111,18 @@ class ReportOutage:
     reason: str
 
 
-Command: TypeAlias = AddExample | Undo | Clear | ListExamples | TakeSnapshot | SetThreshold
+Command: TypeAlias = (
+    AddExample
+    | LabelMoment
+    | Undo
+    | Clear
+    | Remove
+    | Restore
+    | Relabel
+    | ListExamples
+    | TakeSnapshot
+    | SetThreshold
+)
 """What users ask; each carries its origin and is answered by a `Replied` event."""
 
 Instruction: TypeAlias = Command | ReportOutage

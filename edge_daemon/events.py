@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from edge_daemon.commands import Command
 from edge_daemon.types import Exam, Prediction
@@ -64,6 +64,28 @@ class Cleared:
     label: str | None
     removed: int
     command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class ExamplesEdited:
+    """Examples were removed, restored or relabelled one by one; `label` is the new one of relabelled ones."""
+
+    action: Literal["removed", "restored", "relabelled"]
+    ids: tuple[int, ...]
+    command: Command
+    label: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doubted:
+    """A frame the device is not sure of; `moment` can be taught with LabelMoment for a while."""
+
+    moment: int
+    region: str
+    reason: str
+    prediction: Prediction
+    seq: int
+    captured_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +154,8 @@ Event: TypeAlias = (
     | ExampleAdded
     | ExampleUndone
     | Cleared
+    | ExamplesEdited
+    | Doubted
     | ExamplesChanged
     | Button
     | CameraLost

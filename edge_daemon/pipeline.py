@@ -3,33 +3,37 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edge_daemon import commands, events
-from edge_daemon.commands import AddExample, Command, Instruction, ReportOutage
+from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
-from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
-from edge_daemon.learning.learner import Learner
+from edge_daemon.learning.doubt import Doubts, Moment
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
-from edge_daemon.types import UNKNOWN, Frame, Prediction
+from edge_daemon.teacher import Teacher
+from edge_daemon.types import UNKNOWN, Frame, Prediction, Sight
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.types import Image
 
 log = logging.getLogger(__name__)
 
 MAX_WAITING = 64
 PRESS_LASTS_S = 5.0
+RECENT_FRAMES = 4
+DOUBT_LASTS_S = 15.0
+"""How long after a doubtful moment a request without its number still means it."""
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One region as the pipeline sees it. `pool` names the learner whose examples it uses."""
+    """One region as the pipeline sees it. `pool` names the examples it is classified by."""
 
     name: str
     box: Box | None
@@ -38,11 +42,11 @@ class View:
 
 
 class Pipeline:
-    """Owns the embedder, the learners and the store. Every call comes from one thread.
+    """Owns the embedder and the teacher. Every call comes from one thread.
 
-    `learners` are keyed by pool; `stale_s` is the age at which the last frame no longer counts as
-    what the camera sees. Store and image faults answer the command that met them; they never end
-    the pipeline.
+    `stale_s` is the age at which the last frame no longer counts as what the camera sees. `encode`
+    makes thumbnails and snapshots. Faults of the store or a picture answer the command that met them;
+    they never end the pipeline.
     """
 
     def __init__(
@@ -50,31 +54,24 @@ class Pipeline:
         *,
         embedder: Embedder,
         views: Sequence[View],
-        learners: Mapping[str, Learner],
-        store: ExampleStore,
+        teacher: Teacher,
         clock: Clock,
         encode: Callable[[Image], bytes],
-        max_per_label: int | None = None,
         stale_s: float = 5.0,
     ) -> None:
         self._embedder = embedder
         self._views = {view.name: view for view in views}
-        self._learners = learners
-        self._store = store
+        self._teacher = teacher
         self._clock = clock
         self._encode = encode
-        self._max_per_label = max_per_label
         self._stale_s = stale_s
+        self._doubts = Doubts()
+        self._recent: deque[Sight] = deque(maxlen=RECENT_FRAMES * len(self._views))
         self._waiting: list[AddExample] = []
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
         self._ready = False
-
-    @property
-    def camera_lost(self) -> bool:
-        """True between CameraLost and CameraRestored."""
-        return self._lost_s is not None
 
     def step(self, frame: Frame | None, instructions: Sequence[Instruction]) -> list[events.Event]:
         """Take what came since the last step and say what happened, in order."""
@@ -84,33 +81,20 @@ class Pipeline:
         happened += self._see(frame) if frame is not None else self._check_age()
         return happened
 
+    def examples(self) -> events.ExamplesChanged:
+        """Return the counts and the exam of what is taught."""
+        return self._teacher.examples()
+
     def close(self) -> None:
         """Close the store."""
-        self._store.close()
-
-    def examples(self) -> events.ExamplesChanged:
-        """Return the counts and the exam of what is taught, for the start and after each change."""
-        exams = [learner.exam() for learner in self._learners.values()]
-        return events.ExamplesChanged(dict(self._store.counts), exams[0] if len(exams) == 1 else None)
+        self._teacher.close()
 
     # Frames
 
     def _see(self, frame: Frame) -> Iterator[events.Event]:
         yield from self._notice_camera(frame)
         for view in self._views.values():
-            try:
-                image = crop(frame.image, view.box) if view.box else frame.image
-            except ImageError as exc:
-                raise ImageError(f"region '{view.name}': {exc}") from exc
-            try:
-                embedding = self._embedder.embed(image)
-            except EmbeddingError as exc:
-                # A picture the model has no answer for, such as pure black: nothing taught looks like it.
-                yield from (self._failed(press, exc) for press in self._take_due(view, frame))
-                yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0))
-                continue
-            yield from self._teach(view, frame, image, embedding)
-            yield from self._publish(view, frame, self._learners[view.pool].predict(embedding))
+            yield from self._look(view, frame)
         if not self._ready:
             self._ready = True
             yield events.Ready()
@@ -118,6 +102,30 @@ class Pipeline:
             yield events.Snapshot(self._encode(frame.image), request)
             yield events.Replied(request, data={"seq": frame.seq})
         self._snapshots.clear()
+
+    def _look(self, view: View, frame: Frame) -> Iterator[events.Event]:
+        try:
+            image = crop(frame.image, view.box) if view.box else frame.image
+        except ImageError as exc:
+            raise ImageError(f"region '{view.name}': {exc}") from exc
+        try:
+            embedding = self._embedder.embed(image)
+        except EmbeddingError as exc:
+            # A picture the model has no answer for, such as pure black: nothing taught looks like it.
+            yield from (_failed(press, exc) for press in self._take_due(view.name, frame))
+            yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0))
+            return
+        sight = Sight(view.name, frame, image, embedding)
+        self._recent.append(sight)
+        for press in self._take_due(view.name, frame):
+            yield from self._teach_safely(press, sight)
+        prediction = self._teacher.predict(view.name, embedding)
+        yield from self._publish(view, frame, prediction)
+        moment = self._doubts.consider(sight, prediction)
+        if moment is not None:
+            yield events.Doubted(
+                moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at
+            )
 
     def _publish(self, view: View, frame: Frame, prediction: Prediction) -> Iterator[events.Event]:
         now = self._clock.monotonic()
@@ -169,101 +177,82 @@ class Pipeline:
         try:
             return list(self._execute(instruction))
         except EdgeError as exc:
-            return [self._failed(instruction, exc)]
-
-    def _failed(self, command: Command, exc: EdgeError) -> events.Replied:
-        log.warning("%s refused: %s", type(command).__name__, exc)
-        return events.Replied(command, error=str(exc))
+            return [_failed(instruction, exc)]
 
     def _execute(self, command: Command) -> Iterator[events.Event]:
         match command:
-            case commands.AddExample():
-                self._await_frame(command)
-            case commands.Undo():
-                yield from self._undo(command)
-            case commands.Clear():
-                yield from self._clear(command)
-            case commands.ListExamples():
-                yield events.Replied(command, data={"counts": dict(self._store.counts)})
-                yield self.examples()
+            case AddExample():
+                yield from self._press(command)
+            case LabelMoment():
+                yield from self._teach_moment(command, self._find_moment(command))
             case commands.TakeSnapshot():
                 if len(self._snapshots) >= MAX_WAITING:
                     raise RequestError("too many snapshots are waiting for a frame")
                 self._snapshots.append(command)
-            case commands.SetThreshold():
-                for learner in self._learners.values():
-                    learner.set_unknown(command.unknown)
-                yield events.Replied(command, data={"unknown": command.unknown})
+            case _:
+                yield from self._teacher.execute(command)
 
-    def _await_frame(self, command: AddExample) -> None:
+    def _press(self, command: AddExample) -> Iterator[events.Event]:
+        """Teach what the press means: a doubtful moment, else the first frame captured after it.
+
+        That frame may have been seen already: debouncing takes longer than a fast camera's frame.
+        """
         check_label(command.label)
-        if command.region is not None and command.region not in self._views:
-            raise RequestError(f"no region '{command.region}'; regions are {', '.join(self._views)}")
+        region = self._region(command.region)
+        moment = self._doubts.latest(region, command.pressed_s - command.doubt_s) if command.doubt_s else None
+        if moment is not None:
+            yield from self._teach_moment(command, moment)
+            return
+        for sight in self._recent:
+            if sight.region == region and sight.frame.captured_s > command.pressed_s:
+                yield from self._teach(command, sight)
+                return
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError("too many presses are waiting for a frame")
         self._waiting.append(command)
 
-    def _teach(self, view: View, frame: Frame, image: Image, embedding: Vector) -> Iterator[events.Event]:
-        """Label this frame with every press that was made before it was captured."""
-        due = self._take_due(view, frame)
-        for press in due:
-            try:
-                yield from self._add(press, view, frame, image, embedding)
-            except EdgeError as exc:
-                yield self._failed(press, exc)
-        if due:
-            yield self.examples()
+    def _find_moment(self, command: LabelMoment) -> Moment:
+        if command.moment is not None:
+            moment = self._doubts.get(command.moment)
+            missing = f"moment {command.moment} is no longer kept; the last doubtful ones are"
+        else:
+            moment = self._doubts.latest(self._region(command.region), command.pressed_s - DOUBT_LASTS_S)
+            missing = f"nothing was doubtful in the last {DOUBT_LASTS_S:g} s"
+        if moment is None:
+            raise RequestError(missing)
+        return moment
 
-    def _take_due(self, view: View, frame: Frame) -> list[AddExample]:
-        first = next(iter(self._views))
+    def _teach_moment(self, command: AddExample | LabelMoment, moment: Moment) -> Iterator[events.Event]:
+        yield from self._teach(command, moment.sight)
+        self._doubts.drop(moment)
+
+    def _teach(self, press: AddExample | LabelMoment, sight: Sight) -> Iterator[events.Event]:
+        yield from self._teacher.add(press, sight, self._encode(sight.image))
+        yield self.examples()
+
+    def _teach_safely(self, press: AddExample, sight: Sight) -> list[events.Event]:
+        try:
+            return list(self._teach(press, sight))
+        except EdgeError as exc:
+            return [_failed(press, exc)]
+
+    def _take_due(self, region: str, frame: Frame) -> list[AddExample]:
+        """Take the presses that this frame answers: it was captured after they were made."""
         due = [
             press
             for press in self._waiting
-            if (press.region or first) == view.name and press.pressed_s < frame.captured_s
+            if self._region(press.region) == region and press.pressed_s < frame.captured_s
         ]
         self._waiting = [press for press in self._waiting if press not in due]
         return due
 
-    def _add(
-        self, press: AddExample, view: View, frame: Frame, image: Image, embedding: Vector
-    ) -> Iterator[events.Event]:
-        label = check_label(press.label)
-        example = self._store.add(
-            embedding,
-            label,
-            space=self._embedder.space,
-            region=view.name,
-            group=press.group,
-            source=press.origin.via,
-            thumbnail=self._encode(image),
-            created_at=frame.captured_at,
-        )
-        learner = self._learners[view.pool]
-        learner.add(embedding, label, example.id, press.group)
-        self._evict(learner, label)
-        count = self._store.counts[label]
-        yield events.ExampleAdded(example.id, label, view.name, count, frame.seq, press)
-        yield events.Replied(press, data={"id": example.id, "label": label, "count": count, "seq": frame.seq})
+    def _region(self, name: str | None) -> str:
+        """Return the region that a command means: the first when it names none."""
+        if name is not None and name not in self._views:
+            raise RequestError(f"no region '{name}'; regions are {', '.join(self._views)}")
+        return name or next(iter(self._views))
 
-    def _evict(self, learner: Learner, label: str) -> None:
-        if self._max_per_label is not None and learner.counts[label] > self._max_per_label:
-            redundant = [learner.most_redundant(label)]
-            self._store.remove(redundant)
-            learner.remove(redundant)
 
-    def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
-        example = self._store.undo()
-        for learner in self._learners.values():
-            learner.remove([example.id])
-        count = self._store.counts.get(example.label, 0)
-        yield events.ExampleUndone(example.id, example.label, count, command)
-        yield events.Replied(command, data={"id": example.id, "label": example.label, "count": count})
-        yield self.examples()
-
-    def _clear(self, command: commands.Clear) -> Iterator[events.Event]:
-        ids = self._store.clear(command.label)
-        for learner in self._learners.values():
-            learner.remove(ids)
-        yield events.Cleared(command.label, len(ids), command)
-        yield events.Replied(command, data={"removed": len(ids)})
-        yield self.examples()
+def _failed(command: Command, exc: EdgeError) -> events.Replied:
+    log.warning("%s refused: %s", type(command).__name__, exc)
+    return events.Replied(command, error=str(exc))

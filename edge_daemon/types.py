@@ -38,6 +38,16 @@ class Frame:
 
 
 @dataclass(frozen=True, slots=True)
+class Sight:
+    """One region of one frame: its crop and what the model made of it."""
+
+    region: str
+    frame: Frame
+    image: Image
+    embedding: Vector
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """One row of a ranking."""
 

@@ -15,8 +15,12 @@ from edge_daemon.commands import (
     AddExample,
     Clear,
     Instruction,
+    LabelMoment,
     Origin,
+    Relabel,
+    Remove,
     ReportOutage,
+    Restore,
     SetThreshold,
     TakeSnapshot,
     Undo,
@@ -27,6 +31,7 @@ from edge_daemon.fakes import ColourEmbedder, HandClock
 from edge_daemon.learning.learner import make_learner
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.pipeline import Pipeline, View
+from edge_daemon.teacher import Teacher
 from edge_daemon.types import Frame
 from edge_daemon.vision.images import encode_jpeg, read_image
 from edge_daemon.vision.regions import Box
@@ -51,11 +56,12 @@ class Bench:
     happened: list[events.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        pools = {view.pool: make_learner(vote="padded", unknown=0.9) for view in self.views}
+        pools = {view.name: view.pool for view in self.views}
+        learners = {pool: make_learner(vote="padded", unknown=0.9) for pool in pools.values()}
+        teacher = Teacher(self.store, learners, pools, ColourEmbedder.space, self.max_per_label)
         self.pipeline = Pipeline(
-            embedder=ColourEmbedder(), views=self.views, learners=pools, store=self.store, clock=self.clock,
-            encode=encode_jpeg, max_per_label=self.max_per_label,
-        )  # fmt: skip
+            embedder=ColourEmbedder(), views=self.views, teacher=teacher, clock=self.clock, encode=encode_jpeg
+        )
 
     def show(
         self, *colours: tuple[int, int, int], instructions: tuple[Instruction, ...] = ()
@@ -116,6 +122,17 @@ def test_press_labels_the_first_frame_captured_after_it(bench: Bench) -> None:
     assert (added.label, added.seq, added.count) == ("green", bench.seq, 1)
     bench.show(RED)
     assert bench.label == "unknown"
+
+
+def test_press_that_arrives_late_labels_the_frame_it_meant(bench: Bench) -> None:
+    press = bench.press("red")
+    for colour in (RED, GREEN, BLUE):
+        bench.show(colour)
+    bench.show(BLUE, instructions=(press,))
+    (added,) = bench.found(events.ExampleAdded)
+    assert added.seq == 1
+    bench.show(RED)
+    assert bench.label == "red"
 
 
 def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: ExampleStore) -> None:
@@ -221,6 +238,48 @@ def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) ->
     bench.show(RED, instructions=(bench.press("red"),))
     assert bench.label == "unknown"
     assert bench.found(events.Replied)[0].error == "all zeros"
+
+
+def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.show(GREEN)
+    (doubt,) = bench.found(events.Doubted)
+    assert "nearest to 'red'" in doubt.reason
+    bench.show(RED, instructions=(LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment),))
+    assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
+    bench.show(GREEN)
+    assert bench.label == "green"
+    again = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+    bench.show(RED, instructions=(again,))
+    assert "no longer kept" in str(bench.found(events.Replied)[0].error)
+
+
+def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.show(GREEN)
+    doubtful = bench.seq
+    bench.show(RED, instructions=(AddExample("green", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    assert bench.found(events.ExampleAdded)[0].seq == doubtful
+    for _ in range(40):
+        bench.show(RED)
+    bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    assert bench.found(events.ExampleAdded)[0].seq == bench.seq
+    bench.show(RED, instructions=(LabelMoment("blue", bench.clock.monotonic() + 60, GPIO),))
+    assert "nothing was doubtful" in str(bench.found(events.Replied)[0].error)
+
+
+def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    bench.teach("green", GREEN)
+    (red, green) = (example.id for example in store)
+    bench.show(RED, instructions=(Remove((red,), GPIO),))
+    assert bench.label == "unknown"
+    bench.show(RED, instructions=(Restore((red,), GPIO), Relabel((green,), "leaf", GPIO)))
+    assert bench.label == "red"
+    assert [event.action for event in bench.found(events.ExamplesEdited)] == ["restored", "relabelled"]
+    bench.show(GREEN)
+    assert bench.label == "leaf"
+    assert store.counts == {"red": 1, "leaf": 1}
 
 
 def test_snapshot_is_the_next_frame(bench: Bench) -> None:

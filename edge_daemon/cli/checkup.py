@@ -21,6 +21,7 @@ from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.config import Config
 from edge_daemon.errors import EdgeError
 from edge_daemon.mqtt.subscriber import Subscriber
+from edge_daemon.panel.gpio_chip import gpio_trouble
 from edge_daemon.places import state_dir
 from edge_daemon.runtime.clock import SystemClock
 

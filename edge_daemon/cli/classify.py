@@ -7,11 +7,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app import build_embedder, build_views, open_store, recall
+from edge_daemon.app import build_embedder, build_teacher, build_views, open_store
 from edge_daemon.config import load_effective
-from edge_daemon.learning.learner import Learner
 from edge_daemon.pipeline import View
 from edge_daemon.ports import Embedder
+from edge_daemon.teacher import Teacher
 from edge_daemon.types import Prediction
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.regions import crop
@@ -34,9 +34,9 @@ def run(args: argparse.Namespace) -> int:
     embedder = build_embedder(config)
     views = build_views(config)
     with open_store(config) as store:
-        learners = recall(config, store, embedder.space, views)
+        teacher = build_teacher(config, store, embedder.space, views)
     for path in args.image:
-        for region, prediction in _classify(path, embedder, views, learners):
+        for region, prediction in _classify(path, embedder, views, teacher):
             print(
                 _as_json(path, region, prediction, args.topk)
                 if args.json
@@ -46,12 +46,12 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _classify(
-    path: Path, embedder: Embedder, views: Sequence[View], learners: dict[str, Learner]
+    path: Path, embedder: Embedder, views: Sequence[View], teacher: Teacher
 ) -> list[tuple[str, Prediction]]:
     image = read_image(path)
     crops = [crop(image, view.box) if view.box else image for view in views]
     return [
-        (view.name, learners[view.pool].predict(embedder.embed(part)))
+        (view.name, teacher.predict(view.name, embedder.embed(part)))
         for view, part in zip(views, crops, strict=True)
     ]
 

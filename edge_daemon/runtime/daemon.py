@@ -12,6 +12,7 @@ from edge_daemon.pipeline import Pipeline
 from edge_daemon.ports import Clock, Sink
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.runtime.worker import Worker
 
@@ -57,6 +58,7 @@ class Daemon:
         mailbox: Mailbox,
         outlets: Sequence[Outlet],
         inputs: Sequence[Service] = (),
+        preview: Preview | None = None,
         clock: Clock,
         notifier: Notifier,
         once: bool = False,
@@ -66,6 +68,7 @@ class Daemon:
         self._mailbox = mailbox
         self._outlets = outlets
         self._inputs = inputs
+        self._preview = preview
         self._clock = clock
         self._notifier = notifier
         self._once = once
@@ -106,6 +109,8 @@ class Daemon:
                 raise mail.crash
             self._publish(mail.events)
             self._publish(self._pipeline.step(mail.frame, mail.instructions))
+            if self._preview is not None and mail.frame is not None:
+                self._preview.offer(mail.frame)
             self._keep_watch(saw_frame=mail.frame is not None)
             if mail.quit:
                 return Outcome.STOPPED

@@ -1,0 +1,156 @@
+"""What is taught, in memory and on disk as one: a change goes to the store first, then to the learners."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Literal
+
+from edge_daemon import commands, events
+from edge_daemon.commands import AddExample, Command, LabelMoment
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.labels import check_label
+from edge_daemon.learning.learner import Learner
+from edge_daemon.types import Example, Prediction, Sight
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Vector
+
+SHARED_POOL = ""
+"""The pool of the regions that share their examples, and of regions that are no longer configured."""
+
+
+class Teacher:
+    """Owns the store and a learner per pool of examples. Every call comes from one thread.
+
+    `pools` names the pool of each region; `space` is the embedding space in use, others lie dormant in
+    the store. Raises EdgeError for what can't be done; nothing is changed then.
+    """
+
+    def __init__(
+        self,
+        store: ExampleStore,
+        learners: Mapping[str, Learner],
+        pools: Mapping[str, str],
+        space: str,
+        max_per_label: int | None = None,
+    ) -> None:
+        self._store = store
+        self._learners = learners
+        self._pools = pools
+        self._space = space
+        self._max_per_label = max_per_label
+        self._learn(store.examples(space=space, thumbnails=False))
+
+    def close(self) -> None:
+        """Close the store."""
+        self._store.close()
+
+    def predict(self, region: str, embedding: Vector) -> Prediction:
+        """Classify with the examples that count for this region."""
+        return self._learners[self._pools[region]].predict(embedding)
+
+    def examples(self) -> events.ExamplesChanged:
+        """Return the counts and the exam of what is taught; no exam when regions learn apart."""
+        exams = [learner.exam() for learner in self._learners.values()]
+        return events.ExamplesChanged(self._counts(), exams[0] if len(exams) == 1 else None)
+
+    def add(
+        self,
+        press: AddExample | LabelMoment,
+        sight: Sight,
+        thumbnail: bytes,
+    ) -> Iterator[events.Event]:
+        """Keep an example; its events come once it is on disk."""
+        label = check_label(press.label)
+        group = press.group if isinstance(press, AddExample) else ""
+        example = self._store.add(
+            sight.embedding,
+            label,
+            space=self._space,
+            region=sight.region,
+            group=group,
+            source=press.origin.via,
+            thumbnail=thumbnail,
+            created_at=sight.frame.captured_at,
+        )
+        learner = self._learners[self._pools[sight.region]]
+        learner.add(sight.embedding, label, example.id, group)
+        self._make_room(learner, label)
+        count = self._counts()[label]
+        seq = sight.frame.seq
+        yield events.ExampleAdded(example.id, label, sight.region, count, seq, press)
+        yield events.Replied(press, data={"id": example.id, "label": label, "count": count, "seq": seq})
+
+    def execute(self, command: Command) -> Iterator[events.Event]:
+        """Do what a command asks of the examples and say so."""
+        match command:
+            case commands.Undo():
+                example = self._store.undo()
+                self._forget([example.id])
+                count = self._counts().get(example.label, 0)
+                yield events.ExampleUndone(example.id, example.label, count, command)
+                data = {"id": example.id, "label": example.label, "count": count}
+                yield events.Replied(command, data=data)
+            case commands.Clear():
+                ids = self._store.clear(command.label)
+                self._forget(ids)
+                yield events.Cleared(command.label, len(ids), command)
+                yield events.Replied(command, data={"removed": len(ids)})
+            case commands.Remove():
+                ids = self._store.remove(command.ids)
+                self._forget(ids)
+                yield from _edited("removed", ids, command)
+            case commands.Restore():
+                ids = self._store.restore(command.ids)
+                self._learn_anew()
+                yield from _edited("restored", ids, command)
+            case commands.Relabel():
+                ids = self._store.relabel(command.ids, command.label)
+                self._learn_anew()
+                yield from _edited("relabelled", ids, command, check_label(command.label))
+            case commands.ListExamples():
+                yield events.Replied(command, data={"counts": self._counts()})
+            case commands.SetThreshold():
+                for learner in self._learners.values():
+                    learner.set_unknown(command.unknown)
+                yield events.Replied(command, data={"unknown": command.unknown})
+        yield self.examples()
+
+    def _counts(self) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        for learner in self._learners.values():
+            for label, count in learner.counts.items():
+                counts[label] = counts.get(label, 0) + count
+        return counts
+
+    def _make_room(self, learner: Learner, label: str) -> None:
+        if self._max_per_label is not None and learner.counts[label] > self._max_per_label:
+            redundant = learner.most_redundant(label)
+            self._store.remove([redundant])
+            learner.remove([redundant])
+
+    def _forget(self, ids: Sequence[int]) -> None:
+        for learner in self._learners.values():
+            learner.remove(ids)
+
+    def _learn_anew(self) -> None:
+        """Teach the learners the whole store again: rows come back in their old places."""
+        for learner in self._learners.values():
+            learner.clear()
+        self._learn(self._store.examples(space=self._space, thumbnails=False))
+
+    def _learn(self, examples: Iterable[Example]) -> None:
+        for example in examples:
+            pool = self._pools.get(example.region, SHARED_POOL)
+            if pool in self._learners:
+                self._learners[pool].add(example.embedding, example.label, example.id, example.group)
+
+
+def _edited(
+    action: Literal["removed", "restored", "relabelled"],
+    ids: Sequence[int],
+    command: Command,
+    label: str | None = None,
+) -> Iterator[events.Event]:
+    yield events.ExamplesEdited(action, tuple(ids), command, label)
+    yield events.Replied(command, data={"ids": list(ids)})
