@@ -67,7 +67,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Return the mean over the measuring sets in per cent, None where it was not measured."""
         values = [heads.get(head, {}).get(shots) for heads in self.few_shot.values()]
         known = [value for value in values if value is not None]
-        return sum(known) / len(known) if known else None
+        return round(sum(known) / len(known), 1) if known else None
 
 
 def read_manifest(path: Path) -> Manifest:

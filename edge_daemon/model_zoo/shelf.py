@@ -45,13 +45,12 @@ def models() -> dict[str, Path]:
 def find(name_or_path: str) -> Path:
     """Return the file of a model. Raises ModelError that says how to get one."""
     as_path = Path(name_or_path).expanduser()
-    if as_path.name != name_or_path or as_path.suffix == SUFFIX:
-        if os.path.isfile(as_path):
-            return as_path
-        if as_path.name != name_or_path:
-            raise ModelError(
-                f"no model file {as_path}; give the path of a {SUFFIX} file or a name from the shelf"
-            )
+    if os.path.isfile(as_path):
+        return as_path
+    if as_path.name != name_or_path:
+        raise ModelError(
+            f"no model file {as_path}; give the path of a {SUFFIX} file or a name from the shelf"
+        )
     name = name_or_path.removesuffix(SUFFIX)
     for folder in folders():
         if os.path.isfile(folder / f"{name}{SUFFIX}"):
@@ -83,7 +82,7 @@ def _absence(name: str) -> str:
 
 def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
-    return f", did you mean '{near[0]}'?" if near else ""
+    return f" (did you mean '{near[0]}'?)" if near else ""
 
 
 def _of_user(environment: Mapping[str, str]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import hashlib
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,15 @@ if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector
 
 _DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """An operator as the interpreter lists it; one named DELEGATE replaces some of the others."""
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
 
 
 class Embedder:
@@ -48,7 +58,7 @@ class Embedder:
             content = read_model(path)
             graph = read_graph(content)
             digest = hashlib.sha256(content).hexdigest()
-            self.input: InputTensor = image_input(graph, external_delegate=delegate not in _DELEGATE_NAMES)
+            self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
             self._prepare = Preprocessor(self.input, fit)
             self.tap = tap
             self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
@@ -98,6 +108,18 @@ class Embedder:
         vector = self._run(image)
         return _softmax(vector) if self._tap.needs_softmax else vector
 
+    def operations(self) -> list[Operation]:
+        """List the operators up to the tap, replaced ones included; empty for the tap `pixels`.
+
+        Asks the interpreter by a method that its documentation leaves out, so use it for inspection only.
+        """
+        if self.tap == "pixels":
+            return []
+        return [
+            Operation(str(row["op_name"]), tuple(map(int, row["inputs"])), tuple(map(int, row["outputs"])))
+            for row in self._interpreter._get_ops_details()
+        ]
+
     def _pixels(self, image: Image) -> Vector:
         return self._prepare.pixels(image).ravel().astype(np.float32) / np.float32(127.5) - np.float32(1)
 
@@ -127,6 +149,11 @@ def read_model(path: Path) -> bytes:
         raise ModelError("no such model file") from exc
     except OSError as exc:
         raise ModelError(f"can't be read: {exc.strerror}") from exc
+
+
+def is_external(delegate: str) -> bool:
+    """Whether a delegate is given as the path of a library."""
+    return delegate not in _DELEGATE_NAMES
 
 
 def _delegate_name(delegate: str, tap: TapName) -> str:
@@ -172,7 +199,7 @@ def _interpreter(content: bytes, threads: int, delegate: str) -> Any:
     module = _module()
     kinds = module.OpResolverType
     kernels = kinds.AUTO if delegate == "auto" else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    libraries = [] if delegate in _DELEGATE_NAMES else [_external(module, delegate)]
+    libraries = [_external(module, delegate)] if is_external(delegate) else []
     try:
         interpreter = module.Interpreter(
             model_content=content,

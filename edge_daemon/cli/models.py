@@ -1,0 +1,211 @@
+"""`edge-daemon models`: the model shelf."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+from edge_daemon.app import DEFAULT_MODEL
+from edge_daemon.config import load_effective
+from edge_daemon.errors import ModelError
+from edge_daemon.model_zoo import shelf
+from edge_daemon.model_zoo.labels import labels_of
+from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests
+from edge_daemon.model_zoo.pull import pull
+from edge_daemon.model_zoo.teachable_machine import add
+from edge_daemon.vision.graph import Tensor
+from edge_daemon.vision.inspect import Inspection, TapFacts, inspect
+
+_Action: TypeAlias = Callable[[argparse.Namespace], int]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    _action(actions, "list", _list, "list the models here and those that can be pulled")
+    fetch = _action(actions, "pull", _pull, "fetch a model; goes on where it broke off, checks size and hash")
+    fetch.add_argument("name", metavar="NAME")
+    fetch.add_argument(
+        "--from", dest="source", metavar="DIR|URL", help="take it from a folder or another address"
+    )
+    look = _action(actions, "inspect", _inspect, "say what a model file is and how it runs here")
+    look.add_argument("file", metavar="FILE", help="a .tflite file or a name from the shelf")
+    take = _action(actions, "add", _add, "put a Teachable Machine export or a .tflite file on the shelf")
+    take.add_argument("path", type=Path, metavar="PATH", help="zip, folder or .tflite file")
+    take.add_argument("--name", metavar="NAME", help="name on the shelf (default: the file's)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command."""
+    action: _Action = args.action
+    return action(args)
+
+
+def _action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: _Action, summary: str
+) -> argparse.ArgumentParser:
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(action=action)
+    # The common options may stand behind the action as well; absent there, they keep what stood before it.
+    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
+    for option in ("--json", "--debug"):
+        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A model of the list; accuracy in per cent by head, with 10 examples a class."""
+
+    name: str
+    used: bool
+    path: str | None
+    bytes: int
+    relative_cost: float | None
+    accuracy: dict[str, float | None]
+    licence: str | None
+    recommended_for: str | None
+
+
+def _list(args: argparse.Namespace) -> int:
+    config = load_effective(args.config, [*args.set, *args.more_set])
+    used = config.model.name or DEFAULT_MODEL
+    on_disk = shelf.models()
+    known = {manifest.name: manifest for manifest in shipped_manifests()}
+    rows = [_row(name, known.get(name), on_disk.get(name), used) for name in sorted({*known, *on_disk})]
+    if args.json:
+        for row in rows:
+            print(json.dumps(asdict(row)))
+        return 0
+    print(f"  {'model':<48} {'here':<4} {'size':>8} {'cost':>5} {'KNN':>4} {'linear':>6}")
+    for row in rows:
+        print(_line(row))
+    print(_LEGEND)
+    return 0
+
+
+_LEGEND = """
+* in use. cost: time of one inference, mobilenet_v1_0.25_128_quant being 1. KNN, linear: accuracy in % with
+10 examples a class, mean of two measuring sets. `edge-daemon models pull NAME` fetches what is not here."""
+
+
+def _row(name: str, manifest: Manifest | None, path: Path | None, used: str) -> _Row:
+    return _Row(
+        name=name,
+        used=used == name or (path is not None and path == Path(used)),
+        path=str(path) if path else None,
+        bytes=path.stat().st_size if path else manifest.bytes if manifest else 0,
+        relative_cost=manifest.relative_cost if manifest else None,
+        accuracy={head: manifest.accuracy(head) if manifest else None for head in ("knn", "linear")},
+        licence=manifest.licence if manifest else None,
+        recommended_for=manifest.recommended_for if manifest else None,
+    )
+
+
+def _line(row: _Row) -> str:
+    cost, knn, linear = row.relative_cost, row.accuracy["knn"], row.accuracy["linear"]
+    cells = (
+        f"{'*' if row.used else ' '} {row.name:<48}",
+        f"{'yes' if row.path else 'no':<4} {_megabytes(row.bytes):>8}",
+        f"{cost:>5.2g}" if cost else f"{'-':>5}",
+        f"{knn:>4.0f}" if knn else f"{'-':>4}",
+        f"{linear:>6.0f}" if linear else f"{'-':>6}",
+        f" <- {row.recommended_for}" if row.recommended_for else "",
+    )
+    return " ".join(cells).rstrip()
+
+
+def _pull(args: argparse.Namespace) -> int:
+    manifest = shelf.manifest_of(args.name)
+    if manifest.url is None and args.source is None:
+        raise ModelError(f"{args.name} ships with the program; there is nothing to pull")
+    path = pull(manifest, shelf.home(), args.source, _draw)
+    if args.json:
+        print(json.dumps({"name": args.name, "path": str(path), "bytes": manifest.bytes}))
+    else:
+        print(f"{args.name}: {path} ({_megabytes(manifest.bytes)})")
+    return 0
+
+
+def _draw(name: str, done: int, total: int) -> None:
+    """Draw a download's progress on a terminal; wipe it at the end."""
+    if sys.stderr.isatty():
+        line = "" if done >= total else f"{name} {100 * done // total:3d} % of {_megabytes(total)}"
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+
+
+def _add(args: argparse.Namespace) -> int:
+    added = add(args.path, shelf.home(), args.name)
+    if args.json:
+        print(json.dumps({**asdict(added), "name": added.path.stem, "path": str(added.path)}))
+        return 0
+    classes = f"{len(added.labels)} classes" if added.labels else "no class names"
+    print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
+    print(f"use it: --set model.name={added.path.stem}")
+    return 0
+
+
+def _inspect(args: argparse.Namespace) -> int:
+    config = load_effective(args.config, [*args.set, *args.more_set])
+    path = shelf.find(args.file)
+    found = inspect(path, config.model.threads, config.model.delegate)
+    labels = _label_note(path, found)
+    if args.json:
+        print(json.dumps({"file": str(path), **asdict(found), "labels": labels}))
+    else:
+        print("\n".join(_report(path, found, labels)))
+    if found.problem:
+        raise ModelError(f"{path}: {found.problem}")
+    return 0
+
+
+def _label_note(path: Path, found: Inspection) -> str | None:
+    """Say how many labels there are, or why none fit; None for a model without classes."""
+    classes = found.taps["probabilities"]
+    if isinstance(classes, str):
+        return None
+    try:
+        labels = labels_of(path, classes.size)
+    except ModelError as exc:
+        return str(exc)
+    return f"{len(labels)}: {'; '.join(labels[:3])}; …"
+
+
+def _report(path: Path, found: Inspection, labels: str | None) -> list[str]:
+    """Lay an inspection out in lines of name and value."""
+    lines = [("file", f"{path}, {found.bytes:,} bytes, SHA-256 {found.sha256}")]
+    lines += [("input", _tensor(tensor)) for tensor in found.inputs]
+    lines += [("output", _tensor(tensor)) for tensor in found.outputs]
+    for name, tap in found.taps.items():
+        lines.append(
+            (name, f"{tap.size} numbers: {tap.why}" if isinstance(tap, TapFacts) else f"none: {tap}")
+        )
+    lines += [("labels", labels)] if labels else []
+    lines.append(("operators", _counted(found.operators)))
+    if found.undelegated is not None:
+        lines.append(
+            ("undelegated", _counted(found.undelegated) or "none; the delegate runs the whole graph")
+        )
+    if found.inference_ms is not None:
+        lines.append(("time", f"{found.inference_ms:.2f} ms an inference, {found.runtime}"))
+    lines += [("space", found.space)] if found.space else []
+    return [f"{name:<13} {value}" for name, value in lines]
+
+
+def _tensor(tensor: Tensor) -> str:
+    scaled = f", real = (number - {tensor.zero_point}) x {tensor.scale:.6g}" if tensor.scale else ""
+    return f"{tensor}{scaled}"
+
+
+def _counted(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {name}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _megabytes(count: int) -> str:
+    return f"{count / 1e6:.1f} MB"
