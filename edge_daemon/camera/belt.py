@@ -13,8 +13,11 @@ from edge_daemon.camera.lighting import Sprite
 from edge_daemon.camera.scene import Painter, setting
 from edge_daemon.camera.timeline import Moment, Passage, Timeline
 
-_REACH = 0.62
+_REACH = 0.54
 """How far an object and its shadow reach from its middle at most, in heights of the frame."""
+
+_SHRINK = 0.85
+"""So that objects lie between the rails."""
 
 
 class Belt:
@@ -71,8 +74,10 @@ class Belt:
 
     def _sprite(self, moment: Moment, kind: str) -> Sprite:
         if self._passing is None or self._passing[0] != moment.first:
-            chosen = replace(setting(self._seed, moment.showing.variation), light=self._light)
-            self._passing = (moment.first, self._painter.sprite(kind, chosen))
+            chosen = setting(self._seed, moment.showing.variation)
+            pose = replace(chosen.pose, scale=chosen.pose.scale * _SHRINK)
+            sprite = self._painter.sprite(kind, replace(chosen, pose=pose, light=self._light))
+            self._passing = (moment.first, sprite)
         return self._passing[1]
 
 

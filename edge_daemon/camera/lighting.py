@@ -14,6 +14,9 @@ from edge_daemon.camera.shapes import EXTENT, Relief
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
+_ROOM = 1.25
+"""How much larger than the object its sprite may be, for the shadow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Light:
@@ -57,13 +60,14 @@ class Light:
 class Sprite:
     """A lit object with its shadow, ready to be laid on a picture: `picture * keep + add`.
 
-    `keep` is height x width x 1, `add` height x width x 3 in 0 to 255; the object's middle is the
-    sprite's middle. `radius` is how far the object itself reaches from there, in pixels.
+    `keep` is height x width x 1, `add` height x width x 3 in 0 to 255. `left` and `top` say where
+    its corner lies from the object's middle, in pixels.
     """
 
     keep: Floats
     add: Floats
-    radius: int
+    left: int
+    top: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +89,23 @@ class Pose:
 def light_up(relief: Relief, pose: Pose, light: Light, table_height: int) -> Sprite:
     """Turn, scale and light a relief for a table of so many pixels."""
     unit = pose.scale * table_height
-    half = int(unit * EXTENT * 1.35) + 4
+    half = int(unit * EXTENT * _ROOM) + 4
     matrix = _into_relief(relief, pose, unit, half)
     albedo = np.asarray(_turned(relief.albedo, half, matrix), np.float32)
     height = np.asarray(_turned(relief.height, half, matrix))
     cover = np.asarray(_turned(relief.mask, half, matrix), np.float32)[..., None] / 255
     lit = _lit(albedo, height * unit, relief, light)
     shadow = _shadow(cover[..., 0], height * unit, light, unit)[..., None]
-    return Sprite((1 - shadow) * (1 - cover), lit * cover, int(unit * EXTENT))
+    return _trimmed((1 - shadow) * (1 - cover), lit * cover * light.gains, half)
+
+
+def _trimmed(keep: Floats, add: Floats, half: int) -> Sprite:
+    """Cut off what neither covers nor darkens: laying a sprite costs by its size."""
+    seen = keep[..., 0] < 1 - 1 / 255
+    rows, columns = np.flatnonzero(seen.any(axis=1)), np.flatnonzero(seen.any(axis=0))
+    top, left = int(rows[0]), int(columns[0])
+    inside = (slice(top, int(rows[-1]) + 1), slice(left, int(columns[-1]) + 1))
+    return Sprite(keep[inside].copy(), add[inside].copy(), left - half, top - half)
 
 
 def _into_relief(relief: Relief, pose: Pose, unit: float, half: int) -> tuple[float, ...]:
@@ -122,12 +135,14 @@ def _lit(albedo: Floats, height: Floats, relief: Relief, light: Light) -> Floats
     lamp = light.direction
     facing = np.maximum(normal @ lamp, 0) / lamp[2]
     halfway = lamp + np.array((0, 0, 1), np.float32)
-    highlight = np.maximum(normal @ (halfway / np.linalg.norm(halfway)), 0) ** 40 * relief.gloss
+    highlight = np.maximum(normal @ (halfway / np.linalg.norm(halfway)), 0)
+    for _ in range(5):
+        highlight = highlight * highlight  # to the power of 32, far faster than `**`
     ceiling = normal[..., 2] ** 3 * (0.75 + 0.5 * normal[..., 0] - 0.35 * normal[..., 1])
     diffuse = 0.3 + 0.62 * np.minimum(facing, 1.35)
     body = diffuse * (1 - 0.45 * relief.metal) + 0.5 * relief.metal * ceiling
     shine = 255 * (1 - relief.metal) + albedo * (1.3 * relief.metal)
-    lit: Floats = albedo * body[..., None] + shine * (highlight * 0.55)[..., None]
+    lit: Floats = albedo * body[..., None] + shine * (highlight * (0.55 * relief.gloss))[..., None]
     return lit
 
 

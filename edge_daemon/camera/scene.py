@@ -66,11 +66,10 @@ class Painter:
         self._noise = _noise(size, seed)
 
     def sprite(self, kind: str, chosen: Setting) -> Sprite:
-        """Light one object. Its colours include the light's gains at the middle of the table."""
+        """Light one object for this table."""
         if kind not in self._reliefs:
             self._reliefs[kind] = objects.carve(kind, min(max(self.size[1] * 4 // 5, 64), 768))
-        lit = light_up(self._reliefs[kind], chosen.pose, chosen.light, self.size[1])
-        return Sprite(lit.keep, lit.add * chosen.light.gains, lit.radius)
+        return light_up(self._reliefs[kind], chosen.pose, chosen.light, self.size[1])
 
     def table(self, name: str, light: Light) -> Picture:
         """Light an empty tray of one material."""
@@ -82,13 +81,17 @@ class Painter:
     def lay(self, picture: Picture, sprite: Sprite, x: int, y: int) -> None:
         """Lay a sprite on a picture, its middle at (x, y) in pixels; it may hang over the edges."""
         height, width = picture.shape[:2]
-        half = sprite.keep.shape[0] // 2
-        left, top = max(x - half, 0), max(y - half, 0)
-        right, bottom = min(x + half, width), min(y + half, height)
-        if left >= right or top >= bottom:
+        left, top = x + sprite.left, y + sprite.top
+        right, bottom = left + sprite.keep.shape[1], top + sprite.keep.shape[0]
+        columns = slice(max(left, 0), min(right, width))
+        rows = slice(max(top, 0), min(bottom, height))
+        if columns.start >= columns.stop or rows.start >= rows.stop:
             return
-        inside = (slice(top - y + half, bottom - y + half), slice(left - x + half, right - x + half))
-        patch = picture[top:bottom, left:right]
+        inside = (
+            slice(rows.start - top, rows.stop - top),
+            slice(columns.start - left, columns.stop - left),
+        )
+        patch = picture[rows, columns]
         patch *= sprite.keep[inside]
         patch += sprite.add[inside]
 

@@ -126,8 +126,8 @@ def test_belt_objects_enter_left_and_leave_right_once_each() -> None:
 
 def test_belt_passages_are_known_ahead() -> None:
     source = _source(BELT, [Showing("lemon", 30, 1), Showing(None, 6), Showing("nut", 30, 2)])
-    assert source.passages(1) == (Passage("lemon", 0, 20),)
-    assert source.passages(10_000) == (Passage("lemon", 0, 20), Passage("nut", 36, 56))
+    assert source.passages(1) == (Passage("lemon", 0, 19),)
+    assert source.passages(10_000) == (Passage("lemon", 0, 19), Passage("nut", 36, 55))
 
 
 def test_belt_truth_holds_while_the_object_is_in_the_middle() -> None:
@@ -138,5 +138,5 @@ def test_belt_truth_holds_while_the_object_is_in_the_middle() -> None:
 
 
 def test_belt_refuses_a_showing_too_short_to_pass() -> None:
-    with pytest.raises(ValueError, match="needs 20 frames"):
+    with pytest.raises(ValueError, match="needs 19 frames"):
         _source(BELT, [Showing("lemon", 10)])
