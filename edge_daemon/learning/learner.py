@@ -36,6 +36,10 @@ class Learner:
         """Forget the examples with these ids and say how many were there."""
         return self._examples.remove(example_ids)
 
+    def clear(self) -> int:
+        """Forget everything and say how many examples that were."""
+        return self._examples.clear()
+
     def predict(self, embedding: npt.ArrayLike) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
         if not len(self._examples):

@@ -1,0 +1,196 @@
+"""Each example as the others see it, kept up to date at one matrix-vector product a press."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
+
+LIMIT = 2000
+"""Only the newest examples are examined: enough to judge by, and a bound on the work at start-up."""
+
+_COLUMNS_AT_ONCE = 256
+
+Doubles = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Others:
+    """What the other examples say of each row of the set from `first` on (n rows, C classes).
+
+    An example and the burst it was taught in count as one: burst mates are no others.
+    `values` and `rows` (n x k): the nearest others, best first; -inf where there are fewer. `rows`
+    count from `first`. `sums` (n x C): similarities to the others of each class, added up. `kin`
+    (n): the same to the own burst, itself included. `mates` (n): the others of the own class.
+    """
+
+    first: int
+    codes: Codes
+    values: Floats
+    rows: Codes
+    sums: Doubles
+    kin: Doubles
+    mates: Codes
+
+
+class LeaveOneOut:
+    """Remembers, for each example, its nearest others and its similarity to each class."""
+
+    def __init__(self, examples: ExampleSet, k: int = 3, limit: int = LIMIT) -> None:
+        self._examples = examples
+        self._k = k
+        self._limit = limit
+        self._version = -1
+        self._reset()
+
+    def others(self) -> Others:
+        """Return the figures for the examples as they are now."""
+        self._catch_up()
+        labels = self._examples.labels
+        sums = np.zeros((len(self._ids), len(labels)))
+        for code, label in enumerate(labels):
+            if label in self._columns:
+                sums[:, code] = self._sums[:, self._columns[label]]
+        codes = self._examples.codes[self._first :]
+        counts = np.bincount(codes, minlength=len(labels))
+        mates = counts[codes] - self._burst_sizes()
+        return Others(self._first, codes, self._values, self._rows, sums, self._kin, mates)
+
+    def forget(self, example_ids: Collection[int]) -> None:
+        """Drop examples that are about to leave the set; call it before they do."""
+        self._find()
+        gone = np.flatnonzero(np.isin(self._ids, list(example_ids)))
+        if len(gone) > len(self._ids) // 4:
+            self._reset()
+        elif len(gone):
+            for row in gone:
+                self._subtract(int(row))
+            self._close_ranks(gone)
+            self._version = -1
+
+    def _reset(self) -> None:
+        self._first = 0
+        self._ids: list[int] = []
+        self._columns: dict[str, int] = {}
+        self._burst_of: dict[tuple[str, str], int] = {}
+        self._bursts = np.empty(0, np.intp)
+        self._values: Floats = np.empty((0, self._k), np.float32)
+        self._rows: Codes = np.empty((0, self._k), np.intp)
+        self._sums: Doubles = np.empty((0, 0))
+        self._kin: Doubles = np.empty(0)
+
+    def _catch_up(self) -> None:
+        if self._version == self._examples.version:
+            return
+        self._version = self._examples.version
+        self._slide()
+        start = len(self._ids)
+        self._ids = list(self._examples.ids[self._first :])
+        self._make_room(start)
+        matrix = self._matrix()
+        for block in range(start, len(matrix), _COLUMNS_AT_ONCE):
+            stop = min(len(matrix), block + _COLUMNS_AT_ONCE)
+            similarities = matrix[:stop] @ matrix[block:stop].T
+            for row in range(block, stop):
+                self._meet(row, similarities[:row, row - block])
+
+    def _slide(self) -> None:
+        """Let go of the oldest when there are more than the limit."""
+        self._find()
+        surplus = len(self._examples) - self._first - self._limit
+        if surplus > 0:
+            self.forget(self._examples.ids[self._first : self._first + surplus])
+            self._first = len(self._examples) - self._limit
+
+    def _find(self) -> None:
+        """Find where the known rows begin, since examples before them may have left the set."""
+        if self._ids:
+            self._first = list(self._examples.ids).index(self._ids[0])
+
+    def _make_room(self, start: int) -> None:
+        """Add empty rows, and columns for new classes."""
+        labels = [self._label(row) for row in range(start, len(self._ids))]
+        for label in labels:
+            self._columns.setdefault(label, len(self._columns))
+        bursts = [self._burst(label, start + offset) for offset, label in enumerate(labels)]
+        self._bursts = np.concatenate((self._bursts, np.array(bursts, dtype=np.intp)))
+        self._values = np.vstack((self._values, np.full((len(labels), self._k), -np.inf, np.float32)))
+        self._rows = np.vstack((self._rows, np.zeros((len(labels), self._k), np.intp)))
+        self._kin = np.append(self._kin, np.ones(len(labels)))
+        sums = np.zeros((len(self._ids), len(self._columns)))
+        sums[:start, : self._sums.shape[1]] = self._sums
+        self._sums = sums
+
+    def _label(self, row: int) -> str:
+        return self._examples.labels[int(self._examples.codes[self._first + row])]
+
+    def _burst(self, label: str, row: int) -> int:
+        """Number the bursts; an example without one is a burst of its own."""
+        group = self._examples.groups[self._first + row] or f"\0{self._ids[row]}"
+        return self._burst_of.setdefault((label, group), len(self._burst_of))
+
+    def _burst_sizes(self) -> Codes:
+        return np.bincount(self._bursts)[self._bursts] if len(self._bursts) else self._bursts
+
+    def _meet(self, row: int, similarities: Floats) -> None:
+        """Introduce a new example to those before it, both ways."""
+        kin = self._bursts[:row] == self._bursts[row]
+        others = np.where(kin, 0.0, similarities)
+        self._kin[:row] += np.where(kin, similarities, 0.0)
+        self._kin[row] += similarities[kin].sum()
+        self._sums[:row, self._columns[self._label(row)]] += others
+        codes = self._examples.codes[self._first : self._first + row]
+        own = np.bincount(codes, weights=others, minlength=len(self._examples.labels))
+        for label, column in self._columns.items():
+            if label in self._examples.labels:
+                self._sums[row, column] = own[self._examples.labels.index(label)]
+        masked = np.where(kin, -np.inf, similarities).astype(np.float32)
+        self._set_nearest(row, masked)
+        self._offer(row, masked)
+
+    def _set_nearest(self, row: int, similarities: Floats) -> None:
+        best = np.argsort(-similarities, kind="stable")[: self._k]
+        self._values[row] = -np.inf
+        self._values[row, : len(best)] = similarities[best]
+        self._rows[row, : len(best)] = best
+
+    def _offer(self, row: int, similarities: Floats) -> None:
+        """Let the new example push into the lists of those it is near to."""
+        closer = np.flatnonzero(similarities > self._values[: len(similarities), -1])
+        values = np.column_stack((self._values[closer], similarities[closer]))
+        rows = np.column_stack((self._rows[closer], np.full(len(closer), row)))
+        order = np.argsort(-values, axis=1, kind="stable")[:, : self._k]
+        self._values[closer] = np.take_along_axis(values, order, 1)
+        self._rows[closer] = np.take_along_axis(rows, order, 1)
+
+    def _subtract(self, row: int) -> None:
+        matrix = self._matrix()
+        similarities = matrix @ matrix[row]
+        kin = self._bursts == self._bursts[row]
+        self._sums[:, self._columns[self._label(row)]] -= np.where(kin, 0.0, similarities)
+        self._kin -= np.where(kin, similarities, 0.0)
+
+    def _close_ranks(self, gone: Codes) -> None:
+        """Replace lost neighbours, then renumber the rows that stay."""
+        keep = np.ones(len(self._ids), dtype=bool)
+        keep[gone] = False
+        matrix = self._matrix()
+        bereft = np.isin(self._rows, gone) & np.isfinite(self._values)
+        for row in np.flatnonzero(keep & bereft.any(axis=1)):
+            similarities = matrix @ matrix[row]
+            similarities[~keep | (self._bursts == self._bursts[row])] = -np.inf
+            self._set_nearest(int(row), similarities)
+        number = np.cumsum(keep) - 1
+        self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
+        self._bursts = self._bursts[keep]
+        self._values = self._values[keep]
+        self._rows = number[self._rows[keep]]
+        self._sums = self._sums[keep]
+        self._kin = self._kin[keep]
+
+    def _matrix(self) -> Floats:
+        return self._examples.matrix[self._first : self._first + len(self._ids)]

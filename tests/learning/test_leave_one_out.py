@@ -1,0 +1,66 @@
+"""The incremental figures against those computed from scratch."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.leave_one_out import LeaveOneOut
+
+
+def check(examples: ExampleSet, memory: LeaveOneOut, k: int, limit: int) -> None:
+    others = memory.others()
+    first = others.first
+    assert first <= max(0, len(examples) - 1)
+    assert len(examples) - first <= limit
+    matrix, codes = examples.matrix[first:], examples.codes[first:]
+    bursts = [
+        (code, group or str(number))
+        for number, (code, group) in enumerate(zip(codes.tolist(), examples.groups[first:], strict=True))
+    ]
+    kin = np.array([[a == b for b in bursts] for a in bursts])
+    similarities = (matrix @ matrix.T).astype(np.float64)
+    np.testing.assert_array_equal(others.codes, codes)
+    for code in range(len(examples.labels)):
+        expected = np.where(kin | (codes != code), 0, similarities).sum(axis=1)
+        np.testing.assert_allclose(others.sums[:, code], expected, atol=1e-5)
+    np.testing.assert_allclose(others.kin, np.where(kin, similarities, 0).sum(axis=1), atol=1e-5)
+    np.testing.assert_array_equal(others.mates, (~kin & (codes[:, None] == codes)).sum(axis=1))
+    masked = np.where(kin, -np.inf, similarities)
+    expected = -np.sort(-masked, axis=1)[:, :k]
+    np.testing.assert_allclose(others.values[:, : expected.shape[1]], expected, atol=1e-6)
+    found = np.take_along_axis(masked, others.rows, 1)
+    known = np.isfinite(others.values)
+    np.testing.assert_allclose(found[known], others.values[known], atol=1e-6)
+
+
+@pytest.mark.parametrize(("limit", "seed"), [(1000, 0), (1000, 1), (25, 2), (25, 3)])
+def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(limit: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    examples = ExampleSet()
+    memory = LeaveOneOut(examples, k=3, limit=limit)
+    next_id = 0
+    for step in range(120):
+        choice = rng.random()
+        if choice < 0.7 or len(examples) < 3:
+            label = str(rng.choice(["a", "b", "7", "3", "c"]))
+            group = str(rng.choice(["", "", "g1", "g2"]))
+            examples.add(rng.normal(size=12) + 0.5, label, next_id, group)
+            next_id += 1
+        else:
+            many = 1 if choice < 0.95 else len(examples) // 3
+            gone = rng.choice(list(examples.ids), size=many, replace=False).tolist()
+            memory.forget(gone)
+            examples.remove(gone)
+        if step % 3 == 0 and len(examples):
+            check(examples, memory, 3, limit)
+
+
+def test_many_at_once_equals_one_by_one() -> None:
+    rng = np.random.default_rng(9)
+    examples = ExampleSet()
+    memory = LeaveOneOut(examples, k=2)
+    for example_id, row in enumerate(rng.normal(size=(700, 8))):
+        examples.add(row, str(example_id % 4), example_id)
+    check(examples, memory, 2, 2000)
