@@ -11,9 +11,14 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-UtcTime = Annotated[str, Meta(description="UTC, milliseconds", extra_json_schema={"format": "date-time"})]
+UtcTime = Annotated[str, Meta(extra_json_schema={"format": "date-time"})]
 Share = Annotated[float, Meta(ge=0, le=1)]
 Milliseconds = Annotated[float, Meta(ge=0)]
+CapturedAt = Annotated[UtcTime, Meta(description="when the frame was captured, UTC")]
+SentAt = Annotated[UtcTime, Meta(description="when it happened, by the device's clock, UTC")]
+Latency = Annotated[Milliseconds, Meta(description="from capture to label")]
+FrameNumber = Annotated[int, Meta(ge=0, description="number of the frame since the start")]
+Region = Annotated[str, Meta(description="`frame` when no regions are configured")]
 Count = Annotated[int, Meta(ge=0)]
 
 
@@ -29,91 +34,91 @@ class RankedLabel(Payload, frozen=True):
 
 
 class Result(Payload, frozen=True):
-    """One region of one frame, classified. `label` is `unknown` when nothing taught fits."""
+    """One region of one frame, classified."""
 
-    region: str
-    label: str
-    confidence: Share
+    region: Region
+    label: Annotated[str, Meta(description="`unknown` when nothing taught fits")]
+    confidence: Annotated[Share, Meta(description="share of the label, 0 for `unknown`")]
     similarity: Annotated[float, Meta(ge=-1, le=1, description="cosine to the nearest example")]
     margin: Annotated[Share, Meta(description="first confidence less the second")]
     ranking: Annotated[list[RankedLabel], Meta(description="every taught label, best first")]
-    seq: Annotated[Count, Meta(description="number of the frame")]
-    captured_at: UtcTime
-    latency_ms: Annotated[Milliseconds, Meta(description="from capture to label")]
+    seq: FrameNumber
+    captured_at: CapturedAt
+    latency_ms: Latency
     model: str
 
 
 class Source(Payload, frozen=True):
-    """Who asked for a change: `via` is gpio, mqtt, keyboard, web or cli."""
+    """Who asked for a change."""
 
-    via: str
-    name: str
+    via: Annotated[str, Meta(description="gpio, mqtt, keyboard, web or cli")]
+    name: Annotated[str, Meta(description="of the button or verb")]
 
 
 class LabelChangedEvent(Payload, frozen=True, tag_field="event_type", tag="label_changed"):
     """The stable label of a region became another."""
 
-    at: UtcTime
-    region: str
+    at: SentAt
+    region: Region
     label: str
     previous: str | None
     confidence: Share
-    seq: Count
-    captured_at: UtcTime
-    latency_ms: Milliseconds
+    seq: FrameNumber
+    captured_at: CapturedAt
+    latency_ms: Latency
 
 
 class ExampleAddedEvent(Payload, frozen=True, tag_field="event_type", tag="example_added"):
-    """An example is on disk; `count` is how many its label has now."""
+    """An example is on disk."""
 
-    at: UtcTime
-    id: int
+    at: SentAt
+    id: Annotated[int, Meta(description="of the example")]
     label: str
-    region: str
-    count: Count
-    seq: Count
+    region: Region
+    count: Annotated[Count, Meta(description="examples of the label now")]
+    seq: FrameNumber
     by: Source
 
 
 class ExampleUndoneEvent(Payload, frozen=True, tag_field="event_type", tag="example_undone"):
     """The example added last was taken back."""
 
-    at: UtcTime
-    id: int
+    at: SentAt
+    id: Annotated[int, Meta(description="of the example")]
     label: str
-    count: Count
+    count: Annotated[Count, Meta(description="examples of the label now")]
     by: Source
 
 
 class ClearedEvent(Payload, frozen=True, tag_field="event_type", tag="cleared"):
-    """Examples were taken back: of one label, or all when `label` is null."""
+    """Examples were taken back."""
 
-    at: UtcTime
-    label: str | None
-    removed: Count
+    at: SentAt
+    label: Annotated[str | None, Meta(description="null: of every label")]
+    removed: Annotated[Count, Meta(description="how many")]
     by: Source
 
 
 class ButtonEvent(Payload, frozen=True, tag_field="event_type", tag="button"):
-    """A button's gesture: press, release, hold, long_press or chord."""
+    """Someone used a button."""
 
-    at: UtcTime
+    at: SentAt
     name: str
-    gesture: str
+    gesture: Annotated[str, Meta(description="press, release, hold, long_press or chord")]
 
 
 class CameraLostEvent(Payload, frozen=True, tag_field="event_type", tag="camera_lost"):
     """The camera stopped delivering; the labels are cleared until it is back."""
 
-    at: UtcTime
+    at: SentAt
     reason: str
 
 
 class CameraRestoredEvent(Payload, frozen=True, tag_field="event_type", tag="camera_restored"):
     """The camera delivers again."""
 
-    at: UtcTime
-    outage_s: Annotated[float, Meta(ge=0)]
+    at: SentAt
+    outage_s: Annotated[float, Meta(ge=0, description="how long it was gone, seconds")]
 
 
 EventPayload = (
@@ -131,9 +136,9 @@ class LabelVerdict(Payload, frozen=True):
     """What the exam thinks of one label."""
 
     verdict: Literal["good", "needs_more", "looks_like"]
-    count: Count
-    recall: Share | None
-    looks_like: str | None
+    count: Annotated[Count, Meta(description="examples")]
+    recall: Annotated[Share | None, Meta(description="share of its examples that the others recognise")]
+    looks_like: Annotated[str | None, Meta(description="the label it is confused with")]
 
 
 class NextLabel(Payload, frozen=True):
@@ -146,10 +151,10 @@ class NextLabel(Payload, frozen=True):
 class ExamFigures(Payload, frozen=True):
     """Leave-one-out figures over the taught examples; null where there are too few to tell."""
 
-    accuracy: Share | None
+    accuracy: Annotated[Share | None, Meta(description="share of all examples that the others recognise")]
     verdicts: dict[str, LabelVerdict]
     confused: Annotated[list[str] | None, Meta(description="the two labels confused most")]
-    near_duplicates: Count
+    near_duplicates: Annotated[Count, Meta(description="examples that add nothing to another")]
     advice: NextLabel | None
 
 
@@ -164,13 +169,13 @@ class Examples(Payload, frozen=True):
 class Info(Payload, frozen=True):
     """What this device is and runs."""
 
-    device: str
+    device: Annotated[str, Meta(description="id of the device")]
     name: str
-    version: str
+    version: Annotated[str, Meta(description="of edge_daemon")]
     model: str
     classifier: str
     regions: list[str]
-    config_digest: str
+    config_digest: Annotated[str, Meta(description="changes when the effective configuration does")]
 
 
 class Response(Payload, frozen=True):

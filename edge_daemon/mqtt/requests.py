@@ -20,7 +20,7 @@ from edge_daemon.commands import (
     Undo,
 )
 from edge_daemon.errors import LabelError, RequestError
-from edge_daemon.labels import check_label
+from edge_daemon.labels import MAX_LABEL_CHARACTERS, check_label
 
 MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000
@@ -51,14 +51,18 @@ class ReturnAddress:
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What every request may hold besides its verb's own keys."""
 
-    transaction: object = None
+    transaction: Annotated[
+        object, Meta(description="any JSON of at most 1,000 bytes, echoed in the response")
+    ] = None
 
 
 class AddRequest(_Body, frozen=True, kw_only=True):
-    """Teach `label` with the next frame of `region`, the first region when none is named."""
+    """Teach a label with the next frame."""
 
-    label: str
-    region: str | None = None
+    label: Annotated[
+        str, Meta(max_length=MAX_LABEL_CHARACTERS, description="without / \\ + # and control characters")
+    ]
+    region: Annotated[str | None, Meta(description="the first region when left out")] = None
 
 
 class UndoRequest(_Body, frozen=True):
@@ -66,9 +70,9 @@ class UndoRequest(_Body, frozen=True):
 
 
 class ClearRequest(_Body, frozen=True, kw_only=True):
-    """Take back every example of `label`, or all when none is named."""
+    """Take back every example, or every example of one label."""
 
-    label: str | None = None
+    label: Annotated[str | None, Meta(description="all labels when left out")] = None
 
 
 class ExamplesRequest(_Body, frozen=True):
@@ -80,9 +84,12 @@ class SnapshotRequest(_Body, frozen=True):
 
 
 class ThresholdRequest(_Body, frozen=True, kw_only=True):
-    """Set the unknown-rejection: a similarity, or auto, or off."""
+    """Set the unknown-rejection."""
 
-    unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"]
+    unknown: Annotated[
+        Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"],
+        Meta(description="the least similarity of a known label, -1 to 1, or auto, or off"),
+    ]
 
 
 REQUESTS: dict[str, type[_Body]] = {

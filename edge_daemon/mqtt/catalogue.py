@@ -1,0 +1,62 @@
+"""Every topic with its payload: what the reference page and the JSON Schemas are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edge_daemon.mqtt import payloads
+from edge_daemon.mqtt.requests import REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One topic. `payload` is the type of its JSON, None where `text` says it is something else."""
+
+    topic: str
+    text: str
+    qos: int
+    retained: bool
+    schema: str | None = None
+    payload: Any = None
+
+
+CATALOGUE = (
+    Entry("<base>/availability", "`online` or `offline`; the last will is `offline`", 1, True),
+    Entry(
+        "<base>[/<region>]/label",
+        "the stable label as plain text; `unknown` when nothing taught fits; empty while there is none",
+        1,
+        True,
+    ),
+    Entry("<base>[/<region>]/result", "JSON, one a frame", 0, False, "result", payloads.Result),
+    Entry("<base>/event", "JSON, what happened", 1, False, "event", payloads.EventPayload),
+    Entry("<base>/examples", "JSON, what was taught", 1, True, "examples", payloads.Examples),
+    Entry("<base>/info", "JSON, what the device runs", 1, True, "info", payloads.Info),
+    Entry("<base>/snapshot", "JPEG, on request", 0, False),
+    *(
+        Entry(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)
+        for verb, request in REQUESTS.items()
+    ),
+    Entry("<base>/response/<verb>", "JSON, the answer", 1, False, "response", payloads.Response),
+)
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Return the JSON Schema (draft 2020-12) of each JSON payload by its name."""
+    return {entry.schema: _schema(entry.payload) for entry in CATALOGUE if entry.schema is not None}
+
+
+def _schema(payload: Any) -> dict[str, Any]:
+    [root], definitions = msgspec.json.schema_components(
+        [payload], schema_hook=_any_json, ref_template="#/$defs/{name}"
+    )
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
+
+
+def _any_json(kind: type) -> dict[str, Any]:
+    if kind is object:
+        return {"description": "any JSON"}
+    raise NotImplementedError(kind)
