@@ -37,7 +37,9 @@ class PhotoSet:
     @property
     def held_out(self) -> NDArray[np.bool_]:
         """Mark the photos of the classes that training never sees."""
-        outside = np.array([self.name == "tiny64" and i % HELD_OUT_EVERY == 5 for i in range(len(self.classes))])
+        outside = np.array(
+            [self.name == "tiny64" and i % HELD_OUT_EVERY == 5 for i in range(len(self.classes))]
+        )
         return outside[self.labels]
 
 

@@ -45,7 +45,7 @@ class EmbeddingModel:
         """Return the raw (not unit length) embedding of one S x S x 3 image."""
         self.interpreter.set_tensor(self._input["index"], image[None])
         self.interpreter.invoke()
-        raw = self.interpreter.get_tensor(self._output["index"]).ravel().astype(np.float32)
+        raw = np.asarray(self.interpreter.get_tensor(self._output["index"]).ravel(), np.float32)
         scale, zero = self._output["quantization"]
         return raw if scale == 0 else (raw - zero) * np.float32(scale)
 
@@ -56,7 +56,7 @@ class EmbeddingModel:
 def embed_views(
     model_file: Path, photos: PhotoSet, boxes: NDArray[np.float32], target: Path, part: int, parts: int
 ) -> None:
-    """Write the teacher's embeddings of every view (N x V x D, float16) of one part of the photos to `target`."""
+    """Write the teacher's embeddings (N x V x D, float16) of every view of one part of the photos."""
     if target.exists():
         return
     model = EmbeddingModel(cut_at_pool(model_file))
