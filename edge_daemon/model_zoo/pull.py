@@ -26,6 +26,7 @@ ATTEMPTS = 4
 TIMEOUT_S = 30.0
 PAUSE_S = 1.0
 _CHUNK = 64 * 1024
+_PAGES = (b"<!doctype", b"<html", b"<?xml")
 _REFUSALS = (401, 403, 404, 407, 410)
 
 
@@ -105,9 +106,6 @@ def _copy(source: Path, file: IO[bytes]) -> None:
 
 def _wrong(item: RemoteFile, path: Path) -> str | None:
     """Say in what a fetched file differs from its manifest."""
-    with path.open("rb") as file:
-        if file.read(64).lstrip()[:1] == b"<":
-            return "is a web page, not a model; is a login or a proxy in between?"
     size = path.stat().st_size
     if size != item.bytes:
         return f"has {size} bytes instead of {item.bytes}"
@@ -163,14 +161,19 @@ def _attempt(item: RemoteFile, address: str, file: IO[bytes], progress: Progress
     """Ask once for what is missing and append it."""
     have = file.seek(0, os.SEEK_END)
     headers = {"User-Agent": f"edge-daemon/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
+    opener = urllib.request.build_opener()  # urlopen() would remember the proxies of its first call.
     try:
-        with urllib.request.urlopen(
-            urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S
-        ) as answer:
-            _refuse_pages(address, answer)
+        request = urllib.request.Request(address, headers=headers)
+        with opener.open(request, timeout=TIMEOUT_S) as answer:
             if not _continues(answer, have):
                 file.truncate(0)
             _append(item, answer, file, progress)
+            file.seek(0)
+            if _is_page(answer, file.read(64)):
+                file.truncate(0)
+                raise ModelError(
+                    f"{address}: answers a web page, not a model; is a login or a proxy between?"
+                )
     except urllib.error.HTTPError as exc:
         exc.close()
         if exc.code == 416:
@@ -182,10 +185,10 @@ def _attempt(item: RemoteFile, address: str, file: IO[bytes], progress: Progress
         raise ModelError(f"{address}: not an address: {exc}") from exc
 
 
-def _refuse_pages(address: str, answer: Any) -> None:
+def _is_page(answer: Any, start: bytes) -> bool:
+    """Whether a server answered HTML, saying so or not."""
     kind = answer.headers.get_content_type()
-    if kind in ("text/html", "application/xhtml+xml"):
-        raise ModelError(f"{address}: answers a web page, not a model; is a login or a proxy in between?")
+    return kind in ("text/html", "application/xhtml+xml") or start.lstrip().lower().startswith(_PAGES)
 
 
 def _continues(answer: Any, have: int) -> bool:

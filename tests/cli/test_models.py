@@ -1,0 +1,117 @@
+"""The shelf from the shell."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.model_zoo import shelf
+from tests.shared import shared_path
+from tests.vision import tiny
+
+LIGHT = "mobilenet_v1_0.25_128_quant"
+BEST = "tf2_mobilenet_v2_1.0_224_ptq"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the shelf an empty folder of its own; the folder."""
+    monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setattr(shelf, "SERVICE_STATE", tmp_path / "service")
+    return tmp_path / "models"
+
+
+def rows(capsys: pytest.CaptureFixture[str]) -> dict[str, dict[str, object]]:
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return {str(line["name"]): line for line in lines}
+
+
+def test_the_list_tells_what_is_here_used_and_recommended(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home.mkdir()
+    (home / "mine.tflite").write_bytes(tiny.float_classifier())
+    assert main(["models", "list", "--json", "--set", "model.name=mine"]) == 0
+    listed = rows(capsys)
+    assert listed["mine"]["used"] is True
+    assert listed["mine"]["path"] == str(home / "mine.tflite")
+    assert listed[LIGHT]["path"] is None
+    assert listed[LIGHT]["used"] is False
+    assert "lightest" in str(listed[LIGHT]["recommended_for"])
+    assert "most accurate" in str(listed[BEST]["recommended_for"])
+
+
+def test_the_list_as_a_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "list", "--set", f"model.name={LIGHT}"]) == 0
+    out = capsys.readouterr().out
+    line = next(line for line in out.splitlines() if LIGHT in line)
+    assert line.startswith(f"* {LIGHT}")
+    assert " no " in line
+    assert "0.5 MB" in line
+    assert all(len(line) <= 140 for line in out.splitlines())
+
+
+def test_pull_from_a_folder_then_inspect(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(shared_path("models"))
+    assert main(["models", "pull", LIGHT, "--from", source, "--json"]) == 0
+    pulled = json.loads(capsys.readouterr().out)
+    assert pulled == {"name": LIGHT, "path": str(home / f"{LIGHT}.tflite"), "bytes": 525598}
+    assert main(["models", "inspect", LIGHT, "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["taps"]["embedding"]["size"] == 256
+    assert told["labels"].startswith("1001: background;")
+    assert told["problem"] is None
+    assert main(["models", "inspect", LIGHT]) == 0
+    assert "256 numbers: the AVERAGE_POOL_2D before the classifier" in capsys.readouterr().out
+
+
+def test_pull_of_an_unknown_name_exits_1_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "pull", "mobilenet_v1_0.25_128"]) == 1
+    assert capsys.readouterr().err == (
+        f"edge-daemon: no model 'mobilenet_v1_0.25_128' is known (did you mean '{LIGHT}'?); "
+        "see `edge-daemon models list`\n"
+    )
+
+
+def test_inspect_of_a_detector_tells_what_it_is_and_exits_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 300, 300, 3), tiny.TYPE.UINT8)
+    results = [recipe.tensor((1, 10, 4)), recipe.tensor((1, 10)), recipe.tensor((1, 10)), recipe.tensor((1,))]
+    recipe.step(tiny.BUILTIN.CUSTOM, [picture], results[0], custom="TFLite_Detection_PostProcess")
+    path = tmp_path / "ssd.tflite"
+    path.write_bytes(recipe.content([picture], results))
+    assert main(["models", "inspect", str(path)]) == 1
+    captured = capsys.readouterr()
+    assert "1 TFLite_Detection_PostProcess" in captured.out
+    assert captured.err.startswith(f"edge-daemon: {path}: an object detector")
+    assert captured.err.count("\n") == 1
+
+
+def test_add_puts_a_model_on_the_shelf(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "export"
+    folder.mkdir()
+    (folder / "model.tflite").write_bytes(tiny.float_classifier())
+    (folder / "labels.txt").write_text("0 a\n1 b\n2 c\n3 d\n")
+    assert main(["models", "add", str(folder), "--name", "letters", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "letters",
+        "path": str(home / "letters.tflite"),
+        "labels": ["a", "b", "c", "d"],
+        "embedding_size": 3,
+    }
+    assert main(["models", "list", "--json"]) == 0
+    assert rows(capsys)["letters"]["path"] == str(home / "letters.tflite")
+
+
+def test_add_of_nothing_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["models", "add", str(tmp_path / "absent.zip")]) == 1
+    assert capsys.readouterr().err == f"edge-daemon: {tmp_path}/absent.zip: no such file or folder\n"

@@ -1,0 +1,100 @@
+from __future__ import annotations
+
+import stat
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.errors import ArchiveError
+from edge_daemon.model_zoo.export import MAX_ENTRIES, open_export
+
+
+def archive(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:
+    with zipfile.ZipFile(path, "w", compression) as target:
+        for name, content in files.items():
+            target.writestr(name, content)
+    return path
+
+
+def test_a_zip_a_folder_and_a_file_read_alike(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "labels.txt").write_bytes(b"a\n")
+    zipped = archive(tmp_path / "x.zip", {"labels.txt": b"a\n"})
+    for source in (folder, zipped, folder / "labels.txt"):
+        export = open_export(source)
+        assert export.names == ("labels.txt",)
+        assert export.read("labels.txt", 100) == b"a\n"
+
+
+def test_a_bomb_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
+    export = open_export(archive(tmp_path / "bomb.zip", {"model.tflite": bytes(64 << 20)}))
+    assert (tmp_path / "bomb.zip").stat().st_size < 100_000
+    with pytest.raises(ArchiveError, match=r"bomb\.zip, model\.tflite: has more than 1 MiB"):
+        export.read("model.tflite", 1 << 20)
+
+
+def test_a_bomb_that_lies_about_its_size_is_too(tmp_path: Path) -> None:
+    path = archive(tmp_path / "bomb.zip", {"model.tflite": bytes(8 << 20)})
+    content = path.read_bytes()
+    path.write_bytes(content.replace((8 << 20).to_bytes(4, "little"), (100).to_bytes(4, "little")))
+    with pytest.raises(ArchiveError):
+        open_export(path).read("model.tflite", 50)
+
+
+@pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/passwd", "..\\evil", "C:\\evil"])
+def test_names_outside_the_archive_refuse_it(tmp_path: Path, name: str) -> None:
+    path = archive(tmp_path / "x.zip", {"model.tflite": b"x", name: b"evil"})
+    with pytest.raises(ArchiveError, match="holds a file outside itself"):
+        open_export(path)
+
+
+def test_a_link_refuses_the_archive(tmp_path: Path) -> None:
+    link = zipfile.ZipInfo("model.tflite")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
+        target.writestr(link, "/etc/passwd")
+    with pytest.raises(ArchiveError, match="holds a link"):
+        open_export(tmp_path / "x.zip")
+
+
+def test_a_link_in_a_folder_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("secret")
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "labels.txt").symlink_to(tmp_path / "secret")
+    assert open_export(folder).names == ()
+
+
+def test_thousands_of_files_are_no_export(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", {str(i): b"" for i in range(MAX_ENTRIES + 1)})
+    with pytest.raises(ArchiveError, match="holds 1001 files"):
+        open_export(path)
+
+
+def test_an_encrypted_archive_says_what_to_do(tmp_path: Path) -> None:
+    path = archive(tmp_path / "x.zip", {"model.tflite": b"x"})
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="is encrypted"):
+        open_export(path)
+
+
+def test_every_single_damaged_byte_is_an_error_or_harmless(tmp_path: Path) -> None:
+    content = archive(tmp_path / "x.zip", {"labels.txt": b"cat\ndog\n" * 20}).read_bytes()
+    path = tmp_path / "damaged.zip"
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            export = open_export(path)
+            for name in export.names:
+                export.read(name, 10_000)
+        except ArchiveError:
+            continue
+
+
+def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="no such file or folder"):
+        open_export(tmp_path / "absent.zip")

@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.errors import ModelError
+from edge_daemon.model_zoo.labels import check_count, embedded_labels, labels_of, parse_labels
+from tests.shared import shared_path
+
+ANIMALS = ("cat", "dog", "hot dog")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat\ndog\nhot dog\n",
+        "cat\r\ndog\r\nhot dog\r\n\r\n",
+        "\ufeffcat\ndog\nhot dog",
+        "0 cat\n1 dog\n2 hot dog\n",
+        "2 hot dog\n0 cat\n1 dog\n",
+        "0: cat\n1: dog\n2: hot dog\n",
+        "0,cat\n1,dog\n2,hot dog\n",
+        json.dumps(["cat", "dog", "hot dog"]),
+        json.dumps({"labels": ["cat", "dog", "hot dog"]}),
+        json.dumps({"tfjsVersion": "1.3.1", "labels": ["cat", "dog", "hot dog"], "imageSize": 224}),
+        json.dumps({"0": "cat", "2": "hot dog", "1": "dog"}),
+        json.dumps({"hot dog": 2, "cat": 0, "dog": 1}),
+        json.dumps({"0": ["n02123", "cat"], "1": ["n02084", "dog"], "2": ["n07697", "hot dog"]}),
+        json.dumps([{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "hot dog"}]),
+        json.dumps(
+            {"doc_id": "1", "classes": {"Label": ["cat", "dog", "hot dog"]}, "export_model_version": 1}
+        ),
+        json.dumps({"class_names": ["cat", "dog", "hot dog"]}),
+    ],
+)
+def test_every_common_form_is_read(text: str) -> None:
+    assert parse_labels(text.encode(), "labels") == ANIMALS
+
+
+def test_numbers_that_are_names_are_kept() -> None:
+    assert parse_labels(b"1 euro\n2 euro\n5 cent\n", "coins") == ("1 euro", "2 euro", "5 cent")
+    assert parse_labels(b"0\n1\n2\n", "digits") == ("0", "1", "2")
+
+
+def test_the_line_of_the_background_stays() -> None:
+    labels = parse_labels(shared_path("models/imagenet_labels.txt").read_bytes(), "imagenet")
+    assert len(labels) == 1001
+    assert labels[0] == "background"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds 0 labels"),
+        (b"\n\n", "holds 0 labels"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b'{"labels": ["cat",', "names: "),
+        (b"[1, 2]", "a label is 1, not a name"),
+        (b'{"0": "cat", "2": "dog"}', "class numbers are not 0 to 1"),
+        (b'{"width": "wide"}', "JSON without labels"),
+        (b"[" * 100_000, "names: "),
+        (b"x" * (5 << 20), "too large"),
+    ],
+)
+def test_what_is_no_label_file_is_an_error_of_one_line(content: bytes, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        parse_labels(content, "names")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_count_must_be_the_models() -> None:
+    assert check_count(ANIMALS, 3, "x") == ANIMALS
+    with pytest.raises(ModelError, match=r"labels\.txt: 3 labels for a model of 5 classes"):
+        check_count(ANIMALS, 5, "labels.txt")
+    with pytest.raises(ModelError, match="background"):
+        check_count(ANIMALS, 4, "labels.txt")
+
+
+def test_labels_inside_an_official_model() -> None:
+    path = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
+    inside = embedded_labels(path)
+    assert inside is not None
+    assert inside == labels_of(path, 1001)
+    assert inside[0] == "background"
+    assert (
+        embedded_labels(shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")) is None
+    )
+
+
+def with_zip(text: str) -> bytes:
+    """Return something with a zip archive at its end, as TFLite metadata is."""
+    stream = io.BytesIO(b"model bytes")
+    stream.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("names.txt", text)
+    return stream.getvalue()
+
+
+def test_a_file_of_its_own_comes_before_the_inside_and_the_folders_file_last(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    (tmp_path / "labels.txt").write_text("folder\n")
+    model.write_bytes(b"nothing inside")
+    assert labels_of(model, 1) == ("folder",)
+    model.write_bytes(with_zip("inside\n"))
+    assert labels_of(model, 1) == ("inside",)
+    (tmp_path / "m.labels.txt").write_text("own\n")
+    assert labels_of(model, 1) == ("own",)
+
+
+def test_no_labels_at_all_says_where_to_put_them(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(b"nothing inside")
+    with pytest.raises(ModelError, match=r"put its 7 class names, one a line, into m\.labels\.txt"):
+        labels_of(model, 7)
+
+
+def test_damaged_metadata_counts_as_none(tmp_path: Path) -> None:
+    content = bytearray(with_zip("inside\n" * 50))
+    model = tmp_path / "m.tflite"
+    for place in range(len(b"model bytes"), len(content), 3):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        model.write_bytes(damaged)
+        try:
+            embedded_labels(model)
+        except ModelError:
+            continue

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_daemon.errors import ArchiveError, ModelError
+from edge_daemon.model_zoo.labels import labels_of
+from edge_daemon.model_zoo.teachable_machine import add
+from edge_daemon.vision.litert import Embedder
+from tests.shared import shared_path
+from tests.vision import tiny
+
+RED = np.tile(np.array([255, 0, 0], np.uint8), (20, 20, 1))
+BLUE = np.tile(np.array([0, 0, 255], np.uint8), (20, 20, 1))
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    return tmp_path / "shelf"
+
+
+def exported(layers: int = 2) -> bytes:
+    """Build what the site's float export is: pool, a dense layer of its own, the classes' one, softmax."""
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    features = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))
+    if layers == 2:
+        features = tiny.dense(recipe, features, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
+    weights = np.array([[9, 0, 0], [0, 0, 9]], np.float32)
+    logits = tiny.dense(recipe, features, weights, recipe.tensor((1, 2)))
+    return recipe.content([picture], [tiny.softmax(recipe, logits, recipe.tensor((1, 2)))])
+
+
+def export_zip(path: Path, **files: bytes | str) -> Path:
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "."), content)
+    return path
+
+
+def test_an_export_is_a_classifier_and_an_embedder_at_once(tmp_path: Path, shelf: Path) -> None:
+    zipped = export_zip(
+        tmp_path / "converted_tflite.zip",
+        model_unquant__tflite=exported(),
+        labels__txt="0 red thing\n1 blue thing\n",
+    )
+    added = add(zipped, shelf, "colours")
+    assert added.path == shelf / "colours.tflite"
+    assert added.labels == ("red thing", "blue thing")
+    assert added.embedding_size == 3
+    classifier = Embedder(added.path, tap="probabilities")
+    names = labels_of(added.path, classifier.size)
+    assert names[int(classifier.probabilities(RED).argmax())] == "red thing"
+    assert names[int(classifier.probabilities(BLUE).argmax())] == "blue thing"
+    assert Embedder(added.path).embed(RED) == pytest.approx(np.array([1, -1, -1]) / np.sqrt(3), abs=0.01)
+    assert sorted(path.name for path in shelf.iterdir()) == ["colours.labels.txt", "colours.tflite"]
+
+
+def test_a_folder_and_a_lobe_export(tmp_path: Path, shelf: Path) -> None:
+    folder = tmp_path / "lobe"
+    folder.mkdir()
+    (folder / "saved_model.tflite").write_bytes(exported())
+    (folder / "signature.json").write_text(json.dumps({"classes": {"Label": ["ripe", "rotten"]}}))
+    assert add(folder, shelf).labels == ("ripe", "rotten")
+    assert (shelf / "lobe.tflite").exists()
+
+
+def test_a_quantised_official_model_brings_its_own_labels(shelf: Path) -> None:
+    added = add(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"), shelf)
+    assert len(added.labels) == 1001
+    assert added.embedding_size == 256
+
+
+def test_an_embedder_without_classes_can_be_added(shelf: Path) -> None:
+    added = add(shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"), shelf, "pool")
+    assert added.labels == ()
+    assert added.embedding_size == 1024
+
+
+def test_too_few_labels_are_refused_and_nothing_is_kept(tmp_path: Path, shelf: Path) -> None:
+    zipped = export_zip(tmp_path / "x.zip", model__tflite=exported(), labels__txt="0 only\n")
+    with pytest.raises(ModelError, match=r"x\.zip: 1 labels for a model of 2 classes"):
+        add(zipped, shelf)
+    assert list(shelf.iterdir()) == []
+
+
+def test_a_damaged_model_is_named_by_the_exports_name(tmp_path: Path, shelf: Path) -> None:
+    zipped = export_zip(tmp_path / "x.zip", model__tflite=exported()[:300], labels__txt="a\nb\n")
+    with pytest.raises(ModelError, match=r"^[^ ]*x\.zip: truncated or damaged") as caught:
+        add(zipped, shelf)
+    assert ".adding" not in str(caught.value)
+    assert list(shelf.iterdir()) == []
+
+
+def test_an_edge_tpu_export_is_named(tmp_path: Path, shelf: Path) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 224, 224, 3), tiny.TYPE.UINT8, scale=1 / 128, zero_point=128)
+    result = recipe.tensor((1, 2), tiny.TYPE.UINT8, scale=1 / 256)
+    recipe.step(tiny.BUILTIN.CUSTOM, [picture], result, custom="edgetpu-custom-op")
+    zipped = export_zip(tmp_path / "x.zip", model_edgetpu__tflite=recipe.content([picture], [result]))
+    with pytest.raises(ModelError, match="compiled for the Edge TPU"):
+        add(zipped, shelf)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("model__json", r"TensorFlow\.js export; choose 'Tensorflow Lite'"),
+        ("keras_model__h5", "Keras export"),
+        ("readme__txt", "no model"),
+    ],
+)
+def test_other_exports_are_named(tmp_path: Path, shelf: Path, name: str, words: str) -> None:
+    with pytest.raises(ArchiveError, match=words):
+        add(export_zip(tmp_path / "x.zip", **{name: b"{}"}), shelf)
+
+
+def test_two_models_in_one_archive_are_a_choice(tmp_path: Path, shelf: Path) -> None:
+    zipped = export_zip(tmp_path / "x.zip", a__tflite=b"", b__tflite=b"")
+    with pytest.raises(ArchiveError, match=r"holds 2 models \(a\.tflite, b\.tflite\)"):
+        add(zipped, shelf)
+
+
+def test_another_model_of_that_name_is_not_overwritten(tmp_path: Path, shelf: Path) -> None:
+    first = tmp_path / "first.tflite"
+    first.write_bytes(exported())
+    add(first, shelf, "mine")
+    add(first, shelf, "mine")
+    second = tmp_path / "second.tflite"
+    second.write_bytes(exported(layers=1))
+    with pytest.raises(ModelError, match="is another model; choose a name with --name"):
+        add(second, shelf, "mine")
+    assert (shelf / "mine.tflite").read_bytes() == exported()
+
+
+def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, shelf: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(exported())
+    for name in ("../x", "a/b", "-x", " "):
+        with pytest.raises(ModelError, match="can't name a model"):
+            add(path, shelf, name)
