@@ -17,7 +17,8 @@ KeyPath = tuple[str | int, ...]
 class ButtonOptions(Options, frozen=True):
     """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
 
-    `region` None teaches the first region.
+    `region` None teaches the first region. With `doubt_s`, a press labels the latest moment of the last so
+    many seconds at which the device was not sure, if there was one: on a belt the thing is gone by then.
     """
 
     pin: Pin
@@ -27,6 +28,7 @@ class ButtonOptions(Options, frozen=True):
     region: str | None = None
     pull: Literal["up", "down"] = "up"
     hold: Literal["burst", "none"] = "burst"
+    doubt_s: Seconds = 0.0
 
     @property
     def name(self) -> str:
