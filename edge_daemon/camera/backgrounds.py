@@ -63,7 +63,7 @@ def _mat(size: Size, random: np.random.Generator) -> Picture:
 def _card(size: Size, random: np.random.Generator) -> Picture:
     specks = np.clip(_grain(size, (size[0] // 3, size[1] // 3), random) - 0.75, 0, 1) * 0.5
     paper = _grain(size, (size[0] // 2, size[1] // 2), random) * 0.03
-    return _coloured((218, 212, 198), 1 + paper - specks)
+    return _coloured((202, 196, 183), 1 + paper - specks)
 
 
 def _steel(size: Size, random: np.random.Generator) -> Picture:

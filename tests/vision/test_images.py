@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
 import zlib
@@ -136,3 +137,16 @@ def test_jpeg_is_scaled_down_by_its_longer_side_and_never_up() -> None:
 def test_jpeg_quality_makes_it_smaller() -> None:
     noise = np.random.default_rng(1).integers(0, 256, (64, 64, 3), dtype=np.uint8)
     assert len(encode_jpeg(noise, quality=30)) < len(encode_jpeg(noise, quality=90)) / 2
+
+
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "GIF", "TIFF", "WEBP", "BMP"])
+def test_damaged_bytes_are_an_image_or_an_image_error(file_format: str) -> None:
+    random = np.random.default_rng(1)
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(random.integers(0, 256, (24, 32, 3), dtype=np.uint8)).save(buffer, file_format)
+    for _ in range(150):
+        damaged = bytearray(buffer.getvalue())
+        for place in random.integers(0, min(len(damaged), 200), 6):
+            damaged[place] = random.integers(0, 256)
+        with contextlib.suppress(ImageError):
+            assert read_image(bytes(damaged)).ndim == 3
