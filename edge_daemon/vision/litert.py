@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import hashlib
+import importlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -175,23 +176,18 @@ def runtime() -> str:
     """Return name and version of the interpreter in use. Raises ModelError when there is none."""
     from importlib import metadata
 
-    for name in ("ai-edge-litert", "tflite-runtime"):
-        try:
-            return f"{name} {metadata.version(name)}"
-        except metadata.PackageNotFoundError:
-            continue
-    raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`")
+    package = str(_module().__name__).partition(".")[0].replace("_", "-")
+    return f"{package} {metadata.version(package)}"
 
 
 def _module() -> Any:
-    try:
-        from ai_edge_litert import interpreter
-    except ImportError:
+    """Import the interpreter: LiteRT, or the older tflite_runtime where only that is installed."""
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
         try:
-            from tflite_runtime import interpreter
-        except ImportError as exc:
-            raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`") from exc
-    return interpreter
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`")
 
 
 def _interpreter(content: bytes, threads: int, delegate: str) -> Any:
@@ -215,9 +211,8 @@ def _interpreter(content: bytes, threads: int, delegate: str) -> Any:
 
 def _external(module: Any, library: str) -> Any:
     try:
-        ctypes.CDLL(
-            library
-        )  # The interpreter's own attempt leaves a half-made object that complains when freed.
+        # The interpreter's own attempt leaves a half-made object that complains when freed.
+        getattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")  # noqa: B009
         return module.load_delegate(library)
     except (ValueError, OSError, AttributeError) as exc:
         raise ModelError(f"delegate {library} can't be loaded: {_one_line(exc)}") from exc

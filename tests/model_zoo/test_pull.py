@@ -163,6 +163,7 @@ def test_a_missing_file_is_refused_at_once(site: Site, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tiny\.tflite: the server answers 404"):
         fetch(site, tmp_path)
     assert len(site.requests) == 1
+    assert files(tmp_path) == []
 
 
 def test_a_busy_server_is_asked_again_with_growing_pauses(site: Site, tmp_path: Path) -> None:

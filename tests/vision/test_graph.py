@@ -74,6 +74,20 @@ def test_an_ended_graph_runs_without_the_rest() -> None:
     assert interpreter.get_tensor(1).ravel() == pytest.approx([0.5] * 3)
 
 
+def test_an_ended_graph_loses_the_signature_that_names_the_old_output() -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    pool = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))
+    result = tiny.dense(recipe, pool, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
+    recipe.sign("picture", picture, "classes", result)
+    content = recipe.content([picture], [result])
+    assert Interpreter(model_content=content).get_signature_list() != {}
+    interpreter = Interpreter(model_content=end_at(content, read_graph(content), pool))
+    interpreter.allocate_tensors()
+    interpreter.invoke()
+    assert interpreter.get_signature_list() == {}
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

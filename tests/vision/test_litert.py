@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import sys
+import types
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -188,6 +190,28 @@ def test_a_missing_delegate_is_named(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
     with pytest.raises(ModelError, match=r"delegate /nowhere/libx\.so can't be loaded"):
         Embedder(write, delegate="/nowhere/libx.so", probe_first=False)
+
+
+def test_a_library_that_is_no_delegate_is_named(write: Path) -> None:
+    write.write_bytes(tiny.float_classifier())
+    with pytest.raises(
+        ModelError, match=r"delegate libm\.so\.6 can't be loaded: .*tflite_plugin_create_delegate"
+    ):
+        Embedder(write, delegate="libm.so.6", probe_first=False)
+
+
+def test_the_older_interpreter_serves_where_only_that_is_installed(
+    write: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ai_edge_litert import interpreter
+
+    write.write_bytes(tiny.float_classifier())
+    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    with pytest.raises(ModelError, match="pip install ai-edge-litert"):
+        Embedder(write, probe_first=False)
+    monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
+    monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
+    assert Embedder(write, probe_first=False).size == 3
 
 
 def test_a_file_is_probed_once_and_its_content_remembered(write: Path, cache: Path) -> None:

@@ -71,6 +71,15 @@ class Recipe:
         self.graph.operators.append(operator)
         return output
 
+    def sign(self, input_name: str, input_tensor: int, output_name: str, output_tensor: int) -> None:
+        """Add the signature that converters of Keras models write."""
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+        signature.inputs, signature.outputs = [schema.TensorMapT()], [schema.TensorMapT()]
+        signature.inputs[0].name, signature.inputs[0].tensorIndex = input_name, input_tensor
+        signature.outputs[0].name, signature.outputs[0].tensorIndex = output_name, output_tensor
+        self.model.signatureDefs = [signature]
+
     def content(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = inputs, outputs
         builder = flatbuffers.Builder(1024)
