@@ -11,9 +11,12 @@ from random import Random
 
 from edge_daemon.commands import Command
 from edge_daemon.errors import BrokerError
-from edge_daemon.events import Classified, Event
+from edge_daemon.events import Classified, Event, ExamplesChanged
 from edge_daemon.mqtt import client
+from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backoff import Backoff
+from edge_daemon.mqtt.discovery import Discovery
+from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.payloads import Info
@@ -60,6 +63,9 @@ class MqttSink:
         self._reception = Reception(self._topics, submit, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
+        discovery = Discovery(self._topics, info, options.discovery.prefix)
+        self._announcer = Announcer(discovery, options.discovery.enabled, Random())
+        self._labels: tuple[str, ...] | None = None
         self._outbox = Outbox(options.max_queued)
         self._result_limits = {region: RateLimit(options.result_per_s) for region in regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
@@ -81,6 +87,8 @@ class MqttSink:
         """Take one event; it is sent when there is a connection, as its topic's QoS promises."""
         if isinstance(event, Classified) and not self._may_send_result(event.region):
             return
+        if isinstance(event, ExamplesChanged):
+            self._labels = tuple(event.counts)
         for message in self._publications.of(event, self._clock.utc()):
             self._outbox.put(message)
         self._wakeup.set()
@@ -133,7 +141,8 @@ class MqttSink:
 
     def _connect(self) -> client.Connection:
         connection = client.connect(self._options, self._party, os.environ, self._stopping.is_set)
-        connection.subscribe(self._topics.requests, qos=1)
+        for topic_filter in (self._topics.requests, *self._announcer.filters):
+            connection.subscribe(topic_filter, qos=1)
         self._outbox.connected()
         self._connected.set()
         self._trouble = None
@@ -157,11 +166,19 @@ class MqttSink:
         while connection.acknowledged:
             self._outbox.acknowledged(connection.acknowledged.popleft())
         while connection.received:
-            refusal = self._reception.take(connection.received.popleft(), self._clock.monotonic())
-            if refusal is not None:
-                self._outbox.put(self._publications.refusal(refusal))
+            self._hear(connection.received.popleft())
         while connection.refused:
             self._note_trouble(f"the MQTT broker refused {connection.refused.popleft()}")
+        announcement = self._announcer.due(self._labels, self._clock.monotonic())
+        if announcement is not None:
+            self._outbox.put(announcement)
+
+    def _hear(self, incoming: Incoming) -> None:
+        now_s = self._clock.monotonic()
+        self._announcer.take(incoming, now_s)
+        refusal = self._reception.take(incoming, now_s)
+        if refusal is not None:
+            self._outbox.put(self._publications.refusal(refusal))
 
     def _farewell(self, connection: client.Connection) -> None:
         self._outbox.put(self._publications.availability(False))

@@ -82,6 +82,10 @@ class Topics:
         """One message for each classified frame of a region."""
         return f"{self._of(region)}/result"
 
+    def request(self, verb: str) -> str:
+        """Where that verb is asked."""
+        return f"{self.base}/request/{verb}"
+
     def response(self, verb: str) -> str:
         """Where a request of that verb is answered."""
         return f"{self.base}/response/{verb}"

@@ -234,6 +234,8 @@ def test_both_versions_of_mqtt_are_spoken(
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/undo", b"{}")
         wait_until(lambda: device.commands != [])
+        device.sink.stop()
+        listener.wait_for(f"{BASE}/availability", b"offline")
     assert f"with MQTT {spoken}" in caplog.text
     assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
 
@@ -261,6 +263,7 @@ def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.
             device.sink.handle(events.Button("x" * 3000, "press"))
             device.sink.handle(label_changed("cat"))
             listener.wait_for(f"{BASE}/label", b"cat")
+        listener.wait_for(f"{BASE}/availability", b"offline")
         assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
     assert f"takes no message as long as that at {BASE}/event" in caplog.text
 

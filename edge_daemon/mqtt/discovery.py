@@ -1,0 +1,199 @@
+"""Home Assistant's device discovery: one message that describes the device and all its entities.
+
+Source: https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery (device discovery, 2024.11 or later).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import get_args
+
+import msgspec
+
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.payloads import EventPayload, Info
+from edge_daemon.mqtt.topics import Topics
+from edge_daemon.types import WHOLE_FRAME
+
+Component = dict[str, object]
+
+ORIGIN = "edge_daemon"
+EVENT_TYPES = [str(kind.__struct_config__.tag) for kind in get_args(EventPayload)]
+_PERCENT = {"unit_of_measurement": "%", "state_class": "measurement", "suggested_display_precision": 0}
+_DIAGNOSTIC = {"entity_category": "diagnostic"}
+
+
+class Discovery:
+    """Describes one device below `prefix`. Pure: values in, messages out."""
+
+    def __init__(self, topics: Topics, info: Info, prefix: str) -> None:
+        self._topics = topics
+        self._info = info
+        self._id = "edge_daemon_" + re.sub(r"[^a-zA-Z0-9_-]", "_", info.device)
+        self.topic = f"{prefix}/device/{self._id}/config"
+        self.birth_topic = f"{prefix}/status"
+
+    def announcement(self, labels: Sequence[str], known: Mapping[str, str]) -> Message:
+        """Describe all entities, with a button for each label.
+
+        `known` names the platform of each entity described before; one that is gone is named with its
+        platform alone, which removes it.
+        """
+        components = dict(self._components(labels))
+        gone = {key: {"platform": platform} for key, platform in known.items() if key not in components}
+        config = {
+            "device": self._device(),
+            "origin": {"name": ORIGIN, "sw_version": self._info.version},
+            "availability_topic": self._topics.availability,
+            "qos": 1,
+            "components": {**components, **gone},
+        }
+        return Message(self.topic, msgspec.json.encode(config), 1, retain=True)
+
+    def removal(self) -> Message:
+        """Take the whole device back."""
+        return Message(self.topic, b"", 1, retain=True)
+
+    def _device(self) -> dict[str, object]:
+        return {
+            "identifiers": [self._id],
+            "name": self._info.name,
+            "manufacturer": "edge_daemon",
+            "model": self._info.model,
+            "sw_version": self._info.version,
+        }
+
+    def _components(self, labels: Iterable[str]) -> Iterator[tuple[str, Component]]:
+        for key, component in (*self._sensors(), *self._controls(labels)):
+            yield key, {"unique_id": f"{self._id}_{key}", **component}
+
+    def _sensors(self) -> Iterator[tuple[str, Component]]:
+        for region in self._topics.regions:
+            yield from self._region(region)
+        yield (
+            "examples",
+            {
+                **_sensor("Examples", self._topics.examples, "{{ value_json.total }}"),
+                "state_class": "measurement",
+                "json_attributes_topic": self._topics.examples,
+                "json_attributes_template": "{{ value_json.counts | tojson }}",
+            },
+        )
+        accuracy = _percent("value_json.exam.accuracy")
+        known = "value_json.exam and value_json.exam.accuracy is not none"
+        yield (
+            "accuracy",
+            {
+                **_sensor(
+                    "Exam accuracy", self._topics.examples, f"{{{{ {accuracy} if {known} else None }}}}"
+                ),
+                **_PERCENT,
+            },
+        )
+        yield (
+            "event",
+            {
+                "platform": "event",
+                "name": "Event",
+                "state_topic": self._topics.event,
+                "event_types": EVENT_TYPES,
+            },
+        )
+        yield (
+            "snapshot",
+            {
+                "platform": "image",
+                "name": "Snapshot",
+                "image_topic": self._topics.snapshot,
+                "content_type": "image/jpeg",
+            },
+        )
+        for key in ("model", "classifier", "version"):
+            template = f"{{{{ value_json.{key} }}}}"
+            yield key, {**_sensor(key.capitalize(), self._topics.info, template), **_DIAGNOSTIC}
+
+    def _region(self, region: str) -> Iterator[tuple[str, Component]]:
+        whole = self._topics.regions == (WHOLE_FRAME,)
+        key, title = ("", "") if whole else (f"_{_short(region)}", f" {region}")
+        yield (
+            f"label{key}",
+            _sensor(f"Label{title}", self._topics.label(region), "{{ value if value else None }}"),
+        )
+        # Not from each result: that would write a state a frame.
+        name = json.dumps(region, ensure_ascii=False)
+        change = f"value_json.event_type == 'label_changed' and value_json.region == {name}"
+        template = f"{{% if {change} %}}{{{{ {_percent('value_json.confidence')} }}}}{{% endif %}}"
+        yield (
+            f"confidence{key}",
+            {
+                **_sensor(f"Confidence{title}", self._topics.event, template),
+                **_PERCENT,
+            },
+        )
+
+    def _controls(self, labels: Iterable[str]) -> Iterator[tuple[str, Component]]:
+        for label in labels:
+            body = json.dumps({"label": label}, ensure_ascii=False)
+            yield f"teach_{_short(label)}", self._button(f"Teach {label}", "add", body)
+        yield "undo", self._button("Undo", "undo", "{}")
+        yield "take_snapshot", self._button("Take snapshot", "snapshot", "{}")
+        yield (
+            "threshold",
+            {
+                "platform": "number",
+                "name": "Least similarity of a known label",
+                "command_topic": self._topics.request("threshold"),
+                "command_template": '{"unknown": {{ value }}}',
+                "min": -1,
+                "max": 1,
+                "step": 0.01,
+                "mode": "box",
+                "entity_category": "config",
+            },
+        )
+
+    def _button(self, name: str, verb: str, payload: str) -> Component:
+        return {
+            "platform": "button",
+            "name": name,
+            "command_topic": self._topics.request(verb),
+            "payload_press": payload,
+        }
+
+
+def described(config: bytes) -> dict[str, str] | None:
+    """Return the platform of each entity that an announcement of ours describes, None for any other text."""
+    try:
+        found = msgspec.json.decode(config, type=_Config)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if found.origin.name != ORIGIN:
+        return None
+    return {
+        key: str(component["platform"]) for key, component in found.components.items() if len(component) > 1
+    }
+
+
+class _Origin(msgspec.Struct):
+    name: str
+
+
+class _Config(msgspec.Struct):
+    origin: _Origin
+    components: dict[str, dict[str, object]]
+
+
+def _sensor(name: str, topic: str, template: str) -> Component:
+    return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template}
+
+
+def _percent(share: str) -> str:
+    return f"({share} * 100) | round(1)"
+
+
+def _short(name: str) -> str:
+    """Name any text with eight letters that every topic and id can hold."""
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
