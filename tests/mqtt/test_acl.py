@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from paho.mqtt.client import Client
+
+from edge_daemon.mqtt.options import MqttOptions
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.device import Device, label_changed, wait_until
+from tests.mqtt.listener import Listener
+
+ACL = Path(__file__).resolve().parents[2] / "config" / "mosquitto-acl.conf"
+USERS = dict.fromkeys(["tray-1", "tray-2", "teacher", "subscriber", "homeassistant"], "secret")
+BASE = "edge_daemon/tray-1"
+
+
+@pytest.fixture
+def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
+    monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "secret")
+    with Mosquitto(users=USERS, acl=ACL.read_text()) as broker:
+        yield broker
+
+
+def as_user(broker: Mosquitto, name: str) -> Listener:
+    def configure(client: Client) -> None:
+        client.username_pw_set(name, "secret")
+
+    return Listener(broker.port, configure=configure)
+
+
+def options(broker: Mosquitto, name: str) -> MqttOptions:
+    return MqttOptions(host=broker.host, port=broker.port, username=name)
+
+
+def test_a_subscriber_sees_labels_and_can_t_teach(guarded: Mosquitto) -> None:
+    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "subscriber") as subscriber:
+        device.sink.handle(label_changed("cat"))
+        subscriber.wait_for(f"{BASE}/label", b"cat")
+        subscriber.publish(f"{BASE}/request/add", b'{"label": "dog"}')
+        subscriber.publish(f"{BASE}/label", b"dog")
+        device.sink.handle(label_changed("bird"))
+        subscriber.wait_for(f"{BASE}/label", b"bird")
+        assert device.commands == []
+        assert "dog" not in subscriber.texts(f"{BASE}/label")
+
+
+def test_a_teacher_asks_and_hears_the_answer(guarded: Mosquitto) -> None:
+    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "teacher") as teacher:
+        teacher.wait_for(f"{BASE}/availability", b"online")
+        teacher.publish(f"{BASE}/request/undo", b"{}")
+        teacher.publish(f"{BASE}/request/add", b"no json")
+        assert teacher.wait_for(f"{BASE}/response/add").json()["status"] == "error"
+        wait_until(lambda: device.commands != [])
+
+
+def test_a_device_can_t_speak_in_another_s_name_and_says_so(
+    guarded: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with as_user(guarded, "teacher") as teacher:
+        with Device(options(guarded, "tray-2"), device_id="tray-1") as impostor:
+            impostor.wait_connected()
+            impostor.sink.handle(label_changed("false"))
+            wait_until(lambda: "refused publishing: Not authorized" in caplog.text)
+        with Device(options(guarded, "tray-2"), device_id="tray-2") as device:
+            device.sink.handle(label_changed("true"))
+            teacher.wait_for("edge_daemon/tray-2/label", b"true")
+        assert not [message for message in teacher.heard if message.topic.startswith(BASE)]
+    warnings = [record for record in caplog.records if record.levelno == logging.WARNING]
+    assert len(warnings) == 1
