@@ -105,6 +105,18 @@ class SetThreshold:
 
 
 @dataclass(frozen=True, slots=True)
+class MoveRegion:
+    """Look elsewhere with a region, until the daemon is built anew: `box` is [x, y, width, height].
+
+    Fractions of the frame when all four numbers are at most 1, else pixels.
+    """
+
+    region: str
+    box: tuple[float, float, float, float]
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class ReportOutage:
     """The capture thread's word that the camera stopped delivering."""
 
@@ -122,6 +134,7 @@ Command: TypeAlias = (
     | ListExamples
     | TakeSnapshot
     | SetThreshold
+    | MoveRegion
 )
 """What users ask; each carries its origin and is answered by a `Replied` event."""
 

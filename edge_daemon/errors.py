@@ -53,5 +53,9 @@ class PanelError(EdgeError):
     """A GPIO pin or the pin factory can't be used."""
 
 
+class WebError(EdgeError):
+    """The page can't be served as configured: its address or its token."""
+
+
 class RequestError(EdgeError, ValueError):
     """A request over MQTT or the page is malformed; the sender is told, nothing is changed."""

@@ -5,21 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge_daemon.commands import Command
 from edge_daemon.types import Exam, Prediction
 
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """One region of one frame was classified."""
+    """One region of one frame was classified; `embedding` is None for a picture the model can't embed."""
 
     region: str
     prediction: Prediction
     seq: int
     captured_at: datetime
     latency_ms: float
+    embedding: Vector | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,10 @@ class ExamplesEdited:
 
 @dataclass(frozen=True, slots=True)
 class Doubted:
-    """A frame the device is not sure of; `moment` can be taught with LabelMoment for a while."""
+    """A frame the device is not sure of; `moment` can be taught with LabelMoment for a while.
+
+    `image` is the region's crop, shared with the pipeline's own memory of the moment.
+    """
 
     moment: int
     region: str
@@ -86,6 +93,7 @@ class Doubted:
     prediction: Prediction
     seq: int
     captured_at: datetime
+    image: Image | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from edge_daemon import commands, events
@@ -20,7 +20,7 @@ from edge_daemon.types import UNKNOWN, Frame, Prediction, Sight
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.types import Image, Vector
 
 log = logging.getLogger(__name__)
 
@@ -113,24 +113,26 @@ class Pipeline:
         except EmbeddingError as exc:
             # A picture the model has no answer for, such as pure black: nothing taught looks like it.
             yield from (_failed(press, exc) for press in self._take_due(view.name, frame))
-            yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0))
+            yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0), None)
             return
         sight = Sight(view.name, frame, image, embedding)
         self._recent.append(sight)
         for press in self._take_due(view.name, frame):
             yield from self._teach_safely(press, sight)
         prediction = self._teacher.predict(view.name, embedding)
-        yield from self._publish(view, frame, prediction)
+        yield from self._publish(view, frame, prediction, embedding)
         moment = self._doubts.consider(sight, prediction)
         if moment is not None:
             yield events.Doubted(
-                moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at
+                moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at, image
             )
 
-    def _publish(self, view: View, frame: Frame, prediction: Prediction) -> Iterator[events.Event]:
+    def _publish(
+        self, view: View, frame: Frame, prediction: Prediction, embedding: Vector | None
+    ) -> Iterator[events.Event]:
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
-        yield events.Classified(view.name, prediction, frame.seq, frame.captured_at, latency_ms)
+        yield events.Classified(view.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
         change = view.smoother.update(prediction, now)
         if change is not None:
             yield events.LabelChanged(
@@ -189,6 +191,8 @@ class Pipeline:
                 if len(self._snapshots) >= MAX_WAITING:
                     raise RequestError("too many snapshots are waiting for a frame")
                 self._snapshots.append(command)
+            case commands.MoveRegion():
+                yield self._move(command)
             case _:
                 yield from self._teacher.execute(command)
 
@@ -210,6 +214,17 @@ class Pipeline:
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError("too many presses are waiting for a frame")
         self._waiting.append(command)
+
+    def _move(self, command: commands.MoveRegion) -> events.Replied:
+        view = self._views[self._region(command.region)]
+        if not self._recent:
+            raise RequestError("no frame was seen yet that the region could be checked against")
+        box = Box(*command.box)
+        height, width = self._recent[-1].frame.image.shape[:2]
+        box.pixels(width, height)
+        view.smoother.reset()
+        self._views[view.name] = replace(view, box=box)
+        return events.Replied(command, data={"region": view.name, "box": list(command.box)})
 
     def _find_moment(self, command: LabelMoment) -> Moment:
         if command.moment is not None:

@@ -16,6 +16,7 @@ from edge_daemon.commands import (
     Clear,
     Instruction,
     LabelMoment,
+    MoveRegion,
     Origin,
     Relabel,
     Remove,
@@ -322,3 +323,21 @@ def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
     assert len(bench.found(events.Ready)) == 1
     bench.show(RED)
     assert not bench.found(events.Ready)
+
+
+def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore) -> None:
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench.show(RED, GREEN, instructions=(bench.press("red"),))
+    bench.show(RED, GREEN, instructions=(bench.press("red"),))
+    assert bench.label == "red"
+    bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.5, 0, 0.5, 1), GPIO),))
+    assert bench.found(events.Replied)[0].error is None
+    assert bench.label == "unknown"
+
+
+def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench.show(RED, GREEN)
+    bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
+    assert "does not fit" in str(bench.found(events.Replied)[0].error)
+    assert bench.found(events.Classified)
