@@ -35,7 +35,10 @@ class Setting:
 
 
 def setting(seed: int, variation: int) -> Setting:
-    """Draw a setting at random; the same numbers give the same setting."""
+    """Draw pose and light at random; the same numbers give the same setting.
+
+    Backgrounds take turns, so that as many variations in a row as there are trays meet each of them.
+    """
     random = np.random.default_rng((seed, variation))
     pose = Pose(
         angle=random.uniform(0, 2 * np.pi),
@@ -52,7 +55,7 @@ def setting(seed: int, variation: int) -> Setting:
         elevation=random.uniform(0.7, 1.15),
         falloff=random.uniform(0, 0.6),
     )
-    return Setting(pose, light, backgrounds.TRAYS[random.integers(len(backgrounds.TRAYS))])
+    return Setting(pose, light, backgrounds.TRAYS[variation % len(backgrounds.TRAYS)])
 
 
 class Painter:

@@ -18,7 +18,7 @@ def test_a_setting_depends_on_seed_and_variation_alone() -> None:
 
 def test_settings_use_every_background_and_turn_things_all_ways() -> None:
     settings = [setting(1, variation) for variation in range(80)]
-    assert {each.tray for each in settings} == set(TRAYS)
+    assert {each.tray for each in settings[: len(TRAYS)]} == set(TRAYS)
     quarters = {int(each.pose.angle / (np.pi / 2)) for each in settings}
     assert quarters == {0, 1, 2, 3}
 
