@@ -176,6 +176,7 @@ class Info(Payload, frozen=True):
     classifier: str
     regions: list[str]
     config_digest: Annotated[str, Meta(description="changes when the effective configuration does")]
+    instance: Annotated[str, Meta(description="changes at each start; frame numbers begin anew")] = ""
 
 
 class Response(Payload, frozen=True):

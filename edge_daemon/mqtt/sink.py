@@ -8,6 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from random import Random
+from uuid import uuid4
+
+import msgspec
 
 from edge_daemon.commands import Command
 from edge_daemon.errors import BrokerError
@@ -24,6 +27,7 @@ from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.rate import RateLimit
 from edge_daemon.mqtt.reception import Reception
 from edge_daemon.mqtt.topics import Topics, device_topics
+from edge_daemon.mqtt.twin import TwinWatch
 from edge_daemon.mqtt.wakeup import Wakeup
 from edge_daemon.ports import Clock
 
@@ -57,6 +61,8 @@ class MqttSink:
     ) -> None:
         self._options = options
         self._topics: Topics = device_topics(options.base_topic, device_id, regions)
+        info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
+        self._twin = TwinWatch(self._topics.info, info.instance)
         self._publications = Publications(self._topics, info, options.qos)
         will = self._publications.availability(False)
         self._party = client.Party(f"edge_daemon-{device_id}", will, _MAX_INCOMING_BYTES)
@@ -141,7 +147,7 @@ class MqttSink:
 
     def _connect(self) -> client.Connection:
         connection = client.connect(self._options, self._party, os.environ, self._stopping.is_set)
-        for topic_filter in (self._topics.requests, *self._announcer.filters):
+        for topic_filter in (self._topics.requests, self._twin.info_topic, *self._announcer.filters):
             connection.subscribe(topic_filter, qos=1)
         self._outbox.connected()
         self._connected.set()
@@ -176,6 +182,8 @@ class MqttSink:
     def _hear(self, incoming: Incoming) -> None:
         now_s = self._clock.monotonic()
         self._announcer.take(incoming, now_s)
+        if twin := self._twin.take(incoming):
+            self._note_trouble(twin)
         refusal = self._reception.take(incoming, now_s)
         if refusal is not None:
             self._outbox.put(self._publications.refusal(refusal))

@@ -1,0 +1,87 @@
+"""A network that fails on purpose, between a client and a broker."""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import socket
+import threading
+import time
+from types import TracebackType
+
+_CHUNK = 65_536
+
+
+class Proxy:
+    """Passes bytes between clients and a port of 127.0.0.1, until told to cut, swallow or delay them."""
+
+    def __init__(self, target_port: int) -> None:
+        self._target_port = target_port
+        self._server = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._server.getsockname()[1]
+        self._pairs: dict[socket.socket, socket.socket] = {}
+        self._swallowing = False
+        self._delay_s = 0.0
+        self._ending = False
+        self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
+
+    def __enter__(self) -> Proxy:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._ending = True
+        self._thread.join()
+        self.cut()
+        self._server.close()
+
+    def swallow(self, swallowing: bool) -> None:
+        """Keep connections open and pass nothing on, as a network does that was cut silently."""
+        self._swallowing = swallowing
+
+    def delay(self, seconds: float) -> None:
+        """Let every chunk wait."""
+        self._delay_s = seconds
+
+    def cut(self) -> None:
+        """Break every connection there is."""
+        for sock in list(self._pairs):
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)
+
+    def _run(self) -> None:
+        while not self._ending:
+            readable, _, _ = select.select([self._server, *self._pairs], [], [], 0.02)
+            for sock in readable:
+                if sock is self._server:
+                    self._accept()
+                elif sock in self._pairs:
+                    self._pass_on(sock)
+
+    def _accept(self) -> None:
+        client, _ = self._server.accept()
+        try:
+            broker = socket.create_connection(("127.0.0.1", self._target_port))
+        except OSError:
+            client.close()
+            return
+        self._pairs |= {client: broker, broker: client}
+
+    def _pass_on(self, sock: socket.socket) -> None:
+        try:
+            data = sock.recv(_CHUNK)
+            time.sleep(self._delay_s)
+            if data and not self._swallowing:
+                self._pairs[sock].sendall(data)
+        except OSError:
+            data = b""
+        if not data:
+            self._close(sock)
+
+    def _close(self, sock: socket.socket) -> None:
+        other = self._pairs.pop(sock)
+        del self._pairs[other]
+        sock.close()
+        other.close()

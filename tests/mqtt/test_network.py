@@ -1,0 +1,115 @@
+"""What happens to messages when the network between device and broker fails."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import threading
+import time
+import tracemalloc
+
+import pytest
+
+from edge_daemon import events
+from edge_daemon.mqtt.options import MqttOptions
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.device import Device, classified, label_changed, wait_until
+from tests.mqtt.listener import Listener
+from tests.mqtt.proxy import Proxy
+
+BASE = "edge_daemon/tray-1"
+
+
+def at(port: int, **settings: object) -> MqttOptions:
+    return MqttOptions(host="127.0.0.1", port=port, max_reconnect_s=0.1, **settings)  # type: ignore[arg-type]
+
+
+def pressed(listener: Listener) -> list[int]:
+    """The numbers of the presses a subscriber heard of, in order."""
+    heard = [json.loads(text) for text in listener.texts(f"{BASE}/event")]
+    return [int(event["name"]) for event in heard if event["event_type"] == "button"]
+
+
+def test_a_connection_cut_silently_is_noticed_and_mended(broker: Mosquitto) -> None:
+    with Proxy(broker.port) as proxy, Device(at(proxy.port, keepalive_s=1)) as device:
+        device.wait_connected()
+        with Listener(broker.port) as listener:
+            proxy.swallow(True)
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/availability", b"offline")
+            device.wait_connected(False)
+            assert "cat" not in listener.texts(f"{BASE}/label")
+            proxy.swallow(False)
+            proxy.cut()
+            listener.wait_for(f"{BASE}/label", b"cat")
+            wait_until(lambda: listener.texts(f"{BASE}/availability")[-1] == "online")
+
+
+def test_no_event_is_lost_over_forced_disconnects(broker: Mosquitto) -> None:
+    disconnects, number = 15, 0
+    with (
+        Listener(broker.port) as listener,
+        Proxy(broker.port) as proxy,
+        Device(at(proxy.port)) as device,
+    ):
+        for _ in range(disconnects):
+            device.wait_connected()
+            for _ in range(20):
+                device.sink.handle(events.Button(str(number), "press"))
+                number += 1
+            proxy.cut()
+            device.wait_connected(False)
+            device.sink.handle(events.Button(str(number), "press"))
+            number += 1
+        wait_until(lambda: number - 1 in pressed(listener))
+        heard = pressed(listener)
+    assert sorted(set(heard)) == list(range(number))
+    first_heard = list(dict.fromkeys(heard))
+    assert first_heard == sorted(first_heard)
+    assert len(heard) - number <= 20 * disconnects
+
+
+def test_a_slow_broker_holds_up_nobody_and_fills_no_memory(broker: Mosquitto) -> None:
+    with Proxy(broker.port) as proxy, Device(at(proxy.port, max_queued=100)) as device:
+        device.wait_connected()
+        proxy.delay(0.2)
+        tracemalloc.start()
+        slowest_s = 0.0
+        for number in range(3000):
+            begun = time.perf_counter()
+            device.sink.handle(classified(seq=number))
+            device.sink.handle(label_changed(str(number), seq=number))
+            slowest_s = max(slowest_s, time.perf_counter() - begun)
+        grown, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert slowest_s < 0.2
+        assert grown < 2_000_000
+        proxy.delay(0.0)
+        with Listener(broker.port) as listener:
+            listener.wait_for(f"{BASE}/label", b"2999")
+
+
+def test_two_devices_of_one_id_are_told_apart_in_the_log(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Device(at(broker.port)) as first:
+        first.wait_connected()
+        with Device(at(broker.port)):
+            wait_until(lambda: f"another device speaks at {BASE}/info" in caplog.text)
+
+
+class _Chatter(socketserver.BaseRequestHandler):
+    """Answers as a web server does that hears no HTTP."""
+
+    def handle(self) -> None:
+        self.request.recv(1000)
+        self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+
+def test_something_that_is_no_broker_is_no_crash(caplog: pytest.LogCaptureFixture) -> None:
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Chatter) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        with Device(at(server.server_address[1])) as device:
+            wait_until(lambda: "lost the MQTT broker" in caplog.text)
+            assert not device.sink.connected
+        server.shutdown()
