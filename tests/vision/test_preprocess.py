@@ -75,8 +75,8 @@ def test_resizing_follows_the_reference_filter(size: tuple[int, int]) -> None:
     square = centred(picture, 1.0)
     wanted = Pillow.fromarray(square).resize((128, 128), Pillow.Resampling.BILINEAR)
     difference = np.abs(Preprocessor(UINT8)(picture)[0].astype(int) - np.asarray(wanted))
-    assert difference.mean() < 0.5
-    assert difference.max() <= 6
+    assert difference.mean() < 0.6
+    assert difference.max() <= 12
 
 
 def test_fine_stripes_turn_grey_instead_of_aliasing() -> None:
