@@ -54,7 +54,7 @@ class KNNHead:
         similarities = query.similarities
         row = rows[0] if self._metric == "cosine" else similarities.argmax()
         confidences = {label: votes[code] / total for code, label in enumerate(labels)}
-        return Prediction(labels[votes.index(max(votes))], confidences, float(similarities[row]))
+        return Prediction(labels[votes.index(max(votes))], confidences, similarities.item(row))
 
     def _closeness(self, query: Query) -> Floats:
         if self._metric == "cosine":
@@ -83,8 +83,9 @@ def _manhattan(examples: ExampleSet, query: Query) -> Floats:
 def _count_plain(examples: ExampleSet) -> Callable[[list[int]], list[int]]:
     def count(rows: list[int]) -> list[int]:
         votes = [0] * len(examples.labels)
+        code_of = examples.codes.item
         for row in rows:
-            votes[examples.codes[row]] += 1
+            votes[code_of(row)] += 1
         return votes
 
     return count

@@ -7,10 +7,11 @@ from collections.abc import Collection, Mapping
 import numpy.typing as npt
 
 from edge_daemon.errors import ConfigError
-from edge_daemon.learning.exam import examine
+from edge_daemon.learning.exam import examine, knn_scores
 from edge_daemon.learning.example_set import ExampleSet
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead, Metric, Vote
+from edge_daemon.learning.leave_one_out import LeaveOneOut
 from edge_daemon.learning.openset import OpenSet
 from edge_daemon.types import UNKNOWN, Exam, Prediction
 
@@ -18,8 +19,9 @@ from edge_daemon.types import UNKNOWN, Exam, Prediction
 class Learner:
     """Learns from examples and classifies embeddings, or says `unknown`. One owning thread."""
 
-    def __init__(self, examples: ExampleSet, head: Head, openset: OpenSet) -> None:
+    def __init__(self, examples: ExampleSet, memory: LeaveOneOut, head: Head, openset: OpenSet) -> None:
         self._examples = examples
+        self._memory = memory
         self._head = head
         self._openset = openset
 
@@ -34,6 +36,7 @@ class Learner:
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Forget the examples with these ids and say how many were there."""
+        self._memory.forget(example_ids)
         return self._examples.remove(example_ids)
 
     def clear(self) -> int:
@@ -46,13 +49,14 @@ class Learner:
             return Prediction(UNKNOWN, {}, 0.0)
         query = self._examples.compare(embedding)
         prediction = self._head.predict(query)
-        if self._openset.rejects(query, prediction.similarity):
+        if self._openset.rejects(query):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
     def exam(self) -> Exam:
         """Examine the examples by leaving each out."""
-        return examine(self._examples)
+        others = self._memory.others()
+        return examine(self._examples.labels, others, knn_scores(others))
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
@@ -70,4 +74,5 @@ def make_learner(
     if type != "knn":
         raise ConfigError(f"classifier.type must be knn, got '{type}'")
     examples = ExampleSet()
-    return Learner(examples, KNNHead(examples, k, vote, metric), OpenSet(examples, unknown))
+    memory = LeaveOneOut(examples, k)
+    return Learner(examples, memory, KNNHead(examples, k, vote, metric), OpenSet(examples, memory, unknown))

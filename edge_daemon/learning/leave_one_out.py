@@ -25,7 +25,8 @@ class Others:
     An example and the burst it was taught in count as one: burst mates are no others.
     `values` and `rows` (n x k): the nearest others, best first; -inf where there are fewer. `rows`
     count from `first`. `sums` (n x C): similarities to the others of each class, added up. `kin`
-    (n): the same to the own burst, itself included. `mates` (n): the others of the own class.
+    (n): the same to the own burst, itself included. `mates` (n): the others of the own class. `bursts`
+    (n) numbers the bursts.
     """
 
     first: int
@@ -35,6 +36,7 @@ class Others:
     sums: Doubles
     kin: Doubles
     mates: Codes
+    bursts: Codes
 
 
 class LeaveOneOut:
@@ -58,7 +60,7 @@ class LeaveOneOut:
         codes = self._examples.codes[self._first :]
         counts = np.bincount(codes, minlength=len(labels))
         mates = counts[codes] - self._burst_sizes()
-        return Others(self._first, codes, self._values, self._rows, sums, self._kin, mates)
+        return Others(self._first, codes, self._values, self._rows, sums, self._kin, mates, self._bursts)
 
     def forget(self, example_ids: Collection[int]) -> None:
         """Drop examples that are about to leave the set; call it before they do."""

@@ -31,14 +31,16 @@ def nearest(similarities: Floats, codes: Codes, k: int) -> list[int]:
 
 def _largest(similarities: Floats, count: int) -> tuple[list[int], list[float]]:
     """Find the largest by repeated argmax: for a few, several times faster than a partition."""
-    left = similarities.copy()
     rows: list[int] = []
     values: list[float] = []
     for _ in range(count):
-        row = int(left.argmax())
+        row = int(similarities.argmax())
         rows.append(row)
-        values.append(float(left[row]))
-        left[row] = -np.inf
+        values.append(similarities.item(row))
+        similarities[row] = -np.inf
+    # Put back in place: cheaper than a copy of all.
+    for row, value in zip(rows, values, strict=True):
+        similarities[row] = value
     return rows, values
 
 
