@@ -1,10 +1,10 @@
 """Turn any RGB picture into what a model's input tensor takes: fit, resize, grey, quantise.
 
-Pillow's bilinear filter widens with the reduction (antialiasing), as in the models' training; a filter of four
-pixels would be faster and alias. `reducing_gap=1.5` averages whole blocks first, down to no less than 1.5
-times the target. Measured from 640x480 on one x86-64 core, against the filter alone: to 128 px 0.53 instead
-of 0.84 ms, pixels 0.4 of 255 off on average, cosine of the embeddings 0.998 (as much as sensor noise of 3
-of 255 costs); to 224 px nothing changes (1.1 ms). A gap of 1 gives 0.42 and 0.7 ms, but a cosine of 0.992.
+Pillow's bilinear filter widens with the reduction (antialiasing), as in the models' training; a filter of
+four pixels would be faster and alias. `reducing_gap=1.5` averages whole blocks first, down to no less than
+1.5 times the target. Measured from 640x480 on one x86-64 core, against the filter alone: to 128 px 0.53
+instead of 0.84 ms, pixels 0.4 of 255 off on average, cosine of the embeddings 0.998 (sensor noise of 3 of 255
+costs as much); to 224 px nothing changes (1.1 ms). A gap of 1 takes 0.42 and 0.7 ms, for a cosine of 0.992.
 """
 
 from __future__ import annotations
