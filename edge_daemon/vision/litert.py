@@ -23,6 +23,7 @@ from edge_daemon.vision.tap import Tap, TapName, find_tap
 if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector
 
+MAX_BYTES = 512 << 20
 _DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
 
 
@@ -143,8 +144,10 @@ class Embedder:
 
 
 def read_model(path: Path) -> bytes:
-    """Return a file's bytes. Raises ModelError when it is missing or unreadable."""
+    """Return a file's bytes. Raises ModelError when it is missing, unreadable or far too large."""
     try:
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise ModelError(f"{size >> 20} MiB is too large for a model here (at most {MAX_BYTES >> 20})")
         return path.read_bytes()
     except FileNotFoundError as exc:
         raise ModelError("no such model file") from exc

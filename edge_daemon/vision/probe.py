@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from edge_daemon.errors import EdgeError
+from edge_daemon.errors import EdgeError, ModelError
 
 if TYPE_CHECKING:
     from edge_daemon.vision.tap import TapName
@@ -33,7 +33,10 @@ _MIB = 1 << 20
 
 
 def probe(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
-    """Return for each file what is wrong with it, None when it loads and embeds a picture."""
+    """Return for each file what is wrong with it, None when it loads and embeds a picture.
+
+    Raises ModelError when no child can be started.
+    """
     verdicts: list[str | None] = []
     while len(verdicts) < len(paths):
         verdicts += _one_child(paths[len(verdicts) :], threads, delegate, tap)
@@ -53,6 +56,8 @@ def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: TapName)
             timeout=TIMEOUT_S * len(paths),
             env=_environment(),
         )
+    except OSError as exc:
+        raise ModelError(f"can't be tried out: no process can be started ({exc.strerror})") from exc
     except subprocess.TimeoutExpired as exc:
         answers = exc.stdout.decode() if isinstance(exc.stdout, bytes) else exc.stdout or ""
         return [*_verdicts(answers), f"damaged: it keeps the interpreter busy for over {TIMEOUT_S} s"]

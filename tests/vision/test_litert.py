@@ -13,7 +13,7 @@ from PIL import Image as Pillow
 
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.ports import Embedder as EmbedderPort
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.vision.litert import MAX_BYTES, Embedder
 from edge_daemon.vision.preprocess import Preprocessor
 from tests.shared import shared_path
 from tests.vision import tiny
@@ -118,6 +118,19 @@ def test_probabilities_name_the_picture(name: str, word: str) -> None:
     assert shares.sum() == pytest.approx(1, abs=0.25), "1,001 shares, each rounded to 1/256"
 
 
+@pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
+def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
+    embedder = Embedder(official(name), tap="probabilities", probe_first=False)
+    bare = Interpreter(str(official(name)), num_threads=1)
+    bare.allocate_tensors()
+    bare.set_tensor(bare.get_input_details()[0]["index"], Preprocessor(embedder.input)(photo("cat")))
+    bare.invoke()
+    output = bare.get_output_details()[0]
+    scale, zero_point = output["quantization"]
+    expected = (bare.get_tensor(output["index"])[0].astype(np.float32) - zero_point) * scale
+    assert embedder.probabilities(photo("cat")) == pytest.approx(expected, abs=1e-6)
+
+
 def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
     path = official("mobilenet_v1_0.25_128_quant")
     spaces = {
@@ -214,16 +227,24 @@ def test_the_older_interpreter_serves_where_only_that_is_installed(
     assert Embedder(write, probe_first=False).size == 3
 
 
-def test_a_file_is_probed_once_and_its_content_remembered(write: Path, cache: Path) -> None:
+def test_a_file_is_probed_once_and_its_content_remembered(
+    write: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write.write_bytes(tiny.float_classifier())
     Embedder(write)
-    marks = list((cache / "probed").iterdir())
-    assert len(marks) == 1
-    other_name = write.with_name("copy.tflite")
-    other_name.write_bytes(write.read_bytes())
-    Embedder(other_name)
-    Embedder(write, tap="logits")
-    assert len(list((cache / "probed").iterdir())) == 2, "the same content once, another tap again"
+    assert len(list((cache / "probed").iterdir())) == 1
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    renamed = write.rename(write.with_name("renamed.tflite"))
+    assert Embedder(renamed).size == 3, "the same content needs no child"
+    with pytest.raises(ModelError, match="no process can be started"):
+        Embedder(renamed, tap="logits")
+
+
+def test_a_file_far_too_large_is_not_read(write: Path) -> None:
+    with write.open("wb") as file:
+        file.truncate(MAX_BYTES + 1)
+    with pytest.raises(ModelError, match="512 MiB is too large"):
+        Embedder(write)
 
 
 def test_without_a_writable_cache_models_still_load(write: Path, cache: Path) -> None:
