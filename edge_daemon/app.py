@@ -13,6 +13,7 @@ import msgspec
 from edge_daemon import __version__
 from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
+from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.smoothing import Smoother
@@ -30,12 +31,14 @@ from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.runtime.daemon import Daemon, Outlet
 from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
 from edge_daemon.vision.regions import Box
+from edge_daemon.web.device import Device
 
 log = logging.getLogger(__name__)
 
@@ -52,8 +55,12 @@ def build_embedder(config: Config) -> Embedder:
 
 def open_store(config: Config) -> ExampleStore:
     """Open the configured store, keeping a corrupt one aside. Raises StoreError."""
-    path = Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
-    return ExampleStore.open_or_recover(path)
+    return ExampleStore.open_or_recover(store_path(config))
+
+
+def store_path(config: Config) -> Path:
+    """Return where the configured store lies."""
+    return Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
 
 
 def build_learner(config: Config) -> Learner:
@@ -130,12 +137,17 @@ def build(
         outlets.append(build_mqtt(config, mailbox, clock))
     if config.buttons or config.panel.leds != LedOptions():
         outlets.append(build_panel(config, mailbox, clock, pin_factory))
+    pipeline = build_pipeline(config, clock)
+    preview = None if config.web.listen is None else Preview()
+    if preview is not None:
+        outlets.append(build_web(config, mailbox, clock, preview, pipeline.space, outlets))
     return Daemon(
-        pipeline=build_pipeline(config, clock),
+        pipeline=pipeline,
         capture=Capture(camera, mailbox, patient=not once),
         mailbox=mailbox,
         outlets=outlets,
         inputs=[build_keyboard(config, keyboard, mailbox, clock)] if keyboard else [],
+        preview=preview,
         clock=clock,
         notifier=Notifier(),
         once=once,
@@ -156,6 +168,33 @@ def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: obj
     )
 
 
+def build_web(
+    config: Config, mailbox: Mailbox, clock: Clock, preview: Preview, space: str, outlets: Sequence[Outlet]
+) -> Outlet:
+    """Make the page. Raises WebError for an address or token that can't work."""
+    try:
+        from edge_daemon.web.server import WebServer
+    except ImportError as exc:
+        raise WebError(
+            f"the page needs {exc.name}; install edge-daemon[web], or leave web.listen out"
+        ) from exc
+    mqtt = next((outlet for outlet in outlets if isinstance(outlet, MqttSink)), None)
+    device = Device(
+        name=config.device.name or config.device.topic_id,
+        version=__version__,
+        model=model_name(config),
+        classifier=config.classifier.type,
+        regions={view.name: view.box for view in build_views(config)},
+        space=space,
+        store_path=store_path(config),
+        settings=msgspec.to_builtins(config),
+        broker=lambda: None if mqtt is None else mqtt.connected,
+    )
+    return WebServer(
+        config.web, device, submit=mailbox.submit, preview=preview, clock=clock, on_crash=mailbox.crashed
+    )
+
+
 def build_keyboard(config: Config, labels: Sequence[str], mailbox: Mailbox, clock: Clock) -> Keyboard:
     """Make the terminal's keyboard a panel."""
     return Keyboard(
@@ -166,6 +205,11 @@ def build_keyboard(config: Config, labels: Sequence[str], mailbox: Mailbox, cloc
         on_crash=mailbox.crashed,
         clock=clock,
     )
+
+
+def model_name(config: Config) -> str:
+    """Return the model's name as people know it."""
+    return Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite")
 
 
 def region_names(config: Config) -> list[str]:
@@ -181,7 +225,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         device=device.topic_id,
         name=device.name or device.topic_id,
         version=__version__,
-        model=Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite"),
+        model=model_name(config),
         classifier=config.classifier.type,
         regions=regions,
         config_digest=digest(config),

@@ -24,6 +24,7 @@ from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.options import Options, Positive, Seconds, Share
 from edge_daemon.panel.options import ButtonOptions, PanelOptions, panel_faults
 from edge_daemon.types import WHOLE_FRAME
+from edge_daemon.web.options import WebOptions
 
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
@@ -104,6 +105,7 @@ class Config(Options, frozen=True):
     buttons: tuple[ButtonOptions, ...] = ()
     panel: PanelOptions = PanelOptions()
     mqtt: MqttOptions = MqttOptions()
+    web: WebOptions = WebOptions()
     store: StoreOptions = StoreOptions()
 
 

@@ -73,6 +73,11 @@ class Pipeline:
         self._lost_s: float | None = None
         self._ready = False
 
+    @property
+    def space(self) -> str:
+        """The embedding space in use; any thread may ask."""
+        return self._embedder.space
+
     def step(self, frame: Frame | None, instructions: Sequence[Instruction]) -> list[events.Event]:
         """Take what came since the last step and say what happened, in order."""
         happened: list[events.Event] = []

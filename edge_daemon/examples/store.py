@@ -225,6 +225,18 @@ class ExampleStore:
             yield from map(_example, rows)
             last = rows[-1][0]
 
+    def thumbnail(self, number: int) -> bytes | None:
+        """Return the picture of an example, living or removed; None when there is no such example."""
+        rows = self._rows("SELECT thumbnail FROM examples WHERE id = ?", number)
+        return bytes(rows[0][0]) if rows else None
+
+    def removed(self, limit: int = _PAGE) -> list[Example]:
+        """Return what was taken back and not purged, the latest first, without thumbnails."""
+        statement = f"SELECT {_NARROW}, x'' FROM examples WHERE removed_at IS NOT NULL"
+        return [
+            _example(row) for row in self._rows(f"{statement} ORDER BY removed_at DESC, id LIMIT ?", limit)
+        ]
+
     def twin(
         self,
         space: str,

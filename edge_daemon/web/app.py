@@ -1,0 +1,171 @@
+"""The page's routes: the only file that knows starlette."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import msgspec
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from edge_daemon.errors import EdgeError, LabelError, RequestError
+from edge_daemon.web.doorman import App, Doorman
+from edge_daemon.web.guard import MAX_BODY_BYTES, Guard, session_cookie
+from edge_daemon.web.moments import jpeg
+from edge_daemon.web.page import Page
+from edge_daemon.web.requests import BODIES, Token, read_body, read_command
+from edge_daemon.web.sessions import COOKIE, LASTS_S
+from edge_daemon.web.static_files import StaticFile, read_static_files
+from edge_daemon.web.visit import attend
+
+Found = TypeVar("Found")
+
+_FOR_A_DAY = "private, max-age=86400, immutable"
+_TRY_AGAIN_LATER = 1013
+
+
+def make_app(page: Page, guard: Guard) -> App:
+    """Return the ASGI application that serves the page."""
+    routes = Routes(page)
+    app = Starlette(
+        routes=[
+            Route("/", routes.index),
+            Route("/static/{name}", routes.static),
+            Route("/api/session", routes.session),
+            Route("/api/login", routes.login, methods=["POST"]),
+            Route("/api/examples", routes.examples),
+            Route("/api/examples/{number:int}.jpg", routes.thumbnail),
+            Route("/api/moments/{number:int}.jpg", routes.moment),
+            Route("/api/{verb}", routes.command, methods=["POST"]),
+            WebSocketRoute("/live", routes.live),
+        ],
+        exception_handlers={EdgeError: _named, HTTPException: _status},
+    )
+    return Doorman(app, guard)
+
+
+class Routes:
+    """The answers to requests that passed the guard."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+        self._files = read_static_files()
+
+    async def index(self, request: Request) -> Response:
+        """The page itself."""
+        return _file(self._files["index.html"], request)
+
+    async def static(self, request: Request) -> Response:
+        """One of the page's own files."""
+        file = self._files.get(request.path_params["name"])
+        if file is None:
+            raise HTTPException(404)
+        return _file(file, request)
+
+    async def session(self, request: Request) -> Response:
+        """Whether this viewer may look, and if not, whether there is a token to enter."""
+        sessions = self._page.sessions
+        known = sessions.knows(session_cookie(request.headers), request.headers.get("authorization"))
+        return _json({"open": known, "name": self._page.device.name if known else None})
+
+    async def login(self, request: Request) -> Response:
+        """Trade the token for a session's cookie."""
+        sessions = self._page.sessions
+        entered = read_body(await _body(request), Token)
+        cookie = sessions.enter(entered.token.strip())
+        if cookie is None:
+            if sessions.locked:
+                return _json({"error": "too many wrong tokens; wait a minute"}, 429)
+            return _json({"error": "that is not the token"}, 403)
+        response = _json({"open": True})
+        response.set_cookie(COOKIE, cookie, max_age=LASTS_S, httponly=True, samesite="strict")
+        return response
+
+    async def command(self, request: Request) -> Response:
+        """Do what is asked, and say what came of it."""
+        verb = request.path_params["verb"]
+        if verb not in BODIES:
+            raise HTTPException(404)
+        body, now_s = await _body(request), self._page.now()
+        data = await self._page.desk.ask(lambda number: read_command(verb, body, now_s, number))
+        return _json(data)
+
+    async def examples(self, request: Request) -> Response:
+        """Every example, with its place on the map."""
+        return _json(await self._in_store(self._page.album.listed))
+
+    async def thumbnail(self, request: Request) -> Response:
+        """An example's picture."""
+        number = request.path_params["number"]
+        return _jpeg(await self._in_store(lambda: self._page.album.thumbnail(number)))
+
+    async def moment(self, request: Request) -> Response:
+        """A doubtful moment's picture."""
+        moment = self._page.moments.find(request.path_params["number"])
+        if moment is None:
+            raise HTTPException(404)
+        loop = asyncio.get_running_loop()
+        return _jpeg(await loop.run_in_executor(self._page.picture_thread, jpeg, moment), "no-store")
+
+    async def live(self, socket: WebSocket) -> None:
+        """What happens, as it happens, and pictures on request."""
+        await socket.accept()
+        if self._page.crowd.full:
+            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
+            return
+        try:
+            await attend(self._page, socket)
+            await socket.close()
+        except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
+            # Gone, not reading, or sent bytes where text was due: the visit is over either way.
+            return
+
+    async def _in_store(self, call: Callable[[], Found]) -> Found:
+        return await asyncio.get_running_loop().run_in_executor(self._page.store_thread, call)
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body whose length need not be announced."""
+    body = b""
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_BODY_BYTES:
+                raise HTTPException(413)
+    except ClientDisconnect as exc:
+        raise RequestError("the request was cut off") from exc
+    return body
+
+
+def _file(file: StaticFile, request: Request) -> Response:
+    headers = {"etag": file.etag, "cache-control": "no-cache"}
+    if request.headers.get("if-none-match") == file.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(file.content, media_type=file.media_type, headers=headers)
+
+
+def _jpeg(content: bytes | None, caching: str = _FOR_A_DAY) -> Response:
+    if not content:
+        raise HTTPException(404)
+    return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
+
+
+def _json(data: Mapping[str, object], status: int = 200) -> Response:
+    headers = {"cache-control": "no-store"}
+    return Response(msgspec.json.encode(data), status, headers, "application/json")
+
+
+async def _named(request: Request, exc: Exception) -> Response:
+    bad_request = isinstance(exc, RequestError | LabelError)
+    return _json({"error": str(exc)}, 400 if bad_request else 500)
+
+
+async def _status(request: Request, exc: Exception) -> Response:
+    assert isinstance(exc, HTTPException)
+    return _json({"error": exc.detail}, exc.status_code)

@@ -1,0 +1,31 @@
+"""What the page is told of the device once, when it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from edge_daemon.vision.regions import Box
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Names, places and settings. `regions` gives each region's box, None for the whole frame.
+
+    `settings` is the effective configuration as plain data; it holds no secrets by the rule that none
+    stands in the configuration. `space` is the embedding space in use. `broker` tells whether the MQTT
+    broker is connected, None when MQTT is off; any thread may ask. `overrides` is the file that regions
+    are saved to, None where there is none.
+    """
+
+    name: str
+    version: str
+    model: str
+    classifier: str
+    regions: Mapping[str, Box | None]
+    space: str
+    store_path: Path
+    settings: Mapping[str, object] = field(default_factory=dict)
+    broker: Callable[[], bool | None] = lambda: None
+    overrides: Path | None = None

@@ -1,0 +1,111 @@
+"""What every request must pass before anything looks at it. Pure: headers in, a verdict out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http.cookies import CookieError, SimpleCookie
+
+from edge_daemon.web.address import HostNames
+from edge_daemon.web.sessions import COOKIE, Sessions
+
+MAX_BODY_BYTES = 16_384
+OWN_HEADER = "x-edge-daemon"
+"""Sent by the page's own scripts with every change; another site can't without being asked first."""
+
+_OPEN_PATHS = ("/", "/healthz", "/api/session", "/api/login")
+_SAFE_METHODS = ("GET", "HEAD")
+_SAME_SITE = ("same-origin", "none")
+
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
+        "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """A request's head. Header names are lower case; `socket` tells a websocket's handshake."""
+
+    method: str
+    path: str
+    headers: Mapping[str, str]
+    socket: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """An HTTP status and what to do about it."""
+
+    status: int
+    error: str
+
+
+class Guard:
+    """Lets a request pass, or says why not."""
+
+    def __init__(self, names: HostNames, sessions: Sessions) -> None:
+        self._names = names
+        self._sessions = sessions
+
+    def judge(self, knock: Knock) -> Refusal | None:
+        """Return why a request is refused, None when it may pass."""
+        return self._place(knock) or _origin(knock) or _size(knock) or self._session(knock)
+
+    def _place(self, knock: Knock) -> Refusal | None:
+        host = knock.headers.get("host", "")
+        if self._names.knows(host):
+            return None
+        return Refusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
+
+    def _session(self, knock: Knock) -> Refusal | None:
+        if knock.path in _OPEN_PATHS or knock.path.startswith("/static/"):
+            return None
+        headers = knock.headers
+        if self._sessions.knows(session_cookie(headers), headers.get("authorization")):
+            return None
+        return Refusal(401, "enter the token first")
+
+
+def session_cookie(headers: Mapping[str, str]) -> str | None:
+    """Return the session's cookie from a request's headers."""
+    try:
+        cookies = SimpleCookie(headers.get("cookie", ""))
+    except CookieError:
+        return None
+    return cookies[COOKIE].value if COOKIE in cookies else None
+
+
+def _origin(knock: Knock) -> Refusal | None:
+    """Refuse what another site's page sends, and changes that our own page didn't make."""
+    headers = knock.headers
+    origin = headers.get("origin")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+    site = headers.get("sec-fetch-site", "none")
+    visit = headers.get("sec-fetch-mode") == "navigate" and knock.method in _SAFE_METHODS
+    if foreign or (site not in _SAME_SITE and not visit):
+        return Refusal(403, "requests from another site are refused")
+    if knock.socket or knock.method in _SAFE_METHODS:
+        return None
+    if OWN_HEADER not in headers:
+        return Refusal(403, f"a change needs the header {OWN_HEADER}: 1")
+    if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        return Refusal(415, "a change is sent as application/json")
+    return None
+
+
+def _size(knock: Knock) -> Refusal | None:
+    length = knock.headers.get("content-length", "0")
+    if not length.isdigit():
+        return Refusal(400, "content-length is no number")
+    if int(length) > MAX_BODY_BYTES:
+        return Refusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
+    return None

@@ -1,0 +1,97 @@
+"""From an event to what the page is told of it. Pure: plain data that becomes JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+
+from edge_daemon import events
+from edge_daemon.types import Exam
+
+Message = Mapping[str, object]
+
+
+def seen(event: events.Classified, fps: float) -> Message:
+    """Say what a region shows now."""
+    prediction = event.prediction
+    return {
+        "type": "seen",
+        "region": event.region,
+        "label": prediction.label,
+        "confidences": dict(prediction.confidences),
+        "similarity": prediction.similarity,
+        "seq": event.seq,
+        "latency_ms": event.latency_ms,
+        "fps": fps,
+    }
+
+
+def changed(event: events.LabelChanged) -> Message:
+    """Say that a region's stable label became another."""
+    return {
+        "type": "label",
+        "region": event.region,
+        "label": event.label,
+        "previous": event.previous,
+        "confidence": event.confidence,
+        "at": utc_ms(event.captured_at),
+    }
+
+
+def examples(event: events.ExamplesChanged) -> Message:
+    """Say what is taught, and what the exam thinks of it."""
+    return {"type": "examples", "counts": dict(event.counts), "exam": _exam(event.exam)}
+
+
+def doubt(event: events.Doubted) -> Message:
+    """Show a doubtful moment and the labels it may mean, likeliest first."""
+    return {
+        "type": "doubt",
+        "moment": event.moment,
+        "region": event.region,
+        "reason": event.reason,
+        "likely": [row.label for row in event.prediction.ranking],
+    }
+
+
+def deed(event: events.Event) -> Message | None:
+    """Say what was done to the examples, by whomever; None for any other event."""
+    match event:
+        case events.ExampleAdded():
+            what = {"deed": "added", "ids": [event.id], "label": event.label, "count": event.count}
+        case events.ExampleUndone():
+            what = {"deed": "undone", "ids": [event.id], "label": event.label, "count": event.count}
+        case events.Cleared():
+            what = {"deed": "cleared", "label": event.label, "count": event.removed}
+        case events.ExamplesEdited():
+            what = {"deed": event.action, "ids": list(event.ids), "label": event.label}
+        case _:
+            return None
+    return {"type": "deed", "via": event.command.origin.via, **what}
+
+
+def utc_ms(moment: datetime) -> str:
+    """Write a moment as UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _exam(exam: Exam | None) -> Message | None:
+    if exam is None:
+        return None
+    verdicts = {
+        label: {
+            "verdict": each.verdict,
+            "count": each.count,
+            "recall": each.recall,
+            "looks_like": each.looks_like,
+        }
+        for label, each in exam.verdicts.items()
+    }
+    advice = exam.advice and {"label": exam.advice.label, "reason": exam.advice.reason}
+    return {
+        "accuracy": exam.accuracy,
+        "verdicts": verdicts,
+        "confused": exam.confused,
+        "near_duplicates": exam.near_duplicates,
+        "advice": advice,
+    }

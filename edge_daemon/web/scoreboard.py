@@ -1,0 +1,99 @@
+"""What happened so far, kept small: what a page that opens now needs to know."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+
+from edge_daemon import commands, events
+from edge_daemon.web import messages
+from edge_daemon.web.device import Device
+from edge_daemon.web.messages import Message
+from edge_daemon.web.moments import Moments
+
+_CHANGES = 20
+
+
+class Scoreboard:
+    """Takes events and gives messages. Used from the page's thread alone."""
+
+    def __init__(self, device: Device, moments: Moments) -> None:
+        self._device = device
+        self._moments = moments
+        self._boxes: dict[str, list[float] | None] = {
+            name: [box.x, box.y, box.width, box.height] if box else None
+            for name, box in device.regions.items()
+        }
+        self._camera: Message = {"type": "camera", "state": "starting", "reason": ""}
+        self._examples: Message = {"type": "examples", "counts": {}, "exam": None}
+        self._labels: dict[str, Message] = {}
+        self._changes: deque[Message] = deque(maxlen=_CHANGES)
+
+    @property
+    def camera(self) -> str:
+        """What the camera does: starting, seeing or lost."""
+        return str(self._camera["state"])
+
+    @property
+    def camera_reason(self) -> str:
+        """Why the camera is lost; empty otherwise."""
+        return str(self._camera["reason"])
+
+    @property
+    def boxes(self) -> dict[str, list[float] | None]:
+        """Where each region is now."""
+        return self._boxes
+
+    def greeting(self) -> Iterator[Message]:
+        """Yield what a new viewer is told first."""
+        device = self._device
+        yield {
+            "type": "hello",
+            "name": device.name,
+            "version": device.version,
+            "model": device.model,
+            "regions": [{"name": name, "box": box} for name, box in self._boxes.items()],
+            "labels": list(self._labels.values()),
+            "changes": list(self._changes),
+            "savable": device.overrides is not None,
+        }
+        yield self._camera
+        yield self._examples
+        yield from self._moments.listed()
+
+    def take(self, event: events.Event) -> Iterator[Message]:
+        """Take an event and yield what viewers are told of it."""
+        match event:
+            case events.LabelChanged():
+                change = messages.changed(event)
+                self._labels[event.region] = change
+                self._changes.append(change)
+                yield change
+            case events.ExamplesChanged():
+                self._examples = messages.examples(event)
+                yield self._examples
+            case events.Doubted():
+                yield self._moments.add(event)
+            case events.Ready() | events.CameraRestored():
+                yield self._see("seeing", "")
+            case events.CameraLost(reason):
+                self._labels.clear()
+                yield self._see("lost", reason)
+            case events.Replied(command, None):
+                yield from self._done(command)
+            case _:
+                if deed := messages.deed(event):
+                    yield deed
+
+    def _see(self, state: str, reason: str) -> Message:
+        self._camera = {"type": "camera", "state": state, "reason": reason}
+        return self._camera
+
+    def _done(self, command: object) -> Iterator[Message]:
+        match command:
+            case commands.MoveRegion():
+                self._boxes[command.region] = list(command.box)
+                yield {"type": "region", "name": command.region, "box": list(command.box)}
+            case commands.LabelMoment(moment=int(number)):
+                self._moments.drop(number)
+                yield {"type": "settled", "moment": number}

@@ -1,0 +1,166 @@
+"""The page as an outlet of the daemon: one thread with an event loop of its own, running uvicorn."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+import uvicorn
+
+from edge_daemon.commands import Command
+from edge_daemon.errors import WebError
+from edge_daemon.events import Event
+from edge_daemon.ports import Clock
+from edge_daemon.runtime.preview import Preview
+from edge_daemon.runtime.worker import Worker
+from edge_daemon.web.address import HostNames, parse_listen
+from edge_daemon.web.album import Album
+from edge_daemon.web.app import make_app
+from edge_daemon.web.crowd import Crowd
+from edge_daemon.web.desk import Desk
+from edge_daemon.web.device import Device
+from edge_daemon.web.guard import Guard
+from edge_daemon.web.live import Live
+from edge_daemon.web.moments import Moments
+from edge_daemon.web.options import WebOptions
+from edge_daemon.web.page import Page
+from edge_daemon.web.pictures import Pictures
+from edge_daemon.web.scoreboard import Scoreboard
+from edge_daemon.web.sessions import Sessions
+from edge_daemon.web.token import check_reach, read_token
+
+log = logging.getLogger(__name__)
+
+MAX_CONNECTIONS = 64
+MAX_HEAD_BYTES = 16_384
+MAX_SOCKET_MESSAGE_BYTES = 4096
+_NICE = 5
+"""The page's threads give way to the pipeline's."""
+
+
+class WebServer:
+    """Serves the page while the daemon runs. Raises WebError for an address or token that can't work.
+
+    `submit` takes a command and returns False when it has no room; `on_crash` is told if the thread
+    dies of a bug.
+    """
+
+    def __init__(
+        self,
+        options: WebOptions,
+        device: Device,
+        *,
+        submit: Callable[[Command], bool],
+        preview: Preview,
+        clock: Clock,
+        on_crash: Callable[[BaseException], None],
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        if options.listen is None:
+            raise WebError("web.listen is not set; the page is off")
+        self._address = parse_listen(options.listen)
+        token = read_token(options, environ)
+        check_reach(self._address, token)
+        self._loop = asyncio.new_event_loop()
+        self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=_give_way)
+        self._picture_thread = ThreadPoolExecutor(1, "web-picture", initializer=_give_way)
+        self._album = Album(device.store_path, device.space)
+        crowd, desk, moments = Crowd(), Desk(submit), Moments()
+        board = Scoreboard(device, moments)
+        sessions = Sessions(token, time.time)
+        self._live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
+        self.pictures = Pictures(preview, self._picture_thread, clock.monotonic)
+        page = Page(
+            device=device,
+            sessions=sessions,
+            board=board,
+            crowd=crowd,
+            desk=desk,
+            moments=moments,
+            live=self._live,
+            album=self._album,
+            pictures=self.pictures,
+            store_thread=self._store_thread,
+            picture_thread=self._picture_thread,
+            now=clock.monotonic,
+        )
+        self._app = make_app(page, Guard(HostNames(options.hosts), sessions))
+        self._uvicorn: uvicorn.Server | None = None
+        self._socket: socket.socket | None = None
+        self._worker = Worker("web", lambda _: self._loop.run_until_complete(self._serve()), on_crash)
+
+    def handle(self, event: Event) -> None:
+        """Take one event; never blocks."""
+        self._live.handle(event)
+
+    def start(self) -> None:
+        """Claim the port and serve. Raises WebError when it can't be had."""
+        self._socket = _bind(self._address.ip, self._address.port)
+        self._uvicorn = uvicorn.Server(
+            uvicorn.Config(
+                self._app,
+                log_config=None,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                server_header=False,
+                proxy_headers=False,
+                limit_concurrency=MAX_CONNECTIONS,
+                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
+                http="h11",
+                ws="websockets-sansio",
+                ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+                ws_per_message_deflate=False,
+                ws_ping_interval=10,
+                ws_ping_timeout=10,
+                timeout_graceful_shutdown=1,
+            )
+        )
+        self._worker.start()
+        log.info("the page is at http://%s:%d/", self._address.ip, self._address.port)
+
+    def stop(self) -> None:
+        """End all visits and release the port."""
+        if self._uvicorn is not None:
+            self._uvicorn.should_exit = True
+        self._worker.stop()
+        self._picture_thread.shutdown(wait=False, cancel_futures=True)
+        self._store_thread.submit(self._album.close)
+        self._store_thread.shutdown()
+
+    async def _serve(self) -> None:
+        assert self._uvicorn is not None
+        assert self._socket is not None
+        _give_way()
+        told = asyncio.create_task(self._live.run())
+        try:
+            await self._uvicorn.serve(sockets=[self._socket])
+        finally:
+            told.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await told
+            self._socket.close()
+
+
+def _give_way() -> None:
+    """Lower this thread's priority: on Linux, niceness belongs to a thread."""
+    with contextlib.suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, _NICE)
+
+
+def _bind(ip: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+    channel = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    try:
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        channel.bind((ip, port))
+    except OSError as exc:
+        channel.close()
+        raise WebError(f"web.listen {ip}:{port}: {exc.strerror}; pick another port") from exc
+    return channel

@@ -1,0 +1,59 @@
+"""Where the page's token comes from: never the configuration itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_daemon.errors import WebError
+from edge_daemon.web.address import Address
+from edge_daemon.web.options import WebOptions
+
+VARIABLE = "EDGE_DAEMON_WEB_TOKEN"
+LEAST_CHARACTERS = 12
+
+
+def read_token(options: WebOptions, environ: Mapping[str, str]) -> str | None:
+    """Return the token from `token_file`, else the systemd credential, else the environment.
+
+    Raises WebError for a file that can't be read and a token that is too short to be one.
+    """
+    if options.token_file is not None:
+        return _checked("web.token_file", _read("web.token_file", Path(options.token_file)))
+    if options.credential is not None:
+        folder = environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            raise WebError(
+                f"web.credential '{options.credential}': $CREDENTIALS_DIRECTORY is not set; "
+                "add LoadCredential= to the unit, or use web.token_file"
+            )
+        return _checked("web.credential", _read("web.credential", Path(folder) / options.credential))
+    given = environ.get(VARIABLE)
+    return None if given is None else _checked(f"${VARIABLE}", given)
+
+
+def check_reach(address: Address, token: str | None) -> None:
+    """Raise WebError when others could reach the page and no token keeps them out."""
+    if token is None and not address.loopback:
+        raise WebError(
+            f"web.listen {address.ip} can be reached from other machines; give the page a token with "
+            f"web.token_file, web.credential or ${VARIABLE}, or listen on 127.0.0.1"
+        )
+
+
+def _read(key: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        raise WebError(f"{key}: can't read the token from {path}: {reason}") from exc
+
+
+def _checked(key: str, text: str) -> str:
+    token = text.strip()
+    if len(token) < LEAST_CHARACTERS:
+        raise WebError(
+            f"{key}: the token has {len(token)} characters; at least {LEAST_CHARACTERS}, "
+            "for example from `openssl rand -hex 16`"
+        )
+    return token
