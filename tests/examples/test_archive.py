@@ -253,14 +253,15 @@ def test_every_truncation_is_refused_and_changes_nothing(archive: Path, other: E
     assert other.counts == {}
 
 
-def test_flipped_bytes_are_refused_or_harmless_but_never_half_imported(archive: Path, tmp_path: Path) -> None:
+def test_flipped_bytes_are_refused_or_harmless_but_never_half_imported(
+    archive: Path, other: ExampleStore
+) -> None:
     whole = archive.read_bytes()
     draw = random.Random(4)
-    for number in range(150):
+    for _ in range(150):
         content = bytearray(whole)
         content[draw.randrange(len(content))] = draw.randrange(256)
         archive.write_bytes(content)
-        with ExampleStore(tmp_path / f"scratch{number}.db") as scratch:
-            with contextlib.suppress(ArchiveError):
-                import_archive(scratch, archive)
-            assert sum(scratch.counts.values()) in (0, 3)
+        with contextlib.suppress(ArchiveError):
+            import_archive(other, archive)
+        assert len(other.clear()) in (0, 3)

@@ -83,7 +83,7 @@ def test_undo_takes_back_the_last_living_example_and_restore_brings_it_to_its_pl
     undone = store.undo()
     assert (undone.id, undone.label) == (ids[1], "b")
     store.add(unit(9), "d")
-    assert store.restore([undone.id, 999]) == [undone.id]
+    assert store.restore([ids[0], undone.id, 999]) == [undone.id]
     assert [one.label for one in store] == ["a", "b", "d"]
 
 
