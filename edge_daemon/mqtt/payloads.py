@@ -26,14 +26,14 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     """The base of every JSON payload. Keys may be added later; none is renamed or removed."""
 
 
-class RankedLabel(Payload, frozen=True):
+class RankedLabel(Payload, frozen=True, kw_only=True):
     """One row of a ranking."""
 
     label: str
     confidence: Share
 
 
-class Result(Payload, frozen=True):
+class Result(Payload, frozen=True, kw_only=True):
     """One region of one frame, classified."""
 
     region: Region
@@ -48,17 +48,23 @@ class Result(Payload, frozen=True):
     model: str
 
 
-class Source(Payload, frozen=True):
+class Source(Payload, frozen=True, kw_only=True):
     """Who asked for a change."""
 
     via: Annotated[str, Meta(description="gpio, mqtt, keyboard, web or cli")]
     name: Annotated[str, Meta(description="of the button or verb")]
 
 
-class LabelChangedEvent(Payload, frozen=True, tag_field="event_type", tag="label_changed"):
-    """The stable label of a region became another."""
+class _Event(Payload, frozen=True, kw_only=True, tag_field="event_type"):
+    """What every event holds."""
 
     at: SentAt
+    event_id: Annotated[str, Meta(description="the same when one event arrives twice")] = ""
+
+
+class LabelChangedEvent(_Event, frozen=True, kw_only=True, tag="label_changed"):
+    """The stable label of a region became another."""
+
     region: Region
     label: str
     previous: str | None
@@ -68,10 +74,9 @@ class LabelChangedEvent(Payload, frozen=True, tag_field="event_type", tag="label
     latency_ms: Latency
 
 
-class ExampleAddedEvent(Payload, frozen=True, tag_field="event_type", tag="example_added"):
+class ExampleAddedEvent(_Event, frozen=True, kw_only=True, tag="example_added"):
     """An example is on disk."""
 
-    at: SentAt
     id: Annotated[int, Meta(description="of the example")]
     label: str
     region: Region
@@ -80,44 +85,39 @@ class ExampleAddedEvent(Payload, frozen=True, tag_field="event_type", tag="examp
     by: Source
 
 
-class ExampleUndoneEvent(Payload, frozen=True, tag_field="event_type", tag="example_undone"):
+class ExampleUndoneEvent(_Event, frozen=True, kw_only=True, tag="example_undone"):
     """The example added last was taken back."""
 
-    at: SentAt
     id: Annotated[int, Meta(description="of the example")]
     label: str
     count: Annotated[Count, Meta(description="examples of the label now")]
     by: Source
 
 
-class ClearedEvent(Payload, frozen=True, tag_field="event_type", tag="cleared"):
+class ClearedEvent(_Event, frozen=True, kw_only=True, tag="cleared"):
     """Examples were taken back."""
 
-    at: SentAt
     label: Annotated[str | None, Meta(description="null: of every label")]
     removed: Annotated[Count, Meta(description="how many")]
     by: Source
 
 
-class ButtonEvent(Payload, frozen=True, tag_field="event_type", tag="button"):
+class ButtonEvent(_Event, frozen=True, kw_only=True, tag="button"):
     """Someone used a button."""
 
-    at: SentAt
     name: str
     gesture: Annotated[str, Meta(description="press, release, hold, long_press or chord")]
 
 
-class CameraLostEvent(Payload, frozen=True, tag_field="event_type", tag="camera_lost"):
+class CameraLostEvent(_Event, frozen=True, kw_only=True, tag="camera_lost"):
     """The camera stopped delivering; the labels are cleared until it is back."""
 
-    at: SentAt
     reason: str
 
 
-class CameraRestoredEvent(Payload, frozen=True, tag_field="event_type", tag="camera_restored"):
+class CameraRestoredEvent(_Event, frozen=True, kw_only=True, tag="camera_restored"):
     """The camera delivers again."""
 
-    at: SentAt
     outage_s: Annotated[float, Meta(ge=0, description="how long it was gone, seconds")]
 
 
@@ -132,7 +132,7 @@ EventPayload = (
 )
 
 
-class LabelVerdict(Payload, frozen=True):
+class LabelVerdict(Payload, frozen=True, kw_only=True):
     """What the exam thinks of one label."""
 
     verdict: Literal["good", "needs_more", "looks_like"]
@@ -141,14 +141,14 @@ class LabelVerdict(Payload, frozen=True):
     looks_like: Annotated[str | None, Meta(description="the label it is confused with")]
 
 
-class NextLabel(Payload, frozen=True):
+class NextLabel(Payload, frozen=True, kw_only=True):
     """Which label to show next, and why."""
 
     label: str
     reason: str
 
 
-class ExamFigures(Payload, frozen=True):
+class ExamFigures(Payload, frozen=True, kw_only=True):
     """Leave-one-out figures over the taught examples; null where there are too few to tell."""
 
     accuracy: Annotated[Share | None, Meta(description="share of all examples that the others recognise")]
@@ -158,7 +158,7 @@ class ExamFigures(Payload, frozen=True):
     advice: NextLabel | None
 
 
-class Examples(Payload, frozen=True):
+class Examples(Payload, frozen=True, kw_only=True):
     """What was taught: examples per label, in teaching order, and the exam."""
 
     counts: dict[str, Count]
@@ -166,7 +166,7 @@ class Examples(Payload, frozen=True):
     exam: ExamFigures | None
 
 
-class Info(Payload, frozen=True):
+class Info(Payload, frozen=True, kw_only=True):
     """What this device is and runs."""
 
     device: Annotated[str, Meta(description="id of the device")]
@@ -179,7 +179,7 @@ class Info(Payload, frozen=True):
     instance: Annotated[str, Meta(description="changes at each start; frame numbers begin anew")] = ""
 
 
-class Response(Payload, frozen=True):
+class Response(Payload, frozen=True, kw_only=True):
     """The answer to a request: `data` when it was done, `error` when not."""
 
     status: Literal["ok", "error"]

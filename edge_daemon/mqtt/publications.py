@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from functools import singledispatchmethod
+from itertools import count
+
+import msgspec
 
 from edge_daemon import events
 from edge_daemon.commands import Command
@@ -21,7 +24,7 @@ _RESPONSE_EXPIRY_S = 60
 
 
 class Publications:
-    """Turns one device's events into messages. Pure: holds only what every message needs.
+    """Turns one device's events into messages, without I/O. Any thread may use it.
 
     `qos` is used for all but results and snapshots, which are fleeting and go with 0.
     """
@@ -30,6 +33,7 @@ class Publications:
         self._topics = topics
         self._info = info
         self._qos = qos
+        self._numbers = count(1)
 
     def availability(self, online: bool) -> Message:
         """The birth, or the will."""
@@ -168,7 +172,9 @@ class Publications:
         return Message(topic, encode(body), self._qos, False, _RESPONSE_EXPIRY_S, correlation)
 
     def _event(self, body: payloads.EventPayload) -> Message:
-        return Message(self._topics.event, encode(body), self._qos, retain=False)
+        event_id = f"{self._info.instance}-{next(self._numbers)}"
+        numbered = msgspec.structs.replace(body, event_id=event_id)
+        return Message(self._topics.event, encode(numbered), self._qos, retain=False)
 
 
 def _source(command: Command) -> payloads.Source:

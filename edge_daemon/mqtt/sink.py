@@ -7,6 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from random import Random
 from uuid import uuid4
 
@@ -17,6 +18,7 @@ from edge_daemon.errors import BrokerError
 from edge_daemon.events import Classified, Event, ExamplesChanged
 from edge_daemon.mqtt import client
 from edge_daemon.mqtt.announcer import Announcer
+from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.message import Incoming
@@ -35,6 +37,7 @@ logger = logging.getLogger(__name__)
 
 _FAREWELL_S = 1.0
 _JOIN_S = 2.0
+_SPILL_S = 1.0
 _MAX_INCOMING_BYTES = 65_536
 
 
@@ -43,9 +46,10 @@ class MqttSink:
 
     `handle` may be called from any thread and never blocks. One thread, `mqtt`, owns the connection;
     it tries for ever to have one. `submit` takes a command and returns False when it has no room;
-    `on_crash` is told if the thread dies of a bug, so that the process can end.
-    Raises BrokerError for password or TLS files that can't be used, ConfigError for names that
-    can't be topics.
+    `on_crash` is told if the thread dies of a bug, so that the process can end. Events that wait for
+    a broker are kept in the file `backlog_path`, or only in memory where there is none.
+    Raises BrokerError for password, TLS or backlog files that can't be used, ConfigError for names
+    that can't be topics.
     """
 
     def __init__(
@@ -58,6 +62,7 @@ class MqttSink:
         submit: Callable[[Command], bool],
         clock: Clock,
         on_crash: Callable[[BaseException], None],
+        backlog_path: Path | None = None,
     ) -> None:
         self._options = options
         self._topics: Topics = device_topics(options.base_topic, device_id, regions)
@@ -72,7 +77,8 @@ class MqttSink:
         discovery = Discovery(self._topics, info, options.discovery.prefix)
         self._announcer = Announcer(discovery, options.discovery.enabled, Random())
         self._labels: tuple[str, ...] | None = None
-        self._outbox = Outbox(options.max_queued)
+        self._backlog = Backlog(backlog_path, options.max_queued)
+        self._outbox = Outbox(options.max_queued, self._backlog)
         self._result_limits = {region: RateLimit(options.result_per_s) for region in regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._wakeup = Wakeup()
@@ -112,6 +118,7 @@ class MqttSink:
         if self._thread.is_alive():
             logger.warning("the MQTT connection did not end in time; it ends with the process")
         else:
+            self._backlog.close()
             self._wakeup.close()
 
     def _may_send_result(self, region: str) -> bool:
@@ -121,9 +128,15 @@ class MqttSink:
         try:
             while not self._stopping.is_set():
                 held_s = self._hold_connection()
-                self._stopping.wait(self._backoff.next_s(held_s))
+                self._pause(self._backoff.next_s(held_s))
         except BaseException as crash:
             self._on_crash(crash)
+
+    def _pause(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
+            self._stopping.wait(min(left_s, _SPILL_S))
+            self._outbox.spill()
 
     def _hold_connection(self) -> float:
         """Connect and serve until it ends; return for how many seconds it was held."""
@@ -163,11 +176,13 @@ class MqttSink:
         return connection
 
     def _exchange(self, connection: client.Connection) -> None:
-        while not connection.congested and (message := self._outbox.take(connection.window)):
+        while not connection.congested and (sendable := self._outbox.take(connection.window)):
+            message = sendable.message
             if connection.fits(message):
-                self._outbox.sent(message, connection.publish(message))
+                self._outbox.sent(sendable, connection.publish(message))
             else:
                 self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
+                self._outbox.discard(sendable)
         connection.poll(self._wakeup)
         while connection.acknowledged:
             self._outbox.acknowledged(connection.acknowledged.popleft())

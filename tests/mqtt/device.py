@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 
 from edge_daemon import events
@@ -36,7 +37,11 @@ class Device:
     """A started MqttSink that notes commands and crashes; a context manager that stops it."""
 
     def __init__(
-        self, options: MqttOptions, device_id: str = "tray-1", regions: Sequence[str] = ("frame",)
+        self,
+        options: MqttOptions,
+        device_id: str = "tray-1",
+        regions: Sequence[str] = ("frame",),
+        backlog_path: Path | None = None,
     ) -> None:
         self.commands: list[Command] = []
         self.crashes: list[BaseException] = []
@@ -50,6 +55,7 @@ class Device:
             self._submit,
             TestClock(),
             self.crashes.append,
+            backlog_path,
         )
 
     def __enter__(self) -> Device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon import events
+from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.options import MqttOptions, TlsOptions
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.certificates import make_certificates
@@ -106,6 +108,36 @@ def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_told(caplog: pytest.L
         with late:
             device.wait_connected()
             wait_until(lambda: any("15 MQTT events were dropped" in text for text in warnings(caplog)))
+
+
+def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
+    late, path = Mosquitto(), tmp_path / "events.sqlite"
+    program = (
+        "import time\n"
+        "from pathlib import Path\n"
+        "from edge_daemon import events\n"
+        "from edge_daemon.mqtt.options import MqttOptions\n"
+        "from tests.mqtt.device import Device\n"
+        f"options = MqttOptions(port={late.port}, max_reconnect_s=0.2)\n"
+        f"with Device(options, backlog_path=Path({str(path)!r})) as device:\n"
+        "    for number in range(50): device.sink.handle(events.Button(str(number), 'press'))\n"
+        "    time.sleep(60)"
+    )
+    child = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
+    wait_until(lambda: path.exists() and len(Backlog(path, 1000)) == 50)
+    child.kill()
+    child.wait()
+    with late, Listener(late.port) as listener:
+        with Device(at(late), backlog_path=path) as device:
+            device.sink.handle(events.Button("50", "press"))
+            wait_until(lambda: '"name":"50"' in "".join(listener.texts(f"{BASE}/event")))
+        names = [json.loads(text)["name"] for text in listener.texts(f"{BASE}/event")]
+        assert names == [str(number) for number in range(51)]
+        listener.forget()
+        with Device(at(late), backlog_path=path) as device:
+            device.wait_connected()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+        assert listener.texts(f"{BASE}/event") == []
 
 
 def test_a_name_that_does_not_resolve_blocks_nothing(caplog: pytest.LogCaptureFixture) -> None:

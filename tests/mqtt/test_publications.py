@@ -71,6 +71,7 @@ def test_a_lost_camera_clears_the_label_of_every_region() -> None:
         "event_type": "camera_lost",
         "at": "2026-05-01T12:00:00.123Z",
         "reason": "unplugged",
+        "event_id": "-1",
     }
 
 
@@ -107,7 +108,13 @@ BY = {"via": "gpio", "name": "17"}
 def test_each_event_names_its_type(event: Event, expected: dict[str, object]) -> None:
     [message] = of(event)
     assert (message.topic, message.qos, message.retain) == ("b/event", 1, False)
-    assert body(message) == {**expected, "at": "2026-05-01T12:00:00.123Z"}
+    assert body(message) == {**expected, "at": "2026-05-01T12:00:00.123Z", "event_id": "-1"}
+
+
+def test_each_event_has_an_id_of_its_own() -> None:
+    mqtt = publications()
+    ids = [body(mqtt.of(events.Button("red", "press"), NOON)[0])["event_id"] for _ in range(2)]
+    assert ids == ["-1", "-2"]
 
 
 def test_examples_tell_counts_and_the_exam_retained() -> None:
