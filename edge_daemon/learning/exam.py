@@ -51,11 +51,12 @@ def confuse(others: Others, scores: Doubles) -> Confusion:
 
 
 def knn_scores(others: Others) -> Doubles:
-    """Count the votes of each example's nearest others; a tie goes to the first in class order."""
+    """Count the votes of each example's nearest others; a tie goes to the nearest of all."""
     scores = np.zeros_like(others.sums)
     known = np.isfinite(others.values)
     rows = np.broadcast_to(np.arange(len(others.codes))[:, None], known.shape)
     np.add.at(scores, (rows[known], others.codes[others.rows[known]]), 1.0)
+    scores[rows[:, 0], others.codes[others.rows[:, 0]]] += 0.5
     return scores
 
 

@@ -15,6 +15,7 @@ from edge_daemon.types import Prediction
 
 Vote: TypeAlias = Literal["plain", "padded"]
 Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]
+Ties: TypeAlias = Literal["class order", "nearest"]
 
 _ROWS_AT_ONCE = 256
 
@@ -25,11 +26,18 @@ class KNNHead:
     `plain`: a vote each, confidences are shares of the votes. `padded`: a class with fewer than `k`
     examples is filled up to `k` with copies of them (there and back again, as Coral's teachable
     project pads), so that a class taught once can win against one taught often.
+    `ties`: equal votes go to the class that comes first in class order, as browsers do, or to the
+    nearest of them, which names 1 to 9 of 100 pictures better when few are taught.
     `euclidean` and `manhattan` measure the embeddings at the lengths they came in.
     """
 
     def __init__(
-        self, examples: ExampleSet, k: int = 3, vote: Vote = "plain", metric: Metric = "cosine"
+        self,
+        examples: ExampleSet,
+        k: int = 3,
+        vote: Vote = "plain",
+        metric: Metric = "cosine",
+        ties: Ties = "class order",
     ) -> None:
         if k < 1:
             raise ConfigError(f"k must be at least 1, got {k}")
@@ -43,9 +51,10 @@ class KNNHead:
         if vote == "padded":
             self._count = _PaddedCount(examples, k)
         self._metric = metric
+        self._ties = ties
 
     def predict(self, query: Query) -> Prediction:
-        """Vote; a tie goes to the class that comes first in class order."""
+        """Vote among the nearest."""
         examples = self._examples
         rows = nearest(self._closeness(query), examples.codes, self._k)
         votes = self._count(rows)
@@ -54,7 +63,14 @@ class KNNHead:
         similarities = query.similarities
         row = rows[0] if self._metric == "cosine" else similarities.argmax()
         confidences = {label: votes[code] / total for code, label in enumerate(labels)}
-        return Prediction(labels[votes.index(max(votes))], confidences, similarities.item(row))
+        return Prediction(labels[self._winner(rows, votes)], confidences, similarities.item(row))
+
+    def _winner(self, rows: list[int], votes: list[int]) -> int:
+        most = max(votes)
+        if self._ties == "class order":
+            return votes.index(most)
+        codes = (self._examples.codes.item(row) for row in rows)
+        return next(code for code in codes if votes[code] == most)
 
     def _closeness(self, query: Query) -> Floats:
         if self._metric == "cosine":

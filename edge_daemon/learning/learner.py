@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Protocol
 
 import numpy.typing as npt
 
 from edge_daemon.errors import ConfigError
-from edge_daemon.learning.exam import examine, knn_scores
+from edge_daemon.learning.auto import AutoHead
+from edge_daemon.learning.centroid import CentroidHead
+from edge_daemon.learning.exam import centroid_scores, examine, knn_scores
 from edge_daemon.learning.example_set import ExampleSet
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead, Metric, Vote
-from edge_daemon.learning.leave_one_out import LeaveOneOut
+from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
+from edge_daemon.learning.linear import LinearHead
 from edge_daemon.learning.openset import OpenSet
+from edge_daemon.learning.pretrained import PretrainedLearner
+from edge_daemon.learning.regression import RegressionHead, number
 from edge_daemon.types import UNKNOWN, Exam, Prediction
 
 
-class Learner:
-    """Learns from examples and classifies embeddings, or says `unknown`. One owning thread."""
+class Learner(Protocol):
+    """What the pipeline asks of a pool. One owning thread."""
 
-    def __init__(self, examples: ExampleSet, memory: LeaveOneOut, head: Head, openset: OpenSet) -> None:
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Examples per label, in class order."""
+
+    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+        """Take one example; those of one burst share a `group`. Raises EmbeddingError, LabelError."""
+
+    def remove(self, example_ids: Collection[int]) -> int:
+        """Forget the examples with these ids and say how many were there."""
+
+    def predict(self, embedding: npt.ArrayLike) -> Prediction:
+        """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
+
+    def exam(self) -> Exam:
+        """Examine the examples by leaving each out."""
+
+    def set_unknown(self, value: float | str) -> None:
+        """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
+
+
+class ExampleLearner:
+    """Learns from examples with one head; examples, rejection and exam share a product a frame."""
+
+    def __init__(
+        self,
+        examples: ExampleSet,
+        memory: LeaveOneOut,
+        head: Head,
+        openset: OpenSet,
+        score: Callable[[Others], Doubles] = centroid_scores,
+        check: Callable[[str], object] = str,
+    ) -> None:
+        """`score` leaves each example out as the head would; `check` raises LabelError."""
         self._examples = examples
         self._memory = memory
         self._head = head
         self._openset = openset
+        self._score = score
+        self._check = check
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -32,6 +72,7 @@ class Learner:
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
         """Take one example; those of one burst share a `group`. Raises EmbeddingError."""
+        self._check(label)
         self._examples.add(embedding, label, example_id, group)
 
     def remove(self, example_ids: Collection[int]) -> int:
@@ -56,7 +97,7 @@ class Learner:
     def exam(self) -> Exam:
         """Examine the examples by leaving each out."""
         others = self._memory.others()
-        return examine(self._examples.labels, others, knn_scores(others))
+        return examine(self._examples.labels, others, self._score(others))
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
@@ -69,10 +110,26 @@ def make_learner(
     metric: Metric = "cosine",
     vote: Vote = "plain",
     unknown: float | str = "auto",
+    classes: Sequence[str] = (),
 ) -> Learner:
-    """Build a learner without examples. Raises ConfigError for a value that makes no sense."""
-    if type != "knn":
-        raise ConfigError(f"classifier.type must be knn, got '{type}'")
+    """Build a learner without examples; `classes` are the model's own, for `pretrained`.
+
+    Raises ConfigError for a value that makes no sense.
+    """
+    if type == "pretrained":
+        return PretrainedLearner(classes, unknown)
     examples = ExampleSet()
-    memory = LeaveOneOut(examples, k)
-    return Learner(examples, memory, KNNHead(examples, k, vote, metric), OpenSet(examples, memory, unknown))
+    memory = LeaveOneOut(examples, k if type in ("knn", "regression") else 3)
+    heads: Mapping[str, Callable[[], Head]] = {
+        "knn": lambda: KNNHead(examples, k, vote, metric, ties="nearest"),
+        "centroid": lambda: CentroidHead(examples),
+        "linear": lambda: LinearHead(examples),
+        "regression": lambda: RegressionHead(examples, k),
+        "auto": lambda: AutoHead(examples),
+    }
+    if type not in heads:
+        raise ConfigError(f"classifier.type must be one of {', '.join(heads)}, pretrained; got '{type}'")
+    openset = OpenSet(examples, memory, unknown)
+    score = knn_scores if type == "knn" else centroid_scores
+    check = number if type == "regression" else str
+    return ExampleLearner(examples, memory, heads[type](), openset, score, check)

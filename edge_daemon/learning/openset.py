@@ -12,6 +12,7 @@ from edge_daemon.errors import ConfigError
 from edge_daemon.learning.example_set import Codes, ExampleSet, Query
 from edge_daemon.learning.familiarity import ClassModel, familiarity, fit_classes, nearness
 from edge_daemon.learning.leave_one_out import LeaveOneOut, Others
+from edge_daemon.learning.sample import newest
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -90,7 +91,7 @@ class OpenSet:
 
     def _fit(self) -> None:
         others = self._memory.others()
-        rows = _sample(others)
+        rows = newest(others.codes, len(self._examples.labels), SAMPLE)
         known = _known_scores(self._examples, others, rows)
         if len(known) < 2:
             self._model = None
@@ -130,14 +131,6 @@ def _known_scores(examples: ExampleSet, others: Others, rows: Codes) -> list[flo
             nearest = matrix[others.rows[row, 0]]
             scores.append(nearness(float(others.values[row, 0]), matrix[row], nearest) + like)
     return scores
-
-
-def _sample(others: Others) -> Codes:
-    """Choose the newest rows of each class, as evenly as the limit allows, in row order."""
-    classes = int(others.codes.max()) + 1 if len(others.codes) else 1
-    share = max(2, SAMPLE // classes)
-    parts = [np.flatnonzero(others.codes == code)[-share:] for code in range(classes)]
-    return np.sort(np.concatenate(parts)) if parts else np.empty(0, np.intp)
 
 
 def _fold(others: Others, rows: Codes) -> Codes:

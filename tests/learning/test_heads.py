@@ -1,0 +1,159 @@
+"""One contract for all heads, asked through the learner that the pipeline holds."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge_daemon.errors import ConfigError, EmbeddingError, LabelError
+from edge_daemon.learning.learner import Learner, make_learner
+from edge_daemon.types import UNKNOWN, Prediction
+
+HEADS = ["knn", "centroid", "linear", "regression", "auto"]
+LABELS = ["10", "2", "30"]
+
+
+def cloud(label: str, count: int, seed: int = 0, size: int = 40) -> npt.NDArray[np.float32]:
+    """Points around a direction of the label's own."""
+    centre = np.random.default_rng(int(label)).normal(size=size)
+    spread = np.random.default_rng([int(label), seed]).normal(size=(count, size))
+    return (centre + 0.4 * spread).astype(np.float32)
+
+
+def teach(learner: Learner, each: int = 6) -> None:
+    example_id = 0
+    for label in LABELS:
+        for embedding in cloud(label, each):
+            learner.add(embedding, label, example_id)
+            example_id += 1
+
+
+@pytest.fixture(params=HEADS)
+def learner(request: pytest.FixtureRequest) -> Learner:
+    return make_learner(request.param, unknown="off")
+
+
+def test_nothing_taught_is_unknown(learner: Learner) -> None:
+    assert learner.predict(np.ones(40, np.float32)) == Prediction(UNKNOWN, {}, 0.0)
+
+
+def test_one_example_names_everything(learner: Learner) -> None:
+    learner.add(cloud("2", 1)[0], "2", 0)
+    prediction = learner.predict(cloud("30", 1)[0])
+    assert prediction.label == "2"
+    assert prediction.confidences == pytest.approx({"2": 1.0})
+
+
+def test_taught_classes_are_named_on_what_was_not_shown(learner: Learner) -> None:
+    teach(learner)
+    for label in LABELS:
+        for embedding in cloud(label, 10, seed=1):
+            assert learner.predict(embedding).label == label
+
+
+def test_confidences_cover_every_class_in_class_order_and_sum_to_one(learner: Learner) -> None:
+    teach(learner)
+    prediction = learner.predict(cloud("10", 1, seed=2)[0])
+    assert list(prediction.confidences) == ["2", "10", "30"] == list(learner.counts)
+    assert sum(prediction.confidences.values()) == pytest.approx(1.0, abs=1e-5)
+    assert prediction.ranking[0].label == "10"
+
+
+def test_the_length_of_a_query_changes_nothing(learner: Learner) -> None:
+    teach(learner)
+    query = cloud("30", 1, seed=3)[0]
+    short, long = learner.predict(query), learner.predict(query * np.float32(50))
+    assert short.label == long.label
+    assert short.confidences == pytest.approx(dict(long.confidences), abs=1e-4)
+
+
+def test_similarity_is_the_cosine_to_the_nearest_example(learner: Learner) -> None:
+    teach(learner)
+    taught = cloud("2", 6)[4]
+    assert learner.predict(taught).similarity == pytest.approx(1.0, abs=1e-5)
+
+
+def test_a_class_taught_later_is_named_within_a_second_of_frames(learner: Learner) -> None:
+    teach(learner)
+    learner.predict(cloud("2", 1)[0])
+    for example_id, embedding in enumerate(cloud("4", 6), start=100):
+        learner.add(embedding, "4", example_id)
+    queries = cloud("4", 15, seed=5)
+    assert [learner.predict(query).label for query in queries][-1] == "4"
+    assert learner.predict(cloud("10", 1, seed=1)[0]).label == "10"
+
+
+def test_removed_examples_are_forgotten(learner: Learner) -> None:
+    teach(learner)
+    learner.predict(cloud("2", 1)[0])
+    assert learner.remove(range(6, 12)) == 6
+    assert list(learner.counts) == ["10", "30"]
+    assert learner.predict(cloud("2", 1)[0]).label != "2"
+
+
+def test_all_taken_back_begins_again_with_another_size(learner: Learner) -> None:
+    teach(learner)
+    learner.predict(cloud("2", 1)[0])
+    learner.remove(range(18))
+    learner.add(np.ones(7, np.float32), "5", 0)
+    assert learner.predict(np.ones(7, np.float32)).label == "5"
+
+
+def test_all_examples_equal_still_answers(learner: Learner) -> None:
+    for example_id in range(8):
+        learner.add(np.ones(12, np.float32), str(example_id % 2), example_id)
+    prediction = learner.predict(np.ones(12, np.float32))
+    assert np.isfinite(list(prediction.confidences.values())).all()
+    assert learner.exam().near_duplicates == 8
+
+
+@pytest.mark.parametrize("bad", [np.zeros(40), np.full(40, np.nan), np.ones(39), np.ones((2, 20))])
+def test_bad_embeddings_are_refused_and_lose_nothing(learner: Learner, bad: npt.NDArray[np.float64]) -> None:
+    teach(learner)
+    with pytest.raises(EmbeddingError):
+        learner.add(bad, "2", 99)
+    with pytest.raises(EmbeddingError):
+        learner.predict(bad)
+    assert sum(learner.counts.values()) == 18
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_the_same_presses_give_the_same_answers(head: str) -> None:
+    answers = []
+    for _ in range(2):
+        learner = make_learner(head)
+        teach(learner)
+        answers.append([learner.predict(query) for query in cloud("10", 5, seed=6)])
+    assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_unknown_is_one_rule_for_all_heads(head: str) -> None:
+    learner = make_learner(head, unknown="auto")
+    teach(learner, each=10)
+    assert all(learner.predict(query).label == UNKNOWN for query in cloud("77", 20))
+    known = [learner.predict(query).label for label in LABELS for query in cloud(label, 20, seed=7)]
+    assert known.count(UNKNOWN) <= 9
+
+
+def test_an_unknown_type_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ConfigError, match="knn, centroid, linear, regression, auto, pretrained"):
+        make_learner("tree")
+
+
+def test_regression_answers_between_the_numbers_taught() -> None:
+    learner = make_learner("regression", k=2, unknown="off")
+    learner.add([1.0, 0.0], "0", 0)
+    learner.add([0.0, 1.0], "10", 1)
+    assert learner.predict([1.0, 1.0]).label == "5"
+    assert float(learner.predict([2.0, 1.0]).label) < 5
+    assert float(learner.predict([1.0, 0.0]).label) < 0.1
+
+
+def test_regression_refuses_a_label_that_is_no_number() -> None:
+    learner = make_learner("regression")
+    for bad in ("cat", "nan", "inf"):
+        with pytest.raises(LabelError, match="is not a number"):
+            learner.add([1.0, 0.0], bad, 0)
+    assert learner.counts == {}
