@@ -227,3 +227,20 @@ def test_two_processes_worth_of_connections_see_each_other(tmp_path: Path) -> No
         one.add(unit(0), "cat")
         assert other.undo().label == "cat"
         assert one.counts == {}
+
+
+def test_a_picture_is_found_by_its_examples_id_living_or_removed(store: ExampleStore) -> None:
+    number = store.add(unit(0), "cat", thumbnail=b"jpeg").id
+    store.undo()
+    assert store.thumbnail(number) == b"jpeg"
+    assert store.thumbnail(999) is None
+
+
+def test_what_was_removed_is_listed_the_latest_first(tmp_path: Path) -> None:
+    minutes = iter(range(60))
+    with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
+        first, second, _ = (store.add(unit(seed), "cat", thumbnail=b"jpeg").id for seed in range(3))
+        store.remove([second])
+        store.remove([first])
+        assert [(one.id, one.thumbnail) for one in store.removed()] == [(first, b""), (second, b"")]
+        assert [one.id for one in store.removed(limit=1)] == [first]
