@@ -31,8 +31,6 @@ if TYPE_CHECKING:
 WINDOW = 20
 """Most messages sent and not yet acknowledged, unless the broker takes fewer."""
 _CONNECT_S = 5.0
-_ANSWER_S = 5.0
-_FIRST_ANSWER_S = 2.0
 _TICK_S = 0.1
 _LONGEST_POLL_S = 1.0
 _HEADER_BYTES = 64
@@ -79,7 +77,7 @@ class Connection:
         self._party = party
         self._client = self._build(options, party, environ)
 
-    def open(self, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> None:
+    def open(self, cancelled: Callable[[], bool], answer_s: float) -> None:
         """Connect and wait `answer_s` for the broker's answer; give up once `cancelled` says so."""
         assert self._options.host is not None
         try:
@@ -214,38 +212,6 @@ class Connection:
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         self.subscribed = True
         self.refused.extend(f"subscribing: {reason}" for reason in reasons if reason.is_failure)
-
-
-def connect(
-    options: MqttOptions, party: Party, environ: Mapping[str, str], cancelled: Callable[[], bool]
-) -> Connection:
-    """Return an open connection in the newest version of MQTT that both sides speak.
-
-    Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Raises BrokerError.
-    """
-    if options.version != "auto":
-        return _opened(Connection(options, options.version, party, environ), cancelled)
-    newest = Connection(options, "5", party, environ)
-    try:
-        return _opened(newest, cancelled, _FIRST_ANSWER_S)
-    except BrokerError:
-        if cancelled() or not newest.misunderstood:
-            raise
-    return _opened(Connection(options, "3.1.1", party, environ), cancelled)
-
-
-def check_settings(options: MqttOptions, environ: Mapping[str, str]) -> None:
-    """Raise BrokerError for files that can't be used, before any connection is tried."""
-    Connection(options, "3.1.1", Party("check"), environ)
-
-
-def _opened(connection: Connection, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> Connection:
-    try:
-        connection.open(cancelled, answer_s)
-    except BrokerError:
-        connection.close(graceful=False)
-        raise
-    return connection
 
 
 def _connect_properties(party: Party) -> Properties:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -172,18 +172,21 @@ def described(config: bytes) -> dict[str, str] | None:
         return None
     if found.origin.name != ORIGIN:
         return None
-    return {
-        key: str(component["platform"]) for key, component in found.components.items() if len(component) > 1
-    }
+    return {key: part.platform for key, part in found.components.items() if part.unique_id}
 
 
 class _Origin(msgspec.Struct):
     name: str
 
 
+class _Component(msgspec.Struct):
+    platform: Literal["sensor", "event", "image", "button", "number"]
+    unique_id: str = ""
+
+
 class _Config(msgspec.Struct):
     origin: _Origin
-    components: dict[str, dict[str, object]]
+    components: dict[str, _Component]
 
 
 def _sensor(name: str, topic: str, template: str) -> Component:

@@ -102,6 +102,27 @@ class ClearedEvent(_Event, frozen=True, kw_only=True, tag="cleared"):
     by: Source
 
 
+class ExamplesEditedEvent(_Event, frozen=True, kw_only=True, tag="examples_edited"):
+    """Examples were changed one by one."""
+
+    action: Literal["removed", "restored", "relabelled"]
+    ids: Annotated[list[int], Meta(description="of the examples")]
+    label: Annotated[str | None, Meta(description="the new label of relabelled ones")]
+    by: Source
+
+
+class DoubtedEvent(_Event, frozen=True, kw_only=True, tag="doubted"):
+    """A frame the device is not sure of; the request `label` can teach it for a while."""
+
+    moment: Annotated[int, Meta(description="number of the moment, for the request")]
+    region: Region
+    reason: str
+    label: str
+    ranking: Annotated[list[RankedLabel], Meta(description="every taught label, best first")]
+    seq: FrameNumber
+    captured_at: CapturedAt
+
+
 class ButtonEvent(_Event, frozen=True, kw_only=True, tag="button"):
     """Someone used a button."""
 
@@ -126,6 +147,8 @@ EventPayload = (
     | ExampleAddedEvent
     | ExampleUndoneEvent
     | ClearedEvent
+    | ExamplesEditedEvent
+    | DoubtedEvent
     | ButtonEvent
     | CameraLostEvent
     | CameraRestoredEvent

@@ -16,7 +16,7 @@ from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import encode, utc_ms
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.types import Exam
+from edge_daemon.types import Exam, Prediction
 
 _DIGITS = 4
 _RESULT_EXPIRY_S = 5
@@ -62,10 +62,7 @@ class Publications:
             confidence=round(prediction.confidence, _DIGITS),
             similarity=round(max(-1.0, min(1.0, prediction.similarity)), _DIGITS),
             margin=round(prediction.margin, _DIGITS),
-            ranking=[
-                payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
-                for row in prediction.ranking
-            ],
+            ranking=_ranking(prediction),
             seq=event.seq,
             captured_at=utc_ms(event.captured_at),
             latency_ms=round(event.latency_ms, 1),
@@ -117,6 +114,31 @@ class Publications:
                 payloads.ClearedEvent(at=utc_ms(now), label=event.label, removed=event.removed, by=by)
             )
         ]
+
+    @of.register
+    def _(self, event: events.ExamplesEdited, now: datetime) -> list[Message]:
+        body = payloads.ExamplesEditedEvent(
+            at=utc_ms(now),
+            action=event.action,
+            ids=list(event.ids),
+            label=event.label,
+            by=_source(event.command),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.Doubted, now: datetime) -> list[Message]:
+        body = payloads.DoubtedEvent(
+            at=utc_ms(now),
+            moment=event.moment,
+            region=event.region,
+            reason=event.reason,
+            label=event.prediction.label,
+            ranking=_ranking(event.prediction),
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+        )
+        return [self._event(body)]
 
     @of.register
     def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
@@ -180,6 +202,13 @@ class Publications:
 def _source(command: Command) -> payloads.Source:
     origin = command.origin
     return payloads.Source(via=origin.via, name=origin.name)
+
+
+def _ranking(prediction: Prediction) -> list[payloads.RankedLabel]:
+    return [
+        payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
+        for row in prediction.ranking
+    ]
 
 
 def _figures(exam: Exam) -> payloads.ExamFigures:

@@ -13,6 +13,7 @@ from edge_daemon.commands import (
     AddExample,
     Clear,
     Command,
+    LabelMoment,
     ListExamples,
     Origin,
     SetThreshold,
@@ -65,6 +66,19 @@ class AddRequest(_Body, frozen=True, kw_only=True):
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
 
 
+class LabelRequest(_Body, frozen=True, kw_only=True):
+    """Teach a label with a doubtful moment, as a `doubted` event told it."""
+
+    label: Annotated[
+        str,
+        Meta(max_length=MAX_LABEL_CHARACTERS, description="without / \\ + # and control characters"),
+    ]
+    region: Annotated[str | None, Meta(description="the first region when left out")] = None
+    moment: Annotated[
+        Annotated[int, Meta(ge=1)] | None, Meta(description="the latest few seconds' moment when left out")
+    ] = None
+
+
 class UndoRequest(_Body, frozen=True):
     """Take back the example added last."""
 
@@ -94,6 +108,7 @@ class ThresholdRequest(_Body, frozen=True, kw_only=True):
 
 REQUESTS: dict[str, type[_Body]] = {
     "add": AddRequest,
+    "label": LabelRequest,
     "undo": UndoRequest,
     "clear": ClearRequest,
     "examples": ExamplesRequest,
@@ -153,6 +168,9 @@ def _command(
     match request:
         case AddRequest():
             return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))
+        case LabelRequest():
+            region = _region(request.region, regions)
+            return LabelMoment(check_label(request.label), now_s, origin, region, request.moment)
         case UndoRequest():
             return Undo(origin)
         case ClearRequest():

@@ -16,11 +16,12 @@ import msgspec
 from edge_daemon.commands import Command
 from edge_daemon.errors import BrokerError
 from edge_daemon.events import Classified, Event, ExamplesChanged
-from edge_daemon.mqtt import client
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
+from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
+from edge_daemon.mqtt.handshake import check_settings, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
@@ -70,7 +71,7 @@ class MqttSink:
         self._twin = TwinWatch(self._topics.info, info.instance)
         self._publications = Publications(self._topics, info, options.qos)
         will = self._publications.availability(False)
-        self._party = client.Party(f"edge_daemon-{device_id}", will, _MAX_INCOMING_BYTES)
+        self._party = Party(f"edge_daemon-{device_id}", will, _MAX_INCOMING_BYTES)
         self._reception = Reception(self._topics, submit, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
@@ -86,7 +87,7 @@ class MqttSink:
         self._connected = threading.Event()
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        client.check_settings(options, os.environ)
+        check_settings(options, os.environ)
         for message in self._publications.at_start():
             self._outbox.put(message)
 
@@ -158,8 +159,8 @@ class MqttSink:
                 connection.close(graceful=False)
         return 0.0 if opened_s is None else self._clock.monotonic() - opened_s
 
-    def _connect(self) -> client.Connection:
-        connection = client.connect(self._options, self._party, os.environ, self._stopping.is_set)
+    def _connect(self) -> Connection:
+        connection = connect(self._options, self._party, os.environ, self._stopping.is_set)
         for topic_filter in (self._topics.requests, self._twin.info_topic, *self._announcer.filters):
             connection.subscribe(topic_filter, qos=1)
         self._outbox.connected()
@@ -175,7 +176,7 @@ class MqttSink:
             logger.warning("%d MQTT events were dropped while there was no broker", dropped)
         return connection
 
-    def _exchange(self, connection: client.Connection) -> None:
+    def _exchange(self, connection: Connection) -> None:
         while not connection.congested and (sendable := self._outbox.take(connection.window)):
             message = sendable.message
             if connection.fits(message):
@@ -203,7 +204,7 @@ class MqttSink:
         if refusal is not None:
             self._outbox.put(self._publications.refusal(refusal))
 
-    def _farewell(self, connection: client.Connection) -> None:
+    def _farewell(self, connection: Connection) -> None:
         self._outbox.put(self._publications.availability(False))
         deadline = time.monotonic() + _FAREWELL_S
         while not self._outbox.idle and time.monotonic() < deadline:

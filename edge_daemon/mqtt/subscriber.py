@@ -10,7 +10,8 @@ from types import TracebackType
 from uuid import uuid4
 
 from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.client import Connection, Party, connect
+from edge_daemon.mqtt.client import Connection, Party
+from edge_daemon.mqtt.handshake import connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup

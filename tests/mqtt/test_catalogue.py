@@ -15,7 +15,7 @@ from edge_daemon.mqtt.catalogue import CATALOGUE
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.types import Advice, Exam, Verdict
 from tests.mqtt.broker import Mosquitto
-from tests.mqtt.device import BY_BUTTON, Device, classified, label_changed, wait_until
+from tests.mqtt.device import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
 from tests.mqtt.listener import Listener
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +43,8 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.ExampleAdded(5, "cat", "frame", 3, 9, BY_BUTTON),
         events.ExampleUndone(5, "cat", 2, BY_BUTTON),
         events.Cleared(None, 4, BY_BUTTON),
+        events.ExamplesEdited("removed", (3, 4), BY_BUTTON),
+        events.Doubted(2, "frame", "close call", classified().prediction, 9, NOON),
         events.Button("red", "press"),
         events.CameraLost("unplugged"),
         events.CameraRestored(2.5),
@@ -66,7 +68,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         assert heard
         for payload in heard:
             validator(name).validate(payload)
-    assert len(listener.texts(f"{BASE}/event")) == 7
+    assert len(listener.texts(f"{BASE}/event")) == 9
 
 
 @pytest.mark.parametrize(

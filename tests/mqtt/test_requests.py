@@ -11,6 +11,7 @@ from edge_daemon.commands import (
     AddExample,
     Clear,
     Command,
+    LabelMoment,
     ListExamples,
     Origin,
     SetThreshold,
@@ -41,6 +42,12 @@ def origin(verb: str, transaction: object = None) -> Origin:
     [
         ("add", {"label": " cat "}, AddExample("cat", 5.0, origin("add"))),
         ("add", {"label": "cat", "region": "right"}, AddExample("cat", 5.0, origin("add"), "right")),
+        ("label", {"label": "cat"}, LabelMoment("cat", 5.0, origin("label"))),
+        (
+            "label",
+            {"label": "cat", "region": "left", "moment": 3},
+            LabelMoment("cat", 5.0, origin("label"), "left", 3),
+        ),
         ("undo", {"transaction": 7}, Undo(origin("undo", 7))),
         ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),
         ("clear", {}, Clear(origin("clear"), None)),
@@ -63,6 +70,7 @@ def test_each_verb_becomes_its_command(verb: str, body: object, command: Command
         ("add", {"label": "cat", "region": "top"}, "no region 'top'; use one of left, right"),
         ("threshold", {"unknown": 2}, "unknown"),
         ("threshold", {"unknown": "sometimes"}, "unknown"),
+        ("label", {"label": "cat", "moment": 0}, "moment"),
         ("trigger", {}, "doesn't offer 'trigger'"),
         ("fly", {}, "doesn't offer 'fly'"),
         ("undo", [], "isn't a JSON object"),
@@ -113,7 +121,7 @@ def check_answer(answer: Command | Refusal) -> None:
 
 
 @settings(deadline=None)
-@given(st.sampled_from([*REQUESTS, "label", "fly"]), st.binary(max_size=200))
+@given(st.sampled_from([*REQUESTS, "fly"]), st.binary(max_size=200))
 def test_any_bytes_give_a_command_or_a_refusal(verb: str, payload: bytes) -> None:
     check_answer(read_request(verb, payload, REGIONS, 5.0))
 

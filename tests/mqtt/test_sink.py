@@ -154,7 +154,7 @@ def test_an_unknown_verb_is_answered_with_those_there_are(broker: Mosquitto, opt
     with Listener(broker.port) as listener, Device(options):
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/fly", b"{}")
-        assert "add, undo" in listener.wait_for(f"{BASE}/response/fly").json()["error"]
+        assert "it offers add, " in listener.wait_for(f"{BASE}/response/fly").json()["error"]
 
 
 def test_a_busy_device_says_so(broker: Mosquitto, options: MqttOptions) -> None:
