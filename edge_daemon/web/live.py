@@ -16,6 +16,8 @@ from edge_daemon.web.scoreboard import Scoreboard
 PER_S = 8.0
 _IDLE_S = 0.5
 _FPS_OVER_S = 2.0
+_TICK_S = 1.0
+"""A page that hears nothing for three of these knows that the device is gone."""
 
 
 class Live:
@@ -42,6 +44,7 @@ class Live:
         self._latest: dict[str, Classified] = {}
         self._told: dict[str, int] = {}
         self._counted: deque[tuple[float, int]] = deque()
+        self._ticked_s = float("-inf")
         self.frames = 0
         """Classifications so far, of all regions."""
         self.last_s = float("-inf")
@@ -90,6 +93,9 @@ class Live:
             self._counted.popleft()
 
     def _tell(self) -> None:
+        if self._now() - self._ticked_s >= _TICK_S:
+            self._ticked_s = self._now()
+            self._crowd.tell({"type": "tick"})
         for region, event in list(self._latest.items()):
             if self._told.get(region) == event.seq:
                 continue

@@ -1,0 +1,35 @@
+// Elements from plain values. Text only ever becomes a text node: a label may hold any character.
+
+const SVG = "http://www.w3.org/2000/svg";
+
+export const byId = (id) => document.getElementById(id);
+
+export function make(tag, attributes = {}, ...children) {
+  return fill(document.createElement(tag), attributes, children);
+}
+
+export function draw(tag, attributes = {}, ...children) {
+  return fill(document.createElementNS(SVG, tag), attributes, children);
+}
+
+function fill(element, attributes, children) {
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) element.addEventListener(name.slice(2), value);
+    else if (value !== null && value !== undefined && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.filter((child) => child !== null));
+  return element;
+}
+
+// Write only what changed: a rewritten text node is announced and painted again.
+export function write(element, text) {
+  if (element.textContent !== text) element.textContent = text;
+}
+
+export function fillBar(bar, share) {
+  bar.style.transform = `scaleX(${Math.max(0, Math.min(1, share)).toFixed(3)})`;
+}
+
+export const percent = (share) => `${Math.round(share * 100)} %`;
+
+export const counted = (number, one, many = `${one}s`) => `${number} ${number === 1 ? one : many}`;

@@ -1,0 +1,32 @@
+// How the device is, asked every few seconds while someone looks.
+
+import { get } from "/static/api.js";
+import { byId, make, write } from "/static/dom.js";
+
+const EVERY_MS = 3000;
+let timer = 0;
+
+function vital({ name, state, value }) {
+  const words = { ok: "", warning: "warning: ", failed: "failed: " };
+  return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, words[state]), value));
+}
+
+async function refresh() {
+  clearTimeout(timer);
+  if (byId("health").hidden) return;
+  try {
+    const { vitals, log } = await get("/api/health");
+    byId("vitals").replaceChildren(...vitals.map(vital));
+    const tail = byId("log");
+    const atEnd = tail.scrollTop + tail.clientHeight >= tail.scrollHeight - 8;
+    write(tail, log.join("\n"));
+    if (atEnd) tail.scrollTop = tail.scrollHeight;
+  } catch (error) {
+    byId("vitals").replaceChildren(vital({ name: "Device", state: "failed", value: error.message }));
+  }
+  timer = setTimeout(refresh, EVERY_MS);
+}
+
+export function startHealth() {
+  document.addEventListener("view", ({ detail }) => detail === "health" && refresh());
+}

@@ -1,0 +1,30 @@
+// One message at a time at the foot of the page, with at most one thing to do about it.
+
+import { byId, make } from "/static/dom.js";
+
+const LASTS_MS = 6000;
+let timer = 0;
+
+export function toast(text, action = null) {
+  show(make("p", {}, make("span", {}, text), action && button(action)));
+}
+
+export function complain(error) {
+  show(make("p", { class: "wrong" }, make("span", {}, error.message)));
+}
+
+function show(message) {
+  clearTimeout(timer);
+  byId("toast").replaceChildren(message);
+  timer = setTimeout(hide, LASTS_MS);
+}
+
+function hide() {
+  const toasted = byId("toast");
+  if (toasted.matches(":hover, :focus-within")) timer = setTimeout(hide, 1000);
+  else toasted.replaceChildren();
+}
+
+function button({ name, act }) {
+  return make("button", { type: "button", onclick: () => (byId("toast").replaceChildren(), act()) }, name);
+}
