@@ -219,7 +219,6 @@ def region_names(config: Config) -> list[str]:
 
 def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
-    regions = region_names(config)
     device = config.device
     info = Info(
         device=device.topic_id,
@@ -227,12 +226,11 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         version=__version__,
         model=model_name(config),
         classifier=config.classifier.type,
-        regions=regions,
+        regions=region_names(config),
         config_digest=digest(config),
     )
-    return MqttSink(
-        config.mqtt, device.topic_id, info.name, regions, info, mailbox.submit, clock, mailbox.crashed
-    )
+    backlog_path = store_path(config).with_name("mqtt-events.sqlite")
+    return MqttSink(config.mqtt, info, mailbox.submit, clock, mailbox.crashed, backlog_path)
 
 
 def digest(config: Config) -> str:

@@ -6,7 +6,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from random import Random
 from uuid import uuid4
@@ -29,7 +29,7 @@ from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.rate import RateLimit
 from edge_daemon.mqtt.reception import Reception
-from edge_daemon.mqtt.topics import Topics, device_topics
+from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
 from edge_daemon.mqtt.wakeup import Wakeup
 from edge_daemon.ports import Clock
@@ -45,10 +45,11 @@ _MAX_INCOMING_BYTES = 65_536
 class MqttSink:
     """Publishes events and submits requests as commands, for as long as the process runs.
 
-    `handle` may be called from any thread and never blocks. One thread, `mqtt`, owns the connection;
-    it tries for ever to have one. `submit` takes a command and returns False when it has no room;
-    `on_crash` is told if the thread dies of a bug, so that the process can end. Events that wait for
-    a broker are kept in the file `backlog_path`, or only in memory where there is none.
+    `info` names the device, as in its topics, and its regions. `handle` may be called from any thread
+    and never blocks. One thread, `mqtt`, owns the connection; it tries for ever to have one. `submit`
+    takes a command and returns False when it has no room; `on_crash` is told if the thread dies of a
+    bug, so that the process can end. Events that wait for a broker are kept in the file
+    `backlog_path`, or only in memory where there is none.
     Raises BrokerError for password, TLS or backlog files that can't be used, ConfigError for names
     that can't be topics.
     """
@@ -56,9 +57,6 @@ class MqttSink:
     def __init__(
         self,
         options: MqttOptions,
-        device_id: str,
-        device_name: str,
-        regions: Sequence[str],
         info: Info,
         submit: Callable[[Command], bool],
         clock: Clock,
@@ -66,12 +64,12 @@ class MqttSink:
         backlog_path: Path | None = None,
     ) -> None:
         self._options = options
-        self._topics: Topics = device_topics(options.base_topic, device_id, regions)
+        self._topics = device_topics(options.base_topic, info.device, info.regions)
         info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
         self._twin = TwinWatch(self._topics.info, info.instance)
         self._publications = Publications(self._topics, info, options.qos)
         will = self._publications.availability(False)
-        self._party = Party(f"edge_daemon-{device_id}", will, _MAX_INCOMING_BYTES)
+        self._party = Party(f"edge_daemon-{info.device}", will, _MAX_INCOMING_BYTES)
         self._reception = Reception(self._topics, submit, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
@@ -80,7 +78,7 @@ class MqttSink:
         self._labels: tuple[str, ...] | None = None
         self._backlog = Backlog(backlog_path, options.max_queued)
         self._outbox = Outbox(options.max_queued, self._backlog)
-        self._result_limits = {region: RateLimit(options.result_per_s) for region in regions}
+        self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._wakeup = Wakeup()
         self._stopping = threading.Event()

@@ -48,9 +48,6 @@ class Device:
         self.busy = False
         self.sink = MqttSink(
             options,
-            device_id,
-            "Tray",
-            regions,
             info(device_id, regions),
             self._submit,
             TestClock(),
