@@ -52,13 +52,13 @@ class ClassModel:
         return best
 
 
-def fit_classes(vectors: Floats, codes: Codes, classes: int) -> ClassModel:
-    """Fit to unit vectors (rows) and their classes."""
+def fit_classes(vectors: Floats, codes: Codes, classes: int, rank: int) -> ClassModel:
+    """Fit to unit vectors (rows) and their classes; scores of another `rank` can't be compared."""
     belongs = codes == np.arange(classes)[:, None]
     sums = belongs.astype(np.float32) @ _strong_rows(vectors)
     lengths = np.linalg.norm(sums, axis=1, keepdims=True)
     patterns = (PATTERN_WEIGHT * sums / np.maximum(lengths, 1e-12)).astype(np.float32)
-    return ClassModel(fit_plda(vectors, codes, classes, RATIO_WEIGHT), patterns)
+    return ClassModel(fit_plda(vectors, codes, classes, rank, RATIO_WEIGHT), patterns)
 
 
 def familiarity(examples: ExampleSet, model: ClassModel, query: Query) -> float:

@@ -19,6 +19,9 @@ RANK = 32
 SHRINKAGE = 0.5
 """How much of the average variance is added to every direction, within and between classes."""
 
+_NOTHING = 1e-9
+"""A variance below this is rounding: the examples are equal."""
+
 Doubles = npt.NDArray[np.float64]
 
 
@@ -50,18 +53,22 @@ class Plda:
         return ratios
 
 
-def fit_plda(vectors: Floats, codes: Codes, classes: int, weight: float = 1.0) -> Plda | None:
-    """Fit to unit vectors (rows) and their classes; `weight` multiplies the ratios.
+def fit_plda(
+    vectors: Floats, codes: Codes, classes: int, rank: int = RANK, weight: float = 1.0
+) -> Plda | None:
+    """Fit to unit vectors (rows) and their classes in `rank` directions; `weight` multiplies the ratios.
 
-    None when no class has two examples, or only one class has any.
+    None when no class has two examples, only one class has any, or all are equal.
     """
     counts = np.bincount(codes, minlength=classes)
     taught = int((counts > 0).sum())
     if taught < 2 or len(codes) - taught < 2:
         return None
     centre = vectors.mean(axis=0, dtype=np.float64)
-    directions, coordinates = _principal(vectors - centre)
+    directions, coordinates = _principal(vectors - centre, rank)
     means = _class_means(coordinates, codes, counts)
+    if not coordinates.size:
+        return None
     deviations = coordinates - means[codes]
     within = _shrink(deviations.T @ deviations / (len(codes) - taught))
     spread = means[counts > 0]
@@ -71,11 +78,11 @@ def fit_plda(vectors: Floats, codes: Codes, classes: int, weight: float = 1.0) -
     return _quadratic(basis, basis @ centre, means @ rotation, counts, ratio, weight)
 
 
-def _principal(centred: Doubles) -> tuple[Doubles, Doubles]:
+def _principal(centred: Doubles, rank: int) -> tuple[Doubles, Doubles]:
     """Return the leading directions (as columns) and the rows' coordinates, by the small Gram matrix."""
     values, vectors = np.linalg.eigh(centred @ centred.T)
-    values, vectors = values[::-1][:RANK], vectors[:, ::-1][:, :RANK]
-    kept = values > values[0] * 1e-6
+    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
+    kept = values > max(values[0] * 1e-6, _NOTHING * len(centred))
     lengths = np.sqrt(values[kept])
     return centred.T @ (vectors[:, kept] / lengths), vectors[:, kept] * lengths
 
@@ -87,7 +94,7 @@ def _class_means(rows: Doubles, codes: Codes, counts: Codes) -> Doubles:
 
 
 def _shrink(scatter: Doubles) -> Doubles:
-    mean = np.trace(scatter) / len(scatter)
+    mean = max(np.trace(scatter) / len(scatter), _NOTHING)
     shrunk: Doubles = (scatter + SHRINKAGE * mean * np.eye(len(scatter))) / (1 + SHRINKAGE)
     return shrunk
 

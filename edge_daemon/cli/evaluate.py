@@ -1,0 +1,165 @@
+"""`edge-daemon evaluate`: measure heads, the rejection of the unknown and the exam on labelled pictures."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from edge_daemon.app import build_embedder, open_store
+from edge_daemon.cli.progress import Progress
+from edge_daemon.config import Config, load_effective
+from edge_daemon.errors import ConfigError
+from edge_daemon.examples.folders import find_pictures
+from edge_daemon.learning import evaluate, unknowns
+from edge_daemon.learning.evaluate import Dataset
+from edge_daemon.ports import Embedder
+from edge_daemon.vision.images import read_image
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add = parser.add_argument
+    add("directory", nargs="?", type=Path, metavar="DIR", help="a folder of label folders; else the store")
+    add(
+        "--shots",
+        type=_numbers,
+        default=[1, 5, 10, 20],
+        metavar="K,...",
+        help="examples taught",
+    )
+    add("--seeds", type=int, default=5, metavar="N", help="random draws (default 5)")
+    add("--heads", type=_heads, default=list(evaluate.HEADS), metavar="H,...", help="heads to measure")
+    add("--model", metavar="M", help="model name or .tflite file")
+    add("--tap", metavar="T", help="embedding, logits, probabilities or pixels")
+    add("--unknown", action="store_true", help="measure the rejection of what was not taught")
+    add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other things, in label folders")
+    add("--exam", action="store_true", help="compare the exam with pictures held out")
+    add("--tune", action="store_true", help="choose head, k, metric and vote on the taught part alone")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the command: a line for each measurement."""
+    overrides = [*args.set]
+    overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
+    overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
+    config = load_effective(args.config, overrides)
+    embedder = build_embedder(config)
+    data = read_folder(args.directory, embedder) if args.directory else _read_store(config, embedder)
+    if args.seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
+    if len(data.labels) < 2:
+        raise ConfigError("evaluating needs at least two labels")
+    for row in _rows(args, data, embedder):
+        print(json.dumps(row) if args.json else _as_line(row), flush=True)
+    return 0
+
+
+def read_folder(root: Path, embedder: Embedder) -> Dataset:
+    """Embed every picture under the label folders of `root`. Raises ArchiveError, ImageError."""
+    pictures = find_pictures(root)
+    show = Progress("embedding")
+    vectors = [embedder.embed(read_image(each.path)) for each in show(pictures, len(pictures))]
+    return _dataset(vectors, [each.label for each in pictures])
+
+
+def _read_store(config: Config, embedder: Embedder) -> Dataset:
+    """Take the store's examples of this embedding space."""
+    with open_store(config) as store:
+        examples = [example for example in store if example.space == embedder.space]
+    if not examples:
+        raise ConfigError("the store holds no examples for this model; name a folder of label folders")
+    return _dataset([each.embedding for each in examples], [each.label for each in examples])
+
+
+def _dataset(vectors: list[np.ndarray], labels: list[str]) -> Dataset:
+    names = tuple(sorted(set(labels)))
+    codes = np.array([names.index(label) for label in labels], dtype=np.intp)
+    return Dataset(np.stack(vectors).astype(np.float32), codes, names)
+
+
+def _rows(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
+    """Measure what was asked for; the heads when nothing special was."""
+    if args.unknown:
+        yield from _unknown(args, data, embedder)
+    if args.exam:
+        yield from _exam(args, data)
+    if args.tune:
+        yield from _tune(args, data)
+    if not (args.unknown or args.exam or args.tune):
+        yield from _heads_rows(args, data)
+
+
+def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
+    jobs = [(head, shots) for shots in args.shots for head in args.heads]
+    for head, shots in Progress("evaluating")(jobs, len(jobs)):
+        score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
+        yield {
+            "head": head,
+            "shots": shots,
+            "accuracy": score.accuracy,
+            "interval": list(score.interval),
+            "recalls": evaluate.per_class(score.confusion, data.labels),
+            "confusion": score.confusion.tolist(),
+        }
+
+
+def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
+    strangers = read_folder(args.far, embedder).vectors if args.far else None
+    for shots in args.shots:
+        if len(data.labels) > 2:
+            near = unknowns.average(unknowns.near(data, shots, args.seeds))
+            yield {"unknown": "near", "shots": shots, **asdict(near)}
+        if strangers is not None:
+            far = unknowns.average(unknowns.far(data, strangers, shots, args.seeds))
+            yield {"unknown": "far", "shots": shots, **asdict(far)}
+
+
+def _exam(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
+    for shots in args.shots:
+        exams = np.mean(list(evaluate.exam_accuracies(data, shots, args.seeds)), axis=0).tolist()
+        for head, exam in zip(("knn", "centroid"), exams, strict=True):
+            held_out = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds).accuracy
+            yield {"exam": exam, "held_out": held_out, "head": head, "shots": shots}
+
+
+def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
+    for shots in args.shots:
+        chosen = evaluate.tune(data, shots, args.seeds)
+        names = [name for name, _ in chosen]
+        yield {"tuned": names, "shots": shots, "accuracy": float(np.mean([right for _, right in chosen]))}
+
+
+def _as_line(row: dict[str, object]) -> str:
+    shown = {key: value for key, value in row.items() if key not in ("confusion", "recalls")}
+    return "  ".join(f"{key} {_readable(value)}" for key, value in shown.items())
+
+
+def _readable(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    if isinstance(value, list):
+        return " to ".join(_readable(each) for each in value)
+    return str(value)
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        numbers = [int(part) for part in text.split(",")]
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"expected numbers such as 1,5,10, got '{text}'") from exc
+    if min(numbers) < 1:
+        raise argparse.ArgumentTypeError("at least one example must be taught")
+    return numbers
+
+
+def _heads(text: str) -> list[str]:
+    heads = text.split(",")
+    for head in heads:
+        if head not in evaluate.HEADS:
+            raise argparse.ArgumentTypeError(f"no head '{head}'; there are {', '.join(evaluate.HEADS)}")
+    return heads

@@ -1,0 +1,83 @@
+"""`edge-daemon evaluate` with a real model and real pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_daemon.cli.main import main
+from tests.shared import shared_path
+
+MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
+
+
+def few(root: Path, source: str, each: int, labels: int = 4) -> Path:
+    """Link a few pictures of a set into label folders of their own."""
+    for folder in sorted(shared_path(source).iterdir())[:labels]:
+        (root / folder.name).mkdir(parents=True)
+        for picture in sorted(folder.iterdir())[:each]:
+            (root / folder.name / picture.name).symlink_to(picture)
+    return root
+
+
+def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    assert main(["evaluate", "--json", "--model", str(shared_path(MODEL)), *words]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_line_for_each_head_and_shots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", 12)
+    rows = lines(capsys, str(folder), "--shots", "1,5", "--seeds", "2", "--heads", "knn,linear")
+    assert [(row["head"], row["shots"]) for row in rows] == [
+        ("knn", 1),
+        ("linear", 1),
+        ("knn", 5),
+        ("linear", 5),
+    ]
+    for row in rows:
+        assert row["interval"][0] <= row["accuracy"] <= row["interval"][1]
+        assert set(row["recalls"]) == {"0", "1", "2", "3"}
+    assert rows[3]["accuracy"] > 0.5
+
+
+def test_unknown_is_measured_near_and_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 12)
+    waste = few(tmp_path / "waste", "data/trashnet6", 8)
+    near, far = lines(capsys, str(hands), "--unknown", "--far", str(waste), "--shots", "8", "--seeds", "1")
+    assert (near["unknown"], far["unknown"]) == ("near", "far")
+    assert far["auroc"] > 0.98 > near["auroc"] > 0.5
+    assert far["false_accepts_at_5pct_false_rejects"] < 0.05
+
+
+def test_exam_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 12)
+    rows = lines(capsys, str(hands), "--exam", "--tune", "--shots", "6", "--seeds", "2")
+    assert [row.get("head") for row in rows] == ["knn", "centroid", None]
+    assert abs(rows[1]["exam"] - rows[1]["held_out"]) < 0.3
+    assert len(rows[2]["tuned"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--shots", "12"], "needs at least 13|need at least 13"),
+        (["--seeds", "0", "--shots", "1"], "--seeds must be at least 1"),
+    ],
+)
+def test_what_can_not_be_measured_is_said_in_a_line(
+    words: list[str], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", 12, labels=2)
+    assert main(["evaluate", str(folder), "--model", str(shared_path(MODEL)), *words]) == 1
+    error = capsys.readouterr().err.strip().splitlines()[-1]
+    assert any(each in error for each in complaint.split("|"))
+
+
+def test_wrong_numbers_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", "--shots", "many"])
+    assert caught.value.code == 2
+    assert "expected numbers" in capsys.readouterr().err

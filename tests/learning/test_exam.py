@@ -1,0 +1,116 @@
+"""The exam and the coach: figures by hand, and what they advise."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.learning.coach import advise
+from edge_daemon.learning.exam import centroid_scores, confuse, examine, knn_scores
+from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.leave_one_out import LeaveOneOut
+from edge_daemon.types import Exam, Verdict
+
+
+def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Exam:
+    """Teach unit vectors at angles (degrees) and examine them by their nearest others."""
+    examples = ExampleSet()
+    for example_id, (degrees, label) in enumerate(rows):
+        angle = np.radians(degrees)
+        group = (groups or {}).get(example_id, "")
+        examples.add([np.cos(angle), np.sin(angle)], label, example_id, group)
+    others = LeaveOneOut(examples, k).others()
+    return examine(examples.labels, others, knn_scores(others))
+
+
+def test_separate_classes_are_good() -> None:
+    rows = [(float(degrees), "a") for degrees in range(0, 60, 12)]
+    rows += [(float(degrees), "b") for degrees in range(180, 240, 12)]
+    exam = exam_of(rows)
+    assert exam.accuracy == 1.0
+    assert {verdict.verdict for verdict in exam.verdicts.values()} == {"good"}
+    assert exam.confused is None
+    assert exam.advice is None
+    assert exam.near_duplicates == 0
+
+
+def test_a_class_among_another_looks_like_it() -> None:
+    rows = [(float(degrees), "ring") for degrees in range(0, 60, 6)]
+    rows += [(degrees + 0.5, "coin") for degrees in (6.0, 24.0, 42.0)]
+    exam = exam_of(rows)
+    verdict = exam.verdicts["coin"]
+    assert (verdict.verdict, verdict.looks_like, verdict.recall) == ("looks_like", "ring", 0.0)
+    assert exam.confused is not None
+    assert set(exam.confused) == {"coin", "ring"}
+    assert exam.advice is not None
+    assert exam.advice.label == "coin"
+    assert "taken for ring" in exam.advice.reason
+
+
+def test_a_burst_does_not_flatter() -> None:
+    rows = [(0.0, "a"), (0.1, "a"), (0.2, "a"), (90.0, "b"), (90.1, "b"), (50.0, "b"), (150.0, "a")]
+    alone = exam_of(rows)
+    grouped = exam_of(rows, {0: "burst", 1: "burst", 2: "burst"})
+    assert alone.accuracy is not None
+    assert grouped.accuracy is not None
+    assert grouped.accuracy < alone.accuracy
+    assert grouped.near_duplicates < alone.near_duplicates
+
+
+def test_a_class_of_one_burst_can_not_be_judged() -> None:
+    exam = exam_of([(0.0, "a"), (1.0, "a"), (90.0, "b"), (100.0, "b")], {0: "burst", 1: "burst"})
+    assert exam.verdicts["a"].recall is None
+    assert exam.verdicts["a"].verdict == "needs_more"
+
+
+def test_nothing_and_one_class_have_no_accuracy() -> None:
+    assert exam_of([]) == Exam(None, {})
+    exam = exam_of([(0.0, "a"), (5.0, "a")])
+    assert exam.accuracy is None
+    assert exam.advice is not None
+    assert "only class" in exam.advice.reason
+
+
+def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> None:
+    rng = np.random.default_rng(4)
+    examples = ExampleSet()
+    for example_id in range(40):
+        group = f"g{example_id % 3}" if example_id % 2 else ""
+        examples.add(rng.normal(size=6) + 0.3, "abc"[example_id % 3], example_id, group)
+    others = LeaveOneOut(examples).others()
+    scores = centroid_scores(others)
+    for row in range(40):
+        for code in range(3):
+            kept = (examples.codes == code) & (others.bursts != others.bursts[row])
+            mean = examples.matrix[kept].sum(axis=0)
+            expected = examples.matrix[row] @ mean / np.linalg.norm(mean)
+            assert scores[row, code] == pytest.approx(expected, abs=1e-5)
+    assert confuse(others, scores).sum() == 40
+
+
+def good(count: int = 10, recall: float = 0.9) -> Verdict:
+    return Verdict("good", count, recall)
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "label", "word"),
+    [
+        ({"a": good()}, "a", "only class"),
+        ({"a": good(), "b": Verdict("needs_more", 1, None)}, "b", "only 1 example"),
+        ({"a": good(), "b": Verdict("looks_like", 6, 0.5, "a"), "c": good(3)}, "b", "taken for a"),
+        ({"a": good(12), "b": good(4)}, "b", "4 examples, a has 12"),
+        ({"a": good(), "b": Verdict("needs_more", 8, 0.5), "c": Verdict("needs_more", 8, 0.6)}, "b", "50%"),
+        ({"a": good(), "b": Verdict("needs_more", 4, 1.0)}, "b", "few to be sure"),
+        ({"a": good(), "b": Verdict("needs_more", 5, None)}, "b", "one burst"),
+    ],
+)
+def test_the_coach_names_a_class_and_says_why(verdicts: dict[str, Verdict], label: str, word: str) -> None:
+    advice = advise(verdicts)
+    assert advice is not None
+    assert advice.label == label
+    assert word in advice.reason
+
+
+def test_the_coach_is_silent_when_all_is_well() -> None:
+    assert advise({"a": good(), "b": good()}) is None
+    assert advise({}) is None

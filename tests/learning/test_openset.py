@@ -1,0 +1,113 @@
+"""The rejection of what was never taught, on made-up classes and on real pictures' embeddings."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.leave_one_out import LeaveOneOut
+from edge_daemon.learning.openset import OpenSet, lower_bound
+from edge_daemon.learning.plda import fit_plda
+
+
+def class_of(name: int, count: int, seed: int = 0, size: int = 64) -> npt.NDArray[np.float32]:
+    """Non-negative embeddings around a class's own pattern, as a network's pooled ones are."""
+    pattern = np.random.default_rng(name).exponential(size=size)
+    noise = np.random.default_rng([name, seed]).exponential(size=(count, size))
+    return (pattern + 0.6 * noise).astype(np.float32)
+
+
+def taught(classes: int, each: int, group: str = "") -> tuple[ExampleSet, OpenSet]:
+    examples = ExampleSet()
+    for row in range(each):
+        for code in range(classes):
+            examples.add(class_of(code, each)[row], f"c{code}", row * classes + code, group)
+    return examples, OpenSet(examples, LeaveOneOut(examples))
+
+
+def rejected(examples: ExampleSet, openset: OpenSet, queries: npt.NDArray[np.float32]) -> float:
+    return float(np.mean([openset.rejects(examples.compare(query)) for query in queries]))
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 10), (4, 5), (6, 10), (3, 20)])
+def test_about_five_of_a_hundred_taught_things_are_rejected(classes: int, each: int) -> None:
+    examples, openset = taught(classes, each)
+    shares = [rejected(examples, openset, class_of(code, 100, seed=1)) for code in range(classes)]
+    assert np.mean(shares) <= 0.12
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 5), (4, 5), (6, 10)])
+def test_a_class_never_taught_is_rejected(classes: int, each: int) -> None:
+    examples, openset = taught(classes, each)
+    assert rejected(examples, openset, class_of(99, 100)) >= 0.95
+
+
+def test_one_class_alone_rejects_others_once_it_has_a_few_examples() -> None:
+    examples, openset = taught(1, 8)
+    assert rejected(examples, openset, class_of(0, 100, seed=1)) <= 0.15
+    assert rejected(examples, openset, class_of(99, 100)) >= 0.95
+
+
+def test_a_single_example_rejects_nothing() -> None:
+    examples, openset = taught(1, 1)
+    assert rejected(examples, openset, class_of(99, 5)) == 0.0
+    assert openset.threshold == -math.inf
+
+
+def test_one_example_of_each_rejects_what_is_less_near_than_they_are_to_each_other() -> None:
+    examples, openset = taught(4, 1)
+    assert rejected(examples, openset, class_of(2, 50, seed=1)) <= 0.1
+    assert rejected(examples, openset, np.eye(64, dtype=np.float32)) >= 0.9
+
+
+def test_a_burst_alone_does_not_set_a_threshold_of_near_duplicates() -> None:
+    examples, openset = taught(3, 6, group="held")
+    openset.familiarity(examples.compare(class_of(0, 1)[0]))
+    assert openset.threshold < 0.9
+    assert rejected(examples, openset, class_of(0, 50, seed=1)) <= 0.1
+
+
+def test_a_change_calibrates_anew() -> None:
+    examples, openset = taught(3, 8)
+    newcomer = class_of(99, 30)
+    assert rejected(examples, openset, newcomer) >= 0.9
+    for row, embedding in enumerate(newcomer[:8]):
+        examples.add(embedding, "new", 1000 + row)
+    assert rejected(examples, openset, newcomer[8:]) <= 0.2
+
+
+def test_many_equal_examples_do_not_break_the_fit() -> None:
+    examples = ExampleSet()
+    for row in range(30):
+        examples.add(np.ones(16), "ab"[row % 2], row)
+    openset = OpenSet(examples, LeaveOneOut(examples))
+    assert math.isfinite(openset.familiarity(examples.compare(np.ones(16))))
+
+
+def test_lower_bound_is_the_unbiased_quantile_of_many_and_a_prediction_bound_of_few() -> None:
+    rng = np.random.default_rng(0)
+    for count in (5, 12, 40, 200):
+        below = [rng.normal() < lower_bound(rng.normal(size=count).tolist()) for _ in range(2000)]
+        assert np.mean(below) == pytest.approx(0.065 if count > 19 else 0.05, abs=0.02)
+
+
+def test_likelihood_ratios_agree_with_the_gaussians_they_stand_for() -> None:
+    rng = np.random.default_rng(2)
+    codes = np.repeat(np.arange(4), 12)
+    vectors = (rng.normal(size=(4, 20))[codes] + 0.5 * rng.normal(size=(48, 20))).astype(np.float32)
+    plda = fit_plda(vectors, codes, 4)
+    assert plda is not None
+    ratios = plda.ratios_of(vectors)
+    assert (ratios.argmax(axis=1) == codes).mean() > 0.95
+    np.testing.assert_allclose(plda.ratios(vectors[7]), ratios[7], atol=1e-4)
+    stranger = plda.ratios((rng.normal(size=20) * 1.5).astype(np.float32))
+    assert stranger.max() < np.quantile(ratios.max(axis=1), 0.1)
+
+
+@pytest.mark.parametrize("codes", [[0, 0, 0], [0, 1, 2]])
+def test_without_two_classes_and_a_second_example_there_is_no_ratio(codes: list[int]) -> None:
+    assert fit_plda(np.eye(3, 8, dtype=np.float32), np.array(codes), 3) is None
