@@ -37,6 +37,9 @@ class Turntable:
         self.seq = 0
         self.picture = picture
         self.broken = False
+        self.flowing = threading.Event()
+        """Set while frames come; cleared, the camera hangs without a word."""
+        self.flowing.set()
 
     def open(self) -> None:
         if self.broken:
@@ -47,6 +50,7 @@ class Turntable:
 
     def read(self) -> Frame | None:
         time.sleep(self._period_s)
+        self.flowing.wait(PATIENCE_S)
         if self.broken:
             raise CameraError("the cable is out")
         self.seq += 1

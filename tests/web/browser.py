@@ -1,0 +1,91 @@
+"""Real Chromium, as a phone and as a desk see the page. What the page logs as an error fails the test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+PATIENCE_MS = 20_000
+_FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+]
+_NOT_ERRORS = ("net::ERR_CONNECTION", "WebSocket connection to", "Failed to load resource")
+"""What Chromium itself logs when the device is gone or refuses; the tests look at what the page makes of it."""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Run the installed Chromium without a screen; every start has a fresh profile."""
+    path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+    assert path, "chromium is not installed: apt-get install chromium, or set $CHROMIUM"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Visitor:
+    """One person's window on the page."""
+
+    def __init__(self, browser: Browser, size: str, scheme: Literal["light", "dark"] = "light") -> None:
+        width, height = SIZES[size]
+        self._context = browser.new_context(
+            viewport={"width": width, "height": height}, has_touch=size == "phone", color_scheme=scheme
+        )
+        self._context.set_default_timeout(PATIENCE_MS)
+        self.page = self._context.new_page()
+        self.complaints: list[str] = []
+        self.page.on("console", lambda message: self._note(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+
+    def _note(self, kind: str, text: str) -> None:
+        if kind == "error" and not any(part in text for part in _NOT_ERRORS):
+            self.complaints.append(text)
+
+    def open(self, url: str) -> Page:
+        """Open the page and wait until it hears from the device."""
+        self.page.goto(url)
+        return self.page
+
+    def label(self) -> str:
+        """Return the label that stands large on the page."""
+        return self.page.locator(".label").first.inner_text()
+
+    def wait_for_label(self, text: str) -> None:
+        """Wait until the large label is this one."""
+        self.page.wait_for_function(
+            "text => document.querySelector('.label')?.textContent === text", arg=text
+        )
+
+    def leave(self) -> None:
+        """Close the window; what went wrong in it fails the test."""
+        self._context.close()
+        assert not self.complaints
+
+
+def class_button(page: Page, label: str) -> Locator:
+    """Return the big button of a class."""
+    return page.locator(".class", has=page.get_by_text(label, exact=True))
+
+
+def keep(page: Page, name: str) -> None:
+    """Keep a screenshot where `$EDGE_DAEMON_SCREENSHOTS` says, if it does."""
+    folder = os.environ.get("EDGE_DAEMON_SCREENSHOTS")
+    if folder:
+        page.screenshot(path=Path(folder) / f"{name}.png")

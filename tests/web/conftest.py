@@ -1,0 +1,41 @@
+"""A browser for each module of tests, and windows that close themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.web.browser import Visitor, chromium
+from tests.web.site import Site
+
+Visit = Callable[[str], Visitor]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    # For a module and not the session: while it runs, this thread can run no event loop of its own.
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    with Site(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+def visit(browser: Browser) -> Iterator[Visit]:
+    visitors: list[Visitor] = []
+
+    def arrive(size: str, scheme: Literal["light", "dark"] = "light") -> Visitor:
+        visitors.append(Visitor(browser, size, scheme))
+        return visitors[-1]
+
+    yield arrive
+    for visitor in visitors:
+        visitor.leave()

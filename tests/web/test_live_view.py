@@ -1,0 +1,174 @@
+"""The live view in Chromium against the real daemon: see, teach, take back, and what outages look like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.browser import class_button, keep
+from tests.web.conftest import Visit
+from tests.web.site import Site
+
+KINDS = ("gear", "mug", "key")
+
+
+def teach_new(page: Page, label: str) -> None:
+    page.fill("#new-label", label)
+    page.click("#new-class button")
+    expect(class_button(page, label)).to_be_visible()
+
+
+@pytest.mark.parametrize("size", ["phone", "desk"])
+def test_three_classes_taught_by_tapping_are_seen_right(site: Site, visit: Visit, size: str) -> None:
+    viewer = visit(size)
+    page = viewer.open(site.url)
+    for kind in KINDS:
+        site.show(kind)
+        teach_new(page, kind)
+        class_button(page, kind).click()
+        expect(class_button(page, kind).locator(".count")).to_have_text("2")
+    for kind in KINDS:
+        site.show(kind)
+        viewer.wait_for_label(kind)
+    expect(page.locator("#changes li").first).to_contain_text(KINDS[-1])
+    expect(page.locator("#announce")).to_have_text(KINDS[-1])
+    expect(page.locator("#state-text")).to_have_text("Seeing")
+    keep(page, f"live-{size}")
+
+
+def test_undo_says_what_it_took_back_and_brings_it_back(site: Site, visit: Visit) -> None:
+    page = visit("phone").open(site.url)
+    teach_new(page, "gear")
+    class_button(page, "gear").click()
+    expect(page.locator(".class .count")).to_have_text("2")
+    page.click("#undo")
+    expect(page.locator("#toast")).to_contain_text("Took back the last “gear”; 1 example left")
+    expect(page.locator(".class .count")).to_have_text("1")
+    page.get_by_role("button", name="Bring back").click()
+    expect(page.locator(".class .count")).to_have_text("2")
+
+
+def test_a_held_button_teaches_a_burst(site: Site, visit: Visit) -> None:
+    page = visit("phone").open(site.url)
+    teach_new(page, "gear")
+    class_button(page, "gear").hover()
+    page.mouse.down()
+    page.wait_for_function("() => Number(document.querySelector('.class .count').textContent) >= 4")
+    page.mouse.up()
+    with site.client() as client:
+        taught = len(client.get("/api/examples").json()["examples"])
+    assert taught >= 4
+    page.wait_for_timeout(700)
+    assert int(page.locator(".class .count").inner_text()) <= taught + 1
+
+
+def test_classes_are_taught_by_keyboard(site: Site, visit: Visit) -> None:
+    page = visit("desk").open(site.url)
+    page.focus("#new-label")
+    page.keyboard.type("gear")
+    page.keyboard.press("Enter")
+    expect(page.locator(".class .count")).to_have_text("1")
+    page.locator(".class").focus()
+    page.keyboard.press("Space")
+    expect(page.locator(".class .count")).to_have_text("2")
+
+
+def test_a_doubtful_moment_is_taught_with_one_tap(site: Site, visit: Visit) -> None:
+    site.teach("gear")
+    site.show("mug")
+    site.teach("mug")
+    page = visit("phone").open(site.url)
+    site.show("pencil")
+    card = page.locator("#doubts .full").first
+    expect(card.locator("img")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('#doubts img')?.naturalWidth > 0")
+    card.get_by_role("button", name="It was mug").click()
+    expect(page.locator("#toast")).to_contain_text("Taught “mug” with that moment")
+    expect(class_button(page, "mug").locator(".count")).to_have_text("2")
+
+
+def test_the_exams_verdict_and_advice_are_shown(site: Site, visit: Visit) -> None:
+    site.teach("gear", 2)
+    page = visit("phone").open(site.url)
+    expect(page.locator(".class .verdict")).to_have_text("show more")
+    expect(page.locator("#advice")).to_contain_text("Show next: gear")
+
+
+def test_a_lost_camera_is_seen_and_its_return_too(site: Site, visit: Visit) -> None:
+    viewer = visit("phone")
+    page = viewer.open(site.url)
+    teach_new(page, "gear")
+    viewer.wait_for_label("gear")
+    site.table.broken = True
+    expect(page.locator("#state-text")).to_have_text("Camera lost")
+    expect(page.locator("#frozen")).to_have_text("Camera lost: the cable is out")
+    assert viewer.label() == "–"
+    keep(page, "camera-lost-phone")
+    site.table.broken = False
+    expect(page.locator("#state-text")).to_have_text("Seeing")
+    expect(page.locator("#frozen")).to_be_hidden()
+    viewer.wait_for_label("gear")
+
+
+def test_a_frozen_picture_says_so_within_two_seconds(site: Site, visit: Visit) -> None:
+    page = visit("phone").open(site.url)
+    page.wait_for_function("() => document.querySelector('#fps').textContent !== '–'")
+    site.table.flowing.clear()
+    expect(page.locator("#frozen")).to_be_visible(timeout=2000)
+    expect(page.locator("#frozen")).to_contain_text("Frozen")
+    site.table.flowing.set()
+    expect(page.locator("#frozen")).to_be_hidden()
+
+
+def test_the_page_comes_back_when_the_daemon_does(tmp_path: Path, visit: Visit) -> None:
+    viewer = visit("desk")
+    with Site(tmp_path) as first:
+        page = viewer.open(first.url)
+        teach_new(page, "gear")
+        viewer.wait_for_label("gear")
+    expect(page.locator("#state-text")).to_have_text("No connection")
+    expect(page.locator("#frozen")).to_contain_text("No connection to the device")
+    with Site(tmp_path, port=first.port):
+        expect(page.locator("#state-text")).to_have_text("Seeing")
+        viewer.wait_for_label("gear")
+        expect(page.locator("#frozen")).to_be_hidden()
+
+
+def test_two_viewers_see_what_one_of_them_teaches(site: Site, visit: Visit) -> None:
+    one, other = visit("phone"), visit("desk")
+    page = one.open(site.url)
+    other.open(site.url)
+    teach_new(page, "gear")
+    for viewer in (one, other):
+        viewer.wait_for_label("gear")
+        expect(viewer.page.locator(".class .count")).to_have_text("1")
+
+
+def test_html_in_a_label_is_text(site: Site, visit: Visit) -> None:
+    viewer = visit("desk")
+    page = viewer.open(site.url)
+    hostile = "<img src=x onerror=alert(1)>"
+    teach_new(page, hostile)
+    viewer.wait_for_label(hostile)
+    expect(page.locator(".class .name")).to_have_text(hostile)
+    assert page.locator("img[src=x]").count() == 0
+    page.goto(f"{site.url}/#review")
+    expect(page.locator("#album h3")).to_contain_text(hostile)
+    assert page.locator("img[src=x]").count() == 0
+
+
+def test_nothing_moves_while_pictures_stream(site: Site, visit: Visit) -> None:
+    page = visit("phone").open(site.url)
+    teach_new(page, "gear")
+    page.wait_for_timeout(500)
+    page.evaluate(
+        "window.shift = 0; new PerformanceObserver(list => {"
+        " for (const entry of list.getEntries()) window.shift += entry.value;"
+        "}).observe({type: 'layout-shift', buffered: false})"
+    )
+    for kind in KINDS:
+        site.show(kind)
+        page.wait_for_timeout(700)
+    assert page.evaluate("window.shift") < 0.01
