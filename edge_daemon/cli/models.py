@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from edge_daemon.model_zoo import shelf
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests
 from edge_daemon.model_zoo.pull import pull
-from edge_daemon.model_zoo.teachable_machine import add
+from edge_daemon.model_zoo.teachable_machine import Added, add
 from edge_daemon.vision.graph import Tensor
 from edge_daemon.vision.inspect import Inspection, TapFacts, inspect
 
@@ -36,7 +37,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look = _action(actions, "inspect", _inspect, "say what a model file is and how it runs here")
     look.add_argument("file", metavar="FILE", help="a .tflite file or a name from the shelf")
     take = _action(actions, "add", _add, "put a Teachable Machine export or a .tflite file on the shelf")
-    take.add_argument("path", type=Path, metavar="PATH", help="zip, folder or .tflite file")
+    take.add_argument(
+        "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
+    )
+    take.add_argument(
+        "--range",
+        choices=["-1..1", "0..1", "1..0"],
+        help="of model.json: what black..white was for the original",
+    )
+    take.add_argument(
+        "--calibrate", type=Path, metavar="DIR", help="of model.json: 8-bit weights, tried on these pictures"
+    )
     take.add_argument("--name", metavar="NAME", help="name on the shelf (default: the file's)")
 
 
@@ -141,7 +152,7 @@ def _draw(name: str, done: int, total: int) -> None:
 
 
 def _add(args: argparse.Namespace) -> int:
-    added = add(args.path, shelf.home(), args.name)
+    added = _added(args)
     if args.json:
         print(json.dumps({**asdict(added), "name": added.path.stem, "path": str(added.path)}))
         return 0
@@ -149,6 +160,16 @@ def _add(args: argparse.Namespace) -> int:
     print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
     print(f"use it: --set model.name={added.path.stem}")
     return 0
+
+
+def _added(args: argparse.Namespace) -> Added:
+    if args.path.name != "model.json":
+        return add(args.path, shelf.home(), args.name)
+    from edge_daemon.model_zoo.convert import convert_to_folder
+
+    with tempfile.TemporaryDirectory() as folder:
+        converted = convert_to_folder(args.path, Path(folder), args.range, args.calibrate)
+        return add(converted, shelf.home(), args.name or args.path.resolve().parent.name)
 
 
 def _inspect(args: argparse.Namespace) -> int:
