@@ -88,7 +88,7 @@ def _perform(config: Config, *, as_json: bool) -> Score:
     show: Showcase = make_showcase(labels)
     if not as_json:
         print(_introduction(show, config))
-    source = SyntheticSource(config.camera, SystemClock(), show.showings)
+    source = SyntheticSource(config.camera, SystemClock(), show.showings, lossless=True)
     presser = MockPresser()
     pins = {button.label: button.pin for button in config.buttons if button.label}
     score = Score(show.truth)
