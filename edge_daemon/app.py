@@ -17,6 +17,7 @@ from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.shelf import find
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.sink import MqttSink
@@ -48,9 +49,13 @@ DEFAULT_MODEL = "edge_embedder_v1"
 def build_embedder(config: Config) -> Embedder:
     """Load the configured model. Raises ModelError."""
     model = config.model
-    return litert.Embedder(
-        find(model.name or DEFAULT_MODEL), threads=model.threads, delegate=model.delegate, tap=model.tap
-    )
+    tap = "probabilities" if config.classifier.type == "pretrained" else model.tap
+    return litert.Embedder(model_path(config), threads=model.threads, delegate=model.delegate, tap=tap)
+
+
+def model_path(config: Config) -> Path:
+    """Return the file of the configured model. Raises ModelError."""
+    return find(config.model.name or DEFAULT_MODEL)
 
 
 def open_store(config: Config) -> ExampleStore:
@@ -63,10 +68,10 @@ def store_path(config: Config) -> Path:
     return Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
 
 
-def build_learner(config: Config) -> Learner:
-    """Make an empty learner with the configured head and open-set rejection."""
+def build_learner(config: Config, classes: Sequence[str] = ()) -> Learner:
+    """Make an empty learner; `classes` are the model's own, for `classifier.type: pretrained`."""
     head = config.classifier
-    return make_learner(head.type, k=head.k, metric=head.metric, vote=head.vote, unknown=head.unknown)
+    return make_learner(head.type, head.k, head.metric, head.vote, head.unknown, classes)
 
 
 def build_views(config: Config) -> tuple[View, ...]:
@@ -86,11 +91,14 @@ def build_views(config: Config) -> tuple[View, ...]:
     )
 
 
-def build_teacher(config: Config, store: ExampleStore, space: str, views: Sequence[View]) -> Teacher:
-    """Make a learner per pool of examples and teach it what the store holds in this embedding space."""
+def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views: Sequence[View]) -> Teacher:
+    """Make a learner per pool of examples and teach it what the store holds in the model's space."""
     pools = {view.name: view.pool for view in views}
-    learners = {pool: build_learner(config) for pool in pools.values()}
-    return Teacher(store, learners, pools, space, config.store.max_per_label)
+    classes: Sequence[str] = ()
+    if config.classifier.type == "pretrained":
+        classes = labels_of(model_path(config), embedder.size) or ()
+    learners = {pool: build_learner(config, classes) for pool in pools.values()}
+    return Teacher(store, learners, pools, embedder.space, config.store.max_per_label)
 
 
 def build_pipeline(config: Config, clock: Clock) -> Pipeline:
@@ -108,7 +116,7 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
     return Pipeline(
         embedder=embedder,
         views=views,
-        teacher=build_teacher(config, store, embedder.space, views),
+        teacher=build_teacher(config, store, embedder, views),
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
     )
@@ -189,6 +197,7 @@ def build_web(
         store_path=store_path(config),
         settings=msgspec.to_builtins(config),
         broker=lambda: None if mqtt is None else mqtt.connected,
+        regions_file=Path(config.web.regions_file or state_dir() / "regions.yaml"),
     )
     return WebServer(
         config.web, device, submit=mailbox.submit, preview=preview, clock=clock, on_crash=mailbox.crashed

@@ -20,29 +20,44 @@ from edge_daemon.vision.regions import crop
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to name")
-    parser.add_argument("--model", metavar="M", help="model name or .tflite file")
+    parser.add_argument(
+        "--model", metavar="M", help="model name or .tflite file; without --store, its own classes are named"
+    )
     parser.add_argument("--store", metavar="S", help="example store to name by")
-    parser.add_argument("--topk", type=_positive, metavar="N", help="show only the N best classes")
+    parser.add_argument("--topk", type=_positive, metavar="N", help="show the N best (a model's own: 5)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: a line per image and region."""
-    overrides = [*args.set]
-    overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
-    overrides += [f"store.path={json.dumps(args.store)}"] if args.store else []
-    config = load_effective(args.config, overrides)
+    """Run the command: a line per image and region, and under it the ranking where it was asked for."""
+    config = load_effective(args.config, _overrides(args))
+    own_classes = config.classifier.type == "pretrained"
+    topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)
     views = build_views(config)
     with open_store(config) as store:
-        teacher = build_teacher(config, store, embedder.space, views)
+        teacher = build_teacher(config, store, embedder, views)
     for path in args.image:
         for region, prediction in _classify(path, embedder, views, teacher):
-            print(
-                _as_json(path, region, prediction, args.topk)
-                if args.json
-                else _as_line(path, region, prediction)
-            )
+            if args.json:
+                print(_as_json(path, region, prediction, topk))
+            else:
+                print(_as_line(path, region, prediction))
+                if own_classes or args.topk:
+                    print(
+                        "\n".join(
+                            f"    {row.confidence:>6.1%}  {row.label}" for row in prediction.ranking[:topk]
+                        )
+                    )
     return 0
+
+
+def _overrides(args: argparse.Namespace) -> list[str]:
+    """Return what the options mean: a model without a store names by its own classes, whatever they are."""
+    overrides = [f"model.name={json.dumps(args.model)}"] if args.model else []
+    overrides += [f"store.path={json.dumps(args.store)}"] if args.store else []
+    if args.model and not args.store:
+        overrides += ["classifier.type=pretrained", "classifier.unknown=off"]
+    return [*overrides, *args.set]
 
 
 def _classify(

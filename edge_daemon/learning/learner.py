@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
+import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import ConfigError
@@ -18,6 +19,7 @@ from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
 from edge_daemon.learning.linear import LinearHead
 from edge_daemon.learning.openset import OpenSet
 from edge_daemon.learning.pretrained import PretrainedLearner
+from edge_daemon.learning.redundancy import most_redundant
 from edge_daemon.learning.regression import RegressionHead, number
 from edge_daemon.types import UNKNOWN, Exam, Prediction
 
@@ -34,6 +36,12 @@ class Learner(Protocol):
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Forget the examples with these ids and say how many were there."""
+
+    def clear(self) -> int:
+        """Forget everything and say how many examples that were."""
+
+    def most_redundant(self, label: str) -> int:
+        """Return the id of the example of `label` that the others stand in for best."""
 
     def predict(self, embedding: npt.ArrayLike) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
@@ -83,6 +91,12 @@ class ExampleLearner:
     def clear(self) -> int:
         """Forget everything and say how many examples that were."""
         return self._examples.clear()
+
+    def most_redundant(self, label: str) -> int:
+        """Return the id of the example of `label` that the others stand in for best."""
+        examples = self._examples
+        rows = np.flatnonzero(examples.codes == list(examples.labels).index(label))
+        return examples.ids[int(rows[most_redundant(examples.matrix[rows])])]
 
     def predict(self, embedding: npt.ArrayLike) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""

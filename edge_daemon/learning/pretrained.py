@@ -15,6 +15,9 @@ from edge_daemon.types import UNKNOWN, Exam, Prediction
 LEAST_PROBABILITY = 0.3
 """With `unknown: auto`, a best class less probable than this is unknown."""
 
+SUM_ROUNDING = 0.1
+"""Shares that sum to 1 within this are taken as they are."""
+
 
 class PretrainedLearner:
     """Reads the tap `probabilities`, at any length, as shares of the model's classes.
@@ -41,12 +44,23 @@ class PretrainedLearner:
         """Remove nothing: there are no examples."""
         return 0
 
+    def clear(self) -> int:
+        """Forget nothing: there are no examples."""
+        return 0
+
+    def most_redundant(self, label: str) -> int:
+        """Raise LabelError: there are no examples."""
+        raise LabelError(f"no examples of '{label}'")
+
     def predict(self, embedding: npt.ArrayLike) -> Prediction:
         """Name the most probable class. Raises EmbeddingError when the sizes don't fit."""
         vector, _ = unit(embedding, len(self._classes))
         if float(vector.min()) < 0:
             raise EmbeddingError("probabilities can't be negative; set model.tap to probabilities")
-        shares = vector / vector.sum()
+        # As they are: a quantised softmax sums to 1 within its rounding, and people compare the figures.
+        shares = np.asarray(embedding, np.float32)
+        if abs(float(shares.sum()) - 1) > SUM_ROUNDING:
+            shares = vector / vector.sum()
         best = int(shares.argmax())
         probability = float(shares[best])
         label = UNKNOWN if probability < self._least else self._classes[best]

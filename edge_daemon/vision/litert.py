@@ -92,8 +92,12 @@ class Embedder:
     def embed(self, image: Image) -> Vector:
         """Embed an RGB uint8 HWC image of any size; a fresh float32 vector of `size`, unit length.
 
+        At the tap `probabilities` these are the shares themselves, summing to about 1.
+
         Raises ImageError for what is no image, EmbeddingError when the model answers all zeros.
         """
+        if self.tap == "probabilities":
+            return self.probabilities(image)
         vector = self._pixels(image) if self.tap == "pixels" else self._run(image)
         length = math.sqrt(float(vector @ vector))
         if not 0 < length < math.inf:

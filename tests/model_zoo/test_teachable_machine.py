@@ -114,7 +114,7 @@ def test_an_edge_tpu_export_is_named(tmp_path: Path, shelf: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("model__json", r"TensorFlow\.js export; choose 'Tensorflow Lite'"),
+        ("model__json", r"TensorFlow\.js export; unpack it"),
         ("keras_model__h5", "Keras export"),
         ("readme__txt", "no model"),
     ],
