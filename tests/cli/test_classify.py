@@ -1,0 +1,108 @@
+"""`edge-daemon classify` with real models and photos: by the model's own classes, and by taught examples."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from PIL import Image
+
+from edge_daemon.cli.main import main
+from edge_daemon.vision.images import read_image
+from edge_daemon.vision.litert import Embedder
+from tests.shared import shared_path
+
+SENSIBLE = {
+    "bird": {"chickadee", "indigo bunting, indigo finch, indigo bird, Passerina cyanea", "junco, snowbird"},
+    "cat": {"Egyptian cat", "tabby, tabby cat", "tiger cat"},
+    "hot_dog": {"hotdog, hot dog, red hot"},
+    "sunflower": {"daisy", "bee"},
+}
+
+
+@pytest.fixture(autouse=True)
+def _models(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("EDGE_DAEMON_MODELS", str(shared_path("models")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+
+def classify(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any]]:
+    assert main(["classify", "--json", *words]) == 0
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+@pytest.mark.parametrize("model", ["mobilenet_v2_1.0_224_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
+def test_models_own_classes_name_photos_sensibly(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = [str(shared_path(f"images/{name}.jpg")) for name in SENSIBLE]
+    rows = classify(capsys, "--model", model, "--topk", "5", *photos)
+    for row, (name, expected) in zip(rows, SENSIBLE.items(), strict=True):
+        assert row["label"] in expected, name
+        assert row["region"] == "frame"
+        assert len(row["ranking"]) == 5
+        confidences = [each["confidence"] for each in row["ranking"]]
+        assert confidences == sorted(confidences, reverse=True)
+
+
+def test_ranking_equals_the_bare_interpreters(capsys: pytest.CaptureFixture[str]) -> None:
+    name = "mobilenet_v2_1.0_224_quant"
+    path, photo = shared_path(f"models/{name}.tflite"), shared_path("images/cat.jpg")
+    image = read_image(photo)
+    side = min(image.shape[:2])
+    top, left = (image.shape[0] - side) // 2, (image.shape[1] - side) // 2
+    square = Image.fromarray(image[top : top + side, left : left + side])
+    interpreter = Interpreter(str(path), num_threads=1)
+    interpreter.allocate_tensors()
+    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    pixels = np.asarray(square.resize((224, 224), Image.Resampling.BILINEAR, reducing_gap=2.0))
+    interpreter.set_tensor(given["index"], pixels[None])
+    interpreter.invoke()
+    scale, zero = result["quantization"]
+    shares = (interpreter.get_tensor(result["index"])[0].astype(float) - zero) * scale
+    labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
+    (row,) = classify(capsys, "--model", name, str(photo))
+    assert Embedder(path, tap="probabilities").size == len(labels)
+    for each in row["ranking"]:
+        theirs = [share for label, share in zip(labels, shares, strict=True) if label == each["label"]]
+        assert each["confidence"] == pytest.approx(sum(theirs), abs=0.005)
+
+
+def test_taught_examples_name_photos(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = str(tmp_path / "examples.sqlite")
+    model = "model.name=tf2_mobilenet_v2_1.0_224_ptq"
+    train = str(shared_path("images/imprinting/train"))
+    assert main(["examples", "import", train, "--set", f"store.path={store}", "--set", model]) == 0
+    capsys.readouterr()
+    for label in ("cat", "dog", "hotdog"):
+        photo = str(shared_path(f"images/imprinting/test/{label}/0.jpg"))
+        (row,) = classify(capsys, "--store", store, "--set", model, "--set", "classifier.unknown=off", photo)
+        assert row["label"] == label
+        assert {each["label"] for each in row["ranking"]} == {"cat", "dog", "hotdog"}
+
+
+def test_regions_are_named_each(capsys: pytest.CaptureFixture[str]) -> None:
+    regions = ["--set", "regions.0={name: left, box: [0, 0, 0.5, 1]}"]
+    regions += ["--set", "regions.1={name: right, box: [0.5, 0, 0.5, 1]}"]
+    photo = str(shared_path("images/cat.jpg"))
+    rows = classify(capsys, "--model", "mobilenet_v1_0.25_128_quant", *regions, photo)
+    assert [row["region"] for row in rows] == ["left", "right"]
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["missing.jpg", "--model", "mobilenet_v1_0.25_128_quant"], "missing.jpg"),
+        (["missing.jpg", "--model", "mobilenet_v1_0.25_128_quan"], "mobilenet_v1_0.25_128_quant"),
+        (["x", "--model", "mobilenet_v1_1.0_224_quant_embedding_extractor"], "classes"),
+    ],
+)
+def test_what_cannot_be_named_is_one_line(
+    words: list[str], part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["classify", *words]) == 1
+    (line,) = capsys.readouterr().err.splitlines()[-1:]
+    assert line.startswith("edge-daemon: ")
+    assert part in line
