@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +43,9 @@ from edge_daemon.vision.regions import Box
 from edge_daemon.web.device import Device
 
 log = logging.getLogger(__name__)
+
+KEEP_REMOVED = timedelta(days=30)
+"""How long what was taken back can be restored."""
 
 DEFAULT_MODEL = "edge_embedder_v1"
 
@@ -106,6 +110,7 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
     embedder = build_embedder(config)
     views = build_views(config)
     store = open_store(config)
+    store.purge(clock.utc() - KEEP_REMOVED)
     others = {space: count for space, count in store.spaces().items() if space != embedder.space}
     if others:
         log.warning(

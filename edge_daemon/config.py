@@ -23,6 +23,7 @@ from edge_daemon.layers import Key, KeyPath, Layer, apply_overrides, dotted, rea
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.options import Options, Positive, Seconds, Share
 from edge_daemon.panel.options import ButtonOptions, PanelOptions, panel_faults
+from edge_daemon.saved_regions import lay_saved_regions, saved_regions_path
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.web.options import WebOptions
 
@@ -138,7 +139,9 @@ def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
     """Load as `load_effective` does, and keep where each value came from."""
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
-    layer = apply_overrides(read_yaml(path) if path else Layer(), overrides)
+    written = read_yaml(path) if path else Layer()
+    lay_saved_regions(written, saved_regions_path(apply_overrides(written, overrides)))
+    layer = apply_overrides(written, overrides)
     layer.data = {key: value for key, value in layer.data.items() if value is not None}
     _refuse_unknown_keys(layer.data, msgspec.inspect.type_info(Config), (), layer)
     try:

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
+from starlette.responses import FileResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_daemon.errors import EdgeError, LabelError, RequestError
+from edge_daemon.saved_regions import save_regions
+from edge_daemon.web.bundle import write_bundle
 from edge_daemon.web.doorman import App, Doorman
 from edge_daemon.web.guard import MAX_BODY_BYTES, Guard, session_cookie
 from edge_daemon.web.moments import jpeg
 from edge_daemon.web.page import Page
-from edge_daemon.web.requests import BODIES, Token, read_body, read_command
+from edge_daemon.web.requests import BODIES, Nothing, Token, read_body, read_command
 from edge_daemon.web.sessions import COOKIE, LASTS_S
 from edge_daemon.web.static_files import StaticFile, read_static_files
 from edge_daemon.web.visit import attend
@@ -41,6 +47,12 @@ def make_app(page: Page, guard: Guard) -> App:
             Route("/api/login", routes.login, methods=["POST"]),
             Route("/api/examples", routes.examples),
             Route("/api/examples/{number:int}.jpg", routes.thumbnail),
+            Route("/api/archive.zip", routes.archive),
+            Route("/api/support.zip", routes.support),
+            Route("/api/health", routes.health),
+            Route("/api/save", routes.save, methods=["POST"]),
+            Route("/healthz", routes.healthz),
+            Route("/metrics", routes.metrics),
             Route("/api/moments/{number:int}.jpg", routes.moment),
             Route("/api/{verb}", routes.command, methods=["POST"]),
             WebSocketRoute("/live", routes.live),
@@ -112,6 +124,45 @@ class Routes:
             raise HTTPException(404)
         loop = asyncio.get_running_loop()
         return _jpeg(await loop.run_in_executor(self._page.picture_thread, jpeg, moment), "no-store")
+
+    async def archive(self, request: Request) -> Response:
+        """All examples, to take along."""
+        folder = TemporaryDirectory(prefix="edge_daemon-")
+        path = Path(folder.name) / "examples.zip"
+        try:
+            await self._in_store(lambda: self._page.album.write(path))
+        except BaseException:
+            folder.cleanup()
+            raise
+        tidy = BackgroundTask(folder.cleanup)
+        return FileResponse(path, filename=f"examples-{date.today()}.zip", background=tidy)
+
+    async def support(self, request: Request) -> Response:
+        """What someone who helps needs to see, without secrets."""
+        page = self._page
+        content = write_bundle(page.device.settings, page.vitals.listed(page.now()), page.log.lines())
+        name = f'attachment; filename="support-{date.today()}.zip"'
+        return Response(content, media_type="application/zip", headers={"content-disposition": name})
+
+    async def health(self, request: Request) -> Response:
+        """How the device is, line by line, and the end of its log."""
+        return _json({"vitals": self._page.vitals.listed(self._page.now()), "log": self._page.log.lines()})
+
+    async def healthz(self, request: Request) -> Response:
+        """Whether the device does its work; says nothing else, for it needs no token."""
+        failing = self._page.vitals.failure(self._page.now()) is not None
+        return _json({"status": "failing" if failing else "ok"}, 503 if failing else 200)
+
+    async def metrics(self, request: Request) -> Response:
+        """Figures for Prometheus."""
+        return Response(self._page.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def save(self, request: Request) -> Response:
+        """Keep the regions where they were moved to."""
+        read_body(await _body(request), Nothing)
+        path, boxes = self._page.device.regions_file, self._page.board.boxes
+        await self._in_store(lambda: save_regions(path, boxes))
+        return _json({"path": str(path)})
 
     async def live(self, socket: WebSocket) -> None:
         """What happens, as it happens, and pictures on request."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge_daemon.vision.regions import Box
@@ -15,8 +15,8 @@ class Device:
 
     `settings` is the effective configuration as plain data; it holds no secrets by the rule that none
     stands in the configuration. `space` is the embedding space in use. `broker` tells whether the MQTT
-    broker is connected, None when MQTT is off; any thread may ask. `overrides` is the file that regions
-    are saved to, None where there is none.
+    broker is connected, None when MQTT is off; any thread may ask. Moved regions are saved to
+    `regions_file`.
     """
 
     name: str
@@ -26,6 +26,6 @@ class Device:
     regions: Mapping[str, Box | None]
     space: str
     store_path: Path
-    settings: Mapping[str, object] = field(default_factory=dict)
-    broker: Callable[[], bool | None] = lambda: None
-    overrides: Path | None = None
+    regions_file: Path
+    settings: Mapping[str, object]
+    broker: Callable[[], bool | None]

@@ -60,7 +60,11 @@ class Live:
 
     def latest(self) -> list[messages.Message]:
         """Return what each region showed last."""
-        return [messages.seen(event, self.fps) for event in list(self._latest.values())]
+        return [messages.seen(event, self.fps) for event in self.classified()]
+
+    def classified(self) -> list[Classified]:
+        """Return the last classification of each region."""
+        return list(self._latest.values())
 
     @property
     def fps(self) -> float:
@@ -96,7 +100,8 @@ class Live:
         if self._now() - self._ticked_s >= _TICK_S:
             self._ticked_s = self._now()
             self._crowd.tell({"type": "tick"})
-        for region, event in list(self._latest.items()):
+        for event in self.classified():
+            region = event.region
             if self._told.get(region) == event.seq:
                 continue
             self._told[region] = event.seq

@@ -19,3 +19,5 @@ class WebOptions(Options, frozen=True):
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
     hosts: tuple[str, ...] = ()
     """Further names under which the page is reached, such as a reverse proxy's."""
+    regions_file: str | None = None
+    """Where regions are saved that were moved on the page; default `regions.yaml` in the state directory."""

@@ -11,10 +11,13 @@ from edge_daemon.web.crowd import Crowd
 from edge_daemon.web.desk import Desk
 from edge_daemon.web.device import Device
 from edge_daemon.web.live import Live
+from edge_daemon.web.log_tail import LogTail
+from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.moments import Moments
 from edge_daemon.web.pictures import Pictures
 from edge_daemon.web.scoreboard import Scoreboard
 from edge_daemon.web.sessions import Sessions
+from edge_daemon.web.vitals import Vitals
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,9 @@ class Page:
     live: Live
     album: Album
     pictures: Pictures
+    vitals: Vitals
+    metrics: Metrics
+    log: LogTail
     store_thread: Executor
     picture_thread: Executor
     now: Callable[[], float]

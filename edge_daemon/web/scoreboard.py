@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from edge_daemon import commands, events
 from edge_daemon.web import messages
@@ -25,9 +25,12 @@ class Scoreboard:
             for name, box in device.regions.items()
         }
         self._camera: Message = {"type": "camera", "state": "starting", "reason": ""}
+        self._counts: Mapping[str, int] = {}
         self._examples: Message = {"type": "examples", "counts": {}, "exam": None}
         self._labels: dict[str, Message] = {}
         self._changes: deque[Message] = deque(maxlen=_CHANGES)
+        self.label_changes = 0
+        """How often a region's stable label became another."""
 
     @property
     def camera(self) -> str:
@@ -40,9 +43,14 @@ class Scoreboard:
         return str(self._camera["reason"])
 
     @property
-    def boxes(self) -> dict[str, list[float] | None]:
-        """Where each region is now."""
-        return self._boxes
+    def counts(self) -> Mapping[str, int]:
+        """Examples per label."""
+        return self._counts
+
+    @property
+    def boxes(self) -> dict[str, list[float]]:
+        """Where each region is now; none for the whole frame."""
+        return {name: box for name, box in self._boxes.items() if box is not None}
 
     def greeting(self) -> Iterator[Message]:
         """Yield what a new viewer is told first."""
@@ -55,7 +63,6 @@ class Scoreboard:
             "regions": [{"name": name, "box": box} for name, box in self._boxes.items()],
             "labels": list(self._labels.values()),
             "changes": list(self._changes),
-            "savable": device.overrides is not None,
         }
         yield self._camera
         yield self._examples
@@ -68,8 +75,10 @@ class Scoreboard:
                 change = messages.changed(event)
                 self._labels[event.region] = change
                 self._changes.append(change)
+                self.label_changes += 1
                 yield change
             case events.ExamplesChanged():
+                self._counts = event.counts
                 self._examples = messages.examples(event)
                 yield self._examples
             case events.Doubted():

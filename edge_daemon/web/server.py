@@ -27,6 +27,9 @@ from edge_daemon.web.desk import Desk
 from edge_daemon.web.device import Device
 from edge_daemon.web.guard import Guard
 from edge_daemon.web.live import Live
+from edge_daemon.web.log_tail import LogTail
+from edge_daemon.web.machine import Machine
+from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.moments import Moments
 from edge_daemon.web.options import WebOptions
 from edge_daemon.web.page import Page
@@ -34,6 +37,7 @@ from edge_daemon.web.pictures import Pictures
 from edge_daemon.web.scoreboard import Scoreboard
 from edge_daemon.web.sessions import Sessions
 from edge_daemon.web.token import check_reach, read_token
+from edge_daemon.web.vitals import Vitals
 
 log = logging.getLogger(__name__)
 
@@ -71,11 +75,13 @@ class WebServer:
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=_give_way)
         self._picture_thread = ThreadPoolExecutor(1, "web-picture", initializer=_give_way)
         self._album = Album(device.store_path, device.space)
-        crowd, desk, moments = Crowd(), Desk(submit), Moments()
+        self._log_tail = LogTail()
+        crowd, desk, moments, machine = Crowd(), Desk(submit), Moments(), Machine()
         board = Scoreboard(device, moments)
         sessions = Sessions(token, time.time)
-        self._live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
-        self.pictures = Pictures(preview, self._picture_thread, clock.monotonic)
+        live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
+        pictures = Pictures(preview, self._picture_thread, clock.monotonic)
+        self._live = live
         page = Page(
             device=device,
             sessions=sessions,
@@ -83,9 +89,12 @@ class WebServer:
             crowd=crowd,
             desk=desk,
             moments=moments,
-            live=self._live,
+            live=live,
             album=self._album,
-            pictures=self.pictures,
+            pictures=pictures,
+            vitals=Vitals(device, board, live, machine),
+            metrics=Metrics(device, board, live, crowd, pictures, machine),
+            log=self._log_tail,
             store_thread=self._store_thread,
             picture_thread=self._picture_thread,
             now=clock.monotonic,
@@ -122,6 +131,7 @@ class WebServer:
                 timeout_graceful_shutdown=1,
             )
         )
+        self._log_tail.open()
         self._worker.start()
         log.info("the page is at http://%s:%d/", self._address.ip, self._address.port)
 
@@ -130,6 +140,7 @@ class WebServer:
         if self._uvicorn is not None:
             self._uvicorn.should_exit = True
         self._worker.stop()
+        self._log_tail.close()
         self._picture_thread.shutdown(wait=False, cancel_futures=True)
         self._store_thread.submit(self._album.close)
         self._store_thread.shutdown()

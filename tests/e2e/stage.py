@@ -60,13 +60,16 @@ class Turntable:
 class Stage:
     """Runs the daemon of these overrides in a thread; a context manager."""
 
-    def __init__(self, source: Turntable, overrides: Sequence[str], folder: Path) -> None:
+    def __init__(
+        self, source: Turntable, overrides: Sequence[str], folder: Path, config_path: Path | None = None
+    ) -> None:
         self._source = source
         self.presser = MockPresser()
         self.store_path = folder / "examples.sqlite"
         model = shared_path(MODEL)
         config = load_effective(
-            None, [f"model.name={model}", f"store.path={self.store_path}", "device.id=stage", *overrides]
+            config_path,
+            [f"model.name={model}", f"store.path={self.store_path}", "device.id=stage", *overrides],
         )
         self.daemon = build(config, source=source, pin_factory=self.presser.factory)
         self._thread = threading.Thread(target=self._run)

@@ -24,7 +24,7 @@ _FLAGS = [
     "--disable-dev-shm-usage",
 ]
 _NOT_ERRORS = ("net::ERR_CONNECTION", "WebSocket connection to", "Failed to load resource")
-"""What Chromium itself logs when the device is gone or refuses; the tests look at what the page makes of it."""
+"""What Chromium itself logs when the device is gone or refuses; tests look at what the page makes of it."""
 
 
 @contextmanager

@@ -40,13 +40,19 @@ def still(kind: str, variation: int = 0) -> Image:
 class Site:
     """A daemon whose page is open to this machine; a context manager. `show` lays a thing down."""
 
-    def __init__(self, folder: Path, overrides: Sequence[str] = (), port: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        overrides: Sequence[str] = (),
+        port: int | None = None,
+        config_path: Path | None = None,
+    ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.table = Turntable(still("gear"))
-        self.overrides = folder / "overrides.yaml"
-        settings = ["mqtt.host=null", f"web.listen={self.port}", *overrides]
-        self.stage = Stage(self.table, settings, folder)
+        self.regions_file = folder / "regions.yaml"
+        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={self.regions_file}"]
+        self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
 
     def show(self, kind: str, variation: int = 0) -> None:
         """Lay another thing on the table."""

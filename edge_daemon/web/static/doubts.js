@@ -19,7 +19,7 @@ function card({ moment, reason, likely }) {
   const answers = likely.slice(0, ANSWERS).map((label) =>
     make("button", { type: "button", class: colourOf(label), "aria-label": `It was ${label}`, onclick: () => teach(moment, label) }, label),
   );
-  const picture = make("img", { src: `/api/moments/${moment}.jpg`, alt: `Doubtful moment: ${reason}`, width: 168, height: 100 });
+  const picture = make("img", { src: `/api/moments/${moment}.jpg`, alt: `Doubtful moment: ${reason}`, width: 168, height: 100, onerror: () => settle({ moment }) });
   return make("li", { class: "full" }, picture, make("p", { class: "why", title: reason }, reason), make("div", { class: "answers" }, ...answers));
 }
 

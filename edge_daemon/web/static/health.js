@@ -13,7 +13,7 @@ function vital({ name, state, value }) {
 
 async function refresh() {
   clearTimeout(timer);
-  if (byId("health").hidden) return;
+  if (byId("view-health").hidden) return;
   try {
     const { vitals, log } = await get("/api/health");
     byId("vitals").replaceChildren(...vitals.map(vital));

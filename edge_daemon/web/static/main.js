@@ -17,7 +17,7 @@ const STATES = { seeing: "Seeing", lost: "Camera lost", starting: "Starting", do
 function showView() {
   const name = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
   for (const view of VIEWS) {
-    byId(view).hidden = view !== name;
+    byId(`view-${view}`).hidden = view !== name;
     const tab = byId(`tab-${view}`);
     view === name ? tab.setAttribute("aria-current", "page") : tab.removeAttribute("aria-current");
   }
@@ -31,7 +31,7 @@ function showState(state) {
 }
 
 function showDoor() {
-  for (const view of VIEWS) byId(view).hidden = true;
+  for (const view of VIEWS) byId(`view-${view}`).hidden = true;
   document.querySelector(".tabs").hidden = true;
   byId("door").hidden = false;
   showState("starting");

@@ -11,7 +11,6 @@ const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowD
 
 let frame = { width: 640, height: 480 };
 let boxes = new Map();
-let savable = false;
 const groups = new Map();
 
 const overlay = () => byId("regions");
@@ -93,7 +92,7 @@ async function send(name, before) {
   box[3] = Math.min(box[3], 1 - box[1]);
   try {
     await post("region", { region: name, box });
-    byId("region-save").hidden = !savable;
+    byId("region-save").hidden = false;
   } catch (error) {
     boxes.set(name, before);
     place(name);
@@ -120,7 +119,6 @@ function setEditing(on) {
 
 export function startRegions() {
   link.on("hello", (hello) => {
-    savable = hello.savable;
     boxes = new Map(hello.regions.filter(({ box }) => box).map(({ name, box }) => [name, box]));
     groups.clear();
     for (const name of boxes.keys()) groups.set(name, group(name));

@@ -1,0 +1,101 @@
+"""How the device is: a line for each thing that can fail."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+from edge_daemon.web.device import Device
+from edge_daemon.web.live import Live
+from edge_daemon.web.machine import Machine
+from edge_daemon.web.scoreboard import Scoreboard
+
+STALE_S = 5.0
+"""Without a classified frame for so long, the device does not do its work."""
+
+_HOT = 80.0
+_LEAST_FREE = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Vital:
+    """One line of the page's health."""
+
+    name: str
+    value: str
+    state: Literal["ok", "warning", "failed"] = "ok"
+
+
+class Vitals:
+    """Looks at the device's parts. Used from the page's thread alone; no call blocks."""
+
+    def __init__(self, device: Device, board: Scoreboard, live: Live, machine: Machine) -> None:
+        self._device = device
+        self._board = board
+        self._live = live
+        self._machine = machine
+
+    def failure(self, now_s: float) -> str | None:
+        """Say why the device does not do its work; None when it does."""
+        if self._board.camera == "lost":
+            return f"camera lost: {self._board.camera_reason}"
+        if now_s - self._live.last_s > STALE_S:
+            return f"no frame was classified in the last {STALE_S:g} s"
+        return None
+
+    def listed(self, now_s: float) -> list[Mapping[str, object]]:
+        """Return every line as plain data."""
+        lines = [self._camera(now_s), self._broker(), *self._store(), *self._body()]
+        lines += [
+            Vital("Model", f"{self._device.model}, classifier {self._device.classifier}"),
+            Vital("Version", f"edge_daemon {self._device.version}"),
+        ]
+        return [asdict(line) for line in lines]
+
+    def _camera(self, now_s: float) -> Vital:
+        if failure := self.failure(now_s):
+            return Vital("Camera", failure, "failed")
+        return Vital("Camera", f"seeing, {self._live.fps:.1f} frames/s")
+
+    def _broker(self) -> Vital:
+        connected = self._device.broker()
+        if connected is None:
+            return Vital("Broker", "MQTT is off")
+        return Vital("Broker", "connected") if connected else Vital("Broker", "not connected", "failed")
+
+    def _store(self) -> Iterator[Vital]:
+        path = self._device.store_path
+        counts = self._board.counts
+        classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
+        yield Vital("Store", f"{sum(counts.values())} examples of {classes}")
+        free = _free_bytes(path)
+        if free is not None:
+            state: Literal["ok", "warning"] = "warning" if free < _LEAST_FREE else "ok"
+            yield Vital("Disk", f"{free // 1_000_000:,} MB free", state)
+
+    def _body(self) -> Iterator[Vital]:
+        memory = self._machine.memory_bytes()
+        if memory is not None:
+            yield Vital("Memory", f"{memory / 1e6:.0f} MB")
+        temperature = self._machine.temperature()
+        if temperature is not None:
+            yield Vital("Temperature", f"{temperature:.0f} °C", "warning" if temperature >= _HOT else "ok")
+        throttling = self._machine.throttling()
+        if throttling is not None:
+            now, before = throttling
+            if now:
+                yield Vital("Power", ", ".join(now), "failed")
+            elif before:
+                yield Vital("Power", f"well now; since the start there was {', '.join(before)}", "warning")
+            else:
+                yield Vital("Power", "never throttled")
+
+
+def _free_bytes(path: Path) -> int | None:
+    try:
+        return shutil.disk_usage(path.parent).free
+    except OSError:
+        return None

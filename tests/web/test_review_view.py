@@ -1,0 +1,128 @@
+"""The review in Chromium: look, select with mouse and keys, move, delete, bring back, and the map."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.web.browser import keep
+from tests.web.conftest import Visit
+from tests.web.site import Site
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> Iterator[Site]:
+    """Three gears of which two are the same, two mugs, and a mug taught as a key."""
+    with Site(tmp_path) as site:
+        site.teach("gear", 2)
+        site.show("gear", 3)
+        site.teach("gear")
+        for variation in (1, 2):
+            site.show("mug", variation)
+            site.teach("mug")
+        site.show("key")
+        site.teach("key", 2)
+        site.show("mug", 1)
+        site.teach("key")
+        yield site
+
+
+def options(page: Page, label: str) -> list[int]:
+    group = page.get_by_role("group", name=f"{label}, ")
+    return [int(str(each.get_attribute("data-id"))) for each in group.get_by_role("option").all()]
+
+
+def open_review(site: Site, visit: Visit, size: str = "desk") -> Page:
+    page = visit(size).open(f"{site.url}/#review")
+    expect(page.get_by_role("option")).to_have_count(8)
+    return page
+
+
+def test_examples_stand_by_class_with_their_pictures(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    assert [len(options(page, label)) for label in ("gear", "mug", "key")] == [3, 2, 3]
+    expect(page.locator("#album-sum")).to_have_text("8 in 3 classes")
+    page.wait_for_function(
+        "() => [...document.querySelectorAll('#album img')].every(img => img.naturalWidth > 0)"
+    )
+    keep(page, "review-desk")
+
+
+def test_near_duplicates_and_outliers_are_marked_and_filtered(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit, "phone")
+    page.get_by_role("button", name="Near-duplicates").click()
+    expect(page.get_by_role("option")).to_have_count(2)
+    page.get_by_role("button", name="Outliers").click()
+    # The mug among the keys, and the mug that now finds its double among the keys.
+    expect(page.get_by_role("option", name="outlier, nearest to mug")).to_have_count(1)
+    expect(page.get_by_role("option", name="outlier, nearest to key")).to_have_count(1)
+
+
+def test_selected_with_the_mouse_moved_to_another_class(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    wrong = options(page, "key")[-1]
+    page.locator(f"#example-{wrong}").click()
+    expect(page.locator("#selected")).to_have_text("1 selected")
+    page.fill("#move-to", "mug")
+    page.get_by_role("button", name="Move").click()
+    expect(page.locator("#toast")).to_contain_text("1 example moved to “mug”")
+    expect(page.get_by_role("group", name="mug, 3 examples")).to_be_visible()
+    assert wrong in options(page, "mug")
+
+
+def test_a_range_deleted_with_keys_and_brought_back(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    gears = options(page, "gear")
+    page.locator(f"#example-{gears[0]}").focus()
+    page.keyboard.press("Shift+ArrowRight")
+    page.keyboard.press("Shift+ArrowRight")
+    expect(page.locator("#selected")).to_have_text("3 selected")
+    keep(page, "review-selected-desk")
+    page.keyboard.press("Delete")
+    expect(page.locator("#toast")).to_contain_text("3 examples deleted")
+    expect(page.get_by_role("option")).to_have_count(5)
+    expect(page.locator("#removed button")).to_have_count(3)
+    page.get_by_role("button", name="Bring back gear").first.click()
+    expect(page.get_by_role("option")).to_have_count(6)
+    expect(page.locator("#removed button")).to_have_count(2)
+
+
+def test_deleted_by_tapping_and_brought_back_at_once(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit, "phone")
+    for number in options(page, "mug"):
+        page.locator(f"#example-{number}").tap()
+    page.get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("option")).to_have_count(6)
+    page.locator("#toast").get_by_role("button", name="Bring back").click()
+    expect(page.get_by_role("option")).to_have_count(8)
+    keep(page, "review-phone")
+
+
+def test_all_are_selected_by_keys_and_escape_lets_go(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    page.get_by_role("option").first.focus()
+    page.keyboard.press("Control+a")
+    expect(page.locator("#selected")).to_have_text("8 selected")
+    page.keyboard.press("Escape")
+    expect(page.locator("#selection")).to_be_hidden()
+
+
+def test_the_map_shows_every_example_and_the_frame_moving_in_it(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    expect(page.locator("#map > path")).to_have_count(8)
+    point = page.locator("#map .now")
+    expect(point).not_to_have_attribute("visibility", "hidden")
+    before = point.get_attribute("style")
+    taught.show("gear")
+    page.wait_for_function(
+        "before => document.querySelector('#map .now').getAttribute('style') !== before", arg=before
+    )
+
+
+def test_what_another_viewer_does_appears(taught: Site, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    taught.teach("gear")
+    expect(page.get_by_role("option")).to_have_count(9)
