@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 MAX_WAITING = 64
 PRESS_LASTS_S = 5.0
 RECENT_FRAMES = 4
+STORE_LOOK_S = 2.0
 DOUBT_LASTS_S = 15.0
 """How long after a doubtful moment a request without its number still means it."""
 
@@ -72,6 +73,7 @@ class Pipeline:
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
         self._ready = False
+        self._looked_s = clock.monotonic()
 
     @property
     def space(self) -> str:
@@ -84,6 +86,7 @@ class Pipeline:
         for instruction in instructions:
             happened += self._obey(instruction)
         happened += self._see(frame) if frame is not None else self._check_age()
+        happened += self._look_at_store()
         return happened
 
     def examples(self) -> events.ExamplesChanged:
@@ -166,6 +169,17 @@ class Pipeline:
         for press in overdue:
             self._waiting.remove(press)
             yield events.Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
+
+    def _look_at_store(self) -> list[events.Event]:
+        now = self._clock.monotonic()
+        if now - self._looked_s < STORE_LOOK_S:
+            return []
+        self._looked_s = now
+        try:
+            return list(self._teacher.refresh())
+        except EdgeError as exc:
+            log.warning("the store can't be read: %s", exc)
+            return []
 
     def _lose_camera(self, reason: str) -> Iterator[events.Event]:
         """Forget what was seen, so that no stale label stays; once per outage."""

@@ -45,6 +45,12 @@ class Teacher:
         """Close the store."""
         self._store.close()
 
+    def refresh(self) -> Iterator[events.Event]:
+        """Learn anew when another process, such as `edge-daemon examples import`, changed the store."""
+        if self._store.changed_elsewhere():
+            self._learn_anew()
+            yield self.examples()
+
     def predict(self, region: str, embedding: Vector) -> Prediction:
         """Classify with the examples that count for this region."""
         return self._learners[self._pools[region]].predict(embedding)

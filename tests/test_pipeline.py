@@ -283,6 +283,20 @@ def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store:
     assert store.counts == {"red": 1, "leaf": 1}
 
 
+def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    with ExampleStore(store.path) as other:
+        other.add(ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)), "green", space="mean-colour")
+    bench.clock.advance(3)
+    bench.show(BLUE)
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1, "green": 1}
+    bench.show(GREEN)
+    assert bench.label == "green"
+    bench.clock.advance(3)
+    bench.show(GREEN)
+    assert not bench.found(events.ExamplesChanged)
+
+
 def test_snapshot_is_the_next_frame(bench: Bench) -> None:
     request = TakeSnapshot(Origin("mqtt", "snapshot", 7))
     bench.show(BLUE, instructions=(request,))

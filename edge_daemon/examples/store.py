@@ -51,6 +51,7 @@ class ExampleStore:
         self._now = now
         with named(self.path):
             self._connection = connect(self.path, busy_s)
+        self._data_version = int(self._rows("PRAGMA data_version")[0][0])
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
@@ -198,6 +199,13 @@ class ExampleStore:
             return len(
                 self._rows("DELETE FROM examples WHERE removed_at < ? RETURNING id", _stamp(older_than))
             )
+
+    def changed_elsewhere(self) -> bool:
+        """Whether another process has changed the store since the last call; costs no disk access."""
+        version = int(self._rows("PRAGMA data_version")[0][0])
+        changed = version != self._data_version
+        self._data_version = version
+        return changed
 
     @property
     def counts(self) -> dict[str, int]:
