@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.learning.centroid import CentroidHead
+from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.example_set import ExampleSet, Query
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 Heads: TypeAlias = Mapping[str, Callable[[ExampleSet], Head]]
 
 HEADS: Heads = {
+    "discriminant": DiscriminantHead,
     "linear": LinearHead,
     "centroid": CentroidHead,
     "knn k=1": lambda examples: KNNHead(examples, 1),

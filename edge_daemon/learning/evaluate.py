@@ -13,6 +13,7 @@ import numpy.typing as npt
 from edge_daemon.errors import ConfigError
 from edge_daemon.learning.auto import AutoHead, cross_validate
 from edge_daemon.learning.centroid import CentroidHead
+from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.exam import centroid_scores, confuse, knn_scores
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
 from edge_daemon.learning.head import Head
@@ -26,12 +27,14 @@ HEADS: Mapping[str, MakeHead] = {
     "knn": lambda examples: KNNHead(examples, ties="nearest"),
     "centroid": CentroidHead,
     "linear": LinearHead,
+    "discriminant": DiscriminantHead,
     "auto": AutoHead,
 }
 
 GRID: Mapping[str, MakeHead] = {
     "centroid": CentroidHead,
     "linear": LinearHead,
+    "discriminant": DiscriminantHead,
     "knn k=1 cosine": lambda examples: KNNHead(examples, 1),
     "knn k=3 cosine": lambda examples: KNNHead(examples, 3, ties="nearest"),
     "knn k=5 cosine": lambda examples: KNNHead(examples, 5, ties="nearest"),
