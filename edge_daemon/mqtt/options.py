@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.options import Options, Positive, Seconds
+from edge_daemon.options import Options, Positive
 
 
 class TlsOptions(Options, frozen=True):
@@ -42,7 +42,7 @@ class MqttOptions(Options, frozen=True):
     qos: Literal[0, 1, 2] = 1
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     max_queued: Positive = 1000
-    max_reconnect_s: Seconds = 60.0
+    max_reconnect_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
     result_per_s: Annotated[float, Meta(ge=0, le=240)] = 0.0
     """Most `result` messages a second; 0 sends one a frame."""
     requests_per_s: Annotated[float, Meta(ge=0, le=1000)] = 10.0

@@ -63,6 +63,7 @@ class MqttSink:
         on_crash: Callable[[BaseException], None],
         backlog_path: Path | None = None,
     ) -> None:
+        check_settings(options, os.environ)
         self._options = options
         self._topics = device_topics(options.base_topic, info.device, info.regions)
         info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
@@ -85,7 +86,6 @@ class MqttSink:
         self._connected = threading.Event()
         self._trouble: str | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
-        check_settings(options, os.environ)
         for message in self._publications.at_start():
             self._outbox.put(message)
 

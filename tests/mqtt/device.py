@@ -20,17 +20,20 @@ BY_BUTTON = AddExample("cat", 1.0, Origin("gpio", "17"))
 
 
 class TestClock:
-    """Real monotonic time, a fixed wall clock."""
+    """Real monotonic time, and a wall clock that stands at `now`."""
 
     __test__ = False
+
+    def __init__(self) -> None:
+        self.now = NOON
 
     def monotonic(self) -> float:
         """Seconds that never go back."""
         return time.monotonic()
 
     def utc(self) -> datetime:
-        """Always the same noon."""
-        return NOON
+        """The wall clock."""
+        return self.now
 
 
 class Device:
@@ -46,11 +49,12 @@ class Device:
         self.commands: list[Command] = []
         self.crashes: list[BaseException] = []
         self.busy = False
+        self.clock = TestClock()
         self.sink = MqttSink(
             options,
             info(device_id, regions),
             self._submit,
-            TestClock(),
+            self.clock,
             self.crashes.append,
             backlog_path,
         )

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
@@ -275,3 +276,34 @@ def test_a_huge_message_never_reaches_the_device(broker: Mosquitto, options: Mqt
         listener.publish(f"{BASE}/request/undo", b"{}")
         wait_until(lambda: device.commands != [])
         assert listener.texts(f"{BASE}/response/add") == []
+
+
+def test_a_broker_that_takes_few_at_a_time_gets_few(caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(settings="max_inflight_messages 2") as narrow, Listener(narrow.port) as listener:
+        with Device(MqttOptions(host=narrow.host, port=narrow.port)) as device:
+            device.wait_connected()
+            for number in range(100):
+                device.sink.handle(events.Button(str(number), "press"))
+            wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 100)
+        listener.wait_for(f"{BASE}/availability", b"offline")
+        assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+    assert "lost" not in caplog.text
+
+
+def test_a_wall_clock_corrected_by_years_disturbs_nothing(broker: Mosquitto, options: MqttOptions) -> None:
+    slow = msgspec.structs.replace(options, result_per_s=0.01)
+    with Listener(broker.port) as listener, Device(slow) as device:
+        device.clock.now = datetime(1970, 1, 1, tzinfo=UTC)
+        device.wait_connected()
+        device.sink.handle(classified())
+        device.sink.handle(events.Button("red", "press"))
+        device.clock.now = NOON
+        device.sink.handle(classified())
+        device.sink.handle(events.Button("red", "release"))
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 2)
+        device.sink.stop()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+    told = [json.loads(text)["at"] for text in listener.texts(f"{BASE}/event")]
+    assert told == ["1970-01-01T00:00:00.000Z", "2026-05-01T12:00:00.123Z"]
+    assert len(listener.texts(f"{BASE}/result")) == 1
+    assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
