@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_daemon.app import build_embedder, open_store
+from edge_daemon.cli.evaluation_page import write_page
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ConfigError
 from edge_daemon.examples.folders import find_pictures
 from edge_daemon.learning import evaluate, unknowns
-from edge_daemon.learning.evaluate import Dataset
+from edge_daemon.learning.evaluate import Dataset, Score
 from edge_daemon.ports import Embedder
 from edge_daemon.vision.images import read_image
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Vector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,19 +44,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--unknown", action="store_true", help="measure the rejection of what was not taught")
     add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other things, in label folders")
     add("--exam", action="store_true", help="compare the exam with pictures held out")
+    add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
     add("--tune", action="store_true", help="choose head, k, metric and vote on the taught part alone")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: a line for each measurement."""
+    if args.seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
+    if args.report and not args.directory:
+        raise ConfigError("--report shows pictures; name the folder they are in")
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
     config = load_effective(args.config, overrides)
     embedder = build_embedder(config)
     data = read_folder(args.directory, embedder) if args.directory else _read_store(config, embedder)
-    if args.seeds < 1:
-        raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
     for row in _rows(args, data, embedder):
@@ -76,10 +84,10 @@ def _read_store(config: Config, embedder: Embedder) -> Dataset:
     return _dataset([each.embedding for each in examples], [each.label for each in examples])
 
 
-def _dataset(vectors: list[np.ndarray], labels: list[str]) -> Dataset:
+def _dataset(vectors: Sequence[Vector], labels: Sequence[str]) -> Dataset:
     names = tuple(sorted(set(labels)))
     codes = np.array([names.index(label) for label in labels], dtype=np.intp)
-    return Dataset(np.stack(vectors).astype(np.float32), codes, names)
+    return Dataset(np.stack(vectors), codes, names)
 
 
 def _rows(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
@@ -96,8 +104,10 @@ def _rows(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterat
 
 def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
     jobs = [(head, shots) for shots in args.shots for head in args.heads]
+    scores = []
     for head, shots in Progress("evaluating")(jobs, len(jobs)):
         score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
+        scores.append(score)
         yield {
             "head": head,
             "shots": shots,
@@ -106,6 +116,16 @@ def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, o
             "recalls": evaluate.per_class(score.confusion, data.labels),
             "confusion": score.confusion.tolist(),
         }
+    if args.report:
+        _write_report(args.report, args.directory, data, scores)
+
+
+def _write_report(target: Path, directory: Path, data: Dataset, scores: Sequence[Score]) -> None:
+    pictures = [each.path for each in find_pictures(directory)]
+    try:
+        write_page(target, data, pictures, scores)
+    except OSError as exc:
+        raise ConfigError(f"--report {target} can't be written: {exc.strerror}") from exc
 
 
 def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,42 @@ def test_exam_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     assert [row.get("head") for row in rows] == ["knn", "centroid", None]
     assert abs(rows[1]["exam"] - rows[1]["held_out"]) < 0.3
     assert len(rows[2]["tuned"]) == 2
+
+
+class Page(HTMLParser):
+    """Collects what a page holds and what it would load from elsewhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.outside: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags[tag] += 1
+        self.outside += [
+            value for name, value in attrs if name in ("src", "href") and value and value[:5] != "data:"
+        ]
+
+
+def test_the_report_is_one_page_with_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "<hands>", "data/signdigits10", 8)
+    target = tmp_path / "report.html"
+    lines(
+        capsys, str(hands), "--shots", "2,4", "--seeds", "1", "--heads", "knn,linear", "--report", str(target)
+    )
+    page = Page()
+    page.feed(target.read_text())
+    assert page.outside == []
+    assert page.tags["table"] == 2
+    assert page.tags["tr"] == (1 + 4) + (1 + 4)
+    assert page.tags["img"] == 32 + page.tags["figure"]
+    assert page.tags["figure"] > 0
+    assert page.tags["rect"] == 60
+
+
+def test_a_report_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "--report", str(tmp_path / "report.html")]) == 1
+    assert "name the folder" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
