@@ -140,6 +140,18 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
         assert listener.texts(f"{BASE}/event") == []
 
 
+def test_events_go_to_disk_during_a_long_pause(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge_daemon.mqtt.backoff.Backoff.next_s", lambda self, connected_s: 60.0)
+    monkeypatch.setattr("edge_daemon.mqtt.sink._SPILL_S", 0.02)
+    path = tmp_path / "events.sqlite"
+    with Device(at(Mosquitto()), backlog_path=path) as device:
+        wait_until(lambda: warnings(caplog) != [])
+        device.sink.handle(events.Button("red", "press"))
+        wait_until(lambda: len(Backlog(path, 10)) == 1)
+
+
 def test_a_name_that_does_not_resolve_blocks_nothing(caplog: pytest.LogCaptureFixture) -> None:
     with Device(MqttOptions(host="broker.invalid", max_reconnect_s=0.2)) as device:
         begun = time.monotonic()
