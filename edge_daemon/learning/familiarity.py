@@ -1,7 +1,8 @@
 """How familiar a query looks, from four views of the examples; unknown things score low.
 
 No single score rejects both what is quite different from everything taught (far) and a new class of
-the same kind (near), see docs/unknown.md. This sum is at least as good as the best single one at either:
+the same kind (near). This sum comes close to the best single one at each or passes it, on every set and
+model measured (docs/unknown.md):
 
 - the cosine to the nearest example (kNN distance: Sun et al., "Out-of-Distribution Detection with
   Deep Nearest Neighbors", ICML 2022), and the L1 distance to the same example;
