@@ -37,9 +37,7 @@ class Album:
         total = store.spaces().get(self._space, 0)
         living = store.examples(self._space, thumbnails=False)
         shown = list(islice(living, max(0, total - MOST_SHOWN), None))
-        matrix = np.array([each.embedding for each in shown], np.float32).reshape(len(shown), -1)
-        oddities = find_oddities(matrix, [each.label for each in shown])
-        chart = draw_chart(matrix) if shown else None
+        oddities, chart = _compare(shown)
         self._chart = chart
         points = chart.points.round(3).tolist() if chart else []
         return {
@@ -80,6 +78,13 @@ class Album:
         if self._store is None:
             self._store = ExampleStore(self._path)
         return self._store
+
+
+def _compare(shown: list[Example]) -> tuple[Oddities, Chart | None]:
+    if not shown:
+        return Oddities(frozenset(), {}), None
+    matrix = np.stack([each.embedding for each in shown])
+    return find_oddities(matrix, [each.label for each in shown]), draw_chart(matrix)
 
 
 def _row(example: Example, oddities: Oddities | None = None, number: int = -1) -> dict[str, object]:

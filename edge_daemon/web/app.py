@@ -34,6 +34,8 @@ Found = TypeVar("Found")
 
 _FOR_A_DAY = "private, max-age=86400, immutable"
 _TRY_AGAIN_LATER = 1013
+_LARGEST_ID = 2**63 - 1
+_BODY_S = 10.0
 
 
 def make_app(page: Page, guard: Guard) -> App:
@@ -115,6 +117,8 @@ class Routes:
     async def thumbnail(self, request: Request) -> Response:
         """An example's picture."""
         number = request.path_params["number"]
+        if number > _LARGEST_ID:
+            raise HTTPException(404)
         return _jpeg(await self._in_store(lambda: self._page.album.thumbnail(number)))
 
     async def moment(self, request: Request) -> Response:
@@ -185,10 +189,13 @@ async def _body(request: Request) -> bytes:
     """Read a body whose length need not be announced."""
     body = b""
     try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_BODY_BYTES:
-                raise HTTPException(413)
+        async with asyncio.timeout(_BODY_S):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > MAX_BODY_BYTES:
+                    raise HTTPException(413)
+    except TimeoutError as exc:
+        raise HTTPException(408) from exc
     except ClientDisconnect as exc:
         raise RequestError("the request was cut off") from exc
     return body

@@ -10,6 +10,7 @@ from edge_daemon.web.address import HostNames
 from edge_daemon.web.sessions import COOKIE, Sessions
 
 MAX_BODY_BYTES = 16_384
+MAX_HEAD_BYTES = 16_384
 OWN_HEADER = "x-edge-daemon"
 """Sent by the page's own scripts with every change; another site can't without being asked first."""
 
@@ -103,6 +104,8 @@ def _origin(knock: Knock) -> Refusal | None:
 
 
 def _size(knock: Knock) -> Refusal | None:
+    if sum(len(name) + len(value) for name, value in knock.headers.items()) > MAX_HEAD_BYTES:
+        return Refusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
     length = knock.headers.get("content-length", "0")
     if not length.isdigit():
         return Refusal(400, "content-length is no number")

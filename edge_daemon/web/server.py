@@ -25,7 +25,8 @@ from edge_daemon.web.app import make_app
 from edge_daemon.web.crowd import Crowd
 from edge_daemon.web.desk import Desk
 from edge_daemon.web.device import Device
-from edge_daemon.web.guard import Guard
+from edge_daemon.web.guard import MAX_HEAD_BYTES, Guard
+from edge_daemon.web.impatient import ImpatientProtocol
 from edge_daemon.web.live import Live
 from edge_daemon.web.log_tail import LogTail
 from edge_daemon.web.machine import Machine
@@ -42,8 +43,9 @@ from edge_daemon.web.vitals import Vitals
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
-MAX_HEAD_BYTES = 16_384
 MAX_SOCKET_MESSAGE_BYTES = 4096
+SEND_BUFFER_BYTES = 65_536
+UNREAD_MS = 15_000
 _NICE = 5
 """The page's threads give way to the pipeline's."""
 
@@ -122,7 +124,7 @@ class WebServer:
                 proxy_headers=False,
                 limit_concurrency=MAX_CONNECTIONS,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-                http="h11",
+                http=ImpatientProtocol,
                 ws="websockets-sansio",
                 ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
@@ -170,6 +172,9 @@ def _bind(ip: str, port: int) -> socket.socket:
     channel = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
     try:
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Every connection inherits these: what a viewer doesn't read holds little memory, and not for long.
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
         channel.bind((ip, port))
     except OSError as exc:
         channel.close()

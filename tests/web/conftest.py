@@ -12,7 +12,7 @@ from playwright.sync_api import Browser
 from tests.web.browser import Visitor, chromium
 from tests.web.site import Site
 
-Visit = Callable[[str], Visitor]
+Visit = Callable[..., Visitor]
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,92 @@
+"""The token in Chromium, and whether everyone can use the page: axe-core, light and dark, phone and desk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from tests.web.browser import keep
+from tests.web.conftest import Visit
+from tests.web.site import Site
+
+TOKEN = "correct horse battery"
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[Site]:
+    path = tmp_path / "token"
+    path.write_text(f"{TOKEN}\n")
+    with Site(tmp_path, [f"web.token_file={path}"]) as site:
+        yield site
+
+
+def faults(page: Page) -> list[str]:
+    """Return what axe-core finds that is serious or critical, rule by rule."""
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{each['id']}: {node['html']}"
+        for each in found
+        if each["impact"] in ("serious", "critical")
+        for node in each["nodes"]
+    ]
+
+
+def test_the_token_is_entered_once_and_a_wrong_one_refused(locked: Site, visit: Visit) -> None:
+    viewer = visit("phone")
+    page = viewer.open(locked.url)
+    expect(page.get_by_role("heading", name="Enter the token")).to_be_visible()
+    expect(page.locator("#view-live")).to_be_hidden()
+    page.fill("#token", "wrong horse battery")
+    page.keyboard.press("Enter")
+    expect(page.locator("#login-error")).to_have_text("that is not the token")
+    keep(page, "wrong-token-phone")
+    page.fill("#token", TOKEN)
+    page.keyboard.press("Enter")
+    expect(page.locator("#state-text")).to_have_text("Seeing")
+    page.reload()
+    expect(page.locator("#state-text")).to_have_text("Seeing")
+    cookie = page.context.cookies()[0]
+    assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
+    assert TOKEN not in str(cookie["value"])
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desk", "dark")])
+def test_axe_finds_nothing_serious(site: Site, visit: Visit, size: str, scheme: str) -> None:
+    for label in ("gear", "mug"):
+        site.show(label)
+        site.teach(label, 2)
+    site.show("pencil")
+    page = visit(size, scheme).open(site.url)
+    expect(page.locator("#doubts .full").first).to_be_visible()
+    assert faults(page) == []
+    page.goto(f"{site.url}/#review")
+    page.get_by_role("option").first.click()
+    expect(page.locator("#selection")).to_be_visible()
+    assert faults(page) == []
+    keep(page, f"review-{size}-{scheme}")
+    page.goto(f"{site.url}/#health")
+    expect(page.locator("#vitals li").first).to_be_visible()
+    assert faults(page) == []
+    keep(page, f"health-{size}-{scheme}")
+
+
+def test_axe_finds_nothing_serious_at_the_door(locked: Site, visit: Visit) -> None:
+    page = visit("phone").open(locked.url)
+    expect(page.locator("#token")).to_be_visible()
+    assert faults(page) == []
+
+
+def test_every_control_is_reached_with_the_tab_key(site: Site, visit: Visit) -> None:
+    site.teach("gear")
+    page = visit("desk").open(site.url)
+    expect(page.locator(".class .count")).to_have_text("1")
+    reached = []
+    for _ in range(8):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
+    assert reached[:3] == ["tab-live", "tab-review", "tab-health"]
+    assert {"undo", "class c0", "new-label"} <= set(reached)

@@ -1,0 +1,317 @@
+"""Bad input against the real server on a real socket: refused in a line, and nothing is lost or held."""
+
+from __future__ import annotations
+
+import io
+import json
+import socket
+import zipfile
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from edge_daemon.errors import WebError
+from tests.e2e.stage import wait_until
+from tests.mqtt.broker import free_port
+from tests.web.site import Site
+
+TOKEN = "correct horse battery"
+HANDSHAKE = (
+    b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+ASK = b"\x81\x87" + bytes(4) + b"picture"
+"""A text frame under the mask of zeros."""
+
+
+@pytest.fixture(scope="module")
+def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("open")) as site:
+        site.teach("gear")
+        yield site
+
+
+@pytest.fixture(scope="module")
+def locked_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "token").write_text(TOKEN)
+    with Site(folder, [f"web.token_file={folder / 'token'}"]) as site:
+        yield site
+
+
+def listen(site: Site, **headers: str) -> ClientConnection:
+    return connect(f"ws://127.0.0.1:{site.port}/live", additional_headers=headers, max_size=2**22)
+
+
+def read_to_the_end(line: ClientConnection) -> None:
+    while True:
+        line.recv(timeout=5)
+
+
+def is_served(line: ClientConnection) -> bool:
+    """Say whether a viewer was let in; one who wasn't is told to try later."""
+    try:
+        return bool(json.loads(line.recv(timeout=5))["type"] == "hello")
+    except ConnectionClosed:
+        return line.close_code != 1013 and pytest.fail("turned away without being told why")
+
+
+def count(site: Site) -> int:
+    with site.client() as client:
+        return len(client.get("/api/examples").json()["examples"])
+
+
+def raw(site: Site, request: bytes) -> bytes:
+    """Send bytes as they are and return the first of the answer."""
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as channel:
+        channel.sendall(request)
+        return channel.recv(65536)
+
+
+@pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "a b"])
+def test_a_foreign_host_is_refused(open_site: Site, host: str) -> None:
+    with open_site.client() as client:
+        reply = client.get("/", headers={"host": host})
+    assert reply.status_code == 421
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "http://evil.example"},
+        {"origin": "null"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+def test_another_sites_request_changes_and_reads_nothing(open_site: Site, headers: dict[str, str]) -> None:
+    before = count(open_site)
+    with open_site.client() as client:
+        assert client.post("/api/undo", json={}, headers=headers).status_code == 403
+        assert client.get("/api/examples", headers=headers).status_code == 403
+    with pytest.raises(InvalidStatus):
+        listen(open_site, **headers)
+    assert count(open_site) == before
+
+
+def test_a_form_of_another_site_is_refused(open_site: Site) -> None:
+    with httpx.Client(base_url=open_site.url) as client:
+        assert client.post("/api/undo", json={}).status_code == 403
+        own = {"x-edge-daemon": "1"}
+        assert client.post("/api/undo", data={"a": "b"}, headers=own).status_code == 415
+    assert count(open_site) >= 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/static/../app.py",
+        "/static/..%2fapp.py",
+        "/static/%2e%2e/%2e%2e/config.py",
+        "/static//etc/passwd",
+        "/static/..\\app.py",
+        "/../../../../etc/passwd",
+        "/api/examples/../../../etc/passwd.jpg",
+        "/api/examples/99999999999999999999.jpg",
+        "/static/app.py",
+    ],
+)
+def test_no_path_leads_out_of_the_table_of_files(open_site: Site, path: str) -> None:
+    reply = raw(open_site, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+    assert b" 404 " in reply.splitlines()[0]
+    assert b"root:" not in reply
+
+
+@pytest.mark.parametrize(
+    ("verb", "body"),
+    [
+        ("teach", b"{"),
+        ("teach", b"\xff\xfe"),
+        ("teach", b"[]"),
+        ("teach", b'{"label": 5}'),
+        ("teach", b'{"label": "cup", "extra": 1}'),
+        ("teach", b'{"label": "unknown"}'),
+        ("teach", b'{"label": "a/b"}'),
+        ("teach", b'{"label": "cup", "region": "nowhere"}'),
+        ("teach", b"[" * 16_000),
+        ("moment", b'{"moment": 12345, "label": "cup"}'),
+        ("remove", b'{"ids": []}'),
+        ("remove", b'{"ids": [99999999999999999999999]}'),
+        ("relabel", b'{"ids": [1], "label": ""}'),
+        ("region", b'{"region": "frame", "box": [0, 0, 2, 2]}'),
+        ("region", b'{"region": "frame", "box": [0.5, 0.5, 0.9, 0.9]}'),
+        ("region", b'{"region": "frame", "box": [NaN, 0, 1, 1]}'),
+    ],
+)
+def test_malformed_requests_are_answered_in_a_line(open_site: Site, verb: str, body: bytes) -> None:
+    before = count(open_site)
+    with open_site.client() as client:
+        reply = client.post(f"/api/{verb}", content=body, headers={"content-type": "application/json"})
+    assert reply.status_code == 400
+    assert 0 < len(reply.json()["error"]) < 250
+    assert count(open_site) == before
+
+
+def test_oversize_requests_are_refused_announced_or_not(open_site: Site) -> None:
+    big = b'{"label": "' + b"x" * 20_000 + b'"}'
+    kind = {"content-type": "application/json"}
+    with open_site.client() as client:
+        assert client.post("/api/teach", content=big, headers=kind).status_code == 413
+    with open_site.client() as client:
+        assert client.post("/api/teach", content=iter([big]), headers=kind).status_code == 413
+    with open_site.client() as client:
+        assert client.get("/", headers={"x-long": "y" * 70_000}).status_code in (400, 431)
+
+
+def test_what_is_no_http_is_closed(open_site: Site) -> None:
+    assert b" 400 " in raw(open_site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
+
+
+def test_a_long_or_strange_message_ends_the_visit(open_site: Site) -> None:
+    for message in ("x" * 10_000, "picture please", b"\x00\x01"):
+        with listen(open_site) as line:
+            line.send(message)
+            with pytest.raises(ConnectionClosed):
+                read_to_the_end(line)
+
+
+def test_a_viewer_that_never_reads_is_sent_away(open_site: Site) -> None:
+    """It asks for a picture again and again and reads none: the server notices and lets go."""
+    with socket.socket() as line, open_site.client() as client:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", open_site.port))
+        line.sendall(HANDSHAKE)
+        wait_until(lambda: "yes" if viewers(client) == 1 else "", lambda: "the viewer was never counted")
+        line.setblocking(False)
+
+        def sent_away() -> str:
+            with suppress(OSError):
+                line.send(ASK)
+            return "yes" if viewers(client) == 0 else ""
+
+        wait_until(sent_away, lambda: "the viewer that never reads is still there")
+        assert client.get("/healthz").status_code == 200
+
+
+def viewers(client: httpx.Client) -> float:
+    text = client.get("/metrics").text
+    return float(
+        next(line.split()[1] for line in text.splitlines() if line.startswith("edge_daemon_viewers"))
+    )
+
+
+def test_fifty_viewers_at_once_leave_the_pipeline_working(open_site: Site) -> None:
+    with ExitStack() as stack:
+        lines = [stack.enter_context(listen(open_site)) for _ in range(50)]
+        assert 1 <= sum(map(is_served, lines)) <= 12
+        with open_site.client() as client:
+            assert client.get("/healthz").json() == {"status": "ok"}
+            assert client.post("/api/teach", json={"label": "gear"}).status_code == 200
+
+
+def test_hundred_idle_connections_do_not_stay(open_site: Site) -> None:
+    with ExitStack() as stack:
+        for _ in range(100):
+            stack.enter_context(socket.create_connection(("127.0.0.1", open_site.port), timeout=5))
+        with open_site.client() as client:
+            wait_until(
+                lambda: "yes" if client.get("/healthz").status_code == 200 else "",
+                lambda: "idle connections keep everyone out",
+            )
+
+
+def test_security_headers_stand_on_every_answer(open_site: Site) -> None:
+    with open_site.client() as client:
+        replies = [
+            client.get(path) for path in ("/", "/static/main.js", "/api/session", "/nowhere", "/healthz")
+        ]
+    for reply in replies:
+        policy = reply.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "unsafe" not in policy
+        assert reply.headers["x-content-type-options"] == "nosniff"
+        assert reply.headers["x-frame-options"] == "DENY"
+    assert "server" not in replies[0].headers
+
+
+def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
+    folder = Path(__file__).parents[2] / "edge_daemon" / "web" / "static"
+    for path in folder.iterdir():
+        text = path.read_text().replace("http://www.w3.org/2000/svg", "")
+        assert "http://" not in text
+        assert "https://" not in text
+        assert "innerHTML" not in text
+    index = (folder / "index.html").read_text()
+    assert "<style" not in index
+    assert " style=" not in index
+    assert " onclick=" not in index
+
+
+def test_without_the_token_only_the_door_is_open(locked_site: Site) -> None:
+    with locked_site.client() as client:
+        assert client.get("/").status_code == 200
+        assert client.get("/healthz").status_code == 200
+        assert client.get("/api/session").json() == {"open": False, "name": None}
+        for path in ("/api/examples", "/metrics", "/api/archive.zip", "/api/support.zip", "/api/health"):
+            assert client.get(path).status_code == 401
+        assert client.post("/api/teach", json={"label": "gear"}).status_code == 401
+        assert client.post("/api/save", json={}).status_code == 401
+    with pytest.raises(InvalidStatus):
+        listen(locked_site)
+    with pytest.raises(InvalidStatus):
+        listen(locked_site, cookie="edge_daemon_session=9999999999.abc")
+
+
+def test_the_token_opens_as_cookie_and_as_bearer(locked_site: Site) -> None:
+    with locked_site.client() as client:
+        assert client.post("/api/login", json={"token": "wrong"}).status_code == 403
+        reply = client.post("/api/login", json={"token": TOKEN})
+        assert reply.status_code == 200
+        cookie = reply.headers["set-cookie"].lower()
+        assert "httponly" in cookie
+        assert "samesite=strict" in cookie
+        assert client.get("/api/examples").status_code == 200
+        with listen(locked_site, cookie=reply.headers["set-cookie"].split(";")[0]) as line:
+            assert json.loads(line.recv(timeout=5))["type"] == "hello"
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    with locked_site.client() as client:
+        assert "edge_daemon_camera_up 1.0" in client.get("/metrics", headers=bearer).text
+
+
+def test_health_figures_and_downloads(open_site: Site) -> None:
+    with open_site.client() as client:
+        names = {each["name"] for each in client.get("/api/health").json()["vitals"]}
+        assert {"Camera", "Broker", "Store", "Memory", "Model", "Version"} <= names
+        archive = zipfile.ZipFile(io.BytesIO(client.get("/api/archive.zip").content))
+        assert "manifest.json" in archive.namelist()
+        support = zipfile.ZipFile(io.BytesIO(client.get("/api/support.zip").content))
+        assert json.loads(support.read("settings.json"))["device"]["id"] == "stage"
+
+
+def test_healthz_fails_while_the_camera_is_lost(open_site: Site) -> None:
+    open_site.table.broken = True
+    try:
+        with open_site.client() as client:
+            wait_until(
+                lambda: "yes" if client.get("/healthz").status_code == 503 else "",
+                lambda: "a lost camera counts as healthy",
+            )
+            assert "edge_daemon_camera_up 0.0" in client.get("/metrics").text
+    finally:
+        open_site.table.broken = False
+
+
+def test_wider_than_the_loopback_needs_a_token(tmp_path: Path) -> None:
+    with pytest.raises(WebError, match="give the page a token"):
+        Site(tmp_path, [f"web.listen=0.0.0.0:{free_port()}"])
+
+
+def test_a_taken_port_is_named(open_site: Site, tmp_path: Path) -> None:
+    second = Site(tmp_path, port=open_site.port)
+    with pytest.raises(WebError, match="pick another port"):
+        second.stage.daemon.run()
