@@ -31,6 +31,9 @@ class Learner(Protocol):
     def counts(self) -> Mapping[str, int]:
         """Examples per label, in class order."""
 
+    def check(self, label: str) -> None:
+        """Raise LabelError for a label that this learner can't take; ask before storing an example."""
+
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
         """Take one example; those of one burst share a `group`. Raises EmbeddingError, LabelError."""
 
@@ -78,8 +81,12 @@ class ExampleLearner:
         """Examples per label, in class order."""
         return self._examples.counts
 
+    def check(self, label: str) -> None:
+        """Raise LabelError for a label that this learner can't take; ask before storing an example."""
+        self._check(label)
+
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Take one example; those of one burst share a `group`. Raises EmbeddingError."""
+        """Take one example; those of one burst share a `group`. Raises EmbeddingError, LabelError."""
         self._check(label)
         self._examples.add(embedding, label, example_id, group)
 
@@ -90,6 +97,7 @@ class ExampleLearner:
 
     def clear(self) -> int:
         """Forget everything and say how many examples that were."""
+        self._memory.forget(self._examples.ids)
         return self._examples.clear()
 
     def most_redundant(self, label: str) -> int:

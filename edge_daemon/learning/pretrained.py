@@ -36,9 +36,13 @@ class PretrainedLearner:
         """Nothing is taught."""
         return {}
 
-    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+    def check(self, label: str) -> None:
         """Raise LabelError: the classes are the model's."""
         raise LabelError(f"'{label}' can't be taught to a pretrained classifier; set classifier.type to auto")
+
+    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+        """Raise LabelError: the classes are the model's."""
+        self.check(label)
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Remove nothing: there are no examples."""

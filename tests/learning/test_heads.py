@@ -100,6 +100,29 @@ def test_all_taken_back_begins_again_with_another_size(learner: Learner) -> None
     assert learner.predict(np.ones(7, np.float32)).label == "5"
 
 
+def test_learning_anew_after_a_relabelling_equals_a_fresh_start(learner: Learner) -> None:
+    def teach_renamed(target: Learner) -> None:
+        for number, label in enumerate(LABELS):
+            for offset, embedding in enumerate(cloud(label, 6)):
+                target.add(embedding, "5" if offset == 0 else label, 6 * number + offset)
+
+    teach(learner)
+    learner.exam()
+    learner.predict(cloud("2", 1)[0])
+    assert learner.clear() == 18
+    teach_renamed(learner)
+    fresh = make_learner("knn", unknown="off")
+    teach_renamed(fresh)
+    assert learner.exam().near_duplicates == fresh.exam().near_duplicates
+    assert {label: verdict.count for label, verdict in learner.exam().verdicts.items()} == {
+        "2": 5,
+        "5": 3,
+        "10": 5,
+        "30": 5,
+    }
+    assert learner.exam().verdicts["5"].recall == 0.0
+
+
 def test_all_examples_equal_still_answers(learner: Learner) -> None:
     for example_id in range(8):
         learner.add(np.ones(12, np.float32), str(example_id % 2), example_id)
@@ -156,4 +179,6 @@ def test_regression_refuses_a_label_that_is_no_number() -> None:
     for bad in ("cat", "nan", "inf"):
         with pytest.raises(LabelError, match="is not a number"):
             learner.add([1.0, 0.0], bad, 0)
+        with pytest.raises(LabelError):
+            learner.check(bad)
     assert learner.counts == {}
