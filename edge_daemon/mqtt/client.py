@@ -34,6 +34,7 @@ _CONNECT_S = 5.0
 _TICK_S = 0.1
 _LONGEST_POLL_S = 1.0
 _HEADER_BYTES = 64
+_MAX_REFUSALS = 20
 
 Version = Literal["5", "3.1.1"]
 
@@ -71,6 +72,8 @@ class Connection:
         self.subscribed = False
         self._address = f"{options.host}:{options.port}"
         self._options = options
+        self._asked: dict[int, str] = {}
+        self._refusals: set[str] = set()
         self._accepted = False
         self._max_packet: int | None = None
         self._end: str | None = None
@@ -99,7 +102,9 @@ class Connection:
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Ask for messages; `subscribed` tells when it is granted, `refused` why it is not."""
         self.subscribed = False
-        self._client.subscribe(topic_filter, qos)
+        _, mid = self._client.subscribe(topic_filter, qos)
+        if mid is not None:
+            self._asked[mid] = f"subscribing to {topic_filter}"
 
     def fits(self, message: Message) -> bool:
         """Whether the broker takes a message of this size; it would end the connection instead."""
@@ -109,9 +114,12 @@ class Connection:
     def publish(self, message: Message) -> int:
         """Hand a message to paho and return its packet id; `acknowledged` tells when the broker has it."""
         properties = None if self.version == "3.1.1" else _publish_properties(message)
-        return self._client.publish(
+        mid = self._client.publish(
             message.topic, message.payload, message.qos, message.retain, properties
         ).mid
+        if message.qos > 0:
+            self._asked[mid] = f"publishing at {message.topic}"
+        return mid
 
     @property
     def congested(self) -> bool:
@@ -206,12 +214,19 @@ class Connection:
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
         self.acknowledged.append(mid)
-        if reason.is_failure:
-            self.refused.append(f"publishing: {reason}")
+        self._note_answer(mid, [reason])
 
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         self.subscribed = True
-        self.refused.extend(f"subscribing: {reason}" for reason in reasons if reason.is_failure)
+        self._note_answer(mid, reasons)
+
+    def _note_answer(self, mid: int, reasons: Any) -> None:
+        """Note each kind of refusal once, and not without bound."""
+        asked = self._asked.pop(mid, "a message")
+        for text in (f"{asked}: {reason}" for reason in reasons if reason.is_failure):
+            if text not in self._refusals and len(self._refusals) < _MAX_REFUSALS:
+                self._refusals.add(text)
+                self.refused.append(text)
 
 
 def _connect_properties(party: Party) -> Properties:

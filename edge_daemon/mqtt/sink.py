@@ -188,7 +188,7 @@ class MqttSink:
         while connection.received:
             self._hear(connection.received.popleft())
         while connection.refused:
-            self._note_trouble(f"the MQTT broker refused {connection.refused.popleft()}")
+            logger.warning("the MQTT broker refused %s", connection.refused.popleft())
         announcement = self._announcer.due(self._labels, self._clock.monotonic())
         if announcement is not None:
             self._outbox.put(announcement)

@@ -71,7 +71,6 @@ def test_each_verb_becomes_its_command(verb: str, body: object, command: Command
         ("threshold", {"unknown": 2}, "unknown"),
         ("threshold", {"unknown": "sometimes"}, "unknown"),
         ("label", {"label": "cat", "moment": 0}, "moment"),
-        ("trigger", {}, "doesn't offer 'trigger'"),
         ("fly", {}, "doesn't offer 'fly'"),
         ("undo", [], "isn't a JSON object"),
     ],
