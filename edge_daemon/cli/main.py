@@ -20,6 +20,7 @@ COMMANDS = {
     "examples": "add, import, export, list, undo or clear examples",
     "evaluate": "measure heads on a folder of labelled pictures",
     "models": "list, pull, add and inspect models",
+    "bench": "time each stage of a frame beside the bare interpreter",
     "doctor": "check camera, GPIO, broker, model, store and clock",
     "config": "check or show the configuration, or print its schema",
 }

@@ -6,6 +6,7 @@ import ctypes
 import hashlib
 import importlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -145,6 +146,20 @@ class Embedder:
             numbers *= np.float32(scale)
         vector: Vector = numbers[0] if len(numbers) == 1 else numbers.mean(axis=0)
         return vector
+
+
+def bare_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
+    """Return what a benchmark compares with: set_tensor, invoke, get_tensor of the whole file, no more."""
+    interpreter = _interpreter(read_model(path), threads, delegate)
+    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
+    noise = np.random.default_rng(0).integers(0, 127, given["shape"]).astype(given["dtype"])
+
+    def loop() -> None:
+        interpreter.set_tensor(given["index"], noise)
+        interpreter.invoke()
+        interpreter.get_tensor(result)
+
+    return loop
 
 
 def read_model(path: Path) -> bytes:
