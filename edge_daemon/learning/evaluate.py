@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import ConfigError
-from edge_daemon.learning.auto import AutoHead, cross_validate
+from edge_daemon.learning.auto import AutoHead
 from edge_daemon.learning.centroid import CentroidHead
+from edge_daemon.learning.contest import cross_validate
 from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.exam import centroid_scores, confuse, knn_scores
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
