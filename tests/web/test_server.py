@@ -13,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from edge_daemon.errors import WebError
 from tests.e2e.stage import wait_until
@@ -44,16 +45,16 @@ def locked_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def listen(site: Site, **headers: str) -> ClientConnection:
+def listen(site: Site, **headers: str) -> Connection:
     return connect(f"ws://127.0.0.1:{site.port}/live", additional_headers=headers, max_size=2**22)
 
 
-def read_to_the_end(line: ClientConnection) -> None:
+def read_to_the_end(line: Connection) -> None:
     while True:
         line.recv(timeout=5)
 
 
-def is_served(line: ClientConnection) -> bool:
+def is_served(line: Connection) -> bool:
     """Say whether a viewer was let in; one who wasn't is told to try later."""
     try:
         return bool(json.loads(line.recv(timeout=5))["type"] == "hello")

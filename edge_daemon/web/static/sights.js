@@ -42,7 +42,7 @@ function showLabel({ region, label }) {
   const place = sights.get(region)?.label;
   if (!place) return;
   const unsure = label === UNKNOWN;
-  const text = unsure && classes === 0 ? "Nothing taught" : label;
+  const text = unsure && classes === 0 ? "Nothing taught yet" : label;
   place.dataset.length = text.length > 22 ? "longest" : text.length > 11 ? "long" : "short";
   place.classList.toggle("unsure", unsure);
   place.title = text;
@@ -100,9 +100,11 @@ export function startSights() {
   link.on("seen", showSeen);
   link.on("camera", ({ state }) => {
     if (state !== "lost") return;
-    for (const { label } of sights.values()) {
+    for (const { label, confidence, similarity } of sights.values()) {
       label.classList.add("unsure");
       write(label, "–");
+      show(confidence, 0, "–");
+      show(similarity, 0, "–");
     }
   });
 }

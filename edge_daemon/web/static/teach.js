@@ -146,6 +146,9 @@ export function startTeaching() {
     if (seen.region !== region) return;
     for (const [label, { bar }] of buttons) fillBar(bar, seen.confidences[label] ?? 0);
   });
+  link.on("camera", ({ state }) => {
+    if (state === "lost") for (const { bar } of buttons.values()) fillBar(bar, 0);
+  });
   byId("undo").addEventListener("click", undo);
   byId("new-class").addEventListener("submit", teachNew);
 }

@@ -1,0 +1,61 @@
+"""Regions moved on the page: a file of their own, laid over the configuration by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.config import Config, load_effective, trace
+from edge_daemon.errors import ConfigError
+from edge_daemon.saved_regions import save_regions
+
+CONFIG = """\
+regions:
+  - {name: left, box: [0, 0, 0.5, 1], examples: own}
+  - {name: right, box: [0.5, 0, 0.5, 1]}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "config.yaml").write_text(CONFIG)
+    return tmp_path
+
+
+def load(folder: Path, *overrides: str) -> Config:
+    return load_effective(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}", *overrides])
+
+
+def test_saved_boxes_count_by_name_and_nothing_else_changes(folder: Path) -> None:
+    save_regions(folder / "regions.yaml", {"right": (0.6, 0.1, 0.3, 0.5), "gone": (0, 0, 1, 1)})
+    left, right = load(folder).regions
+    assert (left.box, left.examples) == ((0, 0, 0.5, 1), "own")
+    assert right.box == (0.6, 0.1, 0.3, 0.5)
+
+
+def test_the_command_line_outranks_them(folder: Path) -> None:
+    save_regions(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
+    assert load(folder, "regions[0].box=[0.2, 0.2, 0.2, 0.2]").regions[0].box == (0.2, 0.2, 0.2, 0.2)
+
+
+def test_where_a_saved_box_came_from_is_shown(folder: Path) -> None:
+    save_regions(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
+    effective = trace(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}"])
+    origins = {key: origin for key, _, origin in effective.values()}
+    assert origins["regions[0].box"] == f"{folder / 'regions.yaml'}:2"
+
+
+@pytest.mark.parametrize(
+    "text", ["left: 5", "left: [0, 0, 2, 0.5, 1]", "left: [0.5, 0, 0.9, 1]", "- left", "left: [a, 0, 1, 1]"]
+)
+def test_a_damaged_file_is_named(folder: Path, text: str) -> None:
+    (folder / "regions.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"regions\.yaml"):
+        load(folder)
+
+
+def test_a_folder_that_may_not_be_written_is_named(folder: Path) -> None:
+    (folder / "file").write_text("")
+    with pytest.raises(ConfigError, match="can't be saved"):
+        save_regions(folder / "file" / "regions.yaml", {})

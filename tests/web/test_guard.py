@@ -1,0 +1,157 @@
+"""The guard, the names it knows, the sessions and the token: pure values in, verdicts out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.errors import WebError
+from edge_daemon.web.address import Address, HostNames, parse_listen
+from edge_daemon.web.guard import Guard, Knock
+from edge_daemon.web.options import WebOptions
+from edge_daemon.web.sessions import COOKIE, LASTS_S, Sessions
+from edge_daemon.web.token import check_reach, read_token
+
+TOKEN = "correct horse battery"
+HOST = {"host": "edge.local:8080"}
+OWN = HOST | {"x-edge-daemon": "1", "content-type": "application/json", "origin": "http://edge.local:8080"}
+
+
+class Hours:
+    """A wall clock in seconds that the test sets."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def make_guard(token: str | None = None) -> Guard:
+    return Guard(HostNames(own="edge"), Sessions(token, Hours()))
+
+
+def status(guard: Guard, method: str, path: str, headers: dict[str, str], socket: bool = False) -> int:
+    refusal = guard.judge(Knock(method, path, headers, socket))
+    return refusal.status if refusal else 200
+
+
+@pytest.mark.parametrize(
+    ("listen", "address"),
+    [
+        (8080, Address("127.0.0.1", 8080)),
+        ("8080", Address("127.0.0.1", 8080)),
+        ("localhost:81", Address("127.0.0.1", 81)),
+        ("0.0.0.0:80", Address("0.0.0.0", 80)),
+        ("[::]:80", Address("::", 80)),
+    ],
+)
+def test_a_port_alone_means_the_loopback(listen: int | str, address: Address) -> None:
+    assert parse_listen(listen) == address
+
+
+@pytest.mark.parametrize("listen", ["", "edge.local:80", "0.0.0.0", "0.0.0.0:", "1.2.3.4:70000", "1.2.3.4:0"])
+def test_what_is_no_address_is_named(listen: str) -> None:
+    with pytest.raises(WebError, match=r"web\.listen"):
+        parse_listen(listen)
+
+
+@pytest.mark.parametrize(
+    "host", ["edge", "edge.local:8080", "EDGE.local", "localhost", "10.0.0.7:80", "[::1]:80"]
+)
+def test_own_names_and_addresses_are_known(host: str) -> None:
+    assert HostNames(own="edge").knows(host)
+
+
+@pytest.mark.parametrize("host", ["", "evil.example", "edge.local.evil.example", "edge:80:80", "[::1]evil"])
+def test_names_of_others_are_not(host: str) -> None:
+    assert not HostNames(own="edge").knows(host)
+
+
+def test_a_proxys_name_is_known_when_configured() -> None:
+    assert HostNames(["Camera.example.org"], own="edge").knows("camera.example.org")
+
+
+@pytest.mark.parametrize("left_out", ["x-edge-daemon", "content-type"])
+def test_a_change_needs_the_pages_own_header_and_json(left_out: str) -> None:
+    guard = make_guard()
+    assert status(guard, "POST", "/api/undo", OWN) == 200
+    poor = {name: value for name, value in OWN.items() if name != left_out}
+    assert status(guard, "POST", "/api/undo", poor) in (403, 415)
+
+
+def test_another_origin_is_refused_for_requests_and_sockets() -> None:
+    guard = make_guard()
+    foreign = OWN | {"origin": "http://edge.local.evil.example"}
+    assert status(guard, "POST", "/api/undo", foreign) == 403
+    assert status(guard, "GET", "/live", HOST | {"origin": "https://evil.example"}, socket=True) == 403
+    assert status(guard, "GET", "/live", HOST | {"origin": "http://edge.local:8080"}, socket=True) == 200
+
+
+def test_a_link_from_another_site_may_open_the_page() -> None:
+    visit = HOST | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert status(make_guard(), "GET", "/", visit) == 200
+    assert status(make_guard(), "GET", "/", visit | {"sec-fetch-mode": "no-cors"}) == 403
+
+
+def test_without_a_session_only_the_door_is_open() -> None:
+    guard = make_guard(TOKEN)
+    assert [status(guard, "GET", path, HOST) for path in ("/", "/static/main.js", "/healthz")] == [200] * 3
+    assert [status(guard, "GET", path, HOST) for path in ("/live", "/metrics", "/api/examples")] == [401] * 3
+    assert status(guard, "POST", "/api/login", OWN) == 200
+
+
+def test_a_cookie_is_good_until_its_end_and_for_its_token_alone() -> None:
+    hours = Hours()
+    sessions = Sessions(TOKEN, hours)
+    cookie = sessions.enter(TOKEN)
+    assert sessions.knows(cookie)
+    assert not Sessions("another long token", hours).knows(cookie)
+    assert not sessions.knows(f"9{cookie}")
+    hours.now += LASTS_S + 1
+    assert not sessions.knows(cookie)
+
+
+@pytest.mark.parametrize("cookie", [None, "", ".", "1.2", "٣.x", "9999999999.é", f"{COOKIE}=x"])
+def test_strange_cookies_open_nothing(cookie: str | None) -> None:
+    assert not Sessions(TOKEN, Hours()).knows(cookie)
+
+
+def test_wrong_tokens_are_limited_in_a_minute() -> None:
+    hours = Hours()
+    sessions = Sessions(TOKEN, hours)
+    for _ in range(10):
+        assert sessions.enter("wrong") is None
+    assert sessions.locked
+    assert sessions.enter(TOKEN) is None
+    assert not sessions.knows(None, f"Bearer {TOKEN}")
+    hours.now += 61
+    assert sessions.enter(TOKEN) is not None
+
+
+def test_the_token_comes_from_file_credential_or_environment(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    assert read_token(WebOptions(token_file=str(tmp_path / "token")), {}) == TOKEN
+    assert read_token(WebOptions(credential="token"), {"CREDENTIALS_DIRECTORY": str(tmp_path)}) == TOKEN
+    assert read_token(WebOptions(), {"EDGE_DAEMON_WEB_TOKEN": TOKEN}) == TOKEN
+    assert read_token(WebOptions(), {}) is None
+
+
+def test_unusable_tokens_are_named_without_showing_them(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("short")
+    for options in (
+        WebOptions(token_file=str(tmp_path / "token")),
+        WebOptions(token_file=str(tmp_path / "missing")),
+        WebOptions(credential="token"),
+    ):
+        with pytest.raises(WebError, match=r"web\.") as caught:
+            read_token(options, {})
+        assert "short" not in str(caught.value)
+
+
+def test_others_may_reach_the_page_only_with_a_token() -> None:
+    check_reach(Address("127.0.0.1", 80), None)
+    check_reach(Address("0.0.0.0", 80), TOKEN)
+    with pytest.raises(WebError, match=r"web\.token_file"):
+        check_reach(Address("0.0.0.0", 80), None)
