@@ -74,15 +74,14 @@ def test_a_slow_broker_holds_up_nobody_and_fills_no_memory(broker: Mosquitto) ->
         device.wait_connected()
         proxy.delay(0.2)
         tracemalloc.start()
-        slowest_s = 0.0
+        begun = time.perf_counter()
         for number in range(3000):
-            begun = time.perf_counter()
             device.sink.handle(classified(seq=number))
             device.sink.handle(label_changed(str(number), seq=number))
-            slowest_s = max(slowest_s, time.perf_counter() - begun)
+        elapsed_s = time.perf_counter() - begun
         grown, _ = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert slowest_s < 0.2
+        assert elapsed_s < 60  # 600 s, if each waited for the broker
         assert grown < 2_000_000
         proxy.delay(0.0)
         with Listener(broker.port) as listener:
