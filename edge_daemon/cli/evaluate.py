@@ -163,7 +163,7 @@ def _readable(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list):
-        return " to ".join(_readable(each) for each in value)
+        return (" to " if isinstance(value[0], float) else ", ").join(_readable(each) for each in value)
     return str(value)
 
 
