@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edge_daemon.app import build_embedder, build_learner, open_store
+from edge_daemon.cli.actions import add_action
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ArchiveError, RequestError
@@ -30,28 +31,28 @@ _Action: TypeAlias = Callable[[argparse.Namespace, Config, ExampleStore], int]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add = _action(actions, "add", _add, "teach pictures as examples of a label")
+    add = add_action(actions, "add", _add, "teach pictures as examples of a label")
     add.add_argument("label", metavar="LABEL")
     add.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
     _add_region(add)
-    take = _action(
+    take = add_action(
         actions, "import", _import, "take in a folder of label folders, an ml5/tfjs dataset or our zip"
     )
     take.add_argument("path", type=Path, metavar="PATH")
     take.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it")
     _add_region(take)
-    give = _action(
+    give = add_action(
         actions, "export", _export, "write NAME.zip (whole), NAME.json (ml5/tfjs) or a folder (pictures)"
     )
     give.add_argument("path", type=Path, metavar="PATH")
     give.add_argument("--form", choices=["ml5", "tfjs"], default="ml5", help="which JSON (default: ml5)")
     give.add_argument("--space", metavar="ID", help="embedding space to write as JSON, if there are several")
-    _action(actions, "list", _list, "count the examples of each label and say whether they suffice")
-    _action(actions, "undo", _undo, "take back the example added last")
-    clear = _action(actions, "clear", _clear, "take back all examples, or those of one label")
+    add_action(actions, "list", _list, "count the examples of each label and say whether they suffice")
+    add_action(actions, "undo", _undo, "take back the example added last")
+    clear = add_action(actions, "clear", _clear, "take back all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL")
-    _action(actions, "restore", _restore, "bring back what the last undo or clear took")
-    _action(
+    add_action(actions, "restore", _restore, "bring back what the last undo or clear took")
+    add_action(
         actions, "reembed", _reembed, "bring examples over to the configured model, from their thumbnails"
     )
 
@@ -62,19 +63,6 @@ def run(args: argparse.Namespace) -> int:
     with open_store(config) as store:
         action: _Action = args.action
         return action(args, config, store)
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: _Action, summary: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(action=action)
-    # The common options may stand behind the action as well; absent there, they keep what stood before it.
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
-    for option in ("--json", "--debug"):
-        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    return parser
 
 
 def _add_region(parser: argparse.ArgumentParser) -> None:

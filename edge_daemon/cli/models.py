@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edge_daemon.app import DEFAULT_MODEL
+from edge_daemon.cli.actions import add_action
 from edge_daemon.config import load_effective
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo import shelf
@@ -28,15 +29,17 @@ _Action: TypeAlias = Callable[[argparse.Namespace], int]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    _action(actions, "list", _list, "list the models here and those that can be pulled")
-    fetch = _action(actions, "pull", _pull, "fetch a model; goes on where it broke off, checks size and hash")
+    add_action(actions, "list", _list, "list the models here and those that can be pulled")
+    fetch = add_action(
+        actions, "pull", _pull, "fetch a model; goes on where it broke off, checks size and hash"
+    )
     fetch.add_argument("name", metavar="NAME")
     fetch.add_argument(
         "--from", dest="source", metavar="DIR|URL", help="take it from a folder or another address"
     )
-    look = _action(actions, "inspect", _inspect, "say what a model file is and how it runs here")
+    look = add_action(actions, "inspect", _inspect, "say what a model file is and how it runs here")
     look.add_argument("file", metavar="FILE", help="a .tflite file or a name from the shelf")
-    take = _action(actions, "add", _add, "put a Teachable Machine export or a .tflite file on the shelf")
+    take = add_action(actions, "add", _add, "put a Teachable Machine export or a .tflite file on the shelf")
     take.add_argument(
         "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
     )
@@ -55,19 +58,6 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     action: _Action = args.action
     return action(args)
-
-
-def _action(
-    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: _Action, summary: str
-) -> argparse.ArgumentParser:
-    parser = actions.add_parser(name, help=summary, description=summary)
-    parser.set_defaults(action=action)
-    # The common options may stand behind the action as well; absent there, they keep what stood before it.
-    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
-    for option in ("--json", "--debug"):
-        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
-    return parser
 
 
 @dataclass(frozen=True, slots=True)
