@@ -94,8 +94,7 @@ class OpenSet:
         others = self._memory.others()
         rows = newest(others.codes, len(self._examples.labels), SAMPLE)
         folds = _fold(others, rows)
-        # The folds teach fewer; all must see as many directions for their scores to be alike.
-        rank = max(1, min(RANK, len(rows) - int(np.bincount(folds, minlength=1).max()) - 1))
+        rank = _common_rank(others.codes[rows], folds)
         known = _known_scores(self._examples, others, rows, folds, rank)
         if len(known) < 2:
             self._model = None
@@ -134,6 +133,17 @@ def _known_scores(examples: ExampleSet, others: Others, rows: Codes, folds: Code
             nearest = matrix[others.rows[row, 0]]
             scores.append(nearness(float(others.values[row, 0]), matrix[row], nearest) + like)
     return scores
+
+
+def _common_rank(codes: Codes, folds: Codes) -> int:
+    """Return how many directions every fold's model can have, so that all their scores are alike.
+
+    None at all (0) when a fold leaves no class more than one example to learn the scatter from.
+    """
+    rest = [codes[folds != fold] for fold in np.unique(folds)]
+    if any(len(each) - len(np.unique(each)) < 2 for each in rest):
+        return 0
+    return min([RANK, *(len(each) - 1 for each in rest)])
 
 
 def _fold(others: Others, rows: Codes) -> Codes:

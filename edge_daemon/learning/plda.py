@@ -58,11 +58,11 @@ def fit_plda(
 ) -> Plda | None:
     """Fit to unit vectors (rows) and their classes in `rank` directions; `weight` multiplies the ratios.
 
-    None when no class has two examples, only one class has any, or all are equal.
+    None when no class has two examples, only one class has any, all are equal, or the rank is 0.
     """
     counts = np.bincount(codes, minlength=classes)
     taught = int((counts > 0).sum())
-    if taught < 2 or len(codes) - taught < 2:
+    if rank < 1 or taught < 2 or len(codes) - taught < 2:
         return None
     centre = vectors.mean(axis=0, dtype=np.float64)
     directions, coordinates = _principal(vectors - centre, rank)
