@@ -57,7 +57,7 @@ def _broker(args: argparse.Namespace) -> Iterator[list[str]]:
         yield []
         return
     with EmbeddedBroker() as broker:
-        yield [f"mqtt.host={broker.host}", f"mqtt.port={broker.port}"]
+        yield [f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", f"mqtt.version={broker.version}"]
 
 
 def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config:
