@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Literal
 
 import pytest
@@ -22,10 +21,20 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
-    with Site(tmp_path) as running:
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with Site(tmp_path_factory.mktemp("daemon")) as running:
         yield running
+
+
+@pytest.fixture
+def site(daemon: Site) -> Site:
+    """The module's daemon, with nothing taught and a gear on the table."""
+    daemon.table.broken = False
+    daemon.table.flowing.set()
+    daemon.show("gear")
+    daemon.forget()
+    return daemon
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ class Site:
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.table = Turntable(still("gear"))
+        self.table = Turntable(still("gear"), fps=10)
         self.regions_file = folder / "regions.yaml"
         own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={self.regions_file}"]
         self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
@@ -68,6 +68,13 @@ class Site:
             replies = [client.post("/api/teach", json={"label": label}) for _ in range(times)]
         assert all(reply.status_code == 200 for reply in replies), replies[-1].text
         return [reply.json()["id"] for reply in replies]
+
+    def forget(self) -> None:
+        """Take back every example."""
+        with self.client() as client:
+            ids = [each["id"] for each in client.get("/api/examples").json()["examples"]]
+            if ids:
+                client.post("/api/remove", json={"ids": ids}).raise_for_status()
 
     def __enter__(self) -> Self:
         self.stage.__enter__()

@@ -81,9 +81,9 @@ def test_a_doubtful_moment_is_taught_with_one_tap(site: Site, visit: Visit) -> N
     site.teach("mug")
     page = visit("phone").open(site.url)
     site.show("pencil")
-    card = page.locator("#doubts .full").first
+    card = page.locator("#doubts .full", has=page.get_by_role("button", name="It was mug")).first
     expect(card.locator("img")).to_be_visible()
-    page.wait_for_function("() => document.querySelector('#doubts img')?.naturalWidth > 0")
+    card.locator("img").evaluate("img => img.decode()")
     card.get_by_role("button", name="It was mug").click()
     expect(page.locator("#toast")).to_contain_text("Taught “mug” with that moment")
     expect(class_button(page, "mug").locator(".count")).to_have_text("2")

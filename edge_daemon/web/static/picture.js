@@ -3,7 +3,8 @@
 import { byId, write } from "/static/dom.js";
 import { link } from "/static/link.js";
 
-const FROZEN_MS = 1500;
+const FROZEN_MS = 1300;
+const CHECK_MS = 150;
 const HEADER_BYTES = 8;
 
 let drawnAt = 0;
@@ -78,5 +79,5 @@ export function startPicture() {
     drawnAt = performance.now();
     ask();
   });
-  setInterval(check, 250);
+  setInterval(check, CHECK_MS);
 }
