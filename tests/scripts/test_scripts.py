@@ -1,0 +1,34 @@
+"""The shell scripts parse, say what they do, and refuse what they don't know; CI runs what people run."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SHELL = [
+    path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and path.suffix in ("", ".sh")
+]
+
+
+@pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
+def test_shell_script_parses_and_begins_with_what_it_does(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+    lines = path.read_text().splitlines()
+    first = lines[1] if lines[0].startswith("#!") else lines[0]
+    assert first.startswith("# ")
+    assert path.suffix == ".sh" or path.stat().st_mode & 0o111
+
+
+def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
+    commands = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and line[0] != "#"]
+    assert commands == ["set -euo pipefail", 'cd "$(dirname "$0")/.."', "exec scripts/test"]
+    assert {"scripts/run", "scripts/test"} <= set((ROOT / "README.md").read_text().split())
+
+
+def test_install_refuses_an_unknown_argument() -> None:
+    done = subprocess.run([ROOT / "scripts/install", "--upgrade"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "--upgrade" in done.stderr or "as root" in done.stderr

@@ -1,0 +1,47 @@
+"""The service's unit, judged by systemd's own tools."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import COMMANDS
+
+UNIT = Path(__file__).parents[2] / "systemd/edge-daemon.service"
+MOST_EXPOSED = 1.5
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit with a program that exists here; all else as shipped."""
+    text, count = re.subn(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", UNIT.read_text())
+    assert count == 1
+    path = tmp_path / UNIT.name
+    path.write_text(text)
+    return path
+
+
+def test_systemd_understands_every_line(unit: Path) -> None:
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    complaints = [line for line in done.stderr.splitlines() if str(unit) in line]
+    assert complaints == []
+
+
+def test_exposure_is_low(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", str(unit)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    level = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert level is not None, done.stderr
+    assert float(level[1]) <= MOST_EXPOSED
+
+
+def test_unit_runs_a_command_that_exists_and_waits_for_readiness() -> None:
+    text = UNIT.read_text()
+    (started,) = re.findall(r"(?m)^ExecStart=\S+/edge-daemon (\w+) --config (\S+)$", text)
+    assert started[0] in COMMANDS
+    assert started[1] == "/etc/edge_daemon/config.yaml"
+    for line in ("Type=notify", "Restart=always", "WatchdogSec=30", "NoNewPrivileges=yes"):
+        assert line in text.splitlines()
