@@ -17,6 +17,7 @@ from edge_daemon.config import Config
 from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.learner import Learner, make_learner
+from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.shelf import find
@@ -39,6 +40,7 @@ from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
+from edge_daemon.vision.motion import MotionDetector
 from edge_daemon.vision.regions import Box
 from edge_daemon.web.device import Device
 
@@ -83,16 +85,28 @@ def build_views(config: Config) -> tuple[View, ...]:
     smoothing = config.smoothing
     smoother = partial(Smoother, smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
     if not config.regions:
-        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother()),)
+        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), build_passage(config, WHOLE_FRAME)),)
     return tuple(
         View(
             region.name,
             Box(*region.box),
             region.name if region.examples == "own" else SHARED_POOL,
             smoother(),
+            build_passage(config, region.name),
         )
         for region in config.regions
     )
+
+
+def build_passage(config: Config, region: str) -> Passage | None:
+    """Make what tells a region's objects apart; None where every frame is classified."""
+    options = config.objects
+    if config.trigger == "continuous":
+        return None
+    if config.trigger == "motion":
+        detector = MotionDetector(vertical=options.travel == "vertical", gate=options.gate)
+        return MotionPassage(region, detector, options.foreground)
+    return TriggeredPassage(region, options.window_s)
 
 
 def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views: Sequence[View]) -> Teacher:

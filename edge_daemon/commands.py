@@ -97,6 +97,15 @@ class TakeSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Trigger:
+    """An object is before the camera from `pressed_s` (monotonic) on; `region` None means the first."""
+
+    pressed_s: float
+    origin: Origin
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetThreshold:
     """Set the unknown-rejection: a similarity from -1 to 1, "auto" or "off"."""
 
@@ -133,6 +142,7 @@ Command: TypeAlias = (
     | Relabel
     | ListExamples
     | TakeSnapshot
+    | Trigger
     | SetThreshold
     | MoveRegion
 )

@@ -85,6 +85,19 @@ class SmoothingOptions(Options, frozen=True):
     min_hold_s: Seconds = 0.3
 
 
+class ObjectOptions(Options, frozen=True):
+    """How objects are told apart when `trigger` isn't `continuous`; each gives one `object` event.
+
+    With `motion`, an object is there while it covers `foreground` of the gate, which is the middle `gate`
+    of the region along the `travel`. With `gpio` and `mqtt`, `window_s` after a trigger belong to one object.
+    """
+
+    gate: Annotated[float, Meta(gt=0, le=1)] = 0.15
+    travel: Literal["horizontal", "vertical"] = "horizontal"
+    foreground: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    window_s: Annotated[float, Meta(gt=0, le=10)] = 0.3
+
+
 class StoreOptions(Options, frozen=True):
     """Where examples live; None is `examples.sqlite` in the state directory."""
 
@@ -102,7 +115,8 @@ class Config(Options, frozen=True):
     model: ModelOptions = ModelOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
-    trigger: Literal["continuous"] = "continuous"
+    trigger: Literal["continuous", "motion", "gpio", "mqtt"] = "continuous"
+    objects: ObjectOptions = ObjectOptions()
     buttons: tuple[ButtonOptions, ...] = ()
     panel: PanelOptions = PanelOptions()
     mqtt: MqttOptions = MqttOptions()
@@ -233,6 +247,7 @@ def _check_across(config: Config, layer: Layer) -> None:
                 raise _error(("buttons", index, "label"), str(exc), layer) from exc
     _check_regions(config, layer)
     _check_panel(config, layer)
+    _check_trigger(config, layer)
 
 
 def _check_regions(config: Config, layer: Layer) -> None:
@@ -258,6 +273,18 @@ def _check_regions(config: Config, layer: Layer) -> None:
 def _check_panel(config: Config, layer: Layer) -> None:
     for path, text in panel_faults(config.buttons, config.panel):
         raise _error(path, text, layer)
+
+
+def _check_trigger(config: Config, layer: Layer) -> None:
+    told = any(button.action == "trigger" for button in config.buttons)
+    if config.trigger == "gpio" and not told:
+        text = "`gpio` needs a light barrier or button; give one of `buttons` the action trigger"
+        raise _error(("trigger",), text, layer)
+    if told and config.trigger not in ("gpio", "mqtt"):
+        text = f"a button triggers, and the trigger is `{config.trigger}`; set it to gpio"
+        raise _error(("trigger",), text, layer)
+    if config.trigger == "mqtt" and config.mqtt.host is None:
+        raise _error(("trigger",), "`mqtt` needs a broker; set mqtt.host", layer)
 
 
 def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

@@ -40,6 +40,22 @@ class LabelChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectPassed:
+    """One object has passed; `label` is what its `frames` voted, `confidence` its share of the vote.
+
+    `seq` and `captured_at` are those of the frame that shows it best, and `latency_ms` runs from there.
+    """
+
+    region: str
+    label: str
+    confidence: float
+    frames: int
+    seq: int
+    captured_at: datetime
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class ExampleAdded:
     """An example is on disk; `count` is how many its label has now, `seq` the frame it shows."""
 
@@ -159,6 +175,7 @@ class ConfirmPending:
 Event: TypeAlias = (
     Classified
     | LabelChanged
+    | ObjectPassed
     | ExampleAdded
     | ExampleUndone
     | Cleared

@@ -13,6 +13,7 @@ from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, 
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
+from edge_daemon.learning.passage import Passage
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.teacher import Teacher
@@ -31,15 +32,31 @@ STORE_LOOK_S = 2.0
 DOUBT_LASTS_S = 15.0
 """How long after a doubtful moment a request without its number still means it."""
 
+NOTHING = Prediction(UNKNOWN, {}, 0.0)
+"""What is said of a picture that the model can't embed, and of one without an object."""
+
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One region as the pipeline sees it. `pool` names the examples it is classified by."""
+    """One region as the pipeline sees it. `pool` names the examples it is classified by.
+
+    With a `passage`, only frames that show an object are embedded, and each object gives one event.
+    """
 
     name: str
     box: Box | None
     pool: str
     smoother: Smoother
+    passage: Passage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Glance:
+    """One region of a frame that was not embedded; a press may still mean it."""
+
+    region: str
+    frame: Frame
+    image: Image
 
 
 class Pipeline:
@@ -67,7 +84,7 @@ class Pipeline:
         self._encode = encode
         self._stale_s = stale_s
         self._doubts = Doubts()
-        self._recent: deque[Sight] = deque(maxlen=RECENT_FRAMES * len(self._views))
+        self._recent: deque[Sight | _Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
         self._waiting: list[AddExample] = []
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
@@ -86,6 +103,7 @@ class Pipeline:
         for instruction in instructions:
             happened += self._obey(instruction)
         happened += self._see(frame) if frame is not None else self._check_age()
+        happened += self._finish_objects()
         happened += self._look_at_store()
         return happened
 
@@ -116,24 +134,37 @@ class Pipeline:
             image = crop(frame.image, view.box) if view.box else frame.image
         except ImageError as exc:
             raise ImageError(f"region '{view.name}': {exc}") from exc
+        clarity = 1.0 if view.passage is None else view.passage.look(image, frame)
+        presses = self._take_due(view.name, frame)
+        if not clarity and not presses:
+            self._recent.append(_Glance(view.name, frame, image))
+            yield from self._publish(view, frame, NOTHING, None)
+            return
         try:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
             # A picture the model has no answer for, such as pure black: nothing taught looks like it.
-            yield from (_failed(press, exc) for press in self._take_due(view.name, frame))
-            yield from self._publish(view, frame, Prediction(UNKNOWN, {}, 0.0), None)
+            yield from (_failed(press, exc) for press in presses)
+            yield from self._judge(view, frame, NOTHING, None, clarity)
             return
         sight = Sight(view.name, frame, image, embedding)
         self._recent.append(sight)
-        for press in self._take_due(view.name, frame):
+        for press in presses:
             yield from self._teach_safely(press, sight)
-        prediction = self._teacher.predict(view.name, embedding)
-        yield from self._publish(view, frame, prediction, embedding)
-        moment = self._doubts.consider(sight, prediction)
+        prediction = self._teacher.predict(view.name, embedding) if clarity else NOTHING
+        yield from self._judge(view, frame, prediction, embedding, clarity)
+        moment = self._doubts.consider(sight, prediction) if clarity else None
         if moment is not None:
             yield events.Doubted(
                 moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at, image
             )
+
+    def _judge(
+        self, view: View, frame: Frame, prediction: Prediction, embedding: Vector | None, clarity: float
+    ) -> Iterator[events.Event]:
+        if view.passage is not None and clarity:
+            view.passage.vote(frame, prediction, clarity)
+        yield from self._publish(view, frame, prediction, embedding)
 
     def _publish(
         self, view: View, frame: Frame, prediction: Prediction, embedding: Vector | None
@@ -170,6 +201,12 @@ class Pipeline:
             self._waiting.remove(press)
             yield events.Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
 
+    def _finish_objects(self) -> Iterator[events.Event]:
+        now = self._clock.monotonic()
+        for view in self._views.values():
+            if view.passage is not None:
+                yield from view.passage.finished(now)
+
     def _look_at_store(self) -> list[events.Event]:
         now = self._clock.monotonic()
         if now - self._looked_s < STORE_LOOK_S:
@@ -187,8 +224,14 @@ class Pipeline:
             return
         self._lost_s = self._clock.monotonic()
         for view in self._views.values():
-            view.smoother.reset()
+            yield from self._start_afresh(view)
         yield events.CameraLost(reason)
+
+    def _start_afresh(self, view: View) -> Iterator[events.Event]:
+        """Forget what the region showed; an object that was seen gets its event now."""
+        view.smoother.reset()
+        if view.passage is not None:
+            yield from view.passage.interrupt(self._clock.monotonic())
 
     # Commands
 
@@ -211,7 +254,9 @@ class Pipeline:
                     raise RequestError("too many snapshots are waiting for a frame")
                 self._snapshots.append(command)
             case commands.MoveRegion():
-                yield self._move(command)
+                yield from self._move(command)
+            case commands.Trigger():
+                self._trigger(command)
             case _:
                 yield from self._teacher.execute(command)
 
@@ -226,24 +271,37 @@ class Pipeline:
         if moment is not None:
             yield from self._teach_moment(command, moment)
             return
-        for sight in self._recent:
-            if sight.region == region and sight.frame.captured_s > command.pressed_s:
-                yield from self._teach(command, sight)
+        for seen in self._recent:
+            if seen.region == region and seen.frame.captured_s > command.pressed_s:
+                yield from self._teach(command, self._embedded(seen))
                 return
         if len(self._waiting) >= MAX_WAITING:
             raise RequestError("too many presses are waiting for a frame")
         self._waiting.append(command)
 
-    def _move(self, command: commands.MoveRegion) -> events.Replied:
+    def _embedded(self, seen: Sight | _Glance) -> Sight:
+        if isinstance(seen, Sight):
+            return seen
+        return Sight(seen.region, seen.frame, seen.image, self._embedder.embed(seen.image))
+
+    def _trigger(self, command: commands.Trigger) -> None:
+        view = self._views[self._region(command.region)]
+        if view.passage is None:
+            raise RequestError(
+                "this device classifies every frame; `trigger: mqtt` or `gpio` lets it be told"
+            )
+        view.passage.trigger(command)
+
+    def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         view = self._views[self._region(command.region)]
         if not self._recent:
             raise RequestError("no frame was seen yet that the region could be checked against")
         box = Box(*command.box)
         height, width = self._recent[-1].frame.image.shape[:2]
         box.pixels(width, height)
-        view.smoother.reset()
+        yield from self._start_afresh(view)
         self._views[view.name] = replace(view, box=box)
-        return events.Replied(command, data={"region": view.name, "box": list(command.box)})
+        yield events.Replied(command, data={"region": view.name, "box": list(command.box)})
 
     def _find_moment(self, command: LabelMoment) -> Moment:
         if command.moment is not None:

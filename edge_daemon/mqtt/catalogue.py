@@ -27,7 +27,8 @@ CATALOGUE = (
     Entry("<base>/availability", "`online` or `offline`; the last will is `offline`", 1, True),
     Entry(
         "<base>[/<region>]/label",
-        "the stable label as plain text; `unknown` when nothing taught fits; empty while there is none",
+        "the stable label as plain text; `unknown` when nothing taught fits; empty while the camera is lost; "
+        "with a `trigger` it is the present object's, `unknown` between objects; rely on `object` events",
         1,
         True,
     ),

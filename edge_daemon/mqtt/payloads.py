@@ -74,6 +74,18 @@ class LabelChangedEvent(_Event, frozen=True, kw_only=True, tag="label_changed"):
     latency_ms: Latency
 
 
+class ObjectEvent(_Event, frozen=True, kw_only=True, tag="object"):
+    """One object has passed; exactly one event for each, whatever its frames were taken for."""
+
+    region: Region
+    label: Annotated[str, Meta(description="voted over its frames; `unknown` when nothing taught fits")]
+    confidence: Annotated[Share, Meta(description="the label's share of the vote, 0 for `unknown`")]
+    frames: Annotated[Count, Meta(description="how many voted")]
+    seq: Annotated[int, Meta(ge=0, description="number of the frame that shows it best")]
+    captured_at: Annotated[UtcTime, Meta(description="when that frame was captured, UTC")]
+    latency_ms: Annotated[Milliseconds, Meta(description="from that capture to this event")]
+
+
 class ExampleAddedEvent(_Event, frozen=True, kw_only=True, tag="example_added"):
     """An example is on disk."""
 
@@ -144,6 +156,7 @@ class CameraRestoredEvent(_Event, frozen=True, kw_only=True, tag="camera_restore
 
 EventPayload = (
     LabelChangedEvent
+    | ObjectEvent
     | ExampleAddedEvent
     | ExampleUndoneEvent
     | ClearedEvent

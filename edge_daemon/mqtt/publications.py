@@ -86,6 +86,20 @@ class Publications:
         return [label, self._event(body)]
 
     @of.register
+    def _(self, event: events.ObjectPassed, now: datetime) -> list[Message]:
+        body = payloads.ObjectEvent(
+            at=utc_ms(now),
+            region=event.region,
+            label=event.label,
+            confidence=round(event.confidence, _DIGITS),
+            frames=event.frames,
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+        )
+        return [self._event(body)]
+
+    @of.register
     def _(self, event: events.ExampleAdded, now: datetime) -> list[Message]:
         body = payloads.ExampleAddedEvent(
             at=utc_ms(now),

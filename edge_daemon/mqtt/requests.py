@@ -18,6 +18,7 @@ from edge_daemon.commands import (
     Origin,
     SetThreshold,
     TakeSnapshot,
+    Trigger,
     Undo,
 )
 from edge_daemon.errors import LabelError, RequestError
@@ -97,6 +98,12 @@ class SnapshotRequest(_Body, frozen=True):
     """Ask for a JPEG of the next frame."""
 
 
+class TriggerRequest(_Body, frozen=True, kw_only=True):
+    """Say that an object is before the camera now; answered with its label once it was classified."""
+
+    region: Annotated[str | None, Meta(description="the first region when left out")] = None
+
+
 class ThresholdRequest(_Body, frozen=True, kw_only=True):
     """Set the unknown-rejection."""
 
@@ -113,6 +120,7 @@ REQUESTS: dict[str, type[_Body]] = {
     "clear": ClearRequest,
     "examples": ExamplesRequest,
     "snapshot": SnapshotRequest,
+    "trigger": TriggerRequest,
     "threshold": ThresholdRequest,
 }
 
@@ -179,6 +187,8 @@ def _command(
             return ListExamples(origin)
         case SnapshotRequest():
             return TakeSnapshot(origin)
+        case TriggerRequest():
+            return Trigger(now_s, origin, _region(request.region, regions))
         case ThresholdRequest():
             return SetThreshold(origin, request.unknown)
     raise TypeError(f"no command for {type(request).__name__}")

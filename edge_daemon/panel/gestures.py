@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge_daemon.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.commands import AddExample, Clear, Origin, Trigger, Undo
 from edge_daemon.events import Button, ConfirmPending
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 
-Meaning: TypeAlias = AddExample | Undo | Clear | Button | ConfirmPending
+Meaning: TypeAlias = AddExample | Undo | Clear | Trigger | Button | ConfirmPending
 """A command for the pipeline or an event for the sinks, in the order they should go out."""
 
 
@@ -42,6 +42,8 @@ class Gestures:
     - **Chord, undo held and a label button pressed**: asks to clear that label; with a second
       label button, to clear everything. A press of undo within `confirm_s` confirms.
     - **Clear button, press**: asks to clear everything; a second press of it confirms.
+    - **Trigger, press**: an object is before the camera. It is no finger: it makes no
+      button event and cancels nothing.
 
     Any other press, or no press, cancels what was asked.
     """
@@ -63,6 +65,8 @@ class Gestures:
     def press(self, pin: int, pressed_s: float) -> list[Meaning]:
         """Take a press; `pressed_s` is when the contacts first moved."""
         button = self._buttons[pin]
+        if button.action == "trigger":
+            return [Trigger(pressed_s, _origin(button), button.region)]
         pending = self._take_pending(pressed_s)
         undo_pin = self._held_undo()
         self._held[pin] = _Held(due_s=None)
@@ -74,8 +78,11 @@ class Gestures:
 
     def release(self, pin: int) -> list[Meaning]:
         """Take a release."""
+        button = self._buttons[pin]
+        if button.action == "trigger":
+            return []
         self._held.pop(pin, None)
-        return [Button(self._buttons[pin].name, "release")]
+        return [Button(button.name, "release")]
 
     def advance(self, now: float) -> list[Meaning]:
         """Return what holding has caused by `now`.

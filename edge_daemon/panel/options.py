@@ -19,11 +19,12 @@ class ButtonOptions(Options, frozen=True):
 
     `region` None teaches the first region. With `doubt_s`, a press labels the latest moment of the last so
     many seconds at which the device was not sure, if there was one: on a belt the thing is gone by then.
+    The action `trigger` is for a light barrier: from the press on, an object is before the camera.
     """
 
     pin: Pin
     label: str | None = None
-    action: Literal["undo", "clear"] | None = None
+    action: Literal["undo", "clear", "trigger"] | None = None
     led: Pin | None = None
     region: str | None = None
     pull: Literal["up", "down"] = "up"
@@ -74,13 +75,13 @@ def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Itera
 
 def _button_faults(button: ButtonOptions) -> Iterator[tuple[str, str]]:
     if button.label is None and button.action is None:
-        yield "label", "it does nothing; give it a label to teach, or an action: undo or clear"
+        yield "label", "it does nothing; give it a label to teach, or an action: trigger, undo or clear"
     if button.label is not None and button.action is not None:
         yield "action", f"it has label '{button.label}' and action '{button.action}'; give it one of them"
     if button.label is None and button.led is not None:
         yield "led", "an led shows a button's label, and this one has none; status LEDs stand in panel.leds"
-    if button.label is None and button.region is not None:
-        yield "region", "only a button with a label teaches a region; leave region out"
+    if button.label is None and button.action != "trigger" and button.region is not None:
+        yield "region", "only a button with a label or the action trigger means a region; leave region out"
 
 
 def _claims(buttons: Sequence[ButtonOptions], leds: LedOptions) -> Iterator[tuple[KeyPath, str, int]]:

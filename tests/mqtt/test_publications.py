@@ -94,6 +94,19 @@ BY = {"via": "gpio", "name": "17"}
             },
         ),
         (
+            events.ObjectPassed("frame", "nut", 0.87654, 6, 41, NOON, 150.04),
+            {
+                "event_type": "object",
+                "region": "frame",
+                "label": "nut",
+                "confidence": 0.8765,
+                "frames": 6,
+                "seq": 41,
+                "captured_at": "2026-05-01T12:00:00.123Z",
+                "latency_ms": 150.0,
+            },
+        ),
+        (
             events.ExampleUndone(5, "cat", 2, BY_BUTTON),
             {"event_type": "example_undone", "id": 5, "label": "cat", "count": 2, "by": BY},
         ),

@@ -16,6 +16,7 @@ from edge_daemon.commands import (
     Origin,
     SetThreshold,
     TakeSnapshot,
+    Trigger,
     Undo,
 )
 from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Refusal, read_request
@@ -52,6 +53,8 @@ def origin(verb: str, transaction: object = None) -> Origin:
         ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),
         ("clear", {}, Clear(origin("clear"), None)),
         ("examples", {"transaction": {"a": [1]}}, ListExamples(origin("examples", {"a": [1]}))),
+        ("trigger", {"transaction": 1}, Trigger(5.0, origin("trigger", 1))),
+        ("trigger", {"region": "right"}, Trigger(5.0, origin("trigger"), "right")),
         ("snapshot", {}, TakeSnapshot(origin("snapshot"))),
         ("threshold", {"unknown": 0.8}, SetThreshold(origin("threshold"), 0.8)),
         ("threshold", {"unknown": "auto"}, SetThreshold(origin("threshold"), "auto")),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import itertools
 
-from edge_daemon.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.commands import AddExample, Clear, Origin, Trigger, Undo
 from edge_daemon.events import Button, ConfirmPending
 from edge_daemon.panel.gestures import Gestures, Meaning
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 
-CAT, DOG, UNDO, CLEAR = 17, 27, 22, 23
+CAT, DOG, UNDO, CLEAR, BEAM = 17, 27, 22, 23, 4
 BUTTONS = (
     ButtonOptions(pin=CAT, label="cat"),
     ButtonOptions(pin=DOG, label="dog", hold="none", region="left"),
     ButtonOptions(pin=UNDO, action="undo"),
     ButtonOptions(pin=CLEAR, action="clear"),
+    ButtonOptions(pin=BEAM, action="trigger", region="left"),
 )
 OPTIONS = PanelOptions(hold_s=0.5, burst_per_s=4, burst_limit=3, long_press_s=1.5, confirm_s=5)
 
@@ -221,3 +222,15 @@ def test_another_press_between_the_two_cancels() -> None:
 
     assert isinstance(example, AddExample)
     assert commands(gestures.press(CLEAR, 12.0)) == []
+
+
+def test_a_broken_light_barrier_triggers_and_cancels_nothing() -> None:
+    gestures = make()
+    gestures.press(CLEAR, 10.0)
+    gestures.release(CLEAR)
+
+    broken = gestures.press(BEAM, 10.5)
+
+    assert broken == [Trigger(10.5, Origin("gpio", "trigger"), "left")]
+    assert gestures.release(BEAM) == []
+    assert commands(gestures.press(CLEAR, 11.0)) == [Clear(Origin("gpio", "clear"))]

@@ -1,0 +1,149 @@
+"""The background model: what stands out, what is slow light, what is a new scene."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge_daemon.vision.motion import LEARN_FRAMES, Foreground, MotionDetector
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image
+
+PERIOD_S = 1 / 15
+
+
+class Belt:
+    """Grey pictures with noise, on which a test lays blocks; shows them to the detector in turn."""
+
+    def __init__(self, detector: MotionDetector, size: tuple[int, int] = (160, 120)) -> None:
+        self.detector = detector
+        self.now = 0.0
+        self.light = 100.0
+        self._size = size
+        self._random = np.random.default_rng(1)
+
+    def picture(self, *blocks: tuple[float, float], colour: tuple[int, int, int] = (200, 60, 60)) -> Image:
+        """Return a picture on which each block covers a stretch of the width and half the height."""
+        width, height = self._size
+        picture = np.full((height, width, 3), self.light)
+        for start, end in blocks:
+            picture[height // 4 : -height // 4, max(0, round(start * width)) : round(end * width)] = colour
+        noisy = picture + self._random.normal(0, 4, picture.shape)
+        return np.clip(noisy, 0, 255).astype(np.uint8)
+
+    def show(
+        self, *blocks: tuple[float, float], frames: int = 1, step_s: float = PERIOD_S
+    ) -> Foreground | None:
+        seen = None
+        for _ in range(frames):
+            self.now += step_s
+            seen = self.detector.update(self.picture(*blocks), self.now)
+        return seen
+
+    def look(self, *blocks: tuple[float, float]) -> Foreground:
+        seen = self.show(*blocks)
+        assert seen is not None
+        return seen
+
+
+@pytest.fixture
+def belt() -> Belt:
+    belt = Belt(MotionDetector(gate=0.2))
+    assert belt.show(frames=LEARN_FRAMES) is None
+    return belt
+
+
+def test_an_empty_scene_with_noise_stands_still(belt: Belt) -> None:
+    assert max(belt.look().share for _ in range(100)) < 0.01
+
+
+def test_a_thing_stands_out_with_its_place_and_size(belt: Belt) -> None:
+    seen = belt.look((0.4, 0.6))
+    assert seen.gate_share == pytest.approx(0.5, abs=0.05)
+    assert seen.object_share == pytest.approx(0.1, abs=0.02)
+    assert seen.object_middle == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_thing_beside_the_gate_is_not_in_it(belt: Belt) -> None:
+    seen = belt.look((0.05, 0.3))
+    assert seen.gate_share < 0.01
+    assert seen.share == pytest.approx(0.125, abs=0.02)
+
+
+def test_of_two_things_the_one_at_the_gate_is_measured(belt: Belt) -> None:
+    assert belt.look((0.0, 0.2), (0.45, 0.65)).object_middle == pytest.approx(0.55, abs=0.02)
+
+
+def test_a_thing_as_bright_as_the_belt_is_told_by_its_colour(belt: Belt) -> None:
+    red = np.array([180, 66, 66])
+    assert red @ [0.299, 0.587, 0.114] == pytest.approx(100, abs=1)
+    seen = belt.detector.update(belt.picture((0.4, 0.6), colour=(180, 66, 66)), belt.now + PERIOD_S)
+    assert seen is not None
+    assert seen.gate_share > 0.4
+
+
+def test_light_that_fades_slowly_is_no_motion(belt: Belt) -> None:
+    shares = []
+    for _ in range(60 * 15):
+        belt.light -= 1 / 15
+        shares.append(belt.look().share)
+    assert belt.light == pytest.approx(40)
+    assert max(shares) < 0.02
+
+
+def test_a_thing_that_stops_stays_in_view_for_minutes_and_leaves_no_ghost(belt: Belt) -> None:
+    belt.show((0.4, 0.6), frames=120, step_s=1.0)
+    assert belt.look((0.4, 0.6)).gate_share > 0.45
+    assert belt.look().gate_share < 0.02
+
+
+def test_a_scene_that_changed_as_a_whole_is_learnt_anew(belt: Belt) -> None:
+    belt.light = 200
+    assert belt.look().share > 0.9
+    belt.show(frames=40, step_s=1.0)
+    assert belt.look().share < 0.01
+
+
+def test_what_passes_while_the_scene_is_learnt_leaves_no_ghost() -> None:
+    belt = Belt(MotionDetector(gate=0.2))
+    for step in range(LEARN_FRAMES):
+        belt.show((step / 10 - 0.4, step / 10 - 0.1))
+    assert belt.look().share < 0.02
+
+
+def test_a_region_of_another_size_is_learnt_anew(belt: Belt) -> None:
+    for size in (50, 60):
+        for _ in range(LEARN_FRAMES):
+            assert belt.detector.update(np.zeros((size, size, 3), np.uint8), 100.0) is None
+    assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is not None
+
+
+def test_a_region_may_change_its_size_while_it_is_learnt(belt: Belt) -> None:
+    belt.detector.update(np.zeros((50, 50, 3), np.uint8), 100.0)
+    for _ in range(LEARN_FRAMES):
+        assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is None
+    assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is not None
+
+
+def test_things_that_travel_downwards_are_measured_along_their_way() -> None:
+    belt = Belt(MotionDetector(vertical=True, gate=0.2))
+    belt.show(frames=LEARN_FRAMES)
+    seen = belt.look((0.1, 0.3))
+    assert seen.object_middle == pytest.approx(0.5, abs=0.02)
+    assert seen.gate_share == pytest.approx(0.2, abs=0.03)
+
+
+def test_a_frame_of_640x480_takes_less_than_a_millisecond() -> None:
+    belt = Belt(MotionDetector(), size=(640, 480))
+    belt.show(frames=LEARN_FRAMES)
+    picture = belt.picture((0.4, 0.6))
+    times = []
+    for _ in range(50):
+        began = time.perf_counter()
+        belt.detector.update(picture, belt.now)
+        times.append(time.perf_counter() - began)
+    assert min(times) < 0.001
