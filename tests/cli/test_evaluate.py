@@ -93,6 +93,19 @@ def test_the_report_is_one_page_with_pictures(tmp_path: Path, capsys: pytest.Cap
     assert page.tags["rect"] == 60
 
 
+def test_without_a_folder_the_store_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 6)
+    model = ["--set", f"model.name={shared_path(MODEL)}"]
+    store = ["--set", f"store.path={tmp_path / 'examples.sqlite'}"]
+    assert main(["evaluate", *model, *store, "--shots", "3"]) == 1
+    assert "holds no examples for this model" in capsys.readouterr().err
+    assert main(["examples", *model, *store, "import", str(hands)]) == 0
+    capsys.readouterr()
+    (row,) = lines(capsys, *store, "--shots", "3", "--seeds", "2", "--heads", "centroid")
+    assert row["accuracy"] > 0.3
+    assert sum(map(sum, row["confusion"])) == 2 * 4 * 3
+
+
 def test_a_report_without_pictures_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "--report", str(tmp_path / "report.html")]) == 1
     assert "name the folder" in capsys.readouterr().err
