@@ -99,13 +99,17 @@ class Pipeline:
 
     def step(self, frame: Frame | None, instructions: Sequence[Instruction]) -> list[events.Event]:
         """Take what came since the last step and say what happened, in order."""
-        happened: list[events.Event] = []
+        return list(self.proceed(frame, instructions))
+
+    def proceed(self, frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[events.Event]:
+        """Do as `step` does, yielding each event as it happens: a press is acknowledged before the next
+        inference. Must be exhausted.
+        """
         for instruction in instructions:
-            happened += self._obey(instruction)
-        happened += self._see(frame) if frame is not None else self._check_age()
-        happened += self._finish_objects()
-        happened += self._look_at_store()
-        return happened
+            yield from self._obey(instruction)
+        yield from self._see(frame) if frame is not None else self._check_age()
+        yield from self._finish_objects()
+        yield from self._look_at_store()
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts and the exam of what is taught."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from edge_daemon.events import CameraLost, CameraRestored, Event, LabelChanged, Ready
@@ -108,7 +108,7 @@ class Daemon:
             if mail.crash is not None:
                 raise mail.crash
             self._publish(mail.events)
-            self._publish(self._pipeline.step(mail.frame, mail.instructions))
+            self._publish(self._pipeline.proceed(mail.frame, mail.instructions))
             if self._preview is not None and mail.frame is not None:
                 self._preview.offer(mail.frame)
             self._keep_watch(saw_frame=mail.frame is not None)
@@ -118,7 +118,7 @@ class Daemon:
                 return Outcome.SOURCE_ENDED
         return self._outcome
 
-    def _publish(self, happened: Sequence[Event]) -> None:
+    def _publish(self, happened: Iterable[Event]) -> None:
         for event in happened:
             self._note(event)
             for outlet in self._outlets:
