@@ -16,6 +16,7 @@ from edge_daemon.errors import EdgeError
 COMMANDS = {
     "run": "run the daemon",
     "demo": "watch a device being taught, with no hardware",
+    "watch": "show live what a device says over MQTT",
     "classify": "name what pictures show",
     "examples": "add, import, export, list, undo or clear examples",
     "evaluate": "measure heads on a folder of labelled pictures",

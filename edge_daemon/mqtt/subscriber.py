@@ -36,7 +36,19 @@ class Subscriber:
 
     def __enter__(self) -> Subscriber:
         party = Party(f"edge_daemon-{uuid4().hex[:12]}")
-        self._connection = connection = connect(self._options, party, os.environ, self._stopping.is_set)
+        try:
+            self._connection = connect(self._options, party, os.environ, self._stopping.is_set)
+        except BrokerError:
+            self._wakeup.close()
+            raise
+        try:
+            self._subscribe(self._connection)
+        except BrokerError:
+            self.__exit__(None, None, None)
+            raise
+        return self
+
+    def _subscribe(self, connection: Connection) -> None:
         connection.subscribe(self._topic_filter, qos=1)
         deadline = time.monotonic() + _SUBSCRIBE_S
         while not connection.subscribed and time.monotonic() < deadline:
@@ -44,7 +56,6 @@ class Subscriber:
         if connection.refused or not connection.subscribed:
             reason = connection.refused[0] if connection.refused else "no answer"
             raise BrokerError(f"can't subscribe to {self._topic_filter}: {reason}")
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None

@@ -1,0 +1,150 @@
+"""What a device says, for a person at a terminal or for a program."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol, TextIO
+
+from edge_daemon.mqtt.follower import Link
+from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.topics import Topics
+
+_RATE_FRAMES = 30
+_STALE_S = 3.0
+_WIDTH = 100
+
+
+class Watcher(Protocol):
+    """Shows what comes; None says that nothing came for a while."""
+
+    def take(self, heard: Incoming | Link | None) -> None:
+        """Take the next thing."""
+
+
+class JsonLines:
+    """One JSON object a line: `topic` and `payload`, or the state of the connection."""
+
+    def __init__(self, topics: Topics, out: TextIO) -> None:
+        self._topics = topics
+        self._out = out
+
+    def take(self, heard: Incoming | Link | None) -> None:
+        """Write it, if it is anything."""
+        if isinstance(heard, Link):
+            self._write({"connected": heard.connected, "text": heard.text})
+        elif heard is not None:
+            topic = heard.topic.removeprefix(f"{self._topics.base}/")
+            self._write({"topic": topic, "retained": heard.retained, "payload": readable(heard.payload)})
+
+    def _write(self, data: dict[str, Any]) -> None:
+        print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
+
+
+class LiveLine:
+    """The last line of the terminal follows the results; events scroll above it.
+
+    Where the output is no terminal, only the events are written.
+    """
+
+    def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._topics = topics
+        self._out = out
+        self._monotonic = monotonic
+        self._live = out.isatty()
+        self._availability = "?"
+        self._results: dict[str, dict[str, Any]] = {}
+        self._heard_s: deque[float] = deque(maxlen=_RATE_FRAMES)
+
+    def take(self, heard: Incoming | Link | None) -> None:
+        """Show it."""
+        if isinstance(heard, Link):
+            self._forget()
+            self._scroll(heard.text if heard.connected else f"{heard.text}; trying again")
+        elif heard is not None:
+            self._hear(heard.topic.removeprefix(f"{self._topics.base}/"), heard)
+        self._draw()
+
+    def _hear(self, topic: str, heard: Incoming) -> None:
+        payload = readable(heard.payload)
+        if topic == "availability":
+            self._availability = str(payload)
+            self._scroll(f"the device is {payload}")
+            if payload != "online":
+                self._results.clear()
+        elif topic == "event" and isinstance(payload, dict):
+            self._scroll(describe(payload))
+        elif (
+            topic.endswith("result") and isinstance(payload, dict) and isinstance(payload.get("region"), str)
+        ):
+            self._results[payload["region"]] = payload
+            self._heard_s.append(self._monotonic())
+
+    def _forget(self) -> None:
+        self._availability = "?"
+        self._results.clear()
+        self._heard_s.clear()
+
+    def _scroll(self, text: str) -> None:
+        clear = "\r\x1b[K" if self._live else ""
+        print(f"{clear}{time.strftime('%H:%M:%S')}  {_printable(text)}", file=self._out, flush=True)
+
+    def _draw(self) -> None:
+        if self._live:
+            self._out.write(f"\r\x1b[K{_printable(self.line())[:_WIDTH]}")
+            self._out.flush()
+
+    def line(self) -> str:
+        """Return the live line: nothing is shown as current that was not heard for three seconds."""
+        now = self._monotonic()
+        if self._availability != "online" or not self._heard_s or now - self._heard_s[-1] > _STALE_S:
+            state = "no results" if self._availability == "online" else "no word"
+            return f"{self._availability}  {state}"
+        parts = [_result(name, result) for name, result in self._results.items()]
+        per_s = (len(self._heard_s) - 1) / max(self._heard_s[-1] - self._heard_s[0], 1e-9)
+        rate = f"{per_s / len(self._results):.1f}/s" if len(self._heard_s) > 1 else ""
+        return f"{self._availability}  {'  |  '.join(parts)}  {rate}"
+
+
+def readable(payload: bytes) -> Any:
+    """Return JSON as what it holds, other text as text, anything else as its size."""
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError:
+        return f"{len(payload)} bytes"
+    try:
+        return json.loads(text) if text[:1] in ("{", "[") else text
+    except (ValueError, RecursionError):
+        return text
+
+
+def describe(event: dict[str, Any]) -> str:
+    """Say an event in a line; one of a later version is shown by its keys."""
+    kind = str(event.get("event_type", "event")).replace("_", " ")
+    hidden = ("event_type", "at", "event_id", "captured_at", "by", "ranking")
+    told = [f"{key} {_short(value)}" for key, value in event.items() if key not in hidden]
+    return f"{kind:<16} {', '.join(told)}"
+
+
+def _short(value: object) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _result(region: str, result: dict[str, Any]) -> str:
+    name = "" if region == "frame" else f"{region}: "
+    share, late = _number(result.get("confidence")), _number(result.get("latency_ms"))
+    return f"{name}{result.get('label')!s:<16} {share:4.0%} {late:5.0f} ms"
+
+
+def _number(value: object) -> float:
+    try:
+        return float(value) if isinstance(value, int | float) else float("nan")
+    except OverflowError:
+        return float("nan")
+
+
+def _printable(text: str) -> str:
+    """Keep what strangers publish from steering the terminal."""
+    return "".join(character if character.isprintable() else "?" for character in text)

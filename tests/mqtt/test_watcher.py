@@ -1,0 +1,107 @@
+"""What a watcher shows of what it hears."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge_daemon.mqtt.follower import Link
+from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.topics import device_topics
+from edge_daemon.mqtt.watcher import JsonLines, LiveLine
+
+TOPICS = device_topics(None, "pi", ("frame",))
+RESULT = {"region": "frame", "label": "cat", "confidence": 0.914, "latency_ms": 12.3}
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Watch:
+    """A live line and the time it lives in."""
+
+    def __init__(self, out: io.StringIO) -> None:
+        self.now = 100.0
+        self.out = out
+        self.live = LiveLine(TOPICS, out, lambda: self.now)
+
+    def hear(self, topic: str, payload: object) -> None:
+        text = payload if isinstance(payload, str) else json.dumps(payload)
+        self.live.take(Incoming(f"edge_daemon/pi/{topic}", text.encode(), retained=False))
+
+    def results(self, count: int) -> None:
+        for _ in range(count):
+            self.now += 0.1
+            self.hear("result", RESULT)
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch(Terminal())
+
+
+def test_the_line_tells_label_confidence_latency_rate_and_availability(watch: Watch) -> None:
+    watch.hear("availability", "online")
+    watch.results(20)
+    assert watch.live.line().split() == ["online", "cat", "91%", "12", "ms", "10.0/s"]
+    assert watch.out.getvalue().endswith("\r\x1b[K" + watch.live.line())
+
+
+def test_results_that_stop_are_not_shown_as_current(watch: Watch) -> None:
+    watch.hear("availability", "online")
+    watch.results(2)
+    watch.now += 5
+    watch.live.take(None)
+    assert watch.live.line() == "online  no results"
+
+
+@pytest.mark.parametrize("loss", [Link(False, "lost the broker"), "offline"])
+def test_when_device_or_broker_go_no_label_stays(watch: Watch, loss: Link | str) -> None:
+    watch.hear("availability", "online")
+    watch.results(2)
+    if isinstance(loss, Link):
+        watch.live.take(loss)
+    else:
+        watch.hear("availability", loss)
+    assert "cat" not in watch.live.line()
+
+
+def test_events_scroll_above_the_line(watch: Watch) -> None:
+    watch.hear("availability", "online")
+    watch.results(1)
+    watch.hear("event", {"event_type": "object", "label": "nut", "confidence": 0.75, "frames": 4})
+    *scrolled, line = watch.out.getvalue().split("\n")
+    assert "object           label nut, confidence 0.75, frames 4" in scrolled[-1]
+    assert line.endswith(watch.live.line())
+
+
+def test_without_a_terminal_only_events_are_written() -> None:
+    watch = Watch(io.StringIO())
+    watch.hear("availability", "online")
+    watch.results(5)
+    assert watch.out.getvalue().count("\n") == 1
+    assert "\x1b" not in watch.out.getvalue()
+
+
+def test_a_stranger_cannot_steer_the_terminal(watch: Watch) -> None:
+    watch.hear("event", {"event_type": "object", "label": "\x1b[2Jboo"})
+    assert "\x1b[2J" not in watch.out.getvalue()
+
+
+@given(
+    st.sampled_from(["result", "event", "availability", "label", "a/result"]),
+    st.binary() | st.recursive(
+        st.none() | st.integers() | st.floats() | st.text(),
+        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["region", "label", "confidence"]), inner),
+    ).map(lambda value: json.dumps(value).encode()),
+)  # fmt: skip
+def test_any_payload_is_shown_or_passed_over(topic: str, payload: bytes) -> None:
+    for watcher in (LiveLine(TOPICS, Terminal()), JsonLines(TOPICS, io.StringIO())):
+        watcher.take(Incoming("edge_daemon/pi/availability", b"online", retained=True))
+        watcher.take(Incoming(f"edge_daemon/pi/{topic}", payload, retained=False))
