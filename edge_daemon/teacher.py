@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, Command, LabelMoment
+from edge_daemon.errors import LabelError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
 from edge_daemon.learning.learner import Learner
@@ -14,6 +16,8 @@ from edge_daemon.types import Example, Prediction, Sight
 
 if TYPE_CHECKING:
     from edge_daemon.types import Vector
+
+log = logging.getLogger(__name__)
 
 SHARED_POOL = ""
 """The pool of the regions that share their examples, and of regions that are no longer configured."""
@@ -68,6 +72,8 @@ class Teacher:
     ) -> Iterator[events.Event]:
         """Keep an example; its events come once it is on disk."""
         label = check_label(press.label)
+        learner = self._learners[self._pools[sight.region]]
+        learner.check(label)
         group = press.group if isinstance(press, AddExample) else ""
         example = self._store.add(
             sight.embedding,
@@ -79,7 +85,6 @@ class Teacher:
             thumbnail=thumbnail,
             created_at=sight.frame.captured_at,
         )
-        learner = self._learners[self._pools[sight.region]]
         learner.add(sight.embedding, label, example.id, group)
         self._make_room(learner, label)
         count = self._counts()[label]
@@ -146,10 +151,17 @@ class Teacher:
         self._learn(self._store.examples(space=self._space, thumbnails=False))
 
     def _learn(self, examples: Iterable[Example]) -> None:
+        refused: set[str] = set()
         for example in examples:
             pool = self._pools.get(example.region, SHARED_POOL)
-            if pool in self._learners:
+            if pool not in self._learners:
+                continue
+            try:
                 self._learners[pool].add(example.embedding, example.label, example.id, example.group)
+            except LabelError:
+                refused.add(example.label)
+        if refused:
+            log.warning("this classifier can't use the labels %s; their examples stay in the store", refused)
 
 
 def _edited(

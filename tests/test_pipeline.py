@@ -297,6 +297,19 @@ def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store:
     assert not bench.found(events.ExamplesChanged)
 
 
+def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
+    store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
+    view = View("frame", None, "", Smoother())
+    teacher = Teacher(store, {"": make_learner("regression")}, {"frame": ""}, ColourEmbedder.space)
+    bench = Bench(store, (view,))
+    bench.pipeline._teacher = teacher
+    bench.teach("green", GREEN)
+    assert "green" in str(bench.found(events.Replied)[0].error)
+    assert store.counts == {"red": 1}
+    bench.teach("12", GREEN)
+    assert store.counts == {"red": 1, "12": 1}
+
+
 def test_snapshot_is_the_next_frame(bench: Bench) -> None:
     request = TakeSnapshot(Origin("mqtt", "snapshot", 7))
     bench.show(BLUE, instructions=(request,))
