@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.e2e.stage import wait_until
 from tests.web.browser import class_button, keep
 from tests.web.conftest import Visit
 from tests.web.site import Site
@@ -157,6 +158,24 @@ def test_html_in_a_label_is_text(site: Site, visit: Visit) -> None:
     page.goto(f"{site.url}/#review")
     expect(page.locator("#album h3")).to_contain_text(hostile)
     assert page.locator("img[src=x]").count() == 0
+
+
+def encoded(site: Site) -> str:
+    with site.client() as client:
+        lines = client.get("/metrics").text.splitlines()
+    return next(line for line in lines if line.startswith("edge_daemon_preview_pictures_total"))
+
+
+def test_pictures_are_encoded_only_while_someone_looks_at_them(site: Site, visit: Visit) -> None:
+    page = visit("desk").open(site.url)
+    before = encoded(site)
+    wait_until(lambda: "yes" if encoded(site) != before else "", lambda: "no picture is encoded for a viewer")
+    page.goto(f"{site.url}/#health")
+    expect(page.locator("#vitals li").first).to_be_visible()
+    page.wait_for_timeout(300)
+    before = encoded(site)
+    page.wait_for_timeout(600)
+    assert encoded(site) == before
 
 
 def test_nothing_moves_while_pictures_stream(site: Site, visit: Visit) -> None:

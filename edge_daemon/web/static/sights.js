@@ -56,7 +56,7 @@ function showSeen({ region, label, confidences, similarity, fps, latency_ms }) {
   show(here.confidence, confidence, percent(confidence));
   show(here.similarity, similarity, similarity.toFixed(2));
   here.confidence.bar.className = confidence ? colourOf(label) : "";
-  write(byId("fps"), fps.toFixed(fps < 10 ? 1 : 0));
+  write(byId("fps"), fps.toFixed(fps < 5 ? 1 : 0));
   write(byId("latency"), latency_ms.toFixed(0));
 }
 
