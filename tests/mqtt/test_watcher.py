@@ -94,13 +94,17 @@ def test_a_stranger_cannot_steer_the_terminal(watch: Watch) -> None:
     assert "\x1b[2J" not in watch.out.getvalue()
 
 
+KEYS = st.sampled_from(["region", "label", "confidence", "latency_ms"])
+JSON = st.recursive(
+    st.none() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(KEYS, inner),
+)
+
+
 @given(
     st.sampled_from(["result", "event", "availability", "label", "a/result"]),
-    st.binary() | st.recursive(
-        st.none() | st.integers() | st.floats() | st.text(),
-        lambda inner: st.lists(inner) | st.dictionaries(st.sampled_from(["region", "label", "confidence"]), inner),
-    ).map(lambda value: json.dumps(value).encode()),
-)  # fmt: skip
+    st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
+)
 def test_any_payload_is_shown_or_passed_over(topic: str, payload: bytes) -> None:
     for watcher in (LiveLine(TOPICS, Terminal()), JsonLines(TOPICS, io.StringIO())):
         watcher.take(Incoming("edge_daemon/pi/availability", b"online", retained=True))
