@@ -18,6 +18,7 @@ from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
+from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.shelf import find
@@ -138,6 +139,7 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
         teacher=build_teacher(config, store, embedder, views),
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
+        reading=Reading(region_names(config)) if config.read_as == "text" else None,
     )
 
 
@@ -254,7 +256,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         version=__version__,
         model=model_name(config),
         classifier=config.classifier.type,
-        regions=region_names(config),
+        regions=[*region_names(config), *([WHOLE_FRAME] if config.read_as == "text" else [])],
         config_digest=digest(config),
     )
     backlog_path = store_path(config).with_name("mqtt-events.sqlite")

@@ -112,6 +112,8 @@ class Config(Options, frozen=True):
     device: DeviceOptions = DeviceOptions()
     camera: CameraOptions = PicameraOptions()
     regions: tuple[RegionOptions, ...] = ()
+    read_as: Literal["labels", "text"] = "labels"
+    """`text`: the regions' labels, in order, are also told joined, as the label of the whole frame."""
     model: ModelOptions = ModelOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
@@ -252,6 +254,8 @@ def _check_across(config: Config, layer: Layer) -> None:
 
 def _check_regions(config: Config, layer: Layer) -> None:
     names = [region.name for region in config.regions]
+    if config.read_as == "text" and (not names or WHOLE_FRAME in names):
+        raise _error(("read_as",), "`text` joins the labels of regions; name some under `regions`", layer)
     for index, region in enumerate(config.regions):
         place: KeyPath = ("regions", index)
         if names.index(region.name) != index:

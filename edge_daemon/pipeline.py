@@ -14,10 +14,11 @@ from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestErr
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
 from edge_daemon.learning.passage import Passage
+from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.teacher import Teacher
-from edge_daemon.types import UNKNOWN, Frame, Prediction, Sight
+from edge_daemon.types import UNKNOWN, WHOLE_FRAME, Frame, LabelChange, Prediction, Sight
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ class _Glance:
 class Pipeline:
     """Owns the embedder and the teacher. Every call comes from one thread.
 
+    `reading` joins the regions' labels into one text, told as the whole frame's label.
     `stale_s` is the age at which the last frame no longer counts as what the camera sees. `encode`
     makes thumbnails and snapshots. Faults of the store or a picture answer the command that met them;
     they never end the pipeline.
@@ -75,6 +77,7 @@ class Pipeline:
         teacher: Teacher,
         clock: Clock,
         encode: Callable[[Image], bytes],
+        reading: Reading | None = None,
         stale_s: float = 5.0,
     ) -> None:
         self._embedder = embedder
@@ -82,6 +85,7 @@ class Pipeline:
         self._teacher = teacher
         self._clock = clock
         self._encode = encode
+        self._reading = reading
         self._stale_s = stale_s
         self._doubts = Doubts()
         self._recent: deque[Sight | _Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
@@ -177,16 +181,12 @@ class Pipeline:
         latency_ms = (now - frame.captured_s) * 1000
         yield events.Classified(view.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
         change = view.smoother.update(prediction, now)
-        if change is not None:
-            yield events.LabelChanged(
-                view.name,
-                change.label,
-                change.previous,
-                change.confidence,
-                frame.seq,
-                frame.captured_at,
-                latency_ms,
-            )
+        if change is None:
+            return
+        yield _changed(view.name, change, frame, latency_ms)
+        text = self._reading.update(view.name, change) if self._reading is not None else None
+        if text is not None:
+            yield _changed(WHOLE_FRAME, text, frame, latency_ms)
 
     def _notice_camera(self, frame: Frame) -> Iterator[events.Event]:
         self._last_frame_s = frame.captured_s
@@ -229,6 +229,8 @@ class Pipeline:
         self._lost_s = self._clock.monotonic()
         for view in self._views.values():
             yield from self._start_afresh(view)
+        if self._reading is not None:
+            self._reading.reset()
         yield events.CameraLost(reason)
 
     def _start_afresh(self, view: View) -> Iterator[events.Event]:
@@ -347,6 +349,12 @@ class Pipeline:
         if name is not None and name not in self._views:
             raise RequestError(f"no region '{name}'; regions are {', '.join(self._views)}")
         return name or next(iter(self._views))
+
+
+def _changed(region: str, change: LabelChange, frame: Frame, latency_ms: float) -> events.LabelChanged:
+    return events.LabelChanged(
+        region, change.label, change.previous, change.confidence, frame.seq, frame.captured_at, latency_ms
+    )
 
 
 def _failed(command: Command, exc: EdgeError) -> events.Replied:

@@ -68,6 +68,7 @@ def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
         ("mqtt: {host: null}\ntrigger: mqtt", [":2: trigger", "mqtt.host"]),
         ("trigger: motion\nbuttons:\n- {pin: 4, action: trigger}", [":1: trigger", "to gpio"]),
         ("objects: {gate: 0}", ["objects.gate", "0"]),
+        ("read_as: text", ["read_as", "regions"]),
         ("classifier: {unknown: maybe}", ["classifier.unknown", "maybe"]),
         ("- camera", [":1", "expected sections"]),
         ("camera: [", ["not YAML"]),

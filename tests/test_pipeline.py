@@ -30,6 +30,7 @@ from edge_daemon.errors import EmbeddingError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder, HandClock
 from edge_daemon.learning.learner import make_learner
+from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.pipeline import Pipeline, View
 from edge_daemon.teacher import Teacher
@@ -334,6 +335,25 @@ def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(s
     bench.show(BLUE, BLUE, BLUE)
     named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
     assert named == {"left": "unknown", "middle": "unknown", "right": "blue"}
+
+
+def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
+    names = ("tens", "ones")
+    views = tuple(
+        View(name, Box(index / 2, 0, 0.5, 1), "", Smoother(window=1)) for index, name in enumerate(names)
+    )
+    bench = Bench(store, views)
+    bench.pipeline._reading = Reading(names)
+    for label, colour in (("4", RED), ("2", GREEN)):
+        bench.show(colour, colour, instructions=(bench.press(label),))
+    texts = []
+    for pair in [(RED, GREEN)] * 5 + [(GREEN, GREEN)] * 5 + [(GREEN, BLUE)] * 5:
+        bench.show(*pair)
+        texts += [change.label for change in bench.found(events.LabelChanged) if change.region == "frame"]
+    assert texts[-3:] == ["42", "22", "2?"]
+    bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    bench.show(GREEN, BLUE)
+    assert [change.label for change in bench.found(events.LabelChanged)] == ["2", "unknown", "2?"]
 
 
 def test_most_redundant_example_makes_room(store: ExampleStore) -> None:

@@ -28,8 +28,9 @@ _MAX_VERB_CHARACTERS = 32
 class Topics:
     """The topics below `base`. `regions` are the configured names, in order.
 
-    The region `frame`, when it is the only one, stands directly at `base`; named regions stand one
-    level below. Raises ConfigError for a name that can't be a topic level or would hide another topic.
+    The region `frame` stands directly at `base`: the whole frame, or the text that `read_as: text` joins;
+    named regions stand one level below. Raises ConfigError for a name that can't be a topic level or
+    would hide another topic.
     """
 
     base: str
@@ -103,7 +104,7 @@ class Topics:
         return bool(topic) and not own and not wild and len(topic.encode("utf-8", "replace")) <= _MAX_BYTES
 
     def _of(self, region: str) -> str:
-        return self.base if self.regions == (WHOLE_FRAME,) else f"{self.base}/{region}"
+        return self.base if region == WHOLE_FRAME else f"{self.base}/{region}"
 
 
 def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]) -> Topics:

@@ -15,7 +15,7 @@ def test_the_whole_frame_stands_directly_at_the_base() -> None:
 def test_named_regions_stand_one_level_below() -> None:
     topics = device_topics("shop/belt", "tray-1", ["left", "frame"])
     assert topics.label("left") == "shop/belt/left/label"
-    assert topics.result("frame") == "shop/belt/frame/result"
+    assert topics.result("frame") == "shop/belt/result"
 
 
 def test_what_concerns_the_device_stands_at_the_base() -> None:
