@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack, suppress
@@ -195,7 +196,10 @@ def test_a_viewer_that_never_reads_is_sent_away(open_site: Site) -> None:
                 line.send(ASK)
             return "yes" if viewers(client) == 0 else ""
 
+        begun = time.monotonic()
         wait_until(sent_away, lambda: "the viewer that never reads is still there")
+        # Five seconds over one message, not the twenty after which it would have missed a ping.
+        assert time.monotonic() - begun < 15
         assert client.get("/healthz").status_code == 200
 
 
