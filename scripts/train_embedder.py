@@ -41,7 +41,9 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=Path("models"), help="where convert writes")
     parser.add_argument("--name", default="edge_embedder_v1", help="stem of the written files")
-    parser.add_argument("--start", type=Path, help="train on from an exported checkpoint (.ckpt.npz)")
+    parser.add_argument(
+        "--start", type=Path, help="exported checkpoint (.ckpt.npz) to train on from, or to convert"
+    )
     parser.add_argument("--size", type=int, default=128, help="side of the deployed model's picture")
     parser.add_argument(
         "--minutes", type=float, default=80.0, help="training time in all, earlier starts included"
@@ -108,18 +110,25 @@ def train(options: argparse.Namespace) -> None:
 
 
 def convert(options: argparse.Namespace) -> None:
-    """Write the checkpoint and the int8 model; any moment of the training will do."""
-    import torch
+    """Write the int8 model of an exported checkpoint (--start), or export the training's state first."""
     from embedder_training.convert import write
-    from embedder_training.network import export
     from embedder_training.photos import unpack
 
-    state = torch.load(options.work / "state.pt", map_location="cpu")
     options.out.mkdir(parents=True, exist_ok=True)
-    checkpoint = options.out / f"{options.name}.ckpt.npz"
-    export(state["average"], checkpoint)
+    options.work.mkdir(parents=True, exist_ok=True)
+    checkpoint = options.start or export_state(options)
     sets = [unpack(options.data, options.work, name) for name in SETS]
     write(checkpoint, sets, options.size, options.out / f"{options.name}.tflite")
+
+
+def export_state(options: argparse.Namespace) -> Path:
+    """Write the averaged weights of the training so far; any moment of it will do."""
+    import torch
+    from embedder_training.network import export
+
+    checkpoint: Path = options.out / f"{options.name}.ckpt.npz"
+    export(torch.load(options.work / "state.pt", map_location="cpu")["average"], checkpoint)
+    return checkpoint
 
 
 def main() -> None:
