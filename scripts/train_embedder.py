@@ -22,6 +22,7 @@ SETS = ("nette112", "tiny64")
 SHARES = {"tiny64": 104, "nette112": 24}
 TEACHER = "tf2_mobilenet_v2_1.0_224_ptq.tflite"
 TARGET_SIZE = 384
+CHECKPOINTS = Path(__file__).parent / "embedder_training"  # not models/, which ships in the wheel
 
 
 def arguments() -> argparse.Namespace:
@@ -126,7 +127,7 @@ def export_state(options: argparse.Namespace) -> Path:
     import torch
     from embedder_training.network import export
 
-    checkpoint: Path = options.out / f"{options.name}.ckpt.npz"
+    checkpoint = CHECKPOINTS / f"{options.name}.ckpt.npz"
     export(torch.load(options.work / "state.pt", map_location="cpu")["average"], checkpoint)
     return checkpoint
 
