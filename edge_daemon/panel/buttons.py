@@ -1,4 +1,4 @@
-"""The pins of a Raspberry Pi through gpiozero, the only file that imports it."""
+"""The pins of a Raspberry Pi through gpiozero, which no other file of the daemon imports."""
 
 from __future__ import annotations
 
