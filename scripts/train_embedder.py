@@ -123,7 +123,7 @@ def convert(options: argparse.Namespace) -> None:
 
 
 def export_state(options: argparse.Namespace) -> Path:
-    """Write the averaged weights of the training so far into --work; any moment of it will do."""
+    """Write the averaged weights so far beside the training code; any moment of the training will do."""
     import torch
     from embedder_training.network import export
 
