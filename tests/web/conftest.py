@@ -1,4 +1,4 @@
-"""A browser for each module of tests, and windows that close themselves."""
+"""A browser for all tests, a daemon for each module, and windows that close themselves."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tests.web.site import Site
 Visit = Callable[..., Visitor]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    # For a module and not the session: while it runs, this thread can run no event loop of its own.
+    # While it runs, this thread can run no event loop of its own; what needs one takes another thread.
     with chromium() as running:
         yield running
 

@@ -49,7 +49,7 @@ class Site:
     ) -> None:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self.table = Turntable(still("gear"), fps=10)
+        self.table = Turntable(still("gear"), fps=15)
         self.regions_file = folder / "regions.yaml"
         own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={self.regions_file}"]
         self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
