@@ -24,6 +24,7 @@ def main() -> int:
     parser.add_argument("--model", metavar="M", help="model name or .tflite file")
     parser.add_argument("--objects", type=int, default=200)
     parser.add_argument("--speeds", default="0.5,1.0", help="widths of the frame per second")
+    parser.add_argument("--presses", type=int, default=8, help="examples of each kind")
     parser.add_argument("--labels", default="gear,lemon,strawberry,mug", help="kinds that are taught")
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     args = parser.parse_args()
@@ -32,7 +33,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             store = f"store.path={json.dumps(str(Path(folder) / 'examples.sqlite'))}"
             config = load_effective(None, ["trigger=motion", store, *model, *args.set])
-            plan = BeltPlan(tuple(args.labels.split(",")), args.objects, float(speed))
+            plan = BeltPlan(tuple(args.labels.split(",")), args.objects, float(speed), args.presses)
             print(json.dumps(BeltRun(config, plan).run().figures(), ensure_ascii=False), flush=True)
     return 0
 

@@ -20,7 +20,6 @@ from edge_daemon.types import UNKNOWN
 EMPTY_FRAMES = 30
 """The belt runs empty at the start, while the background is learnt."""
 
-POSES = 8
 _JITTER = (0, -1, 1)
 """Frames by which the presses miss the middle: nobody presses to the frame."""
 
@@ -30,11 +29,12 @@ _FIRST_SHOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BeltPlan:
-    """Teach `labels` with eight passes and one press each, then send `objects`, every fifth a stranger."""
+    """Teach each label with a press at each of `presses` passes; then send `objects`, every fifth a stranger."""
 
     labels: tuple[str, ...]
     objects: int
     speed: float
+    presses: int = 8
     fps: float = 15.0
     size: tuple[int, int] = (640, 480)
     seed: int = 7
@@ -59,6 +59,7 @@ class Tally:
         latencies = [event.latency_ms for event in self.events]
         return {
             "speed": self.plan.speed,
+            "presses": self.plan.presses,
             "objects": len(found),
             "events": len(self.events),
             "missed": sum(not events for _, events in found),
@@ -145,7 +146,7 @@ def _showings(plan: BeltPlan) -> tuple[list[Showing], list[Showing]]:
     frames = travel_frames(plan.size, plan.speed * plan.size[0] / plan.fps)
     shuffle = random.Random(plan.seed)
     strangers = [kind for kind in KINDS if kind not in plan.labels]
-    taught = [kind for kind in plan.labels for _ in range(POSES)]
+    taught = [kind for kind in plan.labels for _ in range(plan.presses)]
     lesson = [Showing(kind, frames, index) for index, kind in enumerate(taught)]
     shown = [
         shuffle.choice(strangers if index % _STRANGER_EVERY == _STRANGER_EVERY - 1 else plan.labels)
