@@ -29,7 +29,7 @@ _FIRST_SHOWN = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BeltPlan:
-    """Teach each label with a press at each of `presses` passes; then send `objects`, every fifth a stranger."""
+    """Teach each label with a press at each of `presses` passes, then send `objects`, one in 5 a stranger."""
 
     labels: tuple[str, ...]
     objects: int
