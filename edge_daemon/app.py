@@ -16,6 +16,7 @@ from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
 from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.learning.example_set import Variants
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
 from edge_daemon.learning.reading import Reading
@@ -42,6 +43,7 @@ from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
 from edge_daemon.vision.motion import MotionDetector
+from edge_daemon.vision.patch import PatchEmbedder, moved
 from edge_daemon.vision.regions import Box
 from edge_daemon.web.device import Device
 
@@ -54,10 +56,12 @@ DEFAULT_MODEL = "edge_embedder_v1"
 
 
 def build_embedder(config: Config) -> Embedder:
-    """Load the configured model. Raises ModelError."""
+    """Load the configured model, if the tap needs one. Raises ModelError."""
     model = config.model
     tap = "probabilities" if config.classifier.type == "pretrained" else model.tap
-    return litert.Embedder(model_path(config), threads=model.threads, delegate=model.delegate, tap=tap)
+    if tap == "patch":
+        return PatchEmbedder()
+    return litert.Embedder(model_path(config), model.threads, model.delegate, tap, model.fit)
 
 
 def model_path(config: Config) -> Path:
@@ -78,7 +82,14 @@ def store_path(config: Config) -> Path:
 def build_learner(config: Config, classes: Sequence[str] = ()) -> Learner:
     """Make an empty learner; `classes` are the model's own, for `classifier.type: pretrained`."""
     head = config.classifier
-    return make_learner(head.type, head.k, head.metric, head.vote, head.unknown, classes)
+    return make_learner(
+        head.type, head.k, head.metric, head.vote, head.unknown, classes, build_variants(config)
+    )
+
+
+def build_variants(config: Config) -> Variants | None:
+    """Return how a query is moved about before it is compared: only a patch is."""
+    return moved if config.model.tap == "patch" else None
 
 
 def build_views(config: Config) -> tuple[View, ...]:
@@ -238,7 +249,9 @@ def build_keyboard(config: Config, labels: Sequence[str], mailbox: Mailbox, cloc
 
 
 def model_name(config: Config) -> str:
-    """Return the model's name as people know it."""
+    """Return the model's name as people know it; `patch` where none is used."""
+    if config.model.tap == "patch" and config.classifier.type != "pretrained":
+        return "patch"
     return Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite")
 
 

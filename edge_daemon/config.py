@@ -55,12 +55,17 @@ class RegionOptions(Options, frozen=True):
 
 
 class ModelOptions(Options, frozen=True):
-    """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model."""
+    """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model.
+
+    `tap: patch` needs no model: regions are compared pixel by pixel. `fit` says how a model sees a
+    region that isn't square: its middle, or all of it, distorted.
+    """
 
     name: str | None = None
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     delegate: str = "auto"
-    tap: Literal["embedding", "logits", "probabilities", "pixels"] = "embedding"
+    tap: Literal["embedding", "logits", "probabilities", "pixels", "patch"] = "embedding"
+    fit: Literal["square", "stretch"] = "square"
 
 
 class ClassifierOptions(Options, frozen=True):

@@ -81,7 +81,7 @@ def deal(examples: ExampleSet) -> Codes:
 
 
 def _teach(examples: ExampleSet, rows: Codes) -> ExampleSet:
-    part = ExampleSet()
+    part = ExampleSet(examples.variants)
     for row in rows.tolist():
         vector = examples.matrix[row] * examples.norms[row]
         part.add(vector, _label(examples, row), examples.ids[row], examples.groups[row])

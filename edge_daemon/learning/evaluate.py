@@ -16,7 +16,7 @@ from edge_daemon.learning.centroid import CentroidHead
 from edge_daemon.learning.contest import cross_validate
 from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.exam import centroid_scores, confuse, knn_scores
-from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
+from edge_daemon.learning.example_set import Codes, ExampleSet, Floats, Variants
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead
 from edge_daemon.learning.leave_one_out import LeaveOneOut
@@ -54,11 +54,12 @@ _NORMAL = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Unit embeddings (rows), the class of each as an index into `labels`."""
+    """Unit embeddings (rows), the class of each as an index into `labels`; `variants` as in `ExampleSet`."""
 
     vectors: Floats
     codes: Codes
     labels: tuple[str, ...]
+    variants: Variants | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ def split(data: Dataset, shots: int, seed: int) -> Split:
 
 def teach(data: Dataset, rows: Codes) -> ExampleSet:
     """Return a set taught these rows; example ids are row numbers."""
-    examples = ExampleSet()
+    examples = ExampleSet(data.variants)
     for row in rows.tolist():
         examples.add(data.vectors[row], data.labels[int(data.codes[row])], row)
     return examples

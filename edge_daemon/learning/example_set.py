@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.intp]
+Variants: TypeAlias = "Callable[[Floats], Floats]"
+"""Makes of a unit vector the unit vectors (rows) that may stand for it, such as a patch moved about."""
 
 _FIRST_CAPACITY = 64
 _GROWTH = 1.5
@@ -30,7 +32,8 @@ _LARGEST_INDEX = 2**32 - 2
 class Query:
     """One embedding beside all examples. Valid until the set's next `compare`: the array is reused.
 
-    `similarities` are the cosines to the examples, float32, in row order.
+    `similarities` are the cosines to the examples, float32, in row order. In a set with variants they
+    are those of the nearest variant to each example, and `vector` is the nearest variant to any.
     """
 
     vector: Vector
@@ -74,9 +77,11 @@ class ExampleSet:
 
     `codes` gives each row's class as an index into `labels`, which is in class order. `version`
     counts the changes, so that whoever derives something from the set knows when it is stale.
+    With `variants`, a query is compared in all its variants, the nearest of which counts.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, variants: Variants | None = None) -> None:
+        self.variants = variants
         self.version = 0
         self._labels: list[str] = []
         self._ids: list[int] = []
@@ -151,11 +156,22 @@ class ExampleSet:
         if not self._ids:
             raise NoExamplesError("nothing is taught yet; add an example first")
         vector, norm = self._unit(embedding)
-        return Query(vector, norm, np.dot(self.matrix, vector, out=self._out))
+        if self.variants is not None:
+            vector = self._compare_variants(self.variants(vector))
+        else:
+            np.dot(self.matrix, vector, out=self._out)
+        return Query(vector, norm, self._out)
 
     def similarities(self, embedding: npt.ArrayLike) -> Floats:
         """Return the cosines of an embedding to every row, as an array of its own."""
         return self.compare(embedding).similarities.copy()
+
+    def _compare_variants(self, variants: Floats) -> Vector:
+        """Fill in each example's similarity to its nearest variant; return the nearest to any."""
+        similarities = self.matrix @ variants.T
+        np.max(similarities, axis=1, out=self._out)
+        nearest: Vector = variants[int(similarities.argmax()) % len(variants)]
+        return nearest
 
     def _unit(self, embedding: npt.ArrayLike) -> tuple[Vector, float]:
         """Do what `unit` does, quickly for the common case of a float32 vector of ordinary length."""

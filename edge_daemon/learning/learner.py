@@ -12,7 +12,7 @@ from edge_daemon.errors import ConfigError
 from edge_daemon.learning.auto import AutoHead
 from edge_daemon.learning.centroid import CentroidHead
 from edge_daemon.learning.exam import centroid_scores, examine, knn_scores
-from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.example_set import ExampleSet, Variants
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead, Metric, Vote
 from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
@@ -133,14 +133,16 @@ def make_learner(
     vote: Vote = "plain",
     unknown: float | str = "auto",
     classes: Sequence[str] = (),
+    variants: Variants | None = None,
 ) -> Learner:
     """Build a learner without examples; `classes` are the model's own, for `pretrained`.
 
+    `variants` are what a query is compared in, see `ExampleSet`.
     Raises ConfigError for a value that makes no sense.
     """
     if type == "pretrained":
         return PretrainedLearner(classes, unknown)
-    examples = ExampleSet()
+    examples = ExampleSet(variants)
     memory = LeaveOneOut(examples, k if type in ("knn", "regression") else 3)
     heads: Mapping[str, Callable[[], Head]] = {
         "knn": lambda: KNNHead(examples, k, vote, metric, ties="nearest"),

@@ -24,6 +24,9 @@ Those of a fold are scored by fewer examples than a query will be: asking for 5 
 pictures not taught (mean of eight cases, see docs/unknown.md).
 """
 
+CORRELATED = 0.7
+"""What `auto` asks of the nearest example in a set with variants, whose similarities are correlations."""
+
 SAMPLE = 160
 """So many of the newest examples, evenly over the classes, calibrate: some tens of milliseconds."""
 
@@ -52,7 +55,8 @@ def check_unknown(value: float | str) -> Unknown:
 class OpenSet:
     """Rejects what is not familiar enough: `auto` by a threshold that the examples themselves set.
 
-    A number is the least cosine to the nearest example instead. Everything is fitted when a query
+    A number is the least cosine to the nearest example instead, and so is `auto` for a set with
+    variants (measured in docs/regions.md). Everything is fitted when a query
     comes after a change, so that teaching many examples at once fits once.
     """
 
@@ -91,6 +95,10 @@ class OpenSet:
         return self._threshold
 
     def _fit(self) -> None:
+        if self._examples.variants is not None:
+            # The examples, taught in one place, know nothing of the moves that queries are forgiven.
+            self._model, self._threshold = None, CORRELATED
+            return
         others = self._memory.others()
         rows = newest(others.codes, len(self._examples.labels), SAMPLE)
         folds = _fold(others, rows)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.errors import EmbeddingError, NoExamplesError
-from edge_daemon.learning.example_set import ExampleSet, unit
+from edge_daemon.learning.example_set import ExampleSet, Floats, unit
 
 
 def taught(labels: str, size: int = 8) -> ExampleSet:
@@ -121,3 +121,16 @@ def test_bad_embeddings_change_nothing() -> None:
             examples.add(bad, "new", 5)
     assert examples.version == version
     assert list(examples.counts) == ["a", "b"]
+
+
+def test_with_variants_the_nearest_variant_counts() -> None:
+    def rolled(vector: Floats) -> Floats:
+        return np.stack([np.roll(vector, step) for step in (-1, 0, 1)])
+
+    examples = ExampleSet(rolled)
+    examples.add([1, 0, 0, 0], "first", 0)
+    examples.add([0, 0, 1, 0.1], "third", 1)
+    query = examples.compare([0, 1, 0, 0])
+    assert query.similarities == pytest.approx([1, 1 / np.hypot(1, 0.1)], abs=1e-6)
+    assert query.vector == pytest.approx([1, 0, 0, 0])
+    assert ExampleSet().variants is None

@@ -111,3 +111,13 @@ def test_likelihood_ratios_agree_with_the_gaussians_they_stand_for() -> None:
 @pytest.mark.parametrize("codes", [[0, 0, 0], [0, 1, 2]])
 def test_without_two_classes_and_a_second_example_there_is_no_ratio(codes: list[int]) -> None:
     assert fit_plda(np.eye(3, 8, dtype=np.float32), np.array(codes), 3) is None
+
+
+def test_with_variants_a_correlation_with_an_example_is_asked() -> None:
+    examples = ExampleSet(lambda vector: vector[None])
+    openset = OpenSet(examples, LeaveOneOut(examples))
+    for row in range(4):
+        examples.add(np.eye(4, dtype=np.float32)[row % 2], str(row % 2), row)
+    for similarity, unknown in ((0.75, False), (0.65, True)):
+        query = examples.compare([similarity, 0, 0, math.sqrt(1 - similarity**2)])
+        assert openset.rejects(query) is unknown
