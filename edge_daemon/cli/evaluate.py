@@ -5,15 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app import build_embedder, open_store
+from edge_daemon.app import build_embedder, build_variants, open_store
 from edge_daemon.cli.evaluation_page import write_page
 from edge_daemon.cli.progress import Progress
+from edge_daemon.cli.tap_advice import advise
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ConfigError
 from edge_daemon.examples.folders import find_pictures
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=5, metavar="N", help="random draws (default 5)")
     add("--heads", type=_heads, default=list(evaluate.HEADS), metavar="H,...", help="heads to measure")
     add("--model", metavar="M", help="model name or .tflite file")
-    add("--tap", metavar="T", help="embedding, logits, probabilities or pixels")
+    add("--tap", metavar="T", help="embedding, logits, probabilities, pixels or patch")
+    add("--taps", type=_words, metavar="T,...", help="compare taps by cross-validation and advise on one")
     add("--unknown", action="store_true", help="measure the rejection of what was not taught")
     add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other things, in label folders")
     add("--exam", action="store_true", help="compare the exam with pictures held out")
@@ -58,13 +60,27 @@ def run(args: argparse.Namespace) -> int:
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
     config = load_effective(args.config, overrides)
+    for row in _compare_taps(args, config, overrides) if args.taps else _measure(args, config):
+        print(json.dumps(row) if args.json else _as_line(row), flush=True)
+    return 0
+
+
+def _compare_taps(
+    args: argparse.Namespace, config: Config, overrides: list[str]
+) -> Iterator[dict[str, object]]:
+    names = dict.fromkeys([config.model.tap, *args.taps])
+    taps = {
+        name: load_effective(args.config, [*overrides, f"model.tap={json.dumps(name)}"]) for name in names
+    }
+    yield from advise(taps, config.model.tap, args.directory)
+
+
+def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
     embedder = build_embedder(config)
     data = read_folder(args.directory, embedder) if args.directory else _read_store(config, embedder)
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
-    for row in _rows(args, data, embedder):
-        print(json.dumps(row) if args.json else _as_line(row), flush=True)
-    return 0
+    yield from _rows(args, replace(data, variants=build_variants(config)), embedder)
 
 
 def read_folder(root: Path, embedder: Embedder) -> Dataset:
@@ -175,6 +191,10 @@ def _numbers(text: str) -> list[int]:
     if min(numbers) < 1:
         raise argparse.ArgumentTypeError("at least one example must be taught")
     return numbers
+
+
+def _words(text: str) -> list[str]:
+    return text.split(",")
 
 
 def _heads(text: str) -> list[str]:

@@ -8,9 +8,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from edge_daemon.cli.main import main
+from edge_daemon.vision.regions import crop
+from tests.digits import boxes, draw_frame, random_light
 from tests.shared import shared_path
 
 MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
@@ -132,3 +136,47 @@ def test_wrong_numbers_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
         main(["evaluate", "--shots", "many"])
     assert caught.value.code == 2
     assert "expected numbers" in capsys.readouterr().err
+
+
+def small_digits(root: Path, shots: int) -> Path:
+    """Draw digits of 8 x 10 pixels into label folders, the display a little off its place."""
+    draw = np.random.default_rng(3)
+    for shot in range(shots):
+        for digit in "0123456789":
+            frame = draw_frame("lcd", digit, random_light(draw, 0.75), draw)
+            (root / digit).mkdir(parents=True, exist_ok=True)
+            Image.fromarray(crop(frame, boxes(1)[0])).save(root / digit / f"{shot}.png")
+    return root
+
+
+def test_the_patch_is_advised_for_small_digits_and_serves_once_reembedded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digits = small_digits(tmp_path / "digits", 5)
+    here = ["--set", f"model.name={shared_path(MODEL)}", "--set", f"store.path={tmp_path / 'e.sqlite'}"]
+    assert main(["examples", *here, "import", str(digits)]) == 0
+    capsys.readouterr()
+    model, patch, advice = lines(capsys, *here, "--taps", "patch")
+    assert (model["tap"], patch["tap"]) == ("embedding", "patch")
+    assert patch["accuracy"] > 0.9 > model["accuracy"]
+    assert advice["best"] == "patch"
+    assert "set model.tap to patch" in advice["advice"]
+    there = [*here, "--set", "model.tap=patch"]
+    assert main(["examples", *there, "reembed"]) == 0
+    capsys.readouterr()
+    (row,) = lines(capsys, *there, "--shots", "3", "--seeds", "2", "--heads", "auto")
+    assert row["accuracy"] > 0.9
+
+
+def test_the_model_is_kept_for_whole_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    waste = few(tmp_path / "waste", "data/trashnet6", 10, labels=3)
+    *_, advice = lines(capsys, str(waste), "--taps", "embedding,patch")
+    assert advice == {"advice": "keep model.tap embedding", "best": "embedding"}
+
+
+def test_taps_can_not_be_compared_on_one_picture_a_label(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waste = few(tmp_path / "waste", "data/trashnet6", 1, labels=3)
+    assert main(["evaluate", str(waste), "--model", str(shared_path(MODEL)), "--taps", "patch"]) == 1
+    assert "two labels with two examples each" in capsys.readouterr().err
