@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.vision.images import read_image
-from tests.e2e.stage import Ear, Stage, Turntable
+from tests.e2e.stage import Ear, Stage, Turntable, wait_until
 from tests.mqtt.broker import Mosquitto
 from tests.shared import shared_path
 
@@ -16,6 +16,15 @@ BUTTONS = [
     f"buttons.{index}={{pin: {PINS[label]}, label: {label}, led: {LEDS[label]}}}"
     for index, label in enumerate(PINS)
 ]
+
+
+def wait_for_led(stage: Stage, label: str) -> None:
+    """Wait until only this label's LED is lit; between, the coach may blink another."""
+
+    def lit() -> list[str]:
+        return [name for name in PINS if stage.presser.lit(LEDS[name])]
+
+    wait_until(lambda: "yes" if lit() == [label] else "", lambda: f"lit are {lit()}, not {label} alone")
 
 
 def test_cats_dogs_and_hot_dogs_taught_by_presses_are_named_to_a_subscriber(tmp_path: Path) -> None:
@@ -40,7 +49,7 @@ def test_cats_dogs_and_hot_dogs_taught_by_presses_are_named_to_a_subscriber(tmp_
             for label in PINS:
                 source.picture = read_image(shared_path(f"images/imprinting/test/{label}/0.jpg"))
                 ear.wait_for_state("edge_daemon/stage/label", label)
-                assert [name for name in PINS if stage.presser.lit(LEDS[name])] == [label]
+                wait_for_led(stage, label)
             stage.daemon.stop()
             ear.wait_for_state("edge_daemon/stage/availability", "offline")
         with ExampleStore(stage.store_path) as store:

@@ -133,7 +133,7 @@ def test_a_folder_that_may_not_be_written_is_one_line(tmp_path: Path) -> None:
     folder = tmp_path / "owned by another"
     folder.mkdir(mode=0o755)
     ExampleStore(folder / "examples.db").close()
-    for ancestor in (folder, *tmp_path.parents[:2], tmp_path):
+    for ancestor in (folder, tmp_path, *tmp_path.parents[:3]):
         ancestor.chmod(0o755)
     (folder / "examples.db").chmod(0o444)
     (folder / "corrupt.db").write_bytes(b"damage" * 500)
