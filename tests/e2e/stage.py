@@ -95,10 +95,11 @@ class Stage:
         assert self.error is None
 
     def click(self, pin: int) -> None:
-        """Press a button for a moment longer than it bounces."""
+        """Press a button, and let go of it, each for longer than it bounces: a finger is no faster."""
         self.presser.press(pin)
         time.sleep(0.06)
         self.presser.release(pin)
+        time.sleep(0.06)
 
 
 class Ear:
