@@ -19,7 +19,7 @@ from edge_daemon.types import WHOLE_FRAME, Frame
 from tests.digits import STYLES, boxes, draw_frame, random_light
 
 NAMES = ("thousands", "hundreds", "tens", "ones")
-SHOTS, ASKED = 3, 60
+SHOTS, ASKED = 3, 100
 
 
 class Meter:
@@ -35,7 +35,8 @@ class Meter:
             for name, box in zip(NAMES, boxes(len(NAMES)), strict=True)
         ]
         settings = [f"store.path={json.dumps(str(store))}", f"regions={json.dumps(regions)}"]
-        settings += ["read_as=text", "model.tap=patch", "smoothing.window=1", "smoothing.min_hold_s=0"]
+        settings += ["read_as=text", "model.tap=patch", "classifier.type=auto"]
+        settings += ["smoothing.window=1", "smoothing.min_hold_s=0"]
         self.pipeline: Pipeline = build_pipeline(load_effective(None, settings), self.clock)
 
     def show(self, text: str, reach: float, *presses: AddExample) -> list[events.Event]:

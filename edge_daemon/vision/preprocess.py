@@ -5,6 +5,9 @@ four pixels would be faster and alias. `reducing_gap=1.5` averages whole blocks 
 1.5 times the target. Measured from 640x480 on one x86-64 core, against the filter alone: to 128 px 0.53
 instead of 0.84 ms, pixels 0.4 of 255 off on average, cosine of the embeddings 0.998 (sensor noise of 3 of 255
 costs as much); to 224 px nothing changes (1.1 ms). A gap of 1 takes 0.42 and 0.7 ms, for a cosine of 0.992.
+
+Regions that aren't square are better stretched, and small ones enlarged by the bicubic filter: of digits of
+8 x 10 pixels 71 % are named right, instead of 67 % by their middle square, bilinear (docs/regions.md).
 """
 
 from __future__ import annotations
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
 
 Fit: TypeAlias = Literal["square", "stretch"]
 """square: the largest centred part in the model's proportions; stretch: the whole picture, distorted."""
+
+_FILTERS = {"square": Pillow.Resampling.BILINEAR, "stretch": Pillow.Resampling.BICUBIC}
 
 _REDUCING_GAP = 1.5
 _CONVENTIONS = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0))
@@ -52,8 +57,9 @@ class Preprocessor:
 
     def __init__(self, target: InputTensor, fit: Fit = "square") -> None:
         self.target = target
-        self.id = f"{fit}-bilinear" + ("-grey" if target.channels == 1 else "")
         self._fit = fit
+        self._filter = _FILTERS[fit]
+        self.id = f"{fit}-{self._filter.name.lower()}" + ("-grey" if target.channels == 1 else "")
         self._table = pixel_table(target)
         self._table_is_identity = np.array_equal(self._table, np.arange(256)) and target.dtype == "uint8"
 
@@ -67,7 +73,7 @@ class Preprocessor:
         check_image(image)
         part = centred(image, self.target.width / self.target.height) if self._fit == "square" else image
         picture = Pillow.fromarray(part).resize(
-            (self.target.width, self.target.height), Pillow.Resampling.BILINEAR, reducing_gap=_REDUCING_GAP
+            (self.target.width, self.target.height), self._filter, reducing_gap=_REDUCING_GAP
         )
         if self.target.channels == 1:
             return np.asarray(picture.convert("L"))[:, :, np.newaxis]

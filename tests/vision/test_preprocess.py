@@ -121,3 +121,8 @@ def test_a_single_pixel_is_a_picture() -> None:
 def test_what_is_no_rgb_picture_is_named(image: Image) -> None:
     with pytest.raises(ImageError, match="expected an RGB picture"):
         Preprocessor(UINT8)(image)
+
+
+def test_the_id_names_fit_and_filter() -> None:
+    assert Preprocessor(UINT8).id == "square-bilinear"
+    assert Preprocessor(UINT8, "stretch").id == "stretch-bicubic"
