@@ -17,8 +17,9 @@ from edge_daemon.learning.passage import Passage
 from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
+from edge_daemon.presses import MAX_WAITING, PRESS_LASTS_S, Presses
 from edge_daemon.teacher import Teacher
-from edge_daemon.types import UNKNOWN, WHOLE_FRAME, Frame, LabelChange, Prediction, Sight
+from edge_daemon.types import UNKNOWN, WHOLE_FRAME, Frame, Glance, LabelChange, Prediction, Sight
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_WAITING = 64
-PRESS_LASTS_S = 5.0
 RECENT_FRAMES = 4
 STORE_LOOK_S = 2.0
 DOUBT_LASTS_S = 15.0
@@ -49,15 +48,6 @@ class View:
     pool: str
     smoother: Smoother
     passage: Passage | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Glance:
-    """One region of a frame that was not embedded; a press may still mean it."""
-
-    region: str
-    frame: Frame
-    image: Image
 
 
 class Pipeline:
@@ -88,8 +78,8 @@ class Pipeline:
         self._reading = reading
         self._stale_s = stale_s
         self._doubts = Doubts()
-        self._recent: deque[Sight | _Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
-        self._waiting: list[AddExample] = []
+        self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
+        self._presses = Presses()
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
@@ -143,9 +133,9 @@ class Pipeline:
         except ImageError as exc:
             raise ImageError(f"region '{view.name}': {exc}") from exc
         clarity = 1.0 if view.passage is None else view.passage.look(image, frame)
-        presses = self._take_due(view.name, frame)
+        presses = self._presses.take_due(view.name, frame.captured_s)
         if not clarity and not presses:
-            self._recent.append(_Glance(view.name, frame, image))
+            self._recent.append(Glance(view.name, frame, image))
             yield from self._publish(view, frame, NOTHING, None)
             return
         try:
@@ -200,9 +190,7 @@ class Pipeline:
         now = self._clock.monotonic()
         if self._last_frame_s is not None and now - self._last_frame_s > self._stale_s:
             yield from self._lose_camera(f"no frame for {self._stale_s:g} s")
-        overdue = [press for press in self._waiting if now - press.pressed_s > PRESS_LASTS_S]
-        for press in overdue:
-            self._waiting.remove(press)
+        for press in self._presses.take_overdue(now):
             yield events.Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
 
     def _finish_objects(self) -> Iterator[events.Event]:
@@ -281,11 +269,9 @@ class Pipeline:
             if seen.region == region and seen.frame.captured_s > command.pressed_s:
                 yield from self._teach(command, self._embedded(seen))
                 return
-        if len(self._waiting) >= MAX_WAITING:
-            raise RequestError("too many presses are waiting for a frame")
-        self._waiting.append(command)
+        self._presses.wait(region, command)
 
-    def _embedded(self, seen: Sight | _Glance) -> Sight:
+    def _embedded(self, seen: Sight | Glance) -> Sight:
         if isinstance(seen, Sight):
             return seen
         return Sight(seen.region, seen.frame, seen.image, self._embedder.embed(seen.image))
@@ -333,16 +319,6 @@ class Pipeline:
             return list(self._teach(press, sight))
         except EdgeError as exc:
             return [_failed(press, exc)]
-
-    def _take_due(self, region: str, frame: Frame) -> list[AddExample]:
-        """Take the presses that this frame answers: it was captured after they were made."""
-        due = [
-            press
-            for press in self._waiting
-            if self._region(press.region) == region and press.pressed_s < frame.captured_s
-        ]
-        self._waiting = [press for press in self._waiting if press not in due]
-        return due
 
     def _region(self, name: str | None) -> str:
         """Return the region that a command means: the first when it names none."""

@@ -48,6 +48,15 @@ class Sight:
 
 
 @dataclass(frozen=True, slots=True)
+class Glance:
+    """One region of a frame that was not embedded; a press may still mean it."""
+
+    region: str
+    frame: Frame
+    image: Image
+
+
+@dataclass(frozen=True, slots=True)
 class Ranked:
     """One row of a ranking."""
 

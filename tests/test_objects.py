@@ -19,7 +19,7 @@ from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.passage import MotionPassage, TriggeredPassage
 from edge_daemon.vision.motion import LEARN_FRAMES
 from tests.shared import shared_path
-from tests.test_pipeline import BLUE, GREEN, RED, Bench
+from tests.bench import BLUE, GREEN, RED, Bench
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector

@@ -1,0 +1,24 @@
+"""Fixtures of the tests beside this file: a store and a pipeline on a bench."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.pipeline import View
+from tests.bench import Bench
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ExampleStore]:
+    with ExampleStore(tmp_path / "examples.sqlite") as opened:
+        yield opened
+
+
+@pytest.fixture
+def bench(store: ExampleStore) -> Bench:
+    return Bench(store, (View("frame", None, "", Smoother()),))
