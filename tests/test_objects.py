@@ -18,8 +18,8 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.passage import MotionPassage, TriggeredPassage
 from edge_daemon.vision.motion import LEARN_FRAMES
-from tests.shared import shared_path
 from tests.bench import BLUE, GREEN, RED, Bench
+from tests.shared import shared_path
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector
