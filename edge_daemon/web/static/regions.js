@@ -13,6 +13,11 @@ let frame = { width: 640, height: 480 };
 let boxes = new Map();
 const groups = new Map();
 
+// Moves go out one after another. Until the last is answered the page knows best: an echo of an earlier
+// one would take back the later.
+let sending = Promise.resolve();
+const unanswered = new Map();
+
 const overlay = () => byId("regions");
 const editing = () => overlay().classList.contains("editing");
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
@@ -86,18 +91,23 @@ function nudge(event, name) {
   send(name, before);
 }
 
-async function send(name, before) {
+function send(name, before) {
   const box = boxes.get(name).map((value) => Math.round(value * 1000) / 1000);
   box[2] = Math.min(box[2], 1 - box[0]);
   box[3] = Math.min(box[3], 1 - box[1]);
-  try {
-    await post("region", { region: name, box });
-    byId("region-save").hidden = false;
-  } catch (error) {
-    boxes.set(name, before);
-    place(name);
-    complain(error);
-  }
+  unanswered.set(name, (unanswered.get(name) ?? 0) + 1);
+  sending = sending.then(async () => {
+    try {
+      await post("region", { region: name, box });
+      byId("region-save").hidden = false;
+    } catch (error) {
+      boxes.set(name, before);
+      place(name);
+      complain(error);
+    } finally {
+      unanswered.set(name, unanswered.get(name) - 1);
+    }
+  });
 }
 
 async function save() {
@@ -128,7 +138,7 @@ export function startRegions() {
     redraw();
   });
   link.on("region", ({ name, box }) => {
-    if (!groups.has(name)) return;
+    if (!groups.has(name) || unanswered.get(name)) return;
     boxes.set(name, box);
     place(name);
   });
