@@ -21,10 +21,6 @@ class ModelError(EdgeError, ValueError):
     """A model file is missing, damaged, or of a kind that can't be used here."""
 
 
-class SpaceError(EdgeError, ValueError):
-    """Embeddings of different spaces (model, tap, preprocessing, delegate) were about to mix."""
-
-
 class EmbeddingError(EdgeError, ValueError):
     """An embedding is zero, not finite, or of another length than the first."""
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from edge_daemon.events import Event
-from edge_daemon.types import Frame, Prediction
+from edge_daemon.types import Frame
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector
@@ -43,26 +42,6 @@ class Embedder(Protocol):
 
     def embed(self, image: Image) -> Vector:
         """Embed an RGB uint8 HWC image of any size; float32 of `size` numbers, unit length."""
-
-
-class Classifier(Protocol):
-    """A head on the embeddings. Owned by the pipeline thread."""
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Examples per label, in class order."""
-
-    def add(self, embedding: Vector, label: str) -> None:
-        """Take one example. Raises EmbeddingError."""
-
-    def predict(self, embedding: Vector) -> Prediction:
-        """Classify. Raises NoExamplesError before the first example, EmbeddingError."""
-
-    def undo(self) -> str:
-        """Forget the example added last and return its label. Raises NoExamplesError."""
-
-    def clear(self, label: str | None = None) -> int:
-        """Forget all, or all of one label; how many. Raises NoExamplesError for a foreign label."""
 
 
 class Sink(Protocol):

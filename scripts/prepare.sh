@@ -46,9 +46,9 @@ prepare_venv() {
     command -v python3 >/dev/null || need_packages python3
     python=$(find_python)
     if on_a_pi; then
-        need_packages python3-picamera2
+        need_packages python3-picamera2 python3-lgpio
         python=/usr/bin/python3
-        flags=(--system-site-packages) # picamera2 and libcamera come from apt alone
+        flags=(--system-site-packages) # picamera2 comes from apt alone, lgpio has no wheel for Python 3.13
         extras="$extras,pi"
     fi
     if ! .venv/bin/python -c 'import pip' 2>/dev/null; then
