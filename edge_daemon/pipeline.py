@@ -149,7 +149,8 @@ class Pipeline:
         self._recent.append(sight)
         for press in presses:
             yield from self._teach_safely(press, sight)
-        prediction = self._teacher.predict(view.name, embedding) if clarity else NOTHING
+        voting = view.passage is not None
+        prediction = self._teacher.predict(view.name, embedding, lenient=voting) if clarity else NOTHING
         yield from self._judge(view, frame, prediction, embedding, clarity)
         moment = self._doubts.consider(sight, prediction) if clarity else None
         if moment is not None:

@@ -55,9 +55,9 @@ class Teacher:
             self._learn_anew()
             yield self.examples()
 
-    def predict(self, region: str, embedding: Vector) -> Prediction:
-        """Classify with the examples that count for this region."""
-        return self._learners[self._pools[region]].predict(embedding)
+    def predict(self, region: str, embedding: Vector, *, lenient: bool = False) -> Prediction:
+        """Classify with the examples that count for this region; `lenient` for one of an object's frames."""
+        return self._learners[self._pools[region]].predict(embedding, lenient=lenient)
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts and the exam of what is taught; no exam when regions learn apart."""

@@ -59,6 +59,7 @@ class Tally:
         latencies = [event.latency_ms for event in self.events]
         return {
             "speed": self.plan.speed,
+            "seed": self.plan.seed,
             "presses": self.plan.presses,
             "objects": len(found),
             "events": len(self.events),

@@ -23,12 +23,9 @@ class Outcome:
 class Ballot:
     """Adds up votes, each weighted by how well the object is seen (`clarity`) and how sure the head is.
 
-    A frame on which the head rejects the object votes for `unknown` with a quarter of a voice: an object
-    that comes in or leaves, half in view, often looks like nothing taught. Chosen on a drawn belt with
-    another seed than the one its figures come from; from 0.1 to 0.3 it made no difference.
+    A frame on which the object is rejected votes for `unknown` with a whole voice. Clarity keeps the
+    frames from counting on which an object comes in or leaves, half in view, and looks like nothing taught.
     """
-
-    REJECTION = 0.25
 
     def __init__(self) -> None:
         self._votes: dict[str, float] = {}
@@ -38,11 +35,12 @@ class Ballot:
 
     def add(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
         """Take one frame's prediction; `clarity` is above 0 and at most 1."""
-        sure = self.REJECTION if prediction.label == UNKNOWN else prediction.confidence
+        sure = 1.0 if prediction.label == UNKNOWN else prediction.confidence
         self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + clarity * sure
         self.frames += 1
-        if self._best is None or (clarity, sure) > self._best_rank:
-            self._best, self._best_rank = frame, (clarity, sure)
+        rank = (clarity, prediction.confidence)
+        if self._best is None or rank > self._best_rank:
+            self._best, self._best_rank = frame, rank
 
     def outcome(self) -> Outcome | None:
         """Return what the frames say; None when there were none."""

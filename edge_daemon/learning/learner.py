@@ -46,8 +46,11 @@ class Learner(Protocol):
     def most_redundant(self, label: str) -> int:
         """Return the id of the example of `label` that the others stand in for best."""
 
-    def predict(self, embedding: npt.ArrayLike) -> Prediction:
-        """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
+    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
+        """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError.
+
+        `lenient` is for one of many frames of an object, see `OpenSet.rejects`.
+        """
 
     def exam(self) -> Exam:
         """Examine the examples by leaving each out."""
@@ -106,13 +109,13 @@ class ExampleLearner:
         rows = np.flatnonzero(examples.codes == list(examples.labels).index(label))
         return examples.ids[int(rows[most_redundant(examples.matrix[rows])])]
 
-    def predict(self, embedding: npt.ArrayLike) -> Prediction:
+    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
         query = self._examples.compare(embedding)
         prediction = self._head.predict(query)
-        if self._openset.rejects(query):
+        if self._openset.rejects(query, lenient=lenient):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from edge_daemon.learning.familiarity import ClassModel, familiarity, fit_classe
 from edge_daemon.learning.leave_one_out import LeaveOneOut, Others
 from edge_daemon.learning.plda import RANK
 from edge_daemon.learning.sample import newest
+from edge_daemon.learning.strangers import stranger_scores
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -31,6 +33,9 @@ SAMPLE = 160
 """So many of the newest examples, evenly over the classes, calibrate: some tens of milliseconds."""
 
 FOLDS = 5
+
+LENIENCY = 0.25
+"""How far down from the threshold to the nearest stranger a lenient one lies (docs/sorting.md)."""
 
 # fmt: off
 _T95 = (
@@ -66,18 +71,21 @@ class OpenSet:
         self._version = -1
         self._model: ClassModel | None = None
         self._threshold = -math.inf
+        self._lenient: float | None = None
+        self._strangers: Callable[[], list[float]] = list
         self.unknown = check_unknown(unknown)
 
     def set(self, unknown: float | str) -> None:
         """Take another setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def rejects(self, query: Query) -> bool:
-        """Say whether the query is unknown."""
+    def rejects(self, query: Query, *, lenient: bool = False) -> bool:
+        """Say whether the query is unknown; `lenient` asks `auto` to reject less than its 5 %."""
         if self.unknown == "off":
             return False
         if self.unknown == "auto":
-            return self.familiarity(query) < self._threshold
+            score = self.familiarity(query)
+            return score < (self.lenient_threshold if lenient else self._threshold)
         return float(query.similarities.max()) < self.unknown
 
     def familiarity(self, query: Query) -> float:
@@ -94,7 +102,20 @@ class OpenSet:
         """The familiarity below which `auto` rejects, as of the last query."""
         return self._threshold
 
+    @property
+    def lenient_threshold(self) -> float:
+        """A quarter of the way from `threshold` down to the nearest stranger; as of the last query.
+
+        A stranger is a taught class that is scored by the other classes alone: where it would come
+        near the threshold, there is no leniency.
+        """
+        if self._lenient is None:
+            nearest = max(self._strangers(), default=self._threshold)
+            self._lenient = self._threshold - LENIENCY * max(0.0, self._threshold - nearest)
+        return self._lenient
+
     def _fit(self) -> None:
+        self._lenient, self._strangers = None, list
         if self._examples.variants is not None:
             # The examples, taught in one place, know nothing of the moves that queries are forgiven.
             self._model, self._threshold = None, CORRELATED
@@ -111,6 +132,9 @@ class OpenSet:
         matrix = self._examples.matrix[others.first :]
         self._model = fit_classes(matrix[rows], others.codes[rows], len(self._examples.labels), rank)
         self._threshold = lower_bound(known)
+        self._strangers = partial(
+            stranger_scores, matrix[rows], others.codes[rows], len(self._examples.labels), rank
+        )
 
 
 def lower_bound(scores: Sequence[float]) -> float:

@@ -56,8 +56,8 @@ class PretrainedLearner:
         """Raise LabelError: there are no examples."""
         raise LabelError(f"no examples of '{label}'")
 
-    def predict(self, embedding: npt.ArrayLike) -> Prediction:
-        """Name the most probable class. Raises EmbeddingError when the sizes don't fit."""
+    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
+        """Name the most probable class; `lenient` changes nothing. Raises EmbeddingError for a wrong size."""
         vector, _ = unit(embedding, len(self._classes))
         if float(vector.min()) < 0:
             raise EmbeddingError("probabilities can't be negative; set model.tap to probabilities")

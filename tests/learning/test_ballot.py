@@ -47,7 +47,7 @@ def test_a_thing_rejected_in_most_frames_is_unknown_without_confidence() -> None
 
 
 def test_a_thing_rejected_only_at_the_edges_has_its_name() -> None:
-    outcome = _ballot((UNKNOWN, 0, 0.1), (UNKNOWN, 0, 0.4), ("nut", 1.0, 0.5), (UNKNOWN, 0, 0.3)).outcome()
+    outcome = _ballot((UNKNOWN, 0, 0.1), ("nut", 1.0, 0.5), (UNKNOWN, 0, 0.2)).outcome()
     assert outcome is not None
     assert outcome.label == "nut"
 

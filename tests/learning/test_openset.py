@@ -80,6 +80,40 @@ def test_a_change_calibrates_anew() -> None:
     assert rejected(examples, openset, newcomer[8:]) <= 0.2
 
 
+def test_leniency_takes_the_unusual_of_taught_classes_and_still_no_stranger() -> None:
+    examples, openset = taught(4, 8)
+    known = np.concatenate([class_of(code, 200, seed=1) for code in range(4)])
+    strict = rejected(examples, openset, known)
+    lenient = np.mean([openset.rejects(examples.compare(query), lenient=True) for query in known])
+    assert strict > 0.0
+    assert lenient < strict / 2
+    strangers = [examples.compare(query) for query in class_of(99, 100)]
+    assert all(openset.rejects(query, lenient=True) for query in strangers)
+
+
+@pytest.mark.parametrize(("classes", "each"), [(2, 8), (1, 8)])
+def test_where_no_class_can_be_taken_for_a_stranger_there_is_no_leniency(classes: int, each: int) -> None:
+    examples, openset = taught(classes, each)
+    openset.familiarity(examples.compare(class_of(0, 1)[0]))
+    assert openset.lenient_threshold == openset.threshold
+
+
+def test_classes_as_near_as_their_own_examples_allow_no_leniency() -> None:
+    examples = ExampleSet()
+    for row, embedding in enumerate(class_of(0, 32)):
+        examples.add(embedding, "abcd"[row % 4], row)
+    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset.familiarity(examples.compare(class_of(0, 1)[0]))
+    assert openset.lenient_threshold == openset.threshold
+
+
+def test_leniency_leaves_a_threshold_that_was_set_alone() -> None:
+    examples, openset = taught(4, 8)
+    openset.set(0.99)
+    query = examples.compare(class_of(0, 1, seed=1)[0])
+    assert openset.rejects(query, lenient=True) is openset.rejects(query) is True
+
+
 def test_many_equal_examples_do_not_break_the_fit() -> None:
     examples = ExampleSet()
     for row in range(30):
