@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,7 @@ from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
 from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.examples.tap_tuner import Tap, tap_in_use, tune_tap
 from edge_daemon.learning.example_set import Variants
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
@@ -56,12 +58,34 @@ DEFAULT_MODEL = "edge_embedder_v1"
 
 
 def build_embedder(config: Config) -> Embedder:
-    """Load the configured model, if the tap needs one. Raises ModelError."""
+    """Load the configured model, if the tap needs one; an `auto` not settled is `embedding`.
+
+    Raises ModelError.
+    """
     model = config.model
     tap = "probabilities" if config.classifier.type == "pretrained" else model.tap
     if tap == "patch":
         return PatchEmbedder()
+    tap = "embedding" if tap == "auto" else tap
     return litert.Embedder(model_path(config), model.threads, model.delegate, tap, model.fit)
+
+
+def settle_tap(config: Config, *, tune: bool = False) -> Config:
+    """Replace `model.tap: auto` by the tap that the examples were read at; `tune` takes the best for them.
+
+    Raises ModelError, StoreError.
+    """
+    if config.model.tap != "auto" or config.classifier.type == "pretrained":
+        return config
+    settled = [_with_tap(config, "embedding"), _with_tap(config, "patch")]
+    taps = [Tap(each.model.tap, build_embedder(each), build_variants(each)) for each in settled]
+    with open_store(config) as store:
+        chosen = tune_tap(store, taps) if tune else tap_in_use(store, taps)
+    return settled[taps.index(chosen)]
+
+
+def _with_tap(config: Config, tap: Literal["embedding", "patch"]) -> Config:
+    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, tap=tap))
 
 
 def model_path(config: Config) -> Path:
@@ -169,6 +193,7 @@ def build(
 
     Raises an EdgeError for anything that can't work: model, store, broker settings, pins.
     """
+    config = settle_tap(config, tune=True)
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)

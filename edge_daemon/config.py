@@ -57,14 +57,15 @@ class RegionOptions(Options, frozen=True):
 class ModelOptions(Options, frozen=True):
     """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model.
 
-    `tap: patch` needs no model: regions are compared pixel by pixel. `fit` says how a model sees a
+    `tap: patch` needs no model: regions are compared pixel by pixel. `auto` takes that or `embedding`,
+    whichever the examples of small regions show to be better, at each start. `fit` says how a model sees a
     region that isn't square: its middle, or all of it, distorted.
     """
 
     name: str | None = None
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     delegate: str = "auto"
-    tap: Literal["embedding", "logits", "probabilities", "pixels", "patch"] = "embedding"
+    tap: Literal["embedding", "logits", "probabilities", "pixels", "patch", "auto"] = "embedding"
     fit: Literal["square", "stretch"] = "square"
 
 

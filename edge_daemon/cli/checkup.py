@@ -14,7 +14,7 @@ from typing import Literal
 
 import numpy as np
 
-from edge_daemon.app import DEFAULT_MODEL, build_embedder, open_store
+from edge_daemon.app import DEFAULT_MODEL, build_embedder, open_store, settle_tap
 from edge_daemon.camera.picamera import PicameraOptions
 from edge_daemon.camera.table import open_camera
 from edge_daemon.camera.v4l2 import V4l2Options
@@ -155,7 +155,7 @@ def check_store(config: Config) -> Check:
 def _space(config: Config) -> str:
     """Return the model's embedding space; none for a model that the check of models has failed."""
     try:
-        return build_embedder(config).space
+        return build_embedder(settle_tap(config)).space
     except ModelError:
         return ""
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app import build_embedder, build_teacher, build_views, open_store
+from edge_daemon.app import build_embedder, build_teacher, build_views, open_store, settle_tap
 from edge_daemon.config import load_effective
 from edge_daemon.pipeline import View
 from edge_daemon.ports import Embedder
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: a line per image and region, and under it the ranking where it was asked for."""
-    config = load_effective(args.config, _overrides(args))
+    config = settle_tap(load_effective(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)

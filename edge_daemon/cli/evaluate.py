@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app import build_embedder, build_variants, open_store
+from edge_daemon.app import build_embedder, build_variants, open_store, settle_tap
 from edge_daemon.cli.evaluation_page import write_page
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.tap_advice import advise
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
-    config = load_effective(args.config, overrides)
+    config = settle_tap(load_effective(args.config, overrides))
     for row in _compare_taps(args, config, overrides) if args.taps else _measure(args, config):
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0

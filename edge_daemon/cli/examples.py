@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_daemon.app import build_embedder, build_learner, open_store
+from edge_daemon.app import build_embedder, build_learner, open_store, settle_tap
 from edge_daemon.cli.actions import add_action
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config, load_effective
@@ -150,7 +150,7 @@ def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    embedder = build_embedder(config)
+    embedder = build_embedder(settle_tap(config))
     report = reembed(store, embedder, Progress("embedding"))
     _tell_report(args, store, report)
     return 0
@@ -159,7 +159,7 @@ def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 def _teach(args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture]) -> Report:
     return import_pictures(
         store,
-        build_embedder(config),
+        build_embedder(settle_tap(config)),
         Progress("embedding")(pictures, len(pictures)),
         region=_region(args, config),
         thumbnail_px=config.store.thumbnail_px,

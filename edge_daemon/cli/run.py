@@ -59,7 +59,7 @@ def _run_until_reload(daemon: Daemon, args: argparse.Namespace, config: Config) 
         except ConfigError as exc:
             log.error("configuration not reloaded, the old one stays: %s", exc)
             return
-        if read == config:
+        if read == config and config.model.tap != "auto":
             log.info("configuration reloaded: nothing changed")
             return
         fresh.append(read)
