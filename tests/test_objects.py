@@ -172,3 +172,13 @@ def test_a_drawn_belt_is_counted_and_named_by_a_real_model(tmp_path: Path, speed
     assert isinstance(figures["embedded"], int)
     assert isinstance(figures["frames"], int)
     assert figures["embedded"] < figures["frames"] / 3
+
+
+def test_an_object_at_an_angle_never_taught_has_its_name_still(tmp_path: Path) -> None:
+    """The shipped model, whose threshold for single frames takes 5 of these 40 objects for unknown."""
+    config = load_effective(None, ["trigger=motion", f"store.path={tmp_path / 'examples.sqlite'}"])
+    plan = BeltPlan(("gear", "lemon", "strawberry", "mug"), objects=50, speed=1.0, size=(320, 240), seed=8)
+    figures = BeltRun(config, plan).run().figures()
+    assert (figures["events"], figures["missed"], figures["doubled"], figures["phantoms"]) == (50, 0, 0, 0)
+    assert (figures["known"], figures["known_right"]) == (40, 40)
+    assert (figures["strangers"], figures["strangers_unknown"]) == (10, 10)
