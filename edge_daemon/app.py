@@ -16,6 +16,7 @@ from edge_daemon import __version__
 from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
 from edge_daemon.errors import WebError
+from edge_daemon.examples.archive import write_archive
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.tap_tuner import Tap, tap_in_use, tune_tap
 from edge_daemon.learning.example_set import Variants
@@ -298,7 +299,21 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         config_digest=digest(config),
     )
     backlog_path = store_path(config).with_name("mqtt-events.sqlite")
-    return MqttSink(config.mqtt, info, mailbox.submit, clock, mailbox.crashed, backlog_path)
+    return MqttSink(
+        config.mqtt,
+        info,
+        mailbox.submit,
+        clock,
+        mailbox.crashed,
+        backlog_path,
+        partial(export_examples, store_path(config)),
+    )
+
+
+def export_examples(store_file: Path, path: Path) -> None:
+    """Write the examples of a store to an archive, from any thread. Raises ArchiveError, StoreError."""
+    with ExampleStore(store_file) as store:
+        write_archive(store, path)
 
 
 def digest(config: Config) -> str:

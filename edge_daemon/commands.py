@@ -90,6 +90,13 @@ class ListExamples:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportExamples:
+    """Ask for all examples as an archive. The MQTT sink itself does it: it never reaches the pipeline."""
+
+    origin: Origin
+
+
+@dataclass(frozen=True, slots=True)
 class TakeSnapshot:
     """Ask for a JPEG of the next frame."""
 

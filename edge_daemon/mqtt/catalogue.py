@@ -42,6 +42,14 @@ CATALOGUE = (
         for verb, request in REQUESTS.items()
     ),
     Entry("<base>/response/<verb>", "JSON, the answer", 1, False, "response", payloads.Response),
+    Entry(
+        "<base>/response/examples",
+        "JSON, one for each part of an export",
+        1,
+        False,
+        "response-export",
+        payloads.ExportResponse,
+    ),
 )
 
 

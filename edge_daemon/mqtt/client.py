@@ -53,7 +53,8 @@ class Connection:
 
     Callbacks only note what came in; `received`, `acknowledged` and `refused` are read by the owner.
     `window` is how many messages may go unacknowledged; `misunderstood` says that the broker was
-    reached and did not answer as one that speaks `version`.
+    reached and did not answer as one that speaks `version`; `max_packet` bytes is the longest message it
+    takes, None where it names no limit.
     """
 
     def __init__(
@@ -75,7 +76,7 @@ class Connection:
         self._asked: dict[int, str] = {}
         self._refusals: set[str] = set()
         self._accepted = False
-        self._max_packet: int | None = None
+        self.max_packet: int | None = None
         self._end: str | None = None
         self._party = party
         self._client = self._build(options, party, environ)
@@ -109,7 +110,7 @@ class Connection:
     def fits(self, message: Message) -> bool:
         """Whether the broker takes a message of this size; it would end the connection instead."""
         size = len(message.topic.encode()) + len(message.payload) + _HEADER_BYTES
-        return self._max_packet is None or size <= self._max_packet
+        return self.max_packet is None or size <= self.max_packet
 
     def publish(self, message: Message) -> int:
         """Hand a message to paho and return its packet id; `acknowledged` tells when the broker has it."""
@@ -193,7 +194,7 @@ class Connection:
         else:
             self._accepted = True
             self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
-            self._max_packet = getattr(properties, "MaximumPacketSize", None)
+            self.max_packet = getattr(properties, "MaximumPacketSize", None)
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         # What is no word of the broker, paho calls an "unspecified error".

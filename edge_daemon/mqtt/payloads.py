@@ -224,6 +224,26 @@ class Response(Payload, frozen=True, kw_only=True):
     transaction: Annotated[object, Meta(description="echoed as sent, null when none was")] = None
 
 
+class ExportPart(Payload, frozen=True, kw_only=True):
+    """One part of the archive of all examples; the parts in order, decoded and joined, are a zip."""
+
+    export: Annotated[str, Meta(description="names this export; the same in all its parts")]
+    part: Annotated[int, Meta(ge=1, description="number of this part, from 1")]
+    parts: Annotated[int, Meta(ge=1, description="how many there are")]
+    bytes: Annotated[int, Meta(ge=1, description="size of the whole archive")]
+    sha256: Annotated[str, Meta(description="of the whole archive, in hexadecimal")]
+    base64: Annotated[str, Meta(description="the bytes of this part, at most 64,000 characters")]
+
+
+class ExportResponse(Payload, frozen=True, kw_only=True):
+    """The answer to `request/examples` with `export`: one for each part, or an error."""
+
+    status: Literal["ok", "error"]
+    data: ExportPart | msgspec.UnsetType = msgspec.UNSET
+    error: str | msgspec.UnsetType = msgspec.UNSET
+    transaction: Annotated[object, Meta(description="echoed as sent, null when none was")] = None
+
+
 def utc_ms(moment: datetime) -> str:
     """Write a timezone-aware moment as UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -12,6 +12,7 @@ import msgspec
 from edge_daemon import events
 from edge_daemon.commands import Command
 from edge_daemon.mqtt import payloads
+from edge_daemon.mqtt.exporter import Answer
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import encode, utc_ms
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
@@ -47,6 +48,12 @@ class Publications:
     def refusal(self, refusal: Refusal) -> Message:
         """The answer to a request that became no command."""
         return self._response(refusal.verb, refusal.error, {}, refusal.transaction)
+
+    def exported(self, answer: Answer) -> Message:
+        """A part of an export, or why there is none."""
+        origin, part = answer.origin, answer.part
+        data = {} if part is None else msgspec.structs.asdict(part)
+        return self._response(origin.name, answer.error or None, data, origin.transaction)
 
     @singledispatchmethod
     def of(self, event: object, now: datetime) -> list[Message]:

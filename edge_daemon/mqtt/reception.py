@@ -7,10 +7,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from edge_daemon.commands import Command
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.rate import RateLimit
-from edge_daemon.mqtt.requests import Refusal, ReturnAddress, read_request
+from edge_daemon.mqtt.requests import Asked, Refusal, ReturnAddress, read_request
 from edge_daemon.mqtt.topics import Topics
 
 logger = logging.getLogger(__name__)
@@ -28,7 +27,7 @@ class Reception:
     its sender delivers it twice within a minute, as QoS 1 allows. Belongs to one thread.
     """
 
-    def __init__(self, topics: Topics, submit: Callable[[Command], bool], per_s: float) -> None:
+    def __init__(self, topics: Topics, submit: Callable[[Asked], bool], per_s: float) -> None:
         self._topics = topics
         self._submit = submit
         self._per_s = per_s
@@ -55,7 +54,7 @@ class Reception:
             return asked
         return self._pass_on(verb, asked, incoming, now_s)
 
-    def _pass_on(self, verb: str, asked: Command, incoming: Incoming, now_s: float) -> Refusal | None:
+    def _pass_on(self, verb: str, asked: Asked, incoming: Incoming, now_s: float) -> Refusal | None:
         known_by = (verb, incoming.payload, incoming.correlation)
         if now_s - self._taken_s.get(known_by, -_REMEMBERED_S) < _REMEMBERED_S:
             error = "this request was taken already; give each one a transaction of its own"
@@ -74,7 +73,7 @@ class Reception:
         told, self._limit_told = self._limit_told, True
         return None if told else Refusal(verb, f"too many requests; at most {self._per_s:g} a second")
 
-    def _addressed(self, asked: Command | Refusal, incoming: Incoming) -> Command | Refusal:
+    def _addressed(self, asked: Asked | Refusal, incoming: Incoming) -> Asked | Refusal:
         """Note the MQTT 5 return address, so that it comes back with the reply."""
         transaction = asked.transaction if isinstance(asked, Refusal) else asked.origin.transaction
         verb = asked.verb if isinstance(asked, Refusal) else asked.origin.name

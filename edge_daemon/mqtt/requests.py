@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 import msgspec
 from msgspec import Meta
@@ -13,6 +13,7 @@ from edge_daemon.commands import (
     AddExample,
     Clear,
     Command,
+    ExportExamples,
     LabelMoment,
     ListExamples,
     Origin,
@@ -27,6 +28,9 @@ from edge_daemon.labels import MAX_LABEL_CHARACTERS, check_label
 MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000
 _MAX_ERROR_CHARACTERS = 200
+
+Asked: TypeAlias = Command | ExportExamples
+"""What a request can become."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +94,10 @@ class ClearRequest(_Body, frozen=True, kw_only=True):
     label: Annotated[str | None, Meta(description="all labels when left out")] = None
 
 
-class ExamplesRequest(_Body, frozen=True):
-    """Ask for the counts and the exam's figures."""
+class ExamplesRequest(_Body, frozen=True, kw_only=True):
+    """Ask for the counts per label, or with `export` for all examples as an archive, in parts."""
+
+    export: Annotated[bool, Meta(description="answered by an `export` for each part")] = False
 
 
 class SnapshotRequest(_Body, frozen=True):
@@ -125,7 +131,7 @@ REQUESTS: dict[str, type[_Body]] = {
 }
 
 
-def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Command | Refusal:
+def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Asked | Refusal:
     """Return the command that `payload` asks for, or why there is none.
 
     `now_s` (monotonic) is when the request came: an example shows the first frame after it.
@@ -166,7 +172,7 @@ def _transaction(body: dict[str, object]) -> object:
 
 def _command(
     verb: str, body: dict[str, object], regions: Sequence[str], now_s: float, origin: Origin
-) -> Command:
+) -> Asked:
     if verb not in REQUESTS:
         raise RequestError(f"this device doesn't offer {verb[:20]!r}; it offers {', '.join(REQUESTS)}")
     try:
@@ -184,7 +190,7 @@ def _command(
         case ClearRequest():
             return Clear(origin, None if request.label is None else check_label(request.label))
         case ExamplesRequest():
-            return ListExamples(origin)
+            return ExportExamples(origin) if request.export else ListExamples(origin)
         case SnapshotRequest():
             return TakeSnapshot(origin)
         case TriggerRequest():

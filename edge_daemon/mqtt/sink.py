@@ -13,14 +13,15 @@ from uuid import uuid4
 
 import msgspec
 
-from edge_daemon.commands import Command
-from edge_daemon.errors import BrokerError
+from edge_daemon.commands import Command, ExportExamples
+from edge_daemon.errors import BrokerError, RequestError
 from edge_daemon.events import Classified, Event, ExamplesChanged
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
+from edge_daemon.mqtt.exporter import Exporter
 from edge_daemon.mqtt.handshake import check_settings, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
@@ -29,6 +30,7 @@ from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.rate import RateLimit
 from edge_daemon.mqtt.reception import Reception
+from edge_daemon.mqtt.requests import Asked
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -49,7 +51,8 @@ class MqttSink:
     and never blocks. One thread, `mqtt`, owns the connection; it tries for ever to have one. `submit`
     takes a command and returns False when it has no room; `on_crash` is told if the thread dies of a
     bug, so that the process can end. Events that wait for a broker are kept in the file
-    `backlog_path`, or only in memory where there is none.
+    `backlog_path`, or only in memory where there is none. `write_archive` writes the examples for an
+    export, in a thread of its own, and `backlog_path`'s folder holds them while they are sent.
     Raises BrokerError for password, TLS or backlog files that can't be used, ConfigError for names
     that can't be topics.
     """
@@ -62,6 +65,7 @@ class MqttSink:
         clock: Clock,
         on_crash: Callable[[BaseException], None],
         backlog_path: Path | None = None,
+        write_archive: Callable[[Path], object] | None = None,
     ) -> None:
         check_settings(options, os.environ)
         self._options = options
@@ -71,7 +75,8 @@ class MqttSink:
         self._publications = Publications(self._topics, info, options.qos)
         will = self._publications.availability(False)
         self._party = Party(f"edge_daemon-{info.device}", will, _MAX_INCOMING_BYTES)
-        self._reception = Reception(self._topics, submit, options.requests_per_s)
+        self._submit = submit
+        self._reception = Reception(self._topics, self._take, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
         discovery = Discovery(self._topics, info, options.discovery.prefix)
@@ -85,6 +90,8 @@ class MqttSink:
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._trouble: str | None = None
+        folder = None if backlog_path is None else backlog_path.parent
+        self._exporter = Exporter(write_archive or _nothing_to_export, folder, self._wakeup.set, on_crash)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         for message in self._publications.at_start():
             self._outbox.put(message)
@@ -117,6 +124,7 @@ class MqttSink:
         if self._thread.is_alive():
             logger.warning("the MQTT connection did not end in time; it ends with the process")
         else:
+            self._exporter.stop(_JOIN_S)
             self._backlog.close()
             self._wakeup.close()
 
@@ -174,7 +182,13 @@ class MqttSink:
             logger.warning("%d MQTT events were dropped while there was no broker", dropped)
         return connection
 
+    def _take(self, asked: Asked) -> bool:
+        if isinstance(asked, ExportExamples):
+            return self._exporter.ask(asked, self._clock.monotonic())
+        return self._submit(asked)
+
     def _exchange(self, connection: Connection) -> None:
+        self._export(connection)
         while not connection.congested and (sendable := self._outbox.take(connection.window)):
             message = sendable.message
             if connection.fits(message):
@@ -192,6 +206,13 @@ class MqttSink:
         announcement = self._announcer.due(self._labels, self._clock.monotonic())
         if announcement is not None:
             self._outbox.put(announcement)
+
+    def _export(self, connection: Connection) -> None:
+        """Add a part of an export when nothing else waits, so that memory holds one and events go first."""
+        if self._outbox.idle:
+            answer = self._exporter.next(connection.max_packet, self._clock.monotonic())
+            if answer is not None:
+                self._outbox.put(self._publications.exported(answer))
 
     def _hear(self, incoming: Incoming) -> None:
         now_s = self._clock.monotonic()
@@ -213,3 +234,7 @@ class MqttSink:
         level = logging.DEBUG if text == self._trouble else logging.WARNING
         logger.log(level, "%s", text)
         self._trouble = text
+
+
+def _nothing_to_export(path: Path) -> None:
+    raise RequestError("this device has no store of examples")

@@ -12,7 +12,7 @@ from uuid import uuid4
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.handshake import connect
-from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
 
@@ -79,6 +79,12 @@ class Subscriber:
                 return None
             self._connection.poll(self._wakeup, timeout_s=left_s)
         return self._connection.received.popleft()
+
+    def publish(self, message: Message) -> None:
+        """Send a message, such as a request; it is on its way when this returns."""
+        self._connection.publish(message)
+        while self._connection.congested:
+            self._connection.poll(self._wakeup, timeout_s=0.1)
 
     def stop(self) -> None:
         """End the iteration soon, from any thread."""

@@ -45,6 +45,7 @@ class Device:
         device_id: str = "tray-1",
         regions: Sequence[str] = ("frame",),
         backlog_path: Path | None = None,
+        write_archive: Callable[[Path], object] | None = None,
     ) -> None:
         self.commands: list[Command] = []
         self.crashes: list[BaseException] = []
@@ -57,6 +58,7 @@ class Device:
             self.clock,
             self.crashes.append,
             backlog_path,
+            write_archive,
         )
 
     def __enter__(self) -> Device:

@@ -7,12 +7,11 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_daemon.commands import Command
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.reception import Reception
-from edge_daemon.mqtt.requests import REQUESTS
+from edge_daemon.mqtt.requests import REQUESTS, Asked
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
 from tests.mqtt.device import info
@@ -40,9 +39,9 @@ incoming = st.builds(
 def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
     messages: list[Incoming], enabled: bool
 ) -> None:
-    commands: list[Command] = []
+    commands: list[Asked] = []
 
-    def submit(command: Command) -> bool:
+    def submit(command: Asked) -> bool:
         commands.append(command)
         return True
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edge_daemon.commands import (
     AddExample,
     Clear,
-    Command,
+    ExportExamples,
     LabelMoment,
     ListExamples,
     Origin,
@@ -19,12 +19,12 @@ from edge_daemon.commands import (
     Trigger,
     Undo,
 )
-from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Refusal, read_request
+from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Asked, Refusal, read_request
 
 REGIONS = ("left", "right")
 
 
-def read(verb: str, body: object) -> Command | Refusal:
+def read(verb: str, body: object) -> Asked | Refusal:
     return read_request(verb, json.dumps(body).encode(), REGIONS, now_s=5.0)
 
 
@@ -53,6 +53,7 @@ def origin(verb: str, transaction: object = None) -> Origin:
         ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),
         ("clear", {}, Clear(origin("clear"), None)),
         ("examples", {"transaction": {"a": [1]}}, ListExamples(origin("examples", {"a": [1]}))),
+        ("examples", {"export": True}, ExportExamples(origin("examples"))),
         ("trigger", {"transaction": 1}, Trigger(5.0, origin("trigger", 1))),
         ("trigger", {"region": "right"}, Trigger(5.0, origin("trigger"), "right")),
         ("snapshot", {}, TakeSnapshot(origin("snapshot"))),
@@ -60,7 +61,7 @@ def origin(verb: str, transaction: object = None) -> Origin:
         ("threshold", {"unknown": "auto"}, SetThreshold(origin("threshold"), "auto")),
     ],
 )
-def test_each_verb_becomes_its_command(verb: str, body: object, command: Command) -> None:
+def test_each_verb_becomes_its_command(verb: str, body: object, command: Asked) -> None:
     assert read(verb, body) == command
 
 
@@ -114,7 +115,7 @@ def test_a_deep_transaction_is_no_crash() -> None:
     assert answer.transaction is None
 
 
-def check_answer(answer: Command | Refusal) -> None:
+def check_answer(answer: Asked | Refusal) -> None:
     """Every answer can be sent: its text and transaction can be written as JSON."""
     if isinstance(answer, Refusal):
         msgspec.json.encode([answer.error, answer.transaction])
