@@ -16,8 +16,7 @@ LOPSIDED = 3
 def advise(verdicts: Mapping[str, Verdict]) -> Advice | None:
     """Name the class whose next example helps most; None when every class is good and in balance.
 
-    In this order: a second class, the first few of each, a class taken for another, a lopsided
-    count, the class recognised least, too few to be sure.
+    First a second class, then the first few of each; then the class with the largest `need`.
     """
     if not verdicts:
         return None
@@ -27,37 +26,40 @@ def advise(verdicts: Mapping[str, Verdict]) -> Advice | None:
         return Advice(fewest, "it is the only class; teach something else to compare it with")
     if count < FIRST_EXAMPLES:
         return Advice(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
-    return _mistaken(verdicts) or _lopsided(verdicts, fewest) or _weakest(verdicts)
-
-
-def _mistaken(verdicts: Mapping[str, Verdict]) -> Advice | None:
-    alike = [label for label, verdict in verdicts.items() if verdict.verdict == "looks_like"]
-    if not alike:
+    most = max(verdicts, key=lambda label: verdicts[label].count)
+    wanting = [label for label in verdicts if _wanting(verdicts[label], verdicts[most])]
+    if not wanting:
         return None
-    label = min(alike, key=lambda each: (_recall(verdicts[each]), verdicts[each].count))
-    return Advice(label, f"it is taken for {verdicts[label].looks_like}; show what sets it apart")
+    label = max(wanting, key=lambda each: need(verdicts[each]))
+    return Advice(label, _reason(verdicts[label], verdicts[most], most))
 
 
-def _lopsided(verdicts: Mapping[str, Verdict], fewest: str) -> Advice | None:
-    largest = max(verdicts, key=lambda label: verdicts[label].count)
-    if verdicts[fewest].count * LOPSIDED > verdicts[largest].count:
-        return None
-    few, many = verdicts[fewest].count, verdicts[largest].count
-    return Advice(fewest, f"it has {few} examples, {largest} has {many}")
+def need(verdict: Verdict) -> float:
+    """Return how much of the class's error one more example may take away.
+
+    Error falls about as a power of the examples taught, so one more takes away a part in proportion to
+    error over count. The error is what the exam found, with one mistake and one hit added to it, since
+    few examples prove little; all of it for a class of a single burst.
+    """
+    wrong = 1.0 if verdict.recall is None else 1 - verdict.recall
+    return (wrong * verdict.count + 1) / (verdict.count + 2) / verdict.count
 
 
-def _weakest(verdicts: Mapping[str, Verdict]) -> Advice | None:
-    unsure = [label for label, verdict in verdicts.items() if verdict.verdict != "good"]
-    if not unsure:
-        return None
-    label = min(unsure, key=lambda each: (_recall(verdicts[each]), verdicts[each].count))
-    recall = verdicts[label].recall
-    if recall is None:
-        return Advice(label, "all its examples come from one burst; press again later, in another pose")
-    if recall == 1.0:
-        return Advice(label, f"it is recognised, but {verdicts[label].count} examples are few to be sure")
-    return Advice(label, f"only {recall:.0%} of its examples are recognised by the others")
+def _wanting(verdict: Verdict, largest: Verdict) -> bool:
+    return verdict.verdict != "good" or _lopsided(verdict, largest)
 
 
-def _recall(verdict: Verdict) -> float:
-    return 0.0 if verdict.recall is None else verdict.recall
+def _lopsided(verdict: Verdict, largest: Verdict) -> bool:
+    return verdict.count * LOPSIDED <= largest.count
+
+
+def _reason(verdict: Verdict, largest: Verdict, largest_label: str) -> str:
+    if verdict.looks_like is not None:
+        return f"it is taken for {verdict.looks_like}; show what sets it apart"
+    if _lopsided(verdict, largest):
+        return f"it has {verdict.count} examples, {largest_label} has {largest.count}"
+    if verdict.recall is None:
+        return "all its examples come from one burst; press again later, in another pose"
+    if verdict.recall == 1.0:
+        return f"it is recognised, but {verdict.count} examples are few to be sure"
+    return f"only {verdict.recall:.0%} of its examples are recognised by the others"

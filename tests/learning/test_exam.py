@@ -97,9 +97,10 @@ def good(count: int = 10, recall: float = 0.9) -> Verdict:
     [
         ({"a": good()}, "a", "only class"),
         ({"a": good(), "b": Verdict("needs_more", 1, None)}, "b", "only 1 example"),
-        ({"a": good(), "b": Verdict("looks_like", 6, 0.5, "a"), "c": good(3)}, "b", "taken for a"),
+        ({"a": good(), "b": Verdict("looks_like", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
         ({"a": good(12), "b": good(4)}, "b", "4 examples, a has 12"),
         ({"a": good(), "b": Verdict("needs_more", 8, 0.5), "c": Verdict("needs_more", 8, 0.6)}, "b", "50%"),
+        ({"a": good(), "b": Verdict("needs_more", 9, 0.6), "c": Verdict("needs_more", 4, 0.75)}, "c", "75%"),
         ({"a": good(), "b": Verdict("needs_more", 4, 1.0)}, "b", "few to be sure"),
         ({"a": good(), "b": Verdict("needs_more", 5, None)}, "b", "one burst"),
     ],
