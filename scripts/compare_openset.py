@@ -137,7 +137,7 @@ def plda(taught: Doubles, codes: Codes, asked: Doubles) -> Doubles:
     fitted = fit_plda(taught.astype(np.float32), codes, int(codes.max()) + 1)
     if fitted is None:
         return np.zeros(len(asked))
-    return fitted.ratios_of(asked.astype(np.float32)).max(axis=1).astype(np.float64)
+    return fitted.ratio_of(asked.astype(np.float32))
 
 
 def strong_pattern(taught: Doubles, codes: Codes, asked: Doubles) -> Doubles:

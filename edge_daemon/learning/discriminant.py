@@ -17,7 +17,7 @@ SAMPLE = 400
 """So many of the newest examples, evenly over the classes, are fitted: a bound on the time of a press."""
 
 SHARPNESS = 20.0
-"""Confidences are the softmax of the mean ratios times this, as calibrated on four sets of pictures."""
+"""Confidences are the softmax of this times the ratios per direction, calibrated on four sets."""
 
 
 class DiscriminantHead:
@@ -35,7 +35,8 @@ class DiscriminantHead:
             self._fit()
         if self._plda is None:
             return self._first.predict(query)
-        return name(self._examples, softmax(np.float32(SHARPNESS) * self._plda.ratios(query.vector)), query)
+        sharpness = np.float32(SHARPNESS / self._plda.rank)
+        return name(self._examples, softmax(sharpness * self._plda.ratios(query.vector)), query)
 
     def _fit(self) -> None:
         examples = self._examples

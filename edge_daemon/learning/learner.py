@@ -13,6 +13,7 @@ from edge_daemon.learning.auto import AutoHead
 from edge_daemon.learning.centroid import CentroidHead
 from edge_daemon.learning.exam import centroid_scores, examine, knn_scores
 from edge_daemon.learning.example_set import ExampleSet, Variants
+from edge_daemon.learning.familiarity import NEAREST
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead, Metric, Vote
 from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
@@ -146,7 +147,7 @@ def make_learner(
     if type == "pretrained":
         return PretrainedLearner(classes, unknown)
     examples = ExampleSet(variants)
-    memory = LeaveOneOut(examples, k if type in ("knn", "regression") else 3)
+    memory = LeaveOneOut(examples, max(k, NEAREST) if type in ("knn", "regression") else 3)
     heads: Mapping[str, Callable[[], Head]] = {
         "knn": lambda: KNNHead(examples, k, vote, metric, ties="nearest"),
         "centroid": lambda: CentroidHead(examples),

@@ -14,26 +14,14 @@ TIE = 1e-6
 _FEW = 16
 
 
-def nearest(similarities: Floats, codes: Codes, k: int) -> list[int]:
-    """Return the `k` nearest rows (or all, when there are fewer), nearest first.
+def largest(similarities: Floats, count: int) -> tuple[list[int], list[float]]:
+    """Return the rows and values of the `count` largest (or all), by repeated argmax.
 
-    Equal similarities keep class order, then the order in which they were taught.
+    For a few, that is several times faster than a partition.
     """
-    rows = len(similarities)
-    if k >= rows or k > _FEW:
-        return _ordered(similarities, codes, min(k, rows))
-    found, values = _largest(similarities, k + 1)
-    for upper, lower in pairwise(values):
-        if upper - lower <= TIE:
-            return _ordered(similarities, codes, k)
-    return found[:k]
-
-
-def _largest(similarities: Floats, count: int) -> tuple[list[int], list[float]]:
-    """Find the largest by repeated argmax: for a few, several times faster than a partition."""
     rows: list[int] = []
     values: list[float] = []
-    for _ in range(count):
+    for _ in range(min(count, len(similarities))):
         row = int(similarities.argmax())
         rows.append(row)
         values.append(similarities.item(row))
@@ -42,6 +30,21 @@ def _largest(similarities: Floats, count: int) -> tuple[list[int], list[float]]:
     for row, value in zip(rows, values, strict=True):
         similarities[row] = value
     return rows, values
+
+
+def nearest(similarities: Floats, codes: Codes, k: int) -> list[int]:
+    """Return the `k` nearest rows (or all, when there are fewer), nearest first.
+
+    Equal similarities keep class order, then the order in which they were taught.
+    """
+    rows = len(similarities)
+    if k >= rows or k > _FEW:
+        return _ordered(similarities, codes, min(k, rows))
+    found, values = largest(similarities, k + 1)
+    for upper, lower in pairwise(values):
+        if upper - lower <= TIE:
+            return _ordered(similarities, codes, k)
+    return found[:k]
 
 
 def _ordered(similarities: Floats, codes: Codes, k: int) -> list[int]:

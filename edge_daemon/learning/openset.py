@@ -11,9 +11,9 @@ import numpy as np
 
 from edge_daemon.errors import ConfigError
 from edge_daemon.learning.example_set import Codes, ExampleSet, Query
-from edge_daemon.learning.familiarity import ClassModel, familiarity, fit_classes, nearness
-from edge_daemon.learning.leave_one_out import LeaveOneOut, Others
-from edge_daemon.learning.plda import RANK
+from edge_daemon.learning.familiarity import NEAREST, Familiarity, likeness, nearness
+from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
+from edge_daemon.learning.plda import RANK, fit_plda, subspace
 from edge_daemon.learning.sample import newest
 from edge_daemon.learning.strangers import stranger_scores
 
@@ -30,7 +30,10 @@ CORRELATED = 0.7
 """What `auto` asks of the nearest example in a set with variants, whose similarities are correlations."""
 
 SAMPLE = 160
-"""So many of the newest examples, evenly over the classes, calibrate: some tens of milliseconds."""
+"""So many of the newest examples, evenly over the classes, calibrate: some milliseconds."""
+
+SUBSPACE = 2 * RANK
+"""The models of all folds are fitted in so many directions of the whole sample, which hold theirs."""
 
 FOLDS = 5
 
@@ -69,7 +72,7 @@ class OpenSet:
         self._examples = examples
         self._memory = memory
         self._version = -1
-        self._model: ClassModel | None = None
+        self._score: Callable[[Query], float] = _closest
         self._threshold = -math.inf
         self._lenient: float | None = None
         self._strangers: Callable[[], list[float]] = list
@@ -93,9 +96,7 @@ class OpenSet:
         if self._version != self._examples.version:
             self._fit()
             self._version = self._examples.version
-        if self._model is None:
-            return float(query.similarities.max())
-        return familiarity(self._examples, self._model, query)
+        return self._score(query)
 
     @property
     def threshold(self) -> float:
@@ -118,26 +119,33 @@ class OpenSet:
         self._lenient, self._strangers = None, list
         if self._examples.variants is not None:
             # The examples, taught in one place, know nothing of the moves that queries are forgiven.
-            self._model, self._threshold = None, CORRELATED
+            self._score, self._threshold = _closest, CORRELATED
             return
         others = self._memory.others()
-        rows = newest(others.codes, len(self._examples.labels), SAMPLE)
+        classes = len(self._examples.labels)
+        rows = newest(others.codes, classes, SAMPLE)
+        matrix, codes = self._examples.matrix[others.first :][rows], others.codes[rows]
         folds = _fold(others, rows)
-        rank = _common_rank(others.codes[rows], folds)
-        known = _known_scores(self._examples, others, rows, folds, rank)
+        rank = _common_rank(codes, folds)
+        space = subspace(matrix, SUBSPACE)
+        known = _nearness(self._examples, others, rows)
+        known += _likeness(space.coordinates, codes, folds, rank)
+        known = known[others.mates[rows] > 0]
         if len(known) < 2:
-            self._model = None
+            self._score = _closest
             self._threshold = _first_threshold(self._examples, others)
             return
-        matrix = self._examples.matrix[others.first :]
-        self._model = fit_classes(matrix[rows], others.codes[rows], len(self._examples.labels), rank)
+        plda = fit_plda(space.coordinates, codes, classes, rank)
+        self._score = Familiarity(self._examples, None if plda is None else plda.lifted(space))
         self._threshold = lower_bound(known)
-        self._strangers = partial(
-            stranger_scores, matrix[rows], others.codes[rows], len(self._examples.labels), rank
-        )
+        self._strangers = partial(stranger_scores, matrix, space.coordinates, codes, classes, rank)
 
 
-def lower_bound(scores: Sequence[float]) -> float:
+def _closest(query: Query) -> float:
+    return float(query.similarities.max())
+
+
+def lower_bound(scores: Sequence[float] | Doubles) -> float:
     """Return what a further score of the same kind is seldom below.
 
     From 20 scores on, the quantile i/(n + 1), unbiased for any distribution; with fewer, where that
@@ -150,30 +158,31 @@ def lower_bound(scores: Sequence[float]) -> float:
     return float(np.mean(scores)) - _T95[count - 2] * spread
 
 
-def _known_scores(examples: ExampleSet, others: Others, rows: Codes, folds: Codes, rank: int) -> list[float]:
-    """Score the examples as queries: nearest other, and classes fitted without their fold."""
-    scores: list[float] = []
+def _nearness(examples: ExampleSet, others: Others, rows: Codes) -> Doubles:
+    """Score examples as queries by their nearest others."""
     matrix = examples.matrix[others.first :]
-    for fold in range(FOLDS):
-        asked = rows[(folds == fold) & (others.mates[rows] > 0)]
-        rest = rows[folds != fold]
-        if not len(asked) or not len(rest):
-            continue
-        model = fit_classes(matrix[rest], others.codes[rest], len(examples.labels), rank)
-        likeness = model.likeness_of(matrix[asked])
-        for row, like in zip(asked.tolist(), likeness.tolist(), strict=True):
-            nearest = matrix[others.rows[row, 0]]
-            scores.append(nearness(float(others.values[row, 0]), matrix[row], nearest) + like)
+    return nearness(others.values[rows, :NEAREST], matrix[rows], matrix[others.rows[rows, 0]])
+
+
+def _likeness(coordinates: Doubles, codes: Codes, folds: Codes, rank: int) -> Doubles:
+    """Score examples as queries by the classes, fitted without their fold; 0 where `rank` is."""
+    scores = np.zeros(len(codes))
+    for fold in np.unique(folds):
+        own = folds == fold
+        plda = fit_plda(coordinates[~own], codes[~own], int(codes.max()) + 1, rank)
+        if plda is not None:
+            scores[own] = likeness(plda, coordinates[own])
     return scores
 
 
 def _common_rank(codes: Codes, folds: Codes) -> int:
     """Return how many directions every fold's model can have, so that all their scores are alike.
 
-    None at all (0) when a fold leaves no class more than one example to learn the scatter from.
+    None at all (0) when a fold leaves a single class, or too few examples to learn the scatter from.
     """
     rest = [codes[folds != fold] for fold in np.unique(folds)]
-    if any(len(each) - len(np.unique(each)) < 2 for each in rest):
+    taught = [len(np.unique(each)) for each in rest]
+    if min(taught) < 2 or any(len(each) - number < 2 for each, number in zip(rest, taught, strict=True)):
         return 0
     return min([RANK, *(len(each) - 1 for each in rest)])
 

@@ -6,7 +6,8 @@ Sources: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006; S. P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,36 +28,82 @@ Doubles = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Plda:
-    """Log-likelihood ratios, per direction, of "one of class c" against "of a class never seen".
+    """Log-likelihood ratios of "one of class c" against "of a class never seen".
 
     In the basis that makes the within-class scatter one and the between-class scatter diagonal, a
-    ratio is quadratic in each coordinate, so all classes cost two small products.
+    ratio is quadratic in each coordinate, so all classes cost small products. `taught` counts the
+    classes that had examples; a class without any has the ratio minus infinity.
     """
 
     basis: Floats
     offset: Floats
-    weights: Floats
+    linear: Floats
+    squares: Floats
     constant: Floats
+    taught: int
+
+    @property
+    def rank(self) -> int:
+        """How many directions the ratios add up."""
+        return len(self.basis)
 
     def ratios(self, vector: Floats) -> Floats:
         """Return the ratio of each class for one unit vector."""
         z = self.basis.dot(vector)
         z -= self.offset
-        ratios: Floats = self.weights.dot(np.concatenate((z, z * z)))
+        ratios: Floats = self.linear.dot(z)
+        z *= z
+        ratios += self.squares.dot(z)
         ratios += self.constant
         return ratios
 
-    def ratios_of(self, vectors: Floats) -> Floats:
-        """Return the ratios of many vectors (rows), a column for each class."""
+    def ratio(self, vector: Floats) -> float:
+        """Return the ratio of all taught classes together, each as probable as the other."""
+        return float(np.logaddexp.reduce(self.ratios(vector))) - math.log(self.taught)
+
+    def ratio_of(self, vectors: Floats | Doubles) -> Doubles:
+        """Return the same for many vectors (rows)."""
         z = vectors @ self.basis.T - self.offset
-        ratios: Floats = np.hstack((z, z * z)) @ self.weights.T + self.constant
-        return ratios
+        ratios = z @ self.linear.T + (z * z) @ self.squares.T + self.constant
+        together: Doubles = np.logaddexp.reduce(ratios, axis=1) - math.log(self.taught)
+        return together
+
+    def lifted(self, subspace: Subspace) -> Plda:
+        """Return the same model for vectors that are not yet in the subspace."""
+        basis = self.basis @ subspace.directions.T
+        offset = self.offset + basis @ subspace.centre
+        return replace(self, basis=_float32(basis), offset=_float32(offset))
 
 
-def fit_plda(
-    vectors: Floats, codes: Codes, classes: int, rank: int = RANK, weight: float = 1.0
-) -> Plda | None:
-    """Fit to unit vectors (rows) and their classes in `rank` directions; `weight` multiplies the ratios.
+@dataclass(frozen=True, slots=True)
+class Subspace:
+    """The directions (columns) in which some vectors vary most, their centre, and their coordinates.
+
+    A model fitted to the coordinates is a model of the vectors, at a fraction of the cost when several
+    are fitted to parts of them.
+    """
+
+    directions: Doubles
+    centre: Doubles
+    coordinates: Doubles
+
+
+def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
+    """Find at most `rank` leading directions of vectors (rows), none when all are equal."""
+    centre = vectors.mean(axis=0, dtype=np.float64)
+    centred = vectors - centre
+    wide = centred.shape[1] > len(centred)
+    values, axes = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    values, axes = values[::-1][:rank], axes[:, ::-1][:, :rank]
+    kept = values > max(values.max(initial=0) * 1e-6, _NOTHING * len(centred))
+    lengths, axes = np.sqrt(values[kept]), axes[:, kept]
+    if wide:
+        return Subspace(centred.T @ (axes / lengths), centre, axes * lengths)
+    return Subspace(axes, centre, centred @ axes)
+
+
+def fit_plda(vectors: Floats | Doubles, codes: Codes, classes: int, rank: int = RANK) -> Plda | None:
+    """Fit to vectors (rows) and their classes in `rank` directions.
 
     None when no class has two examples, only one class has any, all are equal, or the rank is 0.
     """
@@ -64,27 +111,16 @@ def fit_plda(
     taught = int((counts > 0).sum())
     if rank < 1 or taught < 2 or len(codes) - taught < 2:
         return None
-    centre = vectors.mean(axis=0, dtype=np.float64)
-    directions, coordinates = _principal(vectors - centre, rank)
-    means = _class_means(coordinates, codes, counts)
-    if not coordinates.size:
+    space = subspace(vectors, rank)
+    if not space.coordinates.size:
         return None
-    deviations = coordinates - means[codes]
+    means = _class_means(space.coordinates, codes, counts)
+    deviations = space.coordinates - means[codes]
     within = _shrink(deviations.T @ deviations / (len(codes) - taught))
     spread = means[counts > 0]
     between = _shrink(spread.T @ spread / (taught - 1))
     rotation, ratio = _diagonalise(within, between)
-    basis = (directions @ rotation).T
-    return _quadratic(basis, basis @ centre, means @ rotation, counts, ratio, weight)
-
-
-def _principal(centred: Doubles, rank: int) -> tuple[Doubles, Doubles]:
-    """Return the leading directions (as columns) and the rows' coordinates, by the small Gram matrix."""
-    values, vectors = np.linalg.eigh(centred @ centred.T)
-    values, vectors = values[::-1][:rank], vectors[:, ::-1][:, :rank]
-    kept = values > max(values[0] * 1e-6, _NOTHING * len(centred))
-    lengths = np.sqrt(values[kept])
-    return centred.T @ (vectors[:, kept] / lengths), vectors[:, kept] * lengths
+    return _quadratic(rotation.T, means @ rotation, counts, ratio).lifted(space)
 
 
 def _class_means(rows: Doubles, codes: Codes, counts: Codes) -> Doubles:
@@ -106,9 +142,7 @@ def _diagonalise(within: Doubles, between: Doubles) -> tuple[Doubles, Doubles]:
     return inverse.T @ vectors, np.maximum(ratio, 1e-9)
 
 
-def _quadratic(
-    basis: Doubles, offset: Doubles, means: Doubles, counts: Codes, ratio: Doubles, weight: float
-) -> Plda:
+def _quadratic(basis: Doubles, means: Doubles, counts: Codes, ratio: Doubles) -> Plda:
     """Collect the ratio of two Gaussians per class and direction into a + bz + cz^2.
 
     Of class c: mean m·n·r/(n·r + 1), variance r/(n·r + 1) + 1; of a new class: mean 0, variance r + 1.
@@ -116,10 +150,19 @@ def _quadratic(
     trust = counts[:, None] * ratio / (counts[:, None] * ratio + 1)
     centre = trust * means
     variance = ratio / (counts[:, None] * ratio + 1) + 1
-    share = weight / len(ratio)
-    squares = (1 / (ratio + 1) - 1 / variance) * share / 2
-    linear = centre / variance * share
-    constant = (np.log((ratio + 1) / variance) - centre**2 / variance).sum(axis=1) * share / 2
+    linear = centre / variance
+    squares = (1 / (ratio + 1) - 1 / variance) / 2
+    constant = (np.log((ratio + 1) / variance) - centre**2 / variance).sum(axis=1) / 2
     constant[counts == 0] = -np.inf
-    parts = (basis, offset, np.hstack((linear, squares)), constant)
-    return Plda(*(np.ascontiguousarray(part, np.float32) for part in parts))
+    return Plda(
+        basis=_float32(basis),
+        offset=np.zeros(len(basis), np.float32),
+        linear=_float32(linear),
+        squares=_float32(squares),
+        constant=_float32(constant),
+        taught=int((counts > 0).sum()),
+    )
+
+
+def _float32(array: Doubles) -> Floats:
+    return np.ascontiguousarray(array, np.float32)

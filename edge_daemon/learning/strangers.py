@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from edge_daemon.learning.example_set import Codes, Floats
-from edge_daemon.learning.familiarity import fit_classes, nearness
+from edge_daemon.learning.familiarity import NEAREST, likeness, nearness
+from edge_daemon.learning.plda import Doubles, fit_plda
 
 MOST_ASKED = 8
-"""So many classes at most are left out in turn: each costs a fit of some milliseconds."""
+"""So many classes at most are left out in turn: each costs a fit of a millisecond."""
 
 
-def stranger_scores(matrix: Floats, codes: Codes, classes: int, rank: int) -> list[float]:
+def stranger_scores(
+    matrix: Floats, coordinates: Doubles, codes: Codes, classes: int, rank: int
+) -> list[float]:
     """Score the examples (rows) of each class by the examples of the other classes alone.
 
-    `rank` is that of the model whose scores these are compared with; the fewer examples of the others
-    allow somewhat less. Empty where too few are left: with two classes, or two examples of each.
+    `coordinates` are the examples' in a subspace that holds what they vary in. `rank` is that of the
+    model whose scores these are compared with; the fewer examples of the others allow somewhat less.
+    Empty where too few are left: with two classes, or two examples of each.
     """
     scores: list[float] = []
     taught = np.unique(codes)
@@ -23,11 +27,14 @@ def stranger_scores(matrix: Floats, codes: Codes, classes: int, rank: int) -> li
         own = codes == left_out
         others, rest = matrix[~own], codes[~own]
         within = min(rank, len(rest) - 1)
-        if len(np.unique(rest)) < 2 or within * 2 < rank:
+        if within * 2 < rank:
             continue
-        likeness = fit_classes(others, rest, classes, within).likeness_of(matrix[own])
+        plda = fit_plda(coordinates[~own], rest, classes, within)
+        if plda is None:
+            continue
         similarities = matrix[own] @ others.T
-        for vector, row, like in zip(matrix[own], similarities, likeness.tolist(), strict=True):
-            nearest = int(row.argmax())
-            scores.append(nearness(float(row[nearest]), vector, others[nearest]) + like)
+        near = nearness(
+            -np.sort(-similarities, axis=1)[:, :NEAREST], matrix[own], others[similarities.argmax(axis=1)]
+        )
+        scores += (near + likeness(plda, coordinates[own])).tolist()
     return scores
