@@ -45,6 +45,10 @@ class BrokerError(EdgeError):
     """The MQTT broker refused us or its settings (TLS, password file) are unusable."""
 
 
+class FleetError(EdgeError):
+    """The fleet's key can't be used, or an example can't be shared."""
+
+
 class PanelError(EdgeError):
     """A GPIO pin or the pin factory can't be used."""
 

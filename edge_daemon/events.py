@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from edge_daemon.commands import Command
-from edge_daemon.types import Exam, Prediction
+from edge_daemon.types import Exam, FleetFigures, Prediction
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image, Vector
@@ -118,6 +118,23 @@ class ExamplesChanged:
 
     counts: Mapping[str, int]
     exam: Exam | None = None
+    fleet: FleetFigures | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetTold:
+    """All that the group should know of our own examples: signed records by number, and the roll of them."""
+
+    roll: bytes = field(repr=False)
+    records: Mapping[int, bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsChanged:
+    """What can be set while the device runs, as it is now; after every change and at start."""
+
+    trigger: str
+    unknown: float | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +199,8 @@ Event: TypeAlias = (
     | ExamplesEdited
     | Doubted
     | ExamplesChanged
+    | FleetTold
+    | SettingsChanged
     | Button
     | CameraLost
     | CameraRestored

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
+from edge_daemon.fleet.member import Member
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
 from edge_daemon.learning.passage import Passage
@@ -36,6 +38,10 @@ NOTHING = Prediction(UNKNOWN, {}, 0.0)
 """What is said of a picture that the model can't embed, and of one without an object."""
 
 
+MakePassage: TypeAlias = Callable[[str], Passage | None]
+"""Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One region as the pipeline sees it. `pool` names the examples it is classified by.
@@ -56,7 +62,8 @@ class Pipeline:
     `reading` joins the regions' labels into one text, told as the whole frame's label.
     `stale_s` is the age at which the last frame no longer counts as what the camera sees. `encode`
     makes thumbnails and snapshots. Faults of the store or a picture answer the command that met them;
-    they never end the pipeline.
+    they never end the pipeline. `triggers` are the ways to tell objects apart that can be set at run time;
+    `settings` are those in use at start.
     """
 
     def __init__(
@@ -69,6 +76,9 @@ class Pipeline:
         encode: Callable[[Image], bytes],
         reading: Reading | None = None,
         stale_s: float = 5.0,
+        triggers: Mapping[str, MakePassage] | None = None,
+        settings: events.SettingsChanged | None = None,
+        fleet: Member | None = None,
     ) -> None:
         self._embedder = embedder
         self._views = {view.name: view for view in views}
@@ -77,6 +87,9 @@ class Pipeline:
         self._encode = encode
         self._reading = reading
         self._stale_s = stale_s
+        self._triggers = triggers or {}
+        self._settings = settings or events.SettingsChanged("continuous", "auto")
+        self._fleet = fleet
         self._doubts = Doubts()
         self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
         self._presses = Presses()
@@ -104,10 +117,16 @@ class Pipeline:
         yield from self._see(frame) if frame is not None else self._check_age()
         yield from self._finish_objects()
         yield from self._look_at_store()
+        if self._fleet is not None:
+            yield from self._fleet.advance()
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts and the exam of what is taught."""
         return self._teacher.examples()
+
+    def settings(self) -> events.SettingsChanged:
+        """Return what can be set while the device runs."""
+        return self._settings
 
     def close(self) -> None:
         """Close the store."""
@@ -252,6 +271,12 @@ class Pipeline:
                 yield from self._move(command)
             case commands.Trigger():
                 self._trigger(command)
+            case commands.SetTrigger():
+                yield from self._set_trigger(command)
+            case commands.SetThreshold():
+                yield from self._teacher.execute(command)
+                self._settings = replace(self._settings, unknown=command.unknown)
+                yield self._settings
             case _:
                 yield from self._teacher.execute(command)
 
@@ -284,6 +309,20 @@ class Pipeline:
                 "this device classifies every frame; `trigger: mqtt` or `gpio` lets it be told"
             )
         view.passage.trigger(command)
+
+    def _set_trigger(self, command: commands.SetTrigger) -> Iterator[events.Event]:
+        make = self._triggers.get(command.mode)
+        if make is None:
+            offered = ", ".join(self._triggers)
+            raise RequestError(f"trigger '{command.mode}' can't be set here; it can be {offered or 'none'}")
+        for view in tuple(self._views.values()):
+            yield from self._start_afresh(view)
+            if view.passage is not None:
+                yield from view.passage.finished(math.inf)
+            self._views[view.name] = replace(view, passage=make(view.name))
+        self._settings = replace(self._settings, trigger=command.mode)
+        yield events.Replied(command, data={"mode": command.mode})
+        yield self._settings
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         view = self._views[self._region(command.region)]

@@ -12,7 +12,7 @@ from edge_daemon.errors import LabelError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
 from edge_daemon.learning.learner import Learner
-from edge_daemon.types import Example, Prediction, Sight
+from edge_daemon.types import Example, FleetFigures, Prediction, Sight
 
 if TYPE_CHECKING:
     from edge_daemon.types import Vector
@@ -27,7 +27,8 @@ class Teacher:
     """Owns the store and a learner per pool of examples. Every call comes from one thread.
 
     `pools` names the pool of each region; `space` is the embedding space in use, others lie dormant in
-    the store. Raises EdgeError for what can't be done; nothing is changed then.
+    the store. With `peers`, what the fleet taught counts too. Raises EdgeError for what can't be done;
+    nothing is changed then. `revision` counts the changes of what this device was taught itself.
     """
 
     def __init__(
@@ -37,13 +38,18 @@ class Teacher:
         pools: Mapping[str, str],
         space: str,
         max_per_label: int | None = None,
+        peers: bool = False,
     ) -> None:
         self._store = store
         self._learners = learners
         self._pools = pools
         self._space = space
         self._max_per_label = max_per_label
-        self._learn(store.examples(space=space, thumbnails=False))
+        self._peers = peers
+        self.revision = 0
+        self.fleet: FleetFigures | None = None
+        """What is told of the fleet beside the counts."""
+        self.learn(self._stored())
 
     def close(self) -> None:
         """Close the store."""
@@ -52,6 +58,7 @@ class Teacher:
     def refresh(self) -> Iterator[events.Event]:
         """Learn anew when another process, such as `edge-daemon examples import`, changed the store."""
         if self._store.changed_elsewhere():
+            self.revision += 1
             self._learn_anew()
             yield self.examples()
 
@@ -62,7 +69,41 @@ class Teacher:
     def examples(self) -> events.ExamplesChanged:
         """Return the counts and the exam of what is taught; no exam when regions learn apart."""
         exams = [learner.exam() for learner in self._learners.values()]
-        return events.ExamplesChanged(self._counts(), exams[0] if len(exams) == 1 else None)
+        return events.ExamplesChanged(self._counts(), exams[0] if len(exams) == 1 else None, self.fleet)
+
+    def learn(self, examples: Iterable[Example]) -> None:
+        """Let stored examples count."""
+        refused: set[str] = set()
+        for example in examples:
+            pool = self.pool_of(example.region)
+            if pool not in self._learners:
+                continue
+            try:
+                self._learners[pool].add(example.embedding, example.label, example.id, example.group)
+            except LabelError:
+                refused.add(example.label)
+        if refused:
+            log.warning("this classifier can't use the labels %s; their examples stay in the store", refused)
+
+    def pool_of(self, region: str) -> str:
+        """Return the pool that examples of a region count in."""
+        return self._pools.get(region, SHARED_POOL)
+
+    def would_take(self, example: Example) -> bool:
+        """Whether a peer's example can count: the classifier takes its label, and there is room for it."""
+        learner = self._learners.get(self.pool_of(example.region))
+        if learner is None:
+            return False
+        try:
+            learner.check(example.label)
+        except LabelError:
+            return False
+        return self._max_per_label is None or learner.counts.get(example.label, 0) < self._max_per_label
+
+    def forget(self, ids: Sequence[int]) -> None:
+        """Let examples no longer count; what the store holds stays."""
+        for learner in self._learners.values():
+            learner.remove(ids)
 
     def add(
         self,
@@ -85,6 +126,7 @@ class Teacher:
             thumbnail=thumbnail,
             created_at=sight.frame.captured_at,
         )
+        self.revision += 1
         learner.add(sight.embedding, label, example.id, group)
         self._make_room(learner, label)
         count = self._counts()[label]
@@ -94,22 +136,23 @@ class Teacher:
 
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Do what a command asks of the examples and say so."""
+        self.revision += not isinstance(command, commands.ListExamples | commands.SetThreshold)
         match command:
             case commands.Undo():
                 example = self._store.undo()
-                self._forget([example.id])
+                self.forget([example.id])
                 count = self._counts().get(example.label, 0)
                 yield events.ExampleUndone(example.id, example.label, count, command)
                 data = {"id": example.id, "label": example.label, "count": count}
                 yield events.Replied(command, data=data)
             case commands.Clear():
                 ids = self._store.clear(command.label)
-                self._forget(ids)
+                self.forget(ids)
                 yield events.Cleared(command.label, len(ids), command)
                 yield events.Replied(command, data={"removed": len(ids)})
             case commands.Remove():
                 ids = self._store.remove(command.ids)
-                self._forget(ids)
+                self.forget(ids)
                 yield from _edited("removed", ids, command)
             case commands.Restore():
                 ids = self._store.restore(command.ids)
@@ -140,28 +183,14 @@ class Teacher:
             self._store.remove([redundant])
             learner.remove([redundant])
 
-    def _forget(self, ids: Sequence[int]) -> None:
-        for learner in self._learners.values():
-            learner.remove(ids)
-
     def _learn_anew(self) -> None:
         """Teach the learners the whole store again: rows come back in their old places."""
         for learner in self._learners.values():
             learner.clear()
-        self._learn(self._store.examples(space=self._space, thumbnails=False))
+        self.learn(self._stored())
 
-    def _learn(self, examples: Iterable[Example]) -> None:
-        refused: set[str] = set()
-        for example in examples:
-            pool = self._pools.get(example.region, SHARED_POOL)
-            if pool not in self._learners:
-                continue
-            try:
-                self._learners[pool].add(example.embedding, example.label, example.id, example.group)
-            except LabelError:
-                refused.add(example.label)
-        if refused:
-            log.warning("this classifier can't use the labels %s; their examples stay in the store", refused)
+    def _stored(self) -> Iterator[Example]:
+        return self._store.examples(space=self._space, thumbnails=False, peers=self._peers)
 
 
 def _edited(

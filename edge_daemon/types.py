@@ -106,7 +106,10 @@ class LabelChange:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A taught example as the store keeps it. `group` ties the examples of one burst together."""
+    """A taught example as the store keeps it. `group` ties the examples of one burst together.
+
+    `origin` is the device of the fleet that taught it, empty for this one.
+    """
 
     id: int
     label: str
@@ -116,6 +119,7 @@ class Example:
     created_at: datetime
     group: str = ""
     source: str = ""
+    origin: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
 
 
@@ -146,3 +150,21 @@ class Exam:
     confused: tuple[str, str] | None = None
     near_duplicates: int = 0
     advice: Advice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PeerFigures:
+    """How many living examples of a peer count here, and how many are on probation."""
+
+    counting: int
+    probation: int
+
+
+@dataclass(frozen=True, slots=True)
+class FleetFigures:
+    """What this device shares with its group, what it has of each peer, and records refused since the start."""
+
+    group: str
+    shared: int
+    peers: Mapping[str, PeerFigures]
+    refused: Mapping[str, int]

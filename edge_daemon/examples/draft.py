@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """What the store is asked to keep. `created_at` None means now; see `types.Example` for the rest."""
+    """What the store is asked to keep. `created_at` None means now; see `types.Example` for the rest.
+
+    `origin` names the peer that taught it, empty for this device; then `number` is what the peer calls it,
+    and it is kept on probation.
+    """
 
     embedding: Vector
     label: str
@@ -30,6 +34,8 @@ class Draft:
     source: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
     created_at: datetime | None = None
+    origin: str = ""
+    number: int | None = None
 
 
 def content_digest(content: bytes) -> bytes | None:

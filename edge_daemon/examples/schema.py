@@ -33,7 +33,63 @@ _FIRST = (
     "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST,)
+# `origin` is the device of the fleet that taught an example, empty for our own; a peer's waits on probation
+# before it counts. `number` is what an example is called in the fleet, see edge_daemon/fleet/roll.py. Again
+# the narrow columns stand first, so the table is made anew.
+_FLEET = (
+    """
+    CREATE TABLE fresh (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        origin TEXT NOT NULL DEFAULT '',
+        number INTEGER,
+        probation INTEGER NOT NULL DEFAULT 0,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    INSERT INTO fresh
+        (id, label, space, region, burst, source, created_at, removed_at,
+         picture_digest, embedding_digest, embedding, thumbnail)
+    SELECT id, label, space, region, burst, source, created_at, removed_at,
+        picture_digest, embedding_digest, embedding, thumbnail FROM examples
+    """,
+    "DELETE FROM sqlite_sequence WHERE name = 'fresh'",
+    "INSERT INTO sqlite_sequence SELECT 'fresh', seq FROM sqlite_sequence WHERE name = 'examples'",
+    "DROP TABLE examples",
+    "ALTER TABLE fresh RENAME TO examples",
+    "CREATE INDEX living_labels ON examples (origin, label) WHERE removed_at IS NULL",
+    "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
+    "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
+    "CREATE UNIQUE INDEX numbers ON examples (origin, space, number) WHERE number IS NOT NULL",
+    # To the peers an example of ours that changed, or came back, is another one: it needs another number.
+    """
+    CREATE TRIGGER renumbered AFTER UPDATE OF label, embedding, removed_at ON examples
+        WHEN NEW.origin = '' AND NEW.number IS NOT NULL
+        BEGIN UPDATE examples SET number = NULL WHERE id = NEW.id; END
+    """,
+    """
+    CREATE TABLE fleet_rolls (
+        device TEXT NOT NULL,
+        space TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        living BLOB NOT NULL,
+        PRIMARY KEY (device, space)
+    ) STRICT
+    """,
+    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY, joined INTEGER NOT NULL) STRICT",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET)
 """Statements that lead from version n to n + 1, by n. Append; never change one that was released."""
 
 

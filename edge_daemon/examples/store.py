@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_NARROW = "id, label, embedding, space, region, created_at, burst, source"
-_COLUMNS = f"{_NARROW}, thumbnail"
+NARROW = "id, label, embedding, space, region, created_at, burst, source, origin"
+_COLUMNS = f"{NARROW}, thumbnail"
 _LIVING = "FROM examples WHERE removed_at IS NULL"
+_OWN = f"{_LIVING} AND origin = ''"
 _BURY = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
 _PAGE = 256  # examples read at once: a few megabytes with their thumbnails
 
@@ -51,7 +52,7 @@ class ExampleStore:
         self._now = now
         with named(self.path):
             self._connection = connect(self.path, busy_s)
-        self._data_version = int(self._rows("PRAGMA data_version")[0][0])
+        self._data_version = int(self.query("PRAGMA data_version")[0][0])
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
@@ -84,13 +85,13 @@ class ExampleStore:
         if joined:
             yield
             return
-        self._rows("BEGIN IMMEDIATE")
+        self.query("BEGIN IMMEDIATE")
         try:
             yield
-            self._rows("COMMIT")
+            self.query("COMMIT")
         except BaseException:
             if self._connection.in_transaction:
-                self._rows("ROLLBACK")
+                self.query("ROLLBACK")
             raise
 
     def add(
@@ -118,38 +119,33 @@ class ExampleStore:
         created = _stamp(draft.created_at or self._now())
         with self.transaction():
             blob = self._packed(draft.embedding, draft.space)
-            rows = self._rows(
-                f"INSERT INTO examples ({_COLUMNS}, picture_digest, embedding_digest)"
-                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
-                *(
-                    label,
-                    blob,
-                    draft.space,
-                    draft.region,
-                    created,
-                    draft.group,
-                    draft.source,
-                    draft.thumbnail,
-                ),
+            rows = self.query(
+                f"INSERT INTO examples ({_COLUMNS}, number, probation, picture_digest, embedding_digest)"
+                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+                *(label, blob, draft.space, draft.region, created, draft.group, draft.source, draft.origin),
+                *(draft.thumbnail, draft.number, bool(draft.origin)),
                 *(content_digest(draft.thumbnail), content_digest(blob)),
             )
-        return _example(rows[0])
+        return example_of(rows[0])
 
     def undo(self) -> Example:
-        """Take back the living example added last and return it. Raises NoExamplesError."""
+        """Take back the living example added last, never a peer's, and return it. Raises NoExamplesError."""
         with self.transaction():
-            rows = self._rows(f"SELECT {_COLUMNS} {_LIVING} ORDER BY id DESC LIMIT 1")
+            rows = self.query(f"SELECT {_COLUMNS} {_OWN} ORDER BY id DESC LIMIT 1")
             if not rows:
                 raise NoExamplesError("nothing to undo: the store holds no examples")
-            last = _example(rows[0])
+            last = example_of(rows[0])
             self._each(_BURY, [last.id], _stamp(self._now()))
         return last
 
     def clear(self, label: str | None = None) -> list[int]:
-        """Take back all, or all of one label; their ids. Raises NoExamplesError for a foreign label."""
+        """Take back all, or all of one label, peers' too; their ids.
+
+        Raises NoExamplesError for a label that has none.
+        """
         with self.transaction():
             statement = f"{_BURY} AND (?2 IS NULL OR label = ?2) RETURNING id"
-            rows = self._rows(statement, _stamp(self._now()), label)
+            rows = self.query(statement, _stamp(self._now()), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
         return [row[0] for row in rows]
@@ -171,7 +167,7 @@ class ExampleStore:
             " WHERE removed_at = (SELECT max(removed_at) FROM examples) RETURNING id"
         )
         with self.transaction():
-            rows = self._rows(statement)
+            rows = self.query(statement)
             if not rows:
                 raise NoExamplesError("nothing to restore: no example was removed")
         return [row[0] for row in rows]
@@ -194,55 +190,61 @@ class ExampleStore:
         return moved
 
     def purge(self, older_than: datetime) -> int:
-        """Forget for good what was removed before `older_than`; how many."""
+        """Forget for good what was removed before `older_than`; how many.
+
+        Not a peer's: it would come again, as something new.
+        """
+        statement = "DELETE FROM examples WHERE removed_at < ? AND origin = '' RETURNING id"
         with self.transaction():
-            return len(
-                self._rows("DELETE FROM examples WHERE removed_at < ? RETURNING id", _stamp(older_than))
-            )
+            return len(self.query(statement, _stamp(older_than)))
 
     def changed_elsewhere(self) -> bool:
         """Whether another process has changed the store since the last call; costs no disk access."""
-        version = int(self._rows("PRAGMA data_version")[0][0])
+        version = int(self.query("PRAGMA data_version")[0][0])
         changed = version != self._data_version
         self._data_version = version
         return changed
 
     @property
     def counts(self) -> dict[str, int]:
-        """Living examples per label, in the order of their first use."""
-        return dict(self._rows(f"SELECT label, count(*) {_LIVING} GROUP BY label ORDER BY min(id)"))
+        """Living examples of our own per label, in the order of their first use."""
+        return dict(self.query(f"SELECT label, count(*) {_OWN} GROUP BY label ORDER BY min(id)"))
 
     def spaces(self) -> dict[str, int]:
-        """Living examples per embedding space, in the order of their first use."""
-        return dict(self._rows(f"SELECT space, count(*) {_LIVING} GROUP BY space ORDER BY min(id)"))
+        """Living examples of our own per embedding space, in the order of their first use."""
+        return dict(self.query(f"SELECT space, count(*) {_OWN} GROUP BY space ORDER BY min(id)"))
 
     def __iter__(self) -> Iterator[Example]:
         return self.examples()
 
-    def examples(self, space: str | None = None, *, thumbnails: bool = True) -> Iterator[Example]:
+    def examples(
+        self, space: str | None = None, *, thumbnails: bool = True, peers: bool = False
+    ) -> Iterator[Example]:
         """Yield living examples as they were added, of one space or all; the store may change meanwhile.
 
-        Without `thumbnails` these are empty and not read from disk.
+        Without `thumbnails` these are empty and not read from disk. With `peers`, those of the fleet that
+        count are among them.
         """
-        columns = _COLUMNS if thumbnails else f"{_NARROW}, x''"
+        columns = _COLUMNS if thumbnails else f"{NARROW}, x''"
         statement = (
-            f"SELECT {columns} {_LIVING} AND id > ?1 AND (?2 IS NULL OR space = ?2) ORDER BY id LIMIT ?3"
+            f"SELECT {columns} {_LIVING} AND id > ?1 AND (?2 IS NULL OR space = ?2)"
+            " AND (origin = '' OR (?3 AND NOT probation)) ORDER BY id LIMIT ?4"
         )
         last = 0
-        while rows := self._rows(statement, last, space, _PAGE):
-            yield from map(_example, rows)
+        while rows := self.query(statement, last, space, peers, _PAGE):
+            yield from map(example_of, rows)
             last = rows[-1][0]
 
     def thumbnail(self, number: int) -> bytes | None:
         """Return the picture of an example, living or removed; None when there is no such example."""
-        rows = self._rows("SELECT thumbnail FROM examples WHERE id = ?", number)
+        rows = self.query("SELECT thumbnail FROM examples WHERE id = ?", number)
         return bytes(rows[0][0]) if rows else None
 
     def removed(self, limit: int = _PAGE) -> list[Example]:
-        """Return what was taken back and not purged, the latest first, without thumbnails."""
-        statement = f"SELECT {_NARROW}, x'' FROM examples WHERE removed_at IS NOT NULL"
+        """Return what was taken back of our own and not purged, the latest first, without thumbnails."""
+        statement = f"SELECT {NARROW}, x'' FROM examples WHERE removed_at IS NOT NULL AND origin = ''"
         return [
-            _example(row) for row in self._rows(f"{statement} ORDER BY removed_at DESC, id LIMIT ?", limit)
+            example_of(row) for row in self.query(f"{statement} ORDER BY removed_at DESC, id LIMIT ?", limit)
         ]
 
     def twin(
@@ -256,14 +258,14 @@ class ExampleStore:
         """Return the label under which this very picture or embedding is taught already, or None."""
         contents = {"picture": thumbnail, "embedding": b"" if embedding is None else pack(embedding)}
         for kind, content in contents.items():
-            statement = f"SELECT label {_LIVING} AND space = ? AND region = ? AND {kind}_digest = ? LIMIT 1"
-            if rows := self._rows(statement, space, region, content_digest(content)):
+            statement = f"SELECT label {_OWN} AND space = ? AND region = ? AND {kind}_digest = ? LIMIT 1"
+            if rows := self.query(statement, space, region, content_digest(content)):
                 return str(rows[0][0])
         return None
 
     def _packed(self, embedding: Vector, space: str) -> bytes:
         blob = pack(embedding)
-        others = self._rows(f"SELECT length(embedding) {_LIVING} AND space = ? LIMIT 1", space)
+        others = self.query(f"SELECT length(embedding) {_LIVING} AND space = ? LIMIT 1", space)
         if others and others[0][0] != len(blob):
             had, got = others[0][0] // 4, len(blob) // 4
             raise EmbeddingError(f"an embedding of {got} numbers among those of {had} in space '{space}'")
@@ -272,9 +274,10 @@ class ExampleStore:
     def _each(self, statement: str, ids: Iterable[int], *values: object) -> list[int]:
         """Run an UPDATE for each id; the ids of the rows it met."""
         one_row = f"{statement} AND id = ? RETURNING id"
-        return [row[0] for one in ids for row in self._rows(one_row, *values, int(one))]
+        return [row[0] for one in ids for row in self.query(one_row, *values, int(one))]
 
-    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement, for the other tables of this room. Raises StoreError."""
         with named(self.path):
             return self._connection.execute(statement, values).fetchall()
 
@@ -284,7 +287,8 @@ def _stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 
-def _example(row: tuple[Any, ...]) -> Example:
-    number, label, embedding, space, region, created_at, group, source, thumbnail = row
+def example_of(row: tuple[Any, ...]) -> Example:
+    """Return the example that a row of these columns holds."""
+    number, label, embedding, space, region, created_at, group, source, origin, thumbnail = row
     created = datetime.fromisoformat(created_at)
-    return Example(number, label, unpack(embedding), space, region, created, group, source, thumbnail)
+    return Example(number, label, unpack(embedding), space, region, created, group, source, origin, thumbnail)

@@ -131,6 +131,11 @@ class Outbox:
                 self._dropped += dropped
 
     @property
+    def in_flight(self) -> int:
+        """How many messages are sent and not yet acknowledged."""
+        return len(self._sent)
+
+    @property
     def idle(self) -> bool:
         """Whether the broker has all but the stream."""
         with self._lock:

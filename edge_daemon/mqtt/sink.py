@@ -15,13 +15,14 @@ import msgspec
 
 from edge_daemon.commands import Command, ExportExamples
 from edge_daemon.errors import BrokerError, RequestError
-from edge_daemon.events import Classified, Event, ExamplesChanged
+from edge_daemon.events import Classified, Event, ExamplesChanged, FleetTold
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
+from edge_daemon.mqtt.fleet import FleetLink
 from edge_daemon.mqtt.handshake import check_settings, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
@@ -66,6 +67,7 @@ class MqttSink:
         on_crash: Callable[[BaseException], None],
         backlog_path: Path | None = None,
         write_archive: Callable[[Path], object] | None = None,
+        fleet: FleetLink | None = None,
     ) -> None:
         check_settings(options, os.environ)
         self._options = options
@@ -84,6 +86,7 @@ class MqttSink:
         self._labels: tuple[str, ...] | None = None
         self._backlog = Backlog(backlog_path, options.max_queued)
         self._outbox = Outbox(options.max_queued, self._backlog)
+        self._fleet = fleet
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._wakeup = Wakeup()
@@ -105,6 +108,8 @@ class MqttSink:
         """Take one event; it is sent when there is a connection, as its topic's QoS promises."""
         if isinstance(event, Classified) and not self._may_send_result(event.region):
             return
+        if isinstance(event, FleetTold) and self._fleet is not None:
+            self._fleet.tell(event)
         if isinstance(event, ExamplesChanged):
             self._labels = tuple(event.counts)
         for message in self._publications.of(event, self._clock.utc()):
@@ -169,6 +174,9 @@ class MqttSink:
         connection = connect(self._options, self._party, os.environ, self._stopping.is_set)
         for topic_filter in (self._topics.requests, self._twin.info_topic, *self._announcer.filters):
             connection.subscribe(topic_filter, qos=1)
+        if self._fleet is not None:
+            self._fleet.connected(connection.max_packet)
+            self._ask_fleet(connection, self._fleet)
         self._outbox.connected()
         self._connected.set()
         self._trouble = None
@@ -189,16 +197,22 @@ class MqttSink:
 
     def _exchange(self, connection: Connection) -> None:
         self._export(connection)
-        while not connection.congested and (sendable := self._outbox.take(connection.window)):
+        window = connection.window - (self._fleet.in_flight if self._fleet is not None else 0)
+        while not connection.congested and (sendable := self._outbox.take(window)):
             message = sendable.message
             if connection.fits(message):
                 self._outbox.sent(sendable, connection.publish(message))
             else:
                 self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
                 self._outbox.discard(sendable)
+        if self._fleet is not None:
+            self._send_fleet(connection, self._fleet)
         connection.poll(self._wakeup)
         while connection.acknowledged:
-            self._outbox.acknowledged(connection.acknowledged.popleft())
+            mid = connection.acknowledged.popleft()
+            self._outbox.acknowledged(mid)
+            if self._fleet is not None:
+                self._fleet.acknowledged(mid)
         while connection.received:
             self._hear(connection.received.popleft())
         while connection.refused:
@@ -214,7 +228,25 @@ class MqttSink:
             if answer is not None:
                 self._outbox.put(self._publications.exported(answer))
 
+    def _send_fleet(self, connection: Connection, fleet: FleetLink) -> None:
+        """Send some of what the fleet should know; what was asked of the broker in vain is asked again."""
+        while not connection.congested and (
+            message := fleet.next(connection.window - self._outbox.in_flight)
+        ):
+            if connection.fits(message):
+                fleet.sent(connection.publish(message))
+            else:
+                self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
+        if fleet.must_ask():
+            self._ask_fleet(connection, fleet)
+
+    def _ask_fleet(self, connection: Connection, fleet: FleetLink) -> None:
+        for topic_filter in fleet.filters:
+            connection.subscribe(topic_filter, qos=1)
+
     def _hear(self, incoming: Incoming) -> None:
+        if self._fleet is not None and self._fleet.take(incoming):
+            return
         now_s = self._clock.monotonic()
         self._announcer.take(incoming, now_s)
         if twin := self._twin.take(incoming):

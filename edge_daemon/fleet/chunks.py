@@ -1,0 +1,75 @@
+"""Records packed into a few messages, so that one changed example rewrites one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+CHUNK_BYTES = 16_384
+"""What a chunk holds at most, unless one record alone is longer: some 11 examples of 1,280 numbers."""
+
+MAX_CHUNK_BYTES = 65_536
+_FRAME_BYTES = 5
+_RECORDS = msgspec.msgpack.Decoder(list[bytes])
+
+
+class Chunks:
+    """Keeps each record in a numbered chunk of at most `limit` bytes. Pure; one owning thread.
+
+    A new record goes where there is room first, so there are never more chunks than the most records that
+    were held at once would need.
+    """
+
+    def __init__(self, limit: int = CHUNK_BYTES) -> None:
+        self._limit = limit
+        self._chunks: list[dict[int, bytes]] = []
+        self._sizes: list[int] = []
+        self._home: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._chunks)
+
+    def update(self, records: Mapping[int, bytes]) -> set[int]:
+        """Hold just these records, by their numbers; return the chunks that changed."""
+        gone = self._home.keys() - records.keys()
+        return {self._remove(number) for number in gone} | {
+            self._add(number, record) for number, record in records.items() if number not in self._home
+        }
+
+    def payload(self, chunk: int) -> bytes:
+        """Return a chunk as it is sent; nothing for an empty one."""
+        records = self._chunks[chunk]
+        return msgspec.msgpack.encode(list(records.values())) if records else b""
+
+    def _add(self, number: int, record: bytes) -> int:
+        size = len(record) + _FRAME_BYTES
+        fitting = (each for each, used in enumerate(self._sizes) if not used or used + size <= self._limit)
+        chunk = next(fitting, len(self._chunks))
+        if chunk == len(self._chunks):
+            self._chunks.append({})
+            self._sizes.append(0)
+        self._chunks[chunk][number] = record
+        self._sizes[chunk] += size
+        self._home[number] = chunk
+        return chunk
+
+    def _remove(self, number: int) -> int:
+        chunk = self._home.pop(number)
+        self._sizes[chunk] -= len(self._chunks[chunk].pop(number)) + _FRAME_BYTES
+        return chunk
+
+
+def packed(records: Sequence[bytes]) -> bytes:
+    """Return records as one chunk."""
+    return msgspec.msgpack.encode(list(records))
+
+
+def unpacked(payload: bytes) -> list[bytes] | None:
+    """Return the records of a chunk; None for bytes that are none."""
+    if len(payload) > MAX_CHUNK_BYTES:
+        return None
+    try:
+        return _RECORDS.decode(payload)
+    except (msgspec.DecodeError, RecursionError):
+        return None

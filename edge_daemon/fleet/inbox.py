@@ -1,0 +1,62 @@
+"""Between the thread that hears the fleet and the one that learns from it."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Mapping
+from threading import Lock
+
+from edge_daemon.fleet.parcel import Parcel
+from edge_daemon.fleet.records import Reason
+
+MAX_WAITING = 512
+
+
+class Inbox:
+    """Holds the last parcel of each topic, at most 512 of them, and counts what was refused. Any thread.
+
+    What finds no room is noted: all of it stands at the broker, and can be asked for again.
+    """
+
+    def __init__(self, max_waiting: int = MAX_WAITING) -> None:
+        self._lock = Lock()
+        self._max_waiting = max_waiting
+        self._parcels: OrderedDict[str, Parcel] = OrderedDict()
+        self._refused: Counter[str] = Counter()
+        self._missed = False
+
+    def put(self, topic: str, parcel: Parcel) -> None:
+        """Leave a parcel in place of the last one from that topic."""
+        with self._lock:
+            if topic in self._parcels or len(self._parcels) < self._max_waiting:
+                self._parcels[topic] = parcel
+            else:
+                self._missed = True
+
+    def take(self) -> Parcel | None:
+        """Take the parcel that has waited longest."""
+        with self._lock:
+            return self._parcels.popitem(last=False)[1] if self._parcels else None
+
+    def refuse(self, reason: Reason) -> None:
+        """Count a record that teaches nothing."""
+        with self._lock:
+            self._refused[reason] += 1
+
+    @property
+    def refused(self) -> Mapping[str, int]:
+        """How many records were refused, by reason."""
+        with self._lock:
+            return dict(self._refused)
+
+    def miss(self) -> None:
+        """Note that something was lost and must be asked for again."""
+        with self._lock:
+            self._missed = True
+
+    def take_missed(self) -> bool:
+        """Whether something was lost and there is room for it now; told once."""
+        with self._lock:
+            missed = self._missed and not self._parcels
+            self._missed = self._missed and not missed
+            return missed

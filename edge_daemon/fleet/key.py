@@ -1,0 +1,53 @@
+"""Where the group's key comes from: never the configuration itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_daemon.errors import FleetError
+from edge_daemon.fleet.options import FleetOptions
+
+VARIABLE = "EDGE_DAEMON_FLEET_KEY"
+MIN_BYTES = 16
+_HINT = "make one with `openssl rand -hex 32` and give every device of the group the same"
+
+
+def read_key(options: FleetOptions, environ: Mapping[str, str]) -> bytes:
+    """Return the key from `key_file`, else the systemd credential, else the environment.
+
+    It is written as hexadecimal digits, 16 bytes or more. Raises FleetError saying what is wrong; the
+    key itself is never shown.
+    """
+    where, text = _find(options, environ)
+    try:
+        key = bytes.fromhex(text.strip())
+    except ValueError as exc:
+        raise FleetError(f"{where}: the key is not written in hexadecimal digits; {_HINT}") from exc
+    if len(key) < MIN_BYTES:
+        raise FleetError(f"{where}: the key has {len(key)} bytes, at least {MIN_BYTES} are needed; {_HINT}")
+    return key
+
+
+def _find(options: FleetOptions, environ: Mapping[str, str]) -> tuple[str, str]:
+    if options.key_file is not None:
+        return _read("fleet.key_file", Path(options.key_file))
+    if options.credential is not None:
+        folder = environ.get("CREDENTIALS_DIRECTORY")
+        if folder is None:
+            raise FleetError(
+                f"fleet.credential '{options.credential}': $CREDENTIALS_DIRECTORY is not set; "
+                "add LoadCredential= to the unit, or use fleet.key_file"
+            )
+        return _read("fleet.credential", Path(folder) / options.credential)
+    if (text := environ.get(VARIABLE)) is None:
+        raise FleetError(f"fleet.group needs a key: set fleet.key_file; {_HINT}")
+    return f"${VARIABLE}", text
+
+
+def _read(option: str, path: Path) -> tuple[str, str]:
+    try:
+        return f"{option} {path}", path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        raise FleetError(f"{option}: can't read the key from {path}: {reason}") from exc

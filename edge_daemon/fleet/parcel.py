@@ -1,0 +1,40 @@
+"""What one message of the fleet holds, checked. Pure: any bytes give a parcel, empty if need be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edge_daemon.fleet.chunks import unpacked
+from edge_daemon.fleet.records import Reason, RefusedRecord, Seal, Told
+from edge_daemon.fleet.roll import NOBODY, Roll, later
+
+
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """The examples and the roll of a device that are rightly signed; `refused` tells of the rest."""
+
+    device: str
+    examples: tuple[Told, ...] = ()
+    roll: Roll | None = None
+    refused: tuple[Reason, ...] = ()
+
+
+def open_parcel(seal: Seal, device: str, payload: bytes) -> Parcel:
+    """Check a message that stood at a topic of `device`."""
+    records = unpacked(payload)
+    if records is None:
+        return Parcel(device, refused=("malformed",))
+    examples: list[Told] = []
+    refused: list[Reason] = []
+    roll = NOBODY
+    for record in records:
+        try:
+            told = seal.open(device, record)
+        except RefusedRecord as exc:
+            refused.append(exc.reason)
+            continue
+        if isinstance(told, Roll):
+            roll = later(roll, told)
+        else:
+            examples.append(told)
+    return Parcel(device, tuple(examples), None if roll is NOBODY else roll, tuple(refused))

@@ -1,0 +1,202 @@
+"""Signed records: how one example, or a roll, travels between the devices of a group.
+
+A record is one byte of version, 32 bytes of HMAC-SHA256 under the group's key, and a MessagePack array. The
+signature covers the version and the array, and the array names group, device and space: a record can't be
+passed off as another group's, another device's or another model's.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+from msgspec import Meta
+
+from edge_daemon.errors import FleetError, LabelError
+from edge_daemon.fleet.roll import Roll, from_gaps, gaps
+from edge_daemon.labels import check_label
+from edge_daemon.types import Example
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_daemon.types import Vector
+
+VERSION = 1
+MAX_SIZE = 32_768
+MAX_LIVING = 5000
+MAX_NUMBER = 2**53
+_MAC_BYTES = 32
+_PURPOSE = b"edge_daemon fleet record"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+Reason: TypeAlias = Literal[
+    "malformed",
+    "version",
+    "signature",
+    "group",
+    "device",
+    "space",
+    "size",
+    "label",
+    "removed",
+    "replayed",
+    "full",
+]
+"""Why a record is refused. `removed`: its device took it back; `replayed`: a roll older than the last one;
+`full`: more examples or devices than this device listens to. The others name what is wrong in the record."""
+
+_Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+_Text = Annotated[str, Meta(max_length=1000)]
+_Micros = Annotated[int, Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]  # years 1 to 9999
+
+
+class _Body(msgspec.Struct, array_like=True, frozen=True, forbid_unknown_fields=True):
+    """What every record says first."""
+
+    group: _Text
+    device: _Text
+    space: _Text
+    number: _Number
+
+
+class _Example(_Body, tag="example", array_like=True, frozen=True, forbid_unknown_fields=True):
+    """`embedding`: int8, of any length; an embedding is its direction alone."""
+
+    label: _Text
+    region: _Text
+    burst: _Text
+    created: _Micros
+    embedding: bytes
+
+
+class _Roll(_Body, tag="roll", array_like=True, frozen=True, forbid_unknown_fields=True):
+    """`living`: the steps between the numbers that live."""
+
+    living: Annotated[list[_Number], Meta(max_length=MAX_LIVING)]
+
+
+_DECODER: msgspec.msgpack.Decoder[_Example | _Roll] = msgspec.msgpack.Decoder(_Example | _Roll)
+
+
+class RefusedRecord(FleetError):
+    """A record that teaches nothing."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(f"a fleet record was refused: {reason}")
+        self.reason: Reason = reason
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An example as its device told it."""
+
+    number: int
+    label: str
+    embedding: Vector
+    region: str
+    burst: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Signs and checks the records of one group and one embedding space, of vectors with `size` numbers."""
+
+    key: bytes
+    group: str
+    space: str
+    size: int
+
+    def __post_init__(self) -> None:
+        if self.size > MAX_SIZE:
+            raise FleetError(
+                f"embeddings of {self.size} numbers can't be shared, {MAX_SIZE} at most; pick another tap"
+            )
+
+    def sign_example(self, device: str, number: int, example: Example) -> bytes:
+        """Return an example of `device` as a record."""
+        body = _Example(
+            self.group,
+            device,
+            self.space,
+            number,
+            example.label,
+            example.region,
+            example.group,
+            (example.created_at - _EPOCH) // _MICROSECOND,
+            quantise(example.embedding),
+        )
+        return self._signed(body)
+
+    def sign_roll(self, device: str, roll: Roll) -> bytes:
+        """Return a roll of `device` as a record."""
+        return self._signed(_Roll(self.group, device, self.space, roll.number, gaps(roll.living)))
+
+    def open(self, device: str, record: bytes) -> Told | Roll:
+        """Return what `device` says with a record that stood at its topic.
+
+        Any other bytes raise RefusedRecord.
+        """
+        body = self._checked(record)
+        if body.group != self.group:
+            raise RefusedRecord("group")
+        if body.device != device:
+            raise RefusedRecord("device")
+        if body.space != self.space:
+            raise RefusedRecord("space")
+        return self._told(body) if isinstance(body, _Example) else _roll(body)
+
+    def _signed(self, body: _Body) -> bytes:
+        written = msgspec.msgpack.encode(body)
+        return bytes([VERSION]) + self._mac(written) + written
+
+    def _checked(self, record: bytes) -> _Example | _Roll:
+        if not record or record[0] != VERSION:
+            raise RefusedRecord("version" if record else "malformed")
+        mac, written = record[1 : 1 + _MAC_BYTES], record[1 + _MAC_BYTES :]
+        if not hmac.compare_digest(mac, self._mac(written)):
+            raise RefusedRecord("signature")
+        try:
+            return _DECODER.decode(written)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+            raise RefusedRecord("malformed") from exc
+
+    def _mac(self, written: bytes) -> bytes:
+        return hmac.digest(self.key, _PURPOSE + bytes([VERSION]) + written, "sha256")
+
+    def _told(self, body: _Example) -> Told:
+        if len(body.embedding) != self.size or not any(body.embedding):
+            raise RefusedRecord("size")
+        try:
+            label = check_label(body.label)
+        except LabelError as exc:
+            raise RefusedRecord("label") from exc
+        created_at = _EPOCH + body.created * _MICROSECOND
+        return Told(body.number, label, restore(body.embedding), body.region, body.burst, created_at)
+
+
+def _roll(body: _Roll) -> Roll:
+    living = from_gaps(body.living)
+    if living and max(living) > body.number:
+        raise RefusedRecord("malformed")
+    return Roll(body.number, living)
+
+
+def quantise(embedding: Vector) -> bytes:
+    """Return the direction of an embedding in eight bits a number."""
+    largest = float(np.abs(embedding).max())
+    steps: npt.NDArray[np.int8] = np.rint(embedding * (127.0 / largest)).astype(np.int8)
+    return steps.tobytes()
+
+
+def restore(quantised: bytes) -> Vector:
+    """Return the unit vector (float32) that `quantise` wrote."""
+    steps = np.frombuffer(quantised, np.int8).astype(np.float32)
+    vector: Vector = steps / np.linalg.norm(steps)
+    return vector

@@ -1,0 +1,57 @@
+"""The roll: which of a device's numbers live. Every other number up to its own is a tombstone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, pairwise
+
+import msgspec
+
+_GAPS = msgspec.msgpack.Decoder(list[int])
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """What a device said last of its examples.
+
+    A device numbers its examples and rolls upwards, and uses no number twice. So what an earlier roll
+    buried, a later one buries too: merging two rolls is taking the one with the higher number.
+    """
+
+    number: int
+    living: frozenset[int]
+
+    def buries(self, number: int) -> bool:
+        """Whether that example was taken back, for ever."""
+        return number <= self.number and number not in self.living
+
+
+NOBODY = Roll(0, frozenset())
+"""The roll of a device that was never heard."""
+
+
+def later(one: Roll, other: Roll) -> Roll:
+    """Merge: whatever the order and however often, the last word of the device stays."""
+    return other if other.number > one.number else one
+
+
+def gaps(numbers: Collection[int]) -> list[int]:
+    """Return the sorted numbers as the steps between them, which are short to write."""
+    ordered = [0, *sorted(numbers)]
+    return [high - low for low, high in pairwise(ordered)]
+
+
+def from_gaps(steps: Sequence[int]) -> frozenset[int]:
+    """Undo `gaps`."""
+    return frozenset(accumulate(steps))
+
+
+def pack(living: Collection[int]) -> bytes:
+    """Return living numbers as the store keeps them."""
+    return msgspec.msgpack.encode(gaps(living))
+
+
+def unpack(packed: bytes) -> frozenset[int]:
+    """Undo `pack`."""
+    return from_gaps(_GAPS.decode(packed))

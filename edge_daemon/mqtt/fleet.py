@@ -1,0 +1,174 @@
+"""The fleet over the broker: each device keeps its own examples at topics of its own, retained.
+
+    edge_daemon/fleet/<group>/<device>/roll       which of its examples live
+    edge_daemon/fleet/<group>/<device>/<chunk>    some of them, numbered from 0
+
+A newcomer gets it all from the broker though the others sleep, and a broker that forgot all is told again.
+"""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock
+from typing import Final
+
+from edge_daemon.events import FleetTold
+from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, packed
+from edge_daemon.fleet.inbox import Inbox
+from edge_daemon.fleet.parcel import open_parcel
+from edge_daemon.fleet.records import Reason, Seal
+from edge_daemon.mqtt.message import Incoming, Message
+
+logger = logging.getLogger(__name__)
+
+ROOT = "edge_daemon/fleet"
+WINDOW = 4
+"""Most chunks sent and not yet acknowledged, so that labels need not wait for them."""
+
+_ROLL: Final = "roll"
+_LEVELS = 5
+_HEADER_BYTES = 64
+
+
+class FleetLink:
+    """Sends what this device tells its group, and hears the others. Without a `seal` it is in no group.
+
+    What stands at the broker in this device's name and is no longer so, as after it left a group, is removed.
+    `tell` is for any thread; all else for the one that owns the connection. What was heard is left, checked,
+    in the inbox.
+    """
+
+    def __init__(self, device: str, seal: Seal | None, inbox: Inbox) -> None:
+        self._device = device
+        self._seal = seal
+        self._inbox = inbox
+        self._lock = Lock()
+        self._news: FleetTold | None = None
+        self._told: FleetTold | None = None
+        self._chunks = Chunks()
+        self._unsent: dict[str, None] = {}
+        self._in_flight: set[int] = set()
+        self._complaints: dict[Reason, str] = {}
+
+    @property
+    def filters(self) -> tuple[str, ...]:
+        """What to subscribe to: our own topics in whatever group, and those of our group."""
+        own = f"{ROOT}/+/{self._device}/+"
+        return (own,) if self._seal is None else (own, f"{ROOT}/{self._seal.group}/+/+")
+
+    @property
+    def in_flight(self) -> int:
+        """How many messages are sent and not yet acknowledged."""
+        return len(self._in_flight)
+
+    def tell(self, told: FleetTold) -> None:
+        """Take what the group should know from now on."""
+        with self._lock:
+            self._news = told
+
+    def connected(self, max_packet: int | None) -> None:
+        """Begin a connection: everything is told again, in messages that the broker takes."""
+        limit = CHUNK_BYTES
+        if max_packet is not None:
+            topic = len(f"{ROOT}/{self._seal.group if self._seal else ''}/{self._device}/{_ROLL}".encode())
+            limit = min(limit, max_packet - topic - _HEADER_BYTES)
+        self._chunks = Chunks(limit)
+        self._unsent.clear()
+        self._in_flight.clear()
+        with self._lock:
+            self._news, self._told = self._news or self._told, None
+
+    def next(self, window: int) -> Message | None:
+        """Return what to send now, if anything; at most `window` may go unacknowledged, and never above 4."""
+        self._take_news()
+        if self._seal is not None and self._told is None:
+            return None  # what stands there may be true
+        if not self._unsent or len(self._in_flight) >= min(window, WINDOW):
+            return None
+        topic = next(iter(self._unsent))
+        del self._unsent[topic]
+        return Message(topic, self._payload(topic), qos=1, retain=True)
+
+    def sent(self, mid: int) -> None:
+        """Remember that a message went out with the packet id `mid`, until it is acknowledged."""
+        self._in_flight.add(mid)
+
+    def acknowledged(self, mid: int) -> None:
+        """Note what the broker has; other packet ids are passed over."""
+        self._in_flight.discard(mid)
+
+    def must_ask(self) -> bool:
+        """Whether to subscribe again, because something found no room when it came."""
+        return self._seal is not None and self._inbox.take_missed()
+
+    def take(self, incoming: Incoming) -> bool:
+        """Hear a message, if it is one of the fleet's."""
+        levels = incoming.topic.split("/")
+        if len(levels) != _LEVELS or not incoming.topic.startswith(f"{ROOT}/"):
+            return False
+        group, device = levels[2:4]
+        ours = self._seal is not None and group == self._seal.group
+        if device == self._device:
+            if incoming.retained and incoming.payload:
+                self._meet_ourselves(incoming, ours)
+        elif ours and incoming.payload:
+            self._hear(device, incoming)
+        return True
+
+    def _meet_ourselves(self, incoming: Incoming, ours: bool) -> None:
+        """See what the broker kept in our name: remove it, unless we are about to tell it anew."""
+        if incoming.payload != self._payload(incoming.topic):
+            self._unsent[incoming.topic] = None
+        if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
+            parcel = open_parcel(self._seal, self._device, incoming.payload)
+            if parcel.roll is not None:
+                self._inbox.put(incoming.topic, parcel)
+
+    def _hear(self, device: str, incoming: Incoming) -> None:
+        assert self._seal is not None
+        parcel = open_parcel(self._seal, device, incoming.payload)
+        for reason in parcel.refused:
+            self._inbox.refuse(reason)
+            self._complain(device, reason)
+        if not parcel.refused:
+            self._complaints = {why: who for why, who in self._complaints.items() if who != device}
+        if parcel.examples or parcel.roll is not None:
+            self._inbox.put(incoming.topic, parcel)
+
+    def _complain(self, device: str, reason: Reason) -> None:
+        """Say it once for each reason, until that device speaks as it should."""
+        if reason in self._complaints:
+            return
+        self._complaints[reason] = device
+        if reason == "signature":
+            text = "'%s' signs with another key than ours; give every device of the group the same (%s)"
+        else:
+            text = "what '%s' tells the fleet is refused: wrong %s"
+        logger.warning(text, device[:64], reason)
+
+    def _take_news(self) -> None:
+        with self._lock:
+            news, self._news = self._news, None
+        if news is None:
+            return
+        if self._told is None or news.roll != self._told.roll:
+            self._unsent[self._topic(_ROLL)] = None
+        for chunk in sorted(self._chunks.update(news.records)):
+            self._unsent[self._topic(str(chunk))] = None
+        self._told = news
+
+    def _topic(self, name: str) -> str:
+        assert self._seal is not None
+        return f"{ROOT}/{self._seal.group}/{self._device}/{name}"
+
+    def _payload(self, topic: str) -> bytes:
+        """Return what should stand at a topic of ours: nothing where we have nothing to tell."""
+        if self._told is None or self._seal is None:
+            return b""
+        above, _, name = topic.rpartition("/")
+        if f"{above}/{_ROLL}" != self._topic(_ROLL):
+            return b""
+        if name == _ROLL:
+            return packed([self._told.roll])
+        names = [str(chunk) for chunk in range(len(self._chunks))]
+        return self._chunks.payload(names.index(name)) if name in names else b""
