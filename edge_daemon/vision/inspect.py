@@ -14,7 +14,8 @@ import numpy as np
 
 from edge_daemon.errors import EdgeError, ModelError
 from edge_daemon.vision.graph import Graph, Tensor, read_graph
-from edge_daemon.vision.litert import Embedder, Operation, is_external, read_model, runtime
+from edge_daemon.vision.interpreter import is_external, runtime
+from edge_daemon.vision.litert import Embedder, Operation, read_model
 from edge_daemon.vision.suitability import image_input
 from edge_daemon.vision.tap import TapName, find_tap
 

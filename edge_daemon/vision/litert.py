@@ -1,23 +1,23 @@
-"""Embed pictures with a TFLite model. The only file that imports the interpreter."""
+"""Embed pictures with a TFLite model."""
 
 from __future__ import annotations
 
-import ctypes
 import hashlib
-import importlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.vision.cache import remember, remembered
 from edge_daemon.vision.graph import Graph, end_at, read_graph
+from edge_daemon.vision.interpreter import is_external, one_line, open_interpreter, runtime
 from edge_daemon.vision.preprocess import Fit, InputTensor, Preprocessor
 from edge_daemon.vision.probe import probe
+from edge_daemon.vision.shrinker import Shrinkers
 from edge_daemon.vision.suitability import image_input
 from edge_daemon.vision.tap import Tap, TapName, find_tap
 
@@ -62,7 +62,7 @@ class Embedder:
             graph = read_graph(content)
             digest = hashlib.sha256(content).hexdigest()
             self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
-            self._prepare = Preprocessor(self.input, fit)
+            self._prepare = Preprocessor(self.input, fit, Shrinkers() if delegate == "auto" else None)
             self.tap = tap
             self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
             if tap == "pixels":
@@ -80,7 +80,7 @@ class Embedder:
         if self._tap.tensor != graph.outputs[0]:
             content = end_at(content, graph, self._tap.tensor)
         self._content = content  # The interpreter reads weights from these bytes as long as it lives.
-        self._interpreter = _interpreter(content, threads, delegate)
+        self._interpreter = open_interpreter(content, threads, delegate)
         self._output = self._interpreter.get_output_details()[0]
         self._input_index = int(self._interpreter.get_input_details()[0]["index"])
         self.size = int(self._output["shape"][-1])
@@ -137,7 +137,7 @@ class Embedder:
             self._interpreter.set_tensor(self._input_index, picture)
             self._interpreter.invoke()
         except (RuntimeError, ValueError) as exc:
-            raise ModelError(f"{self.space}: the interpreter fails on it: {_one_line(exc)}") from exc
+            raise ModelError(f"{self.space}: the interpreter fails on it: {one_line(exc)}") from exc
         raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1, self.size)
         scale, zero_point = self._output["quantization"]
         numbers = raw.astype(np.float32)
@@ -150,7 +150,7 @@ class Embedder:
 
 def bare_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
     """Return what a benchmark compares with: set_tensor, invoke, get_tensor of the whole file, no more."""
-    interpreter = _interpreter(read_model(path), threads, delegate)
+    interpreter = open_interpreter(read_model(path), threads, delegate)
     given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
     noise = np.random.default_rng(0).integers(0, 127, given["shape"]).astype(given["dtype"])
 
@@ -174,11 +174,6 @@ def read_model(path: Path) -> bytes:
         raise ModelError(f"can't be read: {exc.strerror}") from exc
 
 
-def is_external(delegate: str) -> bool:
-    """Whether a delegate is given as the path of a library."""
-    return delegate not in _DELEGATE_NAMES
-
-
 def _delegate_name(delegate: str, tap: TapName) -> str:
     return "none" if tap == "pixels" else _DELEGATE_NAMES.get(delegate, Path(delegate).name.split(".")[0])
 
@@ -192,56 +187,6 @@ def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: TapNa
     if problem is not None:
         raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
     remember("probed", key)
-
-
-def runtime() -> str:
-    """Return name and version of the interpreter in use. Raises ModelError when there is none."""
-    from importlib import metadata
-
-    package = str(_module().__name__).partition(".")[0].replace("_", "-")
-    return f"{package} {metadata.version(package)}"
-
-
-def _module() -> Any:
-    """Import the interpreter: LiteRT, or the older tflite_runtime where only that is installed."""
-    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
-        try:
-            return importlib.import_module(name)
-        except ImportError:
-            continue
-    raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`")
-
-
-def _interpreter(content: bytes, threads: int, delegate: str) -> Any:
-    """Return an interpreter with its tensors allocated."""
-    module = _module()
-    kinds = module.OpResolverType
-    kernels = kinds.AUTO if delegate == "auto" else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
-    libraries = [_external(module, delegate)] if is_external(delegate) else []
-    try:
-        interpreter = module.Interpreter(
-            model_content=content,
-            num_threads=threads,
-            experimental_op_resolver_type=kernels,
-            experimental_delegates=libraries,
-        )
-        interpreter.allocate_tensors()
-    except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
-        raise ModelError(f"the interpreter refuses it: {_one_line(exc)}") from exc
-    return interpreter
-
-
-def _external(module: Any, library: str) -> Any:
-    try:
-        # The interpreter's own attempt leaves a half-made object that complains when freed.
-        getattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")  # noqa: B009
-        return module.load_delegate(library)
-    except (ValueError, OSError, AttributeError) as exc:
-        raise ModelError(f"delegate {library} can't be loaded: {_one_line(exc)}") from exc
-
-
-def _one_line(exc: Exception) -> str:
-    return " ".join(str(exc).split())
 
 
 def _softmax(logits: Vector) -> Vector:

@@ -1,0 +1,65 @@
+"""Open a TFLite interpreter. The only file that imports one."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib
+from typing import Any
+
+from edge_daemon.errors import ModelError
+
+
+def is_external(delegate: str) -> bool:
+    """Whether a delegate is given as the path of a library."""
+    return delegate not in ("auto", "none")
+
+
+def runtime() -> str:
+    """Return name and version of the interpreter in use. Raises ModelError when there is none."""
+    from importlib import metadata
+
+    package = str(_module().__name__).partition(".")[0].replace("_", "-")
+    return f"{package} {metadata.version(package)}"
+
+
+def _module() -> Any:
+    """Import the interpreter: LiteRT, or the older tflite_runtime where only that is installed."""
+    for name in ("ai_edge_litert.interpreter", "tflite_runtime.interpreter"):
+        try:
+            return importlib.import_module(name)
+        except ImportError:
+            continue
+    raise ModelError("no TFLite interpreter is installed; `pip install ai-edge-litert`")
+
+
+def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
+    """Return an interpreter with its tensors allocated. Raises ModelError."""
+    module = _module()
+    kinds = module.OpResolverType
+    kernels = kinds.AUTO if delegate == "auto" else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
+    libraries = [_external(module, delegate)] if is_external(delegate) else []
+    try:
+        interpreter = module.Interpreter(
+            model_content=content,
+            num_threads=threads,
+            experimental_op_resolver_type=kernels,
+            experimental_delegates=libraries,
+        )
+        interpreter.allocate_tensors()
+    except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
+        raise ModelError(f"the interpreter refuses it: {one_line(exc)}") from exc
+    return interpreter
+
+
+def _external(module: Any, library: str) -> Any:
+    try:
+        # The interpreter's own attempt leaves a half-made object that complains when freed.
+        getattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")  # noqa: B009
+        return module.load_delegate(library)
+    except (ValueError, OSError, AttributeError) as exc:
+        raise ModelError(f"delegate {library} can't be loaded: {one_line(exc)}") from exc
+
+
+def one_line(exc: Exception) -> str:
+    """Return what the interpreter complains of, without its line breaks."""
+    return " ".join(str(exc).split())
