@@ -32,7 +32,7 @@ from edge_daemon.panel.buttons import GpioPins
 from edge_daemon.panel.keyboard import Keyboard
 from edge_daemon.panel.options import LedOptions
 from edge_daemon.panel.panel import Panel
-from edge_daemon.pipeline import Pipeline, View
+from edge_daemon.pipeline import Pipeline
 from edge_daemon.places import state_dir
 from edge_daemon.ports import Clock, Embedder, FrameSource
 from edge_daemon.runtime.capture import Capture
@@ -41,8 +41,10 @@ from edge_daemon.runtime.daemon import Daemon, Outlet
 from edge_daemon.runtime.mailbox import Mailbox
 from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.systemd import Notifier
+from edge_daemon.settings import Settings
 from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
+from edge_daemon.view import View
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
 from edge_daemon.vision.motion import MotionDetector
@@ -122,28 +124,41 @@ def build_views(config: Config) -> tuple[View, ...]:
     smoothing = config.smoothing
     smoother = partial(Smoother, smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
     if not config.regions:
-        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), build_passage(config, WHOLE_FRAME)),)
+        passage = build_passage(config, config.trigger, WHOLE_FRAME)
+        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), passage),)
     return tuple(
         View(
             region.name,
             Box(*region.box),
             region.name if region.examples == "own" else SHARED_POOL,
             smoother(),
-            build_passage(config, region.name),
+            build_passage(config, config.trigger, region.name),
         )
         for region in config.regions
     )
 
 
-def build_passage(config: Config, region: str) -> Passage | None:
+def build_passage(config: Config, trigger: str, region: str) -> Passage | None:
     """Make what tells a region's objects apart; None where every frame is classified."""
     options = config.objects
-    if config.trigger == "continuous":
+    if trigger == "continuous":
         return None
-    if config.trigger == "motion":
+    if trigger == "motion":
         detector = MotionDetector(vertical=options.travel == "vertical", gate=options.gate)
         return MotionPassage(region, detector, options.foreground)
     return TriggeredPassage(region, options.window_s)
+
+
+def triggers_on_offer(config: Config) -> list[str]:
+    """Return what the trigger can be set to while the daemon runs: `gpio` needs a button that triggers."""
+    told = any(button.action == "trigger" for button in config.buttons)
+    return ["continuous", "motion", "mqtt", *(["gpio"] if told else [])]
+
+
+def build_settings(config: Config) -> Settings:
+    """Make what can be set while the daemon runs."""
+    triggers = {mode: partial(build_passage, config, mode) for mode in triggers_on_offer(config)}
+    return Settings(config.trigger, config.classifier.unknown, **triggers)
 
 
 def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views: Sequence[View]) -> Teacher:
@@ -176,6 +191,7 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
         reading=Reading(region_names(config)) if config.read_as == "text" else None,
+        settings=build_settings(config),
     )
 
 
@@ -297,6 +313,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         classifier=config.classifier.type,
         regions=[*region_names(config), *([WHOLE_FRAME] if config.read_as == "text" else [])],
         config_digest=digest(config),
+        triggers=triggers_on_offer(config),
     )
     backlog_path = store_path(config).with_name("mqtt-events.sqlite")
     return MqttSink(

@@ -113,6 +113,14 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class SetTrigger:
+    """Tell objects apart in another way, until the daemon is built anew: continuous, motion, gpio or mqtt."""
+
+    origin: Origin
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetThreshold:
     """Set the unknown-rejection: a similarity from -1 to 1, "auto" or "off"."""
 
@@ -150,6 +158,7 @@ Command: TypeAlias = (
     | ListExamples
     | TakeSnapshot
     | Trigger
+    | SetTrigger
     | SetThreshold
     | MoveRegion
 )

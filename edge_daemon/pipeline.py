@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import math
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
@@ -15,13 +14,13 @@ from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestErr
 from edge_daemon.fleet.member import Member
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
-from edge_daemon.learning.passage import Passage
 from edge_daemon.learning.reading import Reading
-from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.presses import MAX_WAITING, PRESS_LASTS_S, Presses
+from edge_daemon.settings import Settings
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import UNKNOWN, WHOLE_FRAME, Frame, Glance, LabelChange, Prediction, Sight
+from edge_daemon.view import View
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
@@ -38,32 +37,13 @@ NOTHING = Prediction(UNKNOWN, {}, 0.0)
 """What is said of a picture that the model can't embed, and of one without an object."""
 
 
-MakePassage: TypeAlias = Callable[[str], Passage | None]
-"""Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """One region as the pipeline sees it. `pool` names the examples it is classified by.
-
-    With a `passage`, only frames that show an object are embedded, and each object gives one event.
-    """
-
-    name: str
-    box: Box | None
-    pool: str
-    smoother: Smoother
-    passage: Passage | None = None
-
-
 class Pipeline:
     """Owns the embedder and the teacher. Every call comes from one thread.
 
     `reading` joins the regions' labels into one text, told as the whole frame's label.
     `stale_s` is the age at which the last frame no longer counts as what the camera sees. `encode`
     makes thumbnails and snapshots. Faults of the store or a picture answer the command that met them;
-    they never end the pipeline. `triggers` are the ways to tell objects apart that can be set at run time;
-    `settings` are those in use at start.
+    they never end the pipeline.
     """
 
     def __init__(
@@ -76,8 +56,7 @@ class Pipeline:
         encode: Callable[[Image], bytes],
         reading: Reading | None = None,
         stale_s: float = 5.0,
-        triggers: Mapping[str, MakePassage] | None = None,
-        settings: events.SettingsChanged | None = None,
+        settings: Settings | None = None,
         fleet: Member | None = None,
     ) -> None:
         self._embedder = embedder
@@ -87,8 +66,7 @@ class Pipeline:
         self._encode = encode
         self._reading = reading
         self._stale_s = stale_s
-        self._triggers = triggers or {}
-        self._settings = settings or events.SettingsChanged("continuous", "auto")
+        self._settings = settings or Settings()
         self._fleet = fleet
         self._doubts = Doubts()
         self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
@@ -126,7 +104,7 @@ class Pipeline:
 
     def settings(self) -> events.SettingsChanged:
         """Return what can be set while the device runs."""
-        return self._settings
+        return self._settings.told()
 
     def close(self) -> None:
         """Close the store."""
@@ -236,16 +214,10 @@ class Pipeline:
             return
         self._lost_s = self._clock.monotonic()
         for view in self._views.values():
-            yield from self._start_afresh(view)
+            yield from view.start_afresh(self._clock.monotonic())
         if self._reading is not None:
             self._reading.reset()
         yield events.CameraLost(reason)
-
-    def _start_afresh(self, view: View) -> Iterator[events.Event]:
-        """Forget what the region showed; an object that was seen gets its event now."""
-        view.smoother.reset()
-        if view.passage is not None:
-            yield from view.passage.interrupt(self._clock.monotonic())
 
     # Commands
 
@@ -272,11 +244,10 @@ class Pipeline:
             case commands.Trigger():
                 self._trigger(command)
             case commands.SetTrigger():
-                yield from self._set_trigger(command)
+                yield from self._settings.set_trigger(command, self._views, self._clock.monotonic())
             case commands.SetThreshold():
                 yield from self._teacher.execute(command)
-                self._settings = replace(self._settings, unknown=command.unknown)
-                yield self._settings
+                yield self._settings.set_threshold(command)
             case _:
                 yield from self._teacher.execute(command)
 
@@ -310,20 +281,6 @@ class Pipeline:
             )
         view.passage.trigger(command)
 
-    def _set_trigger(self, command: commands.SetTrigger) -> Iterator[events.Event]:
-        make = self._triggers.get(command.mode)
-        if make is None:
-            offered = ", ".join(self._triggers)
-            raise RequestError(f"trigger '{command.mode}' can't be set here; it can be {offered or 'none'}")
-        for view in tuple(self._views.values()):
-            yield from self._start_afresh(view)
-            if view.passage is not None:
-                yield from view.passage.finished(math.inf)
-            self._views[view.name] = replace(view, passage=make(view.name))
-        self._settings = replace(self._settings, trigger=command.mode)
-        yield events.Replied(command, data={"mode": command.mode})
-        yield self._settings
-
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         view = self._views[self._region(command.region)]
         if not self._recent:
@@ -331,7 +288,7 @@ class Pipeline:
         box = Box(*command.box)
         height, width = self._recent[-1].frame.image.shape[:2]
         box.pixels(width, height)
-        yield from self._start_afresh(view)
+        yield from view.start_afresh(self._clock.monotonic())
         self._views[view.name] = replace(view, box=box)
         yield events.Replied(command, data={"region": view.name, "box": list(command.box)})
 

@@ -16,9 +16,11 @@ from edge_daemon.commands import (
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder, HandClock
 from edge_daemon.learning.learner import make_learner
-from edge_daemon.pipeline import Pipeline, View
+from edge_daemon.pipeline import Pipeline
+from edge_daemon.settings import Settings
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import Frame
+from edge_daemon.view import View
 from edge_daemon.vision.images import encode_jpeg
 
 if TYPE_CHECKING:
@@ -37,6 +39,7 @@ class Bench:
     views: tuple[View, ...]
     clock: HandClock = field(default_factory=HandClock)
     max_per_label: int | None = None
+    settings: Settings | None = None
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
 
@@ -45,7 +48,12 @@ class Bench:
         learners = {pool: make_learner(vote="padded", unknown=0.9) for pool in pools.values()}
         teacher = Teacher(self.store, learners, pools, ColourEmbedder.space, self.max_per_label)
         self.pipeline = Pipeline(
-            embedder=ColourEmbedder(), views=self.views, teacher=teacher, clock=self.clock, encode=encode_jpeg
+            embedder=ColourEmbedder(),
+            views=self.views,
+            teacher=teacher,
+            clock=self.clock,
+            encode=encode_jpeg,
+            settings=self.settings,
         )
 
     def show(

@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pipeline import View
+from edge_daemon.view import View
 from tests.bench import Bench
 
 

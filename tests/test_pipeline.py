@@ -24,8 +24,8 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pipeline import View
 from edge_daemon.types import Frame
+from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.regions import Box
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench

@@ -20,8 +20,8 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.learner import make_learner
 from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pipeline import View
 from edge_daemon.teacher import Teacher
+from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench
 

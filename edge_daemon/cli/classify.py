@@ -9,10 +9,10 @@ from pathlib import Path
 
 from edge_daemon.app import build_embedder, build_teacher, build_views, open_store, settle_tap
 from edge_daemon.config import load_effective
-from edge_daemon.pipeline import View
 from edge_daemon.ports import Embedder
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import Prediction
+from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.regions import crop
 

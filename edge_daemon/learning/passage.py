@@ -163,7 +163,7 @@ class TriggeredPassage:
 
 def _answered(region: str, command: Trigger, ballot: Ballot, now: float) -> list[ObjectPassed | Replied]:
     if not ballot.frames:
-        return [Replied(command, error=f"no frame came within {_WAITS_S:g} s of the trigger")]
+        return [Replied(command, error="no frame came in time for the trigger")]
     events: list[ObjectPassed | Replied] = []
     for event in _passed(region, ballot, now):
         data = {

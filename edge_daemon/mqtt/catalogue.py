@@ -36,6 +36,7 @@ CATALOGUE = (
     Entry("<base>/event", "JSON, what happened", 1, False, "event", payloads.EventPayload),
     Entry("<base>/examples", "JSON, what was taught", 1, True, "examples", payloads.Examples),
     Entry("<base>/info", "JSON, what the device runs", 1, True, "info", payloads.Info),
+    Entry("<base>/settings", "JSON, what requests have set", 1, True, "settings", payloads.Settings),
     Entry("<base>/snapshot", "JPEG, on request", 0, False),
     *(
         Entry(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)

@@ -111,9 +111,23 @@ class Discovery:
                 "content_type": "image/jpeg",
             },
         )
+        yield "latency", self._latency()
         for key in ("model", "classifier", "version"):
             template = f"{{{{ value_json.{key} }}}}"
             yield key, {**_sensor(key.capitalize(), self._topics.info, template), **_DIAGNOSTIC}
+
+    def _latency(self) -> Component:
+        """From capture to label, at each change of a label: not from each result, as the confidence."""
+        template = (
+            "{% if value_json.event_type == 'label_changed' %}{{ value_json.latency_ms | round }}{% endif %}"
+        )
+        return {
+            **_sensor("Latency", self._topics.event, template),
+            "unit_of_measurement": "ms",
+            "device_class": "duration",
+            "state_class": "measurement",
+            **_DIAGNOSTIC,
+        }
 
     def _region(self, region: str) -> Iterator[tuple[str, Component]]:
         whole = self._topics.regions == (WHOLE_FRAME,)
@@ -140,11 +154,19 @@ class Discovery:
             yield f"teach_{_short(label)}", self._button(f"Teach {label}", "add", body)
         yield "undo", self._button("Undo", "undo", "{}")
         yield "take_snapshot", self._button("Take snapshot", "snapshot", "{}")
+        if len(self._info.triggers) > 1:
+            yield "trigger", self._trigger()
+        yield (
+            "threshold_auto",
+            self._button("Threshold from the examples", "threshold", '{"unknown": "auto"}'),
+        )
         yield (
             "threshold",
             {
                 "platform": "number",
                 "name": "Least similarity of a known label",
+                "state_topic": self._topics.settings,
+                "value_template": "{{ value_json.unknown if value_json.unknown is number else None }}",
                 "command_topic": self._topics.request("threshold"),
                 "command_template": '{"unknown": {{ value }}}',
                 "min": -1,
@@ -154,6 +176,18 @@ class Discovery:
                 "entity_category": "config",
             },
         )
+
+    def _trigger(self) -> Component:
+        return {
+            "platform": "select",
+            "name": "Trigger",
+            "options": list(self._info.triggers),
+            "state_topic": self._topics.settings,
+            "value_template": "{{ value_json.trigger }}",
+            "command_topic": self._topics.request("trigger"),
+            "command_template": '{"mode": "{{ value }}"}',
+            "entity_category": "config",
+        }
 
     def _button(self, name: str, verb: str, payload: str) -> Component:
         return {
@@ -180,7 +214,7 @@ class _Origin(msgspec.Struct):
 
 
 class _Component(msgspec.Struct):
-    platform: Literal["sensor", "event", "image", "button", "number"]
+    platform: Literal["sensor", "event", "image", "button", "number", "select"]
     unique_id: str = ""
 
 

@@ -213,6 +213,7 @@ class Info(Payload, frozen=True, kw_only=True):
     regions: list[str]
     config_digest: Annotated[str, Meta(description="changes when the effective configuration does")]
     instance: Annotated[str, Meta(description="changes at each start; frame numbers begin anew")] = ""
+    triggers: Annotated[list[str], Meta(description="what the request trigger can set")] = []
 
 
 class Response(Payload, frozen=True, kw_only=True):
@@ -222,6 +223,15 @@ class Response(Payload, frozen=True, kw_only=True):
     data: dict[str, object] | msgspec.UnsetType = msgspec.UNSET
     error: str | msgspec.UnsetType = msgspec.UNSET
     transaction: Annotated[object, Meta(description="echoed as sent, null when none was")] = None
+
+
+class Settings(Payload, frozen=True, kw_only=True):
+    """What can be set while the device runs, as it is now; its configuration counts again after a restart."""
+
+    trigger: Annotated[str, Meta(description="continuous, motion, gpio or mqtt")]
+    unknown: Annotated[
+        float | str, Meta(description="the least similarity of a known label, -1 to 1, or auto, or off")
+    ]
 
 
 class ExportPart(Payload, frozen=True, kw_only=True):

@@ -171,6 +171,11 @@ class Publications:
         return [self._state(self._topics.examples, encode(body))]
 
     @of.register
+    def _(self, event: events.SettingsChanged, now: datetime) -> list[Message]:
+        body = payloads.Settings(trigger=event.trigger, unknown=event.unknown)
+        return [self._state(self._topics.settings, encode(body))]
+
+    @of.register
     def _(self, event: events.Button, now: datetime) -> list[Message]:
         return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
 

@@ -18,6 +18,7 @@ from edge_daemon.commands import (
     ListExamples,
     Origin,
     SetThreshold,
+    SetTrigger,
     TakeSnapshot,
     Trigger,
     Undo,
@@ -105,9 +106,16 @@ class SnapshotRequest(_Body, frozen=True):
 
 
 class TriggerRequest(_Body, frozen=True, kw_only=True):
-    """Say that an object is before the camera now; answered with its label once it was classified."""
+    """Say that an object is before the camera now; answered with its label once it was classified.
+
+    With `mode`, set instead how objects are told apart from now on, in every region.
+    """
 
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
+    mode: Annotated[
+        Literal["continuous", "motion", "gpio", "mqtt"] | None,
+        Meta(description="the new trigger, one of those in `info`"),
+    ] = None
 
 
 class ThresholdRequest(_Body, frozen=True, kw_only=True):
@@ -194,10 +202,18 @@ def _command(
         case SnapshotRequest():
             return TakeSnapshot(origin)
         case TriggerRequest():
-            return Trigger(now_s, origin, _region(request.region, regions))
+            return _trigger(request, regions, now_s, origin)
         case ThresholdRequest():
             return SetThreshold(origin, request.unknown)
     raise TypeError(f"no command for {type(request).__name__}")
+
+
+def _trigger(request: TriggerRequest, regions: Sequence[str], now_s: float, origin: Origin) -> Command:
+    if request.mode is None:
+        return Trigger(now_s, origin, _region(request.region, regions))
+    if request.region is not None:
+        raise RequestError("trigger: the mode is that of every region; leave the region out")
+    return SetTrigger(origin, request.mode)
 
 
 def _region(name: str | None, regions: Sequence[str]) -> str | None:

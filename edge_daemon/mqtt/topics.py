@@ -18,6 +18,7 @@ _RESERVED = {
     "request",
     "response",
     "result",
+    "settings",
     "snapshot",
 }
 _MAX_BYTES = 512
@@ -64,6 +65,11 @@ class Topics:
     def info(self) -> str:
         """Version, model, classifier, regions, retained."""
         return f"{self.base}/info"
+
+    @property
+    def settings(self) -> str:
+        """What can be set while the device runs, as it is now, retained."""
+        return f"{self.base}/settings"
 
     @property
     def snapshot(self) -> str:

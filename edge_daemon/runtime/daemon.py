@@ -102,7 +102,7 @@ class Daemon:
             self._pipeline.close()
 
     def _loop(self) -> Outcome:
-        self._publish([self._pipeline.examples()])
+        self._publish([self._pipeline.examples(), self._pipeline.settings()])
         while self._outcome is None:
             mail = self._mailbox.take(WAKE_S)
             if mail.crash is not None:

@@ -91,6 +91,7 @@ def info(device_id: str = "tray-1", regions: Sequence[str] = ("frame",)) -> Info
         classifier="knn",
         regions=list(regions),
         config_digest="abc",
+        triggers=["continuous", "motion", "mqtt"],
     )
 
 

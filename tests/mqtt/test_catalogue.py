@@ -48,6 +48,8 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.Button("red", "press"),
         events.CameraLost("unplugged"),
         events.CameraRestored(2.5),
+        events.SettingsChanged("motion", "auto"),
+        events.SettingsChanged("mqtt", 0.7),
         events.ExamplesChanged({}),
         events.ExamplesChanged({"cat": 3}, EXAM),
     ]
@@ -61,7 +63,13 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         assert isinstance(device.commands[0], Undo)
         device.sink.handle(events.Replied(device.commands[0], data={"label": "cat"}))
         listener.wait_for(f"{BASE}/response/undo")
-    names = {"result": "result", "event": "event", "examples": "examples", "info": "info"}
+    names = {
+        "result": "result",
+        "event": "event",
+        "examples": "examples",
+        "info": "info",
+        "settings": "settings",
+    }
     names |= {"response/add": "response", "response/undo": "response"}
     for topic, name in names.items():
         heard = [json.loads(text) for text in listener.texts(f"{BASE}/{topic}")]

@@ -27,6 +27,7 @@ REQUIRED = {
     "image": {"image_topic"},
     "button": {"command_topic"},
     "number": {"command_topic"},
+    "select": {"command_topic", "options"},
 }
 """What Home Assistant's documentation says each platform must have, besides the unique id."""
 
@@ -64,9 +65,10 @@ def test_buttons_and_the_number_ask_what_the_device_understands() -> None:
     for part in components:
         if "command_topic" in part:
             verb = part["command_topic"].removeprefix("b/request/")
-            template = part.get("command_template", "").replace("{{ value }}", "0.75")
+            value = part["options"][1] if "options" in part else "0.75"
+            template = part.get("command_template", "").replace("{{ value }}", value)
             asked.append(read_request(verb, (template or part["payload_press"]).encode(), ["frame"], 0.0))
-    assert len(asked) == 5
+    assert len(asked) == 7
     assert not any(isinstance(answer, Refusal) for answer in asked)
     assert {answer.origin.name for answer in asked if not isinstance(answer, Refusal)} <= set(REQUESTS)
 
@@ -97,12 +99,24 @@ EXAM = {"accuracy": 0.5}
         ("Exam accuracy", json.dumps({"exam": None}), "None"),
         ("Exam accuracy", json.dumps({"exam": {"accuracy": None}}), "None"),
         ("Model", '{"model": "mobilenet"}', "mobilenet"),
+        ("Latency", '{"event_type": "label_changed", "latency_ms": 41.6}', "42.0"),
+        ("Latency", '{"event_type": "button", "name": "red"}', ""),
+        ("Trigger", '{"trigger": "motion", "unknown": "auto"}', "motion"),
+        ("Least similarity of a known label", '{"trigger": "motion", "unknown": 0.75}', "0.75"),
+        ("Least similarity of a known label", '{"trigger": "motion", "unknown": "auto"}', "None"),
     ],
 )
 def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: str) -> None:
     components = config_of(discovery("left", 'the "right"').announcement([], {}))["components"].values()
-    [template] = [part["value_template"] for part in components if part["name"] == name]
+    [template] = [part["value_template"] for part in components if part.get("name") == name]
     assert rendered(template, payload) == shown
+
+
+def test_a_device_with_one_trigger_offers_no_choice() -> None:
+    topics = device_topics("b", "tray-1", ["frame"])
+    alone = msgspec.structs.replace(info(), triggers=["continuous"])
+    components = config_of(Discovery(topics, alone, "homeassistant").announcement([], {}))["components"]
+    assert "trigger" not in components
 
 
 def test_every_event_type_is_announced() -> None:

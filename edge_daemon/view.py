@@ -1,0 +1,35 @@
+"""One region as the pipeline sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+from edge_daemon.events import Event
+from edge_daemon.learning.passage import Passage
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.vision.regions import Box
+
+MakePassage: TypeAlias = Callable[[str], Passage | None]
+"""Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """A region, its labels' smoother and the `pool` of examples it is classified by.
+
+    With a `passage`, only frames that show an object are embedded, and each object gives one event.
+    """
+
+    name: str
+    box: Box | None
+    pool: str
+    smoother: Smoother
+    passage: Passage | None = None
+
+    def start_afresh(self, now: float) -> Iterator[Event]:
+        """Forget what the region showed; an object that was seen gets its event now (monotonic)."""
+        self.smoother.reset()
+        if self.passage is not None:
+            yield from self.passage.interrupt(now)
