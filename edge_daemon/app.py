@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
@@ -19,6 +20,7 @@ from edge_daemon.errors import WebError
 from edge_daemon.examples.archive import write_archive
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.tap_tuner import Tap, tap_in_use, tune_tap
+from edge_daemon.fellowship import Fellowship
 from edge_daemon.learning.example_set import Variants
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
@@ -26,6 +28,7 @@ from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.shelf import find
+from edge_daemon.mqtt.fleet import FleetLink
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.sink import MqttSink
 from edge_daemon.panel.buttons import GpioPins
@@ -168,14 +171,17 @@ def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views
     if config.classifier.type == "pretrained":
         classes = labels_of(model_path(config), embedder.size) or ()
     learners = {pool: build_learner(config, classes) for pool in pools.values()}
-    return Teacher(store, learners, pools, embedder.space, config.store.max_per_label)
+    peers = config.fleet.group is not None
+    return Teacher(store, learners, pools, embedder.space, config.store.max_per_label, peers)
 
 
-def build_pipeline(config: Config, clock: Clock) -> Pipeline:
+def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None = None) -> Pipeline:
     """Wire model, store, learners and regions; what was taught before is learnt again."""
     embedder = build_embedder(config)
     views = build_views(config)
     store = open_store(config)
+    if fellowship is not None:
+        fellowship.enter(store)
     store.purge(clock.utc() - KEEP_REMOVED)
     others = {space: count for space, count in store.spaces().items() if space != embedder.space}
     if others:
@@ -184,14 +190,16 @@ def build_pipeline(config: Config, clock: Clock) -> Pipeline:
             "`edge-daemon examples reembed` brings them over",
             sum(others.values()),
         )
+    teacher = build_teacher(config, store, embedder, views)
     return Pipeline(
         embedder=embedder,
         views=views,
-        teacher=build_teacher(config, store, embedder, views),
+        teacher=teacher,
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
         reading=Reading(region_names(config)) if config.read_as == "text" else None,
         settings=build_settings(config),
+        fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
     )
 
 
@@ -214,12 +222,13 @@ def build(
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
+    fellowship = Fellowship(config.fleet, config.device.topic_id, os.environ)
+    pipeline = build_pipeline(config, clock, fellowship)
     outlets: list[Outlet] = []
     if config.mqtt.host is not None:
-        outlets.append(build_mqtt(config, mailbox, clock))
+        outlets.append(build_mqtt(config, mailbox, clock, fellowship.link(pipeline.space)))
     if config.buttons or config.panel.leds != LedOptions():
         outlets.append(build_panel(config, mailbox, clock, pin_factory))
-    pipeline = build_pipeline(config, clock)
     preview = None if config.web.listen is None else Preview()
     if preview is not None:
         outlets.append(build_web(config, mailbox, clock, preview, pipeline.space, outlets))
@@ -302,7 +311,7 @@ def region_names(config: Config) -> list[str]:
     return [region.name for region in config.regions] or [WHOLE_FRAME]
 
 
-def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
+def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttSink:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
     device = config.device
     info = Info(
@@ -324,6 +333,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock) -> MqttSink:
         mailbox.crashed,
         backlog_path,
         partial(export_examples, store_path(config)),
+        fleet,
     )
 
 

@@ -18,6 +18,7 @@ from edge_daemon.camera.replay import ReplayOptions
 from edge_daemon.camera.synthetic import SyntheticOptions
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.errors import ConfigError, LabelError
+from edge_daemon.fleet.options import FleetOptions
 from edge_daemon.labels import check_label
 from edge_daemon.layers import Key, KeyPath, Layer, apply_overrides, dotted, read_yaml
 from edge_daemon.mqtt.options import MqttOptions
@@ -128,6 +129,7 @@ class Config(Options, frozen=True):
     buttons: tuple[ButtonOptions, ...] = ()
     panel: PanelOptions = PanelOptions()
     mqtt: MqttOptions = MqttOptions()
+    fleet: FleetOptions = FleetOptions()
     web: WebOptions = WebOptions()
     store: StoreOptions = StoreOptions()
 
@@ -256,6 +258,7 @@ def _check_across(config: Config, layer: Layer) -> None:
     _check_regions(config, layer)
     _check_panel(config, layer)
     _check_trigger(config, layer)
+    _check_fleet(config, layer)
 
 
 def _check_regions(config: Config, layer: Layer) -> None:
@@ -295,6 +298,16 @@ def _check_trigger(config: Config, layer: Layer) -> None:
         raise _error(("trigger",), text, layer)
     if config.trigger == "mqtt" and config.mqtt.host is None:
         raise _error(("trigger",), "`mqtt` needs a broker; set mqtt.host", layer)
+
+
+def _check_fleet(config: Config, layer: Layer) -> None:
+    if config.fleet.group is None:
+        return
+    if config.mqtt.host is None:
+        raise _error(("fleet", "group"), "a fleet needs a broker; set mqtt.host", layer)
+    if config.classifier.type == "pretrained":
+        text = "`pretrained` learns no examples that could be shared; pick another classifier.type"
+        raise _error(("fleet", "group"), text, layer)
 
 
 def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

@@ -123,25 +123,21 @@ class PeerExamples:
             " WHERE space = ? AND removed_at IS NULL AND origin <> '' GROUP BY origin ORDER BY origin"
         )
 
-    # Groups
+    # The group
 
     def join(self, group: str) -> None:
         """Note the group we are in. What peers of another one taught is forgotten."""
         with self._store.transaction():
-            if not self._store.query("SELECT 1 FROM fleet_groups WHERE name = ? AND joined", group):
+            if not self._store.query("SELECT 1 FROM fleet_groups WHERE name = ?", group):
                 self._store.query("DELETE FROM examples WHERE origin <> ''")
                 self._store.query("DELETE FROM fleet_rolls WHERE device <> ''")
-                self._store.query("UPDATE fleet_groups SET joined = 0")
-                self._store.query(
-                    "INSERT INTO fleet_groups (name, joined) VALUES (?, 1)"
-                    " ON CONFLICT DO UPDATE SET joined = 1",
-                    group,
-                )
+                self._store.query("DELETE FROM fleet_groups")
+                self._store.query("INSERT INTO fleet_groups (name) VALUES (?)", group)
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._store.query(statement, self._space, *values)
 
 
-def joined_groups(store: ExampleStore) -> list[str]:
-    """Return every group this device was ever in, by name."""
-    return [row[0] for row in store.query("SELECT name FROM fleet_groups ORDER BY name")]
+def ever_joined(store: ExampleStore) -> bool:
+    """Return whether this device was ever in a group."""
+    return bool(store.query("SELECT 1 FROM fleet_groups"))

@@ -86,7 +86,7 @@ _FLEET = (
         PRIMARY KEY (device, space)
     ) STRICT
     """,
-    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY, joined INTEGER NOT NULL) STRICT",
+    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY) STRICT",
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET)

@@ -26,14 +26,15 @@ class Merging:
     """Merges parcels into the store; refusals are counted in the inbox. Belongs to one thread.
 
     An example is kept when its device's latest roll doesn't bury its number; a roll when it is the latest.
-    At most `max_peers` devices with `max_examples` each are kept.
+    At most `max_peers` devices with `max_examples` each are kept. The space's vectors have `size` numbers.
     """
 
     def __init__(
-        self, peers: PeerExamples, space: str, inbox: Inbox, max_examples: int, max_peers: int
+        self, peers: PeerExamples, space: str, size: int, inbox: Inbox, max_examples: int, max_peers: int
     ) -> None:
         self._peers = peers
         self._space = space
+        self._size = size
         self._inbox = inbox
         self._max_examples = max_examples
         self._max_peers = max_peers
@@ -78,6 +79,9 @@ class Merging:
         return list(buried.values())
 
     def _admissible(self, device: str, told: Told) -> bool:
+        if told.embedding.size != self._size:
+            self._refuse("size")
+            return False
         if self._rolls[device].buries(told.number):
             self._refuse("removed")
             return False

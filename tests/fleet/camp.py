@@ -28,7 +28,7 @@ from edge_daemon.types import Example, FleetFigures
 KEY = bytes(range(32))
 SPACE = "model/embedding"
 SIZE = 8
-SEAL = Seal(KEY, "sorters", SPACE, SIZE)
+SEAL = Seal(KEY, "sorters", SPACE)
 BY_HAND = Origin("gpio", "17")
 
 
@@ -72,7 +72,7 @@ class Device:
             peers=self.peers,
             teacher=self.teacher,
             sharing=Sharing(name, seal, self.peers, max_examples, self.clock),
-            merging=Merging(self.peers, seal.space, self.inbox, max_examples, max_peers),
+            merging=Merging(self.peers, seal.space, SIZE, self.inbox, max_examples, max_peers),
             probation=Probation(self.peers, self.teacher.pool_of),
             inbox=self.inbox,
             clock=self.clock,

@@ -1,0 +1,69 @@
+"""The fleet's part of the wiring: what the pipeline's thread and the network's have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from edge_daemon.examples.peers import PeerExamples, ever_joined
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fleet.inbox import Inbox
+from edge_daemon.fleet.key import read_key
+from edge_daemon.fleet.member import Member
+from edge_daemon.fleet.merging import Merging
+from edge_daemon.fleet.options import FleetOptions
+from edge_daemon.fleet.probation import Probation
+from edge_daemon.fleet.records import Seal
+from edge_daemon.fleet.sharing import Sharing
+from edge_daemon.mqtt.fleet import FleetLink
+from edge_daemon.ports import Clock, Embedder
+from edge_daemon.teacher import Teacher
+
+
+class Fellowship:
+    """A device's place in its group, if it is in one. Raises FleetError for a key that can't be used.
+
+    Call `enter` before the store is learnt from, then `member` and `link`.
+    """
+
+    def __init__(self, options: FleetOptions, device: str, environ: Mapping[str, str]) -> None:
+        self._options = options
+        self._device = device
+        self._key = None if options.group is None else read_key(options, environ)
+        self._inbox = Inbox()
+        self._was_member = False
+
+    def enter(self, store: ExampleStore) -> None:
+        """Note the group in the store; what peers of another group taught is forgotten."""
+        self._was_member = ever_joined(store)
+        if self._options.group is not None:
+            PeerExamples(store, "").join(self._options.group)
+
+    def member(
+        self, store: ExampleStore, teacher: Teacher, embedder: Embedder, clock: Clock
+    ) -> Member | None:
+        """Make what the pipeline's thread does for the fleet; None without a group."""
+        options, seal, inbox = self._options, self._seal(embedder.space), self._inbox
+        if seal is None:
+            return None
+        peers = PeerExamples(store, seal.space)
+        return Member(
+            device=self._device,
+            group=seal.group,
+            peers=peers,
+            teacher=teacher,
+            sharing=Sharing(self._device, seal, peers, options.max_examples, clock),
+            merging=Merging(peers, seal.space, embedder.size, inbox, options.max_examples, options.max_peers),
+            probation=Probation(peers, teacher.pool_of),
+            inbox=inbox,
+            clock=clock,
+        )
+
+    def link(self, space: str) -> FleetLink | None:
+        """Make what the network's thread does; None for a device that never was in a group."""
+        seal = self._seal(space)
+        return FleetLink(self._device, seal, self._inbox) if seal is not None or self._was_member else None
+
+    def _seal(self, space: str) -> Seal | None:
+        if self._key is None or self._options.group is None:
+            return None
+        return Seal(self._key, self._options.group, space)
