@@ -1,7 +1,9 @@
-"""Softmax regression on unit vectors, fitted in rounds that can be spread over frames."""
+"""Softmax regression on unit vectors, fitted in pieces of work that can be spread over frames."""
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +19,11 @@ SCALE = 10.0
 
 PENALTY = 1e-3
 """L2 on the weights; a tenth or ten times it changes accuracy by less than half a point."""
+
+_POWER_ROUNDS = 12
+
+_COPYING = 10
+"""To copy a number takes about as long as so many multiply-adds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,58 +45,119 @@ class Weights:
 class SoftmaxFit:
     """Accelerated full-batch gradient descent (Nesterov 1983; Beck and Teboulle 2009, FISTA's steps).
 
-    Deterministic. Starts from `start` where it has rows for the classes. The step is one over the
-    gradient's Lipschitz constant: half the largest eigenvalue of the data's second moments.
+    Deterministic. Fits the `rows` of `vectors` (all by default), which must stay as they are until the
+    first round; begins with `start` where it has rows for the classes. The step is one over the
+    gradient's Lipschitz constant: half the largest eigenvalue of the data's second moments. Work is
+    counted in multiply-adds and done in pieces of about `piece`.
     """
 
-    def __init__(self, vectors: Floats, codes: Codes, classes: int, start: Weights | None = None) -> None:
-        self._centre = vectors.mean(axis=0)
-        self._data = (vectors - self._centre) * np.float32(SCALE)
-        self._truth = (codes[:, None] == np.arange(classes)).astype(np.float32)
-        matrix = np.zeros((classes, vectors.shape[1]), np.float32)
-        bias = np.zeros(classes, np.float32)
-        if start is not None and start.matrix.shape == matrix.shape:
-            matrix, bias = start.matrix / np.float32(SCALE), start.scores(self._centre)
-        self._now = self._ahead = (matrix, bias)
-        self._momentum = 1.0
-        self._step = np.float32(1.0 / (_largest_moment(self._data) / 2 + PENALTY))
+    def __init__(
+        self,
+        vectors: Floats,
+        codes: Codes,
+        classes: int,
+        start: Weights | None = None,
+        *,
+        rows: Codes | None = None,
+        piece: float = math.inf,
+    ) -> None:
+        self._source = vectors
+        self._rows = np.arange(len(codes)) if rows is None else rows
+        self._truth = (codes[self._rows, None] == np.arange(classes)).astype(np.float32)
+        shape = (classes, vectors.shape[1])
+        self._start = start if start is not None and start.matrix.shape == shape else None
+        self._parts = _cut(len(self._rows), piece / (vectors.shape[1] * max(_COPYING, 2 * classes)))
+        self._work = self._do()
         self.rounds = 0
+
+    def spend(self, work: float) -> Weights | None:
+        """Do about so much work; return the weights after the last full round, None before the first."""
+        while work > 0 and self.rounds < ROUNDS:
+            work -= next(self._work)
+        return self._weights() if self.rounds else None
 
     def advance(self, rounds: int) -> Weights:
         """Do so many more rounds and return the weights reached."""
-        for _ in range(rounds):
-            self._round()
-        self.rounds += rounds
+        goal = self.rounds + rounds
+        while self.rounds < goal:
+            next(self._work)
+        return self._weights()
+
+    def _weights(self) -> Weights:
         matrix, bias = self._now
         return Weights(matrix * np.float32(SCALE), bias, self._centre)
 
-    def _round(self) -> None:
+    def _do(self) -> Iterator[float]:
+        """Do everything, yielding after each piece how much it was."""
+        yield from self._take_data()
+        yield from self._choose_step()
+        matrix = np.zeros((self._truth.shape[1], self._data.shape[1]), np.float32)
+        bias = np.zeros(len(matrix), np.float32)
+        if self._start is not None:
+            matrix, bias = self._start.matrix / np.float32(SCALE), self._start.scores(self._centre)
+        self._now = self._ahead = (matrix, bias)
+        self._momentum = 1.0
+        while True:
+            yield from self._round()
+
+    def _take_data(self) -> Iterator[float]:
+        self._data = np.empty((len(self._rows), self._source.shape[1]), np.float32)
+        total = np.zeros(self._data.shape[1])
+        for part in self._parts:
+            self._data[part] = self._source[self._rows[part]]
+            total += self._data[part].sum(axis=0)
+            yield _COPYING * self._data[part].size
+        self._centre = (total / len(self._rows)).astype(np.float32)
+        for part in self._parts:
+            self._data[part] -= self._centre
+            self._data[part] *= np.float32(SCALE)
+            yield _COPYING * self._data[part].size
+
+    def _choose_step(self) -> Iterator[float]:
+        """Estimate the largest eigenvalue of data'data / n by power iteration."""
+        vector = self._data[0].copy()
+        value = 0.0
+        for _ in range(_POWER_ROUNDS):
+            length = float(np.linalg.norm(vector))
+            if length == 0.0:
+                break
+            vector /= np.float32(length)
+            product = np.zeros_like(vector)
+            for part in self._parts:
+                product += (self._data[part] @ vector) @ self._data[part]
+                yield 2 * self._data[part].size
+            vector = product
+            value = float(np.linalg.norm(vector)) / len(self._data)
+        # The iteration approaches from below; a tenth more keeps the descent stable.
+        self._step = np.float32(1.0 / (1.1 * value / 2 + PENALTY))
+
+    def _round(self) -> Iterator[float]:
         matrix, bias = self._ahead
-        scores = self._data @ matrix.T + bias
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        scores -= self._truth
-        scores /= len(scores)
-        slope = scores.T @ self._data + np.float32(PENALTY) * matrix
-        new = (matrix - self._step * slope, bias - scores.sum(axis=0))
+        slope, lift = np.float32(PENALTY) * matrix, np.zeros_like(bias)
+        for part in self._parts:
+            shares = _softmax_rows(self._data[part] @ matrix.T + bias)
+            shares -= self._truth[part]
+            shares /= len(self._data)
+            slope += shares.T @ self._data[part]
+            lift += shares.sum(axis=0)
+            yield 2.0 * self._data[part].size * len(matrix)
+        new = (matrix - self._step * slope, bias - lift)
         momentum = (1 + (1 + 4 * self._momentum**2) ** 0.5) / 2
         push = np.float32((self._momentum - 1) / momentum)
         old = self._now
         self._ahead = (new[0] + push * (new[0] - old[0]), new[1] + push * (new[1] - old[1]))
         self._now, self._momentum = new, momentum
+        self.rounds += 1
 
 
-def _largest_moment(data: Floats) -> float:
-    """Return an upper estimate of the largest eigenvalue of data'data / n by power iteration."""
-    vector = data.sum(axis=0) + data[0]
-    value = 0.0
-    for _ in range(12):
-        length = float(np.linalg.norm(vector))
-        if length == 0.0:
-            break
-        vector = vector / np.float32(length)
-        vector = data.T @ (data @ vector)
-        value = float(np.linalg.norm(vector)) / len(data)
-    # The iteration approaches from below; a tenth more keeps the descent stable.
-    return 1.1 * value
+def _cut(count: int, length: float) -> list[slice]:
+    """Cut `count` rows into parts of about `length`."""
+    rows = max(1, int(min(length, count)))
+    return [slice(first, first + rows) for first in range(0, count, rows)]
+
+
+def _softmax_rows(scores: Floats) -> Floats:
+    scores -= scores.max(axis=1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=1, keepdims=True)
+    return scores

@@ -1,0 +1,76 @@
+"""Softmax regression in pieces: the same weights as at once, and no more work at a time than asked."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
+from edge_daemon.learning.linear import LinearHead
+from edge_daemon.learning.softmax_fit import ROUNDS, SoftmaxFit
+
+SIZE, CLASSES = 64, 4
+
+
+def cloud(count: int, seed: int = 0) -> tuple[Floats, Codes]:
+    """Unit vectors around a direction for each class, in turn."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(count) % CLASSES
+    rows = np.eye(CLASSES, SIZE)[codes] + 0.3 * rng.normal(size=(count, SIZE))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), codes
+
+
+def test_in_pieces_the_weights_are_those_of_a_fit_at_once() -> None:
+    vectors, codes = cloud(200)
+    whole = SoftmaxFit(vectors, codes, CLASSES).advance(ROUNDS)
+    fit = SoftmaxFit(vectors, codes, CLASSES, piece=SIZE * 2 * CLASSES * 17)
+    while fit.rounds < ROUNDS:
+        weights = fit.spend(1.0)
+    assert weights is not None
+    np.testing.assert_allclose(weights.matrix, whole.matrix, atol=1e-3)
+    np.testing.assert_allclose(weights.bias, whole.bias, atol=1e-4)
+    assert (weights.scores(vectors).argmax(axis=1) == codes).mean() > 0.95
+
+
+def test_only_the_chosen_rows_are_fitted() -> None:
+    vectors, codes = cloud(80)
+    rows = np.arange(0, 80, 3)
+    chosen = SoftmaxFit(vectors, codes, CLASSES, rows=rows).advance(5)
+    alone = SoftmaxFit(vectors[rows], codes[rows], CLASSES).advance(5)
+    np.testing.assert_array_equal(chosen.matrix, alone.matrix)
+
+
+def test_spending_little_does_little() -> None:
+    vectors, codes = cloud(1000)
+    fit = SoftmaxFit(vectors, codes, CLASSES, piece=1e5)
+    round_costs = 2 * SIZE * CLASSES * 1000
+    assert fit.spend(1e5) is None
+    spent = 1
+    while fit.rounds < ROUNDS:
+        fit.spend(1e5)
+        spent += 1
+    assert ROUNDS * round_costs / 2e5 < spent < 1.5 * ROUNDS * round_costs / 1e5
+
+
+def test_equal_vectors_have_weights_too() -> None:
+    vectors = np.ones((6, SIZE), np.float32) / 8
+    weights = SoftmaxFit(vectors, np.arange(6) % 2, 2).advance(ROUNDS)
+    assert np.isfinite(weights.scores(vectors)).all()
+
+
+@pytest.mark.parametrize("count", [40, 2500])
+def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(count: int) -> None:
+    examples = ExampleSet()
+    vectors, codes = cloud(count)
+    for row, code in enumerate(codes.tolist()):
+        examples.add(vectors[row], "abcd"[code], row)
+    head = LinearHead(examples)
+    head.predict(examples.compare(vectors[0]))
+    assert head.settled
+    examples.add(vectors[1], "b", count)
+    frames = 0
+    while not head.settled:
+        assert head.predict(examples.compare(vectors[0])).label == "a"
+        frames += 1
+    per_round = 2 * SIZE * CLASSES * min(count, 2000)
+    assert frames == pytest.approx(1.2 * ROUNDS * per_round / 2e7, abs=2)
