@@ -94,7 +94,7 @@ def read_folder(root: Path, embedder: Embedder) -> Dataset:
 def _read_store(config: Config, embedder: Embedder) -> Dataset:
     """Take the store's examples of this embedding space."""
     with open_store(config) as store:
-        examples = [example for example in store if example.space == embedder.space]
+        examples = list(store.examples(embedder.space, thumbnails=False))
     if not examples:
         raise ConfigError("the store holds no examples for this model; name a folder of label folders")
     return _dataset([each.embedding for each in examples], [each.label for each in examples])
