@@ -53,7 +53,7 @@ def test_spending_little_does_little() -> None:
 
 
 def test_equal_vectors_have_weights_too() -> None:
-    vectors = np.ones((6, SIZE), np.float32) / 8
+    vectors = np.full((6, SIZE), 1 / 8, np.float32)
     weights = SoftmaxFit(vectors, np.arange(6) % 2, 2).advance(ROUNDS)
     assert np.isfinite(weights.scores(vectors)).all()
 
