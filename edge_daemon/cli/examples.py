@@ -18,6 +18,7 @@ from edge_daemon.examples.archive import import_archive, write_archive
 from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
 from edge_daemon.examples.intake import Report, lookalikes, take_in
 from edge_daemon.examples.ml5_json import read_dataset, write_dataset
+from edge_daemon.examples.peers import standing
 from edge_daemon.examples.reembed import reembed
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
@@ -122,7 +123,11 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
             recall=verdict.recall if verdict else None,
             looks_like=verdict.looks_like if verdict else None,
         )
-    if not verdicts and not args.json:
+    peers = standing(store)
+    for device, counting, waiting in peers:
+        words = f"of '{device}'\t{counting}\t{waiting} on probation"
+        _tell(args, words, device=device, counting=counting, probation=waiting)
+    if not (verdicts or peers or args.json):
         print("no examples yet")
     if len(spaces := store.spaces()) > 1:
         log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))

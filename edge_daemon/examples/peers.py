@@ -118,10 +118,7 @@ class PeerExamples:
 
     def standing(self) -> list[tuple[str, int, int]]:
         """Return (device, examples that count, examples on probation) of every peer, by name."""
-        return self._rows(
-            "SELECT origin, sum(NOT probation), sum(probation) FROM examples"
-            " WHERE space = ? AND removed_at IS NULL AND origin <> '' GROUP BY origin ORDER BY origin"
-        )
+        return standing(self._store, self._space)
 
     # The group
 
@@ -136,6 +133,15 @@ class PeerExamples:
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._store.query(statement, self._space, *values)
+
+
+def standing(store: ExampleStore, space: str | None = None) -> list[tuple[str, int, int]]:
+    """Return (device, examples that count, examples on probation) of every peer, in one space or all."""
+    return store.query(
+        "SELECT origin, sum(NOT probation), sum(probation) FROM examples WHERE (?1 IS NULL OR space = ?1)"
+        " AND removed_at IS NULL AND origin <> '' GROUP BY origin ORDER BY origin",
+        space,
+    )
 
 
 def ever_joined(store: ExampleStore) -> bool:

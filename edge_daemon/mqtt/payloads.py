@@ -194,12 +194,29 @@ class ExamFigures(Payload, frozen=True, kw_only=True):
     advice: NextLabel | None
 
 
+class FleetPeer(Payload, frozen=True, kw_only=True):
+    """What this device has of one other."""
+
+    counting: Annotated[Count, Meta(description="examples that count")]
+    probation: Annotated[Count, Meta(description="examples that don't, as they would lower the exam")]
+
+
+class Fleet(Payload, frozen=True, kw_only=True):
+    """What is shared in the fleet; see fleet.md."""
+
+    group: str
+    shared: Annotated[Count, Meta(description="examples of this device that the others are told of")]
+    peers: Annotated[dict[str, FleetPeer], Meta(description="by device id")]
+    refused: Annotated[dict[str, Count], Meta(description="records refused since the start, by reason")]
+
+
 class Examples(Payload, frozen=True, kw_only=True):
     """What was taught: examples per label, in teaching order, and the exam."""
 
-    counts: dict[str, Count]
+    counts: Annotated[dict[str, Count], Meta(description="those of the fleet that count among them")]
     total: Count
     exam: ExamFigures | None
+    fleet: Fleet | msgspec.UnsetType = msgspec.UNSET
 
 
 class Info(Payload, frozen=True, kw_only=True):

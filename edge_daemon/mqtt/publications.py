@@ -17,7 +17,7 @@ from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import encode, utc_ms
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.types import Exam, Prediction
+from edge_daemon.types import Exam, FleetFigures, Prediction
 
 _DIGITS = 4
 _RESULT_EXPIRY_S = 5
@@ -167,6 +167,7 @@ class Publications:
             counts=dict(event.counts),
             total=sum(event.counts.values()),
             exam=None if event.exam is None else _figures(event.exam),
+            fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
         )
         return [self._state(self._topics.examples, encode(body))]
 
@@ -235,6 +236,18 @@ def _ranking(prediction: Prediction) -> list[payloads.RankedLabel]:
         payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
         for row in prediction.ranking
     ]
+
+
+def _fleet(figures: FleetFigures) -> payloads.Fleet:
+    return payloads.Fleet(
+        group=figures.group,
+        shared=figures.shared,
+        peers={
+            device: payloads.FleetPeer(counting=peer.counting, probation=peer.probation)
+            for device, peer in figures.peers.items()
+        },
+        refused=dict(figures.refused),
+    )
 
 
 def _figures(exam: Exam) -> payloads.ExamFigures:
