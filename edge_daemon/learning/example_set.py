@@ -6,13 +6,13 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
 import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import EmbeddingError, NoExamplesError
+from edge_daemon.learning.largest import largest
 
 if TYPE_CHECKING:
     from edge_daemon.types import Vector
@@ -28,7 +28,6 @@ _INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 
 
-@dataclass(frozen=True, slots=True)
 class Query:
     """One embedding beside all examples. Valid until the set's next `compare`: the array is reused.
 
@@ -36,9 +35,22 @@ class Query:
     are those of the nearest variant to each example, and `vector` is the nearest variant to any.
     """
 
-    vector: Vector
-    norm: float
-    similarities: Floats
+    __slots__ = ("_leaders", "norm", "similarities", "vector")
+
+    def __init__(self, vector: Vector, norm: float, similarities: Floats) -> None:
+        self.vector = vector
+        self.norm = norm
+        self.similarities = similarities
+        self._leaders: tuple[list[int], list[float]] = [], []
+
+    def largest(self, count: int) -> tuple[list[int], list[float]]:
+        """Return the rows and values of at least the `count` largest similarities, or all.
+
+        They are found once, whoever asks: the head, or the rejection.
+        """
+        if len(self._leaders[0]) < count:
+            self._leaders = largest(self.similarities, count)
+        return self._leaders
 
 
 def unit(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, float]:
@@ -159,7 +171,7 @@ class ExampleSet:
         if self.variants is not None:
             vector = self._compare_variants(self.variants(vector))
         else:
-            np.dot(self.matrix, vector, out=self._out)
+            self.matrix.dot(vector, self._out)
         return Query(vector, norm, self._out)
 
     def similarities(self, embedding: npt.ArrayLike) -> Floats:
@@ -209,10 +221,10 @@ class ExampleSet:
     def _keep(self, keep: npt.NDArray[np.bool_]) -> int:
         removed = len(keep) - int(keep.sum())
         if removed:
-            left = len(keep) - removed
-            self._rows[:left] = self.matrix[keep]
-            self._norms[:left] = self.norms[keep]
-            self._codes[:left] = self.codes[keep]
+            left, first = len(keep) - removed, int(keep.argmin())
+            # What stands before the first that goes stays where it is: undo moves nothing.
+            for rows in (self._rows, self._norms, self._codes):
+                rows[first:left] = rows[first : len(keep)][keep[first:]]
             self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
             self._groups = [each for each, kept in zip(self._groups, keep, strict=True) if kept]
             self._drop_empty_classes(left)

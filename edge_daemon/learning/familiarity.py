@@ -17,7 +17,6 @@ import math
 import numpy as np
 
 from edge_daemon.learning.example_set import ExampleSet, Floats, Query
-from edge_daemon.learning.neighbours import largest
 from edge_daemon.learning.plda import Doubles, Plda
 
 NEAREST = 2
@@ -41,10 +40,11 @@ class Familiarity:
     def __call__(self, query: Query) -> float:
         """Score one query."""
         vector = query.vector
-        rows, similarities = largest(query.similarities, NEAREST)
+        rows, similarities = query.largest(NEAREST)
         difference = vector - self._examples.matrix[rows[0]]
         np.abs(difference, out=difference)
-        score = sum(similarities) / len(similarities) - float(difference.dot(self._weights))
+        similar = sum(similarities[:NEAREST]) / min(NEAREST, len(rows))
+        score = similar - float(difference.dot(self._weights))
         if self._plda is None:
             return score
         return score + RATIO_WEIGHT * self._plda.ratio(vector) / self._plda.rank

@@ -17,6 +17,9 @@ Vote: TypeAlias = Literal["plain", "padded"]
 Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]
 Ties: TypeAlias = Literal["class order", "nearest"]
 
+Votes: TypeAlias = dict[int, int]
+"""Votes per class that has any, the class of the nearest example first."""
+
 _ROWS_AT_ONCE = 256
 
 
@@ -47,7 +50,7 @@ class KNNHead:
             raise ConfigError(f"metric must be one of {', '.join(get_args(Metric))}, got '{metric}'")
         self._examples = examples
         self._k = k
-        self._count: Callable[[list[int]], list[int]] = _count_plain(examples)
+        self._count: Callable[[list[int]], Votes] = _count_plain(examples)
         if vote == "padded":
             self._count = _PaddedCount(examples, k)
         self._metric = metric
@@ -56,25 +59,25 @@ class KNNHead:
     def predict(self, query: Query) -> Prediction:
         """Vote among the nearest."""
         examples = self._examples
-        rows = nearest(self._closeness(query), examples.codes, self._k)
-        votes = self._count(rows)
-        total = sum(votes)
+        judged = query
+        if self._metric != "cosine":
+            judged = Query(query.vector, query.norm, self._closeness(query))
+        votes = self._count(nearest(judged, examples.codes, self._k))
+        total = sum(votes.values())
         labels = examples.labels
-        similarities = query.similarities
-        row = rows[0] if self._metric == "cosine" else similarities.argmax()
-        confidences = {label: votes[code] / total for code, label in enumerate(labels)}
-        return Prediction(labels[self._winner(rows, votes)], confidences, similarities.item(row))
+        confidences = dict.fromkeys(labels, 0.0)
+        for code, cast in votes.items():
+            confidences[labels[code]] = cast / total
+        return Prediction(labels[self._winner(votes)], confidences, query.largest(1)[1][0])
 
-    def _winner(self, rows: list[int], votes: list[int]) -> int:
-        most = max(votes)
-        if self._ties == "class order":
-            return votes.index(most)
-        codes = (self._examples.codes.item(row) for row in rows)
-        return next(code for code in codes if votes[code] == most)
+    def _winner(self, votes: Votes) -> int:
+        if len(votes) == 1:
+            return next(iter(votes))
+        most = max(votes.values())
+        tied = [code for code, cast in votes.items() if cast == most]
+        return min(tied) if self._ties == "class order" else tied[0]
 
     def _closeness(self, query: Query) -> Floats:
-        if self._metric == "cosine":
-            return query.similarities
         if self._metric == "euclidean":
             norms = self._examples.norms
             squared = norms * (norms - 2 * query.norm * query.similarities) + query.norm**2
@@ -96,12 +99,13 @@ def _manhattan(examples: ExampleSet, query: Query) -> Floats:
     return closeness
 
 
-def _count_plain(examples: ExampleSet) -> Callable[[list[int]], list[int]]:
-    def count(rows: list[int]) -> list[int]:
-        votes = [0] * len(examples.labels)
+def _count_plain(examples: ExampleSet) -> Callable[[list[int]], Votes]:
+    def count(rows: list[int]) -> Votes:
+        votes: Votes = {}
         code_of = examples.codes.item
         for row in rows:
-            votes[code_of(row)] += 1
+            code = code_of(row)
+            votes[code] = votes.get(code, 0) + 1
         return votes
 
     return count
@@ -116,16 +120,19 @@ class _PaddedCount:
         self._version = -1
         self._copies: list[int] = []
 
-    def __call__(self, rows: list[int]) -> list[int]:
+    def __call__(self, rows: list[int]) -> Votes:
         if self._version != self._examples.version:
             self._copies = self._repeat()
             self._version = self._examples.version
-        votes = [0] * len(self._examples.labels)
+        votes: Votes = {}
         left = self._k
         for row in rows:
             cast = min(self._copies[row], left)
-            votes[self._examples.codes[row]] += cast
+            code = self._examples.codes.item(row)
+            votes[code] = votes.get(code, 0) + cast
             left -= cast
+            if not left:
+                break
         return votes
 
     def _repeat(self) -> list[int]:

@@ -31,15 +31,15 @@ class Plda:
     """Log-likelihood ratios of "one of class c" against "of a class never seen".
 
     In the basis that makes the within-class scatter one and the between-class scatter diagonal, a
-    ratio is quadratic in each coordinate, so all classes cost small products. `taught` counts the
+    ratio is quadratic in each coordinate z: `weights` times (z, z^2, 1), for all classes at once.
+    `terms` is the room for these, used again by every call: one owning thread. `taught` counts the
     classes that had examples; a class without any has the ratio minus infinity.
     """
 
     basis: Floats
     offset: Floats
-    linear: Floats
-    squares: Floats
-    constant: Floats
+    weights: Floats
+    terms: Floats
     taught: int
 
     @property
@@ -49,22 +49,24 @@ class Plda:
 
     def ratios(self, vector: Floats) -> Floats:
         """Return the ratio of each class for one unit vector."""
-        z = self.basis.dot(vector)
-        z -= self.offset
-        ratios: Floats = self.linear.dot(z)
-        z *= z
-        ratios += self.squares.dot(z)
-        ratios += self.constant
+        terms, rank = self.terms, len(self.basis)
+        z = terms[:rank]
+        self.basis.dot(vector, z)
+        np.subtract(z, self.offset, z)
+        np.multiply(z, z, terms[rank:-1])
+        ratios: Floats = self.weights.dot(terms)
         return ratios
 
     def ratio(self, vector: Floats) -> float:
         """Return the ratio of all taught classes together, each as probable as the other."""
-        return float(np.logaddexp.reduce(self.ratios(vector))) - math.log(self.taught)
+        ratios = self.ratios(vector).tolist()
+        best = max(ratios)
+        return float(best + math.log(sum([math.exp(each - best) for each in ratios]) / self.taught))
 
     def ratio_of(self, vectors: Floats | Doubles) -> Doubles:
         """Return the same for many vectors (rows)."""
         z = vectors @ self.basis.T - self.offset
-        ratios = z @ self.linear.T + (z * z) @ self.squares.T + self.constant
+        ratios = np.hstack((z, z * z, np.ones((len(z), 1)))) @ self.weights.T
         together: Doubles = np.logaddexp.reduce(ratios, axis=1) - math.log(self.taught)
         return together
 
@@ -83,22 +85,27 @@ class Subspace:
     are fitted to parts of them.
     """
 
-    directions: Doubles
+    directions: Floats | Doubles
     centre: Doubles
     coordinates: Doubles
 
 
 def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
-    """Find at most `rank` leading directions of vectors (rows), none when all are equal."""
+    """Find at most `rank` leading directions of vectors (rows), none when all are equal.
+
+    The long products are in the vectors' own precision, which is enough for directions that are kept.
+    """
     centre = vectors.mean(axis=0, dtype=np.float64)
-    centred = vectors - centre
+    centred = vectors - centre.astype(vectors.dtype)
     wide = centred.shape[1] > len(centred)
-    values, axes = np.linalg.eigh(centred @ centred.T if wide else centred.T @ centred)
+    scatter = centred @ centred.T if wide else centred.T @ centred
+    values, axes = np.linalg.eigh(scatter.astype(np.float64))
     values, axes = values[::-1][:rank], axes[:, ::-1][:, :rank]
-    kept = values > max(values.max(initial=0) * 1e-6, _NOTHING * len(centred))
+    kept = values > max(values.max(initial=0) * 1e-5, _NOTHING * len(centred))
     lengths, axes = np.sqrt(values[kept]), axes[:, kept]
     if wide:
-        return Subspace(centred.T @ (axes / lengths), centre, axes * lengths)
+        directions = centred.T @ (axes / lengths).astype(centred.dtype)
+        return Subspace(directions, centre, axes * lengths)
     return Subspace(axes, centre, centred @ axes)
 
 
@@ -157,12 +164,11 @@ def _quadratic(basis: Doubles, means: Doubles, counts: Codes, ratio: Doubles) ->
     return Plda(
         basis=_float32(basis),
         offset=np.zeros(len(basis), np.float32),
-        linear=_float32(linear),
-        squares=_float32(squares),
-        constant=_float32(constant),
+        weights=_float32(np.hstack((linear, squares, constant[:, None]))),
+        terms=np.ones(2 * len(basis) + 1, np.float32),
         taught=int((counts > 0).sum()),
     )
 
 
-def _float32(array: Doubles) -> Floats:
+def _float32(array: Floats | Doubles) -> Floats:
     return np.ascontiguousarray(array, np.float32)

@@ -32,7 +32,7 @@ class RegressionHead:
     def predict(self, query: Query) -> Prediction:
         """Interpolate between the nearest examples. Raises LabelError for a label that is no number."""
         examples = self._examples
-        rows = nearest(query.similarities, examples.codes, self._k)
+        rows = nearest(query, examples.codes, self._k)
         similarities = query.similarities[rows]
         weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _TOUCHING)
         shares = np.bincount(examples.codes[rows], weights / weights.sum(), len(examples.labels)).tolist()
