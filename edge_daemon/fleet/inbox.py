@@ -10,12 +10,14 @@ from edge_daemon.fleet.parcel import Parcel
 from edge_daemon.fleet.records import Reason
 
 MAX_WAITING = 512
+_MAX_MARKS = 8192
 
 
 class Inbox:
     """Holds the last parcel of each topic, at most 512 of them, and counts what was refused. Any thread.
 
-    What finds no room is noted: all of it stands at the broker, and can be asked for again.
+    What finds no room is noted: all of it stands at the broker, and can be asked for again. `mark` tells one
+    payload of a topic from another, so that what comes again unchanged, as after each connect, is no work.
     """
 
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
@@ -23,15 +25,24 @@ class Inbox:
         self._max_waiting = max_waiting
         self._parcels: OrderedDict[str, Parcel] = OrderedDict()
         self._refused: Counter[str] = Counter()
+        self._marks: OrderedDict[str, int] = OrderedDict()
         self._missed = False
 
-    def put(self, topic: str, parcel: Parcel) -> None:
+    def has(self, topic: str, mark: int) -> bool:
+        """Whether that very payload came last from the topic."""
+        with self._lock:
+            return self._marks.get(topic) == mark
+
+    def put(self, topic: str, parcel: Parcel, mark: int) -> None:
         """Leave a parcel in place of the last one from that topic."""
         with self._lock:
-            if topic in self._parcels or len(self._parcels) < self._max_waiting:
-                self._parcels[topic] = parcel
-            else:
+            if topic not in self._parcels and len(self._parcels) >= self._max_waiting:
                 self._missed = True
+                return
+            self._parcels[topic] = parcel
+            self._marks[topic] = mark
+            if len(self._marks) > _MAX_MARKS:
+                self._marks.popitem(last=False)
 
     def take(self) -> Parcel | None:
         """Take the parcel that has waited longest."""
@@ -50,9 +61,10 @@ class Inbox:
             return dict(self._refused)
 
     def miss(self) -> None:
-        """Note that something was lost and must be asked for again."""
+        """Note that something was taken and came to nothing: all must be asked for again."""
         with self._lock:
             self._missed = True
+            self._marks.clear()
 
     def take_missed(self) -> bool:
         """Whether something was lost and there is room for it now; told once."""

@@ -122,10 +122,13 @@ class FleetLink:
         if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
             parcel = open_parcel(self._seal, self._device, incoming.payload)
             if parcel.roll is not None:
-                self._inbox.put(incoming.topic, parcel)
+                self._inbox.put(incoming.topic, parcel, hash(incoming.payload))
 
     def _hear(self, device: str, incoming: Incoming) -> None:
         assert self._seal is not None
+        mark = hash(incoming.payload)
+        if self._inbox.has(incoming.topic, mark):
+            return
         parcel = open_parcel(self._seal, device, incoming.payload)
         for reason in parcel.refused:
             self._inbox.refuse(reason)
@@ -133,7 +136,7 @@ class FleetLink:
         if not parcel.refused:
             self._complaints = {why: who for why, who in self._complaints.items() if who != device}
         if parcel.examples or parcel.roll is not None:
-            self._inbox.put(incoming.topic, parcel)
+            self._inbox.put(incoming.topic, parcel, mark)
 
     def _complain(self, device: str, reason: Reason) -> None:
         """Say it once for each reason, until that device speaks as it should."""

@@ -41,6 +41,13 @@ def vector(seed: int, around: int | None = None) -> np.ndarray[tuple[int], np.dt
     return unit
 
 
+def example(seed: int, label: str = "cat", size: int = SIZE) -> Example:
+    """An example as a store holds it."""
+    drawn = np.random.default_rng(seed).normal(size=size).astype(np.float32)
+    made = datetime(2026, 1, 1, tzinfo=UTC)
+    return Example(seed, label, drawn / np.linalg.norm(drawn), SPACE, "frame", made)
+
+
 class Device:
     """One device of the group. `said` is what it told last: topic to payload, as a broker would keep it."""
 
@@ -120,7 +127,7 @@ class Device:
             parcel = open_parcel(self.seal, device, payload)
             for reason in parcel.refused:
                 self.inbox.refuse(reason)
-            self.inbox.put(f"{device}/{topic}", parcel)
+            self.inbox.put(f"{device}/{topic}", parcel, hash(payload))
 
     def knows(self) -> list[tuple[str, str, int]]:
         """Return (device, label, seed-independent number) of the peers' examples kept here."""

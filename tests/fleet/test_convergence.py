@@ -16,6 +16,8 @@ from tests.fleet.camp import BY_HAND, Device
 
 NAMES = ("a", "b", "c")
 MOST_KEPT = 4
+MEMORY = Path("/dev/shm")
+"""Where many small stores are written without waiting for a disk."""
 
 numbers = st.frozensets(st.integers(1, 40))
 rolls = st.builds(lambda top, living: Roll(max(top, *living, 0), living), st.integers(1, 60), numbers)
@@ -123,7 +125,7 @@ def shared(device: Device) -> list[tuple[str, str, int]]:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(deeds, max_size=25))
 def test_devices_converge_after_any_loss_repetition_and_disorder(story: list[tuple[str, str, int]]) -> None:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as folder:
         world = World(Path(folder))
         try:
             for deed in story:

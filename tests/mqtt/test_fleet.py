@@ -1,0 +1,213 @@
+"""The fleet's messages at a real broker, whatever comes over its topics."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+
+import pytest
+
+from edge_daemon import events
+from edge_daemon.fleet.chunks import CHUNK_BYTES, packed, unpacked
+from edge_daemon.fleet.inbox import Inbox
+from edge_daemon.fleet.parcel import Parcel
+from edge_daemon.fleet.records import Seal
+from edge_daemon.fleet.roll import Roll
+from edge_daemon.mqtt.fleet import FleetLink
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.sink import MqttSink
+from tests.fleet.camp import SEAL, example
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.device import TestClock, info, wait_until
+from tests.mqtt.listener import Listener
+
+BASE = "edge_daemon/fleet/sorters"
+
+
+class Member:
+    """A sink in the fleet, and what it hears; a context manager that stops it."""
+
+    def __init__(self, broker: Mosquitto, name: str, seal: Seal | None = SEAL, **settings: object) -> None:
+        self.name = name
+        self.seal = seal
+        self.inbox = Inbox()
+        self.crashes: list[BaseException] = []
+        options = MqttOptions(host=broker.host, port=broker.port, max_reconnect_s=1, **settings)  # type: ignore[arg-type]
+        link = FleetLink(name, seal, self.inbox)
+        self.sink = MqttSink(
+            options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
+        )
+
+    def __enter__(self) -> Member:
+        self.sink.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.sink.stop()
+        assert self.crashes == []
+
+    def tell(self, *numbers: int, roll: int | None = None, size: int = 8) -> None:
+        """Tell the group that just these examples live."""
+        assert self.seal is not None
+        records = {
+            number: self.seal.sign_example(self.name, number, example(number, size=size))
+            for number in numbers
+        }
+        living = Roll(roll or max(numbers, default=0) + 1, frozenset(numbers))
+        self.sink.handle(events.FleetTold(self.seal.sign_roll(self.name, living), records))
+
+    def parcels(self, count: int) -> list[Parcel]:
+        """Wait for so many parcels and return them."""
+        heard: list[Parcel] = []
+
+        def enough() -> bool:
+            while (parcel := self.inbox.take()) is not None:
+                heard.append(parcel)
+            return len(heard) >= count
+
+        wait_until(enough)
+        return heard
+
+
+def numbers(parcels: list[Parcel]) -> set[int]:
+    return {told.number for parcel in parcels for told in parcel.examples}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
+
+
+def test_a_newcomer_hears_all_from_the_broker_though_the_others_sleep(broker: Mosquitto) -> None:
+    with Listener(broker.port, f"{BASE}/#") as listener:
+        with Member(broker, "north") as north:
+            north.tell(1, 2, 3)
+            listener.wait_for(f"{BASE}/north/0")
+        with Member(broker, "east") as east:
+            heard = east.parcels(2)
+    assert numbers(heard) == {1, 2, 3}
+    assert [parcel.roll for parcel in heard if parcel.roll] == [Roll(4, frozenset({1, 2, 3}))]
+
+
+def test_a_press_rewrites_one_chunk_and_the_roll_and_a_removed_example_leaves_the_broker(
+    broker: Mosquitto,
+) -> None:
+    with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
+        north.tell(*range(1, 31), size=1280)
+        wait_until(lambda: len({message.topic for message in listener.heard}) == 4)
+        assert all(len(message.payload) <= CHUNK_BYTES for message in listener.heard)
+        listener.forget()
+        north.tell(*range(1, 32), size=1280)
+        wait_until(lambda: len(listener.heard) == 2)
+        assert [message.topic for message in listener.heard] == [f"{BASE}/north/roll", f"{BASE}/north/2"]
+        listener.forget()
+        north.tell(*range(1, 12), roll=40, size=1280)
+        wait_until(lambda: len(listener.heard) == 3)
+        assert listener.heard[0].topic == f"{BASE}/north/roll"
+        assert {message.payload for message in listener.heard[1:]} == {b""}
+
+
+def test_a_broker_that_forgot_is_told_again(broker: Mosquitto) -> None:
+    with Member(broker, "north") as north:
+        north.tell(1, 2)
+        with Listener(broker.port, f"{BASE}/#") as listener:
+            listener.wait_for(f"{BASE}/north/0")
+        broker.kill()
+        wait_until(lambda: not north.sink.connected)
+        broker.start()
+        with Member(broker, "east") as east:
+            assert numbers(east.parcels(2)) == {1, 2}
+
+
+def test_chunks_keep_within_what_the_broker_takes(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        Mosquitto(settings="max_packet_size 4000") as broker,
+        Listener(broker.port, f"{BASE}/#") as listener,
+        Member(broker, "north") as north,
+    ):
+        north.tell(*range(1, 8), size=1280)
+        with Member(broker, "east") as east:
+            assert numbers(east.parcels(5)) == set(range(1, 8))
+        assert max(len(message.payload) for message in listener.heard) <= 4000
+        assert warnings(caplog) == []
+
+
+def test_a_record_that_fits_no_message_is_said_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    with (
+        Mosquitto(settings="max_packet_size 1000") as broker,
+        Listener(broker.port, f"{BASE}/#") as listener,
+        Member(broker, "north") as north,
+    ):
+        north.tell(1, size=1280)
+        listener.wait_for(f"{BASE}/north/roll")
+        wait_until(lambda: f"takes no message as long as that at {BASE}/north/0" in caplog.text)
+        assert north.sink.connected
+
+
+def test_leaving_the_group_clears_what_stands_at_the_broker(broker: Mosquitto) -> None:
+    with Member(broker, "north") as north, Member(broker, "east") as east:
+        north.tell(1)
+        east.tell(2)
+        with Listener(broker.port, f"{BASE}/#") as listener:
+            for topic in ("north/0", "north/roll", "east/0", "east/roll"):
+                listener.wait_for(f"{BASE}/{topic}")
+    with Listener(broker.port, f"{BASE}/north/#") as listener:
+        listener.wait_for(f"{BASE}/north/roll")
+        with Member(broker, "north", seal=None):
+            listener.wait_for(f"{BASE}/north/roll", b"")
+            listener.wait_for(f"{BASE}/north/0", b"")
+    with Member(broker, "south") as south:
+        assert {parcel.device for parcel in south.parcels(2)} == {"east"}
+
+
+def test_what_another_group_or_an_earlier_life_left_in_our_name_is_cleared(broker: Mosquitto) -> None:
+    with Listener(broker.port, "edge_daemon/fleet/#") as listener:
+        listener.publish("edge_daemon/fleet/old/north/0", b"anything", retain=True)
+        listener.publish(f"{BASE}/north/7", b"anything", retain=True)
+        with Member(broker, "north") as north:
+            north.tell(1)
+            listener.wait_for("edge_daemon/fleet/old/north/0", b"")
+            listener.wait_for(f"{BASE}/north/7", b"")
+            assert unpacked(listener.wait_for(f"{BASE}/north/0").payload)
+
+
+def test_our_own_later_roll_at_the_broker_is_handed_on(broker: Mosquitto) -> None:
+    with Listener(broker.port, f"{BASE}/#") as listener:
+        later = SEAL.sign_roll("north", Roll(90, frozenset({7})))
+        listener.publish(f"{BASE}/north/roll", packed([later]), retain=True)
+        with Member(broker, "north") as north:
+            [parcel] = north.parcels(1)
+    assert (parcel.device, parcel.roll) == ("north", Roll(90, frozenset({7})))
+
+
+def test_another_key_teaches_nothing_and_is_said_once(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    stranger = Seal(b"another key " * 3, SEAL.group, SEAL.space)
+    with Member(broker, "north") as north, Member(broker, "thief", seal=stranger) as thief:
+        for count in range(1, 6):
+            thief.tell(*range(1, count + 1))
+        wait_until(lambda: north.inbox.refused.get("signature", 0) >= 6)
+        assert north.inbox.take() is None
+    texts = [text for text in warnings(caplog) if "another key" in text]
+    assert len([text for text in texts if "'thief'" in text]) == 1
+
+
+def test_no_device_can_speak_in_another_s_name(broker: Mosquitto) -> None:
+    with Member(broker, "north") as north, Listener(broker.port, f"{BASE}/#") as listener:
+        north.tell(9)
+        listener.wait_for(f"{BASE}/north/0")
+        copied = SEAL.sign_example("east", 5, example(5))
+        listener.publish(f"{BASE}/south/0", packed([copied]))
+        wait_until(lambda: north.inbox.refused == {"device": 1})
+        assert north.inbox.take() is None
+
+
+def test_what_found_no_room_is_asked_for_again(broker: Mosquitto) -> None:
+    with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
+        north.tell(*range(1, 40), size=1280)
+        wait_until(lambda: len(listener.heard) == 5)
+        with Member(broker, "east") as east:
+            east.inbox._max_waiting = 1
+            assert numbers(east.parcels(5)) == set(range(1, 40))
