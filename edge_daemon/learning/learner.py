@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
-import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import ConfigError
@@ -20,7 +19,7 @@ from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
 from edge_daemon.learning.linear import LinearHead
 from edge_daemon.learning.openset import OpenSet
 from edge_daemon.learning.pretrained import PretrainedLearner
-from edge_daemon.learning.redundancy import most_redundant
+from edge_daemon.learning.redundancy import Redundancy
 from edge_daemon.learning.regression import RegressionHead, number
 from edge_daemon.types import UNKNOWN, Exam, Prediction
 
@@ -75,6 +74,7 @@ class ExampleLearner:
         """`score` leaves each example out as the head would; `check` raises LabelError."""
         self._examples = examples
         self._memory = memory
+        self._redundancy = Redundancy(examples)
         self._head = head
         self._openset = openset
         self._score = score
@@ -102,13 +102,12 @@ class ExampleLearner:
     def clear(self) -> int:
         """Forget everything and say how many examples that were."""
         self._memory.forget(self._examples.ids)
+        self._redundancy.forget()
         return self._examples.clear()
 
     def most_redundant(self, label: str) -> int:
         """Return the id of the example of `label` that the others stand in for best."""
-        examples = self._examples
-        rows = np.flatnonzero(examples.codes == list(examples.labels).index(label))
-        return examples.ids[int(rows[most_redundant(examples.matrix[rows])])]
+        return self._redundancy.most_redundant(label)
 
     def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""

@@ -3,23 +3,79 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
+
+_ROWS_AT_ONCE = 256
+_DECIMALS = 6
+"""Equal examples are as similar as each other, whatever the order in which a product was summed up."""
 
 
-def most_redundant(vectors: npt.NDArray[np.float32]) -> int:
-    """Return the row that the others stand in for best; unit vectors (n x d) of one class, oldest first.
+class Redundancy:
+    """Remembers the nearest mate of each example in its class, so that a press costs a few products.
 
-    Of the two most similar examples, the one that is more similar to a third; the older one if that
-    is equal. So a pose shown once stays, however old, and of many alike one goes. Costs n x n x d.
-    Raises ValueError without rows.
+    The first question about a class of n examples costs n x n products; each change after it one, and
+    one for every example that lost its nearest mate. Memory: two numbers an example.
     """
-    count = len(vectors)
-    if count < 2:
-        return range(count).index(0)
-    similarities = vectors @ vectors.T
-    np.fill_diagonal(similarities, -np.inf)
-    first, second = np.unravel_index(similarities.argmax(), similarities.shape)
-    pair = sorted((int(first), int(second)))
-    similarities[pair[0], pair[1]] = similarities[pair[1], pair[0]] = -np.inf
-    older, newer = (float(similarities[row].max()) for row in pair)
-    return pair[0] if older >= newer else pair[1]
+
+    def __init__(self, examples: ExampleSet) -> None:
+        self._examples = examples
+        self._nearest: dict[str, dict[int, tuple[float, int]]] = {}
+
+    def forget(self) -> None:
+        """Remember nothing; call it before example ids are used again for other embeddings."""
+        self._nearest.clear()
+
+    def most_redundant(self, label: str) -> int:
+        """Return the id of the example of `label` that the others stand in for best.
+
+        Of the two most similar examples, the one that is more similar to a third; the older one if that
+        is equal. So a pose shown once stays, however old, and of many alike one goes. Raises ValueError
+        for a label without examples.
+        """
+        examples = self._examples
+        rows = np.flatnonzero(examples.codes == list(examples.labels).index(label))
+        ids = np.array(examples.ids)[rows]
+        if len(ids) == 1:
+            return int(ids[0])
+        vectors = examples.matrix[rows]
+        values, mates = self._catch_up(label, ids, vectors)
+        first = int(values.argmax())
+        pair = sorted((first, int(np.flatnonzero(ids == mates[first])[0])))
+        thirds = _similarities(vectors[pair], vectors)
+        thirds[:, pair] = -np.inf
+        older, newer = thirds.max(axis=1).tolist()
+        return int(ids[pair[0] if older >= newer else pair[1]])
+
+    def _catch_up(self, label: str, ids: Codes, vectors: Floats) -> tuple[Floats, Codes]:
+        """Return each example's similarity to its nearest mate and the mate's id."""
+        present = set(ids.tolist())
+        known = {
+            one: (value, mate)
+            for one, (value, mate) in self._nearest.get(label, {}).items()
+            if one in present and mate in present
+        }
+        values = np.array([known.get(one, (-np.inf, -1))[0] for one in ids.tolist()], np.float32)
+        mates = np.array([known.get(one, (-np.inf, -1))[1] for one in ids.tolist()], np.intp)
+        asked = np.flatnonzero(np.isneginf(values))
+        for start in range(0, len(asked), _ROWS_AT_ONCE):
+            _introduce(asked[start : start + _ROWS_AT_ONCE], ids, vectors, values, mates)
+        pairs = zip(values.tolist(), mates.tolist(), strict=True)
+        self._nearest[label] = dict(zip(ids.tolist(), pairs, strict=True))
+        return values, mates
+
+
+def _introduce(some: Codes, ids: Codes, vectors: Floats, values: Floats, mates: Codes) -> None:
+    """Find the nearest mates of some examples, and offer these to all others."""
+    similarities = _similarities(vectors[some], vectors)
+    similarities[np.arange(len(some)), some] = -np.inf
+    nearest = similarities.argmax(axis=0)
+    offered = similarities[nearest, np.arange(len(ids))]
+    closer = offered > values
+    values[closer], mates[closer] = offered[closer], ids[some[nearest[closer]]]
+    values[some], mates[some] = similarities.max(axis=1), ids[similarities.argmax(axis=1)]
+
+
+def _similarities(some: Floats, vectors: Floats) -> Floats:
+    rounded: Floats = np.round(some @ vectors.T, _DECIMALS)
+    return rounded
