@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.vision.cache import remember, remembered
@@ -132,12 +133,29 @@ class Embedder:
 
     def _run(self, image: Image) -> Vector:
         """Return the tapped tensor in real numbers, averaged over height and width if it has them."""
-        picture = self._prepare(image)
         try:
-            self._interpreter.set_tensor(self._input_index, picture)
-            self._interpreter.invoke()
+            self.feed(self.prepare(image))
+            self.invoke()
         except (RuntimeError, ValueError) as exc:
             raise ModelError(f"{self.space}: the interpreter fails on it: {one_line(exc)}") from exc
+        return self.read()
+
+    # The four steps of `embed`, apart so that a benchmark can time them. The last three belong together.
+
+    def prepare(self, image: Image) -> npt.NDArray[np.generic]:
+        """Return the picture as the model's input takes it. Raises ImageError."""
+        return self._prepare(image)
+
+    def feed(self, picture: npt.NDArray[np.generic]) -> None:
+        """Copy a prepared picture into the interpreter."""
+        self._interpreter.set_tensor(self._input_index, picture)
+
+    def invoke(self) -> None:
+        """Run the model on what was fed."""
+        self._interpreter.invoke()
+
+    def read(self) -> Vector:
+        """Return what the model answered at the tap, in real numbers."""
         raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1, self.size)
         scale, zero_point = self._output["quantization"]
         numbers = raw.astype(np.float32)

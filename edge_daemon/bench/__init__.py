@@ -1,0 +1,1 @@
+"""What `edge-daemon bench` measures; every figure stands beside its bare counterpart from the same run."""
