@@ -61,9 +61,10 @@ def test_unknown_is_measured_near_and_far(tmp_path: Path, capsys: pytest.Capture
 def test_exam_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 12)
     rows = lines(capsys, str(hands), "--exam", "--tune", "--shots", "6", "--seeds", "2")
-    assert [row.get("head") for row in rows] == ["knn", "centroid", None]
+    assert [row.get("head") for row in rows] == ["knn", "centroid", "linear", "auto", None]
     assert abs(rows[1]["exam"] - rows[1]["held_out"]) < 0.3
-    assert len(rows[2]["tuned"]) == 2
+    assert rows[3]["exam"] == rows[1]["exam"]
+    assert len(rows[4]["tuned"]) == 2
 
 
 class Page(HTMLParser):
@@ -129,6 +130,29 @@ def test_what_can_not_be_measured_is_said_in_a_line(
     assert main(["evaluate", str(folder), "--model", str(shared_path(MODEL)), *words]) == 1
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert any(each in error for each in complaint.split("|"))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "complaint"),
+    [
+        ({}, "holds no pictures in label folders"),
+        ({"a": 0, "b": 0}, "holds no pictures in label folders"),
+        ({"a": 3}, "at least two labels"),
+        ({"a": 3, "b": 1}, "'b' has 1 pictures; 1 shots need at least 2"),
+    ],
+)
+def test_a_folder_with_too_little_is_named_in_a_line(
+    pictures: dict[str, int], complaint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "set"
+    folder.mkdir()
+    for label, count in pictures.items():
+        (folder / label).mkdir()
+        for number in range(count):
+            noise = np.random.default_rng(number).integers(0, 255, (20, 20, 3), np.uint8)
+            Image.fromarray(noise).save(folder / label / f"{number}.png")
+    assert main(["evaluate", str(folder), "--model", str(shared_path(MODEL)), "--shots", "1"]) == 1
+    assert complaint in capsys.readouterr().err.strip().splitlines()[-1]
 
 
 def test_wrong_numbers_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:

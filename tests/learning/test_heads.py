@@ -7,6 +7,7 @@ import numpy.typing as npt
 import pytest
 
 from edge_daemon.errors import ConfigError, EmbeddingError, LabelError
+from edge_daemon.learning.knn import Vote
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.types import UNKNOWN, Prediction
 
@@ -114,6 +115,16 @@ def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: Learner)
     learner.clear()
     teach_noise(learner, seed=1)
     assert learner.exam() == before
+
+
+@pytest.mark.parametrize("vote", ["plain", "padded"])
+@pytest.mark.parametrize("head", ["knn", "regression"])
+def test_k_may_exceed_the_examples(head: str, vote: Vote) -> None:
+    learner = make_learner(head, k=50, vote=vote, unknown="off")
+    for example_id, label in enumerate(["2", "2", "30"]):
+        learner.add(cloud(label, 3)[example_id], label, example_id)
+    assert 2 <= float(learner.predict(cloud("2", 3)[0]).label) <= 30
+    assert learner.exam().verdicts["2"].count == 2
 
 
 def test_all_examples_equal_still_answers(learner: Learner) -> None:
