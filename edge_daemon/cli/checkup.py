@@ -14,15 +14,16 @@ from typing import Literal
 
 import numpy as np
 
-from edge_daemon.app import DEFAULT_MODEL, build_embedder, open_store, settle_tap
+from edge_daemon.app import DEFAULT_MODEL, build_embedder, settle_tap, store_path
 from edge_daemon.camera.picamera import PicameraOptions
 from edge_daemon.camera.table import open_camera
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.config import Config
-from edge_daemon.errors import EdgeError, ModelError
+from edge_daemon.errors import BrokerError, EdgeError, ModelError
+from edge_daemon.examples.store import ExampleStore
 from edge_daemon.mqtt.subscriber import Subscriber
-from edge_daemon.panel.gpio_chip import gpio_trouble
-from edge_daemon.places import state_dir
+from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, user_name
+from edge_daemon.ports import Clock
 from edge_daemon.runtime.clock import SystemClock
 
 LEAST_FREE_MB = 200
@@ -56,13 +57,13 @@ def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
         if name not in skip:
             try:
                 yield check(config)
-            except EdgeError as exc:
+            except (EdgeError, OSError) as exc:
                 yield Check(name, "failed", str(exc), HINTS.get(name, ""))
 
 
 HINTS = {
     "camera": "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`",
-    "broker": "is the broker up? try `mosquitto_sub -h HOST -t '#' -C 1`; see mqtt: in the configuration",
+    "gpio": "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files",
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
     "store": "see store.path in the configuration; stop the service before repairing a store",
 }
@@ -93,6 +94,8 @@ def check_gpio(config: Config) -> Check:
     if trouble := gpio_trouble():
         what, _, remedy = trouble.partition("; ")
         return Check("gpio", "failed", what, remedy)
+    with lgpio_home():
+        pass
     return Check("gpio", "ok", f"{len(config.buttons)} buttons")
 
 
@@ -100,11 +103,14 @@ def check_groups(config: Config) -> Check:
     """Compare the groups that the configuration needs with those this user has."""
     needed = {"gpio"} if config.buttons else set()
     needed |= {"video"} if isinstance(config.camera, PicameraOptions | V4l2Options) else set()
-    if os.geteuid() == 0 or not needed:
-        return Check("groups", "ok", "root" if os.geteuid() == 0 else "none needed")
-    mine = {_group_name(number) for number in os.getgroups()}
+    if not needed:
+        return Check("groups", "ok", "none needed")
+    if os.geteuid() == 0:
+        hint = "check as the service's user: `sudo -u edge-daemon edge-daemon doctor`"
+        return Check("groups", "warning", "root may do all; the service may not", hint)
+    mine = {_group_name(number) for number in (os.getegid(), *os.getgroups())}
     if missing := sorted(needed - mine):
-        command = f"sudo usermod -aG {','.join(missing)} $USER, then log in again"
+        command = f"sudo usermod -aG {','.join(missing)} {user_name()}, then log in again"
         return Check("groups", "failed", f"not in {', '.join(missing)}", command)
     return Check("groups", "ok", ", ".join(sorted(needed)))
 
@@ -122,8 +128,12 @@ def check_broker(config: Config) -> Check:
     if options.host is None:
         return Check("broker", "ok", "MQTT is off")
     topic = f"{options.base_topic or 'edge_daemon/' + config.device.topic_id}/availability"
-    with Subscriber(options, topic) as subscriber:
-        message = subscriber.receive(timeout_s=0.5)
+    try:
+        with Subscriber(options, topic) as subscriber:
+            message = subscriber.receive(timeout_s=0.5)
+    except BrokerError as exc:
+        hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
+        return Check("broker", "failed", str(exc), f"{hint} in the configuration")
     state = message.payload.decode(errors="replace") if message else "not seen yet"
     return Check("broker", "ok", f"{options.host}:{options.port}; this device is {state}")
 
@@ -140,16 +150,33 @@ def check_model(config: Config) -> Check:
 
 
 def check_store(config: Config) -> Check:
-    """Open the store and compare its embedding spaces with the model's."""
-    with open_store(config) as store:
+    """Open the store, see that it may be written, and compare its embedding spaces with the model's.
+
+    Makes nothing: a store that root began would be closed to the service.
+    """
+    path = store_path(config)
+    if not os.path.exists(path):
+        return _check_place_of_store(path)
+    with ExampleStore(path) as store, store.transaction():  # takes the lock of a writer
         counts, spaces = store.counts, store.spaces()
-        path = store.path
     detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:
         hint = "`edge-daemon examples reembed` brings them over from their pictures"
         return Check("store", "warning", f"{detail}, {foreign} of another model", hint)
     return Check("store", "ok", detail)
+
+
+def _check_place_of_store(path: Path) -> Check:
+    folder = _nearest_folder(path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("store", "failed", f"{user_name()} may not write {folder}", HINTS["store"])
+    return Check("store", "ok", f"{path}: nothing taught yet")
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the first folder above `path` that is there, as far as this user can see."""
+    return next(folder for folder in path.absolute().parents if os.path.isdir(folder))
 
 
 def _space(config: Config) -> str:
@@ -162,19 +189,17 @@ def _space(config: Config) -> str:
 
 def check_disk(config: Config) -> Check:
     """Look at the free space where the examples live."""
-    folder = Path(config.store.path).parent if config.store.path else state_dir()
-    while not folder.exists():
-        folder = folder.parent
+    folder = _nearest_folder(store_path(config))
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     if free_mb < LEAST_FREE_MB:
         return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
     return Check("disk", "ok", f"{free_mb} MB free at {folder}")
 
 
-def check_clock(_: Config) -> Check:
+def check_clock(_: Config, clock: Clock | None = None) -> Check:
     """See whether the wall clock was ever set."""
-    now = datetime.now().astimezone()
-    if now < BUILT_AFTER:
+    shown = (clock or SystemClock()).utc().astimezone()
+    if shown < BUILT_AFTER:
         hint = "no network time yet: see `timedatectl`; times in messages are wrong until it is set"
-        return Check("clock", "failed", f"it says {now:%Y-%m-%d %H:%M}", hint)
-    return Check("clock", "ok", f"{now:%Y-%m-%d %H:%M:%S %Z}")
+        return Check("clock", "failed", f"it says {shown:%Y-%m-%d %H:%M}", hint)
+    return Check("clock", "ok", f"{shown:%Y-%m-%d %H:%M:%S %Z}")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Iterator
 
 from edge_daemon.cli.checkup import Check, examine
-from edge_daemon.config import load_effective
+from edge_daemon.config import trace
+from edge_daemon.errors import ConfigError
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
@@ -20,12 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run every check; 1 when one failed."""
-    config = load_effective(args.config, args.set)
     failed = False
-    for check in examine(config, skip=args.skip):
+    for check in _checks(args):
         failed |= check.state == "failed"
         print(_as_json(check) if args.json else _as_line(check), flush=True)
     return 1 if failed else 0
+
+
+def _checks(args: argparse.Namespace) -> Iterator[Check]:
+    try:
+        effective = trace(args.config, args.set)
+    except ConfigError as exc:
+        yield Check("config", "failed", str(exc), "nothing else can be checked before this is right")
+        return
+    yield Check("config", "ok", str(effective.path or "none: all values are the defaults"))
+    yield from examine(effective.config, skip=args.skip)
 
 
 def _as_json(check: Check) -> str:

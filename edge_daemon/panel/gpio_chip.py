@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import getpass
 import importlib.util
 import os
+import pwd
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
             "or GPIOZERO_PIN_FACTORY=mock to try without pins"
         )
     if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
-        user = getpass.getuser()
+        user = user_name()
         return (
             f"{user} may not open {chips[0]}; run `sudo usermod -aG gpio {user}` and log in again, "
             "or give the service SupplementaryGroups=gpio"
@@ -30,6 +30,14 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
             "the Python module lgpio is missing; run `sudo apt install python3-lgpio`, or pip install lgpio"
         )
     return None
+
+
+def user_name() -> str:
+    """Return the name of the user this process runs as; the number of one without a name."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
 
 
 @contextmanager

@@ -1,0 +1,280 @@
+"""The doctor: each fault provoked, named and hinted at; nothing is made, nothing harmed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edge_daemon.cli import checkup
+from edge_daemon.cli.checkup import Check, check_clock
+from edge_daemon.cli.main import main
+from edge_daemon.config import Config
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fakes import HandClock
+from edge_daemon.panel.gpio_chip import gpio_trouble
+from tests.camera import fake_picamera2
+from tests.mqtt.broker import Mosquitto, free_port
+
+ALL = ("camera", "gpio", "groups", "broker", "model", "store", "disk", "clock")
+BUTTON = "buttons=[{label: cat, pin: 17}]"
+AS_NOBODY = """
+import os, sys
+from edge_daemon.cli import doctor
+from edge_daemon.cli.main import main
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def examine(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> tuple[int, Check]:
+    """Return the doctor's exit status and what it says of one check."""
+    status = main(_words(only, settings))
+    return status, _found(only, capsys.readouterr().out)
+
+
+def examine_as_nobody(only: str, *settings: str) -> tuple[int, Check]:
+    """Do the same in a process of a user without rights."""
+    command = [sys.executable, "-c", AS_NOBODY, *_words(only, settings)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    return done.returncode, _found(only, done.stdout)
+
+
+def _words(only: str, settings: tuple[str, ...]) -> list[str]:
+    skips = [f"--skip={name}" for name in ALL if name != only]
+    return ["doctor", "--json", *skips, *(f"--set={setting}" for setting in settings)]
+
+
+def _found(name: str, printed: str) -> Check:
+    lines = {line["check"]: line for line in map(json.loads, printed.splitlines())}
+    assert set(lines) <= {"config", name}
+    line = lines[name]
+    return Check(line["check"], line["state"], line["detail"], line["hint"])
+
+
+@pytest.fixture
+def open_path(tmp_path: Path) -> Path:
+    """A folder that another user can reach: pytest keeps its own to itself."""
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    return tmp_path
+
+
+@pytest.fixture
+def broker() -> Iterator[Mosquitto]:
+    with Mosquitto() as running:
+        yield running
+
+
+def test_a_sound_device_passes_and_exits_0(
+    tmp_path: Path, broker: Mosquitto, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = (
+        f"mqtt.port={broker.port}",
+        "mqtt.host=127.0.0.1",
+        f"store.path={tmp_path}/examples.sqlite",
+        "camera.type=synthetic",
+    )
+
+    status = main(["doctor", "--json", *(f"--set={setting}" for setting in settings)])
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {line["check"]: line["state"] for line in lines} == dict.fromkeys(("config", *ALL), "ok")
+    assert status == 0
+
+
+def test_a_failure_shows_its_hint_to_a_person(capsys: pytest.CaptureFixture[str]) -> None:
+    skips = [f"--skip={name}" for name in ALL if name != "camera"]
+
+    status = main(["doctor", *skips, "--set=camera.type=v4l2", "--set=camera.device=/dev/none"])
+
+    failure, hint = capsys.readouterr().out.splitlines()[-2:]
+    assert status == 1
+    assert failure.startswith("FAIL  camera  no camera at /dev/none")
+    assert hint.startswith("      -> is the cable in?")
+
+
+def test_a_wrong_configuration_is_a_failure_like_any_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("mqtt: {prot: 1}\n")
+
+    status = main(["doctor", "--json", "--config", str(path)])
+
+    (line,) = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (status, line["check"], line["state"]) == (1, "config", "failed")
+    assert "did you mean 'port'?" in line["detail"]
+    assert line["hint"]
+
+
+def test_a_busy_camera_names_who_may_hold_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_picamera2.install(monkeypatch).held_by_another = True
+
+    status, check = examine(capsys, "camera", "camera.type=picamera2")
+
+    assert (status, check.state) == (1, "failed")
+    assert "another program may hold it" in check.detail
+    assert "systemctl stop edge-daemon" in check.hint
+
+
+def test_a_black_picture_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "black.png"
+    Image.new("RGB", (64, 48)).save(picture)
+
+    status, check = examine(capsys, "camera", "camera.type=replay", f"camera.path={picture}")
+
+    assert (status, check.state) == (0, "warning")
+    assert "lens cap" in check.hint
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+def test_who_is_not_in_the_groups_gets_the_command() -> None:
+    status, check = examine_as_nobody("groups", "camera.type=v4l2", BUTTON)
+
+    assert (status, check.state) == (1, "failed")
+    assert check.detail == "not in gpio, video"
+    assert check.hint.startswith("sudo usermod -aG gpio,video nobody")
+
+
+def test_root_is_told_that_the_service_is_not_root(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+
+    status, check = examine(capsys, "groups", "camera.type=v4l2")
+
+    assert (status, check.state) == (0, "warning")
+    assert "sudo -u edge-daemon" in check.hint
+
+
+def test_a_missing_chip_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkup, "gpio_trouble", partial(gpio_trouble, tmp_path))
+
+    status, check = examine(capsys, "gpio", BUTTON)
+
+    assert (status, check.state) == (1, "failed")
+    assert "no GPIO chip" in check.detail
+    assert "GPIOZERO_PIN_FACTORY=mock" in check.hint
+
+
+def test_lgpio_without_a_folder_to_write_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkup, "gpio_trouble", lambda: None)
+    monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "missing"))
+
+    status, check = examine(capsys, "gpio", BUTTON)
+
+    assert (status, check.state) == (1, "failed")
+    assert str(tmp_path / "missing") in check.detail
+    assert "RUNTIME_DIRECTORY" in check.hint
+
+
+def test_a_broker_that_is_down_is_named_with_a_command_to_try(capsys: pytest.CaptureFixture[str]) -> None:
+    port = free_port()
+
+    status, check = examine(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={port}")
+
+    assert (status, check.state) == (1, "failed")
+    assert f"127.0.0.1:{port}" in check.detail
+    assert f"mosquitto_sub -h 127.0.0.1 -p {port} " in check.hint
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no model at all", b"\x1c\0\0\0TFL3" + bytes(4000)])
+def test_a_missing_or_corrupt_model_is_named(
+    content: bytes | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "mine.tflite"
+    if content is not None:
+        path.write_bytes(content)
+
+    status, check = examine(capsys, "model", f"model.name={path}")
+
+    assert (status, check.state) == (1, "failed")
+    assert str(path) in check.detail
+    assert "edge-daemon models list" in check.hint
+
+
+def test_a_store_that_is_not_there_yet_is_not_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "state/examples.sqlite"
+
+    status, check = examine(capsys, "store", f"store.path={path}")
+
+    assert (status, check.state, check.detail) == (0, "ok", f"{path}: nothing taught yet")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_corrupt_store_is_named_and_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "examples.sqlite"
+    path.write_bytes(b"damage" * 500)
+
+    status, check = examine(capsys, "store", f"store.path={path}")
+
+    assert (status, check.state) == (1, "failed")
+    assert "corrupt" in check.detail
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_store_that_may_not_be_written_is_named(there: bool, open_path: Path) -> None:
+    path = open_path / "examples.sqlite"
+    if there:
+        ExampleStore(path).close()
+        path.chmod(0o444)
+    open_path.chmod(0o555)
+
+    status, check = examine_as_nobody("store", f"store.path={path}")
+    open_path.chmod(0o755)
+
+    assert (status, check.state) == (1, "failed")
+    assert str(open_path) in check.detail
+    assert check.hint
+
+
+def test_a_disk_nearly_full_is_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(checkup, "LEAST_FREE_MB", 10**12)
+
+    status, check = examine(capsys, "disk", f"store.path={tmp_path}/missing/examples.sqlite")
+
+    assert (status, check.state) == (1, "failed")
+    assert str(tmp_path) in check.detail
+    assert "make room" in check.hint
+
+
+def test_the_disk_behind_a_closed_folder_is_still_measured(open_path: Path) -> None:
+    closed = open_path / "closed"
+    closed.mkdir(mode=0o700)
+
+    _, check = examine_as_nobody("disk", f"store.path={closed}/state/examples.sqlite")
+
+    assert "MB free" in check.detail
+
+
+def test_a_clock_that_was_never_set_is_a_failure() -> None:
+    unset = HandClock(start_at=datetime(1970, 1, 1, 0, 20, tzinfo=UTC))
+
+    check = check_clock(Config(), unset)
+
+    assert check.state == "failed"
+    assert "timedatectl" in check.hint
+    assert check_clock(Config(), HandClock(start_at=unset.utc() + timedelta(days=60 * 365))).state == "ok"
