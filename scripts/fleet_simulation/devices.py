@@ -1,0 +1,127 @@
+"""Devices without a camera: each is the daemon's own MQTT sink, told of labels that a dice chose."""
+
+from __future__ import annotations
+
+import heapq
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import count
+from multiprocessing.connection import Connection
+
+from edge_daemon.commands import Command
+from edge_daemon.events import Classified, ExamplesChanged, LabelChanged, Replied
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.payloads import Info
+from edge_daemon.mqtt.sink import MqttSink
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.types import WHOLE_FRAME, Prediction
+
+CONNECTS_PER_S = 50.0
+"""Devices don't all start in the same instant."""
+
+LABELS = ("bolt", "nut", "washer", "unknown")
+_COUNTS = {"bolt": 12, "nut": 9, "washer": 14}
+_LATENCY_MS = 40.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """What each device says: results a second, and a change of its label every so many seconds."""
+
+    results_per_s: float
+    change_every_s: float
+
+
+class LightDevice:
+    """One device at the broker. `results` and `changes` count what it has said."""
+
+    def __init__(self, number: int, options: MqttOptions) -> None:
+        name = f"sim-{number:05d}"
+        info = Info(
+            device=name,
+            name=name,
+            version="0",
+            model="none",
+            classifier="knn",
+            regions=[WHOLE_FRAME],
+            config_digest="simulated",
+        )
+        self.sink = MqttSink(options, info, self._answer, SystemClock(), _crash)
+        self.results = 0
+        self.changes = 0
+        self._label = LABELS[-1]
+
+    def see(self) -> None:
+        """Classify a frame that was captured just now."""
+        shares = dict.fromkeys(_COUNTS, 1 / len(_COUNTS))
+        if self.sink.connected:
+            self.results += 1
+            self.sink.handle(
+                Classified(
+                    WHOLE_FRAME,
+                    Prediction(self._label, shares, 0.9),
+                    self.results,
+                    datetime.now(UTC),
+                    _LATENCY_MS,
+                )
+            )
+
+    def change(self) -> None:
+        """See something else, just now."""
+        previous = self._label
+        self._label = random.choice([label for label in LABELS if label != previous])
+        self.changes += 1
+        self.sink.handle(
+            LabelChanged(
+                WHOLE_FRAME, self._label, previous, 0.9, self.changes, datetime.now(UTC), _LATENCY_MS
+            )
+        )
+
+    def _answer(self, command: Command) -> bool:
+        self.sink.handle(Replied(command, data={"counts": _COUNTS}))
+        return True
+
+
+def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], rates: Rates) -> None:
+    """Be so many devices in a process of its own: say when all are online, speak from `go` to `stop`.
+
+    What is sent over `pipe` at the end is (results, changes) of all devices together.
+    """
+    devices = [LightDevice(number, options) for number in numbers]
+    for device in devices:
+        device.sink.handle(ExamplesChanged(_COUNTS))
+        device.sink.start()
+        time.sleep(1 / CONNECTS_PER_S)
+    while not all(device.sink.connected for device in devices):
+        time.sleep(0.05)
+    pipe.send("online")
+    pipe.recv()
+    for due_s, act in _appointments(devices, rates):
+        if pipe.poll(max(0.0, due_s - time.monotonic())):
+            break
+        act()
+    pipe.recv()
+    pipe.send((sum(device.results for device in devices), sum(device.changes for device in devices)))
+    pipe.recv()
+    for device in devices:
+        device.sink.stop()
+
+
+def _appointments(devices: Sequence[LightDevice], rates: Rates) -> Iterator[tuple[float, Callable[[], None]]]:
+    """Yield for ever when (monotonic) who does what; each device begins at a moment of its own."""
+    now, order = time.monotonic(), count()
+    heap: list[tuple[float, int, float, Callable[[], None]]] = []
+    for device in devices:
+        for act, every_s in ((device.see, 1 / rates.results_per_s), (device.change, rates.change_every_s)):
+            heapq.heappush(heap, (now + random.uniform(0, every_s), next(order), every_s, act))
+    while True:
+        due_s, _, every_s, act = heap[0]
+        yield due_s, act
+        heapq.heapreplace(heap, (due_s + every_s, next(order), every_s, act))
+
+
+def _crash(crash: BaseException) -> None:
+    raise SystemExit(f"a simulated device crashed: {crash!r}")
