@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 
-from edge_daemon.vision.regions import Box
+from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
@@ -117,3 +118,14 @@ def _photograph(picture: Pillow.Image, light: Light, draw: np.random.Generator) 
     lit = pixels * (light.gain * (1 + light.slope * np.linspace(-0.5, 0.5, pixels.shape[1])))
     noisy = lit[:, :, None] + draw.normal(0, light.noise, (*lit.shape, 3))
     return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def draw_folders(root: Path, shots: int) -> Path:
+    """Draw regions of an LCD's ten digits into label folders, the display a little off its place."""
+    draw = np.random.default_rng(3)
+    for shot in range(shots):
+        for digit in "0123456789":
+            frame = draw_frame("lcd", digit, random_light(draw, 0.75), draw)
+            (root / digit).mkdir(parents=True, exist_ok=True)
+            Pillow.fromarray(crop(frame, boxes(1)[0])).save(root / digit / f"{shot}.png")
+    return root

@@ -13,8 +13,7 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.main import main
-from edge_daemon.vision.regions import crop
-from tests.digits import boxes, draw_frame, random_light
+from tests.digits import draw_folders
 from tests.shared import shared_path
 
 MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
@@ -162,21 +161,10 @@ def test_wrong_numbers_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "expected numbers" in capsys.readouterr().err
 
 
-def small_digits(root: Path, shots: int) -> Path:
-    """Draw digits of 8 x 10 pixels into label folders, the display a little off its place."""
-    draw = np.random.default_rng(3)
-    for shot in range(shots):
-        for digit in "0123456789":
-            frame = draw_frame("lcd", digit, random_light(draw, 0.75), draw)
-            (root / digit).mkdir(parents=True, exist_ok=True)
-            Image.fromarray(crop(frame, boxes(1)[0])).save(root / digit / f"{shot}.png")
-    return root
-
-
 def test_the_patch_is_advised_for_small_digits_and_serves_once_reembedded(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    digits = small_digits(tmp_path / "digits", 5)
+    digits = draw_folders(tmp_path / "digits", 5)
     here = ["--set", f"model.name={shared_path(MODEL)}", "--set", f"store.path={tmp_path / 'e.sqlite'}"]
     assert main(["examples", *here, "import", str(digits)]) == 0
     capsys.readouterr()

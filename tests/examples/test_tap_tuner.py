@@ -19,8 +19,7 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.litert import Embedder
 from edge_daemon.vision.patch import PatchEmbedder
-from edge_daemon.vision.regions import crop
-from tests.digits import boxes, draw_frame, random_light
+from tests.digits import draw_folders
 from tests.examples.vectors import unit
 from tests.shared import shared_path
 
@@ -35,15 +34,7 @@ def _no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Draw digits of 8 x 10 pixels into label folders, the display a little off its place."""
-    root = tmp_path_factory.mktemp("digits")
-    draw = np.random.default_rng(3)
-    for shot in range(5):
-        for digit in "0123456789":
-            frame = draw_frame("lcd", digit, random_light(draw, 0.75), draw)
-            (root / digit).mkdir(exist_ok=True)
-            Image.fromarray(crop(frame, boxes(1)[0])).save(root / digit / f"{shot}.png")
-    return root
+    return draw_folders(tmp_path_factory.mktemp("digits"), 5)
 
 
 def config(path: Path, *more: str) -> Config:

@@ -1,0 +1,62 @@
+"""`model.tap: auto` in a daemon that runs: a reload takes the tap that suits what was taught meanwhile."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edge_daemon.examples.folders import find_pictures, import_pictures
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.vision.litert import Embedder
+from tests.digits import draw_folders
+from tests.e2e.stage import MODEL, PATIENCE_S
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.listener import Listener
+from tests.shared import shared_path
+
+INFO, LABEL = "edge_daemon/meter/info", "edge_daemon/meter/label"
+
+
+@contextmanager
+def daemon(tmp_path: Path, shown: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    settings = {
+        "model": {"name": str(shared_path(MODEL)), "tap": "auto"},
+        "store": {"path": str(tmp_path / "examples.sqlite")},
+        "camera": {"type": "replay", "path": str(shown), "fps": 10, "loop": True},
+        "device": {"id": "meter"},
+        "mqtt": {"host": "127.0.0.1", "port": port},
+    }
+    path = tmp_path / "config.yaml"
+    path.write_text(json.dumps(settings))
+    environment = {**os.environ, "CACHE_DIRECTORY": str(tmp_path / "cache")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge_daemon", "run", "--config", str(path)], env=environment
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+
+
+def test_a_reload_reads_small_digits_by_their_patches_and_info_says_so(tmp_path: Path) -> None:
+    digits = draw_folders(tmp_path / "digits", 5)
+    with (
+        Mosquitto() as broker,
+        Listener(broker.port) as listener,
+        daemon(tmp_path, digits / "7", broker.port) as process,
+    ):
+        listener.wait_for(LABEL, b"unknown", PATIENCE_S)
+        assert listener.wait_for(INFO).json()["model"] == Path(MODEL).stem
+        with ExampleStore(tmp_path / "examples.sqlite") as store:
+            import_pictures(store, Embedder(shared_path(MODEL)), find_pictures(digits))
+        listener.forget()
+        process.send_signal(signal.SIGHUP)
+        listener.wait_for(LABEL, b"7", PATIENCE_S)
+        assert listener.wait_for(INFO).json()["model"] == "patch"
