@@ -106,7 +106,7 @@ class PicameraSource:
 
     def _claim(self) -> Any:
         index = self._options.index
-        camera_class = _import()
+        camera_class, allocator_class = _import()
         try:
             found = len(camera_class.global_camera_info())
             if index >= found:
@@ -114,7 +114,8 @@ class PicameraSource:
                     f"no camera {index}: libcamera finds {found}; check the ribbon cable and "
                     "`rpicam-hello --list-cameras`"
                 )
-            return camera_class(index)
+            # The allocator first: without it picamera2 would claim the camera, fail, and never let it go.
+            return camera_class(index, allocator=allocator_class())
         except _FAULTS as exc:
             raise CameraError(
                 f"camera {index} can't be opened ({exc}); another program may hold it, "
@@ -171,13 +172,15 @@ class PicameraSource:
         )
 
 
-def _import() -> Any:
+def _import() -> tuple[Any, Any]:
+    """Return the classes of the camera and of the memory its frames lie in."""
     # Late: importing picamera2 opens libcamera's devices. A numpy of another ABI is a ValueError.
     try:
         from picamera2 import Picamera2
+        from picamera2.allocators import DmaAllocator
     except (ImportError, ValueError, OSError) as exc:
         raise CameraError(
             f"picamera2 can't be imported ({exc}); run `sudo apt install python3-picamera2` "
             "and use a virtual environment made with --system-site-packages"
         ) from exc
-    return Picamera2
+    return Picamera2, DmaAllocator

@@ -2,7 +2,8 @@
 
 Modelled on picamera2 0.3.3x: frames live in a ring of buffers that the camera fills again once
 released; formats are named from the high byte down; unknown controls, odd sizes and a second owner
-are refused; a capture that timed out stays queued and blocks `close` until it is flushed.
+are refused; a capture that timed out stays queued and blocks `close` until it is flushed; a camera whose
+allocator fails when it was claimed already stays claimed for ever.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Rig:
 
     cameras: int = 1
     held_by_another: bool = False
+    no_memory: bool = False
+    """The heap that frames lie in can't be opened."""
     stalled: bool = False
     unplugged: bool = False
     stamp_s: float = 0.0
@@ -39,13 +42,24 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Rig:
     """Put the fakes where `import picamera2` and `import libcamera` find them."""
     rig = Rig()
     picamera2, libcamera = ModuleType("picamera2"), ModuleType("libcamera")
+    allocators = ModuleType("picamera2.allocators")
+    allocators.DmaAllocator = type("DmaAllocator", (_DmaAllocator,), {"rig": rig})  # type: ignore[attr-defined]
     picamera2.Picamera2 = type("Picamera2", (_Picamera2,), {"rig": rig})  # type: ignore[attr-defined]
     libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
     modes = SimpleNamespace(Manual="manual", Auto="auto", Continuous="continuous")
     libcamera.controls = SimpleNamespace(AfModeEnum=modes)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "picamera2", picamera2)
+    monkeypatch.setitem(sys.modules, "picamera2.allocators", allocators)
     monkeypatch.setitem(sys.modules, "libcamera", libcamera)
     return rig
+
+
+class _DmaAllocator:
+    rig: Rig
+
+    def __init__(self) -> None:
+        if self.rig.no_memory:
+            raise RuntimeError("Could not open any dmaHeap device")
 
 
 class _Picamera2:
@@ -55,7 +69,7 @@ class _Picamera2:
     def global_camera_info(cls) -> list[dict[str, object]]:
         return [{"Model": "imx219", "Num": number} for number in range(cls.rig.cameras)]
 
-    def __init__(self, camera_num: int = 0) -> None:
+    def __init__(self, camera_num: int = 0, allocator: _DmaAllocator | None = None) -> None:
         if self.rig.held_by_another or self.rig.owner is not None:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.rig.owner = self
@@ -63,6 +77,8 @@ class _Picamera2:
         self._started = False
         self._queued_jobs = 0
         self._free: list[npt.NDArray[np.uint8]] = []
+        if allocator is None and self.rig.no_memory:
+            raise RuntimeError("Could not open any dmaHeap device")
 
     def create_video_configuration(
         self,

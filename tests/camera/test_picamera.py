@@ -128,6 +128,16 @@ def test_a_busy_camera_says_that_another_program_may_hold_it(rig: Rig) -> None:
         _open()
 
 
+def test_a_camera_without_its_memory_opens_once_the_memory_is_there(rig: Rig) -> None:
+    rig.no_memory = True
+    source = PicameraSource(SMALL, HandClock())
+    with pytest.raises(CameraError, match="dmaHeap"):
+        source.open()
+    rig.no_memory = False
+    source.open()
+    assert source.read().seq == 0
+
+
 def test_a_stalled_camera_is_lost_and_can_be_opened_again(rig: Rig) -> None:
     source = _open()
     seen = source.read().seq
