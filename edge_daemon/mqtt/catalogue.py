@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from inspect import cleandoc
 from typing import Any
 
 import msgspec
@@ -63,6 +64,8 @@ def _schema(payload: Any) -> dict[str, Any]:
     [root], definitions = msgspec.json.schema_components(
         [payload], schema_hook=_any_json, ref_template="#/$defs/{name}"
     )
+    for definition in definitions.values():
+        definition["description"] = cleandoc(definition["description"])  # as Python 3.13 has it already
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
 
 

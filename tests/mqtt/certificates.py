@@ -9,7 +9,7 @@ from tests.mqtt.broker import Certificates
 
 
 def make_certificates(folder: Path, address: str = "IP:127.0.0.1", days: int = 1) -> Certificates:
-    """Make an authority and a server certificate for `address` in `folder`; negative `days`: expired."""
+    """Make an authority and a server certificate for `address` in `folder`; no `days`: expired."""
     folder.mkdir(parents=True, exist_ok=True)
     ca, ca_key, key = folder / "ca.crt", folder / "ca.key", folder / "server.key"
     request, cert, extensions = folder / "server.csr", folder / "server.crt", folder / "extensions"

@@ -201,7 +201,7 @@ def test_tls_with_an_authority_of_one_s_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("address", "days", "words"),
-    [("IP:127.0.0.1", -1, "expired"), ("DNS:elsewhere", 1, "IP address mismatch")],
+    [("IP:127.0.0.1", 0, "expired"), ("DNS:elsewhere", 1, "IP address mismatch")],
 )
 def test_a_wrong_certificate_is_said(
     caplog: pytest.LogCaptureFixture, tmp_path: Path, address: str, days: int, words: str
