@@ -26,6 +26,7 @@ class Backlog:
 
     A row stays until `remove`, so that what was read but not acknowledged is read again after `rewind`
     or a restart. A file that is damaged or of another version is set aside, never overwritten.
+    While nothing waits, asking costs no query: that is the rule, and it is asked for every frame.
     Used by one thread at a time. Raises BrokerError for a path that can't be written.
     """
 
@@ -34,6 +35,7 @@ class Backlog:
         self._read_up_to = 0
         try:
             self._database = _open(path)
+            self._count, self._last = self._look()
         except (OSError, sqlite3.Error) as exc:
             raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
 
@@ -49,10 +51,13 @@ class Backlog:
             database.execute(
                 "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?)", (dropped,)
             )
+        self._count, self._last = self._look()
         return int(dropped)
 
     def next(self) -> tuple[int, Message] | None:
         """Return the oldest event not yet read, with its row."""
+        if self._read_up_to >= self._last:
+            return None
         query = "SELECT id, topic, payload, qos FROM event WHERE id > ? ORDER BY id LIMIT 1"
         found = self._database.execute(query, (self._read_up_to,)).fetchone()
         if found is None:
@@ -65,6 +70,7 @@ class Backlog:
         """Forget events that the broker has."""
         with self._database as database:
             database.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])
+        self._count, self._last = self._look()
 
     def rewind(self) -> None:
         """Read again from the oldest."""
@@ -72,12 +78,16 @@ class Backlog:
 
     def __len__(self) -> int:
         """How many events wait."""
-        [[count]] = self._database.execute("SELECT count(*) FROM event")
-        return int(count)
+        return self._count
 
     def close(self) -> None:
         """Let go of the file."""
         self._database.close()
+
+    def _look(self) -> tuple[int, int]:
+        """Return how many events wait, and the last row."""
+        [row] = self._database.execute("SELECT count(*), coalesce(max(id), 0) FROM event")
+        return int(row[0]), int(row[1])
 
 
 def _open(path: Path | None) -> sqlite3.Connection:

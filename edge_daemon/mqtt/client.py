@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import socket
 import ssl
 import time
 from collections import deque
@@ -74,6 +75,7 @@ class Connection:
         self._address = f"{options.host}:{options.port}"
         self._options = options
         self._asked: dict[int, str] = {}
+        self._expiring: dict[int | None, Properties] = {}
         self._refusals: set[str] = set()
         self._accepted = False
         self.max_packet: int | None = None
@@ -93,12 +95,19 @@ class Connection:
             )
         except (OSError, ValueError) as exc:
             raise BrokerError(f"can't reach the MQTT broker at {self._address}: {_reason(exc)}") from exc
+        self._send_at_once()
         self.misunderstood = True
         deadline = time.monotonic() + answer_s
         while not self._accepted:
             if cancelled() or time.monotonic() > deadline:
                 raise BrokerError(f"the MQTT broker at {self._address} did not answer within {answer_s:g} s")
             self._step(None, _TICK_S)
+
+    def _send_at_once(self) -> None:
+        """Keep the system from holding back a message until the broker has confirmed the last one."""
+        sock: Any = self._client.socket()
+        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def subscribe(self, topic_filter: str, qos: int) -> None:
         """Ask for messages; `subscribed` tells when it is granted, `refused` why it is not."""
@@ -109,18 +118,28 @@ class Connection:
 
     def fits(self, message: Message) -> bool:
         """Whether the broker takes a message of this size; it would end the connection instead."""
-        size = len(message.topic.encode()) + len(message.payload) + _HEADER_BYTES
-        return self.max_packet is None or size <= self.max_packet
+        if self.max_packet is None:
+            return True
+        return len(message.topic.encode()) + len(message.payload) + _HEADER_BYTES <= self.max_packet
 
     def publish(self, message: Message) -> int:
         """Hand a message to paho and return its packet id; `acknowledged` tells when the broker has it."""
-        properties = None if self.version == "3.1.1" else _publish_properties(message)
         mid = self._client.publish(
-            message.topic, message.payload, message.qos, message.retain, properties
+            message.topic, message.payload, message.qos, message.retain, self._properties(message)
         ).mid
         if message.qos > 0:
             self._asked[mid] = f"publishing at {message.topic}"
         return mid
+
+    def _properties(self, message: Message) -> Properties | None:
+        """Return a message's properties; what only expires shares them with its like, packed once."""
+        if self.version == "3.1.1":
+            return None
+        if message.correlation is not None:
+            return _publish_properties(message)
+        if message.expiry_s not in self._expiring:
+            self._expiring[message.expiry_s] = _packed(_publish_properties(message))
+        return self._expiring[message.expiry_s]
 
     @property
     def congested(self) -> bool:
@@ -249,6 +268,13 @@ def _publish_properties(message: Message) -> Properties:
         properties.MessageExpiryInterval = message.expiry_s
     if message.correlation is not None:
         properties.CorrelationData = message.correlation
+    return properties
+
+
+def _packed(properties: Properties) -> Properties:
+    """Have properties packed once and for all: paho does it anew for every message, at half its cost."""
+    content = properties.pack()  # type: ignore[no-untyped-call]
+    properties.__dict__["pack"] = lambda: content
     return properties
 
 
