@@ -89,16 +89,25 @@ class Teacher:
         """Return the pool that examples of a region count in."""
         return self._pools.get(region, SHARED_POOL)
 
-    def would_take(self, example: Example) -> bool:
-        """Whether a peer's example can count: the classifier takes its label, and there is room for it."""
+    def fitting(self, examples: Iterable[Example]) -> list[Example]:
+        """Return those of peers' examples that can count: the classifier takes them, and there is room."""
+        counts = self._counts()
+        chosen = []
+        for example in examples:
+            count = counts[example.label] = counts.get(example.label, 0) + 1
+            full = self._max_per_label is not None and count > self._max_per_label
+            if not full and self._takes(example):
+                chosen.append(example)
+        return chosen
+
+    def _takes(self, example: Example) -> bool:
         learner = self._learners.get(self.pool_of(example.region))
-        if learner is None:
-            return False
         try:
-            learner.check(example.label)
+            if learner is not None:
+                learner.check(example.label)
         except LabelError:
             return False
-        return self._max_per_label is None or learner.counts.get(example.label, 0) < self._max_per_label
+        return learner is not None
 
     def forget(self, ids: Sequence[int]) -> None:
         """Let examples no longer count; what the store holds stays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from edge_daemon.examples.draft import Draft
@@ -19,7 +19,7 @@ class Change:
     """What a parcel changed in the store."""
 
     arrived: list[Example] = field(default_factory=list)
-    gone: Collection[int] = ()
+    gone: Sequence[int] = ()
 
 
 class Merging:

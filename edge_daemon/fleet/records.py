@@ -50,7 +50,8 @@ Reason: TypeAlias = Literal[
 """Why a record is refused. `removed`: its device took it back; `replayed`: a roll older than the last one;
 `full`: more examples or devices than this device listens to. The others name what is wrong in the record."""
 
-_Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+_Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
+_Step = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 _Text = Annotated[str, Meta(max_length=1000)]
 _Micros = Annotated[int, Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]  # years 1 to 9999
 
@@ -77,7 +78,7 @@ class _Example(_Body, tag="example", array_like=True, frozen=True, forbid_unknow
 class _Roll(_Body, tag="roll", array_like=True, frozen=True, forbid_unknown_fields=True):
     """`living`: the steps between the numbers that live."""
 
-    living: Annotated[list[_Number], Meta(max_length=MAX_LIVING)]
+    living: Annotated[list[_Step], Meta(max_length=MAX_LIVING)]
 
 
 _DECODER: msgspec.msgpack.Decoder[_Example | _Roll] = msgspec.msgpack.Decoder(_Example | _Roll)

@@ -137,6 +137,8 @@ def test_devices_converge_after_any_loss_repetition_and_disorder(story: list[tup
             }
             assert {name: world.devices[name].knows() for name in NAMES} == should
             assert all(len(shared(device)) <= MOST_KEPT for device in world.devices.values())
+            for device in world.devices.values():
+                assert device.inbox.refused.keys() <= {"removed", "replayed", "full"}
             for name, topic, payload in world.history:
                 for device in world.devices.values():
                     if device.name != name:
