@@ -1,0 +1,48 @@
+"""One frame of 640 x 480: the whole pipeline beside the loop that tutorials write."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from edge_daemon.app import build_embedder, build_pipeline, model_path
+from edge_daemon.bench.figures import embeddings, pictures, timed_ms
+from edge_daemon.camera.framing import make_frame
+from edge_daemon.config import Config
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.vision.litert import bare_loop
+from rivals import usual_loop
+from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
+
+EXAMPLES = 1000
+
+
+def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
+    """Compare what a frame costs: ours crops, embeds, classifies among 1,000, rejects and smooths."""
+    clock, model, shown = SystemClock(), model_path(config), pictures()
+    _teach(config)
+    pipeline = build_pipeline(config, clock)
+    bare = bare_loop(model, config.model.threads, config.model.delegate)
+
+    def ours(number: int) -> float:
+        frame = make_frame(shown[number % len(shown)], number, clock)
+        return timed_ms(lambda: pipeline.step(frame, ()))
+
+    contenders: dict[str, Timed] = {OURS: ours, "bare interpreter": lambda _: timed_ms(bare)}
+    gap = usual_loop.missing()
+    if gap is not None:
+        leave_out("OpenCV loop", gap)
+    else:
+        see = usual_loop.UsualLoop(model).see
+        contenders["OpenCV and interpreter, the usual way"] = lambda number: timed_ms(
+            lambda: see(shown[number % len(shown)])
+        )
+    yield from take_turns(f"frame, {model.stem}", contenders, rounds)
+    pipeline.close()
+
+
+def _teach(config: Config) -> None:
+    embedder = build_embedder(config)
+    with ExampleStore(str(config.store.path)) as store, store.transaction():
+        for vector, label in embeddings(EXAMPLES, embedder.size):
+            store.add(vector, label, space=embedder.space)

@@ -1,0 +1,83 @@
+"""Publishing one result: our sink beside JSON of every frame through paho, as most scripts do it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import UTC, datetime
+
+from paho.mqtt.client import Client
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.publish import single
+
+from edge_daemon.app import build_mqtt
+from edge_daemon.bench.broker import HOST, Mosquitto, installed
+from edge_daemon.bench.figures import timed_ms
+from edge_daemon.config import load_effective
+from edge_daemon.errors import EdgeError
+from edge_daemon.events import Classified
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.types import Prediction
+from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
+
+TOPIC = "camera/result"
+_CONNECT_S = 10.0
+
+
+def compare_messages(words: list[str], rounds: int) -> Iterator[Comparison]:
+    """Compare what a frame waits for its result to be on its way; `words` are settings."""
+    program = installed()
+    if program is None:
+        leave_out("paho", "mosquitto is not installed")
+        return
+    # paho reports an error whenever `single` has ended its connection.
+    logging.getLogger("paho").setLevel(logging.CRITICAL)
+    with Mosquitto(program) as broker, ExitStack() as stack:
+        contenders: dict[str, Timed] = {
+            OURS: _ours([*words, f"mqtt.host={HOST}", f"mqtt.port={broker.port}"], stack),
+            "paho, published by the frame's thread": _connected(broker.port, stack),
+            "paho, a connection for each": lambda number: timed_ms(
+                lambda: single(TOPIC, _payload(number), hostname=HOST, port=broker.port)
+            ),
+        }
+        yield from take_turns("publish a result", contenders, rounds)
+
+
+def _ours(words: list[str], stack: ExitStack) -> Timed:
+    sink = build_mqtt(load_effective(None, words), Mailbox(), SystemClock())
+    sink.start()
+    stack.callback(sink.stop)
+    _wait_until(lambda: sink.connected)
+    prediction = Prediction("cup", {"cup": 0.9, "pen": 0.1}, 0.8)
+
+    def publish(number: int) -> float:
+        event = Classified("frame", prediction, number, datetime.now(UTC), 1.0)
+        return timed_ms(lambda: sink.handle(event))
+
+    return publish
+
+
+def _connected(port: int, stack: ExitStack) -> Timed:
+    client = Client(CallbackAPIVersion.VERSION2)
+    client.connect(HOST, port)
+    client.loop_start()
+    stack.callback(client.loop_stop)
+    stack.callback(client.disconnect)
+    _wait_until(client.is_connected)
+    return lambda number: timed_ms(lambda: client.publish(TOPIC, _payload(number)))
+
+
+def _payload(number: int) -> str:
+    return json.dumps({"label": "cup", "confidence": 0.9, "frame": number})
+
+
+def _wait_until(done: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + _CONNECT_S
+    while not done():
+        if time.monotonic() > deadline_s:
+            raise EdgeError("no connection to the broker")
+        time.sleep(0.01)
