@@ -1,0 +1,20 @@
+"""What a JUnit file says: a missing or empty one is no success."""
+
+from __future__ import annotations
+
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+
+def all_passed(path: Path) -> bool:
+    """Print the counts of a file of results; False unless it holds at least one check and none failed."""
+    if not path.exists():
+        print(f"error: the machine left no {path}", file=sys.stderr)
+        return False
+    counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
+    for suite in ElementTree.parse(path).getroot().iter("testsuite"):
+        for name in counts:
+            counts[name] += int(suite.get(name, 0))
+    print(f"{path}: {', '.join(f'{count} {name}' for name, count in counts.items())}", flush=True)
+    return counts["tests"] > 0 and counts["failures"] + counts["errors"] == 0

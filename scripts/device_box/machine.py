@@ -1,0 +1,126 @@
+"""The virtual machine: its disks, its start and its end."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+EMULATION = "tcg,thread=multi"
+PROBE_S = 20.0
+MEMORY_MB = 2048
+
+
+class MachineError(Exception):
+    """The machine could not be made, or did not end in time."""
+
+
+class Machine:
+    """A machine that was never started: a fresh disk over the image, and the source tree as it is now.
+
+    `results` is the folder it sees as /results; its console's text lands there too. What is on its
+    disk survives a power cut as on a real one: what was flushed is there, the rest is up to chance.
+    """
+
+    def __init__(self, image: Path, work: Path, results: Path) -> None:
+        self._image = image
+        self._disk = work / "disk.qcow2"
+        self._source = work / "source.ext4"
+        self.results = results
+        results.mkdir(parents=True, exist_ok=True)
+        self._starts = 0
+        base = f"{image / 'root.ext4'}"
+        _run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", base, str(self._disk)])
+        _pack(work / "source", self._source)
+
+    @contextmanager
+    def running(self, job: str, *, interactive: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+        """Start it for `job`; it is dead, by force if need be, when the block is left."""
+        self._starts += 1
+        console = self.results / f"console-{self._starts:02d}.txt"
+        process = subprocess.Popen(self._command(job, None if interactive else console))
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+
+    def run(self, job: str, timeout_s: float) -> float:
+        """Start it for `job` and wait until it turns itself off; return the seconds that took."""
+        started = time.monotonic()
+        with self.running(job) as process:
+            try:
+                process.wait(timeout_s)
+            except subprocess.TimeoutExpired:
+                raise MachineError(
+                    f"'{job}' did not end within {timeout_s:.0f} s; see {self.results}"
+                ) from None
+        return time.monotonic() - started
+
+    def _command(self, job: str, console: Path | None) -> list[str]:
+        words = f"root=/dev/vda rw console=ttyS0 quiet panic=-1 systemd.show_status=0 mitigations=off {job}"
+        talk = ["-serial", "mon:stdio"] if console is None else ["-serial", f"file:{console}"]
+        return [
+            "qemu-system-x86_64", "-accel", accelerator(self._image), "-cpu", "max", "-smp", "2",
+            "-m", str(MEMORY_MB), "-display", "none",
+            "-kernel", str(self._image / "vmlinuz"), "-initrd", str(self._image / "initrd"), "-append", words,
+            # Written through: a flush in the machine is a flush here.
+            "-drive", f"file={self._disk},if=virtio,cache=writethrough",
+            "-drive", f"file={self._source},if=virtio,format=raw,readonly=on",
+            "-virtfs", f"local,path={self.results},mount_tag=results,security_model=none",
+            "-device", "virtio-rng-pci", "-nic", "none", "-no-reboot", *talk,
+        ]  # fmt: skip
+
+
+def _run(command: list[str]) -> bytes:
+    try:
+        return subprocess.run(command, check=True, capture_output=True).stdout
+    except subprocess.CalledProcessError as exc:
+        text = f"{shlex.join(command)}: {exc.stderr.decode(errors='replace').strip()}"
+        raise MachineError(text) from exc
+
+
+def _pack(folder: Path, disk: Path) -> None:
+    """Put what belongs to the project, as it is in the working tree, on a disk of its own."""
+    names = _run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+    present = [name for name in names.split(b"\0") if name and Path(name.decode()).exists()]
+    folder.mkdir()
+    listing = folder.with_suffix(".list")
+    listing.write_bytes(b"\0".join(present))
+    archive = folder.with_suffix(".tar")
+    _run(
+        [
+            "tar",
+            "--create",
+            "--null",
+            "--owner=0",
+            "--group=0",
+            f"--files-from={listing}",
+            f"--file={archive}",
+        ]
+    )
+    _run(["tar", "--extract", f"--file={archive}", f"--directory={folder}"])
+    _run(["mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", str(folder), str(disk), "256M"])
+
+
+@cache
+def accelerator(image: Path) -> str:
+    """Return `kvm` where Debian's kernel gets as far as its first program under it, else plain emulation."""
+    if not os.access("/dev/kvm", os.R_OK | os.W_OK):
+        return EMULATION
+    # Its first program ends at once, which the kernel calls a panic.
+    words = "console=ttyS0 panic=-1 rdinit=/bin/true"
+    command = [
+        "qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512", "-nographic", "-no-reboot",
+        "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"), "-append", words,
+    ]  # fmt: skip
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=PROBE_S, stdin=subprocess.DEVNULL)
+    except subprocess.TimeoutExpired:
+        return EMULATION
+    return "kvm" if b"Attempted to kill init" in done.stdout else EMULATION

@@ -1,0 +1,44 @@
+"""`scripts/install`, as on a Pi."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import stat
+from pathlib import Path
+
+from tests.box.ear import Ear
+from tests.box.lines import Lines
+from tests.box.patience import eventually, told
+from tests.box.service import CONFIG, STATE, Service
+from tests.box.wiring import LED_READY, configure
+
+CREDENTIALS = Path("/etc/edge_daemon/credentials")
+
+
+def check_install_starts_the_service_with_every_value_commented(service: Service) -> None:
+    told("scripts/install")
+    assert service.show("UnitFileState") == "enabled"
+    assert CONFIG.read_text() == Path("config/default.yaml").read_text()
+    told("edge-daemon", "config", "check", "--config", str(CONFIG))
+
+
+def check_user_groups_and_directories() -> None:
+    user = pwd.getpwnam("edge-daemon")
+    assert user.pw_shell.endswith("nologin")
+    for group in ("video", "gpio"):
+        assert "edge-daemon" in grp.getgrnam(group).gr_mem
+    assert stat.S_IMODE(CREDENTIALS.stat().st_mode) == 0o700
+    assert CREDENTIALS.owner() == "root"
+    eventually(STATE.exists, "the state directory")
+    assert STATE.owner() == "edge-daemon"
+
+
+def check_the_configured_service_becomes_ready(service: Service, ear: Ear, lines: Lines) -> None:
+    configure()
+    told("edge-daemon", "config", "check", "--config", str(CONFIG))
+    service.control("restart")
+    service.await_seeing()
+    assert 'Status: "seeing"' in service.status()
+    eventually(lambda: ear.latest("availability") == "online", "the device is online")
+    eventually(lambda: lines.lit(LED_READY), "the LED `ready`")

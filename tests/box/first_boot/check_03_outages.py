@@ -1,0 +1,103 @@
+"""Things go away and come back: camera, broker, lines, the process itself. The service sees it through."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+from tests.box.ear import Ear
+from tests.box.lines import Lines
+from tests.box.patience import eventually, steadily, told
+from tests.box.scene import BARS, RED, Scene
+from tests.box.service import Service, kept_examples
+from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_ERROR, LED_RED
+
+
+def check_a_lost_camera_clears_the_label_until_it_is_back(
+    service: Service, ear: Ear, lines: Lines, scene: Scene
+) -> None:
+    process = service.pid
+    scene.unplug()
+    eventually(lambda: ear.latest("label") == "", "an empty label")
+    eventually(lambda: lines.lit(LED_ERROR), "the LED `error` blinks")
+    assert not lines.lit(LED_RED)
+    assert ear.events("camera_lost")
+    assert "camera lost" in service.show("StatusText")
+    steadily(lambda: service.pid == process, "the process waits for its camera", for_s=60)
+    scene.plug_in()
+    scene.show(RED)
+    ear.await_label("red")
+    assert ear.events("camera_restored")
+    assert service.pid == process
+
+
+def check_a_pulled_cable_is_told_by_the_broker_and_mended(service: Service, ear: Ear) -> None:
+    process = service.pid
+    told("ip", "link", "set", "cable", "down")
+    eventually(lambda: ear.latest("availability") == "offline", "the last will")
+    told("ip", "link", "set", "cable", "up")
+    eventually(lambda: ear.latest("availability") == "online", "online again")
+    ear.await_label("red")
+    assert service.pid == process
+
+
+def check_what_is_taught_while_the_broker_is_away_is_told_later(
+    service: Service, ear: Ear, lines: Lines
+) -> None:
+    told("ip", "link", "set", "cable", "down")
+    eventually(lambda: ear.latest("availability") == "offline", "the last will")
+    before = kept_examples()
+    lines.press(BUTTON_RED)
+    eventually(lambda: len(kept_examples()) == len(before) + 1, "one example more in the store")
+    (fresh,) = set(kept_examples()) - set(before)
+    told("ip", "link", "set", "cable", "up")
+    eventually(lambda: fresh in {event["id"] for event in ear.events("example_added")}, "the event, late")
+
+
+def check_kill_9_is_survived(service: Service, ear: Ear) -> None:
+    process = service.pid
+    os.kill(process, signal.SIGKILL)
+    eventually(lambda: ear.latest("availability") == "offline", "the last will")
+    service.await_new_process(process)
+    ear.await_label("red")
+
+
+def check_a_hang_is_ended_by_the_watchdog(service: Service, ear: Ear) -> None:
+    process = service.pid
+    os.kill(process, signal.SIGSTOP)
+    service.await_new_process(process)
+    assert "Watchdog timeout" in told("journalctl", "--boot", "--unit", "edge-daemon.service", "--no-pager")
+    ear.await_label("red")
+
+
+def check_sigterm_in_a_burst_keeps_what_was_acknowledged(
+    service: Service, ear: Ear, lines: Lines, scene: Scene
+) -> None:
+    scene.show(BARS)
+    ear.await_label("bars")
+    before = len(ear.events("example_added"))
+    lines.hold(BUTTON_BARS)
+    try:
+        eventually(lambda: len(ear.events("example_added")) >= before + 3, "three examples of a burst")
+        service.control("stop")
+    finally:
+        lines.release(BUTTON_BARS)
+    assert {event["id"] for event in ear.events("example_added")} <= set(kept_examples())
+    assert service.show("Result") == "success"
+    service.control("start")
+    service.await_seeing()
+    ear.await_label("bars")
+
+
+def check_a_removed_gpio_chip_does_not_stop_the_labels(
+    service: Service, ear: Ear, lines: Lines, scene: Scene
+) -> None:
+    lines.remove_chip()
+    scene.show(RED)
+    ear.await_label("red")
+    lines.restore_chip()
+    service.control("restart")
+    service.await_seeing()
+    before = len(kept_examples())
+    lines.press(BUTTON_RED)
+    eventually(lambda: len(kept_examples()) == before + 1, "a press counts again")

@@ -1,0 +1,125 @@
+"""The service can open camera, lines and its own state, and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.box.patience import eventually, told
+from tests.box.service import UNIT, Service
+from tests.box.wiring import configure
+
+MOST_EXPOSED = 1.5
+DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/probe.conf")
+OUTPUT = Path("/run/probe.json")
+SECRETS = (
+    "/home/maker/diary",
+    "/etc/shadow",
+    "/etc/edge_daemon/credentials",
+    "/root/.bashrc",
+    "/var/lib/maker/note",
+)
+PROBE = """\
+[Service]
+Type=oneshot
+Restart=no
+WatchdogSec=0
+ExecStart=
+ExecStart=/usr/bin/python3 /source/tests/box/probe.py {secrets}
+StandardOutput=truncate:{output}
+"""
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[dict[str, Any]]:
+    """What a program finds out that is started in the service's place."""
+    for secret in SECRETS[::4] + SECRETS[:1]:
+        Path(secret).parent.mkdir(parents=True, exist_ok=True)
+        Path(secret).write_text("nobody else's business")
+        os.chmod(secret, 0o600)
+    service = Service()
+    service.control("stop")
+    DROP_IN.parent.mkdir(parents=True, exist_ok=True)
+    DROP_IN.write_text(PROBE.format(secrets=" ".join(SECRETS), output=OUTPUT))
+    told("systemctl", "daemon-reload")
+    try:
+        service.control("start")
+        yield json.loads(OUTPUT.read_text())
+    finally:
+        shutil.rmtree(DROP_IN.parent)
+        told("systemctl", "daemon-reload")
+        service.control("restart")
+        service.await_seeing()
+
+
+def check_exposure_is_low() -> None:
+    text = told("systemd-analyze", "security", "--no-pager", UNIT)
+    level = re.search(r"exposure level for \S+: ([\d.]+)", text)
+    assert level is not None
+    print(level[0])
+    assert float(level[1]) <= MOST_EXPOSED, text
+
+
+def check_only_camera_lines_and_harmless_devices_open(found: dict[str, Any]) -> None:
+    harmless = r"/dev/(null|zero|full|random|urandom|tty|ptmx|pts/ptmx)"
+    ours = r"/dev/(video\d+|media\d+|v4l-subdev\d+|v4l/.*|dma_heap/.*|gpiochip\d+)"
+    assert [path for path in found["devices"] if not re.fullmatch(f"{harmless}|{ours}", path)] == []
+    for kind in ("video", "media", "gpiochip"):
+        assert any(path.startswith(f"/dev/{kind}") for path in found["devices"]), kind
+
+
+def check_only_its_own_folders_are_writable(found: dict[str, Any]) -> None:
+    own = {
+        "/var/lib/edge_daemon",
+        "/var/cache/edge_daemon",
+        "/run/edge_daemon",
+        "/tmp",
+        "/var/tmp",
+        "/dev/shm",
+    }
+    assert set(found["writable"]) <= own
+    assert "/var/lib/edge_daemon" in found["writable"]
+
+
+def check_nobody_elses_file_is_readable(found: dict[str, Any]) -> None:
+    assert found["readable"] == []
+
+
+def check_no_capability_no_new_privilege_and_a_filter(found: dict[str, Any]) -> None:
+    status = found["status"]
+    assert {int(value, 16) for name, value in status.items() if name.startswith("Cap")} == {0}
+    assert (status["NoNewPrivs"], status["Seccomp"]) == ("1", "2")
+    assert found["syscalls"] == []
+    assert found["raw_sockets"] is False
+
+
+def check_no_other_process_is_visible(found: dict[str, Any]) -> None:
+    assert found["processes"] == []
+
+
+def check_the_web_port_opens_only_when_enabled(service: Service) -> None:
+    service.await_seeing()
+    assert _listening(service.pid) == []
+    configure("web: {listen: 8080}\n")
+    try:
+        service.control("reload")
+        eventually(
+            lambda: _listening(service.pid) == ["127.0.0.1:8080"], "the page's port, on this machine only"
+        )
+    finally:
+        configure()
+        service.control("restart")
+        service.await_seeing()
+    assert _listening(service.pid) == []
+
+
+def _listening(pid: int) -> list[str]:
+    sockets = told("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--processes")
+    return [line.split()[4] for line in sockets.splitlines() if f"pid={pid}," in line]

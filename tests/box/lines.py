@@ -1,0 +1,50 @@
+"""The GPIO lines seen from outside: a finger on the buttons, an eye on the LEDs. Driver: gpio-sim."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+_CHIP = Path("/sys/kernel/config/gpio-sim/pi")
+
+# Longer than the debouncing; a finger is no faster.
+PRESS_S = 0.3
+
+
+class Lines:
+    """The lines of the simulated chip, by BCM number."""
+
+    def press(self, pin: int, held_s: float = PRESS_S) -> None:
+        """Close the switch to ground for so long."""
+        self.hold(pin)
+        time.sleep(held_s)
+        self.release(pin)
+
+    def hold(self, pin: int) -> None:
+        """Close the switch to ground."""
+        (self._line(pin) / "pull").write_text("pull-down")
+
+    def release(self, pin: int) -> None:
+        """Open the switch: the pull-up raises the line."""
+        (self._line(pin) / "pull").write_text("pull-up")
+
+    def lit(self, pin: int) -> bool:
+        """Whether the line drives its LED."""
+        return (self._line(pin) / "value").read_text().strip() == "1"
+
+    def remove_chip(self) -> None:
+        """Take the whole chip out of the machine."""
+        (_CHIP / "live").write_text("0")
+
+    def restore_chip(self) -> None:
+        """Put the chip back, all switches open."""
+        (_CHIP / "live").write_text("1")
+        for pull in self._folder().glob("sim_gpio*/pull"):
+            pull.write_text("pull-up")
+
+    def _line(self, pin: int) -> Path:
+        return self._folder() / f"sim_gpio{pin}"
+
+    def _folder(self) -> Path:
+        device, chip = (_CHIP / "dev_name").read_text(), (_CHIP / "bank/chip_name").read_text()
+        return Path("/sys/devices/platform") / device.strip() / chip.strip()

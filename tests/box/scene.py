@@ -1,0 +1,35 @@
+"""What stands before the camera: the test patterns of the simulated sensor. Driver: vimc."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.box.patience import told
+
+BARS, BLACK, WHITE, RED, GREEN, BLUE = 0, 5, 6, 7, 8, 9
+"""Numbers of the sensor's `test_pattern`."""
+
+_DRIVER = Path("/sys/bus/platform/drivers/vimc")
+
+
+class Scene:
+    """Shows a pattern; it can change while the camera streams."""
+
+    def show(self, pattern: int) -> None:
+        """Put a pattern before the camera."""
+        told("v4l2-ctl", "--device", self._sensor(), "--set-ctrl", f"test_pattern={pattern}")
+
+    def unplug(self) -> None:
+        """Take the camera from its driver, as if its cable were pulled."""
+        (_DRIVER / "unbind").write_text("vimc.0")
+
+    def plug_in(self) -> None:
+        """Give it back."""
+        (_DRIVER / "bind").write_text("vimc.0")
+        told("udevadm", "settle", "--timeout=60")
+
+    def _sensor(self) -> str:
+        for name in Path("/sys/class/video4linux").glob("v4l-subdev*/name"):
+            if name.read_text().strip() == "Sensor B":
+                return f"/dev/{name.parent.name}"
+        raise AssertionError("the machine has no camera")

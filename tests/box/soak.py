@@ -1,0 +1,54 @@
+"""Many frames, and what they cost: `python -m tests.box.soak`. The count stands in /results/frames."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+
+from tests.box.ear import AT_THE_BROKER, BASE, BROKER
+from tests.box.service import Service
+
+RESULTS = Path("/results")
+EVERY = 100
+
+
+def main() -> None:
+    """Write a line of figures every hundred frames, until enough were seen or the camera was lost."""
+    enough = int(RESULTS.joinpath("frames").read_text())
+    service = Service()
+    service.await_seeing()
+    started, first = time.monotonic(), None
+    command = [*AT_THE_BROKER, "mosquitto_sub", "-h", BROKER, "-t", f"{BASE}/result"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as results:
+        assert results.stdout is not None
+        for text in results.stdout:
+            number = json.loads(text)["seq"]
+            first = number if first is None else first
+            if (number - first) % EVERY == 0:
+                _note(service.pid, number - first, time.monotonic() - started)
+            if number - first >= enough:
+                break
+        results.terminate()
+
+
+def _note(pid: int, frames: int, took_s: float) -> None:
+    handles = os.listdir(f"/proc/{pid}/fd")
+    maps = Path(f"/proc/{pid}/maps").read_text().count("dmabuf")
+    status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    kilobytes = int(status["VmRSS"].split()[0])
+    line = {
+        "frames": frames,
+        "s": round(took_s),
+        "rss_kb": kilobytes,
+        "handles": len(handles),
+        "buffers": maps,
+    }
+    with RESULTS.joinpath("soak.jsonl").open("a") as out:
+        out.write(json.dumps(line) + "\n")
+
+
+if __name__ == "__main__":
+    main()

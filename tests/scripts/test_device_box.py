@@ -1,0 +1,49 @@
+"""The device in a box, as far as it can be judged without starting it."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from scripts.device_box.junit import all_passed
+
+ROOT = Path(__file__).parents[2]
+PARTS = ROOT / "scripts/device_box"
+BASH = [PARTS / "build.sh", *sorted((PARTS / "in_root").iterdir()), *sorted((PARTS / "in_box").iterdir())]
+
+
+@pytest.mark.parametrize("path", BASH, ids=lambda path: path.name)
+def test_shell_scripts_of_the_machine_parse(path: Path) -> None:
+    subprocess.run(["bash", "-n", path], check=True)
+
+
+def test_an_unknown_command_is_refused() -> None:
+    done = subprocess.run([ROOT / "scripts/device-box", "tset"], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "tset" in done.stderr or "as root" in done.stderr
+
+
+@pytest.mark.parametrize("counts", ['tests="3" failures="1"', 'tests="3" errors="1"', 'tests="0"'])
+def test_failures_errors_and_no_checks_at_all_are_no_success(tmp_path: Path, counts: str) -> None:
+    path = tmp_path / "results.xml"
+    path.write_text(f"<testsuites><testsuite {counts}/></testsuites>")
+    assert not all_passed(path)
+
+
+def test_a_missing_file_of_results_is_no_success(tmp_path: Path) -> None:
+    assert not all_passed(tmp_path / "results.xml")
+
+
+def test_checks_that_all_passed_are_a_success(tmp_path: Path) -> None:
+    path = tmp_path / "results.xml"
+    path.write_text('<testsuites><testsuite tests="3" failures="0" errors="0" skipped="0"/></testsuites>')
+    assert all_passed(path)
+
+
+@pytest.mark.parametrize("path", sorted(PARTS.glob("requirements/*.txt")), ids=lambda path: path.name)
+def test_every_python_package_of_the_machine_is_pinned(path: Path) -> None:
+    lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
+    assert lines
+    assert all("==" in line for line in lines)
