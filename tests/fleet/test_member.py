@@ -1,28 +1,21 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+import logging
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from edge_daemon.commands import Clear, Relabel, Remove, Restore, Undo
 from edge_daemon.errors import NoExamplesError
-from tests.fleet.camp import BY_HAND, Device, vector
+from edge_daemon.fleet.chunks import packed
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.types import PeerFigures
+from tests.fleet.camp import BY_HAND, SEAL, Device, example, vector
 
 Make = Callable[..., Device]
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Iterator[Make]:
-    made: list[Device] = []
-
-    def new(name: str, **settings: object) -> Device:
-        made.append(Device(tmp_path, name, **settings))  # type: ignore[arg-type]
-        return made[-1]
-
-    yield new
-    for device in made:
-        device.close()
 
 
 def test_a_new_device_knows_what_its_peer_was_taught(make: Make) -> None:
@@ -79,3 +72,167 @@ def test_a_label_cleared_here_stays_at_the_peers_and_comes_back_by_restoring(mak
     assert first.teacher.examples().counts == {"cat": 1}
     second.execute(Restore(tuple(second.store.recover()), BY_HAND))
     assert second.teacher.examples().counts == {"cat": 1}
+
+
+def test_what_would_lower_the_local_exam_waits_until_our_own_examples_change(make: Make) -> None:
+    owner, joker = make("a"), make("b")
+    for seed in range(5):
+        owner.teach("cat", seed, around=0)
+        owner.teach("dog", 100 + seed, around=1)
+        joker.teach("cat", 200 + seed, around=1)
+        joker.teach("dog", 300 + seed, around=0)
+        joker.teach("bird", 400 + seed, around=2)
+    owner.hear(joker)
+    assert owner.figures.peers["b"].probation >= 6
+    counts = owner.teacher.examples().counts
+    assert counts["bird"] == 5
+    assert owner.teacher.predict("frame", vector(7, around=0)).label == "cat"
+    cats = tuple(one for one, label, _ in owner.peers.own() if label == "cat")
+    owner.execute(Remove(cats, BY_HAND))
+    assert owner.teacher.examples().counts["dog"] == 10, "no cat of ours is left to be taken for a dog"
+    assert owner.figures.peers["b"].probation >= 3
+
+
+def test_probation_is_kept_over_a_restart(make: Make) -> None:
+    owner, joker = make("a"), make("b")
+    for seed in range(5):
+        owner.teach("cat", seed, around=0)
+        owner.teach("dog", 100 + seed, around=1)
+        joker.teach("dog", 300 + seed, around=0)
+    owner.hear(joker)
+    waiting = owner.figures.peers["b"].probation
+    counts = owner.teacher.examples().counts
+    owner.close()
+    again = make("a")
+    assert waiting >= 3
+    assert (again.figures.peers["b"].probation, again.teacher.examples().counts) == (waiting, counts)
+
+
+def test_a_press_is_told_with_its_label_s_newest_and_no_more_than_the_bound(make: Make) -> None:
+    device = make("a", max_examples=4)
+    for seed in range(6):
+        device.teach("cat", seed)
+        device.teach("dog", 100 + seed)
+    shared = [row for row in device.own() if row[2]]
+    assert [label for _, label, _ in shared] == ["cat", "cat", "dog", "dog"]
+    assert device.figures.shared == 4
+    peer = make("b")
+    peer.hear(device)
+    assert peer.knows() == sorted(shared)
+
+
+def test_more_examples_or_devices_than_we_listen_to_are_refused_and_counted(make: Make) -> None:
+    first, second, third = make("a"), make("b"), make("c")
+    for seed in range(4):
+        first.teach("cat", seed)
+    second.teach("dog", 9)
+    third.teach("bird", 10)
+    listener = make("d", max_examples=3, max_peers=2)
+    for device in (first, second, third):
+        listener.hear(device)
+    assert [row[:2] for row in listener.knows()] == [("a", "cat")] * 3 + [("b", "dog")]
+    assert listener.inbox.refused["full"] >= 2
+
+
+def test_a_removed_example_teaches_nothing_when_it_is_replayed(make: Make) -> None:
+    first, second = make("a"), make("b")
+    first.teach("cat", 1)
+    old = dict(first.said)
+    second.hear(first)
+    first.execute(Undo(BY_HAND))
+    second.hear(first)
+    for topic, payload in old.items():
+        second.take(topic, "a", payload)
+    second.advance()
+    assert second.knows() == []
+    assert second.inbox.refused == {"removed": 1, "replayed": 1}
+    second.clock.advance(60)
+    second.advance()
+    assert second.figures.refused == {"removed": 1, "replayed": 1}
+
+
+def test_a_wrong_length_is_refused(make: Make) -> None:
+    device = make("a")
+    device.take("0", "b", packed([SEAL.sign_example("b", 5, example(5, size=9))]))
+    device.advance()
+    assert device.knows() == []
+    assert device.inbox.refused == {"size": 1}
+
+
+def test_a_device_that_lost_its_store_is_heard_again(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    owner, peer = make("a"), make("b")
+    owner.teach("cat", 1)
+    owner.teach("dog", 2)
+    peer.hear(owner)
+    reborn = make("a", store_name="another")
+    reborn.clock.advance(-500)  # and its clock is wrong
+    reborn.teach("bird", 3)
+    reborn.take("roll", "a", owner.said["roll"])
+    reborn.advance()
+    assert "told anew" in caplog.text
+    peer.hear(reborn)
+    assert [row[:2] for row in peer.knows()] == [("a", "bird")]
+
+
+def test_another_group_s_examples_are_forgotten_and_no_group_s_lie_dormant(make: Make) -> None:
+    first, second = make("a"), make("b")
+    first.teach("cat", 1)
+    second.hear(first)
+    assert [each.label for each in second.store.examples(peers=False)] == []
+    second.close()
+    same = make("b")
+    assert same.teacher.examples().counts == {"cat": 1}
+    same.close()
+    other = make("b", seal=replace(SEAL, group="others"))
+    assert other.teacher.examples().counts == {}
+    assert other.knows() == []
+
+
+def test_peers_examples_never_push_out_others_where_a_label_is_full(make: Make) -> None:
+    first, second = make("a"), make("b", max_per_label=3)
+    for seed in range(5):
+        first.teach("cat", seed)
+    second.teach("cat", 50)
+    second.hear(first)
+    assert second.teacher.examples().counts == {"cat": 3}
+    assert second.own()[0][:2] == ("b", "cat")
+
+
+def test_a_store_that_can_t_be_written_is_waited_for(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    first, second = make("a"), make("b")
+    first.teach("cat", 1)
+    second.store.query("PRAGMA busy_timeout = 10")
+    other = sqlite3.connect(second.store.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    second.hear(first)
+    second.clock.advance(20)
+    second.advance()
+    warned = [each for each in caplog.records if each.levelno == logging.WARNING]
+    assert ["locked by another process" in each.getMessage() for each in warned] == [True]
+    other.execute("ROLLBACK")
+    other.close()
+    second.clock.advance(20)
+    second.advance()
+    assert second.inbox.take_missed()
+    second.hear(first)
+    assert second.teacher.examples().counts == {"cat": 1}
+
+
+def test_no_step_takes_long_when_a_whole_fleet_comes_in(make: Make) -> None:
+    owner, newcomer = make("a", max_examples=500), make("b", max_examples=500)
+    with owner.store.transaction():
+        for seed in range(500):
+            owner.store.add(vector(seed, seed % 5), f"label {seed % 5}", space=SEAL.space)
+    owner.teacher.revision += 1
+    owner.advance()
+    for seed in range(20):
+        newcomer.teach(f"label {seed % 5}", 1000 + seed, around=seed % 5)
+    for topic, payload in owner.said.items():
+        newcomer.take(topic, "a", payload)
+    newcomer.member._clock = SystemClock()
+    longest = 0.0
+    while newcomer.figures.peers.get("a") != PeerFigures(500, 0):
+        begun = time.monotonic()
+        list(newcomer.member.advance())
+        longest = max(longest, time.monotonic() - begun)
+    assert longest < 0.5, "even on a busy machine one step must stay short"
