@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from edge_daemon.examples.peers import PeerExamples, ever_joined
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.key import read_key
-from edge_daemon.fleet.member import Member
-from edge_daemon.fleet.merging import Merging
 from edge_daemon.fleet.options import FleetOptions
-from edge_daemon.fleet.probation import Probation
 from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.sharing import Sharing
-from edge_daemon.mqtt.fleet import FleetLink
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.teacher import Teacher
+
+if TYPE_CHECKING:
+    from edge_daemon.fleet.member import Member
+    from edge_daemon.mqtt.fleet import FleetLink
 
 
 class Fellowship:
@@ -45,6 +45,11 @@ class Fellowship:
         options, seal, inbox = self._options, self._seal(embedder.space), self._inbox
         if seal is None:
             return None
+        from edge_daemon.fleet.member import Member
+        from edge_daemon.fleet.merging import Merging
+        from edge_daemon.fleet.probation import Probation
+        from edge_daemon.fleet.sharing import Sharing
+
         peers = PeerExamples(store, seal.space)
         return Member(
             device=self._device,
@@ -61,7 +66,11 @@ class Fellowship:
     def link(self, space: str) -> FleetLink | None:
         """Make what the network's thread does; None for a device that never was in a group."""
         seal = self._seal(space)
-        return FleetLink(self._device, seal, self._inbox) if seal is not None or self._was_member else None
+        if seal is None and not self._was_member:
+            return None
+        from edge_daemon.mqtt.fleet import FleetLink
+
+        return FleetLink(self._device, seal, self._inbox)
 
     def _seal(self, space: str) -> Seal | None:
         if self._key is None or self._options.group is None:

@@ -60,11 +60,19 @@ def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> byt
 
 
 def _decode(source: io.BytesIO | Path) -> Image:
+    _know_formats()
     with PIL.Image.open(source, formats=_FORMATS) as picture:
         if picture.width * picture.height > MAX_PIXELS:
             raise PIL.Image.DecompressionBombError
         picture.load()
         return np.array(_to_rgb(_upright(picture)), dtype=np.uint8)
+
+
+def _know_formats() -> None:
+    """Load the readers by name: at the first one it misses Pillow loads all fifty it has."""
+    from PIL import TiffImagePlugin, WebPImagePlugin  # noqa: F401
+
+    PIL.Image.preinit()
 
 
 def _complaint(error: Exception) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib
 from typing import Any
 
@@ -16,10 +15,8 @@ def is_external(delegate: str) -> bool:
 
 def runtime() -> str:
     """Return name and version of the interpreter in use. Raises ModelError when there is none."""
-    from importlib import metadata
-
-    package = str(_module().__name__).partition(".")[0].replace("_", "-")
-    return f"{package} {metadata.version(package)}"
+    package = importlib.import_module(str(_module().__name__).partition(".")[0])
+    return f"{package.__name__.replace('_', '-')} {package.__version__}"
 
 
 def _module() -> Any:
@@ -52,6 +49,8 @@ def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
 
 
 def _external(module: Any, library: str) -> Any:
+    import ctypes
+
     try:
         # The interpreter's own attempt leaves a half-made object that complains when freed.
         getattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")  # noqa: B009
