@@ -135,7 +135,7 @@ class ExampleSet:
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
         """Append an example of any length but zero. Raises EmbeddingError and then changes nothing."""
-        vector, norm = unit(embedding, self.size)
+        vector, norm = self._unit(embedding) if self._ids else unit(embedding)
         row = len(self._ids)
         self._reserve(row + 1, vector.size)
         self._rows[row] = vector
