@@ -85,8 +85,9 @@ class BrowserKNN:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            code, said = self._process.wait(), self._said.read_text().split("\n\n")[0]
-            raise EdgeError(f"node ended with code {code}: {' '.join(said.split())}")
+            said = self._said.read_text().splitlines()
+            reason = next((each for each in said if "Error" in each), "it did not say why")
+            raise EdgeError(f"node ended with code {self._process.wait()}: {reason}")
         return line.rstrip("\n")
 
 
