@@ -17,6 +17,7 @@ from edge_daemon.learning.contest import cross_validate
 from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.exam import centroid_scores, confuse, knn_scores
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats, Variants
+from edge_daemon.learning.fold_scores import FoldScores
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead
 from edge_daemon.learning.leave_one_out import LeaveOneOut
@@ -141,14 +142,19 @@ def ask(data: Dataset, make: MakeHead, part: Split) -> npt.NDArray[np.intp]:
     return confusion
 
 
-def exam_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[tuple[float, float]]:
-    """Yield what the exam of KNN and of the class means say of what is taught, for each seed."""
+def exam_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[dict[str, float]]:
+    """Yield what the exam says of what is taught, for each seed: the accuracy by head."""
     for seed in range(seeds):
         examples = teach(data, split(data, shots, seed).taught)
         others = LeaveOneOut(examples).others()
-        marks = [confuse(others, scores) for scores in (knn_scores(others), centroid_scores(others))]
-        knn, centroid = (float(np.trace(each) / max(1, each.sum())) for each in marks)
-        yield knn, centroid
+        folds = confuse(others, FoldScores(examples)(others))
+        marks = {
+            "knn": confuse(others, knn_scores(others)),
+            "centroid": confuse(others, centroid_scores(others)),
+            "linear": folds,
+            "auto": folds,
+        }
+        yield {head: float(np.trace(each) / max(1, each.sum())) for head, each in marks.items()}
 
 
 def tune(data: Dataset, shots: int, seeds: int) -> list[tuple[str, float]]:

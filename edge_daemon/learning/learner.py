@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 import numpy.typing as npt
 
@@ -13,6 +13,7 @@ from edge_daemon.learning.centroid import CentroidHead
 from edge_daemon.learning.exam import centroid_scores, examine, knn_scores
 from edge_daemon.learning.example_set import ExampleSet, Variants
 from edge_daemon.learning.familiarity import NEAREST
+from edge_daemon.learning.fold_scores import FoldScores
 from edge_daemon.learning.head import Head
 from edge_daemon.learning.knn import KNNHead, Metric, Vote
 from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
@@ -22,6 +23,9 @@ from edge_daemon.learning.pretrained import PretrainedLearner
 from edge_daemon.learning.redundancy import Redundancy
 from edge_daemon.learning.regression import RegressionHead, number
 from edge_daemon.types import UNKNOWN, Exam, Prediction
+
+Score: TypeAlias = Callable[[Others], Doubles]
+"""Scores each example for each class without itself; the best is what is named."""
 
 
 class Learner(Protocol):
@@ -68,16 +72,17 @@ class ExampleLearner:
         memory: LeaveOneOut,
         head: Head,
         openset: OpenSet,
-        score: Callable[[Others], Doubles] = centroid_scores,
+        make_score: Callable[[], Score] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
-        """`score` leaves each example out as the head would; `check` raises LabelError."""
+        """`make_score` makes what leaves each example out as the head would; `check` raises LabelError."""
         self._examples = examples
         self._memory = memory
         self._redundancy = Redundancy(examples)
         self._head = head
         self._openset = openset
-        self._score = score
+        self._make_score = make_score
+        self._score = make_score()
         self._check = check
 
     @property
@@ -103,6 +108,7 @@ class ExampleLearner:
         """Forget everything and say how many examples that were."""
         self._memory.forget(self._examples.ids)
         self._redundancy.forget()
+        self._score = self._make_score()
         return self._examples.clear()
 
     def most_redundant(self, label: str) -> int:
@@ -157,6 +163,11 @@ def make_learner(
     if type not in heads:
         raise ConfigError(f"classifier.type must be one of {', '.join(heads)}, pretrained; got '{type}'")
     openset = OpenSet(examples, memory, unknown)
-    score = knn_scores if type == "knn" else centroid_scores
+    scores: Mapping[str, Callable[[], Score]] = {
+        "knn": lambda: knn_scores,
+        "linear": lambda: FoldScores(examples),
+        "auto": lambda: FoldScores(examples),
+    }
+    make_score = scores.get(type, lambda: centroid_scores)
     check = number if type == "regression" else str
-    return ExampleLearner(examples, memory, heads[type](), openset, score, check)
+    return ExampleLearner(examples, memory, heads[type](), openset, make_score, check)

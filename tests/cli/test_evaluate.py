@@ -62,7 +62,7 @@ def test_exam_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
     rows = lines(capsys, str(hands), "--exam", "--tune", "--shots", "6", "--seeds", "2")
     assert [row.get("head") for row in rows] == ["knn", "centroid", "linear", "auto", None]
     assert abs(rows[1]["exam"] - rows[1]["held_out"]) < 0.3
-    assert rows[3]["exam"] == rows[1]["exam"]
+    assert rows[3]["exam"] == rows[2]["exam"]
     assert len(rows[4]["tuned"]) == 2
 
 

@@ -1,0 +1,91 @@
+"""The exam of heads that learn directions: no example is judged by what was learnt from it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from edge_daemon.learning.discriminant import DiscriminantHead
+from edge_daemon.learning.evaluate import Dataset, ask, split, teach
+from edge_daemon.learning.exam import centroid_scores, confuse
+from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.fold_scores import SAMPLE, FoldScores
+from edge_daemon.learning.leave_one_out import LeaveOneOut
+
+
+def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Dataset:
+    """Classes apart in a few directions, and much wider spread in others that they share."""
+    rng = np.random.default_rng(seed)
+    codes = np.arange(count) % classes
+    wide = 3.0 * rng.normal(size=(count, 5)) @ rng.normal(size=(5, size))
+    rows = 4.0 * np.eye(classes, size)[codes] + wide + rng.normal(size=(count, size)) + 20
+    vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return Dataset(vectors, codes, tuple("abcdefgh"[:classes]))
+
+
+def share(examples: ExampleSet, scores: FoldScores | None = None) -> float:
+    others = LeaveOneOut(examples).others()
+    confusion = confuse(others, (scores or centroid_scores)(others))
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def test_the_exam_comes_closer_to_what_is_held_out_than_class_means_do() -> None:
+    data = tilted(1000)
+    errors = []
+    for seed in range(3):
+        part = split(data, 20, seed)
+        confusion = ask(data, DiscriminantHead, part)
+        truth = float(np.trace(confusion) / confusion.sum())
+        examples = teach(data, part.taught)
+        errors.append((share(examples, FoldScores(examples)) - truth, share(examples) - truth))
+    folds, means = np.abs(np.mean(errors, axis=0)).tolist()
+    assert folds < 0.15 < 0.3 < means
+
+
+def test_random_labels_are_not_flattered() -> None:
+    data = tilted(80)
+    shuffled = np.random.default_rng(1).permutation(data.codes)
+    examples = teach(Dataset(data.vectors, shuffled, data.labels), np.arange(80))
+    assert share(examples, FoldScores(examples)) < 0.45
+
+
+def test_a_burst_is_never_judged_by_itself() -> None:
+    examples = ExampleSet()
+    rng = np.random.default_rng(3)
+    for burst in range(10):
+        place = rng.normal(size=20)
+        for shot in range(4):
+            examples.add(place + 0.01 * rng.normal(size=20), "ab"[burst % 2], 4 * burst + shot, f"{burst}")
+    assert share(examples, FoldScores(examples)) < 0.8
+
+
+def test_a_few_presses_keep_the_scores_and_the_new_go_by_class_means() -> None:
+    data = tilted(130)
+    examples = teach(data, np.arange(120))
+    scores = FoldScores(examples)
+    before = scores(LeaveOneOut(examples).others())
+    for row in range(120, 130):
+        examples.add(data.vectors[row], data.labels[data.codes[row]], row)
+        others = LeaveOneOut(examples).others()
+        after = scores(others)
+        if row < 125:
+            np.testing.assert_array_equal(after[:120], before)
+            np.testing.assert_array_equal(after[120:], centroid_scores(others)[120:])
+    assert not np.array_equal(after[:120], before)
+
+
+def test_only_a_sample_is_fitted_and_all_are_scored() -> None:
+    data = tilted(SAMPLE + 60)
+    examples = teach(data, np.arange(SAMPLE + 60))
+    others = LeaveOneOut(examples).others()
+    scores = FoldScores(examples)(others)
+    np.testing.assert_array_equal(scores[:60], centroid_scores(others)[:60])
+    assert not np.isclose(scores[60:], centroid_scores(others)[60:]).all(axis=1).any()
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 5])
+def test_with_too_few_to_fit_the_class_means_judge(count: int) -> None:
+    data = tilted(8)
+    examples = teach(data, np.arange(count))
+    others = LeaveOneOut(examples).others()
+    np.testing.assert_array_equal(FoldScores(examples)(others), centroid_scores(others))
