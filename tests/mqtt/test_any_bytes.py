@@ -4,26 +4,50 @@ from __future__ import annotations
 
 from random import Random
 
+import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from paho.mqtt.client import topic_matches_sub
 
+from edge_daemon.fleet.chunks import packed
+from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.mqtt.announcer import Announcer
+from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.discovery import Discovery
+from edge_daemon.mqtt.fleet import ROOT, FleetLink
 from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.options import DiscoveryOptions, MqttOptions
 from edge_daemon.mqtt.reception import Reception
 from edge_daemon.mqtt.requests import REQUESTS, Asked
+from edge_daemon.mqtt.sink import MqttSink
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
-from tests.mqtt.device import info
+from tests.fleet.camp import SEAL, example
+from tests.mqtt.device import TestClock, info, wait_until
 
 TOPICS = device_topics("b", "x", ["frame"])
 DISCOVERY = Discovery(TOPICS, info("x"), "homeassistant")
 ANNOUNCED = DISCOVERY.announcement(["cat"], {}).payload
-SUBSCRIBED = [DISCOVERY.topic, DISCOVERY.birth_topic, TOPICS.info, *map(TOPICS.request, REQUESTS)]
+FLEET = [f"{ROOT}/{SEAL.group}/{device}/{name}" for device in ("x", "peer") for name in ("roll", "0", "a")]
+SUBSCRIBED = [
+    DISCOVERY.topic,
+    DISCOVERY.birth_topic,
+    TOPICS.info,
+    *map(TOPICS.request, REQUESTS),
+    *FLEET,
+]
+FORGED = packed([SEAL.sign_example("stranger", 1, example(1)), b"roll"])
 
-damaged = st.tuples(st.integers(0, len(ANNOUNCED)), st.binary(max_size=3)).map(
-    lambda cut: ANNOUNCED[: cut[0]] + cut[1] + ANNOUNCED[cut[0] + 1 :]
-)
+
+def damage(payload: bytes) -> st.SearchStrategy[bytes]:
+    """Payloads of ours with a byte replaced by up to three others."""
+    return st.tuples(st.integers(0, len(payload)), st.binary(max_size=3)).map(
+        lambda cut: payload[: cut[0]] + cut[1] + payload[cut[0] + 1 :]
+    )
+
+
+damaged = damage(ANNOUNCED) | damage(FORGED)
 incoming = st.builds(
     Incoming,
     st.sampled_from(SUBSCRIBED) | st.text(),
@@ -48,9 +72,37 @@ def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
     reception = Reception(TOPICS, submit, per_s=0.0)
     announcer = Announcer(DISCOVERY, enabled, Random(1))
     twin = TwinWatch(TOPICS.info, "mine")
+    inbox = Inbox()
+    fleet = FleetLink("x", SEAL, inbox)
     for message in messages:
         reception.take(message, 0.0)
         announcer.take(message, 0.0)
         announcer.due(["cat"], 20.0)
         twin.take(message)
+        fleet.take(message)
+        fleet.next(20)
     assert commands == []
+    assert inbox.take() is None
+
+
+def test_all_that_a_device_subscribes_to_is_tried(
+    options: MqttOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribed: list[str] = []
+    subscribe = Connection.subscribe
+
+    def note(connection: Connection, topic_filter: str, qos: int) -> None:
+        subscribed.append(topic_filter)
+        subscribe(connection, topic_filter, qos)
+
+    monkeypatch.setattr(Connection, "subscribe", note)
+    told = msgspec.structs.replace(options, base_topic="b", discovery=DiscoveryOptions(enabled=True))
+    link = FleetLink("x", SEAL, Inbox())
+    crashes: list[BaseException] = []
+    sink = MqttSink(told, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
+    sink.start()
+    wait_until(lambda: sink.connected)
+    sink.stop()
+    assert len(subscribed) == 6
+    assert all(any(topic_matches_sub(each, topic) for topic in SUBSCRIBED) for each in subscribed)
+    assert crashes == []
