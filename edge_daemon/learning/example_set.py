@@ -6,7 +6,7 @@ import math
 import re
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Floats = npt.NDArray[np.float32]
 Codes = npt.NDArray[np.intp]
+Rows = TypeVar("Rows", Floats, Codes)
 Variants: TypeAlias = "Callable[[Floats], Floats]"
 """Makes of a unit vector the unit vectors (rows) that may stand for it, such as a patch moved about."""
 
@@ -71,6 +72,12 @@ def unit(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, flo
     scaled = vector / largest
     norm = math.sqrt(float(scaled @ scaled))
     return (scaled / norm).astype(np.float32), norm * largest
+
+
+def _moved(rows: Rows, room: Rows) -> Rows:
+    if len(rows):
+        room[: len(rows)] = rows
+    return room
 
 
 def _is_float32(embedding: npt.ArrayLike) -> TypeGuard[Floats]:
@@ -208,13 +215,15 @@ class ExampleSet:
         return place
 
     def _reserve(self, rows: int, size: int) -> None:
-        """Grow in steps of half the size, so that adding n examples copies O(n) rows in all."""
+        """Grow in steps of half the size, so that adding n examples copies O(n) rows in all.
+
+        Room that no example has filled yet is never written to, so it takes no memory.
+        """
         if rows > self._rows.shape[0]:
             capacity = max(_FIRST_CAPACITY, math.ceil(self._rows.shape[0] * _GROWTH))
-            rest = capacity - len(self)
-            self._rows = np.vstack((self.matrix.reshape(-1, size), np.empty((rest, size), np.float32)))
-            self._norms = np.concatenate((self.norms, np.empty(rest, np.float32)))
-            self._codes = np.concatenate((self.codes, np.zeros(rest, np.intp)))
+            self._rows = _moved(self.matrix, np.empty((capacity, size), np.float32))
+            self._norms = _moved(self.norms, np.empty(capacity, np.float32))
+            self._codes = _moved(self.codes, np.empty(capacity, np.intp))
             self._similarities = np.empty(capacity, np.float32)
             self._view()
 
