@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -65,15 +65,17 @@ def tune_tap(store: ExampleStore, taps: Sequence[Tap]) -> Tap:
 
 
 def _small(store: ExampleStore, tap: Tap) -> list[Example]:
-    """Return a sample of the tap's examples; none unless every picture is there and small."""
-    examples = []
-    for example in store.examples(tap.embedder.space):
-        if not _is_small(example.thumbnail):
-            return []
-        examples.append(example)
+    """Return a sample of the tap's examples with their pictures; none unless all of these are small."""
+    examples = list(store.examples(tap.embedder.space, thumbnails=False))
     labels = sorted({example.label for example in examples})
     codes = np.array([labels.index(example.label) for example in examples], dtype=np.intp)
-    return [examples[row] for row in newest(codes, len(labels), SAMPLE).tolist()]
+    sample = []
+    for row in newest(codes, len(labels), SAMPLE).tolist():
+        thumbnail = store.thumbnail(examples[row].id) or b""
+        if not _is_small(thumbnail):
+            return []
+        sample.append(replace(examples[row], thumbnail=thumbnail))
+    return sample
 
 
 def _is_small(thumbnail: bytes) -> bool:
