@@ -129,6 +129,7 @@ def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, o
             "shots": shots,
             "accuracy": score.accuracy,
             "interval": list(score.interval),
+            "deviation": score.deviation,
             "recalls": evaluate.per_class(score.confusion, data.labels),
             "confusion": score.confusion.tolist(),
         }
@@ -172,7 +173,9 @@ def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]
 
 
 def _as_line(row: dict[str, object]) -> str:
-    shown = {key: value for key, value in row.items() if key not in ("confusion", "recalls")}
+    shown = {
+        key: value for key, value in row.items() if key not in ("confusion", "recalls") and value is not None
+    }
     return "  ".join(f"{key} {_readable(value)}" for key, value in shown.items())
 
 

@@ -86,12 +86,17 @@ class Score:
         return float(np.mean(self.accuracies))
 
     @property
+    def deviation(self) -> float | None:
+        """Standard deviation of one draw from the next; None with a single one."""
+        return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 % confidence: Student's t over the seeds, or Wald's with a single one."""
-        count = len(self.accuracies)
-        if count > 1:
+        count, deviation = len(self.accuracies), self.deviation
+        if deviation is not None:
             t = _T975[count - 2] if count - 2 < len(_T975) else _NORMAL
-            reach = t * float(np.std(self.accuracies, ddof=1)) / math.sqrt(count)
+            reach = t * deviation / math.sqrt(count)
         else:
             reach = _NORMAL * math.sqrt(self.accuracy * (1 - self.accuracy) / max(1, self.confusion.sum()))
         return max(0.0, self.accuracy - reach), min(1.0, self.accuracy + reach)

@@ -44,6 +44,8 @@ def test_a_line_for_each_head_and_shots(tmp_path: Path, capsys: pytest.CaptureFi
     ]
     for row in rows:
         assert row["interval"][0] <= row["accuracy"] <= row["interval"][1]
+        reach = 12.71 * row["deviation"] / 2**0.5  # Student's t for two draws
+        assert row["interval"][1] == pytest.approx(min(1, row["accuracy"] + reach))
         assert set(row["recalls"]) == {"0", "1", "2", "3"}
     assert rows[3]["accuracy"] > 0.5
 
