@@ -22,6 +22,12 @@ log = logging.getLogger(__name__)
 BUDGET_S = 0.02
 """How long a step may take, and one piece of work more: a frame shall not wait for the fleet."""
 
+MOST_ADMITTED = 32
+"""About how many examples begin to count in one step: learning them takes its time, too."""
+
+TELL_S = 1.0
+"""How often the figures are told while they change with every step."""
+
 PAUSE_S = 10.0
 """How long nothing is tried after the store failed, and how often refusals alone are told."""
 
@@ -79,7 +85,7 @@ class Member:
         end_s = self._clock.monotonic() + BUDGET_S
         passed: list[Example] = []
         idle = False
-        while not idle and self._clock.monotonic() < end_s:
+        while not idle and len(passed) < MOST_ADMITTED and self._clock.monotonic() < end_s:
             parcel = self._inbox.take()
             if parcel is not None:
                 self._admit(passed)  # before a roll can take one of them back
@@ -90,7 +96,7 @@ class Member:
             else:
                 idle = True
         self._admit(passed)
-        if idle:
+        if idle or self._clock.monotonic() - self._told_s >= TELL_S:
             yield from self._tell_figures()
 
     def _share(self) -> events.FleetTold:
@@ -125,6 +131,7 @@ class Member:
         if examples and (fitting := self._teacher.fitting(examples)):
             self._peers.settle(each.id for each in fitting)
             self._teacher.learn(fitting)
+            self._teacher.examples()  # the exam is cheap a few examples at a time, and slow for hundreds
             self._changed = True
 
     def _tell_figures(self) -> Iterator[events.Event]:

@@ -1,0 +1,31 @@
+"""`edge-daemon examples list` in a fleet."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.examples.draft import Draft
+from edge_daemon.examples.peers import PeerExamples
+from edge_daemon.examples.store import ExampleStore
+from tests.examples.vectors import unit
+
+
+def test_peers_are_listed_with_what_counts_and_what_waits(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "examples.sqlite"
+    with ExampleStore(path) as store:
+        peers = PeerExamples(store, "space")
+        kept = peers.keep(
+            Draft(unit(number), "cat", "space", origin="north", number=number) for number in range(1, 4)
+        )
+        peers.settle(each.id for each in kept[:2])
+    words = ["examples", "list", "--set", f"store.path={path}"]
+    assert main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"device": "north", "counting": 2, "probation": 1}
+    assert main(words) == 0
+    assert capsys.readouterr().out == "of 'north'\t2\t1 on probation\n"

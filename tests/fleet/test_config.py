@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.app import build
+from edge_daemon.config import load_effective
+from edge_daemon.errors import ConfigError, FleetError
+
+
+def test_without_a_group_nothing_is_shared() -> None:
+    assert load_effective(None, []).fleet.group is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (["mqtt.host=null"], "a fleet needs a broker; set mqtt.host"),
+        (["classifier.type=pretrained"], "learns no examples that could be shared"),
+        (["fleet.group=a/b"], "fleet.group"),
+        (["fleet.max_examples=0"], "fleet.max_examples"),
+        (["fleet.key=00112233"], "unknown key"),
+    ],
+)
+def test_what_can_t_work_is_named(settings: list[str], words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_effective(None, ["fleet.group=sorters", *settings])
+
+
+def test_a_group_without_a_key_ends_the_start_in_one_line(tmp_path: Path) -> None:
+    config = load_effective(None, ["fleet.group=sorters", f"store.path={tmp_path / 'a.sqlite'}"])
+    with pytest.raises(FleetError, match="openssl rand -hex 32"):
+        build(config)
