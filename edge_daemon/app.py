@@ -45,6 +45,7 @@ from edge_daemon.view import View
 from edge_daemon.vision import litert
 from edge_daemon.vision.images import encode_jpeg
 from edge_daemon.vision.regions import Box
+from edge_daemon.vision.stillness import Stillness
 
 if TYPE_CHECKING:
     from edge_daemon.mqtt.fleet import FleetLink
@@ -133,7 +134,7 @@ def build_views(config: Config) -> tuple[View, ...]:
     smoother = partial(Smoother, smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
     if not config.regions:
         passage = build_passage(config, config.trigger, WHOLE_FRAME)
-        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), passage),)
+        return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), passage, build_stillness(config)),)
     return tuple(
         View(
             region.name,
@@ -141,6 +142,7 @@ def build_views(config: Config) -> tuple[View, ...]:
             region.name if region.examples == "own" else SHARED_POOL,
             smoother(),
             build_passage(config, config.trigger, region.name),
+            build_stillness(config),
         )
         for region in config.regions
     )
@@ -157,6 +159,11 @@ def build_passage(config: Config, trigger: str, region: str) -> Passage | None:
         detector = MotionDetector(vertical=options.travel == "vertical", gate=options.gate)
         return MotionPassage(region, detector, options.foreground)
     return TriggeredPassage(region, options.window_s)
+
+
+def build_stillness(config: Config) -> Stillness | None:
+    """Make what tells when a region's picture stands still; None where every frame counts."""
+    return None if config.rest.still_s is None else Stillness(config.rest.still_s)
 
 
 def triggers_on_offer(config: Config) -> list[str]:

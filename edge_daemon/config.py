@@ -105,6 +105,16 @@ class ObjectOptions(Options, frozen=True):
     window_s: Annotated[float, Meta(gt=0, le=10)] = 0.3
 
 
+class RestOptions(Options, frozen=True):
+    """What a picture that stands still costs, when `trigger` is `continuous`.
+
+    After `still_s` seconds without motion it is classified, and its result sent, once a second until
+    something moves. None classifies every frame.
+    """
+
+    still_s: Annotated[float, Meta(ge=0.5, le=3600)] | None = None
+
+
 class StoreOptions(Options, frozen=True):
     """Where examples live; None is `examples.sqlite` in the state directory."""
 
@@ -126,6 +136,7 @@ class Config(Options, frozen=True):
     smoothing: SmoothingOptions = SmoothingOptions()
     trigger: Literal["continuous", "motion", "gpio", "mqtt"] = "continuous"
     objects: ObjectOptions = ObjectOptions()
+    rest: RestOptions = RestOptions()
     buttons: tuple[ButtonOptions, ...] = ()
     panel: PanelOptions = PanelOptions()
     mqtt: MqttOptions = MqttOptions()

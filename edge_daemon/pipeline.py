@@ -92,6 +92,8 @@ class Pipeline:
         """
         for instruction in instructions:
             yield from self._obey(instruction)
+        if instructions:
+            self._wake()  # what was taught or set may give a picture at rest another label
         yield from self._see(frame) if frame is not None else self._check_age()
         yield from self._finish_objects()
         yield from self._look_at_store()
@@ -131,6 +133,9 @@ class Pipeline:
             raise ImageError(f"region '{view.name}': {exc}") from exc
         clarity = 1.0 if view.passage is None else view.passage.look(image, frame)
         presses = self._presses.take_due(view.name, frame.captured_s)
+        if view.rests(image, frame.captured_s) and not presses:
+            self._recent.append(Glance(view.name, frame, image))
+            return
         if not clarity and not presses:
             self._recent.append(Glance(view.name, frame, image))
             yield from self._publish(view, frame, NOTHING, None)
@@ -175,6 +180,10 @@ class Pipeline:
         text = self._reading.update(view.name, change) if self._reading is not None else None
         if text is not None:
             yield _changed(WHOLE_FRAME, text, frame, latency_ms)
+
+    def _wake(self) -> None:
+        for view in self._views.values():
+            view.wake()
 
     def _notice_camera(self, frame: Frame) -> Iterator[events.Event]:
         self._last_frame_s = frame.captured_s
