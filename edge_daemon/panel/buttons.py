@@ -116,6 +116,7 @@ def _default_factory() -> Any:
     try:
         with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
             warnings.simplefilter("always")
+            warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
             Device.ensure_pin_factory()
     except Exception as exc:
         raise PanelError(f"buttons and LEDs can't be used: {gpio_trouble() or exc}") from exc

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import warnings
 from pathlib import Path
 
 import pytest
+from gpiozero import Device
+from gpiozero.exc import PinFactoryFallback
 
 from edge_daemon.errors import PanelError
-from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.buttons import GpioPins, mock_factory
 from edge_daemon.panel.mock_press import MockPresser
 from edge_daemon.panel.options import ButtonOptions
 
@@ -89,7 +92,7 @@ NO_CHIP = pytest.mark.skipif(any(Path("/dev").glob("gpiochip*")), reason="this m
 
 OPEN = """
 import os, threading
-from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.buttons import GpioPins, mock_factory
 from edge_daemon.panel.options import ButtonOptions
 from edge_daemon.errors import PanelError
 try:
@@ -138,6 +141,21 @@ def test_an_unknown_factory_is_a_named_error(tmp_path: Path) -> None:
     [text, _] = run_apart(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="telegraph")
 
     assert text.startswith("buttons and LEDs can't be used: ")
+
+
+def test_a_fallback_of_gpiozero_is_logged_and_what_its_libraries_say_of_themselves_is_not(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def choose() -> None:
+        warnings.warn("Falling back from lgpio: no such chip", PinFactoryFallback, stacklevel=1)
+        warnings.warn(
+            "builtin type SwigPyObject has no __module__ attribute", DeprecationWarning, stacklevel=1
+        )
+
+    monkeypatch.setattr(Device, "pin_factory", mock_factory())
+    monkeypatch.setattr(Device, "ensure_pin_factory", choose)
+    GpioPins().open([], [], ignore)
+    assert caplog.messages == ["Falling back from lgpio: no such chip"]
 
 
 def test_importing_the_panel_needs_no_gpiozero() -> None:
