@@ -1,0 +1,113 @@
+"""Run very many frames through the daemon's parts and watch its memory.
+
+The model is a stand-in for speed; store, learner, smoother, doubts and the MQTT sink are the real ones.
+`--model` takes a real one: for an hour's worth, scaled down. A million frames take some minutes.
+
+    python scripts/soak.py --frames 1000000
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_daemon.app import build_embedder, build_mqtt, build_teacher, build_views
+from edge_daemon.bench.broker import HOST, Mosquitto, installed
+from edge_daemon.bench.figures import embeddings, pictures
+from edge_daemon.config import load_effective
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.pipeline import Pipeline
+from edge_daemon.ports import Embedder
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.types import Frame
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
+FIRST = 1_000
+MOST_GROWTH_MB = 2.0
+
+
+class QuickEmbedder:
+    """Answers with the next of some embeddings; fulfils ports.Embedder."""
+
+    space = "soak"
+    size = 1024
+
+    def __init__(self) -> None:
+        self._answers = [vector for vector, _ in embeddings(64, self.size)]
+        self._next = 0
+
+    def embed(self, image: Image) -> Vector:
+        """Return a fresh vector whatever the picture shows."""
+        self._next += 1
+        return self._answers[self._next % len(self._answers)] + np.float32(0)
+
+
+def main() -> int:
+    """Run and say how much memory grew; 1 when that is more than it may be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--frames", type=int, default=1_000_000)
+    parser.add_argument("--examples", type=int, default=1_000)
+    parser.add_argument("--model", help="a real model, by name or path")
+    args = parser.parse_args()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-daemon-soak-")))
+        program = installed()
+        broker = ["mqtt.host=null"]
+        if program is not None:
+            mosquitto = stack.enter_context(Mosquitto(program))
+            broker = [f"mqtt.host={HOST}", f"mqtt.port={mosquitto.port}"]
+        growth_mb = soak(folder, broker, args.model, args.frames, args.examples)
+    return int(growth_mb > MOST_GROWTH_MB)
+
+
+def soak(folder: Path, broker: list[str], model: str | None, frames: int, examples: int) -> float:
+    """Return by how many MB memory grew from frame 1,000 to the last."""
+    words = [f"store.path={folder / 'examples.sqlite'}", *broker]
+    config = load_effective(None, [*words, *([f"model.name={model}"] if model else [])])
+    clock = SystemClock()
+    embedder: Embedder = build_embedder(config) if model else QuickEmbedder()
+    store = ExampleStore(folder / "examples.sqlite")
+    with store.transaction():
+        for vector, label in embeddings(examples, embedder.size):
+            store.add(vector, label, space=embedder.space)
+    views = build_views(config)
+    teacher = build_teacher(config, store, embedder, views)
+    pipeline = Pipeline(embedder=embedder, views=views, teacher=teacher, clock=clock, encode=lambda _: b"")
+    sink = build_mqtt(config, Mailbox(), clock) if config.mqtt.host else None
+    if sink is not None:
+        sink.start()
+    shown = pictures()
+    first_mb = 0.0
+    for seq in range(frames):
+        frame = Frame(shown[seq % len(shown)], seq, clock.monotonic(), clock.utc())
+        happened = pipeline.step(frame, ())
+        if sink is not None:
+            for event in happened:
+                sink.handle(event)
+        if seq + 1 in (FIRST, frames) or (seq + 1) % 100_000 == 0:
+            now_mb = resident_mb()
+            first_mb = now_mb if seq + 1 == FIRST else first_mb
+            print(f"{seq + 1} frames: {now_mb:.2f} MB ({now_mb - first_mb:+.2f})", flush=True)
+    if sink is not None:
+        sink.stop()
+    pipeline.close()
+    return now_mb - first_mb
+
+
+def resident_mb() -> float:
+    """Return this process's memory as the kernel counts it."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
+
+
+if __name__ == "__main__":
+    sys.exit(main())
