@@ -1,0 +1,88 @@
+"""How old a label is when the camera is faster than the model, on a clock turned by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge_daemon import events
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fakes import ColourEmbedder, HandClock
+from edge_daemon.learning.learner import make_learner
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.pipeline import Pipeline
+from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.teacher import Teacher
+from edge_daemon.types import Frame
+from edge_daemon.view import View
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
+FRAMES = 200
+
+
+class Camera:
+    """Leaves a frame in the mailbox every `period_s`, whenever the clock has moved on."""
+
+    def __init__(self, clock: HandClock, mailbox: Mailbox, period_s: float) -> None:
+        self._clock = clock
+        self._mailbox = mailbox
+        self._period_s = period_s
+        self._due_s = clock.monotonic()
+        self.delivered = 0
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, with what the camera delivers in it."""
+        end_s = self._clock.monotonic() + seconds
+        while self._due_s <= end_s:
+            self._clock.advance(self._due_s - self._clock.monotonic())
+            picture = np.full((4, 4, 3), 30 + self.delivered % 200, np.uint8)
+            self._mailbox.put_frame(Frame(picture, self.delivered, self._due_s, self._clock.utc()))
+            self.delivered += 1
+            self._due_s += self._period_s
+        self._clock.advance(end_s - self._clock.monotonic())
+
+
+class SlowEmbedder(ColourEmbedder):
+    """Takes its time, in which the camera goes on."""
+
+    def __init__(self, camera: Camera, takes_s: float) -> None:
+        self._camera = camera
+        self._takes_s = takes_s
+
+    def embed(self, image: Image) -> Vector:
+        self._camera.advance(self._takes_s)
+        return super().embed(image)
+
+
+@pytest.mark.parametrize("period_s", [0.001, 0.011, 0.033, 0.079])
+def test_a_labels_frame_is_never_older_than_two_frame_times(tmp_path: Path, period_s: float) -> None:
+    takes_s = 0.08
+    clock, mailbox = HandClock(), Mailbox()
+    camera = Camera(clock, mailbox, period_s)
+    store = ExampleStore(tmp_path / "examples.sqlite")
+    pipeline = Pipeline(
+        embedder=SlowEmbedder(camera, takes_s),
+        views=(View("frame", None, "", Smoother()),),
+        teacher=Teacher(store, {"": make_learner()}, {"frame": ""}, ColourEmbedder.space),
+        clock=clock,
+        encode=lambda _: b"",
+    )
+    camera.advance(period_s)
+    ages_s, seqs = [], []
+    for _ in range(FRAMES):
+        mail = mailbox.take(0.0)
+        assert mail.frame is not None
+        for event in pipeline.step(mail.frame, mail.instructions):
+            if isinstance(event, events.Classified):
+                ages_s.append(event.latency_ms / 1000)
+                seqs.append(event.seq)
+    assert max(ages_s) <= 2 * takes_s
+    assert max(ages_s) <= takes_s + period_s + 1e-9, "it waited no longer than until the next frame"
+    assert seqs == sorted(set(seqs)), "the latest, each once"
+    assert len(seqs) + mailbox.replaced + 1 >= camera.delivered, "what was not looked at was replaced"
+    pipeline.close()
