@@ -4,8 +4,8 @@
 
 answer: the browser's KNN classifier in Node, and scikit-learn's brute force. frame: the loop that tutorials
 write with OpenCV and an interpreter. publish: JSON of every frame through paho. All that is compared takes
-turns, a few calls each; a ratio is the median of the rounds'. --install fetches the rivals from npm and
-PyPI into a cache folder; what is not there is left out, with a line that says so.
+turns, a few calls each of which the best counts; a ratio is the median of the turns'. --install fetches the
+rivals from npm and PyPI into a cache folder; what is not there is left out, with a line that says so.
 """
 
 from __future__ import annotations

@@ -27,11 +27,11 @@ class Comparison:
 
 
 def take_turns(task: str, contenders: Mapping[str, Timed], rounds: int) -> Iterator[Comparison]:
-    """Time all in turn; a turn before the first warms up. One of them is OURS."""
+    """Time all in turn, the best of a few calls each; a turn before the first warms up. One is OURS."""
     times: dict[str, list[float]] = {name: [] for name in contenders}
     for turn in range(rounds + 1):
         for name, work in contenders.items():
-            spent = median(work(turn * AT_ONCE + each) for each in range(AT_ONCE))
+            spent = min(work(turn * AT_ONCE + each) for each in range(AT_ONCE))
             if turn:
                 times[name].append(spent)
     ours = times.pop(OURS)
