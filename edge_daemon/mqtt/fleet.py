@@ -9,6 +9,7 @@ A newcomer gets it all from the broker though the others sleep, and a broker tha
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from threading import Lock
 from typing import Final
 
@@ -25,6 +26,11 @@ ROOT = "edge_daemon/fleet"
 WINDOW = 4
 """Most chunks sent and not yet acknowledged, so that labels need not wait for them."""
 
+_COMPLAINT = "what %r tells the fleet is refused: wrong %s"
+_COMPLAINTS: Mapping[Reason, str] = {
+    "signature": "%r signs with another key than ours; give every device of the group the same (%s)",
+    "space": "%r has another model, tap, fit or delegate than this device, and can teach it nothing (%s)",
+}
 _ROLL: Final = "roll"
 _LEVELS = 5
 _HEADER_BYTES = 64
@@ -143,11 +149,7 @@ class FleetLink:
         if reason in self._complaints:
             return
         self._complaints[reason] = device
-        if reason == "signature":
-            text = "'%s' signs with another key than ours; give every device of the group the same (%s)"
-        else:
-            text = "what '%s' tells the fleet is refused: wrong %s"
-        logger.warning(text, device[:64], reason)
+        logger.warning(_COMPLAINTS.get(reason, _COMPLAINT), device[:64], reason)
 
     def _take_news(self) -> None:
         with self._lock:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from pathlib import Path
 from types import TracebackType
 
 import pytest
@@ -211,3 +212,30 @@ def test_what_found_no_room_is_asked_for_again(broker: Mosquitto) -> None:
         with Member(broker, "east") as east:
             east.inbox._max_waiting = 1
             assert numbers(east.parcels(5)) == set(range(1, 40))
+
+
+def test_by_the_shipped_acl_devices_share_and_nobody_writes_for_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "secret")
+    users = dict.fromkeys(["north", "east", "mallory"], "secret")
+    acl = (Path(__file__).resolve().parents[2] / "config" / "mosquitto-acl.conf").read_text()
+    with Mosquitto(users=users, acl=acl) as broker:
+        stranger = Listener(
+            broker.port, f"{BASE}/#", lambda client: client.username_pw_set("mallory", "secret")
+        )
+        with (
+            stranger,
+            Member(broker, "north", username="north") as north,
+            Member(broker, "east", username="east") as east,
+        ):
+            north.tell(1)
+            assert numbers(east.parcels(2)) == {1}
+            stranger.publish(f"{BASE}/north/0", b"", retain=True)
+            stranger.publish(f"{BASE}/south/0", packed([SEAL.sign_example("south", 1, example(1))]))
+            north.tell(1, 2)
+            assert {parcel.device for parcel in east.parcels(2)} == {"north"}
+        with Listener(
+            broker.port, f"{BASE}/#", lambda client: client.username_pw_set("mallory", "secret")
+        ) as late:
+            assert late.wait_for(f"{BASE}/north/0").payload
