@@ -96,10 +96,11 @@ def main() -> int:
     parser.add_argument("--requests-per-s", type=float, default=10.0, help="to the whole fleet")
     parser.add_argument("--processes", type=int, default=4, help="that the devices are spread over")
     parser.add_argument("--listeners", type=int, default=1)
+    parser.add_argument("--nodelay", action="store_true", help="with mosquitto's set_tcp_nodelay")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     _allow_open_files(args.devices * _FILES_A_DEVICE + 100)
-    with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder)) as broker:
+    with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder), args.nodelay) as broker:
         figures = simulate(args, broker)
     print(json.dumps(figures) if args.json else _table(figures))
     return 0

@@ -15,14 +15,15 @@ _START_S = 10.0
 
 
 class Mosquitto:
-    """A broker as the package installs it, without persistence; a context manager that runs it."""
+    """A broker without persistence, else as it comes but for `nodelay`; a context manager that runs it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, nodelay: bool) -> None:
         self.host = "127.0.0.1"
         self.port = _free_port()
         self._config = folder / "mosquitto.conf"
         self._config.write_text(
             f"user root\npersistence false\nallow_anonymous true\nlistener {self.port} {self.host}\n"
+            f"set_tcp_nodelay {str(nodelay).lower()}\n"
         )
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -21,6 +21,7 @@ from edge_daemon.mqtt.subscriber import Subscriber
 ALL = "edge_daemon/#"
 _TICK_S = 0.2
 _PATIENCE_S = 5.0
+_LEAST_S = 0.001
 
 
 class _Numbered(msgspec.Struct):
@@ -93,7 +94,8 @@ def ask(pipe: Connection, options: MqttOptions, devices: int, per_s: float) -> N
                 next_s += 1 / per_s
                 asked[name := uuid4().hex] = now
                 subscriber.publish(_request(random.randrange(devices), name))
-            message = subscriber.receive(max(0.0, min(next_s - time.monotonic(), _TICK_S)))
+            left_s = next_s - time.monotonic() if last_s == math.inf else _TICK_S
+            message = subscriber.receive(max(_LEAST_S, min(left_s, _TICK_S)))
             if message is not None:
                 answered = msgspec.json.decode(message.payload, type=_Answer).transaction
                 if (since_s := asked.pop(answered, None)) is not None:
