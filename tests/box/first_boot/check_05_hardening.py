@@ -19,13 +19,8 @@ from tests.box.wiring import configure
 MOST_EXPOSED = 1.5
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/probe.conf")
 OUTPUT = Path("/run/probe.json")
-SECRETS = (
-    "/home/maker/diary",
-    "/etc/shadow",
-    "/etc/edge_daemon/credentials",
-    "/root/.bashrc",
-    "/var/lib/maker/note",
-)
+OTHERS = ("/home/maker/diary", "/var/lib/maker/note")
+SECRETS = (*OTHERS, "/etc/shadow", "/etc/edge_daemon/credentials", "/root/.bashrc")
 PROBE = """\
 [Service]
 Type=oneshot
@@ -40,7 +35,7 @@ StandardOutput=truncate:{output}
 @pytest.fixture(scope="module")
 def found() -> Iterator[dict[str, Any]]:
     """What a program finds out that is started in the service's place."""
-    for secret in SECRETS[::4] + SECRETS[:1]:
+    for secret in OTHERS:
         Path(secret).parent.mkdir(parents=True, exist_ok=True)
         Path(secret).write_text("nobody else's business")
         os.chmod(secret, 0o600)
