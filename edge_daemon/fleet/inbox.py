@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from threading import Lock
 
@@ -14,7 +14,7 @@ _MAX_MARKS = 8192
 
 
 class Inbox:
-    """Holds the last parcel of each topic, at most 512 of them, and counts what was refused. Any thread.
+    """Holds parcels in the order they came, at most 512, and counts what was refused. Any thread.
 
     What finds no room is noted: all of it stands at the broker, and can be asked for again. `mark` tells one
     payload of a topic from another, so that what comes again unchanged, as after each connect, is no work.
@@ -23,7 +23,7 @@ class Inbox:
     def __init__(self, max_waiting: int = MAX_WAITING) -> None:
         self._lock = Lock()
         self._max_waiting = max_waiting
-        self._parcels: OrderedDict[str, Parcel] = OrderedDict()
+        self._parcels: deque[Parcel] = deque()
         self._refused: Counter[str] = Counter()
         self._marks: OrderedDict[str, int] = OrderedDict()
         self._missed = False
@@ -34,12 +34,12 @@ class Inbox:
             return self._marks.get(topic) == mark
 
     def put(self, topic: str, parcel: Parcel, mark: int) -> None:
-        """Leave a parcel in place of the last one from that topic."""
+        """Leave what came from a topic."""
         with self._lock:
-            if topic not in self._parcels and len(self._parcels) >= self._max_waiting:
+            if len(self._parcels) >= self._max_waiting:
                 self._missed = True
                 return
-            self._parcels[topic] = parcel
+            self._parcels.append(parcel)
             self._marks[topic] = mark
             if len(self._marks) > _MAX_MARKS:
                 self._marks.popitem(last=False)
@@ -47,7 +47,7 @@ class Inbox:
     def take(self) -> Parcel | None:
         """Take the parcel that has waited longest."""
         with self._lock:
-            return self._parcels.popitem(last=False)[1] if self._parcels else None
+            return self._parcels.popleft() if self._parcels else None
 
     def refuse(self, reason: Reason) -> None:
         """Count a record that teaches nothing."""

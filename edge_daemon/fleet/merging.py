@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -12,6 +13,8 @@ from edge_daemon.fleet.parcel import Parcel
 from edge_daemon.fleet.records import Reason, Told
 from edge_daemon.fleet.roll import NOBODY, Roll, later, pack, unpack
 from edge_daemon.types import Example
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +45,13 @@ class Merging:
         self._known: dict[str, dict[int, int]] = {}
         self._rolls: dict[str, Roll] = {}
         self._full: set[str] = set()
+        self._crowded = False
 
     def merge(self, parcel: Parcel) -> Change:
         """Take in a parcel, all or nothing. Raises StoreError."""
         device = parcel.device
         if device not in self._devices and len(self._devices) >= self._max_peers:
-            self._refuse("full")
+            self._note_crowd(device)
             return Change()
         self._recall(device)
         gone = self._bury(device, parcel.roll) if parcel.roll is not None else ()
@@ -90,9 +94,8 @@ class Merging:
     def _keep(self, device: str, examples: list[Told]) -> list[Example]:
         known = self._known[device]
         room = max(0, self._max_examples - len(known))
-        for _ in examples[room:]:
-            self._refuse("full")
-            self._full.add(device)
+        if len(examples) > room:
+            self._note_full(device, len(examples) - room)
         drafts = [self._draft(device, told) for told in examples[:room]]
         kept = self._peers.keep(drafts) if drafts else []
         known |= {told.number: example.id for told, example in zip(examples, kept, strict=False)}
@@ -110,6 +113,19 @@ class Merging:
             origin=device,
             number=told.number,
         )
+
+    def _note_full(self, device: str, count: int) -> None:
+        if device not in self._full:
+            log.warning("of %r no more than fleet.max_examples: %d are taken", device, self._max_examples)
+        self._full.add(device)
+        for _ in range(count):
+            self._refuse("full")
+
+    def _note_crowd(self, device: str) -> None:
+        if not self._crowded:
+            log.warning("%r is not listened to: there are fleet.max_peers: %d", device, self._max_peers)
+        self._crowded = True
+        self._refuse("full")
 
     def _refuse(self, reason: Reason) -> None:
         self._inbox.refuse(reason)

@@ -47,6 +47,7 @@ class Probation:
         gone = set(ids)
         kept = ([each for each in batch if each.id not in gone] for batch in self._queue)
         self._queue = deque(batch for batch in kept if batch)
+        self._jury = self._seating = None  # they may have had a vote in it
 
     def reconsider(self) -> None:
         """Judge anew: our own examples changed."""

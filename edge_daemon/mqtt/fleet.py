@@ -126,9 +126,10 @@ class FleetLink:
         if incoming.payload != self._payload(incoming.topic):
             self._unsent[incoming.topic] = None
         if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
+            mark = hash(incoming.payload)
             parcel = open_parcel(self._seal, self._device, incoming.payload)
-            if parcel.roll is not None:
-                self._inbox.put(incoming.topic, parcel, hash(incoming.payload))
+            if parcel.roll is not None and not self._inbox.has(incoming.topic, mark):
+                self._inbox.put(incoming.topic, parcel, mark)
 
     def _hear(self, device: str, incoming: Incoming) -> None:
         assert self._seal is not None

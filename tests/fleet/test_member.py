@@ -121,7 +121,9 @@ def test_a_press_is_told_with_its_label_s_newest_and_no_more_than_the_bound(make
     assert peer.knows() == sorted(shared)
 
 
-def test_more_examples_or_devices_than_we_listen_to_are_refused_and_counted(make: Make) -> None:
+def test_more_examples_or_devices_than_we_listen_to_are_refused_and_said(
+    make: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     first, second, third = make("a"), make("b"), make("c")
     for seed in range(4):
         first.teach("cat", seed)
@@ -132,6 +134,8 @@ def test_more_examples_or_devices_than_we_listen_to_are_refused_and_counted(make
         listener.hear(device)
     assert [row[:2] for row in listener.knows()] == [("a", "cat")] * 3 + [("b", "dog")]
     assert listener.inbox.refused["full"] >= 2
+    assert caplog.text.count("no more than fleet.max_examples: 3 are taken") == 1
+    assert caplog.text.count("there are fleet.max_peers: 2") == 1
 
 
 def test_a_removed_example_teaches_nothing_when_it_is_replayed(make: Make) -> None:

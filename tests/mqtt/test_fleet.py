@@ -28,10 +28,17 @@ BASE = "edge_daemon/fleet/sorters"
 class Member:
     """A sink in the fleet, and what it hears; a context manager that stops it."""
 
-    def __init__(self, broker: Mosquitto, name: str, seal: Seal | None = SEAL, **settings: object) -> None:
+    def __init__(
+        self,
+        broker: Mosquitto,
+        name: str,
+        seal: Seal | None = SEAL,
+        inbox: Inbox | None = None,
+        **settings: object,
+    ) -> None:
         self.name = name
         self.seal = seal
-        self.inbox = Inbox()
+        self.inbox = inbox or Inbox()
         self.crashes: list[BaseException] = []
         options = MqttOptions(host=broker.host, port=broker.port, max_reconnect_s=1, **settings)  # type: ignore[arg-type]
         link = FleetLink(name, seal, self.inbox)
@@ -209,8 +216,7 @@ def test_what_found_no_room_is_asked_for_again(broker: Mosquitto) -> None:
     with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
         north.tell(*range(1, 40), size=1280)
         wait_until(lambda: len(listener.heard) == 5)
-        with Member(broker, "east") as east:
-            east.inbox._max_waiting = 1
+        with Member(broker, "east", inbox=Inbox(max_waiting=1)) as east:
             assert numbers(east.parcels(5)) == set(range(1, 40))
 
 
