@@ -164,6 +164,25 @@ def test_three_devices_converge_through_cuts_and_a_broker_that_forgets(
     assert told["fleet"]["shared"] == 1
 
 
+def test_a_device_with_another_key_shares_nothing_and_it_is_said_once(
+    fleet: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "another").write_text("ff" * 16)
+    fleet.start("north")
+    fleet.start("stranger", f"fleet.key_file={tmp_path / 'another'}")
+    fleet.start("east")
+    fleet.teach("stranger", "blue")
+    fleet.teach("stranger", "white")
+    fleet.teach("north", "red")
+    fleet.wait_for("east", {"red": 1})
+    wait_until(
+        lambda: "yes" if caplog.text.count("signs with another key") == len(fleet.stages) else "",
+        lambda: caplog.text,
+    )
+    assert fleet.counting("north") == {"red": 1}
+    assert fleet.counting("stranger") == {"blue": 1, "white": 1}
+
+
 def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, broker: Mosquitto) -> None:
     fleet.start("north")
     fleet.start("east")
@@ -183,21 +202,23 @@ def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, bro
         assert store.counts == {}
 
 
-def test_a_new_device_reaches_its_peers_accuracy_with_no_press(fleet: Fleet) -> None:
+def test_a_new_device_reaches_its_sleeping_peers_accuracy_with_no_press(fleet: Fleet) -> None:
     kinds = sorted(path.name for path in shared_path("data/trashnet6").iterdir() if path.is_dir())
     for number, name in enumerate(NAMES):
         teach_photos(fleet.folder(name), kinds, range(number * 8, number * 8 + 8))
-    for name in (*NAMES, "newcomer"):
+    for name in NAMES:
         fleet.start(name, SHIPPED)
     for name in NAMES:
         wait_until(
             lambda name=name: "yes" if known(fleet, name) == 3 * 8 * len(kinds) else "",  # type: ignore[misc]
             lambda name=name: f"{name} knows {known(fleet, name)} examples",  # type: ignore[misc]
         )
-    fleet.wait_for("newcomer", dict.fromkeys(kinds, 24))
     wait_until_judged(fleet)
-    for name in fleet.stages:
+    for name in NAMES:
         fleet.stop(name)
+    fleet.start("newcomer", SHIPPED)
+    fleet.wait_for("newcomer", dict.fromkeys(kinds, 24))
+    fleet.stop("newcomer")
     stores = {name: fleet.folder(name) / "examples.sqlite" for name in fleet.stages}
     own = {name: taught(stores[name], peers=False) for name in NAMES}
     ways = {
