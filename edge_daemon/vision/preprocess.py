@@ -75,14 +75,19 @@ class Preprocessor:
         self._table_is_identity = np.array_equal(self._table, np.arange(256)) and target.dtype == "uint8"
 
     def __call__(self, image: Image) -> npt.NDArray[np.generic]:
-        """Return 1 x H x W x C numbers for the tensor; a fresh array. Raises ImageError."""
+        """Return 1 x H x W x C numbers for the tensor, perhaps a view of the picture. Raises ImageError."""
         pixels = self.pixels(image)
         return (pixels if self._table_is_identity else self._table.take(pixels))[np.newaxis]
 
     def pixels(self, image: Image) -> Image:
-        """Return the fitted picture at the model's size, H x W x C uint8, before quantisation."""
+        """Return the fitted picture at the model's size, H x W x C uint8, before quantisation.
+
+        One of that size already is returned as it is, not copied.
+        """
         check_image(image)
         part = centred(image, self.target.width / self.target.height) if self._fit == "square" else image
+        if self.target.channels == 3 and part.shape[:2] == (self.target.height, self.target.width):
+            return part  # the camera has scaled it
         if self._shrink is not None and self.target.channels == 3:
             small = self._shrink(part, (self.target.height, self.target.width))
             if small is not None:

@@ -120,6 +120,15 @@ def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
     )
 
 
+def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
+    frame = photo((128, 128))
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Shrinkers())
+    assert np.shares_memory(prepare(frame), frame)
+    assert np.array_equal(prepare(frame)[0], frame)
+    wide = photo((128, 170))
+    assert np.array_equal(prepare(wide)[0], wide[:, 21:149]), "the middle of a wider one"
+
+
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
 def test_embeddings_move_no_more_than_by_a_sensors_noise(name: str) -> None:
     embedder = Embedder(shared_path(f"models/{name}.tflite"), probe_first=False)
