@@ -73,7 +73,7 @@ class FleetLink:
             self._news = told
 
     def connected(self, max_packet: int | None) -> None:
-        """Begin a connection: everything is told again, in messages that the broker takes."""
+        """Begin a connection: what the broker doesn't hold is told again, in messages that it takes."""
         limit = CHUNK_BYTES
         if max_packet is not None:
             topic = len(f"{ROOT}/{self._seal.group if self._seal else ''}/{self._device}/{_ROLL}".encode())
@@ -122,8 +122,10 @@ class FleetLink:
         return True
 
     def _meet_ourselves(self, incoming: Incoming, ours: bool) -> None:
-        """See what the broker kept in our name: remove it, unless we are about to tell it anew."""
-        if incoming.payload != self._payload(incoming.topic):
+        """See what the broker kept in our name: what still holds needn't be told, the rest is put right."""
+        if incoming.payload == self._payload(incoming.topic):
+            self._unsent.pop(incoming.topic, None)
+        else:
             self._unsent[incoming.topic] = None
         if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
             mark = hash(incoming.payload)

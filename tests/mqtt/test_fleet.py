@@ -21,6 +21,7 @@ from tests.fleet.camp import SEAL, example
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import TestClock, info, wait_until
 from tests.mqtt.listener import Listener
+from tests.mqtt.proxy import Proxy
 
 BASE = "edge_daemon/fleet/sorters"
 
@@ -40,7 +41,8 @@ class Member:
         self.seal = seal
         self.inbox = inbox or Inbox()
         self.crashes: list[BaseException] = []
-        options = MqttOptions(host=broker.host, port=broker.port, max_reconnect_s=1, **settings)  # type: ignore[arg-type]
+        place = {"host": broker.host, "port": broker.port, "max_reconnect_s": 1} | settings
+        options = MqttOptions(**place)  # type: ignore[arg-type]
         link = FleetLink(name, seal, self.inbox)
         self.sink = MqttSink(
             options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
@@ -128,6 +130,20 @@ def test_a_broker_that_forgot_is_told_again(broker: Mosquitto) -> None:
             assert numbers(east.parcels(2)) == {1, 2}
 
 
+def test_after_a_cut_what_the_broker_still_holds_is_not_sent_again(broker: Mosquitto) -> None:
+    with Proxy(broker.port) as network, Listener(broker.port, f"{BASE}/#") as listener:
+        with Member(broker, "north", port=network.port) as north:
+            north.tell(*range(1, 201), size=1280)
+            wait_until(lambda: len(listener.heard) == 20)
+            listener.forget()
+            network.cut()
+            wait_until(lambda: not north.sink.connected)
+            wait_until(lambda: north.sink.connected)
+            north.tell(*range(1, 202), size=1280)
+            listener.wait_for(f"{BASE}/north/18")
+            assert len(listener.heard) < 12
+
+
 def test_chunks_keep_within_what_the_broker_takes(caplog: pytest.LogCaptureFixture) -> None:
     with (
         Mosquitto(settings="max_packet_size 4000") as broker,
@@ -137,6 +153,7 @@ def test_chunks_keep_within_what_the_broker_takes(caplog: pytest.LogCaptureFixtu
         north.tell(*range(1, 8), size=1280)
         with Member(broker, "east") as east:
             assert numbers(east.parcels(5)) == set(range(1, 8))
+        wait_until(lambda: len(listener.heard) >= 5)
         assert max(len(message.payload) for message in listener.heard) <= 4000
         assert warnings(caplog) == []
 
