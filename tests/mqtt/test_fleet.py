@@ -131,17 +131,20 @@ def test_a_broker_that_forgot_is_told_again(broker: Mosquitto) -> None:
 
 
 def test_after_a_cut_what_the_broker_still_holds_is_not_sent_again(broker: Mosquitto) -> None:
-    with Proxy(broker.port) as network, Listener(broker.port, f"{BASE}/#") as listener:
-        with Member(broker, "north", port=network.port) as north:
-            north.tell(*range(1, 201), size=1280)
-            wait_until(lambda: len(listener.heard) == 20)
-            listener.forget()
-            network.cut()
-            wait_until(lambda: not north.sink.connected)
-            wait_until(lambda: north.sink.connected)
-            north.tell(*range(1, 202), size=1280)
-            listener.wait_for(f"{BASE}/north/18")
-            assert len(listener.heard) < 12
+    with (
+        Proxy(broker.port) as network,
+        Listener(broker.port, f"{BASE}/#") as listener,
+        Member(broker, "north", port=network.port) as north,
+    ):
+        north.tell(*range(1, 201), size=1280)
+        wait_until(lambda: len(listener.heard) == 20)
+        listener.forget()
+        network.cut()
+        wait_until(lambda: not north.sink.connected)
+        wait_until(lambda: north.sink.connected)
+        north.tell(*range(1, 202), size=1280)
+        listener.wait_for(f"{BASE}/north/18")
+        assert len(listener.heard) < 12
 
 
 def test_chunks_keep_within_what_the_broker_takes(caplog: pytest.LogCaptureFixture) -> None:
