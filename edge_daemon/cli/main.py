@@ -29,12 +29,13 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 a named failure, 2 usage."""
+    # One thread for numpy's linear algebra: a product with one vector is slower on more (measured).
+    # Before the command is imported, as numpy asks only once.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), "")
     args = _parser(chosen).parse_args(words)
     _start_logging(debug=args.debug)
-    # One thread for numpy's linear algebra: a product with one vector is slower on more (measured).
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         return int(args.run(args))
     except EdgeError as exc:
