@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from edge_daemon.app import build_embedder, build_learner, build_mqtt, build_pipeline, model_path
+from edge_daemon.app import build_mqtt, build_pipeline
 from edge_daemon.bench.figures import Spread, embeddings, pictures, spread
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, ConfigError
 from edge_daemon.events import Classified
 from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.model_setup import build_embedder, build_learner, model_path
 from edge_daemon.mqtt.sink import MqttSink
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.clock import SystemClock

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from edge_daemon.app import build, model_path
+from edge_daemon.app import build
 from edge_daemon.bench.figures import Spread, spread
 from edge_daemon.bench.film import LEAD_IN, Camera, Pass, Replay
 from edge_daemon.bench.listener import Heard, listening, read_notes
 from edge_daemon.config import Config
+from edge_daemon.model_setup import model_path
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.ports import FrameSource
 from edge_daemon.runtime.clock import SystemClock
@@ -20,6 +21,8 @@ from edge_daemon.vision import litert
 ROUNDS = 6
 FASTER = 1.3
 """By so much the camera outruns the daemon while the age of labels is measured."""
+LEAST_S = 1.0
+"""So long that camera films at least; a busy machine may keep the daemon waiting for a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +47,7 @@ class Throughput:
 
 @dataclass(frozen=True, slots=True)
 class Ages:
-    """From a frame's capture to its label, and to a subscriber; `missed` labels of which it heard nothing."""
+    """From a frame's capture to its label, and to a subscriber, of so many frames that it heard of."""
 
     labelled: Spread
     received: Spread
@@ -71,10 +74,19 @@ def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
 
 def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> Ages:
     """Run with a camera that is faster than the daemon. Needs a broker."""
-    heard = _play(
-        config, folder, lambda ready: Camera(SystemClock(), FASTER * 1000 / frame_ms, frames, ready)
-    )
+    fps = FASTER * 1000 / frame_ms
+    count = max(frames, round(fps * LEAST_S))
+    return ages_of(_play(config, folder, lambda ready: Camera(SystemClock(), fps, count, ready)))
+
+
+def ages_of(heard: list[Heard]) -> Ages:
+    """Sum up what a subscriber heard after the lead-in. Raises EdgeError when that is nothing."""
     late = heard[LEAD_IN:]
+    if not late:
+        raise EdgeError(
+            f"the subscriber heard {len(heard)} labels, and the first {LEAD_IN} do not count; "
+            "the machine is busy: try again, or with more --frames"
+        )
     return Ages(
         spread([each.label_ms for each in late]), spread([each.received_ms for each in late]), len(late)
     )
