@@ -162,7 +162,7 @@ class PeerFigures:
 
 @dataclass(frozen=True, slots=True)
 class FleetFigures:
-    """What this device shares with its group, what it has of each peer, and records refused since the start."""
+    """What this device shares with its group, what it has of each peer, what it refused since the start."""
 
     group: str
     shared: int

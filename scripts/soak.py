@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app import build_embedder, build_mqtt, build_teacher, build_views
+from edge_daemon.app import build_mqtt, build_teacher, build_views
 from edge_daemon.bench.broker import HOST, Mosquitto, installed
 from edge_daemon.bench.figures import embeddings, pictures
 from edge_daemon.config import load_effective
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import build_embedder
 from edge_daemon.pipeline import Pipeline
 from edge_daemon.ports import Embedder
 from edge_daemon.runtime.clock import SystemClock

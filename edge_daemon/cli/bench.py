@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.app import model_path
 from edge_daemon.bench.broker import HOST, Mosquitto, installed
 from edge_daemon.bench.figures import embeddings
 from edge_daemon.bench.presses import measure_presses
@@ -21,6 +20,7 @@ from edge_daemon.bench.start import measure_start
 from edge_daemon.bench.whole import measure_ages, measure_throughput
 from edge_daemon.config import Config, load_effective
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import model_path
 
 MOST_PRESSES = 200
 MOST_STARTS = 5

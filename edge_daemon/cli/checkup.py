@@ -14,13 +14,13 @@ from typing import Literal
 
 import numpy as np
 
-from edge_daemon.app import DEFAULT_MODEL, build_embedder, settle_tap, store_path
 from edge_daemon.camera.picamera import PicameraOptions
 from edge_daemon.camera.table import open_camera
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, store_path
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, user_name
 from edge_daemon.ports import Clock

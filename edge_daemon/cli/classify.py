@@ -7,8 +7,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app import build_embedder, build_teacher, build_views, open_store, settle_tap
+from edge_daemon.app import build_teacher, build_views
 from edge_daemon.config import load_effective
+from edge_daemon.model_setup import build_embedder, open_store, settle_tap
 from edge_daemon.ports import Embedder
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import Prediction

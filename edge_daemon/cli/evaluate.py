@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app import build_embedder, build_variants, open_store, settle_tap
 from edge_daemon.cli.evaluation_page import write_page
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.tap_advice import advise
@@ -20,6 +19,7 @@ from edge_daemon.errors import ConfigError
 from edge_daemon.examples.folders import find_pictures
 from edge_daemon.learning import evaluate, unknowns
 from edge_daemon.learning.evaluate import Dataset, Score
+from edge_daemon.model_setup import build_embedder, build_variants, open_store, settle_tap
 from edge_daemon.ports import Embedder
 from edge_daemon.vision.images import read_image
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_daemon.app import build_embedder, build_learner, open_store, settle_tap
 from edge_daemon.cli.actions import add_action
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config, load_effective
@@ -22,6 +21,7 @@ from edge_daemon.examples.peers import standing
 from edge_daemon.examples.reembed import reembed
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
+from edge_daemon.model_setup import build_embedder, build_learner, open_store, settle_tap
 from edge_daemon.types import WHOLE_FRAME, Verdict
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_daemon.app import DEFAULT_MODEL
 from edge_daemon.cli.actions import add_action
 from edge_daemon.config import load_effective
 from edge_daemon.errors import ModelError
+from edge_daemon.model_setup import DEFAULT_MODEL
 from edge_daemon.model_zoo import shelf
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests

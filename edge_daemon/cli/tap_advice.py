@@ -7,13 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from edge_daemon.app import build_embedder, build_variants, open_store
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config
 from edge_daemon.errors import ConfigError, EmbeddingError
 from edge_daemon.examples.folders import find_pictures
 from edge_daemon.learning.example_set import ExampleSet
 from edge_daemon.learning.tap_choice import choose_tap
+from edge_daemon.model_setup import build_embedder, build_variants, open_store
 from edge_daemon.ports import Embedder
 from edge_daemon.vision.images import read_image
 

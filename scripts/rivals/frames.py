@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_daemon.app import build_embedder, build_pipeline, model_path
+from edge_daemon.app import build_pipeline
 from edge_daemon.bench.figures import embeddings, pictures, timed_ms
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.config import Config
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import build_embedder, model_path
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.vision.litert import bare_loop
 from rivals import usual_loop

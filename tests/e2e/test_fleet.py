@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.app import build_embedder, build_learner
 from edge_daemon.cli.main import main
 from edge_daemon.config import load_effective
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import build_embedder, build_learner
 from edge_daemon.types import Example
 from edge_daemon.vision.images import read_image
 from tests.e2e.stage import Ear, Stage, Turntable, wait_until

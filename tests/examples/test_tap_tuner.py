@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_daemon.app import build, settle_tap
+from edge_daemon.app import build
 from edge_daemon.config import Config, load_effective
 from edge_daemon.examples import tap_tuner
 from edge_daemon.examples.folders import find_pictures, import_pictures
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.model_setup import settle_tap
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.litert import Embedder
 from edge_daemon.vision.patch import PatchEmbedder
