@@ -12,6 +12,7 @@ from edge_daemon.bench.figures import Spread, spread
 from edge_daemon.bench.film import LEAD_IN, Camera, Pass, Replay
 from edge_daemon.bench.listener import Heard, listening, read_notes
 from edge_daemon.config import Config
+from edge_daemon.errors import EdgeError
 from edge_daemon.model_setup import model_path
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.ports import FrameSource
