@@ -12,7 +12,7 @@ from tests.box.ear import Ear
 from tests.box.lines import Lines
 from tests.box.patience import eventually, steadily
 from tests.box.scene import BARS, RED, Scene
-from tests.box.service import STATE, kept_examples
+from tests.box.service import STATE, Service, kept_examples
 from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_BARS, LED_RED
 
 PRESSES = 3
@@ -26,7 +26,10 @@ def _teach(button: int, label: str, ear: Ear, lines: Lines) -> None:
     assert {event["label"] for event in ear.events("example_added")[before:]} == {label}
 
 
-def check_pressing_teaches_and_the_subscriber_sees_it(ear: Ear, lines: Lines, scene: Scene) -> None:
+def check_pressing_teaches_and_the_subscriber_sees_it(
+    service: Service, ear: Ear, lines: Lines, scene: Scene
+) -> None:
+    service.await_seeing()
     scene.show(BARS)
     _teach(BUTTON_BARS, "bars", ear, lines)
     ear.await_label("bars")
