@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
@@ -32,3 +33,20 @@ def test_install_refuses_an_unknown_argument() -> None:
     done = subprocess.run([ROOT / "scripts/install", "--upgrade"], capture_output=True, text=True)
     assert done.returncode == 1
     assert "--upgrade" in done.stderr or "as root" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [("install ok installed", "apt remove edge-daemon"), ("deinstall ok config-files", "--upgrade")],
+)
+def test_install_leaves_the_debian_package_alone(tmp_path: Path, status: str, said: str) -> None:
+    """With an argument that it refuses afterwards, so that nothing is installed whatever it does."""
+    asked = tmp_path / "dpkg-query"
+    asked.write_text(f'#!/bin/sh\necho "{status}"\n')
+    asked.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        [ROOT / "scripts/install", "--upgrade"], capture_output=True, text=True, env=environment
+    )
+    assert done.returncode == 1
+    assert said in done.stderr or (said == "--upgrade" and "as root" in done.stderr)
