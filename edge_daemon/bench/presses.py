@@ -34,12 +34,13 @@ class PressTimes:
 
 
 def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
-    """Press so many times, each followed by one commit of the row just written to another file."""
+    """Press so many times, each followed by one commit of the row just written to a copy of the store."""
     clock = SystemClock()
     pipeline = build_pipeline(config, clock)
     raw = pictures()
     rows = sqlite3.connect(Path(str(config.store.path)))
     bare = connect(folder / "bare.sqlite", 1.0)
+    rows.backup(bare)
     to_disk, to_label, commits = [], [], []
     for number in range(presses + WARM_UP):
         pressed_s = clock.monotonic()
@@ -71,7 +72,7 @@ def _press(pipeline: Pipeline, press: AddExample, frame: Frame) -> tuple[float, 
 
 
 def _commit_again(rows: sqlite3.Connection, bare: sqlite3.Connection) -> float:
-    """Write the store's last row to another file of the same layout and return the milliseconds it took."""
+    """Write the store's last row to its copy and return the milliseconds it took."""
     row = rows.execute("SELECT * FROM examples ORDER BY id DESC LIMIT 1").fetchone()
     statement = f"INSERT INTO examples VALUES ({', '.join('?' * len(row))})"
     return timed_ms(lambda: bare.execute(statement, row))
