@@ -12,10 +12,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Numbers of x86-64; a filtered call ends the process, so each is tried in a child.
+# Numbers of x86-64 and the first argument; a filtered call ends the process, so each is tried in a child.
+NEW_USER = 0x10000000
 SYSCALLS = {
-    "mount": 165, "umount2": 166, "reboot": 169, "init_module": 175, "clock_settime": 227, "ptrace": 101,
-    "unshare": 272, "bpf": 321, "perf_event_open": 298, "keyctl": 250, "setuid": 105, "chroot": 161,
+    "mount": (165, 0), "umount2": (166, 0), "reboot": (169, 0), "init_module": (175, 0), "ptrace": (101, 0),
+    "clock_settime": (227, 0), "unshare": (272, NEW_USER), "bpf": (321, 0), "perf_event_open": (298, 0),
+    "setuid": (105, 0), "chroot": (161, 0),
 }  # fmt: skip
 
 
@@ -27,7 +29,7 @@ def devices() -> list[str]:
 
 def _is_device(path: str) -> bool:
     try:
-        mode = os.stat(path).st_mode
+        mode = os.lstat(path).st_mode
     except OSError:
         return False
     return stat.S_ISCHR(mode) or stat.S_ISBLK(mode)
@@ -79,9 +81,9 @@ def survives(act: Callable[[], object]) -> bool:
     return os.waitpid(child, 0)[1] == 0
 
 
-def _call(number: int) -> None:
+def _call(number: int, argument: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(number, 0, 0, 0, 0, 0) < 0 and ctypes.get_errno() in (1, 38):
+    if libc.syscall(number, argument, 0, 0, 0, 0) < 0 and ctypes.get_errno() in (1, 38):
         raise PermissionError
 
 
@@ -91,7 +93,7 @@ def main() -> None:
         "devices": devices(),
         "writable": writable(),
         "readable": [path for path in sys.argv[1:] if _opens(path, os.O_RDONLY)],
-        "syscalls": [name for name, number in SYSCALLS.items() if survives(lambda: _call(number))],  # noqa: B023
+        "syscalls": [name for name, call in SYSCALLS.items() if survives(lambda: _call(*call))],  # noqa: B023
         "raw_sockets": survives(lambda: socket.socket(socket.AF_PACKET, socket.SOCK_RAW)),
         "processes": sorted(
             int(name) for name in os.listdir("/proc") if name.isdigit() and int(name) != os.getpid()

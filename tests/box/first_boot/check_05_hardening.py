@@ -12,9 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.box.patience import eventually, told
+from tests.box.patience import told
 from tests.box.service import UNIT, Service
-from tests.box.wiring import configure
 
 MOST_EXPOSED = 1.5
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/probe.conf")
@@ -97,24 +96,3 @@ def check_no_capability_no_new_privilege_and_a_filter(found: dict[str, Any]) -> 
 
 def check_no_other_process_is_visible(found: dict[str, Any]) -> None:
     assert found["processes"] == []
-
-
-def check_the_web_port_opens_only_when_enabled(service: Service) -> None:
-    service.await_seeing()
-    assert _listening(service.pid) == []
-    configure("web: {listen: 8080}\n")
-    try:
-        service.control("reload")
-        eventually(
-            lambda: _listening(service.pid) == ["127.0.0.1:8080"], "the page's port, on this machine only"
-        )
-    finally:
-        configure()
-        service.control("restart")
-        service.await_seeing()
-    assert _listening(service.pid) == []
-
-
-def _listening(pid: int) -> list[str]:
-    sockets = told("ss", "--no-header", "--listening", "--numeric", "--tcp", "--udp", "--processes")
-    return [line.split()[4] for line in sockets.splitlines() if f"pid={pid}," in line]
