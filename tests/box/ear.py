@@ -46,7 +46,7 @@ class Ear:
     def _listen(self) -> None:
         for line in self._output:
             topic, _, text = line.rstrip("\n").partition(" ")
-            self.heard.append((topic, text))
+            self.heard.append((topic, "" if text == "(null)" else text))
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.box.patience import told
@@ -19,14 +21,15 @@ class Scene:
         """Put a pattern before the camera."""
         told("v4l2-ctl", "--device", self._sensor(), "--set-ctrl", f"test_pattern={pattern}")
 
-    def unplug(self) -> None:
-        """Take the camera from its driver, as if its cable were pulled."""
+    @contextmanager
+    def unplugged(self) -> Iterator[None]:
+        """Take the camera from its driver, as if its cable were pulled, and give it back."""
         (_DRIVER / "unbind").write_text("vimc.0")
-
-    def plug_in(self) -> None:
-        """Give it back."""
-        (_DRIVER / "bind").write_text("vimc.0")
-        told("udevadm", "settle", "--timeout=60")
+        try:
+            yield
+        finally:
+            (_DRIVER / "bind").write_text("vimc.0")
+            told("udevadm", "settle", "--timeout=60")
 
     def _sensor(self) -> str:
         for name in Path("/sys/class/video4linux").glob("v4l-subdev*/name"):

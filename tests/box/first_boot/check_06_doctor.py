@@ -58,11 +58,8 @@ def check_camera_busy(service: Service) -> None:
 
 
 def check_camera_missing(scene: Scene) -> None:
-    scene.unplug()
-    try:
+    with scene.unplugged():
         camera = _doctor()["camera"]
-    finally:
-        scene.plug_in()
     assert camera["state"] == "failed"
     assert "cable" in camera["hint"]
 
