@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE_S = 600.0
+PATIENCE_S = 300.0
 
 Seen = TypeVar("Seen")
 
