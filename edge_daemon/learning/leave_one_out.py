@@ -96,9 +96,7 @@ class LeaveOneOut:
         matrix = self._matrix()
         for block in range(start, len(matrix), _COLUMNS_AT_ONCE):
             stop = min(len(matrix), block + _COLUMNS_AT_ONCE)
-            similarities = matrix[:stop] @ matrix[block:stop].T
-            for row in range(block, stop):
-                self._meet(row, similarities[:row, row - block])
+            self._meet(block, stop, matrix[:stop] @ matrix[block:stop].T)
 
     def _slide(self) -> None:
         """Let go of the oldest when there are more than the limit."""
@@ -138,36 +136,34 @@ class LeaveOneOut:
     def _burst_sizes(self) -> Codes:
         return np.bincount(self._bursts)[self._bursts] if len(self._bursts) else self._bursts
 
-    def _meet(self, row: int, similarities: Floats) -> None:
-        """Introduce a new example to those before it, both ways."""
-        kin = self._bursts[:row] == self._bursts[row]
+    def _meet(self, start: int, stop: int, similarities: Floats) -> None:
+        """Introduce the examples from `start` to `stop` (columns) to all before `stop`, both ways."""
+        np.fill_diagonal(similarities[start:], 1.0)
+        kin = self._bursts[:stop, None] == self._bursts[start:stop]
+        own = np.where(kin, similarities, 0.0)
+        self._kin[:start] += own[:start].sum(axis=1)
+        self._kin[start:stop] = own.sum(axis=0)
         others = np.where(kin, 0.0, similarities)
-        self._kin[:row] += np.where(kin, similarities, 0.0)
-        self._kin[row] += similarities[kin].sum()
-        self._sums[:row, self._columns[self._label(row)]] += others
-        codes = self._examples.codes[self._first : self._first + row]
-        own = np.bincount(codes, weights=others, minlength=len(self._examples.labels))
-        for label, column in self._columns.items():
-            if label in self._examples.labels:
-                self._sums[row, column] = own[self._examples.labels.index(label)]
-        masked = np.where(kin, -np.inf, similarities).astype(np.float32)
-        self._set_nearest(row, masked)
-        self._offer(row, masked)
+        of_label = [self._columns.get(label, 0) for label in self._examples.labels]
+        columns = np.array(of_label, np.intp)[self._examples.codes[self._first : self._first + stop]]
+        _add_by_class(self._sums[:start], others[:start], columns[start:])
+        _add_by_class(self._sums[start:stop], others.T, columns)
+        similarities[kin] = -np.inf
+        self._offer(slice(start), similarities[:start], start)
+        self._offer(slice(start, stop), similarities.T, 0)
 
-    def _set_nearest(self, row: int, similarities: Floats) -> None:
-        best = np.argsort(-similarities, kind="stable")[: self._k]
-        self._values[row] = -np.inf
-        self._values[row, : len(best)] = similarities[best]
-        self._rows[row, : len(best)] = best
-
-    def _offer(self, row: int, similarities: Floats) -> None:
-        """Let the new example push into the lists of those it is near to."""
-        closer = np.flatnonzero(similarities > self._values[: len(similarities), -1])
-        values = np.column_stack((self._values[closer], similarities[closer]))
-        rows = np.column_stack((self._rows[closer], np.full(len(closer), row)))
-        order = np.argsort(-values, axis=1, kind="stable")[:, : self._k]
-        self._values[closer] = np.take_along_axis(values, order, 1)
-        self._rows[closer] = np.take_along_axis(rows, order, 1)
+    def _offer(self, known: slice, similarities: Floats, first: int) -> None:
+        """Let candidates (columns, rows from `first` on) push into the lists of those they are near to."""
+        closer = np.flatnonzero((similarities > self._values[known, -1:]).any(axis=1))
+        values = np.hstack((self._values[known][closer], similarities[closer]))
+        rows = closer + (known.start or 0)
+        listed, each = self._rows[rows], np.arange(len(rows))
+        for place in range(self._k):
+            best = values.argmax(axis=1)
+            self._values[rows, place] = values[each, best]
+            before = listed[each, np.minimum(best, self._k - 1)]
+            self._rows[rows, place] = np.where(best < self._k, before, first + best - self._k)
+            values[each, best] = -np.inf
 
     def _subtract(self, row: int) -> None:
         matrix = self._matrix()
@@ -185,7 +181,8 @@ class LeaveOneOut:
         for row in np.flatnonzero(keep & bereft.any(axis=1)):
             similarities = matrix @ matrix[row]
             similarities[~keep | (self._bursts == self._bursts[row])] = -np.inf
-            self._set_nearest(int(row), similarities)
+            self._values[row] = -np.inf
+            self._offer(slice(row, row + 1), similarities[None], 0)
         number = np.cumsum(keep) - 1
         self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
         self._bursts = self._bursts[keep]
@@ -196,3 +193,12 @@ class LeaveOneOut:
 
     def _matrix(self) -> Floats:
         return self._examples.matrix[self._first : self._first + len(self._ids)]
+
+
+def _add_by_class(sums: Doubles, similarities: Floats, columns: Codes) -> None:
+    """Add similarities (rows) to the sums of the classes: `columns` holds that of each similarity."""
+    if similarities.size:
+        order = np.argsort(columns, kind="stable")
+        starts = np.flatnonzero(np.diff(columns[order], prepend=-1))
+        found = np.add.reduceat(similarities[:, order], starts, axis=1, dtype=np.float64)
+        sums[:, columns[order][starts]] += found

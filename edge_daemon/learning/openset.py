@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from edge_daemon.errors import ConfigError
+from edge_daemon.learning.distinct import distinct, ranked
 from edge_daemon.learning.example_set import Codes, ExampleSet, Query
 from edge_daemon.learning.familiarity import NEAREST, Familiarity, likeness, nearness
 from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
@@ -153,7 +154,9 @@ def lower_bound(scores: Sequence[float] | Doubles) -> float:
     """
     count = len(scores)
     if count > len(_T95) + 1:
-        return float(np.quantile(scores, ASKED, method="weibull"))
+        place = (count + 1) * ASKED - 1
+        low, high = np.sort(scores)[int(place) :][:2]  # np.quantile would load numpy.ma, see distinct.py
+        return float(low + (place - int(place)) * (high - low))
     spread = float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / count)
     return float(np.mean(scores)) - _T95[count - 2] * spread
 
@@ -167,7 +170,7 @@ def _nearness(examples: ExampleSet, others: Others, rows: Codes) -> Doubles:
 def _likeness(coordinates: Doubles, codes: Codes, folds: Codes, rank: int) -> Doubles:
     """Score examples as queries by the classes, fitted without their fold; 0 where `rank` is."""
     scores = np.zeros(len(codes))
-    for fold in np.unique(folds):
+    for fold in distinct(folds):
         own = folds == fold
         plda = fit_plda(coordinates[~own], codes[~own], int(codes.max()) + 1, rank)
         if plda is not None:
@@ -180,8 +183,8 @@ def _common_rank(codes: Codes, folds: Codes) -> int:
 
     None at all (0) when a fold leaves a single class, or too few examples to learn the scatter from.
     """
-    rest = [codes[folds != fold] for fold in np.unique(folds)]
-    taught = [len(np.unique(each)) for each in rest]
+    rest = [codes[folds != fold] for fold in distinct(folds)]
+    taught = [len(distinct(each)) for each in rest]
     if min(taught) < 2 or any(len(each) - number < 2 for each, number in zip(rest, taught, strict=True)):
         return 0
     return min([RANK, *(len(each) - 1 for each in rest)])
@@ -190,10 +193,9 @@ def _common_rank(codes: Codes, folds: Codes) -> int:
 def _fold(others: Others, rows: Codes) -> Codes:
     """Deal each class's bursts to the folds in turn, so that no burst is split."""
     folds = np.zeros(len(rows), np.intp)
-    for code in np.unique(others.codes[rows]):
+    for code in distinct(others.codes[rows]):
         own = np.flatnonzero(others.codes[rows] == code)
-        _, burst = np.unique(others.bursts[rows[own]], return_inverse=True)
-        folds[own] = burst % FOLDS
+        folds[own] = ranked(others.bursts[rows[own]]) % FOLDS
     return folds
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_daemon.learning.distinct import distinct
 from edge_daemon.learning.example_set import Codes, Floats
 from edge_daemon.learning.familiarity import NEAREST, likeness, nearness
 from edge_daemon.learning.plda import Doubles, fit_plda
@@ -22,7 +23,7 @@ def stranger_scores(
     Empty where too few are left: with two classes, or two examples of each.
     """
     scores: list[float] = []
-    taught = np.unique(codes)
+    taught = distinct(codes)
     for left_out in taught[:: -(-len(taught) // MOST_ASKED)]:
         own = codes == left_out
         others, rest = matrix[~own], codes[~own]

@@ -64,3 +64,16 @@ def test_many_at_once_equals_one_by_one() -> None:
     for example_id, row in enumerate(rng.normal(size=(700, 8))):
         examples.add(row, str(example_id % 4), example_id)
     check(examples, memory, 2, 2000)
+
+
+def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_once() -> None:
+    examples, pressed = ExampleSet(), ExampleSet()
+    at_once, in_turn = LeaveOneOut(examples, k=3), LeaveOneOut(pressed, k=3)
+    for example_id in range(300):
+        for each in (examples, pressed):
+            each.add([1.0, float(example_id % 2)], "a", example_id)
+        in_turn.others()
+    rows = at_once.others().rows
+    assert rows[299].tolist() == [1, 3, 5]
+    assert rows[0].tolist() == [2, 4, 6]
+    np.testing.assert_array_equal(rows, in_turn.others().rows)
