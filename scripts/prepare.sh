@@ -56,10 +56,13 @@ prepare_venv() {
         say "making .venv with $("$python" --version)"
         "$python" -m venv --clear "${flags[@]}" .venv
     fi
-    stamp="$(.venv/bin/python --version) [$extras] $(sha256sum pyproject.toml | cut -c1-16)"
+    stamp="$(.venv/bin/python --version) [$extras] $(cat pyproject.toml packaging/wheels.txt | sha256sum | cut -c1-16)"
     if [ "$(cat .venv/installed-for 2>/dev/null)" != "$stamp" ]; then
         say "installing edge-daemon[$extras] into .venv"
-        .venv/bin/python -m pip install --quiet --disable-pip-version-check --editable ".[$extras]"
+        # The libraries that the Debian package brings, in its versions; all others as new as may be.
+        sed -n 's/^\([a-z0-9-]*==[^ ]*\).*/\1/p' packaging/wheels.txt >.venv/constraints.txt
+        .venv/bin/python -m pip install --quiet --disable-pip-version-check \
+            --constraint .venv/constraints.txt --editable ".[$extras]"
         echo "$stamp" >.venv/installed-for
     fi
     say "ready: $PWD/.venv"
