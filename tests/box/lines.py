@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _CHIP = Path("/sys/kernel/config/gpio-sim/pi")
@@ -32,15 +34,16 @@ class Lines:
         """Whether the line drives its LED."""
         return (self._line(pin) / "value").read_text().strip() == "1"
 
-    def remove_chip(self) -> None:
-        """Take the whole chip out of the machine."""
+    @contextmanager
+    def chip_removed(self) -> Iterator[None]:
+        """Take the whole chip out of the machine, and put it back with all switches open."""
         (_CHIP / "live").write_text("0")
-
-    def restore_chip(self) -> None:
-        """Put the chip back, all switches open."""
-        (_CHIP / "live").write_text("1")
-        for pull in self._folder().glob("sim_gpio*/pull"):
-            pull.write_text("pull-up")
+        try:
+            yield
+        finally:
+            (_CHIP / "live").write_text("1")
+            for pull in self._folder().glob("sim_gpio*/pull"):
+                pull.write_text("pull-up")
 
     def _line(self, pin: int) -> Path:
         return self._folder() / f"sim_gpio{pin}"

@@ -53,7 +53,7 @@ class Service:
         done = subprocess.run(["systemctl", "status", "--no-pager", UNIT], capture_output=True, text=True)
         return done.stdout
 
-    def log(self, since: str = "boot") -> str:
+    def log(self) -> str:
         """Return the journal of the unit since this boot."""
         return told("journalctl", "--boot", "--unit", UNIT, "--output", "cat", "--no-pager")
 

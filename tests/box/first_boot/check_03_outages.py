@@ -87,14 +87,10 @@ def check_sigterm_in_a_burst_keeps_what_was_acknowledged(
     ear.await_label("bars")
 
 
-def check_a_removed_gpio_chip_does_not_stop_the_labels(
-    service: Service, ear: Ear, lines: Lines, scene: Scene
-) -> None:
-    lines.remove_chip()
-    scene.show(RED)
-    ear.await_label("red")
-    lines.restore_chip()
-    service.control("restart")
+def check_after_a_removed_gpio_chip_is_back_presses_count_again(service: Service, lines: Lines) -> None:
+    """Without its lines the service ends, says why, and is started again until they are there."""
+    with lines.chip_removed():
+        eventually(lambda: "no GPIO chip" in service.log(), "the log names the missing chip")
     service.await_seeing()
     before = len(kept_examples())
     lines.press(BUTTON_RED)
