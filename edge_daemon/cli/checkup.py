@@ -1,4 +1,4 @@
-"""What the doctor looks at: camera, GPIO, groups, broker, model, store, disk, clock."""
+"""What the doctor looks at: camera, GPIO, groups, broker, fleet, model, store, disk, clock."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fleet.key import read_key
 from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, store_path
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, user_name
@@ -48,6 +49,7 @@ def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
         "gpio": check_gpio,
         "groups": check_groups,
         "broker": check_broker,
+        "fleet": check_fleet,
         "model": check_model,
         "store": check_store,
         "disk": check_disk,
@@ -61,9 +63,18 @@ def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
                 yield Check(name, "failed", str(exc), HINTS.get(name, ""))
 
 
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd tells a service where its credentials are."""
+
+AS_SERVICE = (
+    "`sudo systemd-run --pipe --uid=edge-daemon -p LoadCredential=edge:/etc/edge_daemon/credentials "
+    "edge-daemon doctor` reads it as the service does"
+)
+
 HINTS = {
     "camera": "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`",
     "gpio": "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files",
+    "fleet": "every device of a group needs the same key: see docs/fleet.md",
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
     "store": "see store.path in the configuration; stop the service before repairing a store",
 }
@@ -127,6 +138,9 @@ def check_broker(config: Config) -> Check:
     options = config.mqtt
     if options.host is None:
         return Check("broker", "ok", "MQTT is off")
+    if options.password_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+        detail = f"the password is the service's credential '{options.credential}', not tried"
+        return Check("broker", "warning", detail, AS_SERVICE)
     topic = f"{options.base_topic or 'edge_daemon/' + config.device.topic_id}/availability"
     try:
         with Subscriber(options, topic) as subscriber:
@@ -136,6 +150,18 @@ def check_broker(config: Config) -> Check:
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")
     state = message.payload.decode(errors="replace") if message else "not seen yet"
     return Check("broker", "ok", f"{options.host}:{options.port}; this device is {state}")
+
+
+def check_fleet(config: Config) -> Check:
+    """Read the group's key, if the device is in one; a credential is there for the service alone."""
+    options = config.fleet
+    if options.group is None:
+        return Check("fleet", "ok", "in no group")
+    if options.key_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+        detail = f"the key of '{options.group}' is the service's credential '{options.credential}', not read"
+        return Check("fleet", "warning", detail, AS_SERVICE)
+    key = read_key(options, os.environ)
+    return Check("fleet", "ok", f"group '{options.group}', a key of {len(key)} bytes")
 
 
 def check_model(config: Config) -> Check:

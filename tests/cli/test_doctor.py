@@ -24,7 +24,7 @@ from edge_daemon.panel.gpio_chip import gpio_trouble
 from tests.camera import fake_picamera2
 from tests.mqtt.broker import Mosquitto, free_port
 
-ALL = ("camera", "gpio", "groups", "broker", "model", "store", "disk", "clock")
+ALL = ("camera", "gpio", "groups", "broker", "fleet", "model", "store", "disk", "clock")
 BUTTON = "buttons=[{label: cat, pin: 17}]"
 AS_NOBODY = """
 import os, sys
@@ -194,6 +194,61 @@ def test_a_broker_that_is_down_is_named_with_a_command_to_try(capsys: pytest.Cap
     assert (status, check.state) == (1, "failed")
     assert f"127.0.0.1:{port}" in check.detail
     assert f"mosquitto_sub -h 127.0.0.1 -p {port} " in check.hint
+
+
+def test_a_password_that_only_the_service_can_read_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+
+    status, check = examine(capsys, "broker", "mqtt.credential=edge_mqtt-password")
+
+    assert (status, check.state) == (0, "warning")
+    assert "'edge_mqtt-password'" in check.detail
+    assert "systemd-run" in check.hint
+
+
+def test_a_group_with_a_sound_key_passes_and_the_key_is_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fleet-key"
+    path.write_text("5e" * 32)
+
+    status, check = examine(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
+
+    assert (status, check.state) == (0, "ok")
+    assert check.detail == "group 'sorters', a key of 32 bytes"
+
+
+@pytest.mark.parametrize("content", [None, "", "no key", "5e5e"])
+def test_a_key_that_can_not_be_used_is_named(
+    content: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "fleet-key"
+    if content is not None:
+        path.write_text(content)
+
+    status, check = examine(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
+
+    assert (status, check.state) == (1, "failed")
+    assert check.detail.startswith("fleet.key_file")
+    assert str(path) in check.detail
+    assert "the same key" in check.hint
+
+
+def test_a_key_that_only_the_service_can_read_is_no_failure(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ("fleet.group=sorters", "fleet.credential=edge_fleet-key")
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    status, check = examine(capsys, "fleet", *settings)
+    assert (status, check.state) == (0, "warning")
+    assert "systemd-run" in check.hint
+
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    status, check = examine(capsys, "fleet", *settings)
+    assert (status, check.state) == (1, "failed")
+    assert str(tmp_path / "edge_fleet-key") in check.detail
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model at all", b"\x1c\0\0\0TFL3" + bytes(4000)])
