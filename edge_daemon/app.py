@@ -48,7 +48,7 @@ from edge_daemon.settings import Settings
 from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.view import View
-from edge_daemon.vision.images import encode_jpeg
+from edge_daemon.vision.images import encode_jpeg, shrink
 from edge_daemon.vision.regions import Box
 from edge_daemon.vision.stillness import Stillness
 
@@ -149,6 +149,7 @@ def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None =
         teacher=teacher,
         clock=clock,
         encode=partial(encode_jpeg, size=config.store.thumbnail_px),
+        shrink=partial(shrink, size=config.store.thumbnail_px),
         reading=Reading(region_names(config)) if config.read_as == "text" else None,
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,

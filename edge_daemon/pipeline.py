@@ -42,8 +42,8 @@ class Pipeline:
 
     `reading` joins the regions' labels into one text, told as the whole frame's label.
     `stale_s` is the age at which the last frame no longer counts as what the camera sees. `encode`
-    makes thumbnails and snapshots. Faults of the store or a picture answer the command that met them;
-    they never end the pipeline.
+    makes thumbnails and snapshots, `shrink` what is kept of a picture that may yet become a thumbnail.
+    Faults of the store or a picture answer the command that met them; they never end the pipeline.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Pipeline:
         teacher: Teacher,
         clock: Clock,
         encode: Callable[[Image], bytes],
+        shrink: Callable[[Image], Image] = lambda image: image,
         reading: Reading | None = None,
         stale_s: float = 5.0,
         settings: Settings | None = None,
@@ -68,7 +69,7 @@ class Pipeline:
         self._stale_s = stale_s
         self._settings = settings or Settings()
         self._fleet = fleet
-        self._doubts = Doubts()
+        self._doubts = Doubts(shrink)
         self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
         self._presses = Presses()
         self._snapshots: list[commands.TakeSnapshot] = []

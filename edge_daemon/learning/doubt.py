@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from edge_daemon.types import UNKNOWN, Prediction, Sight
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image
 
 SMALL_MARGIN = 0.34
 """Below it the first two labels are as good as even: 2 votes of 3 against 1 is a margin of 1/3."""
@@ -13,7 +18,7 @@ SMALL_MARGIN = 0.34
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One doubtful sight. `number` counts up from 1."""
+    """One doubtful sight, its picture as small as it will be kept. `number` counts up from 1."""
 
     number: int
     reason: str
@@ -36,10 +41,12 @@ def reason_to_doubt(prediction: Prediction) -> str | None:
 class Doubts:
     """A ring of the last doubtful moments of each region, at most one in `gap_s` seconds.
 
-    A moment holds its picture, so `size` bounds the memory: 8 crops of 640 x 480 are 7 MB.
+    A moment holds its picture and no frame; `shrink` makes the picture small: eight crops of 640 x 480
+    would be 7 MB.
     """
 
-    def __init__(self, size: int = 8, gap_s: float = 1.0) -> None:
+    def __init__(self, shrink: Callable[[Image], Image], size: int = 8, gap_s: float = 1.0) -> None:
+        self._shrink = shrink
         self._moments: deque[Moment] = deque(maxlen=size)
         self._gap_s = gap_s
         self._last_s: dict[str, float] = {}
@@ -55,9 +62,13 @@ class Doubts:
             return None
         self._number += 1
         self._last_s[sight.region] = seen_s
-        moment = Moment(self._number, reason, sight, prediction)
+        moment = Moment(self._number, reason, self._small(sight), prediction)
         self._moments.append(moment)
         return moment
+
+    def _small(self, sight: Sight) -> Sight:
+        image = self._shrink(sight.image)
+        return replace(sight, image=image, frame=replace(sight.frame, image=image))
 
     def get(self, number: int) -> Moment | None:
         """Return the moment of this number while the ring holds it."""

@@ -13,7 +13,7 @@ import PIL.Image
 import pytest
 
 from edge_daemon.errors import ImageError
-from edge_daemon.vision.images import encode_jpeg, read_image
+from edge_daemon.vision.images import encode_jpeg, read_image, shrink
 
 RED = (255, 0, 0)
 
@@ -132,6 +132,15 @@ def test_jpeg_is_scaled_down_by_its_longer_side_and_never_up() -> None:
     image = np.full((60, 120, 3), 200, np.uint8)
     assert read_image(encode_jpeg(image, size=30)).shape == (15, 30, 3)
     assert read_image(encode_jpeg(image, size=500)).shape == (60, 120, 3)
+
+
+@pytest.mark.parametrize("shape", [(480, 640, 3), (480, 480, 3), (100, 60, 3)])
+def test_shrunken_picture_gives_the_very_thumbnail_of_the_whole(shape: tuple[int, int, int]) -> None:
+    image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
+    small = shrink(image, 224)
+    assert max(small.shape) == min(224, max(shape))
+    assert not small.flags.writeable
+    assert encode_jpeg(small, 224) == encode_jpeg(image, 224)
 
 
 def test_jpeg_quality_makes_it_smaller() -> None:

@@ -1,0 +1,28 @@
+"""The ring of doubtful moments: what it holds of a picture."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import numpy as np
+
+from edge_daemon.fakes import HandClock
+from edge_daemon.learning.doubt import Doubts
+from edge_daemon.types import UNKNOWN, Frame, Prediction, Sight
+from edge_daemon.vision.images import shrink
+
+
+def test_kept_moments_hold_small_pictures_and_no_frame() -> None:
+    clock = HandClock()
+    doubts = Doubts(partial(shrink, size=224), size=2)
+    for seq in range(3):
+        clock.advance(2)
+        frame = Frame(np.full((480, 640, 3), seq, np.uint8), seq, clock.monotonic(), clock.utc())
+        sight = Sight("frame", frame, frame.image[:, 80:560], np.ones(2, np.float32))
+        assert doubts.consider(sight, Prediction(UNKNOWN, {"cat": 1.0}, 0.5)) is not None
+    assert doubts.get(1) is None
+    kept = [moment.sight for moment in (doubts.get(2), doubts.get(3)) if moment is not None]
+    assert [sight.frame.seq for sight in kept] == [1, 2]
+    for sight in kept:
+        assert sight.image.shape == (224, 224, 3)
+        assert sight.frame.image is sight.image
