@@ -17,7 +17,7 @@ NEW_USER = 0x10000000
 SYSCALLS = {
     "mount": (165, 0), "umount2": (166, 0), "reboot": (169, 0), "init_module": (175, 0), "ptrace": (101, 0),
     "clock_settime": (227, 0), "unshare": (272, NEW_USER), "bpf": (321, 0), "perf_event_open": (298, 0),
-    "setuid": (105, 0), "chroot": (161, 0),
+    "setuid": (105, 0), "chroot": (161, 0), "keyctl": (250, 0),
 }  # fmt: skip
 
 

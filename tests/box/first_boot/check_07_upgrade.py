@@ -6,10 +6,13 @@ from pathlib import Path
 
 from tests.box.ear import Ear
 from tests.box.patience import told
+from tests.box.scene import RED, Scene
 from tests.box.service import CONFIG, STATE, Service, kept_examples
 
 
-def check_an_upgrade_keeps_configuration_and_examples(service: Service, ear: Ear) -> None:
+def check_an_upgrade_keeps_configuration_and_examples(service: Service, ear: Ear, scene: Scene) -> None:
+    scene.show(RED)
+    ear.await_label("red")
     configured, examples, process = CONFIG.read_text(), kept_examples(), service.pid
     told("scripts/install")
     service.await_new_process(process)
