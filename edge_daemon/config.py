@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import socket
 from collections.abc import Iterator, Sequence
@@ -178,10 +177,10 @@ def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
     lay_saved_regions(written, saved_regions_path(apply_overrides(written, overrides)))
     layer = apply_overrides(written, overrides)
     layer.data = {key: value for key, value in layer.data.items() if value is not None}
-    _refuse_unknown_keys(layer.data, msgspec.inspect.type_info(Config), (), layer)
     try:
         config = msgspec.convert(layer.data, Config)
     except msgspec.ValidationError as exc:
+        _refuse_unknown_keys(layer.data, msgspec.inspect.type_info(Config), (), layer)
         raise _explain(exc, layer) from exc
     _check_across(config, layer)
     return Effective(config, layer, path)
@@ -223,6 +222,8 @@ def _struct_for(data: object, kind: msgspec.inspect.Type) -> msgspec.inspect.Str
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
+    import difflib  # only a wrong key needs it
+
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     return f"; did you mean '{close[0]}'?" if close else f"; known here: {', '.join(sorted(known))}"
 

@@ -1,4 +1,7 @@
-"""The fleet's part of the wiring: what the pipeline's thread and the network's have in common."""
+"""The fleet's part of the wiring: what the pipeline's thread and the network's have in common.
+
+What only a device in a group uses is imported where it is wired.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,12 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.key import read_key
 from edge_daemon.fleet.options import FleetOptions
-from edge_daemon.fleet.records import Seal
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.teacher import Teacher
 
 if TYPE_CHECKING:
     from edge_daemon.fleet.member import Member
+    from edge_daemon.fleet.records import Seal
     from edge_daemon.mqtt.fleet import FleetLink
 
 
@@ -75,4 +78,6 @@ class Fellowship:
     def _seal(self, space: str) -> Seal | None:
         if self._key is None or self._options.group is None:
             return None
+        from edge_daemon.fleet.records import Seal
+
         return Seal(self._key, self._options.group, space)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
-from edge_daemon.fleet.member import Member
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
 from edge_daemon.learning.reading import Reading
@@ -24,6 +23,7 @@ from edge_daemon.view import View
 from edge_daemon.vision.regions import Box, crop
 
 if TYPE_CHECKING:
+    from edge_daemon.fleet.member import Member
     from edge_daemon.types import Image, Vector
 
 log = logging.getLogger(__name__)

@@ -126,6 +126,20 @@ def test_off_is_a_word_and_no_is_not(tmp_path: Path) -> None:
     assert load(write(tmp_path, "mqtt: {tls: {enabled: yes}}")).mqtt.tls.enabled is True
 
 
+def test_every_section_is_closed() -> None:
+    """The keys are looked at one by one only when the data are refused as a whole."""
+    sections = schema()["$defs"]
+    assert {"Config", "PicameraControls", "LedOptions", "TlsOptions"} <= sections.keys()
+    assert [
+        name for name, section in sections.items() if section.get("additionalProperties") is not False
+    ] == []
+
+
+def test_unknown_key_is_named_before_a_wrong_value(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r":2: camra: unknown key; did you mean 'camera'"):
+        load(write(tmp_path, "mqtt: {port: many}\ncamra: {type: synthetic}"))
+
+
 def test_schema_is_json_and_closed() -> None:
     text = json.dumps(schema())
     assert '"additionalProperties": false' in text

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter, OrderedDict, deque
 from collections.abc import Mapping
 from threading import Lock
+from typing import TYPE_CHECKING
 
-from edge_daemon.fleet.parcel import Parcel
-from edge_daemon.fleet.records import Reason
+if TYPE_CHECKING:
+    from edge_daemon.fleet.parcel import Parcel
+    from edge_daemon.fleet.records import Reason
 
 MAX_WAITING = 512
 _MAX_MARKS = 8192

@@ -1,28 +1,30 @@
-"""What the pipeline holds for each pool of examples: the examples, a head on them, and their judges."""
+"""What the pipeline holds for each pool of examples: the examples, a head on them, and their judges.
+
+Heads are imported when they are chosen: a start takes less time and memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Protocol, TypeAlias
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from edge_daemon.errors import ConfigError
-from edge_daemon.learning.auto import AutoHead
-from edge_daemon.learning.centroid import CentroidHead
 from edge_daemon.learning.exam import centroid_scores, examine, knn_scores
 from edge_daemon.learning.example_set import ExampleSet, Variants
 from edge_daemon.learning.familiarity import NEAREST
-from edge_daemon.learning.fold_scores import FoldScores
 from edge_daemon.learning.head import Head
-from edge_daemon.learning.knn import KNNHead, Metric, Vote
 from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
-from edge_daemon.learning.linear import LinearHead
 from edge_daemon.learning.openset import OpenSet
-from edge_daemon.learning.pretrained import PretrainedLearner
 from edge_daemon.learning.redundancy import Redundancy
-from edge_daemon.learning.regression import RegressionHead, number
 from edge_daemon.types import UNKNOWN, Exam, Prediction
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_daemon.learning.knn import Metric, Vote
+
+TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
+"""What `classifier.type` may be."""
 
 Score: TypeAlias = Callable[[Others], Doubles]
 """Scores each example for each class without itself; the best is what is named."""
@@ -150,24 +152,53 @@ def make_learner(
     Raises ConfigError for a value that makes no sense.
     """
     if type == "pretrained":
+        from edge_daemon.learning.pretrained import PretrainedLearner
+
         return PretrainedLearner(classes, unknown)
     examples = ExampleSet(variants)
     memory = LeaveOneOut(examples, max(k, NEAREST) if type in ("knn", "regression") else 3)
-    heads: Mapping[str, Callable[[], Head]] = {
-        "knn": lambda: KNNHead(examples, k, vote, metric, ties="nearest"),
-        "centroid": lambda: CentroidHead(examples),
-        "linear": lambda: LinearHead(examples),
-        "regression": lambda: RegressionHead(examples, k),
-        "auto": lambda: AutoHead(examples),
-    }
-    if type not in heads:
-        raise ConfigError(f"classifier.type must be one of {', '.join(heads)}, pretrained; got '{type}'")
+    head = _make_head(type, examples, k, metric, vote)
     openset = OpenSet(examples, memory, unknown)
-    scores: Mapping[str, Callable[[], Score]] = {
-        "knn": lambda: knn_scores,
-        "linear": lambda: FoldScores(examples),
-        "auto": lambda: FoldScores(examples),
-    }
-    make_score = scores.get(type, lambda: centroid_scores)
-    check = number if type == "regression" else str
-    return ExampleLearner(examples, memory, heads[type](), openset, make_score, check)
+    return ExampleLearner(examples, memory, head, openset, _scoring(type, examples), _label_check(type))
+
+
+def _make_head(type: str, examples: ExampleSet, k: int, metric: Metric, vote: Vote) -> Head:
+    match type:
+        case "knn":
+            from edge_daemon.learning.knn import KNNHead
+
+            return KNNHead(examples, k, vote, metric, ties="nearest")
+        case "centroid":
+            from edge_daemon.learning.centroid import CentroidHead
+
+            return CentroidHead(examples)
+        case "linear":
+            from edge_daemon.learning.linear import LinearHead
+
+            return LinearHead(examples)
+        case "regression":
+            from edge_daemon.learning.regression import RegressionHead
+
+            return RegressionHead(examples, k)
+        case "auto":
+            from edge_daemon.learning.auto import AutoHead
+
+            return AutoHead(examples)
+    raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
+
+
+def _scoring(type: str, examples: ExampleSet) -> Callable[[], Score]:
+    """Return what makes the score by which the exam leaves each example out as the head would."""
+    if type in ("linear", "auto"):
+        from edge_daemon.learning.fold_scores import FoldScores
+
+        return lambda: FoldScores(examples)
+    return lambda: knn_scores if type == "knn" else centroid_scores
+
+
+def _label_check(type: str) -> Callable[[str], object]:
+    if type == "regression":
+        from edge_daemon.learning.regression import number
+
+        return number
+    return str

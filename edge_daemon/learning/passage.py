@@ -9,10 +9,10 @@ from edge_daemon.errors import RequestError
 from edge_daemon.events import ObjectPassed, Replied
 from edge_daemon.learning.ballot import Ballot
 from edge_daemon.types import Frame, Prediction
-from edge_daemon.vision.motion import MotionDetector
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
+    from edge_daemon.vision.motion import MotionDetector
 
 MAX_WAITING = 16
 _WAITS_S = 5.0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -81,6 +80,8 @@ def _absence(name: str) -> str:
 
 
 def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
+    import difflib  # only a wrong name needs it
+
     near = difflib.get_close_matches(name, known, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
 import msgspec
@@ -22,7 +23,6 @@ from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
-from edge_daemon.mqtt.fleet import FleetLink
 from edge_daemon.mqtt.handshake import check_settings, connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
@@ -36,6 +36,9 @@ from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
 from edge_daemon.mqtt.wakeup import Wakeup
 from edge_daemon.ports import Clock
+
+if TYPE_CHECKING:
+    from edge_daemon.mqtt.fleet import FleetLink
 
 logger = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from edge_daemon.vision.cache import remember, remembered
 from edge_daemon.vision.graph import Graph, end_at, read_graph
 from edge_daemon.vision.interpreter import is_external, one_line, open_interpreter, runtime
 from edge_daemon.vision.preprocess import Fit, InputTensor, Preprocessor
-from edge_daemon.vision.probe import probe
 from edge_daemon.vision.shrinker import Shrinkers
 from edge_daemon.vision.suitability import image_input
 from edge_daemon.vision.tap import Tap, TapName, find_tap
@@ -201,6 +200,9 @@ def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: TapNa
     key = hashlib.sha256(f"{digest} {runtime()} {delegate} {tap}".encode()).hexdigest()[:32]
     if remembered("probed", key):
         return
+    # Late, as most starts remember the file.
+    from edge_daemon.vision.probe import probe
+
     problem = probe([path], threads, delegate, tap)[0]
     if problem is not None:
         raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
