@@ -280,6 +280,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         regions=[*region_names(config), *([WHOLE_FRAME] if config.read_as == "text" else [])],
         config_digest=digest(config),
         triggers=triggers_on_offer(config),
+        button_labels=[button.name for button in config.buttons if button.label is not None],
     )
     backlog_path = store_path(config).with_name("mqtt-events.sqlite")
     return MqttSink(

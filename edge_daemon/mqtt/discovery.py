@@ -37,12 +37,12 @@ class Discovery:
         self.birth_topic = f"{prefix}/status"
 
     def announcement(self, labels: Sequence[str], known: Mapping[str, str]) -> Message:
-        """Describe all entities, with a button for each label.
+        """Describe all entities, with a button for each of `labels` and for what the device's own teach.
 
         `known` names the platform of each entity described before; one that is gone is named with its
         platform alone, which removes it.
         """
-        components = dict(self._components(labels))
+        components = dict(self._components(dict.fromkeys([*self._info.button_labels, *labels])))
         gone = {key: {"platform": platform} for key, platform in known.items() if key not in components}
         config = {
             "device": self._device(),

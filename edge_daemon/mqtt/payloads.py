@@ -231,6 +231,7 @@ class Info(Payload, frozen=True, kw_only=True):
     config_digest: Annotated[str, Meta(description="changes when the effective configuration does")]
     instance: Annotated[str, Meta(description="changes at each start; frame numbers begin anew")] = ""
     triggers: Annotated[list[str], Meta(description="what the request trigger can set")] = []
+    button_labels: Annotated[list[str], Meta(description="what the buttons of the device teach")] = []
 
 
 class Response(Payload, frozen=True, kw_only=True):

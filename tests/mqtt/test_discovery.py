@@ -112,6 +112,14 @@ def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: st
     assert rendered(template, payload) == shown
 
 
+def test_what_the_device_s_own_buttons_teach_can_be_taught_before_the_first_example() -> None:
+    own = msgspec.structs.replace(info(), button_labels=["cat", "dog"])
+    announced = Discovery(device_topics("b", "tray-1", ["frame"]), own, "homeassistant")
+    components = config_of(announced.announcement(["dog", "eel"], {}))["components"].values()
+    names = [part["name"] for part in components if part["name"].startswith("Teach")]
+    assert names == ["Teach cat", "Teach dog", "Teach eel"]
+
+
 def test_a_device_with_one_trigger_offers_no_choice() -> None:
     topics = device_topics("b", "tray-1", ["frame"])
     alone = msgspec.structs.replace(info(), triggers=["continuous"])
