@@ -17,12 +17,13 @@ def check_a_lost_camera_clears_the_label_until_it_is_back(
     service: Service, ear: Ear, lines: Lines, scene: Scene
 ) -> None:
     """libcamera 0.4 aborts when its driver is taken away; whoever is there then waits for the camera."""
+    lost = service.pid
     with scene.unplugged():
         eventually(lambda: ear.latest("label") == "", "an empty label")
+        process = eventually(lambda: {service.pid} - {0, lost}, "a process that comes without a camera").pop()
         eventually(lambda: "camera lost" in service.show("StatusText"), "the status tells of it")
         eventually(lambda: lines.lit(LED_ERROR), "the LED `error` blinks")
         assert not lines.lit(LED_RED)
-        process = service.pid
         steadily(lambda: service.pid == process, "the process waits for its camera", for_s=60)
     scene.show(RED)
     ear.await_label("red")
