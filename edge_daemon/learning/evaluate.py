@@ -18,7 +18,7 @@ from edge_daemon.learning.discriminant import DiscriminantHead
 from edge_daemon.learning.exam import centroid_scores, confuse, knn_scores
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats, Variants
 from edge_daemon.learning.fold_scores import FoldScores
-from edge_daemon.learning.head import Head
+from edge_daemon.learning.head import Head, settle
 from edge_daemon.learning.knn import KNNHead
 from edge_daemon.learning.leave_one_out import LeaveOneOut
 from edge_daemon.learning.linear import LinearHead
@@ -136,11 +136,12 @@ def measure(data: Dataset, name: str, make: MakeHead, shots: int, seeds: int) ->
 
 
 def ask(data: Dataset, make: MakeHead, part: Split) -> npt.NDArray[np.intp]:
-    """Return the confusion of one head on one split."""
+    """Return the confusion of one head on one split, once it has done all its fitting."""
     examples = teach(data, part.taught)
     head = make(examples)
     code_of = {label: code for code, label in enumerate(data.labels)}
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
+    settle(head, examples.compare(data.vectors[part.asked[0]]))
     for row in part.asked.tolist():
         named = head.predict(examples.compare(data.vectors[row])).label
         confusion[data.codes[row], code_of[named]] += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from edge_daemon.learning.example_set import Query
 from edge_daemon.types import Prediction
@@ -13,3 +13,23 @@ class Head(Protocol):
 
     def predict(self, query: Query) -> Prediction:
         """Classify what the set compared last; at least one example is taught."""
+
+
+@runtime_checkable
+class Gradual(Protocol):
+    """A head that spreads its work over the queries it is asked."""
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to do for the examples as they are."""
+
+
+def settled(head: Head) -> bool:
+    """Say whether the head has taken in the present examples; true of one that does so at once."""
+    return not isinstance(head, Gradual) or head.settled
+
+
+def settle(head: Head, query: Query) -> None:
+    """Ask until nothing is left to do."""
+    while not settled(head):
+        head.predict(query)

@@ -27,15 +27,17 @@ _NOTHING = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.emp
 
 
 class LinearHead:
-    """Fits at once from a cold start; after a change it goes on from the weights it has.
+    """Fits at once from a cold start, unless it is `patient`; after a change it goes on from its weights.
 
     A change is spread over the next frames in pieces of bounded work, reading the examples included, so
     no frame waits for a fit and no thread is needed: 100 examples of 1,280 numbers and 10 classes take
-    8 frames, 2,000 examples some 180. Until the first round is done the old weights answer.
+    8 frames, 2,000 examples some 180. Until the first round is done the old weights answer; a patient head
+    has none at first, and all classes are alike to it.
     """
 
-    def __init__(self, examples: ExampleSet) -> None:
+    def __init__(self, examples: ExampleSet, *, patient: bool = False) -> None:
         self._examples = examples
+        self._patient = patient
         self._version = -1
         self._labels: Sequence[str] = ()
         self._weights = _NOTHING
@@ -60,6 +62,8 @@ class LinearHead:
         rows = newest(examples.codes, len(examples.labels), SAMPLE)
         start = self._carried_over()
         piece = math.inf if start is None else PIECE
+        if self._fit is not None:
+            self._fit.close()
         self._fit = SoftmaxFit(
             examples.matrix, examples.codes, len(examples.labels), start, rows=rows, piece=piece
         )
@@ -69,13 +73,14 @@ class LinearHead:
     def _advance(self, fit: SoftmaxFit) -> None:
         self._weights = fit.spend(WORK_A_FRAME) or self._weights
         if fit.rounds >= ROUNDS:
+            fit.close()
             self._fit = None
 
     def _carried_over(self) -> Weights | None:
         """Give each present class the weights it had, a new one zeros; None where there is none to go by."""
         old, size = self._weights, self._examples.matrix.shape[1]
         if len(old.centre) != size:
-            return None
+            return self._blank() if self._patient else None
         matrix = np.zeros((len(self._examples.labels), size), np.float32)
         bias = np.zeros(len(matrix), np.float32)
         for code, label in enumerate(self._examples.labels):
@@ -83,3 +88,8 @@ class LinearHead:
                 row = self._labels.index(label)
                 matrix[code], bias[code] = old.matrix[row], old.bias[row]
         return Weights(matrix, bias, old.centre)
+
+    def _blank(self) -> Weights:
+        shape = (len(self._examples.labels), self._examples.matrix.shape[1])
+        bias, centre = np.zeros(shape[0], np.float32), np.zeros(shape[1], np.float32)
+        return Weights(np.zeros(shape, np.float32), bias, centre)

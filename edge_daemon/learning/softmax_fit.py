@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,11 +83,15 @@ class SoftmaxFit:
             next(self._work)
         return self._weights()
 
+    def close(self) -> None:
+        """Let go of the copied vectors: the work and the fit refer to each other, which would keep them."""
+        self._work.close()
+
     def _weights(self) -> Weights:
         matrix, bias = self._now
         return Weights(matrix * np.float32(SCALE), bias, self._centre)
 
-    def _do(self) -> Iterator[float]:
+    def _do(self) -> Generator[float, None, None]:
         """Do everything, yielding after each piece how much it was."""
         yield from self._take_data()
         yield from self._choose_step()

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import gc
+import tracemalloc
+
 import numpy as np
 import pytest
 
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
+from edge_daemon.learning.head import settle
 from edge_daemon.learning.linear import LinearHead
 from edge_daemon.learning.softmax_fit import ROUNDS, SoftmaxFit
 
@@ -74,3 +78,54 @@ def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(cou
         frames += 1
     per_round = 2 * SIZE * CLASSES * min(count, 2000)
     assert frames == pytest.approx(1.2 * ROUNDS * per_round / 2e7, abs=2)
+
+
+def linear_head(count: int, *, patient: bool) -> tuple[LinearHead, ExampleSet]:
+    vectors, codes = cloud(count)
+    examples = ExampleSet()
+    for row, vector in enumerate(vectors):
+        examples.add(vector, str(codes[row]), row)
+    return LinearHead(examples, patient=patient), examples
+
+
+def test_a_patient_head_has_no_long_first_frame_and_comes_to_the_same() -> None:
+    head, examples = linear_head(2000, patient=True)
+    at_once, same = linear_head(2000, patient=False)
+    expected = at_once.predict(same.compare(np.ones(SIZE))).confidences
+    assert at_once.settled
+    frames = 0
+    while not head.settled:
+        head.predict(examples.compare(np.ones(SIZE)))
+        frames += 1
+    assert frames > 3
+    assert head.predict(examples.compare(np.ones(SIZE))).confidences == pytest.approx(expected, abs=1e-3)
+
+
+def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
+    head, examples = linear_head(2000, patient=False)
+    query = np.ones(SIZE)
+    gc.collect()
+    gc.disable()
+    try:
+        tracemalloc.start()
+        for press in range(5):
+            examples.add(np.arange(SIZE), "0", 5000 + press)
+            head.predict(examples.compare(query))
+        while not head.settled:
+            head.predict(examples.compare(query))
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept < 2000 * SIZE * 4
+
+
+@pytest.mark.parametrize("patient", [True, False])
+def test_embeddings_of_another_length_begin_anew(patient: bool) -> None:
+    head, examples = linear_head(40, patient=patient)
+    settle(head, examples.compare(np.ones(SIZE)))
+    examples.clear()
+    for row in range(40):
+        examples.add(np.eye(5)[row % 2], "01"[row % 2], row)
+    settle(head, examples.compare(np.eye(5)[1]))
+    assert head.predict(examples.compare(np.eye(5)[1])).label == "1"
