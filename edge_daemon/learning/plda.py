@@ -89,6 +89,10 @@ class Subspace:
     centre: Doubles
     coordinates: Doubles
 
+    def project(self, vectors: Floats) -> Floats | Doubles:
+        """Return the coordinates of further vectors (rows)."""
+        return (vectors - self.centre.astype(vectors.dtype)) @ self.directions
+
 
 def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
     """Find at most `rank` leading directions of vectors (rows), none when all are equal.
