@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.learning.example_set import Codes, ExampleSet
-from edge_daemon.learning.head import Head
+from edge_daemon.learning.example_set import Codes, ExampleSet, Floats, Query, Variants
+from edge_daemon.learning.head import Head, settled
 from edge_daemon.learning.sample import newest
 
 Heads: TypeAlias = Mapping[str, Callable[[ExampleSet], Head]]
@@ -24,6 +25,12 @@ SAMPLE = 200
 REAL = 2.0
 """A gain is real when it is so many standard errors (McNemar's test on the examples that differ)."""
 
+_TAUGHT_A_STEP = 64
+"""To copy so many examples into a fold takes about a millisecond on x86-64."""
+
+_ASKED_A_STEP = 8
+"""To ask six heads so many examples takes about as long."""
+
 
 def cross_validate(examples: ExampleSet, heads: Heads) -> dict[str, Marks]:
     """Do all steps of a contest at once."""
@@ -36,29 +43,32 @@ def cross_validate(examples: ExampleSet, heads: Heads) -> dict[str, Marks]:
             return marks
 
 
-def contest(examples: ExampleSet, heads: Heads) -> Generator[None, None, dict[str, Marks]]:
-    """Mark which examples each head names right when their fold is not taught; a head and fold a step.
+def contest(
+    examples: ExampleSet, heads: Heads, limit: int = SAMPLE
+) -> Generator[None, None, dict[str, Marks]]:
+    """Mark which examples each head names right when their fold is not taught.
 
-    Works on a copy, so the examples may change meanwhile. Bursts stay together; examples whose class
-    has nothing outside the fold are not asked.
+    A step teaches or asks a few examples or does a part of a head's fit. Works on a copy of about
+    `limit` examples, so they may change meanwhile. Bursts stay together; examples whose class has
+    nothing outside the fold are not asked.
     """
-    rows = newest(examples.codes, len(examples.labels), SAMPLE)
-    sample = _teach(examples, rows)
-    folds = deal(sample)
+    sample = _Sample.of(examples, newest(examples.codes, len(examples.labels), limit))
+    folds = deal(sample.labels, sample.groups)
     marks: dict[str, list[bool]] = {each: [] for each in heads}
     for fold in range(FOLDS):
-        taught = _teach(sample, np.flatnonzero(folds != fold))
-        asked = [
-            row for row in np.flatnonzero(folds == fold).tolist() if _label(sample, row) in taught.counts
-        ]
+        taught = yield from _teach(sample, np.flatnonzero(folds != fold))
+        asked = [row for row in np.flatnonzero(folds == fold).tolist() if sample.labels[row] in taught.counts]
         if not asked or len(taught.labels) < 2:
             continue
-        for each, make in heads.items():
-            head = make(taught)
-            for row in asked:
-                prediction = head.predict(taught.compare(sample.matrix[row]))
-                marks[each].append(prediction.label == _label(sample, row))
-            yield
+        fitted = {each: make(taught) for each, make in heads.items()}
+        for head in fitted.values():
+            yield from _fit(head, taught.compare(sample.vectors[asked[0]]))
+        for count, row in enumerate(asked, start=1):
+            query = taught.compare(sample.vectors[row])
+            for each, head in fitted.items():
+                marks[each].append(head.predict(query).label == sample.labels[row])
+            if count % _ASKED_A_STEP == 0:
+                yield
     return {each: np.array(right, dtype=bool) for each, right in marks.items()}
 
 
@@ -70,23 +80,49 @@ def better(marks: Mapping[str, Marks], present: str) -> str:
     return best if won - lost > REAL * math.sqrt(won + lost) else present
 
 
-def deal(examples: ExampleSet) -> Codes:
-    """Deal each class's bursts to the folds in turn."""
-    dealt: dict[int, dict[str, int]] = {}
-    folds = np.zeros(len(examples), np.intp)
-    for row, (code, group) in enumerate(zip(examples.codes.tolist(), examples.groups, strict=True)):
-        bursts = dealt.setdefault(code, {})
+def deal(labels: Sequence[str], groups: Sequence[str]) -> Codes:
+    """Deal each class's bursts to the folds in turn; an example without one is a burst of its own."""
+    dealt: dict[str, dict[str, int]] = {}
+    folds = np.zeros(len(labels), np.intp)
+    for row, (label, group) in enumerate(zip(labels, groups, strict=True)):
+        bursts = dealt.setdefault(label, {})
         folds[row] = bursts.setdefault(group or f"\0{row}", len(bursts)) % FOLDS
     return folds
 
 
-def _teach(examples: ExampleSet, rows: Codes) -> ExampleSet:
-    part = ExampleSet(examples.variants)
-    for row in rows.tolist():
-        vector = examples.matrix[row] * examples.norms[row]
-        part.add(vector, _label(examples, row), examples.ids[row], examples.groups[row])
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """Examples copied out of a set: vectors (rows) at the lengths they came in, labels, ids and bursts."""
+
+    variants: Variants | None
+    vectors: Floats
+    labels: list[str]
+    ids: list[int]
+    groups: list[str]
+
+    @classmethod
+    def of(cls, examples: ExampleSet, rows: Codes) -> _Sample:
+        vectors = examples.matrix[rows]
+        vectors *= examples.norms[rows, None]
+        return cls(
+            examples.variants,
+            vectors,
+            [examples.labels[code] for code in examples.codes[rows].tolist()],
+            [examples.ids[row] for row in rows.tolist()],
+            [examples.groups[row] for row in rows.tolist()],
+        )
+
+
+def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, ExampleSet]:
+    part = ExampleSet(sample.variants)
+    for count, row in enumerate(rows.tolist(), start=1):
+        part.add(sample.vectors[row], sample.labels[row], sample.ids[row], sample.groups[row])
+        if count % _TAUGHT_A_STEP == 0:
+            yield
     return part
 
 
-def _label(examples: ExampleSet, row: int) -> str:
-    return examples.labels[int(examples.codes[row])]
+def _fit(head: Head, query: Query) -> Generator[None, None, None]:
+    while not settled(head):
+        head.predict(query)
+        yield

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from edge_daemon.learning.auto import HEADS, AutoHead
+from edge_daemon.learning.auto import HEADS, THOROUGH, AutoHead
 from edge_daemon.learning.contest import FOLDS, Marks, better, contest, cross_validate, deal
-from edge_daemon.learning.example_set import ExampleSet
+from edge_daemon.learning.discriminant import DiscriminantHead
+from edge_daemon.learning.evaluate import Dataset, Split, ask
+from edge_daemon.learning.example_set import ExampleSet, Query
+from edge_daemon.learning.head import Head, settle
+from edge_daemon.learning.knn import KNNHead
+from edge_daemon.learning.linear import LinearHead
+from edge_daemon.types import Prediction
 
 
 def rings(count: int, seed: int = 0) -> ExampleSet:
@@ -58,13 +65,124 @@ def test_a_later_choice_takes_a_step_a_frame() -> None:
     more = rings(96, seed=2)
     for row in range(96):
         examples.add(more.matrix[row], more.labels[int(more.codes[row])], 100 + row)
+    steps = sum(1 for _ in contest(examples, HEADS, THOROUGH))
     frames = 0
     while head.choice == "discriminant":
         head.predict(examples.compare([1.0, 0.0]))
         frames += 1
-        assert frames < 100
     # One frame begins, each step takes one, one decides.
-    assert frames == 1 + FOLDS * len(HEADS) + 1
+    assert frames == 1 + steps + 1
+
+
+def near_duplicates(scenes: int, each: int, classes: int = 4, size: int = 32) -> Dataset:
+    """Each scene shown several times, in turn; nothing but the scene tells its class."""
+    rng = np.random.default_rng(0)
+    centres = np.tile(rng.normal(size=(scenes, size)), (each, 1))
+    vectors = centres + 0.1 * rng.normal(size=centres.shape)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    codes = np.tile(rng.integers(classes, size=scenes), each)
+    return Dataset(vectors.astype(np.float32), codes, tuple("abcd"[:classes]))
+
+
+def test_in_a_large_store_the_choice_is_as_good_as_the_best_head() -> None:
+    data = near_duplicates(scenes=700, each=4)
+    part = Split(np.arange(2100), np.arange(2100, 2800))
+
+    def right(make: Callable[[ExampleSet], Head]) -> float:
+        confusion = ask(data, make, part)
+        return float(np.trace(confusion) / confusion.sum())
+
+    best = max(right(make) for make in HEADS.values())
+    assert right(HEADS["discriminant"]) < best - 0.3
+    assert right(AutoHead) >= best - 0.005
+
+
+def test_the_first_choice_looks_at_few_and_the_next_at_more() -> None:
+    data = near_duplicates(scenes=700, each=3)
+    examples = ExampleSet()
+    for row, code in enumerate(data.codes.tolist()):
+        examples.add(data.vectors[row], data.labels[code], row)
+    head = AutoHead(examples)
+    query = data.vectors[0]
+    head.predict(examples.compare(query))
+    assert head.choice == "discriminant"
+    assert not head.settled
+    settle(head, examples.compare(query))
+    assert head.choice.startswith("knn")
+
+
+def test_the_chosen_head_takes_over_when_it_is_fitted() -> None:
+    rng = np.random.default_rng(0)
+    examples = ExampleSet()
+    head = AutoHead(examples)
+    # A line parts the classes; their spread along it misleads all heads but the linear one.
+    for row in range(1500):
+        vector = rng.normal(size=256) * np.geomspace(30, 1, 256)
+        vector[-1] = 10 * (row % 2) - 5 + 0.3 * rng.normal()
+        examples.add(vector, "ab"[row % 2], row)
+        if row == 11:
+            head.predict(examples.compare(vector))
+    query = examples.matrix[-1].copy()
+    while head.choice == "discriminant":
+        head.predict(examples.compare(query))
+    assert head.choice == "linear"
+    old, new = DiscriminantHead(examples), LinearHead(examples)
+    settle(old, examples.compare(query))
+    meanwhile, expected = old.predict(examples.compare(query)), new.predict(examples.compare(query))
+    assert meanwhile.confidences != pytest.approx(expected.confidences, abs=0.01)
+    for _ in range(3):
+        assert head.predict(examples.compare(query)).confidences == pytest.approx(meanwhile.confidences)
+    settle(head, examples.compare(query))
+    assert head.predict(examples.compare(query)).confidences == pytest.approx(expected.confidences, abs=1e-3)
+
+
+def test_after_start_a_fitted_head_answers_at_once() -> None:
+    rng = np.random.default_rng(0)
+    examples = ExampleSet()
+    for row in range(600):
+        examples.add(np.eye(48)[row % 3] + 0.3 * rng.normal(size=48), "abc"[row % 3], row)
+    head, alone = AutoHead(examples), DiscriminantHead(examples)
+    query = examples.compare(np.ones(48))
+    settle(alone, query)
+    assert head.predict(query) == alone.predict(query)
+    assert head.choice == "discriminant"
+
+
+def test_other_examples_may_be_taught_during_a_choice() -> None:
+    examples = rings(12)
+    head = AutoHead(examples)
+    head.predict(examples.compare([1.0, 0.0]))
+    for row in range(300):
+        examples.add([1.0, row], "ab"[row % 2], 100 + row)
+    head.predict(examples.compare([1.0, 0.0]))
+    examples.clear()
+    for row in range(240):
+        examples.add(np.eye(5)[row % 4] + 0.01 * row, "bcde"[row % 4], row)
+    settle(head, examples.compare(np.eye(5)[2]))
+    assert head.predict(examples.compare(np.eye(5)[2])).label == "d"
+
+
+class Slow:
+    """Names all "nothing yet" until it has been asked three times."""
+
+    def __init__(self, examples: ExampleSet) -> None:
+        self._head = KNNHead(examples, 1)
+        self._asked = 0
+
+    @property
+    def settled(self) -> bool:
+        return self._asked >= 3
+
+    def predict(self, query: Query) -> Prediction:
+        self._asked += 1
+        said = self._head.predict(query)
+        return said if self._asked > 3 else replace(said, label="nothing yet")
+
+
+def test_heads_are_judged_when_they_are_fitted() -> None:
+    marks = cross_validate(rings(48), {"slow": Slow, "quick": lambda examples: KNNHead(examples, 1)})
+    np.testing.assert_array_equal(marks["slow"], marks["quick"])
+    assert marks["slow"].all()
 
 
 def test_the_examples_may_change_during_a_contest() -> None:
@@ -88,7 +206,8 @@ def test_no_burst_is_split_over_folds() -> None:
     examples = ExampleSet()
     for example_id in range(60):
         examples.add([1.0, example_id], "ab"[example_id % 2], example_id, group=f"burst {example_id // 6}")
-    folds = deal(examples)
+    labels = [examples.labels[code] for code in examples.codes.tolist()]
+    folds = deal(labels, examples.groups)
     for label in range(2):
         for burst in range(10):
             own = [row for row in range(60) if row // 6 == burst and row % 2 == label]
