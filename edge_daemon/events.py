@@ -160,6 +160,20 @@ class CameraRestored:
 
 
 @dataclass(frozen=True, slots=True)
+class PanelLost:
+    """Buttons and LEDs don't work, as their chip is gone; told again when the reason becomes another."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PanelRestored:
+    """Buttons and LEDs work again after `outage_s` seconds."""
+
+    outage_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """A JPEG of a frame, asked for by a command."""
 
@@ -204,6 +218,8 @@ Event: TypeAlias = (
     | Button
     | CameraLost
     | CameraRestored
+    | PanelLost
+    | PanelRestored
     | Snapshot
     | Replied
     | Ready

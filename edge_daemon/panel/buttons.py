@@ -16,13 +16,16 @@ log = logging.getLogger(__name__)
 
 
 class GpioPins:
-    """Fulfils panel.Pins. `factory` is a gpiozero pin factory; None takes gpiozero's own choice.
+    """Fulfils panel.Pins. `factory` is a gpiozero pin factory that stays the caller's.
 
-    `$GPIOZERO_PIN_FACTORY` steers that choice; lgpio comes first in it.
+    None takes gpiozero's own choice, in which lgpio comes first and which `$GPIOZERO_PIN_FACTORY`
+    steers. That one is closed with the pins, so that each `open` looks for the chip anew.
     """
 
     def __init__(self, factory: Any = None) -> None:
-        self._factory = factory
+        self._lent = factory
+        self._own: Any = None
+        self._make: Callable[[], Any] = _chosen_factory
         self._lines: dict[int, _Line] = {}
         self._leds: dict[int, Any] = {}
 
@@ -30,7 +33,7 @@ class GpioPins:
         self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: Callable[[int, bool], None]
     ) -> dict[int, bool]:
         """Claim every pin and return which buttons are down. Raises PanelError and then holds none."""
-        factory = self._factory if self._factory is not None else _default_factory()
+        factory = self._lent if self._lent is not None else self._made()
         try:
             for button in buttons:
                 with _claiming(button.pin, f"button '{button.name}'"):
@@ -41,24 +44,44 @@ class GpioPins:
         except PanelError:
             self.close()
             raise
-        return {pin: line.pressed for pin, line in self._lines.items()}
+        return {pin: self.pressed(pin) for pin in self._lines}
 
     def pressed(self, pin: int) -> bool:
-        """Whether the button is down right now."""
-        return self._lines[pin].pressed
+        """Whether the button is down right now. Raises PanelError."""
+        with _asking():
+            return self._lines[pin].is_active
 
     def light(self, pin: int, on: bool) -> None:
-        """Switch an LED."""
-        self._leds[pin].value = on
+        """Switch an LED. Raises PanelError."""
+        with _asking():
+            self._leds[pin].value = on
+
+    def check(self) -> None:
+        """Read one line, a matter of microseconds. Raises PanelError when its chip is gone."""
+        with _asking():
+            for device in (*self._lines.values(), *self._leds.values()):
+                _ = device.is_active
+                return
 
     def close(self) -> None:
-        """Release the pins, which become inputs: LEDs go dark. Harmless when not open."""
-        for line in self._lines.values():
-            line.close()
-        for led in self._leds.values():
-            led.close()
+        """Release the pins, which become inputs: LEDs go dark. Harmless when not open or without a chip."""
+        for pin, device in (self._lines | self._leds).items():
+            try:
+                device.close()
+            except Exception as exc:  # of a chip that is gone; each pin library has errors of its own
+                log.debug("BCM %d can't be released: %s", pin, exc)
+        if self._own is not None:
+            _close_factory(self._own)
+            self._own = None
         self._lines.clear()
         self._leds.clear()
+
+    def _made(self) -> Any:
+        with _asking():
+            self._own = self._make()
+        # Asked to choose again, gpiozero would settle for less while udev has yet to hand us the chip.
+        self._make = type(self._own)
+        return self._own
 
 
 class _Line:
@@ -74,12 +97,14 @@ class _Line:
         self._device.pin.when_changed = self._changed
 
     @property
-    def pressed(self) -> bool:
+    def is_active(self) -> bool:
         return bool(self._device.is_active)
 
     def close(self) -> None:
-        self._device.pin.when_changed = None  # lgpio's pin would go on calling after its close
-        self._device.close()
+        try:
+            self._device.pin.when_changed = None  # lgpio's pin would go on calling after its close
+        finally:
+            self._device.close()
 
     def _changed(self, _ticks: float, state: int) -> None:
         """Runs in the library's thread. Its ticks have no fixed origin, so the taker stamps the time."""
@@ -108,18 +133,36 @@ def _claiming(pin: int, owner: str) -> Iterator[None]:
         raise PanelError(f"{owner} can't use BCM {pin}: {exc}") from exc
 
 
-def _default_factory() -> Any:
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Say what may be the matter with the chip when it can't be used."""
+    try:
+        yield
+    except PanelError:
+        raise
+    except Exception as exc:
+        raise PanelError(f"buttons and LEDs can't be used: {gpio_trouble() or exc}") from exc
+
+
+def _chosen_factory() -> Any:
     try:
         from gpiozero import Device
     except ImportError as exc:
         raise PanelError("the Python module gpiozero is missing; pip install gpiozero") from exc
-    try:
-        with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
-            warnings.simplefilter("always")
-            warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
-            Device.ensure_pin_factory()
-    except Exception as exc:
-        raise PanelError(f"buttons and LEDs can't be used: {gpio_trouble() or exc}") from exc
+    with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
+        Device.ensure_pin_factory()
     for fallback in fallbacks:
         log.warning("%s", str(fallback.message).splitlines()[0])
     return Device.pin_factory
+
+
+def _close_factory(factory: Any) -> None:
+    """Let the chip go. The pins are forgotten first, as a chip that is gone refuses even their close."""
+    from gpiozero import Device
+
+    factory.pins.clear()
+    factory.close()
+    if Device.pin_factory is factory:
+        Device.pin_factory = None

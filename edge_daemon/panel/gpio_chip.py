@@ -16,8 +16,8 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
     chips = sorted(dev.glob("gpiochip*"))
     if not chips:
         return (
-            f"there is no GPIO chip ({dev}/gpiochip*); buttons need a Raspberry Pi, "
-            "or GPIOZERO_PIN_FACTORY=mock to try without pins"
+            f"there is no GPIO chip ({dev}/gpiochip*); on a Raspberry Pi `dmesg` tells why, "
+            "elsewhere GPIOZERO_PIN_FACTORY=mock tries without pins"
         )
     if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
         user = user_name()

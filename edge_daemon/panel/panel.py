@@ -7,12 +7,14 @@ import threading
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from edge_daemon.commands import AddExample, Command
-from edge_daemon.events import Button, Classified, ConfirmPending, Event
+from edge_daemon.errors import PanelError
+from edge_daemon.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
 from edge_daemon.panel.gestures import Meaning
-from edge_daemon.panel.inbox import MAX_QUEUED, Inbox
+from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail
 from edge_daemon.panel.leds import Leds
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 from edge_daemon.panel.reader import ButtonReader
@@ -24,9 +26,15 @@ log = logging.getLogger(__name__)
 WAKE_S = 0.25
 """The longest the loop sleeps; a stop is noticed within it."""
 
+LOOK_S = 1.0
+"""How often the pins are asked whether they are still there, and tried again when they are not."""
+
 
 class Pins(Protocol):
-    """The wires: inputs that report edges and outputs that light LEDs."""
+    """The wires: inputs that report edges and outputs that light LEDs.
+
+    Whatever raises PanelError after `open` has lost them; `close` and `open` may bring them back.
+    """
 
     def open(
         self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: Callable[[int, bool], None]
@@ -37,13 +45,24 @@ class Pins(Protocol):
         """
 
     def pressed(self, pin: int) -> bool:
-        """Whether the button is down right now."""
+        """Whether the button is down right now. Raises PanelError."""
 
     def light(self, pin: int, on: bool) -> None:
-        """Switch an LED."""
+        """Switch an LED. Raises PanelError."""
+
+    def check(self) -> None:
+        """Raise PanelError when the pins are lost; no library tells of it unasked."""
 
     def close(self) -> None:
-        """Switch the LEDs off and release the pins; harmless when not open."""
+        """Switch the LEDs off and release the pins; harmless when not open, or lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outage:
+    """The pins are lost since `since_s`, monotonic."""
+
+    since_s: float
+    reason: str
 
 
 class Panel:
@@ -76,6 +95,8 @@ class Panel:
         self._leds = Leds(buttons, options.leds, first_region)
         self._lit: frozenset[int] = frozenset()
         self._reader = ButtonReader(buttons, options, {}, _new_group)
+        self._outage: Outage | None = None
+        self._look_s = 0.0
         self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._refusing = False
         self._flooded = False
@@ -107,7 +128,7 @@ class Panel:
 
     def handle(self, event: Event) -> None:
         """Take an event from any thread; what the panel has made itself it knows already."""
-        if not isinstance(event, Classified | Button | ConfirmPending):
+        if not isinstance(event, Classified | Button | ConfirmPending | PanelLost | PanelRestored):
             self._inbox.put_event(event)
 
     def run(self, stop: threading.Event) -> None:
@@ -118,16 +139,46 @@ class Panel:
     def run_once(self, timeout_s: float) -> None:
         """Wait for an edge, an event or a deadline, at most `timeout_s`, and deal with all that is due."""
         mail = self._inbox.take(self._wait_s(timeout_s))
-        now = mail.at_s
         for event in mail.events:
-            self._take(event, now)
+            self._take(event, mail.at_s)
+        try:
+            if self._outage is None:
+                self._read(mail)
+                self._show(mail.at_s)
+            if mail.at_s >= self._look_s:
+                self._look_s = mail.at_s + LOOK_S
+                self._look_after_pins(mail.at_s)
+        except PanelError as exc:
+            self._lose(str(exc), mail.at_s)
+
+    def _look_after_pins(self, now: float) -> None:
+        if self._outage is None:
+            self._pins.check()
+            return
+        self.open()
+        since_s, self._outage = self._outage.since_s, None
+        self._emit(PanelRestored(now - since_s))
+
+    def _lose(self, reason: str, now: float) -> None:
+        """Rest until the pins are back: an outage is a state, and frames go on without a finger.
+
+        They are closed at once: until then lgpio's thread reads the chip that is gone without pause,
+        and the kernel keeps its number, which a chip that comes back has to get.
+        """
+        self._pins.close()
+        self._reader = ButtonReader(self._buttons, self._options, {}, _new_group)
+        if self._outage is None or reason != self._outage.reason:
+            self._emit(PanelLost(reason))
+        self._outage = Outage(now if self._outage is None else self._outage.since_s, reason)
+
+    def _read(self, mail: Mail) -> None:
+        now = mail.at_s
         for edge in mail.edges:
             self._mean(self._reader.update(edge.pin, edge.pressed, edge.at_s), now)
         if mail.lost_edges:
             self._look_again(now)
         self._flooded = mail.lost_edges
         self._mean(self._reader.advance(now), now)
-        self._show(now)
 
     def _look_again(self, now: float) -> None:
         """Ask every button how it stands, since its last edge may be among the lost."""

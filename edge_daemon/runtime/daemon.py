@@ -7,7 +7,15 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
-from edge_daemon.events import CameraLost, CameraRestored, Event, LabelChanged, Ready
+from edge_daemon.events import (
+    CameraLost,
+    CameraRestored,
+    Event,
+    LabelChanged,
+    PanelLost,
+    PanelRestored,
+    Ready,
+)
 from edge_daemon.pipeline import Pipeline
 from edge_daemon.ports import Clock, Sink
 from edge_daemon.runtime.capture import Capture
@@ -74,6 +82,8 @@ class Daemon:
         self._once = once
         self._outcome: Outcome | None = None
         self._progress_s = clock.monotonic()
+        self._doing = "starting"
+        self._lost: dict[str, str] = {}
 
     def stop(self) -> None:
         """Ask the loop to end."""
@@ -129,15 +139,35 @@ class Daemon:
         match event:
             case Ready():
                 log.info("ready: the first frame was classified")
-                self._notifier.ready("seeing")
+                self._doing = "seeing"
+                self._notifier.ready(self._status)
             case CameraLost(reason):
-                log.warning("camera lost: %s", reason)
+                self._lose("camera", reason)
                 # Ready even so: an unplugged camera is a state, and must not make the start time out.
-                self._notifier.ready(f"camera lost: {reason}")
+                self._notifier.ready(self._status)
             case CameraRestored():
-                self._notifier.status("seeing")
+                self._doing = "seeing"
+                self._regain("camera")
+            case PanelLost(reason):
+                self._lose("panel", reason)
+                self._notifier.status(self._status)
+            case PanelRestored(outage_s):
+                log.info("panel restored after %.0f s", outage_s)
+                self._regain("panel")
             case LabelChanged():
                 log.info("%s: %s (%.0f %%)", event.region, event.label, event.confidence * 100)
+
+    @property
+    def _status(self) -> str:
+        return "; ".join(f"{part} lost: {reason}" for part, reason in self._lost.items()) or self._doing
+
+    def _lose(self, part: str, reason: str) -> None:
+        log.warning("%s lost: %s", part, reason)
+        self._lost[part] = reason
+
+    def _regain(self, part: str) -> None:
+        self._lost.pop(part, None)
+        self._notifier.status(self._status)
 
     def _keep_watch(self, *, saw_frame: bool) -> None:
         """Pet the watchdog for progress: a frame was classified, or the camera is known to be lost.

@@ -189,6 +189,9 @@ class JammedPins:
     def light(self, pin: int, on: bool) -> None:
         pass
 
+    def check(self) -> None:
+        pass
+
     def close(self) -> None:
         pass
 

@@ -1,0 +1,156 @@
+"""A GPIO chip that goes while the panel runs, and comes back; mock pins, a file for the chip's node."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+from gpiozero import Device
+
+from edge_daemon.errors import PanelError
+from edge_daemon.events import LabelChanged, PanelLost, PanelRestored
+from edge_daemon.panel.buttons import GpioPins
+from edge_daemon.panel.gpio_chip import gpio_trouble
+from edge_daemon.panel.mock_press import MockPresser
+from tests.panel.desk import CAT, CAT_LED, DOG_LED, Desk
+from tests.panel.hand_clock import START
+from tests.panel.loose_chip import LooseChip, loose_chip
+
+
+@pytest.fixture
+def chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[LooseChip]:
+    """A chip that gpiozero takes by its own choice."""
+    kind = loose_chip(tmp_path)
+    monkeypatch.setattr("edge_daemon.panel.buttons.gpio_trouble", partial(gpio_trouble, tmp_path))
+    monkeypatch.setattr(Device, "pin_factory", kind())
+    return kind
+
+
+@pytest.fixture
+def desk(chip: type[LooseChip]) -> Iterator[Desk]:
+    made = Desk(pins=GpioPins())
+    made.panel.open()
+    made.presser = MockPresser(chip.opened[-1])
+    yield made
+    made.panel.stop()
+
+
+def outages(desk: Desk) -> list[PanelLost | PanelRestored]:
+    return [event for event in desk.events if isinstance(event, PanelLost | PanelRestored)]
+
+
+def shows(desk: Desk, label: str) -> None:
+    desk.panel.handle(LabelChanged("frame", label, None, 1.0, 1, START, 1.0))
+    desk.wait(0.001)
+
+
+def test_a_chip_that_goes_is_told_once_within_two_seconds_and_closed(
+    desk: Desk, chip: type[LooseChip]
+) -> None:
+    desk.wait(5)
+    assert outages(desk) == []
+
+    chip.unplug()
+    desk.wait(2)
+    [lost] = outages(desk)
+    assert isinstance(lost, PanelLost)
+    assert lost.reason.startswith("buttons and LEDs can't be used: there is no GPIO chip (/")
+    assert "\n" not in lost.reason
+    assert chip.opened[0].closed
+
+    desk.wait(10)
+    assert outages(desk) == [lost]
+
+
+def test_an_led_that_can_not_be_switched_tells_of_it_at_once(desk: Desk, chip: type[LooseChip]) -> None:
+    desk.wait(1.2)
+    chip.unplug()
+    shows(desk, "cat")
+    assert len(outages(desk)) == 1
+
+
+def test_a_chip_that_is_back_is_used_again(desk: Desk, chip: type[LooseChip]) -> None:
+    shows(desk, "cat")
+    chip.unplug()
+    desk.wait(4)
+    shows(desk, "dog")
+    chip.plug()
+    desk.wait(2)
+
+    [_, restored] = outages(desk)
+    assert isinstance(restored, PanelRestored)
+    assert restored.outage_s == pytest.approx(4, abs=1.5)
+    desk.presser = MockPresser(chip.opened[-1])
+    assert (desk.presser.lit(CAT_LED), desk.presser.lit(DOG_LED)) == (False, True)
+    desk.tap(CAT)
+    assert desk.taught() == ["cat"]
+
+
+def test_a_chip_that_was_exchanged_between_two_looks_is_used_again(desk: Desk, chip: type[LooseChip]) -> None:
+    chip.unplug()
+    chip.plug()
+    desk.wait(3)
+
+    desk.presser = MockPresser(chip.opened[-1])
+    desk.tap(CAT)
+    assert desk.taught() == ["cat"]
+    assert len(outages(desk)) == 2
+
+
+def test_a_button_that_was_held_as_the_chip_went_teaches_no_more(desk: Desk, chip: type[LooseChip]) -> None:
+    desk.presser.press(CAT)
+    desk.wait(0.1)
+    chip.unplug()
+    desk.wait(1.5)
+    taught = len(desk.taught())
+    for _ in range(10):
+        desk.answer()
+        desk.wait(0.5)
+    chip.plug()
+    desk.wait(3)
+
+    assert len(desk.taught()) == taught
+
+
+def test_another_reason_is_told_too(desk: Desk, chip: type[LooseChip]) -> None:
+    chip.unplug()
+    desk.wait(3)
+    chip.node.mkdir()  # a node that is there and can't be read
+    desk.wait(3)
+    chip.node.rmdir()
+
+    [missing, unreadable] = [event.reason for event in outages(desk) if isinstance(event, PanelLost)]
+    assert "no GPIO chip" in missing
+    assert "Is a directory" in unreadable
+
+
+def test_ending_during_an_outage_is_harmless(
+    desk: Desk, chip: type[LooseChip], caplog: pytest.LogCaptureFixture
+) -> None:
+    chip.unplug()
+    desk.panel.stop()
+    with caplog.at_level(logging.WARNING):
+        desk.panel.stop()
+    assert caplog.records == []
+    assert desk.crashes == []
+
+
+def test_after_an_outage_the_daemon_can_be_built_anew(chip: type[LooseChip]) -> None:
+    pins = GpioPins()
+    pins.open([], [5], lambda _pin, _pressed: None)
+    chip.unplug()
+    with pytest.raises(PanelError):
+        pins.check()
+    pins.close()
+    chip.plug()
+    pins.open([], [5], lambda _pin, _pressed: None)
+    pins.check()
+    pins.light(5, True)
+    assert MockPresser(chip.opened[-1]).lit(5)
+    pins.close()
+
+    assert all(factory.closed for factory in chip.opened)
+    assert Device.pin_factory is None
