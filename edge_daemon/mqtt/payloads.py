@@ -154,6 +154,18 @@ class CameraRestoredEvent(_Event, frozen=True, kw_only=True, tag="camera_restore
     outage_s: Annotated[float, Meta(ge=0, description="how long it was gone, seconds")]
 
 
+class PanelLostEvent(_Event, frozen=True, kw_only=True, tag="panel_lost"):
+    """The GPIO chip is gone; frames are classified without buttons and LEDs until it is back."""
+
+    reason: str
+
+
+class PanelRestoredEvent(_Event, frozen=True, kw_only=True, tag="panel_restored"):
+    """Buttons and LEDs work again."""
+
+    outage_s: Annotated[float, Meta(ge=0, description="how long they did not, seconds")]
+
+
 EventPayload = (
     LabelChangedEvent
     | ObjectEvent
@@ -165,6 +177,8 @@ EventPayload = (
     | ButtonEvent
     | CameraLostEvent
     | CameraRestoredEvent
+    | PanelLostEvent
+    | PanelRestoredEvent
 )
 
 

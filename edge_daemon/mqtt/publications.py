@@ -194,6 +194,15 @@ class Publications:
         ]
 
     @of.register
+    def _(self, event: events.PanelLost, now: datetime) -> list[Message]:
+        return [self._event(payloads.PanelLostEvent(at=utc_ms(now), reason=event.reason))]
+
+    @of.register
+    def _(self, event: events.PanelRestored, now: datetime) -> list[Message]:
+        outage_s = round(max(0.0, event.outage_s), 3)
+        return [self._event(payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
+
+    @of.register
     def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
         return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
 

@@ -50,6 +50,7 @@ class Metrics(Collector):
         yield _counter("preview_pictures", "Pictures encoded for viewers.", self._pictures.encoded)
         yield _gauge("frames_per_second", "Frames classified a second, of each region.", live.fps)
         yield _gauge("camera_up", "Whether the camera delivers.", board.camera == "seeing")
+        yield _gauge("panel_lost", "Whether buttons and LEDs don't work.", bool(board.panel_fault))
         yield _gauge("viewers", "Open pages.", len(self._crowd))
         latency = GaugeMetricFamily(
             "edge_daemon_latency_seconds", "From capture to label.", labels=["region"]

@@ -31,6 +31,8 @@ class Scoreboard:
         self._changes: deque[Message] = deque(maxlen=_CHANGES)
         self.label_changes = 0
         """How often a region's stable label became another."""
+        self.panel_fault = ""
+        """Why buttons and LEDs don't work; empty otherwise."""
 
     @property
     def camera(self) -> str:
@@ -88,6 +90,10 @@ class Scoreboard:
             case events.CameraLost(reason):
                 self._labels.clear()
                 yield self._see("lost", reason)
+            case events.PanelLost(reason):
+                self.panel_fault = reason
+            case events.PanelRestored():
+                self.panel_fault = ""
             case events.Replied(command, None):
                 yield from self._done(command)
             case _:

@@ -48,7 +48,7 @@ class Vitals:
 
     def listed(self, now_s: float) -> list[Mapping[str, object]]:
         """Return every line as plain data."""
-        lines = [self._camera(now_s), self._broker(), *self._store(), *self._body()]
+        lines = [self._camera(now_s), *self._panel(), self._broker(), *self._store(), *self._body()]
         lines += [
             Vital("Model", f"{self._device.model}, classifier {self._device.classifier}"),
             Vital("Version", f"edge_daemon {self._device.version}"),
@@ -59,6 +59,10 @@ class Vitals:
         if failure := self.failure(now_s):
             return Vital("Camera", failure, "failed")
         return Vital("Camera", f"seeing, {self._live.fps:.1f} frames/s")
+
+    def _panel(self) -> Iterator[Vital]:
+        if self._board.panel_fault:
+            yield Vital("Buttons", self._board.panel_fault, "failed")
 
     def _broker(self) -> Vital:
         connected = self._device.broker()

@@ -58,10 +58,19 @@ class Turntable:
 
 
 class Stage:
-    """Runs the daemon of these overrides in a thread; a context manager."""
+    """Runs the daemon of these overrides in a thread; a context manager.
+
+    Its pins are mock pins of its own, or with `chosen_pins` those that gpiozero chooses.
+    """
 
     def __init__(
-        self, source: Turntable, overrides: Sequence[str], folder: Path, config_path: Path | None = None
+        self,
+        source: Turntable,
+        overrides: Sequence[str],
+        folder: Path,
+        config_path: Path | None = None,
+        *,
+        chosen_pins: bool = False,
     ) -> None:
         self._source = source
         self.presser = MockPresser()
@@ -71,7 +80,8 @@ class Stage:
             config_path,
             [f"model.name={model}", f"store.path={self.store_path}", "device.id=stage", *overrides],
         )
-        self.daemon = build(config, source=source, pin_factory=self.presser.factory)
+        pin_factory = None if chosen_pins else self.presser.factory
+        self.daemon = build(config, source=source, pin_factory=pin_factory)
         self._thread = threading.Thread(target=self._run)
         self.error: BaseException | None = None
 

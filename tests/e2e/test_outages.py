@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
+from gpiozero import Device
 
+from edge_daemon.panel.mock_press import MockPresser
 from tests.e2e.stage import Ear, Stage, Turntable, wait_until
+from tests.e2e.test_run_command import Manager
 from tests.mqtt.broker import Mosquitto, free_port
+from tests.panel.loose_chip import loose_chip
 
 LABEL = "edge_daemon/stage/label"
 
@@ -53,3 +58,38 @@ def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
                 ear.wait_for_state("edge_daemon/stage/availability", "online")
                 ear.wait_for_state(LABEL, "red")
                 ear.wait_for("stage/result")
+
+
+def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
+    source: Turntable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chip, manager, page = loose_chip(tmp_path), Manager(tmp_path / "notify"), free_port()
+    monkeypatch.setattr(Device, "pin_factory", chip())
+    monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
+    with Mosquitto() as broker, Ear(broker.port, "edge_daemon/stage/#") as ear:
+        overrides = [
+            f"mqtt.host={broker.host}",
+            f"mqtt.port={broker.port}",
+            f"web.listen={page}",
+            "buttons.0={pin: 17, label: red}",
+        ]
+        with Stage(source, overrides, tmp_path, chosen_pins=True) as stage:
+            ear.wait_for_state(LABEL, "unknown")
+            chip.unplug()
+            assert "buttons and LEDs can't be used" in ear.wait_for("panel_lost")
+            assert "panel lost: buttons and LEDs can't be used" in manager.wait_for("panel lost")
+            with httpx.Client(base_url=f"http://127.0.0.1:{page}") as client:
+                assert client.get("/healthz").status_code == 200
+                assert "edge_daemon_panel_lost 1.0" in client.get("/metrics").text
+                vitals = {each["name"]: each["state"] for each in client.get("/api/health").json()["vitals"]}
+                assert vitals["Buttons"] == "failed"
+            ear.wait_for("stage/result", since=len(ear.lines))
+            chip.plug()
+            ear.wait_for("panel_restored")
+            assert manager.wait_for("STATUS").endswith("STATUS=seeing")
+            stage.presser = MockPresser(chip.opened[-1])
+            stage.click(17)
+            ear.wait_for_state(LABEL, "red")
+            with httpx.Client(base_url=f"http://127.0.0.1:{page}") as client:
+                assert "edge_daemon_panel_lost 0.0" in client.get("/metrics").text
+    manager.close()

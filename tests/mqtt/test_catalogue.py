@@ -48,6 +48,8 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.Button("red", "press"),
         events.CameraLost("unplugged"),
         events.CameraRestored(2.5),
+        events.PanelLost("no chip"),
+        events.PanelRestored(2.5),
         events.SettingsChanged("motion", "auto"),
         events.SettingsChanged("mqtt", 0.7),
         events.ExamplesChanged({}),
@@ -76,7 +78,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         assert heard
         for payload in heard:
             validator(name).validate(payload)
-    assert len(listener.texts(f"{BASE}/event")) == 9
+    assert len(listener.texts(f"{BASE}/event")) == 11
 
 
 @pytest.mark.parametrize(

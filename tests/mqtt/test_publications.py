@@ -139,6 +139,8 @@ BY = {"via": "gpio", "name": "17"}
         ),
         (events.Button("red", "press"), {"event_type": "button", "name": "red", "gesture": "press"}),
         (events.CameraRestored(2.5), {"event_type": "camera_restored", "outage_s": 2.5}),
+        (events.PanelLost("no chip"), {"event_type": "panel_lost", "reason": "no chip"}),
+        (events.PanelRestored(2.5), {"event_type": "panel_restored", "outage_s": 2.5}),
     ],
 )
 def test_each_event_names_its_type(event: Event, expected: dict[str, object]) -> None:
