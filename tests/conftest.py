@@ -6,11 +6,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.view import View
 from tests.bench import Bench
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("edge_daemon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("edge_daemon")
 
 
 @pytest.fixture

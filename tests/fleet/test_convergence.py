@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge_daemon.commands import Clear, Command, Relabel, Remove, Restore, Undo
@@ -122,7 +122,7 @@ def shared(device: Device) -> list[tuple[str, str, int]]:
     return [row for row in device.own() if row[2]]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(st.lists(deeds, max_size=25))
 def test_devices_converge_after_any_loss_repetition_and_disorder(story: list[tuple[str, str, int]]) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as folder:

@@ -6,7 +6,7 @@ from random import Random
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
@@ -58,7 +58,6 @@ incoming = st.builds(
 )
 
 
-@settings(deadline=None)
 @given(st.lists(incoming, max_size=5), st.booleans())
 def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
     messages: list[Incoming], enabled: bool

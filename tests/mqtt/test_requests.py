@@ -4,7 +4,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_daemon.commands import (
@@ -125,7 +125,6 @@ def check_answer(answer: Asked | Refusal) -> None:
         msgspec.json.encode(answer.origin.transaction)
 
 
-@settings(deadline=None)
 @given(st.sampled_from([*REQUESTS, "fly"]), st.binary(max_size=200))
 def test_any_bytes_give_a_command_or_a_refusal(verb: str, payload: bytes) -> None:
     check_answer(read_request(verb, payload, REGIONS, 5.0))
@@ -139,7 +138,6 @@ JSON = st.recursive(
 KEYS = st.sampled_from(["label", "region", "transaction", "unknown", "more"])
 
 
-@settings(deadline=None)
 @given(st.sampled_from(list(REQUESTS)), st.dictionaries(KEYS, JSON))
 def test_any_json_gives_a_command_or_a_refusal(verb: str, body: dict[str, object]) -> None:
     check_answer(read(verb, body))

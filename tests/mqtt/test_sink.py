@@ -230,8 +230,9 @@ def test_both_versions_of_mqtt_are_spoken(
     spoken: str,
     settings: dict[str, str],
 ) -> None:
+    caplog.set_level("INFO", logger="edge_daemon")
     spoken_options = msgspec.structs.replace(options, **settings)
-    with Listener(broker.port) as listener, caplog.at_level("INFO"), Device(spoken_options) as device:
+    with Listener(broker.port) as listener, Device(spoken_options) as device:
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/undo", b"{}")
         wait_until(lambda: device.commands != [])

@@ -75,7 +75,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
         ("os.kill(os.getpid(), signal.SIGSEGV)", "crashes the interpreter (SIGSEGV)"),
         ("os.abort()", "crashes the interpreter (SIGABRT)"),
         ("raise RuntimeError('no luck')", "no luck"),
-        ("time.sleep(60)", "busy for over 0.7 s"),
+        ("time.sleep(60)", "busy for over 2 s"),
     ],
 )
 def test_a_child_that_dies_is_a_verdict_and_the_next_file_gets_its_own(
@@ -90,7 +90,7 @@ def test_a_child_that_dies_is_a_verdict_and_the_next_file_gets_its_own(
     )
     stand_in.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(stand_in))
-    monkeypatch.setattr(probe_module, "TIMEOUT_S", 0.7)
+    monkeypatch.setattr(probe_module, "TIMEOUT_S", 2)
     verdicts = probe([Path("good"), Path("killer"), Path("other")], 1, "auto", "embedding")
     assert verdicts[0] is None
     assert verdicts[1] is not None
