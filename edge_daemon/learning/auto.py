@@ -32,7 +32,7 @@ GROWTH = 1.25
 THOROUGH = 1000
 """So many examples take part in every choice but the first: which head is best depends on how many.
 
-Of 1,280 numbers they are a copy of 5 MB while the choice lasts.
+Of 1,280 numbers each they take some 16 MB while the choice lasts.
 """
 
 

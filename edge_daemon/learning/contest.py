@@ -56,19 +56,7 @@ def contest(
     folds = deal(sample.labels, sample.groups)
     marks: dict[str, list[bool]] = {each: [] for each in heads}
     for fold in range(FOLDS):
-        taught = yield from _teach(sample, np.flatnonzero(folds != fold))
-        asked = [row for row in np.flatnonzero(folds == fold).tolist() if sample.labels[row] in taught.counts]
-        if not asked or len(taught.labels) < 2:
-            continue
-        fitted = {each: make(taught) for each, make in heads.items()}
-        for head in fitted.values():
-            yield from _fit(head, taught.compare(sample.vectors[asked[0]]))
-        for count, row in enumerate(asked, start=1):
-            query = taught.compare(sample.vectors[row])
-            for each, head in fitted.items():
-                marks[each].append(head.predict(query).label == sample.labels[row])
-            if count % _ASKED_A_STEP == 0:
-                yield
+        yield from _judge(sample, folds == fold, heads, marks)
     return {each: np.array(right, dtype=bool) for each, right in marks.items()}
 
 
@@ -111,6 +99,25 @@ class _Sample:
             [examples.ids[row] for row in rows.tolist()],
             [examples.groups[row] for row in rows.tolist()],
         )
+
+
+def _judge(
+    sample: _Sample, left_out: npt.NDArray[np.bool_], heads: Heads, marks: Mapping[str, list[bool]]
+) -> Generator[None, None, None]:
+    """Teach all but what is left out, ask the heads that, and add to the marks."""
+    taught = yield from _teach(sample, np.flatnonzero(~left_out))
+    asked = [row for row in np.flatnonzero(left_out).tolist() if sample.labels[row] in taught.labels]
+    if not asked or len(taught.labels) < 2:
+        return
+    fitted = {each: make(taught) for each, make in heads.items()}
+    for head in fitted.values():
+        yield from _fit(head, taught.compare(sample.vectors[asked[0]]))
+    for count, row in enumerate(asked, start=1):
+        query = taught.compare(sample.vectors[row])
+        for each, head in fitted.items():
+            marks[each].append(head.predict(query).label == sample.labels[row])
+        if count % _ASKED_A_STEP == 0:
+            yield
 
 
 def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, ExampleSet]:
