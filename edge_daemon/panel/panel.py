@@ -24,10 +24,10 @@ from edge_daemon.runtime.worker import Worker
 log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
-"""The longest the loop sleeps; a stop is noticed within it."""
+"""The longest the loop sleeps; a stop, and a chip that is gone, are noticed within it."""
 
-LOOK_S = 1.0
-"""How often the pins are asked whether they are still there, and tried again when they are not."""
+RETRY_S = 1.0
+"""How often lost pins are tried again."""
 
 
 class Pins(Protocol):
@@ -59,10 +59,11 @@ class Pins(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The pins are lost since `since_s`, monotonic."""
+    """The pins are lost since `since_s` and tried again at `retry_s`, both monotonic seconds."""
 
     since_s: float
     reason: str
+    retry_s: float
 
 
 class Panel:
@@ -96,7 +97,6 @@ class Panel:
         self._lit: frozenset[int] = frozenset()
         self._reader = ButtonReader(buttons, options, {}, _new_group)
         self._outage: Outage | None = None
-        self._look_s = 0.0
         self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._refusing = False
         self._flooded = False
@@ -145,31 +145,25 @@ class Panel:
             if self._outage is None:
                 self._read(mail)
                 self._show(mail.at_s)
-            if mail.at_s >= self._look_s:
-                self._look_s = mail.at_s + LOOK_S
-                self._look_after_pins(mail.at_s)
+                self._pins.check()
+            elif mail.at_s >= self._outage.retry_s:
+                self.open()
+                self._emit(PanelRestored(mail.at_s - self._outage.since_s))
+                self._outage = None
         except PanelError as exc:
             self._lose(str(exc), mail.at_s)
-
-    def _look_after_pins(self, now: float) -> None:
-        if self._outage is None:
-            self._pins.check()
-            return
-        self.open()
-        since_s, self._outage = self._outage.since_s, None
-        self._emit(PanelRestored(now - since_s))
 
     def _lose(self, reason: str, now: float) -> None:
         """Rest until the pins are back: an outage is a state, and frames go on without a finger.
 
         They are closed at once: until then lgpio's thread reads the chip that is gone without pause,
-        and the kernel keeps its number, which a chip that comes back has to get.
+        and logs it, and the kernel keeps its number, which a chip that comes back has to get.
         """
         self._pins.close()
-        self._reader = ButtonReader(self._buttons, self._options, {}, _new_group)
         if self._outage is None or reason != self._outage.reason:
             self._emit(PanelLost(reason))
-        self._outage = Outage(now if self._outage is None else self._outage.since_s, reason)
+        since_s = now if self._outage is None else self._outage.since_s
+        self._outage = Outage(since_s, reason, now + RETRY_S)
 
     def _read(self, mail: Mail) -> None:
         now = mail.at_s
@@ -188,6 +182,8 @@ class Panel:
             self._mean(self._reader.update(button.pin, self._pins.pressed(button.pin), now), now)
 
     def _wait_s(self, timeout_s: float) -> float:
+        if self._outage is not None:
+            return timeout_s
         now = self._clock.monotonic()
         deadlines = (self._reader.next_deadline, self._leds.next_deadline(now))
         return min([timeout_s, *(max(0.0, deadline - now) for deadline in deadlines if deadline is not None)])

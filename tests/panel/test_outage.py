@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from edge_daemon.events import LabelChanged, PanelLost, PanelRestored
 from edge_daemon.panel.buttons import GpioPins
 from edge_daemon.panel.gpio_chip import gpio_trouble
 from edge_daemon.panel.mock_press import MockPresser
+from edge_daemon.panel.panel import RETRY_S, WAKE_S
 from tests.panel.desk import CAT, CAT_LED, DOG_LED, Desk
 from tests.panel.hand_clock import START
 from tests.panel.loose_chip import LooseChip, loose_chip
@@ -47,14 +49,12 @@ def shows(desk: Desk, label: str) -> None:
     desk.wait(0.001)
 
 
-def test_a_chip_that_goes_is_told_once_within_two_seconds_and_closed(
-    desk: Desk, chip: type[LooseChip]
-) -> None:
+def test_a_chip_that_goes_is_told_once_and_closed_at_once(desk: Desk, chip: type[LooseChip]) -> None:
     desk.wait(5)
     assert outages(desk) == []
 
     chip.unplug()
-    desk.wait(2)
+    desk.wait(WAKE_S)
     [lost] = outages(desk)
     assert isinstance(lost, PanelLost)
     assert lost.reason.startswith("buttons and LEDs can't be used: there is no GPIO chip (/")
@@ -65,8 +65,9 @@ def test_a_chip_that_goes_is_told_once_within_two_seconds_and_closed(
     assert outages(desk) == [lost]
 
 
-def test_an_led_that_can_not_be_switched_tells_of_it_at_once(desk: Desk, chip: type[LooseChip]) -> None:
-    desk.wait(1.2)
+def test_an_led_that_can_not_be_switched_loses_the_chip_and_ends_nothing(
+    desk: Desk, chip: type[LooseChip]
+) -> None:
     chip.unplug()
     shows(desk, "cat")
     assert len(outages(desk)) == 1
@@ -82,7 +83,7 @@ def test_a_chip_that_is_back_is_used_again(desk: Desk, chip: type[LooseChip]) ->
 
     [_, restored] = outages(desk)
     assert isinstance(restored, PanelRestored)
-    assert restored.outage_s == pytest.approx(4, abs=1.5)
+    assert 4 <= restored.outage_s <= 4 + RETRY_S + WAKE_S
     desk.presser = MockPresser(chip.opened[-1])
     assert (desk.presser.lit(CAT_LED), desk.presser.lit(DOG_LED)) == (False, True)
     desk.tap(CAT)
@@ -103,16 +104,16 @@ def test_a_chip_that_was_exchanged_between_two_looks_is_used_again(desk: Desk, c
 def test_a_button_that_was_held_as_the_chip_went_teaches_no_more(desk: Desk, chip: type[LooseChip]) -> None:
     desk.presser.press(CAT)
     desk.wait(0.1)
+    desk.answer()
     chip.unplug()
-    desk.wait(1.5)
-    taught = len(desk.taught())
-    for _ in range(10):
-        desk.answer()
-        desk.wait(0.5)
-    chip.plug()
-    desk.wait(3)
+    desk.wait(2)
 
-    assert len(desk.taught()) == taught
+    started_s = time.monotonic()
+    desk.panel.run_once(0.05)
+    assert time.monotonic() - started_s >= 0.05  # the burst that was due keeps the thread from no rest
+    chip.plug()
+    desk.wait(2)
+    assert desk.taught() == ["cat"]
 
 
 def test_another_reason_is_told_too(desk: Desk, chip: type[LooseChip]) -> None:
