@@ -175,8 +175,14 @@ class Connection:
         if ready.get(sock.fileno(), 0) & select.POLLOUT:
             self._client.loop_write()
         if ready.get(sock.fileno(), 0) & ~select.POLLOUT or timeout_s == 0:
-            self._client.loop_read()
+            self._read()
         self._client.loop_misc()
+
+    def _read(self) -> None:
+        """Read; acknowledgements come no other way. Else paho makes up one for each message of QoS 0."""
+        self._client.on_publish = self._on_publish
+        self._client.loop_read()
+        self._client.on_publish = None
 
     def _build(self, options: MqttOptions, party: Party, environ: Mapping[str, str]) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -202,7 +208,6 @@ class Connection:
         client.on_connect = self._on_connect
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
-        client.on_publish = self._on_publish
         client.on_subscribe = self._on_subscribe
         return client
 

@@ -78,6 +78,7 @@ class MqttSink:
         info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
         self._twin = TwinWatch(self._topics.info, info.instance)
         self._publications = Publications(self._topics, info, options.qos)
+        self._messages_of = self._publications.of  # once: it is bound anew each time it is asked for
         will = self._publications.availability(False)
         self._party = Party(f"edge_daemon-{info.device}", will, _MAX_INCOMING_BYTES)
         self._submit = submit
@@ -115,7 +116,7 @@ class MqttSink:
             self._fleet.tell(event)
         if isinstance(event, ExamplesChanged):
             self._labels = tuple(event.counts)
-        for message in self._publications.of(event, self._clock.utc()):
+        for message in self._messages_of(event, self._clock.utc()):
             self._outbox.put(message)
         self._wakeup.set()
 

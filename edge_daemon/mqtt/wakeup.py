@@ -5,6 +5,8 @@ from __future__ import annotations
 import select
 import socket
 
+_MANY = 4096
+
 
 class Wakeup:
     """A socket that becomes readable when another thread calls `set`; `set` never blocks."""
@@ -28,7 +30,7 @@ class Wakeup:
     def clear(self) -> None:
         """Forget every `set` so far."""
         try:
-            while self._reader.recv(4096):
+            while len(self._reader.recv(_MANY)) == _MANY:
                 pass
         except BlockingIOError:
             return
