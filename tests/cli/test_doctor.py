@@ -27,10 +27,12 @@ from tests.mqtt.broker import Mosquitto, free_port
 ALL = ("camera", "gpio", "groups", "broker", "fleet", "model", "store", "disk", "clock")
 BUTTON = "buttons=[{label: cat, pin: 17}]"
 AS_NOBODY = """
-import os, sys
-from edge_daemon.cli import doctor
+import contextlib, io, os, sys
 from edge_daemon.cli.main import main
 if os.geteuid() == 0:
+    # Once before, so that all is imported: Python's own files may be closed to nobody.
+    with contextlib.redirect_stdout(io.StringIO()):
+        main(sys.argv[1:])
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
