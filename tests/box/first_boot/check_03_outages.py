@@ -10,7 +10,7 @@ from tests.box.lines import Lines
 from tests.box.patience import eventually, steadily, told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import Service, kept_examples
-from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_ERROR, LED_RED
+from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_BARS, LED_ERROR, LED_RED
 
 
 def check_a_lost_camera_clears_the_label_until_it_is_back(
@@ -88,11 +88,17 @@ def check_sigterm_in_a_burst_keeps_what_was_acknowledged(
     ear.await_label("bars")
 
 
-def check_after_a_removed_gpio_chip_is_back_presses_count_again(service: Service, lines: Lines) -> None:
-    """Without its lines the service ends, says why, and is started again until they are there."""
+def check_without_its_gpio_chip_it_goes_on_seeing_and_takes_it_back(
+    service: Service, ear: Ear, lines: Lines, scene: Scene
+) -> None:
+    process = service.pid
     with lines.chip_removed():
-        eventually(lambda: "no GPIO chip" in service.log(), "the log names the missing chip")
-    service.await_seeing()
+        eventually(lambda: ear.events("panel_lost"), "the event tells of it")
+        scene.show(RED)
+        ear.await_label("red")
+    eventually(lambda: ear.events("panel_restored"), "and of its return")
+    eventually(lambda: lines.lit(LED_RED) and not lines.lit(LED_BARS), "the LED of red alone")
     before = len(kept_examples())
     lines.press(BUTTON_RED)
     eventually(lambda: len(kept_examples()) == before + 1, "a press counts again")
+    assert service.pid == process
