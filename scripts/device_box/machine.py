@@ -14,6 +14,8 @@ from pathlib import Path
 EMULATION = "tcg,thread=multi"
 PROBE_S = 20.0
 MEMORY_MB = 2048
+UNUSED_DRIVERS = "kvm_amd,powernow_k8"
+"""An emulated processor takes seconds to load them."""
 
 
 class MachineError(Exception):
@@ -63,11 +65,12 @@ class Machine:
         return time.monotonic() - started
 
     def _command(self, job: str, console: Path | None) -> list[str]:
-        words = f"root=/dev/vda rw console=ttyS0 quiet panic=-1 systemd.show_status=0 mitigations=off {job}"
+        words = "root=/dev/vda rw console=ttyS0 quiet panic=-1 systemd.show_status=0 mitigations=off"
+        words += f" modprobe.blacklist={UNUSED_DRIVERS} {job}"
         talk = ["-serial", "mon:stdio"] if console is None else ["-serial", f"file:{console}"]
         return [
             "qemu-system-x86_64", "-accel", accelerator(self._image), "-cpu", "max", "-smp", "2",
-            "-m", str(MEMORY_MB), "-display", "none",
+            "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
             "-kernel", str(self._image / "vmlinuz"), "-initrd", str(self._image / "initrd"), "-append", words,
             # Written through: a flush in the machine is a flush here.
             "-drive", f"file={self._disk},if=virtio,cache=writethrough",
