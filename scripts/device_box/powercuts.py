@@ -13,7 +13,7 @@ from scripts.device_box.machine import Machine, MachineError
 RESULTS = Path("artefacts/power-cuts")
 BOOT_S = 600.0
 TEACHING_S = 12.0
-"""The cut comes within so long after the first press."""
+"""The cut comes within so long after this start's first acknowledged example."""
 
 
 def run(image: Path, work: Path, words: list[str]) -> int:
@@ -33,21 +33,22 @@ def run(image: Path, work: Path, words: list[str]) -> int:
 
 def _teach_until_cut(machine: Machine, boot: int, after_s: float) -> None:
     with machine.running("box.job=teach"):
-        _await_line(boot)
+        _await_line("boots", boot)
+        _await_line("acknowledged", len(_lines("acknowledged")) + 1)
         time.sleep(after_s)
 
 
 def _await_boot(machine: Machine, boot: int) -> None:
     """Start once more, to see what the last cut did."""
     with machine.running("box.job=teach"):
-        _await_line(boot)
+        _await_line("boots", boot)
 
 
-def _await_line(boot: int) -> None:
+def _await_line(name: str, count: int) -> None:
     until_s = time.monotonic() + BOOT_S
-    while len(_lines("boots")) < boot:
+    while len(_lines(name)) < count:
         if time.monotonic() > until_s:
-            raise MachineError(f"start {boot} was not up within {BOOT_S:.0f} s; see {RESULTS}")
+            raise MachineError(f"not {count} lines in '{name}' within {BOOT_S:.0f} s; see {RESULTS}")
         time.sleep(0.1)
 
 
