@@ -12,6 +12,8 @@ from edge_daemon.examples.faults import CorruptStoreError
 from edge_daemon.examples.schema import migrate
 
 _MAGIC = b"SQLite format 3\0"
+_CACHE_KB = 256
+"""Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""
 
 
 def connect(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -66,6 +68,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     migrate(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     damage = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     if damage != "ok":
         raise CorruptStoreError(f"store '{path}' is corrupt: {' '.join(damage.split())}")
