@@ -16,6 +16,8 @@ CLICK_S = 0.04
 def main() -> None:
     config = load_effective(None, sys.argv[1:])
     presser = MockPresser()
+    # gpiozero makes a pin when it is first asked for: by two threads at once, each would get its own.
+    presser.release(config.buttons[0].pin)
     daemon = build(config, pin_factory=presser.factory)
     threading.Thread(target=_click_for_ever, args=(presser, config.buttons[0].pin), daemon=True).start()
     daemon.run()
