@@ -4,13 +4,15 @@
 
 Each FOLDER holds label folders. Near: each class of a set is hidden in turn. Far: the other sets.
 A method scores queries against taught examples (unit vectors), the higher the more familiar.
+Figures are means over the seeds, each a draw of examples, with their standard error. `--ours` measures
+the daemon's own score alone, which makes many seeds quick.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -176,43 +178,49 @@ def main() -> int:
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--shots", type=int, default=10)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--ours", action="store_true")
     args = parser.parse_args()
     embedder = Embedder(args.model)
+    methods = {} if args.ours else METHODS
     sets = {folder.name: read_folder(folder, embedder) for folder in args.folders}
     print(f"{args.model.stem}, {args.shots} examples a class, {args.seeds} seeds")
     for name, data in sets.items():
         strangers = [other.vectors for key, other in sets.items() if key != name]
         print(f"\n## {name}\n")
         print("| score | near | FA@5 | far | FA@5 | false rejects |\n|---|---|---|---|---|---|")
-        table = dict(_measure(data, strangers, args.shots, args.seeds))
-        for method in (*METHODS, OURS):
-            print("| " + method + " | " + " | ".join(_cell(each) for each in table[method]) + " |")
+        for method, columns in _measure(methods, data, strangers, args.shots, args.seeds).items():
+            print("| " + method + " | " + " | ".join(_cell(each, args.seeds) for each in columns) + " |")
     return 0
 
 
-def _cell(value: float) -> str:
-    return "" if np.isnan(value) else f"{value:.3f}"
+def _cell(values: list[float], seeds: int) -> str:
+    """Return the mean, and its standard error over the seeds; they are noted one seed after the other."""
+    if not values:
+        return ""
+    draws = np.reshape(values, (seeds, -1)).mean(axis=1)
+    error = f" ± {draws.std(ddof=1) / seeds**0.5:.3f}" if seeds > 1 else ""
+    return f"{draws.mean():.3f}{error}"
 
 
 def _measure(
-    data: Dataset, strangers: list[Doubles], shots: int, seeds: int
-) -> Iterator[tuple[str, Doubles]]:
-    """Yield each method's mean near AUROC and false accepts, far ones, and realised false rejects."""
-    figures: dict[str, list[list[float]]] = {method: [[], [], [], [], []] for method in (*METHODS, OURS)}
+    methods: Mapping[str, Method], data: Dataset, strangers: list[Doubles], shots: int, seeds: int
+) -> dict[str, list[list[float]]]:
+    """Return each method's near AUROCs and false accepts, far ones, and realised false rejects."""
+    figures: dict[str, list[list[float]]] = {method: [[], [], [], [], []] for method in (*methods, OURS)}
     for seed in range(seeds):
         part = split(data, shots, seed)
         for hidden in range(len(data.labels)):
             shown = data.codes != hidden
             taught, known = part.taught[shown[part.taught]], part.asked[shown[part.asked]]
-            _score(figures, 0, data, taught, known, data.vectors[~shown])
+            _score(methods, figures, 0, data, taught, known, data.vectors[~shown])
             print(f"\r{seed + 1}/{seeds} {data.labels[hidden]:20s}", end="", file=sys.stderr, flush=True)
         for others in strangers:
-            _score(figures, 2, data, part.taught, part.asked, others)
-    for method, values in figures.items():
-        yield method, np.array([np.mean(each) if each else np.nan for each in values])
+            _score(methods, figures, 2, data, part.taught, part.asked, others)
+    return figures
 
 
 def _score(
+    methods: Mapping[str, Method],
     figures: dict[str, list[list[float]]],
     place: int,
     data: Dataset,
@@ -223,7 +231,7 @@ def _score(
     codes = np.unique(data.codes[taught], return_inverse=True)[1].astype(np.intp)
     rows, asked = data.vectors[taught].astype(np.float64), data.vectors[known].astype(np.float64)
     others = strangers.astype(np.float64)
-    for method, score in METHODS.items():
+    for method, score in methods.items():
         _note(figures[method], place, score(rows, codes, asked), score(rows, codes, others))
     examples = teach(data, taught)
     openset = OpenSet(examples, LeaveOneOut(examples))
