@@ -103,6 +103,10 @@ build() {
     image=$cache/image-$kernel-$(digest "$parts"/{build-packages.txt,packages.txt,requirements,in_root,overlay})
     [ -d "$compiled" ] || build_compiled "$compiled"
     [ -d "$image" ] || build_image "$image" "$compiled"
-    find "$cache" -mindepth 1 -maxdepth 1 -name '*-*' ! -path "$compiled" ! -path "$image" -exec rm -rf {} +
+    # A machine that runs meanwhile may stand on another image. This one's is kept until the command ends.
+    exec 8>"$cache/used"
+    flock --nonblock 8 &&
+        find "$cache" -mindepth 1 -maxdepth 1 -name '*-*' ! -path "$compiled" ! -path "$image" -exec rm -rf {} +
+    flock --shared 8
     exec 9>&-
 }
