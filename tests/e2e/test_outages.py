@@ -37,11 +37,12 @@ def test_lost_camera_clears_the_retained_label_until_it_is_back(source: Turntabl
             source.broken = True
             ear.wait_for_state(LABEL, "")
             ear.wait_for("camera_lost")
-            with Ear(broker.port, LABEL) as newcomer:
+            with Ear(broker.port, "edge_daemon/stage/+") as newcomer:
+                newcomer.wait_for_state("edge_daemon/stage/availability", "online")
                 source.broken = False
                 ear.wait_for("camera_restored")
                 newcomer.wait_for_state(LABEL, "red")
-                assert not [line for line in newcomer.lines if line.startswith("1")]
+                assert not [line for line in newcomer.lines if line.startswith(f"1 {LABEL} ")]
 
 
 def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(

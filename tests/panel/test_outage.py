@@ -116,7 +116,10 @@ def test_a_button_that_was_held_as_the_chip_went_teaches_no_more(desk: Desk, chi
     assert desk.taught() == ["cat"]
 
 
-def test_another_reason_is_told_too(desk: Desk, chip: type[LooseChip]) -> None:
+def test_another_reason_is_told_too(
+    desk: Desk, chip: type[LooseChip], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: name)  # with or without lgpio
     chip.unplug()
     desk.wait(3)
     chip.node.mkdir()  # a node that is there and can't be read

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from tests.web.browser import Visitor, chromium
 from tests.web.site import Site
@@ -17,6 +17,7 @@ Visit = Callable[..., Visitor]
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     # While it runs, this thread can run no event loop of its own; what needs one takes another thread.
+    expect.set_options(timeout=30_000)  # a busy machine
     with chromium() as running:
         yield running
 
