@@ -10,9 +10,13 @@ from typing import Any
 
 from edge_daemon.errors import PanelError
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
+from edge_daemon.panel.inbox import OnEdge
 from edge_daemon.panel.options import ButtonOptions
 
 log = logging.getLogger(__name__)
+
+LONGEST_DELAY_S = 5.0
+"""Before Linux 5.7 edges bear the time of day: an age of more than this is none."""
 
 
 class GpioPins:
@@ -29,9 +33,7 @@ class GpioPins:
         self._lines: dict[int, _Line] = {}
         self._leds: dict[int, Any] = {}
 
-    def open(
-        self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: Callable[[int, bool], None]
-    ) -> dict[int, bool]:
+    def open(self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge) -> dict[int, bool]:
         """Claim every pin and return which buttons are down. Raises PanelError and then holds none."""
         factory = self._lent if self._lent is not None else self._made()
         try:
@@ -87,7 +89,7 @@ class GpioPins:
 class _Line:
     """One button's input. gpiozero keeps a weak reference to the callback alone, so this must live."""
 
-    def __init__(self, button: ButtonOptions, factory: Any, on_edge: Callable[[int, bool], None]) -> None:
+    def __init__(self, button: ButtonOptions, factory: Any, on_edge: OnEdge) -> None:
         from gpiozero import InputDevice
 
         self._number = button.pin
@@ -106,9 +108,12 @@ class _Line:
         finally:
             self._device.close()
 
-    def _changed(self, _ticks: float, state: int) -> None:
-        """Runs in the library's thread. Its ticks have no fixed origin, so the taker stamps the time."""
-        self._on_edge(self._number, bool(state) != self._pull_up)
+    def _changed(self, ticks: float, state: int) -> None:
+        """Runs in the library's thread, which a busy machine holds up: the ticks tell for how long."""
+        factory = self._device.pin_factory
+        age_s = factory.ticks_diff(factory.ticks(), ticks)
+        down = bool(state) != self._pull_up
+        self._on_edge(self._number, down, age_s if 0 <= age_s <= LONGEST_DELAY_S else 0.0)
 
 
 def mock_factory() -> Any:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from edge_daemon.events import Event
 from edge_daemon.ports import Clock
 
 MAX_QUEUED = 256
+
+OnEdge: TypeAlias = Callable[[int, bool, float], None]
+"""Takes a pin, whether its button is down, and how many seconds ago that became so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,11 +54,11 @@ class Inbox:
         self._events: deque[Event] = deque(maxlen=max_queued)
         self._lost_edges = False
 
-    def put_edge(self, pin: int, pressed: bool) -> None:
-        """Leave a level, stamped with the time of this call."""
+    def put_edge(self, pin: int, pressed: bool, age_s: float = 0.0) -> None:
+        """Leave a level that the line took `age_s` ago."""
         with self._changed:
             if len(self._edges) < self._max_queued:
-                self._edges.append(RawEdge(pin, pressed, self._clock.monotonic()))
+                self._edges.append(RawEdge(pin, pressed, self._clock.monotonic() - age_s))
             else:
                 self._lost_edges = True
             self._changed.notify()

@@ -14,7 +14,7 @@ from edge_daemon.commands import AddExample, Command
 from edge_daemon.errors import PanelError
 from edge_daemon.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
 from edge_daemon.panel.gestures import Meaning
-from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail
+from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail, OnEdge
 from edge_daemon.panel.leds import Leds
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 from edge_daemon.panel.reader import ButtonReader
@@ -37,11 +37,11 @@ class Pins(Protocol):
     """
 
     def open(
-        self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: Callable[[int, bool], None]
+        self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge
     ) -> Mapping[int, bool]:
         """Claim the pins and return which buttons are down.
 
-        From then on `on_edge(pin, pressed)` comes, from a thread of the library. Raises PanelError.
+        From then on `on_edge(pin, pressed, age_s)` comes, from a thread of the library. Raises PanelError.
         """
 
     def pressed(self, pin: int) -> bool:

@@ -36,7 +36,11 @@ class ButtonReader:
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def update(self, pin: int, pressed: bool, at_s: float) -> list[Meaning]:
-        """Take the raw level of one button as it was at `at_s`; times must not go back."""
+        """Take the raw level of one button as it was at `at_s`.
+
+        It may be older than the last `advance`, when the machine held the edge up, but no older than the
+        button's last edge.
+        """
         meanings = self.advance(at_s)
         edge = self._debouncers[pin].update(pressed, at_s)
         return meanings if edge is None else [*meanings, *self._settle(pin, edge)]

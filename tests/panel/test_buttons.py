@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from edge_daemon.panel.options import ButtonOptions
 CAT = ButtonOptions(pin=17, label="cat")
 
 
-def ignore(_pin: int, _pressed: bool) -> None:
+def ignore(_pin: int, _pressed: bool, _age_s: float) -> None:
     """Take an edge that the test has no use for."""
 
 
@@ -30,7 +31,7 @@ def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
     button = ButtonOptions(pin=17, label="cat", pull="up" if pull == "up" else "down")
     pins = GpioPins(presser.factory)
 
-    standing = pins.open([button], [], lambda pin, pressed: edges.append((pin, pressed)))
+    standing = pins.open([button], [], lambda pin, pressed, _: edges.append((pin, pressed)))
     presser.press(17)
     down = pins.pressed(17)
     presser.release(17)
@@ -38,6 +39,17 @@ def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
     assert standing == {17: False}
     assert down
     assert edges == [(17, True), (17, False)]
+
+
+@pytest.mark.parametrize(("held_up_s", "told_s"), [(0.4, 0.4), (1.7e9, 0.0), (-1.7e9, 0.0)])
+def test_an_edge_tells_how_long_it_was_held_up(held_up_s: float, told_s: float) -> None:
+    """An age that can't be is one by another clock than the library's, and counts as none."""
+    presser, ages = MockPresser(), list[float]()
+    presser.factory.ticks = lambda: time.monotonic() + held_up_s
+    pins = GpioPins(presser.factory)
+    pins.open([CAT], [], lambda _pin, _pressed, age_s: ages.append(age_s))
+    presser.press(17)
+    assert ages == [pytest.approx(told_s, abs=0.3)]
 
 
 def test_an_led_is_switched_and_dark_after_close() -> None:
@@ -56,13 +68,13 @@ def test_an_led_is_switched_and_dark_after_close() -> None:
 def test_after_close_no_edge_arrives_and_the_pin_can_be_opened_again() -> None:
     presser, edges = MockPresser(), list[int]()
     pins = GpioPins(presser.factory)
-    pins.open([CAT], [], lambda pin, _: edges.append(pin))
+    pins.open([CAT], [], lambda pin, *_: edges.append(pin))
     pins.close()
     pins.close()
     presser.press(17)
     assert edges == []
 
-    pins.open([CAT], [], lambda pin, _: edges.append(pin))
+    pins.open([CAT], [], lambda pin, *_: edges.append(pin))
     presser.press(17)
     assert edges == [17]
 

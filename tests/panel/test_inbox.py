@@ -24,6 +24,12 @@ def test_edges_are_stamped_as_they_come_and_taken_in_order() -> None:
     assert inbox.take(0).edges == []
 
 
+def test_an_edge_that_was_held_up_bears_the_time_it_was_made() -> None:
+    inbox = Inbox(HandClock(2.0))
+    inbox.put_edge(17, True, 0.5)
+    assert inbox.take(0).edges == [RawEdge(17, True, 1.5)]
+
+
 def test_a_flood_of_edges_is_noticed_and_pushes_no_event_out() -> None:
     inbox = Inbox(HandClock(), max_queued=4)
     inbox.put_event(Ready())

@@ -144,13 +144,13 @@ def test_ending_during_an_outage_is_harmless(
 
 def test_after_an_outage_the_daemon_can_be_built_anew(chip: type[LooseChip]) -> None:
     pins = GpioPins()
-    pins.open([], [5], lambda _pin, _pressed: None)
+    pins.open([], [5], lambda *_: None)
     chip.unplug()
     with pytest.raises(PanelError):
         pins.check()
     pins.close()
     chip.plug()
-    pins.open([], [5], lambda _pin, _pressed: None)
+    pins.open([], [5], lambda *_: None)
     pins.check()
     pins.light(5, True)
     assert MockPresser(chip.opened[-1]).lit(5)

@@ -39,6 +39,15 @@ def test_a_short_press_read_seconds_late_is_still_a_short_press() -> None:
     assert kinds(meanings) == [AddExample]
 
 
+def test_a_press_held_up_beyond_the_last_look_is_still_a_press() -> None:
+    reader = make()
+    reader.advance(11.0)
+    meanings = reader.update(CAT, True, 10.0) + reader.update(CAT, False, 10.1) + reader.advance(11.1)
+
+    assert kinds(meanings) == [AddExample]
+    assert [each.gesture for each in meanings if isinstance(each, Button)] == ["press", "release"]
+
+
 def test_a_long_press_read_late_still_undoes_once() -> None:
     reader = make()
     meanings = reader.update(UNDO, True, 10.0) + reader.update(UNDO, False, 12.0) + reader.advance(15.0)
