@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.device_box import last_pass
 from scripts.device_box.junit import all_passed
 
 ROOT = Path(__file__).parents[2]
@@ -47,3 +48,37 @@ def test_every_python_package_of_the_machine_is_pinned(path: Path) -> None:
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
     assert lines
     assert all("==" in line for line in lines)
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A checkout of two files that matter, which passed as they are."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("systemd/unit", "tests/box/check.py", "scripts/device_box/__pycache__/test.pyc"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        path.write_text("as it was")
+    last_pass.remember()
+    assert last_pass.main() == 0
+    return tmp_path
+
+
+def test_what_does_not_matter_to_the_box_may_change(checkout: Path) -> None:
+    (checkout / "README.md").write_text("news")
+    (checkout / "scripts/device_box/__pycache__/test.pyc").write_text("news")
+    assert last_pass.main() == 0
+
+
+@pytest.mark.parametrize("change", ["content", "mode", "name", "record"])
+def test_a_change_of_what_matters_asks_for_the_box(checkout: Path, change: str) -> None:
+    unit = checkout / "systemd/unit"
+    match change:
+        case "content":
+            unit.write_text("as it is")
+        case "mode":
+            unit.chmod(0o755)
+        case "name":
+            unit.rename(unit.with_name("other"))
+        case "record":
+            last_pass.RECORD.unlink()
+    assert last_pass.main() == 1

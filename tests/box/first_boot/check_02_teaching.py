@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import time
 
 import numpy as np
 from PIL import Image
@@ -17,8 +18,13 @@ from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_BARS, LED_RED
 
 PRESSES = 3
 
+# A hand takes a moment from the thing to the button. The simulated sensor dates a frame once it is drawn,
+# which takes it long here: a press at once would get one that shows in part what was there before.
+HAND_S = 3.0
+
 
 def _teach(button: int, label: str, ear: Ear, lines: Lines) -> None:
+    time.sleep(HAND_S)
     before = len(ear.events("example_added"))
     for count in range(1, PRESSES + 1):
         lines.press(button)
