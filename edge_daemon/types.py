@@ -143,7 +143,10 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class Exam:
-    """Leave-one-out figures over the taught examples; None where there are too few to tell."""
+    """Leave-one-out figures over the taught examples; None where there are too few to tell.
+
+    `near_duplicates` are presses that showed a view of their class that was taught before.
+    """
 
     accuracy: float | None
     verdicts: Mapping[str, Verdict]

@@ -18,9 +18,6 @@ GOOD_RECALL = 0.8
 LOOKS_LIKE_SHARE = 0.25
 """A class looks like another when so many of its examples are taken for that one."""
 
-NEAR_DUPLICATE = 0.985
-"""Cosine above which two examples show the same thing in the same way (a press without a move)."""
-
 Confusion = npt.NDArray[np.intp]
 
 
@@ -36,8 +33,7 @@ def examine(labels: Sequence[str], others: Others, scores: Doubles) -> Exam:
     verdicts = {
         label: _judge(code, labels, int(counts[code]), confusion) for code, label in enumerate(labels)
     }
-    duplicates = int((others.values[:, 0] >= NEAR_DUPLICATE).sum())
-    return Exam(accuracy, verdicts, _most_confused(labels, confusion), duplicates, advise(verdicts))
+    return Exam(accuracy, verdicts, _most_confused(labels, confusion), others.repeats, advise(verdicts))
 
 
 def confuse(others: Others, scores: Doubles) -> Confusion:

@@ -8,10 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from edge_daemon.learning.distinct import distinct
 from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
 
 LIMIT = 2000
 """Only the newest examples are examined: enough to judge by, and a bound on the work at start-up."""
+
+NEAR_DUPLICATE = 0.97
+"""Cosine from which two examples of a class show the same thing in the same way: a press without a move.
+
+Two pictures of a thing that stands still are that near in 99 of 100 cases (three models, noise of 3
+levels, a pixel of shake); of one that is moved, seldom; of two things of a class, never.
+"""
 
 _COLUMNS_AT_ONCE = 256
 
@@ -22,11 +30,12 @@ Doubles = npt.NDArray[np.float64]
 class Others:
     """What the other examples say of each row of the set from `first` on (n rows, C classes).
 
-    An example and the burst it was taught in count as one: burst mates are no others.
+    An example and the burst it was taught in count as one: burst mates are no others. Near-duplicates are
+    of one burst, too: taught by two presses, they are still one view of the thing.
     `values` and `rows` (n x k): the nearest others, best first; -inf where there are fewer. `rows`
     count from `first`. `sums` (n x C): similarities to the others of each class, added up. `kin`
     (n): the same to the own burst, itself included. `mates` (n): the others of the own class. `bursts`
-    (n) numbers the bursts.
+    (n) numbers the bursts. `repeats` counts the presses that showed nothing new.
     """
 
     first: int
@@ -37,6 +46,7 @@ class Others:
     kin: Doubles
     mates: Codes
     bursts: Codes
+    repeats: int
 
 
 class LeaveOneOut:
@@ -60,7 +70,10 @@ class LeaveOneOut:
         codes = self._examples.codes[self._first :]
         counts = np.bincount(codes, minlength=len(labels))
         mates = counts[codes] - self._burst_sizes()
-        return Others(self._first, codes, self._values, self._rows, sums, self._kin, mates, self._bursts)
+        repeats = len(distinct(self._presses)) - len(distinct(self._bursts))
+        return Others(
+            self._first, codes, self._values, self._rows, sums, self._kin, mates, self._bursts, repeats
+        )
 
     def forget(self, example_ids: Collection[int]) -> None:
         """Drop examples that are about to leave the set; call it before they do."""
@@ -78,8 +91,10 @@ class LeaveOneOut:
         self._first = 0
         self._ids: list[int] = []
         self._columns: dict[str, int] = {}
-        self._burst_of: dict[tuple[str, str], int] = {}
-        self._bursts = np.empty(0, np.intp)
+        self._press_of: dict[tuple[str, str], int] = {}
+        self._burst_of: list[int] = []
+        self._presses: Codes = np.empty(0, np.intp)
+        self._bursts: Codes = np.empty(0, np.intp)
         self._values: Floats = np.empty((0, self._k), np.float32)
         self._rows: Codes = np.empty((0, self._k), np.intp)
         self._sums: Doubles = np.empty((0, 0))
@@ -96,7 +111,9 @@ class LeaveOneOut:
         matrix = self._matrix()
         for block in range(start, len(matrix), _COLUMNS_AT_ONCE):
             stop = min(len(matrix), block + _COLUMNS_AT_ONCE)
-            self._meet(block, stop, matrix[:stop] @ matrix[block:stop].T)
+            similarities = matrix[:stop] @ matrix[block:stop].T
+            self._find_bursts(block, stop, similarities)
+            self._meet(block, stop, similarities)
 
     def _slide(self) -> None:
         """Let go of the oldest when there are more than the limit."""
@@ -116,7 +133,9 @@ class LeaveOneOut:
         labels = [self._label(row) for row in range(start, len(self._ids))]
         for label in labels:
             self._columns.setdefault(label, len(self._columns))
-        bursts = [self._burst(label, start + offset) for offset, label in enumerate(labels)]
+        presses = [self._press(label, start + offset) for offset, label in enumerate(labels)]
+        self._presses = np.concatenate((self._presses, np.array(presses, dtype=np.intp)))
+        bursts = [self._burst_of[press] for press in presses]
         self._bursts = np.concatenate((self._bursts, np.array(bursts, dtype=np.intp)))
         self._values = np.vstack((self._values, np.full((len(labels), self._k), -np.inf, np.float32)))
         self._rows = np.vstack((self._rows, np.zeros((len(labels), self._k), np.intp)))
@@ -128,10 +147,27 @@ class LeaveOneOut:
     def _label(self, row: int) -> str:
         return self._examples.labels[int(self._examples.codes[self._first + row])]
 
-    def _burst(self, label: str, row: int) -> int:
-        """Number the bursts; an example without one is a burst of its own."""
+    def _press(self, label: str, row: int) -> int:
+        """Number the presses; each is a burst of its own until it is found to repeat another."""
         group = self._examples.groups[self._first + row] or f"\0{self._ids[row]}"
-        return self._burst_of.setdefault((label, group), len(self._burst_of))
+        press = self._press_of.setdefault((label, group), len(self._press_of))
+        if press == len(self._burst_of):
+            self._burst_of.append(press)
+        return press
+
+    def _find_bursts(self, start: int, stop: int, similarities: Floats) -> None:
+        """Let the presses among the columns that repeat an earlier one of the class join its burst."""
+        codes = self._examples.codes[self._first : self._first + stop]
+        repeated = (similarities >= NEAR_DUPLICATE) & (codes[:, None] == codes[start:])
+        repeated[start:] = np.triu(repeated[start:], k=1)  # only what came before
+        repeated &= self._presses[:stop, None] != self._presses[start:stop]
+        for column in np.flatnonzero(repeated.any(axis=0)).tolist():
+            press = int(self._presses[start + column])
+            own = self._presses == press
+            if own.argmax() == start + column:  # the first example of a press decides
+                nearest = np.where(repeated[:, column], similarities[:, column], -1.0).argmax()
+                self._burst_of[press] = int(self._bursts[nearest])
+                self._bursts[own] = self._burst_of[press]
 
     def _burst_sizes(self) -> Codes:
         return np.bincount(self._bursts)[self._bursts] if len(self._bursts) else self._bursts
@@ -185,7 +221,7 @@ class LeaveOneOut:
             self._offer(slice(row, row + 1), similarities[None], 0)
         number = np.cumsum(keep) - 1
         self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
-        self._bursts = self._bursts[keep]
+        self._presses, self._bursts = self._presses[keep], self._bursts[keep]
         self._values = self._values[keep]
         self._rows = number[self._rows[keep]]
         self._sums = self._sums[keep]

@@ -17,6 +17,7 @@ from edge_daemon.learning.leave_one_out import Doubles, LeaveOneOut, Others
 from edge_daemon.learning.plda import RANK, fit_plda, subspace
 from edge_daemon.learning.sample import newest
 from edge_daemon.learning.strangers import stranger_scores
+from edge_daemon.learning.views import Flags, between_bursts, mean_by_burst, settled_classes
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -126,20 +127,38 @@ class OpenSet:
         classes = len(self._examples.labels)
         rows = newest(others.codes, classes, SAMPLE)
         matrix, codes = self._examples.matrix[others.first :][rows], others.codes[rows]
+        settled = settled_classes(others, classes)
         folds = _fold(others, rows)
         rank = _common_rank(codes, folds)
         space = subspace(matrix, SUBSPACE)
         known = _nearness(self._examples, others, rows)
         known += _likeness(space.coordinates, codes, folds, rank)
-        known = known[others.mates[rows] > 0]
+        judges = settled[codes] & (others.mates[rows] > 0)
+        known = mean_by_burst(known[judges], others.bursts[rows[judges]])
         if len(known) < 2:
             self._score = _closest
             self._threshold = _first_threshold(self._examples, others)
             return
-        plda = fit_plda(space.coordinates, codes, classes, rank)
-        self._score = Familiarity(self._examples, None if plda is None else plda.lifted(space))
         self._threshold = lower_bound(known)
+        plda = fit_plda(space.coordinates, codes, classes, rank)
+        familiarity = Familiarity(self._examples, None if plda is None else plda.lifted(space))
+        self._score = familiarity
+        if not settled.all():
+            alike = between_bursts(matrix[judges], others.bursts[rows[judges]], codes[judges])
+            least = lower_bound(alike) if len(alike) > 1 else _first_threshold(self._examples, others)
+            self._score = partial(self._score_newcomers, familiarity, settled, least)
         self._strangers = partial(stranger_scores, matrix, space.coordinates, codes, classes, rank)
+
+    def _score_newcomers(self, familiarity: Familiarity, settled: Flags, least: float, query: Query) -> float:
+        """Score as `familiarity` does, but by the nearest example alone where its class is a newcomer.
+
+        It has too few views for what is asked of the others; as near as two views of one of them are
+        to each other (`least`) is near enough.
+        """
+        rows, similarities = query.largest(NEAREST)
+        if settled[self._examples.codes[rows[0]]]:
+            return familiarity(query)
+        return self._threshold + similarities[0] - least
 
 
 def _closest(query: Query) -> float:

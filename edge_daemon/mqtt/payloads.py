@@ -204,7 +204,9 @@ class ExamFigures(Payload, frozen=True, kw_only=True):
     accuracy: Annotated[Share | None, Meta(description="share of all examples that the others recognise")]
     verdicts: dict[str, LabelVerdict]
     confused: Annotated[list[str] | None, Meta(description="the two labels confused most")]
-    near_duplicates: Annotated[Count, Meta(description="examples that add nothing to another")]
+    near_duplicates: Annotated[
+        Count, Meta(description="presses that showed a view of the class taught before")
+    ]
     advice: NextLabel | None
 
 

@@ -24,8 +24,8 @@ def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None,
 
 
 def test_separate_classes_are_good() -> None:
-    rows = [(float(degrees), "a") for degrees in range(0, 60, 12)]
-    rows += [(float(degrees), "b") for degrees in range(180, 240, 12)]
+    rows = [(float(degrees), "a") for degrees in range(0, 80, 16)]
+    rows += [(float(degrees), "b") for degrees in range(180, 260, 16)]
     exam = exam_of(rows)
     assert exam.accuracy == 1.0
     assert {verdict.verdict for verdict in exam.verdicts.values()} == {"good"}
@@ -48,13 +48,26 @@ def test_a_class_among_another_looks_like_it() -> None:
 
 
 def test_a_burst_does_not_flatter() -> None:
-    rows = [(0.0, "a"), (0.1, "a"), (0.2, "a"), (90.0, "b"), (90.1, "b"), (50.0, "b"), (150.0, "a")]
+    rows = [(0.0, "a"), (15.0, "a"), (30.0, "a"), (90.0, "b"), (106.0, "b"), (50.0, "b"), (150.0, "a")]
     alone = exam_of(rows)
     grouped = exam_of(rows, {0: "burst", 1: "burst", 2: "burst"})
     assert alone.accuracy is not None
     assert grouped.accuracy is not None
     assert grouped.accuracy < alone.accuracy
-    assert grouped.near_duplicates < alone.near_duplicates
+
+
+def test_presses_without_a_move_flatter_no_more_than_a_burst() -> None:
+    still = [(0.0, "a"), (1.0, "a"), (2.0, "a"), (90.0, "b"), (50.0, "b"), (150.0, "a")]
+    once = exam_of(still)
+    assert once.accuracy == exam_of(still, {0: "burst", 1: "burst", 2: "burst"}).accuracy
+    assert once.near_duplicates == 2
+    assert exam_of([row for row in still if row not in ((1.0, "a"), (2.0, "a"))]).near_duplicates == 0
+
+
+def test_the_same_view_of_two_classes_is_no_repetition() -> None:
+    exam = exam_of([(0.0, "a"), (0.0, "b"), (50.0, "a"), (50.0, "b")])
+    assert exam.near_duplicates == 0
+    assert exam.accuracy == 0.0
 
 
 def test_a_class_of_one_burst_can_not_be_judged() -> None:
@@ -102,7 +115,7 @@ def good(count: int = 10, recall: float = 0.9) -> Verdict:
         ({"a": good(), "b": Verdict("needs_more", 8, 0.5), "c": Verdict("needs_more", 8, 0.6)}, "b", "50%"),
         ({"a": good(), "b": Verdict("needs_more", 9, 0.6), "c": Verdict("needs_more", 4, 0.75)}, "c", "75%"),
         ({"a": good(), "b": Verdict("needs_more", 4, 1.0)}, "b", "few to be sure"),
-        ({"a": good(), "b": Verdict("needs_more", 5, None)}, "b", "one burst"),
+        ({"a": good(), "b": Verdict("needs_more", 5, None)}, "b", "one view"),
     ],
 )
 def test_the_coach_names_a_class_and_says_why(verdicts: dict[str, Verdict], label: str, word: str) -> None:

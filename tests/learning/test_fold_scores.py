@@ -18,7 +18,7 @@ def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Datas
     rng = np.random.default_rng(seed)
     codes = np.arange(count) % classes
     wide = 3.0 * rng.normal(size=(count, 5)) @ rng.normal(size=(5, size))
-    rows = 4.0 * np.eye(classes, size)[codes] + wide + rng.normal(size=(count, size)) + 20
+    rows = 4.0 * np.eye(classes, size)[codes] + wide + rng.normal(size=(count, size)) + 5
     vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
     return Dataset(vectors, codes, tuple("abcdefgh"[:classes]))
 

@@ -71,9 +71,53 @@ def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_o
     at_once, in_turn = LeaveOneOut(examples, k=3), LeaveOneOut(pressed, k=3)
     for example_id in range(300):
         for each in (examples, pressed):
-            each.add([1.0, float(example_id % 2)], "a", example_id)
+            each.add([1.0, float(example_id % 2)], f"class {example_id}", example_id)
         in_turn.others()
     rows = at_once.others().rows
     assert rows[299].tolist() == [1, 3, 5]
     assert rows[0].tolist() == [2, 4, 6]
     np.testing.assert_array_equal(rows, in_turn.others().rows)
+
+
+def view(degrees: float) -> list[float]:
+    return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
+
+
+def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
+    examples = ExampleSet()
+    memory = LeaveOneOut(examples, k=3)
+    taught = [(0, "a", ""), (2, "a", ""), (2, "b", ""), (40, "a", "held"), (60, "a", "held"), (41, "a", "")]
+    for example_id, (degrees, label, group) in enumerate(taught):
+        examples.add(view(degrees), label, example_id, group)
+        memory.others()
+    for _ in range(2):
+        others = memory.others()
+        bursts = others.bursts.tolist()
+        assert bursts[0] == bursts[1]
+        assert bursts[3] == bursts[4] == bursts[5]
+        assert len({bursts[0], bursts[2], bursts[3]}) == 3
+        assert others.repeats == 2
+        assert others.mates.tolist() == [3, 3, 0, 2, 2, 2]
+        memory = LeaveOneOut(examples, k=3)
+
+
+def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> None:
+    examples = ExampleSet()
+    memory = LeaveOneOut(examples, k=3)
+    for example_id, (degrees, group) in enumerate(
+        [(0, ""), (1, "held"), (30, "held"), (60, "held"), (90, "")]
+    ):
+        examples.add(view(degrees), "a", example_id, group)
+        bursts = memory.others().bursts.tolist()
+    assert bursts[0] == bursts[1] == bursts[2] == bursts[3] != bursts[4]
+
+
+def test_a_repetition_that_leaves_no_longer_counts() -> None:
+    examples = ExampleSet()
+    memory = LeaveOneOut(examples, k=3)
+    for example_id, degrees in enumerate((0, 2, 90)):
+        examples.add(view(degrees), "a", example_id)
+    assert memory.others().repeats == 1
+    memory.forget([0])
+    examples.remove([0])
+    assert memory.others().repeats == 0

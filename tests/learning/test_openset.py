@@ -71,6 +71,56 @@ def test_a_burst_alone_does_not_set_a_threshold_of_near_duplicates() -> None:
     assert rejected(examples, openset, class_of(0, 50, seed=1)) <= 0.1
 
 
+def press_still(examples: ExampleSet, name: int, presses: int) -> None:
+    """Press while one thing stands still before the camera: sensor noise is all that changes."""
+    view = class_of(name, 1)[0]
+    noise = np.random.default_rng(name).normal(scale=0.02, size=(presses, view.size))
+    for shot in view * (1 + noise):
+        examples.add(shot, f"c{name}", len(examples))
+
+
+@pytest.mark.parametrize("presses", [(1, 1), (3, 3), (1, 3), (8, 1), (3, 3, 3, 3)])
+def test_presses_without_a_move_do_not_make_unknown_what_moves(presses: tuple[int, ...]) -> None:
+    examples = ExampleSet()
+    for name, count in enumerate(presses):
+        press_still(examples, name, count)
+    openset = OpenSet(examples, LeaveOneOut(examples))
+    for name in range(len(presses)):
+        assert rejected(examples, openset, class_of(name, 1)) == 0.0, "what was taught, as it was taught"
+        assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
+    assert rejected(examples, openset, np.eye(64, dtype=np.float32)) >= 0.9
+
+
+@pytest.mark.parametrize("young", [1, 2])
+def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) -> None:
+    examples, openset = taught(3, 10)
+    for row in range(young):
+        examples.add(class_of(50, young)[row], "young", 1000 + row)
+    assert rejected(examples, openset, class_of(50, 50, seed=1)) <= 0.15
+    assert rejected(examples, openset, class_of(99, 100)) >= 0.9
+    assert np.mean([rejected(examples, openset, class_of(code, 50, seed=1)) for code in range(3)]) <= 0.12
+
+
+def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
+    examples = ExampleSet()
+    for row, name in enumerate((0, 0, 1)):
+        examples.add(class_of(name, 2)[row % 2], f"c{name}", row)
+    openset = OpenSet(examples, LeaveOneOut(examples))
+    for name in (0, 1):
+        assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
+    assert math.isfinite(openset.familiarity(examples.compare(class_of(1, 1)[0])))
+
+
+def test_repeating_one_view_leaves_the_threshold_where_the_views_put_it() -> None:
+    examples, openset = taught(3, 8)
+    openset.familiarity(examples.compare(class_of(0, 1)[0]))
+    before = openset.threshold
+    for row in range(20):
+        examples.add(class_of(0, 8)[0], "c0", 1000 + row)
+    assert np.mean([rejected(examples, openset, class_of(code, 100, seed=1)) for code in range(3)]) <= 0.12
+    assert openset.threshold < before + 0.1
+
+
 def test_a_change_calibrates_anew() -> None:
     examples, openset = taught(3, 8)
     newcomer = class_of(99, 30)

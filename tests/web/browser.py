@@ -59,7 +59,7 @@ class Visitor:
             self.complaints.append(text)
 
     def open(self, url: str) -> Page:
-        """Open the page and wait until it hears from the device."""
+        """Open the page."""
         self.page.goto(url)
         return self.page
 

@@ -67,6 +67,7 @@ def test_a_held_button_teaches_a_burst(site: Site, visit: Visit) -> None:
 
 def test_classes_are_taught_by_keyboard(site: Site, visit: Visit) -> None:
     page = visit("desk").open(site.url)
+    expect(page.locator("#state-text")).to_have_text("Seeing")
     page.focus("#new-label")
     page.keyboard.type("gear")
     page.keyboard.press("Enter")
