@@ -59,7 +59,7 @@ def _reason(verdict: Verdict, largest: Verdict, largest_label: str) -> str:
     if _lopsided(verdict, largest):
         return f"it has {verdict.count} examples, {largest_label} has {largest.count}"
     if verdict.recall is None:
-        return "all its examples show one view; turn or move it and press again"
+        return "all its examples show one view, or come from one burst; turn it and press again"
     if verdict.recall == 1.0:
         return f"it is recognised, but {verdict.count} examples are few to be sure"
     return f"only {verdict.recall:.0%} of its examples are recognised by the others"
