@@ -10,6 +10,7 @@ from edge_daemon.app import build
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ConfigError
 from edge_daemon.labels import check_label
+from edge_daemon.runtime.allocator import share_one_heap
 from edge_daemon.runtime.daemon import Daemon, Outcome
 
 log = logging.getLogger(__name__)
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. A HUP signal reads the configuration again; a wrong one is named and not used."""
+    share_one_heap()
     config = load_effective(args.config, args.set)
     while True:
         daemon = build(config, once=args.once, keyboard=_keyboard_labels(args.keyboard, config))

@@ -1,0 +1,43 @@
+"""One heap for all threads, asked of the real allocator in a process of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+_COUNT_HEAPS = """
+import ctypes, sys, tempfile, threading
+from edge_daemon.runtime.allocator import share_one_heap
+
+library = ctypes.CDLL(None)
+if "shared" in sys.argv:
+    assert share_one_heap()
+gate = threading.Barrier(5)
+
+def allocate():
+    room = [bytes(100_000) for _ in range(20)]
+    gate.wait()  # all threads are alive together, so none inherits another's heap
+
+threads = [threading.Thread(target=allocate) for _ in range(4)]
+for thread in threads:
+    thread.start()
+gate.wait()
+for thread in threads:
+    thread.join()
+library.fopen.restype = ctypes.c_void_p
+with tempfile.NamedTemporaryFile() as told:
+    stream = ctypes.c_void_p(library.fopen(told.name.encode(), b"w"))
+    library.malloc_info(0, stream)
+    library.fclose(stream)
+    print(told.read().count(b"<heap nr="))
+"""
+
+
+@pytest.mark.parametrize(("argument", "one"), [("shared", True), ("own", False)])
+def test_threads_share_one_heap_once_told(argument: str, one: bool) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _COUNT_HEAPS, argument], capture_output=True, text=True, check=True
+    )
+    assert (int(done.stdout) == 1) is one
