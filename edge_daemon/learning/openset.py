@@ -126,30 +126,31 @@ class OpenSet:
         others = self._memory.others()
         classes = len(self._examples.labels)
         rows = newest(others.codes, classes, SAMPLE)
-        matrix, codes = self._examples.matrix[others.first :][rows], others.codes[rows]
+        matrix = self._examples.matrix[others.first :][rows]
+        codes, bursts = others.codes[rows], others.bursts[rows]
         settled = settled_classes(others, classes)
-        folds = _fold(others, rows)
+        folds = _fold(codes, bursts)
         rank = _common_rank(codes, folds)
         space = subspace(matrix, SUBSPACE)
-        known = _nearness(self._examples, others, rows)
-        known += _likeness(space.coordinates, codes, folds, rank)
+        scores = _nearness(self._examples, others, rows) + _likeness(space.coordinates, codes, folds, rank)
         judges = settled[codes] & (others.mates[rows] > 0)
-        known = mean_by_burst(known[judges], others.bursts[rows[judges]])
-        if len(known) < 2:
-            self._score = _closest
-            self._threshold = _first_threshold(self._examples, others)
+        known = mean_by_burst(scores[judges], bursts[judges])
+        # Two views of a class are each other's nearest: their two scores are one. Of more, some are shared.
+        apart = len(known) - (len(distinct(codes[judges])) + 1) // 2
+        if apart < 2:
+            self._score, self._threshold = _closest, _first_threshold(self._examples, others)
             return
-        self._threshold = lower_bound(known)
+        self._threshold = lower_bound(known, apart)
         plda = fit_plda(space.coordinates, codes, classes, rank)
-        familiarity = Familiarity(self._examples, None if plda is None else plda.lifted(space))
-        self._score = familiarity
+        self._score = Familiarity(self._examples, None if plda is None else plda.lifted(space))
         if not settled.all():
-            alike = between_bursts(matrix[judges], others.bursts[rows[judges]], codes[judges])
-            least = lower_bound(alike) if len(alike) > 1 else _first_threshold(self._examples, others)
-            self._score = partial(self._score_newcomers, familiarity, settled, least)
+            least = lower_bound(between_bursts(matrix[judges], bursts[judges], codes[judges]), apart)
+            self._score = partial(self._score_newcomers, self._score, settled, least)
         self._strangers = partial(stranger_scores, matrix, space.coordinates, codes, classes, rank)
 
-    def _score_newcomers(self, familiarity: Familiarity, settled: Flags, least: float, query: Query) -> float:
+    def _score_newcomers(
+        self, familiarity: Callable[[Query], float], settled: Flags, least: float, query: Query
+    ) -> float:
         """Score as `familiarity` does, but by the nearest example alone where its class is a newcomer.
 
         It has too few views for what is asked of the others; as near as two views of one of them are
@@ -165,19 +166,19 @@ def _closest(query: Query) -> float:
     return float(query.similarities.max())
 
 
-def lower_bound(scores: Sequence[float] | Doubles) -> float:
+def lower_bound(scores: Sequence[float] | Doubles, apart: int) -> float:
     """Return what a further score of the same kind is seldom below.
 
-    From 20 scores on, the quantile i/(n + 1), unbiased for any distribution; with fewer, where that
-    would lie outside the sample, the normal prediction bound mean - t·s·sqrt(1 + 1/n).
+    `apart` says how many of the scores, two at least, are independent. From 20 of them on, the quantile
+    i/(n + 1), unbiased for any distribution; with fewer, where that would lie outside the sample, the
+    normal prediction bound mean - t·s·sqrt(1 + 1/n).
     """
-    count = len(scores)
-    if count > len(_T95) + 1:
-        place = (count + 1) * ASKED - 1
+    if apart > len(_T95) + 1:
+        place = (len(scores) + 1) * ASKED - 1
         low, high = np.sort(scores)[int(place) :][:2]  # np.quantile would load numpy.ma, see distinct.py
         return float(low + (place - int(place)) * (high - low))
-    spread = float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / count)
-    return float(np.mean(scores)) - _T95[count - 2] * spread
+    spread = float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / apart)
+    return float(np.mean(scores)) - _T95[apart - 2] * spread
 
 
 def _nearness(examples: ExampleSet, others: Others, rows: Codes) -> Doubles:
@@ -209,12 +210,12 @@ def _common_rank(codes: Codes, folds: Codes) -> int:
     return min([RANK, *(len(each) - 1 for each in rest)])
 
 
-def _fold(others: Others, rows: Codes) -> Codes:
+def _fold(codes: Codes, bursts: Codes) -> Codes:
     """Deal each class's bursts to the folds in turn, so that no burst is split."""
-    folds = np.zeros(len(rows), np.intp)
-    for code in distinct(others.codes[rows]):
-        own = np.flatnonzero(others.codes[rows] == code)
-        folds[own] = ranked(others.bursts[rows[own]]) % FOLDS
+    folds = np.zeros(len(codes), np.intp)
+    for code in distinct(codes):
+        own = np.flatnonzero(codes == code)
+        folds[own] = ranked(bursts[own]) % FOLDS
     return folds
 
 

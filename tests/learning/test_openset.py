@@ -101,6 +101,20 @@ def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) 
     assert np.mean([rejected(examples, openset, class_of(code, 50, seed=1)) for code in range(3)]) <= 0.12
 
 
+@pytest.mark.parametrize(("classes", "each"), [(1, 2), (1, 3), (1, 5), (3, 2)])
+def test_the_second_view_does_not_make_the_next_one_unknown(classes: int, each: int) -> None:
+    refused = []
+    for start in range(0, 40, 4):
+        examples = ExampleSet()
+        for code in range(classes):
+            for row in range(each):
+                examples.add(class_of(start + code, each)[row], f"c{code}", len(examples))
+        openset = OpenSet(examples, LeaveOneOut(examples))
+        queries = [class_of(start + code, 20, seed=1) for code in range(classes)]
+        refused.append(rejected(examples, openset, np.concatenate(queries)))
+    assert np.mean(refused) <= 0.12
+
+
 def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
     examples = ExampleSet()
     for row, name in enumerate((0, 0, 1)):
@@ -175,7 +189,7 @@ def test_many_equal_examples_do_not_break_the_fit() -> None:
 def test_lower_bound_is_the_unbiased_quantile_of_many_and_a_prediction_bound_of_few() -> None:
     rng = np.random.default_rng(0)
     for count in (5, 12, 40, 200):
-        below = [rng.normal() < lower_bound(rng.normal(size=count).tolist()) for _ in range(2000)]
+        below = [rng.normal() < lower_bound(rng.normal(size=count).tolist(), count) for _ in range(2000)]
         assert np.mean(below) == pytest.approx(0.065 if count > 19 else 0.05, abs=0.02)
 
 
