@@ -220,7 +220,7 @@ def _fold(codes: Codes, bursts: Codes) -> Codes:
 
 
 def _first_threshold(examples: ExampleSet, others: Others) -> float:
-    """Before any class has a second example, unknown is what is less near than any class to its nearest.
+    """While views don't say yet how things change, unknown is what is less near than any to its nearest.
 
     Measured with one example a class on four sets: 1 to 9 % false rejects.
     """
