@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-TWIN = 0.995
-"""A cosine from which two examples of a class tell the classifier the same."""
+from edge_daemon.learning.leave_one_out import NEAR_DUPLICATE
 
 _ROWS_AT_ONCE = 256
 
@@ -33,7 +32,7 @@ def find_oddities(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> Odd
         for offset, row in enumerate(similarities):
             number = start + offset
             kin = codes == codes[number]
-            if (row[:number][kin[:number]] >= TWIN).any():
+            if (row[:number][kin[:number]] >= NEAR_DUPLICATE).any():
                 twins.add(number)
             row[number] = -np.inf
             nearest = int(row.argmax())
