@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -202,3 +205,31 @@ def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
     bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
     assert "does not fit" in str(bench.found(events.Replied)[0].error)
     assert bench.found(events.Classified)
+
+
+_FIRST_PRESS = """
+import sys
+from datetime import UTC, datetime
+import numpy as np
+from edge_daemon.app import build_pipeline
+from edge_daemon.commands import AddExample, Origin
+from edge_daemon.config import load_effective
+from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.types import Frame
+
+store = f"store.path={sys.argv[1]}/examples.sqlite"
+pipeline = build_pipeline(load_effective(None, [store, "mqtt.host=null"]), SystemClock())
+picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+pipeline.step(Frame(picture, 0, 1.0, datetime.now(UTC)), ())
+before = set(sys.modules)
+pipeline.step(Frame(picture, 1, 2.0, datetime.now(UTC)), [AddExample("mug", 1.5, Origin("gpio"))])
+assert pipeline.examples().counts == {"mug": 1}
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_first_press_waits_for_no_picture_library(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST_PRESS, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert not [name for name in done.stdout.split() if name.startswith("PIL")]
