@@ -232,13 +232,14 @@ class Pipeline:
 
     # Commands
 
-    def _obey(self, instruction: Instruction) -> list[events.Event]:
+    def _obey(self, instruction: Instruction) -> Iterator[events.Event]:
         if isinstance(instruction, ReportOutage):
-            return list(self._lose_camera(instruction.reason))
+            yield from self._lose_camera(instruction.reason)
+            return
         try:
-            return list(self._execute(instruction))
+            yield from self._execute(instruction)
         except EdgeError as exc:
-            return [_failed(instruction, exc)]
+            yield _failed(instruction, exc)
 
     def _execute(self, command: Command) -> Iterator[events.Event]:
         match command:
@@ -322,11 +323,11 @@ class Pipeline:
         yield from self._teacher.add(press, sight, self._encode(sight.image))
         yield self.examples()
 
-    def _teach_safely(self, press: AddExample, sight: Sight) -> list[events.Event]:
+    def _teach_safely(self, press: AddExample, sight: Sight) -> Iterator[events.Event]:
         try:
-            return list(self._teach(press, sight))
+            yield from self._teach(press, sight)
         except EdgeError as exc:
-            return [_failed(press, exc)]
+            yield _failed(press, exc)
 
     def _region(self, name: str | None) -> str:
         """Return the region that a command means: the first when it names none."""

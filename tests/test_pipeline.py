@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -22,11 +23,12 @@ from edge_daemon.commands import (
     TakeSnapshot,
     Undo,
 )
-from edge_daemon.errors import EmbeddingError
+from edge_daemon.errors import EmbeddingError, StoreError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.teacher import Teacher
 from edge_daemon.types import Frame
 from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
@@ -205,6 +207,21 @@ def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
     bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
     assert "does not fit" in str(bench.found(events.Replied)[0].error)
     assert bench.found(events.Classified)
+
+
+def test_an_example_on_disk_is_acknowledged_before_the_exam(bench: Bench, store: ExampleStore) -> None:
+    bench.show(RED)
+    press = bench.press("red")
+    bench.show(RED)
+    with mock.patch.object(Teacher, "examples", side_effect=StoreError("no exam")):
+        told = list(bench.pipeline.proceed(None, (press,)))
+    added, answer, failure = told
+    assert isinstance(added, events.ExampleAdded)
+    assert isinstance(answer, events.Replied)
+    assert answer.error is None
+    assert isinstance(failure, events.Replied)
+    assert failure.error == "no exam"
+    assert store.counts == {"red": 1}
 
 
 _FIRST_PRESS = """
