@@ -76,6 +76,7 @@ class Pipeline:
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
         self._ready = False
+        self._exam_due = False
         self._looked_s = clock.monotonic()
 
     @property
@@ -96,6 +97,9 @@ class Pipeline:
         if instructions:
             self._wake()  # what was taught or set may give a picture at rest another label
         yield from self._see(frame) if frame is not None else self._check_age()
+        if self._exam_due:  # after the label, which is waited for
+            self._exam_due = False
+            yield self.examples()
         yield from self._finish_objects()
         yield from self._look_at_store()
         if self._fleet is not None:
@@ -321,7 +325,7 @@ class Pipeline:
 
     def _teach(self, press: AddExample | LabelMoment, sight: Sight) -> Iterator[events.Event]:
         yield from self._teacher.add(press, sight, self._encode(sight.image))
-        yield self.examples()
+        self._exam_due = True
 
     def _teach_safely(self, press: AddExample, sight: Sight) -> Iterator[events.Event]:
         try:

@@ -60,12 +60,15 @@ class Bench:
         self, *colours: tuple[int, int, int], instructions: tuple[Instruction, ...] = ()
     ) -> list[events.Event]:
         """Show one frame whose equal vertical stripes have these colours."""
+        self.happened = self.pipeline.step(self.frame(*colours), instructions)
+        return self.happened
+
+    def frame(self, *colours: tuple[int, int, int]) -> Frame:
+        """Capture the next frame, a tenth of a second later."""
         self.clock.advance(0.1)
         self.seq += 1
         stripes = [np.full((20, 30, 3), colour, np.uint8) for colour in colours]
-        frame = Frame(np.hstack(stripes), self.seq, self.clock.monotonic(), self.clock.utc())
-        self.happened = self.pipeline.step(frame, instructions)
-        return self.happened
+        return Frame(np.hstack(stripes), self.seq, self.clock.monotonic(), self.clock.utc())
 
     def press(self, label: str, region: str | None = None) -> AddExample:
         """Press a button now; the command goes in with the next step."""

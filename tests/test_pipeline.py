@@ -23,12 +23,12 @@ from edge_daemon.commands import (
     TakeSnapshot,
     Undo,
 )
-from edge_daemon.errors import EmbeddingError, StoreError
+from edge_daemon.errors import EmbeddingError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
 from edge_daemon.learning.reading import Reading
 from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.teacher import Teacher
+from edge_daemon.pipeline import Pipeline
 from edge_daemon.types import Frame
 from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
@@ -209,19 +209,29 @@ def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
     assert bench.found(events.Classified)
 
 
-def test_an_example_on_disk_is_acknowledged_before_the_exam(bench: Bench, store: ExampleStore) -> None:
+def test_a_press_is_acknowledged_then_the_frame_is_named_then_the_examples_are_examined(bench: Bench) -> None:
     bench.show(RED)
     press = bench.press("red")
     bench.show(RED)
-    with mock.patch.object(Teacher, "examples", side_effect=StoreError("no exam")):
-        told = list(bench.pipeline.proceed(None, (press,)))
-    added, answer, failure = told
-    assert isinstance(added, events.ExampleAdded)
-    assert isinstance(answer, events.Replied)
-    assert answer.error is None
-    assert isinstance(failure, events.Replied)
-    assert failure.error == "no exam"
-    assert store.counts == {"red": 1}
+    presses = (press, bench.press("red"))
+    told = [type(event) for event in bench.pipeline.proceed(bench.frame(RED), presses)]
+    assert told[:2] == [events.ExampleAdded, events.Replied]
+    assert told.index(events.Classified) < told.index(events.ExamplesChanged)
+    assert told.count(events.ExamplesChanged) == 1
+
+
+def test_an_example_on_disk_is_told_of_before_anything_else_is_done(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.show(RED)
+    press = bench.press("red")
+    bench.show(RED)
+    with mock.patch.object(Pipeline, "_see", side_effect=RuntimeError("the model broke")):
+        proceeding = bench.pipeline.proceed(bench.frame(GREEN), (press,))
+        assert isinstance(next(proceeding), events.ExampleAdded)
+        assert store.counts == {"red": 1}
+        with pytest.raises(RuntimeError):
+            list(proceeding)
 
 
 _FIRST_PRESS = """
