@@ -39,6 +39,9 @@ SUBSPACE = 2 * RANK
 
 FOLDS = 5
 
+ROOM = 2.0
+"""Classes differ in how much they change: with one to go by, a newcomer gets two standard deviations more."""
+
 LENIENCY = 0.25
 """How far down from the threshold to the nearest stranger a lenient one lies (docs/sorting.md)."""
 
@@ -135,8 +138,9 @@ class OpenSet:
         scores = _nearness(self._examples, others, rows) + _likeness(space.coordinates, codes, folds, rank)
         judges = settled[codes] & (others.mates[rows] > 0)
         known = mean_by_burst(scores[judges], bursts[judges])
+        judging = len(distinct(codes[judges]))
         # Two views of a class are each other's nearest: their two scores are one. Of more, some are shared.
-        apart = len(known) - (len(distinct(codes[judges])) + 1) // 2
+        apart = len(known) - (judging + 1) // 2
         if apart < 2:
             self._score, self._threshold = _closest, _first_threshold(self._examples, others)
             return
@@ -144,7 +148,8 @@ class OpenSet:
         plda = fit_plda(space.coordinates, codes, classes, rank)
         self._score = Familiarity(self._examples, None if plda is None else plda.lifted(space))
         if not settled.all():
-            least = lower_bound(between_bursts(matrix[judges], bursts[judges], codes[judges]), apart)
+            alike = between_bursts(matrix[judges], bursts[judges], codes[judges])
+            least = lower_bound(alike, apart) - ROOM * float(alike.std()) / judging
             self._score = partial(self._score_newcomers, self._score, settled, least)
         self._strangers = partial(stranger_scores, matrix, space.coordinates, codes, classes, rank)
 
