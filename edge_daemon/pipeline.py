@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edge_daemon import commands, events
+from edge_daemon.answers import answered, refusal
 from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
-from edge_daemon.labels import check_label
-from edge_daemon.learning.doubt import Doubts, Moment
 from edge_daemon.learning.reading import Reading
+from edge_daemon.lessons import Lessons
 from edge_daemon.ports import Clock, Embedder
-from edge_daemon.presses import MAX_WAITING, PRESS_LASTS_S, Presses
+from edge_daemon.presses import MAX_WAITING
 from edge_daemon.settings import Settings
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import UNKNOWN, WHOLE_FRAME, Frame, Glance, LabelChange, Prediction, Sight
@@ -28,10 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RECENT_FRAMES = 4
 STORE_LOOK_S = 2.0
-DOUBT_LASTS_S = 15.0
-"""How long after a doubtful moment a request without its number still means it."""
 
 NOTHING = Prediction(UNKNOWN, {}, 0.0)
 """What is said of a picture that the model can't embed, and of one without an object."""
@@ -69,14 +65,11 @@ class Pipeline:
         self._stale_s = stale_s
         self._settings = settings or Settings()
         self._fleet = fleet
-        self._doubts = Doubts(shrink)
-        self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * len(self._views))
-        self._presses = Presses()
+        self._lessons = Lessons(teacher, embedder.embed, encode, shrink, len(self._views))
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
         self._ready = False
-        self._exam_due = False
         self._looked_s = clock.monotonic()
 
     @property
@@ -97,9 +90,7 @@ class Pipeline:
         if instructions:
             self._wake()  # what was taught or set may give a picture at rest another label
         yield from self._see(frame) if frame is not None else self._check_age()
-        if self._exam_due:  # after the label, which is waited for
-            self._exam_due = False
-            yield self.examples()
+        yield from self._lessons.examine()  # after the label, which is waited for
         yield from self._finish_objects()
         yield from self._look_at_store()
         if self._fleet is not None:
@@ -138,29 +129,27 @@ class Pipeline:
         except ImageError as exc:
             raise ImageError(f"region '{view.name}': {exc}") from exc
         clarity = 1.0 if view.passage is None else view.passage.look(image, frame)
-        presses = self._presses.take_due(view.name, frame.captured_s)
-        if view.rests(image, frame.captured_s) and not presses:
-            self._recent.append(Glance(view.name, frame, image))
-            return
-        if not clarity and not presses:
-            self._recent.append(Glance(view.name, frame, image))
-            yield from self._publish(view, frame, NOTHING, None)
+        presses = self._lessons.take_due(view.name, frame.captured_s)
+        rests = view.rests(image, frame.captured_s)
+        if (rests or not clarity) and not presses:
+            self._lessons.see(Glance(view.name, frame, image))
+            if not rests:
+                yield from self._publish(view, frame, NOTHING, None)
             return
         try:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
             # A picture the model has no answer for, such as pure black: nothing taught looks like it.
-            yield from (_failed(press, exc) for press in presses)
+            yield from (refusal(press, exc) for press in presses)
             yield from self._judge(view, frame, NOTHING, None, clarity)
             return
         sight = Sight(view.name, frame, image, embedding)
-        self._recent.append(sight)
-        for press in presses:
-            yield from self._teach_safely(press, sight)
+        self._lessons.see(sight)
+        yield from self._lessons.teach_due(presses, sight)
         voting = view.passage is not None
         prediction = self._teacher.predict(view.name, embedding, lenient=voting) if clarity else NOTHING
         yield from self._judge(view, frame, prediction, embedding, clarity)
-        moment = self._doubts.consider(sight, prediction) if clarity else None
+        moment = self._lessons.consider(sight, prediction) if clarity else None
         if moment is not None:
             yield events.Doubted(
                 moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at, image
@@ -203,8 +192,7 @@ class Pipeline:
         now = self._clock.monotonic()
         if self._last_frame_s is not None and now - self._last_frame_s > self._stale_s:
             yield from self._lose_camera(f"no frame for {self._stale_s:g} s")
-        for press in self._presses.take_overdue(now):
-            yield events.Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
+        yield from self._lessons.answer_overdue(now)
 
     def _finish_objects(self) -> Iterator[events.Event]:
         now = self._clock.monotonic()
@@ -239,18 +227,15 @@ class Pipeline:
     def _obey(self, instruction: Instruction) -> Iterator[events.Event]:
         if isinstance(instruction, ReportOutage):
             yield from self._lose_camera(instruction.reason)
-            return
-        try:
-            yield from self._execute(instruction)
-        except EdgeError as exc:
-            yield _failed(instruction, exc)
+        else:
+            yield from answered(instruction, self._execute(instruction))
 
     def _execute(self, command: Command) -> Iterator[events.Event]:
         match command:
             case AddExample():
-                yield from self._press(command)
+                yield from self._lessons.press(command, self._region(command.region))
             case LabelMoment():
-                yield from self._teach_moment(command, self._find_moment(command))
+                yield from self._lessons.label_moment(command, self._region(command.region))
             case commands.TakeSnapshot():
                 if len(self._snapshots) >= MAX_WAITING:
                     raise RequestError("too many snapshots are waiting for a frame")
@@ -267,28 +252,6 @@ class Pipeline:
             case _:
                 yield from self._teacher.execute(command)
 
-    def _press(self, command: AddExample) -> Iterator[events.Event]:
-        """Teach what the press means: a doubtful moment, else the first frame captured after it.
-
-        That frame may have been seen already: debouncing takes longer than a fast camera's frame.
-        """
-        check_label(command.label)
-        region = self._region(command.region)
-        moment = self._doubts.latest(region, command.pressed_s - command.doubt_s) if command.doubt_s else None
-        if moment is not None:
-            yield from self._teach_moment(command, moment)
-            return
-        for seen in self._recent:
-            if seen.region == region and seen.frame.captured_s > command.pressed_s:
-                yield from self._teach(command, self._embedded(seen))
-                return
-        self._presses.wait(region, command)
-
-    def _embedded(self, seen: Sight | Glance) -> Sight:
-        if isinstance(seen, Sight):
-            return seen
-        return Sight(seen.region, seen.frame, seen.image, self._embedder.embed(seen.image))
-
     def _trigger(self, command: commands.Trigger) -> None:
         view = self._views[self._region(command.region)]
         if view.passage is None:
@@ -299,39 +262,15 @@ class Pipeline:
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         view = self._views[self._region(command.region)]
-        if not self._recent:
+        seen = self._lessons.last_seen
+        if seen is None:
             raise RequestError("no frame was seen yet that the region could be checked against")
         box = Box(*command.box)
-        height, width = self._recent[-1].frame.image.shape[:2]
+        height, width = seen.frame.image.shape[:2]
         box.pixels(width, height)
         yield from view.start_afresh(self._clock.monotonic())
         self._views[view.name] = replace(view, box=box)
         yield events.Replied(command, data={"region": view.name, "box": list(command.box)})
-
-    def _find_moment(self, command: LabelMoment) -> Moment:
-        if command.moment is not None:
-            moment = self._doubts.get(command.moment)
-            missing = f"moment {command.moment} is no longer kept; the last doubtful ones are"
-        else:
-            moment = self._doubts.latest(self._region(command.region), command.pressed_s - DOUBT_LASTS_S)
-            missing = f"nothing was doubtful in the last {DOUBT_LASTS_S:g} s"
-        if moment is None:
-            raise RequestError(missing)
-        return moment
-
-    def _teach_moment(self, command: AddExample | LabelMoment, moment: Moment) -> Iterator[events.Event]:
-        yield from self._teach(command, moment.sight)
-        self._doubts.drop(moment)
-
-    def _teach(self, press: AddExample | LabelMoment, sight: Sight) -> Iterator[events.Event]:
-        yield from self._teacher.add(press, sight, self._encode(sight.image))
-        self._exam_due = True
-
-    def _teach_safely(self, press: AddExample, sight: Sight) -> Iterator[events.Event]:
-        try:
-            yield from self._teach(press, sight)
-        except EdgeError as exc:
-            yield _failed(press, exc)
 
     def _region(self, name: str | None) -> str:
         """Return the region that a command means: the first when it names none."""
@@ -344,8 +283,3 @@ def _changed(region: str, change: LabelChange, frame: Frame, latency_ms: float) 
     return events.LabelChanged(
         region, change.label, change.previous, change.confidence, frame.seq, frame.captured_at, latency_ms
     )
-
-
-def _failed(command: Command, exc: EdgeError) -> events.Replied:
-    log.warning("%s refused: %s", type(command).__name__, exc)
-    return events.Replied(command, error=str(exc))

@@ -39,13 +39,14 @@ class Bench:
     views: tuple[View, ...]
     clock: HandClock = field(default_factory=HandClock)
     max_per_label: int | None = None
+    head: str = "knn"
     settings: Settings | None = None
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         pools = {view.name: view.pool for view in self.views}
-        learners = {pool: make_learner(vote="padded", unknown=0.9) for pool in pools.values()}
+        learners = {pool: make_learner(self.head, vote="padded", unknown=0.9) for pool in pools.values()}
         teacher = Teacher(self.store, learners, pools, ColourEmbedder.space, self.max_per_label)
         self.pipeline = Pipeline(
             embedder=ColourEmbedder(),

@@ -18,9 +18,7 @@ from edge_daemon.commands import (
 )
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.learning.learner import make_learner
 from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.teacher import Teacher
 from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench
@@ -128,9 +126,7 @@ def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store:
 def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
     store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
     view = View("frame", None, "", Smoother())
-    teacher = Teacher(store, {"": make_learner("regression")}, {"frame": ""}, ColourEmbedder.space)
-    bench = Bench(store, (view,))
-    bench.pipeline._teacher = teacher
+    bench = Bench(store, (view,), head="regression")
     bench.teach("green", GREEN)
     assert "green" in str(bench.found(events.Replied)[0].error)
     assert store.counts == {"red": 1}

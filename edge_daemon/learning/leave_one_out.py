@@ -92,9 +92,8 @@ class LeaveOneOut:
         self._ids: list[int] = []
         self._columns: dict[str, int] = {}
         self._press_of: dict[tuple[str, str], int] = {}
-        self._burst_of: list[int] = []
+        self._burst_of: Codes = np.empty(0, np.intp)
         self._presses: Codes = np.empty(0, np.intp)
-        self._bursts: Codes = np.empty(0, np.intp)
         self._values: Floats = np.empty((0, self._k), np.float32)
         self._rows: Codes = np.empty((0, self._k), np.intp)
         self._sums: Doubles = np.empty((0, 0))
@@ -135,8 +134,7 @@ class LeaveOneOut:
             self._columns.setdefault(label, len(self._columns))
         presses = [self._press(label, start + offset) for offset, label in enumerate(labels)]
         self._presses = np.concatenate((self._presses, np.array(presses, dtype=np.intp)))
-        bursts = [self._burst_of[press] for press in presses]
-        self._bursts = np.concatenate((self._bursts, np.array(bursts, dtype=np.intp)))
+        self._burst_of = np.append(self._burst_of, np.arange(len(self._burst_of), len(self._press_of)))
         self._values = np.vstack((self._values, np.full((len(labels), self._k), -np.inf, np.float32)))
         self._rows = np.vstack((self._rows, np.zeros((len(labels), self._k), np.intp)))
         self._kin = np.append(self._kin, np.ones(len(labels)))
@@ -150,10 +148,11 @@ class LeaveOneOut:
     def _press(self, label: str, row: int) -> int:
         """Number the presses; each is a burst of its own until it is found to repeat another."""
         group = self._examples.groups[self._first + row] or f"\0{self._ids[row]}"
-        press = self._press_of.setdefault((label, group), len(self._press_of))
-        if press == len(self._burst_of):
-            self._burst_of.append(press)
-        return press
+        return self._press_of.setdefault((label, group), len(self._press_of))
+
+    @property
+    def _bursts(self) -> Codes:
+        return self._burst_of[self._presses]
 
     def _find_bursts(self, start: int, stop: int, similarities: Floats) -> None:
         """Let the presses among the columns that repeat an earlier one of the class join its burst."""
@@ -162,20 +161,20 @@ class LeaveOneOut:
         repeated[start:] = np.triu(repeated[start:], k=1)  # only what came before
         repeated &= self._presses[:stop, None] != self._presses[start:stop]
         for column in np.flatnonzero(repeated.any(axis=0)).tolist():
-            press = int(self._presses[start + column])
-            own = self._presses == press
-            if own.argmax() == start + column:  # the first example of a press decides
+            press = self._presses[start + column]
+            if (self._presses == press).argmax() == start + column:  # its first example decides
                 nearest = np.where(repeated[:, column], similarities[:, column], -1.0).argmax()
-                self._burst_of[press] = int(self._bursts[nearest])
-                self._bursts[own] = self._burst_of[press]
+                self._burst_of[press] = self._burst_of[self._presses[nearest]]
 
     def _burst_sizes(self) -> Codes:
-        return np.bincount(self._bursts)[self._bursts] if len(self._bursts) else self._bursts
+        bursts = self._bursts
+        return np.bincount(bursts)[bursts] if len(bursts) else bursts
 
     def _meet(self, start: int, stop: int, similarities: Floats) -> None:
         """Introduce the examples from `start` to `stop` (columns) to all before `stop`, both ways."""
         np.fill_diagonal(similarities[start:], 1.0)
-        kin = self._bursts[:stop, None] == self._bursts[start:stop]
+        bursts = self._bursts
+        kin = bursts[:stop, None] == bursts[start:stop]
         own = np.where(kin, similarities, 0.0)
         self._kin[:start] += own[:start].sum(axis=1)
         self._kin[start:stop] = own.sum(axis=0)
@@ -204,7 +203,8 @@ class LeaveOneOut:
     def _subtract(self, row: int) -> None:
         matrix = self._matrix()
         similarities = matrix @ matrix[row]
-        kin = self._bursts == self._bursts[row]
+        bursts = self._bursts
+        kin = bursts == bursts[row]
         self._sums[:, self._columns[self._label(row)]] -= np.where(kin, 0.0, similarities)
         self._kin -= np.where(kin, similarities, 0.0)
 
@@ -212,16 +212,16 @@ class LeaveOneOut:
         """Replace lost neighbours, then renumber the rows that stay."""
         keep = np.ones(len(self._ids), dtype=bool)
         keep[gone] = False
-        matrix = self._matrix()
+        matrix, bursts = self._matrix(), self._bursts
         bereft = np.isin(self._rows, gone) & np.isfinite(self._values)
         for row in np.flatnonzero(keep & bereft.any(axis=1)):
             similarities = matrix @ matrix[row]
-            similarities[~keep | (self._bursts == self._bursts[row])] = -np.inf
+            similarities[~keep | (bursts == bursts[row])] = -np.inf
             self._values[row] = -np.inf
             self._offer(slice(row, row + 1), similarities[None], 0)
         number = np.cumsum(keep) - 1
         self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
-        self._presses, self._bursts = self._presses[keep], self._bursts[keep]
+        self._presses = self._presses[keep]
         self._values = self._values[keep]
         self._rows = number[self._rows[keep]]
         self._sums = self._sums[keep]

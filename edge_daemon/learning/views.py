@@ -21,9 +21,9 @@ def settled_classes(others: Others, classes: int) -> Flags:
     A class whose examples are all too old to be examined was settled long ago.
     """
     ranks = ranked(others.bursts)
-    of_burst = np.zeros(len(ranks), np.intp)
-    of_burst[ranks] = others.codes
-    views = np.bincount(of_burst[: ranks.max(initial=-1) + 1], minlength=classes)
+    class_of_burst = np.zeros(ranks.max(initial=-1) + 1, np.intp)
+    class_of_burst[ranks] = others.codes
+    views = np.bincount(class_of_burst, minlength=classes)
     settled: Flags = (views >= min(ENOUGH, views.max(initial=0))) | (views == 0)
     return settled
 

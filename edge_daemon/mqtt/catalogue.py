@@ -72,4 +72,4 @@ def _schema(payload: Any) -> dict[str, Any]:
 def _any_json(kind: type) -> dict[str, Any]:
     if kind is object:
         return {"description": "any JSON"}
-    raise NotImplementedError(kind)
+    raise NotImplementedError(kind)  # msgspec's word for a type that a hook has no schema for

@@ -85,7 +85,6 @@ def test_default_configuration_is_right_with_every_comment_taken_away(tmp_path: 
     assert main(["config", "check", "--config", str(path)]) == 0
 
 
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="counts threads in /proc")
 def test_numpy_is_loaded_with_one_thread() -> None:
     code = (
         "import os\nfrom edge_daemon.cli.main import main\n"

@@ -1,0 +1,124 @@
+"""Which picture a press means, and teaching it: a doubtful moment, one just seen, or the next."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from edge_daemon.answers import answered
+from edge_daemon.commands import AddExample, LabelMoment
+from edge_daemon.errors import RequestError
+from edge_daemon.events import Event, ExamplesChanged, Replied
+from edge_daemon.labels import check_label
+from edge_daemon.learning.doubt import Doubts, Moment
+from edge_daemon.presses import PRESS_LASTS_S, Presses
+from edge_daemon.teacher import Teacher
+from edge_daemon.types import Glance, Prediction, Sight
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image, Vector
+
+RECENT_FRAMES = 4
+"""So many are kept for each region: a press is debounced after the frame that it means."""
+
+DOUBT_LASTS_S = 15.0
+"""How long after a doubtful moment a request without its number still means it."""
+
+
+class Lessons:
+    """Remembers what was seen lately and the presses that wait. Every call comes from one thread.
+
+    `embed` is for a picture that was seen but not classified; `encode` makes thumbnails, `shrink` what is
+    kept of a picture that may yet become one.
+    """
+
+    def __init__(
+        self,
+        teacher: Teacher,
+        embed: Callable[[Image], Vector],
+        encode: Callable[[Image], bytes],
+        shrink: Callable[[Image], Image],
+        regions: int,
+    ) -> None:
+        self._teacher = teacher
+        self._embed = embed
+        self._encode = encode
+        self._doubts = Doubts(shrink)
+        self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * regions)
+        self._presses = Presses()
+        self._exam_due = False
+
+    @property
+    def last_seen(self) -> Sight | Glance | None:
+        """What was seen last, in any region."""
+        return self._recent[-1] if self._recent else None
+
+    def see(self, seen: Sight | Glance) -> None:
+        """Remember what is seen."""
+        self._recent.append(seen)
+
+    def consider(self, sight: Sight, prediction: Prediction) -> Moment | None:
+        """Remember a moment if it is doubtful, see `Doubts`."""
+        return self._doubts.consider(sight, prediction)
+
+    def take_due(self, region: str, captured_s: float) -> list[AddExample]:
+        """Take the presses that waited for a frame of this time."""
+        return self._presses.take_due(region, captured_s)
+
+    def teach_due(self, presses: list[AddExample], sight: Sight) -> Iterator[Event]:
+        """Teach what such presses waited for; a fault answers its press."""
+        for press in presses:
+            yield from answered(press, self._teach(press, sight))
+
+    def answer_overdue(self, now: float) -> Iterator[Event]:
+        """Answer the presses for which no frame came."""
+        for press in self._presses.take_overdue(now):
+            yield Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
+
+    def press(self, command: AddExample, region: str) -> Iterator[Event]:
+        """Teach what the press means: a doubtful moment, else the first frame captured after it.
+
+        That frame may have been seen already: debouncing takes longer than a fast camera's frame.
+        """
+        check_label(command.label)
+        moment = self._doubts.latest(region, command.pressed_s - command.doubt_s) if command.doubt_s else None
+        if moment is not None:
+            yield from self._teach_moment(command, moment)
+            return
+        for seen in self._recent:
+            if seen.region == region and seen.frame.captured_s > command.pressed_s:
+                yield from self._teach(command, self._embedded(seen))
+                return
+        self._presses.wait(region, command)
+
+    def label_moment(self, command: LabelMoment, region: str) -> Iterator[Event]:
+        """Teach the moment that a request means: by its number, or the region's last."""
+        if command.moment is not None:
+            moment = self._doubts.get(command.moment)
+            missing = f"moment {command.moment} is no longer kept; the last doubtful ones are"
+        else:
+            moment = self._doubts.latest(region, command.pressed_s - DOUBT_LASTS_S)
+            missing = f"nothing was doubtful in the last {DOUBT_LASTS_S:g} s"
+        if moment is None:
+            raise RequestError(missing)
+        yield from self._teach_moment(command, moment)
+
+    def examine(self) -> Iterator[ExamplesChanged]:
+        """Examine the examples if any was taught since the last time."""
+        if self._exam_due:
+            self._exam_due = False
+            yield self._teacher.examples()
+
+    def _teach_moment(self, command: AddExample | LabelMoment, moment: Moment) -> Iterator[Event]:
+        yield from self._teach(command, moment.sight)
+        self._doubts.drop(moment)
+
+    def _teach(self, press: AddExample | LabelMoment, sight: Sight) -> Iterator[Event]:
+        yield from self._teacher.add(press, sight, self._encode(sight.image))
+        self._exam_due = True
+
+    def _embedded(self, seen: Sight | Glance) -> Sight:
+        if isinstance(seen, Sight):
+            return seen
+        return Sight(seen.region, seen.frame, seen.image, self._embed(seen.image))
