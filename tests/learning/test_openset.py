@@ -14,11 +14,13 @@ from edge_daemon.learning.openset import OpenSet, lower_bound
 from edge_daemon.learning.plda import fit_plda
 
 
-def class_of(name: int, count: int, seed: int = 0, size: int = 64) -> npt.NDArray[np.float32]:
+def class_of(
+    name: int, count: int, seed: int = 0, size: int = 64, spread: float = 0.6
+) -> npt.NDArray[np.float32]:
     """Non-negative embeddings around a class's own pattern, as a network's pooled ones are."""
     pattern = np.random.default_rng(name).exponential(size=size)
     noise = np.random.default_rng([name, seed]).exponential(size=(count, size))
-    return (pattern + 0.6 * noise).astype(np.float32)
+    return (pattern + spread * noise).astype(np.float32)
 
 
 def taught(classes: int, each: int, group: str = "") -> tuple[ExampleSet, OpenSet]:
@@ -123,6 +125,36 @@ def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
     for name in (0, 1):
         assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
     assert math.isfinite(openset.familiarity(examples.compare(class_of(1, 1)[0])))
+
+
+def test_long_bursts_do_not_outvote_single_presses() -> None:
+    refused = []
+    for start in range(0, 40, 4):
+        examples = ExampleSet()
+        for name in (start, start + 1):
+            views = class_of(name, 6)
+            for burst, view in enumerate(views[:2]):
+                held = views.mean(axis=0) + 0.3 * view
+                noise = np.random.default_rng(burst).normal(scale=0.15, size=(30, view.size))
+                for shot in held * (1 + noise):
+                    examples.add(shot, f"c{name}", len(examples), f"held {burst}")
+            for view in views[2:]:
+                examples.add(view, f"c{name}", len(examples))
+        openset = OpenSet(examples, LeaveOneOut(examples))
+        refused += [rejected(examples, openset, class_of(name, 20, seed=1)) for name in (start, start + 1)]
+    assert np.mean(refused) <= 0.15
+
+
+def test_a_newcomer_that_changes_more_than_the_only_other_class_is_given_room() -> None:
+    refused = []
+    for start in range(0, 60, 3):
+        examples = ExampleSet()
+        for shot in class_of(start, 6, spread=0.4):
+            examples.add(shot, "old", len(examples))
+        examples.add(class_of(start + 1, 1)[0], "new", len(examples))
+        openset = OpenSet(examples, LeaveOneOut(examples))
+        refused.append(rejected(examples, openset, class_of(start + 1, 30, seed=1)))
+    assert np.mean(refused) <= 0.3
 
 
 def test_repeating_one_view_leaves_the_threshold_where_the_views_put_it() -> None:
