@@ -93,6 +93,13 @@ def test_bytes_are_read_like_a_file() -> None:
     assert tuple(read_image(_png_bytes(PIL.Image.new("RGB", (2, 2), RED)))[0, 0]) == RED
 
 
+@pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
+def test_content_tells_the_format_whatever_the_name_says(file_format: str, tmp_path: Path) -> None:
+    path = tmp_path / ("picture.jpg" if file_format == "PNG" else "picture.png")
+    PIL.Image.new("RGB", (4, 3), "white").save(path, file_format)
+    assert (read_image(path) == 255).all()
+
+
 @pytest.mark.parametrize(("width", "height"), [(8001, 8000), (10_000, 9_000), (60_000, 60_000)])
 def test_huge_image_is_refused_by_its_header(width: int, height: int) -> None:
     with pytest.raises(ImageError, match="more than 64 megapixels"):
