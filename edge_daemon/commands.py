@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TypeAlias
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+
+class Origin(Struct, frozen=True):
     """Who asked: `via` is gpio, mqtt, keyboard, web or cli; `transaction` is echoed in the reply."""
 
     via: str
@@ -15,8 +15,7 @@ class Origin:
     transaction: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class AddExample:
+class AddExample(Struct, frozen=True):
     """Teach `label` with the first frame captured after `pressed_s` (monotonic).
 
     `region` None means the first region. Examples of one held button share a `group`. With `doubt_s`, a
@@ -31,8 +30,7 @@ class AddExample:
     doubt_s: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class LabelMoment:
+class LabelMoment(Struct, frozen=True):
     """Teach `label` with a doubtful moment: the one numbered `moment`, or the latest of a few seconds."""
 
     label: str
@@ -42,39 +40,34 @@ class LabelMoment:
     moment: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Undo:
+class Undo(Struct, frozen=True):
     """Take back the example added last."""
 
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Clear:
+class Clear(Struct, frozen=True):
     """Take back every example, or every example of one label."""
 
     origin: Origin
     label: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Remove:
+class Remove(Struct, frozen=True):
     """Take back the examples with these ids."""
 
     ids: tuple[int, ...]
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Restore:
+class Restore(Struct, frozen=True):
     """Bring examples back that were taken back."""
 
     ids: tuple[int, ...]
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Relabel:
+class Relabel(Struct, frozen=True):
     """Give the examples with these ids another label."""
 
     ids: tuple[int, ...]
@@ -82,29 +75,25 @@ class Relabel:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class ListExamples:
+class ListExamples(Struct, frozen=True):
     """Ask for the counts and the exam's figures."""
 
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class ExportExamples:
+class ExportExamples(Struct, frozen=True):
     """Ask for all examples as an archive. The MQTT sink itself does it: it never reaches the pipeline."""
 
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class TakeSnapshot:
+class TakeSnapshot(Struct, frozen=True):
     """Ask for a JPEG of the next frame."""
 
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class Trigger:
+class Trigger(Struct, frozen=True):
     """An object is before the camera from `pressed_s` (monotonic) on; `region` None means the first."""
 
     pressed_s: float
@@ -112,24 +101,21 @@ class Trigger:
     region: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SetTrigger:
+class SetTrigger(Struct, frozen=True):
     """Tell objects apart in another way, until the daemon is built anew: continuous, motion, gpio or mqtt."""
 
     origin: Origin
     mode: str
 
 
-@dataclass(frozen=True, slots=True)
-class SetThreshold:
+class SetThreshold(Struct, frozen=True):
     """Set the unknown-rejection: a similarity from -1 to 1, "auto" or "off"."""
 
     origin: Origin
     unknown: float | str
 
 
-@dataclass(frozen=True, slots=True)
-class MoveRegion:
+class MoveRegion(Struct, frozen=True):
     """Look elsewhere with a region, until the daemon is built anew: `box` is [x, y, width, height].
 
     Fractions of the frame when all four numbers are at most 1, else pixels.
@@ -140,8 +126,7 @@ class MoveRegion:
     origin: Origin
 
 
-@dataclass(frozen=True, slots=True)
-class ReportOutage:
+class ReportOutage(Struct, frozen=True):
     """The capture thread's word that the camera stopped delivering."""
 
     reason: str

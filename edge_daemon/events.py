@@ -1,4 +1,7 @@
-"""What the daemon says happened. Sinks (MQTT, LEDs, the page) receive these in order."""
+"""What the daemon says happened. Sinks (MQTT, LEDs, the page) receive these in order.
+
+Structs, as in types.py; dataclasses where a field is left out of comparisons or of the text.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
 
 from edge_daemon.commands import Command
 from edge_daemon.types import Exam, FleetFigures, Prediction
@@ -26,8 +31,7 @@ class Classified:
     embedding: Vector | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class LabelChanged:
+class LabelChanged(Struct, frozen=True):
     """The stable label of a region became another."""
 
     region: str
@@ -39,8 +43,7 @@ class LabelChanged:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class ObjectPassed:
+class ObjectPassed(Struct, frozen=True):
     """One object has passed; `label` is what its `frames` voted, `confidence` its share of the vote.
 
     `seq` and `captured_at` are those of the frame that shows it best, and `latency_ms` runs from there.
@@ -55,8 +58,7 @@ class ObjectPassed:
     latency_ms: float
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleAdded:
+class ExampleAdded(Struct, frozen=True):
     """An example is on disk; `count` is how many its label has now, `seq` the frame it shows."""
 
     id: int
@@ -67,8 +69,7 @@ class ExampleAdded:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class ExampleUndone:
+class ExampleUndone(Struct, frozen=True):
     """The last example was taken back."""
 
     id: int
@@ -77,8 +78,7 @@ class ExampleUndone:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Cleared:
+class Cleared(Struct, frozen=True):
     """Examples were taken back: of one label, or all when `label` is None."""
 
     label: str | None
@@ -86,8 +86,7 @@ class Cleared:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class ExamplesEdited:
+class ExamplesEdited(Struct, frozen=True):
     """Examples were removed, restored or relabelled one by one; `label` is the new one of relabelled ones."""
 
     action: Literal["removed", "restored", "relabelled"]
@@ -112,8 +111,7 @@ class Doubted:
     image: Image | None = field(default=None, repr=False, compare=False)
 
 
-@dataclass(frozen=True, slots=True)
-class ExamplesChanged:
+class ExamplesChanged(Struct, frozen=True):
     """Counts per label and the exam's figures, after every change and at start."""
 
     counts: Mapping[str, int]
@@ -129,45 +127,39 @@ class FleetTold:
     records: Mapping[int, bytes] = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class SettingsChanged:
+class SettingsChanged(Struct, frozen=True):
     """What can be set while the device runs, as it is now; after every change and at start."""
 
     trigger: str
     unknown: float | str
 
 
-@dataclass(frozen=True, slots=True)
-class Button:
+class Button(Struct, frozen=True):
     """A button's gesture: press, release, hold, long_press or chord."""
 
     name: str
     gesture: str
 
 
-@dataclass(frozen=True, slots=True)
-class CameraLost:
+class CameraLost(Struct, frozen=True):
     """The camera stopped delivering; labels are no longer current."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class CameraRestored:
+class CameraRestored(Struct, frozen=True):
     """The camera delivers again after `outage_s` seconds."""
 
     outage_s: float
 
 
-@dataclass(frozen=True, slots=True)
-class PanelLost:
+class PanelLost(Struct, frozen=True):
     """Buttons and LEDs don't work, as their chip is gone; told again when the reason becomes another."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class PanelRestored:
+class PanelRestored(Struct, frozen=True):
     """Buttons and LEDs work again after `outage_s` seconds."""
 
     outage_s: float
@@ -181,22 +173,19 @@ class Snapshot:
     command: Command
 
 
-@dataclass(frozen=True, slots=True)
-class Replied:
+class Replied(Struct, frozen=True):
     """A command's outcome: `error` is None when it was done, `data` what it answers."""
 
     command: Command
     error: str | None = None
-    data: Mapping[str, object] = field(default_factory=dict)
+    data: Mapping[str, object] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(Struct, frozen=True):
     """The first inference is done: the daemon sees."""
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmPending:
+class ConfirmPending(Struct, frozen=True):
     """The panel asks to clear `label` (None: everything); a second press within `within_s` confirms."""
 
     within_s: float

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, MutableMapping
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from edge_daemon import events
 from edge_daemon.commands import SetThreshold, SetTrigger

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 from edge_daemon.events import Event
 from edge_daemon.learning.passage import Passage
@@ -19,8 +20,7 @@ MakePassage: TypeAlias = Callable[[str], Passage | None]
 """Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(Struct, frozen=True):
     """A region, its labels' smoother and the `pool` of examples it is classified by.
 
     With a `passage`, only frames that show an object are embedded, and each object gives one event.

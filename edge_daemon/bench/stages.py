@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
@@ -76,7 +75,7 @@ class Stages:
         raw = self._pictures[number % len(self._pictures)]
         self._time(BARE, self._bare)
         frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
-        self._time(WHOLE, lambda: self._pipeline.step(replace(frame), ()))
+        self._time(WHOLE, lambda: self._pipeline.step(msgspec.structs.replace(frame), ()))
         embedding = self._embed(frame.image)
         self._time("classify", lambda: self._accepting.predict(embedding))
         prediction = self._time("classify, open-set", lambda: self._learner.predict(embedding))

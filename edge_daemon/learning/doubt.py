@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.types import UNKNOWN, Prediction, Sight
 
@@ -16,8 +18,7 @@ SMALL_MARGIN = 0.34
 """Below it the first two labels are as good as even: 2 votes of 3 against 1 is a margin of 1/3."""
 
 
-@dataclass(frozen=True, slots=True)
-class Moment:
+class Moment(Struct, frozen=True):
     """One doubtful sight, its picture as small as it will be kept. `number` counts up from 1."""
 
     number: int

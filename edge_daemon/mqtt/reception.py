@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.rate import RateLimit

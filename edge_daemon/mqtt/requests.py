@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Annotated, Literal, TypeAlias
 
 import msgspec
@@ -34,8 +33,7 @@ Asked: TypeAlias = Command | ExportExamples
 """What a request can become."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True):
     """A request that changes nothing: what is wrong, and what its sender called it."""
 
     verb: str
@@ -43,8 +41,7 @@ class Refusal:
     transaction: object = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReturnAddress:
+class ReturnAddress(msgspec.Struct, frozen=True):
     """Where an MQTT 5 request wants its answer, besides what its sender calls it.
 
     Stands as the `transaction` of the command's origin, so that it comes back with the reply.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from edge_daemon.commands import Instruction
 from edge_daemon.events import Event
@@ -13,8 +14,7 @@ from edge_daemon.types import Frame
 MAX_QUEUED = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     """What was waiting: at most one frame, instructions and events in order of arrival."""
 
     frame: Frame | None = None

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from edge_daemon.learning.auto import HEADS, THOROUGH, AutoHead
 from edge_daemon.learning.contest import FOLDS, Marks, better, contest, cross_validate, deal
