@@ -48,7 +48,6 @@ from edge_daemon.settings import Settings
 from edge_daemon.teacher import SHARED_POOL, Teacher
 from edge_daemon.types import WHOLE_FRAME
 from edge_daemon.view import View
-from edge_daemon.vision.images import encode_jpeg, shrink
 from edge_daemon.vision.regions import Box
 from edge_daemon.vision.stillness import Stillness
 
@@ -57,6 +56,7 @@ if TYPE_CHECKING:
     from edge_daemon.mqtt.sink import MqttSink
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
+    from edge_daemon.types import Image
 
 log = logging.getLogger(__name__)
 
@@ -148,12 +148,24 @@ def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None =
         views=views,
         teacher=teacher,
         clock=clock,
-        encode=partial(encode_jpeg, size=config.store.thumbnail_px),
-        shrink=partial(shrink, size=config.store.thumbnail_px),
+        encode=partial(_encode, size=config.store.thumbnail_px),
+        shrink=partial(_shrink, size=config.store.thumbnail_px),
         reading=Reading(region_names(config)) if config.read_as == "text" else None,
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
     )
+
+
+def _encode(image: Image, size: int) -> bytes:
+    from edge_daemon.vision.images import encode_jpeg  # once the first frame has its label
+
+    return encode_jpeg(image, size)
+
+
+def _shrink(image: Image, size: int) -> Image:
+    from edge_daemon.vision.images import shrink
+
+    return shrink(image, size)
 
 
 def build(

@@ -20,8 +20,8 @@ def test_help_loads_no_numpy_and_no_adapter() -> None:
     assert not modules_after(code) & {"numpy", "PIL", "yaml", "msgspec", *ADAPTERS}
 
 
-def test_configuration_and_wiring_load_no_adapter_library() -> None:
-    assert not modules_after("import edge_daemon.config, edge_daemon.app") & {"numpy.fft", *ADAPTERS}
+def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> None:
+    assert not modules_after("import edge_daemon.config, edge_daemon.app") & {"numpy.fft", "PIL", *ADAPTERS}
 
 
 def test_package_works_with_no_adapter_library_installed() -> None:

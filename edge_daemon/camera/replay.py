@@ -1,4 +1,4 @@
-"""An image, a folder of images or a video, shown as a camera would."""
+"""An image, a folder of images, a video or raw frames, shown as a camera would."""
 
 from __future__ import annotations
 
@@ -17,13 +17,22 @@ from edge_daemon.ports import Clock
 from edge_daemon.types import Frame
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from edge_daemon.types import Image
 
 VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg"))
 
 
+RAW_SUFFIX = ".npy"
+
+
 class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
-    """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed."""
+    """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
+
+    A `.npy` file holds raw frames: uint8, one picture of height x width x 3 (RGB) or a number of them.
+    """
 
     path: str
     fps: FramesPerSecond | None = None
@@ -45,7 +54,7 @@ class ReplaySource:
     """Frames from files; fulfils ports.FrameSource. Lossless when no rate is set.
 
     A file that can't be read raises CameraError naming it; reading on shows the next one. Opened
-    again before its end, a folder goes on where it was; a video starts over.
+    again before its end, a folder goes on where it was; a video or raw frames start over.
     """
 
     def __init__(
@@ -68,6 +77,9 @@ class ReplaySource:
             raise CameraError(f"{path} does not exist; camera.path must name an image, a folder or a video")
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
             self._reel = _Video(path)
+            return
+        if path.suffix.lower() == RAW_SUFFIX and path.is_file():
+            self._reel = _RawFrames(path)
             return
         if self._stills is None or self._stills.ended:
             self._stills = _Stills(_find_images(path, self._options.recursive))
@@ -147,6 +159,44 @@ class _Video:
 
     def close(self) -> None:
         self._stream.close()
+
+
+class _RawFrames:
+    """Pictures as numpy keeps them, one after another in a file that is mapped, not read."""
+
+    def __init__(self, path: Path) -> None:
+        self._frames = _map_frames(path)
+        self._shown = 0
+
+    def next(self) -> Image | None:
+        if self._shown == len(self._frames):
+            return None
+        self._shown += 1
+        frame: Image = self._frames[self._shown - 1]
+        return frame
+
+    def rewind(self) -> None:
+        self._shown = 0
+
+    def close(self) -> None:
+        """The map of the file goes with its last reader."""
+
+
+def _map_frames(path: Path) -> npt.NDArray[np.uint8]:
+    """Return the frames of a file, number x height x width x 3. Raises CameraError."""
+    import numpy as np
+
+    try:
+        frames = np.lib.format.open_memmap(path, mode="r")
+    except (OSError, ValueError) as exc:
+        raise CameraError(f"{path} can't be read as raw frames: {' '.join(str(exc).split())}") from exc
+    if frames.dtype != np.uint8 or frames.ndim not in (3, 4) or frames.shape[-1] != 3 or 0 in frames.shape:
+        raise CameraError(
+            f"{path} holds {frames.dtype} of shape {frames.shape}; "
+            "raw frames are uint8, height x width x 3 (RGB), or a number of those"
+        )
+    whole: npt.NDArray[np.uint8] = frames.reshape(-1, *frames.shape[-3:])
+    return whole
 
 
 def _find_images(path: Path, recursive: bool) -> list[Path]:

@@ -21,7 +21,7 @@ Two pictures of a thing that stands still are that near in 99 of 100 cases (thre
 levels, a pixel of shake); of one that is moved, seldom; of two things of a class, never.
 """
 
-_COLUMNS_AT_ONCE = 256
+_COLUMNS_AT_ONCE = 64
 
 Doubles = npt.NDArray[np.float64]
 

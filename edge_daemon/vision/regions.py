@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from PIL import Image as Pillow
 
 from edge_daemon.errors import ImageError
 
@@ -71,6 +70,8 @@ def crop(image: Image, box: Box) -> Image:
     if all(float(edge).is_integer() for edge in (place.x, place.y, place.width, place.height)):
         left, top = int(place.x), int(place.y)
         return image[top : top + int(place.height), left : left + int(place.width)]
+    from PIL import Image as Pillow
+
     size = (round(place.width), round(place.height))
     edges = (place.x, place.y, place.x + place.width, place.y + place.height)
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR, box=edges))

@@ -46,6 +46,11 @@ def _video(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> F
     return ReplaySource(options, clock, sleep=clock.sleep)
 
 
+def _raw(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    np.save(folder / "film.npy", np.arange(4, dtype=np.uint8).repeat(48 * 64 * 3).reshape(4, 48, 64, 3))
+    return ReplaySource(ReplayOptions(path=str(folder / "film.npy"), loop=True), clock, sleep=clock.sleep)
+
+
 def _tray(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     return SyntheticSource(SyntheticOptions(size=(64, 48)), clock, sleep=clock.sleep)
 
@@ -54,7 +59,7 @@ def _belt(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> Fr
     return SyntheticSource(SyntheticOptions(scene="belt", size=(64, 48)), clock, sleep=clock.sleep)
 
 
-@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _tray, _belt])
+@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _raw, _tray, _belt])
 def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     build: Build = request.param
     return build(tmp_path, HandClock(), monkeypatch)

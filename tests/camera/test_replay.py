@@ -69,6 +69,44 @@ def test_looping_starts_over_and_keeps_counting(tmp_path: Path) -> None:
     assert [frame.seq for frame in frames] == [0, 1, 2, 3, 4]
 
 
+def test_raw_frames_are_shown_as_they_are(tmp_path: Path) -> None:
+    film = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+    np.save(tmp_path / "film.npy", film)
+    frames = _all(_open(tmp_path / "film.npy", loop=True), limit=3)
+    np.testing.assert_array_equal([frame.image for frame in frames], film[[0, 1, 0]])
+
+
+def test_one_raw_picture_is_one_frame(tmp_path: Path) -> None:
+    np.save(tmp_path / "one.NPY", np.full((4, 6, 3), 9, np.uint8))
+    (tmp_path / "one.NPY.npy").rename(tmp_path / "one.NPY")
+    assert _levels(_all(_open(tmp_path / "one.NPY"))) == [9]
+
+
+@pytest.mark.parametrize(
+    ("array", "problem"),
+    [
+        (np.zeros((2, 4, 6, 3), np.float32), r"holds float32 of shape \(2, 4, 6, 3\); raw frames are uint8"),
+        (np.zeros((4, 6), np.uint8), r"holds uint8 of shape \(4, 6\)"),
+        (np.zeros((0, 4, 6, 3), np.uint8), r"holds uint8 of shape \(0, 4, 6, 3\)"),
+        (np.array([{}]), "can't be read as raw frames"),
+    ],
+)
+def test_an_array_that_is_no_film_is_named(array: np.ndarray, problem: str, tmp_path: Path) -> None:
+    np.save(tmp_path / "film.npy", array)
+    with pytest.raises(CameraError, match=problem) as caught:
+        _open(tmp_path / "film.npy")
+    assert str(tmp_path / "film.npy") in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", [0, 5, 100, -1])
+def test_a_film_that_was_cut_short_is_named(kept: int, tmp_path: Path) -> None:
+    path = tmp_path / "film.npy"
+    np.save(path, np.zeros((2, 4, 6, 3), np.uint8))
+    path.write_bytes(path.read_bytes()[:kept])
+    with pytest.raises(CameraError, match=r"film\.npy can't be read as raw frames"):
+        _open(path)
+
+
 def test_with_a_rate_frames_are_paced_and_may_be_dropped(tmp_path: Path) -> None:
     source = _open(_grey(tmp_path / "one.png", 1), loop=True, fps=5)
     frames = _all(source, limit=3)
