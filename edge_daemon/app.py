@@ -63,6 +63,9 @@ log = logging.getLogger(__name__)
 KEEP_REMOVED = timedelta(days=30)
 """How long what was taken back can be restored."""
 
+LOOK_FIRST_S = 2.0
+"""How long connecting to the broker waits for the first label."""
+
 
 def build_views(config: Config) -> tuple[View, ...]:
     """Make the regions, each with a smoother of its own; without any, one that covers the frame."""
@@ -304,6 +307,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         backlog_path,
         partial(export_examples, store_path(config)),
         fleet,
+        LOOK_FIRST_S,
     )
 
 

@@ -115,14 +115,17 @@ class Pipeline:
         yield from self._notice_camera(frame)
         for view in self._views.values():
             yield from self._look(view, frame)
-        if not self._ready:
-            self._ready = True
-            yield events.Ready()
-            self._encode(frame.image[:8, :8])  # loads what the first press would have to wait for
+        yield from self._tell_ready(frame)
         for request in self._snapshots:
             yield events.Snapshot(self._encode(frame.image), request)
             yield events.Replied(request, data={"seq": frame.seq})
         self._snapshots.clear()
+
+    def _tell_ready(self, frame: Frame) -> Iterator[events.Event]:
+        if not self._ready:
+            self._ready = True
+            yield events.Ready()
+            self._encode(frame.image[:8, :8])  # loads what the first press would have to wait for
 
     def _look(self, view: View, frame: Frame) -> Iterator[events.Event]:
         try:
@@ -150,6 +153,7 @@ class Pipeline:
         voting = view.passage is not None
         prediction = self._teacher.predict(view.name, embedding, lenient=voting) if clarity else NOTHING
         yield from self._judge(view, frame, prediction, embedding, clarity)
+        yield from self._tell_ready(frame)
         moment = self._lessons.consider(sight, prediction) if clarity else None
         if moment is not None:
             yield events.Doubted(

@@ -11,18 +11,16 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
-import ssl
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.access import Access
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.options import MqttOptions
-from edge_daemon.mqtt.password import read_password
-from edge_daemon.mqtt.tls import tls_context
 from edge_daemon.mqtt.wakeup import Wakeup
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class Connection:
         options: MqttOptions,
         version: Version,
         party: Party,
-        environ: Mapping[str, str],
+        access: Access,
     ) -> None:
         self.version = version
         self.window = WINDOW
@@ -81,7 +79,8 @@ class Connection:
         self.max_packet: int | None = None
         self._end: str | None = None
         self._party = party
-        self._client = self._build(options, party, environ)
+        self._encrypted = access.tls is not None
+        self._client = self._build(party, access)
 
     def open(self, cancelled: Callable[[], bool], answer_s: float) -> None:
         """Connect and wait `answer_s` for the broker's answer; give up once `cancelled` says so."""
@@ -163,7 +162,7 @@ class Connection:
         sock: Any = self._client.socket()
         if sock is None or self._end is not None:
             raise BrokerError(f"lost the MQTT broker at {self._address}: {self._end or 'connection closed'}")
-        if isinstance(sock, ssl.SSLSocket) and sock.pending():
+        if self._encrypted and sock.pending():
             timeout_s = 0.0
         poller = select.poll()
         poller.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
@@ -184,7 +183,7 @@ class Connection:
         self._client.loop_read()
         self._client.on_publish = None
 
-    def _build(self, options: MqttOptions, party: Party, environ: Mapping[str, str]) -> Client:
+    def _build(self, party: Party, access: Access) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -196,13 +195,10 @@ class Connection:
             reconnect_on_failure=False,
         )
         client.connect_timeout = _CONNECT_S
-        password = read_password(options, environ)
-        if password is not None and options.username is None:
-            raise BrokerError("an MQTT password is given but no name; set mqtt.username")
-        if options.username is not None:
-            client.username_pw_set(options.username, password)
-        if options.tls.enabled:
-            client.tls_set_context(tls_context(options.tls))
+        if access.username is not None:
+            client.username_pw_set(access.username, access.password)
+        if access.tls is not None:
+            client.tls_set_context(access.tls)
         if party.will is not None:
             client.will_set(party.will.topic, party.will.payload, party.will.qos, party.will.retain)
         client.on_connect = self._on_connect
@@ -284,8 +280,8 @@ def _packed(properties: Properties) -> Properties:
 
 
 def _reason(exc: Exception) -> str:
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"its certificate is not accepted: {exc.verify_message}"
+    if (complaint := getattr(exc, "verify_message", None)) is not None:  # of an SSLCertVerificationError
+        return f"its certificate is not accepted: {complaint}"
     if isinstance(exc, OSError) and exc.strerror:
         return exc.strerror
     return str(exc) or type(exc).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.access import read_access
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.options import MqttOptions
 
@@ -19,20 +20,16 @@ def connect(
 
     Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Raises BrokerError.
     """
+    access = read_access(options, environ)
     if options.version != "auto":
-        return _opened(Connection(options, options.version, party, environ), cancelled)
-    newest = Connection(options, "5", party, environ)
+        return _opened(Connection(options, options.version, party, access), cancelled)
+    newest = Connection(options, "5", party, access)
     try:
         return _opened(newest, cancelled, _FIRST_ANSWER_S)
     except BrokerError:
         if cancelled() or not newest.misunderstood:
             raise
-    return _opened(Connection(options, "3.1.1", party, environ), cancelled)
-
-
-def check_settings(options: MqttOptions, environ: Mapping[str, str]) -> None:
-    """Raise BrokerError for files that can't be used, before any connection is tried."""
-    Connection(options, "3.1.1", Party("check"), environ)
+    return _opened(Connection(options, "3.1.1", party, access), cancelled)
 
 
 def _opened(connection: Connection, cancelled: Callable[[], bool], answer_s: float = _ANSWER_S) -> Connection:

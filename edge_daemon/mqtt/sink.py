@@ -17,13 +17,14 @@ import msgspec
 from edge_daemon.commands import Command, ExportExamples
 from edge_daemon.errors import BrokerError, RequestError
 from edge_daemon.events import Classified, Event, ExamplesChanged, FleetTold
+from edge_daemon.mqtt.access import read_access
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
-from edge_daemon.mqtt.handshake import check_settings, connect
+from edge_daemon.mqtt.handshake import connect
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
@@ -56,7 +57,9 @@ class MqttSink:
     takes a command and returns False when it has no room; `on_crash` is told if the thread dies of a
     bug, so that the process can end. Events that wait for a broker are kept in the file
     `backlog_path`, or only in memory where there is none. `write_archive` writes the examples for an
-    export, in a thread of its own, and `backlog_path`'s folder holds them while they are sent.
+    export, in a thread of its own, and `backlog_path`'s folder holds them while they are sent. The first
+    connection waits for the first label, up to `look_first_s` seconds: loading what it takes would hold
+    that up.
     Raises BrokerError for password, TLS or backlog files that can't be used, ConfigError for names
     that can't be topics.
     """
@@ -71,8 +74,9 @@ class MqttSink:
         backlog_path: Path | None = None,
         write_archive: Callable[[Path], object] | None = None,
         fleet: FleetLink | None = None,
+        look_first_s: float = 0.0,
     ) -> None:
-        check_settings(options, os.environ)
+        read_access(options, os.environ)  # so that what can't be used is told at once
         self._options = options
         self._topics = device_topics(options.base_topic, info.device, info.regions)
         info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
@@ -94,6 +98,8 @@ class MqttSink:
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._wakeup = Wakeup()
+        self._look_first_s = look_first_s
+        self._looked = threading.Event()
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._trouble: str | None = None
@@ -110,8 +116,11 @@ class MqttSink:
 
     def handle(self, event: Event) -> None:
         """Take one event; it is sent when there is a connection, as its topic's QoS promises."""
-        if isinstance(event, Classified) and not self._may_send_result(event.region):
-            return
+        if isinstance(event, Classified):
+            if not self._looked.is_set():
+                self._looked.set()
+            if not self._may_send_result(event.region):
+                return
         if isinstance(event, FleetTold) and self._fleet is not None:
             self._fleet.tell(event)
         if isinstance(event, ExamplesChanged):
@@ -127,6 +136,7 @@ class MqttSink:
     def stop(self) -> None:
         """Send what waits, publish `offline` and disconnect; returns within 2 s even without a broker."""
         self._stopping.set()
+        self._looked.set()
         self._wakeup.set()
         if self._thread.is_alive():
             self._thread.join(_JOIN_S)
@@ -142,6 +152,7 @@ class MqttSink:
 
     def _run(self) -> None:
         try:
+            self._looked.wait(self._look_first_s)
             while not self._stopping.is_set():
                 held_s = self._hold_connection()
                 self._pause(self._backoff.next_s(held_s))

@@ -46,6 +46,7 @@ class Device:
         regions: Sequence[str] = ("frame",),
         backlog_path: Path | None = None,
         write_archive: Callable[[Path], object] | None = None,
+        look_first_s: float = 0.0,
     ) -> None:
         self.commands: list[Command] = []
         self.crashes: list[BaseException] = []
@@ -59,6 +60,7 @@ class Device:
             self.crashes.append,
             backlog_path,
             write_archive,
+            look_first_s=look_first_s,
         )
 
     def __enter__(self) -> Device:

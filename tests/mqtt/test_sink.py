@@ -49,6 +49,28 @@ def test_every_topic_is_heard_with_its_qos(broker: Mosquitto, options: MqttOptio
     assert answer.json() == {"status": "ok", "data": {}, "transaction": 1}
 
 
+def test_connecting_waits_for_the_first_label_and_loses_nothing(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
+    with Listener(broker.port) as listener, Device(options, look_first_s=60) as device:
+        device.sink.handle(label_changed("cat"))
+        with pytest.raises(AssertionError):
+            device.wait_connected(timeout_s=0.5)
+        device.sink.handle(classified())
+        assert listener.wait_for(f"{BASE}/label", b"cat")
+
+
+def test_a_device_that_sees_nothing_connects_all_the_same(options: MqttOptions) -> None:
+    with Device(options, look_first_s=0.05) as device:
+        device.wait_connected()
+
+
+def test_a_device_that_waits_for_its_first_label_stops_at_once(options: MqttOptions) -> None:
+    with Device(options, look_first_s=60) as device:
+        pass
+    assert not device.sink.connected
+
+
 def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, options: MqttOptions) -> None:
     with Device(options) as device:
         with Listener(broker.port) as first:

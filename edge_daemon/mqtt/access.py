@@ -1,0 +1,36 @@
+"""What a broker asks of who connects, read from its files before any connection is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.password import read_password
+
+if TYPE_CHECKING:
+    import ssl
+
+
+class Access(Struct, frozen=True):
+    """A name and its password, and on an encrypted connection what is trusted and who we are."""
+
+    username: str | None
+    password: str | None
+    tls: ssl.SSLContext | None
+
+
+def read_access(options: MqttOptions, environ: Mapping[str, str]) -> Access:
+    """Read what the settings name. Raises BrokerError for files that can't be used."""
+    password = read_password(options, environ)
+    if password is not None and options.username is None:
+        raise BrokerError("an MQTT password is given but no name; set mqtt.username")
+    if not options.tls.enabled:
+        return Access(options.username, password, None)
+    # Late, as most brokers in a house have none.
+    from edge_daemon.mqtt.tls import tls_context
+
+    return Access(options.username, password, tls_context(options.tls))
