@@ -5,16 +5,20 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from PIL import Image as Pillow
 
 if TYPE_CHECKING:
+    from edge_daemon.config import Config
     from edge_daemon.types import Image, Vector
 
+Size: TypeAlias = tuple[int, int]
+"""Width and height."""
+
 LABELS = 10
-WIDTH, HEIGHT = 640, 480
+SIZE = (640, 480)
 PICTURES = 16
 
 
@@ -40,11 +44,17 @@ def timed_ms(work: Callable[[], object]) -> float:
     return (time.perf_counter() - begun_s) * 1000
 
 
-def pictures() -> list[Image]:
+def frame_size(config: Config) -> Size:
+    """Return the size of the frames that the configured camera would deliver."""
+    size: Size = getattr(config.camera, "size", SIZE)
+    return size
+
+
+def pictures(size: Size = SIZE) -> list[Image]:
     """Return frames of soft blots of colour, whose thumbnails are as long as those of things."""
     random = np.random.default_rng(0)
     blots = random.integers(0, 256, (PICTURES, 15, 20, 3), np.uint8)
-    return [np.asarray(Pillow.fromarray(each).resize((WIDTH, HEIGHT))) for each in blots]
+    return [np.asarray(Pillow.fromarray(each).resize(size)) for each in blots]
 
 
 def embeddings(count: int, size: int) -> list[tuple[Vector, str]]:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_daemon.bench.figures import pictures
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.camera.pace import Pace
 from edge_daemon.ports import Clock
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Frame
+    from edge_daemon.types import Frame, Image
 
 LEAD_IN = 20
 _PREROLL_FPS = 20.0
@@ -39,12 +38,18 @@ class Replay:
     lossless = True
 
     def __init__(
-        self, clock: Clock, bare: Callable[[], None], frames: int, rounds: int, ready: Callable[[], bool]
+        self,
+        clock: Clock,
+        pictures: Sequence[Image],
+        bare: Callable[[], None],
+        frames: int,
+        rounds: int,
+        ready: Callable[[], bool],
     ) -> None:
         self.whole: list[Pass] = []
         self.bare: list[Pass] = []
         self._clock = clock
-        self._pictures = pictures()
+        self._pictures = pictures
         self._bare = bare
         self._frames = frames
         self._rounds = rounds
@@ -97,10 +102,12 @@ class Camera:
 
     lossless = False
 
-    def __init__(self, clock: Clock, fps: float, frames: int, ready: Callable[[], bool]) -> None:
+    def __init__(
+        self, clock: Clock, pictures: Sequence[Image], fps: float, frames: int, ready: Callable[[], bool]
+    ) -> None:
         self._clock = clock
         self._pace = Pace(fps, clock, time.sleep)
-        self._pictures = pictures()
+        self._pictures = pictures
         self._frames = frames
         self._ready = ready
         self._left: int | None = None

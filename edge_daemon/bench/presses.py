@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_daemon.app import build_pipeline
-from edge_daemon.bench.figures import LABELS, Spread, pictures, spread, timed_ms
+from edge_daemon.bench.figures import LABELS, Spread, frame_size, pictures, spread, timed_ms
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.commands import AddExample, Origin
 from edge_daemon.config import Config
@@ -37,7 +37,7 @@ def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
     """Press so many times, each followed by one commit of the row just written to a copy of the store."""
     clock = SystemClock()
     pipeline = build_pipeline(config, clock)
-    raw = pictures()
+    raw = pictures(frame_size(config))
     rows = sqlite3.connect(Path(str(config.store.path)))
     bare = connect(folder / "bare.sqlite", 1.0)
     rows.backup(bare)

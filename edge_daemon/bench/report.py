@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.bench.figures import Spread
+from edge_daemon.bench.figures import Size, Spread
 from edge_daemon.bench.machine import commit, machine
 from edge_daemon.bench.presses import PressTimes
 from edge_daemon.bench.stages import BARE, WHOLE
@@ -25,6 +25,7 @@ class Report:
     model: str
     examples: int
     frames: int
+    size: Size
     broker: bool
     stages: Mapping[str, Spread]
     throughput: Throughput
@@ -37,6 +38,10 @@ class Report:
         """The pipeline's median frame against the bare interpreter's, in one thread."""
         return round(self.stages[WHOLE].p50 / self.stages[BARE].p50, 3)
 
+    @property
+    def _size(self) -> str:
+        return "x".join(map(str, self.size))
+
     def as_json(self) -> dict[str, Any]:
         """Return the figures by name; the unit stands in the name."""
         press, start = self.presses, self.start
@@ -46,6 +51,7 @@ class Report:
             "model": self.model,
             "examples": self.examples,
             "frames": self.frames,
+            "size": self._size,
             "broker": self.broker,
             "stages_ms": {name: asdict(each) for name, each in self.stages.items()},
             "ratio_to_bare": self.ratio_to_bare,
@@ -75,7 +81,7 @@ class Report:
         if self.ages is not None:
             rows["captured to label"] = self.ages.labelled
             rows["captured to received"] = self.ages.received
-        lines = [f"{self.model}, {self.examples} examples, {self.frames} frames", machine()]
+        lines = [f"{self.model}, {self.examples} examples, {self.frames} frames of {self._size}", machine()]
         lines.append(f"{'':<32}{'p50 ms':>9}{'p95':>9}{'p99':>9}")
         lines += [f"{name:<32}{row.p50:>9.3f}{row.p95:>9.3f}{row.p99:>9.3f}" for name, row in rows.items()]
         return "\n".join([*lines, f"{WHOLE} / {BARE}: {self.ratio_to_bare:.2f}", *self._summary()])
@@ -107,7 +113,7 @@ class Report:
     def _row(self) -> dict[str, object]:
         figures = self.as_json()
         row: dict[str, object] = {"date": datetime.now(UTC).date().isoformat()}
-        row |= {name: figures[name] for name in ("commit", "machine", "model", "examples", "frames")}
+        row |= {name: figures[name] for name in ("commit", "machine", "model", "examples", "frames", "size")}
         row |= {_column(name): spread.p50 for name, spread in self.stages.items()}
         row |= {f"daemon_{name}": round(value, 4) for name, value in figures["daemon"].items()}
         for name, spread in figures.items():

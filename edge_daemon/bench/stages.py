@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from edge_daemon.app import build_mqtt, build_pipeline
-from edge_daemon.bench.figures import Spread, embeddings, pictures, spread
+from edge_daemon.bench.figures import Spread, embeddings, frame_size, pictures, spread
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, ConfigError
@@ -44,7 +44,7 @@ class Stages:
             raise ConfigError("bench needs a model to compare with; leave model.tap at embedding")
         self.embedder = embedder
         self._clock = SystemClock()
-        self._pictures = pictures()
+        self._pictures = pictures(frame_size(config))
         self._bare = litert.bare_loop(model_path(config), config.model.threads, config.model.delegate)
         off = msgspec.structs.replace(config.classifier, unknown="off")
         self._learner = build_learner(config)

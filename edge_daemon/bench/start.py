@@ -15,8 +15,10 @@ from typing import IO
 
 import numpy as np
 
-from edge_daemon.bench.figures import pictures
+from edge_daemon.bench.figures import frame_size, pictures
+from edge_daemon.config import Config
 from edge_daemon.errors import EdgeError
+from edge_daemon.model_setup import model_path
 
 _SETTLE_S = 3.0
 _READY = b"ready: the first frame was classified"
@@ -52,18 +54,18 @@ class Start:
         return self.daemon_ms / self.bare_ms
 
 
-def measure_start(config_words: Sequence[str], folder: Path, model: Path, threads: int, times: int) -> Start:
-    """Start both in turn. `config_words` are the daemon's arguments but for the camera.
+def measure_start(config: Config, config_words: Sequence[str], folder: Path, times: int) -> Start:
+    """Start both in turn. `config_words` are the daemon's arguments for this configuration.
 
     The first start, which does not count, compiles what is imported, as installing a package does. Frames
     come raw from a file, so that neither time nor memory goes into decoding them.
     """
     film = folder / "film.npy"
-    np.save(film, pictures()[0])
+    np.save(film, pictures(frame_size(config))[0])
     camera = [f"camera={{type: replay, path: {film}, loop: true, fps: 30}}", "web.listen=null"]
     words = [word for setting in camera for word in ("--set", setting)]
     daemon = [sys.executable, "-m", "edge_daemon.cli.main", "run", *config_words, *words]
-    bare = [sys.executable, "-c", _BARE, str(model), str(threads)]
+    bare = [sys.executable, "-c", _BARE, str(model_path(config)), str(config.model.threads)]
     environ = os.environ | {"PYTHONPYCACHEPREFIX": str(folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
     daemon_ms, bare_ms = [], []
     memory = (0.0, 0.0)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 
 from edge_daemon.app import build
-from edge_daemon.bench.figures import Spread, spread
+from edge_daemon.bench.figures import Spread, frame_size, pictures, spread
 from edge_daemon.bench.film import LEAD_IN, Camera, Pass, Replay
 from edge_daemon.bench.listener import Heard, listening, read_notes
 from edge_daemon.config import Config
@@ -58,10 +58,11 @@ class Ages:
 def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     """Replay raw frames as fast as they are consumed."""
     bare = litert.bare_loop(model_path(config), config.model.threads, config.model.delegate)
+    shown = pictures(frame_size(config))
     film: list[Replay] = []
 
     def open_film(ready: Callable[[], bool]) -> FrameSource:
-        film.append(Replay(SystemClock(), bare, max(frames // ROUNDS, 2), ROUNDS, ready))
+        film.append(Replay(SystemClock(), shown, bare, max(frames // ROUNDS, 2), ROUNDS, ready))
         return film[0]
 
     _play(config, folder, open_film)
@@ -77,7 +78,8 @@ def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> 
     """Run with a camera that is faster than the daemon. Needs a broker."""
     fps = FASTER * 1000 / frame_ms
     count = max(frames, round(fps * LEAST_S))
-    return ages_of(_play(config, folder, lambda ready: Camera(SystemClock(), fps, count, ready)))
+    shown = pictures(frame_size(config))
+    return ages_of(_play(config, folder, lambda ready: Camera(SystemClock(), shown, fps, count, ready)))
 
 
 def ages_of(heard: list[Heard]) -> Ages:

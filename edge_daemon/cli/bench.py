@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_daemon.bench.broker import HOST, Mosquitto, installed
-from edge_daemon.bench.figures import embeddings
+from edge_daemon.bench.figures import embeddings, frame_size
 from edge_daemon.bench.presses import measure_presses
 from edge_daemon.bench.report import Report
 from edge_daemon.bench.stages import Stages
@@ -20,7 +20,6 @@ from edge_daemon.bench.start import measure_start
 from edge_daemon.bench.whole import measure_ages, measure_throughput
 from edge_daemon.config import Config, load_effective
 from edge_daemon.examples.store import ExampleStore
-from edge_daemon.model_setup import model_path
 
 MOST_PRESSES = 200
 MOST_STARTS = 5
@@ -64,10 +63,11 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Report
         stages.embedder.space,
         args.examples,
         args.frames,
+        frame_size(config),
         broker,
         times,
         throughput,
-        start=measure_start([*given, *settings], folder, model_path(config), config.model.threads, starts),
+        start=measure_start(config, [*given, *settings], folder, starts),
         ages=measure_ages(config, folder, max(args.frames, 100), throughput.frame_ms) if broker else None,
         presses=measure_presses(config, folder, min(args.frames, MOST_PRESSES)),
     )

@@ -27,6 +27,7 @@ def report(ages: Ages | None = None) -> Report:
         model="some model",
         examples=10,
         frames=20,
+        size=(640, 480),
         broker=ages is not None,
         stages={BARE: Spread(1.0, 1.1, 1.2), "crop and resize": TWO, WHOLE: TWO},
         throughput=Throughput(frame_ms=2.5, frame_cpu_ms=3.0, bare_ms=2.0, bare_cpu_ms=2.0),
@@ -75,7 +76,7 @@ def test_a_csv_file_that_cant_be_written_is_named(tmp_path: Path) -> None:
 
 def test_a_replay_plays_its_rounds_with_the_bare_loop_between_them() -> None:
     calls: list[int] = []
-    film = Replay(SystemClock(), lambda: calls.append(1), frames=5, rounds=2, ready=lambda: True)
+    film = Replay(SystemClock(), pictures(), lambda: calls.append(1), frames=5, rounds=2, ready=lambda: True)
     film.open()
     seqs = []
     while (frame := film.read()) is not None:
@@ -89,8 +90,10 @@ def test_a_replay_plays_its_rounds_with_the_bare_loop_between_them() -> None:
 
 def test_a_camera_delivers_so_many_frames_once_all_is_connected() -> None:
     connected = iter([False, False, True])
-    camera = Camera(SystemClock(), fps=1000, frames=7, ready=lambda: next(connected))
-    assert len(list(iter(camera.read, None))) == 3 + 7
+    camera = Camera(SystemClock(), pictures((64, 48)), fps=1000, frames=7, ready=lambda: next(connected))
+    frames = list(iter(camera.read, None))
+    assert len(frames) == 3 + 7
+    assert frames[0].image.shape == (48, 64, 3)
 
 
 def test_a_note_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
