@@ -45,3 +45,8 @@ def test_unit_runs_a_command_that_exists_and_waits_for_readiness() -> None:
     assert started[1] == "/etc/edge_daemon/config.yaml"
     for line in ("Type=notify", "Restart=always", "WatchdogSec=30", "NoNewPrivileges=yes"):
         assert line in text.splitlines()
+
+
+def test_the_processors_description_stays_readable() -> None:
+    # On Arm the interpreter's kernels read /proc/cpuinfo, which ProcSubset=pid hides, and crash without it.
+    assert not re.search(r"(?m)^ProcSubset=pid", UNIT.read_text())
