@@ -30,11 +30,11 @@ make_debian() {
         --skip=cleanup/apt/lists "$1" "$root" "$mirror"
 }
 
-# Run a command in it, with a /proc and a /sys that are gone with the command.
+# Run a command in it, with a /proc, a /sys and a /dev that are gone with the command.
 inside() {
     # shellcheck disable=SC2016  # the inner shell expands these
     unshare --mount sh -c 'mount -t proc proc "$1/proc" && mount --bind "$0" "$1/proc/cpuinfo" &&
-        mount -t sysfs -o ro sys "$1/sys" && exec chroot "$@"' \
+        mount -t sysfs -o ro sys "$1/sys" && mount --rbind /dev "$1/dev" && exec chroot "$@"' \
         "$cpuinfo" "$root" env -i ${QEMU_CPU:+QEMU_CPU=$QEMU_CPU} PATH=/usr/sbin:/usr/bin:/sbin:/bin \
         HOME=/root LANG=C.UTF-8 DEBIAN_FRONTEND=noninteractive "$@"
 }

@@ -1,4 +1,7 @@
-"""What a frame allocates: no more at once than the model's input, and nothing that stays."""
+"""What a frame allocates: no more at once than the model's input, and nothing that stays.
+
+Time stands still: once a second at most, a frame that is in doubt is kept as a small picture besides.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from edge_daemon.app import build_pipeline
 from edge_daemon.bench.figures import embeddings
 from edge_daemon.config import load_effective
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.fakes import HandClock
 from edge_daemon.pipeline import Pipeline
-from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.types import Frame
 from edge_daemon.vision.litert import Embedder
 from tests.shared import shared_path
 
+CLOCK = HandClock()
 FRAMES = 400
 MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
 
@@ -33,7 +37,7 @@ def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, i
         for vector, label in embeddings(1000, embedder.size):
             store.add(vector, label, space=embedder.space)
     words = [f"model.name={model}", "mqtt.host=null", f"store.path={store_path}", "camera.type=replay"]
-    pipeline = build_pipeline(load_effective(None, [*words, "camera.path=."]), SystemClock())
+    pipeline = build_pipeline(load_effective(None, [*words, "camera.path=."]), CLOCK)
     for seq in range(20):
         pipeline.step(frame(seq), ())
     height, width, channels = embedder.input_shape
@@ -42,8 +46,7 @@ def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, i
 
 def frame(seq: int) -> Frame:
     picture = np.full((480, 640, 3), seq % 200, np.uint8)
-    clock = SystemClock()
-    return Frame(picture, seq, clock.monotonic(), clock.utc())
+    return Frame(picture, seq, CLOCK.monotonic(), CLOCK.utc())
 
 
 def test_a_frame_allocates_no_more_at_once_than_the_models_input(at_work: tuple[Pipeline, int]) -> None:
