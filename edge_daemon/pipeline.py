@@ -115,17 +115,10 @@ class Pipeline:
         yield from self._notice_camera(frame)
         for view in self._views.values():
             yield from self._look(view, frame)
-        yield from self._tell_ready(frame)
         for request in self._snapshots:
             yield events.Snapshot(self._encode(frame.image), request)
             yield events.Replied(request, data={"seq": frame.seq})
         self._snapshots.clear()
-
-    def _tell_ready(self, frame: Frame) -> Iterator[events.Event]:
-        if not self._ready:
-            self._ready = True
-            yield events.Ready()
-            self._encode(frame.image[:8, :8])  # loads what the first press would have to wait for
 
     def _look(self, view: View, frame: Frame) -> Iterator[events.Event]:
         try:
@@ -153,7 +146,6 @@ class Pipeline:
         voting = view.passage is not None
         prediction = self._teacher.predict(view.name, embedding, lenient=voting) if clarity else NOTHING
         yield from self._judge(view, frame, prediction, embedding, clarity)
-        yield from self._tell_ready(frame)
         moment = self._lessons.consider(sight, prediction) if clarity else None
         if moment is not None:
             yield events.Doubted(
@@ -174,12 +166,15 @@ class Pipeline:
         latency_ms = (now - frame.captured_s) * 1000
         yield events.Classified(view.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
         change = view.smoother.update(prediction, now)
-        if change is None:
-            return
-        yield _changed(view.name, change, frame, latency_ms)
-        text = self._reading.update(view.name, change) if self._reading is not None else None
-        if text is not None:
-            yield _changed(WHOLE_FRAME, text, frame, latency_ms)
+        if change is not None:
+            yield _changed(view.name, change, frame, latency_ms)
+            text = self._reading.update(view.name, change) if self._reading is not None else None
+            if text is not None:
+                yield _changed(WHOLE_FRAME, text, frame, latency_ms)
+        if not self._ready:
+            self._ready = True
+            yield events.Ready()
+            self._encode(frame.image[:8, :8])  # loads what the first press would have to wait for
 
     def _wake(self) -> None:
         for view in self._views.values():

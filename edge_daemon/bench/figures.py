@@ -45,7 +45,7 @@ def timed_ms(work: Callable[[], object]) -> float:
 
 
 def frame_size(config: Config) -> Size:
-    """Return the size of the frames that the configured camera would deliver."""
+    """Return the size of the configured camera's frames; 640 x 480 for a replay, which has none."""
     size: Size = getattr(config.camera, "size", SIZE)
     return size
 

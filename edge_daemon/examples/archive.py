@@ -8,7 +8,6 @@ an archive with any other entry is refused, since it is not what it claims to be
 from __future__ import annotations
 
 import zipfile
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -24,7 +23,7 @@ from edge_daemon.examples.fresh_file import fresh_file
 from edge_daemon.examples.intake import Report, Track, take_in, untracked
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.thumbnail import JPEG_START, MAX_THUMBNAIL_BYTES
-from edge_daemon.examples.zip_guard import check_directory_size, check_entries
+from edge_daemon.examples.zip_guard import DAMAGED, check_directory_size, check_entries
 from edge_daemon.labels import check_label
 from edge_daemon.types import Example
 from edge_daemon.vision.images import read_image
@@ -114,7 +113,7 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
         check_directory_size(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as exc:
+    except DAMAGED as exc:
         raise ArchiveError(f"archive '{path}' is damaged: {exc}") from exc
     except msgspec.DecodeError as exc:
         raise ArchiveError(f"archive '{path}' is not one of ours: {_MANIFEST}: {exc}") from exc

@@ -4,10 +4,21 @@ from __future__ import annotations
 
 import struct
 import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
 from edge_daemon.errors import ArchiveError
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    UnicodeDecodeError,  # a name that is not in the encoding it claims
+    NotImplementedError,  # a compression this Python lacks
+)
+"""What Python raises for a zip that is not what its directory says."""
 
 MAX_UNPACKED_BYTES = 2 * 1024**3
 _MAX_DIRECTORY_BYTES = 16 * 1024**2  # of the names; far above what 50,000 examples need

@@ -7,26 +7,17 @@ links still refuse it, since no honest export has them.
 from __future__ import annotations
 
 import stat
-import struct
 import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge_daemon.errors import ArchiveError
+from edge_daemon.examples.zip_guard import DAMAGED
 
 MAX_ENTRIES = 1000
 
-UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    OSError,
-    EOFError,
-    NotImplementedError,  # a compression this Python lacks
-    RuntimeError,  # encrypted
-)
+UNREADABLE = (*DAMAGED, OSError, RuntimeError)  # the last for what is encrypted
 """What reading a damaged or hostile zip archive raises."""
 
 

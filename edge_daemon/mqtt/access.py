@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-from msgspec import Struct
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.options import MqttOptions
@@ -15,11 +14,12 @@ if TYPE_CHECKING:
     import ssl
 
 
-class Access(Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Access:
     """A name and its password, and on an encrypted connection what is trusted and who we are."""
 
     username: str | None
-    password: str | None
+    password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
 
 

@@ -117,8 +117,7 @@ class MqttSink:
     def handle(self, event: Event) -> None:
         """Take one event; it is sent when there is a connection, as its topic's QoS promises."""
         if isinstance(event, Classified):
-            if not self._looked.is_set():
-                self._looked.set()
+            self._looked.set()
             if not self._may_send_result(event.region):
                 return
         if isinstance(event, FleetTold) and self._fleet is not None:

@@ -226,6 +226,16 @@ def test_a_size_that_lies_is_found_out(archive: Path, other: ExampleStore) -> No
         import_archive(other, archive)
 
 
+def test_a_name_in_another_encoding_than_it_claims_is_named(archive: Path, other: ExampleStore) -> None:
+    content = bytearray(archive.read_bytes())
+    entry = content.find(b"PK\1\2")
+    content[entry + 9] |= 0x08  # "this name is UTF-8"
+    content[entry + 46] = 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=f"'{archive}' is damaged"):
+        import_archive(other, archive)
+
+
 def test_a_directory_of_millions_is_refused_unread(archive: Path, other: ExampleStore) -> None:
     content = bytearray(archive.read_bytes())
     struct.pack_into("<L", content, content.rfind(b"PK\5\6") + 12, 500_000_000)

@@ -12,6 +12,7 @@ from paho.mqtt.properties import Properties
 from edge_daemon import events
 from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.access import read_access
 from edge_daemon.mqtt.options import MqttOptions
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
@@ -65,10 +66,20 @@ def test_a_device_that_sees_nothing_connects_all_the_same(options: MqttOptions) 
         device.wait_connected()
 
 
-def test_a_device_that_waits_for_its_first_label_stops_at_once(options: MqttOptions) -> None:
+def test_a_device_that_waits_for_its_first_label_stops_at_once(
+    options: MqttOptions, caplog: pytest.LogCaptureFixture
+) -> None:
     with Device(options, look_first_s=60) as device:
         pass
     assert not device.sink.connected
+    assert "did not end in time" not in caplog.text
+
+
+def test_what_a_broker_asks_for_can_be_logged_without_the_password(options: MqttOptions) -> None:
+    named = msgspec.structs.replace(options, username="tray")
+    access = read_access(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
+    assert access.password == "s3cret"
+    assert "s3cret" not in repr(access)
 
 
 def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, options: MqttOptions) -> None:
