@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.examples.peers import PeerExamples, ever_joined
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.inbox import Inbox
-from edge_daemon.fleet.key import read_key
+from edge_daemon.fleet.key import key_id, read_key
 from edge_daemon.fleet.options import FleetOptions
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.teacher import Teacher
@@ -36,10 +36,10 @@ class Fellowship:
         self._was_member = False
 
     def enter(self, store: ExampleStore) -> None:
-        """Note the group in the store; what peers of another group taught is forgotten."""
+        """Note group and key in the store; peers' examples of another group or key are deleted."""
         self._was_member = ever_joined(store)
-        if self._options.group is not None:
-            PeerExamples(store, "").join(self._options.group)
+        if self._options.group is not None and self._key is not None:
+            PeerExamples(store, "").join(self._options.group, key_id(self._key))
 
     def member(
         self, store: ExampleStore, teacher: Teacher, embedder: Embedder, clock: Clock
@@ -60,7 +60,9 @@ class Fellowship:
             peers=peers,
             teacher=teacher,
             sharing=Sharing(self._device, seal, peers, options.max_examples, clock),
-            merging=Merging(peers, seal.space, embedder.size, inbox, options.max_examples, options.max_peers),
+            merging=Merging(
+                peers, seal.space, embedder.size, inbox, options.max_examples, options.max_peers, clock
+            ),
             probation=Probation(peers, teacher.pool_of),
             inbox=inbox,
             clock=clock,
@@ -73,7 +75,7 @@ class Fellowship:
             return None
         from edge_daemon.mqtt.fleet import FleetLink
 
-        return FleetLink(self._device, seal, self._inbox)
+        return FleetLink(self._device, seal, self._inbox, self._options.max_peers)
 
     def _seal(self, space: str) -> Seal | None:
         if self._key is None or self._options.group is None:

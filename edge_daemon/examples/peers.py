@@ -43,6 +43,12 @@ class PeerExamples:
             for one, number in numbers.items():
                 self._store.query("UPDATE examples SET number = ? WHERE id = ? AND origin = ''", number, one)
 
+    def give_up_numbers(self) -> None:
+        """Forget all numbers of our own, in every space."""
+        with self._store.transaction():
+            self._store.query("DELETE FROM fleet_rolls WHERE device = ?", _OURS)
+            self._store.query("UPDATE examples SET number = NULL WHERE origin = '' AND number IS NOT NULL")
+
     def last_number(self) -> int:
         """Return the highest number that was ever ours, in any space; 0 before the first."""
         rows = self._store.query("SELECT max(number) FROM fleet_rolls WHERE device = ?", _OURS)
@@ -120,16 +126,42 @@ class PeerExamples:
         """Return (device, examples that count, examples on probation) of every peer, by name."""
         return standing(self._store, self._space)
 
+    def labels(self) -> set[tuple[str, str]]:
+        """Return each (device, label) of the peers' living examples, in every space."""
+        return set(
+            self._store.query(
+                "SELECT DISTINCT origin, label FROM examples WHERE removed_at IS NULL AND origin <> ''"
+            )
+        )
+
+    def remove_peer(self, device: str) -> list[int]:
+        """Delete a peer's examples and roll in this space; return the ids of the examples."""
+        with self._store.transaction():
+            self._rows("DELETE FROM fleet_rolls WHERE space = ? AND device = ? AND device <> ''", device)
+            rows = self._rows(
+                "DELETE FROM examples WHERE space = ? AND origin = ? AND origin <> '' RETURNING id", device
+            )
+        return [row[0] for row in rows]
+
     # The group
 
-    def join(self, group: str) -> None:
-        """Note the group we are in. What peers of another one taught is forgotten."""
+    def join(self, group: str, key_id: str) -> None:
+        """Note the group and the key in use.
+
+        With another group or another key everything starts afresh: the peers' examples, all sequence numbers
+        and our own numbers are deleted. A store that knows the group without a key adopts this one.
+        """
+        name = f"{group} {key_id}"
         with self._store.transaction():
-            if not self._store.query("SELECT 1 FROM fleet_groups WHERE name = ?", group):
+            known = {row[0] for row in self._store.query("SELECT name FROM fleet_groups")}
+            if name in known:
+                return
+            if group not in known:
                 self._store.query("DELETE FROM examples WHERE origin <> ''")
-                self._store.query("DELETE FROM fleet_rolls WHERE device <> ''")
-                self._store.query("DELETE FROM fleet_groups")
-                self._store.query("INSERT INTO fleet_groups (name) VALUES (?)", group)
+                self._store.query("DELETE FROM fleet_rolls")
+                self._store.query("UPDATE examples SET number = NULL WHERE number IS NOT NULL")
+            self._store.query("DELETE FROM fleet_groups")
+            self._store.query("INSERT INTO fleet_groups (name) VALUES (?)", name)
 
     def _rows(self, statement: str, *values: object) -> list[Any]:
         return self._store.query(statement, self._space, *values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import msgspec
 
@@ -11,7 +12,10 @@ CHUNK_BYTES = 16_384
 
 MAX_CHUNK_BYTES = 65_536
 _FRAME_BYTES = 5
-_RECORDS = msgspec.msgpack.Decoder(list[bytes])
+_MAX_RECORDS = 1000  # a signed record takes 60 bytes and more
+_RECORDS: msgspec.msgpack.Decoder[list[bytes]] = msgspec.msgpack.Decoder(
+    Annotated[list[bytes], msgspec.Meta(max_length=_MAX_RECORDS)]
+)
 
 
 class Chunks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -27,6 +28,11 @@ def read_key(options: FleetOptions, environ: Mapping[str, str]) -> bytes:
     if len(key) < MIN_BYTES:
         raise FleetError(f"{where}: the key has {len(key)} bytes, at least {MIN_BYTES} are needed; {_HINT}")
     return key
+
+
+def key_id(key: bytes) -> str:
+    """Return 16 hexadecimal digits that tell one key from another and reveal nothing of it."""
+    return hmac.digest(key, b"edge_daemon fleet key", "sha256").hex()[:16]
 
 
 def _find(options: FleetOptions, environ: Mapping[str, str]) -> tuple[str, str]:

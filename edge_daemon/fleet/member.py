@@ -12,6 +12,7 @@ from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.merging import Merging
 from edge_daemon.fleet.parcel import Parcel
 from edge_daemon.fleet.probation import Probation
+from edge_daemon.fleet.roll import is_far_ahead
 from edge_daemon.fleet.sharing import Sharing
 from edge_daemon.ports import Clock
 from edge_daemon.teacher import Teacher
@@ -27,6 +28,9 @@ MOST_ADMITTED = 32
 
 TELL_S = 1.0
 """How often the figures are told while they change with every step."""
+
+SETTLED_S = 60.0
+"""How long after a connect every retained message has surely come."""
 
 PAUSE_S = 10.0
 """How long nothing is tried after the store failed, and how often refusals alone are told."""
@@ -64,6 +68,8 @@ class Member:
         self._told_s = clock.monotonic()
         self._resume_s = 0.0
         self._troubled = False
+        self._connections = 0
+        self._room_s = clock.monotonic()
 
     def advance(self) -> Iterator[events.Event]:
         """Do what is to be done, for a fiftieth of a second; what changed comes as events."""
@@ -96,6 +102,8 @@ class Member:
             else:
                 idle = True
         self._admit(passed)
+        if idle:
+            self._make_room()
         if idle or self._clock.monotonic() - self._told_s >= TELL_S:
             yield from self._tell_figures()
 
@@ -119,9 +127,25 @@ class Member:
         self._probation.take(change.arrived)
         self._changed = self._changed or bool(change.arrived or change.gone)
 
+    def _make_room(self) -> None:
+        """Drop a peer that left for one that was turned away, at most every ten seconds."""
+        if self._inbox.connections != self._connections:
+            self._connections = self._inbox.connections
+            self._room_s = self._clock.monotonic() + SETTLED_S
+        if self._clock.monotonic() < self._room_s:
+            return
+        self._room_s = self._clock.monotonic() + PAUSE_S
+        if gone := self._merging.make_room():
+            self._probation.forget(gone)
+            self._teacher.forget(gone)
+            self._changed = True
+
     def _meet_ourselves(self, parcel: Parcel) -> Iterator[events.Event]:
         """See what the broker keeps of us: a roll above ours means that this store has lost its memory."""
-        if parcel.roll is not None and parcel.roll.number > self._sharing.roll.number:
+        ours = self._sharing.roll.number
+        if parcel.roll is not None and is_far_ahead(parcel.roll.number, ours, self._clock.utc().timestamp()):
+            self._inbox.refuse("number")
+        elif parcel.roll is not None and parcel.roll.number > ours:
             log.warning("the group knows later examples of this device than its store; ours are told anew")
             self._sharing.surpass(parcel.roll.number)
             yield self._share()

@@ -20,7 +20,11 @@ class Parcel:
 
 
 def open_parcel(seal: Seal, device: str, payload: bytes) -> Parcel:
-    """Check a message that stood at a topic of `device`."""
+    """Check a message that stood at a topic of `device`.
+
+    The first record that is not signed with the group's key ends the reading: its sender has no key, and each
+    further check would be work for him.
+    """
     records = unpacked(payload)
     if records is None:
         return Parcel(device, refused=("malformed",))
@@ -32,6 +36,8 @@ def open_parcel(seal: Seal, device: str, payload: bytes) -> Parcel:
             told = seal.open(device, record)
         except RefusedRecord as exc:
             refused.append(exc.reason)
+            if exc.unsigned:
+                break
             continue
         if isinstance(told, Roll):
             roll = later(roll, told)

@@ -45,14 +45,19 @@ Reason: TypeAlias = Literal[
     "label",
     "removed",
     "replayed",
+    "number",
     "full",
+    "flood",
 ]
 """Why a record is refused. `removed`: its device took it back; `replayed`: a roll older than the last one;
-`full`: more examples or devices than this device listens to. The others name what is wrong in the record."""
+`number`: twice in a message, or far ahead of the clock; `full`: more examples, labels or devices than this
+device accepts; `flood`: a message that was dropped unread, beyond the rate for its device. The others name
+what is wrong in the record."""
 
 _Number = Annotated[int, Meta(ge=0, le=MAX_NUMBER)]
 _Step = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 _Text = Annotated[str, Meta(max_length=1000)]
+_Name = Annotated[str, Meta(max_length=200)]
 _Micros = Annotated[int, Meta(ge=-62_135_596_800_000_000, le=253_402_300_799_999_999)]  # years 1 to 9999
 
 
@@ -69,8 +74,8 @@ class _Example(_Body, tag="example", array_like=True, frozen=True, forbid_unknow
     """`embedding`: int8, of any length; an embedding is its direction alone."""
 
     label: _Text
-    region: _Text
-    burst: _Text
+    region: _Name
+    burst: _Name
     created: _Micros
     embedding: bytes
 
@@ -87,9 +92,11 @@ _DECODER: msgspec.msgpack.Decoder[_Example | _Roll] = msgspec.msgpack.Decoder(_E
 class RefusedRecord(FleetError):
     """A record that teaches nothing."""
 
-    def __init__(self, reason: Reason) -> None:
+    def __init__(self, reason: Reason, unsigned: bool = False) -> None:
+        """`unsigned`: nothing shows that its sender has the group's key."""
         super().__init__(f"a fleet record was refused: {reason}")
         self.reason: Reason = reason
+        self.unsigned = unsigned
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,10 +158,10 @@ class Seal:
 
     def _checked(self, record: bytes) -> _Example | _Roll:
         if not record or record[0] != VERSION:
-            raise RefusedRecord("version" if record else "malformed")
+            raise RefusedRecord("version" if record else "malformed", unsigned=True)
         mac, written = record[1 : 1 + _MAC_BYTES], record[1 + _MAC_BYTES :]
         if not hmac.compare_digest(mac, self._mac(written)):
-            raise RefusedRecord("signature")
+            raise RefusedRecord("signature", unsigned=True)
         try:
             return _DECODER.decode(written)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

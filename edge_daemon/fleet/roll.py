@@ -8,6 +8,11 @@ from itertools import accumulate, pairwise
 
 import msgspec
 
+AHEAD_S = 10 * 365 * 86_400
+"""Numbers follow the clock in seconds. Ten years ahead of our own clock may still be a wrong clock."""
+
+_RELEASED_S = 1_767_225_600  # 2026-01-01: a device without a clock counts from here
+_LEAP = 100_000
 _GAPS = msgspec.msgpack.Decoder(list[int])
 
 
@@ -29,6 +34,21 @@ class Roll:
 
 NOBODY = Roll(0, frozenset())
 """The roll of a device that was never heard."""
+
+
+def is_far_ahead(number: int, known: int, now_s: float) -> bool:
+    """Return whether no honest device can have reached `number`.
+
+    `known` is the highest number accepted of that device before, `now_s` the Unix time here. Small steps
+    above `known` always pass. So a device can number its examples above an absurd roll in its name, and no
+    single message can push it to the end of the range.
+    """
+    return number > max(now_s, _RELEASED_S) + AHEAD_S and number > known + _LEAP
+
+
+def is_lost(number: int, now_s: float) -> bool:
+    """Return whether our own `number` comes from a clock so wrong that no peer accepted it."""
+    return number > max(now_s, _RELEASED_S) + 2 * AHEAD_S
 
 
 def later(one: Roll, other: Roll) -> Roll:

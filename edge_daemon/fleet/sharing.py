@@ -9,7 +9,7 @@ import numpy as np
 from edge_daemon import events
 from edge_daemon.examples.peers import PeerExamples
 from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.roll import NOBODY, Roll, pack, unpack
+from edge_daemon.fleet.roll import NOBODY, Roll, is_lost, pack, unpack
 from edge_daemon.learning.sample import newest
 from edge_daemon.ports import Clock
 
@@ -31,6 +31,8 @@ class Sharing:
 
     def tell(self) -> events.FleetTold:
         """Number what has no number, and return all that the group should know. Raises StoreError."""
+        if is_lost(self._peers.last_number(), self._clock.utc().timestamp()):
+            self._peers.give_up_numbers()
         numbers = self._number()
         for one, number in numbers.items():
             if number not in self._records:

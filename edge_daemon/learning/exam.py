@@ -88,10 +88,14 @@ def _judge(code: int, labels: Sequence[str], count: int, confusion: Confusion) -
 
 def _most_confused(labels: Sequence[str], confusion: Confusion) -> tuple[str, str] | None:
     """Name the two classes taken for each other most often, the more mistaken one first."""
-    both = np.triu(confusion + confusion.T, k=1)
-    if not both.any():
+    rows, columns = np.nonzero(confusion)  # few cells, where a sum of the whole matrices takes their memory
+    wrong = rows != columns
+    if not wrong.any():
         return None
-    first, second = np.unravel_index(both.argmax(), both.shape)
+    both = confusion[rows, columns] + confusion[columns, rows]
+    low, high = np.minimum(rows, columns), np.maximum(rows, columns)
+    best = np.lexsort((high[wrong], low[wrong], -both[wrong]))[0]
+    first, second = int(low[wrong][best]), int(high[wrong][best])
     if confusion[second, first] > confusion[first, second]:
         first, second = second, first
-    return labels[int(first)], labels[int(second)]
+    return labels[first], labels[second]

@@ -9,7 +9,9 @@ A newcomer gets it all from the broker though the others sleep, and a broker tha
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+import re
+import time
+from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final
 
@@ -18,6 +20,7 @@ from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, packed
 from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.parcel import open_parcel
 from edge_daemon.fleet.records import Reason, Seal
+from edge_daemon.mqtt.fleet_limits import FleetLimits
 from edge_daemon.mqtt.message import Incoming, Message
 
 logger = logging.getLogger(__name__)
@@ -26,13 +29,17 @@ ROOT = "edge_daemon/fleet"
 WINDOW = 4
 """Most chunks sent and not yet acknowledged, so that labels need not wait for them."""
 
+MAX_FOREIGN = 1000
+"""Most topics in our name, but not ours, that are cleared at one connection."""
+
 _COMPLAINT = "what %r tells the fleet is refused: wrong %s"
 _COMPLAINTS: Mapping[Reason, str] = {
     "signature": "%r signs with another key than ours; give every device of the group the same (%s)",
+    "flood": "%r sends to the fleet faster than any device does; its messages are dropped (%s)",
     "space": "%r has another model, tap, fit or delegate than this device, and can teach it nothing (%s)",
 }
 _ROLL: Final = "roll"
-_LEVELS = 5
+_TOPIC = re.compile(rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_ROLL}|\d{{1,5}})")
 _HEADER_BYTES = 64
 
 
@@ -44,7 +51,14 @@ class FleetLink:
     in the inbox.
     """
 
-    def __init__(self, device: str, seal: Seal | None, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        device: str,
+        seal: Seal | None,
+        inbox: Inbox,
+        max_peers: int = 20,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._device = device
         self._seal = seal
         self._inbox = inbox
@@ -54,7 +68,8 @@ class FleetLink:
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
         self._in_flight: set[int] = set()
-        self._complaints: dict[Reason, str] = {}
+        self._limits = FleetLimits(max_peers)
+        self._monotonic = monotonic
 
     @property
     def filters(self) -> tuple[str, ...]:
@@ -81,6 +96,7 @@ class FleetLink:
         self._chunks = Chunks(limit)
         self._unsent.clear()
         self._in_flight.clear()
+        self._inbox.connected()
         with self._lock:
             self._news, self._told = self._news or self._told, None
 
@@ -104,28 +120,35 @@ class FleetLink:
         self._in_flight.discard(mid)
 
     def must_ask(self) -> bool:
-        """Whether to subscribe again, because something found no room when it came."""
-        return self._seal is not None and self._inbox.take_missed()
+        """Whether to subscribe again, because something found no room when it came, or came too fast."""
+        if self._seal is None:
+            return False
+        if self._limits.has_calmed(self._monotonic()):
+            self._inbox.miss()
+        return self._inbox.take_missed()
 
     def take(self, incoming: Incoming) -> bool:
-        """Hear a message, if it is one of the fleet's."""
-        levels = incoming.topic.split("/")
-        if len(levels) != _LEVELS or not incoming.topic.startswith(f"{ROOT}/"):
+        """Hear a message, if it is one of the fleet's. A topic that no device has is passed over."""
+        if not incoming.topic.startswith(f"{ROOT}/"):
             return False
-        group, device = levels[2:4]
+        if (levels := _TOPIC.fullmatch(incoming.topic)) is None:
+            return True
+        group, device, name = levels.groups()
         ours = self._seal is not None and group == self._seal.group
         if device == self._device:
             if incoming.retained and incoming.payload:
                 self._meet_ourselves(incoming, ours)
         elif ours and incoming.payload:
             self._hear(device, incoming)
+        elif ours and name == _ROLL:
+            self._inbox.note_absent(device)
         return True
 
     def _meet_ourselves(self, incoming: Incoming, ours: bool) -> None:
         """See what the broker kept in our name: what still holds needn't be told, the rest is put right."""
         if incoming.payload == self._payload(incoming.topic):
             self._unsent.pop(incoming.topic, None)
-        else:
+        elif len(self._unsent) < MAX_FOREIGN:
             self._unsent[incoming.topic] = None
         if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
             mark = hash(incoming.payload)
@@ -137,22 +160,23 @@ class FleetLink:
         assert self._seal is not None
         mark = hash(incoming.payload)
         if self._inbox.has(incoming.topic, mark):
+            self._inbox.note_present(device)
+            return
+        if not self._limits.allows(device, self._monotonic()):
+            self._refuse(device, "flood")
             return
         parcel = open_parcel(self._seal, device, incoming.payload)
         for reason in parcel.refused:
-            self._inbox.refuse(reason)
-            self._complain(device, reason)
-        if not parcel.refused:
-            self._complaints = {why: who for why, who in self._complaints.items() if who != device}
+            self._refuse(device, reason)
         if parcel.examples or parcel.roll is not None:
+            self._limits.trust(device)
+            self._inbox.note_present(device)
             self._inbox.put(incoming.topic, parcel, mark)
 
-    def _complain(self, device: str, reason: Reason) -> None:
-        """Say it once for each reason, until that device speaks as it should."""
-        if reason in self._complaints:
-            return
-        self._complaints[reason] = device
-        logger.warning(_COMPLAINTS.get(reason, _COMPLAINT), device[:64], reason)
+    def _refuse(self, device: str, reason: Reason) -> None:
+        self._inbox.refuse(reason)
+        if self._limits.may_log(device, reason, self._monotonic()):
+            logger.warning(_COMPLAINTS.get(reason, _COMPLAINT), device, reason)
 
     def _take_news(self) -> None:
         with self._lock:

@@ -134,13 +134,13 @@ def test_joining_another_group_forgets_the_peers_of_the_first(
 ) -> None:
     assert not ever_joined(store)
     ours = store.add(unit(1), "dog", space=SPACE).id
-    peers.join("first")
+    peers.join("first", "key")
     peers.keep([a_peer_s(1)])
     peers.keep_roll(9, b"", "north")
     peers.keep_roll(3, b"")
-    peers.join("first")
+    peers.join("first", "key")
     assert peers.known("north") == {1: 2}
-    peers.join("second")
+    peers.join("second", "key")
     assert peers.known("north") == {}
     assert (peers.roll("north"), peers.roll()) == (None, (3, b""))
     assert [one for one, _, _ in peers.own()] == [ours]

@@ -15,6 +15,7 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fakes import HandClock
 from edge_daemon.fleet.chunks import Chunks, packed
 from edge_daemon.fleet.inbox import Inbox
+from edge_daemon.fleet.key import key_id
 from edge_daemon.fleet.member import Member
 from edge_daemon.fleet.merging import Merging
 from edge_daemon.fleet.parcel import open_parcel
@@ -67,7 +68,7 @@ class Device:
         self.clock = HandClock()
         self.store = ExampleStore(folder / f"{store_name or name}.sqlite")
         self.peers = PeerExamples(self.store, seal.space)
-        self.peers.join(seal.group)
+        self.peers.join(seal.group, key_id(seal.key))
         learners = {SHARED_POOL: make_learner(vote="padded", unknown="off")}
         self.teacher = Teacher(
             self.store, learners, {"frame": SHARED_POOL}, seal.space, max_per_label, peers=True
@@ -79,7 +80,7 @@ class Device:
             peers=self.peers,
             teacher=self.teacher,
             sharing=Sharing(name, seal, self.peers, max_examples, self.clock),
-            merging=Merging(self.peers, seal.space, SIZE, self.inbox, max_examples, max_peers),
+            merging=Merging(self.peers, seal.space, SIZE, self.inbox, max_examples, max_peers, self.clock),
             probation=Probation(self.peers, self.teacher.pool_of),
             inbox=self.inbox,
             clock=self.clock,

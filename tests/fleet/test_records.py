@@ -133,6 +133,18 @@ def test_an_overlong_payload_is_not_read() -> None:
 
 
 def test_the_good_records_of_a_chunk_are_taken_and_the_bad_ones_counted() -> None:
-    parcel = open_parcel(SEAL, "north", packed([RECORD, b"", RECORD[:-1], ROLL]))
+    parcel = open_parcel(SEAL, "north", packed([RECORD, forged(label="a/b"), forged(number=-1), ROLL]))
     assert [told.number for told in parcel.examples] == [7]
-    assert parcel.refused == ("malformed", "signature")
+    assert parcel.roll == Roll(9, frozenset({7, 8}))
+    assert parcel.refused == ("label", "malformed")
+
+
+@pytest.mark.parametrize("unsigned", [b"", RECORD[:-1], b"\x02" + RECORD[1:]])
+def test_the_first_record_without_our_signature_ends_the_reading(unsigned: bytes) -> None:
+    parcel = open_parcel(SEAL, "north", packed([RECORD, unsigned, unsigned, ROLL]))
+    assert [told.number for told in parcel.examples] == [7]
+    assert (len(parcel.refused), parcel.roll) == (1, None)
+
+
+def test_a_message_of_many_empty_records_is_refused_as_one() -> None:
+    assert open_parcel(SEAL, "north", packed([b""] * 32_000)).refused == ("malformed",)
