@@ -26,6 +26,10 @@ class HandClock:
         """Now, timezone-aware."""
         return self._now_at
 
+    def set_utc(self, at: datetime) -> None:
+        """Set the wall clock, as NTP or a user does."""
+        self._now_at = at
+
     def advance(self, seconds: float) -> None:
         """Let time pass on both clocks."""
         self._now_s += seconds

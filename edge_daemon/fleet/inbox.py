@@ -112,6 +112,11 @@ class Inbox:
             self._missed = True
             self._marks.clear()
 
+    def forget_marks(self) -> None:
+        """Read every message in full when it comes again."""
+        with self._lock:
+            self._marks.clear()
+
     def take_missed(self) -> bool:
         """Whether something was lost and there is room for it now; told once."""
         with self._lock:

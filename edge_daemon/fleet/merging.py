@@ -120,7 +120,6 @@ class Merging:
     def _bury(self, device: str, roll: Roll) -> list[int]:
         had = self._rolls[device]
         if self._is_far_ahead(device, roll.number):
-            self._refuse("number")
             return []
         if roll.number < had.number:
             self._refuse("replayed")
@@ -142,7 +141,6 @@ class Merging:
             self._refuse("size")
             return False
         if self._is_far_ahead(device, told.number):
-            self._refuse("number")
             return False
         if self._rolls[device].buries(told.number):
             self._refuse("removed")
@@ -154,7 +152,11 @@ class Merging:
 
     def _is_far_ahead(self, device: str, number: int) -> bool:
         known = max(self._rolls[device].number, max(self._known[device], default=0))
-        return is_far_ahead(number, known, self._clock.utc().timestamp())
+        ahead = is_far_ahead(number, known, self._clock.utc().timestamp())
+        if ahead:
+            self._refuse("number")
+            self._inbox.forget_marks()  # our own clock may be wrong: read all again at the next connection
+        return ahead
 
     def _has_room_for_label(self, device: str, label: str) -> bool:
         if self._labels is None:

@@ -142,9 +142,29 @@ def test_joining_another_group_forgets_the_peers_of_the_first(
     assert peers.known("north") == {1: 2}
     peers.join("second", "key")
     assert peers.known("north") == {}
-    assert (peers.roll("north"), peers.roll()) == (None, (3, b""))
+    assert (peers.roll("north"), peers.roll()) == (None, None)
     assert [one for one, _, _ in peers.own()] == [ours]
     assert ever_joined(store)
+
+
+def test_another_key_is_a_fresh_start_in_the_same_group(store: ExampleStore, peers: PeerExamples) -> None:
+    ours = store.add(unit(1), "dog", space=SPACE).id
+    peers.join("first", "key")
+    peers.keep([a_peer_s(1)])
+    peers.renumber({ours: 2**53 - 1})
+    peers.keep_roll(2**53, b"")
+    peers.join("first", "other")
+    assert peers.known("north") == {}
+    assert (peers.last_number(), peers.own()) == (0, [(ours, "dog", None)])
+
+
+def test_a_store_that_knows_only_the_group_keeps_its_peers(store: ExampleStore, peers: PeerExamples) -> None:
+    store.query("INSERT INTO fleet_groups (name) VALUES ('first')")
+    peers.keep([a_peer_s(1)])
+    peers.join("first", "key")
+    assert peers.known("north") != {}
+    peers.join("first", "other")
+    assert peers.known("north") == {}
 
 
 def test_a_store_of_the_first_version_keeps_its_examples_and_never_reuses_an_id(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.parcel import Parcel
 from edge_daemon.fleet.roll import Roll
+from tests.fleet.camp import SEAL, example
 
 
 def parcel(number: int) -> Parcel:
@@ -42,3 +43,24 @@ def test_refusals_are_counted_by_reason() -> None:
     for reason in ("signature", "signature", "space"):
         inbox.refuse(reason)
     assert inbox.refused == {"signature": 2, "space": 1}
+
+
+def test_embeddings_that_wait_are_bounded_in_bytes() -> None:
+    inbox = Inbox(max_bytes=100)
+    told = SEAL.open("north", SEAL.sign_example("north", 7, example(1, size=20)))
+    assert not isinstance(told, Roll)
+    heavy = Parcel("north", examples=(told,))
+    inbox.put("a", heavy, 1)
+    inbox.put("b", heavy, 2)
+    assert (inbox.take(), inbox.take()) == (heavy, None)
+    assert inbox.take_missed()
+    inbox.put("b", Parcel("north", examples=(told, told)), 2)
+    assert inbox.take() is not None, "one message always finds room"
+
+
+def test_a_connection_forgets_which_devices_were_present() -> None:
+    inbox = Inbox()
+    inbox.note_present("north")
+    assert inbox.is_present("north")
+    inbox.connected()
+    assert (inbox.is_present("north"), inbox.connections) == (False, 1)

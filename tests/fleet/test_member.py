@@ -5,12 +5,17 @@ import sqlite3
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
 from edge_daemon.commands import Clear, Relabel, Remove, Restore, Undo
 from edge_daemon.errors import NoExamplesError
 from edge_daemon.fleet.chunks import packed
+from edge_daemon.fleet.member import SETTLED_S
+from edge_daemon.fleet.merging import MAX_PEER_LABELS
+from edge_daemon.fleet.records import MAX_NUMBER
+from edge_daemon.fleet.roll import AHEAD_S, Roll
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.types import PeerFigures
 from tests.fleet.camp import BY_HAND, SEAL, Device, example, vector
@@ -240,3 +245,122 @@ def test_no_step_takes_long_when_a_whole_fleet_comes_in(make: Make) -> None:
         list(newcomer.member.advance())
         longest = max(longest, time.thread_time() - begun)
     assert longest < 0.5, "one step must stay short even on a slow machine"
+
+
+def roll_of(device: str, number: int, *living: int) -> bytes:
+    return packed([SEAL.sign_roll(device, Roll(number, frozenset(living)))])
+
+
+def chunk_of(device: str, *records: tuple[int, str]) -> bytes:
+    return packed(
+        [SEAL.sign_example(device, number, example(number % 997, label)) for number, label in records]
+    )
+
+
+def test_an_absurd_roll_in_a_device_s_name_wedges_nobody(make: Make) -> None:
+    victim, peer = make("victim"), make("peer")
+    victim.teach("cat", 1)
+    peer.hear(victim)
+    for device in (peer, victim):
+        device.take("roll", "victim", roll_of("victim", MAX_NUMBER))
+        device.advance()
+        assert device.inbox.refused["number"] == 1
+    victim.teach("cat", 2)
+    peer.hear(victim)
+    assert peer.knows() == victim.own()
+    assert len(peer.knows()) == 2
+
+
+def test_a_device_numbers_its_examples_above_the_highest_roll_that_passes(make: Make) -> None:
+    victim, peer = make("victim"), make("peer")
+    victim.teach("cat", 1)
+    peer.hear(victim)
+    highest = int(victim.clock.utc().timestamp()) + AHEAD_S
+    for step in range(3):
+        for device in (peer, victim):
+            device.take("roll", "victim", roll_of("victim", highest + step * 90_000))
+            device.advance()
+        peer.hear(victim)
+        assert peer.knows() == victim.own() != []
+        assert victim.own()[0][2] > highest + step * 90_000
+
+
+def test_numbers_of_a_clock_that_was_decades_ahead_are_given_up(make: Make) -> None:
+    device, peer = make("a"), make("b")
+    device.clock.set_utc(datetime(2099, 1, 1, tzinfo=UTC))
+    device.teach("cat", 1)
+    peer.hear(device)
+    assert peer.knows() == []
+    assert peer.inbox.refused["number"] == 2
+    device.clock.set_utc(datetime(2026, 2, 1, tzinfo=UTC))
+    device.teach("cat", 2)
+    peer.hear(device)
+    assert peer.knows() == device.own()
+    assert len(peer.knows()) == 2
+
+
+def test_a_number_twice_in_a_message_costs_only_the_second_record(make: Make) -> None:
+    device = make("a")
+    device.take("0", "b", chunk_of("b", (500, "cat"), (500, "dog"), (501, "bird")))
+    device.advance()
+    assert device.knows() == [("b", "bird", 501), ("b", "cat", 500)]
+    assert device.inbox.refused == {"number": 1}
+    assert not device.inbox.take_missed()
+
+
+def test_peers_that_left_make_room_for_one_that_was_turned_away(make: Make) -> None:
+    device = make("a", max_peers=2)
+    for name in ("old1", "old2"):
+        device.take("0", name, chunk_of(name, (5, name)))
+        device.inbox.note_present(name)
+    device.advance()
+    device.take("0", "new", chunk_of("new", (7, "cup")))
+    device.advance()
+    assert {row[0] for row in device.knows()} == {"old1", "old2"}
+    device.clock.advance(100.0)
+    device.advance()
+    assert not device.inbox.take_missed(), "both are still at the broker"
+    device.inbox.note_absent("old2")
+    device.clock.advance(100.0)
+    device.advance()
+    assert device.inbox.take_missed()
+    device.take("0", "new", chunk_of("new", (7, "cup")))
+    device.advance()
+    assert {row[0] for row in device.knows()} == {"old1", "new"}
+    assert device.teacher.examples().counts.keys() == {"old1", "cup"}
+
+
+def test_a_connection_has_a_minute_to_bring_the_peers_before_one_is_dropped(make: Make) -> None:
+    device = make("a", max_peers=1)
+    device.take("0", "old", chunk_of("old", (5, "pen")))
+    device.inbox.connected()
+    device.take("0", "new", chunk_of("new", (7, "cup")))
+    device.advance()
+    device.clock.advance(SETTLED_S - 1)
+    device.advance()
+    assert {row[0] for row in device.knows()} == {"old"}
+    device.clock.advance(2.0)
+    device.advance()
+    assert device.knows() == []
+
+
+def test_devices_that_hold_nothing_take_no_place(make: Make) -> None:
+    device = make("a", max_peers=2)
+    for number in range(20):
+        device.take("roll", f"ghost{number}", roll_of(f"ghost{number}", 9))
+    device.take("0", "real", chunk_of("real", (7, "cup")))
+    device.advance()
+    assert device.knows() == [("real", "cup", 7)]
+
+
+def test_a_peer_brings_no_more_labels_than_the_bound(make: Make) -> None:
+    device = make("a", max_examples=1000)
+    for part in range(6):
+        records = [(100 * part + each + 1, f"L{part}-{each}") for each in range(50)]
+        device.take(str(part), "b", chunk_of("b", *records))
+    device.take("9", "b", chunk_of("b", (999, "L0-0")))
+    for _ in range(50):
+        device.advance()
+    assert len({label for _, label, _ in device.knows()}) == MAX_PEER_LABELS
+    assert ("b", "L0-0", 999) in device.knows(), "a label that is known takes no new place"
+    assert device.inbox.refused["full"] == 100

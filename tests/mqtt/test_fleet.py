@@ -15,6 +15,7 @@ from edge_daemon.fleet.parcel import Parcel
 from edge_daemon.fleet.records import Seal
 from edge_daemon.fleet.roll import Roll
 from edge_daemon.mqtt.fleet import FleetLink
+from edge_daemon.mqtt.fleet_limits import CALM_S
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.sink import MqttSink
 from tests.fleet.camp import SEAL, example
@@ -43,7 +44,8 @@ class Member:
         self.crashes: list[BaseException] = []
         place = {"host": broker.host, "port": broker.port, "max_reconnect_s": 1} | settings
         options = MqttOptions(**place)  # type: ignore[arg-type]
-        link = FleetLink(name, seal, self.inbox)
+        self.now_s = 1000.0
+        link = FleetLink(name, seal, self.inbox, monotonic=lambda: self.now_s)
         self.sink = MqttSink(
             options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
         )
@@ -220,6 +222,44 @@ def test_another_key_teaches_nothing_and_is_said_once(
         assert north.inbox.take() is None
     texts = [text for text in warnings(caplog) if "another key" in text]
     assert len([text for text in texts if "'thief'" in text]) == 1
+
+
+def test_a_flood_without_the_key_is_dropped_unread_and_a_peer_is_still_heard(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    bomb = packed([b""] * 900)
+    with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
+        wait_until(lambda: north.sink.connected)
+        for number in range(600):
+            listener.publish(f"{BASE}/nokey{number % 50}/0", bomb)
+        wait_until(lambda: sum(north.inbox.refused.values()) >= 600)
+        assert north.inbox.refused["flood"] > 400
+        listener.publish(f"{BASE}/east/0", packed([SEAL.sign_example("east", 5, example(5))]), retain=True)
+        wait_until(lambda: sum(north.inbox.refused.values()) >= 601)
+        north.now_s += CALM_S
+        assert numbers(north.parcels(1)) == {5}
+    assert len(warnings(caplog)) <= 2
+
+
+def test_topics_that_no_device_has_are_passed_over(broker: Mosquitto) -> None:
+    long = "x" * 30_000
+    with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
+        wait_until(lambda: north.sink.connected)
+        good = packed([SEAL.sign_example("east", 5, example(5))])
+        for topic in (f"{long}/0", f"east/{long}", "east/0/1", "east/-1", "north/rolls", f"north/{long}"):
+            listener.publish(f"{BASE}/{topic}", good)
+        listener.publish(f"{BASE}/east/1", good)
+        assert [parcel.device for parcel in north.parcels(1)] == ["east"]
+        assert north.inbox.refused == {}
+
+
+def test_what_somebody_else_writes_at_our_topics_is_put_right_at_once(broker: Mosquitto) -> None:
+    with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
+        north.tell(1)
+        true = listener.wait_for(f"{BASE}/north/0").payload
+        listener.forget()
+        listener.publish(f"{BASE}/north/0", b"forged", retain=True)
+        listener.wait_for(f"{BASE}/north/0", true)
 
 
 def test_no_device_can_speak_in_another_s_name(broker: Mosquitto) -> None:

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from edge_daemon.mqtt.fleet_limits import CALM_S, FleetLimits
+
+
+def test_invented_devices_share_one_rate_and_a_trusted_one_has_its_own() -> None:
+    limits = FleetLimits(max_peers=5)
+    limits.trust("real")
+    allowed = sum(limits.allows(f"invented{number}", 100.0) for number in range(1000))
+    assert allowed == 20
+    assert all(limits.allows("real", 100.0) for _ in range(500))
+    assert sum(limits.allows("invented0", 110.0) for _ in range(1000)) == 20
+
+
+def test_dropped_messages_are_asked_for_once_after_half_a_minute_of_calm() -> None:
+    limits = FleetLimits(max_peers=1)
+    while limits.allows("x", 100.0):
+        pass
+    assert not limits.has_calmed(100.0 + CALM_S - 1)
+    assert limits.has_calmed(100.0 + CALM_S)
+    assert not limits.has_calmed(200.0)
+
+
+def test_each_reason_is_logged_at_most_once_a_minute_whoever_causes_it() -> None:
+    limits = FleetLimits(max_peers=5)
+    logged = [limits.may_log(f"invented{number}", "signature", 100.0 + number / 10) for number in range(1200)]
+    assert 2 <= sum(logged) <= 3
+    assert limits.may_log("north", "space", 100.0)
+    assert not limits.may_log("north", "space", 900.0), "said once until it sends a valid message"
+    limits.trust("north")
+    assert limits.may_log("north", "space", 1800.0)
+
+
+def test_the_memory_of_devices_is_bounded() -> None:
+    limits = FleetLimits(max_peers=2)
+    for number in range(100):
+        limits.trust(f"device{number}")
+        limits.may_log(f"device{number}", "label", 1000.0 * number)
+    assert len(limits._known) <= 8
+    assert len(limits._logged) <= 64
