@@ -69,8 +69,7 @@ LOOK_FIRST_S = 2.0
 
 def build_views(config: Config) -> tuple[View, ...]:
     """Make the regions, each with a smoother of its own; without any, one that covers the frame."""
-    smoothing = config.smoothing
-    smoother = partial(Smoother, smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
+    smoother = partial(build_smoother, config)
     if not config.regions:
         passage = build_passage(config, config.trigger, WHOLE_FRAME)
         return (View(WHOLE_FRAME, None, SHARED_POOL, smoother(), passage, build_stillness(config)),)
@@ -85,6 +84,12 @@ def build_views(config: Config) -> tuple[View, ...]:
         )
         for region in config.regions
     )
+
+
+def build_smoother(config: Config) -> Smoother:
+    """Make what keeps a label steady."""
+    smoothing = config.smoothing
+    return Smoother(smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
 
 
 def build_passage(config: Config, trigger: str, region: str) -> Passage | None:
@@ -153,7 +158,7 @@ def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None =
         clock=clock,
         encode=partial(_encode, size=config.store.thumbnail_px),
         shrink=partial(_shrink, size=config.store.thumbnail_px),
-        reading=Reading(region_names(config)) if config.read_as == "text" else None,
+        reading=Reading(region_names(config), build_smoother(config)) if config.read_as == "text" else None,
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
     )
@@ -200,12 +205,13 @@ def build(
     preview = None if config.web.listen is None else Preview()
     if preview is not None:
         outlets.append(build_web(config, mailbox, clock, preview, pipeline.space, outlets))
+    if keyboard:
+        outlets.append(build_keyboard(config, keyboard, mailbox, clock))
     return Daemon(
         pipeline=pipeline,
         capture=Capture(camera, mailbox, patient=not once),
         mailbox=mailbox,
         outlets=outlets,
-        inputs=[build_keyboard(config, keyboard, mailbox, clock)] if keyboard else [],
         preview=preview,
         clock=clock,
         notifier=Notifier(),

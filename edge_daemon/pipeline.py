@@ -115,6 +115,7 @@ class Pipeline:
         yield from self._notice_camera(frame)
         for view in self._views.values():
             yield from self._look(view, frame)
+        yield from self._finish_text(frame)
         for request in self._snapshots:
             yield events.Snapshot(self._encode(frame.image), request)
             yield events.Replied(request, data={"seq": frame.seq})
@@ -168,13 +169,19 @@ class Pipeline:
         change = view.smoother.update(prediction, now)
         if change is not None:
             yield _changed(view.name, change, frame, latency_ms)
-            text = self._reading.update(view.name, change) if self._reading is not None else None
-            if text is not None:
-                yield _changed(WHOLE_FRAME, text, frame, latency_ms)
+        if self._reading is not None:
+            self._reading.add(view.name, prediction)
         if not self._ready:
             self._ready = True
             yield events.Ready()
             self._encode(frame.image[:8, :8])  # loads what the first press would have to wait for
+
+    def _finish_text(self, frame: Frame) -> Iterator[events.Event]:
+        """Publish the text of all regions, once a frame and after the last of them."""
+        now = self._clock.monotonic()
+        change = self._reading.finish_frame(now) if self._reading is not None else None
+        if change is not None:
+            yield _changed(WHOLE_FRAME, change, frame, (now - frame.captured_s) * 1000)
 
     def _wake(self) -> None:
         for view in self._views.values():

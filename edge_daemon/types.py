@@ -90,8 +90,8 @@ class Prediction(Struct, frozen=True):
 
     @property
     def ranking(self) -> tuple[Ranked, ...]:
-        """Every class, best first; equal confidences keep class order."""
-        rows = sorted(self.confidences.items(), key=lambda item: -item[1])
+        """Every class, best first; on a tie the named label leads, and the others keep class order."""
+        rows = sorted(self.confidences.items(), key=lambda item: (-item[1], item[0] != self.label))
         return tuple(Ranked(label, confidence) for label, confidence in rows)
 
 

@@ -170,7 +170,7 @@ def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
         View(name, Box(index / 2, 0, 0.5, 1), "", Smoother(window=1)) for index, name in enumerate(names)
     )
     bench = Bench(store, views)
-    bench.pipeline._reading = Reading(names)
+    bench.pipeline._reading = Reading(names, Smoother(window=1, min_hold_s=0))
     for label, colour in (("4", RED), ("2", GREEN)):
         bench.show(colour, colour, instructions=(bench.press(label),))
     texts = []

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge_daemon.app import build_teacher, build_views
 from edge_daemon.config import load_effective
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.learning.reading import joined
 from edge_daemon.model_setup import build_embedder, open_store, settle_tap
 from edge_daemon.ports import Embedder
 from edge_daemon.teacher import Teacher
-from edge_daemon.types import Prediction
+from edge_daemon.types import WHOLE_FRAME, Prediction
 from edge_daemon.view import View
 from edge_daemon.vision.images import read_image
 from edge_daemon.vision.regions import crop
@@ -37,8 +40,13 @@ def run(args: argparse.Namespace) -> int:
     views = build_views(config)
     with open_store(config) as store:
         teacher = build_teacher(config, store, embedder, views)
+        if not own_classes and not teacher.examples().counts:
+            print(_nothing_taught(store), file=sys.stderr)
     for path in args.image:
-        for region, prediction in _classify(path, embedder, views, teacher):
+        rows = _classify(path, embedder, views, teacher)
+        if config.read_as == "text":
+            rows.append((WHOLE_FRAME, joined(prediction for _, prediction in rows)))
+        for region, prediction in rows:
             if args.json:
                 print(_as_json(path, region, prediction, topk))
             else:
@@ -50,6 +58,19 @@ def run(args: argparse.Namespace) -> int:
                         )
                     )
     return 0
+
+
+def _nothing_taught(store: ExampleStore) -> str:
+    others = sum(store.spaces().values())
+    if others:
+        return (
+            f"edge-daemon: the {others} examples in {store.path} were taught with another model or tap, so "
+            "everything is unknown; `edge-daemon examples reembed` brings them over"
+        )
+    return (
+        f"edge-daemon: the store {store.path} holds no examples, so everything is unknown; teach it first, "
+        "as with `edge-daemon examples import FOLDER`, or name a model's own classes with --model"
+    )
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
@@ -88,7 +109,8 @@ def _as_json(path: Path, region: str, prediction: Prediction, topk: int | None) 
 
 def _as_line(path: Path, region: str, prediction: Prediction) -> str:
     share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
-    return f"{path}\t{region}\t{prediction.label}\t{share}\tsimilarity {prediction.similarity:.2f}"
+    place = str(path) if region == WHOLE_FRAME else f"{path}\t{region}"
+    return f"{place}\t{prediction.label}\t{share}\tsimilarity {prediction.similarity:.2f}"
 
 
 def _positive(text: str) -> int:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.cli.evaluation_page import write_page
+from edge_daemon.cli.evaluation_page import Heading, write_page
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.tap_advice import advise
 from edge_daemon.config import Config, load_effective
@@ -19,7 +21,7 @@ from edge_daemon.errors import ConfigError
 from edge_daemon.examples.folders import find_pictures
 from edge_daemon.learning import evaluate, unknowns
 from edge_daemon.learning.evaluate import Dataset, Score
-from edge_daemon.model_setup import build_embedder, build_variants, open_store, settle_tap
+from edge_daemon.model_setup import build_embedder, build_variants, model_name, open_store, settle_tap
 from edge_daemon.ports import Embedder
 from edge_daemon.vision.images import read_image
 
@@ -80,7 +82,34 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
     data = read_folder(args.directory, embedder) if args.directory else _read_store(config, embedder)
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
-    yield from _rows(args, replace(data, variants=build_variants(config)), embedder)
+    data = replace(data, variants=build_variants(config))
+    args.shots = _measurable(args.shots, data)
+    rows: list[Mapping[str, object]] = []
+    scores: list[Score] = []
+    try:
+        for row in _rows(args, data, embedder, scores):
+            rows.append(row)
+            yield row
+    finally:
+        if args.report and rows:
+            heading = Heading(
+                args.directory, model_name(config), config.model.tap, datetime.now().astimezone()
+            )
+            _write_report(args.report, heading, data, scores, [_as_line(row) for row in rows])
+
+
+def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
+    """Return the numbers of shots that leave a picture of each class to ask; say which do not.
+
+    All of them when none does, so that the error of the first names the class.
+    """
+    fewest = int(np.bincount(data.codes).min())
+    kept = [each for each in shots if each < fewest]
+    if kept and len(kept) < len(shots):
+        label = data.labels[int(np.bincount(data.codes).argmin())]
+        left_out = ", ".join(str(each) for each in shots if each >= fewest)
+        print(f"edge-daemon: {left_out} shots left out: '{label}' has {fewest} pictures", file=sys.stderr)
+    return kept or list(shots)
 
 
 def read_folder(root: Path, embedder: Embedder) -> Dataset:
@@ -106,8 +135,10 @@ def _dataset(vectors: Sequence[Vector], labels: Sequence[str]) -> Dataset:
     return Dataset(np.stack(vectors), codes, names)
 
 
-def _rows(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
-    """Measure what was asked for; the heads when nothing special was."""
+def _rows(
+    args: argparse.Namespace, data: Dataset, embedder: Embedder, scores: list[Score]
+) -> Iterator[dict[str, object]]:
+    """Measure what was asked for; the heads, whose `scores` are kept, when nothing special was."""
     if args.unknown:
         yield from _unknown(args, data, embedder)
     if args.exam:
@@ -115,12 +146,11 @@ def _rows(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterat
     if args.tune:
         yield from _tune(args, data)
     if not (args.unknown or args.exam or args.tune):
-        yield from _heads_rows(args, data)
+        yield from _heads_rows(args, data, scores)
 
 
-def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
+def _heads_rows(args: argparse.Namespace, data: Dataset, scores: list[Score]) -> Iterator[dict[str, object]]:
     jobs = [(head, shots) for shots in args.shots for head in args.heads]
-    scores = []
     for head, shots in Progress("evaluating")(jobs, len(jobs)):
         score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
         scores.append(score)
@@ -133,14 +163,14 @@ def _heads_rows(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, o
             "recalls": evaluate.per_class(score.confusion, data.labels),
             "confusion": score.confusion.tolist(),
         }
-    if args.report:
-        _write_report(args.report, args.directory, data, scores)
 
 
-def _write_report(target: Path, directory: Path, data: Dataset, scores: Sequence[Score]) -> None:
-    pictures = [each.path for each in find_pictures(directory)]
+def _write_report(
+    target: Path, heading: Heading, data: Dataset, scores: Sequence[Score], lines: Sequence[str]
+) -> None:
+    pictures = [each.path for each in find_pictures(heading.folder)]
     try:
-        write_page(target, data, pictures, scores)
+        write_page(target, heading, data, pictures, scores, lines)
     except OSError as exc:
         raise ConfigError(f"--report {target} can't be written: {exc.strerror}") from exc
 
@@ -172,7 +202,7 @@ def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]
         yield {"tuned": names, "shots": shots, "accuracy": float(np.mean([right for _, right in chosen]))}
 
 
-def _as_line(row: dict[str, object]) -> str:
+def _as_line(row: Mapping[str, object]) -> str:
     shown = {
         key: value for key, value in row.items() if key not in ("confusion", "recalls") and value is not None
     }

@@ -6,6 +6,7 @@ import base64
 import html
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,16 @@ svg { background: #f4f4f4; } @media (prefers-color-scheme: dark) {
 
 
 @dataclass(frozen=True, slots=True)
+class Heading:
+    """What was measured, and when (local time)."""
+
+    folder: Path
+    model: str
+    tap: str
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Mistake:
     """A picture named wrongly, and how sure of it the head was (0 to 1)."""
 
@@ -40,10 +51,18 @@ class Mistake:
     confidence: float
 
 
-def write_page(target: Path, data: Dataset, pictures: Sequence[Path], scores: Sequence[Score]) -> None:
-    """Show the best head at the most shots; `pictures` are the rows' files. Raises OSError."""
-    shots = max(score.shots for score in scores)
-    best = max((score for score in scores if score.shots == shots), key=lambda score: score.accuracy)
+def write_page(
+    target: Path,
+    heading: Heading,
+    data: Dataset,
+    pictures: Sequence[Path],
+    scores: Sequence[Score],
+    lines: Sequence[str],
+) -> None:
+    """Show the best head at the most shots, or the measured `lines` where no head was measured.
+
+    `pictures` are the rows' files. Raises OSError.
+    """
 
     def thumbnail(row: int) -> str:
         jpeg = encode_jpeg(read_image(pictures[row]), THUMBNAIL_PX)
@@ -51,20 +70,32 @@ def write_page(target: Path, data: Dataset, pictures: Sequence[Path], scores: Se
 
     parts = [
         f"<h1>{len(data.codes)} pictures, {len(data.labels)} labels</h1>",
-        *_accuracies(scores),
-        f"<h2>What {best.head} takes for what, {shots} examples a label</h2>",
-        *_confusion(data, best),
+        f"<p>Folder {html.escape(str(heading.folder))}, model {html.escape(heading.model)} "
+        f"({html.escape(heading.tap)}), {heading.made_at:%Y-%m-%d %H:%M %Z}.",
+        *(_of_heads(data, scores, thumbnail) if scores else _as_list(lines)),
         "<h2>Map of the pictures</h2>",
         *_map(data, thumbnail),
-        f"<h2>Mistakes that {best.head} was surest of</h2>",
-        *_mistakes(data, best.head, shots, thumbnail),
-        "<h2>Similarity to the nearest example</h2>",
-        *_histogram(data, shots),
     ]
     head = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>"
     )
     target.write_text(head + "\n".join(parts) + "</html>\n", encoding="utf-8")
+
+
+def _as_list(lines: Sequence[str]) -> Iterator[str]:
+    yield "<ul>" + "".join(f"<li>{html.escape(line)}" for line in lines) + "</ul>"
+
+
+def _of_heads(data: Dataset, scores: Sequence[Score], thumbnail: Callable[[int], str]) -> Iterator[str]:
+    shots = max(score.shots for score in scores)
+    best = max((score for score in scores if score.shots == shots), key=lambda score: score.accuracy)
+    yield from _accuracies(scores)
+    yield f"<h2>What {best.head} takes for what, {shots} examples a label</h2>"
+    yield from _confusion(data, best)
+    yield f"<h2>Mistakes that {best.head} was surest of</h2>"
+    yield from _mistakes(data, best.head, shots, thumbnail)
+    yield "<h2>Similarity to the nearest example</h2>"
+    yield from _histogram(data, shots)
 
 
 def _accuracies(scores: Sequence[Score]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import logging
 import os
 import sys
@@ -32,12 +33,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     # One thread for numpy's linear algebra: a product with one vector is slower on more (measured).
     # Before the command is imported, as numpy asks only once.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    _prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
     chosen = next((word for word in words if not word.startswith("-")), "")
     args = _parser(chosen).parse_args(words)
     _start_logging(debug=args.debug)
     try:
-        return int(args.run(args))
+        status = int(args.run(args))
+        sys.stdout.flush()
+        return status
     except EdgeError as exc:
         if args.debug:
             raise
@@ -45,10 +49,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # The reader of our output went away; nothing is left to say to it.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as exc:
+        if args.debug or exc.filename is not None:
+            raise
+        return _stop_writing(exc)
+
+
+def _prepare_streams() -> None:
+    """Make writing safe: a label may not exist in the locale's encoding, and a stream may be closed."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _stop_writing(exc: OSError) -> int:
+    """End after a failed write: the reader went away, or the disk behind standard output is full."""
+    if not isinstance(exc, BrokenPipeError):
+        print(f"edge-daemon: the output can't be written: {exc.strerror}", file=sys.stderr)
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered
+    return 1
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:

@@ -2,38 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
-from edge_daemon.types import UNKNOWN, LabelChange
+from edge_daemon.learning.smoothing import Smoother
+from edge_daemon.types import UNKNOWN, LabelChange, Prediction
 
 ILLEGIBLE = "?"
 """Stands in the text for a region that shows nothing taught."""
 
 
 class Reading:
-    """Joins the steady labels of `regions`, in that order, into one text; pure."""
+    """Joins what the `regions` show in one frame, in that order, and smooths the text; pure.
 
-    def __init__(self, regions: Sequence[str]) -> None:
+    The vote is over whole texts. Smoothing each region and joining the labels afterwards would give texts
+    that no frame showed, because the regions change at different frames.
+    """
+
+    def __init__(self, regions: Sequence[str], smoother: Smoother) -> None:
         self._regions = tuple(regions)
-        self._parts: dict[str, LabelChange] = {}
-        self._text: str | None = None
+        self._smoother = smoother
+        self._latest: dict[str, Prediction] = {}
+        self._fresh = False
 
-    def update(self, region: str, change: LabelChange) -> LabelChange | None:
-        """Take a region's new label; return the text's change, once every region has a label.
+    def add(self, region: str, prediction: Prediction) -> None:
+        """Take what a region shows in the present frame; a region without news keeps what it showed."""
+        self._latest[region] = prediction
+        self._fresh = True
 
-        Its confidence is that of the least sure region.
-        """
-        self._parts[region] = change
-        if len(self._parts) < len(self._regions):
+    def finish_frame(self, now: float) -> LabelChange | None:
+        """Return the text's change at the end of a frame, once every region has been read."""
+        if not self._fresh or len(self._latest) < len(self._regions):
             return None
-        parts = [self._parts[name] for name in self._regions]
-        text = "".join(ILLEGIBLE if part.label == UNKNOWN else part.label for part in parts)
-        if text == self._text:
-            return None
-        previous, self._text = self._text, text
-        return LabelChange(text, previous, min(part.confidence for part in parts))
+        self._fresh = False
+        return self._smoother.update(joined(self._latest[name] for name in self._regions), now)
 
     def reset(self) -> None:
         """Forget everything, as when the camera was lost."""
-        self._parts.clear()
-        self._text = None
+        self._latest.clear()
+        self._smoother.reset()
+
+
+def joined(parts: Iterable[Prediction]) -> Prediction:
+    """Return the text of regions in their order; it is as sure, and as similar, as its least sure part."""
+    row = list(parts)
+    text = "".join(ILLEGIBLE if part.label == UNKNOWN else part.label for part in row)
+    confidences: Mapping[str, float] = {text: min(part.confidence for part in row)}
+    return Prediction(text, confidences, min(part.similarity for part in row))

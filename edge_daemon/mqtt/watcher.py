@@ -11,9 +11,11 @@ from typing import Any, Protocol, TextIO
 from edge_daemon.mqtt.follower import Link
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.topics import Topics
+from edge_daemon.types import WHOLE_FRAME
 
 _RATE_FRAMES = 30
 _STALE_S = 3.0
+_ABSENT_S = 3.0
 _WIDTH = 100
 
 
@@ -24,15 +26,39 @@ class Watcher(Protocol):
         """Take the next thing."""
 
 
+class Absence:
+    """Notices a device that the broker knows nothing of: a running one has a retained availability."""
+
+    def __init__(self, topics: Topics, monotonic: Callable[[], float]) -> None:
+        self._topics = topics
+        self._monotonic = monotonic
+        self._due_s: float | None = None
+
+    def notice(self, heard: Incoming | Link | None) -> str | None:
+        """Take what came, or None; return what to say, once a connection, when nothing came for 3 s."""
+        if isinstance(heard, Link):
+            self._due_s = self._monotonic() + _ABSENT_S if heard.connected else None
+        elif heard is not None:
+            self._due_s = None
+        elif self._due_s is not None and self._monotonic() >= self._due_s:
+            self._due_s = None
+            base = self._topics.base
+            return f"no device publishes at {base}; is it running, at this broker, and is its id right?"
+        return None
+
+
 class JsonLines:
     """One JSON object a line: `topic` and `payload`, or the state of the connection."""
 
-    def __init__(self, topics: Topics, out: TextIO) -> None:
+    def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._topics = topics
         self._out = out
+        self._absence = Absence(topics, monotonic)
 
     def take(self, heard: Incoming | Link | None) -> None:
         """Write it, if it is anything."""
+        if text := self._absence.notice(heard):
+            self._write({"device": None, "text": text})
         if isinstance(heard, Link):
             self._write({"connected": heard.connected, "text": heard.text})
         elif heard is not None:
@@ -54,12 +80,15 @@ class LiveLine:
         self._out = out
         self._monotonic = monotonic
         self._live = out.isatty()
+        self._absence = Absence(topics, monotonic)
         self._availability = "?"
         self._results: dict[str, dict[str, Any]] = {}
         self._heard_s: deque[float] = deque(maxlen=_RATE_FRAMES)
 
     def take(self, heard: Incoming | Link | None) -> None:
         """Show it."""
+        if text := self._absence.notice(heard):
+            self._scroll(text)
         if isinstance(heard, Link):
             self._forget()
             self._scroll(heard.text if heard.connected else f"{heard.text}; trying again")
@@ -124,7 +153,11 @@ def describe(event: dict[str, Any]) -> str:
     """Say an event in a line; one of a later version is shown by its keys."""
     kind = str(event.get("event_type", "event")).replace("_", " ")
     hidden = ("event_type", "at", "event_id", "captured_at", "by", "ranking")
-    told = [f"{key} {_short(value)}" for key, value in event.items() if key not in hidden]
+    told = [
+        f"{key} {_short(value)}"
+        for key, value in event.items()
+        if key not in hidden and (key, value) != ("region", WHOLE_FRAME)
+    ]
     return f"{kind:<16} {', '.join(told)}"
 
 
@@ -133,7 +166,7 @@ def _short(value: object) -> str:
 
 
 def _result(region: str, result: dict[str, Any]) -> str:
-    name = "" if region == "frame" else f"{region}: "
+    name = "" if region == WHOLE_FRAME else f"{region}: "
     share, late = _number(result.get("confidence")), _number(result.get("latency_ms"))
     return f"{name}{result.get('label')!s:<16} {share:4.0%} {late:5.0f} ms"
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_daemon.commands import AddExample, Clear, Origin, Undo
 from edge_daemon.events import ConfirmPending
 from edge_daemon.panel.options import PanelOptions
 
-KeyMeaning: TypeAlias = AddExample | Undo | Clear | ConfirmPending
+
+@dataclass(frozen=True, slots=True)
+class NoMeaning:
+    """A key that does nothing, and why."""
+
+    reason: str
+
+
+KeyMeaning: TypeAlias = AddExample | Undo | Clear | ConfirmPending | NoMeaning
 
 MAX_LABELS = 9
 
@@ -37,7 +46,7 @@ class Keys:
         return ", ".join([*teach, "u undo", "c clear", "q quit"])
 
     def press(self, key: str, now: float) -> KeyMeaning | None:
-        """Take one character, pressed or repeated at `now` (monotonic seconds)."""
+        """Take one character, pressed or repeated at `now` (monotonic seconds); None for a repeat to skip."""
         confirmed = key == "y" and now <= self._confirm_until_s
         self._confirm_until_s = -math.inf
         if self._is_repeat(key, now):
@@ -50,12 +59,14 @@ class Keys:
             self._confirm_until_s = now + self._options.confirm_s
             return ConfirmPending(self._options.confirm_s)
         if key == "y":
-            return Clear(origin) if confirmed else None
+            return Clear(origin) if confirmed else NoMeaning("nothing waits to be confirmed; press c first")
         return self._teach(key, now, origin)
 
-    def _teach(self, key: str, now: float, origin: Origin) -> AddExample | None:
+    def _teach(self, key: str, now: float, origin: Origin) -> AddExample | NoMeaning:
         index = "123456789".find(key)
-        return AddExample(self._labels[index], now, origin) if 0 <= index < len(self._labels) else None
+        if 0 <= index < len(self._labels):
+            return AddExample(self._labels[index], now, origin)
+        return NoMeaning(f"key {key!r} does nothing; keys: {self.help}")
 
     def _is_repeat(self, key: str, now: float) -> bool:
         """Whether the key is held: it came again too soon after it was taken, or, for u and c, seen."""

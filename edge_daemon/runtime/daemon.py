@@ -23,6 +23,7 @@ from edge_daemon.runtime.mailbox import Mailbox
 from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.runtime.worker import Worker
+from edge_daemon.types import WHOLE_FRAME
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,8 @@ class Daemon:
                 log.info("panel restored after %.0f s", outage_s)
                 self._regain("panel")
             case LabelChanged():
-                log.info("%s: %s (%.0f %%)", event.region, event.label, event.confidence * 100)
+                where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
+                log.info("%s%s (%.0f %%)", where, event.label, event.confidence * 100)
 
     @property
     def _status(self) -> str:

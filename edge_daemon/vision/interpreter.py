@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from edge_daemon.errors import ModelError
+
+_NOTICE = b"INFO: "
 
 
 def is_external(delegate: str) -> bool:
@@ -36,16 +41,43 @@ def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
     kernels = kinds.AUTO if delegate == "auto" else kinds.BUILTIN_WITHOUT_DEFAULT_DELEGATES
     libraries = [_external(module, delegate)] if is_external(delegate) else []
     try:
-        interpreter = module.Interpreter(
-            model_content=content,
-            num_threads=threads,
-            experimental_op_resolver_type=kernels,
-            experimental_delegates=libraries,
-        )
-        interpreter.allocate_tensors()
+        with _without_notices():
+            interpreter = module.Interpreter(
+                model_content=content,
+                num_threads=threads,
+                experimental_op_resolver_type=kernels,
+                experimental_delegates=libraries,
+            )
+            interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
         raise ModelError(f"the interpreter refuses it: {one_line(exc)}") from exc
     return interpreter
+
+
+@contextmanager
+def _without_notices() -> Iterator[None]:
+    """Drop the "INFO: Created ... delegate" lines that the library prints to standard error.
+
+    It has no setting for them in Python. All else that is written to standard error meanwhile, by any thread,
+    is passed on afterwards.
+    """
+    try:
+        kept = os.dup(2)
+    except OSError:  # standard error is closed
+        yield
+        return
+    caught = os.memfd_create("stderr")
+    try:
+        os.dup2(caught, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.lseek(caught, 0, os.SEEK_SET)
+        with os.fdopen(caught, "rb") as file, suppress(OSError):
+            for line in file:
+                if not line.startswith(_NOTICE):
+                    os.write(2, line)
 
 
 def _external(module: Any, library: str) -> Any:

@@ -106,3 +106,36 @@ def test_what_cannot_be_named_is_one_line(
     (line,) = capsys.readouterr().err.splitlines()[-1:]
     assert line.startswith("edge-daemon: ")
     assert part in line
+
+
+def test_an_empty_store_is_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    photo = str(shared_path("images/cat.jpg"))
+    model = "model.name=mobilenet_v1_0.25_128_quant"
+    store = str(tmp_path / "empty.sqlite")
+    assert main(["classify", "--json", "--set", model, "--store", store, photo]) == 0
+    captured = capsys.readouterr()
+    assert json.loads(captured.out)["label"] == "unknown"
+    assert f"the store {store} holds no examples" in captured.err
+
+
+def test_examples_of_another_model_are_said(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = ["--set", f"store.path={tmp_path / 's.sqlite'}"]
+    photo = str(shared_path("images/cat.jpg"))
+    taught = ["--set", "model.name=mobilenet_v1_0.25_128_quant"]
+    assert main(["examples", *store, *taught, "add", "cat", photo]) == 0
+    capsys.readouterr()
+    assert main(["classify", *store, "--set", "model.name=mobilenet_v1_0.5_160_quant", photo]) == 0
+    captured = capsys.readouterr()
+    assert "the 1 examples in" in captured.err
+    assert "reembed" in captured.err
+    assert captured.out.split("\t")[:2] == [photo, "unknown"], "the whole frame needs no name"
+
+
+def test_regions_read_as_one_text_are_joined(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    store = ["--set", f"store.path={tmp_path / 's.sqlite'}"]
+    regions = [{"name": "left", "box": [0, 0, 0.5, 1]}, {"name": "right", "box": [0.5, 0, 0.5, 1]}]
+    settings = ["--set", f"regions={json.dumps(regions)}", "--set", "read_as=text"]
+    settings += ["--set", "model.name=mobilenet_v1_0.25_128_quant"]
+    rows = classify(capsys, *store, *settings, str(shared_path("images/cat.jpg")))
+    assert [row["region"] for row in rows] == ["left", "right", "frame"]
+    assert rows[-1]["label"] == "??"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from datetime import datetime
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -194,3 +195,24 @@ def test_taps_can_not_be_compared_on_one_picture_a_label(
     waste = few(tmp_path / "waste", "data/trashnet6", 1, labels=3)
     assert main(["evaluate", str(waste), "--model", str(shared_path(MODEL)), "--taps", "patch"]) == 1
     assert "two labels with two examples each" in capsys.readouterr().err
+
+
+def test_the_report_holds_what_could_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 8)
+    target = tmp_path / "report.html"
+    words = [str(hands), "--seeds", "1", "--heads", "knn", "--report", str(target)]
+    rows = lines(capsys, *words, "--shots", "2,5,20")
+    assert [row["shots"] for row in rows] == [2, 5]
+    text = target.read_text()
+    assert f"Folder {hands}, model {MODEL.rpartition('/')[2].removesuffix('.tflite')}" in text
+    assert f"{datetime.now().astimezone():%Y-%m-%d}" in text
+    assert "shots left out: " not in text
+    lines(capsys, str(hands), "--seeds", "1", "--shots", "2", "--unknown", "--report", str(target))
+    assert "unknown near" in target.read_text()
+
+
+def test_shots_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    hands = few(tmp_path / "hands", "data/signdigits10", 8)
+    words = [str(hands), "--model", str(shared_path(MODEL)), "--seeds", "1", "--heads", "knn"]
+    assert main(["evaluate", *words, "--shots", "2,20"]) == 0
+    assert "20 shots left out: '" in capsys.readouterr().err

@@ -186,3 +186,10 @@ def test_regression_refuses_a_label_that_is_no_number() -> None:
         with pytest.raises(LabelError):
             learner.check(bad)
     assert learner.counts == {}
+
+
+def test_on_a_tie_the_named_label_leads_the_ranking() -> None:
+    tied = Prediction("dog", {"bird": 0.2, "cat": 0.4, "dog": 0.4}, 0.9)
+    assert [row.label for row in tied.ranking] == ["dog", "cat", "bird"]
+    rejected = Prediction(UNKNOWN, {"cat": 0.5, "dog": 0.5}, 0.1)
+    assert [row.label for row in rejected.ranking] == ["cat", "dog"]

@@ -109,3 +109,36 @@ def test_any_payload_is_shown_or_passed_over(topic: str, payload: bytes) -> None
     for watcher in (LiveLine(TOPICS, Terminal()), JsonLines(TOPICS, io.StringIO())):
         watcher.take(Incoming("edge_daemon/pi/availability", b"online", retained=True))
         watcher.take(Incoming(f"edge_daemon/pi/{topic}", payload, retained=False))
+
+
+def test_a_device_that_is_not_there_is_said_once_a_connection(watch: Watch) -> None:
+    watch.live.take(Link(True, "connected to here:1883"))
+    for _ in range(3):
+        watch.now += 2
+        watch.live.take(None)
+    assert watch.out.getvalue().count("no device publishes at edge_daemon/pi") == 1
+    watch.live.take(Link(False, "lost"))
+    watch.live.take(Link(True, "connected"))
+    watch.hear("availability", "offline")
+    watch.now += 10
+    watch.live.take(None)
+    assert watch.out.getvalue().count("no device publishes") == 1
+
+
+def test_a_device_that_is_not_there_is_a_json_line_too() -> None:
+    out, now = io.StringIO(), [100.0]
+    lines = JsonLines(TOPICS, out, lambda: now[0])
+    lines.take(Link(True, "connected"))
+    now[0] += 5
+    lines.take(None)
+    last = json.loads(out.getvalue().splitlines()[-1])
+    assert last["device"] is None
+    assert "edge_daemon/pi" in last["text"]
+
+
+def test_the_whole_frame_is_no_name_for_a_person(watch: Watch) -> None:
+    watch.hear("event", {"event_type": "label_changed", "region": "frame", "label": "cat"})
+    watch.hear("event", {"event_type": "label_changed", "region": "left", "label": "dog"})
+    text = watch.out.getvalue()
+    assert "frame" not in text
+    assert "region left" in text

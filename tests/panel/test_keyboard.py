@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import pty
 import termios
@@ -11,10 +12,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.commands import AddExample, Clear, Command, Undo
-from edge_daemon.errors import PanelError
+from edge_daemon.commands import AddExample, Clear, Command, Origin, Undo
+from edge_daemon.events import Cleared, ExampleAdded, ExampleUndone, Replied
 from edge_daemon.panel.keyboard import Keyboard
 from edge_daemon.panel.options import PanelOptions
+from tests.mqtt.device import wait_until
 from tests.panel.hand_clock import HandClock
 
 LOCAL_FLAGS = 3
@@ -144,18 +146,74 @@ def test_a_refused_key_is_told(desk: Desk, caplog: pytest.LogCaptureFixture) -> 
     assert "key 1 refused" in caplog.text
 
 
-def test_without_a_terminal_it_does_not_start() -> None:
+def at_a_pipe(desk: Desk, keys: bytes) -> None:
     reader, writer = os.pipe()
+    os.write(writer, keys)
+    os.close(writer)
+    desk.keyboard = Keyboard(
+        ["cat", "dog"],
+        PanelOptions(),
+        submit=desk.submit,
+        quit=desk.quit.set,
+        on_crash=desk.crashes.append,
+        clock=desk.clock,
+        fd=reader,
+    )
+    desk.keyboard.start()
+
+
+def test_a_pipe_is_read_as_if_it_were_typed_and_its_end_is_no_crash(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    at_a_pipe(desk, b"1\n2\nu\n")
+    wait_until(lambda: "standard input ended" in caplog.text)
+    assert [type(command) for command in desk.commands] == [AddExample, AddExample, Undo]
+    assert "does nothing" not in caplog.text, "a line end in a pipe is no key"
+    assert desk.crashes == []
+
+
+def test_a_closed_standard_input_is_said_and_harmless(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("sys.stdin", None)
     keyboard = Keyboard(
-        [],
+        ["cat"],
         PanelOptions(),
         submit=lambda command: True,
         quit=lambda: None,
         on_crash=lambda exc: None,
         clock=HandClock(),
-        fd=reader,
     )
-    with pytest.raises(PanelError, match="needs a terminal"):
-        keyboard.start()
-    os.close(reader)
-    os.close(writer)
+    keyboard.start()
+    keyboard.stop()
+    assert "standard input is closed" in caplog.text
+
+
+def test_each_key_is_answered(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    desk.start()
+    desk.type(b"xyq")
+    assert desk.quit.wait(5)
+    press, undo, clear = (
+        AddExample("cat", 1.0, Origin("keyboard", "1")),
+        Undo(Origin("keyboard", "u")),
+        Clear(Origin("keyboard", "y")),
+    )
+    for event in (
+        ExampleAdded(1, "cat", "frame", 7, 3, press),
+        ExampleUndone(1, "cat", 6, undo),
+        Cleared(None, 6, clear),
+        Replied(press, error="the disk is full"),
+        ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
+    ):
+        desk.keyboard.handle(event)
+    said = [record.getMessage() for record in caplog.records]
+    assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, q quit" in said
+    assert "nothing waits to be confirmed; press c first" in said
+    assert said[-4:] == [
+        "taught cat (7)",
+        "took back the last example: cat (6)",
+        "cleared 6 examples",
+        "not done: the disk is full",
+    ]

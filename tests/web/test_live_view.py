@@ -192,3 +192,20 @@ def test_nothing_moves_while_pictures_stream(site: Site, visit: Visit) -> None:
         site.show(kind)
         page.wait_for_timeout(700)
     assert page.evaluate("window.shift") < 0.01
+
+
+def test_the_confidence_is_that_of_the_large_label(tmp_path: Path, visit: Visit) -> None:
+    steady = ["smoothing.window=1", "smoothing.min_hold_s=4", "classifier.k=1"]
+    with Site(tmp_path, steady) as site:
+        for kind in ("mug", "gear"):
+            site.show(kind)
+            site.teach(kind)
+        viewer = visit("desk")
+        page = viewer.open(site.url)
+        viewer.wait_for_label("gear")
+        expect(page.locator(".sight .meter b").first).to_have_text("100 %")
+        site.show("mug")
+        expect(page.locator(".sight .meter b").first).to_have_text("0 %")
+        assert page.locator(".sight .label").inner_text() == "gear", "held for four seconds"
+        viewer.wait_for_label("mug")
+        expect(page.locator(".sight .meter b").first).to_have_text("100 %")

@@ -25,7 +25,7 @@ function sight(region, alone) {
   const [confidence, similarity] = [meter("Confidence"), meter("Similarity")];
   const meters = make("div", { class: "meters" }, confidence.element, similarity.element);
   const element = make("article", { class: "sight card" }, make("h2", {}, alone ? "This is" : region), label, meters);
-  return { element, label, confidence, similarity };
+  return { element, label, confidence, similarity, stable: UNKNOWN };
 }
 
 function setUp({ regions, labels, changes }) {
@@ -39,8 +39,10 @@ function setUp({ regions, labels, changes }) {
 }
 
 function showLabel({ region, label }) {
-  const place = sights.get(region)?.label;
+  const here = sights.get(region);
+  const place = here?.label;
   if (!place) return;
+  here.stable = label;
   const unsure = label === UNKNOWN;
   const text = unsure && classes === 0 ? "Nothing taught yet" : label;
   place.dataset.length = text.length > 22 ? "longest" : text.length > 11 ? "long" : "short";
@@ -49,13 +51,14 @@ function showLabel({ region, label }) {
   write(place, text);
 }
 
-function showSeen({ region, label, confidences, similarity, fps, latency_ms }) {
+// The confidence is that of the large label, which the last frame alone may contradict.
+function showSeen({ region, confidences, similarity, fps, latency_ms }) {
   const here = sights.get(region);
   if (!here) return;
-  const confidence = confidences[label] ?? 0;
+  const confidence = confidences[here.stable] ?? 0;
   show(here.confidence, confidence, percent(confidence));
   show(here.similarity, similarity, similarity.toFixed(2));
-  here.confidence.bar.className = confidence ? colourOf(label) : "";
+  here.confidence.bar.className = confidence ? colourOf(here.stable) : "";
   write(byId("fps"), fps.toFixed(fps < 5 ? 1 : 0));
   write(byId("latency"), latency_ms.toFixed(0));
 }

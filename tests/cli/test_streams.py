@@ -1,0 +1,67 @@
+"""Streams and locales as they come: closed, full, ASCII only. Never a traceback."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from tests.shared import shared_path
+
+LABEL = "größe🐈"
+
+
+def run(*words: str, **settings: object) -> subprocess.CompletedProcess[bytes]:
+    environ = {**os.environ, "PYTHONUTF8": "0", "LC_ALL": "C", "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "edge_daemon", *words]
+    return subprocess.run(command, env=environ, stderr=subprocess.PIPE, timeout=120, **settings)  # type: ignore[call-overload, no-any-return]
+
+
+@pytest.fixture
+def taught(tmp_path: Path) -> list[str]:
+    words = ["--set", f"store.path={tmp_path / 's.sqlite'}", "--set", "mqtt.host=null"]
+    assert main(["examples", *words, "add", LABEL, str(shared_path("images/cat.jpg"))]) == 0
+    return words
+
+
+def test_a_label_outside_the_locale_is_escaped(taught: list[str]) -> None:
+    done = run("examples", *taught, "list", stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert LABEL.encode("ascii", "backslashreplace") in done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_full_disk_behind_the_output_is_one_line(taught: list[str]) -> None:
+    with open("/dev/full", "wb") as full:
+        done = run("examples", *taught, "list", stdout=full)
+    assert done.returncode == 1
+    assert b"No space left" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_closed_streams_are_no_fault(taught: list[str]) -> None:
+    script = f'"{sys.executable}" -m edge_daemon "$@" <&- >&-'
+    command = ["sh", "-c", script, "sh", "examples", *taught, "list"]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=120)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_the_keyboard_is_harmless_without_an_input(taught: list[str], tmp_path: Path) -> None:
+    photo = shared_path("images/cat.jpg")
+    camera = ["--set", "camera.type=replay", "--set", f"camera.path={photo}"]
+    script = f'"{sys.executable}" -m edge_daemon "$@" <&-'
+    command = ["sh", "-c", script, "sh", "run", "--once", "--keyboard", "cat", *camera, *taught]
+    done = subprocess.run(command, stderr=subprocess.PIPE, timeout=120)
+    assert done.returncode == 0
+    assert b"standard input is closed" in done.stderr
+    assert b"Traceback" not in done.stderr
+
+
+def test_the_interpreter_s_notices_do_not_reach_the_user(taught: list[str]) -> None:
+    done = run("classify", *taught, str(shared_path("images/cat.jpg")), stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    assert done.stderr == b""
