@@ -19,7 +19,6 @@ import msgspec
 from edge_daemon import __version__
 from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
-from edge_daemon.errors import WebError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fellowship import Fellowship
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
@@ -38,6 +37,7 @@ from edge_daemon.panel.options import LedOptions
 from edge_daemon.pipeline import Pipeline
 from edge_daemon.places import state_dir
 from edge_daemon.ports import Clock, Embedder, FrameSource
+from edge_daemon.preflight import Prepared, preflight
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.runtime.daemon import Daemon, Outlet
@@ -122,11 +122,16 @@ def build_settings(config: Config) -> Settings:
     return Settings(config.trigger, config.classifier.unknown, **triggers)
 
 
-def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views: Sequence[View]) -> Teacher:
+def build_teacher(
+    config: Config,
+    store: ExampleStore,
+    embedder: Embedder,
+    views: Sequence[View],
+    classes: Sequence[str] = (),
+) -> Teacher:
     """Make a learner per pool of examples and teach it what the store holds in the model's space."""
     pools = {view.name: view.pool for view in views}
-    classes: Sequence[str] = ()
-    if config.classifier.type == "pretrained":
+    if config.classifier.type == "pretrained" and not classes:
         from edge_daemon.model_zoo.labels import labels_of
 
         classes = labels_of(model_path(config), embedder.size) or ()
@@ -135,9 +140,15 @@ def build_teacher(config: Config, store: ExampleStore, embedder: Embedder, views
     return Teacher(store, learners, pools, embedder.space, config.store.max_per_label, peers)
 
 
-def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None = None) -> Pipeline:
+def build_pipeline(
+    config: Config,
+    clock: Clock,
+    fellowship: Fellowship | None = None,
+    embedder: Embedder | None = None,
+    classes: Sequence[str] = (),
+) -> Pipeline:
     """Wire model, store, learners and regions; what was taught before is learnt again."""
-    embedder = build_embedder(config)
+    embedder = embedder or build_embedder(config)
     views = build_views(config)
     store = open_store(config)
     if fellowship is not None:
@@ -150,7 +161,7 @@ def build_pipeline(config: Config, clock: Clock, fellowship: Fellowship | None =
             "`edge-daemon examples reembed` brings them over",
             sum(others.values()),
         )
-    teacher = build_teacher(config, store, embedder, views)
+    teacher = build_teacher(config, store, embedder, views, classes)
     return Pipeline(
         embedder=embedder,
         views=views,
@@ -177,46 +188,69 @@ def _shrink(image: Image, size: int) -> Image:
 
 
 def build(
-    config: Config,
+    config: Config | Prepared,
     *,
     once: bool = False,
+    needs_frame: bool = False,
     keyboard: Sequence[str] = (),
     source: FrameSource | None = None,
     pin_factory: object = None,
+    notifier: Notifier | None = None,
 ) -> Daemon:
     """Wire the whole daemon.
 
     `source` stands in for the configured camera, `pin_factory` for gpiozero's own; `keyboard` are the
-    labels of the keys 1 to 9, none for no keyboard.
+    labels of the keys 1 to 9, none for no keyboard. With `needs_frame` a camera that delivers no first
+    frame ends the daemon; without, it is waited for.
 
     Raises an EdgeError for anything that can't work: model, store, broker settings, pins.
     """
-    config = settle_tap(config, tune=True)
+    prepared = config if isinstance(config, Prepared) else preflight(config)
+    config = settle_tap(prepared.config, tune=True)
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
     fellowship = Fellowship(config.fleet, config.device.topic_id, os.environ)
-    pipeline = build_pipeline(config, clock, fellowship)
+    pipeline = build_pipeline(config, clock, fellowship, prepared.embedder, prepared.classes)
+    preview = None if config.web.listen is None else Preview()
+    link = fellowship.link(pipeline.space)
+    try:
+        outlets = _build_outlets(config, mailbox, clock, pipeline.space, link, preview, keyboard, pin_factory)
+        return Daemon(
+            pipeline=pipeline,
+            capture=Capture(camera, mailbox, patient=not once, needs_frame=needs_frame),
+            mailbox=mailbox,
+            outlets=outlets,
+            preview=preview,
+            clock=clock,
+            notifier=notifier or Notifier(),
+            once=once,
+        )
+    except BaseException:
+        pipeline.close()
+        raise
+
+
+def _build_outlets(
+    config: Config,
+    mailbox: Mailbox,
+    clock: Clock,
+    space: str,
+    fleet: FleetLink | None,
+    preview: Preview | None,
+    keyboard: Sequence[str],
+    pin_factory: object,
+) -> list[Outlet]:
     outlets: list[Outlet] = []
     if config.mqtt.host is not None:
-        outlets.append(build_mqtt(config, mailbox, clock, fellowship.link(pipeline.space)))
+        outlets.append(build_mqtt(config, mailbox, clock, fleet))
     if config.buttons or config.panel.leds != LedOptions():
         outlets.append(build_panel(config, mailbox, clock, pin_factory))
-    preview = None if config.web.listen is None else Preview()
     if preview is not None:
-        outlets.append(build_web(config, mailbox, clock, preview, pipeline.space, outlets))
+        outlets.append(build_web(config, mailbox, clock, preview, space, outlets))
     if keyboard:
         outlets.append(build_keyboard(config, keyboard, mailbox, clock))
-    return Daemon(
-        pipeline=pipeline,
-        capture=Capture(camera, mailbox, patient=not once),
-        mailbox=mailbox,
-        outlets=outlets,
-        preview=preview,
-        clock=clock,
-        notifier=Notifier(),
-        once=once,
-    )
+    return outlets
 
 
 def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: object = None) -> Panel:
@@ -240,14 +274,9 @@ def build_web(
     config: Config, mailbox: Mailbox, clock: Clock, preview: Preview, space: str, outlets: Sequence[Outlet]
 ) -> Outlet:
     """Make the page. Raises WebError for an address or token that can't work."""
-    try:
-        from edge_daemon.web.server import WebServer
-    except ImportError as exc:
-        raise WebError(
-            f"the page needs {exc.name}; install edge-daemon[web], or leave web.listen out"
-        ) from exc
     from edge_daemon.mqtt.sink import MqttSink
     from edge_daemon.web.device import Device
+    from edge_daemon.web.server import WebServer
 
     mqtt = next((outlet for outlet in outlets if isinstance(outlet, MqttSink)), None)
     device = Device(

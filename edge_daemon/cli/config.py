@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 
 import msgspec
 
-from edge_daemon.config import schema, trace
+from edge_daemon.config import Effective, schema, trace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +23,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     effective = trace(args.config, args.set)
     if args.action == "check":
+        _check(effective)
         path = str(effective.path) if effective.path else None
         print(json.dumps({"ok": True, "path": path}) if args.json else f"{path or 'defaults'}: ok")
     elif args.json:
@@ -30,3 +32,20 @@ def run(args: argparse.Namespace) -> int:
         for key, value, origin in effective.values():
             print(f"{key}: {json.dumps(value)}  # {origin}")
     return 0
+
+
+def _check(effective: Effective) -> None:
+    """Raise the EdgeError that `run` would end with; what only the service can read is noted, not refused."""
+    from edge_daemon.preflight import refusals, unread_credentials
+
+    unread = unread_credentials(effective.config)
+    if unread:
+        _note(f"{', '.join(unread)}: not read, as only the service has its credentials")
+    for refusal in refusals(effective.config):
+        if not isinstance(refusal.__cause__, PermissionError):
+            raise refusal
+        _note(f"{refusal}: not checked, as another user's; the service may be allowed what this user is not")
+
+
+def _note(text: str) -> None:
+    print(f"edge-daemon: {text}", file=sys.stderr)

@@ -10,8 +10,11 @@ from edge_daemon.app import build
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ConfigError
 from edge_daemon.labels import check_label
+from edge_daemon.preflight import Prepared, Running, preflight
 from edge_daemon.runtime.allocator import share_one_heap
-from edge_daemon.runtime.daemon import Daemon, Outcome
+from edge_daemon.runtime.daemon import Daemon
+from edge_daemon.runtime.systemd import Notifier
+from edge_daemon.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
@@ -29,15 +32,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command. A HUP signal reads the configuration again; a wrong one is named and not used."""
+    """Run the command. A HUP signal reads the configuration again; one that can't work is not used."""
     share_one_heap()
-    config = load_effective(args.config, args.set)
-    while True:
-        daemon = build(config, once=args.once, keyboard=_keyboard_labels(args.keyboard, config))
-        reloaded = _run_until_reload(daemon, args, config)
-        if reloaded is None:
-            return 0
-        config = reloaded
+    notifier = Notifier()
+
+    def prepare(config: Config, running: Running | None) -> Prepared:
+        _keyboard_labels(args.keyboard, config)
+        return preflight(config, running=running)
+
+    def build_daemon(prepared: Prepared, *, needs_frame: bool) -> Daemon:
+        keys = _keyboard_labels(args.keyboard, prepared.config)
+        return build(prepared, once=args.once, needs_frame=needs_frame, keyboard=keys, notifier=notifier)
+
+    supervisor = Supervisor(lambda: load_effective(args.config, args.set), prepare, build_daemon, notifier)
+    # First, as a HUP would end a process that doesn't handle it. TERM may, until there is a daemon to stop.
+    signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
+    supervisor.prepare()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stop())
+    log.info("ended: %s", supervisor.run().value)
+    return 0
 
 
 def _keyboard_labels(given: str | None, config: Config) -> list[str]:
@@ -49,30 +63,3 @@ def _keyboard_labels(given: str | None, config: Config) -> list[str]:
     if not labels:
         raise ConfigError("no button has a label; name them: --keyboard cat,dog")
     return labels[:9]
-
-
-def _run_until_reload(daemon: Daemon, args: argparse.Namespace, config: Config) -> Config | None:
-    """Run; return the new configuration to go on with, or None at the end."""
-    fresh: list[Config] = []
-
-    def reload() -> None:
-        try:
-            read = load_effective(args.config, args.set)
-        except ConfigError as exc:
-            log.error("configuration not reloaded, the old one stays: %s", exc)
-            return
-        if read == config and config.model.tap != "auto":
-            log.info("configuration reloaded: nothing changed")
-            return
-        fresh.append(read)
-        daemon.reload()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: daemon.stop())
-    signal.signal(signal.SIGHUP, lambda *_: reload())
-    outcome = daemon.run()
-    if outcome is Outcome.RELOAD:
-        log.info("configuration reloaded")
-        return fresh[-1]
-    log.info("ended: %s", outcome.value)
-    return None

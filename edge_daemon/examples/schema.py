@@ -101,12 +101,12 @@ def migrate(
     Raises StoreError for another program's database or a store from a newer version.
     """
     steps = MIGRATIONS if migrations is None else migrations
-    if _version(connection, path, len(steps)) == len(steps):
+    if checked_version(connection, path, len(steps)) == len(steps):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         # Read again under the lock: another process may have just done the work.
-        for statements in steps[_version(connection, path, len(steps)) :]:
+        for statements in steps[checked_version(connection, path, len(steps)) :]:
             for statement in statements:
                 connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
@@ -118,7 +118,8 @@ def migrate(
         raise
 
 
-def _version(connection: sqlite3.Connection, path: Path, newest: int) -> int:
+def checked_version(connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
+    """Return a store's version. Raises StoreError for another program's database or a newer version."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])

@@ -14,9 +14,9 @@ SLOT_WAIT_S = 0.2
 
 
 class Capture:
-    """Owns the frame source. A lost camera is reported, waited for and reopened, for ever.
+    """Owns the frame source. A lost camera is reported, waited for and reopened without end.
 
-    Without patience its loss ends the daemon instead.
+    Without `patient` its loss ends the daemon instead; with `needs_frame` one before the first frame does.
     """
 
     def __init__(
@@ -26,11 +26,13 @@ class Capture:
         backoff: Backoff | None = None,
         *,
         patient: bool = True,
+        needs_frame: bool = False,
     ) -> None:
         self._source = source
         self._mailbox = mailbox
         self._backoff = backoff or Backoff()
         self._patient = patient
+        self._needs_frame = needs_frame
         self.waiting = False
         """True while the camera is known to be lost and the next try is due."""
 
@@ -41,7 +43,7 @@ class Capture:
                 self._source.open()
                 ended = self._deliver(stop)
             except CameraError as exc:
-                if not self._patient:
+                if not self._patient or self._needs_frame:
                     raise
                 self._wait_out(exc, stop)
             else:
@@ -57,7 +59,7 @@ class Capture:
             frame = self._source.read()
             if frame is None:
                 return True
-            self.waiting = False
+            self.waiting = self._needs_frame = False
             self._backoff.reset()
             if not self._source.lossless:
                 self._mailbox.put_frame(frame)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from edge_daemon.events import (
@@ -29,6 +29,10 @@ log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
 """The longest the loop sleeps; a signal is noticed within it."""
+
+
+def _ignore() -> None:
+    return
 
 
 class Outcome(enum.Enum):
@@ -85,17 +89,30 @@ class Daemon:
         self._progress_s = clock.monotonic()
         self._doing = "starting"
         self._lost: dict[str, str] = {}
+        self._classified = False
+        self._on_classified: Callable[[], None] = _ignore
+        self.frame_size: tuple[int, int] | None = None
+        """Width and height of the last frame in pixels; any thread may ask."""
+
+    @property
+    def sees(self) -> bool:
+        """Whether the camera works: a frame came, and it was not lost since."""
+        return self._classified and "camera" not in self._lost
 
     def stop(self) -> None:
         """Ask the loop to end."""
         self._outcome = Outcome.STOPPED
 
     def reload(self) -> None:
-        """Ask the loop to end so that the daemon can be built anew."""
+        """Ask the loop to end so that another daemon can take its place."""
         self._outcome = self._outcome or Outcome.RELOAD
 
-    def run(self) -> Outcome:
-        """Work. Raises what a worker crashed with; everything is stopped and closed either way."""
+    def run(self, on_classified: Callable[[], None] = _ignore) -> Outcome:
+        """Work. Raises what a worker crashed with; everything is stopped and closed either way.
+
+        `on_classified` is called after the first classified frame: model, camera and regions fit together.
+        """
+        self._on_classified = on_classified
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
         started: list[Service] = []
         try:
@@ -104,10 +121,6 @@ class Daemon:
                 started.append(part)
             return self._loop()
         finally:
-            if self._outcome is Outcome.RELOAD:
-                self._notifier.reloading(self._clock.monotonic())
-            else:
-                self._notifier.stopping()
             for part in reversed(started):
                 part.stop()
             self._pipeline.close()
@@ -120,8 +133,11 @@ class Daemon:
                 raise mail.crash
             self._publish(mail.events)
             self._publish(self._pipeline.proceed(mail.frame, mail.instructions))
-            if self._preview is not None and mail.frame is not None:
-                self._preview.offer(mail.frame)
+            if mail.frame is not None:
+                height, width = mail.frame.image.shape[:2]
+                self.frame_size = width, height
+                if self._preview is not None:
+                    self._preview.offer(mail.frame)
             self._keep_watch(saw_frame=mail.frame is not None)
             if mail.quit:
                 return Outcome.STOPPED
@@ -139,6 +155,8 @@ class Daemon:
         """Log what a person would notice and keep the service manager's status line true."""
         match event:
             case Ready():
+                self._classified = True
+                self._on_classified()
                 log.info("ready: the first frame was classified")
                 self._doing = "seeing"
                 self._notifier.ready(self._status)

@@ -33,6 +33,10 @@ class Notifier:
         """Say that the configuration is being read again; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(now_s * 1e6)}")
 
+    def reload_ended(self) -> None:
+        """Say that the service goes on as it was."""
+        self._send("READY=1")
+
     def stopping(self) -> None:
         """Say that the service is about to end."""
         self._send("STOPPING=1")
