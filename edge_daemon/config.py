@@ -16,11 +16,12 @@ from edge_daemon.camera.picamera import PicameraOptions
 from edge_daemon.camera.replay import ReplayOptions
 from edge_daemon.camera.synthetic import SyntheticOptions
 from edge_daemon.camera.v4l2 import V4l2Options
-from edge_daemon.errors import ConfigError, LabelError
+from edge_daemon.errors import ConfigError, LabelError, WebError
 from edge_daemon.fleet.options import FleetOptions
 from edge_daemon.labels import check_label
 from edge_daemon.layers import Key, KeyPath, Layer, apply_overrides, dotted, read_yaml
 from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.topics import RESERVED_LEVELS, topic_fault
 from edge_daemon.options import Options, Positive, Seconds, Share
 from edge_daemon.panel.options import ButtonOptions, PanelOptions, panel_faults
 from edge_daemon.saved_regions import lay_saved_regions, saved_regions_path
@@ -30,6 +31,7 @@ from edge_daemon.web.options import WebOptions
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
 CameraOptions = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
+_NO_TEXT = re.compile("[\\0\ud800-\udfff]")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Number = Annotated[float, Meta(ge=0)]
 
@@ -177,6 +179,7 @@ def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
     lay_saved_regions(written, saved_regions_path(apply_overrides(written, overrides)))
     layer = apply_overrides(written, overrides)
     layer.data = {key: value for key, value in layer.data.items() if value is not None}
+    _refuse_no_text(layer)
     try:
         config = msgspec.convert(layer.data, Config)
     except msgspec.ValidationError as exc:
@@ -194,6 +197,14 @@ def schema() -> dict[str, Any]:
 def _error(path: KeyPath, text: str, layer: Layer) -> ConfigError:
     mark = layer.mark(path)
     return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
+
+
+def _refuse_no_text(layer: Layer) -> None:
+    """Refuse what an escape such as "\\0" can put into a string, and no file name or message can hold."""
+    for path, value in _leaves(layer.data, ()):
+        values = value if isinstance(value, list) else [value]
+        if any(isinstance(text, str) and _NO_TEXT.search(text) for text in values):
+            raise _error(path, f"{value!r} holds a NUL or half a surrogate pair; leave it out", layer)
 
 
 def _refuse_unknown_keys(data: object, kind: msgspec.inspect.Type, path: KeyPath, layer: Layer) -> None:
@@ -271,6 +282,33 @@ def _check_across(config: Config, layer: Layer) -> None:
     _check_panel(config, layer)
     _check_trigger(config, layer)
     _check_fleet(config, layer)
+    _check_topics(config, layer)
+    _check_listen(config, layer)
+
+
+def _check_topics(config: Config, layer: Layer) -> None:
+    for index, region in enumerate(config.regions):
+        if config.mqtt.host is not None and region.name in RESERVED_LEVELS:
+            text = f"region '{region.name}' would hide an MQTT topic of that name; pick another name"
+            raise _error(("regions", index, "name"), text, layer)
+    topics: dict[KeyPath, str | None] = {
+        ("mqtt", "base_topic"): config.mqtt.base_topic,
+        ("mqtt", "discovery", "prefix"): config.mqtt.discovery.prefix,
+    }
+    for path, topic in topics.items():
+        if topic is not None and (fault := topic_fault(topic)):
+            raise _error(path, f"{topic[:40]!r} {fault}", layer)
+
+
+def _check_listen(config: Config, layer: Layer) -> None:
+    if config.web.listen is None:
+        return
+    from edge_daemon.web.address import parse_listen  # only a page needs it
+
+    try:
+        parse_listen(config.web.listen)
+    except WebError as exc:
+        raise _error(("web", "listen"), str(exc).removeprefix("web.listen: "), layer) from exc
 
 
 def _check_regions(config: Config, layer: Layer) -> None:
@@ -283,16 +321,31 @@ def _check_regions(config: Config, layer: Layer) -> None:
             raise _error((*place, "name"), f"'{region.name}' names two regions", layer)
         if region.name == WHOLE_FRAME and len(names) > 1:
             raise _error((*place, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another", layer)
-        x, y, width, height = region.box
+        width, height = region.box[2:]
         if width <= 0 or height <= 0:
             text = f"width and height must be above 0, got {width:g} x {height:g}"
             raise _error((*place, "box"), text, layer)
-        if max(region.box) <= 1 and (x + width > 1.000001 or y + height > 1.000001):
-            raise _error((*place, "box"), f"{list(region.box)} reaches outside the frame", layer)
+        if (outside := _outside(config.camera, region.box)) is not None:
+            raise _error((*place, "box"), f"{list(region.box)} reaches outside {outside}", layer)
     for index, button in enumerate(config.buttons):
         if button.region is not None and button.region not in names:
             text = f"no region '{button.region}'{_nearest(button.region, names)}"
             raise _error(("buttons", index, "region"), text, layer)
+
+
+def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> str | None:
+    """Return what a box reaches outside of, None where it fits as far as the configuration can say.
+
+    A box in pixels is measured by the size of those cameras that deliver exactly the size asked for.
+    """
+    right, bottom = box[0] + box[2], box[1] + box[3]
+    if max(box) <= 1:
+        return "the frame" if max(right, bottom) > 1.000001 else None
+    if isinstance(camera, PicameraOptions | SyntheticOptions):
+        width, height = camera.size
+        if right > width or bottom > height:
+            return f"the frame of {width} x {height} (camera.size)"
+    return None
 
 
 def _check_panel(config: Config, layer: Layer) -> None:

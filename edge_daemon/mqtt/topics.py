@@ -4,23 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from unicodedata import category
 
 from edge_daemon.errors import ConfigError
 from edge_daemon.types import WHOLE_FRAME
 
 _FORBIDDEN = "+#\0"
-_RESERVED = {
-    "availability",
-    "event",
-    "examples",
-    "info",
-    "label",
-    "request",
-    "response",
-    "result",
-    "settings",
-    "snapshot",
-}
+RESERVED_LEVELS = frozenset(
+    (
+        "availability",
+        "event",
+        "examples",
+        "info",
+        "label",
+        "request",
+        "response",
+        "result",
+        "settings",
+        "snapshot",
+    )
+)
+"""What stands below the base topic, where regions stand too."""
+
 _MAX_BYTES = 512
 _MAX_VERB_CHARACTERS = 32
 
@@ -41,7 +46,7 @@ class Topics:
         _check_levels("mqtt.base_topic", self.base)
         for region in self.regions:
             _check_levels("region", region)
-            if "/" in region or region in _RESERVED:
+            if "/" in region or region in RESERVED_LEVELS:
                 raise ConfigError(
                     f"region '{region}' would hide an MQTT topic of that name; pick another name"
                 )
@@ -120,10 +125,25 @@ def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]
     return Topics(base_topic or f"edge_daemon/{device_id}", tuple(regions))
 
 
+def topic_fault(topic: str) -> str | None:
+    """Return why text can't be a topic with others below it, and what would be right; None when it can.
+
+    Brokers hang up on control characters and noncharacters too (MQTT 5, 1.5.4).
+    """
+    if not topic or any(character in topic for character in _FORBIDDEN):
+        return "can't be a topic: it must not be empty or hold + # or NUL"
+    if topic.startswith("$") or not all(topic.split("/")):
+        return "can't start with $ or hold an empty level (//, or / at an end)"
+    if strange := next((character for character in topic if _is_refused(character)), None):
+        return f"can't be a topic: brokers refuse {strange!r}; leave it out"
+    return f"is longer than {_MAX_BYTES} bytes" if len(topic.encode()) > _MAX_BYTES else None
+
+
+def _is_refused(character: str) -> bool:
+    code = ord(character)
+    return category(character) in ("Cc", "Cs") or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
+
+
 def _check_levels(what: str, text: str) -> None:
-    if not text or any(character in text for character in _FORBIDDEN):
-        raise ConfigError(f"{what} {text!r} can't be a topic: it must not be empty or hold + # or NUL")
-    if text.startswith("$") or not all(text.split("/")):
-        raise ConfigError(f"{what} {text!r} can't start with $ or hold an empty level (//, or / at an end)")
-    if len(text.encode("utf-8", "replace")) > _MAX_BYTES:
-        raise ConfigError(f"{what} '{text[:20]}…' is longer than {_MAX_BYTES} bytes")
+    if fault := topic_fault(text):
+        raise ConfigError(f"{what} {text[:40]!r} {fault}")

@@ -1,0 +1,110 @@
+"""`config check` refuses what `run` refuses, with the same line, and makes nothing."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.examples.store import ExampleStore
+
+PICTURE = Path(__file__).parents[2] / "docs/page-phone.png"
+
+REFUSED = [
+    "mqtt.base_topic=/edge",
+    "mqtt.base_topic=edge/",
+    "mqtt.base_topic=edge//one",
+    "mqtt.base_topic=edge/+/one",
+    "mqtt.base_topic=edge/#",
+    "mqtt.base_topic=$SYS/edge",
+    'mqtt.base_topic="edge\\0"',
+    'mqtt.base_topic="edge\\u0007"',
+    'mqtt.base_topic="edge\\ud800"',
+    "mqtt.discovery.prefix=home#",
+    "mqtt.discovery.prefix=a+b",
+    "mqtt.discovery.prefix=homeassistant/",
+    'mqtt.discovery.prefix=""',
+    'device.name="a\\0b"',
+    'store.path="/tmp/a\\0b"',
+    "store.path=/proc/none/examples.sqlite",
+    "store.path=/",
+    "web.listen=a:b",
+    "web.listen=127.0.0.1:0",
+    "web.listen=192.0.2.1:8080",
+    "web.listen=0.0.0.0:8080",
+    "web={listen: 8080, token_file: /none}",
+    "model.name=nosuch",
+    f"model.name={__file__}",
+    "model.delegate=/none.so",
+    "classifier.type=pretrained",
+    "mqtt={username: a, password_file: /none}",
+    "mqtt.tls={enabled: true, ca_file: /none}",
+    f"mqtt.tls={{enabled: true, ca_file: {__file__}}}",
+    "fleet.group=sorters",
+    "fleet={group: sorters, key_file: /none}",
+    "camera.path=/none",
+    "regions=[{name: left, box: [0, 0, 30000, 20]}]",
+    "regions=[{name: label, box: [0, 0, 1, 1]}]",
+]
+
+
+@pytest.mark.parametrize("wrong", REFUSED)
+def test_what_run_refuses_is_refused_with_the_same_line(
+    wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    camera = ["--set", "camera.type=replay", "--set", f"camera.path={PICTURE}"]
+    words = [*camera, "--set", f"store.path={tmp_path / 'e.sqlite'}", "--set", wrong]
+    assert main(["config", "check", *words]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    command = [sys.executable, "-m", "edge_daemon", "run", "--once", *words]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, line)
+
+
+def test_a_region_outside_the_size_that_the_camera_is_set_to_is_refused(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    camera = ["--set", "camera={type: synthetic, size: [320, 240]}"]
+    box = "regions=[{name: left, box: [0, 0, 321, 20]}]"
+    assert main(["config", "check", *camera, "--set", box]) == 1
+    assert "regions[0].box: [0.0, 0.0, 321.0, 20.0] reaches outside the frame of 320 x 240" in (
+        capsys.readouterr().err
+    )
+
+
+def test_a_check_makes_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "deep" / "examples.sqlite"
+    assert main(["config", "check", "--set", "camera.type=synthetic", "--set", f"store.path={store}"]) == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_store_in_use_passes_and_is_left_as_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    with ExampleStore(path) as store:
+        store.clear()
+        before = sorted(os.listdir(tmp_path))
+        words = ["--set", "camera.type=synthetic", "--set", f"store.path={path}"]
+        assert main(["config", "check", *words]) == 0
+        assert sorted(os.listdir(tmp_path)) == before
+
+
+def test_a_credential_that_only_the_service_can_read_is_noted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+    words = ["--set", "camera.type=synthetic", "--set", "mqtt={username: a, credential: edge_password}"]
+    assert main(["config", "check", *words]) == 0
+    assert "mqtt.credential: not read" in capsys.readouterr().err
+
+
+def test_a_credential_that_the_service_lacks_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    words = ["--set", "camera.type=synthetic", "--set", "mqtt={username: a, credential: edge_password}"]
+    assert main(["config", "check", *words]) == 1
+    assert f"{tmp_path}/edge_password" in capsys.readouterr().err
