@@ -14,6 +14,8 @@ from edge_daemon.errors import ConfigError
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
+_QUOTING = tuple("'\"[{&*!|>")
+_MERGE = "tag:yaml.org,2002:merge"
 
 Key = str | int
 KeyPath = tuple[Key, ...]
@@ -40,6 +42,11 @@ class Layer:
             if path[:end] in self.marks:
                 return self.marks[path[:end]]
         return None
+
+    def error(self, path: KeyPath, text: str) -> ConfigError:
+        """Return an error that names where the key stands."""
+        mark = self.mark(path)
+        return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
 
 
 def read_yaml(path: Path) -> Layer:
@@ -88,17 +95,34 @@ class _Reader:
         self._seen = 0
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
-        data: dict[str, object] = {}
+        data = self._merged(node, path)
+        own: set[str] = set()
         for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
             key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if key is None or key == "<<":
+            if key is None:
                 raise ConfigError(f"{self._where(key_node)}: a key must be a plain word")
-            if key in data:
+            if key in own:
                 raise ConfigError(
                     f"{self._where(key_node)}: duplicate key {dotted((*path, key))!r}; keep one"
                 )
+            own.add(key)
             data[key] = self.value(value_node, (*path, key))
             self._marks[(*path, key)] = Mark(self._where(key_node), _text(value_node))
+        return data
+
+    def _merged(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        """Return what `<<` brings in; of two mappings that have a key, the first one's counts."""
+        data: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag != _MERGE:
+                continue
+            merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for mapping in reversed(merged):
+                if not isinstance(mapping, yaml.MappingNode):
+                    raise ConfigError(f"{self._where(key_node)}: `<<` merges mappings, such as `<<: *name`")
+                data |= self.mapping(mapping, path)
         return data
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
@@ -110,9 +134,6 @@ class _Reader:
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
-        if node.value in ("on", "off"):
-            # YAML 1.1 makes these booleans too; here `off` is a setting's word (classifier.unknown).
-            return node.value
         return self._loader.construct_object(node)
 
     def _where(self, node: yaml.Node) -> str:
@@ -129,12 +150,20 @@ def apply_overrides(layer: Layer, overrides: Iterable[str]) -> Layer:
         path = _parse_path(name)
         if not equals or not path:
             raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
-        parsed = parse_yaml(f"value: {value}", f"--set {name}").data["value"] if value else None
-        _put(data, path, parsed, text)
+        parsed = _read_override(name, value)
+        _put(data, path, parsed.data.get("value"), text)
         for stale in [known for known in marks if known[: len(path)] == path]:
             del marks[stale]
+        marks |= {(*path, *rest): Mark("--set", mark.text) for (_, *rest), mark in parsed.marks.items()}
         marks[path] = Mark("--set", value)
     return Layer(data, marks)
+
+
+def _read_override(name: str, value: str) -> Layer:
+    """Read a value as YAML, except that `#` begins no comment: nobody comments an override."""
+    if "#" in value and value.lstrip()[:1] not in _QUOTING:
+        return Layer({"value": value.strip()})
+    return parse_yaml(f"value: {value}", f"--set {name}") if value else Layer()
 
 
 def _parse_path(text: str) -> KeyPath:

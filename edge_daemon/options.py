@@ -18,4 +18,7 @@ Size = Annotated[
     tuple[Annotated[int, msgspec.Meta(ge=16, le=8192)], Annotated[int, msgspec.Meta(ge=16, le=8192)]],
     msgspec.Meta(description="width, height in pixels"),
 ]
+FilePath = Annotated[str, msgspec.Meta(extra={"scalar": "path"})]
+"""A file or folder; a `~` at its start and `$NAME` are replaced when the configuration is read."""
+
 FramesPerSecond = Annotated[float, msgspec.Meta(gt=0, le=240)]

@@ -1,4 +1,4 @@
-"""Where state lives: systemd's directories for a service, the XDG ones for a person."""
+"""Where state lives, systemd's directories for a service and the XDG ones for a person; paths as written."""
 
 from __future__ import annotations
 
@@ -13,3 +13,16 @@ def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(given.split(":")[0])
     base = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/") / ".local/state"
     return Path(base).absolute() / "edge_daemon"
+
+
+def expand(path: str) -> str:
+    """Replace `~`, `~user`, `$NAME` and `${NAME}`; a variable that isn't set stays as it is.
+
+    Raises ValueError for a user without a known home directory.
+    """
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if expanded.startswith("~"):
+        raise ValueError(
+            f"'{path}': no home directory is known for {path.split('/')[0]}; write the whole path"
+        )
+    return expanded

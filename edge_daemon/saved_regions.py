@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from edge_daemon.errors import ConfigError
 from edge_daemon.layers import Layer, read_yaml
-from edge_daemon.places import state_dir
+from edge_daemon.places import expand, state_dir
 
 _HEADING = "# Regions as they were moved on the page. Delete this file to go back to the configuration.\n"
 
@@ -22,7 +23,11 @@ def saved_regions_path(layer: Layer) -> Path:
     """Return where moved regions are kept: `web.regions_file`, or a file in the state directory."""
     section = layer.data.get("web")
     given = section.get("regions_file") if isinstance(section, dict) else None
-    return Path(given) if isinstance(given, str) else state_dir() / "regions.yaml"
+    if not isinstance(given, str):
+        return state_dir() / "regions.yaml"
+    with suppress(ValueError):  # named with its line when all values are read
+        given = expand(given)
+    return Path(given)
 
 
 def lay_saved_regions(layer: Layer, path: Path) -> None:

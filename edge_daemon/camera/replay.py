@@ -12,7 +12,7 @@ from edge_daemon.camera.framing import make_frame
 from edge_daemon.camera.opencv import VideoStream, open_video
 from edge_daemon.camera.pace import Pace
 from edge_daemon.errors import CameraError, ImageError
-from edge_daemon.options import FramesPerSecond, Options
+from edge_daemon.options import FilePath, FramesPerSecond, Options
 from edge_daemon.ports import Clock
 from edge_daemon.types import Frame
 
@@ -34,7 +34,7 @@ class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
     A `.npy` file holds raw frames: uint8, one picture of height x width x 3 (RGB) or a number of them.
     """
 
-    path: str
+    path: FilePath
     fps: FramesPerSecond | None = None
     loop: bool = False
     recursive: bool = False

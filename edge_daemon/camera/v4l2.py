@@ -12,7 +12,7 @@ from msgspec import Meta
 from edge_daemon.camera.framing import make_frame, sensor_size
 from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
 from edge_daemon.errors import CameraError
-from edge_daemon.options import FramesPerSecond, Options, Size
+from edge_daemon.options import FilePath, FramesPerSecond, Options, Size
 from edge_daemon.ports import Clock
 from edge_daemon.types import Frame
 
@@ -30,7 +30,7 @@ class V4l2Controls(Options, frozen=True):
 class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
     """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
 
-    device: str = "/dev/video0"
+    device: FilePath = "/dev/video0"
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
     rotation: Literal[0, 90, 180, 270] = 0

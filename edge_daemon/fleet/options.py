@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge_daemon.options import Options, Positive
+from edge_daemon.options import FilePath, Options, Positive
 
 
 class FleetOptions(Options, frozen=True):
@@ -16,7 +16,7 @@ class FleetOptions(Options, frozen=True):
     """
 
     group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
-    key_file: str | None = None
+    key_file: FilePath | None = None
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the key."""
     max_examples: Annotated[int, Meta(ge=1, le=5000)] = 500

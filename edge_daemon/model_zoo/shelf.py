@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from edge_daemon.errors import ModelError
@@ -47,8 +48,9 @@ def find(name_or_path: str) -> Path:
     if os.path.isfile(as_path):
         return as_path
     if as_path.name != name_or_path:
+        guess = _nearest(as_path.name, [path.name for path in _listed(as_path.parent)])
         raise ModelError(
-            f"no model file {as_path}; give the path of a {SUFFIX} file or a name from the shelf"
+            f"no model file {as_path}{guess}; give the path of a {SUFFIX} file or a name from the shelf"
         )
     name = name_or_path.removesuffix(SUFFIX)
     for folder in folders():
@@ -79,11 +81,18 @@ def _absence(name: str) -> str:
     )
 
 
-def _nearest(name: str, known: Mapping[str, object] | list[str]) -> str:
+def _nearest(name: str, known: Iterable[str]) -> str:
+    """Return the known name that is meant, case and separators aside; nothing when none is near."""
     import difflib  # only a wrong name needs it
 
-    near = difflib.get_close_matches(name, known, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""
+    plain = {_plain(each): each for each in known}
+    begun = sorted(each for each in plain if each.startswith(_plain(name)))
+    near = begun or difflib.get_close_matches(_plain(name), plain, n=1)
+    return f" (did you mean '{plain[near[0]]}'?)" if near and _plain(name) else ""
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def _of_user(environment: Mapping[str, str]) -> Path:

@@ -6,16 +6,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.options import Options, Positive
+from edge_daemon.options import FilePath, Options, Positive
 
 
 class TlsOptions(Options, frozen=True):
     """TLS to the broker. Without `ca_file` the system's certificate store is used."""
 
     enabled: bool = False
-    ca_file: str | None = None
-    cert_file: str | None = None
-    key_file: str | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     insecure: bool = False
 
 
@@ -32,7 +32,7 @@ class MqttOptions(Options, frozen=True):
     host: str | None = "localhost"
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
     username: str | None = None
-    password_file: str | None = None
+    password_file: FilePath | None = None
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the password."""
     base_topic: str | None = None

@@ -10,7 +10,7 @@ from msgspec import Meta
 from edge_daemon.labels import check_label
 from edge_daemon.options import Options, Positive, Seconds
 
-Pin = Annotated[int, Meta(ge=0, le=27, description="BCM pin number")]
+Pin = Annotated[int, Meta(ge=0, le=27, description="BCM pin number", extra={"scalar": "pin"})]
 KeyPath = tuple[str | int, ...]
 
 

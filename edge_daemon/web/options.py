@@ -6,7 +6,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge_daemon.options import Options
+from edge_daemon.options import FilePath, Options
 
 
 class WebOptions(Options, frozen=True):
@@ -14,10 +14,10 @@ class WebOptions(Options, frozen=True):
 
     listen: Annotated[int, Meta(ge=1, le=65535)] | str | None = None
     """A port, on 127.0.0.1, or `address:port`. Anything but the loopback needs a token."""
-    token_file: str | None = None
+    token_file: FilePath | None = None
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
     hosts: tuple[str, ...] = ()
     """Further names under which the page is reached, such as a reverse proxy's."""
-    regions_file: str | None = None
+    regions_file: FilePath | None = None
     """Where regions are saved that were moved on the page; default `regions.yaml` in the state directory."""

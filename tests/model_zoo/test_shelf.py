@@ -91,3 +91,18 @@ def test_the_manifest_of_an_unknown_model_names_the_nearest() -> None:
     assert shelf.manifest_of("mobilenet_v1_0.25_128_quant").bytes == 525598
     with pytest.raises(ModelError, match=r"did you mean 'mobilenet_v1_0\.25_128_quant'"):
         shelf.manifest_of("mobilenet_v1_0.25_128")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["EDGE_EMBEDDER_V1", "edge-embedder-v1", "edge_embeder_v1", "edge_embedder", "edge_embedder_v1.tfl"],
+)
+def test_a_misspelt_model_is_named_with_the_one_meant(name: str) -> None:
+    with pytest.raises(ModelError, match="did you mean 'edge_embedder_v1'"):
+        shelf.find(name)
+
+
+def test_a_misspelt_path_is_named_with_the_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "shapes_v2.tflite").touch()
+    with pytest.raises(ModelError, match=r"did you mean 'shapes_v2\.tflite'"):
+        shelf.find(str(tmp_path / "shape_v2.tflite"))
