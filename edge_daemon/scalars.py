@@ -120,9 +120,10 @@ def _word(value: bool, written: str, wanted: Wanted) -> object:
 
 def _number(value: object, written: str, wanted: Wanted) -> object:
     if _LEADING_ZERO.fullmatch(written) and not wanted.text:
-        octal = f"octal in YAML, which makes it {value}" if isinstance(value, int) else "no number in YAML"
         plain = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", written)
-        raise ValueError(f"{written} with a leading zero is {octal}; write {plain}")
+        raise ValueError(
+            f"{written} is not {plain} in YAML, which takes the leading zero for octal; write {plain}"
+        )
     if isinstance(value, int | float) and ":" in written:
         if wanted.text:
             return written

@@ -74,14 +74,14 @@ def test_a_pin_is_taken_by_each_of_its_names(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("buttons: [{pin: 017, label: a}]", [":2: buttons[0].pin", "017", "makes it 15", "write 17"]),
+        ("buttons: [{pin: 017, label: a}]", [":2: buttons[0].pin", "017 is not 17", "octal", "write 17"]),
         ("buttons: [{pin: 08, label: a}]", ["buttons[0].pin", "08", "write 8"]),
         ("buttons: [{pin: '017', label: a}]", ["buttons[0].pin", "write 17"]),
         ("buttons: [{pin: 1:30, label: a}]", ["buttons[0].pin", "1:30", "90"]),
         ("buttons: [{pin: P17, label: a}]", ["buttons[0].pin", "'P17'", "GPIO17"]),
         ("buttons: [{pin: BOARD1, label: a}]", ["buttons[0].pin", "position 1", "BCM"]),
         ("buttons: [{pin: GPIO99, label: a}]", ["buttons[0].pin", "27", "GPIO99"]),
-        ("mqtt: {port: 01750}", ["mqtt.port", "octal", "makes it 1000", "write 1750"]),
+        ("mqtt: {port: 01750}", ["mqtt.port", "octal", "write 1750"]),
         ("mqtt: {qos: 01}", ["mqtt.qos", "write 1"]),
         ("mqtt: {version: 6}", ["mqtt.version", "'6' is none of 3.1.1, 5, auto"]),
         ("mqtt: {discovery: {enabled: y}}", ["enabled", "'y' is neither true nor false"]),
