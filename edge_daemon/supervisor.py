@@ -87,7 +87,7 @@ class Supervisor:
         finally:
             self._notifier.stopping()
             self._requests.put(False)
-            self._worker.stop()
+            self._worker.stop(timeout_s=0.5)
 
     def _run_all(self) -> Outcome:
         needs_frame = False
@@ -96,7 +96,7 @@ class Supervisor:
                 outcome = self._run_current(needs_frame)
             except Exception as exc:
                 if self._current is not self._good:
-                    log.error("configuration not reloaded, the old one is taken again: %s", exc)
+                    log.error("configuration not reloaded, the old one is taken again: %s", _reason(exc))
                     log.debug("the new daemon failed", exc_info=exc)
                     self._tries_left = RESTORE_TRIES
                 elif self._tries_left and isinstance(exc, EdgeError):
@@ -173,7 +173,7 @@ class Supervisor:
             frame_size = None if self._daemon is None else self._daemon.frame_size
             prepared = self._prepare(config, Running(latest.config, frame_size))
         except Exception as exc:
-            log.error("configuration not reloaded, the old one stays: %s", exc)
+            log.error("configuration not reloaded, the old one stays: %s", _reason(exc))
             log.debug("the new configuration failed", exc_info=exc)
             return False
         with self._lock:
@@ -181,6 +181,10 @@ class Supervisor:
             if self._daemon is not None:
                 self._daemon.reload()
         return True
+
+
+def _reason(exc: Exception) -> str:
+    return str(exc) if isinstance(exc, EdgeError) else f"{type(exc).__name__}: {exc}"
 
 
 def _log_crash(exc: BaseException) -> None:

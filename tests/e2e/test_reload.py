@@ -57,7 +57,6 @@ class Device:
             **os.environ,
             "NOTIFY_SOCKET": str(self.folder / "notify"),
             "WATCHDOG_USEC": "20000000",
-            "GPIOZERO_PIN_FACTORY": "mock",
         }
         command = [sys.executable, "-m", "edge_daemon", "run", "--config", str(self.path)]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
@@ -189,6 +188,21 @@ def test_a_page_keeps_its_port_through_good_and_bad_reloads(device: Device) -> N
     device.wait_for_log("the old one is taken again")
     wait_until(lambda: "yes" if _answers(port) else "", lambda: "".join(device.lines))
     device.works()
+
+
+def test_pins_that_cannot_be_had_are_named_and_the_device_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nosuch")
+    device = Device(tmp_path)
+    device.start()
+    try:
+        device.wait_for_log("ready: ")
+        device.reload({"buttons": [{"pin": 17, "label": "cat"}]})
+        assert "buttons and LEDs can't be used" in device.wait_for_log("configuration not reloaded")
+        device.works()
+    finally:
+        device.end()
 
 
 def _answers(port: int) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import numpy as np
+import pytest
 
 from edge_daemon.commands import ReportOutage
 from edge_daemon.errors import CameraError
@@ -86,3 +87,20 @@ def test_backoff_doubles_to_its_bound_and_starts_anew() -> None:
     assert [backoff.next() for _ in range(5)] == [1, 2, 4, 5, 5]
     backoff.reset()
     assert backoff.next() == 1
+
+
+def test_a_source_that_must_deliver_a_frame_ends_without_one_and_is_waited_for_after_one() -> None:
+    mailbox = Mailbox()
+    capture = Capture(ScriptedSource("lost"), mailbox, needs_frame=True)
+    with pytest.raises(CameraError, match="the cable is out"):
+        capture.run(threading.Event())
+    assert mailbox.take(0).instructions == []
+    source = ScriptedSource("frame", "lost", "end")
+    stop = threading.Event()
+    capture = Capture(source, mailbox, Backoff(first_s=0, most_s=0), needs_frame=True)
+    thread = threading.Thread(target=capture.run, args=(stop,))
+    thread.start()
+    frames, outages, _ = drain(mailbox, stop)
+    thread.join(10)
+    assert frames == [1]
+    assert outages == ["the cable is out", "the source has ended"]
