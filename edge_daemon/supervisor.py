@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import threading
 import time
@@ -106,12 +107,12 @@ class Supervisor:
                     raise
                 needs_frame = False
                 self._choose(self._good)
-                if self._stopping:
-                    return Outcome.STOPPED
             else:
                 if outcome is not Outcome.RELOAD:
                     return outcome
                 needs_frame = self._advance()
+            if self._stopping:
+                return Outcome.STOPPED
 
     def _run_current(self, needs_frame: bool) -> Outcome:
         assert self._current is not None
@@ -144,6 +145,8 @@ class Supervisor:
             self._current = prepared
             if self._pending is prepared:
                 self._pending = None
+            self._daemon = None
+        gc.collect()  # what the last daemon held, before the next one needs as much
 
     def _serve_requests(self) -> None:
         """Prepare what is asked for, until asked to end."""
@@ -170,7 +173,8 @@ class Supervisor:
             if config == latest.config and config.model.tap != "auto":
                 log.info("configuration reloaded: nothing changed")
                 return False
-            frame_size = None if self._daemon is None else self._daemon.frame_size
+            daemon = self._daemon  # once, as the main thread may take it away
+            frame_size = None if daemon is None else daemon.frame_size
             prepared = self._prepare(config, Running(latest.config, frame_size))
         except Exception as exc:
             log.error("configuration not reloaded, the old one stays: %s", _reason(exc))
