@@ -141,12 +141,14 @@ class Supervisor:
         return sees and camera != self._current.config.camera
 
     def _choose(self, prepared: Prepared | None) -> None:
+        another = prepared is not self._current
         with self._lock:
             self._current = prepared
             if self._pending is prepared:
                 self._pending = None
             self._daemon = None
-        gc.collect()  # what the last daemon held, before the next one needs as much
+        if another:
+            gc.collect()  # what the last daemon held, before the next one needs as much
 
     def _serve_requests(self) -> None:
         """Prepare what is asked for, until asked to end."""
