@@ -74,7 +74,7 @@ def test_the_daemon_starts_at_the_better_tap(
     shown = ["camera.type=replay", f"camera.path={json.dumps(str(digits / '7'))}"]
     with caplog.at_level(logging.INFO):
         build(config(store.path, *shown, "smoothing.window=1"), once=True).run()
-    assert "frame: 7 (" in caplog.text
+    assert "7 (" in caplog.text
     assert store.spaces() == {PATCH: 50}
 
 
