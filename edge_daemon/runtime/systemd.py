@@ -1,36 +1,56 @@
-"""Talk to the service manager: readiness, status and the watchdog (sd_notify(3))."""
+"""Notify the service manager of readiness, status and progress (sd_notify(3))."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+import time
+from collections import deque
+from collections.abc import Callable, Mapping
+
+WATCHDOG_PERIOD_S = 0.5
+"""Shortest time between two watchdog messages."""
+
+_MAX_UNSENT = 8
+_MAX_STATUS_CHARACTERS = 1000
 
 
 class Notifier:
-    """Sends state to `$NOTIFY_SOCKET`; does nothing when there is none."""
+    """Sends state to `$NOTIFY_SOCKET`; does nothing when there is none.
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    No call blocks or raises. A state that can't be sent, because the manager does not read its socket or no
+    descriptor is free, is sent before the next message. `now` is the monotonic clock. Owned by one thread.
+    """
+
+    def __init__(
+        self, environment: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic
+    ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
         usec = environment.get("WATCHDOG_USEC", "")
         self.watchdog_s = int(usec) / 1e6 if usec.isdigit() and int(usec) > 0 else None
-        """How often the manager wants to hear of progress, in seconds; None without a watchdog."""
+        """Longest time between two signs of progress, in seconds; None without a watchdog."""
+        self._now = now
+        self._watchdog_sent_s = float("-inf")
+        self._unsent: deque[str] = deque(maxlen=_MAX_UNSENT)
+        self._channel = _open() if address else None
 
     def ready(self, status: str) -> None:
-        """Say that the service does its work."""
-        self._send(f"READY=1\nSTATUS={status}")
+        """Report that the service does its work."""
+        self._send(f"READY=1\nSTATUS={_one_line(status)}")
 
     def status(self, status: str) -> None:
-        """Say in one line what the service is doing."""
-        self._send(f"STATUS={status}")
+        """Report in one line what the service is doing."""
+        self._send(f"STATUS={_one_line(status)}")
 
     def pet(self) -> None:
-        """Say that progress was made."""
-        self._send("WATCHDOG=1")
+        """Report progress; more often than every WATCHDOG_PERIOD_S the call costs a look at the clock."""
+        now_s = self._now()
+        if now_s - self._watchdog_sent_s >= WATCHDOG_PERIOD_S and self._flush() and self._try("WATCHDOG=1"):
+            self._watchdog_sent_s = now_s
 
     def reloading(self, now_s: float) -> None:
-        """Say that the configuration is being read again; `ready` ends it."""
+        """Report that the configuration is being read again; `ready` ends it."""
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(now_s * 1e6)}")
 
     def reload_ended(self) -> None:
@@ -38,15 +58,45 @@ class Notifier:
         self._send("READY=1")
 
     def stopping(self) -> None:
-        """Say that the service is about to end."""
+        """Report that the service is about to end."""
         self._send("STOPPING=1")
 
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as channel:
-            try:
-                channel.sendto(text.encode(), self._address)
-            except OSError:
-                # The manager is gone or restarting; it will ask systemctl, not us.
-                return
+        if "STATUS=" in text and self._unsent and self._unsent[-1].startswith("STATUS="):
+            self._unsent.pop()  # outdated
+        self._unsent.append(text)
+        self._flush()
+
+    def _flush(self) -> bool:
+        """Send what waits, in order; False when some still does."""
+        while self._unsent and self._try(self._unsent[0]):
+            self._unsent.popleft()
+        return not self._unsent
+
+    def _try(self, text: str) -> bool:
+        """Send a datagram if that needs no waiting."""
+        if not self._address:
+            return False
+        # One socket for all messages: at the limit of open files a new one could not be made.
+        self._channel = self._channel or _open()
+        if self._channel is None:
+            return False
+        try:
+            self._channel.sendto(text.encode(errors="replace"), self._address)
+        except OSError:
+            return False
+        return True
+
+
+def _open() -> socket.socket | None:
+    try:
+        return socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK)
+    except OSError:
+        return None
+
+
+def _one_line(status: str) -> str:
+    """Return text that can't be taken for further assignments and fits into a datagram."""
+    return " ".join(status.split())[:_MAX_STATUS_CHARACTERS]

@@ -2,27 +2,160 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.runtime.systemd import Notifier
+import pytest
+
+from edge_daemon.runtime.systemd import WATCHDOG_PERIOD_S, Notifier
 
 
-def test_states_reach_the_managers_socket(tmp_path: Path) -> None:
-    path = tmp_path / "notify"
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-        manager.bind(str(path))
-        notifier = Notifier({"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000"})
-        assert notifier.watchdog_s == 3.0
-        notifier.ready("seeing")
+class Manager:
+    """The service manager's socket, read only when the test says so."""
+
+    def __init__(self, path: Path) -> None:
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        self.socket.bind(str(path))
+        self.environment = {"NOTIFY_SOCKET": str(path), "WATCHDOG_USEC": "3000000"}
+
+    def read(self) -> list[str]:
+        """Return every message that has arrived."""
+        received = []
+        while True:
+            try:
+                received.append(self.socket.recv(65536).decode())
+            except BlockingIOError:
+                return received
+
+
+class HandClock:
+    """A monotonic clock that the test sets."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def manager(tmp_path: Path) -> Iterator[Manager]:
+    running = Manager(tmp_path / "notify")
+    yield running
+    running.socket.close()
+
+
+@contextmanager
+def no_descriptor_left() -> Iterator[None]:
+    """Lower the limit of open files below what is open now."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    probe = os.open("/", os.O_RDONLY)
+    os.close(probe)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, limits[1]))
+    try:
+        with pytest.raises(OSError, match="Too many open files"):
+            os.open("/", os.O_RDONLY)
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def fill(notifier: Notifier, clock: HandClock) -> None:
+    """Send watchdog messages until the unread ones fill the manager's socket."""
+    for _ in range(10_000):
+        clock.now_s += WATCHDOG_PERIOD_S
         notifier.pet()
-        notifier.stopping()
-        received = [manager.recv(1024).decode() for _ in range(3)]
-    assert received == ["READY=1\nSTATUS=seeing", "WATCHDOG=1", "STOPPING=1"]
-    notifier.pet()  # the manager is gone: nothing happens
+
+
+def test_states_reach_the_managers_socket(manager: Manager) -> None:
+    notifier = Notifier(manager.environment)
+    assert notifier.watchdog_s == 3.0
+    notifier.ready("seeing")
+    notifier.pet()
+    notifier.stopping()
+    assert manager.read() == ["READY=1\nSTATUS=seeing", "WATCHDOG=1", "STOPPING=1"]
 
 
 def test_without_a_manager_nothing_is_sent() -> None:
     notifier = Notifier({})
     assert notifier.watchdog_s is None
     notifier.ready("seeing")
+    notifier.pet()
+
+
+def test_a_manager_that_is_gone_is_no_error(tmp_path: Path) -> None:
+    for address in (str(tmp_path / "nothing"), "@edge-daemon-nobody", "/" + "x" * 200):
+        notifier = Notifier({"NOTIFY_SOCKET": address})
+        notifier.ready("seeing")
+        notifier.pet()
+
+
+def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> None:
+    clock = HandClock()
+    notifier = Notifier(manager.environment, clock)
+    for frame in range(101):
+        clock.now_s = frame / 50
+        notifier.pet()
+    assert manager.read() == ["WATCHDOG=1"] * 5  # at 0, 0.5, 1, 1.5 and 2 s
+
+
+def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
+    clock = HandClock()
+    notifier = Notifier(manager.environment, clock)
+    fill(notifier, clock)  # a blocking socket would wait here for good
+    assert 0 < len(manager.read()) < 10_000
+    notifier.pet()
+    assert manager.read() == ["WATCHDOG=1"]
+
+
+def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager: Manager) -> None:
+    clock = HandClock()
+    notifier = Notifier(manager.environment, clock)
+    fill(notifier, clock)
+    notifier.ready("seeing")
+    for number in range(20):
+        notifier.status(f"panel lost {number}")
+    notifier.reloading(1.5)
+    manager.read()
+    notifier.pet()
+    assert manager.read() == [
+        "READY=1\nSTATUS=seeing",
+        "STATUS=panel lost 19",
+        "RELOADING=1\nMONOTONIC_USEC=1500000",
+        "WATCHDOG=1",
+    ]
+
+
+def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
+    clock = HandClock()
+    notifier = Notifier(manager.environment, clock)
+    before = len(os.listdir("/proc/self/fd"))
+    with no_descriptor_left():
+        for _ in range(3):
+            notifier.status("seeing")
+            clock.now_s += WATCHDOG_PERIOD_S
+            notifier.pet()
+    assert manager.read() == ["STATUS=seeing", "WATCHDOG=1"] * 3
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_notifier_made_without_a_free_descriptor_sends_later(manager: Manager) -> None:
+    with no_descriptor_left():
+        notifier = Notifier(manager.environment)
+        notifier.ready("seeing")
+        notifier.pet()
+    assert manager.read() == []
+    notifier.pet()
+    assert manager.read() == ["READY=1\nSTATUS=seeing", "WATCHDOG=1"]
+
+
+def test_a_status_is_one_line_of_any_text(manager: Manager) -> None:
+    notifier = Notifier(manager.environment)
+    notifier.status("camera lost: no\nREADY=1\ufffd \udcff" + "x" * 1_000_000)
+    (received,) = manager.read()
+    assert received.startswith("STATUS=camera lost: no READY=1")
+    assert "\n" not in received
