@@ -6,10 +6,10 @@ import asyncio
 import contextlib
 import logging
 import os
-import socket
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import uvicorn
 
@@ -26,7 +26,8 @@ from edge_daemon.web.crowd import Crowd
 from edge_daemon.web.desk import Desk
 from edge_daemon.web.device import Device
 from edge_daemon.web.guard import MAX_HEAD_BYTES, Guard
-from edge_daemon.web.impatient import ImpatientProtocol
+from edge_daemon.web.impatient import ImpatientProtocol, close_longest_waiting
+from edge_daemon.web.listener import BoundedListener
 from edge_daemon.web.live import Live
 from edge_daemon.web.log_tail import LogTail
 from edge_daemon.web.machine import Machine
@@ -44,8 +45,6 @@ log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
 MAX_SOCKET_MESSAGE_BYTES = 4096
-SEND_BUFFER_BYTES = 65_536
-UNREAD_MS = 15_000
 _NICE = 5
 """The page's threads give way to the pipeline's."""
 
@@ -103,7 +102,8 @@ class WebServer:
         )
         self._app = make_app(page, Guard(HostNames(options.hosts), sessions))
         self._uvicorn: uvicorn.Server | None = None
-        self._socket: socket.socket | None = None
+        self._clock = clock
+        self._listener: BoundedListener | None = None
         self._worker = Worker("web", lambda _: self._loop.run_until_complete(self._serve()), on_crash)
 
     def handle(self, event: Event) -> None:
@@ -112,17 +112,22 @@ class WebServer:
 
     def start(self) -> None:
         """Claim the port and serve. Raises WebError when it can't be had."""
-        self._socket = _bind(self._address.ip, self._address.port)
+        self._listener = BoundedListener(
+            self._address.ip,
+            self._address.port,
+            limit=MAX_CONNECTIONS,
+            make_room=self._make_room,
+            now=self._clock.monotonic,
+        )
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self._app,
                 log_config=None,
-                log_level="warning",
+                log_level="error",  # its warnings are about requests: anyone could fill the log with them
                 access_log=False,
                 lifespan="off",
                 server_header=False,
                 proxy_headers=False,
-                limit_concurrency=MAX_CONNECTIONS,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 http=ImpatientProtocol,
                 ws="websockets-sansio",
@@ -149,34 +154,32 @@ class WebServer:
 
     async def _serve(self) -> None:
         assert self._uvicorn is not None
-        assert self._socket is not None
+        assert self._listener is not None
         _give_way()
+        self._loop.set_exception_handler(_log_loop_error)
         told = asyncio.create_task(self._live.run())
         try:
-            await self._uvicorn.serve(sockets=[self._socket])
+            await self._uvicorn.serve(sockets=[self._listener])
         finally:
             told.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await told
-            self._socket.close()
+            self._listener.close()
+
+    def _make_room(self) -> bool:
+        return self._uvicorn is not None and close_longest_waiting(self._uvicorn.server_state.connections)
+
+
+def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log a failure of the system, such as no free descriptor at accept, in one line."""
+    error = context.get("exception")
+    if isinstance(error, OSError):
+        log.warning("the page: %s: %s", context["message"].partition("\n")[0], error.strerror)
+    else:
+        loop.default_exception_handler(context)
 
 
 def _give_way() -> None:
     """Lower this thread's priority: on Linux, niceness belongs to a thread."""
     with contextlib.suppress(OSError):
         os.setpriority(os.PRIO_PROCESS, 0, _NICE)
-
-
-def _bind(ip: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in ip else socket.AF_INET
-    channel = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
-    try:
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Every connection inherits these: what a viewer doesn't read holds little memory, and not for long.
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
-        channel.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-        channel.bind((ip, port))
-    except OSError as exc:
-        channel.close()
-        raise WebError(f"web.listen {ip}:{port}: {exc.strerror}; pick another port") from exc
-    return channel

@@ -1,0 +1,77 @@
+"""The page's listening socket: connections beyond a bound are closed at accept."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from edge_daemon.errors import WebError
+
+log = logging.getLogger(__name__)
+
+RESERVED_DESCRIPTORS = 48
+"""Descriptors below the process's limit that no connection may take: the camera, the broker's connection
+and the store need some. Under a low limit a quarter of it."""
+
+SEND_BUFFER_BYTES = 65_536
+UNREAD_MS = 15_000
+_WARN_EVERY_S = 60.0
+
+
+class BoundedListener(socket.socket):
+    """A listening socket that holds at most `limit` connections open, and twice that while a burst lasts.
+
+    At the limit `make_room` closes one to admit the next; where it returns False the next is closed.
+    `now` is the monotonic clock. Used from the event loop's thread alone. Raises WebError for an
+    address that can't be had.
+    """
+
+    def __init__(
+        self, ip: str, port: int, *, limit: int, make_room: Callable[[], bool], now: Callable[[], float]
+    ) -> None:
+        family = socket.AF_INET6 if ":" in ip else socket.AF_INET
+        super().__init__(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+        self._limit = limit
+        self._make_room = make_room
+        self._now = now
+        self._accepted: set[socket.socket] = set()
+        self._warned_s = float("-inf")
+        try:
+            self._claim(ip, port)
+        except OSError as exc:
+            self.close()
+            raise WebError(f"web.listen {ip}:{port}: {exc.strerror}; pick another port") from exc
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        """Accept a connection. Raises ConnectionAbortedError, which the loop expects, for one too many."""
+        channel, address = super().accept()
+        # Closed sockets have no descriptor any more.
+        self._accepted = {each for each in self._accepted if each.fileno() >= 0}
+        if _is_reserved(channel.fileno()) or not (len(self._accepted) < self._limit or self._make_room()):
+            channel.close()
+            self._warn()
+            raise ConnectionAbortedError("one connection too many")
+        self._accepted.add(channel)
+        return channel, address
+
+    def _claim(self, ip: str, port: int) -> None:
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Every connection inherits these: what a viewer doesn't read holds little memory, and not for long.
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
+        self.bind((ip, port))
+
+    def _warn(self) -> None:
+        now_s = self._now()
+        if now_s - self._warned_s >= _WARN_EVERY_S:
+            self._warned_s = now_s
+            log.warning("the page has %d open connections; further ones are closed", len(self._accepted))
+
+
+def _is_reserved(descriptor: int) -> bool:
+    """Say whether a new descriptor is one of the last; the kernel always gives the lowest free number."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft != resource.RLIM_INFINITY and descriptor >= soft - min(RESERVED_DESCRIPTORS, soft // 4)

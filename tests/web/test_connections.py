@@ -1,0 +1,203 @@
+"""Idle, slow and deaf connections against the real server: each is closed in time, and others get in."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from pathlib import Path
+
+import h11
+import pytest
+
+from edge_daemon.web.impatient import REQUEST_LIMITS_S
+from edge_daemon.web.server import MAX_CONNECTIONS
+from tests.e2e.stage import MODEL, wait_until
+from tests.mqtt.broker import free_port
+from tests.shared import shared_path
+from tests.web.site import Site
+
+TOKEN = "correct horse battery"
+HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+LIMIT_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    folder = tmp_path_factory.mktemp("locked")
+    (folder / "token").write_text(TOKEN)
+    with Site(folder, [f"web.token_file={folder / 'token'}"]) as site:
+        yield site
+
+
+@pytest.fixture
+def short_limits(monkeypatch: pytest.MonkeyPatch) -> None:
+    for state in (h11.IDLE, h11.SEND_BODY):
+        monkeypatch.setitem(REQUEST_LIMITS_S, state, LIMIT_S)
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def answered(port: int) -> bool:
+    """Say whether one request on a new connection is answered."""
+    with suppress(OSError), connect(port) as channel:
+        channel.sendall(HEALTHZ)
+        return b" 200 " in channel.recv(4096)
+    return False
+
+
+def is_closed(channel: socket.socket, drip: bytes = b"") -> bool:
+    """Send a little more and say whether the server has hung up."""
+    channel.settimeout(0.01)
+    try:
+        if drip:
+            channel.send(drip)
+        while channel.recv(65536):
+            pass
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+@pytest.mark.usefixtures("short_limits")
+@pytest.mark.parametrize(
+    ("begin", "drip"),
+    [
+        pytest.param(b"", b"", id="nothing"),
+        pytest.param(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: ", b"y", id="first head"),
+        pytest.param(HEALTHZ, b"", id="nothing after an answer"),
+        pytest.param(HEALTHZ + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: ", b"y", id="second head"),
+        pytest.param(HEALTHZ * 3 + b"G", b"E", id="head after pipelined ones"),
+        pytest.param(
+            b"POST /api/teach HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9000\r\n\r\n",
+            b" ",
+            id="body of a refused request",
+        ),
+        pytest.param(
+            b"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1\r\nx-edge-daemon: 1\r\n"
+            b"content-type: application/json\r\nContent-Length: 9000\r\n\r\n",
+            b" ",
+            id="body that is read",
+        ),
+        pytest.param(
+            HEALTHZ + b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+            b"1\r\nx\r\n",
+            id="chunked body that nobody reads",
+        ),
+    ],
+)
+def test_every_request_of_a_connection_has_a_time_limit(locked: Site, begin: bytes, drip: bytes) -> None:
+    with connect(locked.port) as channel:
+        channel.sendall(begin)
+        wait_until(
+            lambda: "yes" if is_closed(channel, drip) else "", lambda: "the slow connection is still open"
+        )
+
+
+def test_a_connection_in_use_stays_open(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REQUEST_LIMITS_S, h11.IDLE, 2.0)
+    connection = http.client.HTTPConnection("127.0.0.1", locked.port, timeout=10)
+    connection.connect()
+    channel, begun = connection.sock, time.monotonic()
+    while time.monotonic() - begun < 3:
+        connection.request("GET", "/healthz")
+        assert connection.getresponse().read() == b'{"status":"ok"}'
+        time.sleep(0.2)
+    assert connection.sock is channel
+    connection.close()
+
+
+def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pipelined requests whose answers fill every buffer: the connection ends although it is never closed."""
+    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", LIMIT_S)
+    request = b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    with socket.socket() as channel:
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        channel.connect(("127.0.0.1", locked.port))
+        channel.setblocking(False)
+
+        def reset() -> str:
+            try:
+                channel.send(request * 20)
+            except BlockingIOError:
+                return ""
+            except OSError:
+                return "yes"
+            return ""
+
+        wait_until(reset, lambda: "the response that nobody reads is still held")
+
+
+def test_those_who_ask_get_in_past_those_who_wait(locked: Site) -> None:
+    """More idle connections than there is room for, half of them after one request: no wait for others."""
+    with ExitStack() as stack:
+        for number in range(2 * MAX_CONNECTIONS):
+            channel = stack.enter_context(connect(locked.port))
+            with suppress(OSError):
+                channel.sendall(HEALTHZ + b"G" if number % 2 else b"")
+        wait_until(
+            lambda: "yes" if answered(locked.port) else "", lambda: "waiting connections keep others out"
+        )
+
+
+def test_a_viewer_stays_while_others_fill_the_page(locked: Site) -> None:
+    with locked.client() as client, ExitStack() as stack:
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert client.get("/api/session", headers=bearer).json()["open"]
+        handshake = (
+            b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+            b"Authorization: Bearer " + TOKEN.encode() + b"\r\n\r\n"
+        )
+        viewer = stack.enter_context(connect(locked.port))
+        viewer.sendall(handshake)
+        assert b" 101 " in viewer.recv(4096)
+        for _ in range(3 * MAX_CONNECTIONS):
+            stack.enter_context(connect(locked.port))
+        wait_until(lambda: "yes" if answered(locked.port) else "", lambda: "nobody gets in")
+        assert not is_closed(viewer)
+
+
+def test_more_connections_than_descriptors_end_nothing(tmp_path: Path) -> None:
+    """As under systemd: a soft limit of open files, a watchdog, and somebody who only connects."""
+    port = free_port()
+    (tmp_path / "config.yaml").write_text(
+        f"model: {{name: {shared_path(MODEL)}}}\nstore: {{path: {tmp_path}/examples.sqlite}}\n"
+        f"camera: {{type: synthetic, size: [160, 120]}}\nmqtt: {{host: null}}\nweb: {{listen: {port}}}\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager, ExitStack() as stack:
+        manager.bind(str(tmp_path / "notify"))
+        environment = {
+            **os.environ,
+            "NOTIFY_SOCKET": str(tmp_path / "notify"),
+            "WATCHDOG_USEC": "30000000",
+            "EDGE_DAEMON_WEB_TOKEN": TOKEN,
+        }
+        command = f"ulimit -Sn 128; exec {sys.executable} -m edge_daemon run --config {tmp_path}/config.yaml"
+        process = subprocess.Popen(["bash", "-c", command], env=environment, stderr=subprocess.PIPE)
+        stack.callback(process.wait)
+        stack.callback(process.kill)
+        wait_until(lambda: "yes" if answered(port) else "", lambda: "the page never came up")
+        flood = [socket.socket() for _ in range(300)]
+        for channel in flood:
+            stack.enter_context(channel)
+            channel.setblocking(False)
+            channel.connect_ex(("127.0.0.1", port))
+        wait_until(lambda: "yes" if answered(port) else "", lambda: "idle connections keep others out")
+        assert len(os.listdir(f"/proc/{process.pid}/fd")) < 128 - 16
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 0
+    assert b"Traceback" not in errors
+    assert errors.count(b"further ones are closed") <= 1
