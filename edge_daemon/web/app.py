@@ -85,20 +85,27 @@ class Routes:
     async def session(self, request: Request) -> Response:
         """Whether this viewer may look, and if not, whether there is a token to enter."""
         sessions = self._page.sessions
-        known = sessions.knows(session_cookie(request.headers), request.headers.get("authorization"))
+        headers = request.headers
+        known = sessions.knows(
+            session_cookie(headers), headers.get("authorization"), _client_address(request)
+        )
         return _json({"open": known, "name": self._page.device.name if known else None})
 
     async def login(self, request: Request) -> Response:
         """Trade the token for a session's cookie."""
         sessions = self._page.sessions
         entered = read_body(await _body(request), Token)
-        cookie = sessions.enter(entered.token.strip())
+        address = _client_address(request)
+        cookie = sessions.enter(entered.token.strip(), address)
         if cookie is None:
-            if sessions.locked:
+            if sessions.locked(address):
                 return _json({"error": "too many wrong tokens; wait a minute"}, 429)
             return _json({"error": "that is not the token"}, 403)
         response = _json({"open": True})
-        response.set_cookie(COOKIE, cookie, max_age=LASTS_S, httponly=True, samesite="strict")
+        encrypted = request.url.scheme == "https"  # up to the proxy
+        response.set_cookie(
+            COOKIE, cookie, max_age=LASTS_S, httponly=True, samesite="strict", secure=encrypted
+        )
         return response
 
     async def command(self, request: Request) -> Response:
@@ -183,6 +190,10 @@ class Routes:
 
     async def _in_store(self, call: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._page.store_thread, call)
+
+
+def _client_address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 async def _body(request: Request) -> bytes:

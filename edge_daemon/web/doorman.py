@@ -45,7 +45,7 @@ class Doorman:
 
 def _knock(scope: Scope, socket: bool) -> Knock:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return Knock(scope.get("method", "GET"), scope["path"], headers, socket)
+    return Knock(scope.get("method", "GET"), scope["path"], headers, socket, (scope["client"] or ("", 0))[0])
 
 
 async def _refuse(refusal: Refusal, send: Send) -> None:

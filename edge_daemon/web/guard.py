@@ -8,12 +8,14 @@ from http.cookies import CookieError, SimpleCookie
 
 from edge_daemon.web.address import HostNames
 from edge_daemon.web.sessions import COOKIE, Sessions
+from edge_daemon.web.token import TOKEN_SOURCES
 
 MAX_BODY_BYTES = 16_384
 MAX_HEAD_BYTES = 16_384
 OWN_HEADER = "x-edge-daemon"
 """Sent by the page's own scripts with every change; another site can't without being asked first."""
 
+_PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _OPEN_PATHS = ("/", "/healthz", "/api/session", "/api/login")
 _SAFE_METHODS = ("GET", "HEAD")
 _SAME_SITE = ("same-origin", "none")
@@ -34,12 +36,16 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class Knock:
-    """A request's head. Header names are lower case; `socket` tells a websocket's handshake."""
+    """A request's head. Header names are lower case; `socket` marks a websocket's handshake.
+
+    `address` is the client's, a proxy's when that doesn't name it.
+    """
 
     method: str
     path: str
     headers: Mapping[str, str]
     socket: bool = False
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +57,18 @@ class Refusal:
 
 
 class Guard:
-    """Lets a request pass, or says why not."""
+    """Lets a request pass, or says why not. `proxied` means that a reverse proxy's name is configured."""
 
-    def __init__(self, names: HostNames, sessions: Sessions) -> None:
+    def __init__(self, names: HostNames, sessions: Sessions, *, proxied: bool = False) -> None:
         self._names = names
         self._sessions = sessions
+        self._proxied = proxied
 
     def judge(self, knock: Knock) -> Refusal | None:
         """Return why a request is refused, None when it may pass."""
-        return self._place(knock) or _origin(knock) or _size(knock) or self._session(knock)
+        return (
+            self._place(knock) or self._proxy(knock) or _origin(knock) or _size(knock) or self._session(knock)
+        )
 
     def _place(self, knock: Knock) -> Refusal | None:
         host = knock.headers.get("host", "")
@@ -67,11 +76,19 @@ class Guard:
             return None
         return Refusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
 
+    def _proxy(self, knock: Knock) -> Refusal | None:
+        """Refuse what may come through a proxy, thus from anywhere, while there is no token."""
+        if self._sessions.needed or knock.path == "/healthz":
+            return None
+        if self._proxied or any(name in knock.headers for name in _PROXY_HEADERS):
+            return Refusal(403, f"a page behind a proxy needs a token; {TOKEN_SOURCES}")
+        return None
+
     def _session(self, knock: Knock) -> Refusal | None:
         if knock.path in _OPEN_PATHS or knock.path.startswith("/static/"):
             return None
         headers = knock.headers
-        if self._sessions.knows(session_cookie(headers), headers.get("authorization")):
+        if self._sessions.knows(session_cookie(headers), headers.get("authorization"), knock.address):
             return None
         return Refusal(401, "enter the token first")
 

@@ -29,6 +29,7 @@ from edge_daemon.web.guard import MAX_HEAD_BYTES, Guard
 from edge_daemon.web.impatient import ImpatientProtocol, close_longest_waiting
 from edge_daemon.web.listener import BoundedListener
 from edge_daemon.web.live import Live
+from edge_daemon.web.lockout import Lockout
 from edge_daemon.web.log_tail import LogTail
 from edge_daemon.web.machine import Machine
 from edge_daemon.web.metrics import Metrics
@@ -71,7 +72,7 @@ class WebServer:
             raise WebError("web.listen is not set; the page is off")
         self._address = parse_listen(options.listen)
         token = read_token(options, environ)
-        check_reach(self._address, token)
+        check_reach(self._address, token, options.hosts)
         self._loop = asyncio.new_event_loop()
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=_give_way)
         self._picture_thread = ThreadPoolExecutor(1, "web-picture", initializer=_give_way)
@@ -79,7 +80,8 @@ class WebServer:
         self._log_tail = LogTail()
         crowd, desk, moments, machine = Crowd(), Desk(submit), Moments(), Machine()
         board = Scoreboard(device, moments)
-        sessions = Sessions(token, time.time)
+        sessions = Sessions(token, time.time, Lockout(clock.monotonic))
+        self._proxied = self._address.loopback and bool(options.hosts)
         live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
         pictures = Pictures(preview, self._picture_thread, clock.monotonic)
         self._live = live
@@ -100,7 +102,7 @@ class WebServer:
             picture_thread=self._picture_thread,
             now=clock.monotonic,
         )
-        self._app = make_app(page, Guard(HostNames(options.hosts), sessions))
+        self._app = make_app(page, Guard(HostNames(options.hosts), sessions, proxied=self._proxied))
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
         self._listener: BoundedListener | None = None
@@ -127,7 +129,9 @@ class WebServer:
                 access_log=False,
                 lifespan="off",
                 server_header=False,
-                proxy_headers=False,
+                # The proxy names the client; without one, anybody could claim to be another.
+                proxy_headers=self._proxied,
+                forwarded_allow_ips=["127.0.0.1", "::1"],
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 http=ImpatientProtocol,
                 ws="websockets-sansio",

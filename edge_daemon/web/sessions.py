@@ -4,58 +4,58 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import deque
 from collections.abc import Callable
+
+from edge_daemon.web.lockout import Lockout
 
 LASTS_S = 30 * 86400
 COOKIE = "edge_daemon_session"
-
-_MOST_WRONG = 10
-_WINDOW_S = 60.0
 
 
 class Sessions:
     """Makes and checks cookies of the form `<end>.<HMAC of end under the token>`.
 
     Nothing is stored: a cookie outlives a restart, and a new token ends all sessions. `now` is the
-    wall clock in seconds since 1970. Used from the page's thread alone.
+    wall clock in seconds since 1970. `address` is the client's. Used from the page's thread alone.
     """
 
-    def __init__(self, token: str | None, now: Callable[[], float]) -> None:
+    def __init__(self, token: str | None, now: Callable[[], float], lockout: Lockout) -> None:
         self._token = token
         self._now = now
-        self._wrong: deque[float] = deque(maxlen=_MOST_WRONG)
+        self._lockout = lockout
 
     @property
     def needed(self) -> bool:
         """Whether there is a token to enter."""
         return self._token is not None
 
-    @property
-    def locked(self) -> bool:
-        """Whether too many wrong tokens came in the last minute."""
-        full = len(self._wrong) == _MOST_WRONG
-        return full and self._now() - self._wrong[0] < _WINDOW_S
+    def locked(self, address: str) -> bool:
+        """Say whether no token is taken from this address for now."""
+        return self._lockout.is_locked(address)
 
-    def enter(self, token: str) -> str | None:
+    def enter(self, token: str, address: str) -> str | None:
         """Return a new cookie for the right token, None for a wrong one or while locked."""
-        if self.locked:
+        if self.locked(address):
             return None
         if not self._is_token(token):
-            self._wrong.append(self._now())
+            self._lockout.count_wrong(address)
             return None
         end = str(int(self._now()) + LASTS_S)
         return f"{end}.{self._sign(end)}"
 
-    def knows(self, cookie: str | None, authorization: str | None = None) -> bool:
-        """Say whether a request with this cookie or `Authorization: Bearer <token>` may pass."""
+    def knows(self, cookie: str | None, authorization: str | None, address: str) -> bool:
+        """Say whether a request with this cookie or `Authorization: Bearer <token>` may pass.
+
+        The right token always passes: a program that has it can't be locked out by one that hasn't.
+        """
         if self._token is None:
             return True
         kind, _, given = (authorization or "").partition(" ")
-        if kind.lower() == "bearer" and not self.locked:
+        if kind.lower() == "bearer":
             if self._is_token(given.strip()):
                 return True
-            self._wrong.append(self._now())
+            if not self.locked(address):
+                self._lockout.count_wrong(address)
         end, _, signature = (cookie or "").partition(".")
         known = hmac.compare_digest(signature.encode(), self._sign(end).encode())
         return known and end.isdigit() and int(end) > self._now()

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from edge_daemon.errors import WebError
 from edge_daemon.web.address import Address
 from edge_daemon.web.options import WebOptions
 
+log = logging.getLogger(__name__)
+
 VARIABLE = "EDGE_DAEMON_WEB_TOKEN"
 LEAST_CHARACTERS = 12
+TOKEN_SOURCES = f"set web.token_file, web.credential or ${VARIABLE}"
 
 
 def read_token(options: WebOptions, environ: Mapping[str, str]) -> str | None:
@@ -32,12 +36,25 @@ def read_token(options: WebOptions, environ: Mapping[str, str]) -> str | None:
     return None if given is None else _checked(f"${VARIABLE}", given)
 
 
-def check_reach(address: Address, token: str | None) -> None:
-    """Raise WebError when others could reach the page and no token keeps them out."""
-    if token is None and not address.loopback:
+def check_reach(address: Address, token: str | None, hosts: Collection[str] = ()) -> None:
+    """Raise WebError when others could reach the page and no token keeps them out.
+
+    `hosts` on the loopback means a reverse proxy. Without a token that is a warning: the page then
+    refuses every request, and the rest of the daemon works.
+    """
+    if token is not None:
+        return
+    if not address.loopback:
         raise WebError(
-            f"web.listen {address.ip} can be reached from other machines; give the page a token with "
-            f"web.token_file, web.credential or ${VARIABLE}, or listen on 127.0.0.1"
+            f"web.listen {address.ip} can be reached from other machines; give the page a token: "
+            f"{TOKEN_SOURCES}, or listen on 127.0.0.1"
+        )
+    if hosts:
+        log.warning(
+            "web.hosts '%s' means that a proxy serves the page to other machines; it answers nobody until it "
+            "has a token: %s",
+            next(iter(hosts)),
+            TOKEN_SOURCES,
         )
 
 

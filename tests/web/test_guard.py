@@ -9,6 +9,7 @@ import pytest
 from edge_daemon.errors import WebError
 from edge_daemon.web.address import Address, HostNames, parse_listen
 from edge_daemon.web.guard import Guard, Knock
+from edge_daemon.web.lockout import Lockout
 from edge_daemon.web.options import WebOptions
 from edge_daemon.web.sessions import COOKIE, LASTS_S, Sessions
 from edge_daemon.web.token import check_reach, read_token
@@ -28,8 +29,12 @@ class Hours:
         return self.now
 
 
-def make_guard(token: str | None = None) -> Guard:
-    return Guard(HostNames(own="edge"), Sessions(token, Hours()))
+def make_sessions(token: str | None = TOKEN, hours: Hours | None = None) -> Sessions:
+    return Sessions(token, hours or Hours(), Lockout(Hours()))
+
+
+def make_guard(token: str | None = None, *, proxied: bool = False) -> Guard:
+    return Guard(HostNames(own="edge"), make_sessions(token), proxied=proxied)
 
 
 def status(guard: Guard, method: str, path: str, headers: dict[str, str], socket: bool = False) -> int:
@@ -104,30 +109,54 @@ def test_without_a_session_only_the_door_is_open() -> None:
 
 def test_a_cookie_is_good_until_its_end_and_for_its_token_alone() -> None:
     hours = Hours()
-    sessions = Sessions(TOKEN, hours)
-    cookie = sessions.enter(TOKEN)
-    assert sessions.knows(cookie)
-    assert not Sessions("another long token", hours).knows(cookie)
-    assert not sessions.knows(f"9{cookie}")
+    sessions = make_sessions(hours=hours)
+    cookie = sessions.enter(TOKEN, "")
+    assert sessions.knows(cookie, None, "")
+    assert not make_sessions("another long token", hours).knows(cookie, None, "")
+    assert not sessions.knows(f"9{cookie}", None, "")
     hours.now += LASTS_S + 1
-    assert not sessions.knows(cookie)
+    assert not sessions.knows(cookie, None, "")
 
 
 @pytest.mark.parametrize("cookie", [None, "", ".", "1.2", "٣.x", "9999999999.é", f"{COOKIE}=x"])
 def test_strange_cookies_open_nothing(cookie: str | None) -> None:
-    assert not Sessions(TOKEN, Hours()).knows(cookie)
+    assert not make_sessions().knows(cookie, None, "")
 
 
-def test_wrong_tokens_are_limited_in_a_minute() -> None:
-    hours = Hours()
-    sessions = Sessions(TOKEN, hours)
-    for _ in range(10):
-        assert sessions.enter("wrong") is None
-    assert sessions.locked
-    assert sessions.enter(TOKEN) is None
-    assert not sessions.knows(None, f"Bearer {TOKEN}")
-    hours.now += 61
-    assert sessions.enter(TOKEN) is not None
+@pytest.mark.parametrize("proxied", [True, False])
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"x-forwarded-for": "203.0.113.9"},
+        {"forwarded": "for=203.0.113.9"},
+        {"x-real-ip": "203.0.113.9"},
+        {"via": "1.1 proxy"},
+    ],
+)
+def test_what_a_proxy_passes_on_needs_a_token(headers: dict[str, str], proxied: bool) -> None:
+    open_guard = make_guard(proxied=proxied)
+    for path in ("/", "/live", "/metrics", "/api/archive.zip"):
+        assert status(open_guard, "GET", path, HOST | headers) == 403
+    assert status(open_guard, "POST", "/api/teach", OWN | headers) == 403
+    assert status(open_guard, "GET", "/healthz", HOST | headers) == 200
+    guarded = make_guard(TOKEN, proxied=proxied)
+    bearer = {"authorization": f"Bearer {TOKEN}"}
+    assert status(guarded, "POST", "/api/teach", OWN | headers | bearer) == 200
+
+
+def test_a_proxy_that_adds_no_header_needs_a_token_too() -> None:
+    assert status(make_guard(proxied=True), "POST", "/api/teach", OWN) == 403
+    assert status(make_guard(proxied=False), "POST", "/api/teach", OWN) == 200
+
+
+def test_a_proxys_name_without_a_token_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    check_reach(Address("127.0.0.1", 80), TOKEN, ["cam.example.org"])
+    check_reach(Address("127.0.0.1", 80), None)
+    assert not caplog.records
+    check_reach(Address("127.0.0.1", 80), None, ["cam.example.org"])
+    (record,) = caplog.records
+    assert "cam.example.org" in record.getMessage()
+    assert "web.token_file" in record.getMessage()
 
 
 def test_the_token_comes_from_file_credential_or_environment(tmp_path: Path) -> None:

@@ -289,6 +289,52 @@ def test_the_token_opens_as_cookie_and_as_bearer(locked_site: Site) -> None:
         assert "edge_daemon_camera_up 1.0" in client.get("/metrics", headers=bearer).text
 
 
+def test_a_wrong_token_elsewhere_locks_nobody_else_out(tmp_path: Path) -> None:
+    """Behind a proxy all connections come from the loopback; the proxy names the client."""
+    (tmp_path / "token").write_text(TOKEN)
+    proxied = [f"web.token_file={tmp_path / 'token'}", "web.hosts=[cam.example.org]"]
+    with Site(tmp_path, proxied) as site, site.client() as client:
+        client.headers["host"] = "cam.example.org"
+
+        def enter(token: str, client_address: str) -> int:
+            forged = {"x-forwarded-for": f"192.0.2.7, {client_address}", "x-forwarded-proto": "https"}
+            reply = client.post("/api/login", json={"token": token}, headers=forged)
+            assert "secure" in reply.headers.get("set-cookie", "secure").lower()
+            return reply.status_code
+
+        assert [enter("wrong", "203.0.113.9") for _ in range(11)] == [403] * 9 + [429] * 2
+        assert enter(TOKEN, "203.0.113.9") == 429
+        assert enter(TOKEN, "192.0.2.7") == 200
+
+
+def test_without_a_proxy_nobody_can_claim_another_address(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    with Site(tmp_path, [f"web.token_file={tmp_path / 'token'}"]) as site, site.client() as client:
+        for number in range(10):
+            client.post(
+                "/api/login", json={"token": "wrong"}, headers={"x-forwarded-for": f"192.0.2.{number}"}
+            )
+        assert client.post("/api/login", json={"token": TOKEN}).status_code == 429
+        for _ in range(10):
+            assert client.get("/metrics", headers={"authorization": "Bearer wrong"}).status_code == 401
+        bearer = {"authorization": f"Bearer {TOKEN}"}
+        assert client.get("/metrics", headers=bearer).status_code == 200
+
+
+def test_a_proxys_name_without_a_token_opens_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Site(tmp_path, ["web.hosts=[cam.example.org]"]) as site, site.client() as client:
+        for host in ("cam.example.org", "127.0.0.1"):
+            client.headers["host"] = host
+            reply = client.post("/api/teach", json={"label": "gear"})
+            assert reply.status_code == 403
+            assert "needs a token" in reply.json()["error"]
+            assert client.get("/").status_code == 403
+            assert client.get("/healthz").status_code == 200
+    assert "web.hosts 'cam.example.org'" in caplog.text
+
+
 def test_health_figures_and_downloads(open_site: Site) -> None:
     with open_site.client() as client:
         names = {each["name"] for each in client.get("/api/health").json()["vitals"]}
