@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import zipfile
 
+import pytest
+
 from edge_daemon.web.bundle import write_bundle
+from edge_daemon.web.log_tail import LINES, LogTail
 
 
 def test_secrets_are_left_out_wherever_they_stand() -> None:
@@ -30,3 +34,28 @@ def test_secrets_are_left_out_wherever_they_stand() -> None:
     assert kept["mqtt"]["password_file"] == "/etc/edge/password"
     assert kept["web"]["listen"] == 8080
     assert b"plain line" in archive.read("log.txt")
+
+
+def test_the_logs_tail_holds_no_secret_even_where_a_line_is_cut() -> None:
+    tail = LogTail()
+    tail.open()
+    try:
+        log = logging.getLogger("edge_daemon.test")
+        log.warning("camera lost: rtsp://ada:%s@cam/1 is gone", "hun/ter@2" * 60)
+        log.warning("plain %d", 1)
+        assert tail.lines()[0].endswith("rtsp://(left out)@cam/1 is gone")
+        for number in range(2 * LINES):
+            log.warning("password=hunter2, line %d", number)
+        lines = tail.lines()
+    finally:
+        tail.close()
+    assert len(lines) == LINES
+    assert "hunter2" not in "".join(lines)
+    assert lines[-1].endswith(f"line {2 * LINES - 1}")
+
+
+def test_a_bundle_can_be_written_before_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("time.time", lambda: 0.0)
+    archive = zipfile.ZipFile(io.BytesIO(write_bundle({}, [], ["line \udcff"])))
+    assert archive.testzip() is None
+    assert archive.read("log.txt").startswith(b"line ")
