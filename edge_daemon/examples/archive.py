@@ -8,7 +8,7 @@ an archive with any other entry is refused, since it is not what it claims to be
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,12 +24,15 @@ from edge_daemon.examples.intake import Report, Track, take_in, untracked
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.thumbnail import JPEG_START, MAX_THUMBNAIL_BYTES
 from edge_daemon.examples.zip_guard import DAMAGED, check_directory_size, check_entries
+from edge_daemon.examples.zip_stream import ZipStream
 from edge_daemon.labels import check_label
 from edge_daemon.types import Example
 from edge_daemon.vision.images import read_image
 
 VERSION = 1
 MAX_EXAMPLES = 50_000
+PIECE_BYTES = 65_536
+"""Of an archive, at least this much is written at once."""
 _FORMAT: Final = "edge_daemon examples"
 _MANIFEST = "manifest.json"
 _EMBEDDINGS = "embeddings.f32"
@@ -60,18 +63,45 @@ class _Manifest(_Heading, frozen=True):
 
 def write_archive(store: ExampleStore, path: Path) -> int:
     """Write every living example; how many. Raises ArchiveError."""
+    pieces = archive_pieces(store)
+    with fresh_file(path) as file:
+        while True:
+            try:
+                file.write(next(pieces))
+            except StopIteration as end:
+                return int(end.value)
+
+
+def archive_pieces(store: ExampleStore) -> Generator[bytes, None, int]:
+    """Return the archive of every living example, made piece by piece as the store is read; it ends with
+    how many there are.
+
+    Between two pieces the store is free and may change. Raises ArchiveError at once, StoreError on the way.
+    """
     if sum(store.counts.values()) > MAX_EXAMPLES:
         raise ArchiveError(f"an archive holds at most {MAX_EXAMPLES} examples")
-    entries, embeddings = [], []
-    with fresh_file(path) as file, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
-        for number, example in enumerate(store):
+    return _pieces(store)
+
+
+def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
+    stream = ZipStream()
+    ids, entries = [], []
+    with stream.entry(_EMBEDDINGS, compress=False) as rows:
+        for example in store.examples(thumbnails=False):
+            ids.append(example.id)
             entries.append(_entry(example))
-            embeddings.append(pack(example.embedding))
-            if example.thumbnail:
-                archive.writestr(_thumbnail_name(number), example.thumbnail)
-        archive.writestr(_EMBEDDINGS, b"".join(embeddings))
-        manifest = _Manifest(_FORMAT, VERSION, entries)
-        archive.writestr(_MANIFEST, msgspec.json.encode(manifest), zipfile.ZIP_DEFLATED)
+            rows.write(pack(example.embedding))
+            if stream.pending_bytes >= PIECE_BYTES:
+                yield stream.pop()
+    for number, example_id in enumerate(ids):
+        if thumbnail := store.thumbnail(example_id):
+            entries[number] = msgspec.structs.replace(entries[number], thumbnail=True)
+            stream.add(_thumbnail_name(number), thumbnail, compress=False)
+        if stream.pending_bytes >= PIECE_BYTES:
+            yield stream.pop()
+    stream.add(_MANIFEST, msgspec.json.encode(_Manifest(_FORMAT, VERSION, entries)))
+    stream.close()
+    yield stream.pop()
     return len(entries)
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.examples.archive import write_archive
+from edge_daemon.examples.archive import archive_pieces
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.chart import Chart, draw_chart
 from edge_daemon.learning.oddities import Oddities, find_oddities
@@ -57,9 +58,12 @@ class Album:
         """Return the living examples per label. Raises StoreError."""
         return self._open().counts
 
-    def write(self, path: Path) -> None:
-        """Write all examples to an archive. Raises ArchiveError, StoreError."""
-        write_archive(self._open(), path)
+    def archive(self) -> Iterator[bytes]:
+        """Return an archive of all examples, each piece of which is made when it is asked for.
+
+        Raises ArchiveError and StoreError, at once or with a piece.
+        """
+        return archive_pieces(self._open())
 
     def place(self, embedding: Vector) -> tuple[float, float] | None:
         """Return where an embedding lies on the map that was listed last."""

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from datetime import date
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_daemon.errors import EdgeError, LabelError, RequestError
 from edge_daemon.saved_regions import save_regions
 from edge_daemon.web.bundle import write_bundle
-from edge_daemon.web.doorman import App, Doorman
+from edge_daemon.web.doorman import App, Doorman, Receive, Scope, Send
 from edge_daemon.web.guard import MAX_BODY_BYTES, Guard, session_cookie
 from edge_daemon.web.moments import jpeg
 from edge_daemon.web.page import Page
@@ -30,12 +28,15 @@ from edge_daemon.web.sessions import COOKIE, LASTS_S
 from edge_daemon.web.static_files import StaticFile, read_static_files
 from edge_daemon.web.visit import attend
 
+log = logging.getLogger(__name__)
+
 Found = TypeVar("Found")
 
 _FOR_A_DAY = "private, max-age=86400, immutable"
 _TRY_AGAIN_LATER = 1013
 _LARGEST_ID = 2**63 - 1
 _BODY_S = 10.0
+_DOWNLOAD_WAIT_S = 20.0
 
 
 def make_app(page: Page, guard: Guard) -> App:
@@ -137,16 +138,23 @@ class Routes:
         return _jpeg(await loop.run_in_executor(self._page.picture_thread, jpeg, moment), "no-store")
 
     async def archive(self, request: Request) -> Response:
-        """All examples, to take along."""
-        folder = TemporaryDirectory(prefix="edge_daemon-")
-        path = Path(folder.name) / "examples.zip"
+        """All examples, to take along, read from the store as fast as the client reads."""
+        name = f'attachment; filename="examples-{date.today()}.zip"'
+        headers = {"content-disposition": name, "cache-control": "no-store"}
+        if request.method == "HEAD":
+            return Response(media_type="application/zip", headers=headers)
+        downloads = self._page.downloads
         try:
-            await self._in_store(lambda: self._page.album.write(path))
+            async with asyncio.timeout(_DOWNLOAD_WAIT_S):
+                await downloads.acquire()
+        except TimeoutError:
+            return _json({"error": "others are downloading the examples; try again later"}, 503)
+        try:
+            pieces = await self._in_store(self._page.album.archive)
         except BaseException:
-            folder.cleanup()
+            downloads.release()
             raise
-        tidy = BackgroundTask(folder.cleanup)
-        return FileResponse(path, filename=f"examples-{date.today()}.zip", background=tidy)
+        return Download(self._pieces(pieces), downloads.release, headers)
 
     async def support(self, request: Request) -> Response:
         """What someone who helps needs to see, without secrets."""
@@ -188,8 +196,39 @@ class Routes:
             # Gone, not reading, or sent bytes where text was due: the visit is over either way.
             return
 
+    async def _pieces(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while piece := await self._in_store(lambda: next(pieces, b"")):
+            yield piece
+
     async def _in_store(self, call: Callable[[], Found]) -> Found:
         return await asyncio.get_running_loop().run_in_executor(self._page.store_thread, call)
+
+
+class Download(StreamingResponse):
+    """A zip sent as it is made. `on_end` is called however it ends.
+
+    Where the store fails on the way, the connection is cut off, so that no part is taken for the whole.
+    """
+
+    def __init__(
+        self, pieces: AsyncIterator[bytes], on_end: Callable[[], None], headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(pieces, headers=headers, media_type="application/zip")
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve the request."""
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            self._on_end()
+
+    async def stream_response(self, send: Send) -> None:
+        """Send all pieces."""
+        try:
+            await super().stream_response(send)
+        except EdgeError as exc:
+            log.warning("a download of the examples broke off: %s", exc)
 
 
 def _client_address(request: Request) -> str:

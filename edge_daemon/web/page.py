@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -38,4 +39,5 @@ class Page:
     log: LogTail
     store_thread: Executor
     picture_thread: Executor
+    downloads: asyncio.Semaphore
     now: Callable[[], float]

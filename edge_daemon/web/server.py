@@ -45,6 +45,8 @@ from edge_daemon.web.vitals import Vitals
 log = logging.getLogger(__name__)
 
 MAX_CONNECTIONS = 64
+MAX_DOWNLOADS = 4
+"""Archives sent at once; each holds a few hundred bytes for each example."""
 MAX_SOCKET_MESSAGE_BYTES = 4096
 _NICE = 5
 """The page's threads give way to the pipeline's."""
@@ -100,6 +102,7 @@ class WebServer:
             log=self._log_tail,
             store_thread=self._store_thread,
             picture_thread=self._picture_thread,
+            downloads=asyncio.Semaphore(MAX_DOWNLOADS),
             now=clock.monotonic,
         )
         self._app = make_app(page, Guard(HostNames(options.hosts), sessions, proxied=self._proxied))
