@@ -16,6 +16,12 @@ RESERVED_DESCRIPTORS = 48
 """Descriptors below the process's limit that no connection may take: the camera, the broker's connection
 and the store need some. Under a low limit a quarter of it."""
 
+ACCEPTED_AT_ONCE = 16
+"""A quarter of the open connections: those of a burst can be closed again by the time there is no room."""
+
+QUEUED = 1024
+"""Connections that wait in the kernel to be accepted."""
+
 SEND_BUFFER_BYTES = 65_536
 UNREAD_MS = 15_000
 _WARN_EVERY_S = 60.0
@@ -56,6 +62,10 @@ class BoundedListener(socket.socket):
             raise ConnectionAbortedError("one connection too many")
         self._accepted.add(channel)
         return channel, address
+
+    def listen(self, backlog: int = QUEUED) -> None:
+        """Listen with a queue of at least QUEUED; asyncio also accepts `backlog` connections at once."""
+        super().listen(max(backlog, QUEUED))
 
     def _claim(self, ip: str, port: int) -> None:
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

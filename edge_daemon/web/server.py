@@ -26,8 +26,8 @@ from edge_daemon.web.crowd import Crowd
 from edge_daemon.web.desk import Desk
 from edge_daemon.web.device import Device
 from edge_daemon.web.guard import MAX_HEAD_BYTES, Guard
-from edge_daemon.web.impatient import ImpatientProtocol, close_longest_waiting
-from edge_daemon.web.listener import BoundedListener
+from edge_daemon.web.impatient import ImpatientProtocol, ImpatientWebSocket, close_longest_waiting
+from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
 from edge_daemon.web.live import Live
 from edge_daemon.web.lockout import Lockout
 from edge_daemon.web.log_tail import LogTail
@@ -48,6 +48,7 @@ MAX_CONNECTIONS = 64
 MAX_DOWNLOADS = 4
 """Archives sent at once; each holds a few hundred bytes for each example."""
 MAX_SOCKET_MESSAGE_BYTES = 4096
+_WARN_EVERY_S = 60.0
 _NICE = 5
 """The page's threads give way to the pipeline's."""
 
@@ -108,6 +109,7 @@ class WebServer:
         self._app = make_app(page, Guard(HostNames(options.hosts), sessions, proxied=self._proxied))
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
+        self._warned_s = float("-inf")
         self._listener: BoundedListener | None = None
         self._worker = Worker("web", lambda _: self._loop.run_until_complete(self._serve()), on_crash)
 
@@ -135,9 +137,10 @@ class WebServer:
                 # The proxy names the client; without one, anybody could claim to be another.
                 proxy_headers=self._proxied,
                 forwarded_allow_ips=["127.0.0.1", "::1"],
+                backlog=ACCEPTED_AT_ONCE,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
                 http=ImpatientProtocol,
-                ws="websockets-sansio",
+                ws=ImpatientWebSocket,
                 ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=10,
@@ -163,7 +166,7 @@ class WebServer:
         assert self._uvicorn is not None
         assert self._listener is not None
         _give_way()
-        self._loop.set_exception_handler(_log_loop_error)
+        self._loop.set_exception_handler(self._log_loop_error)
         told = asyncio.create_task(self._live.run())
         try:
             await self._uvicorn.serve(sockets=[self._listener])
@@ -173,17 +176,17 @@ class WebServer:
                 await told
             self._listener.close()
 
+    def _log_loop_error(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log a failure of the system, such as no free descriptor at accept, in one line once a minute."""
+        error = context.get("exception")
+        if not isinstance(error, OSError):
+            loop.default_exception_handler(context)
+        elif loop.time() - self._warned_s >= _WARN_EVERY_S:
+            self._warned_s = loop.time()
+            log.warning("the page: %s: %s", context["message"].partition("\n")[0], error.strerror)
+
     def _make_room(self) -> bool:
         return self._uvicorn is not None and close_longest_waiting(self._uvicorn.server_state.connections)
-
-
-def _log_loop_error(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log a failure of the system, such as no free descriptor at accept, in one line."""
-    error = context.get("exception")
-    if isinstance(error, OSError):
-        log.warning("the page: %s: %s", context["message"].partition("\n")[0], error.strerror)
-    else:
-        loop.default_exception_handler(context)
 
 
 def _give_way() -> None:

@@ -25,6 +25,10 @@ from tests.web.site import Site
 
 TOKEN = "correct horse battery"
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+HANDSHAKE = (
+    b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
 LIMIT_S = 0.3
 
 
@@ -94,6 +98,11 @@ def is_closed(channel: socket.socket, drip: bytes = b"") -> bool:
             b"1\r\nx\r\n",
             id="chunked body that nobody reads",
         ),
+        pytest.param(HANDSHAKE.replace(b"GET", b"POST"), b"", id="handshake that is no GET"),
+        pytest.param(
+            HANDSHAKE[:-2] + b"x: " + b"y" * 9000 + b"\r\n\r\n", b"", id="handshake with a long line"
+        ),
+        pytest.param(HANDSHAKE, b"", id="handshake without the token"),
     ],
 )
 def test_every_request_of_a_connection_has_a_time_limit(locked: Site, begin: bytes, drip: bytes) -> None:
@@ -117,50 +126,65 @@ def test_a_connection_in_use_stays_open(locked: Site, monkeypatch: pytest.Monkey
     connection.close()
 
 
-def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Pipelined requests whose answers fill every buffer: the connection ends although it is never closed."""
-    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", LIMIT_S)
+def ask_without_reading(port: int, stack: ExitStack) -> socket.socket:
+    """Pipeline requests until their answers fill every buffer."""
     request = b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-    with socket.socket() as channel:
-        channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        channel.connect(("127.0.0.1", locked.port))
-        channel.setblocking(False)
+    channel = stack.enter_context(socket.socket())
+    channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    channel.connect(("127.0.0.1", port))
+    channel.settimeout(1)
+    with suppress(TimeoutError):
+        channel.sendall(request * 20_000)
+    return channel
 
-        def reset() -> str:
-            try:
-                channel.send(request * 20)
-            except BlockingIOError:
-                return ""
-            except OSError:
-                return "yes"
-            return ""
 
-        wait_until(reset, lambda: "the response that nobody reads is still held")
+def is_reset(channel: socket.socket) -> bool:
+    """Say whether the server has hung up, without reading."""
+    channel.setblocking(False)
+    try:
+        channel.send(b" ")
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return False
+
+
+def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", LIMIT_S)
+    with ExitStack() as stack:
+        channel = ask_without_reading(locked.port, stack)
+        wait_until(
+            lambda: "yes" if is_reset(channel) else "", lambda: "the response that nobody reads is still held"
+        )
+
+
+def test_those_who_read_get_in_past_those_who_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_daemon.web.server.MAX_CONNECTIONS", 4)
+    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", 600.0)
+    with Site(tmp_path) as site, ExitStack() as stack:
+        deaf = [ask_without_reading(site.port, stack) for _ in range(4)]
+        assert not any(map(is_reset, deaf))
+        wait_until(lambda: "yes" if answered(site.port) else "", lambda: "who doesn't read keeps others out")
 
 
 def test_those_who_ask_get_in_past_those_who_wait(locked: Site) -> None:
-    """More idle connections than there is room for, half of them after one request: no wait for others."""
+    """More idle connections than there is room for, of every kind: no wait for others."""
+    begun = (b"", HEALTHZ + b"G", b"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
     with ExitStack() as stack:
-        for number in range(2 * MAX_CONNECTIONS):
+        for number in range(3 * MAX_CONNECTIONS):
             channel = stack.enter_context(connect(locked.port))
             with suppress(OSError):
-                channel.sendall(HEALTHZ + b"G" if number % 2 else b"")
+                channel.sendall((*begun, HANDSHAKE.replace(b"GET", b"POST"))[number % 4])
         wait_until(
             lambda: "yes" if answered(locked.port) else "", lambda: "waiting connections keep others out"
         )
 
 
 def test_a_viewer_stays_while_others_fill_the_page(locked: Site) -> None:
-    with locked.client() as client, ExitStack() as stack:
-        bearer = {"authorization": f"Bearer {TOKEN}"}
-        assert client.get("/api/session", headers=bearer).json()["open"]
-        handshake = (
-            b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            b"Authorization: Bearer " + TOKEN.encode() + b"\r\n\r\n"
-        )
+    with ExitStack() as stack:
         viewer = stack.enter_context(connect(locked.port))
-        viewer.sendall(handshake)
+        viewer.sendall(HANDSHAKE[:-2] + f"Authorization: Bearer {TOKEN}\r\n\r\n".encode())
         assert b" 101 " in viewer.recv(4096)
         for _ in range(3 * MAX_CONNECTIONS):
             stack.enter_context(connect(locked.port))
