@@ -36,7 +36,7 @@ _FOR_A_DAY = "private, max-age=86400, immutable"
 _TRY_AGAIN_LATER = 1013
 _LARGEST_ID = 2**63 - 1
 _BODY_S = 10.0
-_DOWNLOAD_WAIT_S = 20.0
+_DOWNLOAD_WAIT_S = 60.0
 
 
 def make_app(page: Page, guard: Guard) -> App:

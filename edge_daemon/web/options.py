@@ -18,6 +18,6 @@ class WebOptions(Options, frozen=True):
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
     hosts: tuple[str, ...] = ()
-    """Names of reverse proxies under which the page is reached; it then needs a token, on the loopback as well."""
+    """Further names under which the page is reached, a reverse proxy's; with them it always needs a token."""
     regions_file: FilePath | None = None
     """Where regions are saved that were moved on the page; default `regions.yaml` in the state directory."""
