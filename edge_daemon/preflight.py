@@ -139,7 +139,8 @@ def _check_token(config: Config, environment: Environment) -> None:
         from edge_daemon.web.address import parse_listen
         from edge_daemon.web.token import check_reach, read_token
 
-        check_reach(parse_listen(config.web.listen), read_token(config.web, environment))
+        token = read_token(config.web, environment)
+        check_reach(parse_listen(config.web.listen), token, config.web.hosts)
 
 
 def _check_page(config: Config, environment: Environment) -> None:

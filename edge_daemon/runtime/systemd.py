@@ -7,6 +7,7 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from threading import Lock
 
 WATCHDOG_PERIOD_S = 0.5
 """Shortest time between two watchdog messages."""
@@ -19,7 +20,7 @@ class Notifier:
     """Sends state to `$NOTIFY_SOCKET`; does nothing when there is none.
 
     No call blocks or raises. A state that can't be sent, because the manager does not read its socket or no
-    descriptor is free, is sent before the next message. `now` is the monotonic clock. Owned by one thread.
+    descriptor is free, is sent before the next message. `now` is the monotonic clock. Any thread may call.
     """
 
     def __init__(
@@ -32,6 +33,7 @@ class Notifier:
         """Longest time between two signs of progress, in seconds; None without a watchdog."""
         self._now = now
         self._watchdog_sent_s = float("-inf")
+        self._lock = Lock()  # a reload reports from its own thread
         self._unsent: deque[str] = deque(maxlen=_MAX_UNSENT)
         self._channel = _open() if address else None
 
@@ -46,8 +48,11 @@ class Notifier:
     def pet(self) -> None:
         """Report progress; more often than every WATCHDOG_PERIOD_S the call costs a look at the clock."""
         now_s = self._now()
-        if now_s - self._watchdog_sent_s >= WATCHDOG_PERIOD_S and self._flush() and self._try("WATCHDOG=1"):
-            self._watchdog_sent_s = now_s
+        if now_s - self._watchdog_sent_s < WATCHDOG_PERIOD_S:
+            return
+        with self._lock:
+            if self._flush() and self._try("WATCHDOG=1"):
+                self._watchdog_sent_s = now_s
 
     def reloading(self, now_s: float) -> None:
         """Report that the configuration is being read again; `ready` ends it."""
@@ -64,10 +69,11 @@ class Notifier:
     def _send(self, text: str) -> None:
         if not self._address:
             return
-        if "STATUS=" in text and self._unsent and self._unsent[-1].startswith("STATUS="):
-            self._unsent.pop()  # outdated
-        self._unsent.append(text)
-        self._flush()
+        with self._lock:
+            if "STATUS=" in text and self._unsent and self._unsent[-1].startswith("STATUS="):
+                self._unsent.pop()  # outdated
+            self._unsent.append(text)
+            self._flush()
 
     def _flush(self) -> bool:
         """Send what waits, in order; False when some still does."""

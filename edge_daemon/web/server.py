@@ -75,7 +75,7 @@ class WebServer:
             raise WebError("web.listen is not set; the page is off")
         self._address = parse_listen(options.listen)
         token = read_token(options, environ)
-        check_reach(self._address, token, options.hosts)
+        check_reach(self._address, token)
         self._loop = asyncio.new_event_loop()
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=_give_way)
         self._picture_thread = ThreadPoolExecutor(1, "web-picture", initializer=_give_way)
