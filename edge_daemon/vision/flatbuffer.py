@@ -90,8 +90,8 @@ class Table:
         return Vector(self.data, start + 4, count, width)
 
     def text(self, field: int) -> str:
-        """Return a string field, damaged characters replaced."""
-        return self.vector(field, 1).bytes().decode("utf-8", "replace")
+        """Return a string field; bytes that are no UTF-8 as `\\xff`."""
+        return self.vector(field, 1).bytes().decode("utf-8", "backslashreplace")
 
     def _place(self, field: int) -> int:
         """Return where a field's value lies, 0 when it is absent."""

@@ -11,6 +11,7 @@ from edge_daemon.vision.flatbuffer import Data, FlatBufferError, Table, Vector, 
 from edge_daemon.vision.operators import CUSTOM, operator_name, type_name
 
 _MAGIC = b"TFL3"
+_SHAPE_READERS = {"SHAPE", "RANK"}
 _OTHER_FILES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself; fetch it with `git lfs pull`"),
     (b"PK\x03\x04", "a zip archive; unpack it with `edge-daemon models add`"),
@@ -60,6 +61,16 @@ class Graph:
     def producers(self) -> dict[int, int]:
         """Return, for each computed tensor, the index of the operator that makes it."""
         return {tensor: index for index, step in enumerate(self.operators) for tensor in step.outputs}
+
+    def computed(self) -> dict[int, int]:
+        """Return the part of `producers` whose tensors hold numbers that depend on the graph's input."""
+        dependent = set(self.inputs)
+        producers: dict[int, int] = {}
+        for index, step in enumerate(self.operators):
+            if step.name not in _SHAPE_READERS and not dependent.isdisjoint(step.inputs):
+                dependent.update(step.outputs)
+                producers.update(dict.fromkeys(step.outputs, index))
+        return producers
 
 
 def read_graph(content: Data) -> Graph:

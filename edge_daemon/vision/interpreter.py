@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -11,6 +12,11 @@ from typing import Any
 from edge_daemon.errors import ModelError
 
 _NOTICE = b"INFO: "
+_MISSING = re.compile(
+    r"builtin opcode '(?P<name>\w+)' version '(?P<version>\d+)'"
+    r"|builtin_code out of range: (?P<code>\d+)"
+    r"|unresolved custom op: (?P<custom>[^\s.]+)"
+)
 
 
 def is_external(delegate: str) -> bool:
@@ -50,7 +56,7 @@ def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
-        raise ModelError(f"the interpreter refuses it: {one_line(exc)}") from exc
+        raise ModelError(_refusal(one_line(exc))) from exc
     return interpreter
 
 
@@ -78,6 +84,37 @@ def _without_notices() -> Iterator[None]:
             for line in file:
                 if not line.startswith(_NOTICE):
                     os.write(2, line)
+
+
+def input_and_output(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what the interpreter says of its first input and output. Raises ModelError."""
+    try:
+        return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    except UnicodeDecodeError as exc:
+        raise ModelError(
+            f"its input or output tensor has the name {exc.object!r}, which is no UTF-8 text; "
+            "name the layers in plain letters and convert it again"
+        ) from exc
+
+
+def _refusal(complaint: str) -> str:
+    """Return why a model can't be loaded; an operator that the interpreter lacks is named."""
+    if (missing := _MISSING.search(complaint)) is None:
+        return f"the interpreter refuses it: {complaint}"
+    if missing["custom"]:
+        return (
+            f"the delegate leaves the custom operator {missing['custom']} to an interpreter without it; "
+            "convert it again with builtin operators only"
+        )
+    operator = (
+        f"operator {missing['code']}"
+        if missing["code"]
+        else f"{missing['name']} version {missing['version']}"
+    )
+    return (
+        f"uses {operator}, which {runtime()} does not have; update the interpreter "
+        "or convert the model with an older converter"
+    )
 
 
 def _external(module: Any, library: str) -> Any:

@@ -15,7 +15,13 @@ import numpy.typing as npt
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.vision.cache import remember, remembered
 from edge_daemon.vision.graph import Graph, end_at, read_graph
-from edge_daemon.vision.interpreter import is_external, one_line, open_interpreter, runtime
+from edge_daemon.vision.interpreter import (
+    input_and_output,
+    is_external,
+    one_line,
+    open_interpreter,
+    runtime,
+)
 from edge_daemon.vision.preprocess import Fit, InputTensor, Preprocessor
 from edge_daemon.vision.shrinker import Shrinkers
 from edge_daemon.vision.suitability import image_input
@@ -81,8 +87,8 @@ class Embedder:
             content = end_at(content, graph, self._tap.tensor)
         self._content = content  # The interpreter reads weights from these bytes as long as it lives.
         self._interpreter = open_interpreter(content, threads, delegate)
-        self._output = self._interpreter.get_output_details()[0]
-        self._input_index = int(self._interpreter.get_input_details()[0]["index"])
+        given, self._output = input_and_output(self._interpreter)
+        self._input_index = int(given["index"])
         self.size = int(self._output["shape"][-1])
 
     @property
@@ -168,7 +174,8 @@ class Embedder:
 def bare_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
     """Return what a benchmark compares with: set_tensor, invoke, get_tensor of the whole file, no more."""
     interpreter = open_interpreter(read_model(path), threads, delegate)
-    given, result = interpreter.get_input_details()[0], interpreter.get_output_details()[0]["index"]
+    given, output = input_and_output(interpreter)
+    result = output["index"]
     noise = np.random.default_rng(0).integers(0, 127, given["shape"]).astype(given["dtype"])
 
     def loop() -> None:

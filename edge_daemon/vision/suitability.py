@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from edge_daemon.errors import ModelError
 from edge_daemon.vision.graph import Graph, Tensor
+from edge_daemon.vision.operators import CUSTOM
 from edge_daemon.vision.preprocess import InputTensor
 
 EDGE_TPU = "edgetpu-custom-op"
@@ -41,8 +42,9 @@ def _check_operators(graph: Graph, external_delegate: bool) -> None:
             f"compiled for the Edge TPU ({EDGE_TPU}); take the file without _edgetpu in its name, "
             "or set model.delegate to libedgetpu.so.1 where that accelerator is plugged in"
         )
+    names = ", ".join("one without a name" if name == CUSTOM else name for name in custom)
     raise ModelError(
-        f"built with custom operators ({', '.join(custom)}) that no interpreter here has; "
+        f"built with custom operators ({names}) that no interpreter here has; "
         "convert it again with builtin operators only, or set model.delegate to the library that has them"
     )
 

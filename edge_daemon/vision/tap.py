@@ -86,8 +86,12 @@ def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:
 
 
 def _walk_back(graph: Graph) -> list[_Step]:
-    """Return the operators from the first output backwards, as long as each has one computed input."""
-    producers = graph.producers()
+    """Return the operators from the first output backwards, as long as each has one computed input.
+
+    Constants that are dequantised and shapes that are computed, as converters write them for 16-bit
+    weights and open batches, don't count.
+    """
+    producers = graph.computed()
     steps: list[_Step] = []
     tensor = graph.outputs[0]
     while tensor in producers and len(steps) < len(graph.operators):

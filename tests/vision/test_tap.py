@@ -93,6 +93,26 @@ def test_an_embedder_that_joins_two_branches_is_used_as_it_is() -> None:
     assert find_tap(graph, "embedding").tensor == 3
 
 
+def converted(*extra: Operator, weights: tuple[int, ...]) -> Graph:
+    """Build pool -> dense whose dense layer reads tensor 2 and `weights`; `extra` steps run before it."""
+    shapes = [(1, 7, 7, 320), (1, 1, 1, 320), (1, 320), (1, 10), (10, 320), (10, 320), (4,), (2,)]
+    tensors = tuple(Tensor(f"t{i}", shape, "float32", 0.0, 0, i == 4) for i, shape in enumerate(shapes))
+    pool = Operator("AVERAGE_POOL_2D", (0,), (1,))
+    return Graph(tensors, (pool, *extra, Operator("FULLY_CONNECTED", (2, *weights), (3,))), (0,), (3,))
+
+
+def test_weights_behind_dequantize_as_in_16_bit_conversions_are_no_second_input() -> None:
+    flat, weights = Operator("RESHAPE", (1,), (2,)), Operator("DEQUANTIZE", (4,), (5,))
+    assert find_tap(converted(flat, weights, weights=(5,)), "embedding").tensor == 1
+
+
+def test_a_shape_computed_for_an_open_batch_is_no_second_input() -> None:
+    shape, pack = Operator("SHAPE", (1,), (6,)), Operator("PACK", (6,), (7,))
+    graph = converted(shape, pack, Operator("RESHAPE", (1, 7), (2,)), weights=(4,))
+    assert find_tap(graph, "embedding").tensor == 1
+    assert find_tap(graph, "logits").tensor == 3
+
+
 def test_a_graph_without_pool_or_classifier_is_an_error_that_names_its_end() -> None:
     graph = chain(CONV, ("RESIZE_BILINEAR", (1, 64, 64, 10)), SOFTMAX)
     with pytest.raises(ModelError, match="the graph ends SOFTMAX <- RESIZE_BILINEAR <- CONV_2D"):
