@@ -192,6 +192,7 @@ def _report(path: Path, found: Inspection, labels: str | None) -> list[str]:
     """Lay an inspection out in lines of name and value."""
     lines = [("file", f"{path}, {found.bytes:,} bytes, SHA-256 {found.sha256}")]
     lines += [("input", _tensor(tensor)) for tensor in found.inputs]
+    lines += [("black..white", found.input_range)] if found.input_range else []
     lines += [("output", _tensor(tensor)) for tensor in found.outputs]
     for name, tap in found.taps.items():
         lines.append(

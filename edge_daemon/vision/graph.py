@@ -57,6 +57,8 @@ class Graph:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     places: Mapping[str, Vector] = field(default_factory=dict, repr=False, compare=False)
+    constants: Mapping[int, Vector] = field(default_factory=dict, repr=False, compare=False)
+    """The bytes of the constant tensors, but of those that lie behind the flatbuffer."""
 
     def producers(self) -> dict[int, int]:
         """Return, for each computed tensor, the index of the operator that makes it."""
@@ -113,20 +115,26 @@ def _what_else(content: Data) -> str:
 
 def _read(model: Table) -> Graph:
     """Read by the field numbers of TFLite's schema, version 3."""
+    buffers = list(model.vector(4, 4).tables())
+    inside = [buffer.vector(0, 1) for buffer in buffers]
     held = [
-        buffer.vector(0, 1).count > 0 or buffer.integer(1, "Q") > 1 for buffer in model.vector(4, 4).tables()
+        content.count > 0 or buffer.integer(1, "Q") > 1
+        for buffer, content in zip(buffers, inside, strict=True)
     ]
     names = [_operator_code(code) for code in model.vector(1, 4).tables()]
     main = next(model.vector(2, 4).tables(), None)
     if main is None:
         raise ModelError("a TFLite file without a graph")
     inputs, outputs, operators = main.vector(1, 4), main.vector(2, 4), main.vector(3, 4)
+    tensors = list(main.vector(0, 4).tables())
+    numbers = [tensor.integer(2, "I") for tensor in tensors]
     graph = Graph(
-        tuple(_tensor(tensor, held) for tensor in main.vector(0, 4).tables()),
+        tuple(_tensor(tensor, held) for tensor in tensors),
         tuple(_operator(step, names) for step in operators.tables()),
         inputs.numbers("i"),
         outputs.numbers("i"),
         {"outputs": outputs, "operators": operators, "signatures": model.vector(7, 4)},
+        {index: inside[number] for index, number in enumerate(numbers) if inside[number].count},
     )
     _check_indices(graph)
     return graph

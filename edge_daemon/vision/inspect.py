@@ -35,6 +35,7 @@ class TapFacts:
 class Inspection:
     """What a model file is. `problem` says why it can't be used here and what to do, None when it can.
 
+    `input_range` is what the model gets for black and white, and what says so.
     `taps` holds facts or the reason a tap can't be read. `operators` counts the whole graph;
     `undelegated` those up to the embedding that the delegate left to the plain kernels; it and
     `inference_ms` (median, one picture of the model's own size) are None where the model did not run.
@@ -49,6 +50,7 @@ class Inspection:
     taps: Mapping[TapName, TapFacts | str]
     problem: str | None
     space: str | None = None
+    input_range: str | None = None
     undelegated: Mapping[str, int] | None = None
     inference_ms: float | None = None
 
@@ -72,6 +74,7 @@ def inspect(path: Path, threads: int = 1, delegate: str = "auto") -> Inspection:
         taps=taps,
         problem=problem,
         space=embedder.space if embedder else None,
+        input_range=str(embedder.input_range) if embedder else None,
         undelegated=dict(Counter(left_over(embedder.operations()))) if embedder else None,
         inference_ms=_inference_ms(embedder) if embedder else None,
     )

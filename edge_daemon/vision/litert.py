@@ -6,6 +6,7 @@ import hashlib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy.typing as npt
 
 from edge_daemon.errors import EmbeddingError, ModelError
 from edge_daemon.vision.cache import remember, remembered
+from edge_daemon.vision.found_range import find_range
 from edge_daemon.vision.graph import Graph, end_at, read_graph
 from edge_daemon.vision.interpreter import (
     input_and_output,
@@ -48,6 +50,7 @@ class Embedder:
 
     `delegate`: `auto` is the interpreter's default (XNNPACK), `none` its plain kernels, anything else the
     path of an external delegate's shared library. Numbers of two delegates differ, so `space` names it.
+    `input_range` says what black and white are to the model and why, except at the tap `pixels`.
     Every failure is a ModelError of one line. A file not seen before is first tried in a child
     process; `probe_first=False` skips that for files known to be good.
     """
@@ -68,16 +71,20 @@ class Embedder:
             graph = read_graph(content)
             digest = hashlib.sha256(content).hexdigest()
             self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
-            self._prepare = Preprocessor(self.input, fit, Shrinkers() if delegate == "auto" else None)
             self.tap = tap
-            self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
+            shrink = Shrinkers() if delegate == "auto" else None
             if tap == "pixels":
+                self._prepare = Preprocessor(self.input, fit, shrink)
                 self.size = self.input.height * self.input.width * self.input.channels
-                return
-            self._tap: Tap = find_tap(graph, tap)
-            if probe_first:
-                _probe_once(path, digest, threads, delegate, tap)
-            self._start(content, graph, threads, delegate)
+            else:
+                self._tap: Tap = find_tap(graph, tap)
+                if probe_first:
+                    _probe_once(path, digest, threads, delegate, tap)
+                answer = partial(_answers, threads=threads, delegate=delegate)
+                self.input_range = find_range(path, content, digest, graph, answer)
+                self._prepare = Preprocessor(self.input, fit, shrink, self.input_range.range)
+                self._start(content, graph, threads, delegate)
+            self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
         except ModelError as exc:
             raise ModelError(f"{path}: {exc}") from exc
 
@@ -169,6 +176,23 @@ class Embedder:
             numbers *= np.float32(scale)
         vector: Vector = numbers[0] if len(numbers) == 1 else numbers.mean(axis=0)
         return vector
+
+
+def _answers(
+    content: bytes, pictures: npt.NDArray[np.float32], threads: int, delegate: str
+) -> npt.NDArray[np.float32]:
+    """Return a float model's first output for each prepared picture. Raises ModelError."""
+    interpreter = open_interpreter(content, threads, delegate)
+    given, output = input_and_output(interpreter)
+    answers = []
+    try:
+        for picture in pictures:
+            interpreter.set_tensor(given["index"], picture[np.newaxis])
+            interpreter.invoke()
+            answers.append(interpreter.get_tensor(output["index"])[0])
+    except (RuntimeError, ValueError) as exc:
+        raise ModelError(f"the interpreter fails on it: {one_line(exc)}") from exc
+    return np.stack(answers).astype(np.float32)
 
 
 def bare_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:

@@ -21,6 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import ImageError, ModelError
+from edge_daemon.vision.input_range import CONVENTIONS, MINUS_ONE_TO_ONE, InputRange
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
@@ -31,7 +32,6 @@ Fit: TypeAlias = Literal["square", "stretch"]
 _FILTERS = {"square": "bilinear", "stretch": "bicubic"}
 
 _REDUCING_GAP = 1.5
-_CONVENTIONS = ((-1.0, 1.0), (0.0, 1.0), (0.0, 255.0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,7 @@ class Preprocessor:
     """Prepare pictures for one input tensor. `id` names all that changes the numbers.
 
     `shrink` is a faster way to make a picture smaller, which returns None for sizes it has none for.
+    `values` is what the model was trained to see for black and white, None for what `pixel_table` assumes.
     """
 
     def __init__(
@@ -64,19 +65,22 @@ class Preprocessor:
         target: InputTensor,
         fit: Fit = "square",
         shrink: Callable[[Image, tuple[int, int]], Image | None] | None = None,
+        values: InputRange | None = None,
     ) -> None:
         self.target = target
         self._fit = fit
         self._filter = _FILTERS[fit]
         self._shrink = shrink if fit == "square" else None
         self.id = f"{fit}-{self._filter}" + ("-grey" if target.channels == 1 else "")
-        self._table = pixel_table(target)
+        self._table = pixel_table(target, values)
+        if values is not None and not np.array_equal(self._table, pixel_table(target)):
+            self.id += f"-{values}"
         self._table_is_identity = np.array_equal(self._table, np.arange(256)) and target.dtype == "uint8"
 
     def __call__(self, image: Image) -> npt.NDArray[np.generic]:
         """Return 1 x H x W x C numbers for the tensor, perhaps a view of the picture. Raises ImageError."""
         pixels = self.pixels(image)
-        return (pixels if self._table_is_identity else self._table.take(pixels))[np.newaxis]
+        return (pixels if self._table_is_identity else self._numbers(pixels))[np.newaxis]
 
     def pixels(self, image: Image) -> Image:
         """Return the fitted picture at the model's size, H x W x C uint8, before quantisation.
@@ -92,6 +96,11 @@ class Preprocessor:
             if small is not None:
                 return small
         return self._resized(part)
+
+    def _numbers(self, pixels: Image) -> npt.NDArray[np.generic]:
+        if self._table.ndim == 1:
+            return self._table.take(pixels)
+        return self._table[np.arange(len(self._table)), pixels]
 
     def _resized(self, image: Image) -> Image:
         # Late, as a camera's pictures are seldom of a size that comes here: 13 ms of the start.
@@ -124,37 +133,46 @@ def centred(image: Image, proportion: float) -> Image:
     return image[top : top + part_height, left : left + part_width]
 
 
-def pixel_table(target: InputTensor) -> npt.NDArray[np.generic]:
-    """Return the tensor's number for each pixel value 0 to 255.
+def pixel_table(target: InputTensor, values: InputRange | None = None) -> npt.NDArray[np.generic]:
+    """Return the tensor's number for each pixel value 0 to 255: 256, or channels x 256 where they differ.
 
-    Float models get -1 to 1, as MobileNets and Teachable Machine's take it. Of a quantised tensor the
-    scale and zero point tell which real range it was trained on (-1 to 1, 0 to 1 or 0 to 255). Where
-    that comes out within two steps of the pixel itself (less 128 for int8), the pixel itself is taken:
+    Without `values`, float models get -1 to 1, as MobileNets and Teachable Machine's take it. Of a quantised
+    tensor the scale and zero point tell which real range it was trained on (-1 to 1, 0 to 1 or 0 to 255).
+    Where that comes out within two steps of the pixel itself (less 128 for int8), the pixel itself is taken:
     quantised models are trained and published with plain pixels, and a rounded detour would differ.
     """
-    values = np.arange(256)
+    if values is not None and len(values.black) not in (1, target.channels):
+        raise ModelError(f"the model takes {target}, its input range is for {len(values.black)} channels")
     if target.dtype == "float32":
-        return (values / 127.5 - 1).astype(np.float32)
+        return _real(values or MINUS_ONE_TO_ONE).astype(np.float32)
     if target.dtype not in ("uint8", "int8"):
         raise ModelError(f"the model takes {target}; inputs can be uint8, int8 or float32")
     kind = np.dtype(target.dtype)
     lowest = int(np.iinfo(kind).min)
-    plain = values + lowest
+    plain = np.arange(256) + lowest
     if target.scale <= 0:
         return plain.astype(kind)
-    real_low, real_high = _trained_range(target, lowest)
-    real = real_low + (real_high - real_low) * values / 255
+    real = _real(values or _trained_range(target, lowest))
     numbers = np.clip(np.round(real / target.scale) + target.zero_point, lowest, lowest + 255)
     return (plain if np.abs(numbers - plain).max() <= 2 else numbers).astype(kind)
 
 
-def _trained_range(target: InputTensor, lowest: int) -> tuple[float, float]:
+def _real(values: InputRange) -> npt.NDArray[np.float64]:
+    """Return the real value of each pixel value, in a row for each channel where they differ."""
+    rows = [
+        low + (high - low) * np.arange(256) / 255
+        for low, high in zip(values.black, values.white, strict=True)
+    ]
+    return rows[0] if len(rows) == 1 else np.stack(rows)
+
+
+def _trained_range(target: InputTensor, lowest: int) -> InputRange:
     low = (lowest - target.zero_point) * target.scale
     high = (lowest + 255 - target.zero_point) * target.scale
 
-    def distance(convention: tuple[float, float]) -> float:
-        span = convention[1] - convention[0]
-        return abs(low - convention[0]) / span + abs(high - convention[1]) / span
+    def distance(known: InputRange) -> float:
+        span = known.white[0] - known.black[0]
+        return abs(low - known.black[0]) / span + abs(high - known.white[0]) / span
 
-    nearest = min(_CONVENTIONS, key=distance)
-    return nearest if distance(nearest) < 0.5 else (low, high)
+    nearest = min(CONVENTIONS, key=distance)
+    return nearest if distance(nearest) < 0.5 else InputRange((low,), (high,))

@@ -50,6 +50,12 @@ def find_tap(graph: Graph, name: TapName) -> Tap:
     return Tap(graph.outputs[0], "the model's output", needs_softmax=activation is None)
 
 
+def ends_in_classes(graph: Graph) -> bool:
+    """Whether the graph ends in a softmax, a logistic, or a layer that gives one number for each class."""
+    tail, body = _split(_walk_back(graph))
+    return any(step.operator.name in ACTIVATIONS for step in tail) or _ends_in_classifier(graph, body)
+
+
 def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> Tap:
     """Return the pool before the classifier layers, else the input of the last of them."""
     if _ends_in_classifier(graph, body):

@@ -1,0 +1,87 @@
+"""Find by trial what range a float model was trained on.
+
+A network trained on 0..255 sees 127 times less contrast in -1..1 and answers almost the same to every
+picture. The spread of its logits over pictures shows that: on small networks trained for this measurement it
+was 0.5 to 15 at their own range, and 0.004 to 0.2 where networks of 0..255 got -1..1. The official networks
+here have 0.6 to 1. The ranges -1..1 and 0..1 differ by a factor of 2, which no trial tells apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from edge_daemon.vision.graph import Graph, end_at
+from edge_daemon.vision.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255, InputRange
+from edge_daemon.vision.tap import ends_in_classes, find_tap
+
+_Numbers = npt.NDArray[np.float32]
+
+Answer = Callable[[bytes, _Numbers], _Numbers]
+"""Runs a model file on prepared pictures and returns its first output, a row for each."""
+
+_PICTURES = 6
+_LEAST_OF_LOGITS = 0.3
+_LEAST_OF_FIRST_LAYER = 0.02
+"""The spread over pictures below which a network does not see them."""
+
+_GAIN = 10
+"""How much wider the answers to 0..255 have to spread; activations that end at 6 narrow those to -1..1."""
+
+_LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+
+def tried_range(content: bytes, graph: Graph, answer: Answer) -> InputRange:
+    """Return 0..255 when the model's answers speak clearly for it, else -1..1. Raises ModelError."""
+    place = _measured_at(graph)
+    if place is None:
+        return MINUS_ONE_TO_ONE
+    tensor, least = place
+    if tensor != graph.outputs[0]:
+        content = end_at(content, graph, tensor)
+    pictures = _pictures(*graph.tensors[graph.inputs[0]].shape[1:])
+    small = _spread(answer(content, pictures / 127.5 - 1))
+    return (
+        ZERO_TO_255
+        if small < least and _spread(answer(content, pictures)) > _GAIN * small
+        else MINUS_ONE_TO_ONE
+    )
+
+
+def _measured_at(graph: Graph) -> tuple[int, float] | None:
+    """Return the tensor to measure at and its least spread, None where nothing is known.
+
+    An embedder's output can have any scale, so the layer that reads the picture is measured instead.
+    """
+    if ends_in_classes(graph):
+        return find_tap(graph, "logits").tensor, _LEAST_OF_LOGITS
+    first = next((step for step in graph.operators if graph.inputs[0] in step.inputs), None)
+    return (first.outputs[0], _LEAST_OF_FIRST_LAYER) if first and first.name in _LAYERS else None
+
+
+def _spread(answers: _Numbers) -> float:
+    """Return the standard deviation over pictures, and over places in them, of the median channel."""
+    return float(np.median(answers.reshape(-1, answers.shape[-1]).std(axis=0, dtype=np.float64)))
+
+
+def _pictures(height: int, width: int, channels: int) -> _Numbers:
+    """Draw discs and boxes of all colours on gradients, the same ones at every call; 0 to 255."""
+    random = np.random.default_rng(7)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+    size = max(height, width)
+    drawn = []
+    for number in range(_PICTURES):
+        near, far = random.integers(0, 256, (2, 3))
+        slope = (rows * math.sin(number) + columns * math.cos(number)) / (2 * size) + 0.5
+        picture = near + (far - near) * slope[..., np.newaxis]
+        for shape in range(4):
+            top, left, radius = random.random(3) * (height, width, 0.35 * size) + (0, 0, 2)
+            down, across = abs(rows - top), abs(columns - left)
+            inside = np.hypot(down, across) < radius if shape % 2 else np.maximum(down, across) < radius
+            picture[inside] = random.integers(0, 256, 3)
+        drawn.append(picture + random.normal(0, 6, picture.shape))
+    pictures = np.clip(drawn, 0, 255).astype(np.float32)
+    return pictures if channels == 3 else pictures.mean(axis=-1, keepdims=True)
