@@ -21,8 +21,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageDraw
 
-from edge_daemon.model_zoo.convert import RESCALINGS, convert
+from edge_daemon.model_zoo.convert import convert, rescaling
 from edge_daemon.model_zoo.tfjs import read_layers_model
+from edge_daemon.vision.input_range import parse_range
 
 CALIBRATION = 300
 
@@ -125,7 +126,7 @@ def through_tflite(content: bytes, symmetric: np.ndarray[Any, Any]) -> np.ndarra
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--range", default="1..0", choices=["-1..1", "0..1", "1..0"])
+    parser.add_argument("--range", default="1..0", type=parse_range)
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
     model = read_layers_model(args.model)
@@ -135,7 +136,7 @@ def main() -> int:
     rng = np.random.default_rng(0)
     drawings = [draw(rng, (height, width)) for _ in range(args.count + CALIBRATION)]
     symmetric = np.stack(drawings[: args.count])[..., :channels] / 127.5 - 1
-    scale, offset = RESCALINGS[args.range]
+    scale, offset = rescaling(args.range)
     ours = through_tflite(convert(model, args.range), symmetric)
     theirs = through_node(args.model, symmetric * scale + offset, ours.shape[1])
     small = through_tflite(convert(model, args.range, drawings[args.count :]), symmetric)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,6 +23,7 @@ from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests
 from edge_daemon.model_zoo.pull import pull
 from edge_daemon.model_zoo.teachable_machine import Added, add
 from edge_daemon.vision.graph import Tensor
+from edge_daemon.vision.input_range import InputRange, parse_range
 from edge_daemon.vision.inspect import Inspection, TapFacts, inspect
 
 _Action: TypeAlias = Callable[[argparse.Namespace], int]
@@ -43,10 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     take.add_argument(
         "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
     )
+    # argparse takes -1..1 for an option, as it looks like no number. Python 3.14 takes it for a value.
+    vars(take)["_negative_number_matcher"] = re.compile(r"-\d")
     take.add_argument(
         "--range",
-        choices=["-1..1", "0..1", "1..0"],
-        help="of model.json: what black..white was for the original",
+        type=_range,
+        metavar="LOW..HIGH",
+        help="what black..white was in training, where the model doesn't say: -1..1, 0..1, 0..255, 1..0",
+    )
+    take.add_argument(
+        "--labels", type=Path, metavar="FILE", help="its class names, one a line (default: those with it)"
     )
     take.add_argument(
         "--calibrate", type=Path, metavar="DIR", help="of model.json: 8-bit weights, tried on these pictures"
@@ -148,18 +157,28 @@ def _add(args: argparse.Namespace) -> int:
         return 0
     classes = f"{len(added.labels)} classes" if added.labels else "no class names"
     print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
+    print(f"black..white: {added.input_range}; --range sets another")
     print(f"use it: --set model.name={added.path.stem}")
     return 0
 
 
 def _added(args: argparse.Namespace) -> Added:
+    model = load_effective(args.config, [*args.set, *args.more_set]).model
+    put = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
     if args.path.name != "model.json":
-        return add(args.path, shelf.home(), args.name)
+        return put(args.path, shelf.home(), args.name, values=args.range)
     from edge_daemon.model_zoo.convert import convert_to_folder
 
     with tempfile.TemporaryDirectory() as folder:
         converted = convert_to_folder(args.path, Path(folder), args.range, args.calibrate)
-        return add(converted, shelf.home(), args.name or args.path.resolve().parent.name)
+        return put(converted, shelf.home(), args.name or args.path.resolve().parent.name)
+
+
+def _range(text: str) -> InputRange:
+    try:
+        return parse_range(text)
+    except ModelError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _inspect(args: argparse.Namespace) -> int:

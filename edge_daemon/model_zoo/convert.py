@@ -6,30 +6,23 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.equalise import Floats, Weights, equalise, pairs
 from edge_daemon.model_zoo.tfjs import LayersModel, read_layers_model
+from edge_daemon.vision.declared_range import write_manifest
 from edge_daemon.vision.images import IMAGE_SUFFIXES, read_image
+from edge_daemon.vision.input_range import MINUS_ONE_TO_ONE, InputRange
 from edge_daemon.vision.preprocess import InputTensor, Preprocessor
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
 
-InputRange: TypeAlias = Literal["-1..1", "0..1", "1..0"]
-"""What the original took for black..white: MobileNets -1..1, Darknet 0..1, DoodleNet 1..0 (inverted)."""
-
 MAX_CALIBRATION = 500
-
-# Our float models take -1..1; the original's range is reached by a first layer that multiplies and adds.
-RESCALINGS: Mapping[InputRange, tuple[float, float]] = {
-    "-1..1": (1.0, 0.0),
-    "0..1": (0.5, 0.5),
-    "1..0": (-0.5, 0.5),
-}
+DARK_LINES = InputRange((1.0,), (0.0,))
 
 # Every layer with the keys of its configuration that matter for inference.
 _LAYERS: Mapping[str, tuple[str, ...]] = {
@@ -67,10 +60,11 @@ _PARAMETERS = (
 
 
 def convert(
-    model: LayersModel, input_range: InputRange = "-1..1", calibration: Sequence[Image] = ()
+    model: LayersModel, input_range: InputRange = MINUS_ONE_TO_ONE, calibration: Sequence[Image] = ()
 ) -> bytes:
     """Return the model as TFLite: float, or with 8-bit weights when calibration pictures are given.
 
+    It takes -1..1; a first layer brings that to `input_range`, which the original took.
     8-bit weights come with activations quantised on the fly. Calibrated int8 activations as well lose more
     than they save on such small models: DoodleNet names 94 % as the original does, against 97.5 %.
     Raises ModelError for a layer that isn't known, and when TensorFlow is not installed.
@@ -110,10 +104,18 @@ class _Network:
 
 def _network(tf: Any, topology: Mapping[str, Any], weights: Weights, input_range: InputRange) -> _Network:
     image = tf.keras.Input(_input_shape(topology))
-    scale, offset = RESCALINGS[input_range]
+    scale, offset = rescaling(input_range)
     tensor = image if (scale, offset) == (1.0, 0.0) else tf.keras.layers.Rescaling(scale, offset)(image)
     builder = _Builder(tf, weights)
     return _Network(tf.keras.Model(image, builder.apply(topology, tensor)), builder.outputs)
+
+
+def rescaling(input_range: InputRange) -> tuple[float, float]:
+    """Return what multiplies -1..1 and what is added to reach a range. Raises ModelError."""
+    if len(input_range.black) > 1:
+        raise ModelError(f"{input_range}: a converted model takes one range for all channels")
+    black, white = input_range.black[0], input_range.white[0]
+    return (white - black) / 2, (white + black) / 2
 
 
 def convert_to_folder(
@@ -121,8 +123,8 @@ def convert_to_folder(
 ) -> Path:
     """Convert a model.json into `folder`, its labels beside it, as an export that can be added.
 
-    `pictures` is a folder to calibrate 8-bit weights with. Without `input_range` a one-channel model is
-    taken for one of dark lines on white, as DoodleNet is, any other for a MobileNet. Raises ModelError.
+    `pictures` is a folder to calibrate 8-bit weights with. Without `input_range`, Teachable Machine's models
+    and those in colour take -1..1, other grey ones dark lines on white, as DoodleNet does. Raises ModelError.
     """
     model = read_layers_model(source)
     grey = _input_shape(model.topology)[2] == 1
@@ -130,8 +132,10 @@ def convert_to_folder(
     images = [read_image(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES][:MAX_CALIBRATION]
     if pictures and not images:
         raise ModelError(f"{pictures}: no pictures to calibrate with")
-    content = convert(model, input_range or ("1..0" if grey else "-1..1"), images)
-    (folder / f"{model.name}.tflite").write_bytes(content)
+    usual = DARK_LINES if grey and not model.is_teachable_machine else MINUS_ONE_TO_ONE
+    converted = folder / f"{model.name}.tflite"
+    converted.write_bytes(convert(model, input_range or usual, images))
+    write_manifest(converted, MINUS_ONE_TO_ONE)
     if model.labels:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")
     return folder

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.export import UNREADABLE
+from edge_daemon.vision.litert import read_model
+from edge_daemon.vision.metadata import read_metadata
 
 MAX_BYTES = 4 << 20
 MAX_LABELS = 100_000
@@ -27,16 +29,23 @@ def labels_of(model: Path, classes: int) -> tuple[str, ...]:
     `<stem>.labels.json`, then inside the model, then in its folder as `labels.txt` or `signature.json`.
     Raises ModelError when there are none, or not as many as `classes`.
     """
-    if own := _first_file(model, _OWN):
-        return check_count(read_labels(own), classes, str(own))
-    if inside := embedded_labels(model):
-        return check_count(inside, classes, f"{model} (inside)")
-    if near := _first_file(model, _OF_FOLDER):
-        return check_count(read_labels(near), classes, str(near))
+    if found := found_labels(model):
+        return check_count(found[0], classes, found[1])
     raise ModelError(
         f"{model} has no labels; put its {classes} class names, one a line, "
         f"into {model.stem}.labels.txt beside it"
     )
+
+
+def found_labels(model: Path) -> tuple[tuple[str, ...], str] | None:
+    """Return the names that `labels_of` finds and where, unchecked; None without. Raises ModelError."""
+    if own := _first_file(model, _OWN):
+        return read_labels(own), str(own)
+    if inside := embedded_labels(model):
+        return inside, f"{model} (inside)"
+    if near := _first_file(model, _OF_FOLDER):
+        return read_labels(near), str(near)
+    return None
 
 
 def _first_file(model: Path, patterns: tuple[str, ...]) -> Path | None:
@@ -54,14 +63,19 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def embedded_labels(model: Path) -> tuple[str, ...] | None:
-    """Return the labels that TFLite metadata carries as a zip archive at the file's end, None without."""
+    """Return the labels that TFLite metadata carries as a zip archive at the file's end, None without.
+
+    Of several files, as in several languages, the one that the metadata names, else the first.
+    """
     try:
         with zipfile.ZipFile(model) as archive:
-            texts = [entry for entry in archive.infolist() if entry.filename.endswith(".txt")]
+            texts = [name for name in archive.namelist() if name.endswith(".txt")]
+            if len(texts) > 1 and (named := read_metadata(read_model(model)).label_file) in texts:
+                texts = [named]
             if not texts:
                 return None
             with archive.open(texts[0]) as file:
-                return parse_labels(file.read(MAX_BYTES + 1), f"{model}, {texts[0].filename}")
+                return parse_labels(file.read(MAX_BYTES + 1), f"{model}, {texts[0]}")
     except UNREADABLE:
         return None
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from edge_daemon.errors import ArchiveError, ModelError
 from edge_daemon.model_zoo.export import Export, open_export
-from edge_daemon.model_zoo.labels import check_count, embedded_labels, parse_labels
+from edge_daemon.model_zoo.labels import check_count, embedded_labels, found_labels, parse_labels, read_labels
+from edge_daemon.vision.declared_range import SIGNATURE, manifest_path, write_manifest
+from edge_daemon.vision.input_range import InputRange
 from edge_daemon.vision.litert import Embedder
 from edge_daemon.vision.tap import TapName
 
@@ -30,56 +32,125 @@ _OTHER_EXPORTS = {
 class Added:
     """A model now on the shelf; `labels` is empty for one without class names.
 
-    `embedding_size` is 0 for a classifier in which no embedding can be read.
+    `input_range` is what it gets for black and white, and what says so.
     """
 
     path: Path
     labels: tuple[str, ...]
     embedding_size: int
+    input_range: str
 
 
-def add(source: Path, shelf: Path, name: str | None = None) -> Added:
-    """Copy a model and its labels to `shelf` as `name` (by default the source's) after trying both.
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Class names and where they come from; `beside`: they only lie in the folder of a single model."""
 
+    names: tuple[str, ...]
+    origin: str
+    beside: bool = False
+
+
+def add(
+    source: Path,
+    shelf: Path,
+    name: str | None = None,
+    *,
+    labels: Path | None = None,
+    values: InputRange | None = None,
+    threads: int = 1,
+    delegate: str = "auto",
+) -> Added:
+    """Copy a model and its labels to `shelf` as `name` (by default the source's) after trying it.
+
+    `labels` is a file to take instead of those that come with the model, `values` its input range.
     Raises ArchiveError for an export that isn't one, ModelError for a model that can't be used or whose
     labels don't match, or when another model of that name is there. Nothing is kept then.
     """
-    chosen = name or source.name.removesuffix(".zip").removesuffix(".tflite")
+    chosen = (name or source.name).removesuffix(".zip").removesuffix(".tflite")
     if not _NAME.fullmatch(chosen):
         raise ModelError(f"'{chosen}' can't name a model; give one of letters, digits, _ . - with --name")
     export = open_export(source)
-    content = export.read(_the_model(export), MAX_MODEL_BYTES)
-    labels = _labels(export)
+    member = _the_model(export)
+    content = export.read(member, MAX_MODEL_BYTES)
+    found = _named(labels) if labels is not None else _labels(export)
     target = shelf / f"{chosen}.tflite"
     try:
         if target.exists() and target.read_bytes() != content:
             raise ModelError(f"{target} is another model; choose a name with --name")
         shelf.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=shelf, prefix=".adding-") as folder:
-            trial = Path(folder) / target.name
+            trial = Path(folder) / PurePosixPath(member).name
             trial.write_bytes(content)
-            return _keep(trial, target, _try(trial, labels, source))
+            _declare(trial, export, member, values)
+            return _keep(trial, target, _try(trial, found, source, threads, delegate))
     except OSError as exc:
         raise ModelError(f"{shelf}: can't be written: {exc.strerror}") from exc
 
 
-def _try(trial: Path, labels: tuple[str, ...], source: Path) -> Added:
-    """Load the model both ways; it must serve at least one of them."""
-    embedding, no_embedding = _size(trial, "embedding")
-    classes, no_classes = _size(trial, "probabilities")
-    if no_embedding and no_classes:
-        raise ModelError(str(no_embedding).replace(str(trial), str(source)))
-    if labels and no_classes:
-        raise ModelError(f"{source}: has labels, but the model is {no_classes}".replace(f"{trial}: ", ""))
-    names = labels or embedded_labels(trial) or ()
-    return Added(trial, check_count(names, classes, str(source)) if names else (), embedding)
+def _declare(trial: Path, export: Export, member: str, values: InputRange | None) -> None:
+    """Lay beside the trial what declares its input range: the user's word, else the export's files."""
+    if values is not None:
+        write_manifest(trial, values)
+        return
+    folder = PurePosixPath(member).parent
+    for name in (manifest_path(trial).name, SIGNATURE):
+        content = _beside(export, str(folder / name))
+        if content is not None:
+            (trial.parent / name).write_bytes(content)
 
 
-def _size(model: Path, tap: TapName) -> tuple[int, ModelError | None]:
+def _beside(export: Export, name: str) -> bytes | None:
+    """Return a small file of an export, or one that lies beside a single model, None without."""
+    if name in export.names:
+        return export.read(name, MAX_LABEL_BYTES)
+    near = export.source.with_name(name)
+    if not _is_alone(export) or not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
+        return None
+    return near.read_bytes()
+
+
+def _is_alone(export: Export) -> bool:
+    """Whether the source is the model's own file."""
+    return export.source.suffix == ".tflite" and export.source.is_file()
+
+
+def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegate: str) -> Added:
+    """Load the model as the daemon does, and as a classifier where it comes with labels."""
     try:
-        return Embedder(model, tap=tap).size, None
+        embedder = Embedder(trial, threads, delegate)
+        inside = embedded_labels(trial) if found is None else None
+        labels = _fitting(
+            found or (_Labels(inside, str(source)) if inside else None), trial, threads, delegate
+        )
     except ModelError as exc:
-        return 0, exc
+        raise ModelError(str(exc).replace(str(trial), str(source))) from exc
+    if embedder.input_range.range is not None:
+        write_manifest(trial, embedder.input_range.range)
+    return Added(trial, labels, embedder.size, str(embedder.input_range))
+
+
+def _fitting(found: _Labels | None, trial: Path, threads: int, delegate: str) -> tuple[str, ...]:
+    """Return the labels if the model has as many classes. Raises ModelError.
+
+    Labels that only lie beside a model without classes are not its own.
+    """
+    if found is None:
+        return ()
+    tap: TapName = "probabilities"
+    try:
+        classes = Embedder(trial, threads, delegate, tap).size
+    except ModelError as exc:
+        if found.beside:
+            return ()
+        raise ModelError(f"{found.origin}: has labels, but the model is {_without(trial, exc)}") from exc
+    try:
+        return check_count(found.names, classes, found.origin)
+    except ModelError as exc:
+        raise exc if not found.beside else ModelError(f"{exc}; name the right file with --labels") from exc
+
+
+def _without(trial: Path, error: ModelError) -> str:
+    return str(error).removeprefix(f"{trial}: ")
 
 
 def _keep(trial: Path, target: Path, added: Added) -> Added:
@@ -87,16 +158,27 @@ def _keep(trial: Path, target: Path, added: Added) -> Added:
         names = trial.with_suffix(".labels.txt")
         names.write_text("".join(f"{label}\n" for label in added.labels), encoding="utf-8")
         os.replace(names, target.with_suffix(".labels.txt"))
+    if manifest_path(trial).exists():
+        os.replace(manifest_path(trial), manifest_path(target))
     os.replace(trial, target)
-    return Added(target, added.labels, added.embedding_size)
+    return replace(added, path=target)
 
 
-def _labels(export: Export) -> tuple[str, ...]:
+def _named(path: Path) -> _Labels:
+    return _Labels(read_labels(path), str(path))
+
+
+def _labels(export: Export) -> _Labels | None:
+    """Return the export's labels, or those that lie beside a single model."""
+    if _is_alone(export):
+        found = found_labels(export.source)
+        return _Labels(*found, beside=True) if found else None
     for wanted in _LABEL_FILES:
         for name in export.names:
             if PurePosixPath(name).name == wanted:
-                return parse_labels(export.read(name, MAX_LABEL_BYTES), f"{export.source}, {name}")
-    return ()
+                names = parse_labels(export.read(name, MAX_LABEL_BYTES), f"{export.source}, {name}")
+                return _Labels(names, str(export.source))
+    return None
 
 
 def _the_model(export: Export) -> str:

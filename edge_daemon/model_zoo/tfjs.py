@@ -16,17 +16,22 @@ from edge_daemon.errors import ModelError
 MAX_JSON_BYTES = 16 << 20
 MAX_WEIGHT_BYTES = 256 << 20
 _DTYPES = {"float32": "<f4", "int32": "<i4", "uint8": "u1", "uint16": "<u2", "float16": "<f2"}
+_TEACHABLE_MACHINE = "@teachablemachine/"
 _LABEL_FILES = ("class_names.txt", "labels.txt")
 
 
 @dataclass(frozen=True, slots=True)
 class LayersModel:
-    """A Keras topology as plain data, its weights by name (`layer/kernel`), and its class names."""
+    """A Keras topology as plain data, its weights by name (`layer/kernel`), and its class names.
+
+    `is_teachable_machine`: the metadata beside it says so; such models take -1..1, grey ones too.
+    """
 
     name: str
     topology: dict[str, Any]
     weights: dict[str, npt.NDArray[np.float32]]
     labels: tuple[str, ...]
+    is_teachable_machine: bool = False
 
 
 def read_layers_model(path: Path) -> LayersModel:
@@ -40,7 +45,14 @@ def read_layers_model(path: Path) -> LayersModel:
     if not isinstance(topology, dict) or "class_name" not in topology or "config" not in topology:
         raise ModelError(f"{path}: its modelTopology holds no Keras model")
     weights = dict(_weights(document.get("weightsManifest"), path))
-    return LayersModel(path.parent.name or path.stem, topology, weights, _labels(path.parent))
+    metadata = _metadata(path.parent)
+    return LayersModel(
+        path.parent.name or path.stem,
+        topology,
+        weights,
+        _labels(path.parent, metadata),
+        str(metadata.get("packageName")).startswith(_TEACHABLE_MACHINE) or "grayscale" in metadata,
+    )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -101,12 +113,16 @@ def _weight(
     return array, end
 
 
-def _labels(folder: Path) -> tuple[str, ...]:
-    """Return the class names of Teachable Machine's metadata.json, or of a file with one a line."""
+def _metadata(folder: Path) -> dict[str, Any]:
+    """Return Teachable Machine's metadata.json, empty without."""
     metadata = folder / "metadata.json"
-    if metadata.exists():
-        labels = _read_json(metadata).get("labels")
-        return tuple(str(label) for label in labels) if isinstance(labels, list) else ()
+    return _read_json(metadata) if metadata.exists() else {}
+
+
+def _labels(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
+    """Return the class names of Teachable Machine's metadata.json, or of a file with one a line."""
+    if isinstance(labels := metadata.get("labels"), list):
+        return tuple(str(label) for label in labels)
     for name in _LABEL_FILES:
         if (folder / name).exists():
             text = (folder / name).read_text(encoding="utf-8", errors="replace")

@@ -20,14 +20,22 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
-def declared_range(model: Path) -> tuple[InputRange, str] | None:
-    """Return the range and which file declares it. Raises ModelError for a range that can't be meant."""
+def declared_range(model: Path, is_float: bool) -> tuple[InputRange, str] | None:
+    """Return the range and which file declares it. Raises ModelError for a range that can't be meant.
+
+    Lobe's signature declares that of float models only.
+    """
     manifest = manifest_path(model)
     if (found := range_of_manifest(_json(manifest), str(manifest))) is not None:
         return found, f"{manifest.name} beside it"
-    if lobe_exports(_json(model.with_name(SIGNATURE)), model.name):
+    if is_float and lobe_exports(_json(model.with_name(SIGNATURE)), model.name):
         return ZERO_TO_ONE, "the signature of its Lobe export"
     return None
+
+
+def write_manifest(model: Path, values: InputRange) -> None:
+    """Write the manifest that declares a model's range. Raises OSError."""
+    manifest_path(model).write_text(json.dumps({"input": {"range": str(values)}}) + "\n", encoding="utf-8")
 
 
 def range_of_manifest(document: object, name: str) -> InputRange | None:

@@ -23,12 +23,11 @@ _TRIED = "ranges"
 class FoundRange:
     """A model's input range; `why` is a phrase that follows the range.
 
-    `range` None stands for what the scale of a quantised input says. `tried`: nothing declared it.
+    `range` None stands for what the scale of a quantised input says.
     """
 
     range: InputRange | None
     why: str
-    tried: bool = False
 
     def __str__(self) -> str:
         """Name the range and what says so, as a report does."""
@@ -40,15 +39,16 @@ def find_range(path: Path, content: bytes, digest: str, graph: Graph, answer: An
 
     Raises ModelError for a manifest that can't be meant, and when the model fails on the pictures.
     """
-    if (declared := declared_range(path)) is not None:
+    is_float = graph.tensors[graph.inputs[0]].dtype == "float32"
+    if (declared := declared_range(path, is_float)) is not None:
         return FoundRange(*declared)
-    if graph.tensors[graph.inputs[0]].dtype != "float32":
+    if not is_float:
         return FoundRange(None, "the scale of its input")
     if (described := read_metadata(content).input_range) is not None:
         return FoundRange(described, "its metadata")
     if (implied := implied_range(graph)) is not None:
         return FoundRange(implied, "its first layers")
-    return FoundRange(_tried(path, content, digest, graph, answer), "a trial on pictures", tried=True)
+    return FoundRange(_tried(path, content, digest, graph, answer), "a trial on pictures")
 
 
 def _tried(path: Path, content: bytes, digest: str, graph: Graph, answer: Answer) -> InputRange:

@@ -40,12 +40,16 @@ class Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A step of the graph: a builtin's name, or the name a custom operator registered."""
+    """A step of the graph: a builtin's name, or the name a custom operator registered.
+
+    `activated`: a convolution with a RELU or another activation in it.
+    """
 
     name: str
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     custom: bool = False
+    activated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +168,9 @@ def _tensor(tensor: Table, held: list[bool]) -> Tensor:
 
 def _operator(step: Table, names: list[tuple[str, bool]]) -> Operator:
     name, custom = names[step.integer(0, "I")]
-    return Operator(name, step.vector(1, 4).numbers("i"), step.vector(2, 4).numbers("i"), custom)
+    options = step.table(4) if name == "CONV_2D" else None
+    activated = options is not None and options.integer(3, "b") != 0
+    return Operator(name, step.vector(1, 4).numbers("i"), step.vector(2, 4).numbers("i"), custom, activated)
 
 
 def _check_indices(graph: Graph) -> None:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from edge_daemon.errors import ModelError
 
-_TEXT = re.compile(r"(-?\d+(?:\.\d+)?)\.\.(-?\d+(?:\.\d+)?)")
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_TEXT = re.compile(rf"{_NUMBER}\.\.{_NUMBER}")
 
 _SNAP = 2 / 255
 """Share of the range within which metadata means a convention, as mean 127 and std 128 mean -1..1."""
@@ -28,7 +29,7 @@ class InputRange:
     def __str__(self) -> str:
         """Write the range as `--range` and manifests do; the channels' ranges apart by commas."""
         pairs = zip(self.black, self.white, strict=True)
-        return ",".join(f"{black:.4g}..{white:.4g}" for black, white in pairs)
+        return ",".join(f"{black:.6g}..{white:.6g}" for black, white in pairs)
 
 
 MINUS_ONE_TO_ONE = InputRange((-1.0,), (1.0,))
@@ -61,7 +62,7 @@ def normalised(mean: Sequence[float], std: Sequence[float]) -> InputRange | None
         return None
     means, deviations = list(mean) * (count // len(mean)), list(std) * (count // len(std))
     pairs = list(zip(means, deviations, strict=True))
-    found = _simplest([-mean / std for mean, std in pairs], [(255 - mean) / std for mean, std in pairs])
+    found = _simplest([(0 - mean) / std for mean, std in pairs], [(255 - mean) / std for mean, std in pairs])
     return next((known for known in CONVENTIONS if distance(found, known) <= _SNAP), found)
 
 

@@ -43,7 +43,8 @@ def find_tap(graph: Graph, name: TapName) -> Tap:
     if name == "embedding":
         return _embedding(graph, tail, body)
     activation = next((step for step in tail if step.operator.name in ACTIVATIONS), None)
-    if name == "probabilities" and activation is None and not _ends_in_classifier(graph, body):
+    classes = activation or _ends_in_classifier(graph, body) or _pools_classes(body)
+    if name == "probabilities" and not classes:
         raise ModelError("an embedder without classes; use model.tap embedding, or a classifier")
     if name == "logits" and activation is not None:
         return Tap(activation.computed, f"the input of the last {activation.operator.name}")
@@ -57,7 +58,7 @@ def ends_in_classes(graph: Graph) -> bool:
 
 
 def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> Tap:
-    """Return the pool before the classifier layers, else the input of the last of them."""
+    """Return the pool before the classifier layers, else the input of the last of them, else the logits."""
     if _ends_in_classifier(graph, body):
         return _before_classifier(graph, body)
     normalised = any(step.operator.name in ACTIVATIONS for step in tail)
@@ -68,6 +69,9 @@ def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> Tap:
         return Tap(
             body[1].computed, f"the input of the last {names[1]}, averaged as the model averages its classes"
         )
+    scores = next((s.computed for s in tail if s.operator.name in ACTIVATIONS and s.computed >= 0), None)
+    if scores is not None and _is_flat(graph, scores):
+        return Tap(scores, "the scores of its classes: no pool or classifier layer stands before them")
     raise ModelError(_nothing_found([*tail, *body]))
 
 
@@ -89,6 +93,15 @@ def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:
         return False
     last = body[0].operator
     return last.name in CLASSIFIERS and _is_flat(graph, last.outputs[0])
+
+
+def _pools_classes(body: list[_Step]) -> bool:
+    """Whether the graph ends in a convolution to classes and their global pool, as Darknet's do.
+
+    The features of an embedder have an activation before they are pooled.
+    """
+    names = [step.operator.name for step in body[:2]]
+    return len(names) == 2 and names[0] in POOLS and names[1] == "CONV_2D" and not body[1].operator.activated
 
 
 def _walk_back(graph: Graph) -> list[_Step]:

@@ -107,6 +107,7 @@ def test_add_puts_a_model_on_the_shelf(
         "path": str(home / "letters.tflite"),
         "labels": ["a", "b", "c", "d"],
         "embedding_size": 3,
+        "input_range": "-1..1, from a trial on pictures",
     }
     assert main(["models", "list", "--json"]) == 0
     assert rows(capsys)["letters"]["path"] == str(home / "letters.tflite")

@@ -62,7 +62,11 @@ def test_an_export_is_a_classifier_and_an_embedder_at_once(tmp_path: Path, shelf
     assert names[int(classifier.probabilities(RED).argmax())] == "red thing"
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue thing"
     assert Embedder(added.path).embed(RED) == pytest.approx(np.array([1, -1, -1]) / np.sqrt(3), abs=0.01)
-    assert sorted(path.name for path in shelf.iterdir()) == ["colours.labels.txt", "colours.tflite"]
+    assert sorted(path.name for path in shelf.iterdir()) == [
+        "colours.json",
+        "colours.labels.txt",
+        "colours.tflite",
+    ]
 
 
 def test_a_folder_and_a_lobe_export(tmp_path: Path, shelf: Path) -> None:
