@@ -110,6 +110,16 @@ def _network(tf: Any, topology: Mapping[str, Any], weights: Weights, input_range
     return _Network(tf.keras.Model(image, builder.apply(topology, tensor)), builder.outputs)
 
 
+def usual_range(model: LayersModel) -> InputRange:
+    """Return the range for a model that comes without one. Raises ModelError.
+
+    Teachable Machine's models and those in colour take -1..1, other grey ones dark lines on white, as
+    DoodleNet does.
+    """
+    is_grey = _input_shape(model.topology)[2] == 1
+    return DARK_LINES if is_grey and not model.is_teachable_machine else MINUS_ONE_TO_ONE
+
+
 def rescaling(input_range: InputRange) -> tuple[float, float]:
     """Return what multiplies -1..1 and what is added to reach a range. Raises ModelError."""
     if len(input_range.black) > 1:
@@ -123,18 +133,15 @@ def convert_to_folder(
 ) -> Path:
     """Convert a model.json into `folder`, its labels beside it, as an export that can be added.
 
-    `pictures` is a folder to calibrate 8-bit weights with. Without `input_range`, Teachable Machine's models
-    and those in colour take -1..1, other grey ones dark lines on white, as DoodleNet does. Raises ModelError.
+    `pictures` is a folder to calibrate 8-bit weights with. Raises ModelError.
     """
     model = read_layers_model(source)
-    grey = _input_shape(model.topology)[2] == 1
     files = sorted(pictures.rglob("*")) if pictures else []
     images = [read_image(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES][:MAX_CALIBRATION]
     if pictures and not images:
         raise ModelError(f"{pictures}: no pictures to calibrate with")
-    usual = DARK_LINES if grey and not model.is_teachable_machine else MINUS_ONE_TO_ONE
     converted = folder / f"{model.name}.tflite"
-    converted.write_bytes(convert(model, input_range or usual, images))
+    converted.write_bytes(convert(model, input_range or usual_range(model), images))
     write_manifest(converted, MINUS_ONE_TO_ONE)
     if model.labels:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")

@@ -189,7 +189,7 @@ def _answers(
         for picture in pictures:
             interpreter.set_tensor(given["index"], picture[np.newaxis])
             interpreter.invoke()
-            answers.append(interpreter.get_tensor(output["index"])[0])
+            answers.append(np.atleast_1d(interpreter.get_tensor(output["index"]))[0])
     except (RuntimeError, ValueError) as exc:
         raise ModelError(f"the interpreter fails on it: {one_line(exc)}") from exc
     return np.stack(answers).astype(np.float32)

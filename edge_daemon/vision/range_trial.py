@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 
 import numpy as np
 import numpy.typing as npt
 
+from edge_daemon.errors import ModelError
 from edge_daemon.vision.graph import Graph, end_at
 from edge_daemon.vision.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255, InputRange
 from edge_daemon.vision.tap import ends_in_classes, find_tap
@@ -57,8 +59,9 @@ def _measured_at(graph: Graph) -> tuple[int, float] | None:
 
     An embedder's output can have any scale, so the layer that reads the picture is measured instead.
     """
-    if ends_in_classes(graph):
-        return find_tap(graph, "logits").tensor, _LEAST_OF_LOGITS
+    with suppress(ModelError):  # a softmax of the picture itself has no logits
+        if ends_in_classes(graph):
+            return find_tap(graph, "logits").tensor, _LEAST_OF_LOGITS
     first = next((step for step in graph.operators if graph.inputs[0] in step.inputs), None)
     return (first.outputs[0], _LEAST_OF_FIRST_LAYER) if first and first.name in _LAYERS else None
 

@@ -47,6 +47,8 @@ def find_tap(graph: Graph, name: TapName) -> Tap:
     if name == "probabilities" and not classes:
         raise ModelError("an embedder without classes; use model.tap embedding, or a classifier")
     if name == "logits" and activation is not None:
+        if activation.computed < 0:
+            raise ModelError(_nothing_found(tail))
         return Tap(activation.computed, f"the input of the last {activation.operator.name}")
     return Tap(graph.outputs[0], "the model's output", needs_softmax=activation is None)
 
@@ -138,5 +140,5 @@ def _nothing_found(steps: list[_Step]) -> str:
     names = " <- ".join(step.operator.name for step in steps[:6]) or "no operator"
     return (
         f"found no pool or classifier layer to read an embedding before; the graph ends {names}. "
-        "Use model.tap logits or probabilities"
+        "Use model.tap probabilities"
     )

@@ -80,6 +80,15 @@ class Recipe:
         signature.outputs[0].name, signature.outputs[0].tensorIndex = output_name, output_tensor
         self.model.signatureDefs = [signature]
 
+    def describe(self, metadata: bytes, name: str = "TFLITE_METADATA") -> None:
+        """Add metadata as a buffer of its own."""
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(metadata, np.uint8)
+        self.model.buffers.append(buffer)
+        entry = schema.MetadataT()
+        entry.name, entry.buffer = name, len(self.model.buffers) - 1
+        self.model.metadata = [entry]
+
     def content(self, inputs: list[int], outputs: list[int]) -> bytes:
         self.graph.inputs, self.graph.outputs = inputs, outputs
         builder = flatbuffers.Builder(1024)
@@ -98,13 +107,46 @@ def mean_over_picture(recipe: Recipe, picture: int, output: int) -> int:
     )
 
 
-def dense(recipe: Recipe, features: int, weights: npt.NDArray[np.float32], output: int) -> int:
-    """Add a float fully connected layer without bias; `weights` classes x features."""
-    held = recipe.tensor(weights.shape, data=weights)
+def convolution(recipe: Recipe, picture: int, weights: npt.NDArray[np.float32], relu: bool = False) -> int:
+    """Add a float 1 x 1 convolution of a picture without bias; `weights` outputs x channels."""
+    held = recipe.tensor((len(weights), 1, 1, weights.shape[1]), data=weights)
+    options = schema.Conv2DOptionsT()
+    options.padding, options.strideH, options.strideW = schema.Padding.VALID, 1, 1
+    kinds = schema.ActivationFunctionType
+    options.fusedActivationFunction = kinds.RELU if relu else kinds.NONE
+    shape = recipe.graph.tensors[picture].shape
+    bias = recipe.tensor((len(weights),), data=np.zeros(len(weights), np.float32))
+    return recipe.step(
+        BUILTIN.CONV_2D,
+        [picture, held, bias],
+        recipe.tensor((*shape[:3], len(weights))),
+        (schema.BuiltinOptions.Conv2DOptions, options),
+    )
+
+
+def rescale(recipe: Recipe, picture: int, code: int, constant: npt.NDArray[np.generic]) -> int:
+    """Add a MUL, ADD, SUB or DIV of a picture by constants, float or behind DEQUANTIZE as 16-bit floats."""
+    kind = TYPE.FLOAT16 if constant.dtype == np.float16 else TYPE.FLOAT32
+    held = recipe.tensor(constant.shape, kind, data=constant)
+    if kind == TYPE.FLOAT16:
+        held = recipe.step(BUILTIN.DEQUANTIZE, [held], recipe.tensor(constant.shape))
+    return recipe.step(code, [picture, held], recipe.tensor(tuple(recipe.graph.tensors[picture].shape)))
+
+
+def dense(
+    recipe: Recipe,
+    features: int,
+    weights: npt.NDArray[np.float32],
+    output: int,
+    bias: npt.NDArray[np.float32] | None = None,
+) -> int:
+    """Add a float fully connected layer; `weights` classes x features."""
+    held = [recipe.tensor(weights.shape, data=weights)]
+    held += [] if bias is None else [recipe.tensor(bias.shape, data=bias)]
     options = schema.FullyConnectedOptionsT()
     return recipe.step(
         BUILTIN.FULLY_CONNECTED,
-        [features, held],
+        [features, *held],
         output,
         (schema.BuiltinOptions.FullyConnectedOptions, options),
     )
@@ -131,6 +173,16 @@ def float_classifier(
     logits = dense(recipe, pool, matrix, recipe.tensor((1, len(matrix))))
     output = softmax(recipe, logits, recipe.tensor((1, len(matrix)))) if with_softmax else logits
     return recipe.content([picture], [output])
+
+
+def colour_namer(scale: float, bias: tuple[float, ...] = (0.0, 0.0, 0.0)) -> bytes:
+    """Pool -> dense -> softmax that names the strongest colour; its logits are `scale` times the pixels'."""
+    recipe = Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    pool = mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))
+    weights = (np.eye(3) * scale).astype(np.float32)
+    logits = dense(recipe, pool, weights, recipe.tensor((1, 3)), np.array(bias, np.float32))
+    return recipe.content([picture], [softmax(recipe, logits, recipe.tensor((1, 3)))])
 
 
 def quantised_pool(kind: int, scale: float, zero_point: int, size: int = 16, channels: int = 3) -> bytes:
