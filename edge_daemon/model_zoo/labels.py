@@ -69,8 +69,9 @@ def embedded_labels(model: Path) -> tuple[str, ...] | None:
     """
     try:
         with zipfile.ZipFile(model) as archive:
-            texts = [name for name in archive.namelist() if name.endswith(".txt")]
-            if len(texts) > 1 and (named := read_metadata(read_model(model)).label_file) in texts:
+            names = archive.namelist()
+            texts = [name for name in names if name.endswith(".txt")]
+            if len(texts) != 1 and (named := read_metadata(read_model(model)).label_file) in names:
                 texts = [named]
             if not texts:
                 return None

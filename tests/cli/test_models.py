@@ -116,3 +116,27 @@ def test_add_puts_a_model_on_the_shelf(
 def test_add_of_nothing_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "add", str(tmp_path / "absent.zip")]) == 1
     assert capsys.readouterr().err == f"edge-daemon: {tmp_path}/absent.zip: no such file or folder\n"
+
+
+def test_a_range_and_labels_are_taken_with_the_model_and_used(
+    tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, labels = tmp_path / "m.tflite", tmp_path / "names"
+    model.write_bytes(tiny.float_classifier())
+    labels.write_text("a\nb\nc\nd\n")
+    assert main(["models", "add", str(model), "--range", "-1..1", "--labels", str(labels)]) == 0
+    told = capsys.readouterr().out
+    assert "4 classes, an embedding of 3 numbers" in told
+    assert "black..white: -1..1, " in told
+    assert main(["models", "add", str(model), "--range", "1..0"]) == 0
+    assert main(["models", "inspect", "m"]) == 0
+    told = capsys.readouterr().out
+    assert "black..white  1..0, from m.json beside it" in told
+    assert "4: a; b; c" in told
+
+
+def test_what_is_no_range_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["models", "add", str(tmp_path / "m.tflite"), "--range", "wide"])
+    assert ended.value.code == 2
+    assert "'wide' is no input range" in capsys.readouterr().err

@@ -10,6 +10,8 @@ import pytest
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.labels import check_count, embedded_labels, labels_of, parse_labels
 from tests.shared import shared_path
+from tests.vision import tiny
+from tests.vision.test_metadata import label_file, metadata
 
 ANIMALS = ("cat", "dog", "hot dog")
 
@@ -130,3 +132,16 @@ def test_damaged_metadata_counts_as_none(tmp_path: Path) -> None:
             embedded_labels(model)
         except ModelError:
             continue
+
+
+def test_of_several_files_inside_the_one_that_the_metadata_names_is_read(tmp_path: Path) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    recipe.describe(metadata([0.0], [1.0], [label_file("de.txt", "de"), label_file("names.txt")]))
+    stream = io.BytesIO(recipe.content([picture], [picture]))
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("de.txt", "rot\nblau\n")
+        archive.writestr("names.txt", "red\nblue\n")
+    model = tmp_path / "m.tflite"
+    model.write_bytes(stream.getvalue())
+    assert embedded_labels(model) == ("red", "blue")

@@ -10,6 +10,7 @@ import pytest
 from edge_daemon.errors import ArchiveError, ModelError
 from edge_daemon.model_zoo.labels import labels_of
 from edge_daemon.model_zoo.teachable_machine import add
+from edge_daemon.vision.input_range import parse_range
 from edge_daemon.vision.litert import Embedder
 from tests.shared import shared_path
 from tests.vision import tiny
@@ -152,3 +153,103 @@ def test_a_name_that_is_no_file_name_is_refused(tmp_path: Path, shelf: Path) -> 
     for name in ("../x", "a/b", "-x", " "):
         with pytest.raises(ModelError, match="can't name a model"):
             add(path, shelf, name)
+
+
+def darknet() -> bytes:
+    """Build a convolution to two classes and their global pool, without a softmax."""
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    classes = tiny.convolution(recipe, picture, np.array([[9, 0, 0], [0, 0, 9]], np.float32))
+    pool = tiny.mean_over_picture(recipe, classes, recipe.tensor((1, 1, 1, 2)))
+    return recipe.content([picture], [pool])
+
+
+def test_a_graph_that_ends_in_a_pool_names_its_classes_by_a_label_file(tmp_path: Path, shelf: Path) -> None:
+    model, labels = tmp_path / "darknet.tflite", tmp_path / "names"
+    model.write_bytes(darknet())
+    labels.write_text("red\nblue\n")
+    added = add(model, shelf, labels=labels)
+    classifier = Embedder(added.path, tap="probabilities")
+    names = labels_of(added.path, classifier.size)
+    assert names == ("red", "blue")
+    assert names[int(classifier.probabilities(BLUE).argmax())] == "blue"
+
+
+def test_a_label_file_that_does_not_fit_is_named(tmp_path: Path, shelf: Path) -> None:
+    model, labels = tmp_path / "m.tflite", tmp_path / "names"
+    model.write_bytes(exported())
+    labels.write_text("one\n")
+    with pytest.raises(ModelError, match=rf"^{labels}: 1 labels for a model of 2 classes"):
+        add(model, shelf, labels=labels)
+    with pytest.raises(ModelError, match="can't be read"):
+        add(model, shelf, labels=tmp_path / "absent")
+
+
+def test_labels_beside_a_single_file_come_with_it(tmp_path: Path, shelf: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported())
+    (tmp_path / "labels.txt").write_text("red\nblue\n")
+    assert add(model, shelf).labels == ("red", "blue")
+    (tmp_path / "labels.txt").write_text("red\ngreen\nblue\n")
+    with pytest.raises(
+        ModelError, match=r"3 labels for a model of 2 classes; name the right file with --labels"
+    ):
+        add(model, shelf, "other")
+
+
+def test_labels_beside_an_embedder_are_not_its_own(tmp_path: Path, shelf: Path) -> None:
+    source = shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
+    model = tmp_path / "m.tflite"
+    model.write_bytes(source.read_bytes())
+    (tmp_path / "labels.txt").write_text("red\nblue\n")
+    assert add(model, shelf).labels == ()
+    with pytest.raises(ModelError, match=r"labels\.txt: has labels, but the model is an embedder"):
+        add(model, shelf, labels=tmp_path / "labels.txt")
+
+
+def test_a_range_that_was_given_stays_with_the_model(tmp_path: Path, shelf: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported())
+    added = add(model, shelf, values=parse_range("0..255"))
+    assert added.input_range.startswith("0..255")
+    assert str(Embedder(added.path).input_range) == "0..255, from m.json beside it"
+    assert add(model, shelf).input_range == "-1..1, from a trial on pictures"
+    assert str(Embedder(added.path).input_range) == "-1..1, from m.json beside it"
+
+
+def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, shelf: Path) -> None:
+    zipped = export_zip(
+        tmp_path / "lobe.zip",
+        saved_model__tflite=exported(),
+        signature__json=json.dumps({"classes": {"Label": ["a", "b"]}, "filename": "saved_model.tflite"}),
+    )
+    assert add(zipped, shelf).input_range == "0..1, from the signature of its Lobe export"
+    assert str(Embedder(shelf / "lobe.tflite").input_range) == "0..1, from lobe.json beside it"
+    beside = tmp_path / "single.tflite"
+    beside.write_bytes(exported())
+    beside.with_suffix(".json").write_text('{"input": {"mean": 0, "std": 1}}')
+    assert add(beside, shelf).input_range == "0..255, from single.json beside it"
+
+
+def test_a_model_that_the_daemon_cant_embed_with_is_not_kept(tmp_path: Path, shelf: Path) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    result = tiny.softmax(recipe, picture, recipe.tensor((1, 16, 16, 3)))
+    model = tmp_path / "map.tflite"
+    model.write_bytes(recipe.content([picture], [result]))
+    with pytest.raises(ModelError, match=rf"^{model}: found no pool or classifier layer"):
+        add(model, shelf)
+    assert list(shelf.iterdir()) == []
+
+
+def test_a_model_is_tried_as_it_is_configured(tmp_path: Path, shelf: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported())
+    with pytest.raises(ModelError, match=r"delegate /absent\.so can't be loaded"):
+        add(model, shelf, delegate="/absent.so")
+
+
+def test_a_suffix_is_no_part_of_the_name(tmp_path: Path, shelf: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(exported())
+    assert add(model, shelf, "mine.tflite").path == shelf / "mine.tflite"

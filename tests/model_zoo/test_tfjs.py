@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.convert import convert
+from edge_daemon.model_zoo.convert import convert, rescaling, usual_range
 from edge_daemon.model_zoo.equalise import equalise, pairs
 from edge_daemon.model_zoo.tfjs import read_layers_model
+from edge_daemon.vision.input_range import parse_range
 from tests.shared import shared_path
 
 
@@ -128,3 +129,32 @@ def test_converting_without_tensorflow_says_what_to_install(
     monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
     with pytest.raises(ModelError, match=r"edge-daemon\[convert\]"):
         convert(read_layers_model(doodlenet))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "wanted"),
+    [
+        (None, "1..0"),
+        ('{"labels": ["up", "down"]}', "1..0"),
+        ('{"packageName": "@teachablemachine/image", "labels": ["up", "down"]}', "-1..1"),
+        ('{"grayscale": true}', "-1..1"),
+    ],
+)
+def test_a_grey_model_is_dark_lines_on_white_unless_teachable_machine_made_it(
+    doodlenet: Path, metadata: str | None, wanted: str
+) -> None:
+    if metadata is not None:
+        (doodlenet.parent / "metadata.json").write_text(metadata)
+    assert str(usual_range(read_layers_model(doodlenet))) == wanted
+
+
+@pytest.mark.parametrize("text", ["-1..1", "0..1", "1..0", "0..255"])
+def test_a_rescaling_brings_minus_one_to_one_to_the_originals_range(text: str) -> None:
+    scale, offset = rescaling(parse_range(text))
+    black, white = offset - scale, offset + scale
+    assert parse_range(text) == parse_range(f"{black:g}..{white:g}")
+
+
+def test_a_range_for_each_channel_cant_be_converted() -> None:
+    with pytest.raises(ModelError, match="one range for all channels"):
+        rescaling(parse_range("0..1,0..1,0..2"))

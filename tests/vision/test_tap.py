@@ -93,6 +93,24 @@ def test_an_embedder_that_joins_two_branches_is_used_as_it_is() -> None:
     assert find_tap(graph, "embedding").tensor == 3
 
 
+def test_classes_pooled_last_without_a_softmax_are_the_classes_too() -> None:
+    graph = chain(CONV, ("CONV_2D", (1, 7, 7, 10)), ("AVERAGE_POOL_2D", (1, 1, 1, 10)))
+    tap = find_tap(graph, "probabilities")
+    assert tap.tensor == 3
+    assert tap.needs_softmax
+    assert find_tap(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
+
+
+def test_scores_serve_as_embedding_where_nothing_known_stands_before_them() -> None:
+    graph = chain(CONV, ("RESHAPE", (1, 15680)), ("BATCH_MATMUL", (1, 10)), SOFTMAX)
+    assert find_tap(graph, "embedding").tensor == 3
+
+
+def test_a_softmax_of_the_picture_itself_has_no_logits() -> None:
+    with pytest.raises(ModelError, match="the graph ends SOFTMAX"):
+        find_tap(chain(SOFTMAX), "logits")
+
+
 def converted(*extra: Operator, weights: tuple[int, ...]) -> Graph:
     """Build pool -> dense whose dense layer reads tensor 2 and `weights`; `extra` steps run before it."""
     shapes = [(1, 7, 7, 320), (1, 1, 1, 320), (1, 320), (1, 10), (10, 320), (10, 320), (4,), (2,)]
