@@ -18,12 +18,15 @@ Address = Annotated[str, Meta(pattern="^https?://")]
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The picture a model takes."""
+    """The picture a model takes. `range`, or `mean` and `std` of pixels, say what the numbers are."""
 
     width: Count
     height: Count
     channels: Literal[1, 3]
     dtype: Literal["uint8", "int8", "float32"]
+    range: str | None = None
+    mean: float | list[float] | None = None
+    std: float | list[float] | None = None
 
 
 class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.errors import ModelError
+from edge_daemon.errors import EdgeError, ModelError
+from edge_daemon.shipped import shipped_dir
 from edge_daemon.vision.input_range import ZERO_TO_ONE, InputRange, normalised, parse_range
 
 SIGNATURE = "signature.json"
@@ -20,17 +22,25 @@ def manifest_path(model: Path) -> Path:
     return model.with_suffix(".json")
 
 
-def declared_range(model: Path, is_float: bool) -> tuple[InputRange, str] | None:
+def declared_range(model: Path, digest: str, is_float: bool) -> tuple[InputRange, str] | None:
     """Return the range and which file declares it. Raises ModelError for a range that can't be meant.
 
-    Lobe's signature declares that of float models only.
+    A manifest lies beside the model or ships with the program; one with the SHA-256 of another file is not
+    the model's. Lobe's signature declares the range of float models only.
     """
-    manifest = manifest_path(model)
-    if (found := range_of_manifest(_json(manifest), str(manifest))) is not None:
-        return found, f"{manifest.name} beside it"
+    for manifest in (manifest_path(model), *_shipped(model)):
+        document = _json(manifest)
+        found = range_of_manifest(document, str(manifest))
+        if found is not None and document.get("sha256", digest) == digest:
+            return found, f"its manifest {manifest.name}"
     if is_float and lobe_exports(_json(model.with_name(SIGNATURE)), model.name):
         return ZERO_TO_ONE, "the signature of its Lobe export"
     return None
+
+
+def _shipped(model: Path) -> Iterator[Path]:
+    with suppress(EdgeError):
+        yield shipped_dir("models") / manifest_path(model).name
 
 
 def write_manifest(model: Path, values: InputRange) -> None:

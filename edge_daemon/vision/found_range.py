@@ -40,7 +40,7 @@ def find_range(path: Path, content: bytes, digest: str, graph: Graph, answer: An
     Raises ModelError for a manifest that can't be meant, and when the model fails on the pictures.
     """
     is_float = graph.tensors[graph.inputs[0]].dtype == "float32"
-    if (declared := declared_range(path, is_float)) is not None:
+    if (declared := declared_range(path, digest, is_float)) is not None:
         return FoundRange(*declared)
     if not is_float:
         return FoundRange(None, "the scale of its input")

@@ -131,7 +131,7 @@ def test_a_range_and_labels_are_taken_with_the_model_and_used(
     assert main(["models", "add", str(model), "--range", "1..0"]) == 0
     assert main(["models", "inspect", "m"]) == 0
     told = capsys.readouterr().out
-    assert "black..white  1..0, from m.json beside it" in told
+    assert "black..white  1..0, from its manifest m.json" in told
     assert "4: a; b; c" in told
 
 

@@ -212,9 +212,9 @@ def test_a_range_that_was_given_stays_with_the_model(tmp_path: Path, shelf: Path
     model.write_bytes(exported())
     added = add(model, shelf, values=parse_range("0..255"))
     assert added.input_range.startswith("0..255")
-    assert str(Embedder(added.path).input_range) == "0..255, from m.json beside it"
+    assert str(Embedder(added.path).input_range) == "0..255, from its manifest m.json"
     assert add(model, shelf).input_range == "-1..1, from a trial on pictures"
-    assert str(Embedder(added.path).input_range) == "-1..1, from m.json beside it"
+    assert str(Embedder(added.path).input_range) == "-1..1, from its manifest m.json"
 
 
 def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, shelf: Path) -> None:
@@ -224,11 +224,11 @@ def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, shelf: P
         signature__json=json.dumps({"classes": {"Label": ["a", "b"]}, "filename": "saved_model.tflite"}),
     )
     assert add(zipped, shelf).input_range == "0..1, from the signature of its Lobe export"
-    assert str(Embedder(shelf / "lobe.tflite").input_range) == "0..1, from lobe.json beside it"
+    assert str(Embedder(shelf / "lobe.tflite").input_range) == "0..1, from its manifest lobe.json"
     beside = tmp_path / "single.tflite"
     beside.write_bytes(exported())
     beside.with_suffix(".json").write_text('{"input": {"mean": 0, "std": 1}}')
-    assert add(beside, shelf).input_range == "0..255, from single.json beside it"
+    assert add(beside, shelf).input_range == "0..255, from its manifest single.json"
 
 
 def test_a_model_that_the_daemon_cant_embed_with_is_not_kept(tmp_path: Path, shelf: Path) -> None:

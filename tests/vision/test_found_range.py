@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.errors import ModelError
+from edge_daemon.vision import declared_range
 from edge_daemon.vision.litert import Embedder
 from tests.vision import tiny
 from tests.vision.test_metadata import metadata
@@ -109,9 +111,9 @@ def test_first_layers_that_rescale_go_before_a_trial(model: Path) -> None:
 def test_a_manifest_beside_the_model_goes_before_all(model: Path) -> None:
     model.write_bytes(tiny.colour_namer(4))
     model.with_suffix(".json").write_text(json.dumps({"name": "m", "input": {"range": "0..1"}}))
-    assert found(model) == "0..1, from m.json beside it"
+    assert found(model) == "0..1, from its manifest m.json"
     model.with_suffix(".json").write_text(json.dumps({"input": {"mean": [0, 0, 0], "std": 1}}))
-    assert found(model) == "0..255, from m.json beside it"
+    assert found(model) == "0..255, from its manifest m.json"
 
 
 @pytest.mark.parametrize(
@@ -151,3 +153,25 @@ def test_a_manifest_changes_a_quantised_models_pixels_and_space(model: Path) -> 
     ranged = Embedder(model)
     assert ranged.space == plain.space.replace("bilinear", "bilinear-0..1")
     assert not np.allclose(ranged.embed(COLOURS[0]), plain.embed(COLOURS[0]), atol=0.05)
+
+
+def test_a_manifest_of_another_content_is_not_the_models(model: Path) -> None:
+    model.write_bytes(tiny.colour_namer(4))
+    document = {"sha256": "0" * 64, "input": {"range": "0..1"}}
+    model.with_suffix(".json").write_text(json.dumps(document))
+    assert found(model) == "-1..1, from a trial on pictures"
+    document["sha256"] = hashlib.sha256(model.read_bytes()).hexdigest()
+    model.with_suffix(".json").write_text(json.dumps(document))
+    assert found(model) == "0..1, from its manifest m.json"
+
+
+def test_a_manifest_that_ships_declares_the_range_of_a_pulled_model(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped"
+    shipped.mkdir()
+    monkeypatch.setattr(declared_range, "shipped_dir", lambda name: shipped)
+    model.write_bytes(tiny.colour_namer(4))
+    digest = hashlib.sha256(model.read_bytes()).hexdigest()
+    (shipped / "m.json").write_text(json.dumps({"sha256": digest, "input": {"range": "0..255"}}))
+    assert str(Embedder(model, probe_first=False).input_range) == "0..255, from its manifest m.json"
