@@ -182,7 +182,12 @@ def _labels(export: Export) -> _Labels | None:
 
 
 def _the_model(export: Export) -> str:
-    found = [name for name in export.names if name.endswith(".tflite")]
+    # macOS puts a "._model.tflite" beside each file it archives.
+    found = [
+        name
+        for name in export.names
+        if name.endswith(".tflite") and not PurePosixPath(name).name.startswith(".")
+    ]
     if len(found) == 1:
         return found[0]
     if found:

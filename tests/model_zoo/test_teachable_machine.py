@@ -135,6 +135,14 @@ def test_two_models_in_one_archive_are_a_choice(tmp_path: Path, shelf: Path) -> 
         add(zipped, shelf)
 
 
+def test_what_macos_adds_to_an_archive_is_no_second_model(tmp_path: Path, shelf: Path) -> None:
+    zipped = tmp_path / "x.zip"
+    with zipfile.ZipFile(zipped, "w") as archive:
+        archive.writestr("model.tflite", exported())
+        archive.writestr("__MACOSX/._model.tflite", b"\0\5\x16\7")
+    assert add(zipped, shelf).embedding_size == 3
+
+
 def test_another_model_of_that_name_is_not_overwritten(tmp_path: Path, shelf: Path) -> None:
     first = tmp_path / "first.tflite"
     first.write_bytes(exported())
