@@ -62,7 +62,7 @@ class Reception:
             return Refusal(verb, error, asked.origin.transaction)
         if not self._submit(asked):
             return Refusal(verb, "the device is busy; ask again", asked.origin.transaction)
-        if asked.origin.transaction is not None:
+        if _can_be_recognised(asked.origin.transaction):
             self._taken_s[known_by] = now_s
             self._taken_s.move_to_end(known_by)
             while len(self._taken_s) > _REMEMBERED:
@@ -85,3 +85,10 @@ class Reception:
         if isinstance(asked, Refusal):
             return replace(asked, transaction=address)
         return replace(asked, origin=replace(asked.origin, transaction=address))
+
+
+def _can_be_recognised(transaction: object) -> bool:
+    """Return whether a sender has marked its request; a return address alone marks nothing."""
+    if isinstance(transaction, ReturnAddress):
+        return transaction.transaction is not None or transaction.correlation is not None
+    return transaction is not None

@@ -151,8 +151,11 @@ def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float
 
 
 def _json_object(payload: bytes) -> dict[str, object]:
+    """Return the object; nothing counts as an empty one, as what must not be missing is asked for later."""
+    if not payload:
+        return {}
     if len(payload) > MAX_REQUEST_BYTES:
-        raise RequestError(f"the request has {len(payload)} bytes; at most {MAX_REQUEST_BYTES}")
+        raise RequestError(f"the request is longer than {MAX_REQUEST_BYTES} bytes")
     try:
         payload.decode("utf-8")
         body = msgspec.json.decode(payload)

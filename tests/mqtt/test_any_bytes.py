@@ -51,7 +51,7 @@ damaged = damage(ANNOUNCED) | damage(FORGED)
 incoming = st.builds(
     Incoming,
     st.sampled_from(SUBSCRIBED) | st.text(),
-    st.binary() | damaged,
+    st.binary(min_size=1) | damaged,
     st.booleans(),
     st.none() | st.text(),
     st.none() | st.binary(),

@@ -96,14 +96,14 @@ def test_a_hostile_label_is_refused_and_the_transaction_echoed(label: str) -> No
     assert answer.transaction == "t1"
 
 
-@pytest.mark.parametrize("payload", [b"", b"cat", b"{", b'{"label": "\xff"}', b"[" * 15_000, b"NaN"])
+@pytest.mark.parametrize("payload", [b"cat", b"{", b'{"label": "\xff"}', b"[" * 15_000, b"NaN"])
 def test_what_is_not_json_is_refused(payload: bytes) -> None:
     assert "JSON" in refused("add", payload).error
 
 
 def test_an_oversized_request_is_refused_unread() -> None:
     payload = b'{"label": "cat"}'.ljust(MAX_REQUEST_BYTES + 1)
-    assert "16001 bytes; at most 16000" in refused("add", payload).error
+    assert "longer than 16000 bytes" in refused("add", payload).error
     assert not isinstance(read_request("add", payload[:-1], REGIONS, 5.0), Refusal)
 
 
