@@ -13,6 +13,7 @@ from typing import Literal, get_args
 
 import msgspec
 
+from edge_daemon.labels import MAX_LABEL_CHARACTERS
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import EventPayload, Info
 from edge_daemon.mqtt.topics import Topics
@@ -21,6 +22,10 @@ from edge_daemon.types import WHOLE_FRAME
 Component = dict[str, object]
 
 ORIGIN = "edge_daemon"
+MAX_BUTTONS = 50
+"""Labels with a button of their own: each costs a message of all entities some 250 bytes."""
+MAX_KNOWN = 300
+"""Entities of earlier messages that are remembered, so that those that are gone can be removed."""
 EVENT_TYPES = [str(kind.__struct_config__.tag) for kind in get_args(EventPayload)]
 _PERCENT = {"unit_of_measurement": "%", "state_class": "measurement", "suggested_display_precision": 0}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
@@ -36,19 +41,21 @@ class Discovery:
         self.topic = f"{prefix}/device/{self._id}/config"
         self.birth_topic = f"{prefix}/status"
 
-    def announcement(self, labels: Sequence[str], known: Mapping[str, str]) -> Message:
-        """Describe all entities, with a button for each of `labels` and for what the device's own teach.
+    def announcement(self, labels: Sequence[str], known: Mapping[str, str], qos: int = 1) -> Message:
+        """Describe all entities, with a button for what the device's own teach and for each of `labels`.
 
-        `known` names the platform of each entity described before; one that is gone is named with its
-        platform alone, which removes it.
+        The first 50 have a button; with more, a text field teaches any label. `known` names the platform of
+        each entity described before; one that is gone is named with its platform alone, which removes it.
+        `qos` is what Home Assistant subscribes and publishes with.
         """
-        components = dict(self._components(dict.fromkeys([*self._info.button_labels, *labels])))
+        every = list(dict.fromkeys([*self._info.button_labels, *labels]))
+        components = dict(self._components(every[:MAX_BUTTONS], len(every) > MAX_BUTTONS))
         gone = {key: {"platform": platform} for key, platform in known.items() if key not in components}
         config = {
             "device": self._device(),
             "origin": {"name": ORIGIN, "sw_version": self._info.version},
             "availability_topic": self._topics.availability,
-            "qos": 1,
+            "qos": qos,
             "components": {**components, **gone},
         }
         return Message(self.topic, msgspec.json.encode(config), 1, retain=True)
@@ -66,8 +73,9 @@ class Discovery:
             "sw_version": self._info.version,
         }
 
-    def _components(self, labels: Iterable[str]) -> Iterator[tuple[str, Component]]:
-        for key, component in (*self._sensors(), *self._controls(labels)):
+    def _components(self, labels: Iterable[str], any_label: bool) -> Iterator[tuple[str, Component]]:
+        field = [("teach", self._text_field())] if any_label else []
+        for key, component in (*self._sensors(), *field, *self._controls(labels)):
             yield key, {"unique_id": f"{self._id}_{key}", **component}
 
     def _sensors(self) -> Iterator[tuple[str, Component]]:
@@ -177,6 +185,16 @@ class Discovery:
             },
         )
 
+    def _text_field(self) -> Component:
+        return {
+            "platform": "text",
+            "name": "Teach a label",
+            "command_topic": self._topics.request("add"),
+            "command_template": '{"label": {{ value | tojson }}}',
+            "min": 1,
+            "max": MAX_LABEL_CHARACTERS,
+        }
+
     def _trigger(self) -> Component:
         return {
             "platform": "select",
@@ -214,7 +232,7 @@ class _Origin(msgspec.Struct):
 
 
 class _Component(msgspec.Struct):
-    platform: Literal["sensor", "event", "image", "button", "number", "select"]
+    platform: Literal["sensor", "event", "image", "button", "number", "select", "text"]
     unique_id: str = ""
 
 

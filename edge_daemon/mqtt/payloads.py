@@ -41,7 +41,7 @@ class Result(Payload, frozen=True, kw_only=True):
     confidence: Annotated[Share, Meta(description="share of the label, 0 for `unknown`")]
     similarity: Annotated[float, Meta(ge=-1, le=1, description="cosine to the nearest example")]
     margin: Annotated[Share, Meta(description="first confidence less the second")]
-    ranking: Annotated[list[RankedLabel], Meta(description="every taught label, best first")]
+    ranking: Annotated[list[RankedLabel], Meta(max_length=10, description="the first ten labels, best first")]
     seq: FrameNumber
     captured_at: CapturedAt
     latency_ms: Latency
@@ -130,7 +130,7 @@ class DoubtedEvent(_Event, frozen=True, kw_only=True, tag="doubted"):
     region: Region
     reason: str
     label: str
-    ranking: Annotated[list[RankedLabel], Meta(description="every taught label, best first")]
+    ranking: Annotated[list[RankedLabel], Meta(max_length=10, description="the first ten labels, best first")]
     seq: FrameNumber
     captured_at: CapturedAt
 

@@ -20,6 +20,7 @@ from edge_daemon.mqtt.topics import Topics
 from edge_daemon.types import Exam, FleetFigures, Prediction
 
 _DIGITS = 4
+_MAX_RANKED = 10
 _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
 
@@ -243,7 +244,7 @@ def _source(command: Command) -> payloads.Source:
 def _ranking(prediction: Prediction) -> list[payloads.RankedLabel]:
     return [
         payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
-        for row in prediction.ranking
+        for row in prediction.ranking[:_MAX_RANKED]
     ]
 
 
