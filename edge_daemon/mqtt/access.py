@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.options import MqttOptions
-from edge_daemon.mqtt.password import read_password
+from edge_daemon.mqtt.password import password_hint, read_password
 
 if TYPE_CHECKING:
     import ssl
@@ -21,6 +21,8 @@ class Access:
     username: str | None
     password: str | None = field(repr=False)
     tls: ssl.SSLContext | None
+    password_hint: str = ""
+    """What may be wrong with the password, for when the broker refuses it."""
 
 
 def read_access(options: MqttOptions, environ: Mapping[str, str]) -> Access:
@@ -28,9 +30,10 @@ def read_access(options: MqttOptions, environ: Mapping[str, str]) -> Access:
     password = read_password(options, environ)
     if password is not None and options.username is None:
         raise BrokerError("an MQTT password is given but no name; set mqtt.username")
+    hint = password_hint(options, password)
     if not options.tls.enabled:
-        return Access(options.username, password, None)
+        return Access(options.username, password, None, hint)
     # Late, as most brokers in a house have none.
     from edge_daemon.mqtt.tls import tls_context
 
-    return Access(options.username, password, tls_context(options.tls))
+    return Access(options.username, password, tls_context(options.tls), hint)

@@ -20,6 +20,10 @@ class Backoff:
         self._random = random
         self._attempts = 0
 
+    def reset(self) -> None:
+        """Begin again with 1 s, as after something was learned that the next attempt does otherwise."""
+        self._attempts = 0
+
     def next_s(self, connected_s: float) -> float:
         """Return the pause after an attempt that held for `connected_s` seconds, 0 if it failed."""
         if connected_s >= _SETTLED_S:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.access import Access
+from edge_daemon.mqtt.limits import BrokerLimits
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -27,20 +28,25 @@ if TYPE_CHECKING:
     from paho.mqtt.client import Client
     from paho.mqtt.properties import Properties
 
+    from edge_daemon.mqtt.packet_socket import PacketSocket
+
 WINDOW = 20
 """Most messages sent and not yet acknowledged, unless the broker takes fewer."""
 _CONNECT_S = 5.0
 _TICK_S = 0.1
 _LONGEST_POLL_S = 1.0
-_HEADER_BYTES = 64
 _MAX_REFUSALS = 20
+_CONNACK = 0x20
+_TLS_ALERT = 0x15
+_EXPECTS_TLS = "if that port expects TLS (often 8883), set mqtt.tls.enabled: true"
+_NO_TLS = "if that port is the one without TLS (often 1883), set mqtt.tls.enabled: false"
 
 Version = Literal["5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """Who connects: `max_packet` bytes is the most it takes in one message, where MQTT 5 can promise it."""
+    """Who connects; a message of more than `max_packet` bytes never reaches it whole."""
 
     client_id: str
     will: Message | None = None
@@ -50,10 +56,12 @@ class Party:
 class Connection:
     """From CONNECT to the end, once. Every method belongs to one thread, and may raise BrokerError.
 
-    Callbacks only note what came in; `received`, `acknowledged` and `refused` are read by the owner.
-    `window` is how many messages may go unacknowledged; `misunderstood` says that the broker was
-    reached and did not answer as one that speaks `version`; `max_packet` bytes is the longest message it
-    takes, None where it names no limit.
+    Callbacks only note what came in; `received`, `acknowledged` (packet ids, those of subscriptions among
+    them), `too_large` (packet ids of messages that the broker has named too large) and `refused` are read by
+    the owner. `window` is how many messages may go unacknowledged; `misunderstood` says that the broker was
+    reached and did not answer as one that speaks `version`; `limits` is what the broker has announced.
+    `will_refused` says that it ended the connection at a CONNECT whose will may be the reason. `reason` is
+    why the connection ended, in the broker's words where it sent some.
     """
 
     def __init__(
@@ -68,6 +76,7 @@ class Connection:
         self.misunderstood = False
         self.received: deque[Incoming] = deque()
         self.acknowledged: deque[int] = deque()
+        self.too_large: deque[int] = deque()
         self.refused: deque[str] = deque()
         self.subscribed = False
         self._address = f"{options.host}:{options.port}"
@@ -76,10 +85,14 @@ class Connection:
         self._expiring: dict[int | None, Properties] = {}
         self._refusals: set[str] = set()
         self._accepted = False
-        self.max_packet: int | None = None
+        self.limits = BrokerLimits()
+        self.will_refused = False
+        self.reason = ""
         self._end: str | None = None
+        self._password_hint = access.password_hint
         self._party = party
         self._encrypted = access.tls is not None
+        self._packets: PacketSocket | None = None
         self._client = self._build(party, access)
 
     def open(self, cancelled: Callable[[], bool], answer_s: float) -> None:
@@ -93,13 +106,15 @@ class Connection:
                 properties=None if self.version == "3.1.1" else _connect_properties(self._party),
             )
         except (OSError, ValueError) as exc:
-            raise BrokerError(f"can't reach the MQTT broker at {self._address}: {_reason(exc)}") from exc
+            text = f"can't reach the MQTT broker at {self._address}: {_reason(exc)}"
+            raise BrokerError(f"{text}; {_NO_TLS}" if _is_no_tls(exc, self._encrypted) else text) from exc
         self._send_at_once()
         self.misunderstood = True
         deadline = time.monotonic() + answer_s
         while not self._accepted:
             if cancelled() or time.monotonic() > deadline:
-                raise BrokerError(f"the MQTT broker at {self._address} did not answer within {answer_s:g} s")
+                hint = "" if self._encrypted else f"; {_EXPECTS_TLS}"
+                raise BrokerError(f"no MQTT broker answers at {self._address} within {answer_s:g} s{hint}")
             self._step(None, _TICK_S)
 
     def _send_at_once(self) -> None:
@@ -108,18 +123,17 @@ class Connection:
         if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
-    def subscribe(self, topic_filter: str, qos: int) -> None:
-        """Ask for messages; `subscribed` tells when it is granted, `refused` why it is not."""
+    def subscribe(self, topic_filter: str, qos: int) -> int | None:
+        """Ask for messages; `subscribed` is set when it is granted, `refused` says why it is not."""
         self.subscribed = False
         _, mid = self._client.subscribe(topic_filter, qos)
         if mid is not None:
             self._asked[mid] = f"subscribing to {topic_filter}"
+        return mid
 
-    def fits(self, message: Message) -> bool:
-        """Whether the broker takes a message of this size; it would end the connection instead."""
-        if self.max_packet is None:
-            return True
-        return len(message.topic.encode()) + len(message.payload) + _HEADER_BYTES <= self.max_packet
+    def fence(self, topic_filter: str) -> int | None:
+        """Ask for an answer, which says that all before it was taken: end a subscription that isn't there."""
+        return self._client.unsubscribe(topic_filter)[1]
 
     def publish(self, message: Message) -> int:
         """Hand a message to paho and return its packet id; `acknowledged` tells when the broker has it."""
@@ -161,7 +175,7 @@ class Connection:
     def _step(self, wakeup: Wakeup | None, timeout_s: float) -> None:
         sock: Any = self._client.socket()
         if sock is None or self._end is not None:
-            raise BrokerError(f"lost the MQTT broker at {self._address}: {self._end or 'connection closed'}")
+            raise BrokerError(self._epitaph())
         if self._encrypted and sock.pending():
             timeout_s = 0.0
         poller = select.poll()
@@ -180,14 +194,44 @@ class Connection:
     def _read(self) -> None:
         """Read; acknowledgements come no other way. Else paho makes up one for each message of QoS 0."""
         self._client.on_publish = self._on_publish
-        self._client.loop_read()
+        try:
+            self._client.loop_read()
+        except Exception as exc:  # paho's, of many kinds, at bytes that are no MQTT
+            self._end = self._end or f"it sent what is no MQTT ({type(exc).__name__})"
         self._client.on_publish = None
+
+    def _epitaph(self) -> str:
+        """Say how the connection ended, and before the broker's answer what to do about it."""
+        reason = self._end or "connection closed"
+        sock = self._packets
+        if self._accepted or sock is None or reason.startswith("it refused us"):
+            return f"lost the MQTT broker at {self._address}: {reason}"
+        if sock.first_byte == _TLS_ALERT and not self._encrypted:
+            return f"the port {self._address} expects TLS; set mqtt.tls.enabled: true"
+        if sock.first_byte not in (None, _CONNACK):
+            return f"what answers at {self._address} is no MQTT broker; check mqtt.host and mqtt.port"
+        if not self._encrypted:
+            return f"the MQTT broker at {self._address} hung up without an answer; {_EXPECTS_TLS}"
+        detail = "" if sock.error is None else f": {_reason(sock.error)}"
+        hint = "where it asks for a certificate, set mqtt.tls.cert_file and key_file"
+        return f"the MQTT broker at {self._address} hung up without an answer{detail}; {hint}"
 
     def _build(self, party: Party, access: Access) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
-        client = Client(
+        from edge_daemon.mqtt.packet_socket import PacketSocket
+
+        connection = self
+
+        class BoundedClient(Client):
+            """paho on a socket that bounds packets: only there is a length known before its bytes."""
+
+            def _create_socket(self) -> Any:
+                connection._packets = PacketSocket(super()._create_socket(), party.max_packet)
+                return connection._packets
+
+        client = BoundedClient(
             CallbackAPIVersion.VERSION2,
             client_id=party.client_id,
             clean_session=None if self.version == "5" else True,
@@ -205,21 +249,34 @@ class Connection:
         client.on_disconnect = self._on_disconnect
         client.on_message = self._on_message
         client.on_subscribe = self._on_subscribe
+        client.on_unsubscribe = self._on_unsubscribe
         return client
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self.misunderstood = str(reason) == "Unsupported protocol version"
+        self.limits = BrokerLimits(
+            getattr(properties, "MaximumQoS", 2),
+            bool(getattr(properties, "RetainAvailable", True)),
+            getattr(properties, "MaximumPacketSize", None),
+        )
         if reason.is_failure:
-            self._end = f"it refused us: {reason}"
+            self.will_refused = str(reason) in ("QoS not supported", "Retain not supported")
+            self._end = f"it refused us: {reason}" + self._hint(str(reason))
         else:
             self._accepted = True
             self.window = min(WINDOW, getattr(properties, "ReceiveMaximum", WINDOW))
-            self.max_packet = getattr(properties, "MaximumPacketSize", None)
+
+    def _hint(self, reason: str) -> str:
+        wrong = reason in ("Not authorized", "Bad user name or password")
+        return f"; {self._password_hint}" if wrong and self._password_hint else ""
 
     def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         # What is no word of the broker, paho calls an "unspecified error".
         told = flags.is_disconnect_packet_from_server or str(reason) != "Unspecified error"
-        self._end = self._end or (str(reason) if told else "the connection broke")
+        self.reason = str(reason) if told else "the connection broke"
+        unanswered = self._packets is not None and self._packets.first_byte is None
+        self.will_refused |= self.version == "3.1.1" and unanswered
+        self._end = self._end or self.reason
 
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         with contextlib.suppress(UnicodeDecodeError):  # such a topic is none of ours
@@ -234,11 +291,20 @@ class Connection:
             )
 
     def _on_publish(self, client: Any, userdata: Any, mid: int, reason: Any, properties: Any) -> None:
+        if self._packets is not None and mid in self._packets.too_large:
+            self._packets.too_large.discard(mid)
+            self._asked.pop(mid, None)
+            self.too_large.append(mid)
+            return
         self.acknowledged.append(mid)
         self._note_answer(mid, [reason])
 
+    def _on_unsubscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+        self.acknowledged.append(mid)
+
     def _on_subscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
         self.subscribed = True
+        self.acknowledged.append(mid)
         self._note_answer(mid, reasons)
 
     def _note_answer(self, mid: int, reasons: Any) -> None:
@@ -277,6 +343,15 @@ def _packed(properties: Properties) -> Properties:
     content = properties.pack()  # type: ignore[no-untyped-call]
     properties.__dict__["pack"] = lambda: content
     return properties
+
+
+def _is_no_tls(exc: Exception, encrypted: bool) -> bool:
+    """Return whether a handshake failed as it does at a port without TLS."""
+    import ssl
+
+    if isinstance(exc, ssl.SSLCertVerificationError):
+        return False
+    return encrypted and isinstance(exc, ssl.SSLError | ConnectionResetError | BrokenPipeError)
 
 
 def _reason(exc: Exception) -> str:

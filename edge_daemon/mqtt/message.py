@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+_OVERHEAD_BYTES = 18
+"""Of a packet besides topic, payload and correlation data: lengths, packet id, expiry."""
+
 
 @dataclass(frozen=True, slots=True)
 class Message:
@@ -19,6 +22,12 @@ class Message:
     retain: bool
     expiry_s: int | None = None
     correlation: bytes | None = None
+
+    @property
+    def packet_bytes(self) -> int:
+        """The most bytes of the PUBLISH packet that carries it."""
+        correlation = 0 if self.correlation is None else len(self.correlation)
+        return len(self.topic.encode()) + len(self.payload) + correlation + _OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)

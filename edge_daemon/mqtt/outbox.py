@@ -46,6 +46,7 @@ class Outbox:
         self._queue: deque[Message] = deque()
         self._stream: deque[Message] = deque(maxlen=_MAX_STREAM)
         self._sent: dict[int, Sendable] = {}
+        self._again: deque[Sendable] = deque()
         self._done_rows: list[int] = []
         self._dropped = 0
         self._disk_trouble = False
@@ -71,10 +72,13 @@ class Outbox:
         """End a connection: events sent but not acknowledged are to be sent again, in order."""
         with self._lock:
             self._online = False
-            unacknowledged = [sent.message for sent in self._sent.values() if sent.row is None]
+            unacknowledged = [
+                sent.message for sent in (*self._again, *self._sent.values()) if sent.row is None
+            ]
             waiting = [*unacknowledged, *self._queue]
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
+            self._again.clear()
             self._bound()
         self._forget_done()
         self._backlog.rewind()
@@ -83,6 +87,8 @@ class Outbox:
     def take(self, window: int) -> Sendable | None:
         """Return what to send next; None while there is nothing, or `window` are unacknowledged."""
         if len(self._sent) < window:
+            if self._again:
+                return self._again.popleft()
             with self._lock:
                 if self._queue and self._queue[0].retain:
                     return Sendable(self._queue.popleft())
@@ -91,26 +97,45 @@ class Outbox:
             with self._lock:
                 if self._queue:
                     return Sendable(self._queue.popleft())
+            if self._done_rows and not self._sent:
+                self._forget_done()
         with self._lock:
             return Sendable(self._stream.popleft()) if self._stream else None
 
-    def sent(self, sendable: Sendable, mid: int) -> None:
-        """Remember that a message went out with the packet id `mid`, until it is acknowledged."""
-        if sendable.message.qos > 0:
+    def sent(self, sendable: Sendable, mid: int | None) -> None:
+        """Remember that a message went out with the packet id `mid`, until it is acknowledged.
+
+        `mid` is None where the broker acknowledges nothing, as with QoS 0: the message is done.
+        """
+        if mid is None:
+            self.discard(sendable)
+        else:
             self._sent[mid] = sendable
+
+    def retry(self, mid: int) -> None:
+        """Offer a message again that the broker has refused, unless a newer state of its topic is there."""
+        sendable = self._sent.pop(mid, None)
+        if sendable is None:
+            return
+        message = sendable.message
+        with self._lock:
+            if not message.retain or self._states.get(message.topic) is message:
+                self._again.append(sendable)
 
     def acknowledged(self, mid: int) -> None:
         """Forget a message that the broker has."""
         sendable = self._sent.pop(mid, None)
         if sendable is not None:
             self.discard(sendable)
-        if not self._sent or len(self._done_rows) >= _MAX_DONE_ROWS:
+        if not self._sent:
             self._forget_done()
 
     def discard(self, sendable: Sendable) -> None:
-        """Forget a message that can't be sent."""
+        """Forget a message that is done or can't be sent."""
         if sendable.row is not None:
             self._done_rows.append(sendable.row)
+        if len(self._done_rows) >= _MAX_DONE_ROWS:
+            self._forget_done()
 
     def spill(self) -> None:
         """Move the events that wait to the backlog; where the disk refuses them they stay in memory."""
@@ -140,7 +165,7 @@ class Outbox:
         """Whether the broker has all but the stream."""
         with self._lock:
             queued = bool(self._queue)
-        return not (queued or self._sent or len(self._backlog) > len(self._done_rows))
+        return not (queued or self._sent or self._again or len(self._backlog) > len(self._done_rows))
 
     def take_dropped(self) -> int:
         """Return how many events were dropped since the last call."""

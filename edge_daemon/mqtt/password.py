@@ -9,12 +9,15 @@ from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.options import MqttOptions
 
 VARIABLE = "EDGE_DAEMON_MQTT_PASSWORD"
+_MAX_BYTES = 65_535
+"""MQTT's own limit."""
 
 
 def read_password(options: MqttOptions, environ: Mapping[str, str]) -> str | None:
     """Return the password from `password_file`, else the systemd credential, else the environment.
 
-    A newline at the end of a file is not part of it. Raises BrokerError for a file that can't be read.
+    A newline at the end of a file and a byte-order mark are not part of it. Raises BrokerError for a file
+    that can't be read.
     """
     if options.password_file is not None:
         return _first_line("mqtt.password_file", Path(options.password_file))
@@ -29,13 +32,40 @@ def read_password(options: MqttOptions, environ: Mapping[str, str]) -> str | Non
     return environ.get(VARIABLE)
 
 
+def password_hint(options: MqttOptions, password: str | None) -> str:
+    """Return what may be wrong with a password that a broker refuses, empty where nothing strikes."""
+    if password is None:
+        return "" if options.username is None else "no password is set; see mqtt.password_file"
+    if password != password.strip():
+        key = "password_file" if options.password_file else "credential" if options.credential else None
+        where = f"mqtt.{key}" if key else f"${VARIABLE}"
+        return f"the password in {where} begins or ends with a space; remove it if it is none of the password"
+    return ""
+
+
 def _first_line(key: str, path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
+        text = _read(path)
+    except (OSError, ValueError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise BrokerError(f"{key}: can't read the password from {path}: {reason}") from exc
     password = text.rstrip("\r\n")
     if not password:
         raise BrokerError(f"{key}: {path} is empty; write the password into it")
+    if "\n" in password or "\0" in password:
+        raise BrokerError(f"{key}: {path} must hold the password alone, in one line")
     return password
+
+
+def _read(path: Path) -> str:
+    """Read a small file, with or without a byte-order mark. Raises OSError and ValueError."""
+    if path.exists() and not path.is_file():
+        raise ValueError("not a file")
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise ValueError(f"it has more than {_MAX_BYTES} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise ValueError("not UTF-8; write it as UTF-8 text") from exc

@@ -25,6 +25,7 @@ from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
 from edge_daemon.mqtt.handshake import connect
+from edge_daemon.mqtt.limits import LimitLearner
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
@@ -33,6 +34,7 @@ from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.rate import RateLimit
 from edge_daemon.mqtt.reception import Reception
 from edge_daemon.mqtt.requests import Asked
+from edge_daemon.mqtt.sender import Sender
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.mqtt.twin import TwinWatch
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -95,6 +97,8 @@ class MqttSink:
         self._backlog = Backlog(backlog_path, options.max_queued)
         self._outbox = Outbox(options.max_queued, self._backlog)
         self._fleet = fleet
+        self._learner = LimitLearner(options.qos)
+        self._sender = Sender(self._outbox, fleet, self._learner, clock, self._topics.availability)
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._wakeup = Wakeup()
@@ -177,6 +181,8 @@ class MqttSink:
         except BrokerError as exc:
             if not self._stopping.is_set():
                 self._note_trouble(str(exc))
+                if connection is not None and self._sender.lost(connection):
+                    self._backoff.reset()
         finally:
             self._connected.clear()
             self._outbox.disconnected()
@@ -186,12 +192,8 @@ class MqttSink:
 
     def _connect(self) -> Connection:
         connection = connect(self._options, self._party, os.environ, self._stopping.is_set)
-        for topic_filter in (self._topics.requests, self._twin.info_topic, *self._announcer.filters):
-            connection.subscribe(topic_filter, qos=1)
-        if self._fleet is not None:
-            self._fleet.connected(connection.max_packet)
-            self._ask_fleet(connection, self._fleet)
-        self._outbox.connected()
+        filters = (self._topics.requests, self._twin.info_topic, *self._announcer.filters)
+        self._sender.connected(connection, filters)
         self._connected.set()
         self._trouble = None
         logger.info(
@@ -210,53 +212,25 @@ class MqttSink:
         return self._submit(asked)
 
     def _exchange(self, connection: Connection) -> None:
-        self._export(connection)
-        window = connection.window - (self._fleet.in_flight if self._fleet is not None else 0)
-        while not connection.congested and (sendable := self._outbox.take(window)):
-            message = sendable.message
-            if connection.fits(message):
-                self._outbox.sent(sendable, connection.publish(message))
-            else:
-                self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
-                self._outbox.discard(sendable)
-        if self._fleet is not None:
-            self._send_fleet(connection, self._fleet)
+        self._export()
+        self._sender.send(connection)
         connection.poll(self._wakeup)
-        while connection.acknowledged:
-            mid = connection.acknowledged.popleft()
-            self._outbox.acknowledged(mid)
-            if self._fleet is not None:
-                self._fleet.acknowledged(mid)
+        self._sender.settle(connection)
         while connection.received:
             self._hear(connection.received.popleft())
         while connection.refused:
             logger.warning("the MQTT broker refused %s", connection.refused.popleft())
-        announcement = self._announcer.due(self._labels, self._clock.monotonic())
+        qos = self._learner.limits.max_qos
+        announcement = self._announcer.due(self._labels, self._clock.monotonic(), qos)
         if announcement is not None:
             self._outbox.put(announcement)
 
-    def _export(self, connection: Connection) -> None:
+    def _export(self) -> None:
         """Add a part of an export when nothing else waits, so that memory holds one and events go first."""
         if self._outbox.idle:
-            answer = self._exporter.next(connection.max_packet, self._clock.monotonic())
+            answer = self._exporter.next(self._learner.limits.max_packet, self._clock.monotonic())
             if answer is not None:
                 self._outbox.put(self._publications.exported(answer))
-
-    def _send_fleet(self, connection: Connection, fleet: FleetLink) -> None:
-        """Send some of what the fleet should know; what was asked of the broker in vain is asked again."""
-        while not connection.congested and (
-            message := fleet.next(connection.window - self._outbox.in_flight)
-        ):
-            if connection.fits(message):
-                fleet.sent(connection.publish(message))
-            else:
-                self._note_trouble(f"the MQTT broker takes no message as long as that at {message.topic}")
-        if fleet.must_ask():
-            self._ask_fleet(connection, fleet)
-
-    def _ask_fleet(self, connection: Connection, fleet: FleetLink) -> None:
-        for topic_filter in fleet.filters:
-            connection.subscribe(topic_filter, qos=1)
 
     def _hear(self, incoming: Incoming) -> None:
         if self._fleet is not None and self._fleet.take(incoming):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from pathlib import Path
 from types import TracebackType
 
@@ -160,7 +161,7 @@ def test_chunks_keep_within_what_the_broker_takes(caplog: pytest.LogCaptureFixtu
             assert numbers(east.parcels(5)) == set(range(1, 8))
         wait_until(lambda: len(listener.heard) >= 5)
         assert max(len(message.payload) for message in listener.heard) <= 4000
-        assert warnings(caplog) == []
+        assert "takes no message" not in caplog.text
 
 
 def test_a_record_that_fits_no_message_is_said_and_the_rest_goes_on(caplog: pytest.LogCaptureFixture) -> None:
@@ -171,7 +172,7 @@ def test_a_record_that_fits_no_message_is_said_and_the_rest_goes_on(caplog: pyte
     ):
         north.tell(1, size=1280)
         listener.wait_for(f"{BASE}/north/roll")
-        wait_until(lambda: f"takes no message as long as that at {BASE}/north/0" in caplog.text)
+        wait_until(lambda: re.search(f"takes no message of .* at {BASE}/north/0", caplog.text) is not None)
         assert north.sink.connected
 
 

@@ -109,6 +109,6 @@ def test_something_that_is_no_broker_is_no_crash(caplog: pytest.LogCaptureFixtur
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Chatter) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with Device(at(server.server_address[1])) as device:
-            wait_until(lambda: "lost the MQTT broker" in caplog.text)
+            wait_until(lambda: "is no MQTT broker; check mqtt.host" in caplog.text)
             assert not device.sink.connected
         server.shutdown()

@@ -1,0 +1,122 @@
+"""A socket to a broker that hands on bounded packets only."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+TOO_LARGE = 0x95
+"""The MQTT 5 reason code "packet too large"."""
+
+LEAST_BOUND = 65_544
+"""Bytes that hold the longest topic there is and a packet id, so that a shortened packet can be read."""
+
+_CONNACK, _PUBLISH, _PUBACK, _PUBREC = 0x20, 0x30, 0x40, 0x50
+_KIND = 0xF0
+_IMPLEMENTATION_SPECIFIC = 0x83
+_MAX_LENGTH_BYTES = 4
+_DISCARD_BYTES = 65_536
+_DISCARDS = 64
+
+
+class PacketSocket:
+    """Passes bytes on and shortens a PUBLISH of more than `bound` bytes to its first `bound` bytes.
+
+    The rest is read and thrown away, so that memory holds `bound` bytes whatever is published. Over MQTT
+    3.1.1 no broker can be asked to do this. `bound` None lets everything pass.
+
+    Brokers answer a message that is too long with a PUBACK of reason `TOO_LARGE`. paho takes that for a
+    malformed packet and ends the connection. Here the packet id goes to `too_large`, and paho reads another
+    refusal. Otherwise it is the socket: non-blocking, used by one thread.
+    """
+
+    def __init__(self, sock: Any, bound: int | None) -> None:
+        self.too_large: set[int] = set()
+        self.error: OSError | None = None
+        self.first_byte: int | None = None
+        self._sock = sock
+        self._bound = None if bound is None else max(bound, LEAST_BOUND)
+        self._header = bytearray()
+        self._head: bytearray | None = None
+        self._kept = 0
+        self._left = 0
+        self._ready = bytearray()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def recv(self, size: int) -> bytes:
+        """Return up to `size` bytes, empty at the end; raises as the socket does where there are none."""
+        try:
+            return self._recv(size)
+        except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except OSError as exc:  # paho only logs it
+            self.error = exc
+            raise
+
+    def _recv(self, size: int) -> bytes:
+        between = self._head is None and not self._ready and not self._left
+        if between and not self._begin_packet():
+            return b""
+        if self._head is not None and not self._complete_head(self._head):
+            return b""
+        if self._ready:
+            found = bytes(self._ready[:size])
+            del self._ready[:size]
+            return found
+        found = self._sock.recv(min(size, self._left))
+        self._left = self._left - len(found) if found else 0
+        return bytes(found)
+
+    def _begin_packet(self) -> bool:
+        """Read a packet's kind and length; False at the end of the connection."""
+        while len(self._header) < 2 or self._header[-1] & 0x80:
+            byte = self._sock.recv(1)
+            if not byte:
+                return False
+            self.first_byte = byte[0] if self.first_byte is None else self.first_byte
+            self._header += byte
+            if len(self._header) > 1 + _MAX_LENGTH_BYTES:
+                break  # no MQTT; paho ends the connection
+        header, self._header = self._header, bytearray()
+        self._left = sum((byte & 0x7F) << 7 * place for place, byte in enumerate(header[1:]))
+        kind = header[0] & _KIND
+        if kind == _PUBLISH and self._bound is not None and self._left > self._bound:
+            self._head, self._kept = bytearray((header[0],)) + _length(self._bound), self._bound
+        elif kind in (_PUBACK, _PUBREC) and 3 <= self._left <= LEAST_BOUND:
+            self._head, self._kept = header, self._left
+        else:
+            self._ready = header
+        return True
+
+    def _complete_head(self, head: bytearray) -> bool:
+        """Read what is kept of a packet and discard the rest; False at the end of the connection."""
+        for _ in range(_DISCARDS):
+            if self._left == 0:
+                self._head, self._ready = None, self._readable(head)
+                return True
+            found = self._sock.recv(min(self._left, _DISCARD_BYTES))
+            if not found:
+                self._left = 0
+                return False
+            self._left -= len(found)
+            head += found[: self._kept]
+            self._kept -= min(self._kept, len(found))
+        raise BlockingIOError  # other work has its turn
+
+    def _readable(self, packet: bytearray) -> bytearray:
+        if packet[0] & _KIND != _PUBLISH and packet[4] == TOO_LARGE:
+            self.too_large.add(int.from_bytes(packet[2:4], "big"))
+            packet[4] = _IMPLEMENTATION_SPECIFIC
+        return packet
+
+
+def _length(count: int) -> bytes:
+    """Write a packet's remaining length."""
+    encoded = bytearray()
+    while True:
+        count, digit = count >> 7, count & 0x7F
+        encoded.append(digit | (0x80 if count else 0))
+        if not count:
+            return bytes(encoded)
