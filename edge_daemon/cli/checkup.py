@@ -22,10 +22,13 @@ from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, store_path
-from edge_daemon.mqtt.subscriber import Subscriber
+from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
+from edge_daemon.mqtt.discovery import discovery_topic
+from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, user_name
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.types import WHOLE_FRAME
 
 LEAST_FREE_MB = 200
 BUILT_AFTER = datetime(2026, 1, 1).astimezone()
@@ -74,6 +77,7 @@ AS_SERVICE = (
 HINTS = {
     "camera": "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`",
     "gpio": "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files",
+    "broker": "the broker's access list or limits: config/mosquitto-acl.conf shows what a device needs",
     "fleet": "every device of a group needs the same key: see docs/fleet.md",
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
     "store": "see store.path in the configuration; stop the service before repairing a store",
@@ -134,22 +138,40 @@ def _group_name(number: int) -> str:
 
 
 def check_broker(config: Config) -> Check:
-    """Connect to the broker and subscribe."""
+    """Connect, subscribe and publish as the device does."""
     options = config.mqtt
     if options.host is None:
         return Check("broker", "ok", "MQTT is off")
     if options.password_file is None and options.credential is not None and CREDENTIALS not in os.environ:
         detail = f"the password is the service's credential '{options.credential}', not tried"
         return Check("broker", "warning", detail, AS_SERVICE)
-    topic = f"{options.base_topic or 'edge_daemon/' + config.device.topic_id}/availability"
     try:
-        with Subscriber(options, topic) as subscriber:
-            message = subscriber.receive(timeout_s=0.5)
+        findings = _try_broker(config)
     except BrokerError as exc:
         hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")
-    state = message.payload.decode(errors="replace") if message else "not seen yet"
-    return Check("broker", "ok", f"{options.host}:{options.port}; this device is {state}")
+    where = f"{options.host}:{options.port}"
+    if findings.refused:
+        return Check("broker", "failed", f"{where} refuses {_shortly(findings.refused)}", HINTS["broker"])
+    if limits := findings.limits.describe(options.qos):
+        hint = "the device keeps to it; see its max_qos, retain_available and max_packet_size, and mqtt.qos"
+        return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
+    return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
+
+
+def _try_broker(config: Config) -> Findings:
+    options, device = config.mqtt, config.device.topic_id
+    regions = [region.name for region in config.regions]
+    if not regions or config.read_as == "text":
+        regions.append(WHOLE_FRAME)
+    topics = device_topics(options.base_topic, device, regions)
+    discovery = discovery_topic(options.discovery.prefix, device) if options.discovery.enabled else None
+    return BrokerTrial(options, device, topics, discovery).run()
+
+
+def _shortly(clauses: list[str]) -> str:
+    more = f", and {len(clauses) - 1} more" if len(clauses) > 1 else ""
+    return clauses[0] + more
 
 
 def check_fleet(config: Config) -> Check:

@@ -37,8 +37,8 @@ class Discovery:
     def __init__(self, topics: Topics, info: Info, prefix: str) -> None:
         self._topics = topics
         self._info = info
-        self._id = "edge_daemon_" + re.sub(r"[^a-zA-Z0-9_-]", "_", info.device)
-        self.topic = f"{prefix}/device/{self._id}/config"
+        self._id = _node_id(info.device)
+        self.topic = discovery_topic(prefix, info.device)
         self.birth_topic = f"{prefix}/status"
 
     def announcement(self, labels: Sequence[str], known: Mapping[str, str], qos: int = 1) -> Message:
@@ -214,6 +214,15 @@ class Discovery:
             "command_topic": self._topics.request(verb),
             "payload_press": payload,
         }
+
+
+def discovery_topic(prefix: str, device: str) -> str:
+    """Return where a device is announced."""
+    return f"{prefix}/device/{_node_id(device)}/config"
+
+
+def _node_id(device: str) -> str:
+    return "edge_daemon_" + re.sub(r"[^a-zA-Z0-9_-]", "_", device)
 
 
 def described(config: bytes) -> dict[str, str] | None:

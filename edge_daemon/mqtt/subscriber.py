@@ -17,6 +17,8 @@ from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
 
 _SUBSCRIBE_S = 5.0
+_MAX_PACKET = 16_000_000
+"""Bytes, so that nobody's publication fills the memory; a device's own are far shorter."""
 
 
 class Subscriber:
@@ -35,7 +37,7 @@ class Subscriber:
         self._connection: Connection
 
     def __enter__(self) -> Subscriber:
-        party = Party(f"edge_daemon-{uuid4().hex[:12]}")
+        party = Party(f"edge_daemon-{uuid4().hex[:12]}", max_packet=_MAX_PACKET)
         try:
             self._connection = connect(self._options, party, os.environ, self._stopping.is_set)
         except BrokerError:

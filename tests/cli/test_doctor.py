@@ -335,3 +335,35 @@ def test_a_clock_that_was_never_set_is_a_failure() -> None:
     assert check.state == "failed"
     assert "timedatectl" in check.hint
     assert check_clock(Config(), HandClock(start_at=unset.utc() + timedelta(days=60 * 365))).state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [("max_qos 0", "takes QoS 0 at most"), ("retain_available false", "keeps no retained messages")],
+)
+def test_a_broker_that_takes_less_is_a_warning(
+    capsys: pytest.CaptureFixture[str], settings: str, words: str
+) -> None:
+    with Mosquitto(settings=settings) as narrow:
+        status, check = examine(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
+
+    assert (status, check.state) == (0, "warning")
+    assert words in check.detail
+
+
+def test_a_broker_that_takes_what_the_configuration_asks_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+    with Mosquitto(settings="max_qos 0") as narrow:
+        where = ("mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
+        status, check = examine(capsys, "broker", *where, "mqtt.qos=0")
+
+    assert (status, check.state) == (0, "ok")
+
+
+def test_topics_that_the_broker_refuses_are_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    with Mosquitto(acl="topic readwrite other/#\n") as closed:
+        where = ("mqtt.host=127.0.0.1", f"mqtt.port={closed.port}")
+        status, check = examine(capsys, "broker", *where, "device.id=tray-1")
+
+    assert (status, check.state) == (1, "failed")
+    assert "publishing at edge_daemon/tray-1/info: Not authorized" in check.detail
+    assert "mosquitto-acl.conf" in check.hint

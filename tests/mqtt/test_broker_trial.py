@@ -1,0 +1,114 @@
+"""The trial of a broker, at mosquittos that refuse something."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt import broker_trial
+from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
+from edge_daemon.mqtt.limits import BrokerLimits
+from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.topics import device_topics
+from tests.mqtt.broker import Mosquitto, free_port
+from tests.mqtt.device import Device, label_changed
+from tests.mqtt.listener import Listener
+
+BASE = "edge_daemon/tray-1"
+DISCOVERY = "homeassistant/device/edge_daemon_tray-1/config"
+
+Version = Literal["5", "3.1.1"]
+both_versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
+
+
+def trial(broker: Mosquitto, version: Version = "5", discovery: str | None = None) -> Findings:
+    options = MqttOptions(host=broker.host, port=broker.port, version=version)
+    return BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"]), discovery).run()
+
+
+@both_versions
+def test_a_broker_that_takes_everything_refuses_nothing(broker: Mosquitto, version: Version) -> None:
+    assert trial(broker, version, DISCOVERY) == Findings()
+
+
+@both_versions
+def test_the_highest_qos_is_found(version: Version) -> None:
+    with Mosquitto(settings="max_qos 0") as broker:
+        findings = trial(broker, version)
+    assert findings.limits.max_qos == 0
+    assert findings.refused == []
+
+
+@both_versions
+def test_a_broker_without_retained_messages_is_found(version: Version) -> None:
+    with Mosquitto(settings="retain_available false") as broker:
+        findings = trial(broker, version)
+    assert findings.limits == BrokerLimits(retain=False)
+    assert findings.refused == []
+
+
+def test_the_longest_packet_is_read_where_it_is_announced() -> None:
+    with Mosquitto(settings="max_packet_size 4000") as broker:
+        findings = trial(broker)
+    assert findings.limits.max_packet == 4000
+    assert findings.refused == []
+
+
+def test_a_long_message_that_ends_the_connection_is_found() -> None:
+    with Mosquitto(settings="max_packet_size 4000") as broker:
+        [refused] = trial(broker, "3.1.1").refused
+    assert f"at {BASE}/response/doctor ended the connection" in refused
+
+
+@both_versions
+def test_a_long_message_that_is_dropped_is_found(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker_trial, "_ECHO_S", 0.3)
+    with Mosquitto(settings="message_size_limit 4000") as broker:
+        [refused] = trial(broker, version).refused
+    assert f"at {BASE}/response/doctor: " in refused
+
+
+@both_versions
+def test_topics_that_an_access_list_denies_are_found(
+    version: Version, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_trial, "_ECHO_S", 0.3)
+    with Mosquitto(acl="topic readwrite other/#\n") as broker:
+        refused = trial(broker, version).refused
+    assert any(f"at {BASE}/info" in clause for clause in refused)
+
+
+def test_a_single_topic_that_is_denied_is_found() -> None:
+    acl = f"topic readwrite {BASE}/#\ntopic deny {BASE}/event\n"
+    with Mosquitto(acl=acl) as broker:
+        assert trial(broker).refused == [f"publishing at {BASE}/event: Not authorized"]
+
+
+def test_the_topic_of_discovery_is_tried_where_it_is_used() -> None:
+    with Mosquitto(acl=f"topic readwrite {BASE}/#\n") as broker:
+        assert trial(broker).refused == []
+        assert trial(broker, discovery=DISCOVERY).refused == [f"publishing at {DISCOVERY}: Not authorized"]
+
+
+def test_a_running_device_and_its_subscribers_notice_nothing(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.sink.handle(label_changed("cat"))
+        listener.wait_for(f"{BASE}/label", b"cat")
+        listener.wait_for(f"{BASE}/availability", b"online")
+        info = listener.wait_for(f"{BASE}/info").payload
+        listener.wait_for(f"{BASE}/event")
+        listener.forget()
+        findings = trial(broker)
+        listener.wait_for(f"{BASE}/response/doctor")
+        assert findings.availability == "online"
+        assert device.sink.connected
+        assert {message.topic for message in listener.heard} == {f"{BASE}/info", f"{BASE}/response/doctor"}
+        assert set(listener.texts(f"{BASE}/info")) == {info.decode()}
+
+
+def test_no_broker_is_an_error() -> None:
+    options = MqttOptions(host="127.0.0.1", port=free_port())
+    with pytest.raises(BrokerError, match="Connection refused"):
+        BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"])).run()
