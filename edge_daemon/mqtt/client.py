@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.access import Access
+from edge_daemon.mqtt.connection_errors import explain_no_answer, explain_no_connection, explain_silence
 from edge_daemon.mqtt.limits import BrokerLimits
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.options import MqttOptions
@@ -36,10 +37,6 @@ _CONNECT_S = 5.0
 _TICK_S = 0.1
 _LONGEST_POLL_S = 1.0
 _MAX_REFUSALS = 20
-_CONNACK = 0x20
-_TLS_ALERT = 0x15
-_EXPECTS_TLS = "if that port expects TLS (often 8883), set mqtt.tls.enabled: true"
-_NO_TLS = "if that port is the one without TLS (often 1883), set mqtt.tls.enabled: false"
 
 Version = Literal["5", "3.1.1"]
 
@@ -85,6 +82,7 @@ class Connection:
         self._expiring: dict[int | None, Properties] = {}
         self._refusals: set[str] = set()
         self._accepted = False
+        self._refused_us = False
         self.limits = BrokerLimits()
         self.will_refused = False
         self.reason = ""
@@ -106,15 +104,13 @@ class Connection:
                 properties=None if self.version == "3.1.1" else _connect_properties(self._party),
             )
         except (OSError, ValueError) as exc:
-            text = f"can't reach the MQTT broker at {self._address}: {_reason(exc)}"
-            raise BrokerError(f"{text}; {_NO_TLS}" if _is_no_tls(exc, self._encrypted) else text) from exc
+            raise BrokerError(explain_no_connection(self._address, exc, self._encrypted)) from exc
         self._send_at_once()
         self.misunderstood = True
         deadline = time.monotonic() + answer_s
         while not self._accepted:
             if cancelled() or time.monotonic() > deadline:
-                hint = "" if self._encrypted else f"; {_EXPECTS_TLS}"
-                raise BrokerError(f"no MQTT broker answers at {self._address} within {answer_s:g} s{hint}")
+                raise BrokerError(explain_silence(self._address, answer_s, self._encrypted))
             self._step(None, _TICK_S)
 
     def _send_at_once(self) -> None:
@@ -175,7 +171,7 @@ class Connection:
     def _step(self, wakeup: Wakeup | None, timeout_s: float) -> None:
         sock: Any = self._client.socket()
         if sock is None or self._end is not None:
-            raise BrokerError(self._epitaph())
+            raise BrokerError(self._why_ended())
         if self._encrypted and sock.pending():
             timeout_s = 0.0
         poller = select.poll()
@@ -200,21 +196,12 @@ class Connection:
             self._end = self._end or f"it sent what is no MQTT ({type(exc).__name__})"
         self._client.on_publish = None
 
-    def _epitaph(self) -> str:
-        """Say how the connection ended, and before the broker's answer what to do about it."""
+    def _why_ended(self) -> str:
         reason = self._end or "connection closed"
-        sock = self._packets
-        if self._accepted or sock is None or reason.startswith("it refused us"):
+        if self._accepted or self._refused_us or self._packets is None:
             return f"lost the MQTT broker at {self._address}: {reason}"
-        if sock.first_byte == _TLS_ALERT and not self._encrypted:
-            return f"the port {self._address} expects TLS; set mqtt.tls.enabled: true"
-        if sock.first_byte not in (None, _CONNACK):
-            return f"what answers at {self._address} is no MQTT broker; check mqtt.host and mqtt.port"
-        if not self._encrypted:
-            return f"the MQTT broker at {self._address} hung up without an answer; {_EXPECTS_TLS}"
-        detail = "" if sock.error is None else f": {_reason(sock.error)}"
-        hint = "where it asks for a certificate, set mqtt.tls.cert_file and key_file"
-        return f"the MQTT broker at {self._address} hung up without an answer{detail}; {hint}"
+        packets = self._packets
+        return explain_no_answer(self._address, packets.first_byte, packets.error, self._encrypted)
 
     def _build(self, party: Party, access: Access) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
@@ -261,6 +248,7 @@ class Connection:
         )
         if reason.is_failure:
             self.will_refused = str(reason) in ("QoS not supported", "Retain not supported")
+            self._refused_us = True
             self._end = f"it refused us: {reason}" + self._hint(str(reason))
         else:
             self._accepted = True
@@ -343,20 +331,3 @@ def _packed(properties: Properties) -> Properties:
     content = properties.pack()  # type: ignore[no-untyped-call]
     properties.__dict__["pack"] = lambda: content
     return properties
-
-
-def _is_no_tls(exc: Exception, encrypted: bool) -> bool:
-    """Return whether a handshake failed as it does at a port without TLS."""
-    import ssl
-
-    if isinstance(exc, ssl.SSLCertVerificationError):
-        return False
-    return encrypted and isinstance(exc, ssl.SSLError | ConnectionResetError | BrokenPipeError)
-
-
-def _reason(exc: Exception) -> str:
-    if (complaint := getattr(exc, "verify_message", None)) is not None:  # of an SSLCertVerificationError
-        return f"its certificate is not accepted: {complaint}"
-    if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
-    return str(exc) or type(exc).__name__
