@@ -9,6 +9,7 @@ from edge_daemon.camera.synthetic import SyntheticOptions
 from edge_daemon.errors import LabelError, WebError
 from edge_daemon.labels import check_label
 from edge_daemon.layers import KeyPath, Layer
+from edge_daemon.mqtt.host import check_host
 from edge_daemon.mqtt.topics import RESERVED_LEVELS, topic_fault
 from edge_daemon.panel.options import panel_faults
 from edge_daemon.types import WHOLE_FRAME
@@ -30,8 +31,17 @@ def check_across(config: Config, layer: Layer) -> None:
     _check_panel(config, layer)
     _check_trigger(config, layer)
     _check_fleet(config, layer)
+    _check_broker(config, layer)
     _check_topics(config, layer)
     _check_listen(config, layer)
+
+
+def _check_broker(config: Config, layer: Layer) -> None:
+    if config.mqtt.host is not None:
+        try:
+            check_host(config.mqtt.host)
+        except ValueError as exc:
+            raise layer.error(("mqtt", "host"), str(exc)) from exc
 
 
 def _check_topics(config: Config, layer: Layer) -> None:

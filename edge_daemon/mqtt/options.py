@@ -6,7 +6,6 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.mqtt.host import check_host
 from edge_daemon.options import FilePath, Options, Positive
 
 
@@ -50,7 +49,3 @@ class MqttOptions(Options, frozen=True):
     """Most requests taken a second in the long run, 20 at once; 0 takes all."""
     tls: TlsOptions = TlsOptions()
     discovery: DiscoveryOptions = DiscoveryOptions()
-
-    def __post_init__(self) -> None:
-        if self.host is not None:
-            check_host(self.host)

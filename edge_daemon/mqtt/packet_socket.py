@@ -98,7 +98,7 @@ class PacketSocket:
                 return True
             found = self._sock.recv(min(self._left, _DISCARD_BYTES))
             if not found:
-                self._left = 0
+                self._head, self._left = None, 0
                 return False
             self._left -= len(found)
             head += found[: self._kept]
@@ -106,9 +106,11 @@ class PacketSocket:
         raise BlockingIOError  # other work has its turn
 
     def _readable(self, packet: bytearray) -> bytearray:
-        if packet[0] & _KIND != _PUBLISH and packet[4] == TOO_LARGE:
-            self.too_large.add(int.from_bytes(packet[2:4], "big"))
-            packet[4] = _IMPLEMENTATION_SPECIFIC
+        """Return a packet that paho can read; note a refusal as too large."""
+        start = next(place for place, byte in enumerate(packet) if place and not byte & 0x80) + 1
+        if packet[0] & _KIND != _PUBLISH and packet[start + 2] == TOO_LARGE:
+            self.too_large.add(int.from_bytes(packet[start : start + 2], "big"))
+            packet[start + 2] = _IMPLEMENTATION_SPECIFIC
         return packet
 
 

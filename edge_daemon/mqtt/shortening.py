@@ -52,7 +52,7 @@ def _with_shorter_tables(body: dict[str, Any], limit: int) -> bytes | None:
         parent: Any = body
         for name in above:
             parent = parent.get(name) or {}
-        while table := parent.get(key):
+        while isinstance(table := parent.get(key), dict | list) and table:
             kept = list(table)[: len(table) // 2]
             parent[key] = {name: table[name] for name in kept} if isinstance(table, dict) else kept
             if (payload := _fitting(body, limit)) is not None:

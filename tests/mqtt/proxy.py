@@ -22,6 +22,7 @@ class Proxy:
         self._pairs: dict[socket.socket, socket.socket] = {}
         self._swallowing = False
         self._delay_s = 0.0
+        self._forbidden: bytes | None = None
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
@@ -44,6 +45,10 @@ class Proxy:
     def delay(self, seconds: float) -> None:
         """Let every chunk wait."""
         self._delay_s = seconds
+
+    def forbid(self, content: bytes) -> None:
+        """Hang up on a client that sends these bytes."""
+        self._forbidden = content
 
     def cut(self) -> None:
         """Break every connection there is."""
@@ -73,6 +78,8 @@ class Proxy:
         try:
             data = sock.recv(_CHUNK)
             time.sleep(self._delay_s)
+            if self._forbidden is not None and self._forbidden in data:
+                data = b""
             if data and not self._swallowing:
                 self._pairs[sock].sendall(data)
         except OSError:

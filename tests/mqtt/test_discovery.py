@@ -10,6 +10,7 @@ import pytest
 from jinja2.sandbox import SandboxedEnvironment
 
 from edge_daemon import events
+from edge_daemon.commands import AddExample
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.discovery import Discovery, described
 from edge_daemon.mqtt.message import Incoming, Message
@@ -28,6 +29,7 @@ REQUIRED = {
     "button": {"command_topic"},
     "number": {"command_topic"},
     "select": {"command_topic", "options"},
+    "text": {"command_topic"},
 }
 """What Home Assistant's documentation says each platform must have, besides the unique id."""
 
@@ -151,6 +153,27 @@ def test_another_s_text_is_no_announcement_of_ours(text: bytes) -> None:
     assert described(text) is None
 
 
+def test_with_many_labels_the_announcement_stays_small_and_any_label_can_be_taught() -> None:
+    labels = [f"label-{number}" for number in range(2000)]
+    message = discovery().announcement(labels, {})
+    assert len(message.payload) < 30_000
+    components = config_of(message)["components"]
+    names = [part["name"] for part in components.values()]
+    assert [name for name in names if name.startswith("Teach label")] == [
+        f"Teach label-{number}" for number in range(50)
+    ]
+    [field] = [part for part in components.values() if part["platform"] == "text"]
+    asked = SandboxedEnvironment().from_string(field["command_template"]).render(value='a "b"')
+    command = read_request(field["command_topic"].removeprefix("b/request/"), asked.encode(), ["frame"], 0.0)
+    assert isinstance(command, AddExample)
+    assert command.label == 'a "b"'
+
+
+def test_with_few_labels_there_is_no_field_for_any() -> None:
+    components = config_of(discovery().announcement([str(number) for number in range(50)], {}))["components"]
+    assert "text" not in [part["platform"] for part in components.values()]
+
+
 class TestAnnouncer:
     """When it speaks."""
 
@@ -188,6 +211,21 @@ class TestAnnouncer:
         message = announcer.due([], 1.0)
         assert message is not None
         assert {"platform": "button"} in config_of(message)["components"].values()
+
+    def test_labels_that_come_and_go_for_years_leave_the_message_bounded(self) -> None:
+        announcer = self.announcer()
+        message = None
+        for number in range(1000):
+            message = announcer.due([f"label-{number}"], float(number))
+        assert message is not None
+        assert len(message.payload) < 30_000
+        assert list(config_of(message)["components"].values()).count({"platform": "button"}) > 100
+
+    def test_home_assistant_is_asked_for_no_qos_that_the_broker_refuses(self) -> None:
+        for max_qos, asked in ((2, 1), (0, 0)):
+            message = self.announcer().due([], 0.0, max_qos)
+            assert message is not None
+            assert config_of(message)["qos"] == asked
 
     def test_turned_off_it_takes_back_only_what_was_announced(self) -> None:
         announcer = self.announcer(enabled=False)

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from edge_daemon.errors import BrokerError
+from edge_daemon.mqtt.client import Party
+from edge_daemon.mqtt.handshake import connect
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.password import read_password
+from tests.mqtt.broker import Mosquitto
 
 
 def test_a_file_comes_before_the_environment_and_loses_its_newline(tmp_path: Path) -> None:
@@ -33,7 +37,13 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_or_binary_file_is_refused(tmp_path: Path) -> None:
-    for content, words in ((b"\n", "is empty"), (b"\xff", "not UTF-8")):
+    contents = (
+        (b"\n", "is empty"),
+        (b"\xff\xfes\0", "not UTF-8"),
+        (b"a\nb\n", "in one line"),
+        (b"a\0", "in one"),
+    )
+    for content, words in (*contents, (b"x" * 70_000, "more than 65535 bytes")):
         (tmp_path / "secret").write_bytes(content)
         with pytest.raises(BrokerError, match=words):
             read_password(MqttOptions(password_file=str(tmp_path / "secret")), {})
@@ -42,3 +52,37 @@ def test_an_empty_or_binary_file_is_refused(tmp_path: Path) -> None:
 def test_a_credential_without_systemd_says_what_to_do() -> None:
     with pytest.raises(BrokerError, match="LoadCredential="):
         read_password(MqttOptions(credential="mqtt"), {})
+
+
+def test_a_byte_order_mark_is_no_part_of_the_password(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(b"\xef\xbb\xbfs3cret\r\n")
+    assert read_password(MqttOptions(password_file=str(tmp_path / "secret")), {}) == "s3cret"
+
+
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BrokerError, match="pipe: not a file"):
+        read_password(MqttOptions(password_file=str(tmp_path / "pipe")), {})
+
+
+@pytest.mark.parametrize("settings", ["", "password_file"])
+def test_a_refused_password_with_a_space_around_it_says_so(
+    tmp_path: Path, settings: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "secret").write_text("right \n")
+    monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "right ")
+    file = str(tmp_path / "secret") if settings else None
+    with Mosquitto(users={"tray": "right"}) as broker:
+        options = MqttOptions(host=broker.host, port=broker.port, username="tray", password_file=file)
+        with pytest.raises(BrokerError, match="begins or ends with a space") as caught:
+            connect(options, Party("x"), os.environ, lambda: False)
+    assert "right" not in str(caught.value)
+
+
+def test_a_password_that_ends_with_a_space_can_be_used(tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("right \n")
+    with Mosquitto(users={"tray": "right "}) as broker:
+        options = MqttOptions(
+            host=broker.host, port=broker.port, username="tray", password_file=str(tmp_path / "secret")
+        )
+        connect(options, Party("x"), {}, lambda: False).close(graceful=True)

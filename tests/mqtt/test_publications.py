@@ -241,3 +241,16 @@ def test_the_qos_of_the_configuration_holds_for_all_but_results() -> None:
     exact = publications(qos=2)
     assert [message.qos for message in exact.of(label_changed("cat"), NOON)] == [2, 2]
     assert [message.qos for message in exact.of(classified(), NOON)] == [0]
+
+
+def test_a_ranking_holds_the_first_ten_labels() -> None:
+    shares = {f"label-{number}": number / 2e6 for number in range(2000)}
+    prediction = Prediction("label-1999", shares, 0.9)
+    for event in (
+        events.Classified("frame", prediction, 7, NOON, 12.34),
+        events.Doubted(1, "frame", "why", prediction, 7, NOON),
+    ):
+        [message] = of(event)
+        ranking = cast("list[dict[str, object]]", body(message)["ranking"])
+        assert [row["label"] for row in ranking] == [f"label-{number}" for number in range(1999, 1989, -1)]
+        assert len(message.payload) < 1000

@@ -121,3 +121,19 @@ def test_an_answer_never_goes_where_the_device_tells_its_state() -> None:
         assert refusal is not None
         assert "no answer can be sent" in refusal.error
     assert desk.commands == []
+
+
+def test_a_return_address_alone_marks_no_request() -> None:
+    desk = Desk()
+    for _ in range(3):
+        assert desk.take(response_topic="reply/me") is None
+    assert len(desk.commands) == 3
+
+
+def test_an_empty_payload_asks_for_what_needs_nothing() -> None:
+    desk = Desk()
+    assert desk.take(b"") is None
+    assert desk.commands == [Undo(Origin("mqtt", "undo"))]
+    refusal = desk.take(b"", verb="add")
+    assert refusal is not None
+    assert "`label`" in refusal.error

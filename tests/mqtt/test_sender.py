@@ -1,0 +1,201 @@
+"""A device at brokers that take less than it sends. Every broker here is a real mosquitto."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+import pytest
+
+from edge_daemon import events
+from edge_daemon.commands import ListExamples, Origin
+from edge_daemon.mqtt.backlog import Backlog
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.options import DiscoveryOptions, MqttOptions
+from tests.mqtt.broker import Mosquitto
+from tests.mqtt.device import NOON, Device, classified, label_changed, wait_until
+from tests.mqtt.listener import Listener
+from tests.mqtt.proxy import Proxy
+
+BASE = "edge_daemon/tray-1"
+CONFIG = "homeassistant/device/edge_daemon_tray-1/config"
+MANY = {f"label-{number}": 1 for number in range(200)}
+
+Version = Literal["auto", "5", "3.1.1"]
+both_versions = pytest.mark.parametrize("version", ["auto", "3.1.1"])
+
+
+def at(port: int, version: Version = "auto", **settings: Any) -> MqttOptions:
+    return MqttOptions(host="127.0.0.1", port=port, max_reconnect_s=0.3, version=version, **settings)
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> str:
+    return "\n".join(record.getMessage() for record in caplog.records if record.levelno == logging.WARNING)
+
+
+@both_versions
+@pytest.mark.parametrize(
+    "settings", ["max_qos 0", "retain_available false", "max_qos 0\nretain_available false"]
+)
+def test_events_and_labels_pass_at_a_broker_that_takes_less(
+    version: Version, settings: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Mosquitto(settings=settings) as broker,
+        Listener(broker.port) as listener,
+        Device(at(broker.port, version)) as device,
+    ):
+        device.wait_connected()
+        for number in range(5):
+            device.sink.handle(label_changed(f"label-{number}", seq=number))
+        listener.wait_for(f"{BASE}/label", b"label-4")
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 5)
+        assert device.sink.connected
+    text = warnings(caplog)
+    assert "lost the MQTT broker" not in text
+    assert text.count("takes QoS 0 at most") == ("max_qos" in settings)
+    assert text.count("keeps no retained messages") == ("retain" in settings)
+
+
+@both_versions
+def test_the_will_is_published_where_it_can_t_be_retained(version: Version) -> None:
+    with (
+        Mosquitto(settings="retain_available false") as broker,
+        Listener(broker.port) as listener,
+        Proxy(broker.port) as proxy,
+        Device(at(proxy.port, version)) as device,
+    ):
+        device.wait_connected()
+        listener.wait_for(f"{BASE}/availability", b"online")
+        proxy.cut()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+
+
+@both_versions
+def test_events_stored_with_another_qos_pass(version: Version, tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    before = Backlog(path, 100)
+    before.store([Message(f"{BASE}/event", str(number).encode(), 2, retain=False) for number in range(30)])
+    before.close()
+    with Mosquitto(settings="max_qos 0") as broker, Listener(broker.port) as listener:
+        with Device(at(broker.port, version, qos=0), backlog_path=path):
+            listener.wait_for(f"{BASE}/event", b"29")
+        assert listener.texts(f"{BASE}/event") == [str(number) for number in range(30)]
+    after = Backlog(path, 100)
+    assert len(after) == 0
+    after.close()
+
+
+@pytest.mark.parametrize(
+    ("version", "settings"),
+    [("auto", "max_packet_size 600"), ("3.1.1", "max_packet_size 600"), ("auto", "message_size_limit 600")],
+)
+def test_messages_that_are_too_long_stop_nothing(
+    version: Version, settings: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = at(0, version, discovery=DiscoveryOptions(enabled=True))
+    with Mosquitto(settings=settings) as broker, Listener(broker.port) as listener:
+        with Device(msgspec.structs.replace(options, port=broker.port)) as device:
+            device.sink.handle(events.ExamplesChanged(MANY))
+            device.sink.handle(events.Button("x" * 1000, "press"))
+            for number in range(3):
+                device.sink.handle(label_changed(f"label-{number}", seq=number))
+            device.wait_connected()
+            wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 3)
+            listener.wait_for(f"{BASE}/label", b"label-2")
+            _assert_it_stays_connected(device, listener)
+        counts = json.loads(listener.wait_for(f"{BASE}/examples").payload)
+        assert listener.texts(CONFIG) == []
+    assert counts["total"] == 200
+    assert 0 < len(counts["counts"]) < 200
+    assert warnings(caplog).count("lost the MQTT broker") <= (10 if version == "3.1.1" else 0)
+
+
+def _assert_it_stays_connected(device: Device, listener: Listener) -> None:
+    """Results pass and no connection is lost: `online` comes once for each connection."""
+    wait_until(lambda: _passes(device, listener))
+    connections = len(listener.texts(f"{BASE}/availability"))
+    device.sink.handle(label_changed("end"))
+    listener.wait_for(f"{BASE}/label", b"end")
+    assert len(listener.texts(f"{BASE}/availability")) == connections
+
+
+def _passes(device: Device, listener: Listener) -> bool:
+    time.sleep(0.05)
+    device.sink.handle(classified())
+    return len(listener.texts(f"{BASE}/result")) > 5
+
+
+def test_an_answer_that_is_too_long_becomes_an_error_that_says_so() -> None:
+    with (
+        Mosquitto(settings="max_packet_size 600") as broker,
+        Listener(broker.port) as listener,
+        Device(at(broker.port)) as device,
+    ):
+        asked = ListExamples(Origin("mqtt", "examples", 7))
+        device.sink.handle(events.Replied(asked, data={"counts": MANY}))
+        answer = listener.wait_for(f"{BASE}/response/examples").json()
+    assert answer["status"] == "error"
+    assert "longer than the broker takes" in answer["error"]
+    assert answer["transaction"] == 7
+
+
+def test_a_subscription_at_which_the_broker_hangs_up_is_given_up(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Listener(broker.port) as listener,
+        Proxy(broker.port) as proxy,
+        Device(at(proxy.port, "3.1.1", discovery=DiscoveryOptions(enabled=True))) as device,
+    ):
+        proxy.forbid(b"homeassistant/status")
+        device.sink.handle(label_changed("cat"))
+        listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
+        listener.wait_for(f"{BASE}/availability", b"online")
+    assert "hangs up at a subscription at homeassistant/status" in warnings(caplog)
+
+
+def test_a_topic_at_which_the_broker_hangs_up_is_given_up(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        Listener(broker.port) as listener,
+        Proxy(broker.port) as proxy,
+        Device(at(proxy.port, "3.1.1")) as device,
+    ):
+        proxy.forbid(f"{BASE}/info".encode() + b"\x00")  # with the packet id: not the subscription
+        device.sink.handle(label_changed("cat"))
+        listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
+        listener.wait_for(f"{BASE}/event", timeout_s=40)
+    assert f"at {BASE}/info" in warnings(caplog)
+
+
+def test_two_devices_of_one_id_blame_no_message(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+    options = at(broker.port, "3.1.1")
+    with Device(options) as one, Device(options) as other:
+        deadline = time.monotonic() + 4
+        while time.monotonic() < deadline:
+            for device in (one, other):
+                device.sink.handle(events.Classified("frame", classified().prediction, 1, NOON, 1.0))
+            time.sleep(0.02)
+    assert "hangs up at" not in warnings(caplog)
+    assert "QoS 0" not in warnings(caplog)
+
+
+def test_a_broker_that_restarts_again_and_again_is_blamed_for_nothing(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Device(at(broker.port, "3.1.1")) as device:
+        for number in range(4):
+            device.wait_connected()
+            device.sink.handle(label_changed(f"label-{number}"))
+            broker.kill()
+            device.wait_connected(False)
+            broker.start()
+        device.wait_connected()
+    assert "hangs up at" not in warnings(caplog)
+    assert "QoS 0" not in warnings(caplog)
