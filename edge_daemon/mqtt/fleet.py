@@ -162,6 +162,7 @@ class FleetLink:
 
     def _meet_ourselves(self, incoming: Incoming, ours: bool) -> None:
         """See what the broker kept in our name: what still holds needn't be told, the rest is put right."""
+        self._take_news()  # else nothing of ours would hold yet
         if incoming.payload == self._payload(incoming.topic):
             self._unsent.pop(incoming.topic, None)
         elif len(self._unsent) < MAX_FOREIGN:

@@ -12,11 +12,12 @@ SUBSCRIBE = "SUBSCRIBE "
 """How the topic begins of a message that stands for a subscription."""
 
 _ANSWER_S = 5.0
-"""A message that was sent longer ago did not end the connection."""
-_CAREFUL_S = 30.0
-_STRIKES = 2
+"""A message of QoS 0 that was sent longer ago did not end the connection."""
+_CAREFUL_S = 10.0
+_STRIKES = 3
 _REMEMBERED_S = 86_400.0
 _MAX_TOPICS = 200
+_MAX_UNCONFIRMED = 200
 _UNSUSPICIOUS = frozenset(
     {
         "Administrative action",
@@ -73,20 +74,21 @@ _ORDINARY_BYTES = 65_536
 
 
 class LimitLearner:
-    """Keeps a device from sending twice what makes its broker hang up.
+    """Keeps a device from sending again and again what makes its broker hang up.
 
-    A message is unconfirmed until the broker has answered it, or a later request, or for 5 s. A connection
-    that ends blames the unconfirmed messages that differ from all that have passed: by QoS, by the retain
-    flag, by size, or by topic. The next connection is `careful`: one message at a time. A message that is to
-    blame alone and for the second time is sent with less from then on: with QoS 0, not retained, both, and at
-    last only where it is shorter. Two topics with messages too long make a limit for all. What was inferred
-    is forgotten after a day, as it may have been chance. Belongs to one thread; times are monotonic seconds.
+    A message is unconfirmed until the broker has answered it or a later one; with QoS 0 for 5 s at most. A
+    connection that ends blames the unconfirmed messages that differ from all that have passed: by QoS, by
+    the retain flag, by size, or by topic. The next connection is `careful`: one message at a time. A message
+    that is to blame alone and for the third time is sent with less from then on: with QoS 0, not retained,
+    both, and at last only where it is shorter. Two topics with messages too long make a limit for all. A
+    broker that can't be reached at the next attempt was gone, and nothing is to blame. What was inferred is
+    forgotten after a day, as it may have been chance. Belongs to one thread; times are monotonic seconds.
     """
 
     def __init__(self, max_qos: int) -> None:
         self._wanted_qos = max_qos
         self._announced = BrokerLimits()
-        self._unconfirmed: deque[tuple[int | None, Message, float]] = deque()
+        self._unconfirmed: deque[tuple[int | None, Message, float]] = deque(maxlen=_MAX_UNCONFIRMED)
         self._connected_s = 0.0
         self._named: set[str] = set()
         self._news: list[str] = []
@@ -129,10 +131,9 @@ class LimitLearner:
             return reduced
         room = limit - (reduced.packet_bytes - len(reduced.payload))
         payload = shortened(reduced.payload, room)
-        if payload is None:
+        if payload is None and not message.topic.startswith(SUBSCRIBE):
             self._name(f"takes no message of {reduced.packet_bytes} bytes", message.topic)
-            return None
-        return replace(reduced, payload=payload)
+        return None if payload is None else replace(reduced, payload=payload)
 
     def connected(self, announced: BrokerLimits, now_s: float) -> None:
         """Begin a connection to a broker that has announced its limits, if it has any."""
@@ -148,14 +149,12 @@ class LimitLearner:
         return bool(self._strikes) and now_s - self._connected_s < _CAREFUL_S
 
     def waiting(self, now_s: float) -> bool:
-        """Whether a message is unconfirmed."""
-        while self._unconfirmed and now_s - self._unconfirmed[0][2] > _ANSWER_S:
-            self._pass(self._unconfirmed.popleft()[1])
-        return bool(self._unconfirmed)
+        """Whether a message is unconfirmed that may still be answered."""
+        return bool(self._unconfirmed) and now_s - self._unconfirmed[-1][2] <= _ANSWER_S
 
     def sent(self, message: Message, mid: int | None, now_s: float) -> None:
         """Note a message as it was sent; an acknowledgement of `mid` confirms it."""
-        self.waiting(now_s)
+        self._expire(now_s)
         self._unconfirmed.append((mid, message, now_s))
 
     def confirmed(self, mid: int) -> None:
@@ -176,8 +175,8 @@ class LimitLearner:
                 return
 
     def lost(self, reason: str, now_s: float) -> bool:
-        """Look for the message that ended the connection; return whether others will be sent next time."""
-        self.waiting(now_s)
+        """Look for the message that ended the connection; return whether the next one may tell more."""
+        self._expire(now_s)
         suspects = [message for _, message, _ in self._unconfirmed if self._is_new(message)]
         self._unconfirmed.clear()
         if reason in _UNSUSPICIOUS or not suspects:
@@ -186,16 +185,39 @@ class LimitLearner:
             self._refuse(max(suspects, key=lambda message: message.packet_bytes))
             return True
         self._strikes.update({message.topic for message in suspects})
-        [first, *others] = suspects
-        if any(other.topic != first.topic for other in others) or self._strikes[first.topic] < _STRIKES:
-            return False
-        self._blame(min(suspects, key=lambda message: message.packet_bytes))
-        return True
+        while len(self._strikes) > _MAX_TOPICS:
+            del self._strikes[next(iter(self._strikes))]
+        shortest = min(suspects, key=lambda message: message.packet_bytes)
+        alone = len({message.topic for message in suspects}) == 1
+        if alone and self._strikes[shortest.topic] >= self._needed(shortest.topic):
+            self._blame(shortest)
+            return True
+        return any(self._strikes[message.topic] < _STRIKES for message in suspects)
+
+    def _needed(self, topic: str) -> int:
+        """Return after how many hang-ups a message is to blame: fewer, once its size was elsewhere."""
+        if topic in self._too_long:
+            return 1
+        return _STRIKES - 1 if self._too_long else _STRIKES
+
+    def unreachable(self) -> None:
+        """Note a failed attempt to connect: the broker was gone, and no message is to blame."""
+        self._strikes.clear()
+        self._accused, self._guess = None, self._sure
 
     def take_news(self) -> list[str]:
         """Return the limits found since the last call, each once."""
         news, self._news = self._news, []
         return news
+
+    def _expire(self, now_s: float) -> None:
+        """Take for passed what is never answered and was sent long ago."""
+        while self._unconfirmed:
+            mid, message, sent_s = self._unconfirmed[0]
+            if mid is not None or now_s - sent_s <= _ANSWER_S:
+                return
+            self._unconfirmed.popleft()
+            self._pass(message)
 
     def _is_new(self, message: Message) -> bool:
         return (
@@ -214,13 +236,13 @@ class LimitLearner:
             del self._passed_topics[next(iter(self._passed_topics))]
         self._strikes.pop(message.topic, None)
         if message.topic == self._accused:
-            self._accused = None
+            self._accused, self._sure = None, self._guess
             self._name_limits()
 
     def _blame(self, message: Message) -> None:
         """Try the next guess at what is wrong with a message; at last it is its size at this topic."""
         if self._accused != message.topic:
-            self._accused, self._sure = message.topic, self._guess
+            self._accused = message.topic
             self._guesses = deque(self._guesses_for(message))
         if self._guesses:
             self._guess = self._guesses.popleft()

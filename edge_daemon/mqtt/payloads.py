@@ -202,7 +202,7 @@ class ExamFigures(Payload, frozen=True, kw_only=True):
     """Leave-one-out figures over the taught examples; null where there are too few to tell."""
 
     accuracy: Annotated[Share | None, Meta(description="share of all examples that the others recognise")]
-    verdicts: dict[str, LabelVerdict]
+    verdicts: Annotated[dict[str, LabelVerdict], Meta(description="of 50 labels, those not `good` first")]
     confused: Annotated[list[str] | None, Meta(description="the two labels confused most")]
     near_duplicates: Annotated[
         Count, Meta(description="presses that showed a view of the class taught before")
@@ -229,8 +229,12 @@ class Fleet(Payload, frozen=True, kw_only=True):
 class Examples(Payload, frozen=True, kw_only=True):
     """What was taught: examples per label, in teaching order, and the exam."""
 
-    counts: Annotated[dict[str, Count], Meta(description="those of the fleet that count among them")]
-    total: Count
+    counts: Annotated[
+        dict[str, Count],
+        Meta(description="of the last 200 labels; those of the fleet that count among them"),
+    ]
+    total: Annotated[Count, Meta(description="of all labels")]
+    labels: Annotated[Count, Meta(description="how many there are")]
     exam: ExamFigures | None
     fleet: Fleet | msgspec.UnsetType = msgspec.UNSET
 

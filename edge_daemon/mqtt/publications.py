@@ -17,10 +17,12 @@ from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import encode, utc_ms
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.types import Exam, FleetFigures, Prediction
+from edge_daemon.types import Exam, FleetFigures, Prediction, Verdict
 
 _DIGITS = 4
 _MAX_RANKED = 10
+_MAX_COUNTS = 200
+_MAX_VERDICTS = 50
 _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
 
@@ -165,8 +167,9 @@ class Publications:
     @of.register
     def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
         body = payloads.Examples(
-            counts=dict(event.counts),
+            counts=dict(list(event.counts.items())[-_MAX_COUNTS:]),
             total=sum(event.counts.values()),
+            labels=len(event.counts),
             exam=None if event.exam is None else _figures(event.exam),
             fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
         )
@@ -260,12 +263,16 @@ def _fleet(figures: FleetFigures) -> payloads.Fleet:
     )
 
 
+def _is_good(labelled: tuple[str, Verdict]) -> bool:
+    return labelled[1].verdict == "good"
+
+
 def _figures(exam: Exam) -> payloads.ExamFigures:
     verdicts = {
         label: payloads.LabelVerdict(
             verdict=verdict.verdict, count=verdict.count, recall=verdict.recall, looks_like=verdict.looks_like
         )
-        for label, verdict in exam.verdicts.items()
+        for label, verdict in sorted(exam.verdicts.items(), key=_is_good)[:_MAX_VERDICTS]
     }
     advice = exam.advice
     return payloads.ExamFigures(

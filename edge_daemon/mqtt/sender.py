@@ -44,6 +44,8 @@ class Sender:
             self._fleet.connected(self._learner.limits.max_packet)
             self._filters.extend(self._fleet.filters)
         self._outbox.connected()
+        while self._filters and not self._must_wait():
+            self._subscribe(connection)
         self._log_news()
 
     def send(self, connection: Connection) -> None:
@@ -69,7 +71,7 @@ class Sender:
                 self._fleet.acknowledged(mid)
 
     def lost(self, connection: Connection) -> bool:
-        """End a connection that broke; return whether the next one will send other messages."""
+        """End a connection that broke; return whether another one soon may tell why."""
         learned = self._learner.lost(connection.reason, self._clock.monotonic())
         self._log_news()
         return learned

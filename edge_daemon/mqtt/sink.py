@@ -181,7 +181,9 @@ class MqttSink:
         except BrokerError as exc:
             if not self._stopping.is_set():
                 self._note_trouble(str(exc))
-                if connection is not None and self._sender.lost(connection):
+                if connection is None:
+                    self._learner.unreachable()
+                elif self._sender.lost(connection):
                     self._backoff.reset()
         finally:
             self._connected.clear()

@@ -71,7 +71,7 @@ def test_a_broker_without_limits_gets_everything() -> None:
 
 def test_a_message_that_is_too_long_is_left_out_and_the_rest_goes_on() -> None:
     learner = LimitLearner(1)
-    passed = run(learner, Broker(size=280), LABEL, INFO, EVENT, RESULT, connections=4)
+    passed = run(learner, Broker(size=280), LABEL, INFO, EVENT, RESULT, connections=5)
     assert passed == [LABEL, EVENT, RESULT]
     assert [text for text in learner.take_news() if "at info" in text] != []
 
@@ -134,12 +134,36 @@ def test_a_limit_is_named_once() -> None:
     assert learner.take_news() == []
 
 
-def test_one_hang_up_is_chance() -> None:
+def test_two_hang_ups_are_chance() -> None:
     learner = LimitLearner(1)
-    learner.connected(BrokerLimits(), 0.0)
-    learner.sent(INFO, 1, 0.0)
-    assert not learner.lost("the connection broke", 0.1)
+    for second in (0.0, 1.0):
+        learner.connected(BrokerLimits(), second)
+        learner.sent(INFO, 1, second)
+        learner.lost("the connection broke", second)
     assert learner.admit(INFO) == INFO
+
+
+def test_a_broker_that_was_gone_is_blamed_for_nothing() -> None:
+    learner = LimitLearner(1)
+    for second in range(10):
+        learner.connected(BrokerLimits(), float(second))
+        learner.sent(INFO, 1, float(second))
+        learner.lost("the connection broke", float(second))
+        learner.unreachable()
+    assert learner.admit(INFO) == INFO
+
+
+def test_a_broker_that_hangs_up_whatever_comes_is_not_asked_at_full_speed_for_ever() -> None:
+    learner = LimitLearner(1)
+    soon = []
+    for second in range(60):
+        learner.connected(BrokerLimits(), float(second))
+        for message in (LABEL, INFO, EVENT):
+            admitted = learner.admit(message)
+            if admitted is not None:
+                learner.sent(admitted, 1, float(second))
+        soon.append(learner.lost("the connection broke", float(second)))
+    assert soon.count(True) < 20
 
 
 @pytest.mark.parametrize("reason", ["Session taken over", "Keep alive timeout", "Server shutting down"])

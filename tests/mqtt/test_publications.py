@@ -168,6 +168,7 @@ def test_examples_tell_counts_and_the_exam_retained() -> None:
     assert body(message) == {
         "counts": {"cat": 3, "dog": 1},
         "total": 4,
+        "labels": 2,
         "exam": {
             "accuracy": 0.9,
             "verdicts": {"cat": {"verdict": "looks_like", "count": 3, "recall": 0.5, "looks_like": "dog"}},
@@ -254,3 +255,17 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
         ranking = cast("list[dict[str, object]]", body(message)["ranking"])
         assert [row["label"] for row in ranking] == [f"label-{number}" for number in range(1999, 1989, -1)]
         assert len(message.payload) < 1000
+
+
+def test_the_examples_of_many_labels_stay_small() -> None:
+    counts = {f"label-{number}": 3 for number in range(2000)}
+    verdicts = {label: Verdict("good", 3, 1.0, None) for label in counts}
+    verdicts["label-1500"] = Verdict("needs_more", 1, None, None)
+    [message] = of(events.ExamplesChanged(counts, Exam(0.9, verdicts, None, 0, None)))
+    told = body(message)
+    assert len(message.payload) < 12_000
+    assert (told["total"], told["labels"]) == (6000, 2000)
+    assert list(cast("dict[str, int]", told["counts"])) == list(counts)[-200:]
+    exam = cast("dict[str, dict[str, object]]", told["exam"])
+    assert len(exam["verdicts"]) == 50
+    assert next(iter(exam["verdicts"])) == "label-1500"
