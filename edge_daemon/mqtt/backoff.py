@@ -6,6 +6,7 @@ from random import Random
 
 _FIRST_S = 1.0
 _SETTLED_S = 30.0
+_QUICK = -2
 
 
 class Backoff:
@@ -21,8 +22,8 @@ class Backoff:
         self._attempts = 0
 
     def reset(self) -> None:
-        """Begin again with 1 s, as after something was learned that the next attempt does otherwise."""
-        self._attempts = 0
+        """Begin again with 0.25 s, as where the next attempt differs from the last."""
+        self._attempts = _QUICK
 
     def next_s(self, connected_s: float) -> float:
         """Return the pause after an attempt that held for `connected_s` seconds, 0 if it failed."""

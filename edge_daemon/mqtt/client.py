@@ -35,7 +35,7 @@ WINDOW = 20
 """Most messages sent and not yet acknowledged, unless the broker takes fewer."""
 _CONNECT_S = 5.0
 _TICK_S = 0.1
-_LONGEST_POLL_S = 1.0
+LONGEST_POLL_S = 1.0
 _MAX_REFUSALS = 20
 
 Version = Literal["5", "3.1.1"]
@@ -155,7 +155,7 @@ class Connection:
         """Whether the socket takes no more for now: what is published only piles up in memory."""
         return self._client.want_write()
 
-    def poll(self, wakeup: Wakeup, timeout_s: float = _LONGEST_POLL_S) -> None:
+    def poll(self, wakeup: Wakeup, timeout_s: float = LONGEST_POLL_S) -> None:
         """Read, write and keep alive, for up to `timeout_s` or until `wakeup`."""
         self._step(wakeup, timeout_s)
 

@@ -14,8 +14,11 @@ SUBSCRIBE = "SUBSCRIBE "
 _ANSWER_S = 5.0
 """A message of QoS 0 that was sent longer ago did not end the connection."""
 _CAREFUL_S = 10.0
+_SETTLED_S = 0.5
 _STRIKES = 3
 _REMEMBERED_S = 86_400.0
+_LEAST_LIMIT_BYTES = 256
+"""What every broker takes; a shorter message is refused for another reason."""
 _MAX_TOPICS = 200
 _MAX_UNCONFIRMED = 200
 _UNSUSPICIOUS = frozenset(
@@ -81,8 +84,9 @@ class LimitLearner:
     the retain flag, by size, or by topic. The next connection is `careful`: one message at a time. A message
     that is to blame alone and for the third time is sent with less from then on: with QoS 0, not retained,
     both, and at last only where it is shorter. Two topics with messages too long make a limit for all. A
-    broker that can't be reached at the next attempt was gone, and nothing is to blame. What was inferred is
-    forgotten after a day, as it may have been chance. Belongs to one thread; times are monotonic seconds.
+    connection that is to tell more has to hold for half a second before anything is sent; one that ends
+    without a message, or can't be had, clears them all. What was inferred is forgotten after a day, as it may
+    have been chance. Belongs to one thread; times are monotonic seconds.
     """
 
     def __init__(self, max_qos: int) -> None:
@@ -116,7 +120,7 @@ class LimitLearner:
     def _inferred_bytes(self) -> int | None:
         sizes = [] if self._refused_bytes is None else [self._refused_bytes]
         least = min(self._too_long.values(), default=0)
-        if len(self._too_long) > 1 and least > self._passed_bytes:
+        if len(self._too_long) > 1 and least > max(self._passed_bytes, _LEAST_LIMIT_BYTES):
             sizes.append(least)
         return min(sizes) - 1 if sizes else None
 
@@ -145,12 +149,17 @@ class LimitLearner:
         self._name_limits()
 
     def careful(self, now_s: float) -> bool:
-        """Whether to send one message at a time and wait until `waiting` is False."""
+        """Whether to send one message at a time."""
         return bool(self._strikes) and now_s - self._connected_s < _CAREFUL_S
 
-    def waiting(self, now_s: float) -> bool:
-        """Whether a message is unconfirmed that may still be answered."""
-        return bool(self._unconfirmed) and now_s - self._unconfirmed[-1][2] <= _ANSWER_S
+    def must_wait(self, now_s: float) -> bool:
+        """Whether to send nothing for now: an answer is due, or the connection has yet to hold by itself."""
+        if not self.careful(now_s):
+            return False
+        if self._unconfirmed:
+            return now_s - self._unconfirmed[-1][2] <= _ANSWER_S
+        decisive = any(count >= self._needed(topic) - 1 for topic, count in self._strikes.items())
+        return decisive and now_s - self._connected_s < _SETTLED_S
 
     def sent(self, message: Message, mid: int | None, now_s: float) -> None:
         """Note a message as it was sent; an acknowledgement of `mid` confirms it."""
@@ -177,8 +186,11 @@ class LimitLearner:
     def lost(self, reason: str, now_s: float) -> bool:
         """Look for the message that ended the connection; return whether the next one may tell more."""
         self._expire(now_s)
-        suspects = [message for _, message, _ in self._unconfirmed if self._is_new(message)]
+        unconfirmed = list(self._unconfirmed)
         self._unconfirmed.clear()
+        if not unconfirmed:
+            self.unreachable()
+        suspects = [message for _, message, _ in unconfirmed if self._is_new(message)]
         if reason in _UNSUSPICIOUS or not suspects:
             return False
         if reason == "Packet too large":
@@ -189,7 +201,8 @@ class LimitLearner:
             del self._strikes[next(iter(self._strikes))]
         shortest = min(suspects, key=lambda message: message.packet_bytes)
         alone = len({message.topic for message in suspects}) == 1
-        if alone and self._strikes[shortest.topic] >= self._needed(shortest.topic):
+        settled = unconfirmed[0][2] - self._connected_s >= _SETTLED_S
+        if alone and settled and self._strikes[shortest.topic] >= self._needed(shortest.topic):
             self._blame(shortest)
             return True
         return any(self._strikes[message.topic] < _STRIKES for message in suspects)
@@ -201,7 +214,7 @@ class LimitLearner:
         return _STRIKES - 1 if self._too_long else _STRIKES
 
     def unreachable(self) -> None:
-        """Note a failed attempt to connect: the broker was gone, and no message is to blame."""
+        """Note that there is no connection though nothing was sent: no message is to blame."""
         self._strikes.clear()
         self._accused, self._guess = None, self._sure
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from edge_daemon.mqtt.client import Connection
+from edge_daemon.mqtt.client import LONGEST_POLL_S, Connection
 from edge_daemon.mqtt.limits import SUBSCRIBE, LimitLearner
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox
@@ -15,6 +15,8 @@ from edge_daemon.ports import Clock
 
 if TYPE_CHECKING:
     from edge_daemon.mqtt.fleet import FleetLink
+
+_WAITING_POLL_S = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +72,11 @@ class Sender:
             if self._fleet is not None:
                 self._fleet.acknowledged(mid)
 
+    @property
+    def longest_poll_s(self) -> float:
+        """For how long to wait for the broker before `send` is due again."""
+        return _WAITING_POLL_S if self._must_wait() else LONGEST_POLL_S
+
     def lost(self, connection: Connection) -> bool:
         """End a connection that broke; return whether another one soon may tell why."""
         learned = self._learner.lost(connection.reason, self._clock.monotonic())
@@ -77,8 +84,7 @@ class Sender:
         return learned
 
     def _must_wait(self) -> bool:
-        now_s = self._clock.monotonic()
-        return self._learner.careful(now_s) and self._learner.waiting(now_s)
+        return self._learner.must_wait(self._clock.monotonic())
 
     def _subscribe(self, connection: Connection) -> bool:
         if not self._filters:

@@ -216,7 +216,7 @@ class MqttSink:
     def _exchange(self, connection: Connection) -> None:
         self._export()
         self._sender.send(connection)
-        connection.poll(self._wakeup)
+        connection.poll(self._wakeup, self._sender.longest_poll_s)
         self._sender.settle(connection)
         while connection.received:
             self._hear(connection.received.popleft())

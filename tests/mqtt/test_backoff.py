@@ -31,3 +31,14 @@ def test_devices_spread_out() -> None:
 def test_years_of_attempts_don_t_overflow() -> None:
     backoff = Backoff(60.0, Highest())
     assert [backoff.next_s(0.0) for _ in range(5000)][-1] == 60.0
+
+
+def test_where_the_next_attempt_differs_it_comes_soon() -> None:
+    backoff = Backoff(60.0, Random(1))
+    for _ in range(8):
+        backoff.next_s(0.0)
+    backoff.reset()
+    assert backoff.next_s(0.0) <= 0.25
+    for _ in range(8):
+        last_s = backoff.next_s(0.0)
+    assert last_s > 10

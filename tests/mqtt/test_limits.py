@@ -31,8 +31,10 @@ class Broker:
 def run(learner: LimitLearner, broker: Broker, *messages: Message, connections: int = 20) -> list[Message]:
     """Send messages over one connection after another; return what passed on the first that held."""
     for number in range(connections):
-        now_s = number * 2.0
+        now_s = number * 20.0
         learner.connected(BrokerLimits(), now_s)
+        if learner.must_wait(now_s):
+            now_s += 1.0
         passed: list[Message] = []
         if _send_all(learner, broker, messages, passed, now_s):
             return passed
@@ -134,12 +136,34 @@ def test_a_limit_is_named_once() -> None:
     assert learner.take_news() == []
 
 
+def test_a_connection_that_ends_by_itself_clears_all() -> None:
+    learner = LimitLearner(1)
+    for second in range(0, 100, 10):
+        for _ in range(2):
+            learner.connected(BrokerLimits(), float(second))
+            learner.sent(INFO, 1, second + 1.0)
+            learner.lost("the connection broke", second + 1.0)
+        learner.connected(BrokerLimits(), float(second))
+        assert learner.must_wait(second + 0.1)
+        learner.lost("the connection broke", second + 0.2)
+    assert learner.admit(INFO) == INFO
+
+
+def test_a_message_sent_right_after_the_connect_is_never_to_blame() -> None:
+    learner = LimitLearner(1)
+    for second in range(10):
+        learner.connected(BrokerLimits(), float(second))
+        learner.sent(INFO, 1, second + 0.1)
+        learner.lost("the connection broke", second + 0.1)
+    assert learner.admit(INFO) == INFO
+
+
 def test_two_hang_ups_are_chance() -> None:
     learner = LimitLearner(1)
-    for second in (0.0, 1.0):
+    for second in (0.0, 10.0):
         learner.connected(BrokerLimits(), second)
-        learner.sent(INFO, 1, second)
-        learner.lost("the connection broke", second)
+        learner.sent(INFO, 1, second + 1)
+        learner.lost("the connection broke", second + 1)
     assert learner.admit(INFO) == INFO
 
 
@@ -161,8 +185,8 @@ def test_a_broker_that_hangs_up_whatever_comes_is_not_asked_at_full_speed_for_ev
         for message in (LABEL, INFO, EVENT):
             admitted = learner.admit(message)
             if admitted is not None:
-                learner.sent(admitted, 1, float(second))
-        soon.append(learner.lost("the connection broke", float(second)))
+                learner.sent(admitted, 1, second + 0.6)
+        soon.append(learner.lost("the connection broke", second + 0.6))
     assert soon.count(True) < 20
 
 
