@@ -47,6 +47,8 @@ class BrokerLimits:
 
     def reduced(self, message: Message) -> Message:
         """Return the message with a QoS and a retain flag that are allowed."""
+        if message.qos <= self.max_qos and (self.retain or not message.retain):
+            return message
         return replace(message, qos=min(message.qos, self.max_qos), retain=message.retain and self.retain)
 
     def __and__(self, other: BrokerLimits) -> BrokerLimits:
@@ -76,6 +78,9 @@ _ORDINARY_BYTES = 65_536
 """A limit from here up is met by no message but a picture."""
 
 
+_NO_LIMITS = BrokerLimits()
+
+
 class LimitLearner:
     """Keeps a device from sending again and again what makes its broker hang up.
 
@@ -91,7 +96,7 @@ class LimitLearner:
 
     def __init__(self, max_qos: int) -> None:
         self._wanted_qos = max_qos
-        self._announced = BrokerLimits()
+        self._announced = BrokerLimits(max_qos)
         self._unconfirmed: deque[tuple[int | None, Message, float]] = deque(maxlen=_MAX_UNCONFIRMED)
         self._connected_s = 0.0
         self._named: set[str] = set()
@@ -114,8 +119,10 @@ class LimitLearner:
     @property
     def limits(self) -> BrokerLimits:
         """What holds now for any topic, the configured QoS included."""
-        size = BrokerLimits(max_packet=self._inferred_bytes())
-        return BrokerLimits(self._wanted_qos) & self._announced & self._guess & size
+        known = self._announced if self._guess == _NO_LIMITS else self._announced & self._guess
+        if self._refused_bytes is not None or len(self._too_long) > 1:
+            known &= BrokerLimits(max_packet=self._inferred_bytes())
+        return known
 
     def _inferred_bytes(self) -> int | None:
         sizes = [] if self._refused_bytes is None else [self._refused_bytes]
@@ -143,7 +150,7 @@ class LimitLearner:
         """Begin a connection to a broker that has announced its limits, if it has any."""
         if now_s - self._since_s > _REMEMBERED_S:
             self._forget(now_s)
-        self._announced = announced
+        self._announced = announced & BrokerLimits(self._wanted_qos)
         self._connected_s = now_s
         self._unconfirmed.clear()
         self._name_limits()
