@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from edge_daemon.child import module_command
 from edge_daemon.mqtt.options import MqttOptions
 
 
@@ -31,7 +32,7 @@ def listening(options: MqttOptions, topic: str, notes: Path) -> Iterator[None]:
     """Have results noted in a file, one JSON array a line, from the moment the subscription is granted."""
     words = [msgspec.json.encode(options).decode(), topic]
     with notes.open("w") as out:
-        child = subprocess.Popen([sys.executable, "-m", __name__, *words], stdout=out)
+        child = subprocess.Popen(module_command(__name__, *words), stdout=out)
     try:
         yield
     finally:

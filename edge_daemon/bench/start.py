@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
-import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -16,6 +14,7 @@ from typing import IO
 import numpy as np
 
 from edge_daemon.bench.figures import frame_size, pictures
+from edge_daemon.child import module_command, script_command
 from edge_daemon.config import Config
 from edge_daemon.errors import EdgeError
 from edge_daemon.model_setup import model_path
@@ -64,24 +63,22 @@ def measure_start(config: Config, config_words: Sequence[str], folder: Path, tim
     np.save(film, pictures(frame_size(config))[0])
     camera = [f"camera={{type: replay, path: {film}, loop: true, fps: 30}}", "web.listen=null"]
     words = [word for setting in camera for word in ("--set", setting)]
-    daemon = [sys.executable, "-m", "edge_daemon.cli.main", "run", *config_words, *words]
-    bare = [sys.executable, "-c", _BARE, str(model_path(config)), str(config.model.threads)]
-    environ = os.environ | {"PYTHONPYCACHEPREFIX": str(folder / "compiled"), "PYTHONDONTWRITEBYTECODE": ""}
+    compiled = folder / "compiled"
+    daemon = module_command("edge_daemon.cli.main", "run", *config_words, *words, bytecode=compiled)
+    bare = script_command(_BARE, str(model_path(config)), str(config.model.threads), bytecode=compiled)
     daemon_ms, bare_ms = [], []
     memory = (0.0, 0.0)
     for number in range(times + 1):
-        bare_ms.append(_until_ready(bare, environ)[0])
-        taken_ms, memory = _until_ready(daemon, environ, settle=number == times)
+        bare_ms.append(_until_ready("the bare interpreter", bare)[0])
+        taken_ms, memory = _until_ready("edge-daemon run", daemon, settle=number == times)
         daemon_ms.append(taken_ms)
     return Start(median(daemon_ms[1:]), median(bare_ms[1:]), *memory)
 
 
-def _until_ready(
-    command: list[str], environ: Mapping[str, str], *, settle: bool = False
-) -> tuple[float, tuple[float, float]]:
+def _until_ready(name: str, command: list[str], *, settle: bool = False) -> tuple[float, tuple[float, float]]:
     """Return the milliseconds to the first label, and after a while the memory: now and at most, in MB."""
     begun_s = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environ) as child:
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as child:
         assert child.stderr is not None
         said = _wait_for(child.stderr)
         taken_ms = (time.perf_counter() - begun_s) * 1000
@@ -91,7 +88,7 @@ def _until_ready(
         child.terminate()
         child.communicate()
     if said:
-        raise EdgeError(f"`{command[2]}` ended without a label: {said}")
+        raise EdgeError(f"{name} ended without a label: {said}")
     return taken_ms, memory
 
 

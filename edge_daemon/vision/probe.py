@@ -4,8 +4,8 @@ The interpreter trusts its input: a damaged file can make it read outside its me
 does exactly what this process would do next, up to the first inference; what kills it there
 does not kill the daemon. A file that passed is remembered by content, so later starts only hash it.
 
-Run as `python -m edge_daemon.vision.probe THREADS DELEGATE TAP` with paths on stdin, a line each; answers
-a JSON line for each path: {"error": null or text}.
+Its arguments are THREADS DELEGATE TAP, with paths on stdin, a JSON string a line; it answers a JSON line for
+each path: {"error": null or text}.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from edge_daemon.child import module_command
 from edge_daemon.errors import EdgeError, ModelError
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def probe(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> l
 
 def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
     """Run one child over the files until it ends or dies; at least one verdict."""
-    command = [sys.executable, "-m", "edge_daemon.vision.probe", str(threads), delegate, tap]
+    command = module_command("edge_daemon.vision.probe", str(threads), delegate, tap)
     job = "\n".join(json.dumps(str(path.absolute())) for path in paths)
     try:
         done = subprocess.run(
