@@ -14,6 +14,7 @@ from typing import Literal
 
 import numpy as np
 
+from edge_daemon.as_owner import user_name
 from edge_daemon.camera.picamera import PicameraOptions
 from edge_daemon.camera.table import open_camera
 from edge_daemon.camera.v4l2 import V4l2Options
@@ -25,7 +26,7 @@ from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, s
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
 from edge_daemon.mqtt.discovery import discovery_topic
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, user_name
+from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.types import WHOLE_FRAME

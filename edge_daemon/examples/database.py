@@ -6,6 +6,7 @@ import os
 import sqlite3
 from pathlib import Path
 
+from edge_daemon.as_owner import refuse_planted_link
 from edge_daemon.errors import StoreError
 from edge_daemon.examples.aside import sync_directory
 from edge_daemon.examples.faults import CorruptStoreError
@@ -22,6 +23,7 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     In autocommit: transactions are begun and ended by hand. The thread that opens needn't be the one
     that owns the connection afterwards. Raises StoreError and what `faults.named` translates.
     """
+    _refuse_planted_links(path)
     _create(path)
     _check_header(path)
     # Absolute, so that no name means something else to SQLite, as `:memory:` does.
@@ -34,6 +36,12 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _refuse_planted_links(path: Path) -> None:
+    """Keep root from writing where the store's owner, such as a service that was broken into, points."""
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        refuse_planted_link(Path(f"{path}{suffix}"))
 
 
 def _create(path: Path) -> None:

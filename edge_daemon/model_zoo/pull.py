@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import http.client
 import os
@@ -20,6 +19,7 @@ from urllib.parse import quote, urlsplit
 from edge_daemon import __version__
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.manifest import Manifest, RemoteFile
+from edge_daemon.model_zoo.part_file import PartFile
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with file name, bytes so far and bytes in all."""
@@ -53,7 +53,6 @@ def pull(
         if target.is_file() and _digest(target) == item.sha256:
             continue
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             _Transfer(item, source, progress, pause).to(target)
         except OSError as exc:
             raise ModelError(f"{target}: can't be written: {exc.strerror or exc}") from exc
@@ -71,16 +70,9 @@ class _Transfer:
 
     def to(self, target: Path) -> None:
         """Put the right bytes at `target` in one step, or nothing."""
-        partial = target.with_name(target.name + ".part")
-        with partial.open("ab+") as file:
-            _lock(file, partial)
-            try:
-                self._fill_right(file)
-                os.fsync(file.fileno())
-                os.replace(partial, target)
-            finally:
-                if partial.exists() and not partial.stat().st_size:
-                    partial.unlink()
+        with PartFile(target) as part:
+            self._fill_right(part.file)
+            part.put_in_place()
         self.progress(self.item.file, self.item.bytes, self.item.bytes)
 
     def _fill_right(self, file: BufferedRandom) -> None:
@@ -192,13 +184,6 @@ def _is_page(answer: Any, file: BufferedRandom) -> bool:
 def _continues(answer: Any, have: int) -> bool:
     """Whether the answer goes on from byte `have`, rather than starting over."""
     return answer.status == 206 and str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
-
-
-def _lock(file: BufferedRandom, path: Path) -> None:
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
-        raise ModelError(f"{path.name} is being fetched by another process") from exc
 
 
 def _copy(source: Path, file: BufferedRandom) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import re
 import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from edge_daemon.as_owner import as_owner_of
 from edge_daemon.errors import ArchiveError, ModelError
 from edge_daemon.model_zoo.export import Export, open_export
 from edge_daemon.model_zoo.labels import check_count, embedded_labels, found_labels, parse_labels, read_labels
+from edge_daemon.model_zoo.part_file import PartFile
 from edge_daemon.vision.declared_range import SIGNATURE, manifest_path, write_manifest
 from edge_daemon.vision.input_range import InputRange
 from edge_daemon.vision.litert import Embedder
@@ -77,8 +78,10 @@ def add(
     try:
         if target.exists() and target.read_bytes() != content:
             raise ModelError(f"{target} is another model; choose a name with --name")
-        shelf.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=shelf, prefix=".adding-") as folder:
+        with as_owner_of(shelf):
+            shelf.mkdir(parents=True, exist_ok=True)
+        # Not on the shelf, whose owner could put a link in the place of anything in it.
+        with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as folder:
             trial = Path(folder) / PurePosixPath(member).name
             trial.write_bytes(content)
             _declare(trial, export, member, values)
@@ -155,13 +158,19 @@ def _without(trial: Path, error: ModelError) -> str:
 
 def _keep(trial: Path, target: Path, added: Added) -> Added:
     if added.labels:
-        names = trial.with_suffix(".labels.txt")
-        names.write_text("".join(f"{label}\n" for label in added.labels), encoding="utf-8")
-        os.replace(names, target.with_suffix(".labels.txt"))
+        names = "".join(f"{label}\n" for label in added.labels)
+        _put(names.encode(), target.with_suffix(".labels.txt"))
     if manifest_path(trial).exists():
-        os.replace(manifest_path(trial), manifest_path(target))
-    os.replace(trial, target)
+        _put(manifest_path(trial).read_bytes(), manifest_path(target))
+    _put(trial.read_bytes(), target)
     return replace(added, path=target)
+
+
+def _put(content: bytes, target: Path) -> None:
+    with PartFile(target) as part:
+        part.file.truncate(0)
+        part.file.write(content)
+        part.put_in_place()
 
 
 def _named(path: Path) -> _Labels:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import pwd
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from edge_daemon.as_owner import user_name
 
 
 def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
@@ -30,14 +31,6 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
             "the Python module lgpio is missing; run `sudo apt install python3-lgpio`, or pip install lgpio"
         )
     return None
-
-
-def user_name() -> str:
-    """Return the name of the user this process runs as; the number of one without a name."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
 
 
 @contextmanager

@@ -28,6 +28,6 @@ def remember(kind: str, key: str) -> None:
     try:
         folder = cache_folder() / kind
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / key).touch()
+        os.close(os.open(folder / key, os.O_CREAT | os.O_WRONLY | os.O_NOFOLLOW, 0o666))
     except (OSError, RuntimeError):
         return

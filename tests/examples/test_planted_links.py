@@ -1,0 +1,30 @@
+"""Links in the place of a store's files: root follows none that another user made."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.errors import EdgeError
+from edge_daemon.examples.store import ExampleStore
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's rights are worth borrowing")
+@pytest.mark.parametrize("suffix", ["", "-wal", "-journal"])
+def test_root_follows_no_link_that_the_stores_owner_made(tmp_path: Path, suffix: str) -> None:
+    """As root's `examples list` would after the service was taken over: the store could begin anywhere."""
+    planted = tmp_path / f"examples.sqlite{suffix}"
+    planted.symlink_to(tmp_path / "roots")
+    os.chown(planted, 65534, 65534, follow_symlinks=False)
+    with pytest.raises(EdgeError, match=rf"{planted} is a link to .*roots that user 65534 made"):
+        ExampleStore(tmp_path / "examples.sqlite")
+    assert not (tmp_path / "roots").exists()
+
+
+def test_a_store_behind_a_link_of_ones_own_is_opened(tmp_path: Path) -> None:
+    (tmp_path / "link.sqlite").symlink_to(tmp_path / "disk.sqlite")
+    with ExampleStore(tmp_path / "link.sqlite") as store:
+        assert store.counts == {}
+    assert (tmp_path / "disk.sqlite").exists()
