@@ -10,7 +10,6 @@ from contextlib import suppress
 from io import BufferedRandom
 from pathlib import Path
 from types import TracebackType
-from typing import cast
 
 from edge_daemon.as_owner import as_owner_of, user_name
 from edge_daemon.errors import ModelError
@@ -76,7 +75,7 @@ class PartFile:
             for_owner = os.getuid() == 0 and f"`chown {user}: {folder}` allows it"
             way_out = for_owner or "point $EDGE_DAEMON_MODELS at a folder of yours"
             raise ModelError(f"{folder}: {user} may not write there; {way_out}") from exc
-        self.file = cast("BufferedRandom", os.fdopen(found, "ab+"))
+        self.file = os.fdopen(found, "ab+")
 
     def _lock(self) -> None:
         try:
