@@ -1,0 +1,105 @@
+"""Print constraints under which pip leaves the packages that the system brings as they are.
+
+    python scripts/hold_system_packages.py REPORT CONSTRAINTS >HELD
+
+Run by the virtual environment's Python. REPORT is pip's (`install --dry-run --ignore-installed --report`),
+of what CONSTRAINTS alone would install. A compiled package of the system's may have others compiled
+against it, as picamera2's parts are against numpy: it is held wherever the program itself can use it, and
+what asks for a newer one loses its constraint, so that pip finds an older version. A package of plain
+Python is held unless something needs a newer one, which then goes into the virtual environment alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from pip._vendor.packaging.requirements import Requirement
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A package that would be installed: what it requires, and whether its wheel holds compiled parts."""
+
+    name: str
+    requires: tuple[Requirement, ...]
+    compiled: bool
+    is_ours: bool
+
+
+def hold(constraints: Iterable[str], wanted: Iterable[Wanted], system: Mapping[str, str]) -> list[str]:
+    """Return the constraints with the system's versions, and without what those rule out."""
+    packages = list(wanted)
+    held: dict[str, str] = {}
+    loosened: set[str] = set()
+    for package in packages:
+        version = system.get(package.name)
+        if version is None:
+            continue
+        refusing = [other for other in packages if _refuses(other, package.name, version)]
+        if any(other.is_ours for other in refusing) or (refusing and not package.compiled):
+            continue
+        held[package.name] = version
+        loosened |= {other.name for other in refusing}
+    kept = [line for line in constraints if _name(line.partition("==")[0]) not in loosened | held.keys()]
+    return kept + [f"{name}=={version}" for name, version in sorted(held.items())]
+
+
+def _refuses(package: Wanted, name: str, version: str) -> bool:
+    return any(
+        _name(need.name) == name and not need.specifier.contains(version, prereleases=True)
+        for need in package.requires
+    )
+
+
+def read_report(report: Mapping[str, Any]) -> list[Wanted]:
+    """Return the packages of pip's report. Only requirements that hold here and now count."""
+    return [_wanted(item) for item in report["install"]]
+
+
+def _wanted(item: Mapping[str, Any]) -> Wanted:
+    described = item["metadata"]
+    address = item["download_info"]["url"]
+    extras = ["", *item.get("requested_extras", ())]
+    needs = [Requirement(line) for line in described.get("requires_dist", ())]
+    return Wanted(
+        name=_name(described["name"]),
+        requires=tuple(need for need in needs if _counts(need, extras)),
+        compiled=not address.endswith("-none-any.whl"),
+        is_ours="dir_info" in item["download_info"],
+    )
+
+
+def _counts(need: Requirement, extras: Iterable[str]) -> bool:
+    return need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras)
+
+
+def system_packages() -> dict[str, str]:
+    """Return name and version of what this environment sees outside itself; the first found counts."""
+    folders = [place for place in sys.path if not Path(place).is_relative_to(sys.prefix)]
+    found: dict[str, str] = {}
+    for package in metadata.distributions(path=folders):
+        if package.metadata["Name"]:
+            found.setdefault(_name(package.metadata["Name"]), package.version)
+    return found
+
+
+def _name(written: str) -> str:
+    return re.sub(r"[-_.]+", "-", written.strip()).lower()
+
+
+def main() -> None:
+    """Read, decide, print."""
+    report = json.loads(Path(sys.argv[1]).read_text())
+    constraints = [line for line in Path(sys.argv[2]).read_text().splitlines() if line and line[0] != "#"]
+    print("\n".join(hold(constraints, read_report(report), system_packages())))
+
+
+if __name__ == "__main__":
+    main()
