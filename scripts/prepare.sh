@@ -52,8 +52,8 @@ install_into() {
     if sees_system_packages "$venv"; then
         PIP_CONSTRAINT=$constraints "${pip[@]}" --quiet --dry-run --ignore-installed \
             --report "$venv/report.json" "$@" || die "pip finds no way to install $*; see above"
-        "$venv/bin/python" -I scripts/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/constraints.txt"
-        constraints=$venv/constraints.txt
+        "$venv/bin/python" -I scripts/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
+        constraints=$venv/held.txt
     fi
     # By the environment, so that they count for what builds the project, too; a later pip has a name of its own for those.
     PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints "${pip[@]}" --progress-bar off "$@" |
