@@ -1,4 +1,4 @@
-# Sourced by test-deb and test-arm: a fresh Debian in a folder, of this processor's kind or another. Needs root.
+# Sourced by test-deb, test-install and test-arm: a fresh Debian in a folder, of this processor's kind or another. Needs root.
 # Another kind's programs are run by qemu one by one, as on the core of a Raspberry Pi Zero 2 W.
 
 arch=               # its processor
@@ -28,6 +28,13 @@ make_debian() {
     say "making a Debian $1 for $arch"
     mmdebstrap --quiet --mode=root --architectures="$arch" --variant=minbase --include="$3" \
         --skip=cleanup/apt/lists "$1" "$root" "$mirror"
+}
+
+# Let it reach the registry of Python packages as this machine does.
+lend_network() {
+    cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
+    install -D -m 0644 /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+    [ ! -e /etc/pip.conf ] || cp -L /etc/pip.conf "$root/etc/"
 }
 
 # Run a command in it, with a /proc, a /sys and a /dev that are gone with the command.
