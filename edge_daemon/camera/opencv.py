@@ -115,3 +115,8 @@ def _import() -> Any:
     except ImportError as exc:
         raise CameraError(f"OpenCV can't be imported ({exc}); run `pip install 'edge-daemon[usb]'`") from exc
     return cv2
+
+
+def import_opencv() -> None:
+    """Import OpenCV without opening anything. Raises CameraError that says why it can't be."""
+    _import()

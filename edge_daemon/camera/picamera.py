@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -106,7 +107,7 @@ class PicameraSource:
 
     def _claim(self) -> Any:
         index = self._options.index
-        camera_class, allocator_class = _import()
+        camera_class, allocator_class = import_picamera2()
         try:
             found = len(camera_class.global_camera_info())
             if index >= found:
@@ -172,15 +173,23 @@ class PicameraSource:
         )
 
 
-def _import() -> tuple[Any, Any]:
-    """Return the classes of the camera and of the memory its frames lie in."""
-    # Late: importing picamera2 opens libcamera's devices. A numpy of another ABI is a ValueError.
+def import_picamera2() -> tuple[Any, Any]:
+    """Return the classes of the camera and of the memory its frames lie in. Raises CameraError."""
+    # Late: importing picamera2 opens libcamera's devices.
     try:
         from picamera2 import Picamera2
         from picamera2.allocators import DmaAllocator
-    except (ImportError, ValueError, OSError) as exc:
+    except ModuleNotFoundError as exc:
         raise CameraError(
             f"picamera2 can't be imported ({exc}); run `sudo apt install python3-picamera2` "
             "and use a virtual environment made with --system-site-packages"
+        ) from exc
+    except (ImportError, ValueError, OSError) as exc:  # a numpy of another ABI is one of the first two
+        numpy = sys.modules.get("numpy")
+        found = f"numpy {numpy.__version__} of {numpy.__path__[0]}" if numpy else "none"
+        raise CameraError(
+            f"picamera2 can't be imported ({' '.join(str(exc).split())}). It is compiled for apt's numpy; "
+            f"imported here is {found}. If that is another, `sudo scripts/install` (in a source tree "
+            "scripts/run) leaves apt's in its place"
         ) from exc
     return Picamera2, DmaAllocator

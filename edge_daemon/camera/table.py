@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
-from edge_daemon.camera.picamera import PicameraOptions, PicameraSource
+from edge_daemon.camera.opencv import import_opencv
+from edge_daemon.camera.picamera import PicameraOptions, PicameraSource, import_picamera2
 from edge_daemon.camera.replay import ReplayOptions, ReplaySource
 from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
 from edge_daemon.camera.v4l2 import V4l2Options, V4l2Source
@@ -22,6 +23,17 @@ SOURCES: Mapping[type[CameraOptions], Callable[[Any, Clock], FrameSource]] = Map
         SyntheticOptions: SyntheticSource,
     }
 )
+
+LIBRARIES: Mapping[type[CameraOptions], Callable[[], object]] = MappingProxyType(
+    {PicameraOptions: import_picamera2, V4l2Options: import_opencv}
+)
+"""What imports a source's library, for those that need one."""
+
+
+def import_library(options: CameraOptions) -> None:
+    """Import what the source for these options needs, claiming nothing. Raises CameraError."""
+    if type(options) in LIBRARIES:
+        LIBRARIES[type(options)]()
 
 
 def open_camera(options: CameraOptions, clock: Clock) -> FrameSource:

@@ -1,10 +1,12 @@
-"""What the doctor looks at: camera, GPIO, groups, broker, fleet, model, store, disk, clock."""
+"""What the doctor looks at: Python, camera, GPIO, groups, broker, fleet, model, store, disk, clock."""
 
 from __future__ import annotations
 
 import grp
 import os
+import platform
 import shutil
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
@@ -16,7 +18,7 @@ import numpy as np
 
 from edge_daemon.as_owner import user_name
 from edge_daemon.camera.picamera import PicameraOptions
-from edge_daemon.camera.table import open_camera
+from edge_daemon.camera.table import import_library, open_camera
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
@@ -49,6 +51,7 @@ class Check:
 def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
     """Run the checks one by one; what a check itself stumbles over counts as its failure."""
     checks: dict[str, Callable[[Config], Check]] = {
+        "python": check_python,
         "camera": check_camera,
         "gpio": check_gpio,
         "groups": check_groups,
@@ -83,6 +86,13 @@ HINTS = {
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
     "store": "see store.path in the configuration; stop the service before repairing a store",
 }
+
+
+def check_python(config: Config) -> Check:
+    """Import what the camera needs, as the daemon would, without claiming the camera."""
+    import_library(config.camera)
+    numpy = f"numpy {np.__version__} of {Path(np.__file__).parents[1]}"
+    return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}, {numpy}")
 
 
 def check_camera(config: Config) -> Check:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -24,7 +25,7 @@ from edge_daemon.panel.gpio_chip import gpio_trouble
 from tests.camera import fake_picamera2
 from tests.mqtt.broker import Mosquitto, free_port
 
-ALL = ("camera", "gpio", "groups", "broker", "fleet", "model", "store", "disk", "clock")
+ALL = ("python", "camera", "gpio", "groups", "broker", "fleet", "model", "store", "disk", "clock")
 BUTTON = "buttons=[{label: cat, pin: 17}]"
 AS_NOBODY = """
 import contextlib, io, os, sys
@@ -119,6 +120,51 @@ def test_a_wrong_configuration_is_a_failure_like_any_other(
     assert (status, line["check"], line["state"]) == (1, "config", "failed")
     assert "did you mean 'port'?" in line["detail"]
     assert line["hint"]
+
+
+@pytest.mark.parametrize(
+    ("code", "words", "way_out"),
+    [
+        (
+            "raise ImportError('numpy.core.multiarray failed to import')",
+            "numpy.core.multiarray",
+            "scripts/install",
+        ),
+        ("raise ValueError('numpy.dtype size changed')", "size changed", "scripts/install"),
+        ("import libcamera_that_is_not_there", "libcamera_that", "apt install python3-picamera2"),
+    ],
+)
+def test_a_camera_library_that_can_not_be_imported_is_named_before_the_camera_is_tried(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    code: str,
+    words: str,
+    way_out: str,
+) -> None:
+    (tmp_path / "picamera2.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    for module in ("picamera2", "picamera2.allocators"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+
+    status, check = examine(capsys, "python", "camera.type=picamera2")
+
+    assert (status, check.state) == (1, "failed")
+    assert words in check.detail
+    assert way_out in check.detail
+    assert "\n" not in check.detail
+
+
+def test_what_is_imported_is_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_picamera2.install(monkeypatch)
+
+    status, check = examine(capsys, "python", "camera.type=picamera2")
+
+    assert (status, check.state) == (0, "ok")
+    assert f"numpy {np.__version__} of " in check.detail
+    assert sys.prefix in check.detail
 
 
 def test_a_busy_camera_names_who_may_hold_it(
