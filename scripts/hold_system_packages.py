@@ -3,10 +3,10 @@
     python scripts/hold_system_packages.py REPORT CONSTRAINTS >HELD
 
 Run by the virtual environment's Python. REPORT is pip's (`install --dry-run --ignore-installed --report`),
-of what CONSTRAINTS alone would install. A compiled package of the system's may have others compiled
-against it, as picamera2's parts are against numpy: it is held wherever the program itself can use it, and
-what asks for a newer one loses its constraint, so that pip finds an older version. A package of plain
-Python is held unless something needs a newer one, which then goes into the virtual environment alone.
+of what CONSTRAINTS alone would install. Compiled parts of the system's packages, as picamera2's are, work
+with the numpy that they were compiled for: it is held wherever the program itself can use it, and what asks
+for a newer one loses its constraint, so that pip finds an older version. Any other package is held unless
+something needs a newer one, which then goes into the virtual environment alone.
 """
 
 from __future__ import annotations
@@ -22,14 +22,15 @@ from typing import Any
 
 from pip._vendor.packaging.requirements import Requirement
 
+COMPILED_AGAINST = "numpy"
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A package that would be installed: what it requires, and whether its wheel holds compiled parts."""
+    """A package that would be installed, what it requires, and whether it is the program itself."""
 
     name: str
     requires: tuple[Requirement, ...]
-    compiled: bool
     is_ours: bool
 
 
@@ -43,7 +44,7 @@ def hold(constraints: Iterable[str], wanted: Iterable[Wanted], system: Mapping[s
         if version is None:
             continue
         refusing = [other for other in packages if _refuses(other, package.name, version)]
-        if any(other.is_ours for other in refusing) or (refusing and not package.compiled):
+        if refusing and (package.name != COMPILED_AGAINST or any(other.is_ours for other in refusing)):
             continue
         held[package.name] = version
         loosened |= {other.name for other in refusing}
@@ -65,13 +66,11 @@ def read_report(report: Mapping[str, Any]) -> list[Wanted]:
 
 def _wanted(item: Mapping[str, Any]) -> Wanted:
     described = item["metadata"]
-    address = item["download_info"]["url"]
     extras = ["", *item.get("requested_extras", ())]
     needs = [Requirement(line) for line in described.get("requires_dist", ())]
     return Wanted(
         name=_name(described["name"]),
         requires=tuple(need for need in needs if _counts(need, extras)),
-        compiled=not address.endswith("-none-any.whl"),
         is_ours="dir_info" in item["download_info"],
     )
 

@@ -57,7 +57,7 @@ install_into() {
     fi
     # By the environment, so that they count for what builds the project, too; a later pip has a name of its own for those.
     PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints "${pip[@]}" --progress-bar off "$@" |
-        sed -u -n 's/^ *Downloading \([^ ]*\) (\(.*\))$/    \1: \2/p' ||
+        sed -u -n 's|^ *Downloading \([^ ]*/\)\{0,1\}\([^ /]*\) (\(.*\))$|    \2: \3|p' ||
         die "pip could not install $*; see above"
     ! sees_system_packages "$venv" || check_system_modules "$venv"
 }
@@ -91,7 +91,7 @@ importlib.util.find_spec(sys.argv[1]) and __import__(sys.argv[1])' "$2" 2>&1 </d
 # prepare_venv EXTRAS: .venv with the project in it, reinstalled only when what it needs changed.
 prepare_venv() {
     local extras=$1 python flags=() stamp size='about 55 MB'
-    [ "$extras" != dev ] || size='about 250 MB'
+    [ "$extras" != dev ] || size='about 200 MB'
     command -v python3 >/dev/null || need_packages python3
     python=$(find_python)
     if on_a_pi; then

@@ -100,3 +100,8 @@ def test_compiled_modules_go_where_this_process_keeps_them(
     assert bool(list(tmp_path.rglob("*.pyc"))) == allowed
     said(script_command(SHOW, bytecode=tmp_path / "chosen"))
     assert list((tmp_path / "chosen").rglob("*.pyc"))
+
+
+def test_no_other_file_of_the_package_starts_python() -> None:
+    starting = [path for path in (ROOT / "edge_daemon").rglob("*.py") if "sys.executable" in path.read_text()]
+    assert [path.name for path in starting] == ["child.py"]

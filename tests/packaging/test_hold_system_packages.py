@@ -1,7 +1,7 @@
 """`install_into` of scripts/prepare.sh, with real pip and environments, and stand-ins for the packages.
 
-The program wants `engine`, which wants `kinds`, whose newest version wants `matrix` 2. `matrix` stands for
-numpy, and `camera` for a module of the system's that is compiled against `matrix` 1.
+The program wants `engine`, which wants `kinds`, whose newest version wants `numpy` 2. `picture` and
+`names` stand for what nothing is compiled against.
 """
 
 from __future__ import annotations
@@ -9,8 +9,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 import zipfile
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -19,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 PYTHON_TAG = f"cp{sys.version_info.major}{sys.version_info.minor}"
 LINUX_TAG = f"{PYTHON_TAG}-{PYTHON_TAG}-linux_{os.uname().machine}"
 PURE_TAG = "py3-none-any"
-PINS = ("matrix==2.0", "engine==1.0", "names==2.0", "picture==2.0", "kinds==2.0")
+PINS = ("numpy==2.0", "engine==1.0", "names==2.0", "picture==2.0", "kinds==2.0")
 
 
 @dataclass(frozen=True)
@@ -75,9 +78,9 @@ class Site:
         (venv / "pyvenv.cfg").write_text(settings)
         return venv
 
-    def install(self, venv: Path) -> subprocess.CompletedProcess[str]:
+    def install(self, venv: Path, index: str = "index") -> subprocess.CompletedProcess[str]:
         script = '. scripts/prepare.sh && install_into "$0" ./program'
-        environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(self.root / "index")}
+        environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index, "PIP_NO_CACHE_DIR": "1"}
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script, venv],
             cwd=self.root, env=environment, capture_output=True, text=True,
@@ -121,42 +124,74 @@ def site(tmp_path: Path) -> Site:
     (tmp_path / "packaging").mkdir()
     (tmp_path / "packaging/constraints.txt").write_text("# pins\n" + "".join(f"{pin}\n" for pin in PINS))
     (tmp_path / "scripts").symlink_to(ROOT / "scripts")
-    site.program_needs("matrix>=1", "engine", "names", "picture>=1")
+    site.program_needs("numpy>=1", "engine", "names", "picture>=1")
     for version in ("1.2", "1.3", "2.0"):
-        site.offer("matrix", version, tag=LINUX_TAG)
-    site.offer("engine", "1.0", "kinds", "matrix", tag=LINUX_TAG)
-    site.offer("kinds", "1.0", "matrix>=1", tag=LINUX_TAG)
-    site.offer("kinds", "2.0", "matrix>=2", tag=LINUX_TAG)
+        site.offer("numpy", version, tag=LINUX_TAG)
+    site.offer("engine", "1.0", "kinds", "numpy", tag=LINUX_TAG)
+    site.offer("kinds", "1.0", "numpy>=1", tag=LINUX_TAG)
+    site.offer("kinds", "2.0", "numpy>=2", tag=LINUX_TAG)
     site.offer("names", "1.0")
     site.offer("names", "2.0")
     site.offer("picture", "2.0", "names>=2", tag=LINUX_TAG)
     return site
 
 
-def test_a_compiled_package_of_the_systems_stays_and_what_rules_it_out_is_older(site: Site) -> None:
-    site.bring("matrix", "1.2")
+def test_numpy_stays_the_systems_and_what_rules_it_out_is_older(site: Site) -> None:
+    site.bring("numpy", "1.2")
     venv = site.environment()
     done = site.install(venv)
     assert done.returncode == 0, done.stderr
-    assert versions(venv, "matrix", "kinds", "engine") == ["1.2", "1.0", "1.0"]
-    assert not list(venv.glob("lib/python*/site-packages/matrix*"))
+    assert versions(venv, "numpy", "kinds", "engine") == ["1.2", "1.0", "1.0"]
+    assert not list(venv.glob("lib/python*/site-packages/numpy*"))
 
 
 def test_without_the_systems_packages_the_pinned_versions_come(site: Site) -> None:
-    site.bring("matrix", "1.2")
+    site.bring("numpy", "1.2")
     venv = site.environment(sees_system=False)
     assert site.install(venv).returncode == 0
-    assert versions(venv, "matrix", "kinds", "names") == ["2.0", "2.0", "2.0"]
+    assert versions(venv, "numpy", "kinds", "names") == ["2.0", "2.0", "2.0"]
+
+
+def test_each_file_that_is_fetched_is_named_with_its_size(site: Site) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(site.root / "index"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            done = site.install(
+                site.environment(sees_system=False), f"http://127.0.0.1:{server.server_port}/"
+            )
+        finally:
+            server.shutdown()
+    assert done.returncode == 0, done.stderr
+    fetched = [line.split(": ") for line in done.stdout.splitlines()]
+    assert sorted(name for name, _ in fetched) == sorted(
+        f"    {name}-{version}-{tag}.whl"
+        for name, version, tag in (
+            ("engine", "1.0", LINUX_TAG),
+            ("kinds", "2.0", LINUX_TAG),
+            ("names", "2.0", PURE_TAG),
+            ("numpy", "2.0", LINUX_TAG),
+            ("picture", "2.0", LINUX_TAG),
+        )
+    )
+    assert all(size.endswith(("bytes", "kB")) for _, size in fetched)
+
+
+def test_nothing_that_fits_is_one_line_at_the_end(site: Site) -> None:
+    site.program_needs("absent")
+    done = site.install(site.environment(sees_system=False))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "error: pip could not install ./program; see above"
 
 
 def test_a_version_that_no_index_has_is_held_all_the_same(site: Site) -> None:
-    site.bring("matrix", "1.2.5+ds1")
+    site.bring("numpy", "1.2.5+ds1")
     venv = site.environment()
     assert site.install(venv).returncode == 0
-    assert versions(venv, "matrix") == ["1.2.5+ds1"]
+    assert versions(venv, "numpy") == ["1.2.5+ds1"]
 
 
-def test_a_plain_package_too_old_for_another_is_left_alone_and_a_newer_one_comes_beside(site: Site) -> None:
+def test_another_package_too_old_for_one_is_left_alone_and_a_newer_one_comes_beside(site: Site) -> None:
     site.bring("names", "1.0")
     venv = site.environment()
     assert site.install(venv).returncode == 0
@@ -164,7 +199,7 @@ def test_a_plain_package_too_old_for_another_is_left_alone_and_a_newer_one_comes
     assert (site.system / "names.py").read_text() == "version = '1.0'\n"
 
 
-def test_a_compiled_package_that_the_program_itself_can_not_use_is_not_held(site: Site) -> None:
+def test_a_package_that_the_program_itself_can_not_use_is_not_held(site: Site) -> None:
     site.bring("picture", "0.9")
     venv = site.environment()
     assert site.install(venv).returncode == 0

@@ -52,3 +52,9 @@ def test_install_leaves_the_debian_package_alone(tmp_path: Path, status: str, sa
     )
     assert done.returncode == 1
     assert said in done.stderr or (said == "--upgrade" and "as root" in done.stderr)
+
+
+def test_what_install_makes_can_be_read_by_the_service_whatever_roots_umask() -> None:
+    lines = (ROOT / "scripts/install").read_text().splitlines()
+    first_command = next(line for line in lines if line and not line.startswith(("#", "set ")))
+    assert first_command.startswith("umask 022")
