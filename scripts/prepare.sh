@@ -109,7 +109,7 @@ prepare_venv() {
     if [ "$(cat .venv/installed-for 2>/dev/null)" != "$stamp" ]; then
         # What an earlier installation laid over the system's packages goes.
         [ ${#flags[@]} -eq 0 ] || make_venv
-        say "installing edge-daemon[$extras] into .venv; of $size, this is fetched now:"
+        say "installing edge-daemon[$extras] into .venv, fetching what is not here of $size:"
         install_into .venv --editable ".[$extras]"
         echo "$stamp" >.venv/installed-for
     fi

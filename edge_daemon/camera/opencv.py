@@ -113,7 +113,10 @@ def _import() -> Any:
     try:
         import cv2
     except ImportError as exc:
-        raise CameraError(f"OpenCV can't be imported ({exc}); run `pip install 'edge-daemon[usb]'`") from exc
+        raise CameraError(
+            f"OpenCV can't be imported ({exc}); run `sudo apt install python3-opencv` and scripts/install "
+            "again, or `pip install 'edge-daemon[usb]'` where the program was installed so"
+        ) from exc
     return cv2
 
 
