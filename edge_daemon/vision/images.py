@@ -40,7 +40,7 @@ _HEADER_BYTES = 16
 # What Pillow's readers raise on bytes that aren't what their header claims.
 _UNREADABLE = (
     PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
-    TypeError, IndexError, KeyError, OverflowError,
+    TypeError, IndexError, KeyError, OverflowError, AttributeError,
 )  # fmt: skip
 
 
