@@ -28,7 +28,8 @@ from PIL import Image as Pillow
 
 from edge_daemon.learning.learner import Learner, make_learner
 from edge_daemon.types import UNKNOWN
-from edge_daemon.vision.images import IMAGE_SUFFIXES, read_image
+from edge_daemon.vision.image_files import find_images
+from edge_daemon.vision.images import read_image
 from edge_daemon.vision.litert import Embedder
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def read_things(folder: Path, embedder: Embedder) -> list[Thing]:
     rng = np.random.default_rng(0)
     things = []
     for number, place in enumerate(sorted(each for each in folder.iterdir() if each.is_dir())):
-        files = sorted(each for each in place.iterdir() if each.suffix.lower() in IMAGE_SUFFIXES)
+        files = find_images(place).images
         for index in rng.permutation(len(files))[:THINGS_A_CLASS]:
             picture = Pillow.fromarray(read_image(files[index]))
             scale = SIDE / min(picture.size)

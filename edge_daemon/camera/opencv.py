@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +13,7 @@ from edge_daemon.errors import CameraError
 if TYPE_CHECKING:
     from edge_daemon.types import Image
 
+MAX_PIXELS = 64_000_000
 STALL_S = 5
 """Without a frame for so long a camera counts as lost."""
 
@@ -58,11 +60,26 @@ class VideoStream:
 
 
 def open_video(path: Path) -> VideoStream:
-    """Open a video file. Raises CameraError when it can't be decoded."""
-    capture = _import().VideoCapture(str(path))
-    if not capture.isOpened():
-        raise CameraError(f"{path} is not a video this program can decode")
-    return VideoStream(capture)
+    """Open a video file, known by its content. Raises CameraError when it can't be decoded."""
+    # A playlist among the files may name other files, but no address.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
+    cv2 = _import()
+    # FFmpeg believes a name's suffix before the content; a descriptor has none. What can't be told by its
+    # content, such as a bare MPEG-4 stream, is opened by its name.
+    with path.open("rb") as file:
+        names = (f"/proc/self/fd/{file.fileno()}", str(path))
+        for name, decoder in itertools.product(names, (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER)):
+            capture = cv2.VideoCapture(name, decoder)
+            if capture.isOpened():
+                _check_size(capture, cv2, path)
+                return VideoStream(capture)
+    raise CameraError(f"{path} is neither a picture nor a video that this program can decode")
+
+
+def _check_size(capture: Any, cv2: Any, path: Path) -> None:
+    width, height = (capture.get(prop) for prop in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+    if width * height > MAX_PIXELS:
+        raise CameraError(f"{path} has pictures of {width:.0f}x{height:.0f}; scale it down")
 
 
 def open_device(device: str, settings: DeviceSettings) -> VideoStream:

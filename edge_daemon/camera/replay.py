@@ -1,19 +1,21 @@
-"""An image, a folder of images, a video or raw frames, shown as a camera would."""
+"""An image, a folder of images, a video or raw frames in a camera's place; known by their content."""
 
 from __future__ import annotations
 
+import logging
 import re
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from edge_daemon.camera.decoder import DecoderCrashed, DecoderProcess
 from edge_daemon.camera.framing import make_frame
-from edge_daemon.camera.opencv import VideoStream, open_video
 from edge_daemon.camera.pace import Pace
 from edge_daemon.errors import CameraError, ImageError
 from edge_daemon.options import FilePath, FramesPerSecond, Options
 from edge_daemon.ports import Clock
+from edge_daemon.regular_file import open_regular
 from edge_daemon.types import Frame
 
 if TYPE_CHECKING:
@@ -21,11 +23,18 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_daemon.types import Image
+    from edge_daemon.vision.images import Animation
 
-VIDEO_SUFFIXES = frozenset((".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".mjpeg"))
+log = logging.getLogger(__name__)
 
-
-RAW_SUFFIX = ".npy"
+_RAW_START = b"\x93NUMPY"
+_RAW_SUFFIX = ".npy"
+_JPEG_START = b"\xff\xd8\xff"
+# Some cameras fill up a buffer behind the end of a picture.
+_NEXT_JPEG = re.compile(rb"\xff\xd9\0*\xff\xd8\xff")
+_JPEG_GROUP = b"MPF\0"
+_MAX_HEADER_BYTES = 256 << 10
+_MAX_JPEG_BYTES = 32 << 20
 
 
 class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
@@ -67,6 +76,7 @@ class ReplaySource:
         self._reel: _Reel | None = None
         self._stills: _Stills | None = None
         self._next_seq = 0
+        self._crash: tuple[int, DecoderCrashed] | None = None
 
     def open(self) -> None:
         """Find the files. Raises CameraError when there are none, or the video can't be decoded."""
@@ -75,30 +85,50 @@ class ReplaySource:
         path = Path(self._options.path)
         if not path.exists():
             raise CameraError(f"{path} does not exist; camera.path must name an image, a folder or a video")
-        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            self._reel = _Video(path)
-            return
-        if path.suffix.lower() == RAW_SUFFIX and path.is_file():
-            self._reel = _RawFrames(path)
-            return
+        try:
+            self._refuse_crashing(path)
+            self._reel = (None if path.is_dir() else _open_film(path)) or self._open_stills(path)
+        except DecoderCrashed as exc:
+            self._note_crash(exc)
+            raise
+        except OSError as exc:
+            raise CameraError(f"{exc.filename or path} can't be read: {exc.strerror}") from exc
+
+    def _refuse_crashing(self, path: Path) -> None:
+        """Raise a film's crash again as long as its file is the same, instead of another crash a second."""
+        if self._crash is not None and self._crash[0] == path.stat().st_mtime_ns:
+            raise CameraError(str(self._crash[1]))
+
+    def _note_crash(self, exc: DecoderCrashed) -> None:
+        self._crash = (Path(self._options.path).stat().st_mtime_ns, exc)
+
+    def _open_stills(self, path: Path) -> _Stills:
         if self._stills is None or self._stills.ended:
             self._stills = _Stills(_find_images(path, self._options.recursive))
-        self._reel = self._stills
+        return self._stills
 
     def read(self) -> Frame | None:
         """Show the next picture; None after the last. Raises CameraError naming an unreadable file."""
         if self._reel is None:
             raise CameraError(f"{self._options.path} is closed; open it before reading")
-        pixels = self._reel.next()
-        if pixels is None and self._options.loop:
-            self._reel.rewind()
-            pixels = self._reel.next()
+        try:
+            pixels = self._next_pixels(self._reel)
+        except DecoderCrashed as exc:
+            self._note_crash(exc)
+            raise
         if pixels is None:
             return None
         self._pace.wait()
         seq = self._next_seq
         self._next_seq += 1
         return make_frame(pixels, seq, self._clock, rotation=self._options.rotation)
+
+    def _next_pixels(self, reel: _Reel) -> Image | None:
+        pixels = reel.next()
+        if pixels is None and self._options.loop:
+            reel.rewind()
+            pixels = reel.next()
+        return pixels
 
     def close(self) -> None:
         """Close the video; harmless when not open."""
@@ -138,27 +168,47 @@ class _Stills:
 
 
 class _Video:
-    """A video file, decoded picture by picture."""
+    """A video file, decoded picture by picture in another process."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
-        self._stream: VideoStream = open_video(path)
-        self._shown = 0
+        self._decoder = DecoderProcess(path)
+        self._first: Image | None = None
+        try:
+            self._first = self._decoder.read()
+        except CameraError:
+            self.close()
+            raise
 
     def next(self) -> Image | None:
-        pixels = self._stream.read()
-        if pixels is None and self._shown == 0:
-            raise CameraError(f"{self._path} holds no picture that can be decoded")
-        self._shown += 1
-        return pixels
+        if self._first is not None:
+            pixels, self._first = self._first, None
+            return pixels
+        return self._decoder.read()
 
     def rewind(self) -> None:
-        self._stream.close()
-        self._stream = open_video(self._path)
-        self._shown = 0
+        self._decoder.rewind()
 
     def close(self) -> None:
-        self._stream.close()
+        self._decoder.close()
+
+
+class _Animation:
+    """An image file with moving pictures."""
+
+    def __init__(self, animation: Animation) -> None:
+        self._animation = animation
+
+    def next(self) -> Image | None:
+        try:
+            return self._animation.read()
+        except ImageError as exc:
+            raise CameraError(str(exc)) from exc
+
+    def rewind(self) -> None:
+        self._animation.rewind()
+
+    def close(self) -> None:
+        self._animation.close()
 
 
 class _RawFrames:
@@ -199,18 +249,37 @@ def _map_frames(path: Path) -> npt.NDArray[np.uint8]:
     return whole
 
 
+def _open_film(path: Path) -> _Reel | None:
+    """Open what holds many frames; None for a picture. Raises CameraError, OSError."""
+    from edge_daemon.vision.images import is_image, open_animation
+
+    with open_regular(path) as file:
+        start = file.read(_MAX_HEADER_BYTES)
+        if start.startswith(_JPEG_START):
+            # A photo with a second one for other displays, or for the other eye, is no film.
+            film = _JPEG_GROUP not in start and _NEXT_JPEG.search(start + file.read(_MAX_JPEG_BYTES))
+            return _Video(path) if film else None
+    if start.startswith(_RAW_START) or path.suffix.lower() == _RAW_SUFFIX:
+        return _RawFrames(path)
+    if not is_image(path):
+        return _Video(path)
+    animation = open_animation(path)
+    return _Animation(animation) if animation else None
+
+
 def _find_images(path: Path, recursive: bool) -> list[Path]:
-    """Return the images of a folder in natural order, or the file itself."""
-    from edge_daemon.vision.images import IMAGE_SUFFIXES
+    """Return the images of a folder in natural order, or the file itself. Raises CameraError, OSError."""
+    from edge_daemon.vision.image_files import find_images, named
 
     if not path.is_dir():
         return [path]
-    files = path.glob("**/*" if recursive else "*")
-    found = [file for file in files if file.suffix.lower() in IMAGE_SUFFIXES]
-    if not found:
+    found = find_images(path, recursive=recursive)
+    if not found.images:
         hint = "" if recursive else "; `recursive: true` searches its folders too"
-        raise CameraError(f"{path} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){hint}")
-    return sorted(found, key=_natural)
+        raise CameraError(f"{path} holds no images{hint}")
+    if files := [other for other in found.others if not other.is_dir()]:
+        log.warning("%s: %d other files passed over (%s)", path, len(files), named(files))
+    return sorted(found.images, key=_natural)
 
 
 def _natural(path: Path) -> list[tuple[int, str]]:

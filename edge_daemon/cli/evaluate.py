@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -17,13 +17,12 @@ from edge_daemon.cli.evaluation_page import Heading, write_page
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.tap_advice import advise
 from edge_daemon.config import Config, load_effective
-from edge_daemon.errors import ConfigError
-from edge_daemon.examples.folders import find_pictures
+from edge_daemon.errors import ArchiveError, ConfigError
+from edge_daemon.examples.folders import Picture, find_pictures, read_pictures
 from edge_daemon.learning import evaluate, unknowns
 from edge_daemon.learning.evaluate import Dataset, Score
 from edge_daemon.model_setup import build_embedder, build_variants, model_name, open_store, settle_tap
 from edge_daemon.ports import Embedder
-from edge_daemon.vision.images import read_image
 
 if TYPE_CHECKING:
     from edge_daemon.types import Vector
@@ -79,7 +78,10 @@ def _compare_taps(
 
 def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
     embedder = build_embedder(config)
-    data = read_folder(args.directory, embedder) if args.directory else _read_store(config, embedder)
+    if args.directory:
+        data, pictures = _read_pictures(args.directory, embedder)
+    else:
+        data, pictures = _read_store(config, embedder), []
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
     data = replace(data, variants=build_variants(config))
@@ -95,7 +97,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
             heading = Heading(
                 args.directory, model_name(config), config.model.tap, datetime.now().astimezone()
             )
-            _write_report(args.report, heading, data, scores, [_as_line(row) for row in rows])
+            _write_report(args.report, heading, data, pictures, scores, [_as_line(row) for row in rows])
 
 
 def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
@@ -113,11 +115,22 @@ def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
 
 
 def read_folder(root: Path, embedder: Embedder) -> Dataset:
-    """Embed every picture under the label folders of `root`. Raises ArchiveError, ImageError."""
-    pictures = find_pictures(root)
-    show = Progress("embedding")
-    vectors = [embedder.embed(read_image(each.path)) for each in show(pictures, len(pictures))]
-    return _dataset(vectors, [each.label for each in pictures])
+    """Embed every picture under the label folders of `root` that can be read. Raises ArchiveError."""
+    return _read_pictures(root, embedder)[0]
+
+
+def _read_pictures(root: Path, embedder: Embedder) -> tuple[Dataset, list[Path]]:
+    """Return the embedded pictures and the file of each row."""
+    found = find_pictures(root)
+    files, labels, vectors = [], [], []
+    show: Iterable[Picture] = Progress("embedding")(found, len(found))
+    for picture, image in read_pictures(show):
+        files.append(picture.path)
+        labels.append(picture.label)
+        vectors.append(embedder.embed(image))
+    if not files:
+        raise ArchiveError(f"none of the {len(found)} pictures in '{root}' can be read")
+    return _dataset(vectors, labels), files
 
 
 def _read_store(config: Config, embedder: Embedder) -> Dataset:
@@ -166,9 +179,13 @@ def _heads_rows(args: argparse.Namespace, data: Dataset, scores: list[Score]) ->
 
 
 def _write_report(
-    target: Path, heading: Heading, data: Dataset, scores: Sequence[Score], lines: Sequence[str]
+    target: Path,
+    heading: Heading,
+    data: Dataset,
+    pictures: Sequence[Path],
+    scores: Sequence[Score],
+    lines: Sequence[str],
 ) -> None:
-    pictures = [each.path for each in find_pictures(heading.folder)]
     try:
         write_page(target, heading, data, pictures, scores, lines)
     except OSError as exc:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config
 from edge_daemon.errors import ConfigError, EmbeddingError
-from edge_daemon.examples.folders import find_pictures
+from edge_daemon.examples.folders import find_pictures, read_pictures
 from edge_daemon.learning.example_set import ExampleSet
 from edge_daemon.learning.tap_choice import choose_tap
 from edge_daemon.model_setup import build_embedder, build_variants, open_store
@@ -44,8 +44,8 @@ def advise(taps: Mapping[str, Config], present: str, directory: Path | None) -> 
 
 
 def _folder(directory: Path) -> Iterator[_Shown]:
-    for picture in find_pictures(directory):
-        yield _Shown(read_image(picture.path), picture.label)
+    for picture, image in read_pictures(find_pictures(directory)):
+        yield _Shown(image, picture.label)
 
 
 def _store(config: Config) -> Iterator[_Shown]:

@@ -9,16 +9,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from edge_daemon.errors import ArchiveError, EmbeddingError, ImageError, LabelError
+from edge_daemon.errors import ArchiveError, EmbeddingError, ImageError
 from edge_daemon.examples.draft import Draft
-from edge_daemon.examples.intake import Report, lookalikes, take_in
+from edge_daemon.examples.intake import ForeignLabels, Report, lookalikes, take_in
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.thumbnail import MAX_THUMBNAIL_BYTES, THUMBNAIL_PX, thumbnail_of
-from edge_daemon.labels import check_label
 from edge_daemon.ports import Embedder
 from edge_daemon.types import WHOLE_FRAME
-from edge_daemon.vision.images import IMAGE_SUFFIXES, read_image
+from edge_daemon.vision.image_files import find_images, is_hidden, named
+from edge_daemon.vision.images import read_image
+
+if TYPE_CHECKING:
+    from edge_daemon.types import Image
 
 log = logging.getLogger(__name__)
 
@@ -32,27 +36,49 @@ class Picture:
     label: str
     path: Path
 
+    def source(self) -> Path | bytes:
+        """Return what `read_image` reads."""
+        return self.path
 
-def find_pictures(root: Path, taught: Iterable[str] = ()) -> list[Picture]:
+
+def find_pictures(
+    root: Path, taught: Iterable[str] = (), labels: ForeignLabels | None = None
+) -> list[Picture]:
     """Return the pictures of a folder of label folders, in the order of their names.
 
-    Raises ArchiveError when there are none, and when labels differ only in case or spaces from each
-    other or from those `taught`; LabelError for a folder that can't be a label.
+    Hidden folders and those of systems are no labels; other files are counted in the log. Raises
+    ArchiveError when there are no pictures, and when labels differ only in case or spaces from each other or
+    from those `taught`; LabelError when no folder's name can be a label.
     """
+    labels = labels or ForeignLabels()
     try:
-        folders = sorted(one for one in root.iterdir() if one.is_dir())
-        found = [(folder, _pictures_in(folder)) for folder in folders]
+        entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
+        found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
     except OSError as exc:
         raise ArchiveError(f"folder '{root}' can't be read: {exc.strerror}") from exc
-    for folder, files in found:
-        if not files:
-            log.warning("folder '%s' holds no pictures; left out", folder)
+    _warn_of_others(root, [path for path in entries if not path.is_dir()])
     filled = [(folder, files) for folder, files in found if files]
     if not filled:
         raise ArchiveError(f"'{root}' holds no pictures in label folders; expected {root}/LABEL/PICTURE.jpg")
-    labels = [_label_of(folder) for folder, _ in filled]
-    _refuse_lookalikes(root, labels, taught)
-    return [Picture(label, path) for label, (_, files) in zip(labels, filled, strict=True) for path in files]
+    chosen = [
+        (folder.name, label, files)
+        for folder, files in filled
+        if (label := labels.take(folder.name, f"folder '{_readable(str(folder))}': ")) is not None
+    ]
+    if not chosen:
+        assert labels.refusal is not None
+        raise labels.refusal
+    refuse_lookalikes(root, [(name, label) for name, label, _ in chosen], taught, labels)
+    return [Picture(label, path) for _, label, files in chosen for path in files]
+
+
+def read_pictures(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Image]]:
+    """Yield pictures with their pixels; one that can't be read is named in the log and left out."""
+    for picture in pictures:
+        try:
+            yield picture, read_image(picture.source(), str(picture.path))
+        except ImageError as exc:
+            log.warning("%s; left out", exc)
 
 
 def import_pictures(
@@ -62,12 +88,13 @@ def import_pictures(
     *,
     region: str = WHOLE_FRAME,
     thumbnail_px: int = THUMBNAIL_PX,
+    report: Report | None = None,
 ) -> Report:
     """Embed pictures and add what is new, a few at a time. One that can't be read is reported and left out.
 
-    Interrupted, it keeps what was added; repeated, it goes on where it was.
+    Interrupted, it keeps what was added; repeated, it goes on where it was. `report` is added to.
     """
-    report = Report()
+    report = report or Report()
     drafts = _drafts(store, embedder, pictures, region, thumbnail_px, report)
     while chunk := list(islice(drafts, _CHUNK)):
         take_in(store, chunk, report)
@@ -103,8 +130,9 @@ def _draft(
     report: Report,
 ) -> Draft | None:
     """Embed one picture; None for one taught already, which is seen before the costly embedding."""
-    image = read_image(picture.path)
-    thumbnail = thumbnail_of(_content(picture.path), image, thumbnail_px)
+    source = picture.source()
+    image = read_image(source, str(picture.path))
+    thumbnail = thumbnail_of(_content(source), image, thumbnail_px)
     taught_as = store.twin(embedder.space, region, thumbnail=thumbnail)
     if taught_as is not None:
         report.meet_twin(str(picture.path), picture.label, taught_as)
@@ -124,34 +152,43 @@ def _readable(name: str) -> str:
     return os.fsencode(name).decode(errors="replace")
 
 
-def _content(path: Path) -> bytes:
+def _content(source: Path | bytes) -> bytes:
     """Return a file's bytes where it may be a thumbnail; a larger one is not read."""
-    return path.read_bytes() if path.stat().st_size <= MAX_THUMBNAIL_BYTES else b""
+    if isinstance(source, bytes):
+        return source
+    return source.read_bytes() if source.stat().st_size <= MAX_THUMBNAIL_BYTES else b""
 
 
-def _pictures_in(folder: Path) -> list[Path]:
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
-    )
+def _pictures_in(folder: Path) -> Sequence[Path]:
+    content = find_images(folder)
+    if content.images:
+        _warn_of_others(folder, content.others)
+    else:
+        inner = next((path for path in content.others if path.is_dir()), None)
+        hint = f" but folders; is '{folder}' the folder to import?" if inner else "; left out"
+        log.warning("folder '%s' holds no pictures%s", folder, hint)
+    return content.images
 
 
-def _label_of(folder: Path) -> str:
-    try:
-        return check_label(folder.name)
-    except LabelError as exc:
-        raise LabelError(f"folder '{folder}': {exc}") from exc
+def _warn_of_others(folder: Path, others: Sequence[Path]) -> None:
+    if others:
+        log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
 
 
-def _refuse_lookalikes(root: Path, labels: Sequence[str], taught: Iterable[str]) -> None:
-    for first, second in lookalikes([*taught, *labels]):
-        if second in labels:
+def refuse_lookalikes(
+    root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ForeignLabels
+) -> None:
+    """Raise ArchiveError for labels too alike to be meant as two; `names` pairs a folder's with its label."""
+    own = [label for _, label in names]
+    for first, second in lookalikes([*taught, *own]):
+        if second in own:
             raise ArchiveError(
-                f"folder '{root}': label '{second}' differs from '{first}' only in case or spaces; rename one"
+                f"folder '{root}': label '{second}' differs from '{first}' only in case or spaces; "
+                f"rename one, or import it as the other with --rename '{second}={first}'"
             )
-    for label in labels:
-        if labels.count(label) > 1:
+    given = [label for name, label in names if not labels.is_renamed(name)]
+    for label in given:
+        if given.count(label) > 1:
             raise ArchiveError(f"two folders in '{root}' give the label '{label}'; rename one")
 
 
@@ -160,6 +197,8 @@ def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
 
     `root` must not exist or be empty; it appears complete or not at all. Raises ArchiveError.
     """
+    if hidden := next((label for label in store.counts if is_hidden(label)), None):
+        raise ArchiveError(f"label '{hidden}' would be a hidden folder, which no import reads; export a .zip")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ArchiveError(f"'{root}' exists and is not an empty folder; pick another name")
     written = bare = 0

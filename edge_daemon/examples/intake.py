@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from edge_daemon.errors import LabelError
 from edge_daemon.examples.draft import Draft
 from edge_daemon.examples.store import ExampleStore
+from edge_daemon.labels import check_label
+
+log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -38,6 +43,40 @@ class Report:
             self.duplicates += 1
         else:
             self.problems.append(f"{name}: wanted as '{label}' but taught as '{taught_as}' already; left out")
+
+
+class ForeignLabels:
+    """The labels of an import: renamed where `renames` says so, each that can't be taken left out once."""
+
+    def __init__(self, report: Report | None = None, renames: Mapping[str, str] | None = None) -> None:
+        """`report` gets a problem for each label left out; without one the log does."""
+        self._report = report
+        self._renames = renames or {}
+        self._taken: dict[str, str | None] = {}
+        self.refusal: LabelError | None = None
+        """The last label's that was left out."""
+
+    def take(self, name: str, where: str = "") -> str | None:
+        """Return the label that `name` becomes, None for one that is left out."""
+        if name not in self._taken:
+            self._taken[name] = self._checked(name, where)
+        return self._taken[name]
+
+    def is_renamed(self, name: str) -> bool:
+        """Whether the user chose another label for `name`."""
+        return name in self._renames
+
+    def _checked(self, name: str, where: str) -> str | None:
+        try:
+            return check_label(self._renames.get(name, name))
+        except LabelError as exc:
+            self.refusal = LabelError(f"{where}{exc}")
+            problem = f"{where}{exc}; left out, take it in with --rename OLD=NEW"
+            if self._report is None:
+                log.warning("%s", problem)
+            else:
+                self._report.problems.append(problem)
+            return None
 
 
 def take_in(store: ExampleStore, drafts: Iterable[Draft], report: Report) -> None:

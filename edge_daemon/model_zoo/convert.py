@@ -14,7 +14,8 @@ from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.equalise import Floats, Weights, equalise, pairs
 from edge_daemon.model_zoo.tfjs import LayersModel, read_layers_model
 from edge_daemon.vision.declared_range import write_manifest
-from edge_daemon.vision.images import IMAGE_SUFFIXES, read_image
+from edge_daemon.vision.image_files import find_images
+from edge_daemon.vision.images import read_image
 from edge_daemon.vision.input_range import MINUS_ONE_TO_ONE, InputRange
 from edge_daemon.vision.preprocess import InputTensor, Preprocessor
 
@@ -136,8 +137,8 @@ def convert_to_folder(
     `pictures` is a folder to calibrate 8-bit weights with. Raises ModelError.
     """
     model = read_layers_model(source)
-    files = sorted(pictures.rglob("*")) if pictures else []
-    images = [read_image(file) for file in files if file.suffix.lower() in IMAGE_SUFFIXES][:MAX_CALIBRATION]
+    files = find_images(pictures, recursive=True).images if pictures else ()
+    images = [read_image(file) for file in files[:MAX_CALIBRATION]]
     if pictures and not images:
         raise ModelError(f"{pictures}: no pictures to calibrate with")
     converted = folder / f"{model.name}.tflite"

@@ -14,6 +14,7 @@ import PIL.Image
 import PIL.ImageOps
 
 from edge_daemon.errors import ImageError
+from edge_daemon.regular_file import open_regular, require_regular
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
@@ -21,21 +22,32 @@ if TYPE_CHECKING:
 MAX_PIXELS = 64_000_000
 """Larger pictures are refused by their header, before memory is taken for them."""
 
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm"))
-"""The file names (lower case) that a folder is searched for."""
-
 # How files begin, and who reads them. Pillow's other readers start programs (EPS) or parse formats no camera
 # writes; of these one is loaded, when a file of its kind comes: all take 20 ms and 3.5 MB at the start.
 _READERS = {
     rb"\xff\xd8\xff": "Jpeg",
     rb"\x89PNG\r\n\x1a\n": "Png",
     rb"RIFF....WEBP": "WebP",
-    rb"BM": "Bmp",
+    rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0": "Bmp",
     rb"GIF8[79]a": "Gif",
     rb"MM[\0*][\0*+]|II[\0*+][\0*]": "Tiff",
-    rb"P[0-6fy]": "Ppm",
+    rb"P[1-6f]\s|P(0CMYK|yCMYK|yRGBA|yP)": "Ppm",
+    rb"....ftyp(avi[fs]|m[is]f1.*avi[fs])": "Avif",
+    rb"....ftyp(hei[cxms]|hev[cxms]|m[is]f1)": "Heif",
 }
-_HEADER_BYTES = 16
+_OTHERS = {
+    rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture",
+    rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+}
+_HEADER_BYTES = 48
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # many pictures in a TIFF or MPO are no film
+
+_SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".heic",
+        ".heif", ".avif", ".jxl", ".jp2",
+    )
+)  # fmt: skip
 
 # What Pillow's readers raise on bytes that aren't what their header claims.
 _UNREADABLE = (
@@ -44,13 +56,13 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def read_image(source: str | Path | bytes) -> Image:
-    """Read an image file, or the bytes of one, as RGB uint8 HWC, read-only.
+def read_image(source: str | Path | bytes, name: str = "") -> Image:
+    """Read an image file, or the bytes of one called `name`, as RGB uint8 HWC, read-only.
 
     Turned upright by its EXIF orientation; transparency is laid on white; 16-bit grey is scaled to
     8 bits; of an animation the first picture counts. Raises ImageError naming the file.
     """
-    name = f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source)
+    name = name or (f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
@@ -59,6 +71,59 @@ def read_image(source: str | Path | bytes) -> Image:
         raise ImageError(f"{name} {_complaint(exc)}") from exc
     pixels.setflags(write=False)
     return pixels
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file begins as a picture of a known format does, readable here or not. Raises OSError."""
+    header = _header_of(path)
+    return any(re.match(start, header, re.DOTALL) for start in (*_READERS, *_OTHERS))
+
+
+def named_as_image(path: Path) -> bool:
+    """Whether a file's name is one of a picture, so that its user expects one in it."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+class Animation:
+    """The pictures of an animated GIF, PNG, WebP or AVIF, one after another. Close it when done."""
+
+    def __init__(self, picture: PIL.Image.Image, name: str) -> None:
+        self._picture = picture
+        self._name = name
+        self._next = 0
+
+    def read(self) -> Image | None:
+        """Return the next picture, RGB uint8 HWC; None after the last. Raises ImageError."""
+        if self._next == getattr(self._picture, "n_frames", 1):
+            return None
+        self._next += 1
+        try:
+            self._picture.seek(self._next - 1)
+            return np.array(_to_rgb(self._picture), dtype=np.uint8)
+        except _UNREADABLE as exc:
+            raise ImageError(f"{self._name} {_complaint(exc)}") from exc
+
+    def rewind(self) -> None:
+        """Start over."""
+        self._next = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
+
+
+def open_animation(path: Path) -> Animation | None:
+    """Open a file that holds moving pictures; None for another, readable or not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = _open(path)
+    except _UNREADABLE:
+        return None
+    if picture.format in _ANIMATED and getattr(picture, "n_frames", 1) > 1:
+        return Animation(picture, str(path))
+    picture.close()
+    return None
 
 
 def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> bytes:
@@ -82,11 +147,19 @@ def _thumbnail(image: Image, size: int) -> PIL.Image.Image:
 
 
 def _decode(source: io.BytesIO | Path) -> Image:
-    with PIL.Image.open(source, formats=(_format_of(source),)) as picture:
-        if picture.width * picture.height > MAX_PIXELS:
-            raise PIL.Image.DecompressionBombError
+    with _open(source) as picture:
         picture.load()
         return np.array(_to_rgb(_upright(picture)), dtype=np.uint8)
+
+
+def _open(source: io.BytesIO | Path) -> PIL.Image.Image:
+    if isinstance(source, Path):
+        require_regular(source)
+    picture = PIL.Image.open(source, formats=(_format_of(source),))
+    if picture.width * picture.height > MAX_PIXELS:
+        picture.close()
+        raise PIL.Image.DecompressionBombError
+    return picture
 
 
 def _format_of(source: io.BytesIO | Path) -> str:
@@ -94,13 +167,39 @@ def _format_of(source: io.BytesIO | Path) -> str:
     header = source.getvalue()[:_HEADER_BYTES] if isinstance(source, io.BytesIO) else _header_of(source)
     for beginning, reader in _READERS.items():
         if re.match(beginning, header, re.DOTALL):
-            importlib.import_module(f"PIL.{reader}ImagePlugin")
+            _load_reader(reader)
             return reader.upper()
+    for beginning, name in _OTHERS.items():
+        if re.match(beginning, header, re.DOTALL):
+            raise _UnsupportedFormat(f"is {name}, which this program does not read; save it as JPEG")
     raise PIL.UnidentifiedImageError
 
 
+class _UnsupportedFormat(PIL.UnidentifiedImageError):
+    """A known format without a reader here; the text is the complaint."""
+
+
+def _load_reader(reader: str) -> None:
+    """Load Pillow's reader of a format, or a plug-in's."""
+    if reader == "Heif":
+        try:
+            import pillow_heif
+        except ImportError as exc:
+            raise _UnsupportedFormat(
+                "is a HEIC picture; run `pip install 'edge-daemon[heic]'`, or save it as JPEG"
+            ) from exc
+        pillow_heif.register_heif_opener()
+        return
+    try:
+        plugin = importlib.import_module(f"PIL.{reader}ImagePlugin")
+    except ImportError:
+        plugin = None
+    if plugin is None or not getattr(plugin, "SUPPORTED", True):
+        raise _UnsupportedFormat("is an AVIF picture, which needs Pillow 11.3 or later; save it as JPEG")
+
+
 def _header_of(path: Path) -> bytes:
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return file.read(_HEADER_BYTES)
 
 
@@ -108,14 +207,18 @@ def _complaint(error: Exception) -> str:
     match error:
         case PIL.Image.DecompressionBombError():
             return f"has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down"
+        case _UnsupportedFormat():
+            return str(error)
         case PIL.UnidentifiedImageError():
-            return "is not an image this program reads (JPEG, PNG, WebP, BMP, GIF, TIFF)"
+            return "is not an image this program reads (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, HEIC)"
         case FileNotFoundError():
             return "does not exist"
         case IsADirectoryError():
             return "is a folder, not an image"
         case PermissionError():
             return "may not be read by this user"
+        case OSError(errno=number, strerror=text) if number is not None:
+            return f"can't be read: {text}"
     return f"is damaged: {error}"
 
 

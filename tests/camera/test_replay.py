@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from edge_daemon.camera.replay import ReplayOptions, ReplaySource
 from edge_daemon.errors import CameraError
 from edge_daemon.fakes import HandClock
 from edge_daemon.types import Frame
-from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip
+from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
+from tests.examples.colours import noise
 from tests.shared import shared_path
 
 
@@ -165,6 +167,64 @@ def test_a_video_loops(tmp_path: Path) -> None:
     assert nearest_colour(frames[5].image[20, 10]) == CLIP_COLOURS[1]
 
 
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [
+        ("film.ts", "mp4v"),
+        ("film.mjpg", "MJPG"),
+        ("film.wmv", "WMV2"),
+        ("film.flv", "FLV1"),
+        ("film.ogv", "VP80"),
+        ("film.webm", "VP80"),
+        ("film.3gp", "mp4v"),
+    ],
+)
+def test_a_film_is_known_by_its_content(name: str, codec: str, tmp_path: Path) -> None:
+    film = write_film(tmp_path / name, codec)
+    for path in (film, tmp_path / "film", tmp_path / "photo.jpg"):
+        film = film.rename(path)
+        source = _open(film)
+        assert len(_all(source)) == 10
+        source.close()
+
+
+@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp"])
+def test_an_animated_image_is_a_film(name: str, tmp_path: Path) -> None:
+    pictures = [noise(seed) for seed in range(5)]
+    pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], lossless=True)
+    source = _open(tmp_path / name, loop=True)
+    frames = _all(source, limit=7)
+    source.close()
+    assert len({frame.image.tobytes() for frame in frames}) == 5
+    np.testing.assert_array_equal(frames[0].image, frames[5].image)
+
+
+@pytest.mark.parametrize("options", [{}, {"save_all": True}])
+def test_a_photo_with_another_one_behind_it_is_one_picture(options: dict[str, Any], tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    noise(1).save(path, "MPO" if options else "JPEG", append_images=[noise(2)], **options)
+    assert len(_all(_open(path))) == 1
+
+
+def test_in_a_folder_pictures_are_known_by_content_and_others_are_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    _grey(tmp_path / "a.png", 1).rename(tmp_path / "a.scan")
+    _grey(tmp_path / ".thumbnails" / "b.png", 2)
+    (tmp_path / "notes.txt").write_text("not shown")
+    (tmp_path / ".hidden.png").write_text("not shown")
+    assert _levels(_all(_open(tmp_path, recursive=True))) == [1]
+    assert "1 other files passed over (notes.txt)" in caplog.text
+
+
+def test_a_pipe_or_device_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(CameraError, match=r"pipe\.mp4 can't be read: it is a pipe, not a regular file"):
+        _open(tmp_path / "pipe.mp4")
+    with pytest.raises(CameraError, match="/dev/zero can't be read: it is a device"):
+        _open(Path("/dev/zero"))
+
+
 def test_a_photo_of_a_real_camera_is_shown() -> None:
     frames = _all(_open(shared_path("images/imprinting/train"), recursive=True))
     assert len(frames) == 4
@@ -177,19 +237,19 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_says_where_else_it_would_look(tmp_path: Path) -> None:
-    with pytest.raises(CameraError, match=r"holds no images .*recursive"):
+    with pytest.raises(CameraError, match=r"holds no images; .*recursive"):
         _open(tmp_path)
 
 
 def test_a_file_that_only_claims_to_be_a_video_is_named(tmp_path: Path) -> None:
     path = tmp_path / "film.mp4"
     path.write_bytes(b"x" * 5000)
-    with pytest.raises(CameraError, match=r"film\.mp4 is not a video"):
+    with pytest.raises(CameraError, match=r"film\.mp4 is neither a picture nor a video"):
         _open(path)
 
 
 def test_a_file_that_only_claims_to_be_an_image_is_named(tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_text("hello")
-    with pytest.raises(CameraError, match=r"photo\.jpg is not an image"):
+    with pytest.raises(CameraError, match=r"photo\.jpg is neither a picture nor a video"):
         _open(path).read()

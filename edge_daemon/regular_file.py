@@ -1,0 +1,50 @@
+"""Files that people name: no pipe, socket or device, no more bytes than expected, no byte-order mark."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_SPECIAL = {
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def require_regular(path: Path) -> None:
+    """Raise OSError for a pipe, socket or device, which could block or never end, without opening it."""
+    kind = _SPECIAL.get(stat.S_IFMT(os.stat(path).st_mode))
+    if kind is not None:
+        raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file for reading. Raises OSError, at once for a pipe, socket or device."""
+    require_regular(path)
+    return path.open("rb")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return a regular file's content. Raises OSError, also when it has more than `limit` bytes."""
+    with open_regular(path) as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
+        raise OSError(errno.EFBIG, f"it has more than {size}", str(path))
+    return content
+
+
+def without_bom(content: bytes) -> bytes:
+    """Return text as UTF-8 without a byte-order mark; a mark of UTF-16 is obeyed.
+
+    Raises UnicodeDecodeError for text that breaks the encoding its mark names.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16").encode()
+    return content.removeprefix(codecs.BOM_UTF8)
