@@ -33,11 +33,18 @@ def open_regular(path: Path) -> BinaryIO:
 def read_regular(path: Path, limit: int) -> bytes:
     """Return a regular file's content. Raises OSError, also when it has more than `limit` bytes."""
     with open_regular(path) as file:
-        content = file.read(limit + 1)
-    if len(content) > limit:
-        size = f"{limit >> 20} MiB" if limit >= 1 << 20 else f"{limit >> 10} KiB"
-        raise OSError(errno.EFBIG, f"it has more than {size}", str(path))
+        size = os.fstat(file.fileno()).st_size
+        # Files of /proc have the size 0.
+        content = file.read(limit + 1) if size <= limit else b""
+    if max(size, len(content)) > limit:
+        raise OSError(
+            errno.EFBIG, f"it has {_shown(max(size, limit + 1))}; at most {_shown(limit)}", str(path)
+        )
     return content
+
+
+def _shown(size: int) -> str:
+    return f"{size >> 20} MiB" if size >= 10 << 20 else f"{size} bytes"
 
 
 def without_bom(content: bytes) -> bytes:

@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import TypeAlias
 
 from edge_daemon.cli.actions import add_action
+from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config import Config, load_effective
 from edge_daemon.errors import ArchiveError, RequestError
 from edge_daemon.examples.archive import import_archive, write_archive
 from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.examples.intake import Report, lookalikes, take_in
+from edge_daemon.examples.intake import ForeignLabels, Report, lookalikes, take_in
 from edge_daemon.examples.ml5_json import read_dataset, write_dataset
 from edge_daemon.examples.peers import standing
+from edge_daemon.examples.picture_zip import find_zipped_pictures, is_picture_zip
 from edge_daemon.examples.reembed import reembed
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
@@ -37,9 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
     _add_region(add)
     take = add_action(
-        actions, "import", _import, "take in a folder of label folders, an ml5/tfjs dataset or our zip"
+        actions,
+        "import",
+        _import,
+        "take in label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or our zip",
     )
     take.add_argument("path", type=Path, metavar="PATH")
+    take.add_argument(
+        "--rename",
+        action="append",
+        default=[],
+        metavar="OLD=NEW",
+        help="take a label in as another; repeatable",
+    )
     take.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it")
     _add_region(take)
     give = add_action(
@@ -73,24 +85,40 @@ def _add_region(parser: argparse.ArgumentParser) -> None:
 def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     label = check_label(args.label)
     pictures = [Picture(label, path) for path in args.image]
-    report = _teach(args, config, store, pictures)
+    report = _teach(args, config, store, pictures, Report())
     _tell_report(args, store, report)
     return 1 if report.problems else 0  # each was named by hand, so each counts
 
 
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
+    report = Report()
+    labels = ForeignLabels(report, _renames(args.rename))
+    start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
-        report = _teach(args, config, store, find_pictures(path, store.counts))
-    elif _starts_with(path, b"PK"):
-        report = import_archive(store, path, Progress("checking"))
-    elif _starts_with(path, b"{") or _starts_with(path, b"["):
-        report = Report()
-        take_in(store, read_dataset(path, args.space, _region(args, config)), report)
+        _teach(args, config, store, find_pictures(path, store.counts, labels), report)
+    elif start == b"P" and is_picture_zip(path):
+        _teach(args, config, store, find_zipped_pictures(path, store.counts, labels), report)
+    elif start == b"P":
+        report = import_archive(store, path, Progress("checking"), labels)
+    elif start in (b"{", b"[", b'"'):
+        drafts = read_dataset(path, args.space, _region(args, config), labels)
+        check_fit(config, drafts)
+        take_in(store, drafts, report)
     else:
-        raise ArchiveError(f"'{path}' is no folder of label folders, ml5/tfjs JSON, or archive of ours")
+        raise ArchiveError(
+            f"'{path}' is no folder of label folders, nor a zip of one, a Teachable Machine project, "
+            "an ml5/tfjs JSON or an archive of ours"
+        )
     _tell_report(args, store, report)
     return 0
+
+
+def _renames(options: list[str]) -> dict[str, str]:
+    pairs = [option.partition("=") for option in options]
+    if wrong := [option for option, (_, equals, _) in zip(options, pairs, strict=True) if not equals]:
+        raise ArchiveError(f"--rename {wrong[0]}: expected OLD=NEW, such as 'C#=C sharp'")
+    return {old: check_label(new) for old, _, new in pairs}
 
 
 def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
@@ -161,13 +189,16 @@ def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
     return 0
 
 
-def _teach(args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture]) -> Report:
+def _teach(
+    args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture], report: Report
+) -> Report:
     return import_pictures(
         store,
         build_embedder(settle_tap(config)),
         Progress("embedding")(pictures, len(pictures)),
         region=_region(args, config),
         thumbnail_px=config.store.thumbnail_px,
+        report=report,
     )
 
 
@@ -176,14 +207,6 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     if args.region is not None and args.region not in names:
         raise RequestError(f"no region '{args.region}'; regions are {', '.join(names)}")
     return str(args.region or names[0])
-
-
-def _starts_with(path: Path, start: bytes) -> bool:
-    try:
-        with path.open("rb") as file:
-            return file.read(64).lstrip().startswith(start)
-    except OSError as exc:
-        raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
 
 
 def _verdicts(config: Config, store: ExampleStore) -> dict[str, Verdict]:

@@ -20,12 +20,13 @@ from msgspec import Meta
 from edge_daemon.errors import ArchiveError, EdgeError, ImageError
 from edge_daemon.examples.draft import Draft, pack, unpack
 from edge_daemon.examples.fresh_file import fresh_file
-from edge_daemon.examples.intake import Report, Track, take_in, untracked
+from edge_daemon.examples.intake import ForeignLabels, Report, Track, take_in, untracked
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.examples.thumbnail import JPEG_START, MAX_THUMBNAIL_BYTES
 from edge_daemon.examples.zip_guard import DAMAGED, check_directory_size, check_entries
 from edge_daemon.examples.zip_stream import ZipStream
 from edge_daemon.labels import check_label
+from edge_daemon.regular_file import require_regular
 from edge_daemon.types import Example
 from edge_daemon.vision.images import read_image
 
@@ -105,17 +106,21 @@ def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
     return len(entries)
 
 
-def import_archive(store: ExampleStore, path: Path, track: Track = untracked) -> Report:
+def import_archive(
+    store: ExampleStore, path: Path, track: Track = untracked, labels: ForeignLabels | None = None
+) -> Report:
     """Check the whole archive, then add what is new of it in one transaction: all or none.
 
     Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
     """
     report = Report()
+    labels = labels or ForeignLabels()
     with _opened(path) as archive:
         manifest = _checked_manifest(archive)
-        for number, draft in enumerate(track(_drafts(archive, manifest), len(manifest.examples))):
+        for number, draft in enumerate(track(_drafts(archive, manifest, labels), len(manifest.examples))):
             _check(number, draft)
-        take_in(store, _drafts(archive, manifest), report)
+        labels.check_renames(str(path))
+        take_in(store, _drafts(archive, manifest, labels), report)
     return report
 
 
@@ -140,6 +145,7 @@ def _thumbnail_name(number: int) -> str:
 def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open the zip; whatever turns out to be wrong with it becomes an ArchiveError that names it."""
     try:
+        require_regular(path)
         check_directory_size(path)
         with zipfile.ZipFile(path) as archive:
             yield archive
@@ -188,12 +194,12 @@ def _manifest(content: bytes) -> _Manifest:
     return msgspec.json.decode(content, type=_Manifest)
 
 
-def _drafts(archive: zipfile.ZipFile, manifest: _Manifest) -> Iterator[Draft]:
+def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels) -> Iterator[Draft]:
     with archive.open(_EMBEDDINGS) as rows:
         for number, entry in enumerate(manifest.examples):
             yield Draft(
                 unpack(rows.read(4 * entry.size)),
-                entry.label,
+                labels.renamed(entry.label),
                 space=entry.space,
                 region=entry.region,
                 group=entry.group,

@@ -56,7 +56,7 @@ def find_pictures(
         found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
     except OSError as exc:
         raise ArchiveError(f"folder '{root}' can't be read: {exc.strerror}") from exc
-    _warn_of_others(root, [path for path in entries if not path.is_dir()])
+    warn_of_others(root, [path for path in entries if not path.is_dir()])
     filled = [(folder, files) for folder, files in found if files]
     if not filled:
         raise ArchiveError(f"'{root}' holds no pictures in label folders; expected {root}/LABEL/PICTURE.jpg")
@@ -68,6 +68,7 @@ def find_pictures(
     if not chosen:
         assert labels.refusal is not None
         raise labels.refusal
+    labels.check_renames(str(root))
     refuse_lookalikes(root, [(name, label) for name, label, _ in chosen], taught, labels)
     return [Picture(label, path) for _, label, files in chosen for path in files]
 
@@ -162,7 +163,7 @@ def _content(source: Path | bytes) -> bytes:
 def _pictures_in(folder: Path) -> Sequence[Path]:
     content = find_images(folder)
     if content.images:
-        _warn_of_others(folder, content.others)
+        warn_of_others(folder, content.others)
     else:
         inner = next((path for path in content.others if path.is_dir()), None)
         hint = f" but folders; is '{folder}' the folder to import?" if inner else "; left out"
@@ -170,7 +171,8 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
     return content.images
 
 
-def _warn_of_others(folder: Path, others: Sequence[Path]) -> None:
+def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
+    """Count and name in the log the files that are no pictures."""
     if others:
         log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
 
@@ -178,12 +180,12 @@ def _warn_of_others(folder: Path, others: Sequence[Path]) -> None:
 def refuse_lookalikes(
     root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ForeignLabels
 ) -> None:
-    """Raise ArchiveError for labels too alike to be meant as two; `names` pairs a folder's with its label."""
+    """Raise ArchiveError for labels too alike to be two; `names` pairs each folder's name with its label."""
     own = [label for _, label in names]
     for first, second in lookalikes([*taught, *own]):
         if second in own:
             raise ArchiveError(
-                f"folder '{root}': label '{second}' differs from '{first}' only in case or spaces; "
+                f"'{root}': label '{second}' differs from '{first}' only in case or spaces; "
                 f"rename one, or import it as the other with --rename '{second}={first}'"
             )
     given = [label for name, label in names if not labels.is_renamed(name)]

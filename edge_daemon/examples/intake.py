@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from edge_daemon.errors import LabelError
+from edge_daemon.errors import ArchiveError, LabelError
 from edge_daemon.examples.draft import Draft
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
@@ -62,6 +62,17 @@ class ForeignLabels:
             self._taken[name] = self._checked(name, where)
         return self._taken[name]
 
+    def renamed(self, name: str) -> str:
+        """Return the label that the user chose for `name`, unchecked; by default the same."""
+        self._taken.setdefault(name, name)
+        return self._renames.get(name, name)
+
+    def check_renames(self, where: str) -> None:
+        """Raise ArchiveError when a label that should be renamed did not come."""
+        for old in self._renames:
+            if old not in self._taken:
+                raise ArchiveError(f"'{where}' holds no label '{old}' to rename; it has {_some(self._taken)}")
+
     def is_renamed(self, name: str) -> bool:
         """Whether the user chose another label for `name`."""
         return name in self._renames
@@ -77,6 +88,11 @@ class ForeignLabels:
             else:
                 self._report.problems.append(problem)
             return None
+
+
+def _some(labels: Iterable[str]) -> str:
+    names = [f"'{name}'" for name in labels]
+    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
 def take_in(store: ExampleStore, drafts: Iterable[Draft], report: Report) -> None:

@@ -1,13 +1,15 @@
-"""The KNN datasets that browser sketches save, in and out: ml5's file and the TensorFlow.js idiom.
+"""The KNN datasets that browser sketches save, in and out: ml5's file and the TensorFlow.js idioms.
 
 ml5 (`KNNClassifier.save`, ml5-library v0.x): `{"dataset": {"0": {"label", "shape", ...}},
 "tensors": [{"0": 0.1, "1": ...}]}`, a tensor per key of `dataset` in its order. TensorFlow.js
-(tfjs issue 633): `[[label, [0.1, ...], [rows, columns]], ...]`. A row is one unit-length embedding.
+(tfjs issue 633): `[[label, [0.1, ...], [rows, columns]], ...]` or `{label: [0.1, ...]}`. The
+numbers of a class are in one list or in one for each example. A row is one embedding.
 """
 
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 import msgspec
 import numpy as np
 
-from edge_daemon.errors import ArchiveError, EmbeddingError, LabelError
+from edge_daemon.errors import ArchiveError, EmbeddingError
 from edge_daemon.examples.draft import Draft, pack
 from edge_daemon.examples.fresh_file import fresh_file
+from edge_daemon.examples.intake import ForeignLabels
 from edge_daemon.examples.store import ExampleStore
-from edge_daemon.labels import check_label
+from edge_daemon.regular_file import read_regular, without_bom
 from edge_daemon.types import WHOLE_FRAME
 
 if TYPE_CHECKING:
@@ -31,12 +34,19 @@ if TYPE_CHECKING:
 
     Matrix: TypeAlias = npt.NDArray[np.float32]
 
+log = logging.getLogger(__name__)
+
 Form = Literal["ml5", "tfjs"]
 
-MAX_FILE_BYTES = 512 * 1024 * 1024
+MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_NUMBERS = 16_000_000
 """Of all classes together: 12,500 examples of 1,280 numbers."""
 MAX_EXAMPLES = 50_000
+_BROWSER_SIZES = (
+    1024,
+    1000,
+    1280,
+)  # MobileNet's embedding and classes in tfjs-models, MobileNetV2's embedding
 _UNIT_TOLERANCE = 1e-4
 _NUMBER = "%.9g"  # nine digits bring every float32 back exactly
 
@@ -56,51 +66,76 @@ class _Ml5(msgspec.Struct):
     space: str | None = None
 
 
+_Numbers: TypeAlias = list[float | list[float]] | dict[int, float]
+"""In a row, a list for each example, or keyed "0", "1", ... as typed arrays are saved."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Class:
     label: str
     shape: tuple[int, int]
-    values: msgspec.Raw
+    values: msgspec.Raw | _Numbers
 
 
-def read_dataset(path: Path, space: str | None = None, region: str = WHOLE_FRAME) -> list[Draft]:
-    """Read either form, checked whole. Raises ArchiveError naming the file and the class.
+def read_dataset(
+    path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ForeignLabels | None = None
+) -> list[Draft]:
+    """Read any of the forms, checked whole. Raises ArchiveError naming the file and the class.
 
     The embeddings fit only the model that made them. The file doesn't name it: without `space` they
     get a space of their own, made from the file's content.
     """
     content = _content(path)
+    labels = labels or ForeignLabels()
     try:
         classes, named = _parse(content)
         _refuse_excess(classes)
         home = space or named or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
-        return [
-            Draft(row, one.label, space=home, region=region, source=path.name)
+        where = f"'{path}': "
+        drafts = [
+            Draft(row, label, space=home, region=region, source=path.name)
             for one in classes
+            if (label := labels.take(one.label, where)) is not None
             for row in _rows(one)
         ]
     except (msgspec.DecodeError, RecursionError) as exc:
         why = "it holds NaN, which JSON has no word for" if b"NaN" in content else exc
         raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {why}") from exc
-    except (ArchiveError, LabelError) as exc:
+    except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
+    if not drafts:
+        raise ArchiveError(str(labels.refusal))
+    labels.check_renames(str(path))
+    return drafts
 
 
 def _content(path: Path) -> bytes:
+    """Return the JSON text, taken out of a JSON string where somebody encoded it twice."""
     try:
-        size = path.stat().st_size
-        if size > MAX_FILE_BYTES:
-            raise ArchiveError(f"'{path}' has {size >> 20} MiB; at most {MAX_FILE_BYTES >> 20}")
-        return path.read_bytes()
+        content = without_bom(read_regular(path, MAX_FILE_BYTES)).strip()
+        if content.startswith(b'"'):
+            content = msgspec.json.decode(content, type=str).encode().strip()
     except OSError as exc:
         raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ArchiveError(f"'{path}' is not JSON: {exc}") from exc
+    # An embedding has many numbers; brackets without any would cost far more memory than the file.
+    if content.count(b"[") + content.count(b"{") > 4 * MAX_EXAMPLES:
+        raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: it holds too many lists")
+    return content
 
 
 def _parse(content: bytes) -> tuple[list[_Class], str | None]:
-    if content.lstrip()[:1] == b"[":
+    if content[:1] == b"[":
         entries = msgspec.json.decode(content, type=list[tuple[str | int, msgspec.Raw, list[int]]])
         return [_class(str(label), shape, values) for label, values, shape in entries], None
-    saved = msgspec.json.decode(content, type=_Ml5)
+    try:
+        saved = msgspec.json.decode(content, type=_Ml5)
+    except msgspec.ValidationError:
+        flat = _parse_flat(content)
+        if flat is None:
+            raise
+        return flat, None
     if len(saved.dataset) != len(saved.tensors):
         raise ArchiveError(f"{len(saved.dataset)} classes but {len(saved.tensors)} tensors")
     pairs = zip(saved.dataset.items(), saved.tensors, strict=True)
@@ -113,10 +148,32 @@ def _parse(content: bytes) -> tuple[list[_Class], str | None]:
     return classes, saved.space
 
 
+def _parse_flat(content: bytes) -> list[_Class] | None:
+    """Read `{label: numbers}`; None for another object. Its nested rows say how long an embedding is.
+
+    Where there are none, the length is a common one of browser models that divides all classes, or else the
+    longest that does.
+    """
+    try:
+        values = msgspec.json.decode(content, type=dict[str, _Numbers])
+    except msgspec.ValidationError:
+        return None
+    if not values:
+        return None
+    counts = {label: len(_flatten(numbers)) for label, numbers in values.items() if numbers}
+    rows = {len(row) for numbers in values.values() for row in numbers if isinstance(row, list)}
+    common = math.gcd(*counts.values())
+    size = next((size for size in _BROWSER_SIZES if common and common % size == 0), common)
+    if not rows:
+        log.warning("the dataset names no shapes: taken as embeddings of %d numbers", size)
+    size = min(rows, default=size)
+    return [_Class(label, (count // max(size, 1), size), values[label]) for label, count in counts.items()]
+
+
 def _class(label: str, shape: list[int], values: msgspec.Raw) -> _Class:
     if len(shape) != 2 or min(shape) < 1:
         raise ArchiveError(f"class '{label}' has the shape {shape[:4]}; expected [examples, numbers]")
-    return _Class(check_label(label), (shape[0], shape[1]), values)
+    return _Class(label, (shape[0], shape[1]), values)
 
 
 def _refuse_excess(classes: list[_Class]) -> None:
@@ -141,13 +198,12 @@ def _rows(one: _Class) -> Iterator[Vector]:
 
 
 def _numbers(one: _Class) -> Vector:
-    """Decode one class's numbers: a list, or an object keyed "0", "1", ... as typed arrays are saved."""
+    """Return one class's numbers, decoded only now."""
     try:
-        if memoryview(one.values)[0] == ord("["):
-            numbers = msgspec.json.decode(one.values, type=list[float])
-        else:
-            keyed = msgspec.json.decode(one.values, type=dict[int, float])
-            numbers = [keyed[index] for index in range(len(keyed))]
+        values = one.values
+        numbers = _flatten(
+            msgspec.json.decode(values, type=_Numbers) if isinstance(values, msgspec.Raw) else values
+        )
     except (msgspec.DecodeError, KeyError) as exc:
         raise ArchiveError(
             f"class '{one.label}' holds what is no number (null stands for NaN): {exc}"
@@ -156,6 +212,16 @@ def _numbers(one: _Class) -> Vector:
         raise ArchiveError(f"class '{one.label}' has {len(numbers)} numbers, its shape is {list(one.shape)}")
     with np.errstate(over="ignore"):
         return np.array(numbers, dtype=np.float32)
+
+
+def _flatten(values: _Numbers) -> list[float]:
+    """Return all numbers in order. Raises KeyError when an index is missing."""
+    if isinstance(values, dict):
+        return [values[index] for index in range(len(values))]
+    flat: list[float] = []
+    for value in values:
+        flat += value if isinstance(value, list) else (value,)
+    return flat
 
 
 def _unit(row: Vector) -> Vector:

@@ -1,0 +1,66 @@
+"""What an import file of another program holds, and whether the configured model can use it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge_daemon.config import Config
+from edge_daemon.errors import ArchiveError, ModelError
+from edge_daemon.examples.draft import Draft
+from edge_daemon.model_setup import build_embedder, model_name, settle_tap
+from edge_daemon.model_zoo.manifest import shipped_manifests
+from edge_daemon.model_zoo.shelf import models
+from edge_daemon.regular_file import open_regular, without_bom
+
+log = logging.getLogger(__name__)
+
+
+def first_byte(path: Path) -> bytes:
+    """Return a file's first byte behind a byte-order mark and spaces."""
+    try:
+        with open_regular(path) as file:
+            return without_bom(file.read(64)).lstrip()[:1]
+    except OSError as exc:
+        raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
+    except UnicodeDecodeError:
+        return b""
+
+
+def check_fit(config: Config, drafts: Sequence[Draft]) -> None:
+    """Warn of embeddings that the configured model did not make. Raises ArchiveError for a false --space."""
+    try:
+        embedder = build_embedder(settle_tap(config))
+    except ModelError as exc:
+        log.warning("the embeddings can't be compared with the model's: %s", exc)
+        return
+    size, space = drafts[0].embedding.size, drafts[0].space
+    model = model_name(config)
+    if size != embedder.size and space == embedder.space:
+        raise ArchiveError(f"embeddings of {size} numbers are none of '{model}', which makes {embedder.size}")
+    if size != embedder.size:
+        log.warning(
+            "embeddings of %d numbers do not fit the model '%s', which makes %d%s; they are kept, but only "
+            "the model that made them can use them",
+            size,
+            model,
+            embedder.size,
+            _fitting(size),
+        )
+    elif space != embedder.space:
+        log.warning(
+            "the file names no model, so '%s' does not use its embeddings; if it made them, import them with "
+            "--space '%s'",
+            model,
+            embedder.space,
+        )
+
+
+def _fitting(size: int) -> str:
+    """Return the models here that make embeddings of this size, for a message."""
+    here = models()
+    names = [
+        f"'{each.name}'" for each in shipped_manifests() if each.embedding_size == size and each.name in here
+    ]
+    return f" (of that size: {', '.join(names)})" if names else ", nor any other model here"
