@@ -11,9 +11,12 @@ from pathlib import Path
 import yaml
 
 from edge_daemon.errors import ConfigError
+from edge_daemon.regular_file import read_regular, without_bom
 
 MAX_BYTES = 256 * 1024
 MAX_NODES = 20_000
+_MAX_DEPTH = 50
+_MAX_NUMBER = 100  # characters of a number or date
 _QUOTING = tuple("'\"[{&*!|>")
 _MERGE = "tag:yaml.org,2002:merge"
 
@@ -52,13 +55,11 @@ class Layer:
 def read_yaml(path: Path) -> Layer:
     """Read a YAML file. Raises ConfigError with file and line for anything that isn't a mapping of keys."""
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, MAX_BYTES)
     except OSError as exc:
         raise ConfigError(f"{path}: can't be read: {exc.strerror or exc}") from exc
-    if len(raw) > MAX_BYTES:
-        raise ConfigError(f"{path}: {len(raw)} bytes; a configuration has at most {MAX_BYTES}")
     try:
-        return parse_yaml(raw.decode(), str(path))
+        return parse_yaml(without_bom(raw).decode(), str(path))
     except UnicodeDecodeError as exc:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
 
@@ -67,7 +68,7 @@ def parse_yaml(text: str, name: str) -> Layer:
     """Parse YAML text; `name` stands in errors and marks for the file."""
     layer = Layer()
     try:
-        loader = yaml.SafeLoader(text)
+        loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
             return layer
@@ -83,6 +84,38 @@ def parse_yaml(text: str, name: str) -> Layer:
         raise ConfigError(f"{name}: not YAML: {exc}") from exc
     except RecursionError as exc:
         raise ConfigError(f"{name}: nested too deeply") from exc
+    except OverflowError as exc:  # an escape beyond Unicode
+        raise ConfigError(f"{name}: not YAML: {exc}") from exc
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's loader with bounds: it takes seconds for what no configuration holds, or fails unnamed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._composed = 0
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._composed += 1
+        self._depth += 1
+        try:
+            if self._composed > MAX_NODES or self._depth > _MAX_DEPTH:
+                problem = "nested too deeply" if self._depth > _MAX_DEPTH else f"more than {MAX_NODES} values"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            if node.tag != "tag:yaml.org,2002:str" and len(node.value) > _MAX_NUMBER:
+                raise ValueError
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{_shorten(_text(node))!r} is no {kind}; put text into quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from exc
 
 
 class _Reader:
@@ -122,13 +155,17 @@ class _Reader:
             for mapping in reversed(merged):
                 if not isinstance(mapping, yaml.MappingNode):
                     raise ConfigError(f"{self._where(key_node)}: `<<` merges mappings, such as `<<: *name`")
+                self._count(mapping)
                 data |= self.mapping(mapping, path)
         return data
 
-    def value(self, node: yaml.Node, path: KeyPath) -> object:
+    def _count(self, node: yaml.Node) -> None:
         self._seen += 1
         if self._seen > MAX_NODES:
             raise ConfigError(f"{self._where(node)}: more than {MAX_NODES} values")
+
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self._count(node)
         self._marks[path] = Mark(self._where(node), _text(node))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)

@@ -11,6 +11,7 @@ from edge_daemon.errors import StoreError
 from edge_daemon.examples.aside import sync_directory
 from edge_daemon.examples.faults import CorruptStoreError
 from edge_daemon.examples.schema import migrate
+from edge_daemon.regular_file import require_regular
 
 _MAGIC = b"SQLite format 3\0"
 _CACHE_KB = 256
@@ -50,7 +51,9 @@ def _create(path: Path) -> None:
         for folder in reversed([parent for parent in path.parents if not parent.exists()]):
             folder.mkdir(exist_ok=True)
             sync_directory(folder.parent)
-        if not path.exists():
+        if path.exists():
+            require_regular(path)
+        else:
             os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o640))
             sync_directory(path.parent)
     except OSError as exc:

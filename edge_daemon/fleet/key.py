@@ -8,9 +8,11 @@ from pathlib import Path
 
 from edge_daemon.errors import FleetError
 from edge_daemon.fleet.options import FleetOptions
+from edge_daemon.regular_file import read_regular, without_bom
 
 VARIABLE = "EDGE_DAEMON_FLEET_KEY"
 MIN_BYTES = 16
+MAX_BYTES = 4096
 _HINT = "make one with `openssl rand -hex 32` and give every device of the group the same"
 
 
@@ -53,7 +55,7 @@ def _find(options: FleetOptions, environ: Mapping[str, str]) -> tuple[str, str]:
 
 def _read(option: str, path: Path) -> tuple[str, str]:
     try:
-        return f"{option} {path}", path.read_text(encoding="utf-8")
+        return f"{option} {path}", without_bom(read_regular(path, MAX_BYTES)).decode()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
         raise FleetError(f"{option}: can't read the key from {path}: {reason}") from exc

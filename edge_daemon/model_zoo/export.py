@@ -14,8 +14,12 @@ from pathlib import Path, PurePosixPath
 
 from edge_daemon.errors import ArchiveError
 from edge_daemon.examples.zip_guard import DAMAGED
+from edge_daemon.regular_file import open_regular
+from edge_daemon.vision.image_files import is_hidden
 
 MAX_ENTRIES = 1000
+TFLITE_MARK = b"TFL3"
+"""At the fifth byte of every TFLite file."""
 
 UNREADABLE = (*DAMAGED, OSError, RuntimeError)  # the last for what is encrypted
 """What reading a damaged or hostile zip archive raises."""
@@ -44,22 +48,30 @@ def open_export(source: Path) -> Export:
     """Open a zip archive, a folder or a single file. Raises ArchiveError."""
     if source.is_dir():
         return _folder(source)
-    if not source.is_file():
-        raise ArchiveError(f"{source}: no such file or folder")
-    if (
-        zipfile.is_zipfile(source) and source.suffix != ".tflite"
-    ):  # TFLite metadata is a zip at the file's end
+    try:
+        with open_regular(source) as file:
+            start = file.read(8)
+    except FileNotFoundError as exc:
+        raise ArchiveError(f"{source}: no such file or folder") from exc
+    except OSError as exc:
+        raise ArchiveError(f"{source}: can't be read ({exc.strerror})") from exc
+    # A model's metadata is a zip at the file's end.
+    if start[4:] != TFLITE_MARK and zipfile.is_zipfile(source):
         return _archive(source)
     return Export(source, (source.name,), lambda name, count: _read_file(source, count))
 
 
 def _folder(source: Path) -> Export:
     try:
-        entries = [path for path in sorted(source.iterdir()) if path.is_file() and not path.is_symlink()]
+        entries = [path for path in sorted(source.iterdir()) if _is_wanted(path)]
     except OSError as exc:
         raise ArchiveError(f"{source}: can't be read ({exc.strerror})") from exc
     names = tuple(path.name for path in entries)
     return Export(source, names, lambda name, count: _read_file(source / name, count))
+
+
+def _is_wanted(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink() and not is_hidden(path.name)
 
 
 def _read_file(path: Path, count: int) -> bytes:
@@ -77,8 +89,12 @@ def _archive(source: Path) -> Export:
         raise ArchiveError(f"{source}: holds {len(entries)} files; an export has a few")
     for entry in entries:
         _refuse_hostile(source, entry)
-    names = tuple(entry.filename for entry in entries if not entry.is_dir())
+    names = tuple(entry.filename for entry in entries if not entry.is_dir() and not _in_hidden(entry))
     return Export(source, names, lambda name, count: _read_member(source, name, count))
+
+
+def _in_hidden(entry: zipfile.ZipInfo) -> bool:
+    return any(is_hidden(part) for part in PurePosixPath(entry.filename).parts)
 
 
 def _refuse_hostile(source: Path, entry: zipfile.ZipInfo) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import zipfile
@@ -10,12 +11,13 @@ from pathlib import Path
 
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.export import UNREADABLE
+from edge_daemon.regular_file import open_regular, without_bom
 from edge_daemon.vision.litert import read_model
 from edge_daemon.vision.metadata import read_metadata
 
 MAX_BYTES = 4 << 20
 MAX_LABELS = 100_000
-_NUMBERED = re.compile(r"(\d+)[ \t:,;]+(.*)")
+_NUMBERED = re.compile(r"(\d{1,6})[ \t:,;]+(.*)")
 _LISTS = ("labels", "classes", "class_names", "Label", "label")
 _NAMES = ("label", "name", "display_name", "title")
 _OWN = ("{stem}.labels.txt", "{stem}_labels.txt", "{stem}.txt", "{stem}.labels.json")
@@ -56,7 +58,7 @@ def _first_file(model: Path, patterns: tuple[str, ...]) -> Path | None:
 def read_labels(path: Path) -> tuple[str, ...]:
     """Read a label file. Raises ModelError naming it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return parse_labels(file.read(MAX_BYTES + 1), str(path))
     except OSError as exc:
         raise ModelError(f"{path}: can't be read: {exc.strerror}") from exc
@@ -84,19 +86,20 @@ def embedded_labels(model: Path) -> tuple[str, ...] | None:
 def parse_labels(content: bytes, name: str) -> tuple[str, ...]:
     """Return labels from text (one a line, or "0 name") or JSON; `name` stands in errors.
 
+    No two are the same: ImageNet's second "crane" becomes "crane (2)", a line without a name "class 7".
     JSON: a list of names or of objects with a name, {"0": name}, {name: 0}, {"0": [id, name]},
     {"labels": [...]} and Lobe's {"classes": {"Label": [...]}}.
     """
     if len(content) > MAX_BYTES:
         raise ModelError(f"{name}: too large for a label file (over {MAX_BYTES >> 20} MiB)")
     try:
-        text = content.decode("utf-8-sig")
+        text = without_bom(content).decode()
     except UnicodeDecodeError as exc:
         raise ModelError(f"{name}: not UTF-8 text ({exc.reason} at byte {exc.start})") from exc
     labels = _from_json(text, name) if text.lstrip()[:1] in ("{", "[") else _from_lines(text)
     if not labels or len(labels) > MAX_LABELS:
         raise ModelError(f"{name}: holds {len(labels)} labels")
-    return labels
+    return _distinct(labels)
 
 
 def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, ...]:
@@ -107,13 +110,27 @@ def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, 
     raise ModelError(f"{name}: {len(labels)} labels for a model of {classes} classes{hint}")
 
 
+def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels with a number behind each that stands before it already, and none empty."""
+    names = [label.strip() or f"class {number}" for number, label in enumerate(labels)]
+    taken, seen = set(names), set()
+    for index, name in enumerate(names):
+        if name in seen:
+            copies = (f"{name} ({copy})" for copy in itertools.count(2))
+            names[index] = next(copy for copy in copies if copy not in taken)
+            taken.add(names[index])
+        seen.add(name)
+    return tuple(names)
+
+
 def _from_lines(text: str) -> tuple[str, ...]:
-    lines = [line.strip() for line in text.splitlines()]
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
     while lines and not lines[-1]:
         lines.pop()
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     pairs = {int(match[1]): match[2].strip() for match in numbered if match}
-    if sorted(pairs) == list(range(len(lines))):
+    # "0 bolts" and "1 bolts" count bolts; without the numbers they would be one class.
+    if sorted(pairs) == list(range(len(lines))) and len(set(pairs.values())) == len(lines):
         return tuple(pairs[number] for number in range(len(lines)))
     return tuple(lines)
 

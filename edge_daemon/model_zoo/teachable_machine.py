@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from edge_daemon.as_owner import as_owner_of
 from edge_daemon.errors import ArchiveError, ModelError
-from edge_daemon.model_zoo.export import Export, open_export
+from edge_daemon.model_zoo.export import TFLITE_MARK, Export, open_export
 from edge_daemon.model_zoo.labels import check_count, embedded_labels, found_labels, parse_labels, read_labels
 from edge_daemon.model_zoo.part_file import PartFile
 from edge_daemon.vision.declared_range import SIGNATURE, manifest_path, write_manifest
@@ -191,12 +191,9 @@ def _labels(export: Export) -> _Labels | None:
 
 
 def _the_model(export: Export) -> str:
-    # macOS puts a "._model.tflite" beside each file it archives.
-    found = [
-        name
-        for name in export.names
-        if name.endswith(".tflite") and not PurePosixPath(name).name.startswith(".")
-    ]
+    found = [name for name in export.names if name.lower().endswith(".tflite")]
+    if not found and len(export.names) == 1:  # a model whose name does not say so
+        found = [name for name in export.names if _is_model(export, name)]
     if len(found) == 1:
         return found[0]
     if found:
@@ -205,6 +202,12 @@ def _the_model(export: Export) -> str:
         )
     names = {PurePosixPath(name).name for name in export.names}
     what = next((text for file, text in _OTHER_EXPORTS.items() if file in names), None)
+    if any("-!-" in name for name in names):
+        what = "a Teachable Machine project; `edge-daemon examples import` takes in its pictures"
     raise ArchiveError(
         f"{export.source}: {what or 'no model: neither a .tflite file nor an archive with one'}"
     )
+
+
+def _is_model(export: Export, name: str) -> bool:
+    return export.read(name, MAX_MODEL_BYTES)[4:8] == TFLITE_MARK

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import ModelError
+from edge_daemon.model_zoo.labels import read_labels
+from edge_daemon.regular_file import read_regular, without_bom
 
 MAX_JSON_BYTES = 16 << 20
 MAX_WEIGHT_BYTES = 256 << 20
@@ -57,9 +59,7 @@ def read_layers_model(path: Path) -> LayersModel:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_JSON_BYTES:
-            raise ModelError(f"{path}: more than {MAX_JSON_BYTES >> 20} MiB of JSON")
-        document = json.loads(path.read_bytes())
+        document = json.loads(without_bom(read_regular(path, MAX_JSON_BYTES)))
     except OSError as exc:
         raise ModelError(f"{path}: can't be read: {exc.strerror}") from exc
     except (ValueError, RecursionError) as exc:
@@ -86,9 +86,7 @@ def _shard(folder: Path, name: str) -> bytes:
     if Path(name).name != name:
         raise ModelError(f"{folder}: a weight shard must lie beside model.json, not at '{name}'")
     try:
-        if shard.stat().st_size > MAX_WEIGHT_BYTES:
-            raise ModelError(f"{shard}: more than {MAX_WEIGHT_BYTES >> 20} MiB of weights")
-        return shard.read_bytes()
+        return read_regular(shard, MAX_WEIGHT_BYTES)
     except OSError as exc:
         raise ModelError(f"{shard}: weight shard can't be read: {exc.strerror}") from exc
 
@@ -125,6 +123,5 @@ def _labels(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
         return tuple(str(label) for label in labels)
     for name in _LABEL_FILES:
         if (folder / name).exists():
-            text = (folder / name).read_text(encoding="utf-8", errors="replace")
-            return tuple(line.strip() for line in text.splitlines() if line.strip())
+            return read_labels(folder / name)
     return ()

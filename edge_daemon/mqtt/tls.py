@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import ssl
+from pathlib import Path
 
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.options import TlsOptions
+from edge_daemon.regular_file import require_regular
 
 
 def tls_context(tls: TlsOptions) -> ssl.SSLContext:
     """Build the context of a connection. Raises BrokerError for files that can't be used."""
     try:
+        for name in (tls.ca_file, tls.cert_file, tls.key_file):
+            if name is not None:
+                require_regular(Path(name))
         context = ssl.create_default_context(cafile=tls.ca_file)
         if tls.cert_file is not None:
             context.load_cert_chain(tls.cert_file, tls.key_file, _no_passphrase)

@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from edge_daemon.errors import WebError
+from edge_daemon.regular_file import read_regular, without_bom
 from edge_daemon.web.address import Address
 from edge_daemon.web.options import WebOptions
 
@@ -15,6 +16,7 @@ log = logging.getLogger(__name__)
 VARIABLE = "EDGE_DAEMON_WEB_TOKEN"
 LEAST_CHARACTERS = 12
 TOKEN_SOURCES = f"set web.token_file, web.credential or ${VARIABLE}"
+MAX_BYTES = 4096
 
 
 def read_token(options: WebOptions, environ: Mapping[str, str]) -> str | None:
@@ -60,7 +62,7 @@ def check_reach(address: Address, token: str | None, hosts: Collection[str] = ()
 
 def _read(key: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return without_bom(read_regular(path, MAX_BYTES)).decode()
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
         raise WebError(f"{key}: can't read the token from {path}: {reason}") from exc
