@@ -144,3 +144,29 @@ def test_schema_is_json_and_closed() -> None:
     text = json.dumps(schema())
     assert '"additionalProperties": false' in text
     assert "picamera2" in text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "v: 1" + ":1" * 120_000,
+        "v: 1" + ":1" * 120_000 + ".5",
+        "v: !!timestamp x",
+        "v: !!int ''",
+        "v: !!bool x",
+        "v: !!float ''",
+        'v: "\\U99999999"',
+        "v: " + "[" * 200_000,
+        "v: [" + "a," * 100_000 + "]",
+        "v: {" + "a," * 100_000 + "}",
+        "\n".join(f"k{number}: 1" for number in range(20_000)),
+        "- " * 100_000,
+    ],
+)
+def test_what_no_configuration_holds_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+    path = write(tmp_path, text)
+    with pytest.raises(ConfigError) as caught:
+        load(path)
+    assert str(caught.value).startswith(str(path))
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,40 @@ def test_a_browser_dataset_gets_a_space_of_its_own_or_the_one_it_is_given(
     assert shell.ask("import", tmp_path / "tfjs.json")[0]["added"] == 4
     with ExampleStore(shell.store_path) as store:
         assert list(store.spaces().values()) == [4, 4]
+
+
+def test_embeddings_of_another_model_are_named_at_once(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "knn.json"
+    path.write_text(json.dumps([["cat", [1, 2], [1, 2]]]))
+    assert shell.ask("import", path)[0]["added"] == 1
+    assert "embeddings of 2 numbers do not fit the model" in shell.error
+    assert "which makes 256, nor any other model here" in shell.error
+    path.write_text(json.dumps([["cat", [1] * 256, [1, 256]]]))
+    shell.ask("import", path)
+    space = shell.error.split("--space '")[1].split("'")[0]
+    path.write_text(json.dumps([["cat", [2, 1], [1, 2]]]))
+    assert shell.run("import", path, "--space", space) == (1, [])
+    assert "embeddings of 2 numbers are none of" in shell.error
+
+
+def test_labels_are_renamed_on_import(shell: Shell, tmp_path: Path) -> None:
+    path = tmp_path / "knn.json"
+    path.write_text("\ufeff" + json.dumps([["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]]]))
+    assert shell.run("import", path)[1] == ["1 examples in, 0 known already, 1 left out"]
+    assert "--rename" in shell.error
+    assert shell.ask("import", path, "--rename", "C#=C sharp")[0]["counts"] == {"C sharp": 1, "D": 1}
+    shell.ask("export", tmp_path / "out.zip")
+    shell.ask("clear")
+    (taken,) = shell.ask("import", tmp_path / "out.zip", "--rename", "D=E")
+    assert taken["counts"] == {"C sharp": 1, "E": 1}
+
+
+def test_a_project_of_teachable_machine_is_taken_in(shell: Shell, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "project.tm", "w") as project:
+        project.writestr("manifest.json", '{"type": "image"}')
+        project.writestr("cat-!-0.jpg", shared_path("images/cat.jpg").read_bytes())
+        project.writestr("bird-!-0.jpg", shared_path("images/bird.jpg").read_bytes())
+    assert shell.ask("import", tmp_path / "project.tm")[0]["counts"] == {"bird": 1, "cat": 1}
 
 
 def test_examples_are_brought_over_to_another_model(shell: Shell) -> None:

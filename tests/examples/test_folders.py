@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from edge_daemon.errors import ArchiveError, LabelError
 from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.examples.intake import Report
+from edge_daemon.examples.intake import ForeignLabels, Report
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.vision.images import read_image
 from tests.examples.colours import ColourEmbedder, noise, save, write_tree
@@ -129,6 +130,54 @@ def test_hidden_and_foreign_files_are_no_pictures(tmp_path: Path) -> None:
     (root / "cat" / "folder.png").mkdir()
     os.mkfifo(root / "cat" / "pipe.png")
     assert find_pictures(root) == [Picture("cat", root / "cat" / "0.png")]
+
+
+def test_folders_of_systems_are_no_labels(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "teach", {"cat": 1, ".ipynb_checkpoints": 1, "@eaDir": 1, "__MACOSX": 1})
+    assert [one.label for one in find_pictures(root)] == ["cat"]
+
+
+def test_pictures_are_known_by_content_and_the_rest_is_counted_and_named(
+    store: ExampleStore, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    root = write_tree(tmp_path / "teach", {"cat": 1})
+    for seed, name in enumerate(("a.jfif", "b.jpe", "IMG_1.HEIC", "plain"), 20):
+        noise(seed).save(root / "cat" / name, "JPEG")
+    (root / "cat" / "real.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    (root / "cat" / "film.mov").write_bytes(b"\0\0\0\x14ftypqt  ")
+    (root / "loose.txt").write_text("a note")
+    report = _import(store, root)
+    assert report.added == 5
+    assert "real.heic is a HEIC picture" in report.problems[0]
+    assert "1 other files passed over (film.mov)" in caplog.text
+    assert "1 other files passed over (loose.txt)" in caplog.text
+
+
+def test_a_folder_above_the_label_folders_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_tree(tmp_path / "set" / "train", {"cat": 1})
+    with pytest.raises(ArchiveError, match="holds no pictures in label folders"):
+        find_pictures(tmp_path / "set")
+    assert f"is '{tmp_path}/set/train' the folder to import?" in caplog.text
+
+
+def test_a_folder_whose_name_is_no_label_is_left_out_or_renamed(tmp_path: Path) -> None:
+    root = write_tree(tmp_path / "teach", {"C#": 1, "cat": 1, "Katze": 1})
+    report = Report()
+    found = find_pictures(root, (), ForeignLabels(report))
+    assert [one.label for one in found] == ["Katze", "cat"]
+    assert "'C#'" in report.problems[0]
+    renames = {"C#": "C sharp", "Katze": "cat"}
+    found = find_pictures(root, (), ForeignLabels(report, renames))
+    assert [one.label for one in found] == ["C sharp", "cat", "cat"]
+
+
+def test_a_label_that_would_be_a_hidden_folder_is_not_exported_as_one(
+    store: ExampleStore, tmp_path: Path
+) -> None:
+    store.add(unit(0), ".net")
+    with pytest.raises(ArchiveError, match=r"'\.net' would be a hidden folder"):
+        export_folders(store, tmp_path / "out")
 
 
 @pytest.mark.parametrize(("first", "second"), [("Cat", "cat"), ("hot dog", "hotdog"), ("STRASSE", "straße")])

@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from edge_daemon.errors import ArchiveError
-from edge_daemon.examples.intake import Report, take_in
+from edge_daemon.examples.intake import ForeignLabels, Report, take_in
 from edge_daemon.examples.ml5_json import Form, read_dataset, write_dataset
 from edge_daemon.examples.store import ExampleStore
 from tests.examples.vectors import unit
@@ -65,6 +66,55 @@ def test_the_tensorflow_js_idiom_is_read_and_scaled_to_unit_length(tmp_path: Pat
     drafts = read_dataset(_write(tmp_path, [["cat", [3, 4, 0, 2], [2, 2]], [7, [1, 1], [1, 2]]]))
     assert [one.label for one in drafts] == ["cat", "cat", "7"]
     np.testing.assert_allclose(drafts[0].embedding, [0.6, 0.8], rtol=1e-6)
+
+
+@pytest.mark.parametrize("encode", [
+    lambda text: text.encode("utf-8-sig"),
+    lambda text: text.encode("utf-16"),
+    lambda text: b"\n " + text.encode(),
+    lambda text: json.dumps(text).encode(),
+])  # fmt: skip
+def test_marks_and_a_second_encoding_do_not_matter(encode: Callable[[str], bytes], tmp_path: Path) -> None:
+    path = tmp_path / "myKNN.json"
+    path.write_bytes(encode(json.dumps([["B\u00e4r", [3, 4], [1, 2]]], ensure_ascii=False)))
+    assert [one.label for one in read_dataset(path)] == ["B\u00e4r"]
+
+
+@pytest.mark.parametrize("dataset", [
+    [["cat", [[3, 4], [0, 2]], [2, 2]], ["dog", [[1, 1]], [1, 2]]],
+    {
+        "dataset": {"0": _tensor("cat", 2, 2), "1": _tensor("dog", 1, 2)},
+        "tensors": [[[3, 4], [0, 2]], [[1, 1]]],
+    },
+    {"cat": [[3, 4], [0, 2]], "dog": [[1, 1]]},
+    {"cat": [3, 4, 0, 2], "dog": [1, 1]},
+    {"cat": {"0": 3, "1": 4, "2": 0, "3": 2}, "dog": {"0": 1, "1": 1}},
+])  # fmt: skip
+def test_rows_may_be_nested_and_shapes_missing(dataset: object, tmp_path: Path) -> None:
+    drafts = read_dataset(_write(tmp_path, dataset))
+    assert [one.label for one in drafts] == ["cat", "cat", "dog"]
+    np.testing.assert_allclose(drafts[0].embedding, [0.6, 0.8], rtol=1e-6)
+
+
+def test_without_shapes_the_length_of_a_browsers_embedding_is_taken_and_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    drafts = read_dataset(_write(tmp_path, {"cat": [0.5] * 3072, "dog": [0.5] * 6144}))
+    assert [one.embedding.size for one in drafts] == [1024] * 9
+    assert "taken as embeddings of 1024 numbers" in caplog.text
+
+
+def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
+    path = _write(tmp_path, [["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]], ["Unknown", [1, 1], [1, 2]]])
+    report = Report()
+    assert [one.label for one in read_dataset(path, labels=ForeignLabels(report))] == ["D"]
+    assert len(report.problems) == 2
+    assert "'C#'" in report.problems[0]
+    assert "--rename" in report.problems[0]
+    labels = ForeignLabels(Report(), {"C#": "C sharp", "Unknown": "background"})
+    assert [one.label for one in read_dataset(path, labels=labels)] == ["C sharp", "D", "background"]
+    with pytest.raises(ArchiveError, match="holds no label 'rock' to rename; it has 'C#', 'D', 'Unknown'"):
+        read_dataset(path, labels=ForeignLabels(Report(), {"rock": "stone"}))
 
 
 def test_two_files_never_share_a_space_unless_it_is_named(tmp_path: Path) -> None:

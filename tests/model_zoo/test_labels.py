@@ -48,6 +48,21 @@ def test_numbers_that_are_names_are_kept() -> None:
     assert parse_labels(b"0\n1\n2\n", "digits") == ("0", "1", "2")
 
 
+def test_names_stay_distinct() -> None:
+    assert parse_labels(b"0 bolts\n1 bolts\n2 bolts\n", "counts") == ("0 bolts", "1 bolts", "2 bolts")
+    assert parse_labels(b"crane\ncrane (2)\ncrane\n", "x") == ("crane", "crane (2)", "crane (3)")
+    assert parse_labels(b'{"0": ["n1", "crane"], "1": ["n2", "crane"]}', "x") == ("crane", "crane (2)")
+    assert parse_labels(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
+
+
+def test_only_line_ends_part_names() -> None:
+    assert parse_labels("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
+
+
+def test_an_endless_number_is_a_name() -> None:
+    assert len(parse_labels(b"9" * 5000 + b" cat\n", "x")[0]) == 5004
+
+
 def test_the_line_of_the_background_stays() -> None:
     labels = parse_labels(shared_path("models/imagenet_labels.txt").read_bytes(), "imagenet")
     assert len(labels) == 1001

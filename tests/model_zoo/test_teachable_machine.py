@@ -129,6 +129,23 @@ def test_other_exports_are_named(tmp_path: Path, shelf: Path, name: str, words: 
         add(export_zip(tmp_path / "x.zip", **{name: b"{}"}), shelf)
 
 
+def test_what_a_mac_packs_with_it_is_no_second_model(tmp_path: Path, shelf: Path) -> None:
+    path = export_zip(tmp_path / "x.zip", model__tflite=exported(), labels__txt="a\nb\n")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("__MACOSX/._model.tflite", b"of a Mac")
+    assert add(path, shelf).labels == ("a", "b")
+
+
+def test_a_model_is_known_by_its_content(tmp_path: Path, shelf: Path) -> None:
+    (tmp_path / "model.bin").write_bytes(exported())
+    assert add(tmp_path / "model.bin", shelf, "mine").path == shelf / "mine.tflite"
+
+
+def test_a_project_is_named(tmp_path: Path, shelf: Path) -> None:
+    with pytest.raises(ArchiveError, match="a Teachable Machine project; `edge-daemon examples import`"):
+        add(export_zip(tmp_path / "x.tm", **{"a-!-0__jpg": b"", "manifest__json": b"{}"}), shelf)
+
+
 def test_two_models_in_one_archive_are_a_choice(tmp_path: Path, shelf: Path) -> None:
     zipped = export_zip(tmp_path / "x.zip", a__tflite=b"", b__tflite=b"")
     with pytest.raises(ArchiveError, match=r"holds 2 models \(a\.tflite, b\.tflite\)"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -166,3 +167,48 @@ def test_damaged_bytes_are_an_image_or_an_image_error(file_format: str) -> None:
             damaged[place] = random.integers(0, 256)
         with contextlib.suppress(ImageError):
             assert read_image(bytes(damaged)).ndim == 3
+
+
+def test_avif_is_read_where_pillow_can(tmp_path: Path) -> None:
+    pytest.importorskip("PIL.AvifImagePlugin")
+    PIL.Image.new("RGB", (20, 10), "red").save(tmp_path / "a.jpg", "AVIF")
+    image = read_image(tmp_path / "a.jpg")
+    assert image.shape == (10, 20, 3)
+    assert image[5, 10, 0] > 200
+
+
+def test_avif_without_its_reader_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.avif").write_bytes(b"\0\0\0\x20ftypavif\0\0\0\0avifmif1miaf")
+    monkeypatch.setitem(sys.modules, "PIL.AvifImagePlugin", None)
+    with pytest.raises(ImageError, match=r"a\.avif is an AVIF picture, which needs Pillow 11\.3"):
+        read_image(tmp_path / "a.avif")
+
+
+def test_heic_is_read_with_the_plug_in(tmp_path: Path) -> None:
+    plugin = pytest.importorskip("pillow_heif")
+    plugin.from_pillow(PIL.Image.new("RGB", (64, 48), "red")).save(tmp_path / "IMG_1.jpg", format="HEIF")
+    image = read_image(tmp_path / "IMG_1.jpg")
+    assert image.shape == (48, 64, 3)
+    assert image[20, 20, 0] > 200
+
+
+def test_heic_without_the_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(
+        ImageError, match=r"a\.heic is a HEIC picture; run `pip install 'edge-daemon\[heic\]'`"
+    ):
+        read_image(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize(
+    ("start", "name"),
+    [
+        (b"\xff\x0a", "JPEG XL"),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
+        (b"\0\0\0\x0cjP  \r\n\x87\n", "JPEG 2000"),
+    ],
+)
+def test_formats_that_are_not_read_are_named(start: bytes, name: str) -> None:
+    with pytest.raises(ImageError, match=f"is a {name} picture"):
+        read_image(start + bytes(50))
