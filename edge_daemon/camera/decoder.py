@@ -7,6 +7,7 @@ from its standard input: `REWIND` after the end of the video; the end of the inp
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import queue
 import resource
@@ -19,7 +20,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from edge_daemon.camera.opencv import VideoStream, open_video
+from edge_daemon.camera.opencv import MAX_PIXELS, VideoStream, open_video
 from edge_daemon.child import module_command
 from edge_daemon.errors import CameraError
 
@@ -33,6 +34,8 @@ _HEADER = struct.Struct("<cII")  # kind, then height and width of a picture, or 
 _PICTURE, _END, _ERROR = b"P", b"E", b"X"
 _REWIND = b"r"
 _MAX_MEMORY = 1 << 30
+_PIPE_BYTES = 1 << 20  # Linux allows every user that much; with the default a film took twice as long
+_MAX_ERROR_BYTES = 64 << 10
 
 
 class DecoderCrashed(CameraError):
@@ -56,6 +59,10 @@ class DecoderProcess:
             )
         except OSError as exc:
             raise CameraError(f"{path}: no process can be started to decode it ({exc.strerror})") from exc
+        assert self._child.stdout is not None
+        self._output = self._child.stdout.fileno()
+        with contextlib.suppress(OSError):
+            fcntl.fcntl(self._output, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
     def read(self) -> Image | None:
         """Return the next picture, RGB uint8 HWC; None at the end.
@@ -69,10 +76,13 @@ class DecoderProcess:
         kind, first, second = _HEADER.unpack(header)
         if kind == _END:
             return None
-        if kind == _ERROR:
+        if kind == _ERROR and first <= _MAX_ERROR_BYTES:
             text = bytearray(first)
             self._fill(memoryview(text))
-            raise CameraError(text.decode())
+            raise CameraError(text.decode(errors="replace"))
+        if kind != _PICTURE or not 0 < first * second <= MAX_PIXELS:
+            self._child.kill()  # its memory is damaged, even if it has not noticed
+            raise self._crashed("nonsense instead of pictures")
         pixels = np.empty((first, second, 3), np.uint8)
         self._fill(pixels.data.cast("B"))
         return pixels
@@ -95,14 +105,12 @@ class DecoderProcess:
 
     def _fill(self, buffer: memoryview) -> None:
         """Read until the buffer is full."""
-        assert self._child.stdout is not None
-        source = self._child.stdout.fileno()
         ready = select.poll()
-        ready.register(source, select.POLLIN)
+        ready.register(self._output, select.POLLIN)
         while buffer:
             if not ready.poll(STALL_S * 1000):
                 raise CameraError(f"{self._path}: its decoder gave nothing for {STALL_S:.0f} s; convert it")
-            count = os.readv(source, [buffer])
+            count = os.readv(self._output, [buffer])
             if count == 0:
                 raise self._cause_of_death()
             buffer = buffer[count:]
@@ -112,8 +120,11 @@ class DecoderProcess:
         if code in (-signal.SIGKILL, 0) or code > 0:
             how = "was killed, perhaps for want of memory" if code < 0 else f"ended with code {code}"
             return CameraError(f"{self._path}: the video decoder {how}")
+        return self._crashed(signal.Signals(-code).name)
+
+    def _crashed(self, how: str) -> DecoderCrashed:
         return DecoderCrashed(
-            f"{self._path} makes the video decoder crash ({signal.Signals(-code).name}); "
+            f"{self._path} makes the video decoder crash ({how}); "
             "convert it, for example with `ffmpeg -i FILE -c:v libx264 NEW.mp4`"
         )
 

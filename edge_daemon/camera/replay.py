@@ -40,7 +40,8 @@ _MAX_JPEG_BYTES = 32 << 20
 class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
     """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
 
-    A `.npy` file holds raw frames: uint8, one picture of height x width x 3 (RGB) or a number of them.
+    `path` is an image, a folder of images, a film or a file of raw frames, known by its content. Raw frames
+    (`.npy`) are uint8, one picture of height x width x 3 (RGB) or a number of them.
     """
 
     path: FilePath

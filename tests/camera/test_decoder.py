@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.camera import decoder
 from edge_daemon.camera.decoder import DecoderProcess
 from edge_daemon.camera.replay import ReplayOptions, ReplaySource
 from edge_daemon.errors import CameraError
@@ -21,9 +22,9 @@ from edge_daemon.runtime.mailbox import Mailbox
 from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip, write_film, write_uncompressed_avi
 
 
-def _count(decoder: DecoderProcess) -> int:
+def _count(film_decoder: DecoderProcess) -> int:
     count = 0
-    while decoder.read() is not None:
+    while film_decoder.read() is not None:
         count += 1
     return count
 
@@ -36,34 +37,34 @@ def _ended(pid: int) -> bool:
 
 
 def test_pictures_come_in_order_and_again_after_a_rewind(tmp_path: Path) -> None:
-    decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
+    film_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
     for _ in range(2):
-        pictures = [decoder.read() for _ in CLIP_COLOURS]
+        pictures = [film_decoder.read() for _ in CLIP_COLOURS]
         assert tuple(nearest_colour(one[20, 10]) for one in pictures if one is not None) == CLIP_COLOURS
-        assert decoder.read() is None
-        decoder.rewind()
-    decoder.close()
+        assert film_decoder.read() is None
+        film_decoder.rewind()
+    film_decoder.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals) -> None:
-    decoder = DecoderProcess(write_film(tmp_path / "long.avi", "MJPG", pictures=2000))
-    assert decoder.read() is not None
-    os.kill(decoder._child.pid, number)
+    film_decoder = DecoderProcess(write_film(tmp_path / "long.avi", "MJPG", pictures=2000))
+    assert film_decoder.read() is not None
+    os.kill(film_decoder._child.pid, number)
     with pytest.raises(CameraError, match=rf"long\.avi makes the video decoder crash \({number.name}\)"):
-        _count(decoder)
+        _count(film_decoder)
     with pytest.raises(CameraError, match="crash"):
-        decoder.rewind()
-    decoder.close()
+        film_decoder.rewind()
+    film_decoder.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_to_the_whole_group_are_left_to_the_parent(tmp_path: Path, number: signal.Signals) -> None:
-    decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=300))
-    assert decoder.read() is not None
-    os.kill(decoder._child.pid, number)
-    assert _count(decoder) == 299
-    decoder.close()
+    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=300))
+    assert film_decoder.read() is not None
+    os.kill(film_decoder._child.pid, number)
+    assert _count(film_decoder) == 299
+    film_decoder.close()
 
 
 def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
@@ -84,11 +85,11 @@ def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_decoder_in_the_middle_of_a_film(tmp_path: Path) -> None:
-    decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=2000))
-    assert decoder.read() is not None
-    decoder.close()
-    decoder.close()
-    assert decoder._child.returncode == -signal.SIGKILL
+    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=2000))
+    assert film_decoder.read() is not None
+    film_decoder.close()
+    film_decoder.close()
+    assert film_decoder._child.returncode == -signal.SIGKILL
 
 
 def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,21 +98,34 @@ def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytes
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    decoder = DecoderProcess(Path(film.name))
-    assert _count(decoder) == len(CLIP_COLOURS)
-    decoder.close()
+    film_decoder = DecoderProcess(Path(film.name))
+    assert _count(film_decoder) == len(CLIP_COLOURS)
+    film_decoder.close()
     assert not (tmp_path / "planted").exists()
 
 
 def test_a_film_on_which_the_decoder_corrupts_its_memory_is_at_most_a_lost_source(tmp_path: Path) -> None:
-    decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "film.avi"))
+    film_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "film.avi"))
     complaint = ""
     try:
-        count = _count(decoder)
+        count = _count(film_decoder)
     except CameraError as exc:
         complaint = str(exc)
-    decoder.close()
+    film_decoder.close()
     assert "makes the video decoder crash (SIG" in complaint if complaint else count == 51
+
+
+@pytest.mark.parametrize(
+    "header", [("P", 4_000_000_000, 4_000_000_000), ("X", 4_000_000_000, 0), ("?", 1, 1)]
+)
+def test_nonsense_from_a_damaged_decoder_is_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: tuple[str, int, int]
+) -> None:
+    kind, first, second = header
+    program = f"import os, struct; os.write(1, struct.pack('<cII', {kind.encode()!r}, {first}, {second}))"
+    monkeypatch.setattr(decoder, "module_command", lambda *words: [sys.executable, "-c", program])
+    with pytest.raises(CameraError, match="crash"):
+        DecoderProcess(tmp_path / "film.avi").read()
 
 
 def _crash(source: ReplaySource, number: signal.Signals) -> None:
