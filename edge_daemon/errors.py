@@ -13,6 +13,10 @@ class CameraError(EdgeError):
     """A frame source can't be opened or has stopped delivering; opening it again may help."""
 
 
+class FilmError(CameraError):
+    """A film makes its decoder crash; opening the same file again can't help."""
+
+
 class ImageError(EdgeError, ValueError):
     """A file or array isn't an image this program reads."""
 

@@ -161,6 +161,11 @@ def test_schema_is_json_and_closed() -> None:
         "v: {" + "a," * 100_000 + "}",
         "\n".join(f"k{number}: 1" for number in range(20_000)),
         "- " * 100_000,
+        "a0: &a0 {}\n"
+        + "".join(
+            f"a{number}: &a{number} {{<<: [{','.join([f'*a{number - 1}'] * 10)}]}}\n"
+            for number in range(1, 12)
+        ),
     ],
 )
 def test_what_no_configuration_holds_is_refused_in_one_line(tmp_path: Path, text: str) -> None:

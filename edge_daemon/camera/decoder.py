@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from edge_daemon.camera.opencv import MAX_PIXELS, VideoStream, open_video
 from edge_daemon.child import module_command
-from edge_daemon.errors import CameraError
+from edge_daemon.errors import CameraError, FilmError
 
 if TYPE_CHECKING:
     from edge_daemon.types import Image
@@ -36,10 +36,6 @@ _REWIND = b"r"
 _MAX_MEMORY = 1 << 30
 _PIPE_BYTES = 1 << 20  # Linux allows every user that much; with the default a film took twice as long
 _MAX_ERROR_BYTES = 64 << 10
-
-
-class DecoderCrashed(CameraError):
-    """The decoder damaged its own process; the same file will do so again."""
 
 
 class DecoderProcess:
@@ -122,8 +118,8 @@ class DecoderProcess:
             return CameraError(f"{self._path}: the video decoder {how}")
         return self._crashed(signal.Signals(-code).name)
 
-    def _crashed(self, how: str) -> DecoderCrashed:
-        return DecoderCrashed(
+    def _crashed(self, how: str) -> FilmError:
+        return FilmError(
             f"{self._path} makes the video decoder crash ({how}); "
             "convert it, for example with `ffmpeg -i FILE -c:v libx264 NEW.mp4`"
         )

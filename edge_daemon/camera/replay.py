@@ -9,10 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from edge_daemon.camera.decoder import DecoderCrashed, DecoderProcess
 from edge_daemon.camera.framing import make_frame
 from edge_daemon.camera.pace import Pace
-from edge_daemon.errors import CameraError, ImageError
+from edge_daemon.errors import CameraError, FilmError, ImageError
 from edge_daemon.options import FilePath, FramesPerSecond, Options
 from edge_daemon.ports import Clock
 from edge_daemon.regular_file import open_regular
@@ -77,7 +76,7 @@ class ReplaySource:
         self._reel: _Reel | None = None
         self._stills: _Stills | None = None
         self._next_seq = 0
-        self._crash: tuple[int, DecoderCrashed] | None = None
+        self._crash: tuple[int, FilmError] | None = None
 
     def open(self) -> None:
         """Find the files. Raises CameraError when there are none, or the video can't be decoded."""
@@ -89,7 +88,7 @@ class ReplaySource:
         try:
             self._refuse_crashing(path)
             self._reel = (None if path.is_dir() else _open_film(path)) or self._open_stills(path)
-        except DecoderCrashed as exc:
+        except FilmError as exc:
             self._note_crash(exc)
             raise
         except OSError as exc:
@@ -100,7 +99,7 @@ class ReplaySource:
         if self._crash is not None and self._crash[0] == path.stat().st_mtime_ns:
             raise CameraError(str(self._crash[1]))
 
-    def _note_crash(self, exc: DecoderCrashed) -> None:
+    def _note_crash(self, exc: FilmError) -> None:
         self._crash = (Path(self._options.path).stat().st_mtime_ns, exc)
 
     def _open_stills(self, path: Path) -> _Stills:
@@ -114,7 +113,7 @@ class ReplaySource:
             raise CameraError(f"{self._options.path} is closed; open it before reading")
         try:
             pixels = self._next_pixels(self._reel)
-        except DecoderCrashed as exc:
+        except FilmError as exc:
             self._note_crash(exc)
             raise
         if pixels is None:
@@ -172,6 +171,8 @@ class _Video:
     """A video file, decoded picture by picture in another process."""
 
     def __init__(self, path: Path) -> None:
+        from edge_daemon.camera.decoder import DecoderProcess
+
         self._decoder = DecoderProcess(path)
         self._first: Image | None = None
         try:

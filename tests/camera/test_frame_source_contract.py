@@ -51,6 +51,12 @@ def _raw(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> Fra
     return ReplaySource(ReplayOptions(path=str(folder / "film.npy"), loop=True), clock, sleep=clock.sleep)
 
 
+def _animation(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    first, *others = (PIL.Image.new("RGB", (64, 48), (60 * number, 20, 30)) for number in range(4))
+    first.save(folder / "film.gif", save_all=True, append_images=others)
+    return ReplaySource(ReplayOptions(path=str(folder / "film.gif"), loop=True), clock, sleep=clock.sleep)
+
+
 def _tray(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     return SyntheticSource(SyntheticOptions(size=(64, 48)), clock, sleep=clock.sleep)
 
@@ -59,7 +65,7 @@ def _belt(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> Fr
     return SyntheticSource(SyntheticOptions(scene="belt", size=(64, 48)), clock, sleep=clock.sleep)
 
 
-@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _raw, _tray, _belt])
+@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _animation, _raw, _tray, _belt])
 def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     build: Build = request.param
     return build(tmp_path, HandClock(), monkeypatch)

@@ -51,6 +51,21 @@ def test_a_line_for_each_head_and_shots(tmp_path: Path, capsys: pytest.CaptureFi
     assert rows[3]["accuracy"] > 0.5
 
 
+def test_a_picture_that_can_not_be_read_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = few(tmp_path / "hands", "data/signdigits10", 4, labels=2)
+    (folder / "0" / "0.jpg").write_text("no picture")
+    (folder / ".thumbnails").mkdir()
+    report = tmp_path / "page.html"
+    (row,) = lines(
+        capsys, str(folder), "--shots", "1", "--heads", "knn", "--seeds", "1", "--report", str(report)
+    )
+    assert set(row["recalls"]) == {"0", "1"}
+    assert "0.jpg is not an image" in caplog.text
+    assert report.exists()
+
+
 def test_unknown_is_measured_near_and_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 12)
     waste = few(tmp_path / "waste", "data/trashnet6", 8)
