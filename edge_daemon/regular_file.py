@@ -16,6 +16,8 @@ _SPECIAL = {
     stat.S_IFBLK: "a device",
 }
 
+_MAX_UNDECLARED = 1 << 16  # a file of /proc has the size 0
+
 
 def require_regular(path: Path) -> None:
     """Raise OSError for a pipe, socket or device, which could block or never end, without opening it."""
@@ -34,12 +36,12 @@ def read_regular(path: Path, limit: int) -> bytes:
     """Return a regular file's content. Raises OSError, also when it has more than `limit` bytes."""
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        # Files of /proc have the size 0.
-        content = file.read(limit + 1) if size <= limit else b""
-    if max(size, len(content)) > limit:
-        raise OSError(
-            errno.EFBIG, f"it has {_shown(max(size, limit + 1))}; at most {_shown(limit)}", str(path)
-        )
+        if size <= limit:
+            content = file.read(size)  # `read` takes memory for as much as it is asked for
+            content += file.read(_MAX_UNDECLARED)
+            size = len(content)
+    if size > limit:
+        raise OSError(errno.EFBIG, f"it has {_shown(size)}; at most {_shown(limit)}", str(path))
     return content
 
 

@@ -17,6 +17,7 @@ from edge_daemon.errors import (
     StoreError,
     WebError,
 )
+from edge_daemon.examples.place import check_place
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.fleet.options import FleetOptions
@@ -28,6 +29,7 @@ from edge_daemon.mqtt.options import TlsOptions
 from edge_daemon.mqtt.tls import tls_context
 from edge_daemon.regular_file import open_regular, read_regular, without_bom
 from edge_daemon.vision.images import read_image
+from edge_daemon.vision.litert import read_model
 from edge_daemon.web.options import WebOptions
 from edge_daemon.web.token import read_token
 
@@ -64,6 +66,10 @@ def test_every_file_that_a_user_names_is_a_regular_one(special: Path) -> None:
         open_export(special)
     with pytest.raises(StoreError, match=refused):
         ExampleStore(special)
+    with pytest.raises(StoreError, match=refused):
+        check_place(special)
+    with pytest.raises(ModelError, match=refused):
+        read_model(special)
     with pytest.raises(WebError, match=refused):
         read_token(WebOptions(token_file=str(special)), {})
     with pytest.raises(FleetError, match=refused):

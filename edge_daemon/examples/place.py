@@ -11,6 +11,7 @@ from pathlib import Path
 from edge_daemon.errors import StoreError
 from edge_daemon.examples.faults import CorruptStoreError, named
 from edge_daemon.examples.schema import checked_version
+from edge_daemon.regular_file import open_regular
 
 
 def check_place(path: Path) -> None:
@@ -29,7 +30,7 @@ def _verb(path: Path) -> str:
 
 
 def _check_file(path: Path) -> None:
-    with path.open("rb"):
+    with open_regular(path):
         pass
     if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
         text = f"store '{path}' can't be written; check the permissions of the file and its folder"

@@ -20,6 +20,7 @@ from edge_daemon import __version__
 from edge_daemon.errors import ModelError
 from edge_daemon.model_zoo.manifest import Manifest, RemoteFile
 from edge_daemon.model_zoo.part_file import PartFile
+from edge_daemon.regular_file import open_regular
 
 Progress: TypeAlias = Callable[[str, int, int], None]
 """Called with file name, bytes so far and bytes in all."""
@@ -189,7 +190,7 @@ def _continues(answer: Any, have: int) -> bool:
 def _copy(source: Path, file: BufferedRandom) -> None:
     """Replace what is in `file` by a local file."""
     try:
-        with source.open("rb") as given:
+        with open_regular(source) as given:
             file.truncate(0)
             shutil.copyfileobj(given, file)
             file.flush()

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.errors import EmbeddingError, ModelError
+from edge_daemon.regular_file import read_regular
 from edge_daemon.vision.cache import remember, remembered
 from edge_daemon.vision.found_range import find_range
 from edge_daemon.vision.graph import Graph, end_at, read_graph
@@ -215,7 +216,7 @@ def read_model(path: Path) -> bytes:
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
             raise ModelError(f"{size >> 20} MiB is too large for a model here (at most {MAX_BYTES >> 20})")
-        return path.read_bytes()
+        return read_regular(path, MAX_BYTES)
     except FileNotFoundError as exc:
         raise ModelError("no such model file") from exc
     except OSError as exc:
