@@ -9,15 +9,15 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
 
 from edge_daemon.camera.replay import ReplayOptions, ReplaySource
 from edge_daemon.config import Config
-from edge_daemon.errors import ConfigError, EdgeError, ImageError, WebError
+from edge_daemon.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
 from edge_daemon.examples.place import check_place
 from edge_daemon.fleet.key import read_key
 from edge_daemon.model_setup import build_embedder, model_path, store_path
@@ -33,6 +33,8 @@ CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 Environment: TypeAlias = Mapping[str, str]
 Check: TypeAlias = Callable[[Config, Environment], None]
+FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
+"""Path, inode, size and time of change (ns) of each file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,14 @@ class Prepared:
     embedder: Embedder | None
     classes: Sequence[str] = ()
     """The model's own, for `classifier.type: pretrained`."""
+    files: FileMarks | None = None
+    """State of the files that were read; None where it is not compared."""
+
+    def is_current(self, config: Config) -> bool:
+        """Return whether `config` and the files that it names are what was prepared."""
+        if config != self.config or config.model.tap == "auto":
+            return False
+        return self.files is None or self.files == file_marks(config)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +67,29 @@ def preflight(
     config: Config, environment: Environment = os.environ, running: Running | None = None
 ) -> Prepared:
     """Run every check and load the model. Raises the EdgeError that a start would end with."""
-    prepared = load_model(config)
+    files = file_marks(config)
+    prepared = replace(load_model(config), files=files)
     for check in CHECKS:
         check(config, environment)
     if running is not None:
         _check_replay(config, environment)
         _check_beside(config, running)
     return prepared
+
+
+def file_marks(config: Config) -> FileMarks:
+    """Return the state of the secrets, certificates and model that the configuration names."""
+    tls = config.mqtt.tls
+    named = (config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
+    paths = {path for path in (*named, config.web.token_file, config.fleet.key_file) if path is not None}
+    with suppress(ModelError):
+        paths.add(str(model_path(config)))
+    marks = set()
+    for path in paths:
+        with suppress(OSError):
+            state = os.stat(path)
+            marks.add((path, state.st_ino, state.st_size, state.st_mtime_ns))
+    return frozenset(marks)
 
 
 def refusals(config: Config, environment: Environment = os.environ) -> Iterator[EdgeError]:

@@ -172,7 +172,7 @@ class Supervisor:
             with self._lock:
                 latest = self._pending or self._current
             assert latest is not None
-            if config == latest.config and config.model.tap != "auto":
+            if latest.is_current(config):
                 log.info("configuration reloaded: nothing changed")
                 return False
             daemon = self._daemon  # once, as the main thread may take it away

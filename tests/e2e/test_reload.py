@@ -13,12 +13,13 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
 from edge_daemon.examples.store import ExampleStore
 from tests.e2e.stage import MODEL, PATIENCE_S, wait_until
-from tests.mqtt.broker import Mosquitto
+from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.listener import Listener
 from tests.shared import shared_path
 
@@ -297,3 +298,23 @@ def test_examples_stay_through_a_reload_that_fails_and_the_store_is_closed_at_th
     assert not path.with_name(f"{path.name}-wal").exists(), "the store was not closed"
     with ExampleStore(path) as store:
         assert store.counts == {"cat": 1}
+
+
+def test_a_reload_takes_a_secret_that_changed_behind_the_same_configuration(
+    device: Device, tmp_path: Path
+) -> None:
+    port, token = free_port(), tmp_path / "token"
+    web = {"web": {"listen": f"127.0.0.1:{port}", "token_file": str(token)}}
+    token.write_text("first-token-of-the-page")
+    device.reload(web)
+    device.wait_for_log("configuration reloaded")
+    since = len(device.lines)
+    token.write_text("second-token-of-the-page")
+    device.reload(web)
+    device.wait_for_log("configuration reloaded", since)
+
+    def status(given: str) -> int:
+        headers = {"Authorization": f"Bearer {given}"}
+        return httpx.get(f"http://127.0.0.1:{port}/api/health", headers=headers).status_code
+
+    assert (status("first-token-of-the-page"), status("second-token-of-the-page")) == (401, 200)
