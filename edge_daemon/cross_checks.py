@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_daemon.camera.picamera import PicameraOptions
+from edge_daemon.camera.picamera import PicameraOptions, picamera_faults
 from edge_daemon.camera.synthetic import SyntheticOptions
 from edge_daemon.errors import LabelError, WebError
 from edge_daemon.labels import check_label
@@ -27,6 +27,7 @@ def check_across(config: Config, layer: Layer) -> None:
                 check_label(button.label)
             except LabelError as exc:
                 raise layer.error(("buttons", index, "label"), str(exc)) from exc
+    _check_camera(config, layer)
     _check_regions(config, layer)
     _check_panel(config, layer)
     _check_trigger(config, layer)
@@ -42,6 +43,12 @@ def _check_broker(config: Config, layer: Layer) -> None:
             check_host(config.mqtt.host)
         except ValueError as exc:
             raise layer.error(("mqtt", "host"), str(exc)) from exc
+
+
+def _check_camera(config: Config, layer: Layer) -> None:
+    if isinstance(config.camera, PicameraOptions):
+        for path, text in picamera_faults(config.camera):
+            raise layer.error(path, text)
 
 
 def _check_topics(config: Config, layer: Layer) -> None:

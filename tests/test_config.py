@@ -63,6 +63,16 @@ def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
             "regions:\n- {name: a, box: [0, 0, 1, 1]}\n- {name: a, box: [0, 0, 1, 1]}",
             ["regions[1].name", "two regions"],
         ),
+        ("camera: {type: picamera2, controls: {focus_mode: manual}}", ["focus_mode", "needs focus_dioptres"]),
+        (
+            "camera: {type: picamera2, controls: {focus_mode: auto, focus_dioptres: 2}}",
+            ["camera.controls.focus_mode", "exclude each other"],
+        ),
+        (
+            "camera: {type: picamera2, controls: {focus_window: [0.6, 0, 0.5, 1]}}",
+            ["camera.controls.focus_window", "outside the picture"],
+        ),
+        ("camera: {type: picamera2, controls: {flicker_period_us: 50}}", ["flicker_period_us", "100"]),
         ("trigger: sometimes", [":1: trigger", "sometimes"]),
         ("trigger: gpio", [":1: trigger", "light barrier"]),
         ("mqtt: {host: null}\ntrigger: mqtt", [":2: trigger", "mqtt.host"]),

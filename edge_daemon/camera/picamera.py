@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
 
+from edge_daemon.camera.field_of_view import (
+    Dimensions,
+    FieldOfView,
+    Rectangle,
+    largest_crop,
+    on_sensor,
+    sensor_sizes,
+    shows_all,
+)
 from edge_daemon.camera.framing import make_frame, sensor_size
+from edge_daemon.camera.tuning import tuning_arguments
 from edge_daemon.errors import CameraError
-from edge_daemon.options import FramesPerSecond, Options, Size
+from edge_daemon.options import FilePath, FramesPerSecond, Options, Share, Size
 from edge_daemon.ports import Clock
 from edge_daemon.types import Frame
 
@@ -27,6 +38,18 @@ _FAULTS = (RuntimeError, OSError, ValueError)
 ColourGain = Annotated[float, Meta(ge=0, le=32)]
 
 
+_KEYS = {
+    "ExposureTime": "exposure_us",
+    "AnalogueGain": "gain",
+    "ColourGains": "colour_gains",
+    "AeFlickerPeriod": "flicker_period_us",
+    "LensPosition": "focus_dioptres",
+    "AfMode": "focus_mode",
+    "AfWindows": "focus_window",
+}
+"""libcamera's controls and the keys of `camera.controls` that need them."""
+
+
 class PicameraControls(Options, frozen=True):
     """Fixed camera controls; None leaves the camera's own automatic."""
 
@@ -34,17 +57,28 @@ class PicameraControls(Options, frozen=True):
     gain: Annotated[float, Meta(ge=1, le=64)] | None = None
     colour_gains: tuple[ColourGain, ColourGain] | None = None
     """Of red and blue."""
+    flicker_period_us: Annotated[int, Meta(ge=100, le=1_000_000)] | None = None
+    """Of lamps on mains: 10000 at 50 Hz, 8333 at 60 Hz; the automatic exposure avoids their stripes."""
     focus_dioptres: Annotated[float, Meta(ge=0, le=32)] | None = None
-    """1 / distance in metres, for cameras with a motor; None focuses continuously."""
+    """1 / distance in metres, for cameras with a motor; None focuses by itself."""
+    focus_mode: Literal["continuous", "auto", "manual"] | None = None
+    """auto focuses once, at the start; None is manual with `focus_dioptres` and continuous without."""
+    focus_window: tuple[Share, Share, Share, Share] | None = None
+    """The part of the picture to focus on: x, y, width, height in fractions."""
 
 
 class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
-    """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise)."""
+    """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise).
+
+    `index` picks one of several cameras, in the order in which `doctor` names them. `tuning_file` is a path
+    or a file that libcamera brings: imx219_noir.json is for a module 2 without infrared filter.
+    """
 
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
     rotation: Literal[0, 90, 180, 270] = 0
     index: Annotated[int, Meta(ge=0, le=7)] = 0
+    tuning_file: FilePath | None = None
     controls: PicameraControls = PicameraControls()
 
 
@@ -57,10 +91,13 @@ class PicameraSource:
         self._options = options
         self._clock = clock
         self._camera: Any = None
+        self._model = ""
         self._next_seq = 0
         frame_us = max(int(1e6 / options.fps), options.controls.exposure_us or 0)
         self._frame_limits_us = (frame_us, frame_us)
         self._stall_s = max(STALL_S, 3 * frame_us / 1e6)
+        self.view: FieldOfView | None = None
+        """What the camera delivers; None before the first `open`."""
 
     def open(self) -> None:
         """Claim and start the camera. Raises CameraError with a hint when it is missing or busy."""
@@ -68,7 +105,7 @@ class PicameraSource:
             return
         self._camera = self._claim()
         try:
-            self._camera.configure(self._configuration(self._camera))
+            self._configure(self._camera)
             self._camera.start()
         except _FAULTS as exc:
             self.close()
@@ -109,21 +146,62 @@ class PicameraSource:
         index = self._options.index
         camera_class, allocator_class = import_picamera2()
         try:
-            found = len(camera_class.global_camera_info())
-            if index >= found:
-                raise CameraError(
-                    f"no camera {index}: libcamera finds {found}; check the ribbon cable and "
-                    "`rpicam-hello --list-cameras`"
-                )
-            # The allocator first: without it picamera2 would claim the camera, fail, and never let it go.
-            return camera_class(index, allocator=allocator_class())
+            with tuning_arguments(camera_class, self._options.tuning_file) as tuning:
+                found = camera_class.global_camera_info()
+                if index >= len(found):
+                    raise CameraError(_missing(index, found))
+                self._model = str(found[index].get("Model", "unknown model"))
+                # The allocator first: without it picamera2 would claim the camera, fail, and never let it go.
+                return camera_class(index, allocator=allocator_class(), **tuning)
         except _FAULTS as exc:
             raise CameraError(
                 f"camera {index} can't be opened ({exc}); another program may hold it, "
                 "or the user isn't in group 'video'"
             ) from exc
 
-    def _configuration(self, camera: Any) -> Any:
+    def _configure(self, camera: Any) -> None:
+        """Configure the camera with its whole field of view where libcamera lets a crop be set."""
+        if "ScalerCrop" in camera.camera_controls:
+            self._use_whole_view(camera)
+        else:
+            camera.configure(self._configuration(camera, {}))
+            self.view = FieldOfView(self._model)
+        log.info("camera %d: %s", self._options.index, self.view)
+
+    def _use_whole_view(self, camera: Any) -> None:
+        """Take the smallest mode that reads the whole sensor, and its largest crop of the frame's shape.
+
+        Modes are tried one by one: `sensor_modes` would try the largest too, for which a Zero 2 W lacks the
+        memory (picamera2 issue 1358). The most that ScalerCrop can be is what the mode reads of the sensor.
+        """
+        sensor = _dimensions(camera.sensor_resolution)
+        size = sensor_size(self._options.size, self._options.rotation)
+        readout: Rectangle = (0, 0, *sensor)
+        for mode in sensor_sizes(sensor, size):
+            # No raw stream: its buffers would take memory for pictures that nobody reads.
+            camera.configure(self._configuration(camera, {"sensor": {"output_size": mode}, "raw": None}))
+            readout = _rectangle(camera.camera_controls["ScalerCrop"][1])
+            if shows_all(readout, sensor):
+                break
+        crop = largest_crop(readout, size)
+        camera.set_controls({"ScalerCrop": crop, **self._focus_window(crop)})
+        chosen = (camera.camera_configuration().get("sensor") or {}).get("output_size")
+        self.view = FieldOfView(
+            self._model, sensor, _dimensions(chosen) if chosen else None, crop, self._most_fps(camera)
+        )
+
+    def _most_fps(self, camera: Any) -> float | None:
+        """Return the fastest that the mode can go, and warn when that is too slow."""
+        least_us = camera.camera_controls.get("FrameDurationLimits", (0,))[0]
+        if not least_us:
+            return None
+        most_fps = 1e6 / least_us
+        if most_fps < self._options.fps - 0.5:
+            text = "camera %d gives at most %.0f frames/s with its whole view, not %g; lower camera.fps"
+            log.warning(text, self._options.index, most_fps, self._options.fps)
+        return float(most_fps)
+
+    def _configuration(self, camera: Any, sensor: Mapping[str, object]) -> Any:
         from libcamera import Transform
 
         upside_down = self._options.rotation == 180
@@ -135,28 +213,50 @@ class PicameraSource:
             buffer_count=_BUFFERS,
             # Hold no finished frame back: a press must get one that was exposed after it.
             queue=False,
+            **sensor,
         )
 
     def _controls(self, offered: Any) -> dict[str, object]:
         """Return libcamera's controls. Fixing one of exposure, gain, colour or focus stops its automatic."""
         wanted = self._options.controls
-        fixed = {
-            "ExposureTime": wanted.exposure_us,
-            "AnalogueGain": wanted.gain,
-            "ColourGains": wanted.colour_gains,
-            "LensPosition": wanted.focus_dioptres,
+        values = {control: getattr(wanted, key) for control, key in _KEYS.items()}
+        values = {control: value for control, value in values.items() if value is not None}
+        if missing := [control for control in values if control not in offered]:
+            model = f"camera {self._options.index}"
+            keys = ", ".join(f"camera.controls.{_KEYS[control]}" for control in missing)
+            raise CameraError(f"{model} has no control {', '.join(missing)}; leave {keys} out")
+        controls: dict[str, object] = {
+            control: value for control, value in values.items() if not control.startswith("Af")
         }
-        controls: dict[str, object] = {name: value for name, value in fixed.items() if value is not None}
-        if missing := [name for name in controls if name not in offered]:
-            raise CameraError(f"camera {self._options.index} has no control {', '.join(missing)}")
-        if "AfMode" in offered:
+        if wanted.flicker_period_us is not None:
             from libcamera import controls as libcamera_controls
 
-            modes = libcamera_controls.AfModeEnum
-            controls["AfMode"] = modes.Continuous if wanted.focus_dioptres is None else modes.Manual
+            controls["AeFlickerMode"] = libcamera_controls.AeFlickerModeEnum.Manual
+        if "AfMode" in offered:
+            controls |= self._focus()
         if "FrameDurationLimits" in offered:
             controls["FrameDurationLimits"] = self._frame_limits_us
         return controls
+
+    def _focus(self) -> dict[str, object]:
+        from libcamera import controls as libcamera_controls
+
+        wanted, modes = self._options.controls, libcamera_controls.AfModeEnum
+        mode = wanted.focus_mode or ("continuous" if wanted.focus_dioptres is None else "manual")
+        if mode == "auto":
+            return {"AfMode": modes.Auto, "AfTrigger": libcamera_controls.AfTriggerEnum.Start}
+        return {"AfMode": modes.Continuous if mode == "continuous" else modes.Manual}
+
+    def _focus_window(self, crop: tuple[int, int, int, int]) -> dict[str, object]:
+        window = self._options.controls.focus_window
+        if window is None:
+            return {}
+        from libcamera import controls as libcamera_controls
+
+        return {
+            "AfMetering": libcamera_controls.AfMeteringEnum.Windows,
+            "AfWindows": [on_sensor(window, crop, self._options.rotation)],
+        }
 
     def _frame(self, request: Any) -> Frame:
         """Copy a request's picture. Half turns are the ISP's work, quarter turns ours."""
@@ -193,3 +293,44 @@ def import_picamera2() -> tuple[Any, Any]:
             "scripts/run) leaves apt's in its place"
         ) from exc
     return Picamera2, DmaAllocator
+
+
+def _missing(index: int, found: list[Mapping[str, object]]) -> str:
+    """Say which cameras there are instead; a Pi 5 has two connectors."""
+    others = ", ".join(f"{number} {each.get('Model', '?')}" for number, each in enumerate(found))
+    return (
+        f"no camera {index}: libcamera finds {len(found)}; check the ribbon cable and "
+        f"`rpicam-hello --list-cameras`{f', or set camera.index ({others})' if others else ''}"
+    )
+
+
+def _dimensions(value: Any) -> Dimensions:
+    width, height = value
+    return int(width), int(height)
+
+
+def _rectangle(value: Any) -> Rectangle:
+    x, y, width, height = value
+    return int(x), int(y), int(width), int(height)
+
+
+def picamera_faults(options: PicameraOptions) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what no single key can say, as (path of the key, what is wrong and what would be right)."""
+    controls = options.controls
+    if controls.focus_mode == "manual" and controls.focus_dioptres is None:
+        yield (
+            ("camera", "controls", "focus_mode"),
+            "manual needs focus_dioptres, 1 / distance in metres: 2.0 is half a metre",
+        )
+    if controls.focus_mode in ("auto", "continuous") and controls.focus_dioptres is not None:
+        yield (
+            ("camera", "controls", "focus_mode"),
+            f"{controls.focus_mode} and focus_dioptres exclude each other; leave one of them out",
+        )
+    if controls.focus_window is not None:
+        x, y, width, height = controls.focus_window
+        if not width or not height or x + width > 1 or y + height > 1:
+            yield (
+                ("camera", "controls", "focus_window"),
+                "reaches outside the picture or is empty; [0.25, 0.25, 0.5, 0.5] is its middle",
+            )

@@ -3,13 +3,18 @@
 Modelled on picamera2 0.3.3x: frames live in a ring of buffers that the camera fills again once
 released; formats are named from the high byte down; unknown controls, odd sizes and a second owner
 are refused; a capture that timed out stays queued and blocks `close` until it is flushed; a camera whose
-allocator fails when it was claimed already stays claimed for ever.
+allocator fails when it was claimed already stays claimed for ever. The sensor mode is the one that libcamera
+scores nearest to the size asked for, which is that of the main picture if no other is named. The tuning file
+is read when the cameras are first listed.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,20 +26,92 @@ SCENE_TOP_LEFT = (200, 40, 10)
 """RGB of the upper left quarter; the rest of the scene is black."""
 
 
+Size = tuple[int, int]
+Rectangle = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Sensor:
+    """A camera module; `modes` give what each reads of the sensor and its most frames/s.
+
+    Figures of `rpicam-hello --list-cameras`.
+    """
+
+    model: str
+    size: Size
+    modes: dict[Size, tuple[Rectangle, float]]
+
+
+IMX219 = Sensor(
+    "imx219",
+    (3280, 2464),
+    {
+        (640, 480): ((1000, 752, 1280, 960), 206.65),
+        (1640, 1232): ((0, 0, 3280, 2464), 41.85),
+        (1920, 1080): ((680, 692, 1920, 1080), 47.57),
+        (3280, 2464): ((0, 0, 3280, 2464), 21.19),
+    },
+)
+IMX477 = Sensor(
+    "imx477",
+    (4056, 3040),
+    {
+        (1332, 990): ((696, 528, 2664, 1980), 120.05),
+        (2028, 1080): ((0, 440, 4056, 2160), 50.03),
+        (2028, 1520): ((0, 0, 4056, 3040), 40.01),
+        (4056, 3040): ((0, 0, 4056, 3040), 10.0),
+    },
+)
+IMX708 = Sensor(
+    "imx708_noir",
+    (4608, 2592),
+    {
+        (1536, 864): ((768, 432, 3072, 1728), 120.13),
+        (2304, 1296): ((0, 0, 4608, 2592), 56.03),
+        (4608, 2592): ((0, 0, 4608, 2592), 14.35),
+    },
+)
+OV5647 = Sensor(
+    "ov5647",
+    (2592, 1944),
+    {
+        (640, 480): ((16, 0, 2560, 1920), 58.92),
+        (1296, 972): ((0, 0, 2592, 1944), 43.25),
+        (1920, 1080): ((348, 434, 1928, 1080), 30.62),
+        (2592, 1944): ((0, 0, 2592, 1944), 15.63),
+    },
+)
+IMX296 = Sensor("imx296_mono", (1456, 1088), {(1456, 1088): ((0, 0, 1456, 1088), 60.38)})
+
+
 @dataclass
 class Rig:
     """The hardware behind the fake: what a test may do to it, and what was asked of it."""
 
     cameras: int = 1
+    sensor: Sensor = IMX219
     held_by_another: bool = False
     no_memory: bool = False
     """The heap that frames lie in can't be opened."""
     stalled: bool = False
     unplugged: bool = False
     stamp_s: float = 0.0
-    controls: tuple[str, ...] = ("ExposureTime", "AnalogueGain", "ColourGains", "FrameDurationLimits")
+    controls: tuple[str, ...] = (
+        "ExposureTime",
+        "AnalogueGain",
+        "ColourGains",
+        "FrameDurationLimits",
+        "ScalerCrop",
+    )
+    tunings: dict[str, object] = field(default_factory=dict)
+    """Files in libcamera's own folder."""
+    tuning: object = None
+    """What libcamera read as it listed the cameras."""
+    listed: bool = False
+    modes_tried: list[Size] = field(default_factory=list)
     owner: Any = None
     configuration: Any = None
+    controls_set: dict[str, Any] = field(default_factory=dict)
     requests_out: int = 0
 
 
@@ -47,7 +124,12 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Rig:
     picamera2.Picamera2 = type("Picamera2", (_Picamera2,), {"rig": rig})  # type: ignore[attr-defined]
     libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
     modes = SimpleNamespace(Manual="manual", Auto="auto", Continuous="continuous")
-    libcamera.controls = SimpleNamespace(AfModeEnum=modes)  # type: ignore[attr-defined]
+    libcamera.controls = SimpleNamespace(  # type: ignore[attr-defined]
+        AfModeEnum=modes,
+        AfTriggerEnum=SimpleNamespace(Start="start"),
+        AfMeteringEnum=SimpleNamespace(Windows="windows"),
+        AeFlickerModeEnum=SimpleNamespace(Manual="manual"),
+    )
     monkeypatch.setitem(sys.modules, "picamera2", picamera2)
     monkeypatch.setitem(sys.modules, "picamera2.allocators", allocators)
     monkeypatch.setitem(sys.modules, "libcamera", libcamera)
@@ -67,13 +149,29 @@ class _Picamera2:
 
     @classmethod
     def global_camera_info(cls) -> list[dict[str, object]]:
-        return [{"Model": "imx219", "Num": number} for number in range(cls.rig.cameras)]
+        if not cls.rig.listed:
+            cls.rig.listed = True
+            file = os.environ.get("LIBCAMERA_RPI_TUNING_FILE")
+            cls.rig.tuning = json.loads(Path(file).read_text()) if file else None
+        return [{"Model": cls.rig.sensor.model, "Num": number} for number in range(cls.rig.cameras)]
 
-    def __init__(self, camera_num: int = 0, allocator: _DmaAllocator | None = None) -> None:
+    @classmethod
+    def load_tuning_file(cls, tuning_file: str, dir: str | None = None) -> object:
+        if dir is None and tuning_file in cls.rig.tunings:
+            return cls.rig.tunings[tuning_file]
+        if dir is not None and (Path(dir) / tuning_file).is_file():
+            return json.loads((Path(dir) / tuning_file).read_text())
+        raise RuntimeError("Tuning file not found")
+
+    def __init__(
+        self, camera_num: int = 0, tuning: str | None = None, allocator: _DmaAllocator | None = None
+    ) -> None:
+        self.global_camera_info()
         if self.rig.held_by_another or self.rig.owner is not None:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.rig.owner = self
-        self.camera_controls = dict.fromkeys(self.rig.controls, (0, 100, 1))
+        self.sensor_resolution = self.rig.sensor.size
+        self.camera_controls: dict[str, tuple[Any, Any, Any]] = dict.fromkeys(self.rig.controls, (0, 100, 1))
         self._started = False
         self._queued_jobs = 0
         self._free: list[npt.NDArray[np.uint8]] = []
@@ -85,8 +183,10 @@ class _Picamera2:
         main: dict[str, Any],
         controls: dict[str, Any],
         transform: Any,
+        raw: dict[str, Any] | None = None,
         buffer_count: int = 6,
         queue: bool = True,
+        sensor: dict[str, Any] | None = None,
     ) -> dict[str, Any]:
         if unknown := set(main) - {"format", "size"}:
             raise ValueError(f"Bad key {unknown}: valid stream configuration keys are ('format', 'size')")
@@ -98,16 +198,48 @@ class _Picamera2:
             "transform": transform,
             "buffer_count": buffer_count,
             "queue": queue,
+            "raw": raw,
+            "sensor": sensor,
         }
 
     def configure(self, configuration: dict[str, Any]) -> None:
+        assert not self._started
         for name in configuration["controls"]:
             if name not in self.camera_controls:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
         width, height = configuration["main"]["size"]
         count = configuration["buffer_count"]
         self._free = [np.zeros((height, width, 3), np.uint8) for _ in range(count)]
-        self.rig.configuration = configuration
+        mode = self._nearest_mode((configuration["sensor"] or {}).get("output_size", (width, height)))
+        readout, fps = self.rig.sensor.modes[mode]
+        self.rig.modes_tried.append(mode)
+        if "ScalerCrop" in self.camera_controls:
+            self.camera_controls["ScalerCrop"] = ((0, 0, 64, 64), readout, readout)
+        if "FrameDurationLimits" in self.camera_controls:
+            self.camera_controls["FrameDurationLimits"] = (round(1e6 / fps), 10_000_000, 33_333)
+        self.rig.configuration = {**configuration, "sensor": {"output_size": mode, "bit_depth": 10}}
+        self.rig.controls_set = dict(configuration["controls"])
+
+    def _nearest_mode(self, wanted: Size) -> Size:
+        """Score as picamera2 does (`_make_libcamera_config`), which copies libcamera; depths are equal."""
+
+        def score(mode: Size) -> float:
+            def part(desired: float, actual: float) -> float:
+                return (actual - desired) / 4 if actual > desired else (desired - actual) * 2
+
+            shape = part(wanted[0] / wanted[1], mode[0] / mode[1])
+            return part(wanted[0], mode[0]) + part(wanted[1], mode[1]) + 1500 * shape
+
+        return min(self.rig.sensor.modes, key=score)
+
+    def set_controls(self, controls: dict[str, Any]) -> None:
+        for name in controls:
+            if name not in self.camera_controls:
+                raise RuntimeError(f"Control {name} is not advertised by libcamera")
+        self.rig.controls_set |= controls
+
+    def camera_configuration(self) -> dict[str, Any]:
+        return dict(self.rig.configuration)
 
     def start(self) -> None:
         if self.rig.configuration is None:
@@ -139,6 +271,7 @@ class _Picamera2:
         assert self._queued_jobs == 0, "the real close() would wait for ever"
         self._started = False
         self.rig.owner = None
+        self.rig.listed = False
 
     def _expose(self, buffer: npt.NDArray[np.uint8]) -> None:
         in_memory = {"BGR888": SCENE_TOP_LEFT, "RGB888": SCENE_TOP_LEFT[::-1]}

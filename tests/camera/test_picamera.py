@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from edge_daemon.camera.picamera import PicameraControls, PicameraOptions, Picam
 from edge_daemon.errors import CameraError
 from edge_daemon.fakes import HandClock
 from tests.camera import fake_picamera2
-from tests.camera.fake_picamera2 import SCENE_TOP_LEFT, Rig
+from tests.camera.fake_picamera2 import IMX219, IMX296, IMX477, IMX708, OV5647, SCENE_TOP_LEFT, Rig, Sensor
 
 SMALL = PicameraOptions(size=(64, 48))
 
@@ -101,6 +102,141 @@ def test_a_camera_without_frame_limits_still_opens(rig: Rig) -> None:
     rig.controls = ()
     _open().read()
     assert rig.configuration["controls"] == {}
+
+
+@pytest.mark.parametrize(
+    ("sensor", "mode"),
+    [
+        (IMX219, (1640, 1232)),
+        (IMX477, (2028, 1520)),
+        (IMX708, (2304, 1296)),
+        (OV5647, (1296, 972)),
+        (IMX296, (1456, 1088)),
+    ],
+    ids=lambda value: value.model if isinstance(value, Sensor) else "",
+)
+@pytest.mark.parametrize("rotation", [0, 90])
+def test_a_small_picture_comes_from_a_mode_that_reads_the_whole_sensor(
+    rig: Rig, sensor: Sensor, mode: tuple[int, int], rotation: int
+) -> None:
+    rig.sensor = sensor
+    source = _open(PicameraOptions(rotation=rotation))  # type: ignore[arg-type]
+    assert source.view is not None
+    assert source.view.mode == mode
+    crop = rig.controls_set["ScalerCrop"]
+    assert source.view.crop == crop
+    assert crop[2] == sensor.size[0] or crop[3] == sensor.size[1]
+    shape = 3 / 4 if rotation else 4 / 3
+    assert crop[2] / crop[3] == pytest.approx(shape, rel=0.01)
+    assert abs(2 * crop[0] + crop[2] - sensor.size[0]) <= 1
+
+
+def test_the_largest_mode_is_not_tried_when_a_smaller_one_shows_all(rig: Rig) -> None:
+    rig.sensor = IMX708
+    _open(PicameraOptions())
+    assert (4608, 2592) not in rig.modes_tried
+    assert rig.configuration["raw"] is None
+
+
+def test_a_large_picture_gets_a_mode_of_its_size(rig: Rig) -> None:
+    _open(PicameraOptions(size=(1920, 1440)))
+    assert rig.configuration["sensor"]["output_size"] == (3280, 2464)
+
+
+def test_the_view_is_logged_and_so_is_a_frame_rate_that_the_mode_can_not_give(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        _open(PicameraOptions(fps=90))
+    assert "imx219, mode 1640x1232, crop 3280x2460 at 0,2 of 3280x2464" in caplog.text
+    assert "at most 42 frames/s with its whole view, not 90" in caplog.text
+
+
+def test_a_picture_of_another_shape_says_how_much_it_shows(rig: Rig) -> None:
+    rig.sensor = IMX708
+    view = _open(PicameraOptions(size=(640, 480))).view
+    assert view is not None
+    assert view.share == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("by_path", [True, False])
+def test_the_tuning_file_is_there_when_libcamera_reads_it(rig: Rig, tmp_path: Path, by_path: bool) -> None:
+    rig.tunings["imx219_noir.json"] = {"version": 2.0}
+    (tmp_path / "mine.json").write_text('{"version": 2.0}')
+    name = str(tmp_path / "mine.json") if by_path else "imx219_noir.json"
+    source = _open(PicameraOptions(size=(64, 48), tuning_file=name))
+    assert rig.tuning == {"version": 2.0}
+
+    source.close()
+    _open()
+    assert rig.tuning is None
+
+
+def test_a_tuning_file_that_is_missing_or_damaged_is_named(rig: Rig, tmp_path: Path) -> None:
+    (tmp_path / "bad.json").write_text("{")
+    for name in ("imx219_none.json", str(tmp_path / "bad.json")):
+        with pytest.raises(CameraError, match=f"camera.tuning_file {name} can't be read") as caught:
+            _open(PicameraOptions(tuning_file=name))
+        assert "\n" not in str(caught.value)
+    assert rig.owner is None
+
+
+def test_the_exposure_avoids_the_flicker_of_lamps(rig: Rig) -> None:
+    rig.controls = (*rig.controls, "AeFlickerMode", "AeFlickerPeriod")
+    _open(PicameraOptions(controls=PicameraControls(flicker_period_us=10_000)))
+    assert rig.controls_set["AeFlickerMode"] == "manual"
+    assert rig.controls_set["AeFlickerPeriod"] == 10_000
+
+
+def test_focusing_once_is_started_with_the_camera(rig: Rig) -> None:
+    rig.controls = (*rig.controls, "AfMode", "AfTrigger", "LensPosition")
+    _open(PicameraOptions(controls=PicameraControls(focus_mode="auto")))
+    assert (rig.controls_set["AfMode"], rig.controls_set["AfTrigger"]) == ("auto", "start")
+
+
+@pytest.mark.parametrize("rotation", [0, 90, 180, 270])
+def test_the_focus_window_is_a_part_of_the_turned_picture(rig: Rig, rotation: int) -> None:
+    rig.controls = (*rig.controls, "AfMode", "AfMetering", "AfWindows")
+    controls = PicameraControls(focus_window=(0, 0, 0.25, 0.5))
+    _open(PicameraOptions(rotation=rotation, controls=controls))  # type: ignore[arg-type]
+    assert rig.controls_set["AfMetering"] == "windows"
+
+    [(x, y, width, height)] = rig.controls_set["AfWindows"]
+    left, top, wide, high = rig.controls_set["ScalerCrop"]
+    sensor = np.zeros((high, wide), bool)
+    sensor[y - top : y - top + height, x - left : x - left + width] = True
+    # A half turn is done before the window is looked at, a quarter turn after it.
+    turned = np.rot90(sensor, 0 if rotation == 180 else -rotation // 90)
+    rows, columns = turned.shape
+    assert turned[: rows // 2 - 1, : columns // 4 - 1].all()
+    assert turned.sum() == pytest.approx(turned.size / 8, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "controls",
+    [
+        PicameraControls(focus_mode="auto"),
+        PicameraControls(focus_window=(0, 0, 1, 1)),
+        PicameraControls(flicker_period_us=8333),
+    ],
+)
+def test_an_option_that_the_module_lacks_names_its_key(rig: Rig, controls: PicameraControls) -> None:
+    with pytest.raises(CameraError, match=r"has no control \w+; leave camera\.controls\.f\w+ out"):
+        _open(PicameraOptions(controls=controls))
+    assert rig.owner is None
+
+
+def test_a_module_without_colours_works(rig: Rig) -> None:
+    rig.sensor = IMX296
+    rig.controls = ("ExposureTime", "AnalogueGain", "FrameDurationLimits", "ScalerCrop")
+    assert _open().read().image.shape == (48, 64, 3)
+
+
+def test_the_second_of_two_cameras_is_used_and_a_third_is_missing(rig: Rig) -> None:
+    rig.cameras = 2
+    _open(PicameraOptions(size=(64, 48), index=1)).close()
+    with pytest.raises(CameraError, match=r"finds 2;.*set camera\.index \(0 imx219, 1 imx219\)"):
+        _open(PicameraOptions(index=2))
 
 
 def test_the_exposure_is_stamped_by_the_sensor(rig: Rig) -> None:

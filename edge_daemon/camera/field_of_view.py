@@ -1,0 +1,96 @@
+"""The part of a sensor that a picture shows: pure, sizes and rectangles in, rectangles out.
+
+A rectangle is (x, y, width, height) in pixels of the whole sensor, as libcamera's ScalerCrop is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Dimensions: TypeAlias = tuple[int, int]
+Rectangle: TypeAlias = tuple[int, int, int, int]
+
+BINNINGS = (4, 2, 1)
+"""Shares of a sensor's width and height at which modes with the whole view are found, cheapest first."""
+
+_ALL = 0.99
+"""A mode that reads this share of both sides shows the whole view: some drivers leave out a margin."""
+
+
+def sensor_sizes(sensor: Dimensions, size: Dimensions) -> Iterator[Dimensions]:
+    """Yield mode sizes to try for a picture of `size`, none smaller than it except the whole sensor.
+
+    An imx219 reads 640x480 from the middle 1280x960 of 3280x2464 pixels, 1640x1232 from all of them
+    (`rpicam-hello --list-cameras`, raspberrypi/documentation pull request 2587).
+    """
+    for binning in BINNINGS:
+        width, height = sensor[0] // binning, sensor[1] // binning
+        if binning == 1 or (width >= size[0] and height >= size[1]):
+            yield width, height
+
+
+def shows_all(readout: Rectangle, sensor: Dimensions) -> bool:
+    """Whether a mode that reads `readout` leaves out no more than a margin."""
+    return readout[2] >= _ALL * sensor[0] and readout[3] >= _ALL * sensor[1]
+
+
+def largest_crop(readout: Rectangle, size: Dimensions) -> Rectangle:
+    """Return the largest part of `readout`, from its middle, that has the shape of `size`."""
+    x, y, width, height = readout
+    if width * size[1] >= height * size[0]:
+        wide, high = height * size[0] // size[1], height
+    else:
+        wide, high = width, width * size[1] // size[0]
+    return x + (width - wide) // 2, y + (height - high) // 2, wide, high
+
+
+def on_sensor(box: tuple[float, float, float, float], crop: Rectangle, rotation: int) -> Rectangle:
+    """Return where a box of the turned picture, in fractions, lies on the sensor.
+
+    A half turn is the sensor's own work and a quarter turn ours, so quarter turns alone are taken back.
+    """
+    left, top, wide, high = box
+    if rotation == 90:
+        left, top, wide, high = top, 1 - left - wide, high, wide
+    elif rotation == 270:
+        left, top, wide, high = 1 - top - high, left, high, wide
+    x, y, width, height = crop
+    return x + round(left * width), y + round(top * height), round(wide * width), round(high * height)
+
+
+@dataclass(frozen=True, slots=True)
+class FieldOfView:
+    """What an open camera delivers, None where libcamera doesn't say.
+
+    `sensor` and `mode` are sizes in pixels, `crop` is the part of the sensor that the frame shows, and
+    `most_fps` is the fastest that the mode can go.
+    """
+
+    model: str
+    sensor: Dimensions | None = None
+    mode: Dimensions | None = None
+    crop: Rectangle | None = None
+    most_fps: float | None = None
+
+    @property
+    def share(self) -> float:
+        """The share of the sensor's pixels that the picture shows; 1 when it isn't known."""
+        if self.crop is None or self.sensor is None:
+            return 1.0
+        return min(1.0, self.crop[2] * self.crop[3] / (self.sensor[0] * self.sensor[1]))
+
+    def __str__(self) -> str:
+        parts = [self.model]
+        if self.mode is not None:
+            parts.append(f"mode {self.mode[0]}x{self.mode[1]}")
+        if self.crop is not None and self.sensor is not None:
+            x, y, width, height = self.crop
+            parts.append(f"crop {width}x{height} at {x},{y} of {self.sensor[0]}x{self.sensor[1]}")
+        return ", ".join(parts)
+
+
+def whole_size(sensor: Dimensions, size: Dimensions) -> Dimensions:
+    """Return a picture size about as wide as `size` whose shape is the sensor's; both sides are even."""
+    return size[0], max(2, round(size[0] * sensor[1] / sensor[0] / 2) * 2)
