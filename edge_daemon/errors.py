@@ -61,5 +61,9 @@ class WebError(EdgeError):
     """The page can't be served as configured: its address or its token."""
 
 
+class OutputError(EdgeError):
+    """A file that a command should write exists, or can't be written."""
+
+
 class RequestError(EdgeError, ValueError):
     """A request over MQTT or the page is malformed; the sender is told, nothing is changed."""

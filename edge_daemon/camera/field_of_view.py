@@ -91,6 +91,8 @@ class FieldOfView:
         return ", ".join(parts)
 
 
-def whole_size(sensor: Dimensions, size: Dimensions) -> Dimensions:
-    """Return a picture size about as wide as `size` whose shape is the sensor's; both sides are even."""
-    return size[0], max(2, round(size[0] * sensor[1] / sensor[0] / 2) * 2)
+def whole_size(sensor: Dimensions, size: Dimensions, rotation: int) -> Dimensions:
+    """Return a size for the turned picture that has the sensor's shape and the longer side of `size`."""
+    wide, high = sensor if rotation % 180 == 0 else (sensor[1], sensor[0])
+    scale = max(size) / max(wide, high)
+    return round(wide * scale / 2) * 2, round(high * scale / 2) * 2

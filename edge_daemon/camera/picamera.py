@@ -88,10 +88,11 @@ class PicameraSource:
     lossless = False
 
     def __init__(self, options: PicameraOptions, clock: Clock) -> None:
-        self._options = options
+        self.options = options
         self._clock = clock
         self._camera: Any = None
-        self._model = ""
+        self.models: tuple[str, ...] = ()
+        """Of every camera that libcamera found at the last `open`, by index."""
         self._next_seq = 0
         frame_us = max(int(1e6 / options.fps), options.controls.exposure_us or 0)
         self._frame_limits_us = (frame_us, frame_us)
@@ -109,7 +110,7 @@ class PicameraSource:
             self._camera.start()
         except _FAULTS as exc:
             self.close()
-            raise CameraError(f"camera {self._options.index} refuses its settings: {exc}") from exc
+            raise CameraError(f"camera {self.options.index} refuses its settings: {exc}") from exc
         except CameraError:
             self.close()
             raise
@@ -125,10 +126,10 @@ class PicameraSource:
             finally:
                 request.release()
         except TimeoutError as exc:
-            text = f"camera {self._options.index} sent no frame for {self._stall_s:g} s; check its cable"
+            text = f"camera {self.options.index} sent no frame for {self._stall_s:g} s; check its cable"
             raise CameraError(text) from exc
         except _FAULTS as exc:
-            raise CameraError(f"camera {self._options.index} failed: {exc}") from exc
+            raise CameraError(f"camera {self.options.index} failed: {exc}") from exc
 
     def close(self) -> None:
         """Stop and release the camera; a fault on the way is logged, for there is no more to do."""
@@ -140,17 +141,17 @@ class PicameraSource:
             camera.cancel_all_and_flush()
             camera.close()
         except _FAULTS as exc:
-            log.warning("camera %d did not close cleanly: %s", self._options.index, exc)
+            log.warning("camera %d did not close cleanly: %s", self.options.index, exc)
 
     def _claim(self) -> Any:
-        index = self._options.index
+        index = self.options.index
         camera_class, allocator_class = import_picamera2()
         try:
-            with tuning_arguments(camera_class, self._options.tuning_file) as tuning:
+            with tuning_arguments(camera_class, self.options.tuning_file) as tuning:
                 found = camera_class.global_camera_info()
                 if index >= len(found):
                     raise CameraError(_missing(index, found))
-                self._model = str(found[index].get("Model", "unknown model"))
+                self.models = tuple(str(each.get("Model", "?")) for each in found)
                 # The allocator first: without it picamera2 would claim the camera, fail, and never let it go.
                 return camera_class(index, allocator=allocator_class(), **tuning)
         except _FAULTS as exc:
@@ -165,8 +166,8 @@ class PicameraSource:
             self._use_whole_view(camera)
         else:
             camera.configure(self._configuration(camera, {}))
-            self.view = FieldOfView(self._model)
-        log.info("camera %d: %s", self._options.index, self.view)
+            self.view = FieldOfView(self.models[self.options.index])
+        log.info("camera %d: %s", self.options.index, self.view)
 
     def _use_whole_view(self, camera: Any) -> None:
         """Take the smallest mode that reads the whole sensor, and its largest crop of the frame's shape.
@@ -175,7 +176,7 @@ class PicameraSource:
         memory (picamera2 issue 1358). The most that ScalerCrop can be is what the mode reads of the sensor.
         """
         sensor = _dimensions(camera.sensor_resolution)
-        size = sensor_size(self._options.size, self._options.rotation)
+        size = sensor_size(self.options.size, self.options.rotation)
         readout: Rectangle = (0, 0, *sensor)
         for mode in sensor_sizes(sensor, size):
             # No raw stream: its buffers would take memory for pictures that nobody reads.
@@ -187,7 +188,11 @@ class PicameraSource:
         camera.set_controls({"ScalerCrop": crop, **self._focus_window(crop)})
         chosen = (camera.camera_configuration().get("sensor") or {}).get("output_size")
         self.view = FieldOfView(
-            self._model, sensor, _dimensions(chosen) if chosen else None, crop, self._most_fps(camera)
+            self.models[self.options.index],
+            sensor,
+            _dimensions(chosen) if chosen else None,
+            crop,
+            self._most_fps(camera),
         )
 
     def _most_fps(self, camera: Any) -> float | None:
@@ -196,18 +201,18 @@ class PicameraSource:
         if not least_us:
             return None
         most_fps = 1e6 / least_us
-        if most_fps < self._options.fps - 0.5:
+        if most_fps < self.options.fps - 0.5:
             text = "camera %d gives at most %.0f frames/s with its whole view, not %g; lower camera.fps"
-            log.warning(text, self._options.index, most_fps, self._options.fps)
+            log.warning(text, self.options.index, most_fps, self.options.fps)
         return float(most_fps)
 
     def _configuration(self, camera: Any, sensor: Mapping[str, object]) -> Any:
         from libcamera import Transform
 
-        upside_down = self._options.rotation == 180
+        upside_down = self.options.rotation == 180
         return camera.create_video_configuration(
             # libcamera names formats from the high byte down: its BGR888 is R, G, B in memory.
-            main={"format": "BGR888", "size": sensor_size(self._options.size, self._options.rotation)},
+            main={"format": "BGR888", "size": sensor_size(self.options.size, self.options.rotation)},
             controls=self._controls(camera.camera_controls),
             transform=Transform(hflip=upside_down, vflip=upside_down),
             buffer_count=_BUFFERS,
@@ -218,11 +223,11 @@ class PicameraSource:
 
     def _controls(self, offered: Any) -> dict[str, object]:
         """Return libcamera's controls. Fixing one of exposure, gain, colour or focus stops its automatic."""
-        wanted = self._options.controls
+        wanted = self.options.controls
         values = {control: getattr(wanted, key) for control, key in _KEYS.items()}
         values = {control: value for control, value in values.items() if value is not None}
         if missing := [control for control in values if control not in offered]:
-            model = f"camera {self._options.index}"
+            model = f"camera {self.options.index}"
             keys = ", ".join(f"camera.controls.{_KEYS[control]}" for control in missing)
             raise CameraError(f"{model} has no control {', '.join(missing)}; leave {keys} out")
         controls: dict[str, object] = {
@@ -241,26 +246,26 @@ class PicameraSource:
     def _focus(self) -> dict[str, object]:
         from libcamera import controls as libcamera_controls
 
-        wanted, modes = self._options.controls, libcamera_controls.AfModeEnum
+        wanted, modes = self.options.controls, libcamera_controls.AfModeEnum
         mode = wanted.focus_mode or ("continuous" if wanted.focus_dioptres is None else "manual")
         if mode == "auto":
             return {"AfMode": modes.Auto, "AfTrigger": libcamera_controls.AfTriggerEnum.Start}
         return {"AfMode": modes.Continuous if mode == "continuous" else modes.Manual}
 
     def _focus_window(self, crop: tuple[int, int, int, int]) -> dict[str, object]:
-        window = self._options.controls.focus_window
+        window = self.options.controls.focus_window
         if window is None:
             return {}
         from libcamera import controls as libcamera_controls
 
         return {
             "AfMetering": libcamera_controls.AfMeteringEnum.Windows,
-            "AfWindows": [on_sensor(window, crop, self._options.rotation)],
+            "AfWindows": [on_sensor(window, crop, self.options.rotation)],
         }
 
     def _frame(self, request: Any) -> Frame:
         """Copy a request's picture. Half turns are the ISP's work, quarter turns ours."""
-        rotation = 0 if self._options.rotation == 180 else self._options.rotation
+        rotation = 0 if self.options.rotation == 180 else self.options.rotation
         stamp_ns = request.get_metadata().get("SensorTimestamp")
         seq = self._next_seq
         self._next_seq += 1

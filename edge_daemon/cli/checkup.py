@@ -9,17 +9,19 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from edge_daemon.as_owner import user_name
 from edge_daemon.camera.picamera import PicameraOptions
-from edge_daemon.camera.table import import_library, open_camera
+from edge_daemon.camera.table import import_library
 from edge_daemon.camera.v4l2 import V4l2Options
+from edge_daemon.cli.check import Check
+from edge_daemon.cli.checks_camera import CAMERA_HINT, check_camera
+from edge_daemon.cli.checks_gpio import GPIO_HINT, check_gpio
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.store import ExampleStore
@@ -28,7 +30,6 @@ from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, s
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
 from edge_daemon.mqtt.discovery import discovery_topic
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.types import WHOLE_FRAME
@@ -38,22 +39,17 @@ BUILT_AFTER = datetime(2026, 1, 1).astimezone()
 """A clock that shows less was never set: a Pi has no battery for it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
-    """The outcome of one check; `hint` says what to do about it."""
+def examine(
+    config: Config, skip: Collection[str] = (), picture: Path | None = None, watch_buttons_s: float = 0.0
+) -> Iterator[Check]:
+    """Run the checks one by one; what a check itself stumbles over counts as its failure.
 
-    name: str
-    state: Literal["ok", "warning", "failed"]
-    detail: str
-    hint: str = ""
-
-
-def examine(config: Config, skip: Collection[str] = ()) -> Iterator[Check]:
-    """Run the checks one by one; what a check itself stumbles over counts as its failure."""
+    The camera's picture is written to `picture`; the buttons are watched for `watch_buttons_s`.
+    """
     checks: dict[str, Callable[[Config], Check]] = {
         "python": check_python,
-        "camera": check_camera,
-        "gpio": check_gpio,
+        "camera": partial(check_camera, picture=picture),
+        "gpio": partial(check_gpio, watch_s=watch_buttons_s),
         "groups": check_groups,
         "broker": check_broker,
         "fleet": check_fleet,
@@ -79,8 +75,8 @@ AS_SERVICE = (
 )
 
 HINTS = {
-    "camera": "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`",
-    "gpio": "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files",
+    "camera": CAMERA_HINT,
+    "gpio": GPIO_HINT,
     "broker": "the broker's access list or limits: config/mosquitto-acl.conf shows what a device needs",
     "fleet": "every device of a group needs the same key: see docs/fleet.md",
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
@@ -93,36 +89,6 @@ def check_python(config: Config) -> Check:
     import_library(config.camera)
     numpy = f"numpy {np.__version__} of {Path(np.__file__).parents[1]}"
     return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}, {numpy}")
-
-
-def check_camera(config: Config) -> Check:
-    """Open the camera and take a frame."""
-    source = open_camera(config.camera, SystemClock())
-    try:
-        source.open()
-        frame = source.read()
-    finally:
-        source.close()
-    if frame is None:
-        return Check("camera", "failed", "the source has no frame", HINTS["camera"])
-    height, width = frame.image.shape[:2]
-    brightness = float(frame.image.mean())
-    detail = f"{width}x{height}, brightness {brightness:.0f} of 255"
-    if brightness < 8:
-        return Check("camera", "warning", detail, "the picture is black: lens cap, light, or exposure")
-    return Check("camera", "ok", detail)
-
-
-def check_gpio(config: Config) -> Check:
-    """Look for a GPIO chip that this user may open, if buttons are configured."""
-    if not config.buttons:
-        return Check("gpio", "ok", "no buttons configured")
-    if trouble := gpio_trouble():
-        what, _, remedy = trouble.partition("; ")
-        return Check("gpio", "failed", what, remedy)
-    with lgpio_home():
-        pass
-    return Check("gpio", "ok", f"{len(config.buttons)} buttons")
 
 
 def check_groups(config: Config) -> Check:

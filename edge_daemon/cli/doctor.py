@@ -6,8 +6,11 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-from edge_daemon.cli.checkup import Check, examine
+from edge_daemon.cli.check import Check
+from edge_daemon.cli.checkup import examine
+from edge_daemon.cli.new_file import check_new
 from edge_daemon.config import trace
 from edge_daemon.errors import ConfigError
 
@@ -18,10 +21,16 @@ COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help="leave a check out")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="write what the camera sees, as a JPEG")
+    parser.add_argument(
+        "--buttons", type=_seconds, default=0.0, metavar="SECONDS", help="watch which buttons move"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run every check; 1 when one failed."""
+    if args.picture is not None:
+        check_new(args.picture)
     failed = False
     for check in _checks(args):
         failed |= check.state == "failed"
@@ -36,7 +45,14 @@ def _checks(args: argparse.Namespace) -> Iterator[Check]:
         yield Check("config", "failed", str(exc), "nothing else can be checked before this is right")
         return
     yield Check("config", "ok", str(effective.path or "none: all values are the defaults"))
-    yield from examine(effective.config, skip=args.skip)
+    yield from examine(effective.config, args.skip, args.picture, args.buttons)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 600:
+        raise argparse.ArgumentTypeError(f"{text} is not from above 0 to 600 seconds")
+    return seconds
 
 
 def _as_json(check: Check) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any
 
+from edge_daemon.board.gpio import header_chip
 from edge_daemon.errors import PanelError
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
 from edge_daemon.panel.inbox import OnEdge
@@ -157,10 +160,42 @@ def _chosen_factory() -> Any:
     with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
+        if Device.pin_factory is None and _by_label():
+            Device.pin_factory = _header_factory_class()()
         Device.ensure_pin_factory()
     for fallback in fallbacks:
         log.warning("%s", str(fallback.message).splitlines()[0])
     return Device.pin_factory
+
+
+def _by_label() -> bool:
+    """Whether the chip is found by its label: on a Raspberry Pi, unless another pin library was asked for."""
+    wanted = os.environ.get("GPIOZERO_PIN_FACTORY", "lgpio").lower()
+    return wanted == "lgpio" and find_spec("lgpio") is not None and header_chip() is not None
+
+
+def _header_factory_class() -> Any:
+    """Return a factory that opens the chip by its label each time one is made.
+
+    gpiozero picks a number by the board's revision: 2.0 opens 4 on every Pi 5, 2.0.1.post2 fails there
+    for want of an import, and 0 on a Pi 500 is another chip under an older kernel (gpiozero issue 1166).
+    """
+    import lgpio
+    from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+
+    class HeaderFactory(LGPIOFactory):  # type: ignore[misc]
+        def __init__(self) -> None:
+            # The constructor between opens a chip by number, whatever it is given.
+            super(LGPIOFactory, self).__init__()
+            chip = header_chip()
+            if chip is None:
+                raise PanelError("buttons and LEDs can't be used: the chip of the header is gone")
+            self._handle = lgpio.gpiochip_open(chip.number)
+            self._chip = chip.number
+            self.pin_class = LGPIOPin
+            log.info("buttons and LEDs are on %s (/dev/%s)", chip.label, chip.name)
+
+    return HeaderFactory
 
 
 def _close_factory(factory: Any) -> None:

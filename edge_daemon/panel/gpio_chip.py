@@ -10,11 +10,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_daemon.as_owner import user_name
+from edge_daemon.board.gpio import header_chip
 
 
 def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
     """Return why the GPIO lines can't be used, with a remedy, in one line; None when nothing is seen."""
-    chips = sorted(dev.glob("gpiochip*"))
+    header = header_chip(dev.parent)
+    chips = sorted(dev.glob("gpiochip*")) if header is None else [dev / header.name]
     if not chips:
         return (
             f"there is no GPIO chip ({dev}/gpiochip*); on a Raspberry Pi `dmesg` tells why, "

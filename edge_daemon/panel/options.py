@@ -61,6 +61,14 @@ class PanelOptions(Options, frozen=True):
     leds: LedOptions = LedOptions()
 
 
+def pins_in_use(buttons: Sequence[ButtonOptions], leds: LedOptions) -> dict[int, str]:
+    """Return what each BCM number is used for, in words."""
+    used = {button.pin: f"button '{button.name}'" for button in buttons}
+    used |= {button.led: f"LED of '{button.name}'" for button in buttons if button.led is not None}
+    status = {name: getattr(leds, name) for name in leds.__struct_fields__}
+    return used | {pin: f"LED {name}" for name, pin in status.items() if pin is not None}
+
+
 def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Iterator[tuple[KeyPath, str]]:
     """Yield each fault in one line as (path of the key, what is wrong and what would be right)."""
     for index, button in enumerate(buttons):

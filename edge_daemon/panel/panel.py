@@ -18,6 +18,7 @@ from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail, OnEdge
 from edge_daemon.panel.leds import Leds
 from edge_daemon.panel.options import ButtonOptions, PanelOptions
 from edge_daemon.panel.reader import ButtonReader
+from edge_daemon.panel.wiring import Wiring
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.worker import Worker
 
@@ -96,6 +97,7 @@ class Panel:
         self._leds = Leds(buttons, options.leds, first_region)
         self._lit: frozenset[int] = frozenset()
         self._reader = ButtonReader(buttons, options, {}, _new_group)
+        self._wiring = Wiring(buttons, {}, clock.monotonic())
         self._outage: Outage | None = None
         self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._refusing = False
@@ -124,6 +126,7 @@ class Panel:
                     button.pull,
                 )
         self._reader = ButtonReader(self._buttons, self._options, pressed, _new_group)
+        self._wiring = Wiring(self._buttons, pressed, self._clock.monotonic())
         self._lit = frozenset()
 
     def handle(self, event: Event) -> None:
@@ -168,11 +171,14 @@ class Panel:
     def _read(self, mail: Mail) -> None:
         now = mail.at_s
         for edge in mail.edges:
+            self._wiring.move(edge.pin, edge.pressed)
             self._mean(self._reader.update(edge.pin, edge.pressed, edge.at_s), now)
         if mail.lost_edges:
             self._look_again(now)
         self._flooded = mail.lost_edges
         self._mean(self._reader.advance(now), now)
+        for fault in self._wiring.faults(now):
+            log.warning("%s", fault)
 
     def _look_again(self, now: float) -> None:
         """Ask every button how it stands, since its last edge may be among the lost."""

@@ -8,15 +8,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from edge_daemon.cli import checkup
-from edge_daemon.cli.checkup import Check, check_clock
+from edge_daemon.cli import checks_gpio, checkup
+from edge_daemon.cli.check import Check
+from edge_daemon.cli.checkup import check_clock
 from edge_daemon.cli.main import main
 from edge_daemon.config import Config
 from edge_daemon.examples.store import ExampleStore
@@ -212,7 +212,7 @@ def test_root_is_told_that_the_service_is_not_root(
 def test_a_missing_chip_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkup, "gpio_trouble", partial(gpio_trouble, tmp_path))
+    monkeypatch.setattr(checks_gpio, "gpio_trouble", lambda _: gpio_trouble(tmp_path))
 
     status, check = examine(capsys, "gpio", BUTTON)
 
@@ -224,7 +224,7 @@ def test_a_missing_chip_is_named(
 def test_lgpio_without_a_folder_to_write_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkup, "gpio_trouble", lambda: None)
+    monkeypatch.setattr(checks_gpio, "gpio_trouble", lambda _: None)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "missing"))
 
     status, check = examine(capsys, "gpio", BUTTON)
@@ -413,3 +413,13 @@ def test_topics_that_the_broker_refuses_are_a_failure(capsys: pytest.CaptureFixt
     assert (status, check.state) == (1, "failed")
     assert "publishing at edge_daemon/tray-1/info: Not authorized" in check.detail
     assert "mosquitto-acl.conf" in check.hint
+
+
+@pytest.mark.parametrize("seconds", ["0", "-1", "601", "soon"])
+def test_a_time_to_watch_that_can_not_be_is_a_usage_error(
+    seconds: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["doctor", f"--buttons={seconds}"])
+    assert ended.value.code == 2
+    assert "--buttons" in capsys.readouterr().err

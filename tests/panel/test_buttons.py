@@ -7,16 +7,20 @@ import subprocess
 import sys
 import time
 import warnings
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from gpiozero import Device
 from gpiozero.exc import PinFactoryFallback
 
+from edge_daemon.board.gpio import header_chip
 from edge_daemon.errors import PanelError
 from edge_daemon.panel.buttons import GpioPins, mock_factory
+from edge_daemon.panel.gpio_chip import lgpio_home
 from edge_daemon.panel.mock_press import MockPresser
 from edge_daemon.panel.options import ButtonOptions
+from tests.board.roots import BOARDS, lay_out_chips
 
 CAT = ButtonOptions(pin=17, label="cat")
 
@@ -143,6 +147,31 @@ def test_without_a_gpio_chip_the_error_says_so_in_one_line_and_nothing_is_left_b
     assert "GPIOZERO_PIN_FACTORY=mock" in lines[0]
     assert lines[1] == f"{tmp_path} None"
     assert [path.name for path in tmp_path.rglob("*")] == ["runtime"]
+
+
+@pytest.mark.parametrize(
+    ("board", "number"), [("Pi 5, Linux 6.6.20", 4), ("Pi 5, Linux 6.6.47", 0), ("Pi 4", 0)]
+)
+@pytest.mark.skipif(find_spec("lgpio") is None, reason="lgpio is for boards with GPIO lines")
+def test_the_chip_is_opened_by_its_label_each_time(
+    board: str, number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = list[int]()
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
+    monkeypatch.setattr(Device, "pin_factory", None)
+    root = lay_out_chips(tmp_path / "before", BOARDS[board])
+    monkeypatch.setattr("edge_daemon.panel.buttons.header_chip", lambda: header_chip(root))
+    with lgpio_home():
+        import lgpio
+    monkeypatch.setattr(lgpio, "gpiochip_open", opened.append)
+    monkeypatch.setattr(lgpio, "gpiochip_close", lambda handle: 0)
+    pins = GpioPins()
+    pins.open([], [], ignore)
+    pins.close()
+    root = lay_out_chips(tmp_path / "after", {7: "pinctrl-bcm2711"})
+    pins.open([], [], ignore)
+    pins.close()
+    assert opened == [number, 7]
 
 
 def test_the_factory_that_the_environment_names_is_taken(tmp_path: Path) -> None:

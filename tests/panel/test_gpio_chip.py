@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
+from tests.board.roots import BOARDS, lay_out_chips
 
 
 def test_without_a_chip_it_says_what_would_do(tmp_path: Path) -> None:
@@ -31,6 +32,15 @@ def test_a_chip_that_may_not_be_opened_names_the_group(
     assert text is not None
     assert f"may not open {tmp_path}/gpiochip0" in text
     assert "usermod -aG gpio" in text
+
+
+def test_the_chip_of_the_header_is_the_one_that_has_to_be_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = lay_out_chips(tmp_path, BOARDS["Pi 5, Linux 6.6.20"])
+    monkeypatch.setattr(os, "access", lambda path, *_: not str(path).endswith("gpiochip4"))
+
+    assert f"may not open {root}/dev/gpiochip4" in (gpio_trouble(root / "dev") or "")
 
 
 def test_a_missing_lgpio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from edge_daemon.commands import AddExample, Clear, Origin, Undo
 from edge_daemon.events import CameraLost, ConfirmPending, ExampleAdded, LabelChanged, Ready, Replied
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
 from edge_daemon.panel.options import ButtonOptions
+from edge_daemon.panel.wiring import OTHERS_PRESSED, STUCK_S
 from edge_daemon.runtime.clock import SystemClock
 from tests.panel.desk import (
     BUSY,
@@ -204,6 +205,19 @@ def test_a_button_that_is_down_at_the_start_is_told_and_teaches_nothing(
 
     assert desk.commands == []
     assert "button 'cat' (BCM 17) is down at the start" in caplog.text
+
+    caplog.clear()
+    desk.clock.now += STUCK_S
+    desk.wait(0.01)
+    [said] = caplog.messages
+    assert said.startswith("button 'cat' (BCM 17) is down since the start")
+
+
+def test_a_button_that_never_moves_is_named(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(OTHERS_PRESSED):
+        desk.tap(CAT)
+    assert "button 'dog' (BCM 27) has never moved" in caplog.text
+    assert "'undo'" in caplog.text
 
 
 def test_stopping_darkens_the_leds_and_frees_the_pins(desk: Desk) -> None:

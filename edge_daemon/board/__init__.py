@@ -1,0 +1,1 @@
+"""Facts about the machine, read from the files of its kernel and system under a root."""
