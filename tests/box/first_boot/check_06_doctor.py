@@ -35,8 +35,10 @@ def _stopped() -> Iterator[None]:
 
 
 def check_all_is_well() -> None:
-    states = {name: check["state"] for name, check in _doctor().items()}
+    checks = _doctor()
+    states = {name: check["state"] for name, check in checks.items()}
     assert set(states.values()) == {"ok"}, states
+    assert checks["gpio"]["detail"].startswith("pinctrl-bcm2711 (/dev/gpiochip"), checks["gpio"]
 
 
 def check_not_in_group_gpio() -> None:
