@@ -21,17 +21,23 @@ def tuning_arguments(camera_class: Any, name: str | None) -> Iterator[dict[str, 
 
     libcamera reads it as it lists the cameras, and picamera2 sets the variable only after it has listed them:
     the variable is set here (the log of picamera2 issue 1358 has "Using tuning file" before "Adding camera").
-    `name` is a path, or a file in libcamera's folder for this board. Raises CameraError.
+    `name` is a path, or a file in libcamera's folder for this board; without one the environment's holds.
+    Raises CameraError.
     """
-    os.environ.pop(VARIABLE, None)
-    if name is None:
-        yield {}
-        return
-    with NamedTemporaryFile("w", suffix=".json") as copy:
-        json.dump(_content(camera_class, name), copy)
-        copy.flush()
-        os.environ[VARIABLE] = copy.name
-        yield {"tuning": copy.name}
+    before = os.environ.get(VARIABLE)
+    try:
+        if name is None:
+            yield {}
+            return
+        with NamedTemporaryFile("w", suffix=".json") as copy:
+            json.dump(_content(camera_class, name), copy)
+            copy.flush()
+            os.environ[VARIABLE] = copy.name
+            yield {"tuning": copy.name}
+    finally:
+        os.environ.pop(VARIABLE, None)
+        if before is not None:
+            os.environ[VARIABLE] = before
 
 
 def _content(camera_class: Any, name: str) -> object:

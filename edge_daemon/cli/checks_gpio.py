@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Mapping
@@ -11,7 +12,7 @@ from edge_daemon.board.gpio import Chip, header_chip, holder_of, processes_with_
 from edge_daemon.cli.check import Check
 from edge_daemon.config import Config
 from edge_daemon.panel.buttons import GpioPins
-from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
+from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, uses_lgpio
 from edge_daemon.panel.options import LedOptions, pins_in_use
 
 GPIO_HINT = "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files"
@@ -29,6 +30,8 @@ def check_gpio(config: Config, watch_s: float = 0.0, root: Path = Path("/")) -> 
     """
     if not config.buttons and config.panel.leds == LedOptions():
         return Check("gpio", "ok", "no buttons configured")
+    if not uses_lgpio():
+        return _check_wiring(config, f"pins of gpiozero's '{os.environ['GPIOZERO_PIN_FACTORY']}'", watch_s)
     if trouble := gpio_trouble(root / "dev"):
         what, _, remedy = trouble.partition("; ")
         return Check("gpio", "failed", what, remedy)

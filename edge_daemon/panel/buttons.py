@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from edge_daemon.board.gpio import header_chip
 from edge_daemon.errors import PanelError
-from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home
+from edge_daemon.panel.gpio_chip import gpio_trouble, lgpio_home, uses_lgpio
 from edge_daemon.panel.inbox import OnEdge
 from edge_daemon.panel.options import ButtonOptions
 
@@ -170,8 +169,7 @@ def _chosen_factory() -> Any:
 
 def _by_label() -> bool:
     """Whether the chip is found by its label: on a Raspberry Pi, unless another pin library was asked for."""
-    wanted = os.environ.get("GPIOZERO_PIN_FACTORY", "lgpio").lower()
-    return wanted == "lgpio" and find_spec("lgpio") is not None and header_chip() is not None
+    return uses_lgpio() and find_spec("lgpio") is not None and header_chip() is not None
 
 
 def _header_factory_class() -> Any:

@@ -35,6 +35,11 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
     return None
 
 
+def uses_lgpio() -> bool:
+    """Whether no other pin library was asked for, such as gpiozero's mock."""
+    return os.environ.get("GPIOZERO_PIN_FACTORY", "lgpio").lower() == "lgpio"
+
+
 @contextmanager
 def lgpio_home() -> Iterator[None]:
     """Give `import lgpio` a directory of its own, and the process its working directory back.

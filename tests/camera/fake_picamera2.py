@@ -166,6 +166,8 @@ class _Picamera2:
     def __init__(
         self, camera_num: int = 0, tuning: str | None = None, allocator: _DmaAllocator | None = None
     ) -> None:
+        if tuning is None:
+            os.environ.pop("LIBCAMERA_RPI_TUNING_FILE", None)
         self.global_camera_info()
         if self.rig.held_by_another or self.rig.owner is not None:
             raise RuntimeError("Camera __init__ sequence did not complete.")

@@ -172,6 +172,17 @@ def test_the_tuning_file_is_there_when_libcamera_reads_it(rig: Rig, tmp_path: Pa
     assert rig.tuning is None
 
 
+def test_a_tuning_file_of_the_environment_holds_without_the_option(
+    rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mine.json").write_text('{"version": 1.0}')
+    monkeypatch.setenv("LIBCAMERA_RPI_TUNING_FILE", str(tmp_path / "mine.json"))
+    for _ in range(2):
+        source = _open()
+        assert rig.tuning == {"version": 1.0}
+        source.close()
+
+
 def test_a_tuning_file_that_is_missing_or_damaged_is_named(rig: Rig, tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     for name in ("imx219_none.json", str(tmp_path / "bad.json")):

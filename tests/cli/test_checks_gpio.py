@@ -27,6 +27,7 @@ CONFIG = Config(
 @pytest.fixture
 def presser(monkeypatch: pytest.MonkeyPatch) -> MockPresser:
     """A finger on the mock pins that gpiozero hands out."""
+    monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     made = MockPresser()
     monkeypatch.setattr(Device, "pin_factory", made.factory)
     return made
@@ -58,6 +59,14 @@ def test_label_node_and_lines_are_shown(presser: MockPresser, root: Path) -> Non
 def test_a_board_without_a_known_label_says_who_picks_the_chip(presser: MockPresser, tmp_path: Path) -> None:
     check = check_gpio(CONFIG, root=lay_out_chips(tmp_path, dict(enumerate(SOC_OF_PI_5))))
     assert check.detail.startswith("no chip bears the label of a Raspberry Pi's header, gpiozero picks one")
+
+
+def test_pins_of_another_library_need_no_chip(
+    presser: MockPresser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
+    check = check_gpio(CONFIG, root=tmp_path)
+    assert (check.state, check.detail) == ("ok", "pins of gpiozero's 'mock'")
 
 
 def test_a_line_that_another_holds_is_a_failure(
