@@ -9,7 +9,6 @@ import hashlib
 import logging
 import os
 from collections.abc import Sequence
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,8 +16,11 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from edge_daemon import __version__
+from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.power import read_power
 from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
+from edge_daemon.examples.clock_step import KEEP_REMOVED
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fellowship import Fellowship
 from edge_daemon.learning.passage import MotionPassage, Passage, TriggeredPassage
@@ -38,6 +40,7 @@ from edge_daemon.pipeline import Pipeline
 from edge_daemon.places import state_dir
 from edge_daemon.ports import Clock, Embedder, FrameSource
 from edge_daemon.preflight import Prepared, preflight
+from edge_daemon.runtime.board_watch import BoardWatch
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.runtime.daemon import Daemon, Outlet
@@ -59,9 +62,6 @@ if TYPE_CHECKING:
     from edge_daemon.types import Image
 
 log = logging.getLogger(__name__)
-
-KEEP_REMOVED = timedelta(days=30)
-"""How long what was taken back can be restored."""
 
 LOOK_FIRST_S = 2.0
 """How long connecting to the broker waits for the first label."""
@@ -153,7 +153,8 @@ def build_pipeline(
     store = open_store(config)
     if fellowship is not None:
         fellowship.enter(store)
-    store.purge(clock.utc() - KEEP_REMOVED)
+    if clock_synced() is not False:
+        store.purge(clock.utc() - KEEP_REMOVED)
     others = {space: count for space, count in store.spaces().items() if space != embedder.space}
     if others:
         log.warning(
@@ -221,6 +222,7 @@ def build(
             capture=Capture(camera, mailbox, patient=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             outlets=outlets,
+            inputs=[build_board_watch(mailbox, clock)],
             preview=preview,
             clock=clock,
             notifier=notifier or Notifier(),
@@ -251,6 +253,11 @@ def _build_outlets(
     if keyboard:
         outlets.append(build_keyboard(config, keyboard, mailbox, clock))
     return outlets
+
+
+def build_board_watch(mailbox: Mailbox, clock: Clock) -> BoardWatch:
+    """Make what watches supply and clock."""
+    return BoardWatch(emit=mailbox.announce, submit=mailbox.submit, on_crash=mailbox.crashed, clock=clock)
 
 
 def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: object = None) -> Panel:
@@ -318,6 +325,7 @@ def region_names(config: Config) -> list[str]:
 def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttSink:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
     from edge_daemon.mqtt.payloads import Info
+    from edge_daemon.mqtt.publications import known_flags
     from edge_daemon.mqtt.sink import MqttSink
 
     device = config.device
@@ -331,6 +339,8 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         config_digest=digest(config),
         triggers=triggers_on_offer(config),
         button_labels=[button.name for button in config.buttons if button.label is not None],
+        clock_synced=clock_synced(),
+        power=None if (power := read_power()) is None else known_flags(power.now),
     )
     backlog_path = store_path(config).with_name("mqtt-events.sqlite")
     return MqttSink(

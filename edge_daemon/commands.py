@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -132,6 +133,17 @@ class ReportOutage(Struct, frozen=True):
     reason: str
 
 
+class ClockSet(Struct, frozen=True):
+    """The clock was synchronised, which set it forward by `step_s` seconds, back where that is negative.
+
+    What happened in this boot before has times from `since` to `until` (UTC).
+    """
+
+    since: datetime
+    until: datetime
+    step_s: float
+
+
 Command: TypeAlias = (
     AddExample
     | LabelMoment
@@ -149,5 +161,5 @@ Command: TypeAlias = (
 )
 """What users ask; each carries its origin and is answered by a `Replied` event."""
 
-Instruction: TypeAlias = Command | ReportOutage
+Instruction: TypeAlias = Command | ReportOutage | ClockSet
 """All that the pipeline takes beside frames."""

@@ -165,6 +165,24 @@ class PanelRestored(Struct, frozen=True):
     outage_s: float
 
 
+class PowerLow(Struct, frozen=True):
+    """The board is held back; `flags` are those of board/power.py. Repeated when they become others."""
+
+    flags: tuple[str, ...]
+
+
+class PowerOk(Struct, frozen=True):
+    """Nothing holds the board back any more, after `low_s` seconds."""
+
+    low_s: float
+
+
+class ClockChanged(Struct, frozen=True):
+    """The wall clock became synchronised or not; None where nothing reveals it."""
+
+    synced: bool | None
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A JPEG of a frame, asked for by a command."""
@@ -209,6 +227,9 @@ Event: TypeAlias = (
     | CameraRestored
     | PanelLost
     | PanelRestored
+    | PowerLow
+    | PowerOk
+    | ClockChanged
     | Snapshot
     | Replied
     | Ready

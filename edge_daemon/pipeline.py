@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from edge_daemon import commands, events
 from edge_daemon.answers import answered, refusal
-from edge_daemon.commands import AddExample, Command, Instruction, LabelMoment, ReportOutage
+from edge_daemon.commands import AddExample, ClockSet, Command, Instruction, LabelMoment, ReportOutage
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.learning.reading import Reading
 from edge_daemon.lessons import Lessons
@@ -234,6 +234,8 @@ class Pipeline:
     def _obey(self, instruction: Instruction) -> Iterator[events.Event]:
         if isinstance(instruction, ReportOutage):
             yield from self._lose_camera(instruction.reason)
+        elif isinstance(instruction, ClockSet):
+            self._teacher.set_clock(instruction)
         else:
             yield from answered(instruction, self._execute(instruction))
 

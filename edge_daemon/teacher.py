@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon import commands, events
-from edge_daemon.commands import AddExample, Command, LabelMoment
-from edge_daemon.errors import LabelError
+from edge_daemon.commands import AddExample, ClockSet, Command, LabelMoment
+from edge_daemon.errors import LabelError, StoreError
+from edge_daemon.examples.clock_step import KEEP_REMOVED, LEAST_STEP_S, shift_times
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
 from edge_daemon.learning.learner import Learner
@@ -61,6 +63,16 @@ class Teacher:
             self.revision += 1
             self._learn_anew()
             yield self.examples()
+
+    def set_clock(self, change: ClockSet) -> None:
+        """Correct the times of what was stored in this boot, and forget what was removed long ago."""
+        step = timedelta(seconds=change.step_s)
+        try:
+            if change.step_s >= LEAST_STEP_S:
+                shift_times(self._store, change.since, change.until, step)
+            self._store.purge(change.until + step - KEEP_REMOVED)
+        except StoreError as exc:
+            log.info("the times of examples taught before the clock was set stay: %s", exc)
 
     def predict(self, region: str, embedding: Vector, *, lenient: bool = False) -> Prediction:
         """Classify with the examples that count for this region; `lenient` for one of an object's frames."""

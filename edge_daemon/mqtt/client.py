@@ -21,6 +21,7 @@ from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.access import Access
 from edge_daemon.mqtt.connection_errors import explain_no_answer, explain_no_connection, explain_silence
 from edge_daemon.mqtt.limits import BrokerLimits
+from edge_daemon.mqtt.local_fault import LocalFault, local_fault
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.wakeup import Wakeup
@@ -104,6 +105,8 @@ class Connection:
                 properties=None if self.version == "3.1.1" else _connect_properties(self._party),
             )
         except (OSError, ValueError) as exc:
+            if local := local_fault(self._options.host, exc):
+                raise LocalFault(f"no way yet to the MQTT broker at {self._address}: {local}") from exc
             raise BrokerError(explain_no_connection(self._address, exc, self._encrypted)) from exc
         self._send_at_once()
         self.misunderstood = True

@@ -20,6 +20,7 @@ Latency = Annotated[Milliseconds, Meta(description="from capture to label")]
 FrameNumber = Annotated[int, Meta(ge=0, description="number of the frame since the start")]
 Region = Annotated[str, Meta(description="`frame` when no regions are configured")]
 Count = Annotated[int, Meta(ge=0)]
+PowerFlag = Literal["under_voltage", "frequency_capped", "throttled", "temperature_limit"]
 
 
 class Payload(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +167,18 @@ class PanelRestoredEvent(_Event, frozen=True, kw_only=True, tag="panel_restored"
     outage_s: Annotated[float, Meta(ge=0, description="how long they did not, seconds")]
 
 
+class PowerLowEvent(_Event, frozen=True, kw_only=True, tag="power_low"):
+    """Supply or temperature hold the board back; sent again when the flags become others."""
+
+    flags: Annotated[list[PowerFlag], Meta(description="what holds it back now")]
+
+
+class PowerOkEvent(_Event, frozen=True, kw_only=True, tag="power_ok"):
+    """Nothing has held the board back for a minute."""
+
+    low_s: Annotated[float, Meta(ge=0, description="how long something did, seconds")]
+
+
 EventPayload = (
     LabelChangedEvent
     | ObjectEvent
@@ -179,6 +192,8 @@ EventPayload = (
     | CameraRestoredEvent
     | PanelLostEvent
     | PanelRestoredEvent
+    | PowerLowEvent
+    | PowerOkEvent
 )
 
 
@@ -252,6 +267,14 @@ class Info(Payload, frozen=True, kw_only=True):
     instance: Annotated[str, Meta(description="changes at each start; frame numbers begin anew")] = ""
     triggers: Annotated[list[str], Meta(description="what the request trigger can set")] = []
     button_labels: Annotated[list[str], Meta(description="what the buttons of the device teach")] = []
+    clock_synced: Annotated[
+        bool | None,
+        Meta(description="whether the device's times can be relied on; null where it can't find out"),
+    ] = None
+    power: Annotated[
+        list[PowerFlag] | None,
+        Meta(description="what holds the board back now; null on a machine that doesn't report it"),
+    ] = None
 
 
 class Response(Payload, frozen=True, kw_only=True):

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import singledispatchmethod
 from itertools import count
+from typing import get_args
 
 import msgspec
 
@@ -207,6 +208,20 @@ class Publications:
         return [self._event(payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
 
     @of.register
+    def _(self, event: events.PowerLow, now: datetime) -> list[Message]:
+        flags = known_flags(event.flags)
+        return [self._event(payloads.PowerLowEvent(at=utc_ms(now), flags=flags)), self._inform(power=flags)]
+
+    @of.register
+    def _(self, event: events.PowerOk, now: datetime) -> list[Message]:
+        body = payloads.PowerOkEvent(at=utc_ms(now), low_s=round(max(0.0, event.low_s), 3))
+        return [self._event(body), self._inform(power=[])]
+
+    @of.register
+    def _(self, event: events.ClockChanged, now: datetime) -> list[Message]:
+        return [self._inform(clock_synced=event.synced)]
+
+    @of.register
     def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
         return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
 
@@ -216,6 +231,10 @@ class Publications:
         if origin.via != "mqtt":
             return []
         return [self._response(origin.name, event.error, event.data, origin.transaction)]
+
+    def _inform(self, **changed: object) -> Message:
+        self._info = msgspec.structs.replace(self._info, **changed)
+        return self._state(self._topics.info, encode(self._info))
 
     def _state(self, topic: str, payload: bytes) -> Message:
         return Message(topic, payload, self._qos, retain=True)
@@ -237,6 +256,11 @@ class Publications:
         event_id = f"{self._info.instance}-{next(self._numbers)}"
         numbered = msgspec.structs.replace(body, event_id=event_id)
         return Message(self._topics.event, encode(numbered), self._qos, retain=False)
+
+
+def known_flags(flags: Collection[str]) -> list[payloads.PowerFlag]:
+    """Return the flags of board/power.py that the payloads name: all of them."""
+    return [flag for flag in get_args(payloads.PowerFlag) if flag in flags]
 
 
 def _source(command: Command) -> payloads.Source:

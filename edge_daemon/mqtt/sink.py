@@ -26,6 +26,7 @@ from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
 from edge_daemon.mqtt.handshake import connect
 from edge_daemon.mqtt.limits import LimitLearner
+from edge_daemon.mqtt.local_fault import LOCAL_RETRY_S, LocalFault
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.outbox import Outbox
@@ -107,6 +108,7 @@ class MqttSink:
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._trouble: str | None = None
+        self._is_local_fault = False
         folder = None if backlog_path is None else backlog_path.parent
         self._exporter = Exporter(write_archive or _nothing_to_export, folder, self._wakeup.set, on_crash)
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -158,7 +160,8 @@ class MqttSink:
             self._looked.wait(self._look_first_s)
             while not self._stopping.is_set():
                 held_s = self._hold_connection()
-                self._pause(self._backoff.next_s(held_s))
+                pause_s = self._backoff.next_s(held_s)
+                self._pause(min(pause_s, LOCAL_RETRY_S) if self._is_local_fault else pause_s)
         except BaseException as crash:
             self._on_crash(crash)
 
@@ -171,6 +174,7 @@ class MqttSink:
     def _hold_connection(self) -> float:
         """Connect and serve until it ends; return for how many seconds it was held."""
         connection = None
+        self._is_local_fault = False
         opened_s: float | None = None
         try:
             connection = self._connect()
@@ -179,6 +183,7 @@ class MqttSink:
                 self._exchange(connection)
             self._farewell(connection)
         except BrokerError as exc:
+            self._is_local_fault = isinstance(exc, LocalFault)
             if not self._stopping.is_set():
                 self._note_trouble(str(exc))
                 if connection is None:

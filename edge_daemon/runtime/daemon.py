@@ -7,13 +7,17 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from edge_daemon.board.power import describe
 from edge_daemon.events import (
     CameraLost,
     CameraRestored,
+    ClockChanged,
     Event,
     LabelChanged,
     PanelLost,
     PanelRestored,
+    PowerLow,
+    PowerOk,
     Ready,
 )
 from edge_daemon.pipeline import Pipeline
@@ -29,6 +33,9 @@ log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
 """The longest the loop sleeps; a signal is noticed within it."""
+
+
+NOT_SYNCED = "the clock is not synchronised: times in messages may be wrong until it is; see `timedatectl`"
 
 
 def _ignore() -> None:
@@ -173,6 +180,12 @@ class Daemon:
             case PanelRestored(outage_s):
                 log.info("panel restored after %.0f s", outage_s)
                 self._regain("panel")
+            case PowerLow(flags):
+                log.warning("power: %s; see docs/first-day.md, Power", describe(flags))
+            case PowerOk(low_s):
+                log.info("power: nothing holds the board back any more, after %.0f s", low_s)
+            case ClockChanged(synced):
+                log.info("the clock is synchronised" if synced else NOT_SYNCED)
             case LabelChanged():
                 where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
                 log.info("%s%s (%.0f %%)", where, event.label, event.confidence * 100)

@@ -1,13 +1,13 @@
-"""What the machine says of itself: memory, temperature, throttling. None where it doesn't say."""
+"""What the machine reports of itself: memory, temperature, supply, clock, network. None where it doesn't."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-_THROTTLED = "sys/devices/platform/soc/soc:firmware/get_throttled"
-_NOW = {0: "under-voltage", 1: "frequency capped", 2: "throttled", 3: "near the temperature limit"}
-"""Bits of the Raspberry Pi firmware's get_throttled; 16 bits higher each says that it has happened."""
+from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.network import interfaces, link_fault, power_saving
+from edge_daemon.board.power import Power, read_power
 
 
 class Machine:
@@ -26,15 +26,21 @@ class Machine:
         text = self._read("sys/class/thermal/thermal_zone0/temp")
         return int(text) / 1000 if text else None
 
-    def throttling(self) -> tuple[list[str], list[str]] | None:
+    def power(self) -> Power | None:
         """Return what holds a Raspberry Pi back now, and what did since it started."""
-        text = self._read(_THROTTLED)
-        if not text:
-            return None
-        flags = int(text, 16)
-        now = [name for bit, name in _NOW.items() if flags >> bit & 1]
-        before = [name for bit, name in _NOW.items() if flags >> bit + 16 & 1]
-        return now, before
+        return read_power(self._root)
+
+    def clock_synced(self) -> bool | None:
+        """Return whether the clock was synchronised since the boot."""
+        return clock_synced(self._root)
+
+    def link_fault(self) -> str | None:
+        """Return why this device has no network, None where it has one."""
+        return link_fault(self._root)
+
+    def sleeping_wifi(self) -> list[str]:
+        """Return the Wi-Fi interfaces whose power saving is on."""
+        return [link.name for link in interfaces(self._root) if link.wireless and power_saving(link.name)]
 
     def _read(self, path: str) -> str:
         try:

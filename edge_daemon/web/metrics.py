@@ -8,6 +8,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from edge_daemon.board.power import FLAGS
 from edge_daemon.web.crowd import Crowd
 from edge_daemon.web.device import Device
 from edge_daemon.web.live import Live
@@ -74,6 +75,15 @@ class Metrics(Collector):
         temperature = self._machine.temperature()
         if temperature is not None:
             yield _gauge("temperature_celsius", "Of the processor.", temperature)
+        if (synced := self._machine.clock_synced()) is not None:
+            yield _gauge("clock_synced", "Whether the clock was synchronised since the boot.", synced)
+        if (power := self._machine.power()) is not None:
+            family = GaugeMetricFamily(
+                "edge_daemon_power", "Whether supply or temperature hold the board back.", labels=["flag"]
+            )
+            for flag in FLAGS:
+                family.add_metric([flag], flag in power.now)
+            yield family
 
 
 def _gauge(name: str, text: str, value: float, **labels: str) -> Metric:

@@ -33,6 +33,8 @@ class Scoreboard:
         """How often a region's stable label became another."""
         self.panel_fault = ""
         """Why buttons and LEDs don't work; empty otherwise."""
+        self.power_flags: tuple[str, ...] = ()
+        """What has held the board back since the start of the daemon; flags of board/power.py."""
 
     @property
     def camera(self) -> str:
@@ -94,6 +96,8 @@ class Scoreboard:
                 self.panel_fault = reason
             case events.PanelRestored():
                 self.panel_fault = ""
+            case events.PowerLow(flags):
+                self.power_flags = tuple(dict.fromkeys((*self.power_flags, *flags)))
             case events.Replied(command, None):
                 yield from self._done(command)
             case _:

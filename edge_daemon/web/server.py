@@ -19,6 +19,7 @@ from edge_daemon.events import Event
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.worker import Worker
+from edge_daemon.board.clock import boot_time
 from edge_daemon.web.address import HostNames, parse_listen
 from edge_daemon.web.album import Album
 from edge_daemon.web.app import make_app
@@ -83,7 +84,7 @@ class WebServer:
         self._log_tail = LogTail()
         crowd, desk, moments, machine = Crowd(), Desk(submit), Moments(), Machine()
         board = Scoreboard(device, moments)
-        sessions = Sessions(token, time.time, Lockout(clock.monotonic))
+        sessions = Sessions(token, time.time, Lockout(clock.monotonic), boot_time)
         self._proxied = self._address.loopback and bool(options.hosts)
         live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
         pictures = Pictures(preview, self._picture_thread, clock.monotonic)

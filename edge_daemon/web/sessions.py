@@ -6,6 +6,7 @@ import hashlib
 import hmac
 from collections.abc import Callable
 
+from edge_daemon.board.clock import BootTime
 from edge_daemon.web.lockout import Lockout
 
 LASTS_S = 30 * 86400
@@ -16,12 +17,22 @@ class Sessions:
     """Makes and checks cookies of the form `<end>.<HMAC of end under the token>`.
 
     Nothing is stored: a cookie outlives a restart, and a new token ends all sessions. `now` is the
-    wall clock in seconds since 1970. `address` is the client's. Used from the page's thread alone.
+    wall clock in seconds since 1970. While that is not synchronised, `boot` returns the id of this boot and
+    the seconds since: a cookie made then, `<boot id>/<end>.<HMAC>`, ends with the boot at the latest, and
+    setting the clock neither ends nor prolongs it. `address` is the client's. Used from the page's thread
+    alone.
     """
 
-    def __init__(self, token: str | None, now: Callable[[], float], lockout: Lockout) -> None:
+    def __init__(
+        self,
+        token: str | None,
+        now: Callable[[], float],
+        lockout: Lockout,
+        boot: Callable[[], BootTime] = BootTime,
+    ) -> None:
         self._token = token
         self._now = now
+        self._boot = boot
         self._lockout = lockout
 
     @property
@@ -40,7 +51,10 @@ class Sessions:
         if not self._is_token(token):
             self._lockout.count_wrong(address)
             return None
-        end = str(int(self._now()) + LASTS_S)
+        boot = self._boot()
+        end = f"{int(self._now()) + LASTS_S}"
+        if boot.synced is False and boot.id:
+            end = f"{boot.id}/{int(boot.seconds) + LASTS_S}"
         return f"{end}.{self._sign(end)}"
 
     def knows(self, cookie: str | None, authorization: str | None, address: str) -> bool:
@@ -58,7 +72,13 @@ class Sessions:
                 self._lockout.count_wrong(address)
         end, _, signature = (cookie or "").partition(".")
         known = hmac.compare_digest(signature.encode(), self._sign(end).encode())
-        return known and end.isdigit() and int(end) > self._now()
+        return known and self._lasts(end)
+
+    def _lasts(self, end: str) -> bool:
+        boot_id, slash, end_s = end.rpartition("/")
+        boot = self._boot()
+        now_s = boot.seconds if slash else self._now()
+        return boot_id in ("", boot.id) and end_s.isdigit() and int(end_s) > now_s
 
     def _is_token(self, given: str) -> bool:
         return self._token is not None and hmac.compare_digest(given.encode(), self._token.encode())

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from edge_daemon.board.power import describe
 from edge_daemon.web.device import Device
 from edge_daemon.web.live import Live
 from edge_daemon.web.machine import Machine
@@ -48,7 +49,14 @@ class Vitals:
 
     def listed(self, now_s: float) -> list[Mapping[str, object]]:
         """Return every line as plain data."""
-        lines = [self._camera(now_s), *self._panel(), self._broker(), *self._store(), *self._body()]
+        lines = [
+            self._camera(now_s),
+            *self._panel(),
+            self._broker(),
+            *self._network(),
+            *self._store(),
+            *self._body(),
+        ]
         lines += [
             Vital("Model", f"{self._device.model}, classifier {self._device.classifier}"),
             Vital("Version", f"edge_daemon {self._device.version}"),
@@ -87,15 +95,33 @@ class Vitals:
         temperature = self._machine.temperature()
         if temperature is not None:
             yield Vital("Temperature", f"{temperature:.0f} °C", "warning" if temperature >= _HOT else "ok")
-        throttling = self._machine.throttling()
-        if throttling is not None:
-            now, before = throttling
-            if now:
-                yield Vital("Power", ", ".join(now), "failed")
-            elif before:
-                yield Vital("Power", f"well now; since the start there was {', '.join(before)}", "warning")
-            else:
-                yield Vital("Power", "never throttled")
+        yield from self._power()
+        yield from self._clock()
+
+    def _power(self) -> Iterator[Vital]:
+        power = self._machine.power()
+        if power is None:
+            return
+        before = tuple(dict.fromkeys((*power.before, *self._board.power_flags)))
+        if power.now:
+            yield Vital("Power", describe(power.now), "failed")
+        elif before:
+            yield Vital("Power", f"well now; since the start there was {describe(before)}", "warning")
+        else:
+            yield Vital("Power", "never throttled")
+
+    def _clock(self) -> Iterator[Vital]:
+        synced = self._machine.clock_synced()
+        if synced is False:
+            yield Vital("Clock", "not synchronised: times may be wrong", "warning")
+        elif synced:
+            yield Vital("Clock", "synchronised")
+
+    def _network(self) -> Iterator[Vital]:
+        if fault := self._machine.link_fault():
+            yield Vital("Network", fault, "failed")
+        elif sleeping := self._machine.sleeping_wifi():
+            yield Vital("Network", f"Wi-Fi power saving is on at {', '.join(sleeping)}", "warning")
 
 
 def _free_bytes(path: Path) -> int | None:

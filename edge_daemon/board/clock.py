@@ -1,0 +1,75 @@
+"""Whether the wall clock is synchronised, and time that needs no wall clock. A Pi has no battery for its clock."""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_daemon.board.files import read_line
+
+_TIMESYNC = "run/systemd/timesync"
+_MAX_ERROR_US = 16_000_000
+
+
+class _Timex(ctypes.Structure):
+    """The head of the kernel's struct timex (adjtimex(2)), with room for the rest."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("rest", ctypes.c_char * 256),
+    )
+
+
+def kernel_synced() -> bool | None:
+    """Return the kernel's answer, as `timedatectl` shows it; None where the call is not allowed.
+
+    systemd counts a maximum error below 16 s as synchronised (`ntp_synced` in its src/basic/time-util.c).
+    `ProtectClock=` in the unit denies the call, although it changes nothing.
+    """
+    timex = _Timex()  # modes 0: read only
+    try:
+        adjtimex = ctypes.CDLL(None, use_errno=True).adjtimex
+    except (OSError, AttributeError):
+        return None
+    if adjtimex(ctypes.byref(timex)) < 0:
+        return None
+    return int(timex.maxerror) < _MAX_ERROR_US
+
+
+def clock_synced(root: Path = Path("/"), kernel: Callable[[], bool | None] = kernel_synced) -> bool | None:
+    """Return whether the clock was synchronised since the boot; None where nothing here reveals it.
+
+    systemd-timesyncd makes `synchronized` in its runtime directory at the first synchronisation of a boot
+    (systemd-time-wait-sync.service(8) waits for that file). Without timesyncd, as beside chrony, the kernel
+    is asked.
+    """
+    timesync = root / _TIMESYNC
+    return (timesync / "synchronized").exists() if timesync.is_dir() else kernel()
+
+
+@dataclass(frozen=True, slots=True)
+class BootTime:
+    """A time that no setting of the clock changes: the boot's id and the seconds since.
+
+    `synced` says whether the wall clock can be relied on instead.
+    """
+
+    id: str = ""
+    seconds: float = 0.0
+    synced: bool | None = None
+
+
+def boot_time(root: Path = Path("/")) -> BootTime:
+    """Return the present time in this boot."""
+    return BootTime(boot_id(root), time.clock_gettime(time.CLOCK_BOOTTIME), clock_synced(root))
+
+
+def boot_id(root: Path = Path("/")) -> str:
+    """Return the random id of this boot (proc_sys_kernel(5)); empty where there is none."""
+    return read_line(root / "proc/sys/kernel/random/boot_id") or ""

@@ -1,0 +1,125 @@
+"""The network as far as this device has it: links, addresses, Wi-Fi power saving, names of the local network."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import socket
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge_daemon.board.files import read_line
+
+_SIOCGIWPOWER = 0x8B2D
+"""Of linux/wireless.h: reads a `struct iw_param`, whose `disabled` follows a 32-bit value and `fixed`."""
+_MDNS_MODULES = re.compile(r"\b(?:mdns\w*|resolve)\b")
+
+
+@dataclass(frozen=True, slots=True)
+class Interface:
+    """A network interface; `has_link` says that a cable or an access point is at its other end."""
+
+    name: str
+    wireless: bool
+    has_link: bool
+
+
+def interfaces(root: Path = Path("/")) -> list[Interface]:
+    """Return the interfaces that lead out of the device; virtual ones only where there are no others."""
+    found: dict[bool, list[Interface]] = {True: [], False: []}
+    for folder in sorted(root.glob("sys/class/net/*")):
+        if read_line(folder / "type") != "772":  # ARPHRD_LOOPBACK
+            wireless = (folder / "wireless").exists() or (folder / "phy80211").exists()
+            link = Interface(folder.name, wireless, _has_link(folder))
+            found[(folder / "device").exists()].append(link)
+    return found[True] or found[False]
+
+
+def _has_link(folder: Path) -> bool:
+    """Return whether there is a carrier; reading it fails while the interface is down."""
+    carrier = read_line(folder / "carrier")
+    return carrier == "1" if carrier else read_line(folder / "operstate") == "up"
+
+
+def link_fault(root: Path = Path("/")) -> str | None:
+    """Return why this device has no network at all, and what to do; None when it has one."""
+    links = interfaces(root)
+    if not links:
+        return "there is no network interface"
+    if not any(link.has_link for link in links):
+        return "; ".join(_no_link(link, root) for link in links)
+    if not has_address(root):
+        names = ", ".join(link.name for link in links if link.has_link)
+        return f"{names} has a link but no address: does the network's DHCP server answer?"
+    return None
+
+
+def _no_link(link: Interface, root: Path) -> str:
+    if not link.wireless:
+        return f"{link.name} has no link: is the cable in?"
+    if is_blocked(root):
+        return f"{link.name} is blocked (rfkill): set the Wi-Fi country with `sudo raspi-config`"
+    return f"{link.name} has no link: is the access point in reach, and the Wi-Fi password right?"
+
+
+def is_blocked(root: Path = Path("/")) -> bool:
+    """Return whether Wi-Fi is switched off by rfkill, as Raspberry Pi OS has it until a country is set."""
+    for kind in root.glob("sys/class/rfkill/*/type"):
+        blocks = (read_line(kind.with_name("soft")), read_line(kind.with_name("hard")))
+        if read_line(kind) == "wlan" and "1" in blocks:
+            return True
+    return False
+
+
+def has_address(root: Path = Path("/")) -> bool:
+    """Return whether there is a route beyond the loopback, of IPv4 or of a global or local IPv6 address.
+
+    Where neither file can be read, an address is assumed.
+    """
+    routes, addresses = read_line(root / "proc/net/route"), read_line(root / "proc/net/if_inet6")
+    if routes is None and addresses is None:
+        return True
+    if len((routes or "").splitlines()) > 1:  # the first line holds the names of the columns
+        return True
+    rows = [row.split() for row in (addresses or "").splitlines()]
+    return any(len(row) == 6 and row[3] in ("00", "40") for row in rows)  # scope: global, site
+
+
+def power_saving(name: str, ioctl: Callable[[socket.socket, int, bytes], bytes] = fcntl.ioctl) -> bool | None:
+    """Return whether a Wi-Fi interface sleeps between beacons; None where its driver doesn't reveal it.
+
+    Raspberry Pi OS has it on: messages from the network then wait for the next beacon or get lost
+    (github.com/RPi-Distro/raspi-config/issues/282).
+    """
+    request = struct.pack("16s16x", name.encode()[:15])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as channel:
+        try:
+            answer = ioctl(channel, _SIOCGIWPOWER, request)
+        except OSError:
+            return None
+    return not answer[21]
+
+
+def names_fault(host: str, root: Path = Path("/")) -> str | None:
+    """Return why this system never resolves a `.local` name, and what to do; None for other names."""
+    if not is_mdns_name(host):
+        return None
+    for line in (read_line(root / "etc/nsswitch.conf") or "").splitlines():
+        key, _, services = line.partition("#")[0].partition(":")
+        if key.strip() == "hosts":
+            if _MDNS_MODULES.search(services):
+                return None
+            return "this system resolves no .local names: `sudo apt install avahi-daemon libnss-mdns`"
+    return None
+
+
+def is_mdns_name(host: str) -> bool:
+    """Return whether a name is resolved by multicast DNS on the local network (RFC 6762)."""
+    return host.rstrip(".").lower().endswith(".local")
+
+
+def is_this_device(host: str) -> bool:
+    """Return whether a host is reached without any network."""
+    return host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith(("127.", "/"))
