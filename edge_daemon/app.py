@@ -41,6 +41,7 @@ from edge_daemon.places import state_dir
 from edge_daemon.ports import Clock, Embedder, FrameSource
 from edge_daemon.preflight import Prepared, preflight
 from edge_daemon.runtime.board_watch import BoardWatch
+from edge_daemon.runtime.boot_marks import BootMarks
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.runtime.daemon import Daemon, Outlet
@@ -197,6 +198,7 @@ def build(
     source: FrameSource | None = None,
     pin_factory: object = None,
     notifier: Notifier | None = None,
+    marks: BootMarks | None = None,
 ) -> Daemon:
     """Wire the whole daemon.
 
@@ -214,6 +216,8 @@ def build(
     fellowship = Fellowship(config.fleet, config.device.topic_id, os.environ)
     pipeline = build_pipeline(config, clock, fellowship, prepared.embedder, prepared.classes)
     preview = None if config.web.listen is None else Preview()
+    if marks is not None:
+        marks.note("wired")
     link = fellowship.link(pipeline.space)
     try:
         outlets = _build_outlets(config, mailbox, clock, pipeline.space, link, preview, keyboard, pin_factory)
@@ -227,6 +231,7 @@ def build(
             clock=clock,
             notifier=notifier or Notifier(),
             once=once,
+            marks=marks,
         )
     except BaseException:
         pipeline.close()

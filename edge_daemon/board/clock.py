@@ -1,4 +1,4 @@
-"""Whether the wall clock is synchronised, and time that needs no wall clock. A Pi has no battery for its clock."""
+"""Whether the wall clock is right, and time that needs none: a Pi keeps no time while it is off."""
 
 from __future__ import annotations
 
@@ -6,12 +6,16 @@ import ctypes
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from edge_daemon.board.files import read_line
 
 _TIMESYNC = "run/systemd/timesync"
 _MAX_ERROR_US = 16_000_000
+
+BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
+"""A clock that shows less was never set."""
 
 
 class _Timex(ctypes.Structure):
@@ -51,6 +55,11 @@ def clock_synced(root: Path = Path("/"), kernel: Callable[[], bool | None] = ker
     """
     timesync = root / _TIMESYNC
     return (timesync / "synchronized").exists() if timesync.is_dir() else kernel()
+
+
+def is_trusted(synced: bool | None, shown: datetime) -> bool:
+    """Return whether a clock that shows this time can be relied on, as far as anything reveals it."""
+    return bool(synced) if synced is not None else shown >= BUILT_AFTER
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The network as far as this device has it: links, addresses, Wi-Fi power saving, names of the local network."""
+"""The network at this device: links, addresses, Wi-Fi power saving, names of the local network."""
 
 from __future__ import annotations
 
@@ -122,4 +122,4 @@ def is_mdns_name(host: str) -> bool:
 
 def is_this_device(host: str) -> bool:
     """Return whether a host is reached without any network."""
-    return host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith(("127.", "/"))
+    return host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith("127.")

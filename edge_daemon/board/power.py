@@ -16,7 +16,7 @@ from edge_daemon.board.files import read_line
 
 UNDER_VOLTAGE = "under_voltage"
 _BITS = {0: UNDER_VOLTAGE, 1: "frequency_capped", 2: "throttled", 3: "temperature_limit"}
-"""Of get_throttled, from Raspberry Pi's documentation of `vcgencmd get_throttled`; 16 higher: has occurred."""
+"""Bits of get_throttled (Raspberry Pi's documentation of vcgencmd); those 16 higher: has occurred."""
 
 FLAGS = tuple(_BITS.values())
 _TEXTS = {
@@ -43,8 +43,8 @@ class Power:
 def read_power(root: Path = Path("/")) -> Power | None:
     """Return what holds the board back; None on a machine that doesn't report it.
 
-    Beside `rpi_volt` the "has occurred" bits mean now as well: its driver clears them every 2 s, so they cover
-    the time between two of its looks. The first reading of get_throttled after a boot leaves a warning
+    Beside `rpi_volt` the "has occurred" bits mean now as well: its driver clears them every 2 s, so they
+    cover the time between two of its looks. The first reading of get_throttled after a boot leaves a warning
     "deprecated, use hwmon sysfs instead" in the kernel's log; hwmon has no throttling.
     """
     alarm, bits = _read_alarm(root), _read_bits(root)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_daemon.bench.boot import read_boot, table
 from edge_daemon.bench.broker import HOST, Mosquitto, installed
 from edge_daemon.bench.figures import embeddings, frame_size
 from edge_daemon.bench.presses import measure_presses
@@ -34,10 +35,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--csv", type=Path, metavar="FILE", help="append the figures, with commit and machine, to a file"
     )
+    parser.add_argument(
+        "--boot",
+        action="store_true",
+        help="measure nothing new: show when this boot reached the first label of the service",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command. Publishes to `--set mqtt.host=…`, else to a mosquitto of its own if one is there."""
+    if args.boot:
+        steps = read_boot()
+        print(json.dumps({step.name: step.at_s for step in steps}) if args.json else table(steps))
+        return 0
     logging.getLogger("edge_daemon").setLevel(logging.DEBUG if args.debug else logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="edge-daemon-bench-") as folder, _broker(args.set) as broker:
         words = [*args.set, *broker, *_aside(Path(folder))]

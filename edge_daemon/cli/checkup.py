@@ -1,4 +1,5 @@
-"""What the doctor looks at: Python, camera, GPIO, groups, broker, fleet, model, store, disk, clock."""
+"""What the doctor looks at: Python, camera, GPIO, groups, network, broker, fleet, model, store, disk,
+clock, power."""
 
 from __future__ import annotations
 
@@ -9,7 +10,6 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator
-from datetime import datetime
 from functools import partial
 from pathlib import Path
 
@@ -21,7 +21,10 @@ from edge_daemon.camera.table import import_library
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.cli.check import Check
 from edge_daemon.cli.checks_camera import CAMERA_HINT, check_camera
+from edge_daemon.cli.checks_clock import check_clock
 from edge_daemon.cli.checks_gpio import GPIO_HINT, check_gpio
+from edge_daemon.cli.checks_network import check_network
+from edge_daemon.cli.checks_power import check_power
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.store import ExampleStore
@@ -30,13 +33,9 @@ from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, s
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
 from edge_daemon.mqtt.discovery import discovery_topic
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.ports import Clock
-from edge_daemon.runtime.clock import SystemClock
 from edge_daemon.types import WHOLE_FRAME
 
 LEAST_FREE_MB = 200
-BUILT_AFTER = datetime(2026, 1, 1).astimezone()
-"""A clock that shows less was never set: a Pi has no battery for it."""
 
 
 def examine(
@@ -51,12 +50,14 @@ def examine(
         "camera": partial(check_camera, picture=picture),
         "gpio": partial(check_gpio, watch_s=watch_buttons_s),
         "groups": check_groups,
+        "network": check_network,
         "broker": check_broker,
         "fleet": check_fleet,
         "model": check_model,
         "store": check_store,
         "disk": check_disk,
         "clock": check_clock,
+        "power": check_power,
     }
     for name, check in checks.items():
         if name not in skip:
@@ -219,12 +220,3 @@ def check_disk(config: Config) -> Check:
     if free_mb < LEAST_FREE_MB:
         return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
     return Check("disk", "ok", f"{free_mb} MB free at {folder}")
-
-
-def check_clock(_: Config, clock: Clock | None = None) -> Check:
-    """See whether the wall clock was ever set."""
-    shown = (clock or SystemClock()).utc().astimezone()
-    if shown < BUILT_AFTER:
-        hint = "no network time yet: see `timedatectl`; times in messages are wrong until it is set"
-        return Check("clock", "failed", f"it says {shown:%Y-%m-%d %H:%M}", hint)
-    return Check("clock", "ok", f"{shown:%Y-%m-%d %H:%M:%S %Z}")

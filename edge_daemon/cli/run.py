@@ -12,6 +12,7 @@ from edge_daemon.errors import ConfigError
 from edge_daemon.labels import check_label
 from edge_daemon.preflight import Prepared, Running, preflight
 from edge_daemon.runtime.allocator import share_one_heap
+from edge_daemon.runtime.boot_marks import BootMarks
 from edge_daemon.runtime.daemon import Daemon
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.supervisor import Supervisor
@@ -35,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Run the command. A HUP signal reads the configuration again; one that can't work is not used."""
     share_one_heap()
     notifier = Notifier()
+    marks = BootMarks()
+    marks.note("loaded")
 
     def prepare(config: Config, running: Running | None) -> Prepared:
         _keyboard_labels(args.keyboard, config)
@@ -42,7 +45,9 @@ def run(args: argparse.Namespace) -> int:
 
     def build_daemon(prepared: Prepared, *, needs_frame: bool) -> Daemon:
         keys = _keyboard_labels(args.keyboard, prepared.config)
-        return build(prepared, once=args.once, needs_frame=needs_frame, keyboard=keys, notifier=notifier)
+        return build(
+            prepared, once=args.once, needs_frame=needs_frame, keyboard=keys, notifier=notifier, marks=marks
+        )
 
     supervisor = Supervisor(lambda: load_effective(args.config, args.set), prepare, build_daemon, notifier)
     # First, as a HUP would end a process that doesn't handle it. TERM may, until there is a daemon to stop.

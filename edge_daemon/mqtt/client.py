@@ -106,7 +106,7 @@ class Connection:
             )
         except (OSError, ValueError) as exc:
             if local := local_fault(self._options.host, exc):
-                raise LocalFault(f"no way yet to the MQTT broker at {self._address}: {local}") from exc
+                raise LocalFault(f"can't reach the MQTT broker at {self._address}: {local}") from exc
             raise BrokerError(explain_no_connection(self._address, exc, self._encrypted)) from exc
         self._send_at_once()
         self.misunderstood = True

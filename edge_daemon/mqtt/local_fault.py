@@ -2,47 +2,58 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
-from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.clock import clock_synced, is_trusted
 from edge_daemon.board.network import is_mdns_name, is_this_device, link_fault, names_fault
 from edge_daemon.errors import BrokerError
 
 LOCAL_RETRY_S = 10.0
-"""The longest pause after such a fault: trying again costs the broker nothing, and the fault may pass at once."""
+"""The longest pause after such a fault: it may pass at any moment, and a new try costs the broker nothing."""
 
 _NOT_YET_VALID, _HAS_EXPIRED = 9, 10
 """X509_V_ERR_CERT_NOT_YET_VALID and X509_V_ERR_CERT_HAS_EXPIRED of OpenSSL's x509_vfy.h."""
 
+_UNREACHABLE = (errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.ETIMEDOUT)
+
 
 class LocalFault(BrokerError):
-    """There is no connection, and the reason lies with this device or passes without the broker."""
+    """There is no connection, and the reason is in this device or on its way out."""
 
 
 def local_fault(host: str, exc: Exception, root: Path = Path("/")) -> str | None:
     """Return why a connection failed for a reason of this device; None where the broker may be the reason."""
     if getattr(exc, "verify_code", None) in (_NOT_YET_VALID, _HAS_EXPIRED):
-        return None if clock_synced(root) is not False else _no_time()
-    if is_this_device(host) or not isinstance(exc, OSError):
+        return _time_fault(str(getattr(exc, "verify_message", exc)), datetime.now(UTC), root)
+    if is_this_device(host) or not _is_unreachable(exc):
         return None
     if fault := link_fault(root):
         return fault
-    return _no_name(host, root) if isinstance(exc, socket.gaierror) else None
+    return _name_fault(host, root) if isinstance(exc, socket.gaierror) else None
 
 
-def _no_time() -> str:
-    shown = datetime.now(UTC)
+def _is_unreachable(exc: Exception) -> bool:
+    """Return whether nothing at all has answered, not even with a refusal."""
+    if isinstance(exc, socket.gaierror | TimeoutError):
+        return True
+    return isinstance(exc, OSError) and exc.errno in _UNREACHABLE
+
+
+def _time_fault(complaint: str, shown: datetime, root: Path) -> str | None:
+    if is_trusted(clock_synced(root), shown):
+        return None
     return (
-        f"TLS waits for the time: its certificate is not valid at {shown:%Y-%m-%d %H:%M} UTC, which the clock"
-        " shows without being synchronised; see `timedatectl`"
+        f"its certificate is not accepted: {complaint}, but this device's clock, which shows"
+        f" {shown:%Y-%m-%d %H:%M} UTC, is not synchronised; TLS waits for the time, see `timedatectl`"
     )
 
 
-def _no_name(host: str, root: Path) -> str:
+def _name_fault(host: str, root: Path) -> str:
     if fault := names_fault(host, root):
         return fault
     if is_mdns_name(host):
-        return f"nobody on the local network answers to the name {host} yet; is the broker up, and its name right?"
-    return f"the name {host} is not resolved yet; is the name right, and the name server in reach?"
+        return f"nothing on the local network answers to {host} yet; is the broker up, and its name right?"
+    return f"{host} is not resolved yet; is the name right, and the name server in reach?"

@@ -273,7 +273,7 @@ class Info(Payload, frozen=True, kw_only=True):
     ] = None
     power: Annotated[
         list[PowerFlag] | None,
-        Meta(description="what holds the board back now; null on a machine that doesn't report it"),
+        Meta(description="what has held the board back in the last minute; null where nothing reports it"),
     ] = None
 
 

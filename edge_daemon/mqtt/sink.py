@@ -102,6 +102,7 @@ class MqttSink:
         self._sender = Sender(self._outbox, fleet, self._learner, clock, self._topics.availability)
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
+        self._local_backoff = Backoff(min(LOCAL_RETRY_S, options.max_reconnect_s), Random())
         self._wakeup = Wakeup()
         self._look_first_s = look_first_s
         self._looked = threading.Event()
@@ -160,8 +161,8 @@ class MqttSink:
             self._looked.wait(self._look_first_s)
             while not self._stopping.is_set():
                 held_s = self._hold_connection()
-                pause_s = self._backoff.next_s(held_s)
-                self._pause(min(pause_s, LOCAL_RETRY_S) if self._is_local_fault else pause_s)
+                backoff = self._local_backoff if self._is_local_fault else self._backoff
+                self._pause(backoff.next_s(held_s))
         except BaseException as crash:
             self._on_crash(crash)
 

@@ -33,7 +33,7 @@ SAVING = (
 
 
 class PowerMonitor:
-    """Turns flags seen from time to time into the events PowerLow and PowerOk. No I/O, no clock of its own."""
+    """Turns flags, looked at from time to time, into the events PowerLow and PowerOk. Does no I/O."""
 
     def __init__(self) -> None:
         self._flags: tuple[str, ...] = ()
@@ -105,11 +105,12 @@ class BoardWatch:
         self._power = PowerMonitor()
         self._time = ClockMonitor(clock, clock_synced(root))
         self._saving: set[str] = set()
-        self._stopped = os.eventfd(0)
+        self._stopped = -1
         self._worker = Worker("board", self._watch, on_crash)
 
     def start(self) -> None:
         """Begin to watch."""
+        self._stopped = os.eventfd(0)
         if clock_synced(self._root) is False:
             self._emit(ClockChanged(False))
         self._worker.start()

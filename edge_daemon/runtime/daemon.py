@@ -22,6 +22,7 @@ from edge_daemon.events import (
 )
 from edge_daemon.pipeline import Pipeline
 from edge_daemon.ports import Clock, Sink
+from edge_daemon.runtime.boot_marks import BootMarks
 from edge_daemon.runtime.capture import Capture
 from edge_daemon.runtime.mailbox import Mailbox
 from edge_daemon.runtime.preview import Preview
@@ -35,6 +36,7 @@ WAKE_S = 0.25
 """The longest the loop sleeps; a signal is noticed within it."""
 
 
+SYNCED = "the clock is synchronised"
 NOT_SYNCED = "the clock is not synchronised: times in messages may be wrong until it is; see `timedatectl`"
 
 
@@ -82,6 +84,7 @@ class Daemon:
         clock: Clock,
         notifier: Notifier,
         once: bool = False,
+        marks: BootMarks | None = None,
     ) -> None:
         self._pipeline = pipeline
         self._capture = capture
@@ -92,6 +95,7 @@ class Daemon:
         self._clock = clock
         self._notifier = notifier
         self._once = once
+        self._marks = marks
         self._outcome: Outcome | None = None
         self._progress_s = clock.monotonic()
         self._doing = "starting"
@@ -165,6 +169,9 @@ class Daemon:
                 self._classified = True
                 self._on_classified()
                 log.info("ready: the first frame was classified")
+                if self._marks is not None:
+                    self._marks.note("first_label")
+                    self._marks.write()
                 self._doing = "seeing"
                 self._notifier.ready(self._status)
             case CameraLost(reason):
@@ -185,7 +192,7 @@ class Daemon:
             case PowerOk(low_s):
                 log.info("power: nothing holds the board back any more, after %.0f s", low_s)
             case ClockChanged(synced):
-                log.info("the clock is synchronised" if synced else NOT_SYNCED)
+                log.info(SYNCED if synced else NOT_SYNCED)
             case LabelChanged():
                 where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
                 log.info("%s%s (%.0f %%)", where, event.label, event.confidence * 100)

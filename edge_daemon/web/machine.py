@@ -35,7 +35,7 @@ class Machine:
         return clock_synced(self._root)
 
     def link_fault(self) -> str | None:
-        """Return why this device has no network, None where it has one."""
+        """Return why this device has no network; None where it has one."""
         return link_fault(self._root)
 
     def sleeping_wifi(self) -> list[str]:

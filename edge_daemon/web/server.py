@@ -13,13 +13,13 @@ from typing import Any
 
 import uvicorn
 
+from edge_daemon.board.clock import boot_time
 from edge_daemon.commands import Command
 from edge_daemon.errors import WebError
 from edge_daemon.events import Event
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.preview import Preview
 from edge_daemon.runtime.worker import Worker
-from edge_daemon.board.clock import boot_time
 from edge_daemon.web.address import HostNames, parse_listen
 from edge_daemon.web.album import Album
 from edge_daemon.web.app import make_app

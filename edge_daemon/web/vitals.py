@@ -118,7 +118,7 @@ class Vitals:
             yield Vital("Clock", "synchronised")
 
     def _network(self) -> Iterator[Vital]:
-        if fault := self._machine.link_fault():
+        if self._device.broker() is False and (fault := self._machine.link_fault()):
             yield Vital("Network", fault, "failed")
         elif sleeping := self._machine.sleeping_wifi():
             yield Vital("Network", f"Wi-Fi power saving is on at {', '.join(sleeping)}", "warning")

@@ -50,6 +50,9 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.CameraRestored(2.5),
         events.PanelLost("no chip"),
         events.PanelRestored(2.5),
+        events.PowerLow(("under_voltage", "throttled")),
+        events.PowerOk(61.0),
+        events.ClockChanged(False),
         events.SettingsChanged("motion", "auto"),
         events.SettingsChanged("mqtt", 0.7),
         events.ExamplesChanged({}),
@@ -78,7 +81,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         assert heard
         for payload in heard:
             validator(name).validate(payload)
-    assert len(listener.texts(f"{BASE}/event")) == 11
+    assert len(listener.texts(f"{BASE}/event")) == 13
 
 
 @pytest.mark.parametrize(

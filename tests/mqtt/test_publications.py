@@ -269,3 +269,25 @@ def test_the_examples_of_many_labels_stay_small() -> None:
     exam = cast("dict[str, dict[str, object]]", told["exam"])
     assert len(exam["verdicts"]) == 50
     assert next(iter(exam["verdicts"])) == "label-1500"
+
+
+def test_low_power_is_an_event_and_a_part_of_the_info() -> None:
+    ours = publications()
+
+    event, state = ours.of(events.PowerLow(("throttled", "under_voltage")), NOON)
+
+    assert body(event)["event_type"] == "power_low"
+    assert body(event)["flags"] == body(state)["power"] == ["under_voltage", "throttled"]
+    assert (state.topic, state.retain) == ("b/info", True)
+    event, state = ours.of(events.PowerOk(61.25), NOON)
+    assert (body(event)["event_type"], body(event)["low_s"], body(state)["power"]) == ("power_ok", 61.25, [])
+
+
+def test_the_info_says_whether_the_clock_is_synchronised_and_keeps_the_rest() -> None:
+    ours = publications()
+    before = body(ours.at_start()[-2])
+
+    ours.of(events.PowerLow(("throttled",)), NOON)
+    [state] = ours.of(events.ClockChanged(True), NOON)
+
+    assert body(state) == before | {"clock_synced": True, "power": ["throttled"]}

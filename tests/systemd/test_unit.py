@@ -50,3 +50,9 @@ def test_unit_runs_a_command_that_exists_and_waits_for_readiness() -> None:
 def test_the_processors_description_stays_readable() -> None:
     # On Arm the interpreter's kernels read /proc/cpuinfo, which ProcSubset=pid hides, and crash without it.
     assert not re.search(r"(?m)^ProcSubset=pid", UNIT.read_text())
+
+
+def test_the_start_waits_neither_for_a_connection_nor_for_network_time() -> None:
+    text = UNIT.read_text()
+    ordered = " ".join(re.findall(r"(?m)^(?:After|Wants|Requires|BindsTo)=(.*)$", text)).split()
+    assert ordered == ["network.target", "time-set.target"]

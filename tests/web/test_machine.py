@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_daemon.board.power import Power
 from edge_daemon.web.machine import Machine
-
-
-def write(root: Path, path: str, text: str) -> None:
-    (root / path).parent.mkdir(parents=True, exist_ok=True)
-    (root / path).write_text(text)
+from tests.board.layout import write
 
 
 def test_temperature_memory_and_throttling_are_read(tmp_path: Path) -> None:
@@ -17,11 +14,11 @@ def test_temperature_memory_and_throttling_are_read(tmp_path: Path) -> None:
     write(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
     machine = Machine(tmp_path)
     assert machine.temperature() == 61.842
-    assert machine.throttling() == (["under-voltage", "throttled"], ["under-voltage", "throttled"])
+    assert machine.power() == Power(("under_voltage", "throttled"), ("under_voltage", "throttled"))
     assert machine.memory_bytes() is None
     assert (Machine().memory_bytes() or 0) > 1_000_000
 
 
 def test_a_machine_that_says_nothing_is_no_fault(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    assert (machine.temperature(), machine.throttling()) == (None, None)
+    assert (machine.temperature(), machine.power()) == (None, None)

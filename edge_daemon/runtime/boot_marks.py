@@ -1,0 +1,47 @@
+"""When this start of the daemon reached what, for `edge-daemon bench --boot`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edge_daemon.board.boot import process_start_s
+from edge_daemon.board.clock import boot_id
+
+NAME = "boot.json"
+
+
+class BootMarks:
+    """Notes seconds of the monotonic clock, and writes them once, with the first label.
+
+    The file is in `$RUNTIME_DIRECTORY`, which lies in memory: no write reaches the card. Without that
+    directory nothing is written. Belongs to one thread.
+    """
+
+    def __init__(
+        self, environ: Mapping[str, str] = os.environ, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        folder = environ.get("RUNTIME_DIRECTORY", "").partition(":")[0]
+        self._path = Path(folder, NAME) if folder else None
+        self._now = now
+        self._marks: dict[str, float] = {}
+
+    def note(self, name: str) -> None:
+        """Note that something is reached; the first time counts."""
+        self._marks.setdefault(name, round(self._now(), 3))
+
+    def write(self) -> None:
+        """Write what was noted, once."""
+        path, self._path = self._path, None
+        if path is None:
+            return
+        started_s = process_start_s()
+        marks = {} if started_s is None else {"process": round(started_s, 3)}
+        content = json.dumps({"boot_id": boot_id(), "marks": marks | self._marks})
+        with contextlib.suppress(OSError):  # nothing but the measurement is lost
+            path.write_text(content + "\n")
+            path.chmod(0o644)

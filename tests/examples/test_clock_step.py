@@ -1,0 +1,74 @@
+"""The times of what was stored before the clock was set."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+
+from edge_daemon.commands import ClockSet
+from edge_daemon.examples.clock_step import KEEP_REMOVED, shift_times
+from edge_daemon.examples.store import ExampleStore
+from edge_daemon.teacher import Teacher
+
+BOOT = datetime(2026, 1, 10, tzinfo=UTC)
+STEP = timedelta(days=60)
+
+
+class Shelf:
+    """A store whose clock the test sets."""
+
+    def __init__(self, path: Path) -> None:
+        self.now = BOOT - timedelta(days=1)
+        self.store = ExampleStore(path, now=lambda: self.now)
+
+    def teach(self, label: str, at: datetime) -> int:
+        self.now = at
+        return self.store.add(np.ones(3, np.float32), label, space="s").id
+
+    def remove(self, one: int, at: datetime) -> None:
+        self.now = at
+        self.store.remove([one])
+
+
+def test_times_of_this_boot_are_set_right_and_others_stay(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "examples.sqlite")
+    with shelf.store:
+        shelf.teach("earlier", BOOT - timedelta(days=1))
+        shelf.teach("now", BOOT + timedelta(seconds=50))
+        shelf.teach("since", BOOT + STEP + timedelta(seconds=90))
+
+        assert shift_times(shelf.store, BOOT, BOOT + timedelta(seconds=80), STEP) == 1
+
+        assert [example.created_at for example in shelf.store] == [
+            BOOT - timedelta(days=1),
+            BOOT + STEP + timedelta(seconds=50),
+            BOOT + STEP + timedelta(seconds=90),
+        ]
+
+
+def test_what_was_removed_before_the_time_was_known_can_still_be_restored(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "examples.sqlite")
+    one = shelf.teach("cat", BOOT - timedelta(days=1))
+    old = shelf.teach("cat", BOOT - timedelta(days=1))
+    shelf.remove(old, BOOT - timedelta(hours=1))
+    shelf.remove(one, BOOT + timedelta(seconds=50))
+    teacher = Teacher(shelf.store, {}, {}, "s")
+
+    teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+
+    # By the wrong clock both were removed 60 days ago, longer than they are kept.
+    assert STEP > KEEP_REMOVED
+    assert [example.id for example in shelf.store.removed()] == [one]
+    teacher.close()
+
+
+def test_a_store_that_is_locked_keeps_its_times_and_the_daemon(tmp_path: Path) -> None:
+    shelf = Shelf(tmp_path / "examples.sqlite")
+    shelf.store.close()
+    one = ExampleStore(tmp_path / "examples.sqlite", busy_s=0.1)
+    teacher = Teacher(one, {}, {}, "s")
+    with ExampleStore(tmp_path / "examples.sqlite") as other, other.transaction():
+        teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+    teacher.close()

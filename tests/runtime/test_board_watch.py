@@ -1,0 +1,158 @@
+"""What the watch over supply and clock announces."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.commands import ClockSet, Instruction
+from edge_daemon.events import ClockChanged, Event, PowerLow, PowerOk
+from edge_daemon.fakes import HandClock
+from edge_daemon.runtime.board_watch import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
+from tests.board.layout import lay_alarm, lay_link, write
+
+
+def test_low_power_is_announced_once_and_again_when_flags_join() -> None:
+    monitor = PowerMonitor()
+
+    assert monitor.update((), 0.0) is None
+    assert monitor.update(("under_voltage",), 10.0) == PowerLow(("under_voltage",))
+    assert monitor.update(("under_voltage",), 20.0) is None
+    assert monitor.update(("under_voltage", "throttled"), 30.0) == PowerLow(("under_voltage", "throttled"))
+    assert monitor.update(("throttled",), 40.0) is None
+
+
+def test_power_that_dips_with_each_frame_is_in_order_after_a_quiet_minute() -> None:
+    monitor = PowerMonitor()
+    monitor.update(("under_voltage",), 10.0)
+
+    assert monitor.update((), 10.0 + OK_AFTER_S / 2) is None
+    assert monitor.update(("under_voltage",), 50.0) is None
+    assert monitor.update((), 50.0 + OK_AFTER_S - 1) is None
+    assert monitor.update((), 50.0 + OK_AFTER_S) == PowerOk(40.0 + OK_AFTER_S)
+    assert monitor.update((), 500.0) is None
+    assert monitor.update(("under_voltage",), 600.0) == PowerLow(("under_voltage",))
+
+
+def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> None:
+    boot = datetime(2025, 3, 1, tzinfo=UTC)
+    clock = HandClock(start_s=20.0, start_at=boot + timedelta(seconds=20))
+    monitor = ClockMonitor(clock, synced=False)
+    clock.advance(100.0)
+    assert list(monitor.update(False)) == []
+
+    clock.set_utc(boot + timedelta(days=60, seconds=120))
+
+    assert list(monitor.update(True)) == [
+        ClockSet(boot, boot + timedelta(seconds=120), timedelta(days=60).total_seconds()),
+        ClockChanged(True),
+    ]
+    assert list(monitor.update(True)) == []
+
+
+def test_a_clock_that_nothing_reveals_is_set_by_nobody() -> None:
+    clock = HandClock()
+    monitor = ClockMonitor(clock, synced=None)
+    clock.set_utc(datetime(2027, 1, 1, tzinfo=UTC))
+
+    assert list(monitor.update(True)) == [ClockChanged(True)]
+
+
+class Watch:
+    """A running watch over a root; a context manager."""
+
+    def __init__(self, root: Path, look_s: float = 0.05, synced: bool = True) -> None:
+        write(root, f"run/systemd/timesync/{'synchronized' if synced else 'other'}", "")
+        self.events: list[Event] = []
+        self.instructions: list[Instruction] = []
+        self.crashes: list[BaseException] = []
+        self.clock = HandClock()
+        self.watch = BoardWatch(
+            emit=self.events.append,
+            submit=self._submit,
+            on_crash=self.crashes.append,
+            clock=self.clock,
+            root=root,
+            look_s=look_s,
+        )
+
+    def _submit(self, instruction: Instruction) -> bool:
+        self.instructions.append(instruction)
+        return True
+
+    def __enter__(self) -> Watch:
+        self.watch.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.watch.stop()
+        assert self.crashes == []
+
+
+def until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_dip_of_a_boards_supply_is_announced_and_its_end(tmp_path: Path) -> None:
+    alarm = lay_alarm(tmp_path, "0")
+    with Watch(tmp_path) as watch:
+        alarm.write_text("1\n")
+        until(lambda: watch.events)
+        assert watch.events == [PowerLow(("under_voltage",))]
+        alarm.write_text("0\n")
+        time.sleep(0.2)
+        watch.clock.advance(OK_AFTER_S + 1)
+        until(lambda: len(watch.events) == 2)
+        assert isinstance(watch.events[1], PowerOk)
+
+
+def test_a_sensor_that_goes_away_is_no_crash(tmp_path: Path) -> None:
+    alarm = lay_alarm(tmp_path, "1")
+    with Watch(tmp_path) as watch:
+        until(lambda: watch.events)
+        alarm.unlink()
+        alarm.with_name("name").unlink()
+        time.sleep(0.2)
+
+
+def test_time_that_arrives_after_the_start_is_announced(tmp_path: Path) -> None:
+    with Watch(tmp_path, synced=False) as watch:
+        assert watch.events == [ClockChanged(False)]
+        write(tmp_path, "run/systemd/timesync/synchronized", "")
+        until(lambda: len(watch.events) == 2)
+        assert watch.events[1] == ClockChanged(True)
+        assert [type(one) for one in watch.instructions] == [ClockSet]
+
+
+def test_wifi_that_saves_power_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # No Wi-Fi here: the driver's answer alone is made up.
+    monkeypatch.setattr("edge_daemon.runtime.board_watch.power_saving", lambda name: name == "wlan0")
+    lay_link(tmp_path, "wlan0", carrier="1", wireless=True)
+    lay_link(tmp_path, "eth0", carrier="1")
+    with Watch(tmp_path):
+        until(lambda: caplog.messages)
+        time.sleep(0.2)
+    assert [text for text in caplog.messages if "power saving is on at wlan0" in text] == caplog.messages
+    assert len(caplog.messages) == 1
+
+
+def test_it_ends_at_once_though_a_look_is_far_and_leaves_no_descriptor(tmp_path: Path) -> None:
+    lay_alarm(tmp_path, "0")
+    before = len(os.listdir("/proc/self/fd"))
+    with Watch(tmp_path, look_s=600.0):
+        time.sleep(0.1)
+        started_s = time.monotonic()
+    assert time.monotonic() - started_s < 1.5
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert "board" not in {thread.name for thread in threading.enumerate()}
