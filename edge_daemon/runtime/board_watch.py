@@ -27,9 +27,7 @@ LOOK_S = 10.0
 OK_AFTER_S = 60.0
 """The supply dips with the load of each frame: it is in order after a minute without a flag."""
 
-SAVING = (
-    "Wi-Fi power saving is on at %s: messages to this device come late or get lost; see docs/first-day.md"
-)
+SAVING = "Wi-Fi power saving is on at %s: messages to this device come late or get lost; see docs/board.md"
 
 
 class PowerMonitor:

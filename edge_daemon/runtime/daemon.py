@@ -188,7 +188,7 @@ class Daemon:
                 log.info("panel restored after %.0f s", outage_s)
                 self._regain("panel")
             case PowerLow(flags):
-                log.warning("power: %s; see docs/first-day.md, Power", describe(flags))
+                log.warning("power: %s; see docs/board.md", describe(flags))
             case PowerOk(low_s):
                 log.info("power: nothing holds the board back any more, after %.0f s", low_s)
             case ClockChanged(synced):
