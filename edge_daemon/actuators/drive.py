@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from edge_daemon.actuators.keys import HeldKeys
@@ -63,7 +63,7 @@ class SortingReader:
             event = json.loads(message.payload)
             if event["event_type"] != "object" or self._region not in (None, event["region"]):
                 return
-            age = self._clock.utc() - datetime.fromisoformat(event["captured_at"])
+            age = _age(event, self._clock.utc())
             label, event_id = str(event["label"]), str(event["event_id"])
         except (ValueError, KeyError, TypeError, RecursionError) as exc:
             log.debug("passed over an event: %r", exc)
@@ -145,3 +145,14 @@ class Drive:
         for name in sorted(wanted - self._on):
             self._switch(name, True)
         self._on = wanted
+
+
+def _age(event: dict[str, str], now: datetime) -> timedelta:
+    """Return the time since the capture.
+
+    Up to the event it is the device's latency, from its monotonic clock: when its wall clock is set between
+    capture and event, the age stays right.
+    """
+    if "latency_ms" in event and "at" in event:
+        return now - datetime.fromisoformat(event["at"]) + timedelta(milliseconds=float(event["latency_ms"]))
+    return now - datetime.fromisoformat(event["captured_at"])

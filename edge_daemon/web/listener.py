@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import resource
 import socket
 from collections.abc import Callable
 from typing import Any
 
+from edge_daemon.board.network import link_fault
 from edge_daemon.errors import WebError
+
+_FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
+"""IP_FREEBIND and IPV6_FREEBIND of linux/in.h and in6.h: listen at an address that no interface has yet."""
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +77,16 @@ class BoundedListener(socket.socket):
         # Every connection inherits these: what a viewer doesn't read holds little memory, and not for long.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
-        self.bind((ip, port))
+        try:
+            self.bind((ip, port))
+        except OSError as exc:
+            fault = link_fault() if exc.errno == errno.EADDRNOTAVAIL else None
+            if fault is None:
+                raise
+            # At boot the network comes after the service, and labels don't wait for it.
+            log.warning("web.listen %s:%d: the page waits for the address: %s", ip, port, fault)
+            self.setsockopt(*_FREEBIND[self.family], 1)
+            self.bind((ip, port))
 
     def _warn(self) -> None:
         now_s = self._now()

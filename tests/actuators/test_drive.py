@@ -21,6 +21,7 @@ from edge_daemon.actuators.gpio import Outputs, Wire
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.sorting import Ejection, Sorting
 from edge_daemon.errors import PanelError
+from edge_daemon.fakes import HandClock
 from edge_daemon.mqtt.follower import Follower
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.options import MqttOptions
@@ -195,3 +196,24 @@ def test_the_scripts_name_wrong_usage(script: str, words: list[str]) -> None:
     ended = subprocess.run([sys.executable, path, *words], capture_output=True, text=True, check=False)
     assert ended.returncode == 2
     assert "invalid" in ended.stderr
+
+
+def test_setting_the_devices_clock_between_capture_and_event_makes_no_object_late() -> None:
+    now = HandClock().utc()
+    event = {
+        "event_type": "object",
+        "region": "frame",
+        "label": "nut",
+        "event_id": "a-1",
+        "captured_at": utc_ms(now - timedelta(days=60)),
+        "latency_ms": 250.0,
+        "at": utc_ms(now),
+    }
+    sorting = Sorting({"nut": Ejection(travel_s=0.5, hold_s=1.0)})
+
+    SortingReader(TOPICS, sorting, HandClock()).read(
+        Incoming(TOPICS.event, json.dumps(event).encode(), False), now=10.0
+    )
+
+    assert sorting.late == 0
+    assert [sorting.active(at_s) for at_s in (10.2, 10.3)] == [frozenset(), {"nut"}]

@@ -18,6 +18,7 @@ from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
 from edge_daemon.errors import WebError
+from edge_daemon.web.listener import BoundedListener
 from tests.e2e.stage import wait_until
 from tests.mqtt.broker import free_port
 from tests.web.site import Site
@@ -367,3 +368,21 @@ def test_a_taken_port_is_named(open_site: Site, tmp_path: Path) -> None:
     second = Site(tmp_path, port=open_site.port)
     with pytest.raises(WebError, match="pick another port"):
         second.stage.daemon.run()
+
+
+def test_at_boot_the_page_waits_for_its_address_and_nothing_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("edge_daemon.web.listener.link_fault", lambda: "eth0 has no link: is the cable in?")
+
+    with BoundedListener("192.0.2.1", free_port(), limit=1, make_room=bool, now=time.monotonic) as listener:
+        assert listener.getsockname()[0] == "192.0.2.1"
+
+    assert "eth0 has no link" in caplog.text
+
+
+def test_with_a_network_an_address_of_another_machine_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edge_daemon.web.listener.link_fault", lambda: None)
+
+    with pytest.raises(WebError, match=r"192\.0\.2\.1"):
+        BoundedListener("192.0.2.1", free_port(), limit=1, make_room=bool, now=time.monotonic)
