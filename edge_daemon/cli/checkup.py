@@ -32,6 +32,7 @@ from edge_daemon.fleet.key import read_key
 from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, store_path
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
 from edge_daemon.mqtt.discovery import discovery_topic
+from edge_daemon.mqtt.local_fault import LocalFault
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.types import WHOLE_FRAME
 
@@ -125,6 +126,8 @@ def check_broker(config: Config) -> Check:
         return Check("broker", "warning", detail, AS_SERVICE)
     try:
         findings = _try_broker(config)
+    except LocalFault as exc:
+        return Check("broker", "failed", str(exc), "not the broker's fault: see `network` and `clock`")
     except BrokerError as exc:
         hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")

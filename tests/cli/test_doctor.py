@@ -489,6 +489,17 @@ def test_a_name_that_leads_nowhere_is_named(tmp_path: Path) -> None:
     assert "libnss-mdns" in check.hint
 
 
+def test_a_broker_behind_a_dead_link_is_not_blamed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edge_daemon.mqtt.local_fault.link_fault", lambda _: "wlan0 has no link: is it near?")
+
+    _, check = examine(capsys, "broker", "mqtt.host=no-such-broker.invalid")
+
+    assert (check.state, "wlan0 has no link" in check.detail) == ("failed", True)
+    assert "mosquitto_sub" not in check.hint
+
+
 def test_wifi_power_saving_is_a_warning_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
