@@ -11,7 +11,7 @@ KEEP_REMOVED = timedelta(days=30)
 """How long what was taken back can be restored."""
 
 LEAST_STEP_S = 60.0
-"""A smaller step is no fault; a larger one tells times before it from those after it, 10 s later at most."""
+"""The smallest step that is corrected; more than the 10 s between two looks, so that times never overlap."""
 
 _COLUMNS = ("created_at", "removed_at")
 

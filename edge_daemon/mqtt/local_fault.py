@@ -1,4 +1,4 @@
-"""Faults of this device, told from faults of the broker: no network yet, no name yet, no time yet."""
+"""Faults of this device, kept apart from faults of the broker: no network, no name, no time yet."""
 
 from __future__ import annotations
 

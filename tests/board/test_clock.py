@@ -15,7 +15,7 @@ def refuse() -> bool | None:
     raise AssertionError("the kernel was asked")
 
 
-def test_timesyncd_tells_by_its_file_and_the_kernel_is_not_asked(tmp_path: Path) -> None:
+def test_the_file_of_timesyncd_decides_without_asking_the_kernel(tmp_path: Path) -> None:
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
 
     assert clock_synced(tmp_path, refuse) is False

@@ -436,7 +436,7 @@ def test_a_weak_supply_is_a_failure_on_every_board(
     assert "supply" in check.hint
 
 
-def test_heat_is_told_from_a_weak_supply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_heat_and_a_weak_supply_have_different_hints(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     lay_throttled(tmp_path, "soc/soc:firmware", "80000\n")
 

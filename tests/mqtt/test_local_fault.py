@@ -1,4 +1,4 @@
-"""Faults of the device, told from faults of the broker."""
+"""Faults of the device, kept apart from faults of the broker."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> No
     assert list(monitor.update(True)) == []
 
 
-def test_a_clock_that_nothing_reveals_is_set_by_nobody() -> None:
+def test_a_clock_that_nothing_revealed_shifts_no_times() -> None:
     clock = HandClock()
     monitor = ClockMonitor(clock, synced=None)
     clock.set_utc(datetime(2027, 1, 1, tzinfo=UTC))
