@@ -12,22 +12,30 @@ from edge_daemon.errors import StoreError
 _COMPANIONS = ("-wal", "-shm")
 
 
-def move_aside(path: Path, now: datetime) -> Path:
-    """Rename `path` to `<name>.corrupt-<UTC time>` with its journal and return the new path.
+def move_aside(path: Path, now: datetime, fresh: Path) -> Path:
+    """Keep `path` as `<name>.corrupt-<UTC time>` with its journal, and put `fresh` in its place.
 
-    The journal goes under its matching name: SQLite still finds the pair together there. Raises
-    StoreError.
+    The journal goes under its matching name: SQLite still finds the pair together there. A power cut
+    leaves either file at `path`, where the disk can link. Raises StoreError.
     """
     kept = _free_name(path, now)
     try:
         for companion in _COMPANIONS:
             if os.path.lexists(f"{path}{companion}"):
                 os.rename(f"{path}{companion}", f"{kept}{companion}")
-        path.rename(kept)
+        _link(path, kept)
+        os.replace(fresh, path)
         sync_directory(path.parent)
     except OSError as exc:
         raise StoreError(f"corrupt store '{path}' can't be kept as '{kept}': {exc.strerror}") from exc
     return kept
+
+
+def _link(path: Path, kept: Path) -> None:
+    try:
+        os.link(path, kept, follow_symlinks=False)
+    except OSError:
+        path.rename(kept)  # a disk without links
 
 
 def sync_directory(directory: Path) -> None:

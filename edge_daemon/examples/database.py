@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import tempfile
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from urllib.parse import quote
 
 from edge_daemon.as_owner import refuse_planted_link
 from edge_daemon.errors import StoreError
 from edge_daemon.examples.aside import sync_directory
 from edge_daemon.examples.faults import CorruptStoreError
+from edge_daemon.examples.integrity import (
+    SEALED,
+    add_checksum_function,
+    decode_text,
+    find_damaged,
+    sql_checksum,
+)
 from edge_daemon.examples.schema import migrate
 from edge_daemon.regular_file import require_regular
 
-_MAGIC = b"SQLite format 3\0"
 _CACHE_KB = 256
 """Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""
+
+_ROOM = 1_000_000
+"""Bytes that must be writable beside a store: the least that SQLite asks for is far below."""
+
+_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+
+_open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False)
+
+# Of this connection alone: what other programs write keeps no checksum, or the one it had.
+_SEALING = (
+    f"""
+    CREATE TEMP TRIGGER seal_added AFTER INSERT ON main.examples
+        BEGIN UPDATE examples SET checksum = {sql_checksum()} WHERE id = NEW.id; END
+    """,
+    f"""
+    CREATE TEMP TRIGGER seal_changed AFTER UPDATE OF {", ".join(SEALED)} ON main.examples
+        BEGIN UPDATE examples SET checksum = {sql_checksum()} WHERE id = NEW.id; END
+    """,
+)
 
 
 def connect(path: Path, busy_s: float) -> sqlite3.Connection:
@@ -28,15 +58,75 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     _create(path)
     _check_header(path)
     # Absolute, so that no name means something else to SQLite, as `:memory:` does.
-    connection = sqlite3.connect(
-        path.absolute(), timeout=busy_s, isolation_level=None, check_same_thread=False
-    )
+    return _prepared(_open(path.absolute(), timeout=busy_s), path)
+
+
+def connect_memory(path: Path | None) -> sqlite3.Connection:
+    """Open a copy of the file in memory, for a disk that can't be written; an empty store for none.
+
+    Raises StoreError when the file has a journal: only SQLite on a writable disk can fold it in.
+    """
+    connection = _open(":memory:")
     try:
-        _prepare(connection, path)
+        if path is not None and path.exists() and path.stat().st_size:
+            if journal_size(path):
+                raise StoreError(f"store '{path}' can't be read while its disk can't be written")
+            with closing(open_read_only(path, immutable=True)) as source:
+                source.backup(connection)
     except BaseException:
         connection.close()
         raise
-    return connection
+    return _prepared(connection, path or Path(":memory:"))
+
+
+def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
+    """Open the file so that neither it nor its journal is changed; the journal is ignored if `immutable`."""
+    options = "mode=ro&immutable=1" if immutable else "mode=ro"
+    return _open(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
+
+
+def is_database(path: Path) -> bool:
+    """Return whether SQLite reads the file's header; of another it would delete the journal.
+
+    A file descriptor of our own must not do it: closing it would drop the locks that every other
+    connection of this process holds on the file (POSIX locks belong to the process), and the next process
+    to leave would delete the journal under them.
+    """
+    if not path.stat().st_size:
+        return False
+    with closing(open_read_only(path, immutable=True)) as connection:
+        try:
+            connection.execute("PRAGMA schema_version")
+        except sqlite3.DatabaseError as exc:
+            if exc.sqlite_errorname.startswith("SQLITE_NOTADB"):
+                return False
+    return True
+
+
+def journal_size(path: Path) -> int:
+    """Return how many bytes of changes are not in the file itself yet."""
+    journal = Path(f"{path}-wal")
+    return journal.stat().st_size if journal.exists() else 0
+
+
+def disk_refuses(path: Path) -> bool:
+    """Return whether the disk at `path` is full, failing or read-only, by writing there."""
+    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(_ROOM))
+            file.flush()
+    except OSError as exc:
+        return exc.errno in _DISK_REFUSES
+    return False
+
+
+def leave_out_damaged(connection: sqlite3.Connection) -> dict[int, str]:
+    """Fill `temp.damaged` with the ids of examples that can't be used; their faults by id."""
+    faults = find_damaged(connection)
+    connection.execute("DELETE FROM temp.damaged")
+    connection.executemany("INSERT INTO temp.damaged (id) VALUES (?)", [(each,) for each in faults])
+    return faults
 
 
 def _refuse_planted_links(path: Path) -> None:
@@ -61,25 +151,38 @@ def _create(path: Path) -> None:
 
 
 def _check_header(path: Path) -> None:
-    """Raise CorruptStoreError before SQLite sees the file: it deletes the journal of one it can't read."""
+    """Raise CorruptStoreError before SQLite may write. See `is_database`."""
     try:
-        with path.open("rb") as file:
-            header = file.read(len(_MAGIC))
-        journal = Path(f"{path}-wal")
-        orphaned = not header and journal.exists() and journal.stat().st_size > 0
+        empty = path.is_file() and not path.stat().st_size
+        if empty and journal_size(path):
+            raise CorruptStoreError(f"store '{path}' is corrupt: it is empty, but its journal isn't")
     except OSError as exc:
         raise StoreError(f"store '{path}' can't be read: {exc.strerror}") from exc
-    if orphaned:
-        raise CorruptStoreError(f"store '{path}' is corrupt: it is empty, but its journal isn't")
-    if header and header != _MAGIC:
+    if not empty and not is_database(path):
         raise CorruptStoreError(f"store '{path}' is corrupt: file is not a database")
 
 
+def _prepared(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    try:
+        _prepare(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
+    connection.text_factory = decode_text
+    connection.execute("PRAGMA temp_store = MEMORY")
+    # Before the migration, which would carry damage over. The indexes are part of it: counts come from them.
+    damage = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+    if damage != "ok":
+        raise CorruptStoreError(f"store '{path}' is corrupt: {' '.join(damage.split())}")
+    add_checksum_function(connection)
     migrate(connection, path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
-    damage = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    if damage != "ok":
-        raise CorruptStoreError(f"store '{path}' is corrupt: {' '.join(damage.split())}")
+    connection.execute("CREATE TEMP TABLE damaged (id INTEGER PRIMARY KEY)")
+    for trigger in _SEALING:
+        connection.execute(trigger)

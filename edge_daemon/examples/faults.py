@@ -10,8 +10,8 @@ from pathlib import Path
 from edge_daemon.errors import StoreError
 
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
 _MEANINGS = (
-    (("SQLITE_BUSY", "SQLITE_LOCKED"), "is locked by another process; stop that one or try again"),
     (
         ("SQLITE_READONLY", "SQLITE_PERM"),
         "can't be written; check the permissions of the file and its folder",
@@ -24,6 +24,10 @@ _MEANINGS = (
 
 class CorruptStoreError(StoreError):
     """The file is damaged, or no SQLite database at all."""
+
+
+class LockedStoreError(StoreError):
+    """Another process is writing; the same call may succeed a moment later."""
 
 
 @contextmanager
@@ -39,6 +43,10 @@ def _explain(path: Path, exc: sqlite3.Error) -> StoreError:
     code = getattr(exc, "sqlite_errorname", None) or ""
     if code.startswith(_CORRUPT):
         return CorruptStoreError(f"store '{path}' is corrupt: {exc}")
+    if code.startswith(_LOCKED):
+        return LockedStoreError(
+            f"store '{path}' is locked by another process; stop that one or try again ({code})"
+        )
     for codes, meaning in _MEANINGS:
         if code.startswith(codes):
             return StoreError(f"store '{path}' {meaning} ({code})")

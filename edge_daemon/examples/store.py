@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from edge_daemon.errors import EmbeddingError, NoExamplesError
-from edge_daemon.examples.aside import move_aside
-from edge_daemon.examples.database import connect
+from edge_daemon.errors import EmbeddingError, NoExamplesError, StoreError
+from edge_daemon.examples.claim import StoreClaim
+from edge_daemon.examples.database import connect, leave_out_damaged
 from edge_daemon.examples.draft import Draft, content_digest, pack, unpack
-from edge_daemon.examples.faults import CorruptStoreError, named
+from edge_daemon.examples.faults import named
+from edge_daemon.examples.integrity import TO_BE_SEALED, in_words
+from edge_daemon.examples.recovery import connect_or_recover, connect_or_replace
 from edge_daemon.labels import check_label
 from edge_daemon.types import WHOLE_FRAME, Example
 
@@ -24,10 +26,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NARROW = "id, label, embedding, space, region, created_at, burst, source, origin"
-_COLUMNS = f"{NARROW}, thumbnail"
-_LIVING = "FROM examples WHERE removed_at IS NULL"
+_COLUMNS = f"{NARROW}, sound_picture(id, thumbnail, picture_digest)"
+SOUND = "id NOT IN (SELECT id FROM temp.damaged)"
+_LIVING = f"FROM examples WHERE removed_at IS NULL AND {SOUND}"
 _OWN = f"{_LIVING} AND origin = ''"
 _BURY = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
+_NEVER_SEEN = -1
 _PAGE = 256  # examples read at once: a few megabytes with their thumbnails
 
 
@@ -46,23 +50,40 @@ class ExampleStore:
     """
 
     def __init__(
-        self, path: str | Path, *, busy_s: float = 2.0, now: Callable[[], datetime] = utc_now
+        self,
+        path: str | Path,
+        *,
+        busy_s: float = 2.0,
+        now: Callable[[], datetime] = utc_now,
+        recover: bool = False,
     ) -> None:
         self.path = Path(path)
         self._now = now
-        with named(self.path):
-            self._connection = connect(self.path, busy_s)
-        self._data_version = int(self.query("PRAGMA data_version")[0][0])
+        self._busy_s = busy_s
+        self._claim = StoreClaim(self.path)
+        self._trouble: StoreError | None = None
+        self._pictureless: set[int] = set()
+        if recover:
+            self._connection, self._trouble = connect_or_recover(self.path, busy_s, now)
+        else:
+            with named(self.path):
+                self._connection = connect(self.path, busy_s)
+        self._check()
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
-        """Open the store; a corrupt one is kept as `<name>.corrupt-<UTC time>` and a new one started."""
-        try:
-            return cls(path, busy_s=busy_s)
-        except CorruptStoreError as exc:
-            kept = move_aside(Path(path), utc_now())
-            log.warning("%s; kept as '%s', starting an empty store", exc, kept)
-            return cls(path, busy_s=busy_s)
+        """Open the store for its owner, who goes on whatever the disk did, and log what is amiss.
+
+        Of a corrupt file all that can be read goes into a new one, and the old is kept as
+        `<name>.corrupt-<UTC time>`. While the disk is full or read-only the examples are in memory, and
+        each change is refused.
+        """
+        store = cls(path, busy_s=busy_s, recover=True)
+        if store.damaged:
+            log.warning(
+                "store '%s': left out, and kept in the file: %s", path, in_words(store.damaged.values())
+            )
+        return store
 
     def __enter__(self) -> Self:
         return self
@@ -74,8 +95,18 @@ class ExampleStore:
 
     def close(self) -> None:
         """Fold the journal into the file and release it; harmless when closed."""
+        self._claim.release()
         with named(self.path):
             self._connection.close()
+
+    def wait_for_lock(self, busy_s: float) -> None:
+        """Set how long a call waits for another process's lock: 0 for an owner that must not block."""
+        self._busy_s = busy_s
+        self.query(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+
+    def claim(self) -> int | None:
+        """Claim the file for this process, until `close`; return another process that has claimed it."""
+        return self._claim.take()
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
@@ -85,6 +116,7 @@ class ExampleStore:
         if joined:
             yield
             return
+        self._return_to_disk()
         self.query("BEGIN IMMEDIATE")
         try:
             yield
@@ -120,8 +152,10 @@ class ExampleStore:
         with self.transaction():
             blob = self._packed(draft.embedding, draft.space)
             rows = self.query(
-                f"INSERT INTO examples ({_COLUMNS}, number, probation, picture_digest, embedding_digest)"
-                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) RETURNING {_COLUMNS}",
+                f"INSERT INTO examples ({NARROW}, thumbnail, number, probation,"
+                " picture_digest, embedding_digest, checksum)"
+                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {TO_BE_SEALED})"
+                f" RETURNING {NARROW}, thumbnail",
                 *(label, blob, draft.space, draft.region, created, draft.group, draft.source, draft.origin),
                 *(draft.thumbnail, draft.number, bool(draft.origin)),
                 *(content_digest(draft.thumbnail), content_digest(blob)),
@@ -199,10 +233,17 @@ class ExampleStore:
             return len(self.query(statement, _stamp(older_than)))
 
     def changed_elsewhere(self) -> bool:
-        """Whether another process has changed the store since the last call; costs no disk access."""
+        """Whether another process has changed the store since the last call; costs no disk access.
+
+        A store in memory is on disk again, and counts as changed, once its disk can be written.
+        """
+        if self._trouble is not None:
+            with suppress(StoreError):
+                self._return_to_disk()
         version = int(self.query("PRAGMA data_version")[0][0])
         changed = version != self._data_version
-        self._data_version = version
+        if changed:
+            self._check()
         return changed
 
     @property
@@ -237,7 +278,8 @@ class ExampleStore:
 
     def thumbnail(self, number: int) -> bytes | None:
         """Return the picture of an example, living or removed; None when there is no such example."""
-        rows = self.query("SELECT thumbnail FROM examples WHERE id = ?", number)
+        statement = "SELECT sound_picture(id, thumbnail, picture_digest) FROM examples WHERE id = ?"
+        rows = self.query(statement, number)
         return bytes(rows[0][0]) if rows else None
 
     def removed(self, limit: int = _PAGE) -> list[Example]:
@@ -262,6 +304,33 @@ class ExampleStore:
             if rows := self.query(statement, space, region, content_digest(content)):
                 return str(rows[0][0])
         return None
+
+    def _check(self) -> None:
+        """Find the damaged examples; every other query passes them over."""
+        self._connection.create_function("sound_picture", 3, self._sound_picture)
+        self._data_version = int(self.query("PRAGMA data_version")[0][0])
+        with named(self.path):
+            self.damaged = leave_out_damaged(self._connection)
+
+    def _sound_picture(self, number: int, picture: bytes, digest: bytes | None) -> bytes:
+        """Return the picture, or nothing for a damaged one; said once."""
+        if content_digest(picture) == digest:
+            return picture
+        if number not in self._pictureless:
+            self._pictureless.add(number)
+            log.warning("store '%s': the picture of example %d is damaged and left out", self.path, number)
+        return b""
+
+    def _return_to_disk(self) -> None:
+        """Leave the store in memory for the file, if the disk can be written now. Raises StoreError."""
+        if self._trouble is None:
+            return
+        connection = connect_or_replace(self.path, self._busy_s, self._now)
+        self._connection.close()
+        self._connection, self._trouble = connection, None
+        self._check()
+        self._data_version = _NEVER_SEEN
+        log.info("store '%s' is on disk again", self.path)
 
     def _packed(self, embedding: Vector, space: str) -> bytes:
         blob = pack(embedding)

@@ -11,7 +11,7 @@ import pytest
 
 from edge_daemon.errors import NoExamplesError
 from edge_daemon.examples.archive import write_archive
-from edge_daemon.examples.draft import Draft
+from edge_daemon.examples.draft import Draft, content_digest
 from edge_daemon.examples.folders import export_folders
 from edge_daemon.examples.ml5_json import write_dataset
 from edge_daemon.examples.peers import PeerExamples, ever_joined, standing
@@ -171,7 +171,8 @@ def test_a_store_of_the_first_version_keeps_its_examples_and_never_reuses_an_id(
     path = tmp_path / "old.sqlite"
     connection = sqlite3.connect(path, isolation_level=None)
     migrate(connection, path, MIGRATIONS[:1])
-    row = (unit(1).tobytes(), b"picture", b"digest", b"digest")
+    embedding = unit(1).tobytes()
+    row = (embedding, b"picture", content_digest(b"picture"), content_digest(embedding))
     for removed in (None, "2026-01-01T00:00:00.000000+00:00", "2026-01-01T00:00:00.000000+00:00"):
         connection.execute(
             "INSERT INTO examples (label, space, region, burst, source, created_at, removed_at,"

@@ -1,0 +1,55 @@
+"""A store's daemon: a lock file beside the store that names the process, so that a second one is noticed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+
+class StoreClaim:
+    """Held until `release` or the end of the process. Several in one process, as in a reload, get along."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = Path(f"{path}.lock")
+        self._handle: int | None = None
+
+    @property
+    def held(self) -> bool:
+        """Whether this claim holds the store."""
+        return self._handle is not None
+
+    def take(self) -> int | None:
+        """Hold the store if nobody does; return the other process that holds it, if there is one.
+
+        A file that can't be made, as on a read-only disk, is no claim and no reason to stop.
+        """
+        if self.held:
+            return None
+        try:
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        except OSError:
+            return None
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.ftruncate(handle, 0)
+            os.write(handle, b"%d\n" % os.getpid())
+        except BlockingIOError:
+            owner = _process_in(handle)
+            os.close(handle)
+            return None if owner == os.getpid() else owner
+        except OSError:
+            pass  # no room for the number: the lock itself needs none
+        self._handle = handle
+        return None
+
+    def release(self) -> None:
+        """Let another process have it; harmless when not held."""
+        if self._handle is not None:
+            os.close(self._handle)
+            self._handle = None
+
+
+def _process_in(handle: int) -> int:
+    words = os.pread(handle, 32, 0).split()
+    return int(words[0]) if words and words[0].isdigit() else 0
