@@ -20,6 +20,7 @@ from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
 from edge_daemon.camera.table import open_camera
 from edge_daemon.config import Config
+from edge_daemon.errors import StoreError
 from edge_daemon.examples.clock_step import KEEP_REMOVED
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fellowship import Fellowship
@@ -155,7 +156,7 @@ def build_pipeline(
     if fellowship is not None:
         fellowship.enter(store)
     if clock_synced() is not False:
-        store.purge(clock.utc() - KEEP_REMOVED)
+        forget_removed(store, clock)
     others = {space: count for space, count in store.spaces().items() if space != embedder.space}
     if others:
         log.warning(
@@ -175,6 +176,14 @@ def build_pipeline(
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
     )
+
+
+def forget_removed(store: ExampleStore, clock: Clock) -> None:
+    """Forget what was removed long ago; a locked store or a full disk puts it off to the next start."""
+    try:
+        store.purge(clock.utc() - KEEP_REMOVED)
+    except StoreError as exc:
+        log.info("what was removed is not forgotten yet: %s", exc)
 
 
 def _encode(image: Image, size: int) -> bytes:

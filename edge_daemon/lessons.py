@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import TYPE_CHECKING
+
+import numpy as np
+from msgspec.structs import replace
 
 from edge_daemon.answers import answered
 from edge_daemon.commands import AddExample, LabelMoment
@@ -12,6 +16,7 @@ from edge_daemon.errors import RequestError
 from edge_daemon.events import Event, ExamplesChanged, Replied
 from edge_daemon.labels import check_label
 from edge_daemon.learning.doubt import Doubts, Moment
+from edge_daemon.pending_changes import PendingChanges
 from edge_daemon.presses import PRESS_LASTS_S, Presses
 from edge_daemon.teacher import Teacher
 from edge_daemon.types import Glance, Prediction, Sight
@@ -30,18 +35,20 @@ class Lessons:
     """Remembers what was seen lately and the presses that wait. Every call comes from one thread.
 
     `embed` is for a picture that was seen but not classified; `encode` makes thumbnails, `shrink` what is
-    kept of a picture that may yet become one.
+    kept of a picture that may yet become one. `changes` holds what is taught while the store is locked.
     """
 
     def __init__(
         self,
         teacher: Teacher,
+        changes: PendingChanges,
         embed: Callable[[Image], Vector],
         encode: Callable[[Image], bytes],
         shrink: Callable[[Image], Image],
         regions: int,
     ) -> None:
         self._teacher = teacher
+        self._changes = changes
         self._embed = embed
         self._encode = encode
         self._doubts = Doubts(shrink)
@@ -111,14 +118,30 @@ class Lessons:
             yield self._teacher.examples()
 
     def _teach_moment(self, command: AddExample | LabelMoment, moment: Moment) -> Iterator[Event]:
-        yield from self._teach(command, moment.sight)
-        self._doubts.drop(moment)
+        yield from self._teach(command, moment.sight, moment)
 
-    def _teach(self, press: AddExample | LabelMoment, sight: Sight) -> Iterator[Event]:
-        yield from self._teacher.add(press, sight, self._encode(sight.image))
+    def _teach(
+        self, press: AddExample | LabelMoment, sight: Sight, moment: Moment | None = None
+    ) -> Iterator[Event]:
+        thumbnail = self._encode(sight.image)
+        attempt = partial(self._add, press, _without_picture(sight), thumbnail, moment)
+        yield from self._changes.make(press, attempt)
+
+    def _add(
+        self, press: AddExample | LabelMoment, sight: Sight, thumbnail: bytes, moment: Moment | None
+    ) -> Iterator[Event]:
+        yield from self._teacher.add(press, sight, thumbnail)
         self._exam_due = True
+        if moment is not None:
+            self._doubts.drop(moment)
 
     def _embedded(self, seen: Sight | Glance) -> Sight:
         if isinstance(seen, Sight):
             return seen
         return Sight(seen.region, seen.frame, seen.image, self._embed(seen.image))
+
+
+def _without_picture(sight: Sight) -> Sight:
+    """Return what is taught of a sight: 64 frames that wait would take 59 MB."""
+    nothing = np.empty((0, 0, 3), np.uint8)
+    return replace(sight, image=nothing, frame=replace(sight.frame, image=nothing))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,6 +15,7 @@ from edge_daemon.commands import AddExample, ClockSet, Command, Instruction, Lab
 from edge_daemon.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.learning.reading import Reading
 from edge_daemon.lessons import Lessons
+from edge_daemon.pending_changes import PendingChanges
 from edge_daemon.ports import Clock, Embedder
 from edge_daemon.presses import MAX_WAITING
 from edge_daemon.settings import Settings
@@ -66,12 +68,14 @@ class Pipeline:
         self._stale_s = stale_s
         self._settings = settings or Settings()
         self._fleet = fleet
-        self._lessons = Lessons(teacher, embedder.embed, encode, shrink, len(self._views))
+        self._changes = PendingChanges(clock)
+        self._lessons = Lessons(teacher, self._changes, embedder.embed, encode, shrink, len(self._views))
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
         self._ready = False
         self._looked_s = clock.monotonic()
+        self._store_lost = False
 
     @property
     def space(self) -> str:
@@ -86,9 +90,13 @@ class Pipeline:
         """Do as `step` does, yielding each event as it happens: a press is acknowledged before the next
         inference. Must be exhausted.
         """
+        changed = False
+        for event in self._changes.retry():
+            changed = True
+            yield event
         for instruction in instructions:
             yield from self._obey(instruction)
-        if instructions:
+        if instructions or changed:
             self._wake()  # what was taught or set may give a picture at rest another label
         yield from self._see(frame) if frame is not None else self._check_age()
         yield from self._lessons.examine()  # after the label, which is waited for
@@ -213,10 +221,15 @@ class Pipeline:
             return []
         self._looked_s = now
         try:
-            return list(self._teacher.refresh())
+            happened = list(self._teacher.refresh())
         except EdgeError as exc:
-            log.warning("the store can't be read: %s", exc)
+            log.log(
+                logging.DEBUG if self._store_lost else logging.WARNING, "the store can't be read: %s", exc
+            )
+            self._store_lost = True
             return []
+        self._store_lost = False
+        return happened
 
     def _lose_camera(self, reason: str) -> Iterator[events.Event]:
         """Forget what was seen, so that no stale label stays; once per outage."""
@@ -258,8 +271,10 @@ class Pipeline:
             case commands.SetThreshold():
                 yield from self._teacher.execute(command)
                 yield self._settings.set_threshold(command)
-            case _:
+            case commands.ListExamples():
                 yield from self._teacher.execute(command)
+            case _:
+                yield from self._changes.make(command, partial(self._teacher.execute, command))
 
     def _trigger(self, command: commands.Trigger) -> None:
         view = self._views[self._region(command.region)]

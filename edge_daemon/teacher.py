@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_daemon import commands, events
 from edge_daemon.commands import AddExample, ClockSet, Command, LabelMoment
-from edge_daemon.errors import LabelError, StoreError
+from edge_daemon.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.examples.clock_step import KEEP_REMOVED, LEAST_STEP_S, shift_times
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
@@ -27,6 +27,8 @@ SHARED_POOL = ""
 
 class Teacher:
     """Owns the store and a learner per pool of examples. Every call comes from one thread.
+
+    Once the store is read no call waits for its lock: what finds it locked raises LockedStoreError.
 
     `pools` names the pool of each region; `space` is the embedding space in use, others lie dormant in
     the store. With `peers`, what the fleet taught counts too. Raises EdgeError for what can't be done;
@@ -48,10 +50,14 @@ class Teacher:
         self._space = space
         self._max_per_label = max_per_label
         self._peers = peers
+        self._stale = False
+        self._shared_with: int | None = None
         self.revision = 0
         self.fleet: FleetFigures | None = None
         """What is told of the fleet beside the counts."""
+        self._notice_others()
         self.learn(self._stored())
+        store.wait_for_lock(0.0)
 
     def close(self) -> None:
         """Close the store."""
@@ -59,9 +65,11 @@ class Teacher:
 
     def refresh(self) -> Iterator[events.Event]:
         """Learn anew when another process, such as `edge-daemon examples import`, changed the store."""
-        if self._store.changed_elsewhere():
-            self.revision += 1
+        self._notice_others()
+        self._stale = self._store.changed_elsewhere() or self._stale
+        if self._stale:
             self._learn_anew()
+            self.revision += 1
             yield self.examples()
 
     def set_clock(self, change: ClockSet) -> None:
@@ -94,6 +102,8 @@ class Teacher:
                 self._learners[pool].add(example.embedding, example.label, example.id, example.group)
             except LabelError:
                 refused.add(example.label)
+            except EmbeddingError as exc:
+                log.warning("example %d ('%s') is left out: %s", example.id, example.label, exc)
         if refused:
             log.warning("this classifier can't use the labels %s; their examples stay in the store", refused)
 
@@ -137,19 +147,29 @@ class Teacher:
         learner = self._learners[self._pools[sight.region]]
         learner.check(label)
         group = press.group if isinstance(press, AddExample) else ""
-        example = self._store.add(
-            sight.embedding,
-            label,
-            space=self._space,
-            region=sight.region,
-            group=group,
-            source=press.origin.via,
-            thumbnail=thumbnail,
-            created_at=sight.frame.captured_at,
-        )
+        added: list[int] = []
+        try:
+            with self._store.transaction():
+                example = self._store.add(
+                    sight.embedding,
+                    label,
+                    space=self._space,
+                    region=sight.region,
+                    group=group,
+                    source=press.origin.via,
+                    thumbnail=thumbnail,
+                    created_at=sight.frame.captured_at,
+                )
+                learner.add(sight.embedding, label, example.id, group)
+                added.append(example.id)
+                replaced = self._redundant(learner, label)
+                self._store.remove(replaced)
+        except EdgeError:
+            learner.remove(added)
+            raise
+        if replaced:
+            learner.remove(replaced)
         self.revision += 1
-        learner.add(sight.embedding, label, example.id, group)
-        self._make_room(learner, label)
         count = self._counts()[label]
         seq = sight.frame.seq
         yield events.ExampleAdded(example.id, label, sight.region, count, seq, press)
@@ -157,31 +177,30 @@ class Teacher:
 
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Do what a command asks of the examples and say so."""
-        self.revision += not isinstance(command, commands.ListExamples | commands.SetThreshold)
         match command:
             case commands.Undo():
                 example = self._store.undo()
-                self.forget([example.id])
+                self._forget_taught([example.id])
                 count = self._counts().get(example.label, 0)
                 yield events.ExampleUndone(example.id, example.label, count, command)
                 data = {"id": example.id, "label": example.label, "count": count}
                 yield events.Replied(command, data=data)
             case commands.Clear():
                 ids = self._store.clear(command.label)
-                self.forget(ids)
+                self._forget_taught(ids)
                 yield events.Cleared(command.label, len(ids), command)
                 yield events.Replied(command, data={"removed": len(ids)})
             case commands.Remove():
                 ids = self._store.remove(command.ids)
-                self.forget(ids)
+                self._forget_taught(ids)
                 yield from _edited("removed", ids, command)
             case commands.Restore():
                 ids = self._store.restore(command.ids)
-                self._learn_anew()
+                self._learn_changed()
                 yield from _edited("restored", ids, command)
             case commands.Relabel():
                 ids = self._store.relabel(command.ids, command.label)
-                self._learn_anew()
+                self._learn_changed()
                 yield from _edited("relabelled", ids, command, check_label(command.label))
             case commands.ListExamples():
                 yield events.Replied(command, data={"counts": self._counts()})
@@ -198,17 +217,46 @@ class Teacher:
                 counts[label] = counts.get(label, 0) + count
         return counts
 
-    def _make_room(self, learner: Learner, label: str) -> None:
-        if self._max_per_label is not None and learner.counts[label] > self._max_per_label:
-            redundant = learner.most_redundant(label)
-            self._store.remove([redundant])
-            learner.remove([redundant])
+    def _redundant(self, learner: Learner, label: str) -> list[int]:
+        """Return the example that must make room, if its label has too many."""
+        if self._max_per_label is None or learner.counts[label] <= self._max_per_label:
+            return []
+        return [learner.most_redundant(label)]
+
+    def _forget_taught(self, ids: Sequence[int]) -> None:
+        self.forget(ids)
+        self.revision += 1
+
+    def _learn_changed(self) -> None:
+        """Learn what a command has changed on disk; where it can't be read, `refresh` does it later."""
+        self.revision += 1
+        self._stale = True
+        try:
+            self._learn_anew()
+        except StoreError as exc:
+            log.warning("what was changed counts as soon as the store can be read: %s", exc)
 
     def _learn_anew(self) -> None:
-        """Teach the learners the whole store again: rows come back in their old places."""
+        """Teach the learners the whole store again: rows come back in their old places.
+
+        All is read first, so that a store that can't be read costs nothing.
+        """
+        stored = list(self._stored())
         for learner in self._learners.values():
             learner.clear()
-        self.learn(self._stored())
+        self.learn(stored)
+        self._stale = False
+
+    def _notice_others(self) -> None:
+        """Say it once when another daemon uses the store too."""
+        other = self._store.claim()
+        if other is not None and other != self._shared_with:
+            log.warning(
+                "process %d uses the store '%s' too; give each device a store.path of its own",
+                other,
+                self._store.path,
+            )
+            self._shared_with = other
 
     def _stored(self) -> Iterator[Example]:
         return self._store.examples(space=self._space, thumbnails=False, peers=self._peers)

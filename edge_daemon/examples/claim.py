@@ -11,6 +11,7 @@ class StoreClaim:
     """Held until `release` or the end of the process. Several in one process, as in a reload, get along."""
 
     def __init__(self, path: Path) -> None:
+        self._store = path
         self._path = Path(f"{path}.lock")
         self._handle: int | None = None
 
@@ -34,12 +35,15 @@ class StoreClaim:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.ftruncate(handle, 0)
             os.write(handle, b"%d\n" % os.getpid())
+            if os.geteuid() == 0:  # root must not lock the service's own user out
+                owner = self._store.stat()
+                os.fchown(handle, owner.st_uid, owner.st_gid)
         except BlockingIOError:
-            owner = _process_in(handle)
+            process = _process_in(handle)
             os.close(handle)
-            return None if owner == os.getpid() else owner
+            return None if process == os.getpid() else process
         except OSError:
-            pass  # no room for the number: the lock itself needs none
+            pass  # no room for the number; the lock itself needs none
         self._handle = handle
         return None
 

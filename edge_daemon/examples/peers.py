@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edge_daemon.examples.draft import Draft
-from edge_daemon.examples.store import NARROW, ExampleStore, example_of
+from edge_daemon.examples.store import NARROW, SOUND, ExampleStore, example_of
 from edge_daemon.types import Example
 
 _OURS = ""
@@ -30,7 +30,7 @@ class PeerExamples:
         """Return (id, label, number) of our living examples in the order they were taught."""
         return self._rows(
             "SELECT id, label, number FROM examples"
-            " WHERE removed_at IS NULL AND origin = '' AND space = ? ORDER BY id"
+            f" WHERE removed_at IS NULL AND {SOUND} AND origin = '' AND space = ? ORDER BY id"
         )
 
     def example(self, one: int) -> Example:
@@ -107,7 +107,7 @@ class PeerExamples:
             example_of(row)
             for row in self._rows(
                 f"SELECT {NARROW}, x'' FROM examples"
-                " WHERE space = ? AND removed_at IS NULL AND probation ORDER BY id"
+                f" WHERE space = ? AND removed_at IS NULL AND {SOUND} AND probation ORDER BY id"
             )
         ]
 
@@ -115,7 +115,8 @@ class PeerExamples:
         """Yield the living examples that count, our own among them, in pages of 128."""
         statement = (
             f"SELECT {NARROW}, x'' FROM examples"
-            " WHERE space = ?1 AND removed_at IS NULL AND NOT probation AND id > ?2 ORDER BY id LIMIT ?3"
+            f" WHERE space = ?1 AND removed_at IS NULL AND {SOUND} AND NOT probation AND id > ?2"
+            " ORDER BY id LIMIT ?3"
         )
         last = 0
         while rows := self._rows(statement, last, _PAGE):
@@ -130,7 +131,8 @@ class PeerExamples:
         """Return each (device, label) of the peers' living examples, in every space."""
         return set(
             self._store.query(
-                "SELECT DISTINCT origin, label FROM examples WHERE removed_at IS NULL AND origin <> ''"
+                "SELECT DISTINCT origin, label FROM examples"
+                f" WHERE removed_at IS NULL AND {SOUND} AND origin <> ''"
             )
         )
 
@@ -152,10 +154,10 @@ class PeerExamples:
         and our own numbers are deleted. A store that knows the group without a key adopts this one.
         """
         name = f"{group} {key_id}"
+        known = {row[0] for row in self._store.query("SELECT name FROM fleet_groups")}
+        if name in known:
+            return  # without a transaction, which a locked store or a full disk would refuse
         with self._store.transaction():
-            known = {row[0] for row in self._store.query("SELECT name FROM fleet_groups")}
-            if name in known:
-                return
             if group not in known:
                 self._store.query("DELETE FROM examples WHERE origin <> ''")
                 self._store.query("DELETE FROM fleet_rolls")
@@ -171,7 +173,7 @@ def standing(store: ExampleStore, space: str | None = None) -> list[tuple[str, i
     """Return (device, examples that count, examples on probation) of every peer, in one space or all."""
     return store.query(
         "SELECT origin, sum(NOT probation), sum(probation) FROM examples WHERE (?1 IS NULL OR space = ?1)"
-        " AND removed_at IS NULL AND origin <> '' GROUP BY origin ORDER BY origin",
+        f" AND removed_at IS NULL AND {SOUND} AND origin <> '' GROUP BY origin ORDER BY origin",
         space,
     )
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edge_daemon.errors import EmbeddingError, NoExamplesError, StoreError
 from edge_daemon.examples.claim import StoreClaim
-from edge_daemon.examples.database import connect, leave_out_damaged
+from edge_daemon.examples.database import connect, disk_refuses, leave_out_damaged
 from edge_daemon.examples.draft import Draft, content_digest, pack, unpack
 from edge_daemon.examples.faults import named
 from edge_daemon.examples.integrity import TO_BE_SEALED, in_words
@@ -325,6 +325,8 @@ class ExampleStore:
         """Leave the store in memory for the file, if the disk can be written now. Raises StoreError."""
         if self._trouble is None:
             return
+        if disk_refuses(self.path):
+            raise self._trouble
         connection = connect_or_replace(self.path, self._busy_s, self._now)
         self._connection.close()
         self._connection, self._trouble = connection, None

@@ -83,5 +83,6 @@ class Doubts:
         return None
 
     def drop(self, moment: Moment) -> None:
-        """Forget a moment that was dealt with."""
-        self._moments.remove(moment)
+        """Forget a moment that was dealt with; the ring may have done so already."""
+        if self.get(moment.number) is not None:
+            self._moments.remove(moment)
