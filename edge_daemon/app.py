@@ -11,7 +11,7 @@ import os
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import msgspec
 
@@ -338,9 +338,11 @@ def region_names(config: Config) -> list[str]:
 
 def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttSink:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
+    from edge_daemon.mqtt.backlog import backlog_path
     from edge_daemon.mqtt.payloads import Info
     from edge_daemon.mqtt.publications import known_flags
     from edge_daemon.mqtt.sink import MqttSink
+    from edge_daemon.mqtt.topics import device_topics
 
     device = config.device
     info = Info(
@@ -356,26 +358,26 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         clock_synced=clock_synced(),
         power=None if (power := read_power()) is None else known_flags(power.now),
     )
-    backlog_path = store_path(config).with_name("mqtt-events.sqlite")
+    base_topic = device_topics(config.mqtt.base_topic, info.device, info.regions).base
     return MqttSink(
         config.mqtt,
         info,
         mailbox.submit,
         clock,
         mailbox.crashed,
-        backlog_path,
+        backlog_path(store_path(config).parent, base_topic),
         partial(export_examples, store_path(config)),
         fleet,
         LOOK_FIRST_S,
     )
 
 
-def export_examples(store_file: Path, path: Path) -> None:
+def export_examples(store_file: Path, file: BinaryIO) -> None:
     """Write the examples of a store to an archive, from any thread. Raises ArchiveError, StoreError."""
-    from edge_daemon.examples.archive import write_archive
+    from edge_daemon.examples.archive import write_archive_to
 
     with ExampleStore(store_file) as store:
-        write_archive(store, path)
+        write_archive_to(store, file)
 
 
 def digest(config: Config) -> str:

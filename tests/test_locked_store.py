@@ -144,6 +144,7 @@ def test_a_store_that_cannot_be_read_loses_nothing_of_what_is_learnt(
             assert bench.label == "red"
     assert caplog.text.count("the store can't be read") == 1
     bench.clock.advance(3)
+    bench.show(RED)
     bench.show(GREEN)
     assert bench.label == "green"
 

@@ -12,7 +12,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, BinaryIO, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -63,14 +63,19 @@ class _Manifest(_Heading, frozen=True):
 
 
 def write_archive(store: ExampleStore, path: Path) -> int:
-    """Write every living example; how many. Raises ArchiveError."""
-    pieces = archive_pieces(store)
+    """Write every living example to a new file; how many. Raises ArchiveError."""
     with fresh_file(path) as file:
-        while True:
-            try:
-                file.write(next(pieces))
-            except StopIteration as end:
-                return int(end.value)
+        return write_archive_to(store, file)
+
+
+def write_archive_to(store: ExampleStore, file: BinaryIO) -> int:
+    """Write every living example to an open file; how many. Raises ArchiveError, OSError."""
+    pieces = archive_pieces(store)
+    while True:
+        try:
+            file.write(next(pieces))
+        except StopIteration as end:
+            return int(end.value)
 
 
 def archive_pieces(store: ExampleStore) -> Generator[bytes, None, int]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import sqlite3
-import tempfile
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -27,11 +25,6 @@ from edge_daemon.regular_file import require_regular
 
 _CACHE_KB = 256
 """Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""
-
-_ROOM = 1_000_000
-"""Bytes that must be writable beside a store: the least that SQLite asks for is far below."""
-
-_DISK_REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 _open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False)
 
@@ -107,18 +100,6 @@ def journal_size(path: Path) -> int:
     """Return how many bytes of changes are not in the file itself yet."""
     journal = Path(f"{path}-wal")
     return journal.stat().st_size if journal.exists() else 0
-
-
-def disk_refuses(path: Path) -> bool:
-    """Return whether the disk at `path` is full, failing or read-only, by writing there."""
-    folder = next(parent for parent in path.absolute().parents if parent.is_dir())
-    try:
-        with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM))
-            file.flush()
-    except OSError as exc:
-        return exc.errno in _DISK_REFUSES
-    return False
 
 
 def leave_out_damaged(connection: sqlite3.Connection) -> dict[int, str]:

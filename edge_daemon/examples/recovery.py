@@ -9,10 +9,11 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+from edge_daemon.disk import disk_refuses
 from edge_daemon.errors import StoreError
 from edge_daemon.examples.aside import move_aside
 from edge_daemon.examples.claim import StoreClaim
-from edge_daemon.examples.database import connect, connect_memory, disk_refuses
+from edge_daemon.examples.database import connect, connect_memory
 from edge_daemon.examples.faults import CorruptStoreError, LockedStoreError, named
 from edge_daemon.examples.salvage import Salvage, copy_into, rebuild
 

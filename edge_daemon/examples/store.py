@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from edge_daemon.disk import disk_refuses
 from edge_daemon.errors import EmbeddingError, NoExamplesError, StoreError
 from edge_daemon.examples.claim import StoreClaim
-from edge_daemon.examples.database import connect, disk_refuses, leave_out_damaged
+from edge_daemon.examples.database import connect, leave_out_damaged
 from edge_daemon.examples.draft import Draft, content_digest, pack, unpack
 from edge_daemon.examples.faults import named
 from edge_daemon.examples.integrity import TO_BE_SEALED, in_words

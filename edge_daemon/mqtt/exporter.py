@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
+import shutil
 import threading
 from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryFile
 from typing import BinaryIO
 from uuid import uuid4
 
@@ -46,7 +48,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Archive:
-    """A written archive. Its file has no name any more, so it is gone when it is closed."""
+    """A written archive. Its file has no name, so it is gone when it is closed."""
 
     file: BinaryIO
     size: int
@@ -59,15 +61,14 @@ class _Archive:
 class Exporter:
     """Serves one export at a time; a thread of its own writes it, slices are read as they are sent.
 
-    `write` writes the archive at a path and raises EdgeError; `folder` has room for it (None:
-    the system's place for such). All methods
-    belong to the thread that owns the connection; `on_ready` is called from the writing one, and
-    `on_crash` if that dies of a bug.
+    `write` writes the archive to an open file and raises EdgeError; `folder` has room for it (None:
+    the system's place for such). All methods belong to the thread that owns the connection; `on_ready`
+    is called from the writing one, and `on_crash` if that dies of a bug.
     """
 
     def __init__(
         self,
-        write: Callable[[Path], object],
+        write: Callable[[BinaryIO], object],
         folder: Path | None,
         on_ready: Callable[[], None],
         on_crash: Callable[[BaseException], None],
@@ -83,6 +84,8 @@ class Exporter:
         self._asked_s = 0.0
         self._rests_until_s = float("-inf")
         self._ready: _Archive | str | None = None
+        if folder is not None:
+            remove_leftovers(folder)
 
     def ask(self, command: ExportExamples, now_s: float) -> bool:
         """Begin; False while an export is under way, and for a while after it."""
@@ -137,17 +140,27 @@ class Exporter:
         self._on_ready()
 
     def _archive(self) -> _Archive | str:
-        with TemporaryDirectory(prefix=".mqtt-export-", dir=self._folder) as scratch:
-            path = Path(scratch) / "examples.zip"
-            self._write(path)
-            size = path.stat().st_size
+        file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when it is sent; a kill leaves no file
+        try:
+            self._write(file)
+            size = file.seek(0, os.SEEK_END)
             if size > self._most_bytes:
+                file.close()
                 return (
                     f"the archive has {size / 1e6:.0f} MB; at most {self._most_bytes / 1e6:.0f} MB are sent; "
                     "run `edge-daemon examples export` on the device"
                 )
-            file = path.open("rb")
+            file.seek(0)
             return _Archive(file, size, hashlib.file_digest(file, "sha256").hexdigest(), uuid4().hex[:8])
+        except BaseException:
+            file.close()
+            raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what exports of version 0.1.0 left behind when they were killed half way."""
+    for scratch in folder.glob(".mqtt-export-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _part_bytes(max_packet: int | None) -> int:

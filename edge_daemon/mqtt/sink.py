@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 from uuid import uuid4
 
 import msgspec
@@ -75,7 +75,7 @@ class MqttSink:
         clock: Clock,
         on_crash: Callable[[BaseException], None],
         backlog_path: Path | None = None,
-        write_archive: Callable[[Path], object] | None = None,
+        write_archive: Callable[[BinaryIO], object] | None = None,
         fleet: FleetLink | None = None,
         look_first_s: float = 0.0,
     ) -> None:
@@ -264,5 +264,5 @@ class MqttSink:
         self._trouble = text
 
 
-def _nothing_to_export(path: Path) -> None:
+def _nothing_to_export(file: BinaryIO) -> None:
     raise RequestError("this device has no store of examples")

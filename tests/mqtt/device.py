@@ -45,7 +45,7 @@ class Device:
         device_id: str = "tray-1",
         regions: Sequence[str] = ("frame",),
         backlog_path: Path | None = None,
-        write_archive: Callable[[Path], object] | None = None,
+        write_archive: Callable[[BinaryIO], object] | None = None,
         look_first_s: float = 0.0,
     ) -> None:
         self.commands: list[Command] = []

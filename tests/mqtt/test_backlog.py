@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.backlog import Backlog
+from edge_daemon.mqtt.backlog import Backlog, backlog_path
 from edge_daemon.mqtt.message import Message
 
 MESSAGE = Message("event", b"\0\xff", 2, retain=False)
@@ -65,3 +68,83 @@ def test_a_path_that_can_t_be_written_is_named(tmp_path: Path) -> None:
         Backlog(tmp_path / "file" / "events.sqlite", 10)
     with pytest.raises(BrokerError, match="can't keep MQTT events"):
         Backlog(tmp_path, 10)
+
+
+@pytest.fixture
+def full_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of 1 MB that is full."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
+        pytest.skip("only root may mount a disk")
+    (folder / "filler").write_bytes(bytes(1_048_576 - 4096))
+    with suppress(OSError):
+        (folder / "rest").write_bytes(bytes(1_048_576))
+    yield folder
+    subprocess.run(["umount", folder], check=True)
+
+
+def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
+    full_disk: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = full_disk / "events.sqlite"
+    backlog = Backlog(path, 10)
+    backlog.store([MESSAGE])
+    backlog.store([MESSAGE])
+    assert len(backlog) == 2
+    assert caplog.text.count("wait in memory") == 1
+    (full_disk / "filler").unlink()
+    (full_disk / "rest").unlink()
+    backlog.store([MESSAGE])
+    backlog.close()
+    with closing(Backlog(path, 10)) as again:
+        assert len(again) == 3
+
+
+def test_a_file_that_another_process_has_locked_is_no_reason_to_stop(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.sqlite"
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        backlog = Backlog(path, 10)
+        backlog.store([MESSAGE])
+        assert len(backlog) == 1
+    assert "locked" in caplog.text
+
+
+def test_each_device_in_a_folder_has_events_of_its_own(tmp_path: Path) -> None:
+    paths = {backlog_path(tmp_path, base) for base in ("edge/left", "edge/right", "edge/left/x", "x" * 3000)}
+    assert len(paths) == 4
+    for path in paths:
+        Backlog(path, 10).store([MESSAGE])
+        assert len(Backlog(path, 10)) == 1
+
+
+def test_events_in_the_file_that_devices_once_shared_go_to_the_device_they_are_of(tmp_path: Path) -> None:
+    shared = Backlog(tmp_path / "mqtt-events.sqlite", 10)
+    topics = ("edge/left/event", "edge/right/event", "edge/left2/event", "edge/left/tray/event")
+    shared.store([Message(topic, topic.encode(), 1, retain=False) for topic in topics])
+    shared.close()
+    found = {}
+    for base in ("edge/left", "edge/right", "edge/left2"):
+        backlog = Backlog(backlog_path(tmp_path, base), 10)
+        found[base] = [read[1].topic for read in iter(backlog.next, None)]
+        backlog.close()
+    assert found == {
+        "edge/left": ["edge/left/event", "edge/left/tray/event"],
+        "edge/right": ["edge/right/event"],
+        "edge/left2": ["edge/left2/event"],
+    }
+    assert not (tmp_path / "mqtt-events.sqlite").exists()
+
+
+def test_a_shared_file_that_cannot_be_read_is_set_aside(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "mqtt-events.sqlite").write_bytes(b"no database" * 100)
+    for _ in range(2):
+        backlog_path(tmp_path, "edge/left")
+    assert caplog.text.count("kept as mqtt-events.sqlite.damaged-1") == 1
+    assert (tmp_path / "mqtt-events.sqlite.damaged-1").read_bytes() == b"no database" * 100

@@ -11,6 +11,7 @@ import threading
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import pytest
@@ -37,12 +38,12 @@ ASK = ExportExamples(Origin("mqtt", "examples", 7))
 NOISE = os.urandom(2 * PART_BYTES + 5)
 
 
-def write_noise(path: Path) -> None:
-    path.write_bytes(NOISE)
+def write_noise(file: BinaryIO) -> None:
+    file.write(NOISE)
 
 
 def make_exporter(
-    folder: Path, write: Callable[[Path], object] = write_noise, most_bytes: int = 10**6
+    folder: Path, write: Callable[[BinaryIO], object] = write_noise, most_bytes: int = 10**6
 ) -> tuple[Exporter, threading.Event]:
     """An exporter and what is set when its archive is ready."""
     ready = threading.Event()
@@ -68,6 +69,27 @@ def test_the_parts_make_the_archive_and_leave_nothing_on_disk(tmp_path: Path) ->
     assert b"".join(b64decode(part.base64) for part in parts) == NOISE
     assert {part.sha256 for part in parts} == {hashlib.sha256(NOISE).hexdigest()}
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_left_on_disk_by_an_export_that_is_killed_half_way(tmp_path: Path) -> None:
+    half, release = threading.Event(), threading.Event()
+    seen: list[list[Path]] = []
+
+    def write_half(file: BinaryIO) -> None:
+        file.write(NOISE)
+        file.flush()
+        half.set()
+        release.wait(10)
+
+    (tmp_path / ".mqtt-export-old").mkdir()
+    (tmp_path / ".mqtt-export-old" / "examples.zip").write_bytes(NOISE)
+    exporter, _ = make_exporter(tmp_path, write_half)
+    exporter.ask(ASK, 0.0)
+    assert half.wait(10)
+    seen.append(list(tmp_path.iterdir()))
+    release.set()
+    exporter.stop(10)
+    assert seen == [[]]
 
 
 def test_the_parts_are_as_small_as_the_broker_wants_them(tmp_path: Path) -> None:
@@ -108,7 +130,7 @@ def test_an_archive_that_is_too_big_is_refused_by_its_size(tmp_path: Path) -> No
 
 
 def test_a_store_that_cannot_be_read_is_an_answer_not_a_crash(tmp_path: Path) -> None:
-    def fail(path: Path) -> None:
+    def fail(file: BinaryIO) -> None:
         raise ArchiveError("the disk is full")
 
     exporter, ready = make_exporter(tmp_path, fail)
