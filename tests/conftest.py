@@ -12,6 +12,7 @@ from edge_daemon.examples.store import ExampleStore
 from edge_daemon.learning.smoothing import Smoother
 from edge_daemon.view import View
 from tests.bench import Bench
+from tests.small_disk import SmallDisk
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("edge_daemon", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -27,3 +28,10 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 @pytest.fixture
 def bench(store: ExampleStore) -> Bench:
     return Bench(store, (View("frame", None, "", Smoother()),))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    disk = SmallDisk(tmp_path / "disk")
+    yield disk
+    disk.close()

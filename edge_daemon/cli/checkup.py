@@ -27,6 +27,7 @@ from edge_daemon.cli.checks_network import check_network
 from edge_daemon.cli.checks_power import check_power
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
+from edge_daemon.examples.integrity import in_words
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.model_setup import DEFAULT_MODEL, build_embedder, settle_tap, store_path
@@ -187,7 +188,9 @@ def check_store(config: Config) -> Check:
     if not os.path.exists(path):
         return _check_place_of_store(path)
     with ExampleStore(path) as store, store.transaction():  # takes the lock of a writer
-        counts, spaces = store.counts, store.spaces()
+        counts, spaces, damaged = store.counts, store.spaces(), store.damaged
+    if damaged:
+        return Check("store", "warning", f"{path}: left out: {in_words(damaged.values())}", HINTS["store"])
     detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:

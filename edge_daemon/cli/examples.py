@@ -21,6 +21,7 @@ from edge_daemon.examples.ml5_json import read_dataset, write_dataset
 from edge_daemon.examples.peers import standing
 from edge_daemon.examples.picture_zip import find_zipped_pictures, is_picture_zip
 from edge_daemon.examples.reembed import reembed
+from edge_daemon.examples.salvage_import import import_salvage
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
 from edge_daemon.model_setup import build_embedder, build_learner, open_store, settle_tap
@@ -65,6 +66,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     clear = add_action(actions, "clear", _clear, "take back all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL")
     add_action(actions, "restore", _restore, "bring back what the last undo or clear took")
+    salvage = add_action(
+        actions, "salvage", _salvage, "take in what can be read of a damaged store, such as one kept aside"
+    )
+    salvage.add_argument("file", type=Path, metavar="FILE")
     add_action(
         actions, "reembed", _reembed, "bring examples over to the configured model, from their thumbnails"
     )
@@ -179,6 +184,11 @@ def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int
 def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     restored = len(store.recover())
     _tell(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
+    return 0
+
+
+def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    _tell_report(args, store, import_salvage(store, args.file))
     return 0
 
 

@@ -35,7 +35,7 @@ def connect_or_recover(
     except StoreError as trouble:
         if not disk_refuses(path):
             raise
-        log.warning("%s; what was taught before counts, and nothing new can be taught until then", trouble)
+        log.warning("%s; the examples are in memory, changes are refused until the disk is writable", trouble)
         return _connect_memory(path), trouble
 
 

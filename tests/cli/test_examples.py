@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import zipfile
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -122,6 +124,50 @@ def test_examples_are_brought_over_to_another_model(shell: Shell) -> None:
     shell.ask("import", shared_path("images/imprinting/train"))
     assert shell.ask("reembed", model=_OTHER)[0]["added"] == 4
     assert shell.ask("reembed", model=_OTHER)[0]["added"] == 0
+
+
+def kept_aside(shell: Shell, folder: Path) -> Path:
+    """Teach, damage an index, let the store be salvaged, and clear it; the damaged file."""
+    shell.ask("import", shared_path("images/imprinting/train"))
+    shell.ask("undo")
+    with closing(sqlite3.connect(shell.store_path)) as connection:
+        [[root]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'living_pictures'")
+        connection.execute("UPDATE examples SET label = 'cow' WHERE id = 1")
+        connection.commit()
+    content = bytearray(shell.store_path.read_bytes())
+    content[(root - 1) * 4096 : (root - 1) * 4096 + 64] = b"\xff" * 64
+    shell.store_path.write_bytes(content)
+    assert sum(int(str(one["count"])) for one in shell.ask("list")) == 2
+    assert "example 1 ('cow'): the row differs from its checksum" in shell.error
+    (kept,) = folder.glob("*.corrupt-*Z")
+    return kept
+
+
+def test_what_a_damaged_store_still_holds_can_be_taken_in_later(shell: Shell, tmp_path: Path) -> None:
+    kept = kept_aside(shell, tmp_path)
+    before = kept.read_bytes()
+    (report,) = shell.ask("salvage", kept)
+    assert (report["added"], report["duplicates"]) == (0, 2)
+    assert report["problems"] == ["example 1 ('cow'): the row differs from its checksum"]
+    shell.store_path.unlink()
+    assert shell.run("salvage", kept) == (0, ["2 examples in, 0 known already, 1 left out"])
+    assert kept.read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"", b"no store", b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_file_that_holds_nothing_to_salvage_is_one_line(
+    shell: Shell, tmp_path: Path, content: bytes
+) -> None:
+    path = tmp_path / "kept"
+    path.write_bytes(content)
+    assert shell.run("salvage", path) == (1, [])
+    assert f"nothing can be read of '{path}'" in shell.error
+    assert path.read_bytes() == content
+    for wrong, words in ((tmp_path / "nowhere", "No such file"), (Path("/dev/null"), "is no file")):
+        assert shell.run("salvage", wrong) == (1, [])
+        assert words in shell.error
+    assert shell.run("salvage", shell.store_path) == (1, [])
+    assert "is the store in use" in shell.error
 
 
 def test_text_for_people(shell: Shell, tmp_path: Path) -> None:

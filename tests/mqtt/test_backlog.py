@@ -1,9 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
-import subprocess
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from edge_daemon.errors import BrokerError
 from edge_daemon.mqtt.backlog import Backlog, backlog_path
 from edge_daemon.mqtt.message import Message
+from tests.small_disk import SmallDisk
 
 MESSAGE = Message("event", b"\0\xff", 2, retain=False)
 
@@ -70,31 +69,17 @@ def test_a_path_that_can_t_be_written_is_named(tmp_path: Path) -> None:
         Backlog(tmp_path, 10)
 
 
-@pytest.fixture
-def full_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 1 MB that is full."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder], check=False).returncode:
-        pytest.skip("only root may mount a disk")
-    (folder / "filler").write_bytes(bytes(1_048_576 - 4096))
-    with suppress(OSError):
-        (folder / "rest").write_bytes(bytes(1_048_576))
-    yield folder
-    subprocess.run(["umount", folder], check=True)
-
-
 def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
-    full_disk: Path, caplog: pytest.LogCaptureFixture
+    small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = full_disk / "events.sqlite"
+    path = small_disk.folder / "events.sqlite"
+    small_disk.fill()
     backlog = Backlog(path, 10)
     backlog.store([MESSAGE])
     backlog.store([MESSAGE])
     assert len(backlog) == 2
     assert caplog.text.count("wait in memory") == 1
-    (full_disk / "filler").unlink()
-    (full_disk / "rest").unlink()
+    small_disk.free()
     backlog.store([MESSAGE])
     backlog.close()
     with closing(Backlog(path, 10)) as again:
