@@ -11,6 +11,8 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from edge_daemon.errors import EmbeddingError
 from edge_daemon.examples.draft import content_digest, pack, unpack
 
@@ -33,13 +35,12 @@ _PAGE = 256
 _SHOWN = 5
 
 
-def row_checksum(*values: object) -> bytes:
-    """Return the checksum of the `SEALED` columns, in their order."""
-    digest = hashlib.sha256()
-    for value in values:
-        content = _encoded(value)
-        digest.update(b"%s%d:%s" % (type(value).__name__[:1].encode(), len(content), content))
-    return digest.digest()[:CHECKSUM_BYTES]
+def row_checksum(*values: object) -> bytes | None:
+    """Return the checksum of the `SEALED` columns, in their order; None where a text is damaged."""
+    try:
+        return hashlib.sha256(msgspec.msgpack.encode(values)).digest()[:CHECKSUM_BYTES]
+    except UnicodeEncodeError:
+        return None
 
 
 def add_checksum_function(connection: sqlite3.Connection) -> None:
@@ -64,16 +65,17 @@ def find_fault(row: Sequence[Any]) -> str | None:
 
     A row without a checksum, as other programs write it, is checked by its digests alone.
     """
-    values = dict(zip(CHECKED, row, strict=True))
-    embedding, digest = values["embedding"], values["embedding_digest"]
+    *sealed, checksum, embedding = row
+    digest = sealed[-1]
+    digested = isinstance(embedding, bytes) and content_digest(embedding) == digest
+    if digested and checksum is not None and checksum == row_checksum(*sealed):
+        return None  # as this program wrote it, which checked it
+    values = dict(zip(SEALED, sealed, strict=True))
     if fault := _fault_of_texts(values) or _fault_of_embedding(embedding):
         return fault
-    if content_digest(embedding) != digest:
+    if not digested:
         return "the embedding differs from its digest"
-    checksum = values["checksum"]
-    if checksum is not None and checksum != row_checksum(*(values[each] for each in SEALED)):
-        return "the row differs from its checksum"
-    return None
+    return None if checksum is None else "the row differs from its checksum"
 
 
 def find_damaged(connection: sqlite3.Connection) -> dict[int, str]:
@@ -154,13 +156,7 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _encoded(value: object) -> bytes:
-    if isinstance(value, str):
-        return value.encode("utf-8", "surrogateescape")
-    return value if isinstance(value, bytes) else str(value).encode()
-
-
-def _checksum_of_blobs(*values: object) -> bytes:
+def _checksum_of_blobs(*values: object) -> bytes | None:
     named = zip(SEALED, values, strict=True)
     return row_checksum(
         *(
