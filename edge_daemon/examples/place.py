@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
+import errno
 import os
-import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
 
+from edge_daemon.disk import disk_refuses
 from edge_daemon.errors import StoreError
+from edge_daemon.examples.database import open_read_only
 from edge_daemon.examples.faults import CorruptStoreError, named
 from edge_daemon.examples.schema import checked_version
-from edge_daemon.regular_file import open_regular
+from edge_daemon.regular_file import require_regular
 
 
 def check_place(path: Path) -> None:
-    """Raise the StoreError that opening would raise; a damaged store passes, as opening recovers it."""
+    """Raise the StoreError that opening would raise; what opening recovers from passes.
+
+    That is a damaged store, and a disk that is full or read-only.
+    """
     try:
         if path.exists():
             _check_file(path)
         else:
             _check_folder(path)
     except OSError as exc:
-        raise StoreError(f"store '{path}' can't be {_verb(path)}: {exc.strerror}") from exc
+        if not disk_refuses(path):
+            raise StoreError(f"store '{path}' can't be {_verb(path)}: {exc.strerror}") from exc
 
 
 def _verb(path: Path) -> str:
@@ -30,15 +36,17 @@ def _verb(path: Path) -> str:
 
 
 def _check_file(path: Path) -> None:
-    with open_regular(path):
-        pass
-    if not os.access(path, os.W_OK) or not os.access(path.parent, os.W_OK):
+    # The file itself is not opened: closing it would drop the locks of a daemon in this process, as
+    # `is_database` says.
+    require_regular(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)) and not disk_refuses(path):
         text = f"store '{path}' can't be written; check the permissions of the file and its folder"
         raise StoreError(text) from PermissionError(path)
     try:
         # Immutable: SQLite takes no lock and makes no journal beside the file, which may be in use.
-        uri = f"{path.absolute().as_uri()}?mode=ro&immutable=1"
-        with named(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        with named(path), closing(open_read_only(path, immutable=True)) as connection:
             checked_version(connection, path)
     except CorruptStoreError:
         return

@@ -44,7 +44,7 @@ def test_the_fleet_s_part_is_as_it_was(path: Path) -> None:
         assert peers.standing() == [("north", 1, 1)]
         assert [number for _, _, number in peers.own()] == [11, 12, None, None, None]
         assert (peers.roll(), peers.roll("north")) == ((12, b"\x03"), (7, b"\x01\x02"))
-        peers.join("hall")
+        peers.join("hall", "k1")
         assert peers.standing() == [("north", 1, 1)]
 
 

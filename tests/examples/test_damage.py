@@ -17,6 +17,7 @@ import pytest
 from edge_daemon.errors import StoreError
 from edge_daemon.examples.draft import content_digest
 from edge_daemon.examples.integrity import CHECKED
+from edge_daemon.examples.place import check_place
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.types import Example
 from tests.examples.vectors import unit
@@ -248,6 +249,7 @@ def test_a_second_connection_of_the_process_keeps_the_first_one_s_locks(tmp_path
     with ExampleStore(path) as store:
         store.add(unit(0), "cat")
         ExampleStore(path).close()
+        check_place(path)
         subprocess.run([*command, path], check=True)
         store.add(unit(1), "cat")
         with ExampleStore(path) as another:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.errors import StoreError
+from edge_daemon.examples.place import check_place
 from edge_daemon.examples.store import ExampleStore
 from tests.examples.vectors import unit
 from tests.small_disk import SmallDisk
@@ -52,6 +53,7 @@ def test_a_full_disk_at_the_start_costs_no_example(
     teach(path)
     before(path)
     small_disk.fill()
+    check_place(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts.items() >= labels.items()
         assert len(list(store)) == sum(store.counts.values())
@@ -72,6 +74,7 @@ def test_a_first_start_on_a_full_disk_begins_empty_and_teaches_once_there_is_roo
 ) -> None:
     path = small_disk.folder / "state" / "examples.sqlite"
     small_disk.fill()
+    check_place(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts == {}
         with pytest.raises(StoreError, match=r"full|No space"):
@@ -87,6 +90,7 @@ def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk
     path = small_disk.folder / "examples.sqlite"
     teach(path)
     small_disk.remount("ro")
+    check_place(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts == {"cat": 5}
         with pytest.raises(StoreError, match="can't be"):
