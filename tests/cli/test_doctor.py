@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -361,6 +363,20 @@ def test_a_corrupt_store_is_named_and_left_alone(tmp_path: Path, capsys: pytest.
     assert (status, check.state) == (1, "failed")
     assert "corrupt" in check.detail
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_example_that_is_left_out_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "examples.sqlite"
+    with ExampleStore(path) as store:
+        store.add(np.ones(8, np.float32), "cat")
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE examples SET created_at = 'x'")
+        connection.commit()
+
+    status, check = examine(capsys, "store", f"store.path={path}")
+
+    assert (status, check.state) == (0, "warning")
+    assert "example 1 ('cat'): its created_at is not a time" in check.detail
 
 
 @pytest.mark.parametrize("there", [True, False])
