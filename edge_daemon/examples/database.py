@@ -28,7 +28,8 @@ _CACHE_KB = 256
 
 _open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False)
 
-# Of this connection alone: what other programs write keeps no checksum, or the one it had.
+# Of this connection alone: what other programs write keeps no checksum, or the one it had. A damaged row must
+# not become a sound one by a change.
 _SEALING = (
     f"""
     CREATE TEMP TRIGGER seal_added AFTER INSERT ON main.examples
@@ -36,6 +37,7 @@ _SEALING = (
     """,
     f"""
     CREATE TEMP TRIGGER seal_changed AFTER UPDATE OF {", ".join(SEALED)} ON main.examples
+        WHEN NEW.id NOT IN (SELECT id FROM damaged)
         BEGIN UPDATE examples SET checksum = {sql_checksum()} WHERE id = NEW.id; END
     """,
 )

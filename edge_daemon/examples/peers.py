@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edge_daemon.examples.draft import Draft
-from edge_daemon.examples.store import NARROW, SOUND, ExampleStore, example_of
+from edge_daemon.examples.rows import NARROW, SOUND, example_of
+from edge_daemon.examples.store import ExampleStore
 from edge_daemon.types import Example
 
 _OURS = ""

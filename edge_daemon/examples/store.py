@@ -14,10 +14,11 @@ from edge_daemon.disk import disk_refuses
 from edge_daemon.errors import EmbeddingError, NoExamplesError, StoreError
 from edge_daemon.examples.claim import StoreClaim
 from edge_daemon.examples.database import connect, leave_out_damaged
-from edge_daemon.examples.draft import Draft, content_digest, pack, unpack
+from edge_daemon.examples.draft import Draft, content_digest, pack
 from edge_daemon.examples.faults import named
 from edge_daemon.examples.integrity import TO_BE_SEALED, in_words
 from edge_daemon.examples.recovery import connect_or_recover, connect_or_replace
+from edge_daemon.examples.rows import LIVING, NARROW, SOUND, WITH_PICTURE, SoundPictures, example_of, stamp
 from edge_daemon.labels import check_label
 from edge_daemon.types import WHOLE_FRAME, Example
 
@@ -26,11 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-NARROW = "id, label, embedding, space, region, created_at, burst, source, origin"
-_COLUMNS = f"{NARROW}, sound_picture(id, thumbnail, picture_digest)"
-SOUND = "id NOT IN (SELECT id FROM temp.damaged)"
-_LIVING = f"FROM examples WHERE removed_at IS NULL AND {SOUND}"
-_OWN = f"{_LIVING} AND origin = ''"
+_OWN = f"{LIVING} AND origin = ''"
 _BURY = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
 _NEVER_SEEN = -1
 _PAGE = 256  # examples read at once: a few megabytes with their thumbnails
@@ -63,7 +60,7 @@ class ExampleStore:
         self._busy_s = busy_s
         self._claim = StoreClaim(self.path)
         self._trouble: StoreError | None = None
-        self._pictureless: set[int] = set()
+        self._pictures = SoundPictures(self.path)
         if recover:
             self._connection, self._trouble = connect_or_recover(self.path, busy_s, now)
         else:
@@ -149,7 +146,7 @@ class ExampleStore:
     def keep(self, draft: Draft) -> Example:
         """Do what `add` does with the values of `draft`."""
         label = check_label(draft.label)
-        created = _stamp(draft.created_at or self._now())
+        created = stamp(draft.created_at or self._now())
         with self.transaction():
             blob = self._packed(draft.embedding, draft.space)
             rows = self.query(
@@ -166,11 +163,11 @@ class ExampleStore:
     def undo(self) -> Example:
         """Take back the living example added last, never a peer's, and return it. Raises NoExamplesError."""
         with self.transaction():
-            rows = self.query(f"SELECT {_COLUMNS} {_OWN} ORDER BY id DESC LIMIT 1")
+            rows = self.query(f"SELECT {WITH_PICTURE} {_OWN} ORDER BY id DESC LIMIT 1")
             if not rows:
                 raise NoExamplesError("nothing to undo: the store holds no examples")
             last = example_of(rows[0])
-            self._each(_BURY, [last.id], _stamp(self._now()))
+            self._each(_BURY, [last.id], stamp(self._now()))
         return last
 
     def clear(self, label: str | None = None) -> list[int]:
@@ -180,7 +177,7 @@ class ExampleStore:
         """
         with self.transaction():
             statement = f"{_BURY} AND (?2 IS NULL OR label = ?2) RETURNING id"
-            rows = self.query(statement, _stamp(self._now()), label)
+            rows = self.query(statement, stamp(self._now()), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
         return [row[0] for row in rows]
@@ -188,7 +185,7 @@ class ExampleStore:
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Take back the living ones among `ids`; which those were."""
         with self.transaction():
-            return self._each(_BURY, ids, _stamp(self._now()))
+            return self._each(_BURY, ids, stamp(self._now()))
 
     def restore(self, ids: Iterable[int]) -> list[int]:
         """Bring the removed ones among `ids` back, in their old places; which those were."""
@@ -199,7 +196,8 @@ class ExampleStore:
         """Bring back what the last undo, clear or remove took; their ids. Raises NoExamplesError."""
         statement = (
             "UPDATE examples SET removed_at = NULL"
-            " WHERE removed_at = (SELECT max(removed_at) FROM examples) RETURNING id"
+            f" WHERE removed_at = (SELECT max(removed_at) FROM examples WHERE {SOUND})"
+            f" AND {SOUND} RETURNING id"
         )
         with self.transaction():
             rows = self.query(statement)
@@ -229,9 +227,9 @@ class ExampleStore:
 
         Not a peer's: it would come again, as something new.
         """
-        statement = "DELETE FROM examples WHERE removed_at < ? AND origin = '' RETURNING id"
+        statement = f"DELETE FROM examples WHERE removed_at < ? AND origin = '' AND {SOUND} RETURNING id"
         with self.transaction():
-            return len(self.query(statement, _stamp(older_than)))
+            return len(self.query(statement, stamp(older_than)))
 
     def changed_elsewhere(self) -> bool:
         """Whether another process has changed the store since the last call; costs no disk access.
@@ -267,9 +265,9 @@ class ExampleStore:
         Without `thumbnails` these are empty and not read from disk. With `peers`, those of the fleet that
         count are among them.
         """
-        columns = _COLUMNS if thumbnails else f"{NARROW}, x''"
+        columns = WITH_PICTURE if thumbnails else f"{NARROW}, x''"
         statement = (
-            f"SELECT {columns} {_LIVING} AND id > ?1 AND (?2 IS NULL OR space = ?2)"
+            f"SELECT {columns} {LIVING} AND id > ?1 AND (?2 IS NULL OR space = ?2)"
             " AND (origin = '' OR (?3 AND NOT probation)) ORDER BY id LIMIT ?4"
         )
         last = 0
@@ -285,7 +283,9 @@ class ExampleStore:
 
     def removed(self, limit: int = _PAGE) -> list[Example]:
         """Return what was taken back of our own and not purged, the latest first, without thumbnails."""
-        statement = f"SELECT {NARROW}, x'' FROM examples WHERE removed_at IS NOT NULL AND origin = ''"
+        statement = (
+            f"SELECT {NARROW}, x'' FROM examples WHERE removed_at IS NOT NULL AND {SOUND} AND origin = ''"
+        )
         return [
             example_of(row) for row in self.query(f"{statement} ORDER BY removed_at DESC, id LIMIT ?", limit)
         ]
@@ -308,19 +308,10 @@ class ExampleStore:
 
     def _check(self) -> None:
         """Find the damaged examples; every other query passes them over."""
-        self._connection.create_function("sound_picture", 3, self._sound_picture)
+        self._pictures.serve(self._connection)
         self._data_version = int(self.query("PRAGMA data_version")[0][0])
         with named(self.path):
             self.damaged = leave_out_damaged(self._connection)
-
-    def _sound_picture(self, number: int, picture: bytes, digest: bytes | None) -> bytes:
-        """Return the picture, or nothing for a damaged one; said once."""
-        if content_digest(picture) == digest:
-            return picture
-        if number not in self._pictureless:
-            self._pictureless.add(number)
-            log.warning("store '%s': the picture of example %d is damaged and left out", self.path, number)
-        return b""
 
     def _return_to_disk(self) -> None:
         """Leave the store in memory for the file, if the disk can be written now. Raises StoreError."""
@@ -337,7 +328,7 @@ class ExampleStore:
 
     def _packed(self, embedding: Vector, space: str) -> bytes:
         blob = pack(embedding)
-        others = self.query(f"SELECT length(embedding) {_LIVING} AND space = ? LIMIT 1", space)
+        others = self.query(f"SELECT length(embedding) {LIVING} AND space = ? LIMIT 1", space)
         if others and others[0][0] != len(blob):
             had, got = others[0][0] // 4, len(blob) // 4
             raise EmbeddingError(f"an embedding of {got} numbers among those of {had} in space '{space}'")
@@ -352,15 +343,3 @@ class ExampleStore:
         """Run one statement, for the other tables of this room. Raises StoreError."""
         with named(self.path):
             return self._connection.execute(statement, values).fetchall()
-
-
-def _stamp(moment: datetime) -> str:
-    """UTC in one fixed width, so that text compares as time does."""
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
-
-
-def example_of(row: tuple[Any, ...]) -> Example:
-    """Return the example that a row of these columns holds."""
-    number, label, embedding, space, region, created_at, group, source, origin, thumbnail = row
-    created = datetime.fromisoformat(created_at)
-    return Example(number, label, unpack(embedding), space, region, created, group, source, origin, thumbnail)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -194,6 +195,48 @@ def test_damage_that_another_process_brings_is_left_out_from_then_on(tmp_path: P
         execute(path, "UPDATE examples SET created_at = 'x' WHERE id = 1")
         assert store.changed_elsewhere()
         assert len(list(store)) == len(taught) - 1
+
+
+def test_no_change_makes_a_damaged_example_a_sound_one(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    taught = fill(path)
+    execute(path, "UPDATE examples SET region = 'right' WHERE id = 3")
+    for change in ("relabel", "remove", "restore", "purge", "clear", "recover"):
+        with ExampleStore(path) as store:
+            match change:
+                case "relabel":
+                    store.relabel([3], "cow")
+                case "purge":
+                    store.purge(datetime.now(UTC) + timedelta(days=1))
+                case "remove" | "restore":
+                    getattr(store, change)([3])
+                case _:
+                    getattr(store, change)()
+        with ExampleStore(path) as again:
+            assert again.damaged.keys() == {3}, change
+            assert again.counts.keys() <= {"cat", "dog"}
+    assert len(taught) == COUNT - 2
+
+
+def test_damage_among_the_removed_stops_neither_their_list_nor_their_return(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    execute(path, "UPDATE examples SET created_at = 'x', removed_at = 'zzz' WHERE id = 5")
+    with ExampleStore(path) as store:
+        assert [example.id for example in store.removed()] == [9]
+        assert store.recover() == [9]
+        assert store.purge(datetime.now(UTC) + timedelta(days=1)) == 0
+
+
+def test_damage_that_comes_between_two_checks_is_a_named_failure(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    with ExampleStore(path) as store:
+        execute(path, "UPDATE examples SET created_at = 'x' WHERE id = 40")
+        with pytest.raises(StoreError, match=r"example 40 \('dog'\) is damaged"):
+            store.undo()
+        assert store.changed_elsewhere()
+        assert store.undo().id == 39
 
 
 def test_a_header_whose_version_or_owner_is_damaged_costs_no_example(tmp_path: Path) -> None:
