@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from pathlib import Path
 
 
@@ -27,9 +28,8 @@ class StoreClaim:
         """
         if self.held:
             return None
-        try:
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
-        except OSError:
+        handle = _opened(self._path)
+        if handle is None:
             return None
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -52,6 +52,19 @@ class StoreClaim:
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
+
+
+def _opened(path: Path) -> int | None:
+    """Open or make the lock file; None for a link that the folder's owner may have planted for root."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+    except OSError:
+        return None
+    found = os.fstat(handle)
+    if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+        return handle
+    os.close(handle)
+    return None
 
 
 def _process_in(handle: int) -> int:

@@ -55,7 +55,8 @@ def _give_name(handle: int, path: Path) -> None:
 def _copy(handle: int, path: Path) -> None:
     """Write a file that can get no name again, beside its place and then into it."""
     part = path.with_name(f".{path.name}.part")
-    with part.open("wb") as copy:
+    part.unlink(missing_ok=True)
+    with part.open("xb") as copy:
         offset = 0
         while sent := os.sendfile(copy.fileno(), handle, offset, 2**24):
             offset += sent

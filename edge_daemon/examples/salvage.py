@@ -206,6 +206,10 @@ def _mode(path: Path) -> int:
 def _keep_owner(path: Path, target: Path) -> None:
     """Give the new file the old one's owner and mode: root may salvage the store of a service."""
     old = path.stat()
-    os.chmod(target, stat.S_IMODE(old.st_mode))
-    if os.geteuid() == 0:
-        os.chown(target, old.st_uid, old.st_gid)
+    handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        if os.geteuid() == 0:
+            os.fchown(handle, old.st_uid, old.st_gid)
+    finally:
+        os.close(handle)
