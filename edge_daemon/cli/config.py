@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
         return 0
     effective = trace(args.config, args.set)
     if args.action == "check":
-        _check(effective)
+        check(effective)
         path = str(effective.path) if effective.path else None
         print(json.dumps({"ok": True, "path": path}) if args.json else f"{path or 'defaults'}: ok")
     elif args.json:
@@ -34,18 +34,19 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _check(effective: Effective) -> None:
+def check(effective: Effective) -> None:
     """Raise the EdgeError that `run` would end with; what only the service can read is noted, not refused."""
     from edge_daemon.preflight import refusals, unread_credentials
 
     unread = unread_credentials(effective.config)
     if unread:
-        _note(f"{', '.join(unread)}: not read, as only the service has its credentials")
+        note(f"{', '.join(unread)}: not read, as only the service has its credentials")
     for refusal in refusals(effective.config):
         if not isinstance(refusal.__cause__, PermissionError):
             raise refusal
-        _note(f"{refusal}: not checked, as another user's; the service may be allowed what this user is not")
+        note(f"{refusal}: not checked, as another user's; the service may be allowed what this user is not")
 
 
-def _note(text: str) -> None:
+def note(text: str) -> None:
+    """Write a line to standard error that is no failure."""
     print(f"edge-daemon: {text}", file=sys.stderr)

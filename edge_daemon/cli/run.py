@@ -6,9 +6,11 @@ import argparse
 import logging
 import signal
 
+from edge_daemon import __version__
 from edge_daemon.app import build
-from edge_daemon.config import Config, load_effective
-from edge_daemon.errors import ConfigError
+from edge_daemon.cli.config import check, note
+from edge_daemon.config import Config, load_effective, trace
+from edge_daemon.errors import ConfigError, EdgeError
 from edge_daemon.labels import check_label
 from edge_daemon.preflight import Prepared, Running, preflight
 from edge_daemon.runtime.allocator import share_one_heap
@@ -22,6 +24,11 @@ log = logging.getLogger(__name__)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="build everything on a copy of the examples, claim nothing, and end",
+    )
     parser.add_argument("--once", action="store_true", help="stop at the end of a finite source")
     parser.add_argument(
         "--keyboard",
@@ -33,8 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command. A HUP signal reads the configuration again; one that can't work is not used."""
+    """Run the command; with --check, see whether it could.
+
+    A HUP signal reads the configuration again; one that can't work is not used.
+    """
     share_one_heap()
+    if args.check:
+        return _check(args)
     notifier = Notifier()
     marks = BootMarks()
     marks.note("loaded")
@@ -56,6 +68,21 @@ def run(args: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     log.info("ended: %s", supervisor.run().value)
+    return 0
+
+
+def _check(args: argparse.Namespace) -> int:
+    from edge_daemon.dry_start import dry_start
+
+    effective = trace(args.config, args.set)
+    check(effective)
+    try:
+        dry_start(effective.config)
+    except EdgeError as exc:
+        if not isinstance(exc.__cause__, PermissionError):
+            raise
+        note(f"{exc}: not tried, as another user's")
+    print(f"edge-daemon {__version__} starts with {effective.path or 'the defaults'}")
     return 0
 
 

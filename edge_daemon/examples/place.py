@@ -1,4 +1,4 @@
-"""Whether a store can be opened or made at a path, found out without making one."""
+"""Whether a store can be opened or made at a path, found out without making one; and copies of it."""
 
 from __future__ import annotations
 
@@ -29,6 +29,17 @@ def check_place(path: Path) -> None:
     except OSError as exc:
         if not disk_refuses(path):
             raise StoreError(f"store '{path}' can't be {_verb(path)}: {exc.strerror}") from exc
+
+
+def copy_store(path: Path, copy: Path) -> None:
+    """Write what is committed to a new file, while another process may go on writing. Raises StoreError."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    with (
+        named(path),
+        closing(sqlite3.connect(uri, uri=True)) as source,
+        closing(sqlite3.connect(copy)) as target,
+    ):
+        source.backup(target)
 
 
 def _verb(path: Path) -> str:

@@ -118,6 +118,10 @@ class Daemon:
         """Ask the loop to end so that another daemon can take its place."""
         self._outcome = self._outcome or Outcome.RELOAD
 
+    def close(self) -> None:
+        """Release what building the daemon took, for one that does not run."""
+        self._pipeline.close()
+
     def run(self, on_classified: Callable[[], None] = _ignore) -> Outcome:
         """Work. Raises what a worker crashed with; everything is stopped and closed either way.
 
