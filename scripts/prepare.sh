@@ -8,7 +8,7 @@ die() {
     exit 1
 }
 
-on_a_pi() { grep -qs 'Raspberry Pi' /proc/device-tree/model; }
+. "${BASH_SOURCE[0]%/*}/machine.sh"
 
 # Install those Debian packages that are not there yet; asks for nothing when all are.
 need_packages() {
@@ -27,39 +27,66 @@ need_packages() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Find a Python from 3.11 on; Debian's own where the one on the PATH is too old.
+# Find a Python from 3.11 to 3.13; Debian's own where the one on the PATH is another.
 find_python() {
     local candidate
     for candidate in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
         if command -v "$candidate" >/dev/null &&
-            "$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+            "$candidate" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null; then
             echo "$candidate"
             return
         fi
     done
-    die "Python 3.11 or later is needed; Debian 12, 13 and Raspberry Pi OS from Bookworm on have it"
+    die "Python 3.11, 3.12 or 3.13 is needed; Debian 12 and 13 have one, and Raspberry Pi OS Bookworm and Trixie"
 }
 
 # sees_system_packages VENV: the environment imports what apt has installed, too.
 sees_system_packages() { grep -q '^include-system-site-packages = true' "$1/pyvenv.cfg"; }
 
+# What a board has no compiler for, and no memory to compile.
+compiled=ai-edge-litert,lgpio,ml-dtypes,msgspec,numpy,opencv-python-headless,pillow
+
 # install_into VENV REQUIREMENT…: in the versions of packaging/constraints.txt, and what the system brings stays as
-# it is. Names each file that is downloaded.
+# it is. Names each file that is downloaded. /tmp may be memory, so pip unpacks beside the environment.
 install_into() {
-    local venv=$1 constraints=packaging/constraints.txt
+    local venv constraints=packaging/constraints.txt TMPDIR
+    venv=$(realpath --no-symlinks "$1")
     shift
+    export TMPDIR=$venv/tmp PIP_ONLY_BINARY=$compiled
+    mkdir -p "$TMPDIR"
     local pip=("$venv/bin/python" -I -u -m pip --disable-pip-version-check install)
     if sees_system_packages "$venv"; then
-        PIP_CONSTRAINT=$constraints "${pip[@]}" --quiet --dry-run --ignore-installed \
-            --report "$venv/report.json" "$@" || die "pip finds no way to install $*; see above"
+        PIP_CONSTRAINT=$constraints run_pip "${pip[@]}" --quiet --dry-run --ignore-installed \
+            --report "$venv/report.json" "$@"
         "$venv/bin/python" -I scripts/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
         constraints=$venv/held.txt
     fi
     # By the environment, so that they count for what builds the project, too; a later pip has a name of its own for those.
-    PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints "${pip[@]}" --progress-bar off "$@" |
-        sed -u -n 's|^ *Downloading \([^ ]*/\)\{0,1\}\([^ /]*\) (\(.*\))$|    \2: \3|p' ||
-        die "pip could not install $*; see above"
+    PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints run_pip "${pip[@]}" --progress-bar off "$@"
+    rm -rf "$TMPDIR"
     ! sees_system_packages "$venv" || check_system_modules "$venv"
+}
+
+# run_pip COMMAND…: name each file that it downloads; end with the reason in one line when it fails.
+run_pip() {
+    { "$@" 2>&1 >&3 | tee "$TMPDIR/pip.txt" >&2; } 3>&1 |
+        sed -u -n 's|^ *Downloading \([^ ]*/\)\{0,1\}\([^ /]*\) (\(.*\))$|    \2: \3|p' ||
+        die "$(explain_pip "$1"); see above"
+}
+
+# explain_pip PYTHON: the reason in what it wrote to pip.txt.
+explain_pip() {
+    local said=$TMPDIR/pip.txt missing
+    missing=$(sed -n 's/^ERROR: No matching distribution found for \([A-Za-z0-9._-]*\).*/\1/p' "$said" | tail -n 1)
+    if grep -qE 'No space left' "$said"; then
+        echo "the disk of $TMPDIR is full"
+    elif grep -qE 'connection broken|Max retries|Read timed out' "$said"; then
+        echo "the package index can't be reached"
+    elif [ -n "$missing" ]; then
+        echo "the package index has no $missing for this machine's Python $(python_version "$1") and $(uname -m)"
+    else
+        echo "pip could not install the program"
+    fi
 }
 
 # check_system_modules VENV: what cameras and buttons need of the system can be imported in the environment.
@@ -92,6 +119,7 @@ importlib.util.find_spec(sys.argv[1]) and __import__(sys.argv[1])' "$2" 2>&1 </d
 prepare_venv() {
     local extras=$1 python flags=() stamp size='about 55 MB'
     [ "$extras" != dev ] || size='about 200 MB'
+    check_processor
     command -v python3 >/dev/null || need_packages python3
     python=$(find_python)
     if on_a_pi; then

@@ -1,0 +1,142 @@
+# Sourced by install: the programs in /opt/edge-daemon, each in an environment `venv.XXXXXX` of its own.
+# `venv` is a link to the one in use, `previous` to the one before it; a link is turned in one step.
+
+target=$DESTDIR/opt/edge-daemon
+config=$DESTDIR/etc/edge_daemon/config.yaml
+state=$DESTDIR/var/lib/edge_daemon
+cache=$DESTDIR/var/cache/edge_daemon
+unit=edge-daemon.service
+
+# systemd_runs: it is this machine's first process, not only installed.
+systemd_runs() { [ -d "$DESTDIR/run/systemd/system" ]; }
+
+# turn LINK PROGRAM: without a moment in which there is no link.
+turn() {
+    ln -sfn "${2##*/}" "$target/.$1"
+    mv -T "$target/.$1" "$target/$1"
+}
+
+# program_of LINK: the path that it leads to; nothing where there is none.
+program_of() {
+    [ ! -L "$target/$1" ] || printf '%s/%s\n' "$target" "$(readlink "$target/$1")"
+}
+
+# A folder in the place of the link, which installers before this one made, becomes a program like any other.
+adopt_folder() {
+    [ -d "$target/venv" ] && [ ! -L "$target/venv" ] || return 0
+    local adopted
+    adopted=$(mktemp -d "$target/venv.XXXXXX")
+    chmod 0755 "$adopted"
+    mv -T "$target/venv" "$adopted"
+    write_launcher "$adopted" "$(sed -n 's/^version = \([0-9]*\.[0-9]*\).*/\1/p' "$adopted/pyvenv.cfg")"
+    turn venv "$adopted"
+}
+
+# discard PROGRAM: remove it, unless it is in use by now.
+discard() {
+    [ "$(program_of venv)" = "$1" ] || rm -rf "$1"
+    rmdir --ignore-fail-on-non-empty "$target"
+}
+
+# sweep: remove the programs that no link leads to, and what an interrupted installation left.
+sweep() {
+    local folder
+    for folder in "$target"/venv.*; do
+        [ "$folder" = "$(program_of venv)" ] || [ "$folder" = "$(program_of previous)" ] || rm -rf "$folder"
+    done
+}
+
+# write_launcher PROGRAM VERSION: what systemd and people start. In the shell, as the system's Python can be replaced
+# under the program, by an upgrade from one Debian to the next; all that is left of it then is this file.
+write_launcher() {
+    rm -f "$1/bin/edge-daemon"
+    cat >"$1/bin/edge-daemon" <<END
+#!/bin/sh
+python=$1/bin/python
+system=\$(readlink -f $DESTDIR/usr/bin/python3)
+if [ "\${system##*/}" != python$2 ]; then
+    echo "edge-daemon: the program was installed for Python $2, and this system's is \${system##*/} now;" \\
+        "run \\\`sudo scripts/install\\\` again, which builds it for that one" >&2
+    "\$python" -I -c 'import edge_daemon, numpy' 2>/dev/null || exit 1
+fi
+exec "\$python" -P -m edge_daemon "\$@"
+END
+    chmod 0755 "$1/bin/edge-daemon"
+}
+
+# as_service COMMAND…: with the user, folders and secrets of the service.
+as_service() {
+    local environment=(STATE_DIRECTORY="$state" CACHE_DIRECTORY="$cache" OPENBLAS_NUM_THREADS=1)
+    if systemd_runs; then
+        systemd-run --quiet --wait --pipe --collect -p User=edge-daemon -p Group=edge-daemon \
+            -p StateDirectory=edge_daemon -p CacheDirectory=edge_daemon -p WorkingDirectory=/ \
+            -p LoadCredential=edge:/etc/edge_daemon/credentials "${environment[@]/#/--setenv=}" -- "$@"
+    else
+        (cd / && exec setpriv --reuid=edge-daemon --regid=edge-daemon --init-groups env "${environment[@]}" "$@")
+    fi
+}
+
+# refuse_if_worse PROGRAM: end with one line if it can't do with this configuration and these examples what the program
+# in use can. A fault that both have doesn't keep a new one out, unless the service goes on in spite of it.
+refuse_if_worse() {
+    local current said
+    current=$(program_of venv)
+    if ! said=$(as_service "$1/bin/edge-daemon" run --check --config "$config" 2>&1 >/dev/null); then
+        said=${said##*$'\n'}
+        said=${said#edge-daemon: }
+        if [ -n "$current" ] && { service_is active || as_service "$current/bin/edge-daemon" config check --config "$config" >/dev/null 2>&1; }; then
+            die "this program would not start: $said; nothing is changed, and the one in use stays"
+        fi
+        say "warning: the service will not start: $said"
+    fi
+    [ -z "$current" ] || compare_doctors "$1" "$current"
+}
+
+# compare_doctors PROGRAM CURRENT: end with one line for a check that fails with PROGRAM alone; one that CURRENT doesn't
+# have is no step back. A service that runs holds the camera, and what a broker lacks is none of the program's doing.
+compare_doctors() {
+    local new old check
+    new=$(ask_doctor "$1")
+    old=$(ask_doctor "$2")
+    while read -r check; do
+        grep -qE "^\{\"check\": \"$check\", \"state\": \"(ok|warning)\"" <<<"$old" || continue
+        die "this program's doctor finds a fault that the doctor of the one in use does not: $check:" \
+            "$(sed -n "s/^{\"check\": \"$check\".*\"detail\": \"\(.*\)\", \"hint\".*/\1/p" <<<"$new"); nothing is changed"
+    done < <(sed -n 's/^{"check": "\([^"]*\)", "state": "failed".*/\1/p' <<<"$new")
+}
+
+ask_doctor() {
+    as_service "$1/bin/edge-daemon" doctor --json --skip camera --skip broker --config "$config" 2>/dev/null || true
+}
+
+service_is() { systemd_runs && systemctl --quiet "is-$1" "$unit" 2>/dev/null; }
+
+# put_in_place PROGRAM: turn the links and start it. A service that ran runs afterwards, too: with the program it had, if
+# the new one doesn't become ready.
+put_in_place() {
+    local current previous reason
+    current=$(program_of venv)
+    previous=$(program_of previous)
+    sync -f "$1" # on disk before a link leads there: the power may fail at any time
+    [ -z "$current" ] || turn previous "$current"
+    if ! switch_to "$1"; then
+        reason=$(journalctl --quiet --unit "$unit" --lines 20 --output cat 2>/dev/null | grep '^edge-daemon: ' | tail -n 1) || true
+        if [ -n "$previous" ]; then turn previous "$previous"; else rm -f "$target/previous"; fi
+        switch_to "$current" || die "neither this program nor the one before it starts: ${reason:-see journalctl -u $unit}"
+        die "this program did not start, and the one before it runs again: ${reason#edge-daemon: }"
+    fi
+    sweep
+}
+
+# switch_to PROGRAM: false if the service ran and doesn't become ready.
+switch_to() {
+    local ran=false
+    ! service_is active || ran=true
+    turn venv "$1"
+    ln -sfn "$target/venv/bin/edge-daemon" "$DESTDIR/usr/local/bin/edge-daemon"
+    [ ! -d "$1/systemd" ] || install -D -m 0644 "$1/systemd/$unit" "$DESTDIR/etc/systemd/system/$unit"
+    systemd_runs || return 0
+    systemctl daemon-reload
+    service_is enabled || systemctl enable "$unit"
+    if $ran; then systemctl restart "$unit"; else systemctl restart --no-block "$unit"; fi
+}

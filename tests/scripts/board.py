@@ -1,0 +1,183 @@
+"""A folder that looks like a board to scripts/install, and stand-ins for systemd and dpkg.
+
+Python, its environments and pip are the real ones. The program is a stand-in that pip builds from source, and
+each test says what it answers.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+_PROGRAM = """
+import json, sys
+answers = {answers!r}
+command = sys.argv[1]
+if command == "--version":
+    print("edge-daemon", answers["version"])
+elif command == "doctor":
+    for name, state in answers["doctor"].items():
+        print(json.dumps(dict(check=name, state=state, detail="what is wrong", hint="")))
+elif refusal := answers.get("starts" if sys.argv[2:3] != ["--check"] and command == "run" else "check"):
+    sys.exit("edge-daemon: " + refusal)
+"""
+
+_BACKEND = """
+import os, zipfile
+
+def build_wheel(folder, settings=None, metadata=None):
+    name = "edge_daemon-1.0-py3-none-any.whl"
+    described = "Metadata-Version: 2.1\\nName: edge-daemon\\nVersion: 1.0\\n"
+    described += "Provides-Extra: pi\\nProvides-Extra: web\\n"
+    described += "Requires-Dist: {needs}\\n" if {needs!r} else ""
+    with zipfile.ZipFile(folder + "/" + name, "w") as wheel:
+        wheel.writestr("edge_daemon/__init__.py", "")
+        wheel.writestr("edge_daemon/__main__.py", {program!r})
+        wheel.writestr("numpy.py", "")
+        wheel.writestr("tmpdir.txt", os.environ["TMPDIR"])
+        wheel.writestr("edge_daemon-1.0.dist-info/METADATA", described)
+        wheel.writestr("edge_daemon-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+        wheel.writestr("edge_daemon-1.0.dist-info/RECORD", "")
+    return name
+"""
+
+# What the stand-ins need beside words of their own: `service` holds active, inactive or failed.
+_STAND_INS = {
+    "id": "echo 0",
+    "dpkg": 'cat "$BOARD/arch"',
+    "dpkg-query": '[ "$4" != edge-daemon ] && echo install ok installed',
+    "apt-get": 'echo "apt-get $*" >>"$BOARD/log"',
+    "apt-cache": 'echo "  Candidate: $(cat "$BOARD/candidate")"',
+    "chown": "",
+    "systemd-sysusers": "",
+    "systemd-tmpfiles": "",
+    "journalctl": 'cat "$BOARD/journal"',
+    "setpriv": 'while [ "$1" != env ]; do shift; done; exec "$@"',
+    "systemd-run": 'while [ "$1" != -- ]; do shift; done; shift; exec "$@"',
+    "systemctl": """
+echo "systemctl $*" >>"$BOARD/log"
+case "$*" in
+    *is-active*) [ "$(cat "$BOARD/service")" = active ] ;;
+    *is-enabled*) false ;;
+    restart*)
+        if "$DESTDIR/opt/edge-daemon/venv/bin/edge-daemon" run 2>"$BOARD/journal"; then
+            echo active >"$BOARD/service"
+        else
+            echo failed >"$BOARD/service"
+            exit 1
+        fi ;;
+esac
+""",
+}
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the program says: `check` refuses a dry start, `starts` a real one; None is a success."""
+
+    version: str
+    check: str | None = None
+    starts: str | None = None
+    doctor: Mapping[str, str] = field(default_factory=lambda: {"model": "ok"})
+
+
+class Board:
+    """A laid-out board, booted with systemd; `place` is an empty folder."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+        self.root = place / "root"
+        self.target = self.root / "opt/edge-daemon"
+        self._source = place / "source"
+        self._lay_out_source()
+        for folder in ("run/systemd/system", "proc/device-tree", "usr/bin", "etc"):
+            (self.root / folder).mkdir(parents=True)
+        self.python = self.root / "usr/bin/python3"
+        self.python.symlink_to(Path(sys.executable).resolve())
+        (place / "bin").mkdir()
+        for name, script in _STAND_INS.items():
+            self.stand_in(name, script)
+        for name, text in (("service", "inactive"), ("arch", "arm64"), ("log", ""), ("journal", "")):
+            (place / name).write_text(text + "\n" if text else "")
+
+    def _lay_out_source(self) -> None:
+        (self._source / "packaging").mkdir(parents=True)
+        (self._source / "packaging/constraints.txt").write_text("")
+        (self._source / "scripts").symlink_to(ROOT / "scripts")
+        for folder in ("systemd", "config"):
+            shutil.copytree(ROOT / folder, self._source / folder)
+        (self._source / "pyproject.toml").write_text(
+            '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+        )
+
+    def stand_in(self, name: str, script: str) -> None:
+        """Put a program of this name before the machine's own."""
+        path = self.place / "bin" / name
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+
+    def is_a(self, model: str, processor: str) -> None:
+        """Name the board as its device tree does."""
+        tree = self.root / "proc/device-tree"
+        (tree / "model").write_bytes(model.encode() + b"\0")
+        (tree / "compatible").write_bytes(f"raspberrypi,board\0brcm,{processor}\0".encode())
+
+    def offer(self, answers: Answers, needs: str = "") -> None:
+        """Make the source that of this program, which needs this other package."""
+        program = _PROGRAM.format(answers=vars(answers) | {"doctor": dict(answers.doctor)})
+        (self._source / "backend.py").write_text(_BACKEND.format(program=program, needs=needs))
+
+    def install(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Run scripts/install."""
+        environment = os.environ | {
+            "PATH": f"{self.place}/bin:{os.environ['PATH']}",
+            "BOARD": str(self.place),
+            "DESTDIR": str(self.root),
+            "PIP_NO_INDEX": "1",
+        }
+        return subprocess.run(
+            [self._source / "scripts/install", *words], env=environment, capture_output=True, text=True
+        )
+
+    def upgrade(self, answers: Answers) -> subprocess.CompletedProcess[str]:
+        """Install another program."""
+        self.offer(answers)
+        return self.install()
+
+    def program(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """Start the program in use by its fixed path."""
+        return subprocess.run([self.target / "venv/bin/edge-daemon", *words], capture_output=True, text=True)
+
+    @property
+    def version(self) -> str:
+        """The version of the program in use."""
+        return self.program("--version").stdout.strip().removeprefix("edge-daemon ")
+
+    @property
+    def service(self) -> str:
+        """Active, inactive or failed."""
+        return (self.place / "service").read_text().strip()
+
+    def programs(self) -> set[str]:
+        """The names of what lies in the folder of the programs."""
+        return {path.name for path in self.target.iterdir()}
+
+    def log(self) -> list[str]:
+        """What systemd and apt were asked for."""
+        return (self.place / "log").read_text().splitlines()
+
+
+def failed_line(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the last line of an installation that failed."""
+    assert done.returncode == 1, done.stdout + done.stderr
+    line = done.stderr.splitlines()[-1]
+    assert line.startswith("error: ")
+    return line
