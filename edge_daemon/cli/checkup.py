@@ -5,9 +5,7 @@ from __future__ import annotations
 
 import grp
 import os
-import platform
 import shutil
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from functools import partial
@@ -17,7 +15,6 @@ import numpy as np
 
 from edge_daemon.as_owner import user_name
 from edge_daemon.camera.picamera import PicameraOptions
-from edge_daemon.camera.table import import_library
 from edge_daemon.camera.v4l2 import V4l2Options
 from edge_daemon.cli.check import Check
 from edge_daemon.cli.checks_camera import CAMERA_HINT, check_camera
@@ -25,6 +22,7 @@ from edge_daemon.cli.checks_clock import check_clock
 from edge_daemon.cli.checks_gpio import GPIO_HINT, check_gpio
 from edge_daemon.cli.checks_network import check_network
 from edge_daemon.cli.checks_power import check_power
+from edge_daemon.cli.checks_python import check_python
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.integrity import in_words
@@ -85,13 +83,6 @@ HINTS = {
     "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
     "store": "see store.path in the configuration; stop the service before repairing a store",
 }
-
-
-def check_python(config: Config) -> Check:
-    """Import what the camera needs, as the daemon would, without claiming the camera."""
-    import_library(config.camera)
-    numpy = f"numpy {np.__version__} of {Path(np.__file__).parents[1]}"
-    return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}, {numpy}")
 
 
 def check_groups(config: Config) -> Check:

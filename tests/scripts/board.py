@@ -6,6 +6,7 @@ each test says what it answers.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -47,6 +48,15 @@ def build_wheel(folder, settings=None, metadata=None):
         wheel.writestr("edge_daemon-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
         wheel.writestr("edge_daemon-1.0.dist-info/RECORD", "")
     return name
+"""
+
+_PYTHON = """#!/bin/sh
+if [ "$2 $3" = "-m venv" ]; then
+    for folder; do :; done
+    {real} -I -m venv --without-pip "$folder"
+    exec ln -s {pip} "$folder/lib/python{version}/site-packages/pip"
+fi
+exec {real} "$@"
 """
 
 # What the stand-ins need beside words of their own: `service` holds active, inactive or failed.
@@ -101,12 +111,23 @@ class Board:
         for folder in ("run/systemd/system", "proc/device-tree", "usr/bin", "etc"):
             (self.root / folder).mkdir(parents=True)
         self.python = self.root / "usr/bin/python3"
-        self.python.symlink_to(Path(sys.executable).resolve())
+        self._put_python()
         (place / "bin").mkdir()
         for name, script in _STAND_INS.items():
             self.stand_in(name, script)
         for name, text in (("service", "inactive"), ("arch", "arm64"), ("log", ""), ("journal", "")):
             (place / name).write_text(text + "\n" if text else "")
+
+    def _put_python(self) -> None:
+        """Put this Python there. Its environments borrow its pip, as one with a pip of its own takes long."""
+        found = importlib.util.find_spec("pip")
+        assert found is not None
+        assert found.origin is not None
+        real, pip = Path(sys.executable).resolve(), Path(found.origin).parent
+        python = self.python.with_name(f"python{VERSION}")
+        python.write_text(_PYTHON.format(real=real, pip=pip, version=VERSION))
+        python.chmod(0o755)
+        self.python.symlink_to(python.name)
 
     def _lay_out_source(self) -> None:
         (self._source / "packaging").mkdir(parents=True)

@@ -80,11 +80,11 @@ def test_a_fault_of_both_keeps_no_program_out_when_the_service_is_down(board: Bo
 @pytest.mark.parametrize(
     ("before", "after", "kept_out"),
     [
-        ({"model": "ok", "clock": "failed"}, {"model": "ok", "clock": "failed"}, False),
-        ({"model": "ok"}, {"model": "ok", "power": "failed"}, False),
+        ({"model": "failed"}, {"model": "failed"}, False),
+        ({"power": "ok"}, {"power": "failed", "fleet": "failed"}, False),
         ({"model": "warning"}, {"model": "failed"}, True),
     ],
-    ids=["failed in both", "the earlier one has no such check", "failed in the new one alone"],
+    ids=["failed in both", "not the program's or not in the one before", "failed in the new one alone"],
 )
 def test_the_doctors_are_compared(
     board: Board, before: dict[str, str], after: dict[str, str], kept_out: bool
