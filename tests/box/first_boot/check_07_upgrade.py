@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 from tests.box.ear import Ear
 from tests.box.patience import told
 from tests.box.scene import RED, Scene
 from tests.box.service import CONFIG, STATE, Service, kept_examples
+from tests.box.wiring import configure
+
+PROGRAM = Path("/opt/edge-daemon/venv")
 
 
 def check_an_upgrade_keeps_configuration_and_examples(service: Service, ear: Ear, scene: Scene) -> None:
@@ -17,6 +21,28 @@ def check_an_upgrade_keeps_configuration_and_examples(service: Service, ear: Ear
     told("scripts/install")
     service.await_new_process(process)
     assert (CONFIG.read_text(), kept_examples()) == (configured, examples)
+    ear.await_label("red")
+
+
+def check_a_rollback_goes_back_to_the_program_before(service: Service, ear: Ear) -> None:
+    process, before = service.pid, PROGRAM.readlink()
+    told("scripts/install", "--rollback")
+    service.await_new_process(process)
+    assert PROGRAM.readlink() != before
+    ear.await_label("red")
+
+
+def check_an_upgrade_that_would_not_start_leaves_the_service_alone(service: Service, ear: Ear) -> None:
+    process, before = service.pid, PROGRAM.readlink()
+    configure("nonsense: 1\n")
+    try:
+        done = subprocess.run(["scripts/install"], capture_output=True, text=True)
+    finally:
+        configure()
+    assert done.returncode == 1
+    assert "this program would not start: " in done.stderr.splitlines()[-1]
+    assert "nonsense" in done.stderr.splitlines()[-1]
+    assert (service.pid, PROGRAM.readlink()) == (process, before)
     ear.await_label("red")
 
 
