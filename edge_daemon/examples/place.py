@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -33,10 +34,9 @@ def check_place(path: Path) -> None:
 
 def copy_store(path: Path, copy: Path) -> None:
     """Write what is committed to a new file, while another process may go on writing. Raises StoreError."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
     with (
         named(path),
-        closing(sqlite3.connect(uri, uri=True)) as source,
+        closing(open_read_only(path)) as source,
         closing(sqlite3.connect(copy)) as target,
     ):
         source.backup(target)
