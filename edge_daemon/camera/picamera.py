@@ -30,7 +30,8 @@ log = logging.getLogger(__name__)
 STALL_S = 5.0
 """Without a frame for so long (or three frames, when they are slower) the camera counts as lost."""
 
-_BUFFERS = 4
+BUFFERS = 4
+"""Of the main stream."""
 
 # What libcamera's bindings and picamera2 raise; a missed deadline is an OSError too.
 _FAULTS = (RuntimeError, OSError, ValueError)
@@ -215,7 +216,7 @@ class PicameraSource:
             main={"format": "BGR888", "size": sensor_size(self.options.size, self.options.rotation)},
             controls=self._controls(camera.camera_controls),
             transform=Transform(hflip=upside_down, vflip=upside_down),
-            buffer_count=_BUFFERS,
+            buffer_count=BUFFERS,
             # Hold no finished frame back: a press must get one that was exposed after it.
             queue=False,
             **sensor,

@@ -1,5 +1,5 @@
 """What the doctor looks at: Python, camera, GPIO, groups, network, broker, fleet, model, store, disk,
-clock, power."""
+mount, writes, memory, clock, power."""
 
 from __future__ import annotations
 
@@ -20,9 +20,11 @@ from edge_daemon.cli.check import Check
 from edge_daemon.cli.checks_camera import CAMERA_HINT, check_camera
 from edge_daemon.cli.checks_clock import check_clock
 from edge_daemon.cli.checks_gpio import GPIO_HINT, check_gpio
+from edge_daemon.cli.checks_memory import check_memory
 from edge_daemon.cli.checks_network import check_network
 from edge_daemon.cli.checks_power import check_power
 from edge_daemon.cli.checks_python import check_python
+from edge_daemon.cli.checks_storage import check_mount, check_writes
 from edge_daemon.config import Config
 from edge_daemon.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.examples.integrity import in_words
@@ -56,6 +58,9 @@ def examine(
         "model": check_model,
         "store": check_store,
         "disk": check_disk,
+        "mount": check_mount,
+        "writes": check_writes,
+        "memory": check_memory,
         "clock": check_clock,
         "power": check_power,
     }
