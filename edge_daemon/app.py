@@ -235,7 +235,7 @@ def build(
             capture=Capture(camera, mailbox, patient=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             outlets=outlets,
-            inputs=[build_board_watch(mailbox, clock)],
+            inputs=[build_board_watch(mailbox, clock, None if once else store_path(config))],
             preview=preview,
             clock=clock,
             notifier=notifier or Notifier(),
@@ -269,9 +269,11 @@ def _build_outlets(
     return outlets
 
 
-def build_board_watch(mailbox: Mailbox, clock: Clock) -> BoardWatch:
-    """Make what watches supply and clock."""
-    return BoardWatch(emit=mailbox.announce, submit=mailbox.submit, on_crash=mailbox.crashed, clock=clock)
+def build_board_watch(mailbox: Mailbox, clock: Clock, store: Path | None) -> BoardWatch:
+    """Make what watches supply and clock, and the mount of a store that is to be kept."""
+    return BoardWatch(
+        emit=mailbox.announce, submit=mailbox.submit, on_crash=mailbox.crashed, clock=clock, store=store
+    )
 
 
 def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: object = None) -> Panel:

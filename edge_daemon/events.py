@@ -183,6 +183,16 @@ class ClockChanged(Struct, frozen=True):
     synced: bool | None
 
 
+class ExamplesNotKept(Struct, frozen=True):
+    """What is taught would be gone after a reboot, as `reason` says; again when it becomes another."""
+
+    reason: str
+
+
+class ExamplesKept(Struct, frozen=True):
+    """What is taught survives a reboot again."""
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A JPEG of a frame, asked for by a command."""
@@ -230,6 +240,8 @@ Event: TypeAlias = (
     | PowerLow
     | PowerOk
     | ClockChanged
+    | ExamplesNotKept
+    | ExamplesKept
     | Snapshot
     | Replied
     | Ready

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.actions import add_action
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.progress import Progress
@@ -24,7 +25,7 @@ from edge_daemon.examples.reembed import reembed
 from edge_daemon.examples.salvage_import import import_salvage
 from edge_daemon.examples.store import ExampleStore
 from edge_daemon.labels import check_label
-from edge_daemon.model_setup import build_embedder, build_learner, open_store, settle_tap
+from edge_daemon.model_setup import build_embedder, build_learner, open_store, settle_tap, store_path
 from edge_daemon.types import WHOLE_FRAME, Verdict
 
 log = logging.getLogger(__name__)
@@ -78,6 +79,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     config = load_effective(args.config, [*args.set, *args.more_set])
+    if fault := mount_fault(store_path(config)):
+        log.warning("%s; %s", fault.reason, fault.remedy)
     with open_store(config) as store:
         action: _Action = args.action
         return action(args, config, store)

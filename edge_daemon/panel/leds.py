@@ -15,6 +15,8 @@ from edge_daemon.events import (
     Event,
     ExampleAdded,
     ExamplesChanged,
+    ExamplesKept,
+    ExamplesNotKept,
     LabelChanged,
     Ready,
     Replied,
@@ -56,7 +58,8 @@ class Leds:
     - **captured**: a flash for each example on disk.
     - **busy**: steady while a press waits to be carried out; fast blink while a clear waits for
       its second press.
-    - **error**: steady for `ERROR_S` when a press was refused; slow blink while the camera is lost.
+    - **error**: steady for `ERROR_S` when a press was refused; slow blink while the camera is lost;
+      fast blink when what is taught would not survive a reboot.
 
     While the camera is lost the labels' LEDs are off; for `unknown` none is lit.
     """
@@ -71,6 +74,7 @@ class Leds:
         self.busy = False
         self._ready = False
         self._camera_lost = False
+        self._not_kept = False
         self._current: dict[str, str] = {}
         self._wanted: str | None = None
         self._clearing: str | None = None
@@ -103,6 +107,8 @@ class Leds:
                 self._current.clear()
             case CameraRestored():
                 self._camera_lost = False
+            case ExamplesNotKept() | ExamplesKept():
+                self._not_kept = isinstance(event, ExamplesNotKept)
 
     def refuse(self, now: float) -> None:
         """Show that a press was refused."""
@@ -153,4 +159,6 @@ class Leds:
     def _error_pattern(self, now: float) -> Pattern:
         if now < self._error_until_s:
             return Pattern.ON
-        return Pattern.SLOW if self._camera_lost else Pattern.OFF
+        if self._camera_lost:
+            return Pattern.SLOW
+        return Pattern.FAST if self._not_kept else Pattern.OFF

@@ -1,4 +1,4 @@
-"""Watches what changes on the board itself: the supply, the temperature limit, the clock."""
+"""Watches what changes on the board itself: supply, temperature limit, clock, the store's mount."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.mounts import mount_fault
 from edge_daemon.board.network import interfaces, power_saving
 from edge_daemon.board.power import alarm_path, read_power
 from edge_daemon.commands import ClockSet, Instruction
-from edge_daemon.events import ClockChanged, Event, PowerLow, PowerOk
+from edge_daemon.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
 from edge_daemon.ports import Clock
 from edge_daemon.runtime.worker import Worker
 
@@ -79,10 +80,25 @@ class ClockMonitor:
         return self._clock.utc() - timedelta(seconds=self._clock.monotonic())
 
 
+class MountMonitor:
+    """Notices when examples are kept no longer, as on a card that faults have made read-only."""
+
+    def __init__(self) -> None:
+        self._reason = ""
+
+    def update(self, reason: str) -> Event | None:
+        """Return the event that a reason is, empty for a sound mount; None when it is the same."""
+        if reason == self._reason:
+            return None
+        self._reason = reason
+        return ExamplesNotKept(reason) if reason else ExamplesKept()
+
+
 class BoardWatch:
     """A service that looks at the board every `look_s` seconds, and at once when the kernel reports a dip.
 
-    One thread, `board`, does it. `emit` takes events and `submit` instructions, from that thread.
+    One thread, `board`, does it. `emit` takes events and `submit` instructions, from that thread. `store` is
+    the store whose mount is looked at, None for one that need not be kept.
     """
 
     def __init__(
@@ -94,12 +110,15 @@ class BoardWatch:
         clock: Clock,
         root: Path = Path("/"),
         look_s: float = LOOK_S,
+        store: Path | None = None,
     ) -> None:
         self._emit = emit
         self._submit = submit
         self._clock = clock
         self._root = root
         self._look_s = look_s
+        self._store = store
+        self._mount = MountMonitor()
         self._power = PowerMonitor()
         self._time = ClockMonitor(clock, clock_synced(root))
         self._saving: set[str] = set()
@@ -111,6 +130,7 @@ class BoardWatch:
         self._stopped = os.eventfd(0)
         if clock_synced(self._root) is False:
             self._emit(ClockChanged(False))
+        self._look_at_mount()
         self._worker.start()
 
     def stop(self) -> None:
@@ -136,7 +156,14 @@ class BoardWatch:
         for change in self._time.update(clock_synced(self._root)):
             self._submit(change) if isinstance(change, ClockSet) else self._emit(change)
         self._look_at_wifi()
+        self._look_at_mount()
         return power is not None
+
+    def _look_at_mount(self) -> None:
+        fault = None if self._store is None else mount_fault(self._store, self._root)
+        event = self._mount.update(f"{fault.reason}; {fault.remedy}" if fault else "")
+        if event is not None:
+            self._emit(event)
 
     def _look_at_wifi(self) -> None:
         for link in interfaces(self._root):

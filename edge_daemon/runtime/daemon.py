@@ -13,6 +13,8 @@ from edge_daemon.events import (
     CameraRestored,
     ClockChanged,
     Event,
+    ExamplesKept,
+    ExamplesNotKept,
     LabelChanged,
     PanelLost,
     PanelRestored,
@@ -100,6 +102,7 @@ class Daemon:
         self._progress_s = clock.monotonic()
         self._doing = "starting"
         self._lost: dict[str, str] = {}
+        self._not_kept = ""
         self._classified = False
         self._on_classified: Callable[[], None] = _ignore
         self.frame_size: tuple[int, int] | None = None
@@ -197,13 +200,22 @@ class Daemon:
                 log.info("power: nothing holds the board back any more, after %.0f s", low_s)
             case ClockChanged(synced):
                 log.info(SYNCED if synced else NOT_SYNCED)
+            case ExamplesNotKept(reason):
+                log.warning("%s", reason)
+                self._not_kept = reason
+                self._notifier.status(self._status)
+            case ExamplesKept():
+                log.info("what is taught is kept again")
+                self._not_kept = ""
+                self._notifier.status(self._status)
             case LabelChanged():
                 where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
                 log.info("%s%s (%.0f %%)", where, event.label, event.confidence * 100)
 
     @property
     def _status(self) -> str:
-        return "; ".join(f"{part} lost: {reason}" for part, reason in self._lost.items()) or self._doing
+        faults = [f"{part} lost: {reason}" for part, reason in self._lost.items()]
+        return "; ".join([*faults, *filter(None, [self._not_kept])]) or self._doing
 
     def _lose(self, part: str, reason: str) -> None:
         log.warning("%s lost: %s", part, reason)

@@ -35,6 +35,8 @@ class Scoreboard:
         """Why buttons and LEDs don't work; empty otherwise."""
         self.power_flags: tuple[str, ...] = ()
         """What has held the board back since the start of the daemon; flags of board/power.py."""
+        self.not_kept = ""
+        """Why what is taught would not survive a reboot; empty otherwise."""
 
     @property
     def camera(self) -> str:
@@ -98,6 +100,10 @@ class Scoreboard:
                 self.panel_fault = ""
             case events.PowerLow(flags):
                 self.power_flags = tuple(dict.fromkeys((*self.power_flags, *flags)))
+            case events.ExamplesNotKept(reason):
+                self.not_kept = reason
+            case events.ExamplesKept():
+                self.not_kept = ""
             case events.Replied(command, None):
                 yield from self._done(command)
             case _:

@@ -83,6 +83,8 @@ class Vitals:
         counts = self._board.counts
         classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
         yield Vital("Store", f"{sum(counts.values())} examples of {classes}")
+        if self._board.not_kept:
+            yield Vital("Mount", self._board.not_kept, "failed")
         free = _free_bytes(path)
         if free is not None:
             state: Literal["ok", "warning"] = "warning" if free < _LEAST_FREE else "ok"

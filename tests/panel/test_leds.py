@@ -14,6 +14,8 @@ from edge_daemon.events import (
     Event,
     ExampleAdded,
     ExamplesChanged,
+    ExamplesKept,
+    ExamplesNotKept,
     LabelChanged,
     Ready,
     Replied,
@@ -143,6 +145,19 @@ def test_a_lost_camera_blinks_error_and_darkens_labels_and_ready() -> None:
     leds = make(labelled("cat"), advised("dog"), CameraLost("unplugged"))
     assert blinks(leds, ERROR, 0.5)
     assert leds.lit(10.0) | leds.lit(10.5) == {ERROR}
+
+
+def test_examples_that_a_reboot_takes_away_blink_error_fast() -> None:
+    leds = make(ExamplesNotKept("in memory"))
+    assert blinks(leds, ERROR, 0.125)
+    leds.handle(CameraLost("unplugged"), 10.0)
+    assert blinks(leds, ERROR, 0.5)
+    leds.handle(CameraRestored(3.0), 10.0)
+    leds.refuse(10.0)
+    assert all(ERROR in leds.lit(10.0 + step / 16) for step in range(8))
+    assert blinks(leds, ERROR, 0.125, start=10.0 + ERROR_S)
+    leds.handle(ExamplesKept(), 20.0)
+    assert ERROR not in leds.lit(20.0) | leds.lit(20.125)
 
 
 def test_a_restored_camera_shows_no_label_of_before() -> None:

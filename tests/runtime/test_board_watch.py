@@ -12,10 +12,13 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.commands import ClockSet, Instruction
-from edge_daemon.events import ClockChanged, Event, PowerLow, PowerOk
+from edge_daemon.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
 from edge_daemon.fakes import HandClock
 from edge_daemon.runtime.board_watch import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
 from tests.board.layout import lay_alarm, lay_link, write
+from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_mounts
+
+STORE = Path("/var/lib/edge_daemon/examples.sqlite")
 
 
 def test_low_power_is_announced_once_and_again_when_flags_join() -> None:
@@ -67,7 +70,9 @@ def test_a_clock_that_nothing_revealed_shifts_no_times() -> None:
 class Watch:
     """A running watch over a root; a context manager."""
 
-    def __init__(self, root: Path, look_s: float = 0.05, synced: bool = True) -> None:
+    def __init__(
+        self, root: Path, look_s: float = 0.05, synced: bool = True, store: Path | None = None
+    ) -> None:
         write(root, f"run/systemd/timesync/{'synchronized' if synced else 'other'}", "")
         self.events: list[Event] = []
         self.instructions: list[Instruction] = []
@@ -80,6 +85,7 @@ class Watch:
             clock=self.clock,
             root=root,
             look_s=look_s,
+            store=store,
         )
 
     def _submit(self, instruction: Instruction) -> bool:
@@ -131,6 +137,36 @@ def test_time_that_arrives_after_the_start_is_announced(tmp_path: Path) -> None:
         until(lambda: len(watch.events) == 2)
         assert watch.events[1] == ClockChanged(True)
         assert [type(one) for one in watch.instructions] == [ClockSet]
+
+
+def test_a_card_that_becomes_read_only_is_announced_and_its_end(tmp_path: Path) -> None:
+    """As after faults of the card, with `errors=remount-ro`."""
+    lay_mounts(tmp_path, CARD)
+    with Watch(tmp_path, store=STORE) as watch:
+        assert watch.events == []
+        lay_mounts(tmp_path, CARD.replace(" rw", " ro"))
+        until(lambda: watch.events)
+        lay_mounts(tmp_path, CARD)
+        until(lambda: len(watch.events) == 2)
+        (lost, kept) = watch.events
+        assert isinstance(lost, ExamplesNotKept)
+        assert "read-only (ext4 at /)" in lost.reason
+        assert kept == ExamplesKept()
+
+
+def test_a_store_in_memory_is_announced_once_before_the_first_frame(tmp_path: Path) -> None:
+    lay_mounts(tmp_path, *OVERLAY_ON_CARD)
+    with Watch(tmp_path, store=STORE) as watch:
+        assert len(watch.events) == 1
+        time.sleep(0.2)
+        assert len(watch.events) == 1
+
+
+def test_a_store_that_need_not_be_kept_is_not_looked_at(tmp_path: Path) -> None:
+    lay_mounts(tmp_path, *OVERLAY_ON_CARD)
+    with Watch(tmp_path) as watch:
+        time.sleep(0.2)
+        assert watch.events == []
 
 
 def test_wifi_that_saves_power_is_logged_once(

@@ -1,0 +1,67 @@
+"""A store in memory: the real daemon on a real tmpfs says that nothing survives, wherever an owner looks."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.board.mounts import mount_fault, mount_of
+from tests.e2e.stage import wait_until
+from tests.e2e.test_run_command import SYNTHETIC, started
+from tests.web.site import Site
+
+SHARED_MEMORY = Path("/dev/shm")
+LOST = "survives a reboot"
+ERROR_PIN = 21
+
+
+@pytest.fixture
+def memory_folder() -> Iterator[Path]:
+    mount = mount_of(SHARED_MEMORY)
+    if mount is None or mount.kind != "tmpfs":
+        pytest.skip(f"{SHARED_MEMORY} is no tmpfs here")
+    with tempfile.TemporaryDirectory(dir=SHARED_MEMORY) as folder:
+        yield Path(folder)
+
+
+def test_log_and_status_say_so(memory_folder: Path) -> None:
+    with started(memory_folder, SYNTHETIC + "mqtt: {host: null}\n") as (process, manager, _):
+        assert LOST in manager.wait_for("READY=1")
+        process.terminate()
+        _, log = process.communicate()
+    lines = [line for line in log.splitlines() if LOST in line]
+    assert len(lines) == 1
+    assert f"tmpfs at {SHARED_MEMORY}" in lines[0]
+
+
+def test_the_shell_says_so(memory_folder: Path) -> None:
+    command = [sys.executable, "-m", "edge_daemon", "examples", "list", "--json"]
+    where = f"--set=store.path={memory_folder}/examples.sqlite"
+    done = subprocess.run([*command, where], capture_output=True, text=True)
+    assert done.returncode == 0
+    assert LOST in done.stderr
+    assert LOST not in done.stdout
+
+
+def test_page_and_error_led_say_so(memory_folder: Path) -> None:
+    leds = [f"panel.leds={{error: {ERROR_PIN}}}"]
+    with Site(memory_folder, leds) as site:
+        with site.client() as client:
+            (mount,) = [
+                each for each in client.get("/api/health").json()["vitals"] if each["name"] == "Mount"
+            ]
+        assert mount["state"] == "failed"
+        assert LOST in mount["value"]
+        wait_until(lambda: "yes" if site.stage.presser.lit(ERROR_PIN) else "", lambda: "it never blinked")
+
+
+def test_a_store_on_a_disk_needs_no_word(tmp_path: Path) -> None:
+    if mount_fault(tmp_path / "examples.sqlite"):
+        pytest.skip("temporary files are in memory here")
+    with Site(tmp_path) as site, site.client() as client:
+        assert "Mount" not in {each["name"] for each in client.get("/api/health").json()["vitals"]}
