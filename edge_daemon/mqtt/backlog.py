@@ -87,6 +87,8 @@ class Backlog:
         with self._database as database:
             database.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])
         self._count, self._last = self._look()
+        if not self._count:  # once an outage is over, and not amid it
+            self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rewind(self) -> None:
         """Read again from the oldest."""

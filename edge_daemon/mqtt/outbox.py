@@ -71,7 +71,7 @@ class Outbox:
     def disconnected(self) -> None:
         """End a connection: events sent but not acknowledged are to be sent again, in order."""
         with self._lock:
-            self._online = False
+            was_online, self._online = self._online, False
             unacknowledged = [
                 sent.message for sent in (*self._again, *self._sent.values()) if sent.row is None
             ]
@@ -82,7 +82,8 @@ class Outbox:
             self._bound()
         self._forget_done()
         self._backlog.rewind()
-        self.spill()
+        if was_online:
+            self.spill()
 
     def take(self, window: int) -> Sendable | None:
         """Return what to send next; None while there is nothing, or `window` are unacknowledged."""
@@ -127,7 +128,7 @@ class Outbox:
         sendable = self._sent.pop(mid, None)
         if sendable is not None:
             self.discard(sendable)
-        if not self._sent:
+        if not self._sent and len(self._done_rows) >= len(self._backlog):
             self._forget_done()
 
     def discard(self, sendable: Sendable) -> None:
@@ -137,13 +138,16 @@ class Outbox:
         if len(self._done_rows) >= _MAX_DONE_ROWS:
             self._forget_done()
 
-    def spill(self) -> None:
-        """Move the events that wait to the backlog; where the disk refuses them they stay in memory."""
+    def spill(self) -> bool:
+        """Move the events that wait to the backlog and return whether there were any.
+
+        Where the disk refuses them they stay in memory.
+        """
         with self._lock:
             events = [message for message in self._queue if _is_durable(message)]
             self._queue = deque(message for message in self._queue if not _is_durable(message))
         if not events:
-            return
+            return False
         try:
             dropped = self._backlog.store(events)
         except sqlite3.OperationalError as exc:
@@ -154,6 +158,7 @@ class Outbox:
             self._disk_trouble = False
             with self._lock:
                 self._dropped += dropped
+        return True
 
     @property
     def in_flight(self) -> int:

@@ -21,6 +21,7 @@ from edge_daemon.mqtt.access import read_access
 from edge_daemon.mqtt.announcer import Announcer
 from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.backoff import Backoff
+from edge_daemon.mqtt.batches import Batches
 from edge_daemon.mqtt.client import Connection, Party
 from edge_daemon.mqtt.discovery import Discovery
 from edge_daemon.mqtt.exporter import Exporter
@@ -103,6 +104,7 @@ class MqttSink:
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._local_backoff = Backoff(min(LOCAL_RETRY_S, options.max_reconnect_s), Random())
+        self._batches = Batches()
         self._wakeup = Wakeup()
         self._look_first_s = look_first_s
         self._looked = threading.Event()
@@ -163,6 +165,7 @@ class MqttSink:
                 held_s = self._hold_connection()
                 backoff = self._local_backoff if self._is_local_fault else self._backoff
                 self._pause(backoff.next_s(held_s))
+            self._outbox.spill()
         except BaseException as crash:
             self._on_crash(crash)
 
@@ -170,7 +173,9 @@ class MqttSink:
         deadline = time.monotonic() + seconds
         while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._stopping.wait(min(left_s, _SPILL_S))
-            self._outbox.spill()
+            now_s = time.monotonic()
+            if self._batches.due(now_s) and self._outbox.spill():
+                self._batches.written(now_s)
 
     def _hold_connection(self) -> float:
         """Connect and serve until it ends; return for how many seconds it was held."""
@@ -203,6 +208,7 @@ class MqttSink:
         filters = (self._topics.requests, self._twin.info_topic, *self._announcer.filters)
         self._sender.connected(connection, filters)
         self._connected.set()
+        self._batches = Batches()
         self._trouble = None
         logger.info(
             "connected to the MQTT broker at %s:%d with MQTT %s",

@@ -133,3 +133,16 @@ def test_a_shared_file_that_cannot_be_read_is_set_aside(
         backlog_path(tmp_path, "edge/left")
     assert caplog.text.count("kept as mqtt-events.sqlite.damaged-1") == 1
     assert (tmp_path / "mqtt-events.sqlite.damaged-1").read_bytes() == b"no database" * 100
+
+
+def test_the_journal_is_folded_in_once_an_outage_is_over(tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    backlog = Backlog(path, 10)
+    backlog.store([MESSAGE, MESSAGE])
+    rows = [stored[0] for stored in iter(backlog.next, None)]
+    before = path.read_bytes()
+    backlog.remove(rows[:1])
+    assert path.read_bytes() == before
+    backlog.remove(rows[1:])
+    assert path.read_bytes() != before
+    assert len(backlog) == 0

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from edge_daemon import events
 from edge_daemon.mqtt.backlog import Backlog
+from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.options import MqttOptions, TlsOptions
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.certificates import make_certificates
@@ -111,6 +113,23 @@ def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_told(caplog: pytest.L
         with late:
             device.wait_connected()
             wait_until(lambda: any("15 MQTT events were dropped" in text for text in warnings(caplog)))
+
+
+def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, store = tmp_path / "events.sqlite", Backlog.store
+    batches: list[int] = []
+
+    def counted(self: Backlog, messages: Sequence[Message]) -> int:
+        batches.append(len(messages))
+        return store(self, messages)
+
+    monkeypatch.setattr(Backlog, "store", counted)
+    with Device(at(Mosquitto()), backlog_path=path) as device:
+        for number in range(40):
+            device.sink.handle(events.Button(str(number), "press"))
+            time.sleep(0.1)
+    assert len(batches) <= 5
+    assert sum(batches) == len(Backlog(path, 1000)) == 40
 
 
 def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:

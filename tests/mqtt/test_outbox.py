@@ -191,6 +191,34 @@ def test_what_is_sent_but_not_acknowledged_goes_to_disk_with_the_connection(tmp_
     assert len(Backlog(path, 10)) == 1
 
 
+def test_stored_events_are_deleted_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deletions: list[int] = []
+    remove = Backlog.remove
+
+    def counted(self: Backlog, rows: list[int]) -> None:
+        deletions.append(len(rows))
+        remove(self, rows)
+
+    monkeypatch.setattr(Backlog, "remove", counted)
+    outbox = make_outbox(1000, tmp_path / "events.sqlite")
+    for number in range(250):
+        outbox.put(event(number))
+    outbox.spill()
+    outbox.connected()
+    assert len(take_all(outbox)) == 250
+    assert deletions == [100, 100, 50]
+    assert outbox.idle
+
+
+def test_a_failed_try_to_connect_writes_nothing(tmp_path: Path) -> None:
+    outbox = make_outbox(10, tmp_path / "events.sqlite")
+    outbox.put(event(1))
+    outbox.disconnected()
+    assert len(Backlog(tmp_path / "events.sqlite", 10)) == 0
+    outbox.connected()
+    assert take_all(outbox) == ["1"]
+
+
 def test_an_answer_is_not_kept_for_a_next_life(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
     outbox = make_outbox(10, path)

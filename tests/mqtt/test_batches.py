@@ -1,0 +1,33 @@
+"""Writes of an outage: soon at first, in batches of half a minute later."""
+
+from __future__ import annotations
+
+from edge_daemon.mqtt.batches import LONGEST_S, Batches
+
+
+def writes_in(seconds: int) -> int:
+    """Count the writes of an outage with an event every second."""
+    batches, count = Batches(), 0
+    for now_s in range(seconds):
+        if batches.due(now_s):
+            batches.written(now_s)
+            count += 1
+    return count
+
+
+def test_the_first_events_of_an_outage_are_written_at_once() -> None:
+    assert Batches().due(0.0)
+    assert writes_in(2) == 2
+
+
+def test_a_day_of_events_every_second_is_written_in_batches() -> None:
+    assert writes_in(86_400) < 86_400 / LONGEST_S + 10
+
+
+def test_no_event_waits_longer_than_the_longest_pause() -> None:
+    batches = Batches()
+    for now_s in range(0, 3600, 40):
+        assert batches.due(now_s)
+        batches.written(now_s)
+        assert not batches.due(now_s + 0.5)
+        assert batches.due(now_s + LONGEST_S)
