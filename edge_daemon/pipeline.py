@@ -221,6 +221,7 @@ class Pipeline:
             return []
         self._looked_s = now
         try:
+            self._teacher.checkpoint(now)
             happened = list(self._teacher.refresh())
         except EdgeError as exc:
             log.log(

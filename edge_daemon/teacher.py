@@ -82,6 +82,10 @@ class Teacher:
         except StoreError as exc:
             log.info("the times of examples taught before the clock was set stay: %s", exc)
 
+    def checkpoint(self, now_s: float) -> None:
+        """Let the store fold its journal when nothing was taught for a while. Raises StoreError."""
+        self._store.checkpoint_at_rest(now_s)
+
     def predict(self, region: str, embedding: Vector, *, lenient: bool = False) -> Prediction:
         """Classify with the examples that count for this region; `lenient` for one of an object's frames."""
         return self._learners[self._pools[region]].predict(embedding, lenient=lenient)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from edge_daemon.disk import disk_refuses
 from edge_daemon.errors import EmbeddingError, NoExamplesError, StoreError
+from edge_daemon.examples.checkpoint import Checkpoint
 from edge_daemon.examples.claim import StoreClaim
 from edge_daemon.examples.database import connect, leave_out_damaged
 from edge_daemon.examples.draft import Draft, content_digest, pack
@@ -58,6 +59,7 @@ class ExampleStore:
         self.path = Path(path)
         self._now = now
         self._busy_s = busy_s
+        self._checkpoint = Checkpoint()
         self._claim = StoreClaim(self.path)
         self._trouble: StoreError | None = None
         self._pictures = SoundPictures(self.path)
@@ -230,6 +232,11 @@ class ExampleStore:
         statement = f"DELETE FROM examples WHERE removed_at < ? AND origin = '' AND {SOUND} RETURNING id"
         with self.transaction():
             return len(self.query(statement, stamp(older_than)))
+
+    def checkpoint_at_rest(self, now_s: float) -> None:
+        """Fold the journal into the file if changes were made, and none for a while; waits for nobody."""
+        if self._checkpoint.is_due(self._connection.total_changes, now_s):
+            self.query("PRAGMA wal_checkpoint(PASSIVE)")
 
     def changed_elsewhere(self) -> bool:
         """Whether another process has changed the store since the last call; costs no disk access.
