@@ -16,6 +16,7 @@ from edge_daemon.preflight import Prepared, Running, preflight
 from edge_daemon.runtime.allocator import share_one_heap
 from edge_daemon.runtime.boot_marks import BootMarks
 from edge_daemon.runtime.daemon import Daemon
+from edge_daemon.runtime.log_limit import LogLimit
 from edge_daemon.runtime.systemd import Notifier
 from edge_daemon.supervisor import Supervisor
 
@@ -47,6 +48,8 @@ def run(args: argparse.Namespace) -> int:
     share_one_heap()
     if args.check:
         return _check(args)
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(LogLimit())
     notifier = Notifier()
     marks = BootMarks()
     marks.note("loaded")
