@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,25 @@ def test_unit_runs_a_command_that_exists_and_waits_for_readiness() -> None:
     assert started[1] == "/etc/edge_daemon/config.yaml"
     for line in ("Type=notify", "Restart=always", "WatchdogSec=30", "NoNewPrivileges=yes"):
         assert line in text.splitlines()
+
+
+def test_systemd_understands_the_settings_for_a_second_partition(unit: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/storage.md").read_text()
+    (settings,) = re.findall(r"systemctl edit edge-daemon\n\n((?:    .*\n)+)", text)
+    folder = unit.with_name(f"{unit.name}.d")
+    folder.mkdir()
+    (folder / "partition.conf").write_text(textwrap.dedent(settings))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert [line for line in done.stderr.splitlines() if "partition.conf" in line] == []
+
+
+def test_the_kernel_ends_it_before_a_login_where_its_limit_has_no_effect() -> None:
+    """Without the kernel's memory cgroup, as on a Pi by default, MemoryMax= is ignored."""
+    settings = dict(
+        line.split("=", 1) for line in UNIT.read_text().splitlines() if line.startswith(("MemoryMax", "OOM"))
+    )
+    assert settings["MemoryMax"] == "300M"
+    assert int(settings["OOMScoreAdjust"]) > 0
 
 
 def test_the_processors_description_stays_readable() -> None:
