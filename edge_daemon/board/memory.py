@@ -27,6 +27,11 @@ def memory_limits_apply(root: Path = Path("/")) -> bool | None:
     return (folder / "memory").is_dir()
 
 
+def is_service(root: Path = Path("/")) -> bool:
+    """Return whether systemd runs this process as a service of the system, whose unit may set limits."""
+    return "/system.slice/" in (read_line(root / "proc/self/cgroup") or "")
+
+
 def limits_remedy(root: Path = Path("/")) -> str:
     """Return how to switch the memory cgroup on; options apply in the order of /proc/cmdline (issue 6980)."""
     file = next((f"/{path}" for path in _CMDLINES if (root / path).exists()), None)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.memory import is_service, limits_remedy, memory_limits_apply
 from edge_daemon.board.mounts import mount_fault
 from edge_daemon.board.network import interfaces, power_saving
 from edge_daemon.board.power import alarm_path, read_power
@@ -27,6 +28,8 @@ LOOK_S = 10.0
 
 OK_AFTER_S = 60.0
 """The supply dips with the load of each frame: it is in order after a minute without a flag."""
+
+NO_LIMIT = "MemoryMax= of the service has no effect, as the memory cgroup is off; %s"
 
 SAVING = "Wi-Fi power saving is on at %s: messages to this device come late or get lost; see docs/board.md"
 
@@ -130,6 +133,8 @@ class BoardWatch:
         self._stopped = os.eventfd(0)
         if clock_synced(self._root) is False:
             self._emit(ClockChanged(False))
+        if is_service(self._root) and memory_limits_apply(self._root) is False:
+            log.warning(NO_LIMIT, limits_remedy(self._root))
         self._look_at_mount()
         self._worker.start()
 

@@ -16,7 +16,7 @@ from edge_daemon.events import ClockChanged, Event, ExamplesKept, ExamplesNotKep
 from edge_daemon.fakes import HandClock
 from edge_daemon.runtime.board_watch import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
 from tests.board.layout import lay_alarm, lay_link, write
-from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_mounts
+from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_memory, lay_mounts
 
 STORE = Path("/var/lib/edge_daemon/examples.sqlite")
 
@@ -167,6 +167,24 @@ def test_a_store_that_need_not_be_kept_is_not_looked_at(tmp_path: Path) -> None:
     with Watch(tmp_path) as watch:
         time.sleep(0.2)
         assert watch.events == []
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "controllers", "lines"),
+    [
+        ("/system.slice/edge-daemon.service", "cpu io pids", 1),
+        ("/system.slice/edge-daemon.service", "cpu io memory pids", 0),
+        ("/user.slice/user-1000.slice/session-3.scope", "cpu io pids", 0),
+    ],
+)
+def test_a_memory_limit_without_effect_is_logged_once_by_the_service(
+    cgroup: str, controllers: str, lines: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(tmp_path, "proc/self/cgroup", f"0::{cgroup}\n")
+    lay_memory(tmp_path, controllers=controllers)
+    with Watch(tmp_path):
+        time.sleep(0.2)
+    assert caplog.text.count("cgroup_enable=memory") == lines
 
 
 def test_wifi_that_saves_power_is_logged_once(
