@@ -17,8 +17,8 @@ import msgspec
 from edge_daemon.app import build
 from edge_daemon.as_owner import as_owner_of
 from edge_daemon.config import Config
-from edge_daemon.examples.faults import CorruptStoreError
-from edge_daemon.examples.place import copy_store
+from edge_daemon.examples.database import copy_database
+from edge_daemon.examples.faults import CorruptStoreError, named
 from edge_daemon.model_setup import store_path
 from edge_daemon.preflight import unread_credentials
 
@@ -31,8 +31,8 @@ def dry_start(config: Config) -> None:
     with as_owner_of(path.parent), TemporaryDirectory(prefix=".edge-daemon-", dir=folder) as temporary:
         copy = Path(temporary) / path.name
         if os.access(path, os.R_OK):
-            with suppress(CorruptStoreError):  # a start keeps it aside and begins an empty one
-                copy_store(path, copy)
+            with suppress(CorruptStoreError), named(path):  # a start keeps a damaged one aside
+                copy_database(path, copy)
         build(_on_copy(config, copy)).close()
 
 

@@ -80,6 +80,12 @@ def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection
     return _open(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
 
 
+def copy_database(path: Path, copy: Path) -> None:
+    """Write what is committed to a new file, while another process may go on writing."""
+    with closing(open_read_only(path)) as source, closing(_open(copy)) as target:
+        source.backup(target)
+
+
 def is_database(path: Path) -> bool:
     """Return whether SQLite reads the file's header; of another it would delete the journal.
 

@@ -1,10 +1,9 @@
-"""Whether a store can be opened or made at a path, found out without making one; and copies of it."""
+"""Whether a store can be opened or made at a path, found out without making one."""
 
 from __future__ import annotations
 
 import errno
 import os
-import sqlite3
 import tempfile
 from contextlib import closing
 from pathlib import Path
@@ -30,16 +29,6 @@ def check_place(path: Path) -> None:
     except OSError as exc:
         if not disk_refuses(path):
             raise StoreError(f"store '{path}' can't be {_verb(path)}: {exc.strerror}") from exc
-
-
-def copy_store(path: Path, copy: Path) -> None:
-    """Write what is committed to a new file, while another process may go on writing. Raises StoreError."""
-    with (
-        named(path),
-        closing(open_read_only(path)) as source,
-        closing(sqlite3.connect(copy)) as target,
-    ):
-        source.backup(target)
 
 
 def _verb(path: Path) -> str:
