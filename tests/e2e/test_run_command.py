@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.board.process import daemon_process, peak_memory
 from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
 from tests.e2e.stage import MODEL, PATIENCE_S
@@ -83,6 +84,16 @@ def test_ready_after_the_first_inference_then_petted_then_stopped_cleanly(tmp_pa
     assert (online.payload, offline.payload) == (b"online", b"offline")
     assert took_s < 5
     assert not (tmp_path / "examples.sqlite-wal").exists(), "the store was not closed"
+
+
+def test_the_running_daemon_is_found_by_its_store(tmp_path: Path) -> None:
+    with started(tmp_path, SYNTHETIC + "mqtt: {host: null}\n") as (process, manager, _):
+        manager.wait_for("READY=1")
+        assert daemon_process(tmp_path / "examples.sqlite") == process.pid
+        assert (peak_memory(process.pid) or 0) > 10_000_000
+        process.terminate()
+        assert process.wait(PATIENCE_S) == 0
+    assert daemon_process(tmp_path / "examples.sqlite") is None
 
 
 def test_hup_reads_the_configuration_again_or_says_why_not(tmp_path: Path) -> None:
