@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Train the embedder that ships with edge_daemon: distillation from an official MobileNet plus class labels.
+"""Train the embedder that ships with edge_daemon: distillation from two official networks plus class labels.
 
-Every stage keeps its files in --work and goes on where it was stopped:
+Every stage keeps its files in --work and goes on where it was stopped, by a signal too:
 
-    python scripts/train_embedder.py prepare --work DIR      # unpack photos, run the teacher (a few minutes)
-    python scripts/train_embedder.py train --work DIR --minutes 80
+    python scripts/train_embedder.py targets --work DIR      # run the teachers (one to two hours)
+    python scripts/train_embedder.py train --work DIR        # endless; may start while the teachers run
+    python scripts/train_embedder.py cooldown --work DIR     # from the last checkpoint to a finished network
     python scripts/train_embedder.py convert --work DIR --out models
 
 `scripts/measure_models.py` measures the result. Install scripts/requirements-train.txt into an environment
@@ -15,14 +16,35 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-SETS = ("nette112", "tiny64")
-SHARES = {"tiny64": 104, "nette112": 24}
+import numpy as np
+import torch
+from embedder_training.batches import Source
+from embedder_training.convert import write
+from embedder_training.cutouts import Cutouts
+from embedder_training.held_out import HeldOut, held_out_classes
+from embedder_training.lite0 import write_onnx
+from embedder_training.network import Student, export, import_weights
+from embedder_training.official import fit_projection, load_official
+from embedder_training.photos import NO_CLASS, SETS, PhotoSet, unpack
+from embedder_training.targets import Projection, Targets, embed_all
+from embedder_training.teacher import Teachers
+from embedder_training.training import Cooldown, Recipe, Run
+
 TEACHER = "tf2_mobilenet_v2_1.0_224_ptq.tflite"
+START = "mobilenet_v1_0.5_160_quant.tflite"
 TARGET_SIZE = 384
-CHECKPOINTS = Path(__file__).parent / "embedder_training"  # not models/, which ships in the wheel
+STATE = "state.pt"
+
+#: Photos of each set a batch.
+SHARES = {"photos128": 48, "nette112": 20, "tiny64": 60}
+
+#: A class with fewer photos has no class loss.
+LEAST_OF_A_CLASS = 20
 
 
 def arguments() -> argparse.Namespace:
@@ -30,7 +52,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=("prepare", "train", "convert"))
+    parser.add_argument("stage", choices=("targets", "train", "cooldown", "convert"))
     parser.add_argument(
         "--data", type=Path, default=shared / "data", help="holds train/*.tar and the measuring sets"
     )
@@ -40,101 +62,117 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train_embedder"), help="caches and checkpoints"
     )
+    parser.add_argument("--start", type=Path, help="exported weights (.ckpt.npz) to begin a new --work with")
     parser.add_argument("--out", type=Path, default=Path("models"), help="where convert writes")
-    parser.add_argument("--name", default="edge_embedder_v1", help="stem of the written files")
-    parser.add_argument(
-        "--start", type=Path, help="exported checkpoint (.ckpt.npz) to train on from, or to convert"
-    )
-    parser.add_argument("--size", type=int, default=128, help="side of the deployed model's picture")
-    parser.add_argument(
-        "--minutes", type=float, default=80.0, help="training time in all, earlier starts included"
-    )
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--name", default="edge_embedder_v2", help="stem of the written files")
+    parser.add_argument("--size", type=int, default=160, help="side of the deployed model's picture")
+    parser.add_argument("--state", default="cooldown.pt", help="checkpoint in --work to convert")
+    parser.add_argument("--threads", type=int, default=2, help="processes of one thread each")
+    parser.add_argument("--passes", type=int, default=150_000, help="length of the cooldown")
     return parser.parse_args()
 
 
-def teacher_part(options: argparse.Namespace, part: int) -> None:
-    from embedder_training.photos import unpack, view_boxes
-    from embedder_training.teacher import embed_views
-
-    for seed, name in enumerate(SETS, start=1):
-        photos = unpack(options.data, options.work, name)
-        target = options.work / f"{name}.teacher.{part}of{options.threads}.npy"
-        boxes = view_boxes(len(photos.labels), seed)
-        embed_views(options.teachers / TEACHER, photos, boxes, target, part, options.threads)
+def embed_part(options: argparse.Namespace, part: int) -> None:
+    sets = [unpack(options.data, options.work, name) for name in SETS]
+    teachers = Teachers(options.teachers / TEACHER, options.work / "lite0.onnx")
+    embed_all(sets, options.work / "targets", teachers, part, options.threads)
 
 
-def prepare(options: argparse.Namespace) -> None:
-    """Unpack the photos, run the teacher over all views, whiten its embeddings into targets."""
-    import numpy as np
-    from embedder_training.photos import unpack
-    from embedder_training.targets import training_targets
-
-    options.work.mkdir(parents=True, exist_ok=True)
-    counts = [len(unpack(options.data, options.work, name).labels) for name in SETS]
+def targets(options: argparse.Namespace) -> None:
+    """Unpack the photos and run the teachers over all views."""
+    (options.work / "targets").mkdir(parents=True, exist_ok=True)
+    for name in SETS:
+        unpack(options.data, options.work, name)
+    write_onnx(options.work / "lite0.onnx")
     with ProcessPoolExecutor(options.threads) as pool:
-        list(pool.map(teacher_part, [options] * options.threads, range(options.threads)))
-    views = []
-    for name, count in zip(SETS, counts, strict=True):
-        parts = [
-            np.load(options.work / f"{name}.teacher.{i}of{options.threads}.npy")
-            for i in range(options.threads)
-        ]
-        whole = np.empty((count, *parts[0].shape[1:]), np.float16)
-        for index, part in enumerate(parts):
-            whole[index :: options.threads] = part
-        views.append(whole)
-    for name, target in zip(SETS, training_targets(views, TARGET_SIZE), strict=True):
-        np.save(options.work / f"{name}.targets.npy", target)
+        list(pool.map(embed_part, [options] * options.threads, range(options.threads)))
+
+
+def build_run(options: argparse.Namespace) -> Run:
+    """Return a run over the targets that exist; a new student has the official weights."""
+    recipe = Recipe()
+    torch.manual_seed(recipe.seed)
+    sets = [unpack(options.data, options.work, name) for name in SETS]
+    held_out = held_out_classes(sets)
+    sources, classes = training_sources(options, sets, frozenset().union(*held_out.values()))
+    student = Student(TARGET_SIZE, classes)
+    if options.start:
+        import_weights(student, options.start)
+    elif not (options.work / STATE).exists():
+        start(student, sources, options.teachers / START)
+    watched = [HeldOut(photos, held_out[photos.name]) for photos in sets if photos.name in held_out]
+    return Run(sources, watched, student, recipe, options.work)
+
+
+def training_sources(
+    options: argparse.Namespace, sets: list[PhotoSet], held_out: frozenset[str]
+) -> tuple[list[Source], int]:
+    """Return the sources and the number of their classes."""
+    folder = options.work / "targets"
+    counts = Counter(name for photos in sets for name in photos.names)
+    taught = sorted(
+        name
+        for name, count in counts.items()
+        if count >= LEAST_OF_A_CLASS and name not in held_out and not name.endswith(f"/{NO_CLASS}")
+    )
+    numbers = {name: number for number, name in enumerate(taught)}
+    projection = Projection.load_or_fit(sets, folder, TARGET_SIZE)
+    sources = [
+        Source(
+            photos,
+            Targets(photos, folder, projection),
+            np.array([numbers.get(name, -1) for name in photos.names]),
+            ~photos.rows_of(held_out),
+            SHARES[photos.name],
+            Cutouts(photos, options.work / f"{photos.name}.cutouts.npz"),
+        )
+        for photos in sets
+    ]
+    return sources, len(taught)
+
+
+def start(student: Student, sources: list[Source], official: Path, size: int = 96) -> None:
+    """Give a student the official weights, and fit its projecting head to clean views."""
+    rng, parts = np.random.default_rng(0), []
+    for source in sources:
+        source.refresh()
+        parts += [source.sample(rng, size) for _ in range(2500 // source.share // len(sources))]
+    images, _, targets, _ = (torch.cat(column) for column in zip(*parts, strict=True))
+    load_official(student.eval(), official, images[torch.randperm(len(images))[:400]])
+    fit_projection(student, images, targets)
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train, or go on training, until --minutes are spent."""
-    import numpy as np
-    import torch
-    from embedder_training.batches import Source
-    from embedder_training.photos import unpack, view_boxes
-    from embedder_training.training import Recipe, Run
+    """Train, or go on training, until killed."""
+    run = build_run(options)
+    run.resume(options.work / STATE)
+    run.train(options.threads, options.work / STATE, finished=lambda: False)
 
-    torch.set_num_threads(1)
-    sources, offset = [], 0
-    for seed, name in enumerate(SETS, start=1):
-        photos = unpack(options.data, options.work, name)
-        targets = np.load(options.work / f"{name}.targets.npy", mmap_mode="r")
-        sources.append(Source(photos, view_boxes(len(photos.labels), seed), targets, offset, SHARES[name]))
-        offset += len(photos.classes)
-    run = Run(sources, offset, Recipe(options.minutes, options.seed), options.work)
-    if not run.resume() and options.start:
-        run.start_from(options.start)
-    run.train(options.threads)
+
+def cooldown(options: argparse.Namespace) -> None:
+    """Finish a copy of the training's state within --passes."""
+    run, file = build_run(options), options.work / "cooldown.pt"
+    start_file = options.work / "cooldown_start.pt"
+    if not start_file.exists():
+        shutil.copy(options.work / STATE, start_file)
+    run.resume(start_file)
+    run.cooldown = Cooldown(int(run.passes), options.passes)
+    run.resume(file)
+    run.train(options.threads, file, finished=lambda: run.cooldown.left(int(run.passes)) == 0)
 
 
 def convert(options: argparse.Namespace) -> None:
-    """Write the int8 model of an exported checkpoint (--start), or export the training's state first."""
-    from embedder_training.convert import write
-    from embedder_training.photos import unpack
-
+    """Export the averaged weights of --state into --work, and write the int8 model."""
     options.out.mkdir(parents=True, exist_ok=True)
-    options.work.mkdir(parents=True, exist_ok=True)
-    checkpoint = options.start or export_state(options)
+    checkpoint = options.work / f"{options.name}.ckpt.npz"  # not in --out: models/ ships in the wheel
+    export(torch.load(options.work / options.state, weights_only=True)["average"], checkpoint)
     sets = [unpack(options.data, options.work, name) for name in SETS]
     write(checkpoint, sets, options.size, options.out / f"{options.name}.tflite")
 
 
-def export_state(options: argparse.Namespace) -> Path:
-    """Write the averaged weights so far beside the training code; any moment of the training will do."""
-    import torch
-    from embedder_training.network import export
-
-    checkpoint = CHECKPOINTS / f"{options.name}.ckpt.npz"
-    export(torch.load(options.work / "state.pt", map_location="cpu")["average"], checkpoint)
-    return checkpoint
-
-
 def main() -> None:
     options = arguments()
-    {"prepare": prepare, "train": train, "convert": convert}[options.stage](options)
+    {"targets": targets, "train": train, "cooldown": cooldown, "convert": convert}[options.stage](options)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from . import cues
 from .measure import Floats
-from .shape import BLOCKS
+from .shape import BLOCKS, BlockShape
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -24,76 +23,43 @@ def folded(arrays: Arrays, convolution: str, norm: str, epsilon: float = 1e-5) -
 
 
 class GraphBuilder:
-    """Builds the layers over one Keras input; needs TensorFlow."""
+    """Builds the layers over one Keras input (pixels in -1..1); needs TensorFlow."""
 
-    def __init__(self, arrays: Arrays, palette: NDArray[np.float64], size: int) -> None:
+    def __init__(self, arrays: Arrays, size: int) -> None:
         import tensorflow as tf
 
-        self.keras, self.tf = tf.keras, tf
-        self.layers = tf.keras.layers
-        self.arrays, self.palette, self.size = arrays, palette, size
-        self.input = tf.keras.Input((size, size, 3), batch_size=1, name="image")
+        self._keras, self._layers, self._arrays = tf.keras, tf.keras.layers, arrays
+        self._input = tf.keras.Input((size, size, 3), batch_size=1, name="image")
 
-    def _fixed(self, layer: Any, x: Any, *weights: Floats) -> Any:
-        """Apply a layer and give it its weights."""
+    def _convolve(self, x: Any, name: str, stride: int, activation: str | None = "relu6") -> Any:
+        """One convolution, full or depthwise, with its batch norm."""
+        kernel, bias = folded(self._arrays, name, f"{name}_norm")
+        options = {"padding": "same", "activation": activation}
+        if kernel.shape[1] == 1:
+            layer = self._layers.DepthwiseConv2D(kernel.shape[2], stride, **options)
+            kernel = kernel.transpose(2, 3, 0, 1)
+        else:
+            layer = self._layers.Conv2D(len(kernel), kernel.shape[2], stride, **options)
+            kernel = kernel.transpose(2, 3, 1, 0)
         y = layer(x)
-        layer.set_weights(list(weights))
+        layer.set_weights([kernel, bias])
         return y
 
-    def _convolve(self, x: Any, convolution: str, norm: str, stride: int) -> Any:
-        """One convolution, full or depthwise, with ReLU; PyTorch's padding of one on each side."""
-        kernel, bias = folded(self.arrays, convolution, norm)
-        depthwise, side = kernel.shape[1] == 1, kernel.shape[2]
-        if stride == 2:
-            x = self.layers.ZeroPadding2D(1)(x)
-        padding = "valid" if stride == 2 else "same"
-        if depthwise:
-            layer = self.layers.DepthwiseConv2D(side, stride, padding, activation="relu")
-            return self._fixed(layer, x, kernel.transpose(2, 3, 0, 1), bias)
-        layer = self.layers.Conv2D(len(kernel), side, stride, padding, activation="relu")
-        return self._fixed(layer, x, kernel.transpose(2, 3, 1, 0), bias)
+    def _block(self, x: Any, name: str, shape: BlockShape) -> Any:
+        y = self._convolve(x, f"{name}.depthwise", shape.stride)
+        y = self._convolve(y, f"{name}.pointwise", 1, None if shape.added else "relu6")
+        return self._layers.Add()([x, y]) if shape.added else y
 
-    def deep(self) -> Any:
-        """The trunk's pooled features."""
-        x = self._convolve(self.input, "trunk.stem", "trunk.stem_norm", 2)
-        for index, (inside, outside, stride) in enumerate(BLOCKS):
-            name = f"trunk.blocks.{index}"
-            y = self._convolve(x, f"{name}.depthwise", f"{name}.depthwise_norm", stride)
-            y = self._convolve(y, f"{name}.pointwise", f"{name}.pointwise_norm", 1)
-            x = self.layers.Add()([x, y]) if inside == outside and stride == 1 else y
-        return self.layers.GlobalAveragePooling2D()(x)
+    def pooled(self) -> Any:
+        """The pooled features."""
+        x = self._convolve(self._input, "trunk.stem", 2)
+        for index, shape in enumerate(BLOCKS):
+            x = self._block(x, f"trunk.blocks.{index}", shape)
+        return self._layers.GlobalAveragePooling2D()(x)
 
-    def colour(self) -> Any:
-        """The clipped share of each palette colour."""
-        x = self.layers.AveragePooling2D(3)(self.input)
-        kernel, bias = cues.palette_convolution(self.palette)
-        x = self._fixed(self.layers.Conv2D(len(bias), 1), x, kernel, bias)
-        x = self.layers.GlobalAveragePooling2D(keepdims=True)(self.layers.Softmax()(x))
-        spread = self.layers.DepthwiseConv2D(
-            1, depth_multiplier=len(cues.CLIPS), use_bias=False, activation="relu6"
-        )
-        return self.layers.Flatten()(self._fixed(spread, x, cues.clip_kernel()))
-
-    def edges(self) -> Any:
-        """Unit-length edge histograms of the cells."""
-        kernel, bias = cues.edge_convolution()
-        side, step = cues.cell_geometry(self.size)
-        x = self._fixed(self.layers.Conv2D(len(bias), 3, 2, activation="relu6"), self.input, kernel, bias)
-        mean = np.full((side, side, len(bias), 1), 1 / side**2, np.float32)
-        x = self._fixed(self.layers.DepthwiseConv2D(side, step, use_bias=False), x, mean)
-        x = self.layers.Lambda(lambda v: self.tf.math.l2_normalize(v, axis=-1))(x)
-        return self.layers.Flatten()(x)
-
-    def parts(self) -> Any:
-        """The model with the parts as separate outputs, to fit the whitening on."""
-        return self.keras.Model(self.input, [self.deep(), self.colour(), self.edges()])
-
-    def embedder(self, compression: float, projections: list[tuple[Floats, Floats]]) -> Any:
-        """The whole: the pooled features through `tanh(compression x)`, each part through its projection."""
-        pooled = self.layers.Activation("tanh")(self.layers.Rescaling(compression)(self.deep()))
-        parts = [pooled, self.colour(), self.edges()]
-        done = [
-            self._fixed(self.layers.Dense(len(bias)), part, matrix, bias)
-            for part, (matrix, bias) in zip(parts, projections, strict=True)
-        ]
-        return self.keras.Model(self.input, self.layers.Concatenate(name="embedding")(done))
+    def embedder(self) -> Any:
+        """The whole: the pooled features through the head that was trained towards the teachers."""
+        layer = self._layers.Dense(len(self._arrays["project.bias"]), name="embedding")
+        embedding = layer(self.pooled())
+        layer.set_weights([self._arrays["project.weight"].T, self._arrays["project.bias"]])
+        return self._keras.Model(self._input, embedding)

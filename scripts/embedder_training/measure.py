@@ -18,8 +18,8 @@ SHOTS = (1, 5, 10, 20)
 
 
 def unit(rows: Floats) -> Floats:
-    """Scale every row to length one."""
-    scaled: Floats = rows / (np.linalg.norm(rows, axis=1, keepdims=True) + 1e-12)
+    """Scale every row (along the last axis) to length one."""
+    scaled: Floats = rows / (np.linalg.norm(rows, axis=-1, keepdims=True) + 1e-12)
     return scaled
 
 
@@ -75,9 +75,14 @@ def few_shot(
     heads: tuple[str, ...] = ("knn", "centroid", "linear"),
     shots: tuple[int, ...] = SHOTS,
     seeds: int = 5,
+    queries: Floats | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Return accuracy in per cent by head and K, the mean over the seeds."""
+    """Return accuracy in per cent by head and K, the mean over the seeds.
+
+    `queries` are embeddings of the same photos under other conditions, to test with in place of `embeddings`.
+    """
     rows, classes = unit(embeddings.astype(np.float32)), int(labels.max()) + 1
+    asked = rows if queries is None else unit(queries.astype(np.float32))
     found: dict[str, dict[str, list[float]]] = {head: {str(k): [] for k in shots} for head in heads}
     for seed in range(seeds):
         rng = np.random.default_rng(seed)
@@ -85,6 +90,6 @@ def few_shot(
         for k in shots:
             taught, rest = np.concatenate([o[:k] for o in order]), np.concatenate([o[k:] for o in order])
             for head in heads:
-                guess = HEADS[head](rows[taught], labels[taught], rows[rest], classes)
+                guess = HEADS[head](rows[taught], labels[taught], asked[rest], classes)
                 found[head][str(k)].append(float((guess == labels[rest]).mean()) * 100)
     return {head: {k: round(float(np.mean(v)), 1) for k, v in by_k.items()} for head, by_k in found.items()}

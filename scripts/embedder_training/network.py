@@ -1,4 +1,4 @@
-"""The deep part of the embedder: a MobileNet v1 of width 0.5 with a narrower end and identity shortcuts."""
+"""The embedder's network: a MobileNet v1 of width 0.5 with a few added residual blocks."""
 
 from __future__ import annotations
 
@@ -9,48 +9,76 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from .shape import BLOCKS, POOLED, STEM
+from .shape import BLOCKS, POOLED, STEM, BlockShape, same_padding
+
+
+def pad(x: Tensor, stride: int) -> Tensor:
+    """Pad as TensorFlow's SAME for a 3 x 3 kernel."""
+    before, after = same_padding(x.shape[2], stride)
+    return F.pad(x, (before, after, before, after))
 
 
 class Block(nn.Module):
-    """3 x 3 depthwise and 1 x 1 convolution, each with batch norm and ReLU; a shortcut where shapes agree."""
+    """3 x 3 depthwise and 1 x 1 convolution, each with batch norm and ReLU6; linear at the end if added."""
 
-    def __init__(self, inside: int, outside: int, stride: int) -> None:
+    def __init__(self, shape: BlockShape) -> None:
         super().__init__()
-        self.depthwise = nn.Conv2d(inside, inside, 3, stride, 1, groups=inside, bias=False)
+        self.shape = shape
+        inside, outside = shape.inside, shape.outside
+        self.depthwise = nn.Conv2d(inside, inside, 3, shape.stride, groups=inside, bias=False)
         self.depthwise_norm = nn.BatchNorm2d(inside)
         self.pointwise = nn.Conv2d(inside, outside, 1, bias=False)
         self.pointwise_norm = nn.BatchNorm2d(outside)
-        self.shortcut = inside == outside and stride == 1
+        if shape.added:  # starts as the identity
+            nn.init.zeros_(self.pointwise_norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu(self.depthwise_norm(self.depthwise(x)))
-        y = F.relu(self.pointwise_norm(self.pointwise(y)))
-        return x + y if self.shortcut else y
+        y = F.relu6(self.depthwise_norm(self.depthwise(pad(x, self.shape.stride))))
+        y = self.pointwise_norm(self.pointwise(y))
+        return x + y if self.shape.added else F.relu6(y)
 
 
 class Trunk(nn.Module):
-    """Map images (N x 3 x S x S, RGB in 0..1) to the global average pool of the last block (N x POOLED)."""
+    """Map images (N x 3 x S x S, RGB in 0..1) to the global average pool of the last block (N x POOLED).
+
+    The stem and the first `frozen` blocks do not learn: they take half of a step's time.
+    """
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(3, STEM, 3, 2, 1, bias=False)
+        self.frozen = 0
+        self.stem = nn.Conv2d(3, STEM, 3, 2, bias=False)
         self.stem_norm = nn.BatchNorm2d(STEM)
-        self.blocks = nn.Sequential(*(Block(*shape) for shape in BLOCKS))
+        self.blocks = nn.Sequential(*(Block(shape) for shape in BLOCKS))
 
     def forward(self, x: Tensor) -> Tensor:
-        pooled: Tensor = self.blocks(F.relu(self.stem_norm(self.stem(x)))).mean((2, 3))
+        if self.frozen:
+            with torch.no_grad():
+                x = self.blocks[: self.frozen](self._first(x))
+        else:
+            x = self._first(x)
+        pooled: Tensor = self.blocks[self.frozen :](x).mean((2, 3))
         return pooled
+
+    def _first(self, x: Tensor) -> Tensor:
+        return F.relu6(self.stem_norm(self.stem(pad(2 * x - 1, 2))))
+
+    def freeze(self, blocks: int) -> None:
+        """Fix the stem and the first `blocks` blocks, their norms' statistics included; 0 frees all."""
+        self.frozen = blocks
+        for index, layer in enumerate((self.stem_norm, *self.blocks)):
+            layer.train(self.training and not (blocks and index <= blocks))
 
 
 class Student(nn.Module):
-    """The trunk with its two training heads: the teacher's embedding and the class."""
+    """The trunk with its two training heads: the teachers' embedding and the class."""
 
     def __init__(self, target_size: int, classes: int) -> None:
         super().__init__()
         self.trunk = Trunk()
         self.project = nn.Linear(POOLED, target_size)
         self.classify = nn.Linear(POOLED, classes)
+        nn.init.zeros_(self.classify.weight)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
         pooled = self.trunk(x)
@@ -63,14 +91,14 @@ def losses(
     """Return the cosine, the relational and the class loss.
 
     `target` is unit length. Relational: seen from the batch's teacher embeddings, the student's softmax over
-    similarities should be the teacher's own.
+    similarities should be the teachers' own. Photos of label -1 have no class loss.
     """
     unit = F.normalize(embedding)
     cosine = 1 - (unit * target).sum(1).mean()
     wanted = F.log_softmax(target @ target.T / temperature, dim=1)
     seen = F.log_softmax(unit @ target.T / temperature, dim=1)
     relational = F.kl_div(seen, wanted, reduction="batchmean", log_target=True)
-    return cosine, relational, F.cross_entropy(logits, labels, label_smoothing=0.1)
+    return cosine, relational, F.cross_entropy(logits, labels, ignore_index=-1, label_smoothing=0.1)
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
@@ -95,3 +123,10 @@ def export(weights: dict[str, Tensor], checkpoint: Path) -> None:
     """Write weights, the training heads' included, as float16 arrays."""
     arrays = {k: v.numpy() for k, v in weights.items()}
     np.savez(checkpoint, **{k: v.astype(np.float16) if v.dtype.kind == "f" else v for k, v in arrays.items()})
+
+
+def import_weights(student: Student, checkpoint: Path) -> None:
+    """Give a student exported weights."""
+    with np.load(checkpoint) as arrays:
+        weights = {k: v.astype(np.float32) if v.dtype.kind == "f" else v for k, v in arrays.items()}
+    student.load_state_dict({k: torch.from_numpy(np.asarray(v)) for k, v in weights.items()})

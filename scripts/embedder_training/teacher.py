@@ -1,8 +1,7 @@
-"""Run an official TFLite model up to its global pool, and turn its embeddings into training targets."""
+"""The teachers, each up to its global pool: an official TFLite MobileNet and EfficientNet-Lite0."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,8 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from .photos import PhotoSet, Pixels, cut
+from .measure import unit
+from .photos import Pixels, cut
 
 _POOLS = {schema.BuiltinOperator.AVERAGE_POOL_2D, schema.BuiltinOperator.MEAN}
 
@@ -49,21 +49,34 @@ class EmbeddingModel:
         scale, zero = self._output["quantization"]
         return raw if scale == 0 else (raw - zero) * np.float32(scale)
 
-    def embed_all(self, images: Pixels) -> NDArray[np.float32]:
-        return np.stack([self.embed(image) for image in images])
+
+class OnnxModel:
+    """An ONNX network with one image input (float32, N x 3 x S x S in 0..255) and one embedding output."""
+
+    def __init__(self, file: Path, size: int) -> None:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self._input = self._session.get_inputs()[0].name
+        self.size = size
+
+    def embed(self, image: Pixels) -> NDArray[np.float32]:
+        """Return the raw (not unit length) embedding of one S x S x 3 image."""
+        planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None]
+        return np.asarray(self._session.run(None, {self._input: planes})[0][0], np.float32)
 
 
-def embed_views(
-    model_file: Path, photos: PhotoSet, boxes: NDArray[np.float32], target: Path, part: int, parts: int
-) -> None:
-    """Write the teacher's embeddings (N x V x D, float16) of every view of one part of the photos."""
-    if target.exists():
-        return
-    model = EmbeddingModel(cut_at_pool(model_file))
-    rows = []
-    for count, index in enumerate(range(part, len(photos.labels), parts)):
-        views = [cut(photos.pixels[index], box, model.size) for box in boxes[index]]
-        rows.append(model.embed_all(np.stack(views)).astype(np.float16))
-        if count % 2000 == 0:
-            print(f"teacher: {photos.name} part {part}: {count}", file=sys.stderr, flush=True)
-    np.save(target, np.stack(rows))
+class Teachers:
+    """Both teachers side by side, each scaled to unit length."""
+
+    def __init__(self, mobilenet: Path, lite0: Path) -> None:
+        from .lite0 import SIZE
+
+        self._models = (EmbeddingModel(cut_at_pool(mobilenet)), OnnxModel(lite0, SIZE))
+
+    def embed(self, photo: Pixels, box: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the embedding of one view of a photo."""
+        views = {model.size: cut(photo, box, model.size) for model in self._models}
+        return np.concatenate([unit(model.embed(views[model.size])) for model in self._models])
