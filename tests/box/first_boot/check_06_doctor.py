@@ -37,6 +37,7 @@ def _stopped() -> Iterator[None]:
 def check_all_is_well() -> None:
     checks = _doctor()
     states = {name: check["state"] for name, check in checks.items()}
+    assert states.pop("clock") == "warning", checks["clock"]  # there is no network time in the machine
     assert set(states.values()) == {"ok"}, states
     assert checks["gpio"]["detail"].startswith("pinctrl-bcm2711 (/dev/gpiochip"), checks["gpio"]
 
