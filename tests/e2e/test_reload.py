@@ -61,14 +61,17 @@ class Device:
         }
         command = [sys.executable, "-m", "edge_daemon", "run", "--config", str(self.path)]
         self.process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-        threading.Thread(target=self._read_log, daemon=True).start()
-        threading.Thread(target=self._read_notes, daemon=True).start()
+        self._readers = [threading.Thread(target=read) for read in (self._read_log, self._read_notes)]
+        for reader in self._readers:
+            reader.start()
 
     def _read_log(self) -> None:
+        """Collect the log until the process closes it."""
         assert self.process.stderr is not None
         self.lines.extend(iter(self.process.stderr.readline, ""))
 
     def _read_notes(self) -> None:
+        """Collect notifications until an empty datagram arrives."""
         while note := self._notify.recv(4096).decode():
             self.notes.append(note)
 
@@ -98,6 +101,10 @@ class Device:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
+            sender.sendto(b"", str(self.folder / "notify"))  # ends _read_notes
+        for reader in self._readers:
+            reader.join()
         self._notify.close()
 
 
