@@ -21,12 +21,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from edge_daemon.actuators.drive import Drive, KeyReader
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.uinput import VirtualKeyboard
-from edge_daemon.app import region_names
-from edge_daemon.config import load_effective
-from edge_daemon.errors import EdgeError
-from edge_daemon.mqtt.follower import Follower
+from edge_daemon.app.build import region_names
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.mqtt.subscriber import Follower
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.system.clock import SystemClock
 
 
 def binding(text: str) -> tuple[str, str]:

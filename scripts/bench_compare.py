@@ -29,10 +29,10 @@ from rivals.frames import compare_frames
 from rivals.messages import compare_messages
 from rivals.turns import Comparison
 
-from edge_daemon.bench.machine import commit, machine
-from edge_daemon.config import load_effective
-from edge_daemon.errors import EdgeError
-from edge_daemon.vision.cache import cache_folder
+from edge_daemon.benchmark.report import commit, machine
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.tflite.verdict_cache import cache_folder
 
 PARTS = ("answer", "frame", "publish")
 

@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 
 from edge_daemon.cli.evaluate import read_folder
-from edge_daemon.learning.evaluate import Dataset
-from edge_daemon.learning.learner import Learner, make_learner
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.evaluation.few_shot import Dataset
+from edge_daemon.learning.open_set_classifier import Learner, make_learner
+from edge_daemon.tflite.embedder import Embedder
 
 WAYS = ("random", "coach", "coach and doubt")
 GOALS = (0.7, 0.8, 0.85, 0.9)

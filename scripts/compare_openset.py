@@ -20,13 +20,13 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.cli.evaluate import read_folder
-from edge_daemon.learning.evaluate import Dataset, split, teach
-from edge_daemon.learning.leave_one_out import LeaveOneOut
-from edge_daemon.learning.openset import OpenSet
-from edge_daemon.learning.plda import fit_plda
-from edge_daemon.learning.softmax_fit import ROUNDS, SoftmaxFit
-from edge_daemon.learning.unknowns import auroc
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.evaluation.few_shot import Dataset, split, teach
+from edge_daemon.evaluation.open_set import auroc
+from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, SoftmaxFit
+from edge_daemon.learning.open_set.rejector import OpenSet
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.tflite.embedder import Embedder
 
 Doubles: TypeAlias = Any
 """Rows or vectors of real numbers; numpy's stubs lose the type in most of these expressions."""

@@ -21,9 +21,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageDraw
 
-from edge_daemon.model_zoo.convert import convert, rescaling
-from edge_daemon.model_zoo.tfjs import read_layers_model
-from edge_daemon.vision.input_range import parse_range
+from edge_daemon.imaging.input_range import parse_range
+from edge_daemon.models.converter import convert, rescaling
+from edge_daemon.models.tfjs import read_layers_model
 
 CALIBRATION = 300
 

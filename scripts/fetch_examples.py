@@ -18,14 +18,14 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge_daemon.config import load_effective
-from edge_daemon.errors import EdgeError, RequestError
-from edge_daemon.examples.fresh_file import fresh_file
-from edge_daemon.mqtt.assembly import Assembly
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.mqtt.example_export import Assembly
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics, device_topics
+from edge_daemon.system.atomic_file import fresh_file
 
 PATIENCE_S = 30.0
 """How long nothing may come: the device writes the whole archive before it sends the first part."""

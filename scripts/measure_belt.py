@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge_daemon.config import load_effective
+from edge_daemon.config.schema import load_effective
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 
 

@@ -25,15 +25,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image as Pillow
 
-from edge_daemon.learning.evaluate import HEADS
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.leave_one_out import LeaveOneOut
-from edge_daemon.learning.openset import OpenSet
-from edge_daemon.model_zoo.shelf import find
-from edge_daemon.vision.litert import Embedder
-from edge_daemon.vision.patch import PatchEmbedder, moved
-from edge_daemon.vision.preprocess import centred
-from edge_daemon.vision.regions import Box, crop
+from edge_daemon.evaluation.few_shot import HEADS
+from edge_daemon.imaging.preprocess import centred
+from edge_daemon.imaging.regions import Box, crop
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.open_set.rejector import OpenSet
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.models.registry import find
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
 from tests.digits import STYLES, boxes, draw_frame, random_light
 
 SHOTS, REACHES = (3, 5), (0.25, 0.75, 1.5)

@@ -26,16 +26,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image as Pillow
 
-from edge_daemon.learning.learner import Learner, make_learner
-from edge_daemon.types import UNKNOWN
-from edge_daemon.vision.image_files import find_images
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.imaging.image_files import find_images
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.learning.open_set_classifier import Learner, make_learner
+from edge_daemon.tflite.embedder import Embedder
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 SIDE = 480
 THINGS_A_CLASS = 8

@@ -17,19 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon import events
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.fellowship import Fellowship
+from edge_daemon.app.fleet_factory import Fellowship
+from edge_daemon.config.fleet import FleetOptions
+from edge_daemon.domain import events
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.chunks import Chunks, packed
-from edge_daemon.fleet.member import Member
-from edge_daemon.fleet.options import FleetOptions
 from edge_daemon.fleet.records import Seal, quantise, restore
-from edge_daemon.learning.learner import make_learner
-from edge_daemon.mqtt.fleet import ROOT, FleetLink
+from edge_daemon.fleet.sync import Member
+from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.teacher import SHARED_POOL, Teacher
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.teaching.trainer import SHARED_POOL, Teacher
 
 LABELS = 10
 KEY = "00" * 32

@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 from embedder_training.measure import few_shot
 
-from edge_daemon.model_zoo.shelf import find
-from edge_daemon.shipped import shipped_dir
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.config.paths import shipped_dir
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.models.registry import find
+from edge_daemon.tflite.embedder import Embedder
 
 SETS = ("trashnet6", "signdigits10")
 REFERENCE = "mobilenet_v1_0.25_128_quant"

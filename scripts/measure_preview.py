@@ -20,9 +20,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from edge_daemon.app import build
-from edge_daemon.config import load_effective
-from edge_daemon.types import Frame
+from edge_daemon.app.build import build
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.types import Frame
 
 VIEWER = """
 import sys

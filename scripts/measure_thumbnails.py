@@ -19,10 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.learning.knn import KNNClassifier
-from edge_daemon.model_zoo.shelf import find
-from edge_daemon.vision.images import encode_jpeg, read_image
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.imaging.image_io import encode_jpeg, read_image
+from edge_daemon.learning.classifiers.knn import KNNClassifier
+from edge_daemon.models.registry import find
+from edge_daemon.tflite.embedder import Embedder
 
 SHOTS, SEEDS = 10, 5
 FORMS = [(96, 85), (128, 85), (160, 85), (224, 70), (224, 85), (224, 95)]

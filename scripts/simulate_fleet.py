@@ -27,7 +27,7 @@ from fleet_simulation.broker import Mosquitto, cpu_s, memory_mb
 from fleet_simulation.devices import Rates, run_devices
 from fleet_simulation.listeners import ALL, Heard, ask, listen
 
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
 
 DRAIN_S = 2.0
 """After the devices' last word the listeners have so long for what is under way."""

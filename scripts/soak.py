@@ -17,20 +17,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app import build_mqtt, build_teacher, build_views
-from edge_daemon.bench.broker import HOST, Mosquitto, installed
-from edge_daemon.bench.figures import embeddings, pictures
-from edge_daemon.config import load_effective
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.model_setup import build_embedder
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.ports import Embedder
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.runtime.mailbox import Mailbox
-from edge_daemon.types import Frame
+from edge_daemon.app.build import build_mqtt, build_teacher, build_views
+from edge_daemon.app.model_factory import build_embedder
+from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.statistics import embeddings, pictures
+from edge_daemon.config.schema import load_effective
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.system.clock import SystemClock
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 FIRST = 1_000
 MOST_GROWTH_MB = 2.0

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.mqtt.catalogue import CATALOGUE, schemas
+from edge_daemon.mqtt.schemas import CATALOGUE, schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "mqtt.md"

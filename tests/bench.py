@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from edge_daemon import events
-from edge_daemon.commands import (
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import (
     AddExample,
     Instruction,
     Origin,
 )
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder, HandClock
-from edge_daemon.learning.learner import make_learner
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.settings import Settings
-from edge_daemon.teacher import Teacher
-from edge_daemon.types import Frame
-from edge_daemon.view import View
-from edge_daemon.vision.images import encode_jpeg
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.runtime_settings import Settings
+from edge_daemon.system.testing import ColourEmbedder, HandClock
+from edge_daemon.teaching.trainer import Teacher
 
 if TYPE_CHECKING:
     pass

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.view import View
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.region import View
+from edge_daemon.tracking.label_smoother import Smoother
 from tests.bench import Bench
 from tests.small_disk import SmallDisk
 

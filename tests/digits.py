@@ -10,10 +10,10 @@ import numpy as np
 from PIL import Image as Pillow
 from PIL import ImageDraw, ImageFilter
 
-from edge_daemon.vision.regions import Box, crop
+from edge_daemon.imaging.regions import Box, crop
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 WIDTH, HEIGHT = 8, 10
 """A digit's region, in pixels; the digit itself is 5 x 7."""

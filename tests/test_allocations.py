@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.app import build_pipeline
-from edge_daemon.bench.figures import embeddings
-from edge_daemon.config import load_effective
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import HandClock
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.types import Frame
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.benchmark.statistics import embeddings
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.system.testing import HandClock
+from edge_daemon.tflite.embedder import Embedder
 from tests.shared import shared_path
 
 CLOCK = HandClock()

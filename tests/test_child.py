@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 import edge_daemon
-from edge_daemon.child import module_command, script_command
-from edge_daemon.vision.probe import probe
+from edge_daemon.system.child_process import module_command, script_command
+from edge_daemon.tflite.sandbox import probe
 from tests.vision import tiny
 
 ROOT = Path(edge_daemon.__file__).parents[1]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.camera.synthetic import SyntheticOptions
-from edge_daemon.config import Config, load, load_effective, schema, trace
-from edge_daemon.errors import ConfigError
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.schema import Config, load, load_effective, schema, trace
+from edge_daemon.domain.errors import ConfigError
 
 
 def write(tmp_path: Path, text: str) -> Path:

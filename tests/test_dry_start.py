@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.examples import schema
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store import schema
+from edge_daemon.example_store.store import ExampleStore
 
 
 @pytest.fixture

@@ -21,13 +21,18 @@ def test_help_loads_no_numpy_and_no_adapter() -> None:
 
 
 def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> None:
-    assert not modules_after("import edge_daemon.config, edge_daemon.app") & {"numpy.fft", "PIL", *ADAPTERS}
+    assert not modules_after("import edge_daemon.config.schema, edge_daemon.app.build") & {
+        "numpy.fft",
+        "PIL",
+        *ADAPTERS,
+    }
 
 
 def test_package_works_with_no_adapter_library_installed() -> None:
     blocked = f"import sys\nfor name in {ADAPTERS!r}: sys.modules[name] = None\n"
     modules = modules_after(
-        blocked + "import edge_daemon.config, edge_daemon.pipeline, edge_daemon.examples.store\n"
-        "import edge_daemon.learning.knn"
+        blocked
+        + "import edge_daemon.config.schema, edge_daemon.pipeline.pipeline, edge_daemon.example_store.store\n"
+        "import edge_daemon.learning.classifiers.knn"
     )
-    assert "edge_daemon.learning.knn" in modules
+    assert "edge_daemon.learning.classifiers.knn" in modules

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.errors import LabelError
-from edge_daemon.labels import MAX_LABEL_CHARACTERS, check_label
+from edge_daemon.domain.errors import LabelError
+from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS, check_label
 
 
 @pytest.mark.parametrize("text", ["cat", "hot dog", "7", "Schraube M4", "日本", "no", " cat "])

@@ -11,15 +11,15 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from edge_daemon import events
-from edge_daemon.commands import AddExample, Clear, LabelMoment, ListExamples, Undo
-from edge_daemon.examples.faults import LockedStoreError
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pending_changes import CHANGE_LASTS_S, MAX_WAITING
-from edge_daemon.types import Example
-from edge_daemon.view import View
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Clear, LabelMoment, ListExamples, Undo
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.sqlite import LockedStoreError
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.teaching.pending_changes import CHANGE_LASTS_S, MAX_WAITING
+from edge_daemon.tracking.label_smoother import Smoother
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench
 
 
@@ -153,7 +153,7 @@ def test_a_second_daemon_on_the_store_is_named_once(
     store: ExampleStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = (
-        "import sys\nfrom edge_daemon.examples.store import ExampleStore\n"
+        "import sys\nfrom edge_daemon.example_store.store import ExampleStore\n"
         "store = ExampleStore(sys.argv[1])\nstore.claim()\nprint('held', flush=True)\nsys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(store.path)]

@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.app import build_views
-from edge_daemon.commands import MoveRegion, Origin, ReportOutage, Trigger
-from edge_daemon.config import load_effective
+from edge_daemon.app.build import build_views
+from edge_daemon.config.schema import load_effective
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
-from edge_daemon.errors import EmbeddingError
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.learning.passage import MotionPassage, TriggeredPassage
-from edge_daemon.vision.motion import LEARN_FRAMES
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import MoveRegion, Origin, ReportOutage, Trigger
+from edge_daemon.domain.errors import EmbeddingError
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.motion import LEARN_FRAMES
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.tracking.object_tracker import MotionPassage, TriggeredPassage
 from tests.bench import BLUE, GREEN, RED, Bench
 from tests.shared import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 GREY = (110, 120, 130)
 MQTT = Origin("mqtt", "trigger", 7)

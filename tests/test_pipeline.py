@@ -11,8 +11,8 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from edge_daemon import events
-from edge_daemon.commands import (
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     Instruction,
@@ -23,20 +23,20 @@ from edge_daemon.commands import (
     TakeSnapshot,
     Undo,
 )
-from edge_daemon.errors import EmbeddingError
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.learning.reading import Reading
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.types import Frame
-from edge_daemon.view import View
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.regions import Box
+from edge_daemon.domain.errors import EmbeddingError
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.regions import Box
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.region_text import Reading
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 
 def test_taught_colours_are_named_from_the_same_frame_on(bench: Bench) -> None:
@@ -238,11 +238,11 @@ _FIRST_PRESS = """
 import sys
 from datetime import UTC, datetime
 import numpy as np
-from edge_daemon.app import build_pipeline
-from edge_daemon.commands import AddExample, Origin
-from edge_daemon.config import load_effective
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.types import Frame
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.config.schema import load_effective
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.domain.types import Frame
 
 store = f"store.path={sys.argv[1]}/examples.sqlite"
 pipeline = build_pipeline(load_effective(None, [store, "mqtt.host=null"]), SystemClock())

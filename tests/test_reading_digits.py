@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon import events
-from edge_daemon.app import build_pipeline
-from edge_daemon.commands import AddExample, Origin
-from edge_daemon.config import load_effective
-from edge_daemon.fakes import HandClock
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.types import WHOLE_FRAME, Frame
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.domain.types import WHOLE_FRAME, Frame
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.system.testing import HandClock
 from tests.digits import STYLES, boxes, draw_frame, random_light
 
 NAMES = ("thousands", "hundreds", "tens", "ones")

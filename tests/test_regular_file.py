@@ -8,7 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import (
+from edge_daemon.config.fleet import FleetOptions
+from edge_daemon.config.mqtt import TlsOptions
+from edge_daemon.config.web import WebOptions
+from edge_daemon.config.yaml_source import read_yaml
+from edge_daemon.domain.errors import (
     BrokerError,
     ConfigError,
     FleetError,
@@ -17,20 +21,16 @@ from edge_daemon.errors import (
     StoreError,
     WebError,
 )
-from edge_daemon.examples.place import check_place
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
-from edge_daemon.fleet.options import FleetOptions
-from edge_daemon.layers import read_yaml
-from edge_daemon.model_zoo.export import open_export
-from edge_daemon.model_zoo.labels import read_labels
-from edge_daemon.model_zoo.tfjs import read_layers_model
-from edge_daemon.mqtt.options import TlsOptions
-from edge_daemon.mqtt.tls import tls_context
-from edge_daemon.regular_file import open_regular, read_regular, without_bom
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import read_model
-from edge_daemon.web.options import WebOptions
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.models.class_names import read_labels
+from edge_daemon.models.export_archive import open_export
+from edge_daemon.models.tfjs import read_layers_model
+from edge_daemon.mqtt.credentials import tls_context
+from edge_daemon.system.regular_file import open_regular, read_regular, without_bom
+from edge_daemon.tflite.embedder import read_model
 from edge_daemon.web.token import read_token
 
 

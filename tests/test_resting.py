@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_daemon import events
-from edge_daemon.commands import Undo
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.view import View
-from edge_daemon.vision.stillness import Stillness
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Undo
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.static_scene import Stillness
+from edge_daemon.pipeline.region import View
+from edge_daemon.tracking.label_smoother import Smoother
 from tests.bench import BLUE, GPIO, RED, Bench
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.config import Config, load_effective, trace
-from edge_daemon.errors import ConfigError
-from edge_daemon.saved_regions import save_regions
+from edge_daemon.config.region_overrides import save_regions
+from edge_daemon.config.schema import Config, load_effective, trace
+from edge_daemon.domain.errors import ConfigError
 
 CONFIG = """\
 regions:

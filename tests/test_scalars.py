@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.config import Config, load, load_effective
-from edge_daemon.errors import ConfigError
+from edge_daemon.config.schema import Config, load, load_effective
+from edge_daemon.domain.errors import ConfigError
 
 CAMERA = "camera: {type: synthetic}\n"
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.app import build_settings, build_views
-from edge_daemon.commands import Origin, SetThreshold, SetTrigger, Trigger
-from edge_daemon.config import load_effective
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.motion import LEARN_FRAMES
+from edge_daemon.app.build import build_settings, build_views
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger, Trigger
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.motion import LEARN_FRAMES
 from tests.bench import RED, Bench
 
 GREY = (110, 120, 130)

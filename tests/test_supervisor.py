@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from edge_daemon import supervisor as module
-from edge_daemon.camera.synthetic import SyntheticOptions
-from edge_daemon.config import Config, DeviceOptions
-from edge_daemon.errors import CameraError, ConfigError, WebError
-from edge_daemon.preflight import Prepared, Running
-from edge_daemon.runtime.daemon import Daemon, Outcome
-from edge_daemon.runtime.systemd import Notifier
-from edge_daemon.supervisor import Supervisor
+from edge_daemon.app import supervisor as module
+from edge_daemon.app.preflight import Prepared, Running
+from edge_daemon.app.supervisor import Supervisor
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.schema import Config, DeviceOptions
+from edge_daemon.daemon.daemon import Daemon, Outcome
+from edge_daemon.daemon.systemd import Notifier
+from edge_daemon.domain.errors import CameraError, ConfigError, WebError
 
 PATIENCE_S = 10.0
 

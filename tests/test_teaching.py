@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon import events
-from edge_daemon.commands import (
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     LabelMoment,
@@ -16,11 +16,11 @@ from edge_daemon.commands import (
     Restore,
     Undo,
 )
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.view import View
-from edge_daemon.vision.images import read_image
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.tracking.label_smoother import Smoother
 from tests.bench import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from typing import Protocol
 
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.sorting import Sorting
-from edge_daemon.mqtt.follower import Follower, Link
+from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.subscriber import Follower, Link
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.ports import Clock
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from edge_daemon.errors import PanelError
+from edge_daemon.domain.errors import PanelError
 
 
 @dataclass(frozen=True, slots=True)

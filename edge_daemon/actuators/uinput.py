@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
-from edge_daemon.errors import PanelError
+from edge_daemon.domain.errors import PanelError
 
 
 class VirtualKeyboard:

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge_daemon.errors import CameraError
+from edge_daemon.domain.errors import CameraError
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 MAX_PIXELS = 64_000_000
 STALL_S = 5

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
-
-from msgspec import Meta
+from collections.abc import Mapping
+from typing import Any
 
 from edge_daemon.camera.field_of_view import (
     Dimensions,
@@ -18,12 +16,12 @@ from edge_daemon.camera.field_of_view import (
     sensor_sizes,
     shows_all,
 )
-from edge_daemon.camera.framing import make_frame, sensor_size
-from edge_daemon.camera.tuning import tuning_arguments
-from edge_daemon.errors import CameraError
-from edge_daemon.options import FilePath, FramesPerSecond, Options, Share, Size
-from edge_daemon.ports import Clock
-from edge_daemon.types import Frame
+from edge_daemon.camera.frames import make_frame, sensor_size
+from edge_daemon.camera.tuning_file import tuning_arguments
+from edge_daemon.config.camera import PicameraOptions
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.types import Frame
 
 log = logging.getLogger(__name__)
 
@@ -36,9 +34,6 @@ BUFFERS = 4
 # What libcamera's bindings and picamera2 raise; a missed deadline is an OSError too.
 _FAULTS = (RuntimeError, OSError, ValueError)
 
-ColourGain = Annotated[float, Meta(ge=0, le=32)]
-
-
 _KEYS = {
     "ExposureTime": "exposure_us",
     "AnalogueGain": "gain",
@@ -49,38 +44,6 @@ _KEYS = {
     "AfWindows": "focus_window",
 }
 """libcamera's controls and the keys of `camera.controls` that need them."""
-
-
-class PicameraControls(Options, frozen=True):
-    """Fixed camera controls; None leaves the camera's own automatic."""
-
-    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
-    gain: Annotated[float, Meta(ge=1, le=64)] | None = None
-    colour_gains: tuple[ColourGain, ColourGain] | None = None
-    """Of red and blue."""
-    flicker_period_us: Annotated[int, Meta(ge=100, le=1_000_000)] | None = None
-    """Of lamps on mains: 10000 at 50 Hz, 8333 at 60 Hz; the automatic exposure avoids their stripes."""
-    focus_dioptres: Annotated[float, Meta(ge=0, le=32)] | None = None
-    """1 / distance in metres, for cameras with a motor; None focuses by itself."""
-    focus_mode: Literal["continuous", "auto", "manual"] | None = None
-    """auto focuses once, at the start; None is manual with `focus_dioptres` and continuous without."""
-    focus_window: tuple[Share, Share, Share, Share] | None = None
-    """The part of the picture to focus on: x, y, width, height in fractions."""
-
-
-class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
-    """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise).
-
-    `index` picks one of several cameras, in the order in which `doctor` names them. `tuning_file` is a path
-    or a file that libcamera brings: imx219_noir.json is for a module 2 without infrared filter.
-    """
-
-    size: Size = (640, 480)
-    fps: FramesPerSecond = 15.0
-    rotation: Literal[0, 90, 180, 270] = 0
-    index: Annotated[int, Meta(ge=0, le=7)] = 0
-    tuning_file: FilePath | None = None
-    controls: PicameraControls = PicameraControls()
 
 
 class PicameraSource:
@@ -318,25 +281,3 @@ def _dimensions(value: Any) -> Dimensions:
 def _rectangle(value: Any) -> Rectangle:
     x, y, width, height = value
     return int(x), int(y), int(width), int(height)
-
-
-def picamera_faults(options: PicameraOptions) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what no single key can say, as (path of the key, what is wrong and what would be right)."""
-    controls = options.controls
-    if controls.focus_mode == "manual" and controls.focus_dioptres is None:
-        yield (
-            ("camera", "controls", "focus_mode"),
-            "manual needs focus_dioptres, 1 / distance in metres: 2.0 is half a metre",
-        )
-    if controls.focus_mode in ("auto", "continuous") and controls.focus_dioptres is not None:
-        yield (
-            ("camera", "controls", "focus_mode"),
-            f"{controls.focus_mode} and focus_dioptres exclude each other; leave one of them out",
-        )
-    if controls.focus_window is not None:
-        x, y, width, height = controls.focus_window
-        if not width or not height or x + width > 1 or y + height > 1:
-            yield (
-                ("camera", "controls", "focus_window"),
-                "reaches outside the picture or is empty; [0.25, 0.25, 0.5, 0.5] is its middle",
-            )

@@ -7,22 +7,21 @@ import re
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from edge_daemon.camera.framing import make_frame
-from edge_daemon.camera.pace import Pace
-from edge_daemon.errors import CameraError, FilmError, ImageError
-from edge_daemon.options import FilePath, FramesPerSecond, Options
-from edge_daemon.ports import Clock
-from edge_daemon.regular_file import open_regular
-from edge_daemon.types import Frame
+from edge_daemon.camera.frames import Pace, make_frame
+from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.domain.errors import CameraError, FilmError, ImageError
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.regular_file import open_regular
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from edge_daemon.types import Image
-    from edge_daemon.vision.images import Animation
+    from edge_daemon.domain.types import Image
+    from edge_daemon.imaging.image_io import Animation
 
 log = logging.getLogger(__name__)
 
@@ -34,21 +33,6 @@ _NEXT_JPEG = re.compile(rb"\xff\xd9\0*\xff\xd8\xff")
 _JPEG_GROUP = b"MPF\0"
 _MAX_HEADER_BYTES = 256 << 10
 _MAX_JPEG_BYTES = 32 << 20
-
-
-class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
-    """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
-
-    `path` is an image, a folder of images, a film or a file of raw frames, known by its content. Raw frames
-    (`.npy`) are uint8, one picture of height x width x 3 (RGB) or a number of them.
-    """
-
-    path: FilePath
-    fps: FramesPerSecond | None = None
-    loop: bool = False
-    recursive: bool = False
-    """Search a folder's folders too."""
-    rotation: Literal[0, 90, 180, 270] = 0
 
 
 class _Reel(Protocol):
@@ -149,7 +133,7 @@ class _Stills:
         return self._next >= len(self._paths)
 
     def next(self) -> Image | None:
-        from edge_daemon.vision.images import read_image
+        from edge_daemon.imaging.image_io import read_image
 
         if self.ended:
             return None
@@ -171,7 +155,7 @@ class _Video:
     """A video file, decoded picture by picture in another process."""
 
     def __init__(self, path: Path) -> None:
-        from edge_daemon.camera.decoder import DecoderProcess
+        from edge_daemon.camera.video_decoder import DecoderProcess
 
         self._decoder = DecoderProcess(path)
         self._first: Image | None = None
@@ -253,7 +237,7 @@ def _map_frames(path: Path) -> npt.NDArray[np.uint8]:
 
 def _open_film(path: Path) -> _Reel | None:
     """Open what holds many frames; None for a picture. Raises CameraError, OSError."""
-    from edge_daemon.vision.images import is_image, open_animation
+    from edge_daemon.imaging.image_io import is_image, open_animation
 
     with open_regular(path) as file:
         start = file.read(_MAX_HEADER_BYTES)
@@ -271,7 +255,7 @@ def _open_film(path: Path) -> _Reel | None:
 
 def _find_images(path: Path, recursive: bool) -> list[Path]:
     """Return the images of a folder in natural order, or the file itself. Raises CameraError, OSError."""
-    from edge_daemon.vision.image_files import find_images, named
+    from edge_daemon.imaging.image_files import find_images, named
 
     if not path.is_dir():
         return [path]

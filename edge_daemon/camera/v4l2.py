@@ -5,38 +5,16 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable
-from typing import Annotated, Literal, TypeAlias
+from typing import TypeAlias
 
-from msgspec import Meta
-
-from edge_daemon.camera.framing import make_frame, sensor_size
+from edge_daemon.camera.frames import make_frame, sensor_size
 from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
-from edge_daemon.errors import CameraError
-from edge_daemon.options import FilePath, FramesPerSecond, Options, Size
-from edge_daemon.ports import Clock
-from edge_daemon.types import Frame
+from edge_daemon.config.camera import V4l2Options
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.types import Frame
 
 OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
-
-
-class V4l2Controls(Options, frozen=True):
-    """Fixed camera controls; None leaves the camera's own automatic."""
-
-    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
-    gain: Annotated[float, Meta(ge=0)] | None = None
-    white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
-
-
-class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
-    """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
-
-    device: FilePath = "/dev/video0"
-    size: Size = (640, 480)
-    fps: FramesPerSecond = 15.0
-    rotation: Literal[0, 90, 180, 270] = 0
-    fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
-    """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None lets it choose."""
-    controls: V4l2Controls = V4l2Controls()
 
 
 class V4l2Source:

@@ -11,16 +11,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.bench.boot import read_boot, table
-from edge_daemon.bench.broker import HOST, Mosquitto, installed
-from edge_daemon.bench.figures import embeddings, frame_size
-from edge_daemon.bench.presses import measure_presses
-from edge_daemon.bench.report import Report
-from edge_daemon.bench.stages import Stages
-from edge_daemon.bench.start import measure_start
-from edge_daemon.bench.whole import measure_ages, measure_throughput
-from edge_daemon.config import Config, load_effective
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.benchmark.boot_time import read_boot, table
+from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
+from edge_daemon.benchmark.label_latency import measure_presses
+from edge_daemon.benchmark.report import Report
+from edge_daemon.benchmark.stages import Stages
+from edge_daemon.benchmark.startup import measure_start
+from edge_daemon.benchmark.statistics import embeddings, frame_size
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.example_store.store import ExampleStore
 
 MOST_PRESSES = 200
 MOST_STARTS = 5

@@ -8,17 +8,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app import build_teacher, build_views
-from edge_daemon.config import load_effective
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.learning.reading import joined
-from edge_daemon.model_setup import build_embedder, open_store, settle_tap
-from edge_daemon.ports import Embedder
-from edge_daemon.teacher import Teacher
-from edge_daemon.types import WHOLE_FRAME, Prediction
-from edge_daemon.view import View
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.regions import crop
+from edge_daemon.app.build import build_teacher, build_views
+from edge_daemon.app.model_factory import build_embedder, open_store, settle_tap
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.domain.types import WHOLE_FRAME, Prediction
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.regions import crop
+from edge_daemon.pipeline.region import View
+from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.tracking.region_text import joined
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,7 +8,7 @@ import sys
 
 import msgspec
 
-from edge_daemon.config import Effective, schema, trace
+from edge_daemon.config.schema import Effective, schema, trace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
 
 def check(effective: Effective) -> None:
     """Raise the EdgeError that `run` would end with; what only the service can read is noted, not refused."""
-    from edge_daemon.preflight import refusals, unread_credentials
+    from edge_daemon.app.preflight import refusals, unread_credentials
 
     unread = unread_credentials(effective.config)
     if unread:

@@ -11,18 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.app import build
-from edge_daemon.camera.showcase import Showcase, make_showcase
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.config import Config, load_effective
-from edge_daemon.demo.audience import Audience
-from edge_daemon.demo.director import Director
-from edge_daemon.demo.score import Score
-from edge_daemon.errors import ConfigError
+from edge_daemon.app.build import build
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.paths import shipped_dir
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.demo.script import Director, Showcase, make_showcase
+from edge_daemon.demo.subscriber import Audience, Score
+from edge_daemon.domain.errors import ConfigError
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.shipped import shipped_dir
+from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.system.clock import SystemClock
 
 PASS_SHARE = 0.95
 LAST_WORDS_S = 1.0

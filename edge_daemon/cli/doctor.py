@@ -8,11 +8,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_daemon.cli.check import Check
-from edge_daemon.cli.checkup import examine
+from edge_daemon.cli.checks.all import examine
+from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.new_file import check_new
-from edge_daemon.config import trace
-from edge_daemon.errors import ConfigError
+from edge_daemon.config.schema import trace
+from edge_daemon.domain.errors import ConfigError
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _report(args: argparse.Namespace, checks: list[Check]) -> None:
-    from edge_daemon.cli.report import write_report
+    from edge_daemon.cli.doctor_report import write_report
 
     try:
         config = trace(args.config, args.set).config

@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.cli.evaluation_page import Heading, write_page
+from edge_daemon.app.model_factory import build_embedder, build_variants, model_name, open_store, settle_tap
+from edge_daemon.cli.evaluation_report import Heading, write_page
+from edge_daemon.cli.feature_advice import advise
 from edge_daemon.cli.progress import Progress
-from edge_daemon.cli.tap_advice import advise
-from edge_daemon.config import Config, load_effective
-from edge_daemon.errors import ArchiveError, ConfigError
-from edge_daemon.examples.folders import Picture, find_pictures, read_pictures
-from edge_daemon.learning import evaluate, unknowns
-from edge_daemon.learning.evaluate import Dataset, Score
-from edge_daemon.model_setup import build_embedder, build_variants, model_name, open_store, settle_tap
-from edge_daemon.ports import Embedder
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.domain.errors import ArchiveError, ConfigError
+from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.evaluation import few_shot as evaluate
+from edge_daemon.evaluation import open_set as unknowns
+from edge_daemon.evaluation.few_shot import Dataset, Score
+from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

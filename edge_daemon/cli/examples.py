@@ -9,24 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
+from edge_daemon.app.model_factory import build_embedder, build_learner, open_store, settle_tap, store_path
 from edge_daemon.board.mounts import mount_fault
-from edge_daemon.cli.actions import add_action
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
+from edge_daemon.cli.main import add_action
 from edge_daemon.cli.progress import Progress
-from edge_daemon.config import Config, load_effective
-from edge_daemon.errors import ArchiveError, RequestError
-from edge_daemon.examples.archive import import_archive, write_archive
-from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.examples.intake import ForeignLabels, Report, lookalikes, take_in
-from edge_daemon.examples.ml5_json import read_dataset, write_dataset
-from edge_daemon.examples.peers import standing
-from edge_daemon.examples.picture_zip import find_zipped_pictures, is_picture_zip
-from edge_daemon.examples.reembed import reembed
-from edge_daemon.examples.salvage_import import import_salvage
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.labels import check_label
-from edge_daemon.model_setup import build_embedder, build_learner, open_store, settle_tap, store_path
-from edge_daemon.types import WHOLE_FRAME, Verdict
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.domain.errors import ArchiveError, RequestError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.types import WHOLE_FRAME, Verdict
+from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
+from edge_daemon.example_store.importing import ForeignLabels, Report, lookalikes, reembed, take_in
+from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
+from edge_daemon.example_store.peer_examples import standing
+from edge_daemon.example_store.salvage_import import import_salvage
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 
 log = logging.getLogger(__name__)
 

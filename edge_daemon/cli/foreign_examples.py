@@ -6,13 +6,12 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.config import Config
-from edge_daemon.errors import ArchiveError, ModelError
-from edge_daemon.examples.draft import Draft
-from edge_daemon.model_setup import build_embedder, model_name, settle_tap
-from edge_daemon.model_zoo.manifest import shipped_manifests
-from edge_daemon.model_zoo.shelf import models
-from edge_daemon.regular_file import open_regular, without_bom
+from edge_daemon.app.model_factory import build_embedder, model_name, settle_tap
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import ArchiveError, ModelError
+from edge_daemon.example_store.record import Draft
+from edge_daemon.models.registry import models, shipped_manifests
+from edge_daemon.system.regular_file import open_regular, without_bom
 
 log = logging.getLogger(__name__)
 

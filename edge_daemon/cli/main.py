@@ -12,7 +12,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_daemon import __version__
-from edge_daemon.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError
+
+
+def add_action(
+    actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: object, summary: str
+) -> argparse.ArgumentParser:
+    """Add an action's parser; `args.action` is what it runs.
+
+    The common options may stand behind the action too; absent there, they keep what stood before it.
+    Overrides behind it come in `args.more_set`.
+    """
+    parser = actions.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(action=action)
+    parser.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    parser.add_argument("--set", action="append", dest="more_set", default=[], help=argparse.SUPPRESS)
+    for option in ("--json", "--debug"):
+        parser.add_argument(option, action="store_true", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+    return parser
+
 
 COMMANDS = {
     "run": "run the daemon",

@@ -13,18 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_daemon.cli.actions import add_action
-from edge_daemon.config import load_effective
-from edge_daemon.errors import ModelError
-from edge_daemon.model_setup import DEFAULT_MODEL
-from edge_daemon.model_zoo import shelf
-from edge_daemon.model_zoo.labels import labels_of
-from edge_daemon.model_zoo.manifest import Manifest, shipped_manifests
-from edge_daemon.model_zoo.pull import pull
-from edge_daemon.model_zoo.teachable_machine import Added, add
-from edge_daemon.vision.graph import Tensor
-from edge_daemon.vision.input_range import InputRange, parse_range
-from edge_daemon.vision.inspect import Inspection, TapFacts, inspect
+from edge_daemon.app.model_factory import DEFAULT_MODEL
+from edge_daemon.cli.main import add_action
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.imaging.input_range import InputRange, parse_range
+from edge_daemon.models import registry as shelf
+from edge_daemon.models.class_names import labels_of
+from edge_daemon.models.download import pull
+from edge_daemon.models.registry import Manifest, shipped_manifests
+from edge_daemon.models.teachable_machine import Added, add
+from edge_daemon.tflite.graph import Tensor
+from edge_daemon.tflite.inspection import Inspection, TapFacts, inspect
 
 _Action: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -167,7 +167,7 @@ def _added(args: argparse.Namespace) -> Added:
     put = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
     if args.path.name != "model.json":
         return put(args.path, shelf.home(), args.name, values=args.range)
-    from edge_daemon.model_zoo.convert import convert_to_folder
+    from edge_daemon.models.converter import convert_to_folder
 
     with tempfile.TemporaryDirectory() as folder:
         converted = convert_to_folder(args.path, Path(folder), args.range, args.calibrate)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from edge_daemon.errors import OutputError
+from edge_daemon.domain.errors import OutputError
 
 
 @contextmanager

@@ -7,18 +7,18 @@ import logging
 import signal
 
 from edge_daemon import __version__
-from edge_daemon.app import build
+from edge_daemon.app.build import build
+from edge_daemon.app.preflight import Prepared, Running, preflight
+from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.cli.config import check, note
-from edge_daemon.config import Config, load_effective, trace
-from edge_daemon.errors import ConfigError, EdgeError
-from edge_daemon.labels import check_label
-from edge_daemon.preflight import Prepared, Running, preflight
-from edge_daemon.runtime.allocator import share_one_heap
-from edge_daemon.runtime.boot_marks import BootMarks
-from edge_daemon.runtime.daemon import Daemon
-from edge_daemon.runtime.log_limit import LogLimit
-from edge_daemon.runtime.systemd import Notifier
-from edge_daemon.supervisor import Supervisor
+from edge_daemon.config.schema import Config, load_effective, trace
+from edge_daemon.daemon.boot_marks import BootMarks
+from edge_daemon.daemon.daemon import Daemon
+from edge_daemon.daemon.malloc import share_one_heap
+from edge_daemon.daemon.systemd import Notifier
+from edge_daemon.domain.errors import ConfigError, EdgeError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.system.log_limit import LogLimit
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> int:
-    from edge_daemon.dry_start import dry_start
+    from edge_daemon.app.dry_start import dry_start
 
     effective = trace(args.config, args.set)
     check(effective)

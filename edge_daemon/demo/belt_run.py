@@ -8,14 +8,15 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from edge_daemon.app import build_pipeline
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.camera.timeline import Passage, Showing
-from edge_daemon.commands import AddExample, Origin
-from edge_daemon.config import Config
-from edge_daemon.events import Classified, Event, ObjectPassed
-from edge_daemon.fakes import HandClock
-from edge_daemon.types import UNKNOWN
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.simulator.timeline import Passage, Showing
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.domain.events import Classified, Event, ObjectPassed
+from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.system.testing import HandClock
 
 EMPTY_FRAMES = 30
 """The belt runs empty at the start, while the background is learnt."""
@@ -141,8 +142,8 @@ class BeltRun:
 
 
 def _showings(plan: BeltPlan) -> tuple[list[Showing], list[Showing]]:
-    from edge_daemon.camera.belt import travel_frames
-    from edge_daemon.camera.objects import KINDS
+    from edge_daemon.camera.simulator.objects import KINDS
+    from edge_daemon.camera.simulator.scenes import travel_frames
 
     frames = travel_frames(plan.size, plan.speed * plan.size[0] / plan.fps)
     shuffle = random.Random(plan.seed)

@@ -6,9 +6,9 @@ import hmac
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_daemon.errors import FleetError
-from edge_daemon.fleet.options import FleetOptions
-from edge_daemon.regular_file import read_regular, without_bom
+from edge_daemon.config.fleet import FleetOptions
+from edge_daemon.domain.errors import FleetError
+from edge_daemon.system.regular_file import read_regular, without_bom
 
 VARIABLE = "EDGE_DAEMON_FLEET_KEY"
 MIN_BYTES = 16

@@ -16,15 +16,15 @@ import msgspec
 import numpy as np
 from msgspec import Meta
 
-from edge_daemon.errors import FleetError, LabelError
-from edge_daemon.fleet.roll import Roll, from_gaps, gaps
-from edge_daemon.labels import check_label
-from edge_daemon.types import Example
+from edge_daemon.domain.errors import FleetError, LabelError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.types import Example
+from edge_daemon.fleet.live_set import Roll, from_gaps, gaps
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 VERSION = 1
 MAX_LIVING = 5000

@@ -7,15 +7,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.client import Connection, Party
-from edge_daemon.mqtt.handshake import connect
-from edge_daemon.mqtt.limits import BrokerLimits
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.payloads import Response, encode
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.mqtt.wakeup import Wakeup
+from edge_daemon.system.wakeup import Wakeup
 
 LONG_BYTES = 10_000
 """Size of the long message that is tried: about what a discovery or an answer needs."""

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.access import Access
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.connection_errors import explain_no_answer, explain_no_connection, explain_silence
-from edge_daemon.mqtt.limits import BrokerLimits
+from edge_daemon.mqtt.credentials import Access
 from edge_daemon.mqtt.local_fault import LocalFault, local_fault
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.options import MqttOptions
-from edge_daemon.mqtt.wakeup import Wakeup
+from edge_daemon.system.wakeup import Wakeup
 
 if TYPE_CHECKING:
     from paho.mqtt.client import Client

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Literal
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.domain.errors import BrokerError
 
 _START_S = 10.0
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edge_daemon.board.clock import clock_synced, is_trusted
 from edge_daemon.board.network import is_mdns_name, is_this_device, link_fault, names_fault
-from edge_daemon.errors import BrokerError
+from edge_daemon.domain.errors import BrokerError
 
 LOCAL_RETRY_S = 10.0
 """The longest pause after such a fault: it may pass at any moment, and a new try costs the broker nothing."""

@@ -8,8 +8,8 @@ from collections import deque
 from threading import Lock
 from typing import NamedTuple
 
-from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.persistent_queue import Backlog
 
 logger = logging.getLogger(__name__)
 

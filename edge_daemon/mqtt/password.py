@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
 
 VARIABLE = "EDGE_DAEMON_MQTT_PASSWORD"
 _MAX_BYTES = 65_535

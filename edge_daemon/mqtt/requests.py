@@ -8,7 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 import msgspec
 from msgspec import Meta
 
-from edge_daemon.commands import (
+from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     Command,
@@ -22,8 +22,8 @@ from edge_daemon.commands import (
     Trigger,
     Undo,
 )
-from edge_daemon.errors import LabelError, RequestError
-from edge_daemon.labels import MAX_LABEL_CHARACTERS, check_label
+from edge_daemon.domain.errors import LabelError, RequestError
+from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS, check_label
 
 MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000

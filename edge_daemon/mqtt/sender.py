@@ -7,14 +7,14 @@ from collections import deque
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.mqtt.broker_limits import SUBSCRIBE, LimitLearner
 from edge_daemon.mqtt.client import LONGEST_POLL_S, Connection
-from edge_daemon.mqtt.limits import SUBSCRIBE, LimitLearner
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox
-from edge_daemon.ports import Clock
 
 if TYPE_CHECKING:
-    from edge_daemon.mqtt.fleet import FleetLink
+    from edge_daemon.mqtt.fleet_link import FleetLink
 
 _WAITING_POLL_S = 0.1
 

@@ -4,29 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from unicodedata import category
 
-from edge_daemon.errors import ConfigError
-from edge_daemon.types import WHOLE_FRAME
+from edge_daemon.config.topic_names import FORBIDDEN, MAX_BYTES, RESERVED_LEVELS, topic_fault
+from edge_daemon.domain.errors import ConfigError
+from edge_daemon.domain.types import WHOLE_FRAME
 
-_FORBIDDEN = "+#\0"
-RESERVED_LEVELS = frozenset(
-    (
-        "availability",
-        "event",
-        "examples",
-        "info",
-        "label",
-        "request",
-        "response",
-        "result",
-        "settings",
-        "snapshot",
-    )
-)
-"""What stands below the base topic, where regions stand too."""
-
-_MAX_BYTES = 512
 _MAX_VERB_CHARACTERS = 32
 
 
@@ -111,8 +93,8 @@ class Topics:
     def may_answer_at(self, topic: str) -> bool:
         """Whether a request may have its answer at `topic`: never where the device tells its own state."""
         own = topic.startswith(f"{self.base}/") and not topic.startswith(f"{self.base}/response/")
-        wild = any(character in topic for character in _FORBIDDEN) or topic.startswith("$")
-        return bool(topic) and not own and not wild and len(topic.encode("utf-8", "replace")) <= _MAX_BYTES
+        wild = any(character in topic for character in FORBIDDEN) or topic.startswith("$")
+        return bool(topic) and not own and not wild and len(topic.encode("utf-8", "replace")) <= MAX_BYTES
 
     def _of(self, region: str) -> str:
         return self.base if region == WHOLE_FRAME else f"{self.base}/{region}"
@@ -123,25 +105,6 @@ def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]
     if base_topic is None and "/" in device_id:
         raise ConfigError(f"device.id '{device_id}' can't hold '/'; set mqtt.base_topic for deeper topics")
     return Topics(base_topic or f"edge_daemon/{device_id}", tuple(regions))
-
-
-def topic_fault(topic: str) -> str | None:
-    """Return why text can't be a topic with others below it, and what would be right; None when it can.
-
-    Brokers hang up on control characters and noncharacters too (MQTT 5, 1.5.4).
-    """
-    if not topic or any(character in topic for character in _FORBIDDEN):
-        return "can't be a topic: it must not be empty or hold + # or NUL"
-    if topic.startswith("$") or not all(topic.split("/")):
-        return "can't start with $ or hold an empty level (//, or / at an end)"
-    if strange := next((character for character in topic if _is_refused(character)), None):
-        return f"can't be a topic: brokers refuse {strange!r}; leave it out"
-    return f"is longer than {_MAX_BYTES} bytes" if len(topic.encode()) > _MAX_BYTES else None
-
-
-def _is_refused(character: str) -> bool:
-    code = ord(character)
-    return category(character) in ("Cc", "Cs") or 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE
 
 
 def _check_levels(what: str, text: str) -> None:

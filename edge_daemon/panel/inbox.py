@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from edge_daemon.events import Event
-from edge_daemon.ports import Clock
+from edge_daemon.domain.events import Event
+from edge_daemon.domain.interfaces import Clock
 
 MAX_QUEUED = 256
 

@@ -6,7 +6,8 @@ import enum
 import math
 from collections.abc import Sequence
 
-from edge_daemon.events import (
+from edge_daemon.config.panel import ButtonOptions, LedOptions
+from edge_daemon.domain.events import (
     Button,
     CameraLost,
     CameraRestored,
@@ -21,7 +22,6 @@ from edge_daemon.events import (
     Ready,
     Replied,
 )
-from edge_daemon.panel.options import ButtonOptions, LedOptions
 
 CAPTURED_S = 0.15
 ERROR_S = 2.0

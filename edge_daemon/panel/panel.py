@@ -10,17 +10,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from edge_daemon.commands import AddExample, Command
-from edge_daemon.errors import PanelError
-from edge_daemon.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
-from edge_daemon.panel.gestures import Meaning
+from edge_daemon.config.panel import ButtonOptions, PanelOptions
+from edge_daemon.domain.commands import AddExample, Command
+from edge_daemon.domain.errors import PanelError
+from edge_daemon.domain.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.panel.gestures import ButtonReader, Meaning
 from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail, OnEdge
 from edge_daemon.panel.leds import Leds
-from edge_daemon.panel.options import ButtonOptions, PanelOptions
-from edge_daemon.panel.reader import ButtonReader
-from edge_daemon.panel.wiring import Wiring
-from edge_daemon.ports import Clock
-from edge_daemon.runtime.worker import Worker
+from edge_daemon.panel.wiring_check import Wiring
+from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from edge_daemon.board.network import link_fault
-from edge_daemon.errors import WebError
+from edge_daemon.domain.errors import WebError
 
 _FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.IPPROTO_IPV6, 78)}
 """IP_FREEBIND and IPV6_FREEBIND of linux/in.h and in6.h: listen at an address that no interface has yet."""

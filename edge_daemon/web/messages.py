@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from edge_daemon import events
-from edge_daemon.types import Exam
+from edge_daemon.domain import events
+from edge_daemon.domain.types import Exam
 
 Message = Mapping[str, object]
 

@@ -9,12 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge_daemon.board.power import FLAGS
-from edge_daemon.web.crowd import Crowd
-from edge_daemon.web.device import Device
-from edge_daemon.web.live import Live
-from edge_daemon.web.machine import Machine
-from edge_daemon.web.pictures import Pictures
-from edge_daemon.web.scoreboard import Scoreboard
+from edge_daemon.web.device_info import Device
+from edge_daemon.web.health import Machine
+from edge_daemon.web.live_feed import Live
+from edge_daemon.web.preview import Pictures
+from edge_daemon.web.state import Scoreboard
+from edge_daemon.web.viewers import Crowd
 
 
 class Metrics(Collector):

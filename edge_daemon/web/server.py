@@ -14,34 +14,31 @@ from typing import Any
 import uvicorn
 
 from edge_daemon.board.clock import boot_time
-from edge_daemon.commands import Command
-from edge_daemon.errors import WebError
-from edge_daemon.events import Event
-from edge_daemon.ports import Clock
-from edge_daemon.runtime.preview import Preview
-from edge_daemon.runtime.worker import Worker
-from edge_daemon.web.address import HostNames, parse_listen
-from edge_daemon.web.album import Album
-from edge_daemon.web.app import make_app
-from edge_daemon.web.crowd import Crowd
-from edge_daemon.web.desk import Desk
-from edge_daemon.web.device import Device
-from edge_daemon.web.guard import MAX_HEAD_BYTES, Guard
-from edge_daemon.web.impatient import ImpatientProtocol, ImpatientWebSocket, close_longest_waiting
+from edge_daemon.config.web import WebOptions, parse_listen
+from edge_daemon.domain.commands import Command
+from edge_daemon.domain.errors import WebError
+from edge_daemon.domain.events import Event
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.system.latest_frame import Preview
+from edge_daemon.system.worker import Worker
+from edge_daemon.web.app_state import Page
+from edge_daemon.web.auth import Lockout, Sessions
+from edge_daemon.web.device_info import Device
+from edge_daemon.web.example_browser import Album
+from edge_daemon.web.health import Machine, Vitals
+from edge_daemon.web.host_names import HostNames
+from edge_daemon.web.http_timeouts import ImpatientProtocol, ImpatientWebSocket, close_longest_waiting
 from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
-from edge_daemon.web.live import Live
-from edge_daemon.web.lockout import Lockout
-from edge_daemon.web.log_tail import LogTail
-from edge_daemon.web.machine import Machine
+from edge_daemon.web.live_feed import Live
 from edge_daemon.web.metrics import Metrics
-from edge_daemon.web.moments import Moments
-from edge_daemon.web.options import WebOptions
-from edge_daemon.web.page import Page
-from edge_daemon.web.pictures import Pictures
-from edge_daemon.web.scoreboard import Scoreboard
-from edge_daemon.web.sessions import Sessions
+from edge_daemon.web.preview import Pictures
+from edge_daemon.web.requests import Desk
+from edge_daemon.web.routes import make_app
+from edge_daemon.web.security import MAX_HEAD_BYTES, Guard
+from edge_daemon.web.state import Moments, Scoreboard
+from edge_daemon.web.support_bundle import LogTail
 from edge_daemon.web.token import check_reach, read_token
-from edge_daemon.web.vitals import Vitals
+from edge_daemon.web.viewers import Crowd
 
 log = logging.getLogger(__name__)
 

@@ -6,10 +6,9 @@ import logging
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from edge_daemon.errors import WebError
-from edge_daemon.regular_file import read_regular, without_bom
-from edge_daemon.web.address import Address
-from edge_daemon.web.options import WebOptions
+from edge_daemon.config.web import Address, WebOptions
+from edge_daemon.domain.errors import WebError
+from edge_daemon.system.regular_file import read_regular, without_bom
 
 log = logging.getLogger(__name__)
 

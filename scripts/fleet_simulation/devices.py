@@ -11,13 +11,13 @@ from datetime import UTC, datetime
 from itertools import count
 from multiprocessing.connection import Connection
 
-from edge_daemon.commands import Command
-from edge_daemon.events import Classified, ExamplesChanged, LabelChanged, Replied
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.commands import Command
+from edge_daemon.domain.events import Classified, ExamplesChanged, LabelChanged, Replied
+from edge_daemon.domain.types import WHOLE_FRAME, Prediction
+from edge_daemon.mqtt.bridge import MqttSink
 from edge_daemon.mqtt.payloads import Info
-from edge_daemon.mqtt.sink import MqttSink
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.types import WHOLE_FRAME, Prediction
+from edge_daemon.system.clock import SystemClock
 
 CONNECTS_PER_S = 50.0
 """Devices don't all start in the same instant."""

@@ -14,8 +14,8 @@ from uuid import uuid4
 
 import msgspec
 
+from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
 
 ALL = "edge_daemon/#"

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 
-from edge_daemon.bench.figures import embeddings
-from edge_daemon.errors import EdgeError
-from edge_daemon.learning.knn import KNNClassifier
-from edge_daemon.learning.learner import make_learner
+from edge_daemon.benchmark.statistics import embeddings
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.learning.classifiers.knn import KNNClassifier
+from edge_daemon.learning.open_set_classifier import make_learner
 from rivals import browser_knn, scikit_knn
 from rivals.turns import OURS, Comparison, leave_out, take_turns
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 SIZE, K = 1024, 3
 QUERIES = 16

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 PACKAGES = (
     "@tensorflow-models/knn-classifier@1.2.6",

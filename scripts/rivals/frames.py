@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edge_daemon.app import build_pipeline
-from edge_daemon.bench.figures import embeddings, pictures, timed_ms
-from edge_daemon.camera.framing import make_frame
-from edge_daemon.config import Config
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.model_setup import build_embedder, model_path
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.vision.litert import bare_loop
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.app.model_factory import build_embedder, model_path
+from edge_daemon.benchmark.statistics import embeddings, pictures, timed_ms
+from edge_daemon.camera.frames import make_frame
+from edge_daemon.config.schema import Config
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.tflite.embedder import bare_loop
 from rivals import usual_loop
 from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
 

@@ -13,15 +13,15 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.publish import single
 
-from edge_daemon.app import build_mqtt
-from edge_daemon.bench.broker import HOST, Mosquitto, installed
-from edge_daemon.bench.figures import timed_ms
-from edge_daemon.config import load_effective
-from edge_daemon.errors import EdgeError
-from edge_daemon.events import Classified
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.runtime.mailbox import Mailbox
-from edge_daemon.types import Prediction
+from edge_daemon.app.build import build_mqtt
+from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.statistics import timed_ms
+from edge_daemon.config.schema import load_effective
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.domain.events import Classified
+from edge_daemon.domain.types import Prediction
+from edge_daemon.system.clock import SystemClock
 from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
 
 TOPIC = "camera/result"

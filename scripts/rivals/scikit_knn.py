@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 
 def install(folder: Path) -> None:

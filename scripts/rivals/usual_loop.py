@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 
 def missing() -> str | None:

@@ -20,15 +20,15 @@ from edge_daemon.actuators.drive import Drive, KeyReader, Reader, SortingReader
 from edge_daemon.actuators.gpio import Outputs, Wire
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.sorting import Ejection, Sorting
-from edge_daemon.errors import PanelError
-from edge_daemon.fakes import HandClock
-from edge_daemon.mqtt.follower import Follower
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import PanelError
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.payloads import utc_ms
+from edge_daemon.mqtt.subscriber import Follower
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.testing import HandClock
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.listener import Listener
 

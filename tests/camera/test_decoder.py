@@ -11,14 +11,15 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.camera import decoder
-from edge_daemon.camera.decoder import DecoderProcess
-from edge_daemon.camera.replay import ReplayOptions, ReplaySource
-from edge_daemon.errors import CameraError
-from edge_daemon.fakes import HandClock
-from edge_daemon.runtime.backoff import Backoff
-from edge_daemon.runtime.capture import Capture
-from edge_daemon.runtime.mailbox import Mailbox
+from edge_daemon.camera import video_decoder as decoder
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.camera.video_decoder import DecoderProcess
+from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.daemon.capture import Capture
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.testing import HandClock
 from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip, write_film, write_uncompressed_avi
 
 
@@ -70,7 +71,7 @@ def test_signals_to_the_whole_group_are_left_to_the_parent(tmp_path: Path, numbe
 def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
     program = (
-        "import sys, os; from pathlib import Path; from edge_daemon.camera.decoder import DecoderProcess\n"
+        "import sys, os; from pathlib import Path; from edge_daemon.camera.video_decoder import DecoderProcess\n"
         "decoder = DecoderProcess(Path(sys.argv[1])); decoder.read(); print(decoder._child.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )

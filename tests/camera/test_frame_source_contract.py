@@ -9,16 +9,17 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from edge_daemon.camera.factory import SOURCES, CameraOptions, open_camera
 from edge_daemon.camera.opencv import open_video
-from edge_daemon.camera.picamera import PicameraOptions, PicameraSource
-from edge_daemon.camera.replay import ReplayOptions, ReplaySource
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.camera.table import SOURCES, CameraOptions, open_camera
-from edge_daemon.camera.v4l2 import V4l2Options, V4l2Source
-from edge_daemon.errors import CameraError
-from edge_daemon.fakes import HandClock
-from edge_daemon.ports import FrameSource
-from edge_daemon.types import Frame
+from edge_daemon.camera.picamera import PicameraSource
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.v4l2 import V4l2Source
+from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.interfaces import FrameSource
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.testing import HandClock
 from tests.camera import fake_picamera2
 from tests.camera.clips import write_clip
 

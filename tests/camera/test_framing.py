@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.camera.framing import make_frame, sensor_size
-from edge_daemon.fakes import HandClock
+from edge_daemon.camera.frames import make_frame, sensor_size
+from edge_daemon.system.testing import HandClock
 
 
 @pytest.mark.parametrize(

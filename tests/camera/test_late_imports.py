@@ -9,6 +9,6 @@ HEAVY = ("numpy", "PIL", "cv2", "picamera2", "libcamera")
 
 
 def test_the_table_of_cameras_loads_no_library() -> None:
-    code = f"import sys, edge_daemon.camera.table; print(*(set({HEAVY!r}) & sys.modules.keys()))"
+    code = f"import sys, edge_daemon.camera.factory; print(*(set({HEAVY!r}) & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.camera.lighting import Light, Pose, Sprite, light_up
-from edge_daemon.camera.objects import carve
+from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, light_up
+from edge_daemon.camera.simulator.objects import carve
 
 POSE = Pose(angle=0.0, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
 

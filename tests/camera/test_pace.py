@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.camera.pace import Pace
-from edge_daemon.fakes import HandClock
+from edge_daemon.camera.frames import Pace
+from edge_daemon.system.testing import HandClock
 
 
 def test_calls_return_at_the_frame_rate_whatever_the_work_between_takes() -> None:

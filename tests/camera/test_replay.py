@@ -10,10 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from edge_daemon.camera.replay import ReplayOptions, ReplaySource
-from edge_daemon.errors import CameraError
-from edge_daemon.fakes import HandClock
-from edge_daemon.types import Frame
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.testing import HandClock
 from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
 from tests.examples.colours import noise
 from tests.shared import shared_path

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.camera.backgrounds import TRAYS
-from edge_daemon.camera.lighting import Light
-from edge_daemon.camera.scene import NOISE_SIGMA, Painter, setting
+from edge_daemon.camera.simulator.lighting import Light
+from edge_daemon.camera.simulator.renderer import NOISE_SIGMA, TRAYS, Painter, setting
 
 
 def test_a_setting_depends_on_seed_and_variation_alone() -> None:

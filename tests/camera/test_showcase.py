@@ -5,14 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.camera.objects import KINDS
-from edge_daemon.camera.showcase import Showcase, make_showcase
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.errors import ConfigError
-from edge_daemon.fakes import HandClock
-from edge_daemon.learning.knn import KNNClassifier
-from edge_daemon.types import UNKNOWN, Frame
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.camera.simulator.objects import KINDS
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.demo.script import Showcase, make_showcase
+from edge_daemon.domain.errors import ConfigError
+from edge_daemon.domain.types import UNKNOWN, Frame
+from edge_daemon.learning.classifiers.knn import KNNClassifier
+from edge_daemon.system.testing import HandClock
+from edge_daemon.tflite.embedder import Embedder
 from tests.shared import shared_path
 
 LABELS = ("gear", "lemon", "strawberry", "mug")

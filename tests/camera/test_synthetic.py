@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.camera.objects import KINDS
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.camera.timeline import Passage, Showing
-from edge_daemon.errors import CameraError
-from edge_daemon.fakes import HandClock
-from edge_daemon.types import Frame
+from edge_daemon.camera.simulator.objects import KINDS
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.simulator.timeline import Passage, Showing
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.testing import HandClock
 
 SMALL = SyntheticOptions(size=(160, 120))
 BELT = SyntheticOptions(scene="belt", size=(160, 120), belt_speed=1.5)

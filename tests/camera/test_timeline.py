@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.camera.timeline import Showing, Timeline
+from edge_daemon.camera.simulator.timeline import Showing, Timeline
 
 TWO = (Showing("gear", 10, 3), Showing(None, 5, 4))
 

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from edge_daemon.camera.opencv import DeviceSettings, VideoStream, open_device, open_video
-from edge_daemon.camera.v4l2 import V4l2Controls, V4l2Options, V4l2Source
-from edge_daemon.errors import CameraError
-from edge_daemon.fakes import HandClock
+from edge_daemon.camera.v4l2 import V4l2Source
+from edge_daemon.config.camera import V4l2Controls, V4l2Options
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.system.testing import HandClock
 from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip
 
 SETTINGS = DeviceSettings(size=(64, 48), fps=10)

@@ -6,11 +6,11 @@ import json
 
 import pytest
 
-from edge_daemon.bench.film import LEAD_IN
-from edge_daemon.bench.listener import Heard
-from edge_daemon.bench.whole import ages_of
+from edge_daemon.benchmark.end_to_end import ages_of
+from edge_daemon.benchmark.listener import Heard
+from edge_daemon.benchmark.sources import LEAD_IN
 from edge_daemon.cli.main import main
-from edge_daemon.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError
 from tests.shared import shared_path
 
 

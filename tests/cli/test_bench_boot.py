@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.bench.boot import MARKS, UNIT, Show, read_boot, table
+from edge_daemon.benchmark.boot_time import MARKS, UNIT, Show, read_boot, table
 from edge_daemon.cli.main import main
-from edge_daemon.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError
 from tests.board.layout import write
 
 BOOT = "0d6e6c4e-1111-4222-8333-944455556666"

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.bench.figures import Spread, embeddings, pictures, spread
-from edge_daemon.bench.film import LEAD_IN, Camera, Replay
-from edge_daemon.bench.listener import Heard, read_notes
-from edge_daemon.bench.presses import PressTimes
-from edge_daemon.bench.report import Report
-from edge_daemon.bench.stages import BARE, WHOLE
-from edge_daemon.bench.start import Start
-from edge_daemon.bench.whole import Ages, Throughput
-from edge_daemon.errors import EdgeError
-from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.benchmark.end_to_end import Ages, Throughput
+from edge_daemon.benchmark.label_latency import PressTimes
+from edge_daemon.benchmark.listener import Heard, read_notes
+from edge_daemon.benchmark.report import Report
+from edge_daemon.benchmark.sources import LEAD_IN, Camera, Replay
+from edge_daemon.benchmark.stages import BARE, WHOLE
+from edge_daemon.benchmark.startup import Start
+from edge_daemon.benchmark.statistics import Spread, embeddings, pictures, spread
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.system.clock import SystemClock
 
 TWO = Spread(2.0, 3.0, 4.0)
 

@@ -7,11 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from edge_daemon.camera.picamera import PicameraOptions
-from edge_daemon.camera.synthetic import SyntheticOptions
-from edge_daemon.cli.checks_camera import check_camera
+from edge_daemon.cli.checks.camera import check_camera
 from edge_daemon.cli.main import main
-from edge_daemon.config import Config
+from edge_daemon.config.camera import PicameraOptions, SyntheticOptions
+from edge_daemon.config.schema import Config
 from tests.camera import fake_picamera2
 from tests.camera.fake_picamera2 import IMX708, Rig
 

@@ -10,12 +10,12 @@ import pytest
 from gpiozero import Device
 
 from edge_daemon.board.gpio import Chip
-from edge_daemon.cli import checks_gpio
-from edge_daemon.cli.check import Check
-from edge_daemon.cli.checks_gpio import check_gpio
-from edge_daemon.config import Config
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.panel.options import ButtonOptions, LedOptions, PanelOptions
+from edge_daemon.cli.checks import gpio as checks_gpio
+from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.checks.gpio import check_gpio
+from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
+from edge_daemon.config.schema import Config
+from edge_daemon.panel.simulated_buttons import MockPresser
 from tests.board.roots import BOARDS, SOC_OF_PI_5, lay_out_chips
 
 CONFIG = Config(

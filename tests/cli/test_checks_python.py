@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.system_python import system_python
-from edge_daemon.camera.synthetic import SyntheticOptions
-from edge_daemon.cli.checks_python import check_python
-from edge_daemon.config import Config
+from edge_daemon.cli.checks.python import check_python
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.config.schema import Config
 
 MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
 CONFIG = Config(camera=SyntheticOptions())

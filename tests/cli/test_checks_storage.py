@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.disk_writes import DAY_S
-from edge_daemon.cli.checks_memory import check_memory
-from edge_daemon.cli.checks_storage import MOST_A_DAY, check_mount, check_writes
-from edge_daemon.config import Config, load_effective
+from edge_daemon.cli.checks.memory import check_memory
+from edge_daemon.cli.checks.storage import MOST_A_DAY, check_mount, check_writes
+from edge_daemon.config.schema import Config, load_effective
 from tests.board.layout import write
 from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_card, lay_daemon, lay_memory, lay_mounts
 

@@ -12,8 +12,8 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from edge_daemon.cli.main import main
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.tflite.embedder import Embedder
 from tests.shared import shared_path
 
 SENSIBLE = {

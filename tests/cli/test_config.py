@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.store import ExampleStore
 
 PICTURE = Path(__file__).parents[2] / "docs/page-phone.png"
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge_daemon.demo.score import Score
+from edge_daemon.demo.subscriber import Score
 from tests.shared import shared_path
 
 

@@ -17,16 +17,17 @@ import pytest
 from msgspec import convert
 from PIL import Image
 
-from edge_daemon.cli import checks_gpio, checkup
-from edge_daemon.cli.check import Check
-from edge_daemon.cli.checks_clock import check_clock
-from edge_daemon.cli.checks_network import check_network
-from edge_daemon.cli.checks_power import check_power
+from edge_daemon.cli.checks import all as checkup
+from edge_daemon.cli.checks import gpio as checks_gpio
+from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.checks.clock import check_clock
+from edge_daemon.cli.checks.network import check_network
+from edge_daemon.cli.checks.power import check_power
 from edge_daemon.cli.main import main
-from edge_daemon.config import Config
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import HandClock
-from edge_daemon.panel.gpio_chip import gpio_trouble
+from edge_daemon.config.schema import Config
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.panel.gpio import gpio_trouble
+from edge_daemon.system.testing import HandClock
 from tests.board.layout import (
     FIRMWARE,
     lay_link,
@@ -522,7 +523,7 @@ def test_a_broker_behind_a_dead_link_is_not_blamed(
 def test_wifi_power_saving_is_a_warning_with_the_way_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.cli.checks_network.power_saving", lambda name: True)  # no Wi-Fi here
+    monkeypatch.setattr("edge_daemon.cli.checks.network.power_saving", lambda name: True)  # no Wi-Fi here
     lay_link(tmp_path, "wlan0", carrier="1", wireless=True)
 
     check = check_network(convert({"mqtt": {"host": None}}, Config), tmp_path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.store import ExampleStore
 from tests.shared import shared_path
 
 _SMALL = "models/mobilenet_v1_0.25_128_quant.tflite"

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.examples.draft import Draft
-from edge_daemon.examples.peers import PeerExamples
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.peer_examples import PeerExamples
+from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 

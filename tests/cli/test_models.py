@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.model_zoo import shelf
+from edge_daemon.models import registry as shelf
 from tests.shared import shared_path
 from tests.vision import tiny
 

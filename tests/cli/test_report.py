@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.cli import report
-from edge_daemon.cli.check import Check
+from edge_daemon.cli import doctor_report as report
+from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.doctor_report import write_report
 from edge_daemon.cli.main import main
-from edge_daemon.cli.report import write_report
-from edge_daemon.config import Config, load_effective
+from edge_daemon.config.schema import Config, load_effective
 
 SKIPS = [f"--skip={name}" for name in ("gpio", "groups", "model", "store", "disk", "clock")]
 

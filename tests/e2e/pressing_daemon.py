@@ -6,9 +6,9 @@ import sys
 import threading
 import time
 
-from edge_daemon.app import build
-from edge_daemon.config import load_effective
-from edge_daemon.panel.mock_press import MockPresser
+from edge_daemon.app.build import build
+from edge_daemon.config.schema import load_effective
+from edge_daemon.panel.simulated_buttons import MockPresser
 
 CLICK_S = 0.04
 

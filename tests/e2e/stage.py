@@ -11,16 +11,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from edge_daemon.app import build
-from edge_daemon.config import load_effective
-from edge_daemon.errors import CameraError
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.types import Frame
+from edge_daemon.app.build import build
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.types import Frame
+from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.system.clock import SystemClock
 from tests.shared import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
 PATIENCE_S = 30.0

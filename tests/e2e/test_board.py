@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.clock import clock_synced
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.daemon.boot_marks import NAME
 from edge_daemon.mqtt.subscriber import Subscriber
-from edge_daemon.runtime.boot_marks import NAME
 from tests.e2e.stage import PATIENCE_S
 from tests.e2e.test_run_command import SYNTHETIC, started
 from tests.mqtt.broker import Mosquitto

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_daemon.app.model_factory import build_embedder, build_learner
 from edge_daemon.cli.main import main
-from edge_daemon.config import load_effective
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.model_setup import build_embedder, build_learner
-from edge_daemon.types import Example
-from edge_daemon.vision.images import read_image
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
 from tests.e2e.stage import Ear, Stage, Turntable, wait_until
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.proxy import Proxy

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.vision.images import read_image
+from edge_daemon.imaging.image_io import read_image
 from tests.e2e.stage import Ear, Stage, Turntable
 from tests.mqtt.broker import Mosquitto
 from tests.shared import shared_path

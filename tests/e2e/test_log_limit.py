@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_daemon.runtime.log_limit import MOST_LINES
+from edge_daemon.system.log_limit import MOST_LINES
 from tests.e2e.stage import MODEL
 from tests.shared import shared_path
 

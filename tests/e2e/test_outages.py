@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gpiozero import Device
 
-from edge_daemon.panel.mock_press import MockPresser
+from edge_daemon.panel.simulated_buttons import MockPresser
 from tests.e2e.stage import Ear, Stage, Turntable, wait_until
 from tests.e2e.test_run_command import Manager
 from tests.mqtt.broker import Mosquitto, free_port

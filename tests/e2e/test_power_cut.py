@@ -9,8 +9,8 @@ import sys
 import time
 from pathlib import Path
 
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.mqtt.subscriber import Subscriber
 from tests.e2e.stage import MODEL, PATIENCE_S
 from tests.mqtt.broker import Mosquitto

@@ -17,7 +17,7 @@ import httpx
 import numpy as np
 import pytest
 
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.store import ExampleStore
 from tests.e2e.stage import MODEL, PATIENCE_S, wait_until
 from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.listener import Listener

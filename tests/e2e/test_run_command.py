@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.process import daemon_process, peak_memory
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
 from tests.e2e.stage import MODEL, PATIENCE_S
 from tests.mqtt.broker import Mosquitto

@@ -11,9 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.examples.folders import find_pictures, import_pictures
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.tflite.embedder import Embedder
 from tests.digits import draw_folders
 from tests.e2e.stage import MODEL, PATIENCE_S
 from tests.mqtt.broker import Mosquitto

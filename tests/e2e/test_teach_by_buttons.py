@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.images import read_image
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
 from tests.e2e.stage import Ear, Stage, Turntable, wait_until
 from tests.mqtt.broker import Mosquitto
 from tests.shared import shared_path

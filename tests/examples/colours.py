@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL.Image
 
-from edge_daemon.errors import EmbeddingError
+from edge_daemon.domain.errors import EmbeddingError
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 
 class ColourEmbedder:

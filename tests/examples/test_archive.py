@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ArchiveError, EmbeddingError
-from edge_daemon.examples.archive import import_archive, write_archive
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError
+from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.colours import noise
 from tests.examples.vectors import unit
 

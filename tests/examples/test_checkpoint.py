@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge_daemon.examples.checkpoint import REST_S, Checkpoint
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.checkpoint import REST_S, Checkpoint
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.examples.claim import StoreClaim
+from edge_daemon.example_store.process_lock import StoreClaim
 
 
 def test_claims_of_one_process_get_along_and_the_second_holds_when_the_first_lets_go(tmp_path: Path) -> None:

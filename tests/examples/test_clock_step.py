@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.commands import ClockSet
-from edge_daemon.examples.clock_step import KEEP_REMOVED, shift_times
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.teacher import Teacher
+from edge_daemon.domain.commands import ClockSet
+from edge_daemon.example_store.clock_correction import KEEP_REMOVED, shift_times
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.teaching.trainer import Teacher
 
 BOOT = datetime(2026, 1, 10, tzinfo=UTC)
 STEP = timedelta(days=60)

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.examples.peers import PeerExamples
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.peer_examples import PeerExamples
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 WRITTEN = Path(__file__).parent / "data" / "store-0.1.0.sqlite"

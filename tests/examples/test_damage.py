@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import StoreError
-from edge_daemon.examples.draft import content_digest
-from edge_daemon.examples.integrity import CHECKED
-from edge_daemon.examples.place import check_place
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.types import Example
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.integrity import CHECKED
+from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.record import content_digest
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 PAGE = 4096
@@ -252,7 +252,7 @@ def test_what_lies_in_the_journal_of_a_damaged_store_is_salvaged_too(tmp_path: P
     path = tmp_path / "examples.sqlite"
     fill(path)
     script = (
-        "import os, sys, numpy\nfrom edge_daemon.examples.store import ExampleStore\n"
+        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
         "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), 'late', space='s')\nos._exit(0)"
     )
     subprocess.run([sys.executable, "-c", script, path], check=True)
@@ -270,7 +270,7 @@ def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path)
     path = tmp_path / "examples.sqlite"
     fill(path)
     script = (
-        "import sys\nfrom edge_daemon.examples.claim import StoreClaim\nfrom pathlib import Path\n"
+        "import sys\nfrom edge_daemon.example_store.process_lock import StoreClaim\nfrom pathlib import Path\n"
         "claim = StoreClaim(Path(sys.argv[1]))\nclaim.take()\nprint('held', flush=True)\nsys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(path)]
@@ -287,7 +287,7 @@ def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path)
 def test_a_second_connection_of_the_process_keeps_the_first_one_s_locks(tmp_path: Path) -> None:
     """Another process that leaves would else delete the journal, and acknowledged examples with it."""
     path = tmp_path / "examples.sqlite"
-    command = [sys.executable, "-c", "import sys\nfrom edge_daemon.examples.store import ExampleStore\n"]
+    command = [sys.executable, "-c", "import sys\nfrom edge_daemon.example_store.store import ExampleStore\n"]
     command[2] += "ExampleStore(sys.argv[1]).close()"
     with ExampleStore(path) as store:
         store.add(unit(0), "cat")

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import StoreError
-from edge_daemon.examples import database
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store import database
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 _KILLS = 32
@@ -25,7 +25,7 @@ _BURST = """
 import sys
 import numpy as np
 from edge_daemon.examples import database
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.example_store.store import ExampleStore
 store = ExampleStore(sys.argv[1])
 vector = np.ones(256, dtype=np.float32)
 while True:

@@ -8,11 +8,11 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from edge_daemon.errors import ArchiveError, LabelError
-from edge_daemon.examples.folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.examples.intake import ForeignLabels, Report
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.images import read_image
+from edge_daemon.domain.errors import ArchiveError, LabelError
+from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
+from edge_daemon.example_store.importing import ForeignLabels, Report
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
 from tests.examples.colours import ColourEmbedder, noise, save, write_tree
 from tests.examples.vectors import unit
 

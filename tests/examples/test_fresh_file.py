@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ArchiveError
-from edge_daemon.examples.fresh_file import fresh_file
+from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.system.atomic_file import fresh_file
 
 
 def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
@@ -23,7 +23,7 @@ def test_the_file_appears_when_it_is_complete(tmp_path: Path) -> None:
 
 def test_a_killed_process_leaves_nothing(tmp_path: Path) -> None:
     script = (
-        "import sys\nfrom pathlib import Path\nfrom edge_daemon.examples.fresh_file import fresh_file\n"
+        "import sys\nfrom pathlib import Path\nfrom edge_daemon.system.atomic_file import fresh_file\n"
         "with fresh_file(Path(sys.argv[1])) as file:\n"
         "    file.write(bytes(10**6)); file.flush(); print('half', flush=True); sys.stdin.read()"
     )

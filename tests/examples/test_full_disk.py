@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import StoreError
-from edge_daemon.examples.place import check_place
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 from tests.small_disk import SmallDisk
 

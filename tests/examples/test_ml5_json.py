@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ArchiveError
-from edge_daemon.examples.intake import ForeignLabels, Report, take_in
-from edge_daemon.examples.ml5_json import Form, read_dataset, write_dataset
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.example_store.importing import ForeignLabels, Report, take_in
+from edge_daemon.example_store.ml5_json import Form, read_dataset, write_dataset
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 

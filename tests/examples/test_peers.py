@@ -9,15 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import NoExamplesError
-from edge_daemon.examples.archive import write_archive
-from edge_daemon.examples.draft import Draft, content_digest
-from edge_daemon.examples.folders import export_folders
-from edge_daemon.examples.ml5_json import write_dataset
-from edge_daemon.examples.peers import PeerExamples, ever_joined, standing
-from edge_daemon.examples.reembed import reembed
-from edge_daemon.examples.schema import MIGRATIONS, migrate
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import NoExamplesError
+from edge_daemon.example_store.archive import write_archive
+from edge_daemon.example_store.image_folders import export_folders
+from edge_daemon.example_store.importing import reembed
+from edge_daemon.example_store.ml5_json import write_dataset
+from edge_daemon.example_store.peer_examples import PeerExamples, ever_joined, standing
+from edge_daemon.example_store.record import Draft, content_digest
+from edge_daemon.example_store.schema import MIGRATIONS, migrate
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.colours import ColourEmbedder
 from tests.examples.vectors import unit
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ArchiveError, LabelError
-from edge_daemon.examples.archive import write_archive
-from edge_daemon.examples.folders import Picture, import_pictures
-from edge_daemon.examples.intake import ForeignLabels, Report
-from edge_daemon.examples.picture_zip import find_zipped_pictures, is_picture_zip
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import ArchiveError, LabelError
+from edge_daemon.example_store.archive import write_archive
+from edge_daemon.example_store.image_folders import Picture, import_pictures
+from edge_daemon.example_store.importing import ForeignLabels, Report
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 from tests.examples.colours import ColourEmbedder, noise
 from tests.examples.vectors import unit
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import EdgeError
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import EdgeError
+from edge_daemon.example_store.store import ExampleStore
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's rights are worth borrowing")

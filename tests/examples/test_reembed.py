@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.examples.folders import find_pictures, import_pictures
-from edge_daemon.examples.reembed import reembed
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.importing import reembed
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.tflite.embedder import Embedder
 from tests.examples.colours import ColourEmbedder, noise
 from tests.examples.vectors import unit
 from tests.shared import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 _T = TypeVar("_T")
 

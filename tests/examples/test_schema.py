@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import StoreError
-from edge_daemon.examples import schema
-from edge_daemon.examples.schema import MIGRATIONS, migrate
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store import schema
+from edge_daemon.example_store.schema import MIGRATIONS, migrate
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 _NEXT = ("ALTER TABLE examples ADD COLUMN note TEXT NOT NULL DEFAULT 'none'",)

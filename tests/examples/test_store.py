@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import EmbeddingError, LabelError, NoExamplesError, StoreError
-from edge_daemon.examples.store import ExampleStore
+from edge_daemon.domain.errors import EmbeddingError, LabelError, NoExamplesError, StoreError
+from edge_daemon.example_store.store import ExampleStore
 from tests.examples.vectors import unit
 
 NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)

@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from edge_daemon.app import build
-from edge_daemon.config import Config, load_effective
-from edge_daemon.examples import tap_tuner
-from edge_daemon.examples.folders import find_pictures, import_pictures
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.model_setup import settle_tap
-from edge_daemon.vision.images import read_image
-from edge_daemon.vision.litert import Embedder
-from edge_daemon.vision.patch import PatchEmbedder
+from edge_daemon.app.build import build
+from edge_daemon.app.model_factory import settle_tap
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.evaluation import feature_selection as tap_tuner
+from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.patch_embedder import PatchEmbedder
 from tests.digits import draw_folders
 from tests.examples.vectors import unit
 from tests.shared import shared_path

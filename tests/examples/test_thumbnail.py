@@ -5,8 +5,7 @@ import io
 import PIL.Image
 import pytest
 
-from edge_daemon.examples.thumbnail import thumbnail_of
-from edge_daemon.vision.images import read_image
+from edge_daemon.imaging.image_io import read_image, thumbnail_of
 from tests.examples.colours import noise
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Vector
+    from edge_daemon.domain.types import Vector
 
 
 def unit(seed: int, size: int = 8) -> Vector:

@@ -8,23 +8,22 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon import events
-from edge_daemon.commands import Command, Origin
-from edge_daemon.examples.peers import PeerExamples
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import HandClock
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Command, Origin
+from edge_daemon.domain.types import Example, FleetFigures
+from edge_daemon.example_store.peer_examples import PeerExamples
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.chunks import Chunks, packed
-from edge_daemon.fleet.inbox import Inbox
 from edge_daemon.fleet.key import key_id
-from edge_daemon.fleet.member import Member
-from edge_daemon.fleet.merging import Merging
-from edge_daemon.fleet.parcel import open_parcel
-from edge_daemon.fleet.probation import Probation
+from edge_daemon.fleet.messages import open_parcel
+from edge_daemon.fleet.quarantine import Probation
+from edge_daemon.fleet.receive_queue import Inbox
 from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.sharing import Sharing
-from edge_daemon.learning.learner import make_learner
-from edge_daemon.teacher import SHARED_POOL, Teacher
-from edge_daemon.types import Example, FleetFigures
+from edge_daemon.fleet.replica import Merging
+from edge_daemon.fleet.sync import Member, Sharing
+from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.system.testing import HandClock
+from edge_daemon.teaching.trainer import SHARED_POOL, Teacher
 
 KEY = bytes(range(32))
 SPACE = "model/embedding"

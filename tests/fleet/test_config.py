@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.app import build
-from edge_daemon.config import load_effective
-from edge_daemon.errors import ConfigError, FleetError
+from edge_daemon.app.build import build
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.errors import ConfigError, FleetError
 
 
 def test_without_a_group_nothing_is_shared() -> None:

@@ -9,9 +9,9 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_daemon.commands import Clear, Command, Relabel, Remove, Restore, Undo
-from edge_daemon.errors import NoExamplesError
-from edge_daemon.fleet.roll import NOBODY, Roll, from_gaps, gaps, later, pack, unpack
+from edge_daemon.domain.commands import Clear, Command, Relabel, Remove, Restore, Undo
+from edge_daemon.domain.errors import NoExamplesError
+from edge_daemon.fleet.live_set import NOBODY, Roll, from_gaps, gaps, later, pack, unpack
 from tests.fleet.camp import BY_HAND, Device
 
 NAMES = ("a", "b", "c")

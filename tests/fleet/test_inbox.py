@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from edge_daemon.fleet.inbox import Inbox
-from edge_daemon.fleet.parcel import Parcel
-from edge_daemon.fleet.roll import Roll
+from edge_daemon.fleet.live_set import Roll
+from edge_daemon.fleet.messages import Parcel
+from edge_daemon.fleet.receive_queue import Inbox
 from tests.fleet.camp import SEAL, example
 
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edge_daemon.fleet.jury import Jury
-from edge_daemon.types import Example
+from edge_daemon.domain.types import Example
+from edge_daemon.fleet.quarantine import Jury
 from tests.fleet.camp import example, vector
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import FleetError
+from edge_daemon.config.fleet import FleetOptions
+from edge_daemon.domain.errors import FleetError
 from edge_daemon.fleet.key import VARIABLE, read_key
-from edge_daemon.fleet.options import FleetOptions
 
 HEXADECIMAL = "00112233445566778899aabbccddeeff"
 

@@ -9,15 +9,15 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edge_daemon.commands import Clear, Relabel, Remove, Restore, Undo
-from edge_daemon.errors import NoExamplesError
+from edge_daemon.domain.commands import Clear, Relabel, Remove, Restore, Undo
+from edge_daemon.domain.errors import NoExamplesError
+from edge_daemon.domain.types import PeerFigures
 from edge_daemon.fleet.chunks import packed
-from edge_daemon.fleet.member import SETTLED_S
-from edge_daemon.fleet.merging import MAX_PEER_LABELS
+from edge_daemon.fleet.live_set import AHEAD_S, Roll
 from edge_daemon.fleet.records import MAX_NUMBER
-from edge_daemon.fleet.roll import AHEAD_S, Roll
-from edge_daemon.runtime.clock import SystemClock
-from edge_daemon.types import PeerFigures
+from edge_daemon.fleet.replica import MAX_PEER_LABELS
+from edge_daemon.fleet.sync import SETTLED_S
+from edge_daemon.system.clock import SystemClock
 from tests.fleet.camp import BY_HAND, SEAL, Device, example, vector
 
 Make = Callable[..., Device]

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_daemon.fleet.chunks import MAX_CHUNK_BYTES, packed
-from edge_daemon.fleet.parcel import Parcel, open_parcel
+from edge_daemon.fleet.live_set import Roll
+from edge_daemon.fleet.messages import Parcel, open_parcel
 from edge_daemon.fleet.records import RefusedRecord, Seal, quantise, restore
-from edge_daemon.fleet.roll import Roll
 from tests.fleet.camp import KEY, SEAL, SPACE, example
 
 RECORD = SEAL.sign_example("north", 7, example(1))

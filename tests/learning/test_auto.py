@@ -9,15 +9,24 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edge_daemon.learning.auto import HEADS, THOROUGH, AutoHead
-from edge_daemon.learning.contest import FOLDS, Marks, better, contest, cross_validate, deal
-from edge_daemon.learning.discriminant import DiscriminantHead
-from edge_daemon.learning.evaluate import Dataset, Split, ask
-from edge_daemon.learning.example_set import ExampleSet, Query
-from edge_daemon.learning.head import Head, settle
-from edge_daemon.learning.knn import KNNHead
-from edge_daemon.learning.linear import LinearHead
-from edge_daemon.types import Prediction
+from edge_daemon.domain.types import Prediction
+from edge_daemon.evaluation.few_shot import Dataset, Split, ask
+from edge_daemon.learning.classifiers.base import Head, settle
+from edge_daemon.learning.classifiers.knn import KNNHead
+from edge_daemon.learning.classifiers.model_selection import (
+    FOLDS,
+    HEADS,
+    THOROUGH,
+    AutoHead,
+    Marks,
+    better,
+    contest,
+    cross_validate,
+    deal,
+)
+from edge_daemon.learning.classifiers.plda import DiscriminantHead
+from edge_daemon.learning.classifiers.softmax_regression import LinearHead
+from edge_daemon.learning.embedding_index import ExampleSet, Query
 
 
 def rings(count: int, seed: int = 0) -> ExampleSet:

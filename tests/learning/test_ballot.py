@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from edge_daemon.learning.ballot import Ballot
-from edge_daemon.types import UNKNOWN, Frame, Prediction
+from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
+from edge_daemon.tracking.object_tracker import Ballot
 
 
 def _frame(seq: int) -> Frame:

@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.learning.chart import draw_chart
-from edge_daemon.learning.oddities import find_oddities
+from edge_daemon.learning.quality.outliers import find_oddities
+from edge_daemon.learning.quality.pca_map import draw_chart
 
 
 def unit_rows(rows: list[list[float]]) -> npt.NDArray[np.float32]:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.learning.centroid import CentroidHead
-from edge_daemon.learning.discriminant import DIRECTIONS, ROWS_A_FRAME, SAMPLE, DiscriminantHead
-from edge_daemon.learning.example_set import ExampleSet, Floats
-from edge_daemon.learning.head import settle
+from edge_daemon.learning.classifiers.base import settle
+from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead
+from edge_daemon.learning.classifiers.plda import DIRECTIONS, ROWS_A_FRAME, SAMPLE, DiscriminantHead
+from edge_daemon.learning.embedding_index import ExampleSet, Floats
 
 SIZE = 48
 ROUNDING = 1e-5

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_daemon.learning.distinct import distinct, ranked
+from edge_daemon.learning.embedding_index import distinct, ranked
 
 
 def test_answers_are_those_of_numpys_unique() -> None:

@@ -6,10 +6,10 @@ from functools import partial
 
 import numpy as np
 
-from edge_daemon.fakes import HandClock
-from edge_daemon.learning.doubt import Doubts
-from edge_daemon.types import UNKNOWN, Frame, Prediction, Sight
-from edge_daemon.vision.images import shrink
+from edge_daemon.domain.types import UNKNOWN, Frame, Prediction, Sight
+from edge_daemon.imaging.image_io import shrink
+from edge_daemon.learning.quality.uncertain_samples import Doubts
+from edge_daemon.system.testing import HandClock
 
 
 def test_kept_moments_hold_small_pictures_and_no_frame() -> None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ConfigError
-from edge_daemon.learning import evaluate, unknowns
-from edge_daemon.learning.evaluate import HEADS, Dataset, Score
+from edge_daemon.domain.errors import ConfigError
+from edge_daemon.evaluation import few_shot as evaluate
+from edge_daemon.evaluation import open_set as unknowns
+from edge_daemon.evaluation.few_shot import HEADS, Dataset, Score
 
 
 def dataset(classes: int = 4, each: int = 30, spread: float = 0.5, size: int = 48) -> Dataset:

@@ -5,11 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.coach import advise
-from edge_daemon.learning.exam import centroid_scores, confuse, examine, knn_scores
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.leave_one_out import LeaveOneOut
-from edge_daemon.types import Exam, Verdict
+from edge_daemon.domain.types import Exam, Verdict
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.quality.evaluation import advise, centroid_scores, confuse, examine, knn_scores
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Exam:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.errors import EmbeddingError, NoExamplesError
-from edge_daemon.learning.example_set import ExampleSet, Floats, unit
+from edge_daemon.domain.errors import EmbeddingError, NoExamplesError
+from edge_daemon.learning.embedding_index import ExampleSet, Floats, unit
 
 
 def taught(labels: str, size: int = 8) -> ExampleSet:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.familiarity import NEAREST, Familiarity, likeness, nearness
-from edge_daemon.learning.plda import fit_plda, subspace
+from edge_daemon.learning.classifiers.plda import fit_plda, subspace
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.open_set.novelty_score import NEAREST, Familiarity, likeness, nearness
 from tests.learning.test_openset import class_of
 
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.discriminant import DiscriminantHead
-from edge_daemon.learning.evaluate import Dataset, ask, split, teach
-from edge_daemon.learning.exam import centroid_scores, confuse
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.fold_scores import SAMPLE, FoldScores
-from edge_daemon.learning.leave_one_out import LeaveOneOut
+from edge_daemon.evaluation.few_shot import Dataset, ask, split, teach
+from edge_daemon.learning.classifiers.plda import DiscriminantHead
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.quality.cross_validation import SAMPLE, FoldScores
+from edge_daemon.learning.quality.evaluation import centroid_scores, confuse
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Dataset:

@@ -6,10 +6,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.errors import ConfigError, EmbeddingError, LabelError
-from edge_daemon.learning.knn import Vote
-from edge_daemon.learning.learner import Learner, make_learner
-from edge_daemon.types import UNKNOWN, Prediction
+from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
+from edge_daemon.domain.types import UNKNOWN, Prediction
+from edge_daemon.learning.classifiers.knn import Vote
+from edge_daemon.learning.open_set_classifier import Learner, make_learner
 
 HEADS = ["knn", "centroid", "linear", "regression", "auto"]
 LABELS = ["10", "2", "30"]

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ConfigError, EmbeddingError, NoExamplesError
-from edge_daemon.learning.knn import KNNClassifier
+from edge_daemon.domain.errors import ConfigError, EmbeddingError, NoExamplesError
+from edge_daemon.learning.classifiers.knn import KNNClassifier
 from tests.shared import shared_path
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ConfigError, EmbeddingError
-from edge_daemon.learning.learner import Learner, make_learner
-from edge_daemon.types import UNKNOWN, Prediction
+from edge_daemon.domain.errors import ConfigError, EmbeddingError
+from edge_daemon.domain.types import UNKNOWN, Prediction
+from edge_daemon.learning.open_set_classifier import Learner, make_learner
 
 
 def taught(learner: Learner) -> Learner:

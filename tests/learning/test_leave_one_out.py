@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.leave_one_out import LeaveOneOut
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def check(examples: ExampleSet, memory: LeaveOneOut, k: int, limit: int) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.leave_one_out import LeaveOneOut
-from edge_daemon.learning.openset import OpenSet, lower_bound
-from edge_daemon.learning.plda import fit_plda
+from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.open_set.rejector import OpenSet, lower_bound
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def class_of(

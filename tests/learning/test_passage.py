@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.commands import Origin, Trigger
-from edge_daemon.errors import RequestError
-from edge_daemon.events import ObjectPassed, Replied
-from edge_daemon.learning.passage import MAX_WAITING, MotionPassage, Passage, TriggeredPassage
-from edge_daemon.types import Frame, Prediction
-from edge_daemon.vision.motion import LEARN_FRAMES, MotionDetector
+from edge_daemon.domain.commands import Origin, Trigger
+from edge_daemon.domain.errors import RequestError
+from edge_daemon.domain.events import ObjectPassed, Replied
+from edge_daemon.domain.types import Frame, Prediction
+from edge_daemon.imaging.motion import LEARN_FRAMES, MotionDetector
+from edge_daemon.tracking.object_tracker import MAX_WAITING, MotionPassage, Passage, TriggeredPassage
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 PERIOD_S = 0.1
 NUT = Prediction("nut", {"nut": 1.0}, 0.9)

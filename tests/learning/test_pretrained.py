@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ConfigError, EmbeddingError, LabelError
-from edge_daemon.learning.learner import make_learner
-from edge_daemon.types import UNKNOWN
+from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
+from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.learning.open_set_classifier import make_learner
 
 
 def test_the_most_probable_class_is_named_at_any_length_of_the_vector() -> None:

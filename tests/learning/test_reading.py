@@ -5,9 +5,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.learning.reading import Reading, joined
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.types import UNKNOWN, Prediction
+from edge_daemon.domain.types import UNKNOWN, Prediction
+from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.region_text import Reading, joined
 
 
 def seen(label: str, confidence: float = 0.9, similarity: float = 0.8) -> Prediction:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.redundancy import Redundancy
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.quality.outliers import Redundancy
 
 
 def at(*degrees: float) -> ExampleSet:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.types import UNKNOWN, LabelChange, Prediction
+from edge_daemon.domain.types import UNKNOWN, LabelChange, Prediction
+from edge_daemon.tracking.label_smoother import Smoother
 
 
 def seen(label: str, confidence: float = 1.0) -> Prediction:

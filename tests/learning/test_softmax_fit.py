@@ -8,10 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from edge_daemon.learning.example_set import Codes, ExampleSet, Floats
-from edge_daemon.learning.head import settle
-from edge_daemon.learning.linear import LinearHead
-from edge_daemon.learning.softmax_fit import ROUNDS, SoftmaxFit
+from edge_daemon.learning.classifiers.base import settle
+from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, LinearHead, SoftmaxFit
+from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats
 
 SIZE, CLASSES = 64, 4
 

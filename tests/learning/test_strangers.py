@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.plda import subspace
-from edge_daemon.learning.strangers import MOST_ASKED, stranger_scores
+from edge_daemon.learning.classifiers.plda import subspace
+from edge_daemon.learning.open_set.leave_one_class_out import MOST_ASKED, stranger_scores
 from tests.learning.test_openset import class_of
 
 

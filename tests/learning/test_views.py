@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_daemon.learning.example_set import ExampleSet
-from edge_daemon.learning.leave_one_out import LeaveOneOut
-from edge_daemon.learning.views import between_bursts, mean_by_burst, settled_classes
+from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.open_set.class_views import between_bursts, mean_by_burst, settled_classes
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def settled(taught: dict[str, list[str]], limit: int = 100) -> dict[str, bool]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ArchiveError
-from edge_daemon.model_zoo.export import MAX_ENTRIES, open_export
+from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.models.export_archive import MAX_ENTRIES, open_export
 
 
 def archive(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_DEFLATED) -> Path:

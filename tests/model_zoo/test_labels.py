@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.labels import check_count, embedded_labels, labels_of, parse_labels
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.class_names import check_count, embedded_labels, labels_of, parse_labels
 from tests.shared import shared_path
 from tests.vision import tiny
 from tests.vision.test_metadata import label_file, metadata

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.labels import embedded_labels
-from edge_daemon.model_zoo.manifest import Manifest, read_manifest, shipped_manifests
-from edge_daemon.shipped import shipped_dir
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.config.paths import shipped_dir
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.class_names import embedded_labels
+from edge_daemon.models.registry import Manifest, read_manifest, shipped_manifests
+from edge_daemon.tflite.embedder import Embedder
 from tests.shared import shared_path
 
 OFFICIAL = [manifest for manifest in shipped_manifests() if manifest.url]

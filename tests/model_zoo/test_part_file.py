@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.as_owner import as_owner_of
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.part_file import PartFile
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.part_file import PartFile
+from edge_daemon.system.file_owner import as_owner_of
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can act as another user")
 SERVICE = 65534

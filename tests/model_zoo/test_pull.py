@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.manifest import Input, Manifest, RemoteFile
-from edge_daemon.model_zoo.pull import ATTEMPTS, pull
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.download import ATTEMPTS, pull
+from edge_daemon.models.registry import Input, Manifest, RemoteFile
 from tests.model_zoo.server import Site, serving
 
 CONTENT = bytes(range(256)) * 1200

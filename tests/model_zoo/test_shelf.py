@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo import shelf
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models import registry as shelf
 
 
 @pytest.fixture(autouse=True)

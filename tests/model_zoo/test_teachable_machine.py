@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ArchiveError, ModelError
-from edge_daemon.model_zoo.labels import labels_of
-from edge_daemon.model_zoo.teachable_machine import add
-from edge_daemon.vision.input_range import parse_range
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.domain.errors import ArchiveError, ModelError
+from edge_daemon.imaging.input_range import parse_range
+from edge_daemon.models.class_names import labels_of
+from edge_daemon.models.teachable_machine import add
+from edge_daemon.tflite.embedder import Embedder
 from tests.shared import shared_path
 from tests.vision import tiny
 

@@ -10,11 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.model_zoo.convert import convert, rescaling, usual_range
-from edge_daemon.model_zoo.equalise import equalise, pairs
-from edge_daemon.model_zoo.tfjs import read_layers_model
-from edge_daemon.vision.input_range import parse_range
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.imaging.input_range import parse_range
+from edge_daemon.models.converter import convert, equalise, pairs, rescaling, usual_range
+from edge_daemon.models.tfjs import read_layers_model
 from tests.shared import shared_path
 
 

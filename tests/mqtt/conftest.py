@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
 from tests.mqtt.broker import Mosquitto
 
 

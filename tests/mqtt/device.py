@@ -9,12 +9,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from edge_daemon import events
-from edge_daemon.commands import AddExample, Command, Origin
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Command, Origin
+from edge_daemon.domain.types import Prediction
+from edge_daemon.mqtt.bridge import MqttSink
 from edge_daemon.mqtt.payloads import Info
-from edge_daemon.mqtt.sink import MqttSink
-from edge_daemon.types import Prediction
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 BY_BUTTON = AddExample("cat", 1.0, Origin("gpio", "17"))

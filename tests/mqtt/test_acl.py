@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from paho.mqtt.client import Client
 
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import Device, label_changed, wait_until
 from tests.mqtt.listener import Listener

@@ -10,19 +10,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
+from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.fleet.chunks import packed
-from edge_daemon.fleet.inbox import Inbox
-from edge_daemon.mqtt.announcer import Announcer
+from edge_daemon.fleet.receive_queue import Inbox
+from edge_daemon.mqtt.bridge import MqttSink
 from edge_daemon.mqtt.client import Connection
-from edge_daemon.mqtt.discovery import Discovery
-from edge_daemon.mqtt.fleet import ROOT, FleetLink
+from edge_daemon.mqtt.duplicate_id import TwinWatch
+from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
+from edge_daemon.mqtt.home_assistant import Announcer, Discovery
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.options import DiscoveryOptions, MqttOptions
-from edge_daemon.mqtt.reception import Reception
+from edge_daemon.mqtt.request_handler import Reception
 from edge_daemon.mqtt.requests import REQUESTS, Asked
-from edge_daemon.mqtt.sink import MqttSink
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.mqtt.twin import TwinWatch
 from tests.fleet.camp import SEAL, example
 from tests.mqtt.device import TestClock, info, wait_until
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.backlog import Backlog, backlog_path
+from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.persistent_queue import Backlog, backlog_path
 from tests.small_disk import SmallDisk
 
 MESSAGE = Message("event", b"\0\xff", 2, retain=False)

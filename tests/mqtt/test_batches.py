@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge_daemon.mqtt.batches import LONGEST_S, Batches
+from edge_daemon.mqtt.persistent_queue import LONGEST_S, Batches
 
 
 def writes_in(seconds: int) -> int:

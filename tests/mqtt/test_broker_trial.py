@@ -6,11 +6,11 @@ from typing import Literal
 
 import pytest
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt import broker_trial
+from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
-from edge_daemon.mqtt.limits import BrokerLimits
-from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.topics import device_topics
 from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.device import Device, label_changed

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
-from edge_daemon import events
-from edge_daemon.commands import Undo
-from edge_daemon.mqtt.catalogue import CATALOGUE
-from edge_daemon.mqtt.options import MqttOptions
-from edge_daemon.types import Advice, Exam, Verdict
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Undo
+from edge_daemon.domain.types import Advice, Exam, Verdict
+from edge_daemon.mqtt.schemas import CATALOGUE
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
 from tests.mqtt.listener import Listener

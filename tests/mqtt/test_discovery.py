@@ -9,12 +9,11 @@ import msgspec
 import pytest
 from jinja2.sandbox import SandboxedEnvironment
 
-from edge_daemon import events
-from edge_daemon.commands import AddExample
-from edge_daemon.mqtt.announcer import Announcer
-from edge_daemon.mqtt.discovery import Discovery, described
+from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample
+from edge_daemon.mqtt.home_assistant import Announcer, Discovery, described
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.options import DiscoveryOptions, MqttOptions
 from edge_daemon.mqtt.requests import REQUESTS, Refusal, read_request
 from edge_daemon.mqtt.topics import device_topics
 from tests.mqtt.broker import Mosquitto
@@ -240,7 +239,7 @@ class TestAnnouncer:
 def test_home_assistant_is_told_and_told_again_and_taken_back(
     broker: Mosquitto, options: MqttOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.mqtt.announcer._LONGEST_DELAY_S", 0.05)
+    monkeypatch.setattr("edge_daemon.mqtt.home_assistant._LONGEST_DELAY_S", 0.05)
     enabled = msgspec.structs.replace(options, discovery=DiscoveryOptions(enabled=True))
     with Listener(broker.port) as listener:
         with Device(enabled) as device:

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.options import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
 from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.device import Device, label_changed

@@ -19,14 +19,13 @@ from paho.mqtt.client import MQTTv5
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_daemon.app import export_examples
-from edge_daemon.commands import ExportExamples, Origin
-from edge_daemon.errors import ArchiveError, RequestError
-from edge_daemon.examples.archive import import_archive
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.mqtt.assembly import Assembly
-from edge_daemon.mqtt.exporter import LASTS_S, PART_BYTES, REST_S, Answer, Exporter
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.app.build import export_examples
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.commands import ExportExamples, Origin
+from edge_daemon.domain.errors import ArchiveError, RequestError
+from edge_daemon.example_store.archive import import_archive
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.mqtt.example_export import LASTS_S, PART_BYTES, REST_S, Answer, Assembly, Exporter
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import Device, label_changed, wait_until
 from tests.mqtt.listener import Listener

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.mqtt.backlog import Backlog
+from edge_daemon.config.mqtt import MqttOptions, TlsOptions
+from edge_daemon.domain import events
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.options import MqttOptions, TlsOptions
+from edge_daemon.mqtt.persistent_queue import Backlog
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.certificates import make_certificates
 from tests.mqtt.device import Device, classified, label_changed, wait_until
@@ -41,7 +41,7 @@ def test_the_will_is_published_when_the_process_is_killed(broker: Mosquitto) -> 
     program = (
         "import time\n"
         "from tests.mqtt.device import Device\n"
-        "from edge_daemon.mqtt.options import MqttOptions\n"
+        "from edge_daemon.config.mqtt import MqttOptions\n"
         f"with Device(MqttOptions(port={broker.port})): time.sleep(60)"
     )
     with Listener(broker.port) as listener:
@@ -138,7 +138,7 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
         "import time\n"
         "from pathlib import Path\n"
         "from edge_daemon import events\n"
-        "from edge_daemon.mqtt.options import MqttOptions\n"
+        "from edge_daemon.config.mqtt import MqttOptions\n"
         "from tests.mqtt.device import Device\n"
         f"options = MqttOptions(port={late.port}, max_reconnect_s=0.2)\n"
         f"with Device(options, backlog_path=Path({str(path)!r})) as device:\n"
@@ -166,7 +166,7 @@ def test_events_go_to_disk_during_a_long_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("edge_daemon.mqtt.backoff.Backoff.next_s", lambda self, connected_s: 60.0)
-    monkeypatch.setattr("edge_daemon.mqtt.sink._SPILL_S", 0.02)
+    monkeypatch.setattr("edge_daemon.mqtt.bridge._SPILL_S", 0.02)
     path = tmp_path / "events.sqlite"
     with Device(at(Mosquitto()), backlog_path=path) as device:
         wait_until(lambda: warnings(caplog) != [])
@@ -210,7 +210,7 @@ def test_a_wrong_password_is_said_once(caplog: pytest.LogCaptureFixture, tmp_pat
     secret.write_text("wrong\n")
     with Mosquitto(users={"tray": "right"}) as broker:
         options = at(broker, username="tray", password_file=str(secret))
-        with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.sink"):
+        with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.bridge"):
             wait_until(lambda: len(caplog.records) >= 3)
             assert not device.sink.connected
             assert [text for text in warnings(caplog) if "refused us" in text] == warnings(caplog)

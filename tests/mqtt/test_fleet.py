@@ -9,16 +9,15 @@ from types import TracebackType
 
 import pytest
 
-from edge_daemon import events
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
 from edge_daemon.fleet.chunks import CHUNK_BYTES, packed, unpacked
-from edge_daemon.fleet.inbox import Inbox
-from edge_daemon.fleet.parcel import Parcel
+from edge_daemon.fleet.live_set import Roll
+from edge_daemon.fleet.messages import Parcel
+from edge_daemon.fleet.receive_queue import Inbox
 from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.roll import Roll
-from edge_daemon.mqtt.fleet import FleetLink
-from edge_daemon.mqtt.fleet_limits import CALM_S
-from edge_daemon.mqtt.options import MqttOptions
-from edge_daemon.mqtt.sink import MqttSink
+from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.mqtt.fleet_link import CALM_S, FleetLink
 from tests.fleet.camp import SEAL, example
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import TestClock, info, wait_until

@@ -8,14 +8,14 @@ from typing import Literal
 
 import pytest
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.config.mqtt import MqttOptions, TlsOptions
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.client import Party
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
-from edge_daemon.mqtt.handshake import connect
-from edge_daemon.mqtt.limits import BrokerLimits
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.options import MqttOptions, TlsOptions
-from edge_daemon.mqtt.wakeup import Wakeup
+from edge_daemon.mqtt.negotiation import connect
+from edge_daemon.system.wakeup import Wakeup
 from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.certificates import make_certificates
 from tests.mqtt.listener import Listener
@@ -35,7 +35,7 @@ def test_a_broker_that_refuses_version_5_is_asked_in_3_1_1() -> None:
 
 
 def test_a_broker_that_leaves_version_5_unanswered_is_asked_in_3_1_1(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_daemon.mqtt.handshake._FIRST_ANSWER_S", 0.2)
+    monkeypatch.setattr("edge_daemon.mqtt.negotiation._FIRST_ANSWER_S", 0.2)
     with EmbeddedBroker() as broker:
         assert version_spoken(broker.port, WILL) == "3.1.1"
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.config import trace
-from edge_daemon.errors import ConfigError
-from edge_daemon.mqtt.host import check_host
+from edge_daemon.config.mqtt import check_host
+from edge_daemon.config.schema import trace
+from edge_daemon.domain.errors import ConfigError
 
 
 @pytest.mark.parametrize("host", ["localhost", "broker.local", "192.168.1.5", "::1", "fe80::1%eth0", "a-b_c"])

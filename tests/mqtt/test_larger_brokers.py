@@ -10,9 +10,9 @@ from paho.mqtt.client import MQTTv5
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_daemon.commands import ListExamples
-from edge_daemon.events import Replied
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.commands import ListExamples
+from edge_daemon.domain.events import Replied
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import Device, label_changed, wait_until
 from tests.mqtt.listener import Listener

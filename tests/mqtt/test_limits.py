@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.mqtt.limits import BrokerLimits, LimitLearner
+from edge_daemon.mqtt.broker_limits import BrokerLimits, LimitLearner
 from edge_daemon.mqtt.message import Message
 
 LABEL = Message("label", b"", 1, retain=True)

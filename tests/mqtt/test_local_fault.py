@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.clock import clock_synced
+from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.mqtt import local_fault as module
 from edge_daemon.mqtt.local_fault import local_fault
-from edge_daemon.mqtt.options import MqttOptions, TlsOptions
 from tests.board.layout import lay_link, lay_loopback, lay_route, write
 from tests.mqtt.broker import Mosquitto, free_port
 from tests.mqtt.certificates import make_certificates
@@ -105,7 +105,7 @@ def test_tls_waits_for_the_time_and_connects_when_it_is_there(
     root = tmp_path / "root"
     (root / "run/systemd/timesync").mkdir(parents=True)
     monkeypatch.setattr(module, "clock_synced", lambda _: clock_synced(root))
-    monkeypatch.setattr("edge_daemon.mqtt.sink.LOCAL_RETRY_S", 0.2)
+    monkeypatch.setattr("edge_daemon.mqtt.bridge.LOCAL_RETRY_S", 0.2)
     bad, good = make_certificates(tmp_path / "bad", days=0), make_certificates(tmp_path / "good")
     ca = tmp_path / "ca.crt"
     ca.write_text(bad.ca.read_text() + good.ca.read_text())
@@ -135,7 +135,7 @@ def test_a_name_that_appears_late_is_tried_every_few_seconds_not_after_minutes(
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
-    monkeypatch.setattr("edge_daemon.mqtt.sink.LOCAL_RETRY_S", 0.1)
+    monkeypatch.setattr("edge_daemon.mqtt.bridge.LOCAL_RETRY_S", 0.1)
     monkeypatch.setattr(module, "link_fault", lambda _: None)  # whatever this machine's network
     options = MqttOptions(host="broker.local", port=broker.port, max_reconnect_s=600)
     with caplog.at_level(logging.WARNING), Device(options) as device:

@@ -10,8 +10,8 @@ import tracemalloc
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import Device, classified, label_changed, wait_until
 from tests.mqtt.listener import Listener

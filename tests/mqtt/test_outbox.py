@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.mqtt.backlog import Backlog
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox, Sendable
+from edge_daemon.mqtt.persistent_queue import Backlog
 
 WINDOW = 20
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import BrokerError
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.client import Party
-from edge_daemon.mqtt.handshake import connect
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.password import read_password
 from tests.mqtt.broker import Mosquitto
 

@@ -8,14 +8,14 @@ from typing import cast
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
-from edge_daemon.events import Event
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
+from edge_daemon.domain.events import Event
+from edge_daemon.domain.types import Advice, Exam, Prediction, Verdict
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.publications import Publications
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
+from edge_daemon.mqtt.serializer import Publications
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.types import Advice, Exam, Prediction, Verdict
 from tests.mqtt.device import BY_BUTTON, NOON, classified, info, label_changed
 
 
@@ -233,7 +233,7 @@ def test_before_any_event_labels_are_empty_and_told_before_the_birth() -> None:
 def test_the_room_is_imported_without_paho_and_amqtt() -> None:
     program = (
         "import sys; sys.modules['paho'] = sys.modules['amqtt'] = None\n"
-        "import edge_daemon.mqtt.sink, edge_daemon.mqtt.subscriber, edge_daemon.mqtt.embedded_broker"
+        "import edge_daemon.mqtt.bridge, edge_daemon.mqtt.subscriber, edge_daemon.mqtt.embedded_broker"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
 

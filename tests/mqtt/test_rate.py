@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from edge_daemon.mqtt.rate import RateLimit
+from edge_daemon.system.rate_limit import RateLimit
 
 
 def test_a_steady_stream_is_thinned_to_the_rate() -> None:

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from edge_daemon.commands import Clear, Origin, Undo
+from edge_daemon.domain.commands import Clear, Origin, Undo
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.reception import Reception
+from edge_daemon.mqtt.request_handler import Reception
 from edge_daemon.mqtt.requests import Asked, Refusal, ReturnAddress
 from edge_daemon.mqtt.topics import device_topics
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.commands import (
+from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     ExportExamples,

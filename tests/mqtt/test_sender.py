@@ -11,11 +11,11 @@ from typing import Any, Literal
 import msgspec
 import pytest
 
-from edge_daemon import events
-from edge_daemon.commands import ListExamples, Origin
-from edge_daemon.mqtt.backlog import Backlog
+from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import ListExamples, Origin
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.options import DiscoveryOptions, MqttOptions
+from edge_daemon.mqtt.persistent_queue import Backlog
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import NOON, Device, classified, label_changed, wait_until
 from tests.mqtt.listener import Listener

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edge_daemon.mqtt.shortening import shortened
+from edge_daemon.mqtt.payload_shortening import shortened
 
 
 def short(body: object, limit: int) -> Any:

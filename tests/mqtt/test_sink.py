@@ -9,11 +9,11 @@ from paho.mqtt.enums import MQTTProtocolVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
-from edge_daemon import events
-from edge_daemon.commands import AddExample, Origin, TakeSnapshot, Undo
-from edge_daemon.errors import BrokerError
-from edge_daemon.mqtt.access import read_access
-from edge_daemon.mqtt.options import MqttOptions
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.credentials import read_access
 from tests.mqtt.broker import Mosquitto
 from tests.mqtt.device import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
 from tests.mqtt.listener import Listener

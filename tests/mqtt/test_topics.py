@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.errors import ConfigError
+from edge_daemon.domain.errors import ConfigError
 from edge_daemon.mqtt.topics import device_topics
 
 

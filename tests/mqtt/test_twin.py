@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from edge_daemon.mqtt.duplicate_id import TwinWatch
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.twin import TwinWatch
 
 
 def said(twin: TwinWatch, payload: bytes, retained: bool = True) -> str | None:

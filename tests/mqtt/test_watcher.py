@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.mqtt.follower import Link
+from edge_daemon.cli.watch import JsonLines, LiveLine
 from edge_daemon.mqtt.message import Incoming
+from edge_daemon.mqtt.subscriber import Link
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.mqtt.watcher import JsonLines, LiveLine
 
 TOPICS = device_topics(None, "pi", ("frame",))
 RESULT = {"region": "frame", "label": "cat", "confidence": 0.914, "latency_ms": 12.3}

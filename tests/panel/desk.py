@@ -5,13 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from edge_daemon.commands import AddExample, Clear, Command, Undo
-from edge_daemon.events import Button, Event, Replied
-from edge_daemon.panel.buttons import GpioPins
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.panel.options import ButtonOptions, LedOptions, PanelOptions
+from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
+from edge_daemon.domain.commands import AddExample, Clear, Command, Undo
+from edge_daemon.domain.events import Button, Event, Replied
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.panel.panel import Panel, Pins
-from edge_daemon.ports import Clock
+from edge_daemon.panel.simulated_buttons import MockPresser
 from tests.panel.hand_clock import HandClock
 
 CAT, DOG, UNDO = 17, 27, 22

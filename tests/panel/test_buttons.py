@@ -15,11 +15,10 @@ from gpiozero import Device
 from gpiozero.exc import PinFactoryFallback
 
 from edge_daemon.board.gpio import header_chip
-from edge_daemon.errors import PanelError
-from edge_daemon.panel.buttons import GpioPins, mock_factory
-from edge_daemon.panel.gpio_chip import lgpio_home
-from edge_daemon.panel.mock_press import MockPresser
-from edge_daemon.panel.options import ButtonOptions
+from edge_daemon.config.panel import ButtonOptions
+from edge_daemon.domain.errors import PanelError
+from edge_daemon.panel.gpio import GpioPins, lgpio_home, mock_factory
+from edge_daemon.panel.simulated_buttons import MockPresser
 from tests.board.roots import BOARDS, lay_out_chips
 
 CAT = ButtonOptions(pin=17, label="cat")
@@ -108,9 +107,9 @@ NO_CHIP = pytest.mark.skipif(any(Path("/dev").glob("gpiochip*")), reason="this m
 
 OPEN = """
 import os, threading
-from edge_daemon.panel.buttons import GpioPins, mock_factory
-from edge_daemon.panel.options import ButtonOptions
-from edge_daemon.errors import PanelError
+from edge_daemon.panel.gpio import GpioPins, mock_factory
+from edge_daemon.config.panel import ButtonOptions
+from edge_daemon.domain.errors import PanelError
 try:
     GpioPins().open([ButtonOptions(pin=17, label="cat")], [], print)
     print("opened")
@@ -160,7 +159,7 @@ def test_the_chip_is_opened_by_its_label_each_time(
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     monkeypatch.setattr(Device, "pin_factory", None)
     root = lay_out_chips(tmp_path / "before", BOARDS[board])
-    monkeypatch.setattr("edge_daemon.panel.buttons.header_chip", lambda: header_chip(root))
+    monkeypatch.setattr("edge_daemon.panel.gpio.header_chip", lambda: header_chip(root))
     with lgpio_home():
         import lgpio
     monkeypatch.setattr(lgpio, "gpiochip_open", opened.append)
@@ -203,10 +202,10 @@ def test_importing_the_panel_needs_no_gpiozero() -> None:
     code = """
 import sys
 sys.modules["gpiozero"] = None
-import edge_daemon.panel.panel, edge_daemon.panel.buttons, edge_daemon.panel.mock_press
-from edge_daemon.errors import PanelError
+import edge_daemon.panel.panel, edge_daemon.panel.gpio, edge_daemon.panel.simulated_buttons
+from edge_daemon.domain.errors import PanelError
 try:
-    edge_daemon.panel.buttons.GpioPins().open([], [], print)
+    edge_daemon.panel.gpio.GpioPins().open([], [], print)
 except PanelError as exc:
     print(exc)
 """

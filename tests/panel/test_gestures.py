@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 
-from edge_daemon.commands import AddExample, Clear, Origin, Trigger, Undo
-from edge_daemon.events import Button, ConfirmPending
+from edge_daemon.config.panel import ButtonOptions, PanelOptions
+from edge_daemon.domain.commands import AddExample, Clear, Origin, Trigger, Undo
+from edge_daemon.domain.events import Button, ConfirmPending
 from edge_daemon.panel.gestures import Gestures, Meaning
-from edge_daemon.panel.options import ButtonOptions, PanelOptions
 
 CAT, DOG, UNDO, CLEAR, BEAM = 17, 27, 22, 23, 4
 BUTTONS = (

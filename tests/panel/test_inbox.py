@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from edge_daemon.events import CameraRestored, Ready
+from edge_daemon.domain.events import CameraRestored, Ready
 from edge_daemon.panel.inbox import Inbox, RawEdge
 from tests.panel.hand_clock import HandClock
 

@@ -12,10 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.commands import AddExample, Clear, Command, Origin, Undo
-from edge_daemon.events import Cleared, ExampleAdded, ExampleUndone, Replied
+from edge_daemon.config.panel import PanelOptions
+from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
+from edge_daemon.domain.events import Cleared, ExampleAdded, ExampleUndone, Replied
 from edge_daemon.panel.keyboard import Keyboard
-from edge_daemon.panel.options import PanelOptions
 from tests.mqtt.device import wait_until
 from tests.panel.hand_clock import HandClock
 

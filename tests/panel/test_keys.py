@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from edge_daemon.commands import AddExample, Clear, Origin, Undo
-from edge_daemon.events import ConfirmPending
-from edge_daemon.panel.keys import KeyMeaning, Keys, NoMeaning
-from edge_daemon.panel.options import PanelOptions
+from edge_daemon.config.panel import PanelOptions
+from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.domain.events import ConfirmPending
+from edge_daemon.panel.keyboard import KeyMeaning, Keys, NoMeaning
 
 OPTIONS = PanelOptions(burst_per_s=4, confirm_s=5)
 

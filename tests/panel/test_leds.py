@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.commands import AddExample, Origin
-from edge_daemon.events import (
+from edge_daemon.config.panel import ButtonOptions, LedOptions
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.domain.events import (
     Button,
     CameraLost,
     CameraRestored,
@@ -20,9 +21,8 @@ from edge_daemon.events import (
     Ready,
     Replied,
 )
+from edge_daemon.domain.types import UNKNOWN, Advice, Exam
 from edge_daemon.panel.leds import CAPTURED_S, ERROR_S, Leds
-from edge_daemon.panel.options import ButtonOptions, LedOptions
-from edge_daemon.types import UNKNOWN, Advice, Exam
 from tests.panel.hand_clock import START
 
 CAT, DOG, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21

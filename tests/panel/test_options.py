@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from edge_daemon.panel.options import ButtonOptions, LedOptions, PanelOptions, panel_faults
+from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions, panel_faults
 
 CAT = ButtonOptions(pin=17, label="cat", led=5)
 

@@ -11,12 +11,11 @@ from pathlib import Path
 import pytest
 from gpiozero import Device
 
-from edge_daemon.errors import PanelError
-from edge_daemon.events import LabelChanged, PanelLost, PanelRestored
-from edge_daemon.panel.buttons import GpioPins
-from edge_daemon.panel.gpio_chip import gpio_trouble
-from edge_daemon.panel.mock_press import MockPresser
+from edge_daemon.domain.errors import PanelError
+from edge_daemon.domain.events import LabelChanged, PanelLost, PanelRestored
+from edge_daemon.panel.gpio import GpioPins, gpio_trouble
 from edge_daemon.panel.panel import RETRY_S, WAKE_S
+from edge_daemon.panel.simulated_buttons import MockPresser
 from tests.panel.desk import CAT, CAT_LED, DOG_LED, Desk
 from tests.panel.hand_clock import START
 from tests.panel.loose_chip import LooseChip, loose_chip
@@ -26,7 +25,7 @@ from tests.panel.loose_chip import LooseChip, loose_chip
 def chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[LooseChip]:
     """A chip that gpiozero takes by its own choice."""
     kind = loose_chip(tmp_path)
-    monkeypatch.setattr("edge_daemon.panel.buttons.gpio_trouble", partial(gpio_trouble, tmp_path))
+    monkeypatch.setattr("edge_daemon.panel.gpio.gpio_trouble", partial(gpio_trouble, tmp_path))
     monkeypatch.setattr(Device, "pin_factory", kind())
     return kind
 

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pytest
 
-from edge_daemon.commands import AddExample, Clear, Origin, Undo
-from edge_daemon.events import CameraLost, ConfirmPending, ExampleAdded, LabelChanged, Ready, Replied
+from edge_daemon.config.panel import ButtonOptions
+from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.domain.events import CameraLost, ConfirmPending, ExampleAdded, LabelChanged, Ready, Replied
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
-from edge_daemon.panel.options import ButtonOptions
-from edge_daemon.panel.wiring import OTHERS_PRESSED, STUCK_S
-from edge_daemon.runtime.clock import SystemClock
+from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
+from edge_daemon.system.clock import SystemClock
 from tests.panel.desk import (
     BUSY,
     CAPTURED,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from edge_daemon.commands import AddExample, Undo
-from edge_daemon.events import Button, ConfirmPending
-from edge_daemon.panel.gestures import Meaning
-from edge_daemon.panel.options import ButtonOptions, PanelOptions
-from edge_daemon.panel.reader import ButtonReader
+from edge_daemon.config.panel import ButtonOptions, PanelOptions
+from edge_daemon.domain.commands import AddExample, Undo
+from edge_daemon.domain.events import Button, ConfirmPending
+from edge_daemon.panel.gestures import ButtonReader, Meaning
 
 CAT, UNDO = 17, 22
 BUTTONS = (ButtonOptions(pin=CAT, label="cat"), ButtonOptions(pin=UNDO, action="undo"))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from edge_daemon.panel.options import ButtonOptions
-from edge_daemon.panel.wiring import OTHERS_PRESSED, STUCK_S, Wiring
+from edge_daemon.config.panel import ButtonOptions
+from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S, Wiring
 
 CAT, UNDO, BARRIER = 17, 22, 4
 BUTTONS = (

@@ -9,7 +9,7 @@ import pytest
 
 _COUNT_HEAPS = """
 import ctypes, sys, tempfile, threading
-from edge_daemon.runtime.allocator import share_one_heap
+from edge_daemon.daemon.malloc import share_one_heap
 
 library = ctypes.CDLL(None)
 if "shared" in sys.argv:

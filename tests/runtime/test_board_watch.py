@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.commands import ClockSet, Instruction
-from edge_daemon.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
-from edge_daemon.fakes import HandClock
-from edge_daemon.runtime.board_watch import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
+from edge_daemon.daemon.board_monitor import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
+from edge_daemon.domain.commands import ClockSet, Instruction
+from edge_daemon.domain.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
+from edge_daemon.system.testing import HandClock
 from tests.board.layout import lay_alarm, lay_link, write
 from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_memory, lay_mounts
 
@@ -191,7 +191,7 @@ def test_wifi_that_saves_power_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # No Wi-Fi here: the driver's answer alone is made up.
-    monkeypatch.setattr("edge_daemon.runtime.board_watch.power_saving", lambda name: name == "wlan0")
+    monkeypatch.setattr("edge_daemon.daemon.board_monitor.power_saving", lambda name: name == "wlan0")
     lay_link(tmp_path, "wlan0", carrier="1", wireless=True)
     lay_link(tmp_path, "eth0", carrier="1")
     with Watch(tmp_path):

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from edge_daemon.board.clock import boot_id
-from edge_daemon.runtime.boot_marks import BootMarks
+from edge_daemon.daemon.boot_marks import BootMarks
 
 
 def test_marks_are_written_once_for_all_to_read(tmp_path: Path) -> None:

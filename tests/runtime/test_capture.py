@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from edge_daemon.commands import ReportOutage
-from edge_daemon.errors import CameraError
-from edge_daemon.runtime.backoff import Backoff
-from edge_daemon.runtime.capture import Capture
-from edge_daemon.runtime.mailbox import Mailbox
-from edge_daemon.types import Frame
+from edge_daemon.daemon.capture import Capture
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.commands import ReportOutage
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.backoff import Backoff
 
 
 class ScriptedSource:

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon import events
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.fakes import ColourEmbedder, HandClock
-from edge_daemon.learning.learner import make_learner
-from edge_daemon.learning.smoothing import Smoother
-from edge_daemon.pipeline import Pipeline
-from edge_daemon.runtime.mailbox import Mailbox
-from edge_daemon.teacher import Teacher
-from edge_daemon.types import Frame
-from edge_daemon.view import View
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain import events
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.testing import ColourEmbedder, HandClock
+from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.tracking.label_smoother import Smoother
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image, Vector
+    from edge_daemon.domain.types import Image, Vector
 
 FRAMES = 200
 

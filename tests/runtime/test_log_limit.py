@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.fakes import HandClock
-from edge_daemon.runtime.log_limit import MOST_LINES, PERIOD_S, LogLimit
+from edge_daemon.system.log_limit import MOST_LINES, PERIOD_S, LogLimit
+from edge_daemon.system.testing import HandClock
 
 log = logging.getLogger("tests.runtime.test_log_limit")
 

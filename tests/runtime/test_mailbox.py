@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 import numpy as np
 
-from edge_daemon.commands import Origin, Undo
-from edge_daemon.events import Ready
-from edge_daemon.runtime.mailbox import Mailbox
-from edge_daemon.types import Frame
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.commands import Origin, Undo
+from edge_daemon.domain.events import Ready
+from edge_daemon.domain.types import Frame
 
 
 def frame(seq: int) -> Frame:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.runtime.systemd import WATCHDOG_PERIOD_S, Notifier
+from edge_daemon.daemon.systemd import WATCHDOG_PERIOD_S, Notifier
 
 
 class Manager:

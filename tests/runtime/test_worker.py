@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from edge_daemon.runtime.worker import Worker
+from edge_daemon.system.worker import Worker
 
 
 def test_crash_is_handed_to_the_owner() -> None:

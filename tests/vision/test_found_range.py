@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision import declared_range
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite import declared_input_range as declared_range
+from edge_daemon.tflite.embedder import Embedder
 from tests.vision import tiny
 from tests.vision.test_metadata import metadata
 

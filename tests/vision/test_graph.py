@@ -5,9 +5,8 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.graph import end_at, read_graph
-from edge_daemon.vision.operators import OPERATORS, TYPES
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite.graph import OPERATORS, TYPES, end_at, read_graph
 from tests.shared import shared_path
 from tests.vision import tiny
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.vision.image_files import find_images, is_hidden, named
+from edge_daemon.imaging.image_files import find_images, is_hidden, named
 from tests.examples.colours import noise, save
 
 

@@ -13,8 +13,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from edge_daemon.errors import ImageError
-from edge_daemon.vision.images import encode_jpeg, read_image, shrink
+from edge_daemon.domain.errors import ImageError
+from edge_daemon.imaging.image_io import encode_jpeg, read_image, shrink
 
 RED = (255, 0, 0)
 

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.input_range import InputRange, normalised, parse_range
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.imaging.input_range import InputRange, normalised, parse_range
 
 
 @pytest.mark.parametrize("text", ["-1..1", "0..255", "1..0", "-2.5..2.75", "-2.1..2.2,-2..2.4,-1.8..2.6"])

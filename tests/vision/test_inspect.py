@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.inspect import TapFacts, inspect, left_over
-from edge_daemon.vision.litert import Operation
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite.embedder import Operation
+from edge_daemon.tflite.inspection import TapFacts, inspect, left_over
 from tests.shared import shared_path
 from tests.vision import tiny
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.interpreter import runtime
-from edge_daemon.vision.litert import Embedder
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.interpreter import runtime
 from tests.vision import tiny
 
 

@@ -11,15 +11,15 @@ import pytest
 from ai_edge_litert.interpreter import Interpreter
 from PIL import Image as Pillow
 
-from edge_daemon.errors import EmbeddingError, ModelError
-from edge_daemon.ports import Embedder as EmbedderPort
-from edge_daemon.vision.litert import MAX_BYTES, Embedder
-from edge_daemon.vision.preprocess import Preprocessor
+from edge_daemon.domain.errors import EmbeddingError, ModelError
+from edge_daemon.domain.interfaces import Embedder as EmbedderPort
+from edge_daemon.imaging.preprocess import Preprocessor
+from edge_daemon.tflite.embedder import MAX_BYTES, Embedder
 from tests.shared import shared_path
 from tests.vision import tiny
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 
 OFFICIAL = {

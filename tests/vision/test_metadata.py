@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.vision.flatbuffer_writer import Fields, Numbers, Scalar, write
-from edge_daemon.vision.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255
-from edge_daemon.vision.metadata import Metadata, read_metadata
+from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255
+from edge_daemon.tflite.flatbuffers import Fields, Numbers, Scalar, write
+from edge_daemon.tflite.metadata import Metadata, read_metadata
 from tests.shared import shared_path
 from tests.vision import tiny
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.vision.motion import LEARN_FRAMES, Foreground, MotionDetector
+from edge_daemon.imaging.motion import LEARN_FRAMES, Foreground, MotionDetector
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 PERIOD_S = 1 / 15
 

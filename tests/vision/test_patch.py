@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.errors import EmbeddingError, ImageError
-from edge_daemon.vision.patch import PatchEmbedder, moved
-from edge_daemon.vision.regions import crop
+from edge_daemon.domain.errors import EmbeddingError, ImageError
+from edge_daemon.imaging.regions import crop
+from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
 from tests.digits import Light, boxes, draw_frame
 
 EMBEDDER = PatchEmbedder()

@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edge_daemon.errors import ImageError, ModelError
-from edge_daemon.vision.preprocess import InputTensor, Preprocessor, centred, pixel_table
+from edge_daemon.domain.errors import ImageError, ModelError
+from edge_daemon.imaging.preprocess import InputTensor, Preprocessor, centred, pixel_table
 from tests.shared import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 
 UINT8 = InputTensor(128, 128, 3, "uint8", 1 / 128, 128)

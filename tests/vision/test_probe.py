@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision import probe as probe_module
-from edge_daemon.vision.flatbuffer import root
-from edge_daemon.vision.litert import Embedder
-from edge_daemon.vision.probe import probe
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite import sandbox as probe_module
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.flatbuffers import root
+from edge_daemon.tflite.sandbox import probe
 from tests.shared import shared_path
 from tests.vision import tiny
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.errors import ImageError
-from edge_daemon.vision.regions import WHOLE, Box, crop
+from edge_daemon.domain.errors import ImageError
+from edge_daemon.imaging.regions import WHOLE, Box, crop
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.vision.graph import read_graph
-from edge_daemon.vision.rescaling import implied_range
+from edge_daemon.tflite.graph import read_graph
+from edge_daemon.tflite.implied_input_range import implied_range
 from tests.vision import tiny
 
 MUL, ADD, SUB, DIV = (tiny.BUILTIN.MUL, tiny.BUILTIN.ADD, tiny.BUILTIN.SUB, tiny.BUILTIN.DIV)

@@ -6,16 +6,14 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-from edge_daemon.vision.flatbuffer import root
-from edge_daemon.vision.flatbuffer_writer import Numbers, Scalar, write
-from edge_daemon.vision.litert import Embedder
-from edge_daemon.vision.preprocess import InputTensor, Preprocessor
-from edge_daemon.vision.shrink_graph import block, shrink_graph
-from edge_daemon.vision.shrinker import MAX_KEPT, Shrinkers
+from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.flatbuffers import Numbers, Scalar, root, write
+from edge_daemon.tflite.resizer import MAX_KEPT, Shrinkers, block, shrink_graph
 from tests.shared import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 SIZES = [((480, 480), 224), ((480, 480), 128), ((480, 480), 160), ((720, 720), 224), ((1080, 1080), 224)]
 

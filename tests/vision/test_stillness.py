@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.vision.stillness import LOOK_EVERY_S, Stillness
+from edge_daemon.imaging.static_scene import LOOK_EVERY_S, Stillness
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 
 def scene(seed: int, noise: float = 3.0) -> Image:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.graph import Graph, read_graph
-from edge_daemon.vision.preprocess import InputTensor
-from edge_daemon.vision.suitability import image_input
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.imaging.preprocess import InputTensor
+from edge_daemon.tflite.graph import Graph, read_graph
+from edge_daemon.tflite.model_check import image_input
 from tests.vision import tiny
 
 

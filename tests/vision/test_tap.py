@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.errors import ModelError
-from edge_daemon.vision.graph import Graph, Operator, Tensor, read_graph
-from edge_daemon.vision.tap import find_tap
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite.feature_layer import find_tap
+from edge_daemon.tflite.graph import Graph, Operator, Tensor, read_graph
 from tests.shared import shared_path
 
 Layer = tuple[str, tuple[int, ...]]

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Self
 
 import httpx
 
-from edge_daemon.camera.synthetic import SyntheticOptions, SyntheticSource
-from edge_daemon.camera.timeline import Showing
-from edge_daemon.fakes import HandClock
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.simulator.timeline import Showing
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.system.testing import HandClock
 from tests.e2e.stage import Stage, Turntable
 from tests.mqtt.broker import free_port
 
 if TYPE_CHECKING:
-    from edge_daemon.types import Image
+    from edge_daemon.domain.types import Image
 
 _MIDDLE = 30
 OWN = {"x-edge-daemon": "1"}

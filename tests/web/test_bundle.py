@@ -9,8 +9,7 @@ import zipfile
 
 import pytest
 
-from edge_daemon.web.bundle import write_bundle
-from edge_daemon.web.log_tail import LINES, LogTail
+from edge_daemon.web.support_bundle import LINES, LogTail, write_bundle
 
 
 def test_secrets_are_left_out_wherever_they_stand() -> None:

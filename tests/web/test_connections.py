@@ -16,7 +16,7 @@ from pathlib import Path
 import h11
 import pytest
 
-from edge_daemon.web.impatient import REQUEST_LIMITS_S
+from edge_daemon.web.http_timeouts import REQUEST_LIMITS_S
 from edge_daemon.web.server import MAX_CONNECTIONS
 from tests.e2e.stage import MODEL, wait_until
 from tests.mqtt.broker import free_port
@@ -151,7 +151,7 @@ def is_reset(channel: socket.socket) -> bool:
 
 
 def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", LIMIT_S)
+    monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", LIMIT_S)
     with ExitStack() as stack:
         channel = ask_without_reading(locked.port, stack)
         wait_until(
@@ -161,7 +161,7 @@ def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pyte
 
 def test_those_who_read_get_in_past_those_who_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_daemon.web.server.MAX_CONNECTIONS", 4)
-    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", 600.0)
+    monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", 600.0)
     with Site(tmp_path) as site, ExitStack() as stack:
         deaf = [ask_without_reading(site.port, stack) for _ in range(4)]
         assert not any(map(is_reset, deaf))

@@ -11,14 +11,14 @@ from typing import Any, TypeVar
 import numpy as np
 import pytest
 
-from edge_daemon.commands import Command, Origin, Undo
-from edge_daemon.errors import RequestError
-from edge_daemon.events import Replied
-from edge_daemon.runtime.preview import Preview
-from edge_daemon.types import Frame
-from edge_daemon.web.crowd import MAX_UNREAD, Crowd, Viewer
-from edge_daemon.web.desk import Desk
-from edge_daemon.web.pictures import Pictures
+from edge_daemon.domain.commands import Command, Origin, Undo
+from edge_daemon.domain.errors import RequestError
+from edge_daemon.domain.events import Replied
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.latest_frame import Preview
+from edge_daemon.web.preview import Pictures
+from edge_daemon.web.requests import Desk
+from edge_daemon.web.viewers import MAX_UNREAD, Crowd, Viewer
 
 Found = TypeVar("Found")
 

@@ -14,10 +14,10 @@ import httpx
 import numpy as np
 import pytest
 
-from edge_daemon.errors import StoreError
-from edge_daemon.examples.archive import import_archive
-from edge_daemon.examples.store import ExampleStore
-from edge_daemon.vision.images import encode_jpeg
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.archive import import_archive
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.web.server import MAX_DOWNLOADS
 from tests.e2e.stage import wait_until
 from tests.web.site import Site
@@ -63,7 +63,7 @@ def begin(site: Site, stack: ExitStack) -> socket.socket:
 def test_forty_readers_get_the_whole_and_leave_no_file(
     full_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.web.app._DOWNLOAD_WAIT_S", 300.0)  # a busy machine
+    monkeypatch.setattr("edge_daemon.web.routes._DOWNLOAD_WAIT_S", 300.0)  # a busy machine
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))  # does not exist: nothing fits in
     with ThreadPoolExecutor(40) as readers:
         archives = list(readers.map(lambda _: download(full_site), range(40)))
@@ -106,8 +106,8 @@ def test_readers_that_leave_make_room_for_others(full_site: Site) -> None:
 def test_readers_that_do_not_read_make_others_wait_but_not_for_good(
     full_site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.web.app._DOWNLOAD_WAIT_S", 0.2)
-    monkeypatch.setattr("edge_daemon.web.impatient.UNREAD_S", 3.0)
+    monkeypatch.setattr("edge_daemon.web.routes._DOWNLOAD_WAIT_S", 0.2)
+    monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", 3.0)
     with ExitStack() as stack, full_site.client() as client:
         held = [begin(full_site, stack) for _ in range(MAX_DOWNLOADS)]
         assert all(b" 200 " in channel.recv(1000) for channel in held)

@@ -6,12 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.errors import WebError
-from edge_daemon.web.address import Address, HostNames, parse_listen
-from edge_daemon.web.guard import Guard, Knock
-from edge_daemon.web.lockout import Lockout
-from edge_daemon.web.options import WebOptions
-from edge_daemon.web.sessions import COOKIE, LASTS_S, Sessions
+from edge_daemon.config.web import Address, WebOptions, parse_listen
+from edge_daemon.domain.errors import WebError
+from edge_daemon.web.auth import COOKIE, LASTS_S, Lockout, Sessions
+from edge_daemon.web.host_names import HostNames
+from edge_daemon.web.security import Guard, Knock
 from edge_daemon.web.token import check_reach, read_token
 
 TOKEN = "correct horse battery"

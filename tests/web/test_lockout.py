@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.web.lockout import MAX_ADDRESSES, MAX_WRONG, WINDOW_S, Lockout
-from edge_daemon.web.sessions import Sessions
+from edge_daemon.web.auth import MAX_ADDRESSES, MAX_WRONG, WINDOW_S, Lockout, Sessions
 
 TOKEN = "correct horse battery"
 ATTACKER, OWNER = "203.0.113.9", "192.0.2.7"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_daemon.board.power import Power
-from edge_daemon.web.machine import Machine
+from edge_daemon.web.health import Machine
 from tests.board.layout import write
 
 

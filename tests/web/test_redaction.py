@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from edge_daemon.web.redaction import LEFT_OUT, redact, redact_data
+from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
 
 SECRETS = [
     "hunter2",
@@ -127,7 +127,7 @@ def test_what_bears_a_secret_without_a_name_is_left_out(line: str) -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "2026-05-01 12:00:00,123 INFO edge_daemon.runtime.daemon: frame: cup (87 %)",
+        "2026-05-01 12:00:00,123 INFO edge_daemon.daemon.daemon: frame: cup (87 %)",
         "the page is at http://127.0.0.1:8080/",
         "web.token_file: can't read the token from /etc/edge_daemon/token: No such file or directory",
         "$CREDENTIALS_DIRECTORY is not set; add LoadCredential= to the unit, or use web.token_file",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from edge_daemon.config import load_effective
+from edge_daemon.config.schema import load_effective
 from tests.web.browser import keep
 from tests.web.conftest import Visit
 from tests.web.site import Site

@@ -17,7 +17,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.sync.connection import Connection
 
-from edge_daemon.errors import WebError
+from edge_daemon.domain.errors import WebError
 from edge_daemon.web.listener import BoundedListener
 from tests.e2e.stage import wait_until
 from tests.mqtt.broker import free_port
@@ -185,7 +185,7 @@ def test_a_long_or_strange_message_ends_the_visit(open_site: Site) -> None:
 
 def test_a_viewer_that_never_reads_is_sent_away(open_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """It asks for a picture again and again and reads none: the server notices and lets go."""
-    monkeypatch.setattr("edge_daemon.web.visit.SEND_S", 0.2)
+    monkeypatch.setattr("edge_daemon.web.websocket.SEND_S", 0.2)
     with socket.socket() as line, open_site.client() as client:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.connect(("127.0.0.1", open_site.port))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from edge_daemon.board.clock import BootTime
-from edge_daemon.web.lockout import Lockout
-from edge_daemon.web.sessions import LASTS_S, Sessions
+from edge_daemon.web.auth import LASTS_S, Lockout, Sessions
 
 TOKEN = "correct horse battery"
 OWNER = "192.0.2.7"

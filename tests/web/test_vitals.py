@@ -7,16 +7,14 @@ from typing import cast
 
 import pytest
 
-from edge_daemon import events
-from edge_daemon.web.crowd import Crowd
-from edge_daemon.web.device import Device
-from edge_daemon.web.live import Live
-from edge_daemon.web.machine import Machine
+from edge_daemon.domain import events
+from edge_daemon.web.device_info import Device
+from edge_daemon.web.health import Machine, Vitals
+from edge_daemon.web.live_feed import Live
 from edge_daemon.web.metrics import Metrics
-from edge_daemon.web.moments import Moments
-from edge_daemon.web.pictures import Pictures
-from edge_daemon.web.scoreboard import Scoreboard
-from edge_daemon.web.vitals import Vitals
+from edge_daemon.web.preview import Pictures
+from edge_daemon.web.state import Moments, Scoreboard
+from edge_daemon.web.viewers import Crowd
 from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_throttled, write
 
 

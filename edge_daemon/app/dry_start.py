@@ -1,0 +1,46 @@
+"""A start without its effects: shows whether a program and a configuration fit before they replace others.
+
+`preflight` checks the settings. This builds the daemon itself, on a copy of the examples, which a newer
+program may have to convert. It claims no camera, pin or port and connects to nothing, so that another daemon
+can run beside it.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import msgspec
+
+from edge_daemon.app.build import build
+from edge_daemon.app.model_factory import store_path
+from edge_daemon.app.preflight import unread_credentials
+from edge_daemon.config.schema import Config
+from edge_daemon.example_store.database import copy_database
+from edge_daemon.system.file_owner import as_owner_of
+from edge_daemon.system.sqlite import CorruptStoreError, named
+
+
+def dry_start(config: Config) -> None:
+    """Build the daemon and release it. Raises the EdgeError that a start would end with."""
+    path = store_path(config)
+    folder = path.parent if os.access(path.parent, os.W_OK) else None
+    # Beside the store, as the folder for temporary files may be memory.
+    with as_owner_of(path.parent), TemporaryDirectory(prefix=".edge-daemon-", dir=folder) as temporary:
+        copy = Path(temporary) / path.name
+        if os.access(path, os.R_OK):
+            with suppress(CorruptStoreError), named(path):  # a start keeps a damaged one aside
+                copy_database(path, copy)
+        build(_on_copy(config, copy)).close()
+
+
+def _on_copy(config: Config, store: Path) -> Config:
+    """Return the configuration with another store, and without what needs a credential of the service."""
+    switches = {"fleet": "group", "mqtt": "host", "web": "listen"}
+    sections = {"store": msgspec.structs.replace(config.store, path=str(store))}
+    for key in unread_credentials(config):
+        name = key.partition(".")[0]
+        sections[name] = msgspec.structs.replace(getattr(config, name), **{switches[name]: None})
+    return msgspec.structs.replace(config, **sections)

@@ -1,0 +1,243 @@
+"""The checks before a start or a reload: all that can be known to fail without claiming anything.
+
+`run`, a reload and `config check` use the same checks in the same order, so they refuse with the same line.
+Nothing is made and nothing is claimed: another daemon may run beside them, and that one may be ours.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+import msgspec
+
+from edge_daemon.app.model_factory import build_embedder, model_path, store_path
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.config.mqtt import TlsOptions
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
+from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.example_store.path_check import check_place
+from edge_daemon.fleet.key import read_key
+from edge_daemon.imaging.regions import Box
+from edge_daemon.system.clock import SystemClock
+
+if TYPE_CHECKING:
+    from edge_daemon.config.web import Address
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+
+Environment: TypeAlias = Mapping[str, str]
+Check: TypeAlias = Callable[[Config, Environment], None]
+FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
+"""Path, inode, size and time of change (ns) of each file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A configuration that passed, and what was loaded on the way; `embedder` None for `model.tap: auto`."""
+
+    config: Config
+    embedder: Embedder | None
+    classes: Sequence[str] = ()
+    """The model's own, for `classifier.type: pretrained`."""
+    files: FileMarks | None = None
+    """State of the files that were read; None where it is not compared."""
+
+    def is_current(self, config: Config) -> bool:
+        """Return whether `config` and the files that it names are what was prepared."""
+        if config != self.config or config.model.tap == "auto":
+            return False
+        return self.files is None or self.files == file_marks(config)
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The daemon that a reload replaces: what it holds may be taken over. Frame size in pixels, if known."""
+
+    config: Config
+    frame_size: tuple[int, int] | None = None
+
+
+def preflight(
+    config: Config, environment: Environment = os.environ, running: Running | None = None
+) -> Prepared:
+    """Run every check and load the model. Raises the EdgeError that a start would end with."""
+    files = file_marks(config)
+    prepared = replace(load_model(config), files=files)
+    for check in CHECKS:
+        check(config, environment)
+    if running is not None:
+        _check_replay(config, environment)
+        _check_beside(config, running)
+    return prepared
+
+
+def file_marks(config: Config) -> FileMarks:
+    """Return the state of the secrets, certificates and model that the configuration names."""
+    tls = config.mqtt.tls
+    named = (config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
+    paths = {path for path in (*named, config.web.token_file, config.fleet.key_file) if path is not None}
+    with suppress(ModelError):
+        paths.add(str(model_path(config)))
+    marks = set()
+    for path in paths:
+        with suppress(OSError):
+            state = os.stat(path)
+            marks.add((path, state.st_ino, state.st_size, state.st_mtime_ns))
+    return frozenset(marks)
+
+
+def refusals(config: Config, environment: Environment = os.environ) -> Iterator[EdgeError]:
+    """Yield what each check refuses, the first being the one that a start would end with.
+
+    Checks that need a credential which only the service can read are left out.
+    """
+    unread = unread_credentials(config, environment)
+    for check in (_check_model, *CHECKS, _check_replay):
+        if check not in _SECRETS or f"{_SECRETS[check]}.credential" not in unread:
+            try:
+                check(config, environment)
+            except EdgeError as exc:
+                yield exc
+
+
+def unread_credentials(config: Config, environment: Environment = os.environ) -> list[str]:
+    """Return the keys in use whose credential can't be read here: systemd hands it to the service alone."""
+    if CREDENTIALS in environment:
+        return []
+    sections = {
+        "fleet": (config.fleet.group, config.fleet.key_file, config.fleet.credential),
+        "mqtt": (config.mqtt.host, config.mqtt.password_file, config.mqtt.credential),
+        "web": (config.web.listen, config.web.token_file, config.web.credential),
+    }
+    return [
+        f"{name}.credential"
+        for name, (used, file, credential) in sections.items()
+        if used is not None and file is None and credential is not None
+    ]
+
+
+def load_model(config: Config) -> Prepared:
+    """Load the model and read its class names where they are needed. Raises ModelError."""
+    pretrained = config.classifier.type == "pretrained"
+    embedder = build_embedder(config)
+    if not pretrained:
+        return Prepared(config, None if config.model.tap == "auto" else embedder)
+    from edge_daemon.models.class_names import labels_of
+
+    return Prepared(config, embedder, labels_of(model_path(config), embedder.size))
+
+
+def _check_model(config: Config, environment: Environment) -> None:
+    load_model(config)
+
+
+def _check_fleet(config: Config, environment: Environment) -> None:
+    if config.fleet.group is not None:
+        read_key(config.fleet, environment)
+
+
+def _check_store(config: Config, environment: Environment) -> None:
+    check_place(store_path(config))
+
+
+def _check_password(config: Config, environment: Environment) -> None:
+    if config.mqtt.host is not None:
+        from edge_daemon.mqtt.credentials import read_access
+
+        read_access(msgspec.structs.replace(config.mqtt, tls=TlsOptions()), environment)
+
+
+def _check_tls(config: Config, environment: Environment) -> None:
+    if config.mqtt.host is not None and config.mqtt.tls.enabled:
+        from edge_daemon.mqtt.credentials import tls_context
+
+        tls_context(config.mqtt.tls)
+
+
+def _check_token(config: Config, environment: Environment) -> None:
+    if config.web.listen is not None:
+        from edge_daemon.config.web import parse_listen
+        from edge_daemon.web.token import check_reach, read_token
+
+        token = read_token(config.web, environment)
+        check_reach(parse_listen(config.web.listen), token, config.web.hosts)
+
+
+def _check_page(config: Config, environment: Environment) -> None:
+    """See that the page's packages are there, and that its address is one of this machine."""
+    if config.web.listen is None:
+        return
+    try:
+        import edge_daemon.web.server  # noqa: F401
+    except ImportError as exc:
+        raise WebError(
+            f"the page needs {exc.name}; install edge-daemon[web], or leave web.listen out"
+        ) from exc
+    from edge_daemon.config.web import parse_listen
+
+    _try_to_bind(parse_listen(config.web.listen), claim=False)
+
+
+def _check_replay(config: Config, environment: Environment) -> None:
+    """Show the first picture of a replay: its files don't come back by themselves as a camera does."""
+    if not isinstance(config.camera, ReplayOptions):
+        return
+    with ExitStack() as stack:
+        source = ReplaySource(config.camera, SystemClock(), sleep=lambda _: None)
+        stack.callback(source.close)
+        source.open()
+        if config.regions and (frame := source.read()) is not None:
+            height, width = frame.image.shape[:2]
+            check_regions(config, (width, height))
+
+
+CHECKS: tuple[Check, ...] = (
+    _check_fleet,
+    _check_store,
+    _check_password,
+    _check_tls,
+    _check_page,
+    _check_token,
+)
+_SECRETS: Mapping[Check, str] = {_check_fleet: "fleet", _check_password: "mqtt", _check_token: "web"}
+
+
+def check_regions(config: Config, frame_size: tuple[int, int]) -> None:
+    """Raise ConfigError for a region that reaches outside a frame of this width and height."""
+    for region in config.regions:
+        try:
+            Box(*region.box).pixels(*frame_size)
+        except ImageError as exc:
+            raise ConfigError(f"region '{region.name}': {exc}") from exc
+
+
+def _check_beside(config: Config, running: Running) -> None:
+    """Check what only the running daemon makes known: the size of its frames, and which port is its own."""
+    if running.frame_size is not None and config.camera == running.config.camera:
+        check_regions(config, running.frame_size)
+    if config.web.listen is None:
+        return
+    from edge_daemon.config.web import parse_listen
+
+    address, held = parse_listen(config.web.listen), running.config.web.listen
+    if held is None or parse_listen(held).port != address.port:
+        _try_to_bind(address, claim=True)
+
+
+def _try_to_bind(address: Address, *, claim: bool) -> None:
+    """Bind the address for a moment; without `claim` at any port, as a running service may hold its own."""
+    family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as channel:
+        try:
+            channel.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            channel.bind((address.ip, address.port if claim else 0))
+        except OSError as exc:
+            where = f"web.listen {address.ip}:{address.port}"
+            raise WebError(f"{where}: {exc.strerror}; pick another port") from exc

@@ -1,0 +1,72 @@
+"""A mosquitto of the benchmark's own, where that is installed."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from edge_daemon.domain.errors import BrokerError
+
+HOST = "127.0.0.1"
+_PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
+_START_S = 5.0
+
+
+class Mosquitto:
+    """Runs on a free port of the loopback interface; a context manager. Raises BrokerError."""
+
+    def __init__(self, program: str) -> None:
+        self.port = _free_port()
+        self._program = program
+        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = tempfile.TemporaryDirectory(prefix="edge-daemon-broker-")
+
+    def __enter__(self) -> Mosquitto:
+        config = Path(self._folder.name) / "mosquitto.conf"
+        # Without nodelay the broker holds a message back until the subscriber confirms the last: 40 ms.
+        lines = [
+            f"listener {self.port} {HOST}",
+            "allow_anonymous true",
+            "persistence false",
+            "set_tcp_nodelay true",
+        ]
+        config.write_text("\n".join(lines))
+        self._process = subprocess.Popen(
+            [self._program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        deadline_s = time.monotonic() + _START_S
+        while not _listens(self.port):
+            if self._process.poll() is not None or time.monotonic() > deadline_s:
+                self.__exit__(None, None, None)
+                raise BrokerError(f"{self._program} did not start; give a broker: --set mqtt.host=HOST")
+            time.sleep(0.01)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait()
+        self._folder.cleanup()
+
+
+def installed() -> str | None:
+    """Return where mosquitto is, None where it isn't."""
+    return shutil.which("mosquitto", path=_PLACES)
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((HOST, port)) == 0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])

@@ -1,0 +1,64 @@
+"""A subscriber in a process of its own: how old labels are when they are made and when they arrive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import msgspec
+
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.system.child_process import module_command
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """One result: milliseconds from its frame's capture to the label, and to this subscriber."""
+
+    seq: int
+    label_ms: float
+    received_ms: float
+
+
+@contextmanager
+def listening(options: MqttOptions, topic: str, notes: Path) -> Iterator[None]:
+    """Have results noted in a file, one JSON array a line, from the moment the subscription is granted."""
+    words = [msgspec.json.encode(options).decode(), topic]
+    with notes.open("w") as out:
+        child = subprocess.Popen(module_command(__name__, *words), stdout=out)
+    try:
+        yield
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def read_notes(notes: Path) -> list[Heard]:
+    """Return what was heard so far; a line that is still being written is left out."""
+    lines = notes.read_text().split("\n")[:-1]
+    return [Heard(*json.loads(line)) for line in lines]
+
+
+def main() -> None:
+    """Listen until terminated."""
+    from edge_daemon.mqtt.subscriber import Subscriber
+
+    options, topic = msgspec.json.decode(sys.argv[1], type=MqttOptions), sys.argv[2]
+    with Subscriber(options, topic) as subscriber:
+        for message in subscriber:
+            now_s = time.time()
+            result = json.loads(message.payload)
+            captured_s = datetime.fromisoformat(result["captured_at"]).timestamp()
+            note = [result["seq"], result["latency_ms"], round((now_s - captured_s) * 1000, 2)]
+            print(json.dumps(note), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""What each stage of a frame costs, one after another, beside the bare interpreter."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from edge_daemon.app.build import build_mqtt, build_pipeline
+from edge_daemon.app.model_factory import build_embedder, build_learner, model_path
+from edge_daemon.benchmark.statistics import Spread, embeddings, frame_size, pictures, spread
+from edge_daemon.camera.frames import make_frame
+from edge_daemon.config.schema import Config
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.errors import BrokerError, ConfigError
+from edge_daemon.domain.events import Classified
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.tflite import embedder as litert
+from edge_daemon.tracking.label_smoother import Smoother
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+Result = TypeVar("Result")
+
+WARM_UP = 20
+_CONNECT_S = 10.0
+BARE, WHOLE = "bare interpreter", "whole frame"
+
+
+class Stages:
+    """A frame's way, cut into pieces that are timed apart.
+
+    Publishing is timed until it is handed to the thread that sends it, and only with a broker.
+    """
+
+    def __init__(self, config: Config, examples: int) -> None:
+        embedder = build_embedder(config)
+        if not isinstance(embedder, litert.Embedder) or embedder.tap == "pixels":
+            raise ConfigError("bench needs a model to compare with; leave model.tap at embedding")
+        self.embedder = embedder
+        self._clock = SystemClock()
+        self._pictures = pictures(frame_size(config))
+        self._bare = litert.bare_loop(model_path(config), config.model.threads, config.model.delegate)
+        off = msgspec.structs.replace(config.classifier, unknown="off")
+        self._learner = build_learner(config)
+        self._accepting = build_learner(msgspec.structs.replace(config, classifier=off))
+        for number, (vector, label) in enumerate(embeddings(examples, embedder.size)):
+            self._learner.add(vector, label, number)
+            self._accepting.add(vector, label, number)
+        self._smoother = Smoother()
+        self._sink = _connected(config, self._clock) if config.mqtt.host else None
+        self._pipeline = build_pipeline(config, self._clock)
+        self._times: dict[str, list[float]] = {}
+
+    def measure(self, frames: int) -> dict[str, Spread]:
+        """Time so many frames. All stages take turns, so that a machine that slows down slows all of them."""
+        for number in range(-WARM_UP, frames):
+            if number == 0:
+                self._times.clear()
+            self._one_frame(number + WARM_UP)
+        return {name: spread(times) for name, times in self._times.items()}
+
+    def close(self) -> None:
+        """Close the store."""
+        if self._sink is not None:
+            self._sink.stop()
+        self._pipeline.close()
+
+    def _one_frame(self, number: int) -> None:
+        raw = self._pictures[number % len(self._pictures)]
+        self._time(BARE, self._bare)
+        frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
+        self._time(WHOLE, lambda: self._pipeline.step(msgspec.structs.replace(frame), ()))
+        embedding = self._embed(frame.image)
+        self._time("classify", lambda: self._accepting.predict(embedding))
+        prediction = self._time("classify, open-set", lambda: self._learner.predict(embedding))
+        self._time("smooth", lambda: self._smoother.update(prediction, frame.captured_s))
+        if self._sink is not None:
+            sink, event = self._sink, Classified("frame", prediction, frame.seq, frame.captured_at, 1.0)
+            self._time("publish", lambda: sink.handle(event))
+
+    def _embed(self, image: Image) -> Vector:
+        embedder = self.embedder
+        prepared = self._time("crop and resize", lambda: embedder.prepare(image))
+        self._time("set input", lambda: embedder.feed(prepared))
+        self._time("invoke", embedder.invoke)
+        return self._time("read", embedder.read)
+
+    def _time(self, name: str, work: Callable[[], Result]) -> Result:
+        begun_s = time.perf_counter()
+        result = work()
+        self._times.setdefault(name, []).append((time.perf_counter() - begun_s) * 1000)
+        return result
+
+
+def _connected(config: Config, clock: Clock) -> MqttSink:
+    """Return a sink with a connection. Raises BrokerError when none comes about."""
+    sink = build_mqtt(config, Mailbox(), clock)
+    sink.start()
+    deadline_s = clock.monotonic() + _CONNECT_S
+    while not sink.connected:
+        if clock.monotonic() > deadline_s:
+            sink.stop()
+            raise BrokerError(f"no connection to the MQTT broker at {config.mqtt.host}:{config.mqtt.port}")
+        time.sleep(0.01)
+    return sink

@@ -1,0 +1,68 @@
+"""Times as figures, and what every measurement needs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from PIL import Image as Pillow
+
+if TYPE_CHECKING:
+    from edge_daemon.config.schema import Config
+    from edge_daemon.domain.types import Image, Vector
+
+Size: TypeAlias = tuple[int, int]
+"""Width and height."""
+
+LABELS = 10
+SIZE = (640, 480)
+PICTURES = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """Percentiles of a time, in milliseconds."""
+
+    p50: float
+    p95: float
+    p99: float
+
+
+def spread(times_ms: list[float]) -> Spread:
+    """Return the percentiles of times in milliseconds."""
+    p50, p95, p99 = np.percentile(times_ms, [50, 95, 99])
+    return Spread(round(float(p50), 4), round(float(p95), 4), round(float(p99), 4))
+
+
+def timed_ms(work: Callable[[], object]) -> float:
+    """Return how long a call takes."""
+    begun_s = time.perf_counter()
+    work()
+    return (time.perf_counter() - begun_s) * 1000
+
+
+def frame_size(config: Config) -> Size:
+    """Return the size of the configured camera's frames; 640 x 480 for a replay, which has none."""
+    size: Size = getattr(config.camera, "size", SIZE)
+    return size
+
+
+def pictures(size: Size = SIZE) -> list[Image]:
+    """Return frames of soft blots of colour, whose thumbnails are as long as those of things."""
+    random = np.random.default_rng(0)
+    blots = random.integers(0, 256, (PICTURES, 15, 20, 3), np.uint8)
+    return [np.asarray(Pillow.fromarray(each).resize(size)) for each in blots]
+
+
+def embeddings(count: int, size: int) -> list[tuple[Vector, str]]:
+    """Return examples in clusters, a label each, as taught things lie."""
+    random = np.random.default_rng(1)
+    centres = np.abs(random.standard_normal((LABELS, size)))
+    taught = []
+    for number in range(count):
+        vector = centres[number % LABELS] + 0.5 * random.standard_normal(size)
+        taught.append(((vector / np.linalg.norm(vector)).astype(np.float32), f"class {number % LABELS}"))
+    return taught

@@ -1,0 +1,61 @@
+"""From a device's pixels to a Frame: turned upright, copied out, stamped, read-only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.types import Frame
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+
+_PLAUSIBLE_AGE_S = 10.0
+"""Older or future stamps come from another clock than ours and are not used."""
+
+
+def make_frame(
+    pixels: Image, seq: int, clock: Clock, *, rotation: int = 0, stamp_s: float | None = None
+) -> Frame:
+    """Make a Frame that shares no memory with `pixels` (RGB, uint8, HWC).
+
+    `rotation` turns clockwise by a multiple of 90 degrees. `stamp_s` is the device's own time of
+    the exposure on the monotonic clock; without one, or with one of another clock, it is now.
+    """
+    import numpy as np
+
+    image = np.array(np.rot90(pixels, -rotation // 90), order="C")
+    image.setflags(write=False)
+    now_s = clock.monotonic()
+    age_s = 0.0 if stamp_s is None else now_s - stamp_s
+    if not 0 <= age_s <= _PLAUSIBLE_AGE_S:
+        age_s = 0.0
+    return Frame(image, seq, now_s - age_s, clock.utc() - timedelta(seconds=age_s))
+
+
+def sensor_size(size: tuple[int, int], rotation: int) -> tuple[int, int]:
+    """Return the size to ask of the device so that the turned frame has `size` (width, height)."""
+    return size if rotation % 180 == 0 else (size[1], size[0])
+
+
+class Pace:
+    """Waits so that calls of `wait` return `fps` times a second; None never waits."""
+
+    def __init__(self, fps: float | None, clock: Clock, sleep: Callable[[float], None]) -> None:
+        self._period_s = 1 / fps if fps else 0.0
+        self._clock = clock
+        self._sleep = sleep
+        self._due_s = float("-inf")
+
+    def wait(self) -> None:
+        """Sleep until the next frame is due. After a stall the rhythm starts anew."""
+        now = self._clock.monotonic()
+        if now < self._due_s:
+            self._sleep(self._due_s - now)
+            self._due_s += self._period_s
+        else:
+            late = now - self._due_s
+            self._due_s = (self._due_s if late < self._period_s else now) + self._period_s

@@ -1,0 +1,223 @@
+"""What the doctor looks at: Python, camera, GPIO, groups, network, broker, fleet, model, store, disk,
+mount, writes, memory, clock, power."""
+
+from __future__ import annotations
+
+import grp
+import os
+import shutil
+import time
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder, settle_tap, store_path
+from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
+from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.checks.clock import check_clock
+from edge_daemon.cli.checks.gpio import GPIO_HINT, check_gpio
+from edge_daemon.cli.checks.memory import check_memory
+from edge_daemon.cli.checks.network import check_network
+from edge_daemon.cli.checks.power import check_power
+from edge_daemon.cli.checks.python import check_python
+from edge_daemon.cli.checks.storage import check_mount, check_writes
+from edge_daemon.config.camera import PicameraOptions, V4l2Options
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import BrokerError, EdgeError, ModelError
+from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.example_store.integrity import in_words
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.fleet.key import read_key
+from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
+from edge_daemon.mqtt.home_assistant import discovery_topic
+from edge_daemon.mqtt.local_fault import LocalFault
+from edge_daemon.mqtt.topics import device_topics
+from edge_daemon.system.file_owner import user_name
+
+LEAST_FREE_MB = 200
+
+
+def examine(
+    config: Config, skip: Collection[str] = (), picture: Path | None = None, watch_buttons_s: float = 0.0
+) -> Iterator[Check]:
+    """Run the checks one by one; what a check itself stumbles over counts as its failure.
+
+    The camera's picture is written to `picture`; the buttons are watched for `watch_buttons_s`.
+    """
+    checks: dict[str, Callable[[Config], Check]] = {
+        "python": check_python,
+        "camera": partial(check_camera, picture=picture),
+        "gpio": partial(check_gpio, watch_s=watch_buttons_s),
+        "groups": check_groups,
+        "network": check_network,
+        "broker": check_broker,
+        "fleet": check_fleet,
+        "model": check_model,
+        "store": check_store,
+        "disk": check_disk,
+        "mount": check_mount,
+        "writes": check_writes,
+        "memory": check_memory,
+        "clock": check_clock,
+        "power": check_power,
+    }
+    for name, check in checks.items():
+        if name not in skip:
+            try:
+                yield check(config)
+            except (EdgeError, OSError) as exc:
+                yield Check(name, "failed", str(exc), HINTS.get(name, ""))
+
+
+CREDENTIALS = "CREDENTIALS_DIRECTORY"
+"""The variable by which systemd tells a service where its credentials are."""
+
+AS_SERVICE = (
+    "`sudo systemd-run --pipe --uid=edge-daemon -p LoadCredential=edge:/etc/edge_daemon/credentials "
+    "edge-daemon doctor` reads it as the service does"
+)
+
+HINTS = {
+    "camera": CAMERA_HINT,
+    "gpio": GPIO_HINT,
+    "broker": "the broker's access list or limits: config/mosquitto-acl.conf shows what a device needs",
+    "fleet": "every device of a group needs the same key: see docs/fleet.md",
+    "model": f"leave model.name out to use the shipped {DEFAULT_MODEL}, or see `edge-daemon models list`",
+    "store": "see store.path in the configuration; stop the service before repairing a store",
+}
+
+
+def check_groups(config: Config) -> Check:
+    """Compare the groups that the configuration needs with those this user has."""
+    needed = {"gpio"} if config.buttons else set()
+    needed |= {"video"} if isinstance(config.camera, PicameraOptions | V4l2Options) else set()
+    if not needed:
+        return Check("groups", "ok", "none needed")
+    if os.geteuid() == 0:
+        hint = "check as the service's user: `sudo -u edge-daemon edge-daemon doctor`"
+        return Check("groups", "warning", "root may do all; the service may not", hint)
+    mine = {_group_name(number) for number in (os.getegid(), *os.getgroups())}
+    if missing := sorted(needed - mine):
+        command = f"sudo usermod -aG {','.join(missing)} {user_name()}, then log in again"
+        return Check("groups", "failed", f"not in {', '.join(missing)}", command)
+    return Check("groups", "ok", ", ".join(sorted(needed)))
+
+
+def _group_name(number: int) -> str:
+    try:
+        return grp.getgrgid(number).gr_name
+    except KeyError:
+        return str(number)
+
+
+def check_broker(config: Config) -> Check:
+    """Connect, subscribe and publish as the device does."""
+    options = config.mqtt
+    if options.host is None:
+        return Check("broker", "ok", "MQTT is off")
+    if options.password_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+        detail = f"the password is the service's credential '{options.credential}', not tried"
+        return Check("broker", "warning", detail, AS_SERVICE)
+    try:
+        findings = _try_broker(config)
+    except LocalFault as exc:
+        return Check("broker", "failed", str(exc), "not the broker's fault: see `network` and `clock`")
+    except BrokerError as exc:
+        hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
+        return Check("broker", "failed", str(exc), f"{hint} in the configuration")
+    where = f"{options.host}:{options.port}"
+    if findings.refused:
+        return Check("broker", "failed", f"{where} refuses {_shortly(findings.refused)}", HINTS["broker"])
+    if limits := findings.limits.describe(options.qos):
+        hint = "the device keeps to it; see its max_qos, retain_available and max_packet_size, and mqtt.qos"
+        return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
+    return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
+
+
+def _try_broker(config: Config) -> Findings:
+    options, device = config.mqtt, config.device.topic_id
+    regions = [region.name for region in config.regions]
+    if not regions or config.read_as == "text":
+        regions.append(WHOLE_FRAME)
+    topics = device_topics(options.base_topic, device, regions)
+    discovery = discovery_topic(options.discovery.prefix, device) if options.discovery.enabled else None
+    return BrokerTrial(options, device, topics, discovery).run()
+
+
+def _shortly(clauses: list[str]) -> str:
+    more = f", and {len(clauses) - 1} more" if len(clauses) > 1 else ""
+    return clauses[0] + more
+
+
+def check_fleet(config: Config) -> Check:
+    """Read the group's key, if the device is in one; a credential is there for the service alone."""
+    options = config.fleet
+    if options.group is None:
+        return Check("fleet", "ok", "in no group")
+    if options.key_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+        detail = f"the key of '{options.group}' is the service's credential '{options.credential}', not read"
+        return Check("fleet", "warning", detail, AS_SERVICE)
+    key = read_key(options, os.environ)
+    return Check("fleet", "ok", f"group '{options.group}', a key of {len(key)} bytes")
+
+
+def check_model(config: Config) -> Check:
+    """Load the model and time one picture."""
+    embedder = build_embedder(config)
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    embedder.embed(image)
+    started = time.perf_counter()
+    embedder.embed(image)
+    took_ms = (time.perf_counter() - started) * 1000
+    return Check("model", "ok", f"{embedder.space}; {embedder.size} numbers, {took_ms:.1f} ms a picture")
+
+
+def check_store(config: Config) -> Check:
+    """Open the store, see that it may be written, and compare its embedding spaces with the model's.
+
+    Makes nothing: a store that root began would be closed to the service.
+    """
+    path = store_path(config)
+    if not os.path.exists(path):
+        return _check_place_of_store(path)
+    with ExampleStore(path) as store, store.transaction():  # takes the lock of a writer
+        counts, spaces, damaged = store.counts, store.spaces(), store.damaged
+    if damaged:
+        return Check("store", "warning", f"{path}: left out: {in_words(damaged.values())}", HINTS["store"])
+    detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
+    foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
+    if foreign:
+        hint = "`edge-daemon examples reembed` brings them over from their pictures"
+        return Check("store", "warning", f"{detail}, {foreign} of another model", hint)
+    return Check("store", "ok", detail)
+
+
+def _check_place_of_store(path: Path) -> Check:
+    folder = _nearest_folder(path)
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return Check("store", "failed", f"{user_name()} may not write {folder}", HINTS["store"])
+    return Check("store", "ok", f"{path}: nothing taught yet")
+
+
+def _nearest_folder(path: Path) -> Path:
+    """Return the first folder above `path` that is there, as far as this user can see."""
+    return next(folder for folder in path.absolute().parents if os.path.isdir(folder))
+
+
+def _space(config: Config) -> str:
+    """Return the model's embedding space; none for a model that the check of models has failed."""
+    try:
+        return build_embedder(settle_tap(config)).space
+    except ModelError:
+        return ""
+
+
+def check_disk(config: Config) -> Check:
+    """Look at the free space where the examples live."""
+    folder = _nearest_folder(store_path(config))
+    free_mb = shutil.disk_usage(folder).free // 1_000_000
+    if free_mb < LEAST_FREE_MB:
+        return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
+    return Check("disk", "ok", f"{free_mb} MB free at {folder}")

@@ -1,0 +1,89 @@
+"""What the doctor sees of the camera: module, sensor mode, crop, and a picture to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_daemon.camera.factory import open_camera
+from edge_daemon.camera.field_of_view import whole_size
+from edge_daemon.camera.picamera import PicameraSource
+from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.new_file import new_file
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.interfaces import FrameSource
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.clock import SystemClock
+
+CAMERA_HINT = "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`"
+
+SETTLING_FRAMES = 15
+"""Frames until a camera's exposure and colours fit the scene."""
+
+_MOST = 0.95
+"""A smaller share of the sensor in the picture is worth a hint."""
+
+
+def check_camera(config: Config, picture: Path | None = None) -> Check:
+    """Open the camera and take a frame, which is written to `picture`. Raises CameraError, OutputError."""
+    source = open_camera(config.camera, SystemClock())
+    try:
+        source.open()
+        frame = _settled(source) if picture is not None else source.read()
+    finally:
+        source.close()
+    if frame is None:
+        return Check("camera", "failed", "the source has no frame", CAMERA_HINT)
+    detail = ", ".join([_picture(frame), *_module(source)])
+    if picture is not None:
+        _write(frame, picture)
+        detail += f"; see {picture}"
+    if frame.image.mean() < 8:
+        return Check("camera", "warning", detail, "the picture is black: lens cap, light, or exposure")
+    return Check("camera", "ok", detail, _view_hint(source, config))
+
+
+def _settled(source: FrameSource) -> Frame | None:
+    """Return a frame of a camera that had time to regulate itself; of a folder of pictures the first."""
+    frame = source.read()
+    for _ in range(0 if source.lossless else SETTLING_FRAMES):
+        frame = source.read()
+    return frame
+
+
+def _picture(frame: Frame) -> str:
+    height, width = frame.image.shape[:2]
+    return f"{width}x{height}, brightness {frame.image.mean():.0f} of 255"
+
+
+def _module(source: FrameSource) -> list[str]:
+    """Say what libcamera knows of the module, and which of several cameras it is."""
+    if not isinstance(source, PicameraSource) or source.view is None:
+        return []
+    models = source.models
+    others = ", ".join(f"{number} {model}" for number, model in enumerate(models))
+    tuning = source.options.tuning_file
+    return [
+        str(source.view),
+        *([f"tuning {tuning}"] if tuning is not None else []),
+        *([f"camera {source.options.index} of {len(models)} ({others})"] if len(models) > 1 else []),
+    ]
+
+
+def _view_hint(source: FrameSource, config: Config) -> str:
+    """Say with which size the sides that a frame of another shape cuts off would be seen."""
+    if not isinstance(source, PicameraSource) or source.view is None or source.view.sensor is None:
+        return ""
+    view, options = source.view, source.options
+    if view.share >= _MOST:
+        return ""
+    width, height = whole_size(source.view.sensor, options.size, options.rotation)
+    return (
+        f"{view.share:.0%} of the sensor is in the picture; camera.size [{width}, {height}] shows all of it"
+    )
+
+
+def _write(frame: Frame, path: Path) -> None:
+    from edge_daemon.imaging.image_io import encode_jpeg
+
+    with new_file(path) as file:
+        file.write(encode_jpeg(frame.image))

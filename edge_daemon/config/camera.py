@@ -1,0 +1,114 @@
+"""The `camera:` section: one struct for each `type`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edge_daemon.config.base import FilePath, FramesPerSecond, Options, Positive, Share, Size
+
+ColourGain = Annotated[float, Meta(ge=0, le=32)]
+
+
+class PicameraControls(Options, frozen=True):
+    """Fixed camera controls; None leaves the camera's own automatic."""
+
+    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
+    gain: Annotated[float, Meta(ge=1, le=64)] | None = None
+    colour_gains: tuple[ColourGain, ColourGain] | None = None
+    """Of red and blue."""
+    flicker_period_us: Annotated[int, Meta(ge=100, le=1_000_000)] | None = None
+    """Of lamps on mains: 10000 at 50 Hz, 8333 at 60 Hz; the automatic exposure avoids their stripes."""
+    focus_dioptres: Annotated[float, Meta(ge=0, le=32)] | None = None
+    """1 / distance in metres, for cameras with a motor; None focuses by itself."""
+    focus_mode: Literal["continuous", "auto", "manual"] | None = None
+    """auto focuses once, at the start; None is manual with `focus_dioptres` and continuous without."""
+    focus_window: tuple[Share, Share, Share, Share] | None = None
+    """The part of the picture to focus on: x, y, width, height in fractions."""
+
+
+class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
+    """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise).
+
+    `index` picks one of several cameras, in the order in which `doctor` names them. `tuning_file` is a path
+    or a file that libcamera brings: imx219_noir.json is for a module 2 without infrared filter.
+    """
+
+    size: Size = (640, 480)
+    fps: FramesPerSecond = 15.0
+    rotation: Literal[0, 90, 180, 270] = 0
+    index: Annotated[int, Meta(ge=0, le=7)] = 0
+    tuning_file: FilePath | None = None
+    controls: PicameraControls = PicameraControls()
+
+
+class V4l2Controls(Options, frozen=True):
+    """Fixed camera controls; None leaves the camera's own automatic."""
+
+    exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
+    gain: Annotated[float, Meta(ge=0)] | None = None
+    white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
+
+
+class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
+    """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
+
+    device: FilePath = "/dev/video0"
+    size: Size = (640, 480)
+    fps: FramesPerSecond = 15.0
+    rotation: Literal[0, 90, 180, 270] = 0
+    fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
+    """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None lets it choose."""
+    controls: V4l2Controls = V4l2Controls()
+
+
+class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
+    """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
+
+    `path` is an image, a folder of images, a film or a file of raw frames, known by its content. Raw frames
+    (`.npy`) are uint8, one picture of height x width x 3 (RGB) or a number of them.
+    """
+
+    path: FilePath
+    fps: FramesPerSecond | None = None
+    loop: bool = False
+    recursive: bool = False
+    """Search a folder's folders too."""
+    rotation: Literal[0, 90, 180, 270] = 0
+
+
+class SyntheticOptions(Options, frozen=True, tag_field="type", tag="synthetic"):
+    """`camera:` with `type: synthetic`."""
+
+    scene: Literal["tray", "belt"] = "tray"
+    size: Size = (640, 480)
+    fps: FramesPerSecond = 15.0
+    seed: Annotated[int, Meta(ge=0)] = 1
+    belt_speed: Annotated[float, Meta(gt=0, le=10)] = 0.5
+    """Widths of the frame per second."""
+    frames: Positive | None = None
+    """Stop after so many frames; None goes on for ever."""
+
+
+def picamera_faults(options: PicameraOptions) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield what no single key can say, as (path of the key, what is wrong and what would be right)."""
+    controls = options.controls
+    if controls.focus_mode == "manual" and controls.focus_dioptres is None:
+        yield (
+            ("camera", "controls", "focus_mode"),
+            "manual needs focus_dioptres, 1 / distance in metres: 2.0 is half a metre",
+        )
+    if controls.focus_mode in ("auto", "continuous") and controls.focus_dioptres is not None:
+        yield (
+            ("camera", "controls", "focus_mode"),
+            f"{controls.focus_mode} and focus_dioptres exclude each other; leave one of them out",
+        )
+    if controls.focus_window is not None:
+        x, y, width, height = controls.focus_window
+        if not width or not height or x + width > 1 or y + height > 1:
+            yield (
+                ("camera", "controls", "focus_window"),
+                "reaches outside the picture or is empty; [0.25, 0.25, 0.5, 0.5] is its middle",
+            )

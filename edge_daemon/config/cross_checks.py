@@ -1,0 +1,139 @@
+"""What no single field of the configuration can say: names used twice, pins, boxes, topics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from edge_daemon.config.camera import PicameraOptions, SyntheticOptions, picamera_faults
+from edge_daemon.config.mqtt import check_host
+from edge_daemon.config.panel import panel_faults
+from edge_daemon.config.topic_names import RESERVED_LEVELS, topic_fault
+from edge_daemon.config.validation import nearest
+from edge_daemon.config.yaml_source import KeyPath, Layer
+from edge_daemon.domain.errors import LabelError, WebError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.types import WHOLE_FRAME
+
+if TYPE_CHECKING:
+    from edge_daemon.config.schema import CameraOptions, Config
+
+
+def check_across(config: Config, layer: Layer) -> None:
+    """Raise ConfigError for the first value that doesn't go with the others."""
+    for index, button in enumerate(config.buttons):
+        if button.label is not None:
+            try:
+                check_label(button.label)
+            except LabelError as exc:
+                raise layer.error(("buttons", index, "label"), str(exc)) from exc
+    _check_camera(config, layer)
+    _check_regions(config, layer)
+    _check_panel(config, layer)
+    _check_trigger(config, layer)
+    _check_fleet(config, layer)
+    _check_broker(config, layer)
+    _check_topics(config, layer)
+    _check_listen(config, layer)
+
+
+def _check_broker(config: Config, layer: Layer) -> None:
+    if config.mqtt.host is not None:
+        try:
+            check_host(config.mqtt.host)
+        except ValueError as exc:
+            raise layer.error(("mqtt", "host"), str(exc)) from exc
+
+
+def _check_camera(config: Config, layer: Layer) -> None:
+    if isinstance(config.camera, PicameraOptions):
+        for path, text in picamera_faults(config.camera):
+            raise layer.error(path, text)
+
+
+def _check_topics(config: Config, layer: Layer) -> None:
+    for index, region in enumerate(config.regions):
+        if config.mqtt.host is not None and region.name in RESERVED_LEVELS:
+            text = f"region '{region.name}' would hide an MQTT topic of that name; pick another name"
+            raise layer.error(("regions", index, "name"), text)
+    topics: dict[KeyPath, str | None] = {
+        ("mqtt", "base_topic"): config.mqtt.base_topic,
+        ("mqtt", "discovery", "prefix"): config.mqtt.discovery.prefix,
+    }
+    for path, topic in topics.items():
+        if topic is not None and (fault := topic_fault(topic)):
+            raise layer.error(path, f"{topic[:40]!r} {fault}")
+
+
+def _check_listen(config: Config, layer: Layer) -> None:
+    if config.web.listen is None:
+        return
+    from edge_daemon.config.web import parse_listen  # only a page needs it
+
+    try:
+        parse_listen(config.web.listen)
+    except WebError as exc:
+        raise layer.error(("web", "listen"), str(exc).removeprefix("web.listen: ")) from exc
+
+
+def _check_regions(config: Config, layer: Layer) -> None:
+    names = [region.name for region in config.regions]
+    if config.read_as == "text" and (not names or WHOLE_FRAME in names):
+        raise layer.error(("read_as",), "`text` joins the labels of regions; name some under `regions`")
+    for index, region in enumerate(config.regions):
+        place: KeyPath = ("regions", index)
+        if names.index(region.name) != index:
+            raise layer.error((*place, "name"), f"'{region.name}' names two regions")
+        if region.name == WHOLE_FRAME and len(names) > 1:
+            raise layer.error((*place, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another")
+        width, height = region.box[2:]
+        if width <= 0 or height <= 0:
+            text = f"width and height must be above 0, got {width:g} x {height:g}"
+            raise layer.error((*place, "box"), text)
+        if (outside := _outside(config.camera, region.box)) is not None:
+            raise layer.error((*place, "box"), f"{list(region.box)} reaches outside {outside}")
+    for index, button in enumerate(config.buttons):
+        if button.region is not None and button.region not in names:
+            text = f"no region '{button.region}'{nearest(button.region, names)}"
+            raise layer.error(("buttons", index, "region"), text)
+
+
+def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> str | None:
+    """Return what a box reaches outside of, None where it fits as far as the configuration can say.
+
+    A box in pixels is measured by the size of those cameras that deliver exactly the size asked for.
+    """
+    right, bottom = box[0] + box[2], box[1] + box[3]
+    if max(box) <= 1:
+        return "the frame" if max(right, bottom) > 1.000001 else None
+    if isinstance(camera, PicameraOptions | SyntheticOptions):
+        width, height = camera.size
+        if right > width or bottom > height:
+            return f"the frame of {width} x {height} (camera.size)"
+    return None
+
+
+def _check_panel(config: Config, layer: Layer) -> None:
+    for path, text in panel_faults(config.buttons, config.panel):
+        raise layer.error(path, text)
+
+
+def _check_trigger(config: Config, layer: Layer) -> None:
+    told = any(button.action == "trigger" for button in config.buttons)
+    if config.trigger == "gpio" and not told:
+        text = "`gpio` needs a light barrier or button; give one of `buttons` the action trigger"
+        raise layer.error(("trigger",), text)
+    if told and config.trigger not in ("gpio", "mqtt"):
+        text = f"a button triggers, and the trigger is `{config.trigger}`; set it to gpio"
+        raise layer.error(("trigger",), text)
+    if config.trigger == "mqtt" and config.mqtt.host is None:
+        raise layer.error(("trigger",), "`mqtt` needs a broker; set mqtt.host")
+
+
+def _check_fleet(config: Config, layer: Layer) -> None:
+    if config.fleet.group is None:
+        return
+    if config.mqtt.host is None:
+        raise layer.error(("fleet", "group"), "a fleet needs a broker; set mqtt.host")
+    if config.classifier.type == "pretrained":
+        text = "`pretrained` learns no examples that could be shared; pick another classifier.type"
+        raise layer.error(("fleet", "group"), text)

@@ -1,0 +1,25 @@
+"""The `fleet:` section."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from msgspec import Meta
+
+from edge_daemon.config.base import FilePath, Options, Positive
+
+
+class FleetOptions(Options, frozen=True):
+    """Devices of one `group` and one embedding space share their examples. None: this one doesn't.
+
+    The group's key never stands here: `key_file`, else `credential`, else $EDGE_DAEMON_FLEET_KEY.
+    """
+
+    group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
+    key_file: FilePath | None = None
+    credential: str | None = None
+    """Name of a file in $CREDENTIALS_DIRECTORY that holds the key."""
+    max_examples: Annotated[int, Meta(ge=1, le=5000)] = 500
+    """Most examples of one device, ours or a peer's, that are shared."""
+    max_peers: Positive = 20
+    """Most devices that are listened to."""

@@ -1,0 +1,90 @@
+"""What stands in `mqtt.host`: a name or an address, nothing around it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edge_daemon.config.base import FilePath, Options, Positive
+
+
+class TlsOptions(Options, frozen=True):
+    """TLS to the broker. Without `ca_file` the system's certificate store is used."""
+
+    enabled: bool = False
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+    insecure: bool = False
+
+
+class DiscoveryOptions(Options, frozen=True):
+    """Home Assistant's discovery."""
+
+    enabled: bool = False
+    prefix: str = "homeassistant"
+
+
+class MqttOptions(Options, frozen=True):
+    """The broker and our place in it. `host` None turns MQTT off. The password never stands here."""
+
+    host: str | None = "localhost"
+    port: Annotated[int, Meta(ge=1, le=65535)] = 1883
+    username: str | None = None
+    password_file: FilePath | None = None
+    credential: str | None = None
+    """Name of a file in $CREDENTIALS_DIRECTORY that holds the password."""
+    base_topic: str | None = None
+    """Default `edge_daemon/<device id>`."""
+    version: Literal["auto", "5", "3.1.1"] = "auto"
+    """Of MQTT: `auto` tries 5 and falls back to 3.1.1 where the broker doesn't speak it."""
+    qos: Literal[0, 1, 2] = 1
+    keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
+    max_queued: Positive = 1000
+    max_reconnect_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
+    result_per_s: Annotated[float, Meta(ge=0, le=240)] = 0.0
+    """Most `result` messages a second; 0 sends one a frame."""
+    requests_per_s: Annotated[float, Meta(ge=0, le=1000)] = 10.0
+    """Most requests taken a second in the long run, 20 at once; 0 takes all."""
+    tls: TlsOptions = TlsOptions()
+    discovery: DiscoveryOptions = DiscoveryOptions()
+
+
+_SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
+_ENCRYPTED = {"mqtts", "ssl", "tls"}
+_PLAIN = {"mqtt", "tcp"}
+
+
+def check_host(host: str) -> None:
+    """Raise ValueError with the way out for a URL, a port, a path or a space in a host."""
+    url = _SCHEME.fullmatch(host.strip())
+    if url is not None and url["scheme"].lower() not in _ENCRYPTED | _PLAIN:
+        raise ValueError(
+            f"{url['scheme']}:// is not supported; MQTT over TCP or TLS is, with a host and a port"
+        )
+    rest = host.strip() if url is None else url["rest"]
+    name, port = _split(rest.rpartition("@")[2].split("/")[0])
+    if not name:
+        raise ValueError("write the broker's name or address, or null to turn MQTT off")
+    if re.search(r"[\s\0]", name):
+        raise ValueError("a broker's name or address holds no space and no control character")
+    if name == host:
+        return
+    ways = [f"write `host: {name}`"]
+    if port:
+        ways.append(f"`port: {port}`")
+    if url is not None and url["scheme"].lower() in _ENCRYPTED:
+        ways.append("`tls: {enabled: true}`" if port else "`port: 8883`, `tls: {enabled: true}`")
+    if "@" in rest:
+        ways.append("`username`, and `password_file` with the password")
+    raise ValueError(f"only the broker's name or address stands here; {', '.join(ways)}")
+
+
+def _split(text: str) -> tuple[str, str]:
+    """Return host and port; a host with several colons is an IPv6 address."""
+    if bracketed := re.fullmatch(r"\[([^\]]*)\](?::(\d+))?", text):
+        return bracketed[1], bracketed[2] or ""
+    name, colon, port = text.partition(":")
+    return (text, "") if ":" in port else (name.strip(), port) if colon else (text.strip(), "")

@@ -1,0 +1,104 @@
+"""The `buttons:` and `panel:` sections, and what no single key of them can say."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+from edge_daemon.config.base import Options, Positive, Seconds
+from edge_daemon.domain.labels import check_label
+
+Pin = Annotated[int, Meta(ge=0, le=27, description="BCM pin number", extra={"scalar": "pin"})]
+KeyPath = tuple[str | int, ...]
+
+
+class ButtonOptions(Options, frozen=True):
+    """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
+
+    `region` None teaches the first region. With `doubt_s`, a press labels the latest moment of the last so
+    many seconds at which the device was not sure, if there was one: on a belt the thing is gone by then.
+    The action `trigger` is for a light barrier: from the press on, an object is before the camera.
+    """
+
+    pin: Pin
+    label: str | None = None
+    action: Literal["undo", "clear", "trigger"] | None = None
+    led: Pin | None = None
+    region: str | None = None
+    pull: Literal["up", "down"] = "up"
+    hold: Literal["burst", "none"] = "burst"
+    doubt_s: Seconds = 0.0
+
+    @property
+    def name(self) -> str:
+        """The label it teaches, as it is stored, or the action it does."""
+        return check_label(self.label) if self.label is not None else str(self.action)
+
+
+class LedOptions(Options, frozen=True):
+    """Status LEDs that belong to no button; each may be left out."""
+
+    ready: Pin | None = None
+    captured: Pin | None = None
+    busy: Pin | None = None
+    error: Pin | None = None
+
+
+class PanelOptions(Options, frozen=True):
+    """How presses are read; times in milliseconds and seconds.
+
+    `burst_limit` is the most examples of one hold: a jammed button stops there.
+    """
+
+    debounce_ms: Annotated[float, Meta(ge=0, le=1000)] = 25.0
+    hold_s: Seconds = 0.6
+    burst_per_s: Annotated[float, Meta(gt=0, le=30)] = 4.0
+    burst_limit: Positive = 100
+    long_press_s: Seconds = 1.5
+    confirm_s: Seconds = 5.0
+    leds: LedOptions = LedOptions()
+
+
+def pins_in_use(buttons: Sequence[ButtonOptions], leds: LedOptions) -> dict[int, str]:
+    """Return what each BCM number is used for, in words."""
+    used = {button.pin: f"button '{button.name}'" for button in buttons}
+    used |= {button.led: f"LED of '{button.name}'" for button in buttons if button.led is not None}
+    status = {name: getattr(leds, name) for name in leds.__struct_fields__}
+    return used | {pin: f"LED {name}" for name, pin in status.items() if pin is not None}
+
+
+def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Iterator[tuple[KeyPath, str]]:
+    """Yield each fault in one line as (path of the key, what is wrong and what would be right)."""
+    for index, button in enumerate(buttons):
+        for key, text in _button_faults(button):
+            yield ("buttons", index, key), f"button {index + 1} (BCM {button.pin}): {text}"
+    used: dict[int, str] = {}
+    for path, owner, pin in _claims(buttons, panel.leds):
+        if pin in used:
+            yield path, f"BCM {pin} is used twice: by {used[pin]} and by {owner}; give each its own pin"
+        used.setdefault(pin, owner)
+
+
+def _button_faults(button: ButtonOptions) -> Iterator[tuple[str, str]]:
+    if button.label is None and button.action is None:
+        yield "label", "it does nothing; give it a label to teach, or an action: trigger, undo or clear"
+    if button.label is not None and button.action is not None:
+        yield "action", f"it has label '{button.label}' and action '{button.action}'; give it one of them"
+    if button.label is None and button.led is not None:
+        yield "led", "an led shows a button's label, and this one has none; status LEDs stand in panel.leds"
+    if button.label is None and button.action != "trigger" and button.region is not None:
+        yield "region", "only a button with a label or the action trigger means a region; leave region out"
+
+
+def _claims(buttons: Sequence[ButtonOptions], leds: LedOptions) -> Iterator[tuple[KeyPath, str, int]]:
+    """Yield every pin in use as (path of its key, its owner in words, pin)."""
+    for index, button in enumerate(buttons):
+        yield ("buttons", index, "pin"), f"button {index + 1}", button.pin
+        if button.led is not None:
+            yield ("buttons", index, "led"), f"the led of button {index + 1}", button.led
+    for name in leds.__struct_fields__:
+        pin: int | None = getattr(leds, name)
+        if pin is not None:
+            yield ("panel", "leds", name), f"panel.leds.{name}", pin

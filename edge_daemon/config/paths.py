@@ -1,0 +1,41 @@
+"""Where state lives, systemd's directories for a service and the XDG ones for a person; paths as written."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from edge_daemon.domain.errors import EdgeError
+
+
+def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the directory for examples and pulled models; it need not exist yet."""
+    if given := environment.get("STATE_DIRECTORY"):
+        return Path(given.split(":")[0])
+    base = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/") / ".local/state"
+    return Path(base).absolute() / "edge_daemon"
+
+
+def expand(path: str) -> str:
+    """Replace `~`, `~user`, `$NAME` and `${NAME}`; a variable that isn't set stays as it is.
+
+    Raises ValueError for a user without a known home directory.
+    """
+    expanded = os.path.expanduser(os.path.expandvars(path))
+    if expanded.startswith("~"):
+        raise ValueError(
+            f"'{path}': no home directory is known for {path.split('/')[0]}; write the whole path"
+        )
+    return expanded
+
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+def shipped_dir(name: str) -> Path:
+    """Return the folder `name` (models, config, systemd) of an installed wheel or of a checkout."""
+    for folder in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
+        if folder.is_dir():
+            return folder
+    raise EdgeError(f"the package is incomplete: its folder '{name}' is missing; install it again")

@@ -1,0 +1,126 @@
+"""Why the configuration's data don't fit its structure: unknown keys and wrong values, by name and line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+from msgspec.inspect import LiteralType, Metadata, StructType, TupleType, Type, UnionType, VarTupleType
+
+from edge_daemon.config.yaml_source import Key, KeyPath, Layer
+from edge_daemon.domain.errors import ConfigError
+
+
+def alternatives(kind: Type) -> Iterator[Type]:
+    """Yield the kinds that a value may have, without what annotations add to them."""
+    if isinstance(kind, Metadata):
+        yield from alternatives(kind.type)
+    elif isinstance(kind, UnionType):
+        for each in kind.types:
+            yield from alternatives(each)
+    else:
+        yield kind
+
+
+def children(data: object, kind: Type) -> Iterator[tuple[Key, object, Type]]:
+    """Yield the key, the value and the kind of what stands directly in a mapping or list."""
+    if isinstance(data, dict) and (struct := struct_for(data, kind)) is not None:
+        fields = {field.encode_name: field.type for field in struct.fields}
+        yield from ((key, value, fields[key]) for key, value in data.items() if key in fields)
+    elif isinstance(data, list):
+        for each in alternatives(kind):
+            if isinstance(each, VarTupleType):
+                yield from ((index, value, each.item_type) for index, value in enumerate(data))
+            elif isinstance(each, TupleType):
+                yield from (
+                    (index, value, item)
+                    for index, (value, item) in enumerate(zip(data, each.item_types, strict=False))
+                )
+
+
+def struct_for(data: object, kind: Type) -> StructType | None:
+    """Return the struct that `data` is meant for; of several, the one its tag names."""
+    structs = [each for each in alternatives(kind) if isinstance(each, StructType)]
+    if len(structs) <= 1:
+        return structs[0] if structs else None
+    tag = data.get(structs[0].tag_field) if isinstance(data, dict) else None
+    return next((each for each in structs if each.tag == tag), None)
+
+
+def refuse_unknown_keys(data: object, kind: Type, layer: Layer, path: KeyPath = ()) -> None:
+    """Raise ConfigError for the first key that no section has, with the nearest that one has."""
+    if isinstance(data, dict):
+        known = _known_keys(data, kind)
+        for key in data:
+            if known and key not in known:
+                raise layer.error((*path, key), f"unknown key{nearest(str(key), known)}")
+    for key, value, below in children(data, kind):
+        refuse_unknown_keys(value, below, layer, (*path, key))
+
+
+def _known_keys(data: dict[str, object], kind: Type) -> list[str]:
+    """Return the keys of the struct that is meant; of all that may be, when the tag names none."""
+    chosen = struct_for(data, kind)
+    structs = [chosen] if chosen else [each for each in alternatives(kind) if isinstance(each, StructType)]
+    names = [field.encode_name for struct in structs for field in struct.fields]
+    return list(dict.fromkeys([*(struct.tag_field for struct in structs if struct.tag_field), *names]))
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is meant, as the end of a sentence; all known words when none is near."""
+    import difflib  # only a wrong word needs it
+
+    by_lower = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
+    return f"; did you mean '{by_lower[close[0]]}'?" if close else f"; known here: {', '.join(sorted(known))}"
+
+
+def explain(exc: msgspec.ValidationError, kind: Type, layer: Layer) -> ConfigError:
+    """Turn msgspec's message into one that names line, key, value and remedy."""
+    text, _, place = str(exc).partition(" - at `$")
+    path = _parse_place(place.rstrip("`"))
+    mark = layer.mark(path)
+    written = mark.text if mark and layer.marks.get(path) else ""
+    text = text[:1].lower() + text[1:]
+    missing = re.search("missing required field `(.*)`", text)
+    words = _words_at(layer.data, kind, (*path, missing[1]) if missing else path)
+    if missing and words:
+        text += f"; it is one of {', '.join(words)}"
+    elif words and ("enum value" in text or "got `bool`" in text or "Invalid value" in str(exc)):
+        text = f"{written!r} is none of {', '.join(words)}{_guess(written, words)}"
+    elif "got `bool`" in text and "str" in text and written:
+        text = f"{written!r} without quotes means a yes/no value; write it as '\"{written}\"'"
+    elif "expected `bool`" in text:
+        text = f"{written!r} is neither true nor false; write one of them"
+    else:
+        text += f" (got {written})" if written else ""
+    return layer.error(path, text)
+
+
+def _guess(word: str, words: Sequence[str]) -> str:
+    guess = nearest(word, words)
+    return guess if "did you mean" in guess else ""
+
+
+def _words_at(data: object, kind: Type, path: KeyPath) -> list[str]:
+    """Return the words that may stand at `path`; of a missing or misspelt tag, the types there are."""
+    if not path:
+        return [
+            str(value)
+            for each in alternatives(kind)
+            if isinstance(each, LiteralType)
+            for value in each.values
+        ]
+    for key, value, below in children(data, kind):
+        if key == path[0]:
+            return _words_at(value, below, path[1:])
+    tags = [each for each in alternatives(kind) if isinstance(each, StructType) and each.tag_field == path[0]]
+    return [str(each.tag) for each in tags]
+
+
+def _parse_place(place: str) -> KeyPath:
+    parts: list[Key] = []
+    for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+|\.\.\.)\]", place):
+        parts.append(name if name else int(index) if index.isdigit() else index)
+    return tuple(parts)

@@ -1,0 +1,57 @@
+"""The `web:` section."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
+
+from edge_daemon.config.base import FilePath, Options
+from edge_daemon.domain.errors import WebError
+
+
+class WebOptions(Options, frozen=True):
+    """The page. `listen` None turns it off; the token never stands here."""
+
+    listen: Annotated[int, Meta(ge=1, le=65535)] | str | None = None
+    """A port, on 127.0.0.1, or `address:port`. Anything but the loopback needs a token."""
+    token_file: FilePath | None = None
+    credential: str | None = None
+    """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
+    hosts: tuple[str, ...] = ()
+    """Further names under which the page is reached, a reverse proxy's; with them it always needs a token."""
+    regions_file: FilePath | None = None
+    """Where regions are saved that were moved on the page; default `regions.yaml` in the state directory."""
+
+
+_EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """An IP address and a port."""
+
+    ip: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether this machine alone can reach it."""
+        return ipaddress.ip_address(self.ip).is_loopback
+
+
+def parse_listen(listen: int | str) -> Address:
+    """Read `web.listen`. A port alone means 127.0.0.1. Raises WebError."""
+    host, colon, port = str(listen).rpartition(":")
+    host = host.removeprefix("[").removesuffix("]") if colon else "127.0.0.1"
+    host = "127.0.0.1" if host == "localhost" else host
+    try:
+        number = int(port)
+        ip = str(ipaddress.ip_address(host))
+    except ValueError as exc:
+        raise WebError(f"web.listen: '{listen}' is no address; {_EXAMPLE}") from exc
+    if not 1 <= number <= 65535:
+        raise WebError(f"web.listen: {number} is no port; {_EXAMPLE}")
+    return Address(ip, number)

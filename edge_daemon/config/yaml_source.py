@@ -1,0 +1,265 @@
+"""Layers of configuration data: YAML with remembered lines, and `key.path=value` overrides."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+from edge_daemon.domain.errors import ConfigError
+from edge_daemon.system.regular_file import read_regular, without_bom
+
+MAX_BYTES = 256 * 1024
+MAX_NODES = 20_000
+_MAX_DEPTH = 50
+_MAX_NUMBER = 100  # characters of a number or date
+_QUOTING = tuple("'\"[{&*!|>")
+_MERGE = "tag:yaml.org,2002:merge"
+
+Key = str | int
+KeyPath = tuple[Key, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Where a value was written: a file and line, or an override, and the text as it stood there."""
+
+    where: str
+    text: str = ""
+
+
+@dataclass(slots=True)
+class Layer:
+    """Plain data (dict, list, scalars) and the mark of every value in it by key path."""
+
+    data: dict[str, object] = field(default_factory=dict)
+    marks: dict[KeyPath, Mark] = field(default_factory=dict)
+
+    def mark(self, path: KeyPath) -> Mark | None:
+        """Return the mark of `path`, or of the nearest thing around it."""
+        for end in range(len(path), -1, -1):
+            if path[:end] in self.marks:
+                return self.marks[path[:end]]
+        return None
+
+    def error(self, path: KeyPath, text: str) -> ConfigError:
+        """Return an error that names where the key stands."""
+        mark = self.mark(path)
+        return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
+
+
+def read_yaml(path: Path) -> Layer:
+    """Read a YAML file. Raises ConfigError with file and line for anything that isn't a mapping of keys."""
+    try:
+        raw = read_regular(path, MAX_BYTES)
+    except OSError as exc:
+        raise ConfigError(f"{path}: can't be read: {exc.strerror or exc}") from exc
+    try:
+        return parse_yaml(without_bom(raw).decode(), str(path))
+    except UnicodeDecodeError as exc:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
+
+
+def parse_yaml(text: str, name: str) -> Layer:
+    """Parse YAML text; `name` stands in errors and marks for the file."""
+    layer = Layer()
+    try:
+        loader = _Loader(text)
+        node = loader.get_single_node()
+        if node is None:
+            return layer
+        if not isinstance(node, yaml.MappingNode):
+            raise ConfigError(f"{name}:1: expected sections such as 'camera:', got {_shorten(text)!r}")
+        layer.data = _Reader(loader, name, layer.marks).mapping(node, ())
+        return layer
+    except yaml.YAMLError as exc:
+        raise ConfigError(f"{name}:{_line_of(exc)}: not YAML: {_reason(exc)}") from exc
+    except ValueError as exc:
+        if isinstance(exc, ConfigError):
+            raise
+        raise ConfigError(f"{name}: not YAML: {exc}") from exc
+    except RecursionError as exc:
+        raise ConfigError(f"{name}: nested too deeply") from exc
+    except OverflowError as exc:  # an escape beyond Unicode
+        raise ConfigError(f"{name}: not YAML: {exc}") from exc
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's loader with bounds: it takes seconds for what no configuration holds, or fails unnamed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self._composed = 0
+        self._depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        self._composed += 1
+        self._depth += 1
+        try:
+            if self._composed > MAX_NODES or self._depth > _MAX_DEPTH:
+                problem = "nested too deeply" if self._depth > _MAX_DEPTH else f"more than {MAX_NODES} values"
+                raise yaml.MarkedYAMLError(problem=problem, problem_mark=self.get_mark())
+            return super().compose_node(parent, index)
+        finally:
+            self._depth -= 1
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> object:
+        try:
+            if node.tag != "tag:yaml.org,2002:str" and len(node.value) > _MAX_NUMBER:
+                raise ValueError
+            return super().construct_object(node, deep)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
+            kind = node.tag.rpartition(":")[2]
+            problem = f"{_shorten(_text(node))!r} is no {kind}; put text into quotes"
+            raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from exc
+
+
+class _Reader:
+    """Turns nodes into plain data, noting lines and refusing duplicate keys and alias bombs."""
+
+    def __init__(self, loader: yaml.SafeLoader, name: str, marks: dict[KeyPath, Mark]) -> None:
+        self._loader = loader
+        self._name = name
+        self._marks = marks
+        self._seen = 0
+
+    def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        data = self._merged(node, path)
+        own: set[str] = set()
+        for key_node, value_node in node.value:
+            if key_node.tag == _MERGE:
+                continue
+            key = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if key is None:
+                raise ConfigError(f"{self._where(key_node)}: a key must be a plain word")
+            if key in own:
+                raise ConfigError(
+                    f"{self._where(key_node)}: duplicate key {dotted((*path, key))!r}; keep one"
+                )
+            own.add(key)
+            data[key] = self.value(value_node, (*path, key))
+            self._marks[(*path, key)] = Mark(self._where(key_node), _text(value_node))
+        return data
+
+    def _merged(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
+        """Return what `<<` brings in; of two mappings that have a key, the first one's counts."""
+        data: dict[str, object] = {}
+        for key_node, value_node in node.value:
+            if key_node.tag != _MERGE:
+                continue
+            merged = value_node.value if isinstance(value_node, yaml.SequenceNode) else [value_node]
+            for mapping in reversed(merged):
+                if not isinstance(mapping, yaml.MappingNode):
+                    raise ConfigError(f"{self._where(key_node)}: `<<` merges mappings, such as `<<: *name`")
+                self._count(mapping)
+                data |= self.mapping(mapping, path)
+        return data
+
+    def _count(self, node: yaml.Node) -> None:
+        self._seen += 1
+        if self._seen > MAX_NODES:
+            raise ConfigError(f"{self._where(node)}: more than {MAX_NODES} values")
+
+    def value(self, node: yaml.Node, path: KeyPath) -> object:
+        self._count(node)
+        self._marks[path] = Mark(self._where(node), _text(node))
+        if isinstance(node, yaml.MappingNode):
+            return self.mapping(node, path)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index)) for index, item in enumerate(node.value)]
+        return self._loader.construct_object(node)
+
+    def _where(self, node: yaml.Node) -> str:
+        return f"{self._name}:{node.start_mark.line + 1}"
+
+
+def apply_overrides(layer: Layer, overrides: Iterable[str]) -> Layer:
+    """Return a layer with each `key.path=value` laid over it; the value is read as YAML."""
+    data = _copy(layer.data)
+    assert isinstance(data, dict)
+    marks = dict(layer.marks)
+    for text in overrides:
+        name, equals, value = text.partition("=")
+        path = _parse_path(name)
+        if not equals or not path:
+            raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
+        parsed = _read_override(name, value)
+        _put(data, path, parsed.data.get("value"), text)
+        for stale in [known for known in marks if known[: len(path)] == path]:
+            del marks[stale]
+        marks |= {(*path, *rest): Mark("--set", mark.text) for (_, *rest), mark in parsed.marks.items()}
+        marks[path] = Mark("--set", value)
+    return Layer(data, marks)
+
+
+def _read_override(name: str, value: str) -> Layer:
+    """Read a value as YAML, except that `#` begins no comment: nobody comments an override."""
+    if "#" in value and value.lstrip()[:1] not in _QUOTING:
+        return Layer({"value": value.strip()})
+    return parse_yaml(f"value: {value}", f"--set {name}") if value else Layer()
+
+
+def _parse_path(text: str) -> KeyPath:
+    parts = re.split(r"[.\[\]]+", text.strip().rstrip("]"))
+    return tuple(int(part) if part.isdigit() else part for part in parts) if all(parts) else ()
+
+
+def _put(data: object, path: KeyPath, value: object, text: str) -> None:
+    for key, following in itertools.pairwise(path):
+        data = _child(data, key, [] if isinstance(following, int) else {}, text)
+    _child(data, path[-1], value, text, replace=True)
+
+
+def _child(data: object, key: Key, value: object, text: str, *, replace: bool = False) -> object:
+    """Return what stands at `key`, putting `value` there when it is missing or to be replaced."""
+    if isinstance(data, list) and isinstance(key, int) and key <= len(data):
+        if key == len(data):
+            data.append(value)
+        elif replace:
+            data[key] = value
+        return data[key]
+    if isinstance(data, dict) and isinstance(key, str):
+        if replace or data.get(key) is None:
+            data[key] = value
+        return data[key]
+    raise ConfigError(
+        f"--set {text}: {key!r} is no place in the configuration; see `edge-daemon config show`"
+    )
+
+
+def _copy(data: object) -> object:
+    if isinstance(data, dict):
+        return {key: _copy(value) for key, value in data.items()}
+    if isinstance(data, list):
+        return [_copy(value) for value in data]
+    return data
+
+
+def dotted(path: KeyPath) -> str:
+    """Write a key path as people do: buttons[0].pin."""
+    text = ""
+    for key in path:
+        text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key
+    return text
+
+
+def _text(node: yaml.Node) -> str:
+    return str(node.value) if isinstance(node, yaml.ScalarNode) else ""
+
+
+def _shorten(text: str) -> str:
+    line = text.strip().splitlines()[0] if text.strip() else ""
+    return line if len(line) <= 40 else line[:39] + "…"
+
+
+def _line_of(exc: yaml.YAMLError) -> int:
+    mark = getattr(exc, "problem_mark", None)
+    return mark.line + 1 if mark is not None else 1
+
+
+def _reason(exc: yaml.YAMLError) -> str:
+    return str(getattr(exc, "problem", None) or getattr(exc, "reason", None) or exc).splitlines()[0]

@@ -1,0 +1,113 @@
+"""Where every other thread leaves what the pipeline thread should take next."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+
+from msgspec import Struct, field
+
+from edge_daemon.domain.commands import Instruction
+from edge_daemon.domain.events import Event
+from edge_daemon.domain.types import Frame
+
+MAX_QUEUED = 256
+
+
+class Mail(Struct, frozen=True):
+    """What was waiting: at most one frame, instructions and events in order of arrival."""
+
+    frame: Frame | None = None
+    instructions: list[Instruction] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    ended: bool = False
+    quit: bool = False
+    crash: BaseException | None = None
+
+
+class Mailbox:
+    """A latest-wins slot for frames, bounded queues for the rest, one condition for all.
+
+    Any thread may put; the pipeline thread alone takes.
+    """
+
+    def __init__(self, max_queued: int = MAX_QUEUED) -> None:
+        self._changed = threading.Condition()
+        self._frame: Frame | None = None
+        self._instructions: deque[Instruction] = deque()
+        self._events: deque[Event] = deque(maxlen=max_queued)
+        self._max_queued = max_queued
+        self._ended = False
+        self._quit = False
+        self._crash: BaseException | None = None
+        self.replaced = 0
+        """Frames that a later one replaced before they were looked at."""
+
+    def put_frame(self, frame: Frame, *, wait_s: float = 0.0) -> bool:
+        """Leave a frame in place of the last. With `wait_s`, wait so long for the slot to be empty first.
+
+        Returns False when the slot was still taken after the wait; the frame is then not left.
+        """
+        with self._changed:
+            if wait_s > 0 and not self._changed.wait_for(lambda: self._frame is None, wait_s):
+                return False
+            self.replaced += self._frame is not None
+            self._frame = frame
+            self._changed.notify_all()
+            return True
+
+    def submit(self, instruction: Instruction) -> bool:
+        """Queue an instruction; False when the queue is full and it was not taken."""
+        with self._changed:
+            if len(self._instructions) >= self._max_queued:
+                return False
+            self._instructions.append(instruction)
+            self._changed.notify_all()
+            return True
+
+    def announce(self, event: Event) -> None:
+        """Queue an event for the sinks; the oldest makes room when nobody takes them."""
+        with self._changed:
+            self._events.append(event)
+            self._changed.notify_all()
+
+    def end(self) -> None:
+        """Say that no frame will follow."""
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def quit(self) -> None:
+        """Ask the daemon to end, from any thread."""
+        with self._changed:
+            self._quit = True
+            self._changed.notify_all()
+
+    def crashed(self, exc: BaseException) -> None:
+        """Hand over what a thread died of; the first crash counts, and stays."""
+        with self._changed:
+            self._crash = self._crash or exc
+            self._changed.notify_all()
+
+    def take(self, timeout_s: float) -> Mail:
+        """Wait until something is there, at most `timeout_s`, and take it all."""
+        with self._changed:
+            self._changed.wait_for(self._holds_something, timeout_s)
+            mail = Mail(
+                self._frame,
+                list(self._instructions),
+                list(self._events),
+                self._ended,
+                self._quit,
+                self._crash,
+            )
+            self._frame = None
+            self._ended = False
+            self._instructions.clear()
+            self._events.clear()
+            self._changed.notify_all()
+            return mail
+
+    def _holds_something(self) -> bool:
+        waiting = self._frame is not None or self._instructions or self._events
+        return bool(waiting or self._ended or self._quit or self._crash)

@@ -1,0 +1,228 @@
+"""Our archive: a zip that carries examples whole, from one device to another or through a backup.
+
+`manifest.json` describes every example in order, `embeddings.f32` holds their embeddings in that order
+(little-endian float32), `thumbnails/<number>.jpg` their pictures. Nothing is ever unpacked to disk; still
+an archive with any other entry is refused, since it is not what it claims to be.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, BinaryIO, Final, Literal
+
+import msgspec
+from msgspec import Meta
+
+from edge_daemon.domain.errors import ArchiveError, EdgeError, ImageError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.importing import ForeignLabels, Report, Track, take_in, untracked
+from edge_daemon.example_store.record import Draft, pack, unpack
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
+from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.regular_file import require_regular
+from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
+from edge_daemon.system.zip_stream import ZipStream
+
+VERSION = 1
+MAX_EXAMPLES = 50_000
+PIECE_BYTES = 65_536
+"""Of an archive, at least this much is written at once."""
+_FORMAT: Final = "edge_daemon examples"
+_MANIFEST = "manifest.json"
+_EMBEDDINGS = "embeddings.f32"
+_MAX_MANIFEST_BYTES = 64 * 1024**2
+
+_Text = Annotated[str, Meta(max_length=1000)]
+
+
+class _Entry(msgspec.Struct, frozen=True):
+    label: str
+    size: Annotated[int, Meta(ge=1, le=1_000_000, description="numbers in the embedding")]
+    space: _Text
+    region: _Text
+    group: _Text
+    source: _Text
+    created_at: Annotated[datetime, Meta(tz=True)]
+    thumbnail: bool
+
+
+class _Heading(msgspec.Struct, frozen=True):
+    format: Literal["edge_daemon examples"]
+    version: Annotated[int, Meta(ge=1)]
+
+
+class _Manifest(_Heading, frozen=True):
+    examples: Annotated[list[_Entry], Meta(max_length=MAX_EXAMPLES)]
+
+
+def write_archive(store: ExampleStore, path: Path) -> int:
+    """Write every living example to a new file; how many. Raises ArchiveError."""
+    with fresh_file(path) as file:
+        return write_archive_to(store, file)
+
+
+def write_archive_to(store: ExampleStore, file: BinaryIO) -> int:
+    """Write every living example to an open file; how many. Raises ArchiveError, OSError."""
+    pieces = archive_pieces(store)
+    while True:
+        try:
+            file.write(next(pieces))
+        except StopIteration as end:
+            return int(end.value)
+
+
+def archive_pieces(store: ExampleStore) -> Generator[bytes, None, int]:
+    """Return the archive of every living example, made piece by piece as the store is read; it ends with
+    how many there are.
+
+    Between two pieces the store is free and may change. Raises ArchiveError at once, StoreError on the way.
+    """
+    if sum(store.counts.values()) > MAX_EXAMPLES:
+        raise ArchiveError(f"an archive holds at most {MAX_EXAMPLES} examples")
+    return _pieces(store)
+
+
+def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
+    stream = ZipStream()
+    ids, entries = [], []
+    with stream.entry(_EMBEDDINGS, compress=False) as rows:
+        for example in store.examples(thumbnails=False):
+            ids.append(example.id)
+            entries.append(_entry(example))
+            rows.write(pack(example.embedding))
+            if stream.pending_bytes >= PIECE_BYTES:
+                yield stream.pop()
+    for number, example_id in enumerate(ids):
+        if thumbnail := store.thumbnail(example_id):
+            entries[number] = msgspec.structs.replace(entries[number], thumbnail=True)
+            stream.add(_thumbnail_name(number), thumbnail, compress=False)
+        if stream.pending_bytes >= PIECE_BYTES:
+            yield stream.pop()
+    stream.add(_MANIFEST, msgspec.json.encode(_Manifest(_FORMAT, VERSION, entries)))
+    stream.close()
+    yield stream.pop()
+    return len(entries)
+
+
+def import_archive(
+    store: ExampleStore, path: Path, track: Track = untracked, labels: ForeignLabels | None = None
+) -> Report:
+    """Check the whole archive, then add what is new of it in one transaction: all or none.
+
+    Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
+    """
+    report = Report()
+    labels = labels or ForeignLabels()
+    with _opened(path) as archive:
+        manifest = _checked_manifest(archive)
+        for number, draft in enumerate(track(_drafts(archive, manifest, labels), len(manifest.examples))):
+            _check(number, draft)
+        labels.check_renames(str(path))
+        take_in(store, _drafts(archive, manifest, labels), report)
+    return report
+
+
+def _entry(example: Example) -> _Entry:
+    return _Entry(
+        label=example.label,
+        size=example.embedding.size,
+        space=example.space,
+        region=example.region,
+        group=example.group,
+        source=example.source,
+        created_at=example.created_at,
+        thumbnail=bool(example.thumbnail),
+    )
+
+
+def _thumbnail_name(number: int) -> str:
+    return f"thumbnails/{number:06d}.jpg"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open the zip; whatever turns out to be wrong with it becomes an ArchiveError that names it."""
+    try:
+        require_regular(path)
+        check_directory_size(path)
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except DAMAGED as exc:
+        raise ArchiveError(f"archive '{path}' is damaged: {exc}") from exc
+    except msgspec.DecodeError as exc:
+        raise ArchiveError(f"archive '{path}' is not one of ours: {_MANIFEST}: {exc}") from exc
+    except OSError as exc:
+        raise ArchiveError(f"archive '{path}' can't be read: {exc.strerror}") from exc
+    except ArchiveError as exc:
+        raise ArchiveError(f"archive '{path}': {exc}") from exc
+
+
+def _checked_manifest(archive: zipfile.ZipFile) -> _Manifest:
+    """Return the manifest of an archive that holds just what the manifest promises."""
+    check_entries(archive.infolist())
+    sizes = {info.filename: info.file_size for info in archive.infolist()}
+    if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
+        raise ArchiveError(f"{_MANIFEST} is too large")
+    manifest = _manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
+    pictures = {_thumbnail_name(number) for number, entry in enumerate(manifest.examples) if entry.thumbnail}
+    expected = {_MANIFEST, _EMBEDDINGS} | pictures
+    if odd := sorted(expected ^ sizes.keys()):
+        raise ArchiveError(
+            f"entry '{odd[0]}' is {'missing' if odd[0] in expected else 'not in the manifest'}"
+        )
+    numbers = sum(entry.size for entry in manifest.examples)
+    if sizes[_EMBEDDINGS] != 4 * numbers:
+        raise ArchiveError(f"{_EMBEDDINGS} has {sizes[_EMBEDDINGS]} bytes, {4 * numbers} are promised")
+    if swollen := [name for name in pictures if sizes[name] > MAX_THUMBNAIL_BYTES]:
+        raise ArchiveError(f"entry '{min(swollen)}' is too large for a thumbnail")
+    return manifest
+
+
+def _manifest(content: bytes) -> _Manifest:
+    if not content:
+        raise ArchiveError(
+            f"it holds no {_MANIFEST}, so it isn't our export; unpack a zip of pictures and import the folder"
+        )
+    # The version first: what a newer program writes may not fit the types of this one.
+    version = msgspec.json.decode(content, type=_Heading).version
+    if version > VERSION:
+        raise ArchiveError(
+            f"it has version {version}, this program reads up to {VERSION}; update edge_daemon"
+        )
+    return msgspec.json.decode(content, type=_Manifest)
+
+
+def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels) -> Iterator[Draft]:
+    with archive.open(_EMBEDDINGS) as rows:
+        for number, entry in enumerate(manifest.examples):
+            yield Draft(
+                unpack(rows.read(4 * entry.size)),
+                labels.renamed(entry.label),
+                space=entry.space,
+                region=entry.region,
+                group=entry.group,
+                source=entry.source,
+                thumbnail=archive.read(_thumbnail_name(number)) if entry.thumbnail else b"",
+                created_at=entry.created_at,
+            )
+
+
+def _check(number: int, draft: Draft) -> None:
+    """Raise ArchiveError for what the store or a later re-embedding would choke on."""
+    try:
+        check_label(draft.label)
+        pack(draft.embedding)
+        if draft.thumbnail:
+            if not draft.thumbnail.startswith(JPEG_START):
+                raise ImageError("the thumbnail is no JPEG")
+            read_image(draft.thumbnail)
+        if draft.created_at is not None:
+            draft.created_at.astimezone(UTC)
+    except (EdgeError, OverflowError) as exc:
+        raise ArchiveError(f"example {number}: {exc}") from exc

@@ -1,0 +1,222 @@
+"""Folders of label folders, in and out: `<root>/<label>/<picture>`."""
+
+from __future__ import annotations
+
+import logging
+import os
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError
+from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.example_store.importing import ForeignLabels, Report, lookalikes, take_in
+from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_files import find_images, is_hidden, named
+from edge_daemon.imaging.image_io import MAX_THUMBNAIL_BYTES, THUMBNAIL_PX, read_image, thumbnail_of
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 32  # pictures a commit: the embedding goes on without holding the store's lock
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image file and what it shows."""
+
+    label: str
+    path: Path
+
+    def source(self) -> Path | bytes:
+        """Return what `read_image` reads."""
+        return self.path
+
+
+def find_pictures(
+    root: Path, taught: Iterable[str] = (), labels: ForeignLabels | None = None
+) -> list[Picture]:
+    """Return the pictures of a folder of label folders, in the order of their names.
+
+    Hidden folders and those of systems are no labels; other files are counted in the log. Raises
+    ArchiveError when there are no pictures, and when labels differ only in case or spaces from each other or
+    from those `taught`; LabelError when no folder's name can be a label.
+    """
+    labels = labels or ForeignLabels()
+    try:
+        entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
+        found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
+    except OSError as exc:
+        raise ArchiveError(f"folder '{root}' can't be read: {exc.strerror}") from exc
+    warn_of_others(root, [path for path in entries if not path.is_dir()])
+    filled = [(folder, files) for folder, files in found if files]
+    if not filled:
+        raise ArchiveError(f"'{root}' holds no pictures in label folders; expected {root}/LABEL/PICTURE.jpg")
+    chosen = [
+        (folder.name, label, files)
+        for folder, files in filled
+        if (label := labels.take(folder.name, f"folder '{_readable(str(folder))}': ")) is not None
+    ]
+    if not chosen:
+        assert labels.refusal is not None
+        raise labels.refusal
+    labels.check_renames(str(root))
+    refuse_lookalikes(root, [(name, label) for name, label, _ in chosen], taught, labels)
+    return [Picture(label, path) for _, label, files in chosen for path in files]
+
+
+def read_pictures(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Image]]:
+    """Yield pictures with their pixels; one that can't be read is named in the log and left out."""
+    for picture in pictures:
+        try:
+            yield picture, read_image(picture.source(), str(picture.path))
+        except ImageError as exc:
+            log.warning("%s; left out", exc)
+
+
+def import_pictures(
+    store: ExampleStore,
+    embedder: Embedder,
+    pictures: Iterable[Picture],
+    *,
+    region: str = WHOLE_FRAME,
+    thumbnail_px: int = THUMBNAIL_PX,
+    report: Report | None = None,
+) -> Report:
+    """Embed pictures and add what is new, a few at a time. One that can't be read is reported and left out.
+
+    Interrupted, it keeps what was added; repeated, it goes on where it was. `report` is added to.
+    """
+    report = report or Report()
+    drafts = _drafts(store, embedder, pictures, region, thumbnail_px, report)
+    while chunk := list(islice(drafts, _CHUNK)):
+        take_in(store, chunk, report)
+    return report
+
+
+def _drafts(
+    store: ExampleStore,
+    embedder: Embedder,
+    pictures: Iterable[Picture],
+    region: str,
+    thumbnail_px: int,
+    report: Report,
+) -> Iterator[Draft]:
+    for picture in pictures:
+        try:
+            draft = _draft(store, embedder, picture, region, thumbnail_px, report)
+        except ImageError as exc:
+            report.problems.append(f"{exc}; left out")
+        except EmbeddingError as exc:
+            report.problems.append(f"{picture.path}: {exc}; left out")
+        else:
+            if draft is not None:
+                yield draft
+
+
+def _draft(
+    store: ExampleStore,
+    embedder: Embedder,
+    picture: Picture,
+    region: str,
+    thumbnail_px: int,
+    report: Report,
+) -> Draft | None:
+    """Embed one picture; None for one taught already, which is seen before the costly embedding."""
+    source = picture.source()
+    image = read_image(source, str(picture.path))
+    thumbnail = thumbnail_of(_content(source), image, thumbnail_px)
+    taught_as = store.twin(embedder.space, region, thumbnail=thumbnail)
+    if taught_as is not None:
+        report.meet_twin(str(picture.path), picture.label, taught_as)
+        return None
+    return Draft(
+        embedder.embed(image),
+        picture.label,
+        space=embedder.space,
+        region=region,
+        source=_readable(f"{picture.path.parent.name}/{picture.path.name}"),
+        thumbnail=thumbnail,
+    )
+
+
+def _readable(name: str) -> str:
+    """Return a file's name as text that can be stored; bytes that are no UTF-8 become question marks."""
+    return os.fsencode(name).decode(errors="replace")
+
+
+def _content(source: Path | bytes) -> bytes:
+    """Return a file's bytes where it may be a thumbnail; a larger one is not read."""
+    if isinstance(source, bytes):
+        return source
+    return source.read_bytes() if source.stat().st_size <= MAX_THUMBNAIL_BYTES else b""
+
+
+def _pictures_in(folder: Path) -> Sequence[Path]:
+    content = find_images(folder)
+    if content.images:
+        warn_of_others(folder, content.others)
+    else:
+        inner = next((path for path in content.others if path.is_dir()), None)
+        hint = f" but folders; is '{folder}' the folder to import?" if inner else "; left out"
+        log.warning("folder '%s' holds no pictures%s", folder, hint)
+    return content.images
+
+
+def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
+    """Count and name in the log the files that are no pictures."""
+    if others:
+        log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
+
+
+def refuse_lookalikes(
+    root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ForeignLabels
+) -> None:
+    """Raise ArchiveError for labels too alike to be two; `names` pairs each folder's name with its label."""
+    own = [label for _, label in names]
+    for first, second in lookalikes([*taught, *own]):
+        if second in own:
+            raise ArchiveError(
+                f"'{root}': label '{second}' differs from '{first}' only in case or spaces; "
+                f"rename one, or import it as the other with --rename '{second}={first}'"
+            )
+    given = [label for name, label in names if not labels.is_renamed(name)]
+    for label in given:
+        if given.count(label) > 1:
+            raise ArchiveError(f"two folders in '{root}' give the label '{label}'; rename one")
+
+
+def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
+    """Write each example's thumbnail to `<root>/<label>/<id>.jpg`; how many, and how many have none.
+
+    `root` must not exist or be empty; it appears complete or not at all. Raises ArchiveError.
+    """
+    if hidden := next((label for label in store.counts if is_hidden(label)), None):
+        raise ArchiveError(f"label '{hidden}' would be a hidden folder, which no import reads; export a .zip")
+    if root.exists() and (not root.is_dir() or any(root.iterdir())):
+        raise ArchiveError(f"'{root}' exists and is not an empty folder; pick another name")
+    written = bare = 0
+    try:
+        root.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as scratch:
+            whole = Path(scratch) / "whole"
+            whole.mkdir()
+            for label in store.counts:
+                (whole / label).mkdir()  # on a card that knows no case, 'Cat' and 'cat' collide here
+            for example in store:
+                if example.thumbnail:
+                    (whole / example.label / f"{example.id:06d}.jpg").write_bytes(example.thumbnail)
+                    written += 1
+                else:
+                    bare += 1
+            os.replace(whole, root)
+    except OSError as exc:
+        raise ArchiveError(f"can't export to '{root}': {exc.strerror} ({exc.filename})") from exc
+    return written, bare

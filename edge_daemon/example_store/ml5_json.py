@@ -1,0 +1,290 @@
+"""The KNN datasets that browser sketches save, in and out: ml5's file and the TensorFlow.js idioms.
+
+ml5 (`KNNClassifier.save`, ml5-library v0.x): `{"dataset": {"0": {"label", "shape", ...}},
+"tensors": [{"0": 0.1, "1": ...}]}`, a tensor per key of `dataset` in its order. TensorFlow.js
+(tfjs issue 633): `[[label, [0.1, ...], [rows, columns]], ...]` or `{label: [0.1, ...]}`. The
+numbers of a class are in one list or in one for each example. A row is one embedding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
+
+import msgspec
+import numpy as np
+
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError
+from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.example_store.importing import ForeignLabels
+from edge_daemon.example_store.record import Draft, pack
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.regular_file import read_regular, without_bom
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_daemon.domain.types import Vector
+
+    Matrix: TypeAlias = npt.NDArray[np.float32]
+
+log = logging.getLogger(__name__)
+
+Form = Literal["ml5", "tfjs"]
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_NUMBERS = 16_000_000
+"""Of all classes together: 12,500 examples of 1,280 numbers."""
+MAX_EXAMPLES = 50_000
+_BROWSER_SIZES = (
+    1024,
+    1000,
+    1280,
+)  # MobileNet's embedding and classes in tfjs-models, MobileNetV2's embedding
+_UNIT_TOLERANCE = 1e-4
+_NUMBER = "%.9g"  # nine digits bring every float32 back exactly
+
+
+class _Header(msgspec.Struct):
+    """One class in ml5's `dataset`: the tensor's description, with the label beside it."""
+
+    shape: list[int]
+    label: str | int | None = None
+
+
+class _Ml5(msgspec.Struct):
+    """ml5's file. `space` is ours: ml5 overlooks it, and with it our own export finds home again."""
+
+    dataset: dict[str, _Header | None]
+    tensors: list[msgspec.Raw]
+    space: str | None = None
+
+
+_Numbers: TypeAlias = list[float | list[float]] | dict[int, float]
+"""In a row, a list for each example, or keyed "0", "1", ... as typed arrays are saved."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Class:
+    label: str
+    shape: tuple[int, int]
+    values: msgspec.Raw | _Numbers
+
+
+def read_dataset(
+    path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ForeignLabels | None = None
+) -> list[Draft]:
+    """Read any of the forms, checked whole. Raises ArchiveError naming the file and the class.
+
+    The embeddings fit only the model that made them. The file doesn't name it: without `space` they
+    get a space of their own, made from the file's content.
+    """
+    content = _content(path)
+    labels = labels or ForeignLabels()
+    try:
+        classes, named = _parse(content)
+        _refuse_excess(classes)
+        home = space or named or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
+        where = f"'{path}': "
+        drafts = [
+            Draft(row, label, space=home, region=region, source=path.name)
+            for one in classes
+            if (label := labels.take(one.label, where)) is not None
+            for row in _rows(one)
+        ]
+    except (msgspec.DecodeError, RecursionError) as exc:
+        why = "it holds NaN, which JSON has no word for" if b"NaN" in content else exc
+        raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {why}") from exc
+    except ArchiveError as exc:
+        raise ArchiveError(f"'{path}': {exc}") from exc
+    if not drafts:
+        raise ArchiveError(str(labels.refusal))
+    labels.check_renames(str(path))
+    return drafts
+
+
+def _content(path: Path) -> bytes:
+    """Return the JSON text, taken out of a JSON string where somebody encoded it twice."""
+    try:
+        content = without_bom(read_regular(path, MAX_FILE_BYTES)).strip()
+        if content.startswith(b'"'):
+            content = msgspec.json.decode(content, type=str).encode().strip()
+    except OSError as exc:
+        raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
+    except ValueError as exc:
+        raise ArchiveError(f"'{path}' is not JSON: {exc}") from exc
+    # An embedding has many numbers; brackets without any would cost far more memory than the file.
+    if content.count(b"[") + content.count(b"{") > 4 * MAX_EXAMPLES:
+        raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: it holds too many lists")
+    return content
+
+
+def _parse(content: bytes) -> tuple[list[_Class], str | None]:
+    if content[:1] == b"[":
+        entries = msgspec.json.decode(content, type=list[tuple[str | int, msgspec.Raw, list[int]]])
+        return [_class(str(label), shape, values) for label, values, shape in entries], None
+    try:
+        saved = msgspec.json.decode(content, type=_Ml5)
+    except msgspec.ValidationError:
+        flat = _parse_flat(content)
+        if flat is None:
+            raise
+        return flat, None
+    if len(saved.dataset) != len(saved.tensors):
+        raise ArchiveError(f"{len(saved.dataset)} classes but {len(saved.tensors)} tensors")
+    pairs = zip(saved.dataset.items(), saved.tensors, strict=True)
+    # A class number that was never used stands as null on both sides.
+    used = [(key, header, values) for (key, header), values in pairs if header is not None]
+    classes = [
+        _class(key if header.label is None else str(header.label), header.shape, values)
+        for key, header, values in used
+    ]
+    return classes, saved.space
+
+
+def _parse_flat(content: bytes) -> list[_Class] | None:
+    """Read `{label: numbers}`; None for another object. Its nested rows say how long an embedding is.
+
+    Where there are none, the length is a common one of browser models that divides all classes, or else the
+    longest that does.
+    """
+    try:
+        values = msgspec.json.decode(content, type=dict[str, _Numbers])
+    except msgspec.ValidationError:
+        return None
+    if not values:
+        return None
+    counts = {label: len(_flatten(numbers)) for label, numbers in values.items() if numbers}
+    rows = {len(row) for numbers in values.values() for row in numbers if isinstance(row, list)}
+    common = math.gcd(*counts.values())
+    size = next((size for size in _BROWSER_SIZES if common and common % size == 0), common)
+    if not rows:
+        log.warning("the dataset names no shapes: taken as embeddings of %d numbers", size)
+    size = min(rows, default=size)
+    return [_Class(label, (count // max(size, 1), size), values[label]) for label, count in counts.items()]
+
+
+def _class(label: str, shape: list[int], values: msgspec.Raw) -> _Class:
+    if len(shape) != 2 or min(shape) < 1:
+        raise ArchiveError(f"class '{label}' has the shape {shape[:4]}; expected [examples, numbers]")
+    return _Class(label, (shape[0], shape[1]), values)
+
+
+def _refuse_excess(classes: list[_Class]) -> None:
+    """Check what the shapes promise before any number is read."""
+    if not classes:
+        raise ArchiveError("it holds no examples")
+    examples = sum(one.shape[0] for one in classes)
+    if examples > MAX_EXAMPLES or sum(math.prod(one.shape) for one in classes) > MAX_NUMBERS:
+        raise ArchiveError(f"{examples} examples are more than this program takes at once")
+    sizes = {one.shape[1] for one in classes}
+    if len(sizes) > 1:
+        raise ArchiveError(f"its classes have embeddings of different lengths: {sorted(sizes)}")
+
+
+def _rows(one: _Class) -> Iterator[Vector]:
+    for number, row in enumerate(_numbers(one).reshape(one.shape)):
+        try:
+            pack(row)
+        except EmbeddingError as exc:
+            raise ArchiveError(f"class '{one.label}', example {number}: {exc}") from exc
+        yield _unit(row)
+
+
+def _numbers(one: _Class) -> Vector:
+    """Return one class's numbers, decoded only now."""
+    try:
+        values = one.values
+        numbers = _flatten(
+            msgspec.json.decode(values, type=_Numbers) if isinstance(values, msgspec.Raw) else values
+        )
+    except (msgspec.DecodeError, KeyError) as exc:
+        raise ArchiveError(
+            f"class '{one.label}' holds what is no number (null stands for NaN): {exc}"
+        ) from exc
+    if len(numbers) != math.prod(one.shape):
+        raise ArchiveError(f"class '{one.label}' has {len(numbers)} numbers, its shape is {list(one.shape)}")
+    with np.errstate(over="ignore"):
+        return np.array(numbers, dtype=np.float32)
+
+
+def _flatten(values: _Numbers) -> list[float]:
+    """Return all numbers in order. Raises KeyError when an index is missing."""
+    if isinstance(values, dict):
+        return [values[index] for index in range(len(values))]
+    flat: list[float] = []
+    for value in values:
+        flat += value if isinstance(value, list) else (value,)
+    return flat
+
+
+def _unit(row: Vector) -> Vector:
+    """Scale to unit length; what has it already stays the same to the last bit, so twins are recognised."""
+    length = float(np.linalg.norm(row.astype(np.float64)))
+    if abs(length - 1) < _UNIT_TOLERANCE:
+        return row
+    return np.asarray(row / length, dtype=np.float32)
+
+
+def write_dataset(store: ExampleStore, path: Path, form: Form = "ml5", space: str | None = None) -> int:
+    """Write the examples of one space; how many. Raises ArchiveError."""
+    rows: dict[str, list[Vector]] = {}
+    for example in store.examples(_only_space(store, space), thumbnails=False):
+        rows.setdefault(example.label, []).append(_unit(example.embedding))
+    matrices = {label: np.stack(vectors) for label, vectors in rows.items()}
+    with fresh_file(path) as file:
+        if form == "ml5":
+            _write_ml5(file, matrices, _only_space(store, space))
+        else:
+            _write_tfjs(file, matrices)
+    return sum(len(matrix) for matrix in matrices.values())
+
+
+def _only_space(store: ExampleStore, space: str | None) -> str:
+    spaces = store.spaces()
+    if space in spaces:
+        return space
+    if space is None and len(spaces) == 1:
+        return next(iter(spaces))
+    held = ", ".join(f"'{name}' ({count})" for name, count in spaces.items()) or "no examples"
+    raise ArchiveError(f"a dataset holds one embedding space; name one with --space: the store has {held}")
+
+
+def _write_ml5(file: BinaryIO, matrices: dict[str, Matrix], space: str) -> None:
+    headers = {
+        str(number): {"label": label, "shape": matrix.shape, "dtype": "float32", "size": matrix.size}
+        for number, (label, matrix) in enumerate(matrices.items())
+    }
+    file.write(
+        b'{"dataset":%b,"space":%b,"tensors":[' % (msgspec.json.encode(headers), msgspec.json.encode(space))
+    )
+    for number, matrix in enumerate(matrices.values()):
+        file.write(b",{" if number else b"{")
+        _write_joined(file, (_keyed(row, index * row.size) for index, row in enumerate(matrix)))
+        file.write(b"}")
+    file.write(b"]}")
+
+
+def _write_tfjs(file: BinaryIO, matrices: dict[str, Matrix]) -> None:
+    file.write(b"[")
+    for number, (label, matrix) in enumerate(matrices.items()):
+        file.write(b"%b[%b,[" % (b"," if number else b"", msgspec.json.encode(label)))
+        _write_joined(file, (",".join([_NUMBER] * row.size) % tuple(row.tolist()) for row in matrix))
+        file.write(b"],%b]" % msgspec.json.encode(matrix.shape))
+    file.write(b"]")
+
+
+def _keyed(row: Vector, start: int) -> str:
+    keys = range(start, start + row.size)
+    return ",".join(f'"{key}":{_NUMBER}' for key in keys) % tuple(row.tolist())
+
+
+def _write_joined(file: BinaryIO, parts: Iterable[str]) -> None:
+    for number, part in enumerate(parts):
+        file.write((f",{part}" if number else part).encode())

@@ -1,0 +1,215 @@
+"""What can still be read of a damaged store, copied row by row into a new one."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.database import connect, is_database, journal_size, open_read_only
+from edge_daemon.example_store.integrity import (
+    CHECKED,
+    CHECKSUM_BYTES,
+    decode_text,
+    describe,
+    find_fault,
+    in_words,
+)
+from edge_daemon.example_store.record import content_digest
+
+COLUMNS = (
+    *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at", "origin"),
+    *("number", "probation", "checksum", "picture_digest", "embedding_digest", "embedding"),
+)
+"""All but the picture, which is read by itself: damage to it costs no example."""
+
+_SINCE = {"origin": "''", "number": "NULL", "probation": "0", "checksum": "NULL"}
+"""What stands for a column that a store of an older version lacks."""
+
+_MOST_PROBED = 1_000_000
+
+Row = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Salvage:
+    """The sound examples of a damaged file, and a line for each that is not."""
+
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def summary(self) -> str:
+        """Return in one line what was kept and what was lost."""
+        found = f"{self.kept} examples were salvaged"
+        return f"{found}; damaged: {in_words(self.problems)}" if self.problems else found
+
+
+def sound_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
+    """Yield each sound row of a damaged file, by id, and note the others; the file is not changed.
+
+    Raises StoreError for what is no file at all. A damaged picture costs the picture alone.
+    """
+    if not stat.S_ISREG(_mode(path)):
+        raise StoreError(f"'{path}' is no file")
+    if not is_database(path):
+        return
+    with closing(_opened(path)) as source:
+        source.text_factory = decode_text
+        yield from _checked(_Table(source), salvage)
+
+
+def rebuild(path: Path, target: Path) -> Salvage:
+    """Make the store `target` from what can be read of the store at `path`. Raises StoreError.
+
+    Ids stay. Numbers in the fleet don't, so that the group gets a full new announcement.
+    """
+    salvage = Salvage()
+    with closing(connect(target, 0.0)) as connection:
+        if is_database(path):
+            copy_into(connection, path, salvage)
+    _keep_owner(path, target)
+    return salvage
+
+
+def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
+    """Insert the sound rows of the file at `path` into an empty store, in one transaction."""
+    names = (*COLUMNS, "thumbnail")
+    insert = f"INSERT INTO examples ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
+    connection.execute("BEGIN IMMEDIATE")
+    for row in sound_rows(path, salvage):
+        row["number"] = row["number"] if row["origin"] else None
+        row["checksum"] = bytes(CHECKSUM_BYTES)  # the connection's trigger replaces it
+        try:
+            connection.execute(insert, [row[each] for each in names])
+        except sqlite3.IntegrityError as exc:
+            salvage.problems.append(describe(row["id"], row["label"], str(exc)))
+            salvage.kept -= 1
+    _copy_groups(connection, path)
+    connection.execute("COMMIT")
+
+
+def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
+    expected = table.indexed_labels()
+    found: set[int] = set()
+    for row in table.rows(max(expected, default=0)):
+        number, label = row["id"], row["label"]
+        if number in found:
+            continue
+        found.add(number)
+        if fault := _fault(row, expected.get(number, label)):
+            salvage.problems.append(describe(number, label, fault))
+            continue
+        row["thumbnail"] = table.picture(number)
+        if content_digest(row["thumbnail"]) != row["picture_digest"]:
+            salvage.problems.append(describe(number, label, "its picture is damaged; kept without"))
+            row["thumbnail"], row["picture_digest"] = b"", None
+        salvage.kept += 1
+        yield row
+    for number in sorted(expected.keys() - found):
+        salvage.problems.append(describe(number, expected[number], "it can't be read"))
+
+
+def _fault(row: Row, indexed_label: object) -> str | None:
+    fault = find_fault([row[each] for each in CHECKED])
+    if fault is None and row["checksum"] is None and row["label"] != indexed_label:
+        return f"an index calls it '{indexed_label}'"
+    return fault
+
+
+class _Table:
+    """Reads the rows of a damaged table: from both ends, then what lies between them one by one."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        # Reads on in a file that is shorter than its header says.
+        connection.execute("PRAGMA writable_schema = ON")
+        present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
+        names = [each if each in present else f"{_SINCE.get(each, 'NULL')} AS {each}" for each in COLUMNS]
+        self._select = f"SELECT {', '.join(names)} FROM examples NOT INDEXED WHERE"
+
+    def indexed_labels(self) -> dict[int, str]:
+        """Return the labels by id as an index has them: of living examples, also of unreadable ones."""
+        statement = "SELECT id, label FROM examples INDEXED BY living_labels WHERE removed_at IS NULL"
+        return {number: label for number, label in self._readable(statement) if isinstance(label, str)}
+
+    def rows(self, last_id: int) -> Iterator[Row]:
+        """Yield every row that can be read; `last_id` is the highest that an index knows."""
+        last = 0
+        try:
+            for row in self._select_rows("id > 0 ORDER BY id"):
+                last = max(last, row["id"])
+                yield row
+        except sqlite3.DatabaseError:
+            yield from self._rows_behind(last, last_id)
+
+    def picture(self, number: int) -> bytes:
+        """Return an example's picture; nothing where it can't be read."""
+        rows = list(self._readable(f"SELECT thumbnail FROM examples NOT INDEXED WHERE id = {number}"))
+        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
+
+    def _rows_behind(self, last: int, last_id: int) -> Iterator[Row]:
+        """Yield the rows behind the first page that can't be read."""
+        behind = []
+        for row in self._readable_rows(f"id > {last} ORDER BY id DESC"):
+            behind.append(row["id"])
+            yield row
+        end = min(behind, default=max(last_id, self._last_given()) + 1)
+        for number in range(last + 1, min(end, last + _MOST_PROBED)):
+            yield from self._readable_rows(f"id = {number}")
+
+    def _last_given(self) -> int:
+        ids = self._readable("SELECT seq FROM sqlite_sequence WHERE name = 'examples'")
+        return max((row[0] for row in ids if isinstance(row[0], int)), default=0)
+
+    def _select_rows(self, condition: str) -> Iterator[Row]:
+        for row in self._connection.execute(f"{self._select} {condition}"):
+            yield dict(zip(COLUMNS, row, strict=True))
+
+    def _readable_rows(self, condition: str) -> Iterator[Row]:
+        with suppress(sqlite3.DatabaseError):
+            yield from self._select_rows(condition)
+
+    def _readable(self, statement: str) -> Iterator[Sequence[Any]]:
+        with suppress(sqlite3.DatabaseError):
+            yield from self._connection.execute(statement)
+
+
+def _copy_groups(connection: sqlite3.Connection, path: Path) -> None:
+    """Copy the name of the fleet's group: without it, what peers taught would be dropped."""
+    try:
+        with closing(_opened(path)) as source:
+            names = source.execute("SELECT name FROM fleet_groups").fetchall()
+    except sqlite3.DatabaseError:
+        return
+    connection.executemany("INSERT OR IGNORE INTO fleet_groups (name) VALUES (?)", names)
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # Immutable where nothing is lost by it: SQLite would make an empty journal beside the file.
+    return open_read_only(path, immutable=not journal_size(path))
+
+
+def _mode(path: Path) -> int:
+    try:
+        return path.stat().st_mode
+    except OSError as exc:
+        raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc
+
+
+def _keep_owner(path: Path, target: Path) -> None:
+    """Give the new file the old one's owner and mode: root may salvage the store of a service."""
+    old = path.stat()
+    handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
+    try:
+        os.fchmod(handle, stat.S_IMODE(old.st_mode))
+        if os.geteuid() == 0:
+            os.fchown(handle, old.st_uid, old.st_gid)
+    finally:
+        os.close(handle)

@@ -1,0 +1,187 @@
+"""The tables of the example store, and the way from each version to the next."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.integrity import add_checksum_function, sql_checksum
+from edge_daemon.system.sqlite import CorruptStoreError
+
+APPLICATION_ID = 0x45444745  # "EDGE": tells a store from any other SQLite file
+
+# Narrow columns stand first: the blobs spill to overflow pages that counting and undo never touch.
+# AUTOINCREMENT keeps an id from being used again after a purge, so a restore can't meet a stranger.
+_FIRST = (
+    """
+    CREATE TABLE examples (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX living_labels ON examples (label) WHERE removed_at IS NULL",
+    "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
+    "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
+)
+
+_PUT_FRESH_IN_PLACE = (
+    "DELETE FROM sqlite_sequence WHERE name = 'fresh'",
+    "INSERT INTO sqlite_sequence SELECT 'fresh', seq FROM sqlite_sequence WHERE name = 'examples'",
+    "DROP TABLE examples",
+    "ALTER TABLE fresh RENAME TO examples",
+    "CREATE INDEX living_labels ON examples (origin, label) WHERE removed_at IS NULL",
+    "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
+    "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
+    "CREATE UNIQUE INDEX numbers ON examples (origin, space, number) WHERE number IS NOT NULL",
+    # To the peers an example of ours that changed, or came back, is another one: it needs another number.
+    """
+    CREATE TRIGGER renumbered AFTER UPDATE OF label, embedding, removed_at ON examples
+        WHEN NEW.origin = '' AND NEW.number IS NOT NULL
+        BEGIN UPDATE examples SET number = NULL WHERE id = NEW.id; END
+    """,
+)
+
+# `origin` is the device of the fleet that taught an example, empty for our own; a peer's waits on probation
+# before it counts. `number` is what an example is called in the fleet, see edge_daemon/fleet/live_set.py. Again
+# the narrow columns stand first, so the table is made anew.
+_FLEET = (
+    """
+    CREATE TABLE fresh (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        origin TEXT NOT NULL DEFAULT '',
+        number INTEGER,
+        probation INTEGER NOT NULL DEFAULT 0,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    INSERT INTO fresh
+        (id, label, space, region, burst, source, created_at, removed_at,
+         picture_digest, embedding_digest, embedding, thumbnail)
+    SELECT id, label, space, region, burst, source, created_at, removed_at,
+        picture_digest, embedding_digest, embedding, thumbnail FROM examples
+    """,
+    *_PUT_FRESH_IN_PLACE,
+    """
+    CREATE TABLE fleet_rolls (
+        device TEXT NOT NULL,
+        space TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        living BLOB NOT NULL,
+        PRIMARY KEY (device, space)
+    ) STRICT
+    """,
+    "CREATE TABLE fleet_groups (name TEXT PRIMARY KEY) STRICT",
+)
+
+# `checksum` covers the other narrow columns, see integrity.py; NULL in a row that another program wrote. It
+# stands before the blobs, so that a damaged picture does not take it along.
+_CHECKSUM = (
+    """
+    CREATE TABLE fresh (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        origin TEXT NOT NULL DEFAULT '',
+        number INTEGER,
+        probation INTEGER NOT NULL DEFAULT 0,
+        checksum BLOB,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
+        embedding BLOB NOT NULL,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    f"""
+    INSERT INTO fresh
+        (id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
+         checksum, picture_digest, embedding_digest, embedding, thumbnail)
+    SELECT id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
+        {sql_checksum()}, picture_digest, embedding_digest, embedding, thumbnail FROM examples
+    """,
+    *_PUT_FRESH_IN_PLACE,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM)
+"""Statements that lead from version n to n + 1, by n. Append; never change one that was released."""
+
+
+_COLUMNS = {1: 12, 2: 15, 3: 16}
+"""How many columns the examples have in each version: a header with another version is damaged."""
+
+_LAST_PLAUSIBLE = 1000
+"""A version above is a flipped bit, not a newer program's."""
+
+
+def migrate(
+    connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...] | None = None
+) -> None:
+    """Bring a store to the newest version in one transaction, so a power cut leaves it whole.
+
+    Raises StoreError for another program's database or a store from a newer version.
+    """
+    steps = MIGRATIONS if migrations is None else migrations
+    if checked_version(connection, path, len(steps)) == len(steps):
+        return
+    add_checksum_function(connection)
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        # Read again under the lock: another process may have just done the work.
+        for statements in steps[checked_version(connection, path, len(steps)) :]:
+            for statement in statements:
+                connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def checked_version(connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
+    """Return a store's version. Raises StoreError for another program's database or a newer version."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    columns = [row[1] for row in connection.execute("PRAGMA table_info(examples)")]
+    ours = {"label", "embedding", "embedding_digest"} <= set(columns)
+    if tables and owner != APPLICATION_ID and not ours:
+        raise StoreError(
+            f"'{path}' is a database of another program, not an example store; pick another path"
+        )
+    if newest < version <= _LAST_PLAUSIBLE and owner == APPLICATION_ID:
+        raise StoreError(
+            f"store '{path}' has version {version}, this program reads up to {newest}; update edge_daemon"
+        )
+    if tables and (owner != APPLICATION_ID or _COLUMNS.get(version, len(columns)) != len(columns)):
+        raise CorruptStoreError(f"store '{path}' is corrupt: its header does not fit its tables")
+    if version > _LAST_PLAUSIBLE or version < 0 or (tables and version == 0):
+        raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is none of this program")
+    return version

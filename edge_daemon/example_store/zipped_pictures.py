@@ -1,0 +1,122 @@
+"""A zip of pictures: label folders packed up, or the project file (`.tm`) of Teachable Machine.
+
+Teachable Machine names its pictures `<class>-!-<number>.jpg`, all at the root, beside a `manifest.json`.
+Nothing is unpacked to disk.
+"""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from edge_daemon.domain.errors import ArchiveError, ImageError
+from edge_daemon.example_store.image_folders import Picture, refuse_lookalikes, warn_of_others
+from edge_daemon.example_store.importing import ForeignLabels
+from edge_daemon.imaging.image_files import is_hidden
+from edge_daemon.imaging.image_io import named_as_image
+from edge_daemon.system.regular_file import require_regular
+from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
+
+MAX_PICTURE_BYTES = 64 << 20
+_OF_PROJECT = re.compile(r"(.+)-!-[^/]*")
+_OURS = "embeddings.f32"
+
+
+@dataclass(frozen=True, slots=True)
+class ZippedPicture(Picture):
+    """A picture inside a zip; its `path` is the zip's, followed by the entry's name."""
+
+    archive: Path
+    entry: str
+
+    def source(self) -> bytes:
+        """Return the picture's bytes. Raises ImageError."""
+        try:
+            with zipfile.ZipFile(self.archive) as archive, archive.open(self.entry) as file:
+                content = file.read(MAX_PICTURE_BYTES + 1)
+        except (*DAMAGED, OSError) as exc:
+            raise ImageError(f"{self.path} is damaged: {exc}") from exc
+        if len(content) > MAX_PICTURE_BYTES:
+            raise ImageError(f"{self.path} has more than {MAX_PICTURE_BYTES >> 20} MiB")
+        return content
+
+
+def is_picture_zip(path: Path) -> bool:
+    """Whether a zip holds pictures and is no archive of ours; False for one that can't be opened."""
+    try:
+        names = _names(path)
+    except (*DAMAGED, OSError, ArchiveError):
+        return False
+    return _OURS not in names and any(named_as_image(Path(name)) for name in names)
+
+
+def find_zipped_pictures(
+    path: Path, taught: Iterable[str] = (), labels: ForeignLabels | None = None
+) -> list[Picture]:
+    """Return the pictures of a zip in the order of their names, as `find_pictures` does of a folder.
+
+    Raises ArchiveError, LabelError.
+    """
+    labels = labels or ForeignLabels()
+    try:
+        names = _names(path)
+    except DAMAGED as exc:
+        raise ArchiveError(f"'{path}' is damaged: {exc}") from exc
+    except OSError as exc:
+        raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
+    except ArchiveError as exc:
+        raise ArchiveError(f"'{path}': {exc}") from exc
+    named = {name: _label_of(place) for name, place in _without_common_folder(names).items()}
+    warn_of_others(path, [Path(name) for name, label in named.items() if label is None])
+    shown = {name: label for name, label in named.items() if label is not None}
+    if not shown:
+        raise ArchiveError(
+            f"'{path}' holds no pictures in label folders; "
+            "unpack it and take the pictures of a label in with `edge-daemon examples add LABEL`"
+        )
+    taken = {label: labels.take(label, f"'{path}': ") for label in dict.fromkeys(shown.values())}
+    chosen = [(name, label) for name, label in taken.items() if label is not None]
+    if labels.refusal is not None and not chosen:
+        raise labels.refusal
+    labels.check_renames(str(path))
+    refuse_lookalikes(path, chosen, taught, labels)
+    return [
+        ZippedPicture(label, path / name, path, name)
+        for name, folder in shown.items()
+        if (label := taken[folder]) is not None
+    ]
+
+
+def _names(path: Path) -> list[str]:
+    """Return the names of the files in a zip, hidden ones apart. Raises ArchiveError, OSError, DAMAGED."""
+    require_regular(path)
+    check_directory_size(path)
+    with zipfile.ZipFile(path) as archive:
+        entries = archive.infolist()
+    check_entries(entries)
+    names = sorted(entry.filename for entry in entries if not entry.is_dir())
+    return [name for name in names if not any(is_hidden(part) for part in PurePosixPath(name).parts)]
+
+
+def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
+    """Return the place of each entry below the folders that all of them share, label folders apart."""
+    places = {name: PurePosixPath(name) for name in names}
+    while (
+        all(len(place.parts) > 2 for place in places.values())
+        and len({place.parts[0] for place in places.values()}) == 1
+    ):
+        places = {name: PurePosixPath(*place.parts[1:]) for name, place in places.items()}
+    return places
+
+
+def _label_of(place: PurePosixPath) -> str | None:
+    """Return the label that an entry is of; None for another file."""
+    if not named_as_image(Path(place.name)):
+        return None
+    if len(place.parts) == 1:
+        match = _OF_PROJECT.fullmatch(place.name)
+        return match[1] if match else None
+    return place.parts[0] if len(place.parts) == 2 else None

@@ -1,0 +1,267 @@
+"""Image files and JPEG bytes to arrays and back: the one place that trusts Pillow with foreign bytes."""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import PIL.Image
+import PIL.ImageOps
+
+from edge_daemon.domain.errors import ImageError
+from edge_daemon.system.regular_file import open_regular, require_regular
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+
+MAX_PIXELS = 64_000_000
+"""Larger pictures are refused by their header, before memory is taken for them."""
+
+# How files begin, and who reads them. Pillow's other readers start programs (EPS) or parse formats no camera
+# writes; of these one is loaded, when a file of its kind comes: all take 20 ms and 3.5 MB at the start.
+_READERS = {
+    rb"\xff\xd8\xff": "Jpeg",
+    rb"\x89PNG\r\n\x1a\n": "Png",
+    rb"RIFF....WEBP": "WebP",
+    rb"BM.{12}[\x0c\x10\x28\x34\x38\x40\x6c\x7c]\0": "Bmp",
+    rb"GIF8[79]a": "Gif",
+    rb"MM[\0*][\0*+]|II[\0*+][\0*]": "Tiff",
+    rb"P[1-6f]\s|P(0CMYK|yCMYK|yRGBA|yP)": "Ppm",
+    rb"....ftyp(avi[fs]|m[is]f1.*avi[fs])": "Avif",
+    rb"....ftyp(hei[cxms]|hev[cxms]|m[is]f1)": "Heif",
+}
+_OTHERS = {
+    rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture",
+    rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
+}
+_HEADER_BYTES = 48
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # many pictures in a TIFF or MPO are no film
+
+_SUFFIXES = frozenset(
+    (
+        ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".heic",
+        ".heif", ".avif", ".jxl", ".jp2",
+    )
+)  # fmt: skip
+
+# What Pillow's readers raise on bytes that aren't what their header claims.
+_UNREADABLE = (
+    PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
+    TypeError, IndexError, KeyError, OverflowError, AttributeError,
+)  # fmt: skip
+
+
+def read_image(source: str | Path | bytes, name: str = "") -> Image:
+    """Read an image file, or the bytes of one called `name`, as RGB uint8 HWC, read-only.
+
+    Turned upright by its EXIF orientation; transparency is laid on white; 16-bit grey is scaled to
+    8 bits; of an animation the first picture counts. Raises ImageError naming the file.
+    """
+    name = name or (f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
+            pixels = _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source))
+    except _UNREADABLE as exc:
+        raise ImageError(f"{name} {_complaint(exc)}") from exc
+    pixels.setflags(write=False)
+    return pixels
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file begins as a picture of a known format does, readable here or not. Raises OSError."""
+    header = _header_of(path)
+    return any(re.match(start, header, re.DOTALL) for start in (*_READERS, *_OTHERS))
+
+
+def named_as_image(path: Path) -> bool:
+    """Whether a file's name is one of a picture, so that its user expects one in it."""
+    return path.suffix.lower() in _SUFFIXES
+
+
+class Animation:
+    """The pictures of an animated GIF, PNG, WebP or AVIF, one after another. Close it when done."""
+
+    def __init__(self, picture: PIL.Image.Image, name: str) -> None:
+        self._picture = picture
+        self._name = name
+        self._next = 0
+
+    def read(self) -> Image | None:
+        """Return the next picture, RGB uint8 HWC; None after the last. Raises ImageError."""
+        if self._next == getattr(self._picture, "n_frames", 1):
+            return None
+        self._next += 1
+        try:
+            self._picture.seek(self._next - 1)
+            return np.array(_to_rgb(self._picture), dtype=np.uint8)
+        except _UNREADABLE as exc:
+            raise ImageError(f"{self._name} {_complaint(exc)}") from exc
+
+    def rewind(self) -> None:
+        """Start over."""
+        self._next = 0
+
+    def close(self) -> None:
+        """Close the file."""
+        self._picture.close()
+
+
+def open_animation(path: Path) -> Animation | None:
+    """Open a file that holds moving pictures; None for another, readable or not."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            picture = _open(path)
+    except _UNREADABLE:
+        return None
+    if picture.format in _ANIMATED and getattr(picture, "n_frames", 1) > 1:
+        return Animation(picture, str(path))
+    picture.close()
+    return None
+
+
+def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> bytes:
+    """Encode as JPEG; with `size` the longer side is scaled down to that many pixels, never up."""
+    picture = PIL.Image.fromarray(image) if size is None else _thumbnail(image, size)
+    buffer = io.BytesIO()
+    picture.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()
+
+
+def shrink(image: Image, size: int) -> Image:
+    """Return the read-only picture that `encode_jpeg` makes of it; of that one it makes the same bytes."""
+    return np.asarray(_thumbnail(image, size))
+
+
+def _thumbnail(image: Image, size: int) -> PIL.Image.Image:
+    picture = PIL.Image.fromarray(image)
+    # Averaging whole blocks first costs a level of 255 and saves a third of the time of a press.
+    picture.thumbnail((size, size), PIL.Image.Resampling.BILINEAR, reducing_gap=1.0)
+    return picture
+
+
+def _decode(source: io.BytesIO | Path) -> Image:
+    with _open(source) as picture:
+        picture.load()
+        return np.array(_to_rgb(_upright(picture)), dtype=np.uint8)
+
+
+def _open(source: io.BytesIO | Path) -> PIL.Image.Image:
+    if isinstance(source, Path):
+        require_regular(source)
+    picture = PIL.Image.open(source, formats=(_format_of(source),))
+    if picture.width * picture.height > MAX_PIXELS:
+        picture.close()
+        raise PIL.Image.DecompressionBombError
+    return picture
+
+
+def _format_of(source: io.BytesIO | Path) -> str:
+    """Return Pillow's name of a file's format and have its reader loaded."""
+    header = source.getvalue()[:_HEADER_BYTES] if isinstance(source, io.BytesIO) else _header_of(source)
+    for beginning, reader in _READERS.items():
+        if re.match(beginning, header, re.DOTALL):
+            _load_reader(reader)
+            return reader.upper()
+    for beginning, name in _OTHERS.items():
+        if re.match(beginning, header, re.DOTALL):
+            raise _UnsupportedFormat(f"is {name}, which this program does not read; save it as JPEG")
+    raise PIL.UnidentifiedImageError
+
+
+class _UnsupportedFormat(PIL.UnidentifiedImageError):
+    """A known format without a reader here; the text is the complaint."""
+
+
+def _load_reader(reader: str) -> None:
+    """Load Pillow's reader of a format, or a plug-in's."""
+    if reader == "Heif":
+        try:
+            import pillow_heif
+        except ImportError as exc:
+            raise _UnsupportedFormat(
+                "is a HEIC picture; run `pip install 'edge-daemon[heic]'`, or save it as JPEG"
+            ) from exc
+        pillow_heif.register_heif_opener()
+        return
+    try:
+        plugin = importlib.import_module(f"PIL.{reader}ImagePlugin")
+    except ImportError:
+        plugin = None
+    if plugin is None or not getattr(plugin, "SUPPORTED", True):
+        raise _UnsupportedFormat("is an AVIF picture, which needs Pillow 11.3 or later; save it as JPEG")
+
+
+def _header_of(path: Path) -> bytes:
+    with open_regular(path) as file:
+        return file.read(_HEADER_BYTES)
+
+
+def _complaint(error: Exception) -> str:
+    match error:
+        case PIL.Image.DecompressionBombError():
+            return f"has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down"
+        case _UnsupportedFormat():
+            return str(error)
+        case PIL.UnidentifiedImageError():
+            return "is not an image this program reads (JPEG, PNG, WebP, BMP, GIF, TIFF, AVIF, HEIC)"
+        case FileNotFoundError():
+            return "does not exist"
+        case IsADirectoryError():
+            return "is a folder, not an image"
+        case PermissionError():
+            return "may not be read by this user"
+        case OSError(errno=number, strerror=text) if number is not None:
+            return f"can't be read: {text}"
+    return f"is damaged: {error}"
+
+
+def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Apply the EXIF orientation; a damaged EXIF block costs the turn, not the picture."""
+    try:
+        return PIL.ImageOps.exif_transpose(picture)
+    except _UNREADABLE:
+        return picture
+
+
+def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels have no known range")
+    if picture.mode.startswith("I"):
+        # convert() would clip at 255; 16-bit grey comes as "I;16" or, from older Pillows, as "I".
+        wide = np.asarray(picture).astype(np.int64)
+        return PIL.Image.fromarray((wide.clip(0, 65535) >> 8).astype(np.uint8)).convert("RGB")
+    if "A" in picture.getbands() or "transparency" in picture.info:
+        opaque = picture.convert("RGBA")
+        white = PIL.Image.new("RGBA", opaque.size, "white")
+        return PIL.Image.alpha_composite(white, opaque).convert("RGB")
+    return picture.convert("RGB")
+
+
+THUMBNAIL_PX = 224
+"""The longer side by default: what most image models take in."""
+
+MAX_THUMBNAIL_BYTES = 1_000_000
+"""Far above any thumbnail; an imported one beyond it is refused."""
+
+JPEG_START = b"\xff\xd8\xff"
+_JFIF_START = b"\xff\xd8\xff\xe0"
+
+
+def thumbnail_of(content: bytes, image: Image, size: int = THUMBNAIL_PX) -> bytes:
+    """Return the thumbnail of an image file's `content` that was read as `image`.
+
+    A file that could have been a thumbnail stays as it is, byte for byte: so one that was exported and
+    is imported again is recognised. EXIF may hold a turn or a place, so such a file is encoded anew.
+    """
+    plain = content.startswith(_JFIF_START) and b"Exif\0" not in content
+    if plain and max(image.shape[:2]) <= size and len(content) <= MAX_THUMBNAIL_BYTES:
+        return content
+    return encode_jpeg(image, size)

@@ -1,0 +1,80 @@
+"""The numbers that a model was trained to see for black and for white."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edge_daemon.domain.errors import ModelError
+
+_NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
+_TEXT = re.compile(rf"{_NUMBER}\.\.{_NUMBER}")
+
+_SNAP = 2 / 255
+"""Share of the range within which metadata means a convention, as mean 127 and std 128 mean -1..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputRange:
+    """Real values of a black and a white pixel, one of each or one for each channel.
+
+    `black` may be above `white`: DoodleNet takes dark lines for 1.
+    """
+
+    black: tuple[float, ...]
+    white: tuple[float, ...]
+
+    def __str__(self) -> str:
+        """Write the range as `--range` and manifests do; the channels' ranges apart by commas."""
+        pairs = zip(self.black, self.white, strict=True)
+        return ",".join(f"{black:.6g}..{white:.6g}" for black, white in pairs)
+
+
+MINUS_ONE_TO_ONE = InputRange((-1.0,), (1.0,))
+ZERO_TO_ONE = InputRange((0.0,), (1.0,))
+ZERO_TO_255 = InputRange((0.0,), (255.0,))
+
+CONVENTIONS = (MINUS_ONE_TO_ONE, ZERO_TO_ONE, ZERO_TO_255)
+
+
+def parse_range(text: str) -> InputRange:
+    """Read `-1..1`, `0..255`, or three such ranges apart by commas. Raises ModelError."""
+    matches = [_TEXT.fullmatch(part.strip()) for part in text.split(",")]
+    pairs = [(float(match[1]), float(match[2])) for match in matches if match]
+    if len(pairs) != len(matches) or len(pairs) not in (1, 3) or any(low == high for low, high in pairs):
+        raise ModelError(
+            f"'{text}' is no input range; write what black and white were in training, such as 0..255"
+        )
+    return _simplest([black for black, _ in pairs], [white for _, white in pairs])
+
+
+def normalised(mean: Sequence[float], std: Sequence[float]) -> InputRange | None:
+    """Return the range of pixels from which `mean` is subtracted before the division by `std`.
+
+    None for numbers that can't be meant. What is near a convention is taken for it.
+    """
+    count = max(len(mean), len(std))
+    if count not in (1, 3) or not {len(mean), len(std)} <= {1, count}:
+        return None
+    if not all(map(math.isfinite, [*mean, *std])) or min(std) <= 0:
+        return None
+    means, deviations = list(mean) * (count // len(mean)), list(std) * (count // len(std))
+    pairs = list(zip(means, deviations, strict=True))
+    found = _simplest([(0 - mean) / std for mean, std in pairs], [(255 - mean) / std for mean, std in pairs])
+    return next((known for known in CONVENTIONS if distance(found, known) <= _SNAP), found)
+
+
+def distance(one: InputRange, known: InputRange) -> float:
+    """Return how far two ranges are apart, as a share of the second's width."""
+    (black,), (white,) = known.black, known.white
+    gaps = [max(abs(low - black), abs(high - white)) for low, high in zip(one.black, one.white, strict=True)]
+    return max(gaps) / abs(white - black)
+
+
+def _simplest(black: Sequence[float], white: Sequence[float]) -> InputRange:
+    """Return one pair where all channels have the same."""
+    if len(set(black)) == len(set(white)) == 1:
+        return InputRange((black[0],), (white[0],))
+    return InputRange(tuple(black), tuple(white))

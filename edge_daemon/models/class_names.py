@@ -1,0 +1,176 @@
+"""The class names of a classifier, in every common form."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.export_archive import UNREADABLE
+from edge_daemon.system.regular_file import open_regular, without_bom
+from edge_daemon.tflite.embedder import read_model
+from edge_daemon.tflite.metadata import read_metadata
+
+MAX_BYTES = 4 << 20
+MAX_LABELS = 100_000
+_NUMBERED = re.compile(r"(\d{1,6})[ \t:,;]+(.*)")
+_LISTS = ("labels", "classes", "class_names", "Label", "label")
+_NAMES = ("label", "name", "display_name", "title")
+_OWN = ("{stem}.labels.txt", "{stem}_labels.txt", "{stem}.txt", "{stem}.labels.json")
+_OF_FOLDER = ("labels.txt", "signature.json")
+
+
+def labels_of(model: Path, classes: int) -> tuple[str, ...]:
+    """Return the names of a model's classes.
+
+    They are looked for in its folder as `<stem>.labels.txt`, `<stem>_labels.txt`, `<stem>.txt` or
+    `<stem>.labels.json`, then inside the model, then in its folder as `labels.txt` or `signature.json`.
+    Raises ModelError when there are none, or not as many as `classes`.
+    """
+    if found := found_labels(model):
+        return check_count(found[0], classes, found[1])
+    raise ModelError(
+        f"{model} has no labels; put its {classes} class names, one a line, "
+        f"into {model.stem}.labels.txt beside it"
+    )
+
+
+def found_labels(model: Path) -> tuple[tuple[str, ...], str] | None:
+    """Return the names that `labels_of` finds and where, unchecked; None without. Raises ModelError."""
+    if own := _first_file(model, _OWN):
+        return read_labels(own), str(own)
+    if inside := embedded_labels(model):
+        return inside, f"{model} (inside)"
+    if near := _first_file(model, _OF_FOLDER):
+        return read_labels(near), str(near)
+    return None
+
+
+def _first_file(model: Path, patterns: tuple[str, ...]) -> Path | None:
+    paths = (model.with_name(pattern.format(stem=model.stem)) for pattern in patterns)
+    return next((path for path in paths if path.is_file()), None)
+
+
+def read_labels(path: Path) -> tuple[str, ...]:
+    """Read a label file. Raises ModelError naming it."""
+    try:
+        with open_regular(path) as file:
+            return parse_labels(file.read(MAX_BYTES + 1), str(path))
+    except OSError as exc:
+        raise ModelError(f"{path}: can't be read: {exc.strerror}") from exc
+
+
+def embedded_labels(model: Path) -> tuple[str, ...] | None:
+    """Return the labels that TFLite metadata carries as a zip archive at the file's end, None without.
+
+    Of several files, as in several languages, the one that the metadata names, else the first.
+    """
+    try:
+        with zipfile.ZipFile(model) as archive:
+            names = archive.namelist()
+            texts = [name for name in names if name.endswith(".txt")]
+            if len(texts) != 1 and (named := read_metadata(read_model(model)).label_file) in names:
+                texts = [named]
+            if not texts:
+                return None
+            with archive.open(texts[0]) as file:
+                return parse_labels(file.read(MAX_BYTES + 1), f"{model}, {texts[0]}")
+    except UNREADABLE:
+        return None
+
+
+def parse_labels(content: bytes, name: str) -> tuple[str, ...]:
+    """Return labels from text (one a line, or "0 name") or JSON; `name` stands in errors.
+
+    No two are the same: ImageNet's second "crane" becomes "crane (2)", a line without a name "class 7".
+    JSON: a list of names or of objects with a name, {"0": name}, {name: 0}, {"0": [id, name]},
+    {"labels": [...]} and Lobe's {"classes": {"Label": [...]}}.
+    """
+    if len(content) > MAX_BYTES:
+        raise ModelError(f"{name}: too large for a label file (over {MAX_BYTES >> 20} MiB)")
+    try:
+        text = without_bom(content).decode()
+    except UnicodeDecodeError as exc:
+        raise ModelError(f"{name}: not UTF-8 text ({exc.reason} at byte {exc.start})") from exc
+    labels = _from_json(text, name) if text.lstrip()[:1] in ("{", "[") else _from_lines(text)
+    if not labels or len(labels) > MAX_LABELS:
+        raise ModelError(f"{name}: holds {len(labels)} labels")
+    return _distinct(labels)
+
+
+def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, ...]:
+    """Return the labels if there is one for each class. Raises ModelError naming both counts."""
+    if len(labels) == classes:
+        return labels
+    hint = ' (one is missing: often line 0, "background")' if classes - len(labels) == 1 else ""
+    raise ModelError(f"{name}: {len(labels)} labels for a model of {classes} classes{hint}")
+
+
+def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
+    """Return the labels with a number behind each that stands before it already, and none empty."""
+    names = [label.strip() or f"class {number}" for number, label in enumerate(labels)]
+    taken, seen = set(names), set()
+    for index, name in enumerate(names):
+        if name in seen:
+            copies = (f"{name} ({copy})" for copy in itertools.count(2))
+            names[index] = next(copy for copy in copies if copy not in taken)
+            taken.add(names[index])
+        seen.add(name)
+    return tuple(names)
+
+
+def _from_lines(text: str) -> tuple[str, ...]:
+    lines = [line.strip() for line in re.split(r"\r\n|\r|\n", text)]
+    while lines and not lines[-1]:
+        lines.pop()
+    numbered = [_NUMBERED.fullmatch(line) for line in lines]
+    pairs = {int(match[1]): match[2].strip() for match in numbered if match}
+    # "0 bolts" and "1 bolts" count bolts; without the numbers they would be one class.
+    if sorted(pairs) == list(range(len(lines))) and len(set(pairs.values())) == len(lines):
+        return tuple(pairs[number] for number in range(len(lines)))
+    return tuple(lines)
+
+
+def _from_json(text: str, name: str) -> tuple[str, ...]:
+    try:
+        return tuple(_names(json.loads(text)))
+    except (ValueError, RecursionError) as exc:
+        raise ModelError(f"{name}: {exc}") from exc
+
+
+def _names(data: object) -> list[str]:
+    """Return the names in a JSON value. Raises ValueError for a shape that holds none."""
+    if isinstance(data, list):
+        return [_name(item) for item in data]
+    if isinstance(data, dict):
+        for key in _LISTS:
+            if isinstance(data.get(key), list | dict):
+                return _names(data[key])
+        if data and all(isinstance(value, int) and not isinstance(value, bool) for value in data.values()):
+            return _in_order((value, key) for key, value in data.items())
+        if data and all(str(key).isdecimal() for key in data):
+            return _in_order((int(key), _name(value)) for key, value in data.items())
+    raise ValueError("JSON without labels; known are a list, {'labels': [...]}, {'0': name} and {name: 0}")
+
+
+def _name(item: object) -> str:
+    if isinstance(item, str):
+        return item
+    if isinstance(item, list) and item and isinstance(item[-1], str):
+        return item[-1]
+    if isinstance(item, Mapping):
+        for key in _NAMES:
+            if isinstance(item.get(key), str):
+                return str(item[key])
+    raise ValueError(f"a label is {json.dumps(item)[:40]}, not a name")
+
+
+def _in_order(pairs: Iterable[tuple[int, str]]) -> list[str]:
+    by_number = dict(pairs)
+    if sorted(by_number) != list(range(len(by_number))):
+        raise ValueError(f"class numbers are not 0 to {len(by_number) - 1}, each once")
+    return [by_number[number] for number in range(len(by_number))]

@@ -1,0 +1,116 @@
+"""A file on its way to the shelf: filled under a name of its own, put in place in one step."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from contextlib import suppress
+from io import BufferedRandom
+from pathlib import Path
+from types import TracebackType
+
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.system.file_owner import as_owner_of, user_name
+
+_FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EACCES)
+"""What opening a link, a socket, or another user's file gives."""
+
+
+class PartFile:
+    """`<target>.part`, with what an earlier attempt left in it; a context manager.
+
+    Open for reading and appending in `file`, and locked. A link, a pipe, another user's file and a file
+    with a second name are not used but removed: whoever can write in the folder could have put them
+    there. Root works with the rights of the folder's owner. Raises ModelError when another process fills
+    the same file, OSError for what can't be written.
+    """
+
+    file: BufferedRandom
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._name = f"{target.name}.part"
+        self._folder = -1
+
+    def __enter__(self) -> PartFile:
+        folder = self._target.parent
+        with as_owner_of(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                self._open_file()
+                self._lock()
+            except BaseException:
+                os.close(self._folder)
+                raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self.file.flush()
+            if self._is_named() and os.fstat(self.file.fileno()).st_size == 0:
+                with as_owner_of(self._target.parent):
+                    os.unlink(self._name, dir_fd=self._folder)
+        finally:
+            self.file.close()
+            os.close(self._folder)
+
+    def put_in_place(self) -> None:
+        """Make it the target, in the place of whatever has that name."""
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        with as_owner_of(self._target.parent):
+            os.replace(self._name, self._target.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+
+    def _open_file(self) -> None:
+        try:
+            found = _open(self._folder, self._name)
+        except PermissionError as exc:
+            folder, user = self._target.parent, user_name()
+            for_owner = os.getuid() == 0 and f"`chown {user}: {folder}` allows it"
+            way_out = for_owner or "point $EDGE_DAEMON_MODELS at a folder of yours"
+            raise ModelError(f"{folder}: {user} may not write there; {way_out}") from exc
+        self.file = os.fdopen(found, "ab+")
+
+    def _lock(self) -> None:
+        try:
+            fcntl.flock(self.file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            busy = True
+        else:
+            busy = not self._is_named()  # put in place between our opening and locking it
+        if busy:
+            self.file.close()
+            raise ModelError(f"{self._name} is being fetched by another process")
+
+    def _is_named(self) -> bool:
+        """Whether the name in the folder still is that of the open file."""
+        with suppress(FileNotFoundError):
+            named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
+            return os.path.samestat(named, os.fstat(self.file.fileno()))
+        return False
+
+
+def _open(folder: int, name: str) -> int:
+    """Open the plain file of that name that is this user's alone, else make one."""
+    with suppress(FileNotFoundError):
+        try:
+            found = os.open(name, _FLAGS, dir_fd=folder)
+        except OSError as exc:
+            if exc.errno not in _NO_FILE:
+                raise
+        else:
+            if _is_ours(os.fstat(found)):
+                return found
+            os.close(found)
+        os.unlink(name, dir_fd=folder)
+    return os.open(name, _FLAGS | os.O_CREAT | os.O_EXCL, 0o666, dir_fd=folder)
+
+
+def _is_ours(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1 and found.st_uid == os.geteuid()

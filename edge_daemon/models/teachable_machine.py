@@ -1,0 +1,219 @@
+"""Put a model on the shelf: a Teachable Machine or Lobe export (zip or folder), or a .tflite file."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from edge_daemon.domain.errors import ArchiveError, ModelError
+from edge_daemon.imaging.input_range import InputRange
+from edge_daemon.models.class_names import (
+    check_count,
+    embedded_labels,
+    found_labels,
+    parse_labels,
+    read_labels,
+)
+from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
+from edge_daemon.models.part_file import PartFile
+from edge_daemon.system.file_owner import as_owner_of
+from edge_daemon.tflite.declared_input_range import SIGNATURE, manifest_path, write_manifest
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.feature_layer import TapName
+
+MAX_MODEL_BYTES = 256 << 20
+MAX_LABEL_BYTES = 4 << 20
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_LABEL_FILES = ("labels.txt", "signature.json", "labels.json", "class_names.txt")
+_OTHER_EXPORTS = {
+    "model.json": "a TensorFlow.js export; unpack it and add its model.json",
+    "keras_model.h5": "a Keras export; choose 'Tensorflow Lite' in the export dialog instead",
+    "saved_model.pb": "a SavedModel; convert it to TFLite first",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A model now on the shelf; `labels` is empty for one without class names.
+
+    `input_range` is what it gets for black and white, and what says so.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    embedding_size: int
+    input_range: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Labels:
+    """Class names and where they come from; `beside`: they only lie in the folder of a single model."""
+
+    names: tuple[str, ...]
+    origin: str
+    beside: bool = False
+
+
+def add(
+    source: Path,
+    shelf: Path,
+    name: str | None = None,
+    *,
+    labels: Path | None = None,
+    values: InputRange | None = None,
+    threads: int = 1,
+    delegate: str = "auto",
+) -> Added:
+    """Copy a model and its labels to `shelf` as `name` (by default the source's) after trying it.
+
+    `labels` is a file to take instead of those that come with the model, `values` its input range.
+    Raises ArchiveError for an export that isn't one, ModelError for a model that can't be used or whose
+    labels don't match, or when another model of that name is there. Nothing is kept then.
+    """
+    chosen = (name or source.name).removesuffix(".zip").removesuffix(".tflite")
+    if not _NAME.fullmatch(chosen):
+        raise ModelError(f"'{chosen}' can't name a model; give one of letters, digits, _ . - with --name")
+    export = open_export(source)
+    member = _the_model(export)
+    content = export.read(member, MAX_MODEL_BYTES)
+    found = _named(labels) if labels is not None else _labels(export)
+    target = shelf / f"{chosen}.tflite"
+    try:
+        if target.exists() and target.read_bytes() != content:
+            raise ModelError(f"{target} is another model; choose a name with --name")
+        with as_owner_of(shelf):
+            shelf.mkdir(parents=True, exist_ok=True)
+        # Not on the shelf, whose owner could put a link in the place of anything in it.
+        with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as folder:
+            trial = Path(folder) / PurePosixPath(member).name
+            trial.write_bytes(content)
+            _declare(trial, export, member, values)
+            return _keep(trial, target, _try(trial, found, source, threads, delegate))
+    except OSError as exc:
+        raise ModelError(f"{shelf}: can't be written: {exc.strerror}") from exc
+
+
+def _declare(trial: Path, export: Export, member: str, values: InputRange | None) -> None:
+    """Lay beside the trial what declares its input range: the user's word, else the export's files."""
+    if values is not None:
+        write_manifest(trial, values)
+        return
+    folder = PurePosixPath(member).parent
+    for name in (manifest_path(trial).name, SIGNATURE):
+        content = _beside(export, str(folder / name))
+        if content is not None:
+            (trial.parent / name).write_bytes(content)
+
+
+def _beside(export: Export, name: str) -> bytes | None:
+    """Return a small file of an export, or one that lies beside a single model, None without."""
+    if name in export.names:
+        return export.read(name, MAX_LABEL_BYTES)
+    near = export.source.with_name(name)
+    if not _is_alone(export) or not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
+        return None
+    return near.read_bytes()
+
+
+def _is_alone(export: Export) -> bool:
+    """Whether the source is the model's own file."""
+    return export.source.suffix == ".tflite" and export.source.is_file()
+
+
+def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegate: str) -> Added:
+    """Load the model as the daemon does, and as a classifier where it comes with labels."""
+    try:
+        embedder = Embedder(trial, threads, delegate)
+        inside = embedded_labels(trial) if found is None else None
+        labels = _fitting(
+            found or (_Labels(inside, str(source)) if inside else None), trial, threads, delegate
+        )
+    except ModelError as exc:
+        raise ModelError(str(exc).replace(str(trial), str(source))) from exc
+    if embedder.input_range.range is not None:
+        write_manifest(trial, embedder.input_range.range)
+    return Added(trial, labels, embedder.size, str(embedder.input_range))
+
+
+def _fitting(found: _Labels | None, trial: Path, threads: int, delegate: str) -> tuple[str, ...]:
+    """Return the labels if the model has as many classes. Raises ModelError.
+
+    Labels that only lie beside a model without classes are not its own.
+    """
+    if found is None:
+        return ()
+    tap: TapName = "probabilities"
+    try:
+        classes = Embedder(trial, threads, delegate, tap).size
+    except ModelError as exc:
+        if found.beside:
+            return ()
+        raise ModelError(f"{found.origin}: has labels, but the model is {_without(trial, exc)}") from exc
+    try:
+        return check_count(found.names, classes, found.origin)
+    except ModelError as exc:
+        raise exc if not found.beside else ModelError(f"{exc}; name the right file with --labels") from exc
+
+
+def _without(trial: Path, error: ModelError) -> str:
+    return str(error).removeprefix(f"{trial}: ")
+
+
+def _keep(trial: Path, target: Path, added: Added) -> Added:
+    if added.labels:
+        names = "".join(f"{label}\n" for label in added.labels)
+        _put(names.encode(), target.with_suffix(".labels.txt"))
+    if manifest_path(trial).exists():
+        _put(manifest_path(trial).read_bytes(), manifest_path(target))
+    _put(trial.read_bytes(), target)
+    return replace(added, path=target)
+
+
+def _put(content: bytes, target: Path) -> None:
+    with PartFile(target) as part:
+        part.file.truncate(0)
+        part.file.write(content)
+        part.put_in_place()
+
+
+def _named(path: Path) -> _Labels:
+    return _Labels(read_labels(path), str(path))
+
+
+def _labels(export: Export) -> _Labels | None:
+    """Return the export's labels, or those that lie beside a single model."""
+    if _is_alone(export):
+        found = found_labels(export.source)
+        return _Labels(*found, beside=True) if found else None
+    for wanted in _LABEL_FILES:
+        for name in export.names:
+            if PurePosixPath(name).name == wanted:
+                names = parse_labels(export.read(name, MAX_LABEL_BYTES), f"{export.source}, {name}")
+                return _Labels(names, str(export.source))
+    return None
+
+
+def _the_model(export: Export) -> str:
+    found = [name for name in export.names if name.lower().endswith(".tflite")]
+    if not found and len(export.names) == 1:  # a model whose name does not say so
+        found = [name for name in export.names if _is_model(export, name)]
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise ArchiveError(
+            f"{export.source}: holds {len(found)} models ({', '.join(found[:4])}); add one of them"
+        )
+    names = {PurePosixPath(name).name for name in export.names}
+    what = next((text for file, text in _OTHER_EXPORTS.items() if file in names), None)
+    if any("-!-" in name for name in names):
+        what = "a Teachable Machine project; `edge-daemon examples import` takes in its pictures"
+    raise ArchiveError(
+        f"{export.source}: {what or 'no model: neither a .tflite file nor an archive with one'}"
+    )
+
+
+def _is_model(export: Export, name: str) -> bool:
+    return export.read(name, MAX_MODEL_BYTES)[4:8] == TFLITE_MARK

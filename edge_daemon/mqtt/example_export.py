@@ -1,0 +1,225 @@
+"""The examples over MQTT: an archive, written beside the pipeline and handed out in numbered parts."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import shutil
+import threading
+from base64 import b64decode, b64encode
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO, Literal
+from uuid import uuid4
+
+import msgspec
+
+from edge_daemon.domain.commands import ExportExamples, Origin
+from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.mqtt.payloads import ExportPart
+
+
+class _Answer(msgspec.Struct):
+    status: Literal["ok", "error"]
+    data: msgspec.Raw = msgspec.Raw(b"null")
+    error: str = "no reason was given"
+    transaction: object = None
+
+
+class Assembly:
+    """Collects the answers to one request, known by its `transaction`, in any order, also twice."""
+
+    def __init__(self, transaction: str) -> None:
+        self._transaction = transaction
+        self._parts: dict[int, bytes] = {}
+
+    @property
+    def parts(self) -> int:
+        """How many parts have come."""
+        return len(self._parts)
+
+    def take(self, payload: bytes) -> bytes | None:
+        """Take one response; return the archive when it is whole. Raises RequestError when it can't be."""
+        try:
+            answer = msgspec.json.decode(payload, type=_Answer)
+            if answer.transaction != self._transaction:
+                return None
+            if answer.status == "error":
+                raise RequestError(f"the device refused: {answer.error}")
+            part = msgspec.json.decode(answer.data, type=ExportPart)
+            self._parts[part.part] = b64decode(part.base64, validate=True)
+        except (msgspec.DecodeError, ValueError) as exc:
+            raise RequestError(f"this is no part of an export: {exc}") from exc
+        return self._whole(part) if len(self._parts) == part.parts else None
+
+    def _whole(self, last: ExportPart) -> bytes:
+        archive = b"".join(self._parts[number] for number in sorted(self._parts))
+        if len(archive) != last.bytes or hashlib.sha256(archive).hexdigest() != last.sha256:
+            raise RequestError("the parts don't make the archive that was announced; ask again")
+        return archive
+
+
+log = logging.getLogger(__name__)
+
+MAX_ARCHIVE_BYTES = 64_000_000
+"""A larger archive is better copied than sent."""
+
+PART_BYTES = 48_000
+"""Of the archive in one message, 64,000 in base64: what most brokers take."""
+
+REST_S = 10.0
+"""How long after an export the next is refused: each reads the whole store."""
+
+LASTS_S = 600.0
+"""How long after it was asked for an export is still sent: later nobody waits for it."""
+
+_ENVELOPE_BYTES = 4_096
+_LEAST_PART_BYTES = 1_024
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One message for whoever asked: a part, or why there is none."""
+
+    origin: Origin
+    part: ExportPart | None = None
+    error: str = ""
+
+
+@dataclass(slots=True)
+class _Archive:
+    """A written archive. Its file has no name, so it is gone when it is closed."""
+
+    file: BinaryIO
+    size: int
+    sha256: str
+    name: str
+    part_bytes: int = 0
+    sent: int = 0
+
+
+class Exporter:
+    """Serves one export at a time; a thread of its own writes it, slices are read as they are sent.
+
+    `write` writes the archive to an open file and raises EdgeError; `folder` has room for it (None:
+    the system's place for such). All methods belong to the thread that owns the connection; `on_ready`
+    is called from the writing one, and `on_crash` if that dies of a bug.
+    """
+
+    def __init__(
+        self,
+        write: Callable[[BinaryIO], object],
+        folder: Path | None,
+        on_ready: Callable[[], None],
+        on_crash: Callable[[BaseException], None],
+        most_bytes: int = MAX_ARCHIVE_BYTES,
+    ) -> None:
+        self._write = write
+        self._folder = folder
+        self._on_ready = on_ready
+        self._on_crash = on_crash
+        self._most_bytes = most_bytes
+        self._thread: threading.Thread | None = None
+        self._origin: Origin | None = None
+        self._asked_s = 0.0
+        self._rests_until_s = float("-inf")
+        self._ready: _Archive | str | None = None
+        if folder is not None:
+            remove_leftovers(folder)
+
+    def ask(self, command: ExportExamples, now_s: float) -> bool:
+        """Begin; False while an export is under way, and for a while after it."""
+        if self._origin is not None or now_s < self._rests_until_s:
+            return False
+        self._origin, self._asked_s, self._ready = command.origin, now_s, None
+        self._thread = threading.Thread(target=self._prepare, name="mqtt-export", daemon=True)
+        self._thread.start()
+        return True
+
+    def next(self, max_packet: int | None, now_s: float) -> Answer | None:
+        """Return what to send next, None while there is nothing; `max_packet` bytes is the broker's limit."""
+        ready, origin = self._ready, self._origin
+        if ready is None or origin is None:
+            return None
+        if isinstance(ready, str):
+            return self._fail(origin, ready, now_s)
+        if now_s - self._asked_s > LASTS_S:
+            return self._fail(origin, f"the export took longer than {LASTS_S:g} s; ask again", now_s)
+        ready.part_bytes = ready.part_bytes or _part_bytes(max_packet)
+        if ready.part_bytes < _LEAST_PART_BYTES:
+            return self._fail(origin, f"the broker takes no messages above {max_packet} bytes", now_s)
+        part = _next_part(ready)
+        if part.part == part.parts:
+            self._finish(now_s)
+        return Answer(origin, part)
+
+    def stop(self, timeout_s: float) -> None:
+        """Give up what is under way."""
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        self._finish(0.0)
+
+    def _fail(self, origin: Origin, error: str, now_s: float) -> Answer:
+        self._finish(now_s)
+        return Answer(origin, error=error)
+
+    def _finish(self, now_s: float) -> None:
+        if isinstance(self._ready, _Archive):
+            self._ready.file.close()
+        self._origin, self._ready, self._rests_until_s = None, None, now_s + REST_S
+
+    def _prepare(self) -> None:
+        """Write, in the exporter's own thread."""
+        try:
+            self._ready = self._archive()
+        except (EdgeError, OSError) as exc:
+            log.warning("can't export the examples: %s", exc)
+            self._ready = f"can't export the examples: {exc}"
+        except BaseException as crash:
+            self._on_crash(crash)
+        self._on_ready()
+
+    def _archive(self) -> _Archive | str:
+        file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when it is sent; a kill leaves no file
+        try:
+            self._write(file)
+            size = file.seek(0, os.SEEK_END)
+            if size > self._most_bytes:
+                file.close()
+                return (
+                    f"the archive has {size / 1e6:.0f} MB; at most {self._most_bytes / 1e6:.0f} MB are sent; "
+                    "run `edge-daemon examples export` on the device"
+                )
+            file.seek(0)
+            return _Archive(file, size, hashlib.file_digest(file, "sha256").hexdigest(), uuid4().hex[:8])
+        except BaseException:
+            file.close()
+            raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what exports of version 0.1.0 left behind when they were killed half way."""
+    for scratch in folder.glob(".mqtt-export-*"):
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _part_bytes(max_packet: int | None) -> int:
+    if max_packet is None:
+        return PART_BYTES
+    return min(PART_BYTES, (max_packet - _ENVELOPE_BYTES) * 3 // 4)
+
+
+def _next_part(archive: _Archive) -> ExportPart:
+    archive.file.seek(archive.sent * archive.part_bytes)
+    archive.sent += 1
+    return ExportPart(
+        export=archive.name,
+        part=archive.sent,
+        parts=-(-archive.size // archive.part_bytes),
+        bytes=archive.size,
+        sha256=archive.sha256,
+        base64=b64encode(archive.file.read(archive.part_bytes)).decode("ascii"),
+    )

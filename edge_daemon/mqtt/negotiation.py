@@ -1,0 +1,67 @@
+"""How a device and a broker agree on a version of MQTT and on a will."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.broker_limits import BrokerLimits
+from edge_daemon.mqtt.client import Connection, Party, Version
+from edge_daemon.mqtt.credentials import read_access
+from edge_daemon.mqtt.message import Message
+
+_ANSWER_S = 5.0
+_FIRST_ANSWER_S = 2.0
+
+
+def connect(
+    options: MqttOptions, party: Party, environ: Mapping[str, str], cancelled: Callable[[], bool]
+) -> Connection:
+    """Return an open connection in the newest version of MQTT that both sides speak.
+
+    Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Brokers that take no QoS 1 or keep
+    nothing retained refuse such a will, those of 3.1.1 without a word: the will is then reduced, and the
+    connection's `limits` show it. Raises BrokerError.
+    """
+    access = read_access(options, environ)
+    versions: list[Version] = ["5", "3.1.1"] if options.version == "auto" else [options.version]
+    error: BrokerError | None = None
+    for version in versions:
+        answer_s = _ANSWER_S if version == versions[-1] else _FIRST_ANSWER_S
+        for limits in _limits_of(party.will):
+            will = None if party.will is None else limits.reduced(party.will)
+            connection = Connection(options, version, replace(party, will=will), access)
+            error = _try_to_open(connection, cancelled, answer_s)
+            if error is None:
+                connection.limits &= limits
+                return connection
+            if cancelled() or not connection.will_refused:
+                break
+        if cancelled() or not connection.misunderstood:
+            break
+    assert error is not None
+    raise error
+
+
+def _limits_of(will: Message | None) -> Iterator[BrokerLimits]:
+    """Yield what a broker may take of a will, the will as it is first."""
+    yield BrokerLimits()
+    if will is not None and will.qos:
+        yield BrokerLimits(max_qos=0)
+    if will is not None and will.retain:
+        yield BrokerLimits(retain=False)
+        if will.qos:
+            yield BrokerLimits(max_qos=0, retain=False)
+
+
+def _try_to_open(
+    connection: Connection, cancelled: Callable[[], bool], answer_s: float
+) -> BrokerError | None:
+    try:
+        connection.open(cancelled, answer_s)
+    except BrokerError as exc:
+        connection.close(graceful=False)
+        return exc
+    return None

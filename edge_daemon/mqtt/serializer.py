@@ -1,0 +1,308 @@
+"""From events to messages: which payload goes where, with which QoS, retained or not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from functools import singledispatchmethod
+from itertools import count
+from typing import get_args
+
+import msgspec
+
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Command
+from edge_daemon.domain.types import Exam, FleetFigures, Prediction, Verdict
+from edge_daemon.mqtt import payloads
+from edge_daemon.mqtt.example_export import Answer
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.payloads import encode, utc_ms
+from edge_daemon.mqtt.requests import Refusal, ReturnAddress
+from edge_daemon.mqtt.topics import Topics
+
+_DIGITS = 4
+_MAX_RANKED = 10
+_MAX_COUNTS = 200
+_MAX_VERDICTS = 50
+_RESULT_EXPIRY_S = 5
+_RESPONSE_EXPIRY_S = 60
+
+
+class Publications:
+    """Turns one device's events into messages, without I/O. Any thread may use it.
+
+    `qos` is used for all but results and snapshots, which are fleeting and go with 0.
+    """
+
+    def __init__(self, topics: Topics, info: payloads.Info, qos: int) -> None:
+        self._topics = topics
+        self._info = info
+        self._qos = qos
+        self._numbers = count(1)
+
+    def availability(self, online: bool) -> Message:
+        """The birth, or the will."""
+        return self._state(self._topics.availability, b"online" if online else b"offline")
+
+    def at_start(self) -> list[Message]:
+        """The state before any event: no label stands from an earlier life of the device."""
+        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
+        return [*labels, self._state(self._topics.info, encode(self._info)), self.availability(True)]
+
+    def refusal(self, refusal: Refusal) -> Message:
+        """The answer to a request that became no command."""
+        return self._response(refusal.verb, refusal.error, {}, refusal.transaction)
+
+    def exported(self, answer: Answer) -> Message:
+        """A part of an export, or why there is none."""
+        origin, part = answer.origin, answer.part
+        data = {} if part is None else msgspec.structs.asdict(part)
+        return self._response(origin.name, answer.error or None, data, origin.transaction)
+
+    @singledispatchmethod
+    def of(self, event: object, now: datetime) -> list[Message]:
+        """Return the messages of an event, none for one that subscribers have no use for. `now` is UTC."""
+        return []
+
+    @of.register
+    def _(self, event: events.Classified, now: datetime) -> list[Message]:
+        prediction = event.prediction
+        body = payloads.Result(
+            region=event.region,
+            label=prediction.label,
+            confidence=round(prediction.confidence, _DIGITS),
+            similarity=round(max(-1.0, min(1.0, prediction.similarity)), _DIGITS),
+            margin=round(prediction.margin, _DIGITS),
+            ranking=_ranking(prediction),
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+            model=self._info.model,
+        )
+        return [Message(self._topics.result(event.region), encode(body), 0, False, _RESULT_EXPIRY_S)]
+
+    @of.register
+    def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
+        body = payloads.LabelChangedEvent(
+            at=utc_ms(now),
+            region=event.region,
+            label=event.label,
+            previous=event.previous,
+            confidence=round(event.confidence, _DIGITS),
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+        )
+        label = self._state(self._topics.label(event.region), event.label.encode())
+        return [label, self._event(body)]
+
+    @of.register
+    def _(self, event: events.ObjectPassed, now: datetime) -> list[Message]:
+        body = payloads.ObjectEvent(
+            at=utc_ms(now),
+            region=event.region,
+            label=event.label,
+            confidence=round(event.confidence, _DIGITS),
+            frames=event.frames,
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+            latency_ms=round(event.latency_ms, 1),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.ExampleAdded, now: datetime) -> list[Message]:
+        body = payloads.ExampleAddedEvent(
+            at=utc_ms(now),
+            id=event.id,
+            label=event.label,
+            region=event.region,
+            count=event.count,
+            seq=event.seq,
+            by=_source(event.command),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.ExampleUndone, now: datetime) -> list[Message]:
+        by = _source(event.command)
+        body = payloads.ExampleUndoneEvent(
+            at=utc_ms(now), id=event.id, label=event.label, count=event.count, by=by
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.Cleared, now: datetime) -> list[Message]:
+        by = _source(event.command)
+        return [
+            self._event(
+                payloads.ClearedEvent(at=utc_ms(now), label=event.label, removed=event.removed, by=by)
+            )
+        ]
+
+    @of.register
+    def _(self, event: events.ExamplesEdited, now: datetime) -> list[Message]:
+        body = payloads.ExamplesEditedEvent(
+            at=utc_ms(now),
+            action=event.action,
+            ids=list(event.ids),
+            label=event.label,
+            by=_source(event.command),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.Doubted, now: datetime) -> list[Message]:
+        body = payloads.DoubtedEvent(
+            at=utc_ms(now),
+            moment=event.moment,
+            region=event.region,
+            reason=event.reason,
+            label=event.prediction.label,
+            ranking=_ranking(event.prediction),
+            seq=event.seq,
+            captured_at=utc_ms(event.captured_at),
+        )
+        return [self._event(body)]
+
+    @of.register
+    def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
+        body = payloads.Examples(
+            counts=dict(list(event.counts.items())[-_MAX_COUNTS:]),
+            total=sum(event.counts.values()),
+            labels=len(event.counts),
+            exam=None if event.exam is None else _figures(event.exam),
+            fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
+        )
+        return [self._state(self._topics.examples, encode(body))]
+
+    @of.register
+    def _(self, event: events.SettingsChanged, now: datetime) -> list[Message]:
+        body = payloads.Settings(trigger=event.trigger, unknown=event.unknown)
+        return [self._state(self._topics.settings, encode(body))]
+
+    @of.register
+    def _(self, event: events.Button, now: datetime) -> list[Message]:
+        return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
+
+    @of.register
+    def _(self, event: events.CameraLost, now: datetime) -> list[Message]:
+        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
+        return [*labels, self._event(payloads.CameraLostEvent(at=utc_ms(now), reason=event.reason))]
+
+    @of.register
+    def _(self, event: events.CameraRestored, now: datetime) -> list[Message]:
+        return [
+            self._event(
+                payloads.CameraRestoredEvent(at=utc_ms(now), outage_s=round(max(0.0, event.outage_s), 3))
+            )
+        ]
+
+    @of.register
+    def _(self, event: events.PanelLost, now: datetime) -> list[Message]:
+        return [self._event(payloads.PanelLostEvent(at=utc_ms(now), reason=event.reason))]
+
+    @of.register
+    def _(self, event: events.PanelRestored, now: datetime) -> list[Message]:
+        outage_s = round(max(0.0, event.outage_s), 3)
+        return [self._event(payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
+
+    @of.register
+    def _(self, event: events.PowerLow, now: datetime) -> list[Message]:
+        flags = known_flags(event.flags)
+        return [self._event(payloads.PowerLowEvent(at=utc_ms(now), flags=flags)), self._inform(power=flags)]
+
+    @of.register
+    def _(self, event: events.PowerOk, now: datetime) -> list[Message]:
+        body = payloads.PowerOkEvent(at=utc_ms(now), low_s=round(max(0.0, event.low_s), 3))
+        return [self._event(body), self._inform(power=[])]
+
+    @of.register
+    def _(self, event: events.ClockChanged, now: datetime) -> list[Message]:
+        return [self._inform(clock_synced=event.synced)]
+
+    @of.register
+    def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
+        return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
+
+    @of.register
+    def _(self, event: events.Replied, now: datetime) -> list[Message]:
+        origin = event.command.origin
+        if origin.via != "mqtt":
+            return []
+        return [self._response(origin.name, event.error, event.data, origin.transaction)]
+
+    def _inform(self, **changed: object) -> Message:
+        self._info = msgspec.structs.replace(self._info, **changed)
+        return self._state(self._topics.info, encode(self._info))
+
+    def _state(self, topic: str, payload: bytes) -> Message:
+        return Message(topic, payload, self._qos, retain=True)
+
+    def _response(
+        self, verb: str, error: str | None, data: Mapping[str, object], transaction: object
+    ) -> Message:
+        topic, correlation = self._topics.response(verb), None
+        if isinstance(transaction, ReturnAddress):
+            topic, correlation = transaction.topic, transaction.correlation
+            transaction = transaction.transaction
+        if error is not None:
+            body = payloads.Response(status="error", error=error, transaction=transaction)
+        else:
+            body = payloads.Response(status="ok", data=dict(data), transaction=transaction)
+        return Message(topic, encode(body), self._qos, False, _RESPONSE_EXPIRY_S, correlation)
+
+    def _event(self, body: payloads.EventPayload) -> Message:
+        event_id = f"{self._info.instance}-{next(self._numbers)}"
+        numbered = msgspec.structs.replace(body, event_id=event_id)
+        return Message(self._topics.event, encode(numbered), self._qos, retain=False)
+
+
+def known_flags(flags: Collection[str]) -> list[payloads.PowerFlag]:
+    """Return the flags of board/power.py that the payloads name: all of them."""
+    return [flag for flag in get_args(payloads.PowerFlag) if flag in flags]
+
+
+def _source(command: Command) -> payloads.Source:
+    origin = command.origin
+    return payloads.Source(via=origin.via, name=origin.name)
+
+
+def _ranking(prediction: Prediction) -> list[payloads.RankedLabel]:
+    return [
+        payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
+        for row in prediction.ranking[:_MAX_RANKED]
+    ]
+
+
+def _fleet(figures: FleetFigures) -> payloads.Fleet:
+    return payloads.Fleet(
+        group=figures.group,
+        shared=figures.shared,
+        peers={
+            device: payloads.FleetPeer(counting=peer.counting, probation=peer.probation)
+            for device, peer in figures.peers.items()
+        },
+        refused=dict(figures.refused),
+    )
+
+
+def _is_good(labelled: tuple[str, Verdict]) -> bool:
+    return labelled[1].verdict == "good"
+
+
+def _figures(exam: Exam) -> payloads.ExamFigures:
+    verdicts = {
+        label: payloads.LabelVerdict(
+            verdict=verdict.verdict, count=verdict.count, recall=verdict.recall, looks_like=verdict.looks_like
+        )
+        for label, verdict in sorted(exam.verdicts.items(), key=_is_good)[:_MAX_VERDICTS]
+    }
+    advice = exam.advice
+    return payloads.ExamFigures(
+        accuracy=exam.accuracy,
+        verdicts=verdicts,
+        confused=None if exam.confused is None else list(exam.confused),
+        near_duplicates=exam.near_duplicates,
+        advice=None if advice is None else payloads.NextLabel(label=advice.label, reason=advice.reason),
+    )

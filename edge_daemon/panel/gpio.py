@@ -1,0 +1,260 @@
+"""The pins of a Raspberry Pi through gpiozero, which no other file of the daemon imports."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import tempfile
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from edge_daemon.board.gpio import header_chip
+from edge_daemon.config.panel import ButtonOptions
+from edge_daemon.domain.errors import PanelError
+from edge_daemon.panel.inbox import OnEdge
+from edge_daemon.system.file_owner import user_name
+
+
+def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
+    """Return why the GPIO lines can't be used, with a remedy, in one line; None when nothing is seen."""
+    header = header_chip(dev.parent)
+    chips = sorted(dev.glob("gpiochip*")) if header is None else [dev / header.name]
+    if not chips:
+        return (
+            f"there is no GPIO chip ({dev}/gpiochip*); on a Raspberry Pi `dmesg` tells why, "
+            "elsewhere GPIOZERO_PIN_FACTORY=mock tries without pins"
+        )
+    if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
+        user = user_name()
+        return (
+            f"{user} may not open {chips[0]}; run `sudo usermod -aG gpio {user}` and log in again, "
+            "or give the service SupplementaryGroups=gpio"
+        )
+    if importlib.util.find_spec("lgpio") is None:
+        return (
+            "the Python module lgpio is missing; run `sudo apt install python3-lgpio`, or pip install lgpio"
+        )
+    return None
+
+
+def uses_lgpio() -> bool:
+    """Whether no other pin library was asked for, such as gpiozero's mock."""
+    return os.environ.get("GPIOZERO_PIN_FACTORY", "lgpio").lower() == "lgpio"
+
+
+@contextmanager
+def lgpio_home() -> Iterator[None]:
+    """Give `import lgpio` a directory of its own, and the process its working directory back.
+
+    lgpio makes a FIFO in `$LG_WD` (else in the working directory) as it is imported, opens both
+    ends, and changes into `$LG_WD`. Two processes in one directory would read each other's edges.
+    Nobody looks for the FIFO by name later, so it goes with the directory.
+    """
+    parent = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
+    before, there = os.getcwd(), os.environ.get("LG_WD")
+    with tempfile.TemporaryDirectory(prefix="lgpio-", dir=parent) as home:
+        os.environ["LG_WD"] = home
+        try:
+            yield
+        finally:
+            os.chdir(before)
+            if there is None:
+                del os.environ["LG_WD"]
+            else:
+                os.environ["LG_WD"] = there
+
+
+log = logging.getLogger(__name__)
+
+LONGEST_DELAY_S = 5.0
+"""Before Linux 5.7 edges bear the time of day: an age of more than this is none."""
+
+
+class GpioPins:
+    """Fulfils panel.Pins. `factory` is a gpiozero pin factory that stays the caller's.
+
+    None takes gpiozero's own choice, in which lgpio comes first and which `$GPIOZERO_PIN_FACTORY`
+    steers. That one is closed with the pins, so that each `open` looks for the chip anew.
+    """
+
+    def __init__(self, factory: Any = None) -> None:
+        self._lent = factory
+        self._own: Any = None
+        self._make: Callable[[], Any] = _chosen_factory
+        self._lines: dict[int, _Line] = {}
+        self._leds: dict[int, Any] = {}
+
+    def open(self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge) -> dict[int, bool]:
+        """Claim every pin and return which buttons are down. Raises PanelError and then holds none."""
+        factory = self._lent if self._lent is not None else self._made()
+        try:
+            for button in buttons:
+                with _claiming(button.pin, f"button '{button.name}'"):
+                    self._lines[button.pin] = _Line(button, factory, on_edge)
+            for pin in sorted(leds):
+                with _claiming(pin, "an LED"):
+                    self._leds[pin] = _led(pin, factory)
+        except PanelError:
+            self.close()
+            raise
+        return {pin: self.pressed(pin) for pin in self._lines}
+
+    def pressed(self, pin: int) -> bool:
+        """Whether the button is down right now. Raises PanelError."""
+        with _asking():
+            return self._lines[pin].is_active
+
+    def light(self, pin: int, on: bool) -> None:
+        """Switch an LED. Raises PanelError."""
+        with _asking():
+            self._leds[pin].value = on
+
+    def check(self) -> None:
+        """Read one line, a matter of microseconds. Raises PanelError when its chip is gone."""
+        with _asking():
+            for device in (*self._lines.values(), *self._leds.values()):
+                _ = device.is_active
+                return
+
+    def close(self) -> None:
+        """Release the pins, which become inputs: LEDs go dark. Harmless when not open or without a chip."""
+        for pin, device in (self._lines | self._leds).items():
+            try:
+                device.close()
+            except Exception as exc:  # of a chip that is gone; each pin library has errors of its own
+                log.debug("BCM %d can't be released: %s", pin, exc)
+        if self._own is not None:
+            _close_factory(self._own)
+            self._own = None
+        self._lines.clear()
+        self._leds.clear()
+
+    def _made(self) -> Any:
+        with _asking():
+            self._own = self._make()
+        # Asked to choose again, gpiozero would settle for less while udev has yet to hand us the chip.
+        self._make = type(self._own)
+        return self._own
+
+
+class _Line:
+    """One button's input. gpiozero keeps a weak reference to the callback alone, so this must live."""
+
+    def __init__(self, button: ButtonOptions, factory: Any, on_edge: OnEdge) -> None:
+        from gpiozero import InputDevice
+
+        self._number = button.pin
+        self._pull_up = button.pull == "up"
+        self._on_edge = on_edge
+        self._device: Any = InputDevice(button.pin, pull_up=self._pull_up, pin_factory=factory)
+        self._device.pin.when_changed = self._changed
+
+    @property
+    def is_active(self) -> bool:
+        return bool(self._device.is_active)
+
+    def close(self) -> None:
+        try:
+            self._device.pin.when_changed = None  # lgpio's pin would go on calling after its close
+        finally:
+            self._device.close()
+
+    def _changed(self, ticks: float, state: int) -> None:
+        """Runs in the library's thread, which a busy machine holds up: the ticks tell for how long."""
+        factory = self._device.pin_factory
+        age_s = factory.ticks_diff(factory.ticks(), ticks)
+        down = bool(state) != self._pull_up
+        self._on_edge(self._number, down, age_s if 0 <= age_s <= LONGEST_DELAY_S else 0.0)
+
+
+def mock_factory() -> Any:
+    """Return gpiozero's own double of a Pi's pins: nothing is wired, a program presses."""
+    from gpiozero.pins.mock import MockFactory
+
+    return MockFactory()
+
+
+def _led(pin: int, factory: Any) -> Any:
+    from gpiozero import DigitalOutputDevice
+
+    return DigitalOutputDevice(pin, pin_factory=factory)
+
+
+@contextmanager
+def _claiming(pin: int, owner: str) -> Iterator[None]:
+    """Name the pin in whatever goes wrong: each pin library behind gpiozero has errors of its own."""
+    try:
+        yield
+    except Exception as exc:
+        raise PanelError(f"{owner} can't use BCM {pin}: {exc}") from exc
+
+
+@contextmanager
+def _asking() -> Iterator[None]:
+    """Say what may be the matter with the chip when it can't be used."""
+    try:
+        yield
+    except PanelError:
+        raise
+    except Exception as exc:
+        raise PanelError(f"buttons and LEDs can't be used: {gpio_trouble() or exc}") from exc
+
+
+def _chosen_factory() -> Any:
+    try:
+        from gpiozero import Device
+    except ImportError as exc:
+        raise PanelError("the Python module gpiozero is missing; pip install gpiozero") from exc
+    with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
+        warnings.simplefilter("always")
+        warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
+        if Device.pin_factory is None and _by_label():
+            Device.pin_factory = _header_factory_class()()
+        Device.ensure_pin_factory()
+    for fallback in fallbacks:
+        log.warning("%s", str(fallback.message).splitlines()[0])
+    return Device.pin_factory
+
+
+def _by_label() -> bool:
+    """Whether the chip is found by its label: on a Raspberry Pi, unless another pin library was asked for."""
+    return uses_lgpio() and find_spec("lgpio") is not None and header_chip() is not None
+
+
+def _header_factory_class() -> Any:
+    """Return a factory that opens the chip by its label each time one is made.
+
+    gpiozero picks a number by the board's revision: 2.0 opens 4 on every Pi 5, 2.0.1.post2 fails there
+    for want of an import, and 0 on a Pi 500 is another chip under an older kernel (gpiozero issue 1166).
+    """
+    import lgpio
+    from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
+
+    class HeaderFactory(LGPIOFactory):  # type: ignore[misc]
+        def __init__(self) -> None:
+            # The constructor between opens a chip by number, whatever it is given.
+            super(LGPIOFactory, self).__init__()
+            chip = header_chip()
+            if chip is None:
+                raise PanelError("buttons and LEDs can't be used: the chip of the header is gone")
+            self._handle = lgpio.gpiochip_open(chip.number)
+            self._chip = chip.number
+            self.pin_class = LGPIOPin
+            log.info("buttons and LEDs are on %s (/dev/%s)", chip.label, chip.name)
+
+    return HeaderFactory
+
+
+def _close_factory(factory: Any) -> None:
+    """Let the chip go. The pins are forgotten first, as a chip that is gone refuses even their close."""
+    from gpiozero import Device
+
+    factory.pins.clear()
+    factory.close()
+    if Device.pin_factory is factory:
+        Device.pin_factory = None

@@ -1,0 +1,70 @@
+"""Refusing hostile zips before anything in them is read."""
+
+from __future__ import annotations
+
+import struct
+import zipfile
+import zlib
+from collections import Counter
+from pathlib import Path
+
+from edge_daemon.domain.errors import ArchiveError
+
+DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    EOFError,
+    UnicodeDecodeError,  # a name that is not in the encoding it claims
+    NotImplementedError,  # a compression this Python lacks
+)
+"""What Python raises for a zip that is not what its directory says."""
+
+MAX_UNPACKED_BYTES = 2 * 1024**3
+_MAX_DIRECTORY_BYTES = 16 * 1024**2  # of the names; far above what 50,000 examples need
+_SYMLINK, _FILE_TYPE = 0o120000, 0o170000
+
+_END = struct.Struct("<4s4H2LH")  # end of central directory (APPNOTE.TXT 4.3.16); [5] is the directory's size
+_MAX_COMMENT = 0xFFFF
+_ZIP64_LOCATOR = b"PK\x06\x07"
+
+
+def check_directory_size(path: Path) -> None:
+    """Refuse a zip whose directory alone would fill the memory; Python reads it whole on opening.
+
+    ZIP64 directories, for more than 65,535 entries or 4 GiB, are refused as well.
+    """
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _END.size - _MAX_COMMENT - 20))
+        tail = file.read()
+    start = tail.rfind(b"PK\x05\x06")
+    if start < 0 or len(tail) - start < _END.size:
+        raise ArchiveError("it is no zip, or its end is missing")
+    if _END.unpack_from(tail, start)[5] > _MAX_DIRECTORY_BYTES or _ZIP64_LOCATOR in tail[:start]:
+        raise ArchiveError("it holds too many files")
+
+
+def check_entries(infos: list[zipfile.ZipInfo]) -> None:
+    """Refuse entries that leave the archive, link, hide, repeat, or unpack to too much."""
+    for info in infos:
+        if reason := _hostile(info):
+            raise ArchiveError(f"entry {info.filename!r} {reason}")
+    name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
+    if times > 1:
+        raise ArchiveError(f"entry {name!r} stands in it {times} times")
+    if sum(info.file_size for info in infos) > MAX_UNPACKED_BYTES:
+        raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
+
+
+def _hostile(info: zipfile.ZipInfo) -> str | None:
+    name = info.filename
+    if name.startswith(("/", "\\")) or ":" in name or ".." in name.replace("\\", "/").split("/"):
+        return "points outside the archive"
+    if info.external_attr >> 16 & _FILE_TYPE == _SYMLINK:
+        return "is a symbolic link"
+    if info.flag_bits & 1:
+        return "is encrypted"
+    if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        return "is packed in a way this program doesn't read"
+    return None

@@ -1,0 +1,190 @@
+"""Read FlatBuffers tables by field number, checking every offset against the file's end.
+
+Only what a TFLite file's graph needs. The interpreter's package ships a generated schema, but importing it
+takes 240 ms and 690 kB of source, and the older tflite_runtime has none.
+Format: https://flatbuffers.dev/internals/
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+Data: TypeAlias = bytes | bytearray
+
+
+class FlatBufferError(ValueError):
+    """An offset points outside the data: the file is truncated or damaged."""
+
+
+def unpack(data: Data, code: str, at: int) -> int:
+    """Read one little-endian integer of struct code `code`. Raises FlatBufferError."""
+    if at < 0:
+        raise FlatBufferError(f"offset {at} lies before the file's start")
+    try:
+        return int(struct.unpack_from("<" + code, data, at)[0])
+    except struct.error as exc:
+        raise FlatBufferError(f"offset {at} lies behind the file's end ({len(data)} bytes)") from exc
+
+
+def root(data: Data) -> Table:
+    """Return the table the file begins with."""
+    return Table(data, unpack(data, "I", 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Vector:
+    """`count` elements of `width` bytes from byte `at`, all inside the data; the count stands before."""
+
+    data: Data
+    at: int
+    count: int
+    width: int
+
+    def numbers(self, code: str) -> tuple[int, ...]:
+        """Return all elements as integers of struct code `code`."""
+        return struct.unpack_from(f"<{self.count}{code}", self.data, self.at)
+
+    def floats(self) -> tuple[float, ...]:
+        """Return all elements as 32-bit floats."""
+        return struct.unpack_from(f"<{self.count}f", self.data, self.at)
+
+    def bytes(self) -> bytes:
+        """Return the elements' bytes."""
+        return bytes(self.data[self.at : self.at + self.count * self.width])
+
+    def tables(self) -> Iterator[Table]:
+        """Follow each element's offset to a table."""
+        for at in range(self.at, self.at + 4 * self.count, 4):
+            yield Table(self.data, at + unpack(self.data, "I", at))
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table at byte `at`. Absent fields read as their default, absent vectors as empty."""
+
+    data: Data
+    at: int
+
+    def integer(self, field: int, code: str, default: int = 0) -> int:
+        """Return a scalar field of struct code `code`."""
+        place = self._place(field)
+        return unpack(self.data, code, place) if place else default
+
+    def table(self, field: int) -> Table | None:
+        """Return a table field, or None."""
+        place = self._place(field)
+        return Table(self.data, place + unpack(self.data, "I", place)) if place else None
+
+    def vector(self, field: int, width: int) -> Vector:
+        """Return a vector field whose elements have `width` bytes."""
+        place = self._place(field)
+        if not place:
+            return Vector(self.data, 0, 0, width)
+        start = place + unpack(self.data, "I", place)
+        count = unpack(self.data, "I", start)
+        if start + 4 + count * width > len(self.data):
+            raise FlatBufferError(f"{count * width} bytes at offset {start} reach behind the file's end")
+        return Vector(self.data, start + 4, count, width)
+
+    def text(self, field: int) -> str:
+        """Return a string field; bytes that are no UTF-8 as `\\xff`."""
+        return self.vector(field, 1).bytes().decode("utf-8", "backslashreplace")
+
+    def _place(self, field: int) -> int:
+        """Return where a field's value lies, 0 when it is absent."""
+        vtable = self.at - unpack(self.data, "i", self.at)
+        slot = 4 + 2 * field
+        if slot + 2 > unpack(self.data, "H", vtable):
+            return 0
+        offset = unpack(self.data, "H", vtable + slot)
+        return self.at + offset if offset else 0
+
+
+_SLOT = 8
+"""Every field gets as much room as the widest scalar, which keeps all of them aligned."""
+
+_ALIGNED = 16
+"""Vectors begin at such a multiple: TFLite reads constants in place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scalar:
+    """One number of struct code `code`."""
+
+    code: str
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A vector of numbers of struct code `code`."""
+
+    code: str
+    values: Sequence[float]
+
+
+Fields: TypeAlias = Mapping[int, "Value"]
+"""A table: its fields by number."""
+
+Value: TypeAlias = Scalar | Numbers | bytes | Fields | Sequence[Fields]
+
+
+def write(root: Fields, identifier: bytes) -> bytes:
+    """Return a file whose root is that table; `identifier` are its bytes 4 to 8."""
+    writer = _Writer(bytearray(4) + identifier)
+    writer.point(0, writer.table(root))
+    return bytes(writer.data)
+
+
+@dataclass(slots=True)
+class _Writer:
+    """Lays each table down and its children behind it, as offsets can only lead on."""
+
+    data: bytearray = field(default_factory=bytearray)
+
+    def point(self, place: int, at: int) -> None:
+        struct.pack_into("<I", self.data, place, at - place)
+
+    def table(self, fields: Fields) -> int:
+        slots = max(fields, default=-1) + 1
+        offsets = [_SLOT * (number + 1) if number in fields else 0 for number in range(slots)]
+        size = _SLOT * (slots + 1)
+        vtable = struct.pack(f"<{2 + slots}H", 4 + 2 * slots, size, *offsets)
+        self._pad(_SLOT, len(vtable))
+        self.data += vtable
+        at = len(self.data)
+        self.data += struct.pack("<i", len(vtable)) + bytes(size - 4)
+        for number, value in fields.items():
+            self._fill(at + offsets[number], value)
+        return at
+
+    def _fill(self, place: int, value: Value) -> None:
+        if isinstance(value, Scalar):
+            struct.pack_into("<" + value.code, self.data, place, value.value)
+        else:
+            self.point(place, self.table(value) if isinstance(value, Mapping) else self._vector(value))
+
+    def _vector(self, value: Numbers | bytes | Sequence[Fields]) -> int:
+        if isinstance(value, Numbers):
+            return self._array(
+                len(value.values), struct.pack(f"<{len(value.values)}{value.code}", *value.values)
+            )
+        if isinstance(value, bytes):
+            return self._array(len(value), value)
+        at = self._array(len(value), bytes(4 * len(value)))
+        for index, fields in enumerate(value):
+            self.point(at + 4 * (index + 1), self.table(fields))
+        return at
+
+    def _array(self, count: int, content: bytes) -> int:
+        self._pad(_ALIGNED, 4)
+        at = len(self.data)
+        self.data += struct.pack("<I", count) + content
+        return at
+
+    def _pad(self, multiple: int, ahead: int) -> None:
+        """Fill up so that what follows after `ahead` bytes begins at a multiple."""
+        self.data += bytes(-(len(self.data) + ahead) % multiple)

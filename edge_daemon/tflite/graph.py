@@ -1,0 +1,234 @@
+"""A TFLite file's main graph as values, and the same file with its graph ended earlier."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, Vector, root
+
+CUSTOM = "CUSTOM"
+
+_OPERATORS = """
+ADD AVERAGE_POOL_2D CONCATENATION CONV_2D DEPTHWISE_CONV_2D DEPTH_TO_SPACE DEQUANTIZE EMBEDDING_LOOKUP FLOOR
+FULLY_CONNECTED HASHTABLE_LOOKUP L2_NORMALIZATION L2_POOL_2D LOCAL_RESPONSE_NORMALIZATION LOGISTIC
+LSH_PROJECTION LSTM MAX_POOL_2D MUL RELU RELU_N1_TO_1 RELU6 RESHAPE RESIZE_BILINEAR RNN SOFTMAX SPACE_TO_DEPTH
+SVDF TANH CONCAT_EMBEDDINGS SKIP_GRAM CALL CUSTOM EMBEDDING_LOOKUP_SPARSE PAD UNIDIRECTIONAL_SEQUENCE_RNN
+GATHER BATCH_TO_SPACE_ND SPACE_TO_BATCH_ND TRANSPOSE MEAN SUB DIV SQUEEZE UNIDIRECTIONAL_SEQUENCE_LSTM
+STRIDED_SLICE BIDIRECTIONAL_SEQUENCE_RNN EXP TOPK_V2 SPLIT LOG_SOFTMAX DELEGATE BIDIRECTIONAL_SEQUENCE_LSTM
+CAST PRELU MAXIMUM ARG_MAX MINIMUM LESS NEG PADV2 GREATER GREATER_EQUAL LESS_EQUAL SELECT SLICE SIN
+TRANSPOSE_CONV SPARSE_TO_DENSE TILE EXPAND_DIMS EQUAL NOT_EQUAL LOG SUM SQRT RSQRT SHAPE POW ARG_MIN
+FAKE_QUANT REDUCE_PROD REDUCE_MAX PACK LOGICAL_OR ONE_HOT LOGICAL_AND LOGICAL_NOT UNPACK REDUCE_MIN FLOOR_DIV
+REDUCE_ANY SQUARE ZEROS_LIKE FILL FLOOR_MOD RANGE RESIZE_NEAREST_NEIGHBOR LEAKY_RELU SQUARED_DIFFERENCE
+MIRROR_PAD ABS SPLIT_V UNIQUE CEIL REVERSE_V2 ADD_N GATHER_ND COS WHERE RANK ELU REVERSE_SEQUENCE MATRIX_DIAG
+QUANTIZE MATRIX_SET_DIAG ROUND HARD_SWISH IF WHILE NON_MAX_SUPPRESSION_V4 NON_MAX_SUPPRESSION_V5 SCATTER_ND
+SELECT_V2 DENSIFY SEGMENT_SUM BATCH_MATMUL PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO
+RFFT2D CONV_3D IMAG REAL COMPLEX_ABS HASHTABLE HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL
+CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE
+RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX
+UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR RIGHT_SHIFT STABLEHLO_LOGISTIC
+STABLEHLO_ADD STABLEHLO_DIVIDE STABLEHLO_MULTIPLY STABLEHLO_MAXIMUM STABLEHLO_RESHAPE STABLEHLO_CLAMP
+STABLEHLO_CONCATENATE STABLEHLO_BROADCAST_IN_DIM STABLEHLO_CONVOLUTION STABLEHLO_SLICE STABLEHLO_CUSTOM_CALL
+STABLEHLO_REDUCE STABLEHLO_ABS STABLEHLO_AND STABLEHLO_COSINE STABLEHLO_EXPONENTIAL STABLEHLO_FLOOR
+STABLEHLO_LOG STABLEHLO_MINIMUM STABLEHLO_NEGATE STABLEHLO_OR STABLEHLO_POWER STABLEHLO_REMAINDER
+STABLEHLO_RSQRT STABLEHLO_SELECT STABLEHLO_SUBTRACT STABLEHLO_TANH STABLEHLO_SCATTER STABLEHLO_COMPARE
+STABLEHLO_CONVERT STABLEHLO_DYNAMIC_SLICE STABLEHLO_DYNAMIC_UPDATE_SLICE STABLEHLO_PAD STABLEHLO_IOTA
+STABLEHLO_DOT_GENERAL STABLEHLO_REDUCE_WINDOW STABLEHLO_SORT STABLEHLO_WHILE STABLEHLO_GATHER
+STABLEHLO_TRANSPOSE DILATE STABLEHLO_RNG_BIT_GENERATOR REDUCE_WINDOW STABLEHLO_COMPOSITE STABLEHLO_SHIFT_LEFT
+STABLEHLO_CBRT STABLEHLO_CASE
+"""
+OPERATORS = tuple(_OPERATORS.split())
+
+_TYPES = """
+float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 resource variant
+uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2
+"""
+TYPES = tuple(_TYPES.split())
+
+
+def operator_name(code: int) -> str:
+    """Return a builtin operator's name, or its number when it is newer than this list."""
+    return OPERATORS[code] if 0 <= code < len(OPERATORS) else f"operator {code}"
+
+
+def type_name(code: int) -> str:
+    """Return a tensor type's name, or its number when it is newer than this list."""
+    return TYPES[code] if 0 <= code < len(TYPES) else f"type {code}"
+
+
+_MAGIC = b"TFL3"
+_SHAPE_READERS = {"SHAPE", "RANK"}
+_OTHER_FILES = (
+    (b"version https://git-lfs", "a Git LFS pointer, not the model itself; fetch it with `git lfs pull`"),
+    (b"PK\x03\x04", "a zip archive; unpack it with `edge-daemon models add`"),
+    (b"\x89HDF", "a Keras model in HDF5; convert it to TFLite first"),
+    (b"{", "JSON; a TF.js or Keras description must be converted to TFLite first"),
+    (b"<", "a web page or XML; the download went wrong"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor. `scale` 0 means not quantised per tensor; `constant` that the file holds its numbers."""
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+    constant: bool
+    dynamic: bool = False
+
+    def __str__(self) -> str:
+        """Name shape and type as error messages do."""
+        return f"{self.dtype} {'x'.join(map(str, self.shape)) or 'scalar'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A step of the graph: a builtin's name, or the name a custom operator registered.
+
+    `activated`: a convolution with a RELU or another activation in it.
+    """
+
+    name: str
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    custom: bool = False
+    activated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Tensors by index, operators in the order they run, and which tensors go in and out."""
+
+    tensors: tuple[Tensor, ...]
+    operators: tuple[Operator, ...]
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+    places: Mapping[str, Vector] = field(default_factory=dict, repr=False, compare=False)
+    constants: Mapping[int, Vector] = field(default_factory=dict, repr=False, compare=False)
+    """The bytes of the constant tensors, but of those that lie behind the flatbuffer."""
+
+    def producers(self) -> dict[int, int]:
+        """Return, for each computed tensor, the index of the operator that makes it."""
+        return {tensor: index for index, step in enumerate(self.operators) for tensor in step.outputs}
+
+    def computed(self) -> dict[int, int]:
+        """Return the part of `producers` whose tensors hold numbers that depend on the graph's input."""
+        dependent = set(self.inputs)
+        producers: dict[int, int] = {}
+        for index, step in enumerate(self.operators):
+            if step.name not in _SHAPE_READERS and not dependent.isdisjoint(step.inputs):
+                dependent.update(step.outputs)
+                producers.update(dict.fromkeys(step.outputs, index))
+        return producers
+
+
+def read_graph(content: Data) -> Graph:
+    """Read the first subgraph of a TFLite file. Raises ModelError saying what else the file is."""
+    if bytes(content[4:8]) != _MAGIC:
+        raise ModelError(_what_else(content))
+    try:
+        return _read(root(content))
+    except (FlatBufferError, IndexError) as exc:
+        raise ModelError(f"truncated or damaged ({exc}); fetch the file again") from exc
+
+
+def end_at(content: Data, graph: Graph, tensor: int) -> bytes:
+    """Return the file with `tensor` as its graph's only output, and without the operators behind it.
+
+    Three numbers are written in place: the output's index and the lengths of the lists of outputs and
+    of operators (and of the signatures, which name the old output). Everything else stays byte for byte.
+    """
+    changed = bytearray(content)
+    _shorten(changed, graph.places["outputs"], 1)
+    struct.pack_into("<i", changed, graph.places["outputs"].at, tensor)
+    _shorten(changed, graph.places["operators"], graph.producers()[tensor] + 1)
+    _shorten(changed, graph.places["signatures"], 0)
+    return bytes(changed)
+
+
+def _shorten(content: bytearray, vector: Vector, count: int) -> None:
+    if vector.count > count:
+        struct.pack_into("<I", content, vector.at - 4, count)
+
+
+def _what_else(content: Data) -> str:
+    if not content:
+        return "an empty file"
+    for start, what in _OTHER_FILES:
+        if content.startswith(start):
+            return what
+    return "not a TFLite model (its bytes 4 to 8 should be TFL3)"
+
+
+def _read(model: Table) -> Graph:
+    """Read by the field numbers of TFLite's schema, version 3."""
+    buffers = list(model.vector(4, 4).tables())
+    inside = [buffer.vector(0, 1) for buffer in buffers]
+    held = [
+        content.count > 0 or buffer.integer(1, "Q") > 1
+        for buffer, content in zip(buffers, inside, strict=True)
+    ]
+    names = [_operator_code(code) for code in model.vector(1, 4).tables()]
+    main = next(model.vector(2, 4).tables(), None)
+    if main is None:
+        raise ModelError("a TFLite file without a graph")
+    inputs, outputs, operators = main.vector(1, 4), main.vector(2, 4), main.vector(3, 4)
+    tensors = list(main.vector(0, 4).tables())
+    numbers = [tensor.integer(2, "I") for tensor in tensors]
+    graph = Graph(
+        tuple(_tensor(tensor, held) for tensor in tensors),
+        tuple(_operator(step, names) for step in operators.tables()),
+        inputs.numbers("i"),
+        outputs.numbers("i"),
+        {"outputs": outputs, "operators": operators, "signatures": model.vector(7, 4)},
+        {index: inside[number] for index, number in enumerate(numbers) if inside[number].count},
+    )
+    _check_indices(graph)
+    return graph
+
+
+def _operator_code(code: Table) -> tuple[str, bool]:
+    number = max(code.integer(0, "b"), code.integer(3, "i"))
+    name = operator_name(number)
+    return (code.text(1) or CUSTOM, True) if name == CUSTOM else (name, False)
+
+
+def _tensor(tensor: Table, held: list[bool]) -> Tensor:
+    quantisation = tensor.table(4)
+    scales = quantisation.vector(2, 4).floats() if quantisation else ()
+    zeros = quantisation.vector(3, 8).numbers("q") if quantisation else ()
+    single = len(scales) == 1
+    return Tensor(
+        name=tensor.text(3),
+        shape=tensor.vector(0, 4).numbers("i"),
+        dtype=type_name(tensor.integer(1, "b")),
+        scale=scales[0] if single else 0.0,
+        zero_point=zeros[0] if single and zeros else 0,
+        constant=held[tensor.integer(2, "I")],
+        dynamic=-1 in tensor.vector(7, 4).numbers("i"),
+    )
+
+
+def _operator(step: Table, names: list[tuple[str, bool]]) -> Operator:
+    name, custom = names[step.integer(0, "I")]
+    options = step.table(4) if name == "CONV_2D" else None
+    activated = options is not None and options.integer(3, "b") != 0
+    return Operator(name, step.vector(1, 4).numbers("i"), step.vector(2, 4).numbers("i"), custom, activated)
+
+
+def _check_indices(graph: Graph) -> None:
+    """Refuse tensor numbers that no tensor has; -1 stands for an optional input left out."""
+    count = len(graph.tensors)
+    used = [*graph.inputs, *graph.outputs]
+    for step in graph.operators:
+        used += [*step.inputs, *step.outputs]
+    for index in used:
+        if not -1 <= index < count:
+            raise FlatBufferError(f"tensor {index} of {count} is used")
+    if not graph.inputs or not graph.outputs or -1 in graph.inputs + graph.outputs:
+        raise ModelError("a graph without input or output")
