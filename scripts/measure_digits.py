@@ -34,7 +34,7 @@ from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 from edge_daemon.models.registry import find
 from edge_daemon.tflite.embedder import Embedder
 from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
-from tests.digits import STYLES, boxes, draw_frame, random_light
+from tests.harness.digit_pictures import STYLES, boxes, draw_frame, random_light
 
 SHOTS, REACHES = (3, 5), (0.25, 0.75, 1.5)
 FILTERS = {

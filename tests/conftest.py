@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, settings
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.region import View
 from edge_daemon.tracking.label_smoother import Smoother
-from tests.bench import Bench
-from tests.small_disk import SmallDisk
+from tests.harness.pipeline_harness import Bench
+from tests.harness.small_disk import SmallDisk
 
 # How long an example takes says more of what else the machine does than of the code.
 settings.register_profile("edge_daemon", deadline=None, suppress_health_check=[HealthCheck.too_slow])

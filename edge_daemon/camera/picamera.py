@@ -47,7 +47,7 @@ _KEYS = {
 
 
 class PicameraSource:
-    """Frames from libcamera's ISP; fulfils ports.FrameSource. Needs picamera2 0.3.19 or newer."""
+    """Frames from libcamera's ISP; fulfils interfaces.FrameSource. Needs picamera2 0.3.19 or newer."""
 
     lossless = False
 

@@ -44,7 +44,7 @@ class _Reel(Protocol):
 
 
 class ReplaySource:
-    """Frames from files; fulfils ports.FrameSource. Lossless when no rate is set.
+    """Frames from files; fulfils interfaces.FrameSource. Lossless when no rate is set.
 
     A file that can't be read raises CameraError naming it; reading on shows the next one. Opened
     again before its end, a folder goes on where it was; a video or raw frames start over.

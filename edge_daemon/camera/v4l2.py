@@ -18,7 +18,7 @@ OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
 
 
 class V4l2Source:
-    """Frames from a USB camera; fulfils ports.FrameSource."""
+    """Frames from a USB camera; fulfils interfaces.FrameSource."""
 
     lossless = False
 

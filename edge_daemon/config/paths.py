@@ -30,7 +30,7 @@ def expand(path: str) -> str:
     return expanded
 
 
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 def shipped_dir(name: str) -> Path:

@@ -110,7 +110,7 @@ PRESS_FRAMES = 3
 
 
 class Director:
-    """Fulfils ports.FrameSource around another. Before frame `seq` is read, its button goes down.
+    """Fulfils interfaces.FrameSource around another. Before frame `seq` is read, its button goes down.
 
     `presses` are (seq, label); `pins` the button of each label.
     """

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Both clocks of the machine; fulfils ports.Clock."""
+    """Both clocks of the machine; fulfils interfaces.Clock."""
 
     def monotonic(self) -> float:
         """Seconds that never go back."""

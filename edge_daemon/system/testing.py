@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class HandClock:
-    """A clock that stands still until `advance`; fulfils ports.Clock."""
+    """A clock that stands still until `advance`; fulfils interfaces.Clock."""
 
     def __init__(self, start_s: float = 1000.0, start_at: datetime | None = None) -> None:
         self._now_s = start_s
@@ -41,7 +41,7 @@ class HandClock:
 
 
 class ColourEmbedder:
-    """Embeds a picture as its mean colour, centred on grey; fulfils ports.Embedder without a model."""
+    """Embeds a picture as its mean colour, centred on grey; fulfils interfaces.Embedder without a model."""
 
     space = "mean-colour"
     size = 3

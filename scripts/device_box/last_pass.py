@@ -14,7 +14,7 @@ RECORD = Path("scripts/device_box/last_pass.txt")
 MATTER = (
     "edge_daemon/camera",
     "edge_daemon/panel",
-    "edge_daemon/runtime",
+    "edge_daemon/daemon",
     "scripts/device-box",
     "scripts/device_box",
     "scripts/install",

@@ -29,8 +29,8 @@ from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.panel.simulated_buttons import MockPresser
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.testing import HandClock
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.listener import Listener
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
 
 TOPICS = device_topics(None, "pi", ("frame",))
 PATIENCE_S = 15.0

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.box.ear import Ear, listening
 from tests.box.lines import Lines
 from tests.box.scene import Scene
 from tests.box.service import Service
+from tests.box.subscriber import Ear, listening
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.box.patience import told
+from tests.box.wait_until import told
 
 BARS, BLACK, WHITE, RED, GREEN, BLUE = 0, 5, 6, 7, 8, 9
 """Numbers of the sensor's `test_pattern`."""

@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 from pathlib import Path
 
-from tests.box.patience import eventually, told
+from tests.box.wait_until import eventually, told
 
 UNIT = "edge-daemon.service"
 CONFIG = Path("/etc/edge_daemon/config.yaml")

@@ -8,8 +8,8 @@ import subprocess
 import time
 from pathlib import Path
 
-from tests.box.ear import AT_THE_BROKER, BASE, BROKER
 from tests.box.service import Service
+from tests.box.subscriber import AT_THE_BROKER, BASE, BROKER
 
 RESULTS = Path("/results")
 EVERY = 100

@@ -12,11 +12,11 @@ import sqlite3
 import time
 from pathlib import Path
 
-from tests.box.ear import Ear, listening
 from tests.box.lines import Lines
-from tests.box.patience import told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import STATE, Service, kept_examples
+from tests.box.subscriber import Ear, listening
+from tests.box.wait_until import told
 from tests.box.wiring import BUTTON_BARS, BUTTON_RED
 
 RESULTS = Path("/results")

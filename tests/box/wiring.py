@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tests.box.ear import BROKER
 from tests.box.service import CONFIG
+from tests.box.subscriber import BROKER
 
 BUTTON_BARS, BUTTON_RED, BUTTON_UNDO = 17, 27, 22
 LED_BARS, LED_RED, LED_READY, LED_CAPTURED, LED_ERROR = 5, 6, 23, 24, 25

@@ -20,8 +20,8 @@ from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.testing import HandClock
-from tests.camera import fake_picamera2
-from tests.camera.clips import write_clip
+from tests.harness import fake_picamera2
+from tests.harness.video_clips import write_clip
 
 Build = Callable[[Path, HandClock, pytest.MonkeyPatch], FrameSource]
 

@@ -15,9 +15,9 @@ from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.testing import HandClock
-from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
-from tests.examples.colours import noise
-from tests.shared import shared_path
+from tests.harness.colour_embedder import noise
+from tests.harness.shared_files import shared_path
+from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
 
 
 def _open(path: Path, clock: HandClock | None = None, **options: Any) -> ReplaySource:

@@ -14,7 +14,7 @@ from edge_daemon.camera.v4l2 import V4l2Source
 from edge_daemon.config.camera import V4l2Controls, V4l2Options
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.system.testing import HandClock
-from tests.camera.clips import CLIP_COLOURS, nearest_colour, write_clip
+from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip
 
 SETTINGS = DeviceSettings(size=(64, 48), fps=10)
 

@@ -11,7 +11,7 @@ from edge_daemon.benchmark.listener import Heard
 from edge_daemon.benchmark.sources import LEAD_IN
 from edge_daemon.cli.main import main
 from edge_daemon.domain.errors import EdgeError
-from tests.shared import shared_path
+from tests.harness.shared_files import shared_path
 
 
 def test_bench_times_each_stage_beside_the_bare_interpreter(capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from edge_daemon.cli.main import main
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import Embedder
-from tests.shared import shared_path
+from tests.harness.shared_files import shared_path
 
 SENSIBLE = {
     "bird": {"chickadee", "indigo bunting, indigo finch, indigo bird, Passerina cyanea", "junco, snowbird"},

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from edge_daemon.demo.subscriber import Score
-from tests.shared import shared_path
+from tests.harness.shared_files import shared_path
 
 
 @pytest.mark.slow

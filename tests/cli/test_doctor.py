@@ -37,8 +37,8 @@ from tests.board.layout import (
     lay_throttled,
     write,
 )
-from tests.camera import fake_picamera2
-from tests.mqtt.broker import Mosquitto, free_port
+from tests.harness import fake_picamera2
+from tests.harness.mosquitto import Mosquitto, free_port
 
 ALL = (
     "python",

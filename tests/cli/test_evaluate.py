@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 from edge_daemon.cli.main import main
-from tests.digits import draw_folders
-from tests.shared import shared_path
+from tests.harness.digit_pictures import draw_folders
+from tests.harness.shared_files import shared_path
 
 MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
 

@@ -12,7 +12,7 @@ import pytest
 
 from edge_daemon.cli.main import main
 from edge_daemon.example_store.store import ExampleStore
-from tests.shared import shared_path
+from tests.harness.shared_files import shared_path
 
 _SMALL = "models/mobilenet_v1_0.25_128_quant.tflite"
 _OTHER = "models/mobilenet_v1_0.5_160_quant.tflite"

@@ -11,7 +11,7 @@ from edge_daemon.cli.main import main
 from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.example_store.record import Draft
 from edge_daemon.example_store.store import ExampleStore
-from tests.examples.vectors import unit
+from tests.harness.unit_vectors import unit
 
 
 def test_peers_are_listed_with_what_counts_and_what_waits(

@@ -9,8 +9,8 @@ import pytest
 
 from edge_daemon.cli.main import main
 from edge_daemon.models import registry as shelf
-from tests.shared import shared_path
-from tests.vision import tiny
+from tests.harness import tiny_models as tiny
+from tests.harness.shared_files import shared_path
 
 LIGHT = "mobilenet_v1_0.25_128_quant"
 BEST = "tf2_mobilenet_v2_1.0_224_ptq"

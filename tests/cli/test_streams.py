@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from tests.shared import shared_path
+from tests.harness.shared_files import shared_path
 
 LABEL = "größe🐈"
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from edge_daemon.cli.main import main
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.listener import Listener
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from edge_daemon.board.clock import clock_synced
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.daemon.boot_marks import NAME
 from edge_daemon.mqtt.subscriber import Subscriber
-from tests.e2e.stage import PATIENCE_S
 from tests.e2e.test_run_command import SYNTHETIC, started
-from tests.mqtt.broker import Mosquitto
+from tests.harness.daemon_harness import PATIENCE_S
+from tests.harness.mosquitto import Mosquitto
 
 
 def test_info_says_whether_the_clock_is_right_and_a_start_leaves_its_marks(

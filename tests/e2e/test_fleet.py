@@ -18,10 +18,10 @@ from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from tests.e2e.stage import Ear, Stage, Turntable, wait_until
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.proxy import Proxy
-from tests.shared import shared_path
+from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.shared_files import shared_path
+from tests.harness.unreliable_proxy import Proxy
 
 NAMES = ("north", "east", "south")
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200), "white": (220, 220, 220)}

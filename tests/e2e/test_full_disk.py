@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.imaging.image_io import read_image
-from tests.e2e.stage import Ear, Stage, Turntable
-from tests.mqtt.broker import Mosquitto
-from tests.shared import shared_path
-from tests.small_disk import SmallDisk
+from tests.harness.daemon_harness import Ear, Stage, Turntable
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
 
 BASE = "edge_daemon/stage"
 

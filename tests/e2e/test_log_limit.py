@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from edge_daemon.system.log_limit import MOST_LINES
-from tests.e2e.stage import MODEL
-from tests.shared import shared_path
+from tests.harness.daemon_harness import MODEL
+from tests.harness.shared_files import shared_path
 
 CONFIG = """
 model: {{name: {model}}}

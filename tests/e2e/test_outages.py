@@ -10,10 +10,10 @@ import pytest
 from gpiozero import Device
 
 from edge_daemon.panel.simulated_buttons import MockPresser
-from tests.e2e.stage import Ear, Stage, Turntable, wait_until
 from tests.e2e.test_run_command import Manager
-from tests.mqtt.broker import Mosquitto, free_port
-from tests.panel.loose_chip import loose_chip
+from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
+from tests.harness.flaky_gpio_chip import loose_chip
+from tests.harness.mosquitto import Mosquitto, free_port
 
 LABEL = "edge_daemon/stage/label"
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.mqtt.subscriber import Subscriber
-from tests.e2e.stage import MODEL, PATIENCE_S
-from tests.mqtt.broker import Mosquitto
-from tests.shared import shared_path
+from tests.harness.daemon_harness import MODEL, PATIENCE_S
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.shared_files import shared_path
 
 KILLS = 12
 

@@ -18,10 +18,10 @@ import numpy as np
 import pytest
 
 from edge_daemon.example_store.store import ExampleStore
-from tests.e2e.stage import MODEL, PATIENCE_S, wait_until
-from tests.mqtt.broker import Mosquitto, free_port
-from tests.mqtt.listener import Listener
-from tests.shared import shared_path
+from tests.harness.daemon_harness import MODEL, PATIENCE_S, wait_until
+from tests.harness.mosquitto import Mosquitto, free_port
+from tests.harness.mqtt_client import Listener
+from tests.harness.shared_files import shared_path
 
 INFO = "edge_daemon/unit/info"
 

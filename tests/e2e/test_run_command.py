@@ -17,9 +17,9 @@ import pytest
 from edge_daemon.board.process import daemon_process, peak_memory
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
-from tests.e2e.stage import MODEL, PATIENCE_S
-from tests.mqtt.broker import Mosquitto
-from tests.shared import shared_path
+from tests.harness.daemon_harness import MODEL, PATIENCE_S
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.shared_files import shared_path
 
 
 class Manager:

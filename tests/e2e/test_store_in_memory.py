@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.mounts import mount_fault, mount_of
-from tests.e2e.stage import wait_until
 from tests.e2e.test_run_command import SYNTHETIC, started
-from tests.web.site import Site
+from tests.harness.daemon_harness import wait_until
+from tests.harness.web_harness import Site
 
 SHARED_MEMORY = Path("/dev/shm")
 LOST = "survives a reboot"

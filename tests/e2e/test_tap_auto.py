@@ -14,11 +14,11 @@ from pathlib import Path
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.tflite.embedder import Embedder
-from tests.digits import draw_folders
-from tests.e2e.stage import MODEL, PATIENCE_S
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.listener import Listener
-from tests.shared import shared_path
+from tests.harness.daemon_harness import MODEL, PATIENCE_S
+from tests.harness.digit_pictures import draw_folders
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.shared_files import shared_path
 
 INFO, LABEL = "edge_daemon/meter/info", "edge_daemon/meter/label"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from tests.e2e.stage import Ear, Stage, Turntable, wait_until
-from tests.mqtt.broker import Mosquitto
-from tests.shared import shared_path
+from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.shared_files import shared_path
 
 PINS = {"cat": 17, "dog": 27, "hotdog": 22}
 LEDS = {"cat": 5, "dog": 6, "hotdog": 13}

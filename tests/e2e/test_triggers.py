@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tests.e2e.stage import Ear, Stage, Turntable
-from tests.mqtt.broker import Mosquitto
+from tests.harness.daemon_harness import Ear, Stage, Turntable
+from tests.harness.mosquitto import Mosquitto
 
 BASE = "edge_daemon/stage"
 BEAM, RED = 4, 17

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fleet.camp import Device
+from tests.harness.fleet_harness import Device
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from edge_daemon.domain.commands import Clear, Command, Relabel, Remove, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.fleet.live_set import NOBODY, Roll, from_gaps, gaps, later, pack, unpack
-from tests.fleet.camp import BY_HAND, Device
+from tests.harness.fleet_harness import BY_HAND, Device
 
 NAMES = ("a", "b", "c")
 MOST_KEPT = 4

@@ -15,7 +15,7 @@ from edge_daemon.fleet.chunks import MAX_CHUNK_BYTES, packed
 from edge_daemon.fleet.live_set import Roll
 from edge_daemon.fleet.messages import Parcel, open_parcel
 from edge_daemon.fleet.records import RefusedRecord, Seal, quantise, restore
-from tests.fleet.camp import KEY, SEAL, SPACE, example
+from tests.harness.fleet_harness import KEY, SEAL, SPACE, example
 
 RECORD = SEAL.sign_example("north", 7, example(1))
 ROLL = SEAL.sign_roll("north", Roll(9, frozenset({7, 8})))

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
-from tests.mqtt.broker import Mosquitto
+from tests.harness.mosquitto import Mosquitto
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pytest
 from paho.mqtt.client import Client
 
 from edge_daemon.config.mqtt import MqttOptions
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.device import Device, label_changed, wait_until
-from tests.mqtt.listener import Listener
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import Device, label_changed, wait_until
 
 ACL = Path(__file__).resolve().parents[2] / "config" / "mosquitto-acl.conf"
 USERS = dict.fromkeys(["tray-1", "tray-2", "teacher", "subscriber", "homeassistant"], "secret")

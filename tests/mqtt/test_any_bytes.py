@@ -22,8 +22,8 @@ from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.request_handler import Reception
 from edge_daemon.mqtt.requests import REQUESTS, Asked
 from edge_daemon.mqtt.topics import device_topics
-from tests.fleet.camp import SEAL, example
-from tests.mqtt.device import TestClock, info, wait_until
+from tests.harness.fleet_harness import SEAL, example
+from tests.harness.mqtt_harness import TestClock, info, wait_until
 
 TOPICS = device_topics("b", "x", ["frame"])
 DISCOVERY = Discovery(TOPICS, info("x"), "homeassistant")

@@ -12,9 +12,9 @@ from edge_daemon.mqtt import broker_trial
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
 from edge_daemon.mqtt.topics import device_topics
-from tests.mqtt.broker import Mosquitto, free_port
-from tests.mqtt.device import Device, label_changed
-from tests.mqtt.listener import Listener
+from tests.harness.mosquitto import Mosquitto, free_port
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import Device, label_changed
 
 BASE = "edge_daemon/tray-1"
 DISCOVERY = "homeassistant/device/edge_daemon_tray-1/config"

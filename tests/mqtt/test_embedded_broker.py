@@ -9,8 +9,8 @@ from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import Subscriber
-from tests.mqtt.broker import Mosquitto, free_port
-from tests.mqtt.device import Device, label_changed
+from tests.harness.mosquitto import Mosquitto, free_port
+from tests.harness.mqtt_harness import Device, label_changed
 
 
 def test_a_device_and_a_subscriber_meet_at_the_embedded_broker() -> None:

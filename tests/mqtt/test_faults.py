@@ -20,10 +20,10 @@ from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.domain import events
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import Backlog
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.certificates import make_certificates
-from tests.mqtt.device import Device, classified, label_changed, wait_until
-from tests.mqtt.listener import Listener
+from tests.harness.certificates import make_certificates
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import Device, classified, label_changed, wait_until
 
 BASE = "edge_daemon/tray-1"
 TOO_LONG_S = 20.0
@@ -40,7 +40,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_the_will_is_published_when_the_process_is_killed(broker: Mosquitto) -> None:
     program = (
         "import time\n"
-        "from tests.mqtt.device import Device\n"
+        "from tests.harness.mqtt_harness import Device\n"
         "from edge_daemon.config.mqtt import MqttOptions\n"
         f"with Device(MqttOptions(port={broker.port})): time.sleep(60)"
     )
@@ -137,9 +137,9 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
     program = (
         "import time\n"
         "from pathlib import Path\n"
-        "from edge_daemon import events\n"
+        "from edge_daemon.domain import events\n"
         "from edge_daemon.config.mqtt import MqttOptions\n"
-        "from tests.mqtt.device import Device\n"
+        "from tests.harness.mqtt_harness import Device\n"
         f"options = MqttOptions(port={late.port}, max_reconnect_s=0.2)\n"
         f"with Device(options, backlog_path=Path({str(path)!r})) as device:\n"
         "    for number in range(50): device.sink.handle(events.Button(str(number), 'press'))\n"

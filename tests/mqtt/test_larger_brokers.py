@@ -13,9 +13,9 @@ from paho.mqtt.properties import Properties
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import ListExamples
 from edge_daemon.domain.events import Replied
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.device import Device, label_changed, wait_until
-from tests.mqtt.listener import Listener
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import Device, label_changed, wait_until
 
 BRIDGE = (Path(__file__).resolve().parents[2] / "config" / "mosquitto-bridge.conf").read_text()
 BASE = "edge_daemon/tray-1"

@@ -15,9 +15,9 @@ from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.mqtt import local_fault as module
 from edge_daemon.mqtt.local_fault import local_fault
 from tests.board.layout import lay_link, lay_loopback, lay_route, write
-from tests.mqtt.broker import Mosquitto, free_port
-from tests.mqtt.certificates import make_certificates
-from tests.mqtt.device import Device, wait_until
+from tests.harness.certificates import make_certificates
+from tests.harness.mosquitto import Mosquitto, free_port
+from tests.harness.mqtt_harness import Device, wait_until
 
 UNREACHABLE = OSError(errno.ENETUNREACH, "Network is unreachable")
 NO_NAME = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")

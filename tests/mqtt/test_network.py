@@ -12,10 +12,10 @@ import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.device import Device, classified, label_changed, wait_until
-from tests.mqtt.listener import Listener
-from tests.mqtt.proxy import Proxy
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import Device, classified, label_changed, wait_until
+from tests.harness.unreliable_proxy import Proxy
 
 BASE = "edge_daemon/tray-1"
 

@@ -10,7 +10,7 @@ from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.client import Party
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.password import read_password
-from tests.mqtt.broker import Mosquitto
+from tests.harness.mosquitto import Mosquitto
 
 
 def test_a_file_comes_before_the_environment_and_loses_its_newline(tmp_path: Path) -> None:

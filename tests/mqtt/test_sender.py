@@ -16,10 +16,10 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import ListExamples, Origin
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import Backlog
-from tests.mqtt.broker import Mosquitto
-from tests.mqtt.device import NOON, Device, classified, label_changed, wait_until
-from tests.mqtt.listener import Listener
-from tests.mqtt.proxy import Proxy
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import NOON, Device, classified, label_changed, wait_until
+from tests.harness.unreliable_proxy import Proxy
 
 BASE = "edge_daemon/tray-1"
 CONFIG = "homeassistant/device/edge_daemon_tray-1/config"

@@ -6,7 +6,7 @@ import threading
 
 from edge_daemon.domain.events import CameraRestored, Ready
 from edge_daemon.panel.inbox import Inbox, RawEdge
-from tests.panel.hand_clock import HandClock
+from tests.harness.manual_clock import HandClock
 
 
 def test_edges_are_stamped_as_they_come_and_taken_in_order() -> None:

@@ -16,8 +16,8 @@ from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
 from edge_daemon.domain.events import Cleared, ExampleAdded, ExampleUndone, Replied
 from edge_daemon.panel.keyboard import Keyboard
-from tests.mqtt.device import wait_until
-from tests.panel.hand_clock import HandClock
+from tests.harness.manual_clock import HandClock
+from tests.harness.mqtt_harness import wait_until
 
 LOCAL_FLAGS = 3
 

@@ -16,9 +16,9 @@ from edge_daemon.domain.events import LabelChanged, PanelLost, PanelRestored
 from edge_daemon.panel.gpio import GpioPins, gpio_trouble
 from edge_daemon.panel.panel import RETRY_S, WAKE_S
 from edge_daemon.panel.simulated_buttons import MockPresser
-from tests.panel.desk import CAT, CAT_LED, DOG_LED, Desk
-from tests.panel.hand_clock import START
-from tests.panel.loose_chip import LooseChip, loose_chip
+from tests.harness.flaky_gpio_chip import LooseChip, loose_chip
+from tests.harness.manual_clock import START
+from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, Desk
 
 
 @pytest.fixture

@@ -14,7 +14,8 @@ from edge_daemon.domain.events import CameraLost, ConfirmPending, ExampleAdded, 
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
 from edge_daemon.system.clock import SystemClock
-from tests.panel.desk import (
+from tests.harness.manual_clock import START
+from tests.harness.panel_harness import (
     BUSY,
     CAPTURED,
     CAT,
@@ -26,7 +27,6 @@ from tests.panel.desk import (
     UNDO,
     Desk,
 )
-from tests.panel.hand_clock import START
 
 
 @pytest.fixture

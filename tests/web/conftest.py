@@ -8,8 +8,8 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.web.browser import Visitor, chromium
-from tests.web.site import Site
+from tests.harness.browser import Visitor, chromium
+from tests.harness.web_harness import Site
 
 Visit = Callable[..., Visitor]
 

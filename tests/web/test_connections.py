@@ -18,10 +18,10 @@ import pytest
 
 from edge_daemon.web.http_timeouts import REQUEST_LIMITS_S
 from edge_daemon.web.server import MAX_CONNECTIONS
-from tests.e2e.stage import MODEL, wait_until
-from tests.mqtt.broker import free_port
-from tests.shared import shared_path
-from tests.web.site import Site
+from tests.harness.daemon_harness import MODEL, wait_until
+from tests.harness.mosquitto import free_port
+from tests.harness.shared_files import shared_path
+from tests.harness.web_harness import Site
 
 TOKEN = "correct horse battery"
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

@@ -9,9 +9,9 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.web.browser import keep
+from tests.harness.browser import keep
+from tests.harness.web_harness import Site
 from tests.web.conftest import Visit
-from tests.web.site import Site
 
 TOKEN = "correct horse battery"
 

@@ -19,8 +19,8 @@ from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.web.server import MAX_DOWNLOADS
-from tests.e2e.stage import wait_until
-from tests.web.site import Site
+from tests.harness.daemon_harness import wait_until
+from tests.harness.web_harness import Site
 
 EXAMPLES = 300
 THUMBNAIL_BYTES = 20_000

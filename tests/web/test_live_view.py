@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.e2e.stage import wait_until
-from tests.web.browser import class_button, keep
+from tests.harness.browser import class_button, keep
+from tests.harness.daemon_harness import wait_until
+from tests.harness.web_harness import Site
 from tests.web.conftest import Visit
-from tests.web.site import Site
 
 KINDS = ("gear", "mug", "key")
 

@@ -9,9 +9,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from edge_daemon.config.schema import load_effective
-from tests.web.browser import keep
+from tests.harness.browser import keep
+from tests.harness.web_harness import Site
 from tests.web.conftest import Visit
-from tests.web.site import Site
 
 CONFIG = """\
 regions:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.web.browser import keep
+from tests.harness.browser import keep
+from tests.harness.web_harness import Site
 from tests.web.conftest import Visit
-from tests.web.site import Site
 
 
 @pytest.fixture

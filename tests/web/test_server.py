@@ -19,9 +19,9 @@ from websockets.sync.connection import Connection
 
 from edge_daemon.domain.errors import WebError
 from edge_daemon.web.listener import BoundedListener
-from tests.e2e.stage import wait_until
-from tests.mqtt.broker import free_port
-from tests.web.site import Site
+from tests.harness.daemon_harness import wait_until
+from tests.harness.mosquitto import free_port
+from tests.harness.web_harness import Site
 
 TOKEN = "correct horse battery"
 HANDSHAKE = (

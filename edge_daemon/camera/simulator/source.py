@@ -25,7 +25,7 @@ _ROUNDS = 4
 
 
 class SyntheticSource:
-    """Draws frames; fulfils ports.FrameSource. What frame `seq` shows depends on the options alone.
+    """Draws frames; fulfils interfaces.FrameSource. What frame `seq` shows depends on the options alone.
 
     Without a `timeline` every kind comes in turn, for ever. On a belt every showing must last at
     least as long as an object needs from side to side. `lossless` True makes the consumer see every

@@ -7,10 +7,10 @@ import pwd
 import stat
 from pathlib import Path
 
-from tests.box.ear import Ear
 from tests.box.lines import Lines
-from tests.box.patience import eventually, told
 from tests.box.service import CONFIG, STATE, Service
+from tests.box.subscriber import Ear
+from tests.box.wait_until import eventually, told
 from tests.box.wiring import LED_READY, configure
 
 CREDENTIALS = Path("/etc/edge_daemon/credentials")

@@ -9,11 +9,11 @@ import time
 import numpy as np
 from PIL import Image
 
-from tests.box.ear import Ear
 from tests.box.lines import Lines
-from tests.box.patience import eventually, steadily
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import STATE, Service, kept_examples
+from tests.box.subscriber import Ear
+from tests.box.wait_until import eventually, steadily
 from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_BARS, LED_RED
 
 PRESSES = 3

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import signal
 
-from tests.box.ear import Ear
 from tests.box.lines import Lines
-from tests.box.patience import eventually, steadily, told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import Service, kept_examples
+from tests.box.subscriber import Ear
+from tests.box.wait_until import eventually, steadily, told
 from tests.box.wiring import BUTTON_BARS, BUTTON_RED, LED_BARS, LED_ERROR, LED_RED
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.box.ear import Ear, say
 from tests.box.lines import Lines
-from tests.box.patience import eventually, steadily, told
 from tests.box.scene import RED, Scene
 from tests.box.service import STATE, UNIT, Service, kept_examples
+from tests.box.subscriber import Ear, say
+from tests.box.wait_until import eventually, steadily, told
 from tests.box.wiring import BUTTON_RED, LED_ERROR
 
 FILLER = Path("/var/tmp/filler")

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from tests.box.patience import told
 from tests.box.service import UNIT, Service
+from tests.box.wait_until import told
 
 MOST_EXPOSED = 1.5
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/probe.conf")

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.box.patience import told
 from tests.box.scene import Scene
 from tests.box.service import CONFIG, Service
+from tests.box.wait_until import told
 
 
 def _doctor(groups: str = "video,gpio", **environment: str) -> dict[str, dict[str, str]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
-from tests.box.ear import Ear
-from tests.box.patience import told
 from tests.box.scene import RED, Scene
 from tests.box.service import CONFIG, STATE, Service, kept_examples
+from tests.box.subscriber import Ear
+from tests.box.wait_until import told
 from tests.box.wiring import configure
 
 PROGRAM = Path("/opt/edge-daemon/venv")

@@ -6,9 +6,9 @@ import os
 import time
 from pathlib import Path
 
-from tests.box.ear import Ear
-from tests.box.patience import eventually
 from tests.box.service import Service
+from tests.box.subscriber import Ear
+from tests.box.wait_until import eventually
 
 WATCHED_S = 60.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.box.patience import eventually, told
 from tests.box.service import Service
+from tests.box.wait_until import eventually, told
 from tests.box.wiring import configure
 
 

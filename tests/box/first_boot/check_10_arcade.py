@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.box.patience import eventually, told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import CONFIG, Service
+from tests.box.wait_until import eventually, told
 
 KEYS = {"bars": "KEY_LEFT", "red": "KEY_RIGHT"}
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.box.ear import Ear
 from tests.box.lines import Lines
-from tests.box.patience import eventually, told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import CONFIG, STATE, Service, kept_examples
+from tests.box.subscriber import Ear
+from tests.box.wait_until import eventually, told
 from tests.box.wiring import BUTTON_RED
 
 PACKAGE = "/results/edge-daemon.deb"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tests.box.ear import Ear
-from tests.box.patience import told
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import Service, kept_examples
+from tests.box.subscriber import Ear
+from tests.box.wait_until import told
 
 
 def check_labels_are_right_without_a_press(service: Service, ear: Ear, scene: Scene) -> None:

@@ -1,0 +1,181 @@
+"""Films decoded in a process of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.camera import video_decoder as decoder
+from edge_daemon.camera.replay import ReplaySource
+from edge_daemon.camera.video_decoder import DecoderProcess
+from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.daemon.capture import Capture
+from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.domain.errors import CameraError
+from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.testing import HandClock
+from tests.harness.video_clips import (
+    CLIP_COLOURS,
+    nearest_colour,
+    write_clip,
+    write_film,
+    write_uncompressed_avi,
+)
+
+
+def _count(film_decoder: DecoderProcess) -> int:
+    count = 0
+    while film_decoder.read() is not None:
+        count += 1
+    return count
+
+
+def _ended(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def test_pictures_come_in_order_and_again_after_a_rewind(tmp_path: Path) -> None:
+    film_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
+    for _ in range(2):
+        pictures = [film_decoder.read() for _ in CLIP_COLOURS]
+        assert tuple(nearest_colour(one[20, 10]) for one in pictures if one is not None) == CLIP_COLOURS
+        assert film_decoder.read() is None
+        film_decoder.rewind()
+    film_decoder.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
+def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals) -> None:
+    film_decoder = DecoderProcess(write_film(tmp_path / "long.avi", "MJPG", pictures=2000))
+    assert film_decoder.read() is not None
+    os.kill(film_decoder._child.pid, number)
+    with pytest.raises(CameraError, match=rf"long\.avi makes the video decoder crash \({number.name}\)"):
+        _count(film_decoder)
+    with pytest.raises(CameraError, match="crash"):
+        film_decoder.rewind()
+    film_decoder.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_to_the_whole_group_are_left_to_the_parent(tmp_path: Path, number: signal.Signals) -> None:
+    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=300))
+    assert film_decoder.read() is not None
+    os.kill(film_decoder._child.pid, number)
+    assert _count(film_decoder) == 299
+    film_decoder.close()
+
+
+def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
+    program = (
+        "import sys, os; from pathlib import Path; from edge_daemon.camera.video_decoder import DecoderProcess\n"
+        "decoder = DecoderProcess(Path(sys.argv[1])); decoder.read(); print(decoder._child.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(film)], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL
+    wait = threading.Event()
+    for _ in range(200):
+        if _ended(int(done.stdout)):
+            return
+        wait.wait(0.05)
+    pytest.fail("the decoder outlived its parent")
+
+
+def test_closing_ends_the_decoder_in_the_middle_of_a_film(tmp_path: Path) -> None:
+    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=2000))
+    assert film_decoder.read() is not None
+    film_decoder.close()
+    film_decoder.close()
+    assert film_decoder._child.returncode == -signal.SIGKILL
+
+
+def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = write_clip(tmp_path / "clip.avi")
+    for name in ("numpy", "cv2", "edge_daemon", "struct"):
+        (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w')")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    film_decoder = DecoderProcess(Path(film.name))
+    assert _count(film_decoder) == len(CLIP_COLOURS)
+    film_decoder.close()
+    assert not (tmp_path / "planted").exists()
+
+
+def test_a_film_on_which_the_decoder_corrupts_its_memory_is_at_most_a_lost_source(tmp_path: Path) -> None:
+    film_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "film.avi"))
+    complaint = ""
+    try:
+        count = _count(film_decoder)
+    except CameraError as exc:
+        complaint = str(exc)
+    film_decoder.close()
+    assert "makes the video decoder crash (SIG" in complaint if complaint else count == 51
+
+
+@pytest.mark.parametrize(
+    "header", [("P", 4_000_000_000, 4_000_000_000), ("X", 4_000_000_000, 0), ("?", 1, 1)]
+)
+def test_nonsense_from_a_damaged_decoder_is_a_crash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: tuple[str, int, int]
+) -> None:
+    kind, first, second = header
+    program = f"import os, struct; os.write(1, struct.pack('<cII', {kind.encode()!r}, {first}, {second}))"
+    monkeypatch.setattr(decoder, "module_command", lambda *words: [sys.executable, "-c", program])
+    with pytest.raises(CameraError, match="crash"):
+        DecoderProcess(tmp_path / "film.avi").read()
+
+
+def _crash(source: ReplaySource, number: signal.Signals) -> None:
+    os.kill(source._reel._decoder._child.pid, number)  # type: ignore[union-attr]
+
+
+def _read_to_the_end(source: ReplaySource) -> None:
+    while source.read() is not None:
+        pass
+
+
+def test_a_film_that_crashed_its_decoder_is_not_tried_again_until_it_is_replaced(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
+    source = ReplaySource(ReplayOptions(path=str(film)), HandClock())
+    source.open()
+    _crash(source, signal.SIGSEGV)
+    with pytest.raises(CameraError, match="crash"):
+        _read_to_the_end(source)
+    source.close()
+    with pytest.raises(CameraError, match=r"film\.avi makes the video decoder crash"):
+        source.open()
+    write_film(film, "MJPG")
+    source.open()
+    _read_to_the_end(source)
+    source.close()
+
+
+def test_a_decoder_that_was_killed_is_an_outage_after_which_the_film_starts_over(tmp_path: Path) -> None:
+    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
+    source = ReplaySource(ReplayOptions(path=str(film)), HandClock())
+    mailbox, stop = Mailbox(), threading.Event()
+    thread = threading.Thread(target=Capture(source, mailbox, Backoff(0.01, 0.01)).run, args=(stop,))
+    thread.start()
+    try:
+        while mailbox.take(10).frame is None:
+            pass
+        _crash(source, signal.SIGKILL)
+        while not (mail := mailbox.take(10)).instructions:
+            pass
+        assert "film.avi: the video decoder was killed" in str(mail.instructions[0])
+        while mailbox.take(10).frame is None:
+            pass
+    finally:
+        stop.set()
+        thread.join(20)
+    assert not thread.is_alive()

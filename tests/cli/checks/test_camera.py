@@ -1,0 +1,71 @@
+"""The doctor at the camera: module, mode and crop, and a picture to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edge_daemon.cli.checks.camera import check_camera
+from edge_daemon.cli.main import main
+from edge_daemon.config.camera import PicameraOptions, SyntheticOptions
+from edge_daemon.config.schema import Config
+from tests.harness import fake_picamera2
+from tests.harness.fake_picamera2 import IMX708, Rig
+
+
+@pytest.fixture
+def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
+    return fake_picamera2.install(monkeypatch)
+
+
+def test_model_mode_and_crop_are_shown(rig: Rig) -> None:
+    check = check_camera(Config(camera=PicameraOptions()))
+    assert check.state == "ok"
+    assert check.detail.startswith("640x480, brightness ")
+    assert check.detail.endswith("imx219, mode 1640x1232, crop 3280x2460 at 0,2 of 3280x2464")
+    assert check.hint == ""
+
+
+@pytest.mark.parametrize(("rotation", "size"), [(0, "[640, 360]"), (90, "[360, 640]")])
+def test_what_a_frame_of_another_shape_cuts_off_is_said(rig: Rig, rotation: int, size: str) -> None:
+    rig.sensor = IMX708
+    config = Config(camera=PicameraOptions(rotation=rotation))  # type: ignore[arg-type]
+    check = check_camera(config)
+    assert check.state == "ok"
+    assert f"camera.size {size} shows all of it" in check.hint
+
+
+def test_the_size_that_the_hint_names_shows_all(rig: Rig) -> None:
+    rig.sensor = IMX708
+    assert check_camera(Config(camera=PicameraOptions(size=(640, 360)))).hint == ""
+
+
+def test_tuning_and_the_other_camera_are_shown(rig: Rig) -> None:
+    rig.cameras = 2
+    rig.tunings["imx219_noir.json"] = {}
+    check = check_camera(Config(camera=PicameraOptions(index=1, tuning_file="imx219_noir.json")))
+    assert check.detail.endswith("tuning imx219_noir.json, camera 1 of 2 (0 imx219, 1 imx219)")
+
+
+def test_a_picture_to_look_at_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    picture = tmp_path / "seen.jpg"
+    check = check_camera(Config(camera=SyntheticOptions(size=(64, 48))), picture)
+    assert check.state == "ok"
+    assert check.detail.endswith(f"see {picture}")
+    with Image.open(picture) as image:
+        assert image.size == (64, 48)
+
+
+@pytest.mark.parametrize("place", ["there.jpg", "missing/seen.jpg"])
+def test_a_picture_that_can_not_be_written_is_one_line_before_any_check(
+    place: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "there.jpg").write_bytes(b"mine")
+    assert main(["doctor", "--picture", str(tmp_path / place)]) == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert str(tmp_path / place) in printed.err
+    assert (tmp_path / "there.jpg").read_bytes() == b"mine"

@@ -1,0 +1,86 @@
+"""What a frame allocates: no more at once than the model's input, and nothing that stays.
+
+Time stands still: once a second at most, a frame that is in doubt is kept as a small picture besides.
+"""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.benchmark.statistics import embeddings
+from edge_daemon.config.schema import load_effective
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.system.testing import HandClock
+from edge_daemon.tflite.embedder import Embedder
+from tests.harness.shared_files import shared_path
+
+CLOCK = HandClock()
+FRAMES = 400
+MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
+
+
+@pytest.fixture(params=MODELS)
+def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, int]:
+    """A pipeline with 1,000 examples that has seen some frames, and the bytes of its model's input."""
+    model = shared_path(f"models/{request.param}.tflite")
+    embedder = Embedder(model, probe_first=False)
+    store_path = tmp_path / "examples.sqlite"
+    with ExampleStore(store_path) as store, store.transaction():
+        for vector, label in embeddings(1000, embedder.size):
+            store.add(vector, label, space=embedder.space)
+    words = [f"model.name={model}", "mqtt.host=null", f"store.path={store_path}", "camera.type=replay"]
+    pipeline = build_pipeline(load_effective(None, [*words, "camera.path=."]), CLOCK)
+    for seq in range(20):
+        pipeline.step(frame(seq), ())
+    height, width, channels = embedder.input_shape
+    return pipeline, height * width * channels
+
+
+def frame(seq: int) -> Frame:
+    picture = np.full((480, 640, 3), seq % 200, np.uint8)
+    return Frame(picture, seq, CLOCK.monotonic(), CLOCK.utc())
+
+
+def test_a_frame_allocates_no_more_at_once_than_the_models_input(at_work: tuple[Pipeline, int]) -> None:
+    pipeline, input_bytes = at_work
+    shown = [frame(seq) for seq in range(20, 40)]
+    gc.collect()
+    tracemalloc.start()
+    try:
+        for one in shown:
+            before = tracemalloc.get_traced_memory()[0]
+            tracemalloc.reset_peak()
+            pipeline.step(one, ())
+            peak = tracemalloc.get_traced_memory()[1] - before
+            # The input itself, and the numbers and events that are left of it.
+            assert peak <= 1.25 * input_bytes
+    finally:
+        tracemalloc.stop()
+        pipeline.close()
+
+
+def test_frames_leave_nothing_behind(at_work: tuple[Pipeline, int]) -> None:
+    pipeline, _ = at_work
+    one = frame(20)
+    tracemalloc.start()
+    try:
+        for _ in range(100):
+            pipeline.step(one, ())
+        gc.collect()
+        before = tracemalloc.get_traced_memory()[0]
+        for _ in range(FRAMES):
+            pipeline.step(one, ())
+        gc.collect()
+        left = tracemalloc.get_traced_memory()[0] - before
+        assert left / FRAMES < 32, "less than one number a frame: what Python keeps at hand"
+    finally:
+        tracemalloc.stop()
+        pipeline.close()

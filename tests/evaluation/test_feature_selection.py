@@ -1,0 +1,131 @@
+"""`model.tap: auto`: the tap that the stored pictures show to be better, and every example moved or none."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from edge_daemon.app.build import build
+from edge_daemon.app.model_factory import settle_tap
+from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.evaluation import feature_selection as tap_tuner
+from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.patch_embedder import PatchEmbedder
+from tests.harness.digit_pictures import draw_folders
+from tests.harness.shared_files import shared_path
+from tests.harness.unit_vectors import unit
+
+MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
+PATCH = PatchEmbedder.space
+
+
+@pytest.fixture(autouse=True)
+def _no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_folders(tmp_path_factory.mktemp("digits"), 5)
+
+
+def config(path: Path, *more: str) -> Config:
+    settings = [f"store.path={json.dumps(str(path))}", f"model.name={json.dumps(str(shared_path(MODEL)))}"]
+    return load_effective(None, [*settings, "model.tap=auto", "camera.type=synthetic", *more])
+
+
+@pytest.fixture
+def store(tmp_path: Path, digits: Path) -> ExampleStore:
+    store = ExampleStore(tmp_path / "examples.sqlite")
+    report = import_pictures(store, Embedder(shared_path(MODEL)), find_pictures(digits))
+    assert report.added == 50
+    return store
+
+
+def contents(store: ExampleStore) -> list[tuple[int, str, bytes]]:
+    return [(each.id, each.label, each.thumbnail) for each in store]
+
+
+def test_small_digits_are_read_by_their_patches_from_the_next_start(
+    store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = contents(store)
+    with caplog.at_level(logging.INFO):
+        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+    assert "model.tap is patch now; 50 examples were read anew" in caplog.text
+    assert contents(store) == before
+    assert store.spaces() == {PATCH: 50}
+    one = next(iter(store))
+    np.testing.assert_array_equal(one.embedding, PatchEmbedder().embed(read_image(one.thumbnail)))
+
+
+def test_the_daemon_starts_at_the_better_tap(
+    store: ExampleStore, digits: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    shown = ["camera.type=replay", f"camera.path={json.dumps(str(digits / '7'))}"]
+    with caplog.at_level(logging.INFO):
+        build(config(store.path, *shown, "smoothing.window=1"), once=True).run()
+    assert "7 (" in caplog.text
+    assert store.spaces() == {PATCH: 50}
+
+
+def test_without_tuning_the_tap_of_the_examples_is_kept(store: ExampleStore) -> None:
+    assert settle_tap(config(store.path)).model.tap == "embedding"
+    settle_tap(config(store.path), tune=True)
+    assert settle_tap(config(store.path)).model.tap == "patch"
+
+
+def test_an_empty_store_means_the_model(tmp_path: Path) -> None:
+    assert settle_tap(config(tmp_path / "none.sqlite"), tune=True).model.tap == "embedding"
+
+
+def test_a_tap_that_was_named_is_left_alone(store: ExampleStore) -> None:
+    assert settle_tap(config(store.path, "model.tap=embedding"), tune=True).model.tap == "embedding"
+    assert PATCH not in store.spaces()
+
+
+def test_large_pictures_are_never_read_by_their_pixels(
+    store: ExampleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tap_tuner, "SMALL_PX", 9)
+    assert settle_tap(config(store.path), tune=True).model.tap == "embedding"
+    assert PATCH not in store.spaces()
+
+
+@pytest.mark.parametrize("picture", ["none", "broken", "flat"])
+def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
+    picture: str, store: ExampleStore, tmp_path: Path
+) -> None:
+    grey = io.BytesIO()
+    Image.new("RGB", (8, 10), (90, 90, 90)).save(grey, "JPEG")
+    thumbnail = {"none": b"", "broken": b"\xff\xd8\xff junk", "flat": grey.getvalue()}[picture]
+    (space,) = store.spaces()
+    store.add(unit(0, 256), "8", space=space, thumbnail=thumbnail)
+    before = contents(store)
+    assert settle_tap(config(store.path), tune=True).model.tap == "embedding"
+    assert contents(store) == before
+    assert store.spaces() == {space: 51}
+
+
+def test_a_question_that_was_answered_is_not_asked_again(
+    tmp_path: Path, store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    settle_tap(config(store.path), tune=True)
+    with caplog.at_level(logging.INFO):
+        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+        assert "the others name right" in caplog.text
+        caplog.clear()
+        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+        assert caplog.text == ""
+        store.undo()
+        settle_tap(config(store.path), tune=True)
+        assert "the others name right" in caplog.text

@@ -1,0 +1,277 @@
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import random
+import struct
+import warnings
+import zipfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError
+from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.colour_embedder import noise
+from tests.harness.unit_vectors import unit
+
+
+def _jpeg(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    noise(seed).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> ExampleStore:
+    store = ExampleStore(tmp_path / "examples.db")
+    taught_at = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
+    store.add(unit(0), "cat", space="s", region="left", group="g", source="gpio", thumbnail=_jpeg(0),
+              created_at=taught_at)  # fmt: skip
+    store.add(unit(1, 16), "Bär", space="t", thumbnail=_jpeg(1), created_at=taught_at)
+    store.add(unit(2), "dog", space="s", created_at=taught_at)
+    store.remove([store.add(unit(3), "gone", space="s").id])
+    return store
+
+
+@pytest.fixture
+def archive(store: ExampleStore, tmp_path: Path) -> Path:
+    write_archive(store, tmp_path / "taught.zip")
+    return tmp_path / "taught.zip"
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> ExampleStore:
+    return ExampleStore(tmp_path / "other.db")
+
+
+def _values(store: ExampleStore) -> list[tuple[object, ...]]:
+    return [
+        (one.label, one.space, one.region, one.group, one.source, one.created_at, one.thumbnail,
+         one.embedding.tobytes())
+        for one in store
+    ]  # fmt: skip
+
+
+def test_an_archive_carries_examples_whole(store: ExampleStore, archive: Path, other: ExampleStore) -> None:
+    report = import_archive(other, archive)
+    assert (report.added, report.duplicates, report.problems) == (3, 0, [])
+    assert _values(other) == _values(store)
+
+
+def test_what_is_there_already_is_left_out(archive: Path, store: ExampleStore, other: ExampleStore) -> None:
+    assert import_archive(store, archive).duplicates == 3
+    other.add(unit(9), "Bär", space="t2")
+    other.add(unit(2), "wolf", space="s")
+    report = import_archive(other, archive)
+    assert (report.added, report.duplicates) == (2, 0)
+    (problem,) = report.problems
+    assert "'dog'" in problem
+    assert "'wolf'" in problem
+
+
+def test_an_empty_store_can_be_exported_and_imported(tmp_path: Path, other: ExampleStore) -> None:
+    assert write_archive(other, tmp_path / "empty.zip") == 0
+    assert import_archive(other, tmp_path / "empty.zip").added == 0
+
+
+def test_an_existing_file_is_not_overwritten(store: ExampleStore, archive: Path) -> None:
+    before = archive.read_bytes()
+    with pytest.raises(ArchiveError, match="exists already"):
+        write_archive(store, archive)
+    assert archive.read_bytes() == before
+
+
+def test_a_length_that_differs_from_the_stores_changes_nothing(archive: Path, other: ExampleStore) -> None:
+    other.add(unit(0, 5), "fox", space="t")
+    with pytest.raises(EmbeddingError, match="16 numbers among those of 5"):
+        import_archive(other, archive)
+    assert other.counts == {"fox": 1}
+
+
+Contents = dict[str, bytes]
+
+
+def _rewrite(path: Path, change: Callable[[Contents], None]) -> None:
+    with zipfile.ZipFile(path) as before:
+        contents = {name: before.read(name) for name in before.namelist()}
+    change(contents)
+    with zipfile.ZipFile(path, "w") as after:
+        for name, content in contents.items():
+            after.writestr(name, content)
+
+
+def _manifest(change: Callable[[Any], None]) -> Callable[[Contents], None]:
+    def apply(contents: Contents) -> None:
+        manifest = json.loads(contents["manifest.json"])
+        change(manifest)
+        contents["manifest.json"] = json.dumps(manifest).encode()
+
+    return apply
+
+
+def _example(**values: object) -> Callable[[Contents], None]:
+    return _manifest(lambda manifest: manifest["examples"][0].update(values))
+
+
+def _set(name: str, content: bytes) -> Callable[[Contents], None]:
+    return lambda contents: contents.update({name: content})
+
+
+_BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_set("../../etc/cron.d/job", b""), "points outside the archive"),
+        (_set("/etc/passwd", b""), "points outside the archive"),
+        (_set("..\\up.txt", b""), "points outside the archive"),
+        (_set("C:/windows.txt", b""), "points outside the archive"),
+        (_set("readme.txt", b"hello"), "'readme.txt' is not in the manifest"),
+        (_set("thumbnails/", b""), "'thumbnails/' is not in the manifest"),
+        (lambda contents: contents.pop("thumbnails/000000.jpg"), "'thumbnails/000000.jpg' is missing"),
+        (lambda contents: contents.pop("embeddings.f32"), "'embeddings.f32' is missing"),
+        (lambda contents: contents.pop("manifest.json"), "holds no manifest.json"),
+        (_set("manifest.json", b"{"), "not one of ours"),
+        (_set("manifest.json", b"{}"), "not one of ours"),
+        (_set("manifest.json", b"[" * 100_000), "not one of ours"),
+        (_manifest(lambda one: one.update(format="something else")), "not one of ours"),
+        (_manifest(lambda one: one.update(version=7)), "version 7, this program reads up to 1"),
+        (_manifest(lambda one: one["examples"].pop()), "is promised|are promised"),
+        (_example(label="a/b"), "example 0.*'a/b'"),
+        (_example(label="unknown"), "example 0.*reserved"),
+        (_example(label=5), "not one of ours.*label"),
+        (_example(size=-1), "not one of ours.*size"),
+        (_example(size=10**9), "not one of ours.*size"),
+        (_example(size=9), "are promised"),
+        (_example(created_at="yesterday"), "not one of ours.*created_at"),
+        (_example(created_at="2026-05-01T12:00:00"), "not one of ours.*created_at"),
+        (_example(created_at="0001-01-01T00:00:00+14:00"), "example 0.*out of range"),
+        (_example(space="x" * 5000), "not one of ours.*space"),
+        (_set("embeddings.f32", b"1234"), "4 bytes, 128 are promised"),
+        (_set("embeddings.f32", bytes(128)), "example 0.*zeros"),
+        (_set("embeddings.f32", _BAD_FLOATS), "example 0.*NaN"),
+        (_set("thumbnails/000001.jpg", b"GIF89a"), "example 1.*no JPEG"),
+        (_set("thumbnails/000001.jpg", _jpeg(1)[:700]), "example 1.*damaged"),
+        (_set("thumbnails/000001.jpg", bytes(2_000_000)), "too large for a thumbnail"),
+    ],
+)  # fmt: skip
+def test_an_archive_that_is_not_what_it_claims_changes_nothing(
+    archive: Path, other: ExampleStore, change: Callable[[Contents], None], complaint: str
+) -> None:
+    _rewrite(archive, change)
+    other.add(unit(7), "fox")
+    with pytest.raises(ArchiveError, match=complaint) as caught:
+        import_archive(other, archive)
+    assert str(archive) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert other.counts == {"fox": 1}
+
+
+def test_a_link_in_an_archive_is_refused(archive: Path, other: ExampleStore) -> None:
+    link = zipfile.ZipInfo("thumbnails/link.jpg")
+    link.external_attr = 0o120777 << 16
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr(link, "/etc/passwd")
+    with pytest.raises(ArchiveError, match="symbolic link"):
+        import_archive(other, archive)
+
+
+def test_an_entry_that_stands_twice_is_refused(archive: Path, other: ExampleStore) -> None:
+    with warnings.catch_warnings(), zipfile.ZipFile(archive, "a") as opened:
+        warnings.simplefilter("ignore")
+        opened.writestr("manifest.json", "{}")
+    with pytest.raises(ArchiveError, match="stands in it 2 times"):
+        import_archive(other, archive)
+
+
+def test_other_packing_is_refused(archive: Path, other: ExampleStore) -> None:
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("extra", b"x", zipfile.ZIP_LZMA)
+    with pytest.raises(ArchiveError, match="packed in a way"):
+        import_archive(other, archive)
+
+
+def test_a_bomb_is_refused_by_what_it_promises(tmp_path: Path, other: ExampleStore) -> None:
+    path = tmp_path / "bomb.zip"
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened,
+        opened.open("manifest.json", "w") as file,
+    ):
+        for _ in range(100):
+            file.write(bytes(1024 * 1024))
+    with pytest.raises(ArchiveError, match=r"manifest\.json is too large"):
+        import_archive(other, path)
+    content = bytearray(path.read_bytes())
+    directory = content.rfind(b"PK\1\2")
+    struct.pack_into("<L", content, directory + 24, 3 * 1024**3)
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="unpacks to more than"):
+        import_archive(other, path)
+
+
+def test_a_size_that_lies_is_found_out(archive: Path, other: ExampleStore) -> None:
+    content = bytearray(archive.read_bytes())
+    start = content.find(b"\xff\xd8\xff")
+    content[start + 400] ^= 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match="is damaged"):
+        import_archive(other, archive)
+
+
+def test_a_name_in_another_encoding_than_it_claims_is_named(archive: Path, other: ExampleStore) -> None:
+    content = bytearray(archive.read_bytes())
+    entry = content.find(b"PK\1\2")
+    content[entry + 9] |= 0x08  # "this name is UTF-8"
+    content[entry + 46] = 0xFF
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match=f"'{archive}' is damaged"):
+        import_archive(other, archive)
+
+
+def test_a_directory_of_millions_is_refused_unread(archive: Path, other: ExampleStore) -> None:
+    content = bytearray(archive.read_bytes())
+    struct.pack_into("<L", content, content.rfind(b"PK\5\6") + 12, 500_000_000)
+    archive.write_bytes(content)
+    with pytest.raises(ArchiveError, match="too many files"):
+        import_archive(other, archive)
+
+
+@pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\5\6", b"PK\3\4" + bytes(500)])
+def test_what_is_no_zip_is_refused(tmp_path: Path, other: ExampleStore, content: bytes) -> None:
+    path = tmp_path / "x.zip"
+    path.write_bytes(content)
+    with pytest.raises(ArchiveError, match="it is no zip"):
+        import_archive(other, path)
+    with pytest.raises(ArchiveError, match="can't be read: No such file"):
+        import_archive(other, tmp_path / "nowhere.zip")
+
+
+def test_every_truncation_is_refused_and_changes_nothing(archive: Path, other: ExampleStore) -> None:
+    whole = archive.read_bytes()
+    for end in range(0, len(whole), max(1, len(whole) // 60)):
+        archive.write_bytes(whole[:end])
+        with pytest.raises(ArchiveError):
+            import_archive(other, archive)
+    assert other.counts == {}
+
+
+def test_flipped_bytes_are_refused_or_harmless_but_never_half_imported(
+    archive: Path, other: ExampleStore
+) -> None:
+    whole = archive.read_bytes()
+    draw = random.Random(4)
+    for _ in range(150):
+        content = bytearray(whole)
+        content[draw.randrange(len(content))] = draw.randrange(256)
+        archive.write_bytes(content)
+        with contextlib.suppress(ArchiveError):
+            import_archive(other, archive)
+        assert len(other.clear()) in (0, 3)

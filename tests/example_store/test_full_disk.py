@@ -1,0 +1,101 @@
+"""A store on a full or read-only disk: what was taught counts, and nothing is acknowledged in vain."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.small_disk import SmallDisk
+from tests.harness.unit_vectors import unit
+
+
+def teach(path: Path, count: int = 5) -> None:
+    with ExampleStore(path) as store:
+        for seed in range(count):
+            store.add(unit(seed), "cat", thumbnail=b"\xff\xd8\xff" + bytes(2000))
+
+
+def damage(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        [[root]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'living_pictures'")
+    content = bytearray(path.read_bytes())
+    content[(root - 1) * 4096 : root * 4096] = b"\xff" * 4096
+    path.write_bytes(content)
+
+
+def age(path: Path) -> None:
+    """Make it a store of version 0.1.0, which has to be migrated."""
+    path.write_bytes((Path(__file__).parent / "data" / "store-0.1.0.sqlite").read_bytes())
+
+
+def leave_alone(path: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("before", "labels"), [(leave_alone, {"cat": 5}), (damage, {"cat": 5}), (age, {"cat": 3, "dog": 1})]
+)
+def test_a_full_disk_at_the_start_costs_no_example(
+    small_disk: SmallDisk,
+    before: Callable[[Path], None],
+    labels: dict[str, int],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level("INFO")
+    path = small_disk.folder / "examples.sqlite"
+    teach(path)
+    before(path)
+    small_disk.fill()
+    check_place(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert store.counts.items() >= labels.items()
+        assert len(list(store)) == sum(store.counts.values())
+        with pytest.raises(StoreError, match="full"):
+            store.add(unit(9), "bird", space="birds")
+        assert not store.changed_elsewhere()
+        assert "bird" not in store.counts
+        small_disk.free()
+        assert store.changed_elsewhere()
+        store.add(unit(9), "bird", space="birds")
+    assert caplog.text.count("is on disk again") == 1
+    with ExampleStore(path) as again:
+        assert again.counts.items() >= {**labels, "bird": 1}.items()
+
+
+def test_a_first_start_on_a_full_disk_begins_empty_and_teaches_once_there_is_room(
+    small_disk: SmallDisk,
+) -> None:
+    path = small_disk.folder / "state" / "examples.sqlite"
+    small_disk.fill()
+    check_place(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert store.counts == {}
+        with pytest.raises(StoreError, match=r"full|No space"):
+            store.add(unit(1), "cat")
+        small_disk.free()
+        store.add(unit(1), "cat")
+        assert store.counts == {"cat": 1}
+    with ExampleStore(path) as again:
+        assert again.counts == {"cat": 1}
+
+
+def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    teach(path)
+    small_disk.remount("ro")
+    check_place(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert store.counts == {"cat": 5}
+        with pytest.raises(StoreError, match="can't be"):
+            store.add(unit(9), "dog")
+        small_disk.remount("rw")
+        store.add(unit(9), "dog")
+    with ExampleStore(path) as again:
+        assert again.counts == {"cat": 5, "dog": 1}

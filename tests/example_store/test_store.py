@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain.errors import EmbeddingError, LabelError, NoExamplesError, StoreError
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.unit_vectors import unit
+
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[ExampleStore]:
+    with ExampleStore(tmp_path / "examples.db", now=lambda: NOON) as opened:
+        yield opened
+
+
+def test_an_example_comes_back_as_it_was_given_after_reopening(tmp_path: Path) -> None:
+    path = tmp_path / "new folder" / "examples.db"
+    taught_at = datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))
+    with ExampleStore(path) as first:
+        given = first.add(
+            unit(1), "cat", space="s", region="left", group="g", source="gpio", thumbnail=b"jpeg",
+            created_at=taught_at,
+        )  # fmt: skip
+    with ExampleStore(path) as second:
+        (found,) = second
+    assert (found.id, found.label, found.space, found.region) == (given.id, "cat", "s", "left")
+    assert (found.group, found.source, found.thumbnail) == ("g", "gpio", b"jpeg")
+    assert found.created_at == NOON
+    assert found.created_at.tzinfo is UTC
+    assert found.embedding.dtype == np.float32
+    np.testing.assert_array_equal(found.embedding, unit(1))
+
+
+def test_counts_are_in_the_order_of_first_use(store: ExampleStore) -> None:
+    for seed, label in enumerate(["zebra", "ant", "zebra", "mole"]):
+        store.add(unit(seed), label)
+    assert list(store.counts.items()) == [("zebra", 2), ("ant", 1), ("mole", 1)]
+
+
+def test_labels_are_stored_stripped(store: ExampleStore) -> None:
+    assert store.add(unit(0), "  cat ").label == "cat"
+
+
+@pytest.mark.parametrize("label", ["", "a/b", "unknown", "x" * 10_000, "nul\0"])
+def test_a_bad_label_is_refused_and_nothing_kept(store: ExampleStore, label: str) -> None:
+    with pytest.raises(LabelError):
+        store.add(unit(0), label)
+    assert store.counts == {}
+
+
+@pytest.mark.parametrize(
+    "embedding",
+    [np.zeros(8), np.full(8, np.nan), np.full(8, np.inf), np.ones((2, 4)), np.ones(0), np.ones(7)],
+)
+def test_a_bad_embedding_is_refused_and_nothing_kept(store: ExampleStore, embedding: np.ndarray) -> None:
+    store.add(unit(0), "cat")
+    with pytest.raises(EmbeddingError):
+        store.add(embedding.astype(np.float32), "cat")
+    assert store.counts == {"cat": 1}
+
+
+def test_spaces_never_mix_though_their_embeddings_differ_in_length(store: ExampleStore) -> None:
+    store.add(unit(0, 8), "cat", space="small")
+    store.add(unit(1, 16), "cat", space="large")
+    store.add(unit(2, 8), "dog", space="small")
+    assert store.spaces() == {"small": 2, "large": 1}
+    assert [one.label for one in store.examples("small")] == ["cat", "dog"]
+    assert [one.embedding.size for one in store.examples("large")] == [16]
+
+
+def test_undo_takes_back_the_last_living_example_and_restore_brings_it_to_its_place(
+    store: ExampleStore,
+) -> None:
+    ids = [store.add(unit(seed), label).id for seed, label in enumerate("abc")]
+    assert store.undo().id == ids[2]
+    undone = store.undo()
+    assert (undone.id, undone.label) == (ids[1], "b")
+    store.add(unit(9), "d")
+    assert store.restore([ids[0], undone.id, 999]) == [undone.id]
+    assert [one.label for one in store] == ["a", "b", "d"]
+
+
+def test_undo_of_an_empty_store_is_an_error(store: ExampleStore) -> None:
+    store.add(unit(0), "cat")
+    store.undo()
+    with pytest.raises(NoExamplesError, match="nothing to undo"):
+        store.undo()
+
+
+def test_clear_of_one_label_leaves_the_others_and_can_be_taken_back(store: ExampleStore) -> None:
+    ids = [store.add(unit(seed), label).id for seed, label in enumerate(["cat", "dog", "cat"])]
+    assert store.clear("cat") == [ids[0], ids[2]]
+    assert store.counts == {"dog": 1}
+    assert store.restore([ids[0], ids[2]]) == [ids[0], ids[2]]
+    assert store.counts == {"cat": 2, "dog": 1}
+
+
+def test_clear_takes_all_and_a_foreign_label_is_an_error(store: ExampleStore) -> None:
+    store.add(unit(0), "cat")
+    with pytest.raises(NoExamplesError, match="'dog'"):
+        store.clear("dog")
+    assert len(store.clear()) == 1
+    assert store.clear() == []
+    with pytest.raises(NoExamplesError):
+        store.clear("cat")
+
+
+def test_recover_brings_back_what_the_last_removal_took(tmp_path: Path) -> None:
+    minutes = iter(range(60))
+    with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
+        with pytest.raises(NoExamplesError, match="nothing to restore"):
+            store.recover()
+        for seed, label in enumerate(["cat", "dog", "cat", "fox"]):
+            store.add(unit(seed), label)
+        store.undo()
+        store.clear("cat")
+        assert len(store.recover()) == 2
+        assert store.counts == {"cat": 2, "dog": 1}
+        store.recover()
+        assert store.counts == {"cat": 2, "dog": 1, "fox": 1}
+
+
+def test_remove_says_which_were_there(store: ExampleStore) -> None:
+    first, second = (store.add(unit(seed), "cat").id for seed in range(2))
+    assert store.remove(np.array([first, 77])) == [first]
+    assert store.remove([first, second]) == [second]
+
+
+def test_relabel_moves_living_examples_alone(store: ExampleStore) -> None:
+    first, second = (store.add(unit(seed), "cat").id for seed in range(2))
+    store.remove([second])
+    assert store.relabel([first, second], " dog ") == [first]
+    assert store.counts == {"dog": 1}
+    with pytest.raises(LabelError):
+        store.relabel([first], "a/b")
+
+
+def _change_and_fail(store: ExampleStore) -> None:
+    with store.transaction():
+        store.add(unit(1), "dog")
+        store.undo()
+        store.clear("cat")
+        store.add(unit(2), "a/b")
+
+
+def test_a_transaction_keeps_all_or_none(store: ExampleStore) -> None:
+    store.add(unit(0), "cat")
+    with pytest.raises(LabelError):
+        _change_and_fail(store)
+    assert store.counts == {"cat": 1}
+    with store.transaction():
+        store.add(unit(1), "dog")
+        store.clear("cat")
+    assert store.counts == {"dog": 1}
+
+
+def test_purge_forgets_old_tombstones_for_good_and_never_reuses_their_ids(store: ExampleStore) -> None:
+    kept = store.add(unit(0), "cat").id
+    gone = store.add(unit(1), "cat").id
+    store.remove([gone])
+    assert store.purge(NOON) == 0
+    assert store.purge(NOON + timedelta(seconds=1)) == 1
+    assert store.restore([gone]) == []
+    assert store.add(unit(2), "cat").id > gone
+    assert kept in [one.id for one in store]
+
+
+def test_examples_may_change_while_they_are_read(store: ExampleStore) -> None:
+    with store.transaction():
+        for seed in range(600):
+            store.add(unit(seed), "cat")
+    seen = []
+    for one in store:
+        seen.append(one.id)
+        if one.id % 2:
+            store.remove([one.id])
+    assert seen == list(range(1, 601))
+    assert store.counts == {"cat": 300}
+
+
+def test_thumbnails_can_be_left_on_disk(store: ExampleStore) -> None:
+    store.add(unit(0), "cat", thumbnail=b"jpeg")
+    assert [one.thumbnail for one in store.examples(thumbnails=False)] == [b""]
+
+
+def test_a_twin_is_the_same_picture_or_embedding_in_the_same_space_and_region(store: ExampleStore) -> None:
+    taught = store.add(unit(0), "cat", space="s", thumbnail=b"jpeg")
+    store.add(unit(1), "dog", space="s")
+    assert store.twin("s", thumbnail=b"jpeg") == "cat"
+    assert store.twin("s", thumbnail=b"another", embedding=unit(0)) == "cat"
+    assert store.twin("s", embedding=unit(1)) == "dog"
+    assert store.twin("s", thumbnail=b"another", embedding=unit(2)) is None
+    assert store.twin("other", thumbnail=b"jpeg") is None
+    assert store.twin("s", "left", thumbnail=b"jpeg") is None
+    store.remove([taught.id])
+    assert store.twin("s", thumbnail=b"jpeg", embedding=unit(0)) is None
+
+
+def test_move_gives_examples_new_embeddings_in_another_space_or_changes_nothing(store: ExampleStore) -> None:
+    ids = [store.add(unit(seed), "cat", space="old").id for seed in range(2)]
+    with pytest.raises(EmbeddingError):
+        store.move([(ids[0], unit(5, 16)), (ids[1], unit(6, 15))], "new")
+    assert store.spaces() == {"old": 2}
+    assert store.move([(ids[0], unit(5, 16)), (ids[1], unit(6, 16))], "new") == 2
+    assert store.spaces() == {"new": 2}
+    np.testing.assert_array_equal(next(iter(store)).embedding, unit(5, 16))
+    assert store.twin("new", embedding=unit(6, 16)) == "cat"
+
+
+def test_a_closed_store_says_so_and_closing_twice_is_harmless(tmp_path: Path) -> None:
+    store = ExampleStore(tmp_path / "examples.db")
+    store.close()
+    store.close()
+    with pytest.raises(StoreError, match=r"examples\.db.*closed"):
+        store.add(unit(0), "cat")
+
+
+def test_two_processes_worth_of_connections_see_each_other(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "e.db") as one, ExampleStore(tmp_path / "e.db") as other:
+        one.add(unit(0), "cat")
+        assert other.undo().label == "cat"
+        assert one.counts == {}
+
+
+def test_a_picture_is_found_by_its_examples_id_living_or_removed(store: ExampleStore) -> None:
+    number = store.add(unit(0), "cat", thumbnail=b"jpeg").id
+    store.undo()
+    assert store.thumbnail(number) == b"jpeg"
+    assert store.thumbnail(999) is None
+
+
+def test_what_was_removed_is_listed_the_latest_first(tmp_path: Path) -> None:
+    minutes = iter(range(60))
+    with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
+        first, second, _ = (store.add(unit(seed), "cat", thumbnail=b"jpeg").id for seed in range(3))
+        store.remove([second])
+        store.remove([first])
+        assert [(one.id, one.thumbnail) for one in store.removed()] == [(first, b""), (second, b"")]
+        assert [one.id for one in store.removed(limit=1)] == [first]

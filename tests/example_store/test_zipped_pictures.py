@@ -1,0 +1,104 @@
+"""Zips of pictures: packed label folders and projects of Teachable Machine."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.domain.errors import ArchiveError, LabelError
+from edge_daemon.example_store.archive import write_archive
+from edge_daemon.example_store.image_folders import Picture, import_pictures
+from edge_daemon.example_store.importing import ForeignLabels, Report
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
+from tests.harness.colour_embedder import ColourEmbedder, noise
+from tests.harness.unit_vectors import unit
+
+
+def _jpeg(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    noise(seed).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+def _zip(path: Path, *names: str, manifest: bool = False) -> Path:
+    with zipfile.ZipFile(path, "w") as archive:
+        if manifest:
+            archive.writestr(
+                "manifest.json", json.dumps({"type": "image", "version": "2.4.7", "appdata": {}})
+            )
+        for seed, name in enumerate(names):
+            archive.writestr(name, _jpeg(seed))
+    return path
+
+
+def _shown(pictures: list[Picture]) -> list[tuple[str, str]]:
+    return [(picture.label, picture.path.name) for picture in pictures]
+
+
+def test_a_project_of_teachable_machine_gives_its_pictures(tmp_path: Path, store: ExampleStore) -> None:
+    names = ("Rock-!-0.jpg", "Rock-!-1.jpg", "Paper white-!-0.jpg")
+    project = _zip(tmp_path / "project.tm", *names, manifest=True)
+    assert is_picture_zip(project)
+    report = import_pictures(store, ColourEmbedder(), find_zipped_pictures(project))
+    assert (report.added, report.problems) == (3, [])
+    assert store.counts == {"Paper white": 1, "Rock": 2}
+    assert next(iter(store)).source == "project.tm/Paper white-!-0.jpg"
+
+
+@pytest.mark.parametrize("root", ["", "teach/", "a/b/"])
+def test_packed_label_folders_go_in_like_a_folder(
+    root: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    names = [f"{root}{name}" for name in ("cat/1.jpg", "dog/2.jpg", "dog/notes.txt")]
+    packed = _zip(tmp_path / "x.zip", *names, "__MACOSX/cat/._1.jpg", f"{root}.thumbnails/3.jpg")
+    assert _shown(find_zipped_pictures(packed)) == [("cat", "1.jpg"), ("dog", "2.jpg")]
+    assert "1 other files passed over (notes.txt)" in caplog.text
+
+
+def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
+    packed = _zip(tmp_path / "x.tm", "C#-!-0.jpg", "D-!-0.jpg")
+    report = Report()
+    assert _shown(find_zipped_pictures(packed, (), ForeignLabels(report))) == [("D", "D-!-0.jpg")]
+    assert "'C#'" in report.problems[0]
+    renamed = find_zipped_pictures(packed, (), ForeignLabels(report, {"C#": "C sharp"}))
+    assert [label for label, _ in _shown(renamed)] == ["C sharp", "D"]
+    with pytest.raises(LabelError, match="C#"):
+        find_zipped_pictures(_zip(tmp_path / "y.tm", "C#-!-0.jpg"))
+
+
+def test_a_damaged_picture_costs_that_picture(tmp_path: Path, store: ExampleStore) -> None:
+    packed = _zip(tmp_path / "x.zip", "cat/1.jpg", "cat/2.jpg")
+    content = bytearray(packed.read_bytes())
+    content[content.find(b"\xff\xd8\xff") + 400] ^= 0xFF
+    packed.write_bytes(content)
+    report = import_pictures(store, ColourEmbedder(), find_zipped_pictures(packed))
+    assert report.added == 1
+    assert "x.zip/cat/1.jpg is damaged" in report.problems[0]
+
+
+@pytest.mark.parametrize("names", [["0.jpg", "1.jpg"], ["cat/inner/0.jpg", "dog/1.txt"]])
+def test_pictures_in_no_label_folder_are_refused(names: list[str], tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="holds no pictures in label folders"):
+        find_zipped_pictures(_zip(tmp_path / "x.zip", *names))
+
+
+def test_an_archive_of_ours_or_a_damaged_one_is_no_zip_of_pictures(
+    tmp_path: Path, store: ExampleStore
+) -> None:
+    store.add(unit(0), "cat", thumbnail=_jpeg(1))
+    write_archive(store, tmp_path / "ours.zip")
+    assert not is_picture_zip(tmp_path / "ours.zip")
+    (tmp_path / "damaged.zip").write_bytes(b"PK\3\4" + bytes(500))
+    assert not is_picture_zip(tmp_path / "damaged.zip")
+    with pytest.raises(ArchiveError, match="it is no zip"):
+        find_zipped_pictures(tmp_path / "damaged.zip")
+
+
+def test_an_entry_that_leaves_the_zip_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArchiveError, match="points outside"):
+        find_zipped_pictures(_zip(tmp_path / "x.zip", "../cat/1.jpg"))

@@ -1,0 +1,96 @@
+"""The real panel on gpiozero's mock pins, with a clock that the test moves."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
+from edge_daemon.domain.commands import AddExample, Clear, Command, Undo
+from edge_daemon.domain.events import Button, Event, Replied
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.panel.gpio import GpioPins
+from edge_daemon.panel.panel import Panel, Pins
+from edge_daemon.panel.simulated_buttons import MockPresser
+from tests.harness.manual_clock import HandClock
+
+CAT, DOG, UNDO = 17, 27, 22
+CAT_LED, DOG_LED, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
+BUTTONS = (
+    ButtonOptions(pin=CAT, label="cat", led=CAT_LED),
+    ButtonOptions(pin=DOG, label="dog", led=DOG_LED, pull="down"),
+    ButtonOptions(pin=UNDO, action="undo"),
+)
+OPTIONS = PanelOptions(
+    debounce_ms=20,
+    hold_s=0.5,
+    burst_per_s=4,
+    long_press_s=1.5,
+    leds=LedOptions(ready=READY, captured=CAPTURED, busy=BUSY, error=ERROR),
+)
+
+
+class Desk:
+    """A panel, a finger on its buttons, and what came out of it. Has no thread of its own."""
+
+    def __init__(
+        self, buttons: Sequence[ButtonOptions] = BUTTONS, pins: Pins | None = None, clock: Clock | None = None
+    ) -> None:
+        self.clock = HandClock()
+        self.presser = MockPresser()
+        self.submitted = threading.Event()
+        self.commands: list[Command] = []
+        self.events: list[Event] = []
+        self.crashes: list[BaseException] = []
+        self.full = False
+        self.panel = Panel(
+            buttons,
+            OPTIONS,
+            submit=self._submit,
+            emit=self.events.append,
+            on_crash=self.crashes.append,
+            clock=clock or self.clock,
+            pins=pins or GpioPins(self.presser.factory),
+            first_region="frame",
+        )
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass, with the panel looking every millisecond."""
+        for _ in range(round(seconds * 1000)):
+            self.clock.now += 0.001
+            self.panel.run_once(0)
+
+    def tap(self, pin: int, seconds: float = 0.1) -> None:
+        """Press and release with contacts that bounce for a few milliseconds."""
+        self.bounce(pin)
+        self.presser.press(pin)
+        self.wait(seconds)
+        self.bounce(pin)
+        self.presser.release(pin)
+        self.wait(0.1)
+
+    def bounce(self, pin: int) -> None:
+        for _ in range(4):
+            self.presser.press(pin)
+            self.wait(0.002)
+            self.presser.release(pin)
+            self.wait(0.001)
+
+    def answer(self) -> None:
+        """Say of every command so far that it was carried out."""
+        for command in self.commands:
+            self.panel.handle(Replied(command))
+        self.wait(0.001)
+
+    def gestures(self) -> list[tuple[str, str]]:
+        return [(event.name, event.gesture) for event in self.events if isinstance(event, Button)]
+
+    def taught(self) -> list[str]:
+        return [command.label for command in self.commands if isinstance(command, AddExample)]
+
+    def _submit(self, command: Command) -> bool:
+        assert isinstance(command, AddExample | Undo | Clear)
+        if not self.full:
+            self.commands.append(command)
+        self.submitted.set()
+        return not self.full

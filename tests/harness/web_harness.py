@@ -1,0 +1,87 @@
+"""The real daemon with the page on, before drawn things that the test lays on the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import httpx
+
+from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.simulator.timeline import Showing
+from edge_daemon.config.camera import SyntheticOptions
+from edge_daemon.system.testing import HandClock
+from tests.harness.daemon_harness import Stage, Turntable
+from tests.harness.mosquitto import free_port
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+_MIDDLE = 30
+OWN = {"x-edge-daemon": "1"}
+
+
+@cache
+def still(kind: str, variation: int = 0) -> Image:
+    """Return the drawn camera's picture of a thing lying still on the table."""
+    clock = HandClock()
+    options = SyntheticOptions(size=(320, 240))
+    timeline = [Showing(kind, 2 * _MIDDLE, variation)]
+    source = SyntheticSource(options, clock, timeline, lossless=True, sleep=clock.sleep)
+    source.open()
+    frames = [source.read() for _ in range(_MIDDLE)]
+    last = frames[-1]
+    assert last is not None
+    return last.image
+
+
+class Site:
+    """A daemon whose page is open to this machine; a context manager. `show` lays a thing down."""
+
+    def __init__(
+        self,
+        folder: Path,
+        overrides: Sequence[str] = (),
+        port: int | None = None,
+        config_path: Path | None = None,
+    ) -> None:
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.table = Turntable(still("gear"), fps=15)
+        self.regions_file = folder / "regions.yaml"
+        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={self.regions_file}"]
+        self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
+
+    def show(self, kind: str, variation: int = 0) -> None:
+        """Lay another thing on the table."""
+        self.table.picture = still(kind, variation)
+
+    def client(self) -> httpx.Client:
+        """Return a client that asks as the page's own scripts do."""
+        return httpx.Client(base_url=self.url, headers=OWN, timeout=10)
+
+    def teach(self, label: str, times: int = 1) -> list[int]:
+        """Teach what lies on the table, over HTTP; the examples' ids."""
+        with self.client() as client:
+            replies = [client.post("/api/teach", json={"label": label}) for _ in range(times)]
+        assert all(reply.status_code == 200 for reply in replies), replies[-1].text
+        return [reply.json()["id"] for reply in replies]
+
+    def forget(self) -> None:
+        """Take back every example."""
+        with self.client() as client:
+            ids = [each["id"] for each in client.get("/api/examples").json()["examples"]]
+            if ids:
+                client.post("/api/remove", json={"ids": ids}).raise_for_status()
+
+    def __enter__(self) -> Self:
+        self.stage.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stage.__exit__(kind, error, trace)

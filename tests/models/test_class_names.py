@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.models.class_names import check_count, embedded_labels, labels_of, parse_labels
+from tests.harness import tiny_models as tiny
+from tests.harness.shared_files import shared_path
+from tests.tflite.test_metadata import label_file, metadata
+
+ANIMALS = ("cat", "dog", "hot dog")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "cat\ndog\nhot dog\n",
+        "cat\r\ndog\r\nhot dog\r\n\r\n",
+        "\ufeffcat\ndog\nhot dog",
+        "0 cat\n1 dog\n2 hot dog\n",
+        "2 hot dog\n0 cat\n1 dog\n",
+        "0: cat\n1: dog\n2: hot dog\n",
+        "0,cat\n1,dog\n2,hot dog\n",
+        json.dumps(["cat", "dog", "hot dog"]),
+        json.dumps({"labels": ["cat", "dog", "hot dog"]}),
+        json.dumps({"tfjsVersion": "1.3.1", "labels": ["cat", "dog", "hot dog"], "imageSize": 224}),
+        json.dumps({"0": "cat", "2": "hot dog", "1": "dog"}),
+        json.dumps({"hot dog": 2, "cat": 0, "dog": 1}),
+        json.dumps({"0": ["n02123", "cat"], "1": ["n02084", "dog"], "2": ["n07697", "hot dog"]}),
+        json.dumps([{"id": 0, "name": "cat"}, {"id": 1, "name": "dog"}, {"id": 2, "name": "hot dog"}]),
+        json.dumps(
+            {"doc_id": "1", "classes": {"Label": ["cat", "dog", "hot dog"]}, "export_model_version": 1}
+        ),
+        json.dumps({"class_names": ["cat", "dog", "hot dog"]}),
+    ],
+)
+def test_every_common_form_is_read(text: str) -> None:
+    assert parse_labels(text.encode(), "labels") == ANIMALS
+
+
+def test_numbers_that_are_names_are_kept() -> None:
+    assert parse_labels(b"1 euro\n2 euro\n5 cent\n", "coins") == ("1 euro", "2 euro", "5 cent")
+    assert parse_labels(b"0\n1\n2\n", "digits") == ("0", "1", "2")
+
+
+def test_names_stay_distinct() -> None:
+    assert parse_labels(b"0 bolts\n1 bolts\n2 bolts\n", "counts") == ("0 bolts", "1 bolts", "2 bolts")
+    assert parse_labels(b"crane\ncrane (2)\ncrane\n", "x") == ("crane", "crane (2)", "crane (3)")
+    assert parse_labels(b'{"0": ["n1", "crane"], "1": ["n2", "crane"]}', "x") == ("crane", "crane (2)")
+    assert parse_labels(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
+
+
+def test_only_line_ends_part_names() -> None:
+    assert parse_labels("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
+
+
+def test_an_endless_number_is_a_name() -> None:
+    assert len(parse_labels(b"9" * 5000 + b" cat\n", "x")[0]) == 5004
+
+
+def test_the_line_of_the_background_stays() -> None:
+    labels = parse_labels(shared_path("models/imagenet_labels.txt").read_bytes(), "imagenet")
+    assert len(labels) == 1001
+    assert labels[0] == "background"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "holds 0 labels"),
+        (b"\n\n", "holds 0 labels"),
+        (b"\xff\xfe\x00", "not UTF-8"),
+        (b'{"labels": ["cat",', "names: "),
+        (b"[1, 2]", "a label is 1, not a name"),
+        (b'{"0": "cat", "2": "dog"}', "class numbers are not 0 to 1"),
+        (b'{"width": "wide"}', "JSON without labels"),
+        (b"[" * 100_000, "names: "),
+        (b"x" * (5 << 20), "too large"),
+    ],
+)
+def test_what_is_no_label_file_is_an_error_of_one_line(content: bytes, words: str) -> None:
+    with pytest.raises(ModelError, match=words) as caught:
+        parse_labels(content, "names")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_count_must_be_the_models() -> None:
+    assert check_count(ANIMALS, 3, "x") == ANIMALS
+    with pytest.raises(ModelError, match=r"labels\.txt: 3 labels for a model of 5 classes"):
+        check_count(ANIMALS, 5, "labels.txt")
+    with pytest.raises(ModelError, match="background"):
+        check_count(ANIMALS, 4, "labels.txt")
+
+
+def test_labels_inside_an_official_model() -> None:
+    path = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
+    inside = embedded_labels(path)
+    assert inside is not None
+    assert inside == labels_of(path, 1001)
+    assert inside[0] == "background"
+    assert (
+        embedded_labels(shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")) is None
+    )
+
+
+def with_zip(text: str) -> bytes:
+    """Return something with a zip archive at its end, as TFLite metadata is."""
+    stream = io.BytesIO(b"model bytes")
+    stream.seek(0, io.SEEK_END)
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("names.txt", text)
+    return stream.getvalue()
+
+
+def test_a_file_of_its_own_comes_before_the_inside_and_the_folders_file_last(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    (tmp_path / "labels.txt").write_text("folder\n")
+    model.write_bytes(b"nothing inside")
+    assert labels_of(model, 1) == ("folder",)
+    model.write_bytes(with_zip("inside\n"))
+    assert labels_of(model, 1) == ("inside",)
+    (tmp_path / "m.labels.txt").write_text("own\n")
+    assert labels_of(model, 1) == ("own",)
+
+
+def test_no_labels_at_all_says_where_to_put_them(tmp_path: Path) -> None:
+    model = tmp_path / "m.tflite"
+    model.write_bytes(b"nothing inside")
+    with pytest.raises(ModelError, match=r"put its 7 class names, one a line, into m\.labels\.txt"):
+        labels_of(model, 7)
+
+
+def test_damaged_metadata_counts_as_none(tmp_path: Path) -> None:
+    content = bytearray(with_zip("inside\n" * 50))
+    content[content.find(b"PK\1\2") + 9] |= 0x08  # names are UTF-8, which a damaged one need not be
+    model = tmp_path / "m.tflite"
+    for place in range(len(b"model bytes"), len(content), 2):
+        damaged = bytearray(content)
+        damaged[place] ^= 0xFF
+        model.write_bytes(damaged)
+        try:
+            embedded_labels(model)
+        except ModelError:
+            continue
+
+
+def test_of_several_files_inside_the_one_that_the_metadata_names_is_read(tmp_path: Path) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 16, 3))
+    recipe.describe(metadata([0.0], [1.0], [label_file("de.txt", "de"), label_file("names.txt")]))
+    stream = io.BytesIO(recipe.content([picture], [picture]))
+    with zipfile.ZipFile(stream, "a") as archive:
+        archive.writestr("de.txt", "rot\nblau\n")
+        archive.writestr("names.txt", "red\nblue\n")
+    model = tmp_path / "m.tflite"
+    model.write_bytes(stream.getvalue())
+    assert embedded_labels(model) == ("red", "blue")

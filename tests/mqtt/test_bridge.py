@@ -1,0 +1,344 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+
+import msgspec
+import pytest
+from paho.mqtt.enums import MQTTProtocolVersion
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
+
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.mqtt.credentials import read_access
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
+
+BASE = "edge_daemon/tray-1"
+
+
+def test_every_topic_is_heard_with_its_qos(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.wait_connected()
+        snapshot = TakeSnapshot(Origin("mqtt", "snapshot", 1))
+        device.sink.handle(label_changed("cat"))
+        device.sink.handle(classified())
+        device.sink.handle(events.ExamplesChanged({"cat": 1}))
+        device.sink.handle(events.Snapshot(b"\xff\xd8\xff", snapshot))
+        device.sink.handle(events.Replied(snapshot))
+        heard = {
+            name: listener.wait_for(f"{BASE}/{name}")
+            for name in ("availability", "label", "result", "event", "examples", "info", "snapshot")
+        }
+        answer = listener.wait_for(f"{BASE}/response/snapshot")
+    assert {name: message.qos for name, message in heard.items()} == {
+        "availability": 1,
+        "label": 1,
+        "result": 0,
+        "event": 1,
+        "examples": 1,
+        "info": 1,
+        "snapshot": 0,
+    }
+    assert heard["availability"].payload == b"online"
+    assert heard["snapshot"].payload == b"\xff\xd8\xff"
+    assert heard["event"].json()["event_type"] == "label_changed"
+    assert answer.json() == {"status": "ok", "data": {}, "transaction": 1}
+
+
+def test_connecting_waits_for_the_first_label_and_loses_nothing(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
+    with Listener(broker.port) as listener, Device(options, look_first_s=60) as device:
+        device.sink.handle(label_changed("cat"))
+        with pytest.raises(AssertionError):
+            device.wait_connected(timeout_s=0.5)
+        device.sink.handle(classified())
+        assert listener.wait_for(f"{BASE}/label", b"cat")
+
+
+def test_a_device_that_sees_nothing_connects_all_the_same(options: MqttOptions) -> None:
+    with Device(options, look_first_s=0.05) as device:
+        device.wait_connected()
+
+
+def test_a_device_that_waits_for_its_first_label_stops_at_once(
+    options: MqttOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Device(options, look_first_s=60) as device:
+        pass
+    assert not device.sink.connected
+    assert "did not end in time" not in caplog.text
+
+
+def test_what_a_broker_asks_for_can_be_logged_without_the_password(options: MqttOptions) -> None:
+    named = msgspec.structs.replace(options, username="tray")
+    access = read_access(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
+    assert access.password == "s3cret"
+    assert "s3cret" not in repr(access)
+
+
+def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, options: MqttOptions) -> None:
+    with Device(options) as device:
+        with Listener(broker.port) as first:
+            device.sink.handle(label_changed("cat"))
+            device.sink.handle(events.ExamplesChanged({"cat": 1}))
+            first.wait_for(f"{BASE}/examples")
+            first.wait_for(f"{BASE}/label", b"cat")
+        states = [f"{BASE}/{name}" for name in ("availability", "examples", "info", "label")]
+        with Listener(broker.port) as late:
+            assert all(late.wait_for(state).retained for state in states)
+            assert {message.topic for message in late.heard} == set(states)
+
+
+def test_a_label_of_an_earlier_life_is_cleared_before_the_birth(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
+    with Listener(broker.port) as listener:
+        listener.publish(f"{BASE}/label", b"stale", retain=True)
+        listener.forget()
+        with Device(options):
+            listener.wait_for(f"{BASE}/availability", b"online")
+        topics = [message.topic for message in listener.heard]
+        assert listener.texts(f"{BASE}/label") == [""]
+        assert topics.index(f"{BASE}/label") < topics.index(f"{BASE}/availability")
+
+
+def test_a_lost_camera_removes_the_retained_label(broker: Mosquitto, options: MqttOptions) -> None:
+    with Device(options) as device:
+        with Listener(broker.port) as first:
+            device.sink.handle(label_changed("cat"))
+            first.wait_for(f"{BASE}/label", b"cat")
+            first.forget()  # an empty label comes at the start as well
+            device.sink.handle(events.CameraLost("unplugged"))
+            first.wait_for(f"{BASE}/label", b"")
+        with Listener(broker.port) as late:
+            late.wait_for(f"{BASE}/info")
+            late.wait_for(f"{BASE}/availability")
+            assert late.texts(f"{BASE}/label") == []
+
+
+def test_stop_sends_what_waits_and_then_offline(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener:
+        with Device(options) as device:
+            device.wait_connected()
+            for number in range(100):
+                device.sink.handle(events.Button(str(number), "press"))
+        listener.wait_for(f"{BASE}/availability", b"offline")
+        pressed = [json.loads(text)["name"] for text in listener.texts(f"{BASE}/event")]
+    assert pressed == [str(number) for number in range(100)]
+    assert listener.texts(f"{BASE}/availability")[-1] == "offline"
+
+
+def test_stop_before_start_is_harmless(options: MqttOptions) -> None:
+    Device(options).sink.stop()
+
+
+def test_a_request_becomes_a_command(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.wait_connected()
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/undo", b'{"transaction": "t"}')
+        listener.publish(f"{BASE}/request/add", b'{"label": "cat"}')
+        wait_until(lambda: len(device.commands) == 2)
+    undo, add = device.commands
+    assert undo == Undo(Origin("mqtt", "undo", "t"))
+    assert isinstance(add, AddExample)
+    assert add.label == "cat"
+
+
+def test_a_retained_request_is_ignored(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener:
+        listener.publish(f"{BASE}/request/clear", b"{}", retain=True)
+        with Device(options) as device:
+            listener.wait_for(f"{BASE}/availability", b"online")
+            listener.publish(f"{BASE}/request/undo", b"{}")
+            wait_until(lambda: device.commands != [])
+            assert device.commands == [Undo(Origin("mqtt", "undo"))]
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"cat",
+        b'{"label": "cat"}'.ljust(20_000),
+        *(
+            json.dumps({"label": label}).encode()
+            for label in ("a/b", "a+", "#", "a\0b", "x" * 10_000, "unknown", "")
+        ),
+    ],
+    ids=["no-json", "oversize", "slash", "plus", "hash", "nul", "long", "reserved", "empty"],
+)
+def test_a_bad_request_is_answered_and_changes_nothing(
+    broker: Mosquitto, options: MqttOptions, payload: bytes
+) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/add", payload)
+        answer = listener.wait_for(f"{BASE}/response/add").json()
+    assert answer["status"] == "error"
+    assert answer["error"]
+    assert device.commands == []
+
+
+def test_an_unknown_verb_is_answered_with_those_there_are(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options):
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/fly", b"{}")
+        assert "it offers add, " in listener.wait_for(f"{BASE}/response/fly").json()["error"]
+
+
+def test_a_busy_device_says_so(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.busy = True
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/undo", b'{"transaction": 3}')
+        answer = listener.wait_for(f"{BASE}/response/undo").json()
+    assert answer == {"status": "error", "error": "the device is busy; ask again", "transaction": 3}
+
+
+def test_a_button_s_reply_is_nobody_s_business(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.wait_connected()
+        device.sink.handle(events.Replied(BY_BUTTON))
+        device.sink.handle(events.Button("end", "press"))
+        listener.wait_for(f"{BASE}/event")
+        assert not [message for message in listener.heard if "response" in message.topic]
+
+
+def test_results_keep_to_their_rate_in_each_region(broker: Mosquitto, options: MqttOptions) -> None:
+    slow = msgspec.structs.replace(options, result_per_s=0.01)
+    with Listener(broker.port) as listener, Device(slow, regions=["left", "right"]) as device:
+        device.wait_connected()
+        for seq in range(20):
+            device.sink.handle(classified(seq=seq, region="left"))
+            device.sink.handle(classified(seq=seq, region="right"))
+        device.sink.handle(label_changed("end", region="left"))
+        listener.wait_for(f"{BASE}/left/label", b"end")
+        listener.wait_for(f"{BASE}/right/result")
+        assert len(listener.texts(f"{BASE}/left/result")) == 1
+        assert len(listener.texts(f"{BASE}/right/result")) == 1
+
+
+def test_results_are_sent_for_every_frame_by_default(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        device.wait_connected()
+        for seq in range(50):
+            device.sink.handle(events.Classified("frame", classified().prediction, seq, NOON, 1.0))
+        wait_until(lambda: len(listener.texts(f"{BASE}/result")) == 50)
+
+
+def test_files_that_can_t_be_used_are_named_at_once(options: MqttOptions) -> None:
+    bad = msgspec.structs.replace(options, username="tray", password_file="/nowhere/secret")
+    with pytest.raises(BrokerError, match="/nowhere/secret"):
+        Device(bad)
+
+
+def test_a_password_without_a_name_is_refused(options: MqttOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "x")
+    with pytest.raises(BrokerError, match=r"set mqtt\.username"):
+        Device(options)
+
+
+def test_a_crash_of_the_thread_is_reported(options: MqttOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr("edge_daemon.mqtt.outbox.Outbox.connected", broken)
+    device = Device(options)
+    device.sink.start()
+    wait_until(lambda: device.crashes != [])
+    device.sink.stop()
+    assert "a bug" in str(device.crashes[0])
+
+
+@pytest.mark.parametrize(("spoken", "settings"), [("5", {}), ("3.1.1", {"version": "3.1.1"})])
+def test_both_versions_of_mqtt_are_spoken(
+    broker: Mosquitto,
+    options: MqttOptions,
+    caplog: pytest.LogCaptureFixture,
+    spoken: str,
+    settings: dict[str, str],
+) -> None:
+    caplog.set_level("INFO", logger="edge_daemon")
+    spoken_options = msgspec.structs.replace(options, **settings)
+    with Listener(broker.port) as listener, Device(spoken_options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/undo", b"{}")
+        wait_until(lambda: device.commands != [])
+        device.sink.stop()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+    assert f"with MQTT {spoken}" in caplog.text
+    assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+
+
+def test_an_mqtt_5_request_is_answered_at_its_response_topic(broker: Mosquitto, options: MqttOptions) -> None:
+    address = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    address.ResponseTopic, address.CorrelationData = "reply/me", b"\0\1"
+    with Listener(broker.port, version=MQTTProtocolVersion.MQTTv5) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.client.publish(f"{BASE}/request/undo", b'{"transaction": 5}', 1, properties=address)
+        wait_until(lambda: device.commands != [])
+        device.sink.handle(events.Replied(device.commands[0]))
+        answer = listener.wait_for("reply/me")
+        device.sink.handle(classified())
+        result = listener.wait_for(f"{BASE}/result")
+    assert answer.json() == {"status": "ok", "data": {}, "transaction": 5}
+    assert answer.properties["CorrelationData"] == b"\0\1"
+    assert result.properties["MessageExpiryInterval"] == 5
+
+
+def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(settings="max_packet_size 2000") as narrow, Listener(narrow.port) as listener:
+        with Device(MqttOptions(host=narrow.host, port=narrow.port)) as device:
+            device.wait_connected()
+            device.sink.handle(events.Button("x" * 3000, "press"))
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/label", b"cat")
+        listener.wait_for(f"{BASE}/availability", b"offline")
+        assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+    assert f"takes no message of 3149 bytes at {BASE}/event" in caplog.text
+
+
+def test_a_huge_message_never_reaches_the_device(broker: Mosquitto, options: MqttOptions) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/add", b"x" * 1_000_000)
+        listener.publish(f"{BASE}/request/undo", b"{}")
+        wait_until(lambda: device.commands != [])
+        assert listener.texts(f"{BASE}/response/add") == []
+
+
+def test_a_broker_that_takes_few_at_a_time_gets_few(caplog: pytest.LogCaptureFixture) -> None:
+    with Mosquitto(settings="max_inflight_messages 2") as narrow, Listener(narrow.port) as listener:
+        with Device(MqttOptions(host=narrow.host, port=narrow.port)) as device:
+            device.wait_connected()
+            for number in range(100):
+                device.sink.handle(events.Button(str(number), "press"))
+            wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 100)
+        listener.wait_for(f"{BASE}/availability", b"offline")
+        assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+    assert "lost" not in caplog.text
+
+
+def test_a_wall_clock_corrected_by_years_disturbs_nothing(broker: Mosquitto, options: MqttOptions) -> None:
+    slow = msgspec.structs.replace(options, result_per_s=0.01)
+    with Listener(broker.port) as listener, Device(slow) as device:
+        device.clock.now = datetime(1970, 1, 1, tzinfo=UTC)
+        device.wait_connected()
+        device.sink.handle(classified())
+        device.sink.handle(events.Button("red", "press"))
+        device.clock.now = NOON
+        device.sink.handle(classified())
+        device.sink.handle(events.Button("red", "release"))
+        wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 2)
+        device.sink.stop()
+        listener.wait_for(f"{BASE}/availability", b"offline")
+    told = [json.loads(text)["at"] for text in listener.texts(f"{BASE}/event")]
+    assert told == ["1970-01-01T00:00:00.000Z", "2026-05-01T12:00:00.123Z"]
+    assert len(listener.texts(f"{BASE}/result")) == 1
+    assert listener.texts(f"{BASE}/availability") == ["online", "offline"]

@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator, ValidationError
+
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Undo
+from edge_daemon.domain.types import Advice, Exam, Verdict
+from edge_daemon.mqtt.schemas import CATALOGUE
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.mqtt_client import Listener
+from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = "edge_daemon/tray-1"
+EXAM = Exam(0.5, {"cat": Verdict("looks_like", 3, None, "dog")}, ("cat", "dog"), 1, Advice("dog", "few"))
+
+
+def validator(name: str) -> Draft202012Validator:
+    """The validator of a schema as it is shipped."""
+    schema: dict[str, Any] = json.loads((ROOT / f"edge_daemon/mqtt/schemas/{name}.json").read_text())
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+def test_the_page_and_the_schemas_are_up_to_date() -> None:
+    command = [sys.executable, "scripts/write_mqtt_reference.py", "--check"]
+    done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run scripts/write_mqtt_reference.py"
+
+
+def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: MqttOptions) -> None:
+    told: list[events.Event] = [
+        label_changed("cat"),
+        classified(),
+        events.ExampleAdded(5, "cat", "frame", 3, 9, BY_BUTTON),
+        events.ExampleUndone(5, "cat", 2, BY_BUTTON),
+        events.Cleared(None, 4, BY_BUTTON),
+        events.ExamplesEdited("removed", (3, 4), BY_BUTTON),
+        events.Doubted(2, "frame", "close call", classified().prediction, 9, NOON),
+        events.Button("red", "press"),
+        events.CameraLost("unplugged"),
+        events.CameraRestored(2.5),
+        events.PanelLost("no chip"),
+        events.PanelRestored(2.5),
+        events.PowerLow(("under_voltage", "throttled")),
+        events.PowerOk(61.0),
+        events.ClockChanged(False),
+        events.SettingsChanged("motion", "auto"),
+        events.SettingsChanged("mqtt", 0.7),
+        events.ExamplesChanged({}),
+        events.ExamplesChanged({"cat": 3}, EXAM),
+    ]
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        for event in told:
+            device.sink.handle(event)
+        listener.publish(f"{BASE}/request/add", b"no json")
+        listener.publish(f"{BASE}/request/undo", b'{"transaction": [1, {"a": null}]}')
+        wait_until(lambda: device.commands != [])
+        assert isinstance(device.commands[0], Undo)
+        device.sink.handle(events.Replied(device.commands[0], data={"label": "cat"}))
+        listener.wait_for(f"{BASE}/response/undo")
+    names = {
+        "result": "result",
+        "event": "event",
+        "examples": "examples",
+        "info": "info",
+        "settings": "settings",
+    }
+    names |= {"response/add": "response", "response/undo": "response"}
+    for topic, name in names.items():
+        heard = [json.loads(text) for text in listener.texts(f"{BASE}/{topic}")]
+        assert heard
+        for payload in heard:
+            validator(name).validate(payload)
+    assert len(listener.texts(f"{BASE}/event")) == 13
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "fits"),
+    [
+        ("request-add", {"label": "cat", "transaction": 1}, True),
+        ("request-add", {"label": "cat", "region": None}, True),
+        ("request-add", {}, False),
+        ("request-add", {"label": "cat", "labl": 1}, False),
+        ("request-threshold", {"unknown": "auto"}, True),
+        ("request-threshold", {"unknown": 2}, False),
+        ("event", {"event_type": "button", "at": "2026-05-01T12:00:00.000Z", "name": "a"}, False),
+    ],
+)
+def test_the_schemas_tell_right_from_wrong(name: str, payload: dict[str, object], fits: bool) -> None:
+    if fits:
+        validator(name).validate(payload)
+    else:
+        with pytest.raises(ValidationError):
+            validator(name).validate(payload)
+
+
+def test_each_schema_belongs_to_a_topic() -> None:
+    shipped = {path.stem for path in (ROOT / "edge_daemon/mqtt/schemas").glob("*.json")}
+    assert shipped == {entry.schema for entry in CATALOGUE if entry.schema}

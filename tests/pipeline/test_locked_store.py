@@ -1,0 +1,171 @@
+"""A lock that another process holds on the store: frames go on, and no press is lost unanswered."""
+
+from __future__ import annotations
+
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import AddExample, Clear, LabelMoment, ListExamples, Undo
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.sqlite import LockedStoreError
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.teaching.pending_changes import CHANGE_LASTS_S, MAX_WAITING
+from edge_daemon.tracking.label_smoother import Smoother
+from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+
+
+@pytest.fixture
+def bench(store: ExampleStore) -> Bench:
+    return Bench(store, (View("frame", None, "", Smoother(window=1, min_hold_s=0)),), max_per_label=3)
+
+
+@contextmanager
+def locked(store: ExampleStore, how: str = "IMMEDIATE") -> Iterator[None]:
+    other = sqlite3.connect(store.path, isolation_level=None)
+    other.execute(f"BEGIN {how}")
+    yield
+    other.execute("ROLLBACK")
+    other.close()
+
+
+def test_a_press_waits_for_the_lock_and_means_the_frame_it_was_made_for(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.teach("red", RED)
+    with locked(store):
+        bench.show(GREEN, instructions=(bench.press("green"),))
+        pressed = bench.seq
+        assert bench.found(events.Classified)
+        assert not bench.found(events.Replied)
+        bench.show(BLUE)
+        assert not bench.found(events.Replied)
+    bench.show(BLUE)
+    (added,) = bench.found(events.ExampleAdded)
+    assert (added.label, added.seq) == ("green", pressed)
+    assert [reply.error for reply in bench.found(events.Replied)] == [None]
+    bench.show(GREEN)
+    assert bench.label == "green"
+    newest = list(store)[-1]
+    assert newest.thumbnail.startswith(b"\xff\xd8")
+    assert np.array_equal(newest.embedding, ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)))
+
+
+def test_a_press_is_refused_once_when_its_time_is_up(bench: Bench, store: ExampleStore) -> None:
+    with locked(store):
+        bench.show(RED, instructions=(bench.press("red"),))
+        bench.clock.advance(CHANGE_LASTS_S)
+        bench.show(RED)
+        (reply,) = bench.found(events.Replied)
+        assert "locked by another process" in str(reply.error)
+        bench.show(RED)
+        assert not bench.found(events.Replied)
+    bench.show(RED)
+    assert store.counts == {}
+
+
+def test_commands_behind_a_waiting_press_keep_their_order(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    with locked(store):
+        bench.show(GREEN, instructions=(bench.press("green"),))
+        bench.show(GREEN, instructions=(Undo(GPIO),))
+    bench.show(GREEN, instructions=(Clear(GPIO, "red"), bench.press("blue")))
+    replies = [reply for reply in bench.found(events.Replied) if reply.error is None]
+    assert [type(reply.command) for reply in replies] == [AddExample, Undo, Clear, AddExample]
+    assert store.counts == {"blue": 1}
+
+
+def test_what_needs_no_lock_is_answered_at_once(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    with locked(store):
+        bench.show(GREEN, instructions=(bench.press("green"),))
+        bench.show(GREEN, instructions=(ListExamples(GPIO),))
+        assert bench.found(events.Replied)[0].data == {"counts": {"red": 1}}
+
+
+def test_no_more_wait_than_there_is_room_for(bench: Bench, store: ExampleStore) -> None:
+    with locked(store):
+        presses = tuple(Undo(GPIO) for _ in range(MAX_WAITING + 2))
+        bench.show(RED, instructions=presses)
+        errors = [str(reply.error) for reply in bench.found(events.Replied)]
+    assert len(errors) == 2
+    assert all("too many changes are waiting" in error for error in errors)
+
+
+def test_making_room_is_part_of_the_press(bench: Bench, store: ExampleStore) -> None:
+    for colour in (RED, (200, 40, 40), (180, 60, 60)):
+        bench.teach("red", colour)
+    with locked(store):
+        bench.show((160, 30, 90), instructions=(bench.press("red"),))
+    bench.show(BLUE)
+    assert len(bench.found(events.ExampleAdded)) == 1
+    assert store.counts == {"red": 3}
+    assert bench.pipeline.examples().counts == {"red": 3}
+
+
+def test_a_doubtful_moment_that_left_the_ring_while_its_press_waited_is_taught(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.teach("red", RED)
+    bench.show(GREEN)
+    (doubt,) = bench.found(events.Doubted)
+    with locked(store):
+        command = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        bench.show(RED, instructions=(command,))
+        again = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        bench.show(RED, instructions=(again,))
+    bench.show(RED)
+    assert len(bench.found(events.ExampleAdded)) == 2
+    assert store.counts == {"red": 1, "green": 2}
+
+
+def test_a_store_that_cannot_be_read_loses_nothing_of_what_is_learnt(
+    bench: Bench, store: ExampleStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object, **__: object) -> Iterator[Example]:
+        raise LockedStoreError("the store is being folded up")
+
+    bench.teach("red", RED)
+    with ExampleStore(store.path) as other:
+        other.add(ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)), "green", space="mean-colour")
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "examples", refuse)
+        for _ in range(3):
+            bench.clock.advance(3)
+            bench.show(RED)
+            assert bench.label == "red"
+    assert caplog.text.count("the store can't be read") == 1
+    bench.clock.advance(3)
+    bench.show(RED)
+    bench.show(GREEN)
+    assert bench.label == "green"
+
+
+def test_a_second_daemon_on_the_store_is_named_once(
+    store: ExampleStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    script = (
+        "import sys\nfrom edge_daemon.example_store.store import ExampleStore\n"
+        "store = ExampleStore(sys.argv[1])\nstore.claim()\nprint('held', flush=True)\nsys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(store.path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        other.stdout.readline()
+        bench = Bench(store, (View("frame", None, "", Smoother()),))
+        for _ in range(3):
+            bench.clock.advance(3)
+            bench.show(RED)
+        assert caplog.text.count(f"process {other.pid} uses the store") == 1
+        other.communicate()
+    bench.clock.advance(3)
+    bench.show(RED)
+    assert store._claim.held

@@ -1,0 +1,262 @@
+"""The way of a frame: real learner, real store, real smoother; only camera, model and clock are stand-ins."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import (
+    AddExample,
+    Clear,
+    Instruction,
+    MoveRegion,
+    Origin,
+    ReportOutage,
+    SetThreshold,
+    TakeSnapshot,
+    Undo,
+)
+from edge_daemon.domain.errors import EmbeddingError
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.regions import Box
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.region_text import Reading
+from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+
+def test_taught_colours_are_named_from_the_same_frame_on(bench: Bench) -> None:
+    bench.show(RED)
+    assert bench.label == "unknown"
+    bench.teach("red", RED)
+    assert bench.label == "red"
+    bench.teach("green", GREEN)
+    for colour, name in [(RED, "red"), (GREEN, "green"), (BLUE, "unknown")]:
+        bench.show(colour)
+        assert bench.label == name
+
+
+def test_press_labels_the_first_frame_captured_after_it(bench: Bench) -> None:
+    bench.show(RED)
+    press = bench.press("green")
+    stale = Frame(np.full((20, 30, 3), RED, np.uint8), 50, press.pressed_s, bench.clock.utc())
+    assert not [e for e in bench.pipeline.step(stale, (press,)) if isinstance(e, events.ExampleAdded)]
+    bench.show(GREEN)
+    (added,) = bench.found(events.ExampleAdded)
+    assert (added.label, added.seq, added.count) == ("green", bench.seq, 1)
+    bench.show(RED)
+    assert bench.label == "unknown"
+
+
+def test_press_that_arrives_late_labels_the_frame_it_meant(bench: Bench) -> None:
+    press = bench.press("red")
+    for colour in (RED, GREEN, BLUE):
+        bench.show(colour)
+    bench.show(BLUE, instructions=(press,))
+    (added,) = bench.found(events.ExampleAdded)
+    assert added.seq == 1
+    bench.show(RED)
+    assert bench.label == "red"
+
+
+def test_refused_commands_are_answered_and_change_nothing(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    refused: tuple[Instruction, ...] = (
+        AddExample("a/b", 0, GPIO), AddExample("red", 0, GPIO, region="left"), Clear(GPIO, "green"),
+        SetThreshold(GPIO, "sometimes"),
+    )  # fmt: skip
+    bench.show(RED, instructions=refused)
+    answers = bench.found(events.Replied)
+    assert [answer.command for answer in answers] == list(refused)
+    assert all(answer.error and "\n" not in answer.error for answer in answers)
+    assert store.counts == {"red": 1}
+    bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO)))
+    assert [answer.error is None for answer in bench.found(events.Replied)] == [True, False]
+
+
+def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.teach("green", GREEN)
+    changes = []
+    for colour in [RED] * 10 + [GREEN, RED] * 5 + [GREEN] * 10:
+        bench.show(colour)
+        changes += [change.label for change in bench.found(events.LabelChanged)]
+    assert changes == ["green"]
+
+
+def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
+    bench.teach("red", RED)
+    lost = bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    assert lost == [events.CameraLost("the cable is out")]
+    assert bench.pipeline.step(None, (ReportOutage("still out"),)) == []
+    bench.clock.advance(7)
+    bench.show(RED)
+    assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)
+    assert [change.label for change in bench.found(events.LabelChanged)] == ["red"]
+
+
+def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Bench) -> None:
+    bench.show(RED)
+    assert bench.pipeline.step(None, (bench.press("red"),)) == []
+    bench.clock.advance(6)
+    lost, answer = bench.pipeline.step(None, ())
+    assert isinstance(lost, events.CameraLost)
+    assert isinstance(answer, events.Replied)
+    assert "no frame" in str(answer.error)
+    bench.show(RED)
+    assert not bench.found(events.ExampleAdded)
+
+
+def test_presses_that_wait_for_a_frame_are_bounded(bench: Bench) -> None:
+    happened = bench.pipeline.step(None, tuple(bench.press("red") for _ in range(100)))
+    assert sum(isinstance(event, events.Replied) for event in happened) == 36
+
+
+def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) -> None:
+    class Blind(ColourEmbedder):
+        def embed(self, image: Image) -> Vector:
+            raise EmbeddingError("all zeros")
+
+    bench.teach("red", RED)
+    bench.pipeline._embedder = Blind()
+    bench.show(RED, instructions=(bench.press("red"),))
+    assert bench.label == "unknown"
+    assert bench.found(events.Replied)[0].error == "all zeros"
+
+
+def test_snapshot_is_the_next_frame(bench: Bench) -> None:
+    request = TakeSnapshot(Origin("mqtt", "snapshot", 7))
+    bench.show(BLUE, instructions=(request,))
+    (snapshot,) = bench.found(events.Snapshot)
+    assert snapshot.command == request
+    assert read_image(snapshot.jpeg).shape == (20, 30, 3)
+    bench.show(BLUE)
+    assert not bench.found(events.Snapshot)
+
+
+def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(store: ExampleStore) -> None:
+    views = (
+        View("left", Box(0, 0, 1 / 3, 1), "", Smoother()),
+        View("middle", Box(1 / 3, 0, 1 / 3, 1), "", Smoother()),
+        View("right", Box(2 / 3, 0, 1 / 3, 1), "right", Smoother()),
+    )
+    bench = Bench(store, views)
+    bench.show(RED, GREEN, BLUE, instructions=(bench.press("red"), bench.press("blue", "right")))
+    bench.show(GREEN, RED, RED)
+    named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
+    assert named == {"left": "unknown", "middle": "red", "right": "unknown"}
+    bench.show(BLUE, BLUE, BLUE)
+    named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
+    assert named == {"left": "unknown", "middle": "unknown", "right": "blue"}
+
+
+def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
+    names = ("tens", "ones")
+    views = tuple(
+        View(name, Box(index / 2, 0, 0.5, 1), "", Smoother(window=1)) for index, name in enumerate(names)
+    )
+    bench = Bench(store, views)
+    bench.pipeline._reading = Reading(names, Smoother(window=1, min_hold_s=0))
+    for label, colour in (("4", RED), ("2", GREEN)):
+        bench.show(colour, colour, instructions=(bench.press(label),))
+    texts = []
+    for pair in [(RED, GREEN)] * 5 + [(GREEN, GREEN)] * 5 + [(GREEN, BLUE)] * 5:
+        bench.show(*pair)
+        texts += [change.label for change in bench.found(events.LabelChanged) if change.region == "frame"]
+    assert texts[-3:] == ["42", "22", "2?"]
+    bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    bench.show(GREEN, BLUE)
+    assert [change.label for change in bench.found(events.LabelChanged)] == ["2", "unknown", "2?"]
+
+
+def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
+    assert bench.pipeline.step(None, ()) == []
+    bench.show(RED)
+    assert len(bench.found(events.Ready)) == 1
+    bench.show(RED)
+    assert not bench.found(events.Ready)
+
+
+def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore) -> None:
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench.show(RED, GREEN, instructions=(bench.press("red"),))
+    bench.show(RED, GREEN, instructions=(bench.press("red"),))
+    assert bench.label == "red"
+    bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.5, 0, 0.5, 1), GPIO),))
+    assert bench.found(events.Replied)[0].error is None
+    assert bench.label == "unknown"
+
+
+def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench.show(RED, GREEN)
+    bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
+    assert "does not fit" in str(bench.found(events.Replied)[0].error)
+    assert bench.found(events.Classified)
+
+
+def test_a_press_is_acknowledged_then_the_frame_is_named_then_the_examples_are_examined(bench: Bench) -> None:
+    bench.show(RED)
+    press = bench.press("red")
+    bench.show(RED)
+    presses = (press, bench.press("red"))
+    told = [type(event) for event in bench.pipeline.proceed(bench.frame(RED), presses)]
+    assert told[:2] == [events.ExampleAdded, events.Replied]
+    assert told.index(events.Classified) < told.index(events.ExamplesChanged)
+    assert told.count(events.ExamplesChanged) == 1
+
+
+def test_an_example_on_disk_is_told_of_before_anything_else_is_done(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.show(RED)
+    press = bench.press("red")
+    bench.show(RED)
+    with mock.patch.object(Pipeline, "_see", side_effect=RuntimeError("the model broke")):
+        proceeding = bench.pipeline.proceed(bench.frame(GREEN), (press,))
+        assert isinstance(next(proceeding), events.ExampleAdded)
+        assert store.counts == {"red": 1}
+        with pytest.raises(RuntimeError):
+            list(proceeding)
+
+
+_FIRST_PRESS = """
+import sys
+from datetime import UTC, datetime
+import numpy as np
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.config.schema import load_effective
+from edge_daemon.system.clock import SystemClock
+from edge_daemon.domain.types import Frame
+
+store = f"store.path={sys.argv[1]}/examples.sqlite"
+pipeline = build_pipeline(load_effective(None, [store, "mqtt.host=null"]), SystemClock())
+picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+pipeline.step(Frame(picture, 0, 1.0, datetime.now(UTC)), ())
+before = set(sys.modules)
+pipeline.step(Frame(picture, 1, 2.0, datetime.now(UTC)), [AddExample("mug", 1.5, Origin("gpio"))])
+assert pipeline.examples().counts == {"mug": 1}
+print(*sorted(set(sys.modules) - before))
+"""
+
+
+def test_the_first_press_waits_for_no_picture_library(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _FIRST_PRESS, tmp_path], capture_output=True, text=True, check=True
+    )
+    assert not [name for name in done.stdout.split() if name.startswith("PIL")]

@@ -1,0 +1,57 @@
+"""A picture that stands still costs little, and its label is right in the first frame that differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import Undo
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.static_scene import Stillness
+from edge_daemon.pipeline.region import View
+from edge_daemon.tracking.label_smoother import Smoother
+from tests.harness.pipeline_harness import BLUE, GPIO, RED, Bench
+
+
+def resting(tmp_path: Path) -> Bench:
+    view = View("frame", None, "", Smoother(window=1, min_hold_s=0), stillness=Stillness(0.5))
+    bench = Bench(ExampleStore(tmp_path / "examples.sqlite"), (view,))
+    bench.teach("red", RED)
+    bench.teach("blue", BLUE)
+    for _ in range(8):
+        bench.show(RED)
+    return bench
+
+
+def test_frames_at_rest_are_neither_classified_nor_told(tmp_path: Path) -> None:
+    bench = resting(tmp_path)
+    told = [len(bench.show(RED)) for _ in range(20)]
+    assert told.count(0) >= 17
+    assert sum(told) <= 3, "one look a second"
+
+
+def test_the_first_frame_that_moves_is_classified(tmp_path: Path) -> None:
+    bench = resting(tmp_path)
+    bench.show(BLUE)
+    assert bench.label == "blue"
+    assert bench.found(events.LabelChanged)[0].label == "blue"
+
+
+def test_a_press_at_rest_teaches_what_is_seen_and_the_next_frame_says_so(tmp_path: Path) -> None:
+    bench = resting(tmp_path)
+    bench.show(RED, instructions=(bench.press("crimson"),))
+    assert bench.found(events.ExampleAdded)[0].label == "crimson"
+    bench.press("crimson")
+    bench.show(RED, instructions=(Undo(GPIO),))
+    assert bench.found(events.ExampleUndone)[0].label == "crimson"
+    assert bench.label == "red", "an undo may change a label at rest"
+
+
+def test_a_press_that_means_a_frame_passed_over_teaches_that_frame(tmp_path: Path) -> None:
+    bench = resting(tmp_path)
+    press = bench.press("scarlet")
+    bench.show(RED)
+    assert not bench.happened
+    bench.show(RED, instructions=(press,))
+    assert bench.found(events.ExampleAdded)[0].seq == bench.seq - 1
+    assert bench.found(events.Classified)

@@ -1,0 +1,142 @@
+"""Teaching through the pipeline: what is kept, taken back, labelled afterwards, and refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_daemon.domain import events
+from edge_daemon.domain.commands import (
+    AddExample,
+    Clear,
+    LabelMoment,
+    Relabel,
+    Remove,
+    Restore,
+    Undo,
+)
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.pipeline.region import View
+from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.tracking.label_smoother import Smoother
+from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+
+if TYPE_CHECKING:
+    pass
+
+
+def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    (added,) = bench.found(events.ExampleAdded)
+    with ExampleStore(store.path) as reader:
+        (example,) = reader
+    assert (example.id, example.label, example.space, example.source) == (
+        added.id,
+        "red",
+        "mean-colour",
+        "gpio",
+    )
+    assert np.abs(read_image(example.thumbnail).mean(axis=(0, 1)) - RED).max() < 8
+    assert bench.found(events.Replied)[0].error is None
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}
+
+
+def test_undo_and_clear_take_back(bench: Bench, store: ExampleStore) -> None:
+    for label, colour in [("red", RED), ("green", GREEN), ("green", GREEN)]:
+        bench.teach(label, colour)
+    bench.show(GREEN, instructions=(Undo(GPIO),))
+    assert bench.found(events.ExampleUndone)[0].count == 1
+    assert bench.label == "green"
+    bench.show(GREEN, instructions=(Clear(GPIO, "green"),))
+    assert bench.found(events.Cleared)[0].removed == 1
+    assert bench.label == "unknown"
+    bench.show(RED, instructions=(Clear(GPIO),))
+    assert store.counts == {}
+    assert bench.label == "unknown"
+
+
+def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    store._connection.execute("PRAGMA max_page_count = 1")
+    for _ in range(20):
+        bench.teach("green", GREEN)
+    assert "full" in str(bench.found(events.Replied)[0].error)
+    bench.show(RED)
+    assert bench.label == "red"
+
+
+def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.show(GREEN)
+    (doubt,) = bench.found(events.Doubted)
+    assert "nearest to 'red'" in doubt.reason
+    bench.show(RED, instructions=(LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment),))
+    assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
+    bench.show(GREEN)
+    assert bench.label == "green"
+    again = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+    bench.show(RED, instructions=(again,))
+    assert "no longer kept" in str(bench.found(events.Replied)[0].error)
+
+
+def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Bench) -> None:
+    bench.teach("red", RED)
+    bench.show(GREEN)
+    doubtful = bench.seq
+    bench.show(RED, instructions=(AddExample("green", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    assert bench.found(events.ExampleAdded)[0].seq == doubtful
+    for _ in range(40):
+        bench.show(RED)
+    bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    assert bench.found(events.ExampleAdded)[0].seq == bench.seq
+    bench.show(RED, instructions=(LabelMoment("blue", bench.clock.monotonic() + 60, GPIO),))
+    assert "nothing was doubtful" in str(bench.found(events.Replied)[0].error)
+
+
+def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    bench.teach("green", GREEN)
+    (red, green) = (example.id for example in store)
+    bench.show(RED, instructions=(Remove((red,), GPIO),))
+    assert bench.label == "unknown"
+    bench.show(RED, instructions=(Restore((red,), GPIO), Relabel((green,), "leaf", GPIO)))
+    assert bench.label == "red"
+    assert [event.action for event in bench.found(events.ExamplesEdited)] == ["restored", "relabelled"]
+    bench.show(GREEN)
+    assert bench.label == "leaf"
+    assert store.counts == {"red": 1, "leaf": 1}
+
+
+def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    with ExampleStore(store.path) as other:
+        other.add(ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)), "green", space="mean-colour")
+    bench.clock.advance(3)
+    bench.show(BLUE)
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1, "green": 1}
+    bench.show(GREEN)
+    assert bench.label == "green"
+    bench.clock.advance(3)
+    bench.show(GREEN)
+    assert not bench.found(events.ExamplesChanged)
+
+
+def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
+    store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
+    view = View("frame", None, "", Smoother())
+    bench = Bench(store, (view,), head="regression")
+    bench.teach("green", GREEN)
+    assert "green" in str(bench.found(events.Replied)[0].error)
+    assert store.counts == {"red": 1}
+    bench.teach("12", GREEN)
+    assert store.counts == {"red": 1, "12": 1}
+
+
+def test_most_redundant_example_makes_room(store: ExampleStore) -> None:
+    bench = Bench(store, (View("frame", None, "", Smoother()),), max_per_label=3)
+    for colour in [(220, 30, 30), (220, 31, 30), (150, 30, 30), (220, 130, 30), (221, 30, 30)]:
+        bench.teach("warm", colour)
+    assert store.counts == {"warm": 3}
+    assert bench.label == "warm"

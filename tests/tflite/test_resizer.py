@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
+from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.flatbuffers import Numbers, Scalar, root, write
+from edge_daemon.tflite.resizer import MAX_KEPT, Shrinkers, block, shrink_graph
+from tests.harness.shared_files import shared_path
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+SIZES = [((480, 480), 224), ((480, 480), 128), ((480, 480), 160), ((720, 720), 224), ((1080, 1080), 224)]
+
+
+def photo(size: tuple[int, int], name: str = "cat") -> Image:
+    with Pillow.open(shared_path(f"images/{name}.jpg")) as picture:
+        return np.asarray(picture.convert("RGB").resize((size[1], size[0]), Pillow.Resampling.LANCZOS))
+
+
+def reference(picture: Image, target: int) -> Image:
+    return np.asarray(Pillow.fromarray(picture).resize((target, target), Pillow.Resampling.BILINEAR))
+
+
+@pytest.mark.parametrize(("size", "target"), SIZES)
+def test_photos_come_out_within_one_level_of_the_reference_on_average(
+    size: tuple[int, int], target: int
+) -> None:
+    shrink = Shrinkers()
+    off = []
+    for name in ("cat", "bird", "sunflower", "hot_dog"):
+        picture = photo(size, name)
+        small = shrink(picture, (target, target))
+        assert small is not None
+        assert small.shape == (target, target, 3)
+        off.append(np.abs(small.astype(int) - reference(picture, target)).mean())
+    assert np.mean(off) < 1.05
+    assert max(off) < 1.3
+
+
+def test_black_stays_black_and_white_white() -> None:
+    shrink = Shrinkers()
+    for level in (0, 255):
+        small = shrink(np.full((480, 480, 3), level, np.uint8), (128, 128))
+        assert small is not None
+        assert (small == level).all()
+
+
+def test_colours_and_places_are_kept() -> None:
+    picture = np.zeros((480, 480, 3), np.uint8)
+    picture[:240, :, 0] = 255  # red above
+    picture[:, 240:, 2] = 255  # blue on the right
+    small = Shrinkers()(picture, (224, 224))
+    assert small is not None
+    assert small[10, 10].tolist() == [255, 0, 0]
+    assert small[10, 210].tolist() == [255, 0, 255]
+    assert small[210, 10].tolist() == [0, 0, 0]
+    assert small[210, 210].tolist() == [0, 0, 255]
+
+
+def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
+    picture = photo((480, 960))
+    small = Shrinkers()(picture, (128, 224))
+    assert small is not None
+    wanted = Pillow.fromarray(picture).resize((224, 128), Pillow.Resampling.BILINEAR)
+    assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 1
+
+
+@pytest.mark.parametrize(
+    ("length", "target"), [(128, 128), (100, 128), (240, 224), (481, 224), (240, 128), (1080, 128)]
+)
+def test_lengths_without_a_good_way_are_left_to_pillow(length: int, target: int) -> None:
+    assert block(length, target) is None
+    assert shrink_graph((length, 480), (target, 224)) is None
+    assert shrink_graph((480, length), (224, target)) is None
+
+
+def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> None:
+    shrink = Shrinkers()
+    cat, bird = photo((480, 480)), photo((480, 480), "bird")
+    cat.flags.writeable = False
+    first = shrink(cat, (128, 128))
+    assert first is not None
+    kept = first.copy()
+    shrink(bird, (128, 128))
+    assert np.array_equal(first, kept)
+    again = shrink(cat, (128, 128))
+    assert again is not None
+    assert np.array_equal(again, kept)
+
+
+def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
+    shrink = Shrinkers()
+    sizes = [480 + 2 * number for number in range(MAX_KEPT + 2)]
+    for side in (*sizes, sizes[0]):
+        assert shrink(np.full((side, side, 3), 7, np.uint8), (224, 224)) is not None
+    assert len(shrink._kept) == MAX_KEPT
+
+
+def test_pictures_of_many_megapixels_are_left_to_pillow() -> None:
+    assert Shrinkers()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
+
+
+def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
+    frame = photo((480, 640))
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Shrinkers())
+    small = Shrinkers()(frame[:, 80:560], (128, 128))
+    assert small is not None
+    assert np.array_equal(prepare.pixels(frame), small)
+    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch", shrink=Shrinkers())
+    assert np.array_equal(
+        stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch").pixels(frame)
+    )
+
+
+def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
+    frame = photo((128, 128))
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Shrinkers())
+    assert np.shares_memory(prepare(frame), frame)
+    assert np.array_equal(prepare(frame)[0], frame)
+    wide = photo((128, 170))
+    assert np.array_equal(prepare(wide)[0], wide[:, 21:149]), "the middle of a wider one"
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
+def test_embeddings_move_no_more_than_by_a_sensors_noise(name: str) -> None:
+    embedder = Embedder(shared_path(f"models/{name}.tflite"), probe_first=False)
+    side = embedder.input_shape[0]
+    random = np.random.default_rng(0)
+    for picture in (photo((480, 640)), photo((480, 640), "bird")):
+        fast = embedder.embed(picture)
+        exact = embedder.embed(reference(picture[:, 80:560], side))
+        noisy = np.clip(picture + random.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+        assert fast @ exact > 0.97
+        assert fast @ exact > exact @ embedder.embed(reference(noisy[:, 80:560], side)) - 0.01
+
+
+def test_tables_are_read_back_as_written() -> None:
+    content = write(
+        {0: Scalar("I", 3), 2: [{1: Scalar("i", -5)}, {}], 3: Numbers("q", [1, -2]), 5: b"xyz"}, b"TEST"
+    )
+    table = root(content)
+    assert content[4:8] == b"TEST"
+    assert table.integer(0, "I") == 3
+    assert table.integer(1, "I", default=9) == 9
+    assert [row.integer(1, "i") for row in table.vector(2, 4).tables()] == [-5, 0]
+    assert table.vector(3, 8).numbers("q") == (1, -2)
+    assert table.text(5) == "xyz"
+    assert table.vector(5, 1).at % 16 == 0, "constants are read in place"
