@@ -24,7 +24,7 @@ from edge_daemon.actuators.uinput import VirtualKeyboard
 from edge_daemon.app.build import region_names
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import EdgeError
-from edge_daemon.mqtt.subscriber import Follower
+from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.clock import SystemClock
 
@@ -53,7 +53,7 @@ def main() -> int:
     reader = KeyReader(topics, HeldKeys(keys, args.dead_man), args.region or regions[0])
     with (
         VirtualKeyboard(keys.values()) as keyboard,
-        Follower(config.mqtt, f"{topics.base}/#") as follower,
+        ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as follower,
     ):
         Drive(topics, reader, keyboard.switch, SystemClock()).run(follower, stopping.is_set)
     return 0

@@ -28,8 +28,8 @@ import numpy as np
 
 from edge_daemon.cli.evaluate import read_folder
 from edge_daemon.evaluation.few_shot import Dataset
-from edge_daemon.learning.open_set_classifier import Learner, make_learner
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 WAYS = ("random", "coach", "coach and doubt")
 GOALS = (0.7, 0.8, 0.85, 0.9)
@@ -37,7 +37,7 @@ RING = 6
 EVERY = 5
 
 
-def choose(data: Dataset, learner: Learner, pool: list[int], way: str) -> int:
+def choose(data: Dataset, learner: OpenSetClassifier, pool: list[int], way: str) -> int:
     """Return the picture of the pool that is taught next."""
     if way == "random":
         return pool[0]
@@ -48,7 +48,7 @@ def choose(data: Dataset, learner: Learner, pool: list[int], way: str) -> int:
     return min(advised[:RING], key=lambda row: learner.predict(data.vectors[row]).margin)
 
 
-def accuracy(data: Dataset, learner: Learner, rows: Sequence[int]) -> float:
+def accuracy(data: Dataset, learner: OpenSetClassifier, rows: Sequence[int]) -> float:
     """Return the share of the pictures that are named right."""
     right = [learner.predict(data.vectors[row]).label == data.labels[data.codes[row]] for row in rows]
     return float(np.mean(right))
@@ -58,7 +58,7 @@ def replay(data: Dataset, head: str, way: str, presses: int, seed: int) -> Itera
     """Yield the accuracy on the pictures held out, every few presses."""
     order = np.random.default_rng(seed).permutation(len(data.codes)).tolist()
     held_out, pool = order[: len(order) // 3], order[len(order) // 3 :]
-    learner = make_learner(head, unknown="off")
+    learner = make_classifier(head, unknown="off")
     for count in range(1, min(presses, len(pool)) + 1):
         untaught = [row for row in pool if data.labels[data.codes[row]] not in learner.counts]
         row = untaught[0] if untaught else choose(data, learner, pool, way)
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--presses", type=int, default=300)
     parser.add_argument("--seeds", type=int, default=10)
     args = parser.parse_args()
-    data = read_folder(args.folder, Embedder(args.model))
+    data = read_folder(args.folder, TfliteEmbedder(args.model))
     print("| presses to reach | " + " | ".join(f"{goal:.0%}" for goal in GOALS) + f" | at {args.presses} |")
     print("|---" * (len(GOALS) + 2) + "|")
     for way in WAYS:

@@ -24,9 +24,9 @@ from edge_daemon.evaluation.few_shot import Dataset, split, teach
 from edge_daemon.evaluation.open_set import auroc
 from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, SoftmaxFit
-from edge_daemon.learning.open_set.rejector import OpenSet
+from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 Doubles: TypeAlias = Any
 """Rows or vectors of real numbers; numpy's stubs lose the type in most of these expressions."""
@@ -180,7 +180,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--ours", action="store_true")
     args = parser.parse_args()
-    embedder = Embedder(args.model)
+    embedder = TfliteEmbedder(args.model)
     methods = {} if args.ours else METHODS
     sets = {folder.name: read_folder(folder, embedder) for folder in args.folders}
     print(f"{args.model.stem}, {args.shots} examples a class, {args.seeds} seeds")
@@ -234,7 +234,7 @@ def _score(
     for method, score in methods.items():
         _note(figures[method], place, score(rows, codes, asked), score(rows, codes, others))
     examples = teach(data, taught)
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     ours = [
         np.array([openset.familiarity(examples.compare(row)) for row in queries])
         for queries in (data.vectors[known], strangers)

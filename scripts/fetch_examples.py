@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import EdgeError, RequestError
-from edge_daemon.mqtt.example_export import Assembly
+from edge_daemon.mqtt.example_export import ExportReassembler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics, device_topics
@@ -50,7 +50,7 @@ def main() -> int:
 
 def fetch(options: MqttOptions, topics: Topics) -> bytes:
     """Ask for the archive and wait until it is whole. Raises BrokerError, RequestError."""
-    assembly = Assembly(transaction := uuid4().hex)
+    assembly = ExportReassembler(transaction := uuid4().hex)
     with Subscriber(options, topics.response("examples")) as subscriber:
         asked = msgspec.json.encode({"export": True, "transaction": transaction})
         subscriber.publish(Message(topics.request("examples"), asked, qos=1, retain=False))

@@ -28,11 +28,11 @@ from PIL import Image as Pillow
 from edge_daemon.evaluation.few_shot import HEADS
 from edge_daemon.imaging.preprocess import centred
 from edge_daemon.imaging.regions import Box, crop
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.open_set.rejector import OpenSet
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 from edge_daemon.models.registry import find
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
 from tests.harness.digit_pictures import STYLES, boxes, draw_frame, random_light
 
@@ -57,7 +57,7 @@ def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -
 
 def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], Callable | None]]:
     """Yield the ways of reading a crop: name, embed, variants of the query."""
-    embedder = Embedder(find(model))
+    embedder = TfliteEmbedder(find(model))
     size = embedder.input.width
     for fit in ("square", "stretch", "pad"):
         for name, kernel in FILTERS.items():
@@ -66,7 +66,7 @@ def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], 
                 lambda image, fit=fit, kernel=kernel: embedder.embed(enlarge(image, size, fit, kernel)),
                 None,
             )
-    yield "tap pixels, stretch", Embedder(find(model), tap="pixels", fit="stretch").embed, None
+    yield "tap pixels, stretch", TfliteEmbedder(find(model), tap="pixels", fit="stretch").embed, None
     yield "patch, unmoved", PatchEmbedder().embed, None
     yield "patch, moved", PatchEmbedder().embed, moved
 
@@ -86,8 +86,8 @@ def teach(style: str, shots: int, draw: np.random.Generator) -> list[tuple[str, 
     return frames(style, ["0123", "4567", "89"] * shots, REACHES[0], draw)
 
 
-def learn(taught: list[tuple[str, np.ndarray]], embed: Callable, variants: Callable | None) -> ExampleSet:
-    examples = ExampleSet(variants)
+def learn(taught: list[tuple[str, np.ndarray]], embed: Callable, variants: Callable | None) -> EmbeddingIndex:
+    examples = EmbeddingIndex(variants)
     for number, (digit, image) in enumerate(taught):
         examples.add(embed(image), digit, number)
     return examples
@@ -127,7 +127,7 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
             draw = np.random.default_rng(0)
             taught = teach(style, shots, draw)
             examples = learn(taught, embed, moved)
-            openset = OpenSet(examples, LeaveOneOut(examples), unknown)
+            openset = UnknownRejector(examples, LeaveOneOut(examples), unknown)
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
                 known[reach] += [
@@ -139,7 +139,7 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
                 halves += [not openset.rejects(examples.compare(embed(crop(frame, box)))) for box in between]
             for digit in "0123456789":
                 part = learn([each for each in taught if each[0] != digit], embed, moved)
-                judge = OpenSet(part, LeaveOneOut(part), unknown)
+                judge = UnknownRejector(part, LeaveOneOut(part), unknown)
                 asked = frames(style, [digit * 4] * 3, REACHES[0], draw)
                 hidden += [not judge.rejects(part.compare(embed(image))) for _, image in asked]
         cells = [
@@ -165,7 +165,7 @@ def costs(model: str) -> None:
     taught = teach("lcd", 5, draw)
     image = taught[0][1]
     for name, embed, variants in (
-        ("embedding", Embedder(find(model), fit="stretch").embed, None),
+        ("embedding", TfliteEmbedder(find(model), fit="stretch").embed, None),
         ("patch, moved", PatchEmbedder().embed, moved),
     ):
         examples = learn(taught, embed, variants)

@@ -29,8 +29,8 @@ from PIL import Image as Pillow
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.imaging.image_files import find_images
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.learning.open_set_classifier import Learner, make_learner
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -85,7 +85,7 @@ def shoot(picture: Pillow.Image, rng: np.random.Generator, amount: float) -> npt
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def read_things(folder: Path, embedder: Embedder) -> list[Thing]:
+def read_things(folder: Path, embedder: TfliteEmbedder) -> list[Thing]:
     """Shoot some pictures of each folder."""
     rng = np.random.default_rng(0)
     things = []
@@ -101,9 +101,9 @@ def read_things(folder: Path, embedder: Embedder) -> list[Thing]:
     return things
 
 
-def teach(things: Sequence[Thing], presses: Sequence[str], rng: np.random.Generator) -> Learner:
+def teach(things: Sequence[Thing], presses: Sequence[str], rng: np.random.Generator) -> OpenSetClassifier:
     """Press as a row of the table says; the last shots of each thing are kept to be asked."""
-    learner = make_learner("auto")
+    learner = make_classifier("auto")
     for name, (thing, told) in enumerate(zip(things, presses, strict=True)):
         count, how = told.split()
         for index in rng.permutation(SHOTS - ASKED)[: int(count)]:
@@ -111,7 +111,7 @@ def teach(things: Sequence[Thing], presses: Sequence[str], rng: np.random.Genera
     return learner
 
 
-def refused(learner: Learner, vectors: Sequence[Vector]) -> float:
+def refused(learner: OpenSetClassifier, vectors: Sequence[Vector]) -> float:
     """Return the share that is called unknown."""
     return float(np.mean([learner.predict(vector).label == UNKNOWN for vector in vectors]))
 
@@ -153,7 +153,7 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--draws", type=int, default=40)
     args = parser.parse_args()
-    things = read_things(args.folder, Embedder(args.model))
+    things = read_things(args.folder, TfliteEmbedder(args.model))
     print("| pressed | unknown: as taught | moved | moved, of the class least taught | strangers |")
     print("|---|---|---|---|---|")
     for presses in ROWS:

@@ -17,19 +17,19 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.app.fleet_factory import Fellowship
+from edge_daemon.app.fleet_factory import FleetFactory
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain import events
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.chunks import Chunks, packed
-from edge_daemon.fleet.records import Seal, quantise, restore
-from edge_daemon.fleet.sync import Member
-from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.fleet.records import RecordSigner, quantise, restore
+from edge_daemon.fleet.sync import FleetSync
+from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.teaching.trainer import SHARED_POOL, Teacher
+from edge_daemon.teaching.trainer import SHARED_POOL, Trainer
 
 LABELS = 10
 KEY = "00" * 32
@@ -54,22 +54,22 @@ class Device:
                 vector = np.maximum(centres[number % LABELS] + 0.7 * draw.normal(size=size), 0)
                 unit = (vector / np.linalg.norm(vector)).astype(np.float32)
                 self.store.add(unit, f"label {number % LABELS}", space=Embedding.space)
-        fellowship = Fellowship(
+        fellowship = FleetFactory(
             FleetOptions(group="g", max_examples=5000), name, {"EDGE_DAEMON_FLEET_KEY": KEY}
         )
         fellowship.enter(self.store)
-        learners = {SHARED_POOL: make_learner(vote="padded")}
-        self.teacher = Teacher(self.store, learners, {"frame": SHARED_POOL}, Embedding.space, peers=True)
+        learners = {SHARED_POOL: make_classifier(vote="padded")}
+        self.teacher = Trainer(self.store, learners, {"frame": SHARED_POOL}, Embedding.space, peers=True)
         member = fellowship.member(self.store, self.teacher, Embedding(size), SystemClock())
         link = fellowship.link(Embedding.space)
         assert member is not None
         assert link is not None
-        self.member: Member = member
+        self.member: FleetSync = member
         self.link: FleetLink = link
 
-    def step(self) -> events.FleetTold | None:
+    def step(self) -> events.FleetSnapshot | None:
         """Do what one step of the pipeline does for the fleet."""
-        told = [event for event in self.member.advance() if isinstance(event, events.FleetTold)]
+        told = [event for event in self.member.advance() if isinstance(event, events.FleetSnapshot)]
         return told[-1] if told else None
 
 
@@ -83,7 +83,7 @@ def timed(work: Callable[[], object], times: int) -> float:
 
 def measure_record(device: Device, size: int) -> None:
     example = next(device.store.examples())
-    seal = Seal(bytes.fromhex(KEY), "g", Embedding.space)
+    seal = RecordSigner(bytes.fromhex(KEY), "g", Embedding.space)
     record = seal.sign_example("old", 1, example)
     lost = [1 - float(restore(quantise(each.embedding)) @ each.embedding) for each in device.store.examples()]
     print(
@@ -102,7 +102,7 @@ def counting(device: Device) -> int:
     return figures.peers["old"].counting if figures and "old" in figures.peers else 0
 
 
-def catch_up(told: events.FleetTold, device: Device) -> tuple[float, float]:
+def catch_up(told: events.FleetSnapshot, device: Device) -> tuple[float, float]:
     """Return seconds until all count, and the processor time of the longest step in ms."""
     chunks = Chunks()
     chunks.update(told.records)

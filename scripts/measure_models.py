@@ -18,17 +18,17 @@ from pathlib import Path
 import numpy as np
 from embedder_training.measure import few_shot
 
-from edge_daemon.config.paths import shipped_dir
+from edge_daemon.config.paths import package_data
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.models.registry import find
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SETS = ("trashnet6", "signdigits10")
 REFERENCE = "mobilenet_v1_0.25_128_quant"
 ROUNDS = 60
 
 
-def accuracy(embedder: Embedder, folder: Path) -> dict[str, dict[str, float]]:
+def accuracy(embedder: TfliteEmbedder, folder: Path) -> dict[str, dict[str, float]]:
     """Return per cent by head and examples a class."""
     rows, labels = [], []
     for number, kind in enumerate(sorted(path for path in folder.iterdir() if path.is_dir())):
@@ -38,10 +38,10 @@ def accuracy(embedder: Embedder, folder: Path) -> dict[str, dict[str, float]]:
     return few_shot(np.stack(rows), np.array(labels, dtype=np.int64))
 
 
-def cost(embedder: Embedder, reference: Embedder) -> float:
+def cost(embedder: TfliteEmbedder, reference: TfliteEmbedder) -> float:
     """Return how many times as long as the reference one inference takes."""
 
-    def one(model: Embedder) -> float:
+    def one(model: TfliteEmbedder) -> float:
         picture = np.zeros((*model.input_shape[:2], 3), np.uint8)
         started = time.perf_counter()
         model.embed(picture)
@@ -53,12 +53,12 @@ def cost(embedder: Embedder, reference: Embedder) -> float:
 
 def main() -> None:
     data, names = Path(sys.argv[1]), sys.argv[2:]
-    reference = Embedder(find(REFERENCE))
-    for path in sorted(shipped_dir("models").glob("*.json")):
+    reference = TfliteEmbedder(find(REFERENCE))
+    for path in sorted(package_data("models").glob("*.json")):
         manifest = json.loads(path.read_text())
         if names and manifest["name"] not in names:
             continue
-        embedder = Embedder(find(manifest["name"]))
+        embedder = TfliteEmbedder(find(manifest["name"]))
         reference_itself = manifest["name"] == REFERENCE
         manifest["relative_cost"] = 1.0 if reference_itself else float(f"{cost(embedder, reference):.2g}")
         manifest["few_shot"] = {name: accuracy(embedder, data / name) for name in SETS}

@@ -22,7 +22,7 @@ import numpy as np
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.classifiers.knn import KNNClassifier
 from edge_daemon.models.registry import find
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SHOTS, SEEDS = 10, 5
 FORMS = [(96, 85), (128, 85), (160, 85), (224, 70), (224, 85), (224, 95)]
@@ -61,7 +61,7 @@ def main() -> int:
         labels = [file.parent.name for file in files]
         images = [read_image(file) for file in files]
         for name in args.model:
-            embedder = Embedder(find(name))
+            embedder = TfliteEmbedder(find(name))
             shown = np.stack([embedder.embed(image) for image in images])
             figures, sizes = [accuracy(shown, shown, labels)], []
             for size, quality in FORMS:

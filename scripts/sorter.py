@@ -24,7 +24,7 @@ from edge_daemon.actuators.sorting import Ejection, Sorting
 from edge_daemon.app.build import region_names
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import EdgeError
-from edge_daemon.mqtt.subscriber import Follower
+from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.clock import SystemClock
 
@@ -54,7 +54,7 @@ def main() -> int:
     reader = SortingReader(topics, sorting, clock, args.region)
     with (
         Outputs({label: wire for label, wire, _ in args.eject}) as outputs,
-        Follower(config.mqtt, f"{topics.base}/#") as follower,
+        ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as follower,
     ):
         Drive(topics, reader, outputs.switch, clock).run(follower, stopping.is_set)
     return 0

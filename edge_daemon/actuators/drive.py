@@ -12,7 +12,7 @@ from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.sorting import Sorting
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.subscriber import Follower, Link
+from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
 
 log = logging.getLogger(__name__)
@@ -107,7 +107,7 @@ class Drive:
         self._clock = clock
         self._on: frozenset[str] = frozenset()
 
-    def run(self, follower: Follower, stopped: Callable[[], bool]) -> None:
+    def run(self, follower: ReconnectingSubscriber, stopped: Callable[[], bool]) -> None:
         """Work until `stopped`; nothing is on afterwards, however it ends."""
         try:
             while not stopped():
@@ -116,10 +116,10 @@ class Drive:
             self._reader.plan.abandon()
             self._apply(frozenset())
 
-    def take(self, heard: Incoming | Link | None) -> None:
+    def take(self, heard: Incoming | ConnectionState | None) -> None:
         """Take what came, or that nothing did, and switch what is due."""
         now = self._clock.monotonic()
-        if isinstance(heard, Link):
+        if isinstance(heard, ConnectionState):
             log.log(logging.INFO if heard.connected else logging.WARNING, "%s", heard.text)
             self._reader.plan.abandon()
         elif heard is not None and heard.topic == self._topics.availability:

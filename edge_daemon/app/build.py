@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from edge_daemon import __version__
-from edge_daemon.app.fleet_factory import Fellowship
+from edge_daemon.app.fleet_factory import FleetFactory
 from edge_daemon.app.model_factory import (
+    build_classifier,
     build_embedder,
-    build_learner,
     model_name,
     model_path,
     open_store,
-    settle_tap,
+    resolve_features,
     store_path,
 )
 from edge_daemon.app.preflight import Prepared, preflight
@@ -36,7 +36,7 @@ from edge_daemon.config.schema import Config
 from edge_daemon.daemon.board_monitor import BoardWatch
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.capture import Capture
-from edge_daemon.daemon.daemon import Daemon, Outlet
+from edge_daemon.daemon.daemon import Daemon, SinkService
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import StoreError
@@ -45,20 +45,20 @@ from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.regions import Box
-from edge_daemon.imaging.static_scene import Stillness
+from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import View
-from edge_daemon.pipeline.runtime_settings import Settings
+from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.system.clock import SystemClock
-from edge_daemon.system.latest_frame import Preview
-from edge_daemon.teaching.trainer import SHARED_POOL, Teacher
-from edge_daemon.tracking.label_smoother import Smoother
-from edge_daemon.tracking.object_tracker import MotionPassage, Passage, TriggeredPassage
-from edge_daemon.tracking.region_text import Reading
+from edge_daemon.system.latest_frame import LatestFrame
+from edge_daemon.teaching.trainer import SHARED_POOL, Trainer
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from edge_daemon.tracking.object_tracker import MotionGate, ObjectTracker, TriggerWindow
+from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
-    from edge_daemon.mqtt.bridge import MqttSink
+    from edge_daemon.mqtt.bridge import MqttBridge
     from edge_daemon.mqtt.fleet_link import FleetLink
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
@@ -88,13 +88,13 @@ def build_views(config: Config) -> tuple[View, ...]:
     )
 
 
-def build_smoother(config: Config) -> Smoother:
+def build_smoother(config: Config) -> LabelSmoother:
     """Make what keeps a label steady."""
     smoothing = config.smoothing
-    return Smoother(smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
+    return LabelSmoother(smoothing.window, smoothing.hysteresis, smoothing.min_hold_s)
 
 
-def build_passage(config: Config, trigger: str, region: str) -> Passage | None:
+def build_passage(config: Config, trigger: str, region: str) -> ObjectTracker | None:
     """Make what tells a region's objects apart; None where every frame is classified."""
     options = config.objects
     if trigger == "continuous":
@@ -103,13 +103,13 @@ def build_passage(config: Config, trigger: str, region: str) -> Passage | None:
         from edge_daemon.imaging.motion import MotionDetector
 
         detector = MotionDetector(vertical=options.travel == "vertical", gate=options.gate)
-        return MotionPassage(region, detector, options.foreground)
-    return TriggeredPassage(region, options.window_s)
+        return MotionGate(region, detector, options.foreground)
+    return TriggerWindow(region, options.window_s)
 
 
-def build_stillness(config: Config) -> Stillness | None:
+def build_stillness(config: Config) -> StaticSceneDetector | None:
     """Make what tells when a region's picture stands still; None where every frame counts."""
-    return None if config.rest.still_s is None else Stillness(config.rest.still_s)
+    return None if config.rest.still_s is None else StaticSceneDetector(config.rest.still_s)
 
 
 def triggers_on_offer(config: Config) -> list[str]:
@@ -118,10 +118,10 @@ def triggers_on_offer(config: Config) -> list[str]:
     return ["continuous", "motion", "mqtt", *(["gpio"] if told else [])]
 
 
-def build_settings(config: Config) -> Settings:
+def build_settings(config: Config) -> RuntimeSettings:
     """Make what can be set while the daemon runs."""
     triggers = {mode: partial(build_passage, config, mode) for mode in triggers_on_offer(config)}
-    return Settings(config.trigger, config.classifier.unknown, **triggers)
+    return RuntimeSettings(config.trigger, config.classifier.unknown, **triggers)
 
 
 def build_teacher(
@@ -130,22 +130,22 @@ def build_teacher(
     embedder: Embedder,
     views: Sequence[View],
     classes: Sequence[str] = (),
-) -> Teacher:
+) -> Trainer:
     """Make a learner per pool of examples and teach it what the store holds in the model's space."""
     pools = {view.name: view.pool for view in views}
     if config.classifier.type == "pretrained" and not classes:
         from edge_daemon.models.class_names import labels_of
 
         classes = labels_of(model_path(config), embedder.size) or ()
-    learners = {pool: build_learner(config, classes) for pool in pools.values()}
+    learners = {pool: build_classifier(config, classes) for pool in pools.values()}
     peers = config.fleet.group is not None
-    return Teacher(store, learners, pools, embedder.space, config.store.max_per_label, peers)
+    return Trainer(store, learners, pools, embedder.space, config.store.max_per_label, peers)
 
 
 def build_pipeline(
     config: Config,
     clock: Clock,
-    fellowship: Fellowship | None = None,
+    fellowship: FleetFactory | None = None,
     embedder: Embedder | None = None,
     classes: Sequence[str] = (),
 ) -> Pipeline:
@@ -172,7 +172,9 @@ def build_pipeline(
         clock=clock,
         encode=partial(_encode, size=config.store.thumbnail_px),
         shrink=partial(_shrink, size=config.store.thumbnail_px),
-        reading=Reading(region_names(config), build_smoother(config)) if config.read_as == "text" else None,
+        reading=RegionTextJoiner(region_names(config), build_smoother(config))
+        if config.read_as == "text"
+        else None,
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
     )
@@ -218,13 +220,13 @@ def build(
     Raises an EdgeError for anything that can't work: model, store, broker settings, pins.
     """
     prepared = config if isinstance(config, Prepared) else preflight(config)
-    config = settle_tap(prepared.config, tune=True)
+    config = resolve_features(prepared.config, tune=True)
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
-    fellowship = Fellowship(config.fleet, config.device.topic_id, os.environ)
+    fellowship = FleetFactory(config.fleet, config.device.topic_id, os.environ)
     pipeline = build_pipeline(config, clock, fellowship, prepared.embedder, prepared.classes)
-    preview = None if config.web.listen is None else Preview()
+    preview = None if config.web.listen is None else LatestFrame()
     if marks is not None:
         marks.note("wired")
     link = fellowship.link(pipeline.space)
@@ -253,11 +255,11 @@ def _build_outlets(
     clock: Clock,
     space: str,
     fleet: FleetLink | None,
-    preview: Preview | None,
+    preview: LatestFrame | None,
     keyboard: Sequence[str],
     pin_factory: object,
-) -> list[Outlet]:
-    outlets: list[Outlet] = []
+) -> list[SinkService]:
+    outlets: list[SinkService] = []
     if config.mqtt.host is not None:
         outlets.append(build_mqtt(config, mailbox, clock, fleet))
     if config.buttons or config.panel.leds != LedOptions():
@@ -294,15 +296,20 @@ def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: obj
 
 
 def build_web(
-    config: Config, mailbox: Mailbox, clock: Clock, preview: Preview, space: str, outlets: Sequence[Outlet]
-) -> Outlet:
+    config: Config,
+    mailbox: Mailbox,
+    clock: Clock,
+    preview: LatestFrame,
+    space: str,
+    outlets: Sequence[SinkService],
+) -> SinkService:
     """Make the page. Raises WebError for an address or token that can't work."""
-    from edge_daemon.mqtt.bridge import MqttSink
-    from edge_daemon.web.device_info import Device
+    from edge_daemon.mqtt.bridge import MqttBridge
+    from edge_daemon.web.device_info import DeviceInfo
     from edge_daemon.web.server import WebServer
 
-    mqtt = next((outlet for outlet in outlets if isinstance(outlet, MqttSink)), None)
-    device = Device(
+    mqtt = next((outlet for outlet in outlets if isinstance(outlet, MqttBridge)), None)
+    device = DeviceInfo(
         name=config.device.name or config.device.topic_id,
         version=__version__,
         model=model_name(config),
@@ -338,9 +345,9 @@ def region_names(config: Config) -> list[str]:
     return [region.name for region in config.regions] or [WHOLE_FRAME]
 
 
-def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttSink:
+def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttBridge:
     """Make the MQTT sink. Raises BrokerError for settings that can't work."""
-    from edge_daemon.mqtt.bridge import MqttSink
+    from edge_daemon.mqtt.bridge import MqttBridge
     from edge_daemon.mqtt.payloads import Info
     from edge_daemon.mqtt.persistent_queue import backlog_path
     from edge_daemon.mqtt.serializer import known_flags
@@ -361,7 +368,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         power=None if (power := read_power()) is None else known_flags(power.now),
     )
     base_topic = device_topics(config.mqtt.base_topic, info.device, info.regions).base
-    return MqttSink(
+    return MqttBridge(
         config.mqtt,
         info,
         mailbox.submit,

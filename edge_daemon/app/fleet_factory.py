@@ -13,16 +13,16 @@ from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.example_store.peer_examples import PeerExamples, ever_joined
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import key_id, read_key
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
-    from edge_daemon.fleet.records import Seal
-    from edge_daemon.fleet.sync import Member
+    from edge_daemon.fleet.records import RecordSigner
+    from edge_daemon.fleet.sync import FleetSync
     from edge_daemon.mqtt.fleet_link import FleetLink
 
 
-class Fellowship:
+class FleetFactory:
     """A device's place in its group, if it is in one. Raises FleetError for a key that can't be used.
 
     Call `enter` before the store is learnt from, then `member` and `link`.
@@ -32,7 +32,7 @@ class Fellowship:
         self._options = options
         self._device = device
         self._key = None if options.group is None else read_key(options, environ)
-        self._inbox = Inbox()
+        self._inbox = ReceiveQueue()
         self._was_member = False
 
     def enter(self, store: ExampleStore) -> None:
@@ -42,27 +42,27 @@ class Fellowship:
             PeerExamples(store, "").join(self._options.group, key_id(self._key))
 
     def member(
-        self, store: ExampleStore, teacher: Teacher, embedder: Embedder, clock: Clock
-    ) -> Member | None:
+        self, store: ExampleStore, teacher: Trainer, embedder: Embedder, clock: Clock
+    ) -> FleetSync | None:
         """Make what the pipeline's thread does for the fleet; None without a group."""
         options, seal, inbox = self._options, self._seal(embedder.space), self._inbox
         if seal is None:
             return None
-        from edge_daemon.fleet.quarantine import Probation
-        from edge_daemon.fleet.replica import Merging
-        from edge_daemon.fleet.sync import Member, Sharing
+        from edge_daemon.fleet.quarantine import Quarantine
+        from edge_daemon.fleet.replica import Replica
+        from edge_daemon.fleet.sync import FleetPublisher, FleetSync
 
         peers = PeerExamples(store, seal.space)
-        return Member(
+        return FleetSync(
             device=self._device,
             group=seal.group,
             peers=peers,
             teacher=teacher,
-            sharing=Sharing(self._device, seal, peers, options.max_examples, clock),
-            merging=Merging(
+            sharing=FleetPublisher(self._device, seal, peers, options.max_examples, clock),
+            merging=Replica(
                 peers, seal.space, embedder.size, inbox, options.max_examples, options.max_peers, clock
             ),
-            probation=Probation(peers, teacher.pool_of),
+            probation=Quarantine(peers, teacher.pool_of),
             inbox=inbox,
             clock=clock,
         )
@@ -76,9 +76,9 @@ class Fellowship:
 
         return FleetLink(self._device, seal, self._inbox, self._options.max_peers)
 
-    def _seal(self, space: str) -> Seal | None:
+    def _seal(self, space: str) -> RecordSigner | None:
         if self._key is None or self._options.group is None:
             return None
-        from edge_daemon.fleet.records import Seal
+        from edge_daemon.fleet.records import RecordSigner
 
-        return Seal(self._key, self._options.group, space)
+        return RecordSigner(self._key, self._options.group, space)

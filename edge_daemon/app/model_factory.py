@@ -13,7 +13,7 @@ from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.embedding_index import Variants
-from edge_daemon.learning.open_set_classifier import Learner, make_learner
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.registry import find
 from edge_daemon.tflite import embedder as litert
 
@@ -44,10 +44,10 @@ def build_embedder(config: Config) -> Embedder:
 
         return PatchEmbedder()
     tap = "embedding" if tap == "auto" else tap
-    return litert.Embedder(model_path(config), model.threads, model.delegate, tap, model.fit)
+    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, tap, model.fit)
 
 
-def settle_tap(config: Config, *, tune: bool = False) -> Config:
+def resolve_features(config: Config, *, tune: bool = False) -> Config:
     """Replace `model.tap: auto` by the tap that the examples were read at; `tune` takes the best for them.
 
     Raises ModelError, StoreError.
@@ -55,11 +55,11 @@ def settle_tap(config: Config, *, tune: bool = False) -> Config:
     if config.model.tap != "auto" or config.classifier.type == "pretrained":
         return config
     settled = [_with_tap(config, "embedding"), _with_tap(config, "patch")]
-    from edge_daemon.evaluation.feature_selection import Tap, tap_in_use, tune_tap
+    from edge_daemon.evaluation.feature_selection import FeatureExtractor, features_in_use, tune_features
 
-    taps = [Tap(each.model.tap, build_embedder(each), build_variants(each)) for each in settled]
+    taps = [FeatureExtractor(each.model.tap, build_embedder(each), build_variants(each)) for each in settled]
     with open_store(config) as store:
-        chosen = tune_tap(store, taps) if tune else tap_in_use(store, taps)
+        chosen = tune_features(store, taps) if tune else features_in_use(store, taps)
     return settled[taps.index(chosen)]
 
 
@@ -77,10 +77,10 @@ def open_store(config: Config) -> ExampleStore:
     return ExampleStore.open_or_recover(store_path(config))
 
 
-def build_learner(config: Config, classes: Sequence[str] = ()) -> Learner:
+def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClassifier:
     """Make an empty learner; `classes` are the model's own, for `classifier.type: pretrained`."""
     head = config.classifier
-    return make_learner(
+    return make_classifier(
         head.type, head.k, head.metric, head.vote, head.unknown, classes, build_variants(config)
     )
 

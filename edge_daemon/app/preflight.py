@@ -149,9 +149,9 @@ def _check_store(config: Config, environment: Environment) -> None:
 
 def _check_password(config: Config, environment: Environment) -> None:
     if config.mqtt.host is not None:
-        from edge_daemon.mqtt.credentials import read_access
+        from edge_daemon.mqtt.credentials import read_credentials
 
-        read_access(msgspec.structs.replace(config.mqtt, tls=TlsOptions()), environment)
+        read_credentials(msgspec.structs.replace(config.mqtt, tls=TlsOptions()), environment)
 
 
 def _check_tls(config: Config, environment: Environment) -> None:

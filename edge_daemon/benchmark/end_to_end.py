@@ -9,9 +9,9 @@ from statistics import median
 
 from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import model_path
-from edge_daemon.benchmark.listener import Heard, listening, read_notes
-from edge_daemon.benchmark.sources import LEAD_IN, Camera, Pass, Replay
-from edge_daemon.benchmark.statistics import Spread, frame_size, pictures, spread
+from edge_daemon.benchmark.listener import ReceivedLabel, listening, read_notes
+from edge_daemon.benchmark.sources import LEAD_IN, Camera, Replay, ReplayPass
+from edge_daemon.benchmark.statistics import Percentiles, frame_size, percentiles, pictures
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.domain.interfaces import FrameSource
@@ -47,17 +47,17 @@ class Throughput:
 
 
 @dataclass(frozen=True, slots=True)
-class Ages:
+class FrameAges:
     """From a frame's capture to its label, and to a subscriber, of so many frames that it heard of."""
 
-    labelled: Spread
-    received: Spread
+    labelled: Percentiles
+    received: Percentiles
     frames: int
 
 
 def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     """Replay raw frames as fast as they are consumed."""
-    bare = litert.bare_loop(model_path(config), config.model.threads, config.model.delegate)
+    bare = litert.baseline_loop(model_path(config), config.model.threads, config.model.delegate)
     shown = pictures(frame_size(config))
     film: list[Replay] = []
 
@@ -74,7 +74,7 @@ def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     )
 
 
-def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> Ages:
+def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> FrameAges:
     """Run with a camera that is faster than the daemon. Needs a broker."""
     fps = FASTER * 1000 / frame_ms
     count = max(frames, round(fps * LEAST_S))
@@ -82,7 +82,7 @@ def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> 
     return ages_of(_play(config, folder, lambda ready: Camera(SystemClock(), shown, fps, count, ready)))
 
 
-def ages_of(heard: list[Heard]) -> Ages:
+def ages_of(heard: list[ReceivedLabel]) -> FrameAges:
     """Sum up what a subscriber heard after the lead-in. Raises EdgeError when that is nothing."""
     late = heard[LEAD_IN:]
     if not late:
@@ -90,14 +90,16 @@ def ages_of(heard: list[Heard]) -> Ages:
             f"the subscriber heard {len(heard)} labels, and the first {LEAD_IN} do not count; "
             "the machine is busy: try again, or with more --frames"
         )
-    return Ages(
-        spread([each.label_ms for each in late]), spread([each.received_ms for each in late]), len(late)
+    return FrameAges(
+        percentiles([each.label_ms for each in late]),
+        percentiles([each.received_ms for each in late]),
+        len(late),
     )
 
 
 def _play(
     config: Config, folder: Path, open_source: Callable[[Callable[[], bool]], FrameSource]
-) -> list[Heard]:
+) -> list[ReceivedLabel]:
     """Run the daemon to the source's end; return what a subscriber heard."""
     if config.mqtt.host is None:
         build(config, once=True, source=open_source(lambda: True)).run()
@@ -110,5 +112,5 @@ def _play(
     return read_notes(notes)
 
 
-def _middle(passes: list[Pass], value: Callable[[Pass], float]) -> float:
+def _middle(passes: list[ReplayPass], value: Callable[[ReplayPass], float]) -> float:
     return median(value(each) for each in passes) * 1000

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge_daemon.app.build import build_pipeline
-from edge_daemon.benchmark.statistics import LABELS, Spread, frame_size, pictures, spread, timed_ms
+from edge_daemon.benchmark.statistics import LABELS, Percentiles, frame_size, percentiles, pictures, timed_ms
 from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.commands import AddExample, Origin
@@ -28,9 +28,9 @@ WARM_UP = 5
 class PressTimes:
     """Of presses that mean the frame just seen; `to_label` is when the next frame is classified."""
 
-    to_disk: Spread
-    to_label: Spread
-    bare_commit: Spread
+    to_disk: Percentiles
+    to_label: Percentiles
+    bare_commit: Percentiles
 
 
 def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
@@ -56,7 +56,7 @@ def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
     pipeline.close()
     rows.close()
     bare.close()
-    return PressTimes(*(spread(times[WARM_UP:]) for times in (to_disk, to_label, commits)))
+    return PressTimes(*(percentiles(times[WARM_UP:]) for times in (to_disk, to_label, commits)))
 
 
 def _press(pipeline: Pipeline, press: AddExample, frame: Frame) -> tuple[float, float]:

@@ -19,7 +19,7 @@ from edge_daemon.system.child_process import module_command
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class ReceivedLabel:
     """One result: milliseconds from its frame's capture to the label, and to this subscriber."""
 
     seq: int
@@ -40,10 +40,10 @@ def listening(options: MqttOptions, topic: str, notes: Path) -> Iterator[None]:
         child.wait()
 
 
-def read_notes(notes: Path) -> list[Heard]:
+def read_notes(notes: Path) -> list[ReceivedLabel]:
     """Return what was heard so far; a line that is still being written is left out."""
     lines = notes.read_text().split("\n")[:-1]
-    return [Heard(*json.loads(line)) for line in lines]
+    return [ReceivedLabel(*json.loads(line)) for line in lines]
 
 
 def main() -> None:

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from edge_daemon import __version__
-from edge_daemon.benchmark.end_to_end import Ages, Throughput
+from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
 from edge_daemon.benchmark.label_latency import PressTimes
 from edge_daemon.benchmark.stages import BARE, WHOLE
 from edge_daemon.benchmark.startup import Start
-from edge_daemon.benchmark.statistics import Size, Spread
+from edge_daemon.benchmark.statistics import Percentiles, Size
 from edge_daemon.domain.errors import EdgeError
 
 _BOARD = Path("/proc/device-tree/model")
@@ -57,7 +57,7 @@ def _processor() -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class BenchmarkReport:
     """What one run measured; `ages` need a broker."""
 
     model: str
@@ -65,11 +65,11 @@ class Report:
     frames: int
     size: Size
     broker: bool
-    stages: Mapping[str, Spread]
+    stages: Mapping[str, Percentiles]
     throughput: Throughput
     presses: PressTimes
     start: Start
-    ages: Ages | None
+    ages: FrameAges | None
 
     @property
     def ratio_to_bare(self) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from edge_daemon.camera.frames import Pace, make_frame
+from edge_daemon.camera.frames import FramePacer, make_frame
 from edge_daemon.domain.interfaces import Clock
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _QUIET_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Pass:
+class ReplayPass:
     """So many seconds for each frame: of time, and of this process's processor time."""
 
     wall_s: float
@@ -45,8 +45,8 @@ class Replay:
         rounds: int,
         ready: Callable[[], bool],
     ) -> None:
-        self.whole: list[Pass] = []
-        self.bare: list[Pass] = []
+        self.whole: list[ReplayPass] = []
+        self.bare: list[ReplayPass] = []
         self._clock = clock
         self._pictures = pictures
         self._bare = bare
@@ -105,7 +105,7 @@ class Camera:
         self, clock: Clock, pictures: Sequence[Image], fps: float, frames: int, ready: Callable[[], bool]
     ) -> None:
         self._clock = clock
-        self._pace = Pace(fps, clock, time.sleep)
+        self._pace = FramePacer(fps, clock, time.sleep)
         self._pictures = pictures
         self._frames = frames
         self._ready = ready
@@ -137,6 +137,6 @@ def _now() -> tuple[float, float]:
     return time.perf_counter(), time.process_time()
 
 
-def _since(begun: tuple[float, float], frames: int) -> Pass:
+def _since(begun: tuple[float, float], frames: int) -> ReplayPass:
     wall_s, cpu_s = _now()
-    return Pass((wall_s - begun[0]) / frames, (cpu_s - begun[1]) / frames)
+    return ReplayPass((wall_s - begun[0]) / frames, (cpu_s - begun[1]) / frames)

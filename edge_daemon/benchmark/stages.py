@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from edge_daemon.app.build import build_mqtt, build_pipeline
-from edge_daemon.app.model_factory import build_embedder, build_learner, model_path
-from edge_daemon.benchmark.statistics import Spread, embeddings, frame_size, pictures, spread
+from edge_daemon.app.model_factory import build_classifier, build_embedder, model_path
+from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import BrokerError, ConfigError
 from edge_daemon.domain.events import Classified
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.tflite import embedder as litert
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.label_smoother import LabelSmoother
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -40,30 +40,30 @@ class Stages:
 
     def __init__(self, config: Config, examples: int) -> None:
         embedder = build_embedder(config)
-        if not isinstance(embedder, litert.Embedder) or embedder.tap == "pixels":
+        if not isinstance(embedder, litert.TfliteEmbedder) or embedder.tap == "pixels":
             raise ConfigError("bench needs a model to compare with; leave model.tap at embedding")
         self.embedder = embedder
         self._clock = SystemClock()
         self._pictures = pictures(frame_size(config))
-        self._bare = litert.bare_loop(model_path(config), config.model.threads, config.model.delegate)
+        self._bare = litert.baseline_loop(model_path(config), config.model.threads, config.model.delegate)
         off = msgspec.structs.replace(config.classifier, unknown="off")
-        self._learner = build_learner(config)
-        self._accepting = build_learner(msgspec.structs.replace(config, classifier=off))
+        self._learner = build_classifier(config)
+        self._accepting = build_classifier(msgspec.structs.replace(config, classifier=off))
         for number, (vector, label) in enumerate(embeddings(examples, embedder.size)):
             self._learner.add(vector, label, number)
             self._accepting.add(vector, label, number)
-        self._smoother = Smoother()
+        self._smoother = LabelSmoother()
         self._sink = _connected(config, self._clock) if config.mqtt.host else None
         self._pipeline = build_pipeline(config, self._clock)
         self._times: dict[str, list[float]] = {}
 
-    def measure(self, frames: int) -> dict[str, Spread]:
+    def measure(self, frames: int) -> dict[str, Percentiles]:
         """Time so many frames. All stages take turns, so that a machine that slows down slows all of them."""
         for number in range(-WARM_UP, frames):
             if number == 0:
                 self._times.clear()
             self._one_frame(number + WARM_UP)
-        return {name: spread(times) for name, times in self._times.items()}
+        return {name: percentiles(times) for name, times in self._times.items()}
 
     def close(self) -> None:
         """Close the store."""
@@ -98,7 +98,7 @@ class Stages:
         return result
 
 
-def _connected(config: Config, clock: Clock) -> MqttSink:
+def _connected(config: Config, clock: Clock) -> MqttBridge:
     """Return a sink with a connection. Raises BrokerError when none comes about."""
     sink = build_mqtt(config, Mailbox(), clock)
     sink.start()

@@ -23,7 +23,7 @@ PICTURES = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Spread:
+class Percentiles:
     """Percentiles of a time, in milliseconds."""
 
     p50: float
@@ -31,10 +31,10 @@ class Spread:
     p99: float
 
 
-def spread(times_ms: list[float]) -> Spread:
-    """Return the percentiles of times in milliseconds."""
+def percentiles(times_ms: list[float]) -> Percentiles:
+    """Return the spread of times in milliseconds."""
     p50, p95, p99 = np.percentile(times_ms, [50, 95, 99])
-    return Spread(round(float(p50), 4), round(float(p95), 4), round(float(p99), 4))
+    return Percentiles(round(float(p50), 4), round(float(p95), 4), round(float(p99), 4))
 
 
 def timed_ms(work: Callable[[], object]) -> float:

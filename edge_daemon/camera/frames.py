@@ -41,7 +41,7 @@ def sensor_size(size: tuple[int, int], rotation: int) -> tuple[int, int]:
     return size if rotation % 180 == 0 else (size[1], size[0])
 
 
-class Pace:
+class FramePacer:
     """Waits so that calls of `wait` return `fps` times a second; None never waits."""
 
     def __init__(self, fps: float | None, clock: Clock, sleep: Callable[[float], None]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from edge_daemon.camera.frames import Pace, make_frame
+from edge_daemon.camera.frames import FramePacer, make_frame
 from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.domain.errors import CameraError, FilmError, ImageError
 from edge_daemon.domain.interfaces import Clock
@@ -35,7 +35,7 @@ _MAX_HEADER_BYTES = 256 << 10
 _MAX_JPEG_BYTES = 32 << 20
 
 
-class _Reel(Protocol):
+class _FrameIterator(Protocol):
     """Pictures in their order; `next` returns None at the end, `rewind` starts over."""
 
     def next(self) -> Image | None: ...
@@ -56,8 +56,8 @@ class ReplaySource:
         self.lossless = options.fps is None
         self._options = options
         self._clock = clock
-        self._pace = Pace(options.fps, clock, sleep)
-        self._reel: _Reel | None = None
+        self._pace = FramePacer(options.fps, clock, sleep)
+        self._reel: _FrameIterator | None = None
         self._stills: _Stills | None = None
         self._next_seq = 0
         self._crash: tuple[int, FilmError] | None = None
@@ -107,7 +107,7 @@ class ReplaySource:
         self._next_seq += 1
         return make_frame(pixels, seq, self._clock, rotation=self._options.rotation)
 
-    def _next_pixels(self, reel: _Reel) -> Image | None:
+    def _next_pixels(self, reel: _FrameIterator) -> Image | None:
         pixels = reel.next()
         if pixels is None and self._options.loop:
             reel.rewind()
@@ -235,7 +235,7 @@ def _map_frames(path: Path) -> npt.NDArray[np.uint8]:
     return whole
 
 
-def _open_film(path: Path) -> _Reel | None:
+def _open_film(path: Path) -> _FrameIterator | None:
     """Open what holds many frames; None for a picture. Raises CameraError, OSError."""
     from edge_daemon.imaging.image_io import is_image, open_animation
 

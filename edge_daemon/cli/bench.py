@@ -15,7 +15,7 @@ from edge_daemon.benchmark.boot_time import read_boot, table
 from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
 from edge_daemon.benchmark.label_latency import measure_presses
-from edge_daemon.benchmark.report import Report
+from edge_daemon.benchmark.report import BenchmarkReport
 from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import embeddings, frame_size
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Report:
+def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> BenchmarkReport:
     config = load_effective(args.config, words)
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
@@ -69,7 +69,7 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Report
     given = [] if args.config is None else ["--config", str(args.config)]
     settings = [part for word in words for part in ("--set", word)]
     starts = max(1, min(MOST_STARTS, args.frames // 50))
-    return Report(
+    return BenchmarkReport(
         stages.embedder.space,
         args.examples,
         args.frames,

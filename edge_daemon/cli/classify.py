@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge_daemon.app.build import build_teacher, build_views
-from edge_daemon.app.model_factory import build_embedder, open_store, settle_tap
+from edge_daemon.app.model_factory import build_embedder, open_store, resolve_features
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
@@ -17,7 +17,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import crop
 from edge_daemon.pipeline.region import View
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import joined
 
 
@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: a line per image and region, and under it the ranking where it was asked for."""
-    config = settle_tap(load_effective(args.config, _overrides(args)))
+    config = resolve_features(load_effective(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)
@@ -83,7 +83,7 @@ def _overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _classify(
-    path: Path, embedder: Embedder, views: Sequence[View], teacher: Teacher
+    path: Path, embedder: Embedder, views: Sequence[View], teacher: Trainer
 ) -> list[tuple[str, Prediction]]:
     image = read_image(path)
     crops = [crop(image, view.box) if view.box else image for view in views]

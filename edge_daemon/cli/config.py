@@ -8,7 +8,7 @@ import sys
 
 import msgspec
 
-from edge_daemon.config.schema import Effective, schema, trace
+from edge_daemon.config.schema import LoadedConfig, load_with_sources, schema
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "schema":
         print(json.dumps(schema(), indent=2))
         return 0
-    effective = trace(args.config, args.set)
+    effective = load_with_sources(args.config, args.set)
     if args.action == "check":
         check(effective)
         path = str(effective.path) if effective.path else None
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def check(effective: Effective) -> None:
+def check(effective: LoadedConfig) -> None:
     """Raise the EdgeError that `run` would end with; what only the service can read is noted, not refused."""
     from edge_daemon.app.preflight import refusals, unread_credentials
 

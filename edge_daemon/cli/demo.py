@@ -14,13 +14,13 @@ from pathlib import Path
 from edge_daemon.app.build import build
 from edge_daemon.camera.simulator.source import SyntheticSource
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.config.paths import shipped_dir
+from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import Config, load_effective
-from edge_daemon.demo.script import Director, Showcase, make_showcase
-from edge_daemon.demo.subscriber import Audience, Score
+from edge_daemon.demo.script import DemoScript, ScriptedPresses, make_script
+from edge_daemon.demo.subscriber import DemoSubscriber, LabelScore
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.system.clock import SystemClock
 
 PASS_SHARE = 0.95
@@ -60,7 +60,7 @@ def _broker(args: argparse.Namespace) -> Iterator[list[str]]:
 
 
 def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config:
-    path = args.config or shipped_dir("config") / "demo.yaml"
+    path = args.config or package_data("config") / "demo.yaml"
     store = [f"store.path={json.dumps(str(folder / 'examples.sqlite'))}"]
     model = [f"model.name={json.dumps(args.model)}"] if args.model else []
     config = load_effective(path, [*store, *broker, *model, *args.set])
@@ -69,7 +69,7 @@ def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config
     return config
 
 
-def _introduction(show: Showcase, config: Config) -> str:
+def _introduction(show: DemoScript, config: Config) -> str:
     seconds = show.frames / config.camera.fps if isinstance(config.camera, SyntheticOptions) else 0
     things = len({label for _, label in show.presses})
     return (
@@ -80,24 +80,24 @@ def _introduction(show: Showcase, config: Config) -> str:
     )
 
 
-def _perform(config: Config, *, as_json: bool) -> Score:
+def _perform(config: Config, *, as_json: bool) -> LabelScore:
     """Run the real daemon on the scripted scene while a subscriber of its own watches."""
     assert isinstance(config.camera, SyntheticOptions)
     labels = [button.label for button in config.buttons if button.label]
-    show: Showcase = make_showcase(labels)
+    show: DemoScript = make_script(labels)
     if not as_json:
         print(_introduction(show, config))
     source = SyntheticSource(config.camera, SystemClock(), show.showings, lossless=True)
-    presser = MockPresser()
+    presser = SimulatedButtons()
     pins = {button.label: button.pin for button in config.buttons if button.label}
-    score = Score(show.truth)
+    score = LabelScore(show.truth)
     daemon = build(
         config,
         once=True,
-        source=Director(source, show.presses, pins, presser),
+        source=ScriptedPresses(source, show.presses, pins, presser),
         pin_factory=presser.factory,
     )
-    with Audience(config, score, sys.stdout, as_json=as_json) as audience:
+    with DemoSubscriber(config, score, sys.stdout, as_json=as_json) as audience:
         daemon.run()
         audience.hear_out(LAST_WORDS_S)
     return score

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_daemon.cli.checks.all import examine
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.new_file import check_new
-from edge_daemon.config.schema import trace
+from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
@@ -48,7 +48,7 @@ def _report(args: argparse.Namespace, checks: list[Check]) -> None:
     from edge_daemon.cli.doctor_report import write_report
 
     try:
-        config = trace(args.config, args.set).config
+        config = load_with_sources(args.config, args.set).config
     except ConfigError:
         config = None
     write_report(args.report, checks, config)
@@ -57,7 +57,7 @@ def _report(args: argparse.Namespace, checks: list[Check]) -> None:
 
 def _checks(args: argparse.Namespace) -> Iterator[Check]:
     try:
-        effective = trace(args.config, args.set)
+        effective = load_with_sources(args.config, args.set)
     except ConfigError as exc:
         yield Check("config", "failed", str(exc), "nothing else can be checked before this is right")
         return

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app.model_factory import build_embedder, build_variants, model_name, open_store, settle_tap
+from edge_daemon.app.model_factory import (
+    build_embedder,
+    build_variants,
+    model_name,
+    open_store,
+    resolve_features,
+)
 from edge_daemon.cli.evaluation_report import Heading, write_page
 from edge_daemon.cli.feature_advice import advise
 from edge_daemon.cli.progress import Progress
@@ -22,7 +28,7 @@ from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot as evaluate
 from edge_daemon.evaluation import open_set as unknowns
-from edge_daemon.evaluation.few_shot import Dataset, Score
+from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
 
 if TYPE_CHECKING:
@@ -61,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
-    config = settle_tap(load_effective(args.config, overrides))
+    config = resolve_features(load_effective(args.config, overrides))
     for row in _compare_taps(args, config, overrides) if args.taps else _measure(args, config):
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
@@ -88,7 +94,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
     data = replace(data, variants=build_variants(config))
     args.shots = _measurable(args.shots, data)
     rows: list[Mapping[str, object]] = []
-    scores: list[Score] = []
+    scores: list[ClassifierScore] = []
     try:
         for row in _rows(args, data, embedder, scores):
             rows.append(row)
@@ -150,7 +156,7 @@ def _dataset(vectors: Sequence[Vector], labels: Sequence[str]) -> Dataset:
 
 
 def _rows(
-    args: argparse.Namespace, data: Dataset, embedder: Embedder, scores: list[Score]
+    args: argparse.Namespace, data: Dataset, embedder: Embedder, scores: list[ClassifierScore]
 ) -> Iterator[dict[str, object]]:
     """Measure what was asked for; the heads, whose `scores` are kept, when nothing special was."""
     if args.unknown:
@@ -163,7 +169,9 @@ def _rows(
         yield from _heads_rows(args, data, scores)
 
 
-def _heads_rows(args: argparse.Namespace, data: Dataset, scores: list[Score]) -> Iterator[dict[str, object]]:
+def _heads_rows(
+    args: argparse.Namespace, data: Dataset, scores: list[ClassifierScore]
+) -> Iterator[dict[str, object]]:
     jobs = [(head, shots) for shots in args.shots for head in args.heads]
     for head, shots in Progress("evaluating")(jobs, len(jobs)):
         score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
@@ -184,7 +192,7 @@ def _write_report(
     heading: Heading,
     data: Dataset,
     pictures: Sequence[Path],
-    scores: Sequence[Score],
+    scores: Sequence[ClassifierScore],
     lines: Sequence[str],
 ) -> None:
     try:

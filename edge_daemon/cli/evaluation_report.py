@@ -11,9 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.evaluation.few_shot import HEADS, Dataset, Score, split, teach
+from edge_daemon.evaluation.few_shot import HEADS, ClassifierScore, Dataset, split, teach
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
-from edge_daemon.learning.quality.pca_map import draw_chart
+from edge_daemon.learning.quality.pca_map import fit_pca
 
 THUMBNAIL_PX = 56
 MAPPED = 300
@@ -56,7 +56,7 @@ def write_page(
     heading: Heading,
     data: Dataset,
     pictures: Sequence[Path],
-    scores: Sequence[Score],
+    scores: Sequence[ClassifierScore],
     lines: Sequence[str],
 ) -> None:
     """Show the best head at the most shots, or the measured `lines` where no head was measured.
@@ -86,7 +86,9 @@ def _as_list(lines: Sequence[str]) -> Iterator[str]:
     yield "<ul>" + "".join(f"<li>{html.escape(line)}" for line in lines) + "</ul>"
 
 
-def _of_heads(data: Dataset, scores: Sequence[Score], thumbnail: Callable[[int], str]) -> Iterator[str]:
+def _of_heads(
+    data: Dataset, scores: Sequence[ClassifierScore], thumbnail: Callable[[int], str]
+) -> Iterator[str]:
     shots = max(score.shots for score in scores)
     best = max((score for score in scores if score.shots == shots), key=lambda score: score.accuracy)
     yield from _accuracies(scores)
@@ -98,7 +100,7 @@ def _of_heads(data: Dataset, scores: Sequence[Score], thumbnail: Callable[[int],
     yield from _histogram(data, shots)
 
 
-def _accuracies(scores: Sequence[Score]) -> Iterator[str]:
+def _accuracies(scores: Sequence[ClassifierScore]) -> Iterator[str]:
     yield "<table><tr><th>head<th>examples a label<th>accuracy<th>95 % interval"
     for score in scores:
         low, high = score.interval
@@ -106,7 +108,7 @@ def _accuracies(scores: Sequence[Score]) -> Iterator[str]:
     yield "</table>"
 
 
-def _confusion(data: Dataset, score: Score) -> Iterator[str]:
+def _confusion(data: Dataset, score: ClassifierScore) -> Iterator[str]:
     names = [html.escape(label) for label in data.labels]
     shares = score.confusion / np.maximum(score.confusion.sum(axis=1, keepdims=True), 1)
     yield "<table><tr><th>shown / named" + "".join(f"<th>{name}" for name in names)
@@ -120,7 +122,7 @@ def _confusion(data: Dataset, score: Score) -> Iterator[str]:
 def _map(data: Dataset, thumbnail: Callable[[int], str]) -> Iterator[str]:
     """Place pictures by the two directions in which the embeddings vary most, bordered by label."""
     rows = np.random.default_rng(0).permutation(len(data.codes))[:MAPPED]
-    points = draw_chart(data.vectors[rows]).points
+    points = fit_pca(data.vectors[rows]).points
     yield "<div class=map>"
     for row, (x, y) in zip(rows.tolist(), points.tolist(), strict=True):
         code = int(data.codes[row])

@@ -9,7 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
-from edge_daemon.app.model_factory import build_embedder, build_learner, open_store, settle_tap, store_path
+from edge_daemon.app.model_factory import (
+    build_classifier,
+    build_embedder,
+    open_store,
+    resolve_features,
+    store_path,
+)
 from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
@@ -17,10 +23,10 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config, load_effective
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import WHOLE_FRAME, Verdict
+from edge_daemon.domain.types import WHOLE_FRAME, ClassReport
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, Report, lookalikes, reembed, take_in
+from edge_daemon.example_store.importing import ForeignLabels, ImportReport, lookalikes, reembed, take_in
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
 from edge_daemon.example_store.peer_examples import standing
 from edge_daemon.example_store.salvage_import import import_salvage
@@ -92,14 +98,14 @@ def _add_region(parser: argparse.ArgumentParser) -> None:
 def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     label = check_label(args.label)
     pictures = [Picture(label, path) for path in args.image]
-    report = _teach(args, config, store, pictures, Report())
+    report = _teach(args, config, store, pictures, ImportReport())
     _tell_report(args, store, report)
     return 1 if report.problems else 0  # each was named by hand, so each counts
 
 
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
-    report = Report()
+    report = ImportReport()
     labels = ForeignLabels(report, _renames(args.rename))
     start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
@@ -195,18 +201,22 @@ def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    embedder = build_embedder(settle_tap(config))
+    embedder = build_embedder(resolve_features(config))
     report = reembed(store, embedder, Progress("embedding"))
     _tell_report(args, store, report)
     return 0
 
 
 def _teach(
-    args: argparse.Namespace, config: Config, store: ExampleStore, pictures: list[Picture], report: Report
-) -> Report:
+    args: argparse.Namespace,
+    config: Config,
+    store: ExampleStore,
+    pictures: list[Picture],
+    report: ImportReport,
+) -> ImportReport:
     return import_pictures(
         store,
-        build_embedder(settle_tap(config)),
+        build_embedder(resolve_features(config)),
         Progress("embedding")(pictures, len(pictures)),
         region=_region(args, config),
         thumbnail_px=config.store.thumbnail_px,
@@ -221,16 +231,16 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     return str(args.region or names[0])
 
 
-def _verdicts(config: Config, store: ExampleStore) -> dict[str, Verdict]:
+def _verdicts(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
     """Examine the examples of the space that most of them are in; this needs no model."""
     spaces = store.spaces()
-    learner = build_learner(config)
+    learner = build_classifier(config)
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
         learner.add(example.embedding, example.label, example.id, example.group)
     return dict(learner.exam().verdicts)
 
 
-def _in_words(verdict: Verdict | None) -> str:
+def _in_words(verdict: ClassReport | None) -> str:
     if verdict is None:
         return ""
     if verdict.looks_like is not None:
@@ -238,7 +248,7 @@ def _in_words(verdict: Verdict | None) -> str:
     return verdict.verdict.replace("_", " ")
 
 
-def _tell_report(args: argparse.Namespace, store: ExampleStore, report: Report) -> None:
+def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:
     """Say what came in. Raises ArchiveError when it was nothing at all."""
     if report.problems and not (report.added or report.duplicates):
         more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""

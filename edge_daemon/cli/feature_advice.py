@@ -12,10 +12,10 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, EmbeddingError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.evaluation.feature_selection import choose_tap
+from edge_daemon.evaluation.feature_selection import choose_features
 from edge_daemon.example_store.image_folders import find_pictures, read_pictures
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -30,14 +30,14 @@ class _Shown(NamedTuple):
 def advise(taps: Mapping[str, Config], present: str, directory: Path | None) -> Iterator[dict[str, object]]:
     """Yield a line for each tap and one of advice. Pictures are the folder's, else the store's."""
     embedders = {tap: build_embedder(config) for tap, config in taps.items()}
-    sets = {tap: ExampleSet(build_variants(config)) for tap, config in taps.items()}
+    sets = {tap: EmbeddingIndex(build_variants(config)) for tap, config in taps.items()}
     pictures = list(_folder(directory) if directory else _store(taps[present]))
     for number, shown in enumerate(Progress("embedding")(pictures, len(pictures))):
         for tap, vector in _embed(embedders, shown.image).items():
             sets[tap].add(vector, shown.label, number, shown.group)
     if not len(sets[present]):
         raise ConfigError("there are no pictures to compare taps on; name a folder of label folders")
-    scores, best = choose_tap(sets, present)
+    scores, best = choose_features(sets, present)
     for score in scores:
         yield asdict(score)
     yield {"advice": _advice(best, present), "best": best}

@@ -6,10 +6,10 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app.model_factory import build_embedder, model_name, settle_tap
+from edge_daemon.app.model_factory import build_embedder, model_name, resolve_features
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ArchiveError, ModelError
-from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.models.registry import models, shipped_manifests
 from edge_daemon.system.regular_file import open_regular, without_bom
 
@@ -27,10 +27,10 @@ def first_byte(path: Path) -> bytes:
         return b""
 
 
-def check_fit(config: Config, drafts: Sequence[Draft]) -> None:
+def check_fit(config: Config, drafts: Sequence[ExampleRecord]) -> None:
     """Warn of embeddings that the configured model did not make. Raises ArchiveError for a false --space."""
     try:
-        embedder = build_embedder(settle_tap(config))
+        embedder = build_embedder(resolve_features(config))
     except ModelError as exc:
         log.warning("the embeddings can't be compared with the model's: %s", exc)
         return

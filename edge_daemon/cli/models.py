@@ -24,7 +24,7 @@ from edge_daemon.models.download import pull
 from edge_daemon.models.registry import Manifest, shipped_manifests
 from edge_daemon.models.teachable_machine import Added, add
 from edge_daemon.tflite.graph import Tensor
-from edge_daemon.tflite.inspection import Inspection, TapFacts, inspect
+from edge_daemon.tflite.inspection import FeatureLayerInfo, Inspection, inspect
 
 _Action: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -215,7 +215,7 @@ def _report(path: Path, found: Inspection, labels: str | None) -> list[str]:
     lines += [("output", _tensor(tensor)) for tensor in found.outputs]
     for name, tap in found.taps.items():
         lines.append(
-            (name, f"{tap.size} numbers: {tap.why}" if isinstance(tap, TapFacts) else f"none: {tap}")
+            (name, f"{tap.size} numbers: {tap.why}" if isinstance(tap, FeatureLayerInfo) else f"none: {tap}")
         )
     lines += [("labels", labels)] if labels else []
     lines.append(("operators", _counted(found.operators)))

@@ -11,10 +11,10 @@ from edge_daemon.app.build import build
 from edge_daemon.app.preflight import Prepared, Running, preflight
 from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.cli.config import check, note
-from edge_daemon.config.schema import Config, load_effective, trace
+from edge_daemon.config.schema import Config, load_effective, load_with_sources
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.daemon import Daemon
-from edge_daemon.daemon.malloc import share_one_heap
+from edge_daemon.daemon.malloc import limit_malloc_arenas
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import ConfigError, EdgeError
 from edge_daemon.domain.labels import check_label
@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> int:
 
     A HUP signal reads the configuration again; one that can't work is not used.
     """
-    share_one_heap()
+    limit_malloc_arenas()
     if args.check:
         return _check(args)
     for handler in logging.getLogger().handlers:
@@ -77,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> int:
     from edge_daemon.app.dry_start import dry_start
 
-    effective = trace(args.config, args.set)
+    effective = load_with_sources(args.config, args.set)
     check(effective)
     try:
         dry_start(effective.config)

@@ -15,7 +15,7 @@ from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.subscriber import Follower, Link
+from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics, device_topics
 
 _RATE_FRAMES = 30
@@ -27,11 +27,11 @@ _WIDTH = 100
 class Watcher(Protocol):
     """Shows what comes; None says that nothing came for a while."""
 
-    def take(self, heard: Incoming | Link | None) -> None:
+    def take(self, heard: Incoming | ConnectionState | None) -> None:
         """Take the next thing."""
 
 
-class Absence:
+class OfflineTimer:
     """Notices a device that the broker knows nothing of: a running one has a retained availability."""
 
     def __init__(self, topics: Topics, monotonic: Callable[[], float]) -> None:
@@ -39,9 +39,9 @@ class Absence:
         self._monotonic = monotonic
         self._due_s: float | None = None
 
-    def notice(self, heard: Incoming | Link | None) -> str | None:
+    def notice(self, heard: Incoming | ConnectionState | None) -> str | None:
         """Take what came, or None; return what to say, once a connection, when nothing came for 3 s."""
-        if isinstance(heard, Link):
+        if isinstance(heard, ConnectionState):
             self._due_s = self._monotonic() + _ABSENT_S if heard.connected else None
         elif heard is not None:
             self._due_s = None
@@ -52,19 +52,19 @@ class Absence:
         return None
 
 
-class JsonLines:
+class JsonWriter:
     """One JSON object a line: `topic` and `payload`, or the state of the connection."""
 
     def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._topics = topics
         self._out = out
-        self._absence = Absence(topics, monotonic)
+        self._absence = OfflineTimer(topics, monotonic)
 
-    def take(self, heard: Incoming | Link | None) -> None:
+    def take(self, heard: Incoming | ConnectionState | None) -> None:
         """Write it, if it is anything."""
         if text := self._absence.notice(heard):
             self._write({"device": None, "text": text})
-        if isinstance(heard, Link):
+        if isinstance(heard, ConnectionState):
             self._write({"connected": heard.connected, "text": heard.text})
         elif heard is not None:
             topic = heard.topic.removeprefix(f"{self._topics.base}/")
@@ -74,7 +74,7 @@ class JsonLines:
         print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
 
 
-class LiveLine:
+class LineWriter:
     """The last line of the terminal follows the results; events scroll above it.
 
     Where the output is no terminal, only the events are written.
@@ -85,16 +85,16 @@ class LiveLine:
         self._out = out
         self._monotonic = monotonic
         self._live = out.isatty()
-        self._absence = Absence(topics, monotonic)
+        self._absence = OfflineTimer(topics, monotonic)
         self._availability = "?"
         self._results: dict[str, dict[str, Any]] = {}
         self._heard_s: deque[float] = deque(maxlen=_RATE_FRAMES)
 
-    def take(self, heard: Incoming | Link | None) -> None:
+    def take(self, heard: Incoming | ConnectionState | None) -> None:
         """Show it."""
         if text := self._absence.notice(heard):
             self._scroll(text)
-        if isinstance(heard, Link):
+        if isinstance(heard, ConnectionState):
             self._forget()
             self._scroll(heard.text if heard.connected else f"{heard.text}; trying again")
         elif heard is not None:
@@ -203,7 +203,7 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("mqtt.host: there is no broker to watch; set one")
     base = None if args.device else config.mqtt.base_topic
     topics = device_topics(base, args.device or config.device.topic_id, region_names(config))
-    watcher: Watcher = JsonLines(topics, sys.stdout) if args.json else LiveLine(topics, sys.stdout)
-    with Follower(config.mqtt, f"{topics.base}/#") as follower:
+    watcher: Watcher = JsonWriter(topics, sys.stdout) if args.json else LineWriter(topics, sys.stdout)
+    with ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as follower:
         while True:
             watcher.take(follower.receive(TICK_S))

@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class ConfigSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A section of the configuration. Unknown keys are refused; ranges stand in the annotations."""
 
 

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.config.base import FilePath, FramesPerSecond, Options, Positive, Share, Size
+from edge_daemon.config.base import ConfigSection, FilePath, FramesPerSecond, Positive, Share, Size
 
 ColourGain = Annotated[float, Meta(ge=0, le=32)]
 
 
-class PicameraControls(Options, frozen=True):
+class PicameraControls(ConfigSection, frozen=True):
     """Fixed camera controls; None leaves the camera's own automatic."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
@@ -29,7 +29,7 @@ class PicameraControls(Options, frozen=True):
     """The part of the picture to focus on: x, y, width, height in fractions."""
 
 
-class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
+class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamera2"):
     """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise).
 
     `index` picks one of several cameras, in the order in which `doctor` names them. `tuning_file` is a path
@@ -44,7 +44,7 @@ class PicameraOptions(Options, frozen=True, tag_field="type", tag="picamera2"):
     controls: PicameraControls = PicameraControls()
 
 
-class V4l2Controls(Options, frozen=True):
+class V4l2Controls(ConfigSection, frozen=True):
     """Fixed camera controls; None leaves the camera's own automatic."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
@@ -52,7 +52,7 @@ class V4l2Controls(Options, frozen=True):
     white_balance_k: Annotated[int, Meta(ge=1000, le=12000)] | None = None
 
 
-class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
+class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
     """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
 
     device: FilePath = "/dev/video0"
@@ -64,7 +64,7 @@ class V4l2Options(Options, frozen=True, tag_field="type", tag="v4l2"):
     controls: V4l2Controls = V4l2Controls()
 
 
-class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
+class ReplayOptions(ConfigSection, frozen=True, tag_field="type", tag="replay"):
     """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
 
     `path` is an image, a folder of images, a film or a file of raw frames, known by its content. Raw frames
@@ -79,7 +79,7 @@ class ReplayOptions(Options, frozen=True, tag_field="type", tag="replay"):
     rotation: Literal[0, 90, 180, 270] = 0
 
 
-class SyntheticOptions(Options, frozen=True, tag_field="type", tag="synthetic"):
+class SyntheticOptions(ConfigSection, frozen=True, tag_field="type", tag="synthetic"):
     """`camera:` with `type: synthetic`."""
 
     scene: Literal["tray", "belt"] = "tray"

@@ -9,7 +9,7 @@ from edge_daemon.config.mqtt import check_host
 from edge_daemon.config.panel import panel_faults
 from edge_daemon.config.topic_names import RESERVED_LEVELS, topic_fault
 from edge_daemon.config.validation import nearest
-from edge_daemon.config.yaml_source import KeyPath, Layer
+from edge_daemon.config.yaml_source import ConfigSource, KeyPath
 from edge_daemon.domain.errors import LabelError, WebError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from edge_daemon.config.schema import CameraOptions, Config
 
 
-def check_across(config: Config, layer: Layer) -> None:
+def check_across(config: Config, layer: ConfigSource) -> None:
     """Raise ConfigError for the first value that doesn't go with the others."""
     for index, button in enumerate(config.buttons):
         if button.label is not None:
@@ -36,7 +36,7 @@ def check_across(config: Config, layer: Layer) -> None:
     _check_listen(config, layer)
 
 
-def _check_broker(config: Config, layer: Layer) -> None:
+def _check_broker(config: Config, layer: ConfigSource) -> None:
     if config.mqtt.host is not None:
         try:
             check_host(config.mqtt.host)
@@ -44,13 +44,13 @@ def _check_broker(config: Config, layer: Layer) -> None:
             raise layer.error(("mqtt", "host"), str(exc)) from exc
 
 
-def _check_camera(config: Config, layer: Layer) -> None:
+def _check_camera(config: Config, layer: ConfigSource) -> None:
     if isinstance(config.camera, PicameraOptions):
         for path, text in picamera_faults(config.camera):
             raise layer.error(path, text)
 
 
-def _check_topics(config: Config, layer: Layer) -> None:
+def _check_topics(config: Config, layer: ConfigSource) -> None:
     for index, region in enumerate(config.regions):
         if config.mqtt.host is not None and region.name in RESERVED_LEVELS:
             text = f"region '{region.name}' would hide an MQTT topic of that name; pick another name"
@@ -64,7 +64,7 @@ def _check_topics(config: Config, layer: Layer) -> None:
             raise layer.error(path, f"{topic[:40]!r} {fault}")
 
 
-def _check_listen(config: Config, layer: Layer) -> None:
+def _check_listen(config: Config, layer: ConfigSource) -> None:
     if config.web.listen is None:
         return
     from edge_daemon.config.web import parse_listen  # only a page needs it
@@ -75,7 +75,7 @@ def _check_listen(config: Config, layer: Layer) -> None:
         raise layer.error(("web", "listen"), str(exc).removeprefix("web.listen: ")) from exc
 
 
-def _check_regions(config: Config, layer: Layer) -> None:
+def _check_regions(config: Config, layer: ConfigSource) -> None:
     names = [region.name for region in config.regions]
     if config.read_as == "text" and (not names or WHOLE_FRAME in names):
         raise layer.error(("read_as",), "`text` joins the labels of regions; name some under `regions`")
@@ -112,12 +112,12 @@ def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> s
     return None
 
 
-def _check_panel(config: Config, layer: Layer) -> None:
+def _check_panel(config: Config, layer: ConfigSource) -> None:
     for path, text in panel_faults(config.buttons, config.panel):
         raise layer.error(path, text)
 
 
-def _check_trigger(config: Config, layer: Layer) -> None:
+def _check_trigger(config: Config, layer: ConfigSource) -> None:
     told = any(button.action == "trigger" for button in config.buttons)
     if config.trigger == "gpio" and not told:
         text = "`gpio` needs a light barrier or button; give one of `buttons` the action trigger"
@@ -129,7 +129,7 @@ def _check_trigger(config: Config, layer: Layer) -> None:
         raise layer.error(("trigger",), "`mqtt` needs a broker; set mqtt.host")
 
 
-def _check_fleet(config: Config, layer: Layer) -> None:
+def _check_fleet(config: Config, layer: ConfigSource) -> None:
     if config.fleet.group is None:
         return
     if config.mqtt.host is None:

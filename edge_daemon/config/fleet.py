@@ -6,10 +6,10 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge_daemon.config.base import FilePath, Options, Positive
+from edge_daemon.config.base import ConfigSection, FilePath, Positive
 
 
-class FleetOptions(Options, frozen=True):
+class FleetOptions(ConfigSection, frozen=True):
     """Devices of one `group` and one embedding space share their examples. None: this one doesn't.
 
     The group's key never stands here: `key_file`, else `credential`, else $EDGE_DAEMON_FLEET_KEY.

@@ -7,10 +7,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.config.base import FilePath, Options, Positive
+from edge_daemon.config.base import ConfigSection, FilePath, Positive
 
 
-class TlsOptions(Options, frozen=True):
+class TlsOptions(ConfigSection, frozen=True):
     """TLS to the broker. Without `ca_file` the system's certificate store is used."""
 
     enabled: bool = False
@@ -20,14 +20,14 @@ class TlsOptions(Options, frozen=True):
     insecure: bool = False
 
 
-class DiscoveryOptions(Options, frozen=True):
+class DiscoveryOptions(ConfigSection, frozen=True):
     """Home Assistant's discovery."""
 
     enabled: bool = False
     prefix: str = "homeassistant"
 
 
-class MqttOptions(Options, frozen=True):
+class MqttOptions(ConfigSection, frozen=True):
     """The broker and our place in it. `host` None turns MQTT off. The password never stands here."""
 
     host: str | None = "localhost"

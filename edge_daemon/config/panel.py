@@ -7,14 +7,14 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from edge_daemon.config.base import Options, Positive, Seconds
+from edge_daemon.config.base import ConfigSection, Positive, Seconds
 from edge_daemon.domain.labels import check_label
 
 Pin = Annotated[int, Meta(ge=0, le=27, description="BCM pin number", extra={"scalar": "pin"})]
 KeyPath = tuple[str | int, ...]
 
 
-class ButtonOptions(Options, frozen=True):
+class ButtonOptions(ConfigSection, frozen=True):
     """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
 
     `region` None teaches the first region. With `doubt_s`, a press labels the latest moment of the last so
@@ -37,7 +37,7 @@ class ButtonOptions(Options, frozen=True):
         return check_label(self.label) if self.label is not None else str(self.action)
 
 
-class LedOptions(Options, frozen=True):
+class LedOptions(ConfigSection, frozen=True):
     """Status LEDs that belong to no button; each may be left out."""
 
     ready: Pin | None = None
@@ -46,7 +46,7 @@ class LedOptions(Options, frozen=True):
     error: Pin | None = None
 
 
-class PanelOptions(Options, frozen=True):
+class PanelOptions(ConfigSection, frozen=True):
     """How presses are read; times in milliseconds and seconds.
 
     `burst_limit` is the most examples of one hold: a jammed button stops there.

@@ -33,7 +33,7 @@ def expand(path: str) -> str:
 _PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def shipped_dir(name: str) -> Path:
+def package_data(name: str) -> Path:
     """Return the folder `name` (models, config, systemd) of an installed wheel or of a checkout."""
     for folder in (_PACKAGE / "_shipped" / name, _PACKAGE.parent / name):
         if folder.is_dir():

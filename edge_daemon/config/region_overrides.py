@@ -13,13 +13,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from edge_daemon.config.paths import expand, state_dir
-from edge_daemon.config.yaml_source import Layer, read_yaml
+from edge_daemon.config.yaml_source import ConfigSource, read_yaml
 from edge_daemon.domain.errors import ConfigError
 
 _HEADING = "# Regions as they were moved on the page. Delete this file to go back to the configuration.\n"
 
 
-def saved_regions_path(layer: Layer) -> Path:
+def saved_regions_path(layer: ConfigSource) -> Path:
     """Return where moved regions are kept: `web.regions_file`, or a file in the state directory."""
     section = layer.data.get("web")
     given = section.get("regions_file") if isinstance(section, dict) else None
@@ -30,7 +30,7 @@ def saved_regions_path(layer: Layer) -> Path:
     return Path(given)
 
 
-def lay_saved_regions(layer: Layer, path: Path) -> None:
+def apply_region_overrides(layer: ConfigSource, path: Path) -> None:
     """Put the saved boxes in place of those that the layer gives the same regions.
 
     A region that is no longer configured is passed over. Raises ConfigError for a damaged file; boxes

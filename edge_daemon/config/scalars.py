@@ -26,7 +26,7 @@ from msgspec.inspect import (
 from edge_daemon.board.header_pins import parse_pin
 from edge_daemon.config.paths import expand
 from edge_daemon.config.validation import alternatives, children
-from edge_daemon.config.yaml_source import KeyPath, Layer
+from edge_daemon.config.yaml_source import ConfigSource, KeyPath
 
 _BOOLEANS = {"on": True, "yes": True, "true": True, "off": False, "no": False, "false": False}
 _DECIMAL = re.compile(r"[-+]?(0|[1-9][0-9]*)")
@@ -51,7 +51,7 @@ class Wanted:
         return self.integer or self.real
 
 
-def read_scalars(layer: Layer, struct: type[msgspec.Struct]) -> None:
+def read_scalars(layer: ConfigSource, struct: type[msgspec.Struct]) -> None:
     """Replace each scalar in the layer's data by what is meant there. Raises ConfigError."""
     for section in msgspec.structs.fields(struct):
         key = section.encode_name
@@ -59,7 +59,7 @@ def read_scalars(layer: Layer, struct: type[msgspec.Struct]) -> None:
             layer.data[key] = _read(layer.data[key], msgspec.inspect.type_info(section.type), layer, (key,))
 
 
-def _read(value: object, kind: Type, layer: Layer, path: KeyPath) -> object:
+def _read(value: object, kind: Type, layer: ConfigSource, path: KeyPath) -> object:
     """Return what is meant at `path`; mappings and lists are changed in place."""
     if isinstance(value, dict | list):
         container: Any = value

@@ -12,17 +12,17 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_daemon.config.base import FilePath, Options, Positive, Seconds, Share
+from edge_daemon.config.base import ConfigSection, FilePath, Positive, Seconds, Share
 from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
 from edge_daemon.config.cross_checks import check_across
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
-from edge_daemon.config.region_overrides import lay_saved_regions, saved_regions_path
+from edge_daemon.config.region_overrides import apply_region_overrides, saved_regions_path
 from edge_daemon.config.scalars import read_scalars
 from edge_daemon.config.validation import explain, refuse_unknown_keys
 from edge_daemon.config.web import WebOptions
-from edge_daemon.config.yaml_source import KeyPath, Layer, apply_overrides, dotted, read_yaml
+from edge_daemon.config.yaml_source import ConfigSource, KeyPath, apply_overrides, dotted, read_yaml
 
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
@@ -35,7 +35,7 @@ Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Number = Annotated[float, Meta(ge=0)]
 
 
-class DeviceOptions(Options, frozen=True):
+class DeviceOptions(ConfigSection, frozen=True):
     """Who this device is. `id` stands in topics; it defaults to the host's name."""
 
     id: Name | None = None
@@ -47,7 +47,7 @@ class DeviceOptions(Options, frozen=True):
         return self.id or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "edge"
 
 
-class RegionOptions(Options, frozen=True):
+class RegionOptions(ConfigSection, frozen=True):
     """A named part of the frame. `box` is [x, y, width, height], fractions when all are at most 1."""
 
     name: Name
@@ -55,7 +55,7 @@ class RegionOptions(Options, frozen=True):
     examples: Literal["shared", "own"] = "shared"
 
 
-class ModelOptions(Options, frozen=True):
+class ModelOptions(ConfigSection, frozen=True):
     """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model.
 
     `tap: patch` needs no model: regions are compared pixel by pixel. `auto` takes that or `embedding`,
@@ -70,7 +70,7 @@ class ModelOptions(Options, frozen=True):
     fit: Literal["square", "stretch"] = "square"
 
 
-class ClassifierOptions(Options, frozen=True):
+class ClassifierOptions(ConfigSection, frozen=True):
     """The head on the embeddings and its open-set rejection.
 
     The vote is padded by default: with one example a class the plain vote of the browser classifiers
@@ -84,7 +84,7 @@ class ClassifierOptions(Options, frozen=True):
     unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"] = "auto"
 
 
-class SmoothingOptions(Options, frozen=True):
+class SmoothingOptions(ConfigSection, frozen=True):
     """How many frames vote, how far ahead a newcomer must be, how long a label is held."""
 
     window: Annotated[int, Meta(ge=1, le=255)] = 5
@@ -92,7 +92,7 @@ class SmoothingOptions(Options, frozen=True):
     min_hold_s: Seconds = 0.3
 
 
-class ObjectOptions(Options, frozen=True):
+class ObjectOptions(ConfigSection, frozen=True):
     """How objects are told apart when `trigger` isn't `continuous`; each gives one `object` event.
 
     With `motion`, an object is there while it covers `foreground` of the gate, which is the middle `gate`
@@ -105,7 +105,7 @@ class ObjectOptions(Options, frozen=True):
     window_s: Annotated[float, Meta(gt=0, le=10)] = 0.3
 
 
-class RestOptions(Options, frozen=True):
+class RestOptions(ConfigSection, frozen=True):
     """What a picture that stands still costs, when `trigger` is `continuous`.
 
     After `still_s` seconds without motion it is classified, and its result sent, once a second until
@@ -115,7 +115,7 @@ class RestOptions(Options, frozen=True):
     still_s: Annotated[float, Meta(ge=0.5, le=3600)] | None = None
 
 
-class StoreOptions(Options, frozen=True):
+class StoreOptions(ConfigSection, frozen=True):
     """Where examples live; None is `examples.sqlite` in the state directory."""
 
     path: FilePath | None = None
@@ -123,7 +123,7 @@ class StoreOptions(Options, frozen=True):
     thumbnail_px: Annotated[int, Meta(ge=32, le=1024)] = 224
 
 
-class Config(Options, frozen=True):
+class Config(ConfigSection, frozen=True):
     """The whole configuration."""
 
     device: DeviceOptions = DeviceOptions()
@@ -146,11 +146,11 @@ class Config(Options, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Effective:
+class LoadedConfig:
     """A checked configuration and where each given value came from; other values are defaults."""
 
     config: Config
-    layer: Layer
+    layer: ConfigSource
     path: Path | None
 
     def values(self) -> Iterator[tuple[str, object, str]]:
@@ -167,15 +167,15 @@ def load(path: str | Path) -> Config:
 
 def load_effective(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
     """Load `path` (default: /etc/edge_daemon/config.yaml if it is there) under `key=value` overrides."""
-    return trace(path, overrides).config
+    return load_with_sources(path, overrides).config
 
 
-def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
+def load_with_sources(path: Path | None = None, overrides: Sequence[str] = ()) -> LoadedConfig:
     """Load as `load_effective` does, and keep where each value came from."""
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
-    written = read_yaml(path) if path else Layer()
-    lay_saved_regions(written, saved_regions_path(apply_overrides(written, overrides)))
+    written = read_yaml(path) if path else ConfigSource()
+    apply_region_overrides(written, saved_regions_path(apply_overrides(written, overrides)))
     layer = apply_overrides(written, overrides)
     layer.data = {
         key: value for key, value in layer.data.items() if value is not None and not key.startswith(_ANCHORS)
@@ -189,7 +189,7 @@ def trace(path: Path | None = None, overrides: Sequence[str] = ()) -> Effective:
         refuse_unknown_keys(layer.data, kind, layer)
         raise explain(exc, kind, layer) from exc
     check_across(config, layer)
-    return Effective(config, layer, path)
+    return LoadedConfig(config, layer, path)
 
 
 def schema() -> dict[str, Any]:
@@ -197,7 +197,7 @@ def schema() -> dict[str, Any]:
     return msgspec.json.schema(Config)
 
 
-def _refuse_no_text(layer: Layer) -> None:
+def _refuse_no_text(layer: ConfigSource) -> None:
     """Refuse what an escape such as "\\0" can put into a string, and no file name or message can hold."""
     for path, value in _leaves(layer.data, ()):
         values = value if isinstance(value, list) else [value]

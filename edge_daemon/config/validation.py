@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 from msgspec.inspect import LiteralType, Metadata, StructType, TupleType, Type, UnionType, VarTupleType
 
-from edge_daemon.config.yaml_source import Key, KeyPath, Layer
+from edge_daemon.config.yaml_source import ConfigSource, Key, KeyPath
 from edge_daemon.domain.errors import ConfigError
 
 
@@ -48,7 +48,7 @@ def struct_for(data: object, kind: Type) -> StructType | None:
     return next((each for each in structs if each.tag == tag), None)
 
 
-def refuse_unknown_keys(data: object, kind: Type, layer: Layer, path: KeyPath = ()) -> None:
+def refuse_unknown_keys(data: object, kind: Type, layer: ConfigSource, path: KeyPath = ()) -> None:
     """Raise ConfigError for the first key that no section has, with the nearest that one has."""
     if isinstance(data, dict):
         known = _known_keys(data, kind)
@@ -76,7 +76,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
     return f"; did you mean '{by_lower[close[0]]}'?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
-def explain(exc: msgspec.ValidationError, kind: Type, layer: Layer) -> ConfigError:
+def explain(exc: msgspec.ValidationError, kind: Type, layer: ConfigSource) -> ConfigError:
     """Turn msgspec's message into one that names line, key, value and remedy."""
     text, _, place = str(exc).partition(" - at `$")
     path = _parse_place(place.rstrip("`"))

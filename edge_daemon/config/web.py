@@ -8,11 +8,11 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from edge_daemon.config.base import FilePath, Options
+from edge_daemon.config.base import ConfigSection, FilePath
 from edge_daemon.domain.errors import WebError
 
 
-class WebOptions(Options, frozen=True):
+class WebOptions(ConfigSection, frozen=True):
     """The page. `listen` None turns it off; the token never stands here."""
 
     listen: Annotated[int, Meta(ge=1, le=65535)] | str | None = None

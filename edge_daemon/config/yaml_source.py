@@ -25,7 +25,7 @@ KeyPath = tuple[Key, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Mark:
+class SourceLocation:
     """Where a value was written: a file and line, or an override, and the text as it stood there."""
 
     where: str
@@ -33,13 +33,13 @@ class Mark:
 
 
 @dataclass(slots=True)
-class Layer:
+class ConfigSource:
     """Plain data (dict, list, scalars) and the mark of every value in it by key path."""
 
     data: dict[str, object] = field(default_factory=dict)
-    marks: dict[KeyPath, Mark] = field(default_factory=dict)
+    marks: dict[KeyPath, SourceLocation] = field(default_factory=dict)
 
-    def mark(self, path: KeyPath) -> Mark | None:
+    def mark(self, path: KeyPath) -> SourceLocation | None:
         """Return the mark of `path`, or of the nearest thing around it."""
         for end in range(len(path), -1, -1):
             if path[:end] in self.marks:
@@ -52,7 +52,7 @@ class Layer:
         return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
 
 
-def read_yaml(path: Path) -> Layer:
+def read_yaml(path: Path) -> ConfigSource:
     """Read a YAML file. Raises ConfigError with file and line for anything that isn't a mapping of keys."""
     try:
         raw = read_regular(path, MAX_BYTES)
@@ -64,9 +64,9 @@ def read_yaml(path: Path) -> Layer:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
 
 
-def parse_yaml(text: str, name: str) -> Layer:
+def parse_yaml(text: str, name: str) -> ConfigSource:
     """Parse YAML text; `name` stands in errors and marks for the file."""
-    layer = Layer()
+    layer = ConfigSource()
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
@@ -121,7 +121,7 @@ class _Loader(yaml.SafeLoader):
 class _Reader:
     """Turns nodes into plain data, noting lines and refusing duplicate keys and alias bombs."""
 
-    def __init__(self, loader: yaml.SafeLoader, name: str, marks: dict[KeyPath, Mark]) -> None:
+    def __init__(self, loader: yaml.SafeLoader, name: str, marks: dict[KeyPath, SourceLocation]) -> None:
         self._loader = loader
         self._name = name
         self._marks = marks
@@ -142,7 +142,7 @@ class _Reader:
                 )
             own.add(key)
             data[key] = self.value(value_node, (*path, key))
-            self._marks[(*path, key)] = Mark(self._where(key_node), _text(value_node))
+            self._marks[(*path, key)] = SourceLocation(self._where(key_node), _text(value_node))
         return data
 
     def _merged(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
@@ -166,7 +166,7 @@ class _Reader:
 
     def value(self, node: yaml.Node, path: KeyPath) -> object:
         self._count(node)
-        self._marks[path] = Mark(self._where(node), _text(node))
+        self._marks[path] = SourceLocation(self._where(node), _text(node))
         if isinstance(node, yaml.MappingNode):
             return self.mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
@@ -177,7 +177,7 @@ class _Reader:
         return f"{self._name}:{node.start_mark.line + 1}"
 
 
-def apply_overrides(layer: Layer, overrides: Iterable[str]) -> Layer:
+def apply_overrides(layer: ConfigSource, overrides: Iterable[str]) -> ConfigSource:
     """Return a layer with each `key.path=value` laid over it; the value is read as YAML."""
     data = _copy(layer.data)
     assert isinstance(data, dict)
@@ -191,16 +191,18 @@ def apply_overrides(layer: Layer, overrides: Iterable[str]) -> Layer:
         _put(data, path, parsed.data.get("value"), text)
         for stale in [known for known in marks if known[: len(path)] == path]:
             del marks[stale]
-        marks |= {(*path, *rest): Mark("--set", mark.text) for (_, *rest), mark in parsed.marks.items()}
-        marks[path] = Mark("--set", value)
-    return Layer(data, marks)
+        marks |= {
+            (*path, *rest): SourceLocation("--set", mark.text) for (_, *rest), mark in parsed.marks.items()
+        }
+        marks[path] = SourceLocation("--set", value)
+    return ConfigSource(data, marks)
 
 
-def _read_override(name: str, value: str) -> Layer:
+def _read_override(name: str, value: str) -> ConfigSource:
     """Read a value as YAML, except that `#` begins no comment: nobody comments an override."""
     if "#" in value and value.lstrip()[:1] not in _QUOTING:
-        return Layer({"value": value.strip()})
-    return parse_yaml(f"value: {value}", f"--set {name}") if value else Layer()
+        return ConfigSource({"value": value.strip()})
+    return parse_yaml(f"value: {value}", f"--set {name}") if value else ConfigSource()
 
 
 def _parse_path(text: str) -> KeyPath:

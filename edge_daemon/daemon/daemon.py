@@ -29,7 +29,7 @@ from edge_daemon.domain.events import (
 from edge_daemon.domain.interfaces import Clock, Sink
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.system.latest_frame import Preview
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Service(Protocol):
         """End within two seconds."""
 
 
-class Outlet(Sink, Service, Protocol):
+class SinkService(Sink, Service, Protocol):
     """A service that takes the events."""
 
 
@@ -80,9 +80,9 @@ class Daemon:
         pipeline: Pipeline,
         capture: Capture,
         mailbox: Mailbox,
-        outlets: Sequence[Outlet],
+        outlets: Sequence[SinkService],
         inputs: Sequence[Service] = (),
-        preview: Preview | None = None,
+        preview: LatestFrame | None = None,
         clock: Clock,
         notifier: Notifier,
         once: bool = False,

@@ -14,7 +14,7 @@ from edge_daemon.domain.types import Frame
 MAX_QUEUED = 256
 
 
-class Mail(Struct, frozen=True):
+class Batch(Struct, frozen=True):
     """What was waiting: at most one frame, instructions and events in order of arrival."""
 
     frame: Frame | None = None
@@ -89,11 +89,11 @@ class Mailbox:
             self._crash = self._crash or exc
             self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> Mail:
+    def take(self, timeout_s: float) -> Batch:
         """Wait until something is there, at most `timeout_s`, and take it all."""
         with self._changed:
             self._changed.wait_for(self._holds_something, timeout_s)
-            mail = Mail(
+            mail = Batch(
                 self._frame,
                 list(self._instructions),
                 list(self._events),

@@ -8,7 +8,7 @@ _M_ARENA_MAX = -8
 """From glibc's malloc.h."""
 
 
-def share_one_heap() -> bool:
+def limit_malloc_arenas() -> bool:
     """Let all threads that start from now on allocate from one heap; False where the C library can't.
 
     glibc gives each thread a heap of its own, which keeps what was freed in it. Ours seldom allocate at

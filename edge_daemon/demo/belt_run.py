@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 from edge_daemon.app.build import build_pipeline
 from edge_daemon.camera.simulator.source import SyntheticSource
-from edge_daemon.camera.simulator.timeline import Passage, Showing
+from edge_daemon.camera.simulator.timeline import GroundTruthInterval, Segment
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.commands import AddExample, Origin
 from edge_daemon.domain.events import Classified, Event, ObjectPassed
 from edge_daemon.domain.types import UNKNOWN
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 
 EMPTY_FRAMES = 30
 """The belt runs empty at the start, while the background is learnt."""
@@ -42,11 +42,11 @@ class BeltPlan:
 
 
 @dataclass(slots=True)
-class Tally:
+class BeltTally:
     """What was counted: `events` of the show, `passages` as they truly were; times of the real machine."""
 
     plan: BeltPlan
-    passages: Sequence[Passage]
+    passages: Sequence[GroundTruthInterval]
     events: list[ObjectPassed] = field(default_factory=list)
     frames: int = 0
     embedded: int = 0
@@ -78,7 +78,7 @@ class Tally:
             "latency_ms": round(statistics.median(latencies), 1) if latencies else None,
         }
 
-    def _events_of(self, passage: Passage) -> list[ObjectPassed]:
+    def _events_of(self, passage: GroundTruthInterval) -> list[ObjectPassed]:
         return [event for event in self.events if passage.first <= event.seq < passage.end]
 
 
@@ -86,7 +86,7 @@ class BeltRun:
     """Drives source and pipeline of `config` frame by frame, without a thread or a wait."""
 
     def __init__(self, config: Config, plan: BeltPlan) -> None:
-        self._clock = HandClock()
+        self._clock = ManualClock()
         options = SyntheticOptions(
             scene="belt", size=plan.size, fps=plan.fps, seed=plan.seed, belt_speed=plan.speed
         )
@@ -101,9 +101,9 @@ class BeltRun:
             (passage.first + passage.end) // 2 + _JITTER[index % len(_JITTER)]: passage.kind
             for index, passage in enumerate(lessons)
         }
-        self._tally = Tally(plan, [passage for passage in passages if passage.first >= self._lesson_end])
+        self._tally = BeltTally(plan, [passage for passage in passages if passage.first >= self._lesson_end])
 
-    def run(self) -> Tally:
+    def run(self) -> BeltTally:
         """Teach, show, count."""
         self._source.open()
         try:
@@ -141,7 +141,7 @@ class BeltRun:
                 self._tally.embedded += 1
 
 
-def _showings(plan: BeltPlan) -> tuple[list[Showing], list[Showing]]:
+def _showings(plan: BeltPlan) -> tuple[list[Segment], list[Segment]]:
     from edge_daemon.camera.simulator.objects import KINDS
     from edge_daemon.camera.simulator.scenes import travel_frames
 
@@ -149,10 +149,10 @@ def _showings(plan: BeltPlan) -> tuple[list[Showing], list[Showing]]:
     shuffle = random.Random(plan.seed)
     strangers = [kind for kind in KINDS if kind not in plan.labels]
     taught = [kind for kind in plan.labels for _ in range(plan.presses)]
-    lesson = [Showing(kind, frames, index) for index, kind in enumerate(taught)]
+    lesson = [Segment(kind, frames, index) for index, kind in enumerate(taught)]
     shown = [
         shuffle.choice(strangers if index % _STRANGER_EVERY == _STRANGER_EVERY - 1 else plan.labels)
         for index in range(plan.objects)
     ]
-    show = [Showing(kind, frames, _FIRST_SHOWN + index) for index, kind in enumerate(shown)]
-    return [Showing(None, EMPTY_FRAMES), *lesson], [*show, Showing(None, EMPTY_FRAMES)]
+    show = [Segment(kind, frames, _FIRST_SHOWN + index) for index, kind in enumerate(shown)]
+    return [Segment(None, EMPTY_FRAMES), *lesson], [*show, Segment(None, EMPTY_FRAMES)]

@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from edge_daemon.camera.simulator.timeline import Showing, Timeline
+from edge_daemon.camera.simulator.timeline import Segment, Timeline
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import UNKNOWN, Frame
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 
 POSES = 5
 """In how many poses, lights and backgrounds each thing is taught, by one press each."""
@@ -33,13 +33,13 @@ _FIRST_SHOWN = 10_000
 
 
 @dataclass(frozen=True)
-class Showcase:
+class DemoScript:
     """A lesson and a show. Frames count from 0, as the source's `seq` does.
 
     `presses` says before which frame the button of which label goes down.
     """
 
-    showings: tuple[Showing, ...]
+    showings: tuple[Segment, ...]
     presses: tuple[tuple[int, str], ...]
     lesson_frames: int
 
@@ -70,7 +70,7 @@ class Showcase:
         return frozenset(label for _, label in self.presses)
 
 
-def make_showcase(labels: Sequence[str], seed: int = 1) -> Showcase:
+def make_script(labels: Sequence[str], seed: int = 1) -> DemoScript:
     """Teach these kinds, then show them in other poses, light and order among things never taught.
 
     Raises ConfigError for a label that can't be drawn, and when none is given.
@@ -81,9 +81,9 @@ def make_showcase(labels: Sequence[str], seed: int = 1) -> Showcase:
         named = f"not {', '.join(unknown)}" if labels else "and there are none"
         raise ConfigError(f"the demo draws only {', '.join(KINDS)}: its buttons must teach these, {named}")
     taught = tuple(dict.fromkeys(labels))
-    lesson = [Showing(kind, _TEACH_FRAMES, index) for index, kind in enumerate(_repeated(taught, POSES))]
+    lesson = [Segment(kind, _TEACH_FRAMES, index) for index, kind in enumerate(_repeated(taught, POSES))]
     strangers = [kind for kind in KINDS if kind not in taught]
-    return Showcase(
+    return DemoScript(
         showings=(*lesson, *_show(taught, strangers, seed)),
         presses=tuple(
             (index * _TEACH_FRAMES + _PRESS_OFFSET, kind)
@@ -97,19 +97,19 @@ def _repeated(labels: Sequence[str], times: int) -> list[str]:
     return [label for label in labels for _ in range(times)]
 
 
-def _show(labels: Sequence[str], strangers: Sequence[str], seed: int) -> list[Showing]:
+def _show(labels: Sequence[str], strangers: Sequence[str], seed: int) -> list[Segment]:
     shuffle = random.Random(seed)
     some = shuffle.sample(strangers, min(_STRANGERS, len(strangers)))
     order: list[str | None] = [*_repeated(labels, _AGAIN), *some, *[None] * _EMPTY]
     shuffle.shuffle(order)
-    return [Showing(kind, _SHOW_FRAMES, _FIRST_SHOWN + index) for index, kind in enumerate(order)]
+    return [Segment(kind, _SHOW_FRAMES, _FIRST_SHOWN + index) for index, kind in enumerate(order)]
 
 
 PRESS_FRAMES = 3
 """How long a button stays down: longer than the debouncing, shorter than a hold."""
 
 
-class Director:
+class ScriptedPresses:
     """Fulfils interfaces.FrameSource around another. Before frame `seq` is read, its button goes down.
 
     `presses` are (seq, label); `pins` the button of each label.
@@ -120,7 +120,7 @@ class Director:
         source: FrameSource,
         presses: Sequence[tuple[int, str]],
         pins: Mapping[str, int],
-        presser: MockPresser,
+        presser: SimulatedButtons,
     ) -> None:
         self.lossless = source.lossless
         self._source = source

@@ -29,7 +29,7 @@ class Tally:
         return self.right / self.frames if self.frames else 0.0
 
 
-class Score:
+class LabelScore:
     """Counts received labels against the truth. `truth(seq)` is None for a frame that isn't scored."""
 
     def __init__(self, truth: Callable[[int], str | None]) -> None:
@@ -65,10 +65,10 @@ class Score:
         return "\n".join(rows)
 
 
-class Audience:
+class DemoSubscriber:
     """Subscribes as any program would, prints what changes and counts every result. A context manager."""
 
-    def __init__(self, config: Config, score: Score, out: TextIO, *, as_json: bool) -> None:
+    def __init__(self, config: Config, score: LabelScore, out: TextIO, *, as_json: bool) -> None:
         self._base = config.mqtt.base_topic or f"edge_daemon/{config.device.topic_id}"
         self._subscriber = Subscriber(config.mqtt, f"{self._base}/#")
         self._score = score
@@ -77,7 +77,7 @@ class Audience:
         self._offline = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="audience", daemon=True)
 
-    def __enter__(self) -> Audience:
+    def __enter__(self) -> DemoSubscriber:
         self._subscriber.__enter__()
         self._thread.start()
         return self

@@ -31,7 +31,7 @@ class AddExample(Struct, frozen=True):
     doubt_s: float = 0.0
 
 
-class LabelMoment(Struct, frozen=True):
+class LabelUncertain(Struct, frozen=True):
     """Teach `label` with a doubtful moment: the one numbered `moment`, or the latest of a few seconds."""
 
     label: str
@@ -127,7 +127,7 @@ class MoveRegion(Struct, frozen=True):
     origin: Origin
 
 
-class ReportOutage(Struct, frozen=True):
+class ReportPanelState(Struct, frozen=True):
     """The capture thread's word that the camera stopped delivering."""
 
     reason: str
@@ -146,7 +146,7 @@ class ClockSet(Struct, frozen=True):
 
 Command: TypeAlias = (
     AddExample
-    | LabelMoment
+    | LabelUncertain
     | Undo
     | Clear
     | Remove
@@ -161,5 +161,5 @@ Command: TypeAlias = (
 )
 """What users ask; each carries its origin and is answered by a `Replied` event."""
 
-Instruction: TypeAlias = Command | ReportOutage | ClockSet
+Instruction: TypeAlias = Command | ReportPanelState | ClockSet
 """All that the pipeline takes beside frames."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from msgspec import Struct
 
 from edge_daemon.domain.commands import Command
-from edge_daemon.domain.types import Exam, FleetFigures, Prediction
+from edge_daemon.domain.types import Evaluation, FleetFigures, Prediction
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -96,8 +96,8 @@ class ExamplesEdited(Struct, frozen=True):
 
 
 @dataclass(frozen=True, slots=True)
-class Doubted:
-    """A frame the device is not sure of; `moment` can be taught with LabelMoment for a while.
+class UncertainSampleKept:
+    """A frame the device is not sure of; `moment` can be taught with LabelUncertain for a while.
 
     `image` is the region's crop, shared with the pipeline's own memory of the moment.
     """
@@ -115,12 +115,12 @@ class ExamplesChanged(Struct, frozen=True):
     """Counts per label and the exam's figures, after every change and at start."""
 
     counts: Mapping[str, int]
-    exam: Exam | None = None
+    exam: Evaluation | None = None
     fleet: FleetFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class FleetTold:
+class FleetSnapshot:
     """All that the group should know of our own examples: signed records by number, and the roll of them."""
 
     roll: bytes = field(repr=False)
@@ -201,7 +201,7 @@ class Snapshot:
     command: Command
 
 
-class Replied(Struct, frozen=True):
+class CommandReply(Struct, frozen=True):
     """A command's outcome: `error` is None when it was done, `data` what it answers."""
 
     command: Command
@@ -228,9 +228,9 @@ Event: TypeAlias = (
     | ExampleUndone
     | Cleared
     | ExamplesEdited
-    | Doubted
+    | UncertainSampleKept
     | ExamplesChanged
-    | FleetTold
+    | FleetSnapshot
     | SettingsChanged
     | Button
     | CameraLost
@@ -243,7 +243,7 @@ Event: TypeAlias = (
     | ExamplesNotKept
     | ExamplesKept
     | Snapshot
-    | Replied
+    | CommandReply
     | Ready
     | ConfirmPending
 )

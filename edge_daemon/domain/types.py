@@ -58,7 +58,7 @@ class Glance(Struct, frozen=True):
     image: Image
 
 
-class Ranked(Struct, frozen=True):
+class RankedLabelPayload(Struct, frozen=True):
     """One row of a ranking."""
 
     label: str
@@ -89,10 +89,10 @@ class Prediction(Struct, frozen=True):
         return best[0] - best[1] if len(best) == 2 else sum(best)
 
     @property
-    def ranking(self) -> tuple[Ranked, ...]:
+    def ranking(self) -> tuple[RankedLabelPayload, ...]:
         """Every class, best first; on a tie the named label leads, and the others keep class order."""
         rows = sorted(self.confidences.items(), key=lambda item: (-item[1], item[0] != self.label))
-        return tuple(Ranked(label, confidence) for label, confidence in rows)
+        return tuple(RankedLabelPayload(label, confidence) for label, confidence in rows)
 
 
 class LabelChange(Struct, frozen=True):
@@ -122,7 +122,7 @@ class Example:
     thumbnail: bytes = field(default=b"", repr=False)
 
 
-class Verdict(Struct, frozen=True):
+class ClassReport(Struct, frozen=True):
     """What the exam thinks of one class. `looks_like` names the class it is confused with."""
 
     verdict: Literal["good", "needs_more", "looks_like"]
@@ -131,24 +131,24 @@ class Verdict(Struct, frozen=True):
     looks_like: str | None = None
 
 
-class Advice(Struct, frozen=True):
+class Recommendation(Struct, frozen=True):
     """Which class the teacher should show next, and why."""
 
     label: str
     reason: str
 
 
-class Exam(Struct, frozen=True):
+class Evaluation(Struct, frozen=True):
     """Leave-one-out figures over the taught examples; None where there are too few to tell.
 
     `near_duplicates` are presses that showed a view of their class that was taught before.
     """
 
     accuracy: float | None
-    verdicts: Mapping[str, Verdict]
+    verdicts: Mapping[str, ClassReport]
     confused: tuple[str, str] | None = None
     near_duplicates: int = 0
-    advice: Advice | None = None
+    advice: Recommendation | None = None
 
 
 class PeerFigures(Struct, frozen=True):

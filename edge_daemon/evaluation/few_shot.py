@@ -11,38 +11,38 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.learning.classifiers.base import Head, settle
-from edge_daemon.learning.classifiers.knn import KNNHead
-from edge_daemon.learning.classifiers.model_selection import AutoHead, cross_validate
-from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead
-from edge_daemon.learning.classifiers.plda import DiscriminantHead
-from edge_daemon.learning.classifiers.softmax_regression import LinearHead
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats, Variants
-from edge_daemon.learning.quality.cross_validation import FoldScores
+from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.classifiers.knn import NearestNeighbours
+from edge_daemon.learning.classifiers.model_selection import ModelSelector, cross_validate
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
+from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, Variants
+from edge_daemon.learning.quality.cross_validation import CrossValidationScores
 from edge_daemon.learning.quality.evaluation import centroid_scores, confuse, knn_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
-MakeHead: TypeAlias = Callable[[ExampleSet], Head]
+MakeHead: TypeAlias = Callable[[EmbeddingIndex], Classifier]
 
 HEADS: Mapping[str, MakeHead] = {
-    "knn": lambda examples: KNNHead(examples, ties="nearest"),
-    "centroid": CentroidHead,
-    "linear": LinearHead,
-    "discriminant": DiscriminantHead,
-    "auto": AutoHead,
+    "knn": lambda examples: NearestNeighbours(examples, ties="nearest"),
+    "centroid": NearestCentroid,
+    "linear": SoftmaxRegression,
+    "discriminant": PLDAClassifier,
+    "auto": ModelSelector,
 }
 
 GRID: Mapping[str, MakeHead] = {
-    "centroid": CentroidHead,
-    "linear": LinearHead,
-    "discriminant": DiscriminantHead,
-    "knn k=1 cosine": lambda examples: KNNHead(examples, 1),
-    "knn k=3 cosine": lambda examples: KNNHead(examples, 3, ties="nearest"),
-    "knn k=5 cosine": lambda examples: KNNHead(examples, 5, ties="nearest"),
-    "knn k=9 cosine": lambda examples: KNNHead(examples, 9, ties="nearest"),
-    "knn k=3 cosine padded": lambda examples: KNNHead(examples, 3, "padded", ties="nearest"),
-    "knn k=1 manhattan": lambda examples: KNNHead(examples, 1, metric="manhattan"),
-    "knn k=3 manhattan": lambda examples: KNNHead(examples, 3, metric="manhattan", ties="nearest"),
+    "centroid": NearestCentroid,
+    "linear": SoftmaxRegression,
+    "discriminant": PLDAClassifier,
+    "knn k=1 cosine": lambda examples: NearestNeighbours(examples, 1),
+    "knn k=3 cosine": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
+    "knn k=5 cosine": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
+    "knn k=9 cosine": lambda examples: NearestNeighbours(examples, 9, ties="nearest"),
+    "knn k=3 cosine padded": lambda examples: NearestNeighbours(examples, 3, "padded", ties="nearest"),
+    "knn k=1 manhattan": lambda examples: NearestNeighbours(examples, 1, metric="manhattan"),
+    "knn k=3 manhattan": lambda examples: NearestNeighbours(examples, 3, metric="manhattan", ties="nearest"),
 }
 """What `tune` chooses from. Euclidean is left out: on unit vectors it ranks as cosine does."""
 
@@ -54,7 +54,7 @@ _NORMAL = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Unit embeddings (rows), the class of each as an index into `labels`; `variants` as in `ExampleSet`."""
+    """Unit embeddings (rows), classes as indices into `labels`; `variants` as in `EmbeddingIndex`."""
 
     vectors: Floats
     codes: Codes
@@ -71,7 +71,7 @@ class Split:
 
 
 @dataclass(frozen=True, slots=True)
-class Score:
+class ClassifierScore:
     """How one head did: an accuracy for each seed, and the confusion (true x named) over all seeds."""
 
     head: str
@@ -114,15 +114,15 @@ def split(data: Dataset, shots: int, seed: int) -> Split:
     return Split(chosen, np.setdiff1d(np.arange(len(data.codes)), chosen))
 
 
-def teach(data: Dataset, rows: Codes) -> ExampleSet:
+def teach(data: Dataset, rows: Codes) -> EmbeddingIndex:
     """Return a set taught these rows; example ids are row numbers."""
-    examples = ExampleSet(data.variants)
+    examples = EmbeddingIndex(data.variants)
     for row in rows.tolist():
         examples.add(data.vectors[row], data.labels[int(data.codes[row])], row)
     return examples
 
 
-def measure(data: Dataset, name: str, make: MakeHead, shots: int, seeds: int) -> Score:
+def measure(data: Dataset, name: str, make: MakeHead, shots: int, seeds: int) -> ClassifierScore:
     """Teach and ask once for each seed."""
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
     accuracies = []
@@ -131,7 +131,7 @@ def measure(data: Dataset, name: str, make: MakeHead, shots: int, seeds: int) ->
         marked = ask(data, make, part)
         confusion += marked
         accuracies.append(float(np.trace(marked) / marked.sum()))
-    return Score(name, shots, tuple(accuracies), confusion)
+    return ClassifierScore(name, shots, tuple(accuracies), confusion)
 
 
 def ask(data: Dataset, make: MakeHead, part: Split) -> npt.NDArray[np.intp]:
@@ -140,7 +140,7 @@ def ask(data: Dataset, make: MakeHead, part: Split) -> npt.NDArray[np.intp]:
     head = make(examples)
     code_of = {label: code for code, label in enumerate(data.labels)}
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
-    settle(head, examples.compare(data.vectors[part.asked[0]]))
+    run_to_convergence(head, examples.compare(data.vectors[part.asked[0]]))
     for row in part.asked.tolist():
         named = head.predict(examples.compare(data.vectors[row])).label
         confusion[data.codes[row], code_of[named]] += 1
@@ -152,7 +152,7 @@ def exam_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[dict[str,
     for seed in range(seeds):
         examples = teach(data, split(data, shots, seed).taught)
         others = LeaveOneOut(examples).others()
-        folds = confuse(others, FoldScores(examples)(others))
+        folds = confuse(others, CrossValidationScores(examples)(others))
         marks = {
             "knn": confuse(others, knn_scores(others)),
             "centroid": confuse(others, centroid_scores(others)),

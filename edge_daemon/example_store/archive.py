@@ -20,8 +20,8 @@ from msgspec import Meta
 from edge_daemon.domain.errors import ArchiveError, EdgeError, ImageError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.importing import ForeignLabels, Report, Track, take_in, untracked
-from edge_daemon.example_store.record import Draft, pack, unpack
+from edge_daemon.example_store.importing import ForeignLabels, ImportReport, Track, take_in, untracked
+from edge_daemon.example_store.record import ExampleRecord, pack, unpack
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
 from edge_daemon.system.atomic_file import fresh_file
@@ -112,12 +112,12 @@ def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
 
 def import_archive(
     store: ExampleStore, path: Path, track: Track = untracked, labels: ForeignLabels | None = None
-) -> Report:
+) -> ImportReport:
     """Check the whole archive, then add what is new of it in one transaction: all or none.
 
     Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
     """
-    report = Report()
+    report = ImportReport()
     labels = labels or ForeignLabels()
     with _opened(path) as archive:
         manifest = _checked_manifest(archive)
@@ -198,10 +198,10 @@ def _manifest(content: bytes) -> _Manifest:
     return msgspec.json.decode(content, type=_Manifest)
 
 
-def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels) -> Iterator[Draft]:
+def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels) -> Iterator[ExampleRecord]:
     with archive.open(_EMBEDDINGS) as rows:
         for number, entry in enumerate(manifest.examples):
-            yield Draft(
+            yield ExampleRecord(
                 unpack(rows.read(4 * entry.size)),
                 labels.renamed(entry.label),
                 space=entry.space,
@@ -213,7 +213,7 @@ def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels
             )
 
 
-def _check(number: int, draft: Draft) -> None:
+def _check(number: int, draft: ExampleRecord) -> None:
     """Raise ArchiveError for what the store or a later re-embedding would choke on."""
     try:
         check_label(draft.label)

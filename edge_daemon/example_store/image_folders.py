@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.example_store.importing import ForeignLabels, Report, lookalikes, take_in
-from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.importing import ForeignLabels, ImportReport, lookalikes, take_in
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_files import find_images, is_hidden, named
 from edge_daemon.imaging.image_io import MAX_THUMBNAIL_BYTES, THUMBNAIL_PX, read_image, thumbnail_of
@@ -88,13 +88,13 @@ def import_pictures(
     *,
     region: str = WHOLE_FRAME,
     thumbnail_px: int = THUMBNAIL_PX,
-    report: Report | None = None,
-) -> Report:
+    report: ImportReport | None = None,
+) -> ImportReport:
     """Embed pictures and add what is new, a few at a time. One that can't be read is reported and left out.
 
     Interrupted, it keeps what was added; repeated, it goes on where it was. `report` is added to.
     """
-    report = report or Report()
+    report = report or ImportReport()
     drafts = _drafts(store, embedder, pictures, region, thumbnail_px, report)
     while chunk := list(islice(drafts, _CHUNK)):
         take_in(store, chunk, report)
@@ -107,8 +107,8 @@ def _drafts(
     pictures: Iterable[Picture],
     region: str,
     thumbnail_px: int,
-    report: Report,
-) -> Iterator[Draft]:
+    report: ImportReport,
+) -> Iterator[ExampleRecord]:
     for picture in pictures:
         try:
             draft = _draft(store, embedder, picture, region, thumbnail_px, report)
@@ -127,8 +127,8 @@ def _draft(
     picture: Picture,
     region: str,
     thumbnail_px: int,
-    report: Report,
-) -> Draft | None:
+    report: ImportReport,
+) -> ExampleRecord | None:
     """Embed one picture; None for one taught already, which is seen before the costly embedding."""
     source = picture.source()
     image = read_image(source, str(picture.path))
@@ -137,7 +137,7 @@ def _draft(
     if taught_as is not None:
         report.meet_twin(str(picture.path), picture.label, taught_as)
         return None
-    return Draft(
+    return ExampleRecord(
         embedder.embed(image),
         picture.label,
         space=embedder.space,

@@ -11,7 +11,7 @@ from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError, 
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 
@@ -37,7 +37,7 @@ def untracked(items: Iterable[_T], total: int) -> Iterable[_T]:
 
 
 @dataclass(slots=True)
-class Report:
+class ImportReport:
     """What an import did: `problems` holds a line for each item left out for a reason to look at."""
 
     added: int = 0
@@ -55,7 +55,7 @@ class Report:
 class ForeignLabels:
     """The labels of an import: renamed where `renames` says so, each that can't be taken left out once."""
 
-    def __init__(self, report: Report | None = None, renames: Mapping[str, str] | None = None) -> None:
+    def __init__(self, report: ImportReport | None = None, renames: Mapping[str, str] | None = None) -> None:
         """`report` gets a problem for each label left out; without one the log does."""
         self._report = report
         self._renames = renames or {}
@@ -102,7 +102,7 @@ def _some(labels: Iterable[str]) -> str:
     return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
 
 
-def take_in(store: ExampleStore, drafts: Iterable[Draft], report: Report) -> None:
+def take_in(store: ExampleStore, drafts: Iterable[ExampleRecord], report: ImportReport) -> None:
     """Add what is new of `drafts` in one transaction, all or none."""
     added = 0
     with store.transaction():
@@ -129,7 +129,7 @@ def lookalikes(labels: Iterable[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def reembed(store: ExampleStore, embedder: Embedder, track: Track = untracked) -> Report:
+def reembed(store: ExampleStore, embedder: Embedder, track: Track = untracked) -> ImportReport:
     """Move the examples of other spaces into the embedder's, all in one transaction at the end.
 
     Until then, and after a failure, the store is as it was. An example without a usable thumbnail
@@ -137,7 +137,7 @@ def reembed(store: ExampleStore, embedder: Embedder, track: Track = untracked) -
     """
     counts = store.spaces()
     foreign = (example for example in store if example.space != embedder.space)
-    report = Report()
+    report = ImportReport()
     moving = []
     twins = []
     for example in track(foreign, sum(counts.values()) - counts.get(embedder.space, 0)):

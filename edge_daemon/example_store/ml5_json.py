@@ -22,7 +22,7 @@ import numpy as np
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.importing import ForeignLabels
-from edge_daemon.example_store.record import Draft, pack
+from edge_daemon.example_store.record import ExampleRecord, pack
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.atomic_file import fresh_file
 from edge_daemon.system.regular_file import read_regular, without_bom
@@ -79,7 +79,7 @@ class _Class:
 
 def read_dataset(
     path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ForeignLabels | None = None
-) -> list[Draft]:
+) -> list[ExampleRecord]:
     """Read any of the forms, checked whole. Raises ArchiveError naming the file and the class.
 
     The embeddings fit only the model that made them. The file doesn't name it: without `space` they
@@ -93,7 +93,7 @@ def read_dataset(
         home = space or named or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
         where = f"'{path}': "
         drafts = [
-            Draft(row, label, space=home, region=region, source=path.name)
+            ExampleRecord(row, label, space=home, region=region, source=path.name)
             for one in classes
             if (label := labels.take(one.label, where)) is not None
             for row in _rows(one)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.rows import NARROW, SOUND, example_of
 from edge_daemon.example_store.store import ExampleStore
 
@@ -84,7 +84,7 @@ class PeerExamples:
         """Return the ids of a peer's examples by their numbers, also of those taken back here."""
         return dict(self._rows("SELECT number, id FROM examples WHERE space = ? AND origin = ?", device))
 
-    def keep(self, drafts: Iterable[Draft]) -> list[Example]:
+    def keep(self, drafts: Iterable[ExampleRecord]) -> list[Example]:
         """Keep peers' examples, all or none, on probation."""
         with self._store.transaction():
             return [self._store.keep(draft) for draft in drafts]

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 
 
-class StoreClaim:
+class StoreLock:
     """Held until `release` or the end of the process. Several in one process, as in a reload, get along."""
 
     def __init__(self, path: Path) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Draft:
+class ExampleRecord:
     """What the store is asked to keep. `created_at` None means now; see `types.Example` for the rest.
 
     `origin` names the peer that taught it, empty for this device; then `number` is what the peer calls it,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import connect, connect_memory
-from edge_daemon.example_store.process_lock import StoreClaim
+from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.salvage import Salvage, copy_into, rebuild
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import CorruptStoreError, LockedStoreError, move_aside, named
@@ -51,7 +51,7 @@ def connect_or_replace(path: Path, busy_s: float, now: Callable[[], datetime]) -
 
 def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
     """Put a new store in the place of a corrupt one that no other process uses."""
-    claim = StoreClaim(path)
+    claim = StoreLock(path)
     if other := claim.take():
         raise StoreError(f"{damage}; process {other} uses it, stop that one and try again") from damage
     fresh = path.with_name(f".{path.name}.salvage")

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from edge_daemon.domain.errors import LabelError, StoreError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.example_store.importing import Report, take_in
+from edge_daemon.example_store.importing import ImportReport, take_in
 from edge_daemon.example_store.integrity import describe
-from edge_daemon.example_store.record import Draft, unpack
+from edge_daemon.example_store.record import ExampleRecord, unpack
 from edge_daemon.example_store.salvage import Row, Salvage, sound_rows
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.sqlite import named
 
 
-def import_salvage(store: ExampleStore, path: Path) -> Report:
+def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
     """Add the sound examples of a damaged file that the store lacks, in one transaction: all or none.
 
     Those that were removed, or that peers taught, are left out. Raises StoreError, EmbeddingError.
     """
-    salvage, report = Salvage(), Report()
+    salvage, report = Salvage(), ImportReport()
     if path.exists() and path.samefile(store.path):
         raise StoreError(f"'{path}' is the store in use; name the file that was kept of a corrupt one")
     with named(path):
@@ -32,7 +32,7 @@ def import_salvage(store: ExampleStore, path: Path) -> Report:
     return report
 
 
-def _drafts(rows: Iterator[Row], report: Report) -> Iterator[Draft]:
+def _drafts(rows: Iterator[Row], report: ImportReport) -> Iterator[ExampleRecord]:
     for row in rows:
         if row["origin"] or row["removed_at"]:
             continue
@@ -41,7 +41,7 @@ def _drafts(rows: Iterator[Row], report: Report) -> Iterator[Draft]:
         except LabelError as exc:
             report.problems.append(describe(row["id"], row["label"], str(exc)))
             continue
-        yield Draft(
+        yield ExampleRecord(
             unpack(row["embedding"]),
             row["label"],
             space=row["space"],

@@ -53,7 +53,7 @@ _PUT_FRESH_IN_PLACE = (
 )
 
 # `origin` is the device of the fleet that taught an example, empty for our own; a peer's waits on probation
-# before it counts. `number` is what an example is called in the fleet, see edge_daemon/fleet/live_set.py. Again
+# before it counts. `number` is what an example is called in the fleet, see fleet/live_set.py. Again
 # the narrow columns stand first, so the table is made anew.
 _FLEET = (
     """

@@ -16,8 +16,8 @@ from edge_daemon.domain.types import WHOLE_FRAME, Example
 from edge_daemon.example_store.checkpoint import Checkpoint
 from edge_daemon.example_store.database import connect, leave_out_damaged
 from edge_daemon.example_store.integrity import TO_BE_SEALED, in_words
-from edge_daemon.example_store.process_lock import StoreClaim
-from edge_daemon.example_store.record import Draft, content_digest, pack
+from edge_daemon.example_store.process_lock import StoreLock
+from edge_daemon.example_store.record import ExampleRecord, content_digest, pack
 from edge_daemon.example_store.recovery import connect_or_recover, connect_or_replace
 from edge_daemon.example_store.rows import (
     LIVING,
@@ -68,7 +68,7 @@ class ExampleStore:
         self._now = now
         self._busy_s = busy_s
         self._checkpoint = Checkpoint()
-        self._claim = StoreClaim(self.path)
+        self._claim = StoreLock(self.path)
         self._trouble: StoreError | None = None
         self._pictures = SoundPictures(self.path)
         if recover:
@@ -151,9 +151,9 @@ class ExampleStore:
         Raises LabelError, StoreError, and EmbeddingError when the embedding is not finite, zero, or of
         another length than the others of its space.
         """
-        return self.keep(Draft(embedding, label, space, region, group, source, thumbnail, created_at))
+        return self.keep(ExampleRecord(embedding, label, space, region, group, source, thumbnail, created_at))
 
-    def keep(self, draft: Draft) -> Example:
+    def keep(self, draft: ExampleRecord) -> Example:
         """Do what `add` does with the values of `draft`."""
         label = check_label(draft.label)
         created = stamp(draft.created_at or self._now())

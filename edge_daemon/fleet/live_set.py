@@ -17,7 +17,7 @@ _GAPS = msgspec.msgpack.Decoder(list[int])
 
 
 @dataclass(frozen=True, slots=True)
-class Roll:
+class LiveSet:
     """What a device said last of its examples.
 
     A device numbers its examples and rolls upwards, and uses no number twice. So what an earlier roll
@@ -32,7 +32,7 @@ class Roll:
         return number <= self.number and number not in self.living
 
 
-NOBODY = Roll(0, frozenset())
+NOBODY = LiveSet(0, frozenset())
 """The roll of a device that was never heard."""
 
 
@@ -51,7 +51,7 @@ def is_lost(number: int, now_s: float) -> bool:
     return number > max(now_s, _RELEASED_S) + 2 * AHEAD_S
 
 
-def later(one: Roll, other: Roll) -> Roll:
+def later(one: LiveSet, other: LiveSet) -> LiveSet:
     """Merge: whatever the order and however often, the last word of the device stays."""
     return other if other.number > one.number else one
 

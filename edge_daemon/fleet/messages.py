@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge_daemon.fleet.chunks import unpacked
-from edge_daemon.fleet.live_set import NOBODY, Roll, later
-from edge_daemon.fleet.records import Reason, RefusedRecord, Seal, Told
+from edge_daemon.fleet.live_set import NOBODY, LiveSet, later
+from edge_daemon.fleet.records import Reason, RecordSigner, RejectedRecord, RemoteExample
 
 
 @dataclass(frozen=True, slots=True)
-class Parcel:
+class FleetMessage:
     """The examples and the roll of a device that are rightly signed; `refused` tells of the rest."""
 
     device: str
-    examples: tuple[Told, ...] = ()
-    roll: Roll | None = None
+    examples: tuple[RemoteExample, ...] = ()
+    roll: LiveSet | None = None
     refused: tuple[Reason, ...] = ()
 
 
-def open_parcel(seal: Seal, device: str, payload: bytes) -> Parcel:
+def decode_message(seal: RecordSigner, device: str, payload: bytes) -> FleetMessage:
     """Check a message that stood at a topic of `device`.
 
     The first record that is not signed with the group's key ends the reading: its sender has no key, and each
@@ -27,20 +27,20 @@ def open_parcel(seal: Seal, device: str, payload: bytes) -> Parcel:
     """
     records = unpacked(payload)
     if records is None:
-        return Parcel(device, refused=("malformed",))
-    examples: list[Told] = []
+        return FleetMessage(device, refused=("malformed",))
+    examples: list[RemoteExample] = []
     refused: list[Reason] = []
     roll = NOBODY
     for record in records:
         try:
             told = seal.open(device, record)
-        except RefusedRecord as exc:
+        except RejectedRecord as exc:
             refused.append(exc.reason)
             if exc.unsigned:
                 break
             continue
-        if isinstance(told, Roll):
+        if isinstance(told, LiveSet):
             roll = later(roll, told)
         else:
             examples.append(told)
-    return Parcel(device, tuple(examples), None if roll is NOBODY else roll, tuple(refused))
+    return FleetMessage(device, tuple(examples), None if roll is NOBODY else roll, tuple(refused))

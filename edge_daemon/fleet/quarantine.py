@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.learning.embedding_index import Codes, Floats, newest
+from edge_daemon.learning.embedding_index import Codes, Floats, newest_balanced
 
 WITNESSES = 200
 """Most of our own examples that are examined: a bound on the work, at one product with each newcomer."""
@@ -19,7 +19,7 @@ WITNESSES = 200
 _K = 3
 
 
-class Jury:
+class ImpactCheck:
     """Examines our own examples by leaving each out: the three nearest others vote; ties go to the nearest.
 
     An example and the burst it was taught in are no others to each other, as in `learning.exam`. `pool_of`
@@ -91,7 +91,7 @@ BATCH = 16
 """Most examples of one device and label that are judged together."""
 
 
-class Probation:
+class Quarantine:
     """Keeps what waits, and the jury. Every call of `proceed` is one small piece of work.
 
     A batch that would harm is halved and judged again, down to single examples; those that harm wait until
@@ -102,8 +102,8 @@ class Probation:
         self._peers = peers
         self._pool_of = pool_of
         self._queue: deque[Sequence[Example]] = deque()
-        self._jury: Jury | None = None
-        self._seating: Generator[None, None, Jury] | None = None
+        self._jury: ImpactCheck | None = None
+        self._seating: Generator[None, None, ImpactCheck] | None = None
         self.take(peers.waiting())
 
     def take(self, examples: Iterable[Example]) -> None:
@@ -154,13 +154,13 @@ class Probation:
         except StopIteration as end:
             self._jury, self._seating = end.value, None
 
-    def _introduce(self) -> Generator[None, None, Jury]:
+    def _introduce(self) -> Generator[None, None, ImpactCheck]:
         """Choose the witnesses, then introduce what counts to them, a page at a time."""
         own = self._peers.own()
         labels = list(dict.fromkeys(label for _, label, _ in own))
         codes = np.array([labels.index(label) for _, label, _ in own], np.intp)
-        chosen = newest(codes, len(labels), WITNESSES)
-        jury = Jury([self._peers.example(own[row][0]) for row in chosen], self._pool_of)
+        chosen = newest_balanced(codes, len(labels), WITNESSES)
+        jury = ImpactCheck([self._peers.example(own[row][0]) for row in chosen], self._pool_of)
         yield
         if len(chosen):
             for page in self._peers.counting():

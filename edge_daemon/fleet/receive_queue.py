@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_daemon.fleet.messages import Parcel
+    from edge_daemon.fleet.messages import FleetMessage
     from edge_daemon.fleet.records import Reason
 
 MAX_WAITING = 512
@@ -18,7 +18,7 @@ MAX_WAITING_BYTES = 16_000_000
 _MAX_MARKS = 8192
 
 
-class Inbox:
+class ReceiveQueue:
     """Holds parcels in the order they came, and counts what was refused. Any thread.
 
     It holds at most `max_waiting` parcels with embeddings of `max_bytes`. What finds no room is noted: all of
@@ -34,7 +34,7 @@ class Inbox:
         self._bytes = 0
         self._present: set[str] = set()
         self._connections = 0
-        self._parcels: deque[Parcel] = deque()
+        self._parcels: deque[FleetMessage] = deque()
         self._refused: Counter[str] = Counter()
         self._marks: OrderedDict[str, int] = OrderedDict()
         self._missed = False
@@ -44,7 +44,7 @@ class Inbox:
         with self._lock:
             return self._marks.get(topic) == mark
 
-    def put(self, topic: str, parcel: Parcel, mark: int) -> None:
+    def put(self, topic: str, parcel: FleetMessage, mark: int) -> None:
         """Leave what came from a topic."""
         with self._lock:
             size = _size(parcel)
@@ -58,7 +58,7 @@ class Inbox:
             if len(self._marks) > _MAX_MARKS:
                 self._marks.popitem(last=False)
 
-    def take(self) -> Parcel | None:
+    def take(self) -> FleetMessage | None:
         """Take the parcel that has waited longest."""
         with self._lock:
             if not self._parcels:
@@ -125,5 +125,5 @@ class Inbox:
             return missed
 
 
-def _size(parcel: Parcel) -> int:
+def _size(parcel: FleetMessage) -> int:
     return sum(example.embedding.nbytes for example in parcel.examples)

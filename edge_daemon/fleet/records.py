@@ -19,7 +19,7 @@ from msgspec import Meta
 from edge_daemon.domain.errors import FleetError, LabelError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example
-from edge_daemon.fleet.live_set import Roll, from_gaps, gaps
+from edge_daemon.fleet.live_set import LiveSet, from_gaps, gaps
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -89,7 +89,7 @@ class _Roll(_Body, tag="roll", array_like=True, frozen=True, forbid_unknown_fiel
 _DECODER: msgspec.msgpack.Decoder[_Example | _Roll] = msgspec.msgpack.Decoder(_Example | _Roll)
 
 
-class RefusedRecord(FleetError):
+class RejectedRecord(FleetError):
     """A record that teaches nothing."""
 
     def __init__(self, reason: Reason, unsigned: bool = False) -> None:
@@ -100,7 +100,7 @@ class RefusedRecord(FleetError):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class RemoteExample:
     """An example as its device told it."""
 
     number: int
@@ -112,7 +112,7 @@ class Told:
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
+class RecordSigner:
     """Signs and checks the records of one group and one embedding space."""
 
     key: bytes
@@ -134,22 +134,22 @@ class Seal:
         )
         return self._signed(body)
 
-    def sign_roll(self, device: str, roll: Roll) -> bytes:
+    def sign_roll(self, device: str, roll: LiveSet) -> bytes:
         """Return a roll of `device` as a record."""
         return self._signed(_Roll(self.group, device, self.space, roll.number, gaps(roll.living)))
 
-    def open(self, device: str, record: bytes) -> Told | Roll:
+    def open(self, device: str, record: bytes) -> RemoteExample | LiveSet:
         """Return what `device` says with a record that stood at its topic.
 
-        Any other bytes raise RefusedRecord.
+        Any other bytes raise RejectedRecord.
         """
         body = self._checked(record)
         if body.group != self.group:
-            raise RefusedRecord("group")
+            raise RejectedRecord("group")
         if body.device != device:
-            raise RefusedRecord("device")
+            raise RejectedRecord("device")
         if body.space != self.space:
-            raise RefusedRecord("space")
+            raise RejectedRecord("space")
         return self._told(body) if isinstance(body, _Example) else _roll(body)
 
     def _signed(self, body: _Body) -> bytes:
@@ -158,34 +158,34 @@ class Seal:
 
     def _checked(self, record: bytes) -> _Example | _Roll:
         if not record or record[0] != VERSION:
-            raise RefusedRecord("version" if record else "malformed", unsigned=True)
+            raise RejectedRecord("version" if record else "malformed", unsigned=True)
         mac, written = record[1 : 1 + _MAC_BYTES], record[1 + _MAC_BYTES :]
         if not hmac.compare_digest(mac, self._mac(written)):
-            raise RefusedRecord("signature", unsigned=True)
+            raise RejectedRecord("signature", unsigned=True)
         try:
             return _DECODER.decode(written)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            raise RefusedRecord("malformed") from exc
+            raise RejectedRecord("malformed") from exc
 
     def _mac(self, written: bytes) -> bytes:
         return hmac.digest(self.key, _PURPOSE + bytes([VERSION]) + written, "sha256")
 
-    def _told(self, body: _Example) -> Told:
+    def _told(self, body: _Example) -> RemoteExample:
         if not any(body.embedding):
-            raise RefusedRecord("malformed")
+            raise RejectedRecord("malformed")
         try:
             label = check_label(body.label)
         except LabelError as exc:
-            raise RefusedRecord("label") from exc
+            raise RejectedRecord("label") from exc
         created_at = _EPOCH + body.created * _MICROSECOND
-        return Told(body.number, label, restore(body.embedding), body.region, body.burst, created_at)
+        return RemoteExample(body.number, label, restore(body.embedding), body.region, body.burst, created_at)
 
 
-def _roll(body: _Roll) -> Roll:
+def _roll(body: _Roll) -> LiveSet:
     living = from_gaps(body.living)
     if living and max(living) > body.number:
-        raise RefusedRecord("malformed")
-    return Roll(body.number, living)
+        raise RejectedRecord("malformed")
+    return LiveSet(body.number, living)
 
 
 def quantise(embedding: Vector) -> bytes:

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.example_store.record import Draft
-from edge_daemon.fleet.live_set import NOBODY, Roll, is_far_ahead, later, pack, unpack
-from edge_daemon.fleet.messages import Parcel
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.fleet.records import Reason, Told
+from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.fleet.live_set import NOBODY, LiveSet, is_far_ahead, later, pack, unpack
+from edge_daemon.fleet.messages import FleetMessage
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.fleet.records import Reason, RemoteExample
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Change:
     gone: Sequence[int] = ()
 
 
-class Merging:
+class Replica:
     """Merges parcels into the store; refusals are counted in the inbox. Belongs to one thread.
 
     An example is kept when its device's latest roll doesn't bury its number; a roll when it is the latest.
@@ -47,7 +47,7 @@ class Merging:
         peers: PeerExamples,
         space: str,
         size: int,
-        inbox: Inbox,
+        inbox: ReceiveQueue,
         max_examples: int,
         max_peers: int,
         clock: Clock,
@@ -63,11 +63,11 @@ class Merging:
         self._labels: set[tuple[str, str]] | None = None
         self._devices = {device for device, _, _ in peers.standing()} | peers.rolled()
         self._known: dict[str, dict[int, int]] = {}
-        self._rolls: dict[str, Roll] = {}
+        self._rolls: dict[str, LiveSet] = {}
         self._full: set[str] = set()
         self._crowded = False
 
-    def merge(self, parcel: Parcel) -> Change:
+    def merge(self, parcel: FleetMessage) -> Change:
         """Take in a parcel, all or nothing. Raises StoreError."""
         device = parcel.device
         if device not in self._devices and not parcel.examples and not (parcel.roll and parcel.roll.living):
@@ -77,7 +77,7 @@ class Merging:
             return Change()
         self._recall(device)
         gone = self._bury(device, parcel.roll) if parcel.roll is not None else ()
-        fresh: dict[int, Told] = {}
+        fresh: dict[int, RemoteExample] = {}
         for told in parcel.examples:
             if told.number in fresh:
                 self._refuse("number")
@@ -114,10 +114,10 @@ class Merging:
     def _recall(self, device: str) -> None:
         if device not in self._known:
             kept = self._peers.roll(device)
-            self._rolls[device] = Roll(kept[0], unpack(kept[1])) if kept else NOBODY
+            self._rolls[device] = LiveSet(kept[0], unpack(kept[1])) if kept else NOBODY
             self._known[device] = self._peers.known(device)
 
-    def _bury(self, device: str, roll: Roll) -> list[int]:
+    def _bury(self, device: str, roll: LiveSet) -> list[int]:
         had = self._rolls[device]
         if self._is_far_ahead(device, roll.number):
             return []
@@ -136,7 +136,7 @@ class Merging:
         self._known[device] = {number: one for number, one in known.items() if number not in buried}
         return list(buried.values())
 
-    def _is_admissible(self, device: str, told: Told) -> bool:
+    def _is_admissible(self, device: str, told: RemoteExample) -> bool:
         if told.embedding.size != self._size:
             self._refuse("size")
             return False
@@ -169,7 +169,7 @@ class Merging:
         self._labels.add((device, label))
         return True
 
-    def _keep(self, device: str, examples: list[Told]) -> list[Example]:
+    def _keep(self, device: str, examples: list[RemoteExample]) -> list[Example]:
         known = self._known[device]
         room = max(0, self._max_examples - len(known))
         if len(examples) > room:
@@ -179,8 +179,8 @@ class Merging:
         known |= {told.number: example.id for told, example in zip(examples, kept, strict=False)}
         return kept
 
-    def _draft(self, device: str, told: Told) -> Draft:
-        return Draft(
+    def _draft(self, device: str, told: RemoteExample) -> ExampleRecord:
+        return ExampleRecord(
             told.embedding,
             told.label,
             self._space,

@@ -12,24 +12,26 @@ from edge_daemon.domain.errors import EdgeError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Example, FleetFigures, PeerFigures
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.fleet.live_set import NOBODY, Roll, is_far_ahead, is_lost, pack, unpack
-from edge_daemon.fleet.messages import Parcel
-from edge_daemon.fleet.quarantine import Probation
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.replica import Merging
-from edge_daemon.learning.embedding_index import newest
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.fleet.live_set import NOBODY, LiveSet, is_far_ahead, is_lost, pack, unpack
+from edge_daemon.fleet.messages import FleetMessage
+from edge_daemon.fleet.quarantine import Quarantine
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.fleet.records import RecordSigner
+from edge_daemon.fleet.replica import Replica
+from edge_daemon.learning.embedding_index import newest_balanced
+from edge_daemon.teaching.trainer import Trainer
 
 
-class Sharing:
+class FleetPublisher:
     """Keeps the records of our own examples, at most `max_examples`, the newest of each label.
 
     Numbers follow the clock in seconds where they can: should the store be lost, the next one's numbers are
     still above those that the peers know. Belongs to one thread.
     """
 
-    def __init__(self, device: str, seal: Seal, peers: PeerExamples, max_examples: int, clock: Clock) -> None:
+    def __init__(
+        self, device: str, seal: RecordSigner, peers: PeerExamples, max_examples: int, clock: Clock
+    ) -> None:
         self._device = device
         self._seal = seal
         self._peers = peers
@@ -37,7 +39,7 @@ class Sharing:
         self._clock = clock
         self._records: dict[int, bytes] = {}
 
-    def tell(self) -> events.FleetTold:
+    def tell(self) -> events.FleetSnapshot:
         """Number what has no number, and return all that the group should know. Raises StoreError."""
         if is_lost(self._peers.last_number(), self._clock.utc().timestamp()):
             self._peers.give_up_numbers()
@@ -48,13 +50,13 @@ class Sharing:
                 self._records[number] = self._seal.sign_example(self._device, number, example)
         for number in self._records.keys() - set(numbers.values()):
             del self._records[number]
-        return events.FleetTold(self._seal.sign_roll(self._device, self.roll), dict(self._records))
+        return events.FleetSnapshot(self._seal.sign_roll(self._device, self.roll), dict(self._records))
 
     @property
-    def roll(self) -> Roll:
+    def roll(self) -> LiveSet:
         """Our latest roll."""
         kept = self._peers.roll()
-        return Roll(kept[0], unpack(kept[1])) if kept else NOBODY
+        return LiveSet(kept[0], unpack(kept[1])) if kept else NOBODY
 
     def surpass(self, number: int) -> None:
         """Number everything anew, above a roll of ours that this store doesn't remember."""
@@ -83,7 +85,7 @@ class Sharing:
     def _choose(self, labels: Sequence[str]) -> set[int]:
         classes = list(dict.fromkeys(labels))
         codes = np.array([classes.index(label) for label in labels], np.intp)
-        rows = newest(codes, len(classes), self._max_examples)
+        rows = newest_balanced(codes, len(classes), self._max_examples)
         return set(rows.tolist()[-self._max_examples :])
 
 
@@ -105,7 +107,7 @@ PAUSE_S = 10.0
 """How long nothing is tried after the store failed, and how often refusals alone are told."""
 
 
-class Member:
+class FleetSync:
     """Every call comes from the pipeline's thread. Faults of the store are said and tried again later."""
 
     def __init__(
@@ -114,11 +116,11 @@ class Member:
         device: str,
         group: str,
         peers: PeerExamples,
-        teacher: Teacher,
-        sharing: Sharing,
-        merging: Merging,
-        probation: Probation,
-        inbox: Inbox,
+        teacher: Trainer,
+        sharing: FleetPublisher,
+        merging: Replica,
+        probation: Quarantine,
+        inbox: ReceiveQueue,
         clock: Clock,
     ) -> None:
         self._device = device
@@ -176,7 +178,7 @@ class Member:
         if idle or self._clock.monotonic() - self._told_s >= TELL_S:
             yield from self._tell_figures()
 
-    def _share(self) -> events.FleetTold:
+    def _share(self) -> events.FleetSnapshot:
         """Tell the group of our own examples, which have changed, and judge the peers' by them anew."""
         told = self._sharing.tell()
         self._probation.reconsider()
@@ -185,7 +187,7 @@ class Member:
         self._shared = len(told.records)
         return told
 
-    def _open(self, parcel: Parcel) -> Iterator[events.Event]:
+    def _open(self, parcel: FleetMessage) -> Iterator[events.Event]:
         if parcel.device == self._device:
             yield from self._meet_ourselves(parcel)
             return
@@ -209,7 +211,7 @@ class Member:
             self._teacher.forget(gone)
             self._changed = True
 
-    def _meet_ourselves(self, parcel: Parcel) -> Iterator[events.Event]:
+    def _meet_ourselves(self, parcel: FleetMessage) -> Iterator[events.Event]:
         """See what the broker keeps of us: a roll above ours means that this store has lost its memory."""
         ours = self._sharing.roll.number
         if parcel.roll is not None and is_far_ahead(parcel.roll.number, ours, self._clock.utc().timestamp()):

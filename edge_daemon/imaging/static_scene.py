@@ -24,7 +24,7 @@ _FEW = 0.002
 """So large a share of the grid's numbers, and no less than two, may be noisier than that."""
 
 
-class Stillness:
+class StaticSceneDetector:
     """Tells when one region's picture has stood still for `still_s` seconds; pure, one owning thread.
 
     It is compared with the picture at the last motion, so that slow changes add up. A camera noisier than

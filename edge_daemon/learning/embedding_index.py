@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _LEAST = -math.inf
 
 
-def largest(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list[float]]:
+def top_k(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list[float]]:
     """Return the places and values of the `count` largest (or all), largest first, by repeated argmax.
 
     For a few, that is several times faster than a partition. `numbers` are changed and put back.
@@ -51,7 +51,7 @@ _INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 
 
-class Query:
+class SearchResult:
     """One embedding beside all examples. Valid until the set's next `compare`: the array is reused.
 
     `similarities` are the cosines to the examples, float32, in row order. In a set with variants they
@@ -66,13 +66,13 @@ class Query:
         self.similarities = similarities
         self._leaders: tuple[list[int], list[float]] = [], []
 
-    def largest(self, count: int) -> tuple[list[int], list[float]]:
+    def top_k(self, count: int) -> tuple[list[int], list[float]]:
         """Return the rows and values of at least the `count` largest similarities, or all.
 
         They are found once, whoever asks: the head, or the rejection.
         """
         if len(self._leaders[0]) < count:
-            self._leaders = largest(self.similarities, count)
+            self._leaders = top_k(self.similarities, count)
         return self._leaders
 
 
@@ -113,7 +113,7 @@ def class_rank(label: str) -> tuple[int, int]:
     return 1, 0
 
 
-class ExampleSet:
+class EmbeddingIndex:
     """Examples of one embedding space, unit length, in the order they were taught. One owning thread.
 
     `codes` gives each row's class as an index into `labels`, which is in class order. `version`
@@ -189,7 +189,7 @@ class ExampleSet:
             raise NoExamplesError(f"no examples of '{label}'; taught so far: {taught}")
         return self._keep(self.codes != self._labels.index(label))
 
-    def compare(self, embedding: npt.ArrayLike) -> Query:
+    def compare(self, embedding: npt.ArrayLike) -> SearchResult:
         """Compare an embedding with every example: the one matrix-vector product of a frame.
 
         Raises EmbeddingError; NoExamplesError when nothing is taught.
@@ -201,7 +201,7 @@ class ExampleSet:
             vector = self._compare_variants(self.variants(vector))
         else:
             self.matrix.dot(vector, self._out)
-        return Query(vector, norm, self._out)
+        return SearchResult(vector, norm, self._out)
 
     def similarities(self, embedding: npt.ArrayLike) -> Floats:
         """Return the cosines of an embedding to every row, as an array of its own."""
@@ -286,7 +286,7 @@ TIE = 1e-6
 _FEW = 16
 
 
-def nearest(query: Query, codes: Codes, k: int) -> list[int]:
+def k_nearest(query: SearchResult, codes: Codes, k: int) -> list[int]:
     """Return the `k` nearest rows (or all, when there are fewer), nearest first.
 
     Equal similarities keep class order, then the order in which they were taught.
@@ -295,7 +295,7 @@ def nearest(query: Query, codes: Codes, k: int) -> list[int]:
     rows = len(similarities)
     if k >= rows or k > _FEW:
         return _ordered(similarities, codes, min(k, rows))
-    found, values = query.largest(k + 1)
+    found, values = query.top_k(k + 1)
     upper = math.inf
     for value in values:
         if upper - value <= TIE:
@@ -315,7 +315,7 @@ def _ordered(similarities: Floats, codes: Codes, k: int) -> list[int]:
     return chosen
 
 
-def newest(codes: Codes, classes: int, limit: int) -> Codes:
+def newest_balanced(codes: Codes, classes: int, limit: int) -> Codes:
     """Return the rows of the newest examples, evenly over the classes, about `limit` of them, in order."""
     if len(codes) <= limit or classes == 0:
         return np.arange(len(codes))
@@ -323,12 +323,12 @@ def newest(codes: Codes, classes: int, limit: int) -> Codes:
     return np.sort(np.concatenate([np.flatnonzero(codes == code)[-share:] for code in range(classes)]))
 
 
-def distinct(codes: Codes) -> Codes:
+def unique(codes: Codes) -> Codes:
     """Return the numbers that occur, from 0 up, each once, ascending."""
     return np.flatnonzero(np.bincount(codes))
 
 
 def ranked(codes: Codes) -> Codes:
-    """Return for each number how many smaller ones occur: its index in `distinct`."""
+    """Return for each number how many smaller ones occur: its index in `unique`."""
     ranks: Codes = np.cumsum(np.bincount(codes) > 0)[codes] - 1
     return ranks

@@ -9,14 +9,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.domain.types import UNKNOWN, Exam, Prediction
-from edge_daemon.learning.classifiers.base import Head
-from edge_daemon.learning.embedding_index import ExampleSet, Variants
+from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
+from edge_daemon.learning.classifiers.base import Classifier
+from edge_daemon.learning.embedding_index import EmbeddingIndex, Variants
 from edge_daemon.learning.open_set.novelty_score import NEAREST
-from edge_daemon.learning.open_set.rejector import OpenSet
-from edge_daemon.learning.quality.evaluation import centroid_scores, examine, knn_scores
-from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOut, Others
-from edge_daemon.learning.quality.outliers import Redundancy
+from edge_daemon.learning.open_set.rejector import UnknownRejector
+from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
+from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.quality.outliers import RedundancyIndex
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
 """What `classifier.type` may be."""
 
-Score: TypeAlias = Callable[[Others], Doubles]
+Score: TypeAlias = Callable[[LeaveOneOutScores], Doubles]
 """Scores each example for each class without itself; the best is what is named."""
 
 
-class Learner(Protocol):
+class OpenSetClassifier(Protocol):
     """What the pipeline asks of a pool. One owning thread."""
 
     @property
@@ -55,32 +55,32 @@ class Learner(Protocol):
     def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
         """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError.
 
-        `lenient` is for one of many frames of an object, see `OpenSet.rejects`.
+        `lenient` is for one of many frames of an object, see `UnknownRejector.rejects`.
         """
 
-    def exam(self) -> Exam:
+    def exam(self) -> Evaluation:
         """Examine the examples by leaving each out."""
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
 
 
-class ExampleLearner:
+class ExampleClassifier:
     """Learns from examples with one head; examples, rejection and exam share a product a frame."""
 
     def __init__(
         self,
-        examples: ExampleSet,
+        examples: EmbeddingIndex,
         memory: LeaveOneOut,
-        head: Head,
-        openset: OpenSet,
+        head: Classifier,
+        openset: UnknownRejector,
         make_score: Callable[[], Score] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
         """`make_score` makes what leaves each example out as the head would; `check` raises LabelError."""
         self._examples = examples
         self._memory = memory
-        self._redundancy = Redundancy(examples)
+        self._redundancy = RedundancyIndex(examples)
         self._head = head
         self._openset = openset
         self._make_score = make_score
@@ -127,17 +127,17 @@ class ExampleLearner:
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
-    def exam(self) -> Exam:
+    def exam(self) -> Evaluation:
         """Examine the examples by leaving each out."""
         others = self._memory.others()
-        return examine(self._examples.labels, others, self._score(others))
+        return evaluate_examples(self._examples.labels, others, self._score(others))
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
         self._openset.set(value)
 
 
-def make_learner(
+def make_classifier(
     type: str = "knn",
     k: int = 3,
     metric: Metric = "cosine",
@@ -145,54 +145,54 @@ def make_learner(
     unknown: float | str = "auto",
     classes: Sequence[str] = (),
     variants: Variants | None = None,
-) -> Learner:
+) -> OpenSetClassifier:
     """Build a learner without examples; `classes` are the model's own, for `pretrained`.
 
-    `variants` are what a query is compared in, see `ExampleSet`.
+    `variants` are what a query is compared in, see `EmbeddingIndex`.
     Raises ConfigError for a value that makes no sense.
     """
     if type == "pretrained":
-        from edge_daemon.learning.pretrained_classifier import PretrainedLearner
+        from edge_daemon.learning.pretrained_classifier import PretrainedClassifier
 
-        return PretrainedLearner(classes, unknown)
-    examples = ExampleSet(variants)
+        return PretrainedClassifier(classes, unknown)
+    examples = EmbeddingIndex(variants)
     memory = LeaveOneOut(examples, max(k, NEAREST) if type in ("knn", "regression") else 3)
     head = _make_head(type, examples, k, metric, vote)
-    openset = OpenSet(examples, memory, unknown)
-    return ExampleLearner(examples, memory, head, openset, _scoring(type, examples), _label_check(type))
+    openset = UnknownRejector(examples, memory, unknown)
+    return ExampleClassifier(examples, memory, head, openset, _scoring(type, examples), _label_check(type))
 
 
-def _make_head(type: str, examples: ExampleSet, k: int, metric: Metric, vote: Vote) -> Head:
+def _make_head(type: str, examples: EmbeddingIndex, k: int, metric: Metric, vote: Vote) -> Classifier:
     match type:
         case "knn":
-            from edge_daemon.learning.classifiers.knn import KNNHead
+            from edge_daemon.learning.classifiers.knn import NearestNeighbours
 
-            return KNNHead(examples, k, vote, metric, ties="nearest")
+            return NearestNeighbours(examples, k, vote, metric, ties="nearest")
         case "centroid":
-            from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead
+            from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 
-            return CentroidHead(examples)
+            return NearestCentroid(examples)
         case "linear":
-            from edge_daemon.learning.classifiers.softmax_regression import LinearHead
+            from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 
-            return LinearHead(examples)
+            return SoftmaxRegression(examples)
         case "regression":
-            from edge_daemon.learning.classifiers.knn_regression import RegressionHead
+            from edge_daemon.learning.classifiers.knn_regression import KNNRegressor
 
-            return RegressionHead(examples, k)
+            return KNNRegressor(examples, k)
         case "auto":
-            from edge_daemon.learning.classifiers.model_selection import AutoHead
+            from edge_daemon.learning.classifiers.model_selection import ModelSelector
 
-            return AutoHead(examples)
+            return ModelSelector(examples)
     raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
 
 
-def _scoring(type: str, examples: ExampleSet) -> Callable[[], Score]:
+def _scoring(type: str, examples: EmbeddingIndex) -> Callable[[], Score]:
     """Return what makes the score by which the exam leaves each example out as the head would."""
     if type in ("linear", "auto"):
-        from edge_daemon.learning.quality.cross_validation import FoldScores
+        from edge_daemon.learning.quality.cross_validation import CrossValidationScores
 
-        return lambda: FoldScores(examples)
+        return lambda: CrossValidationScores(examples)
     return lambda: knn_scores if type == "knn" else centroid_scores
 
 

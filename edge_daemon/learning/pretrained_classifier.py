@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
-from edge_daemon.domain.types import UNKNOWN, Exam, Prediction
+from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.embedding_index import unit
 from edge_daemon.learning.open_set.rejector import check_unknown
 
@@ -19,7 +19,7 @@ SUM_ROUNDING = 0.1
 """Shares that sum to 1 within this are taken as they are."""
 
 
-class PretrainedLearner:
+class PretrainedClassifier:
     """Reads the tap `probabilities`, at any length, as shares of the model's classes.
 
     `similarity` of its predictions is the best probability, and a numeric `unknown` its least value.
@@ -70,9 +70,9 @@ class PretrainedLearner:
         label = UNKNOWN if probability < self._least else self._classes[best]
         return Prediction(label, self._confidences(shares), probability)
 
-    def exam(self) -> Exam:
+    def exam(self) -> Evaluation:
         """Return an empty exam: there are no examples to examine."""
-        return Exam(None, {})
+        return Evaluation(None, {})
 
     def set_unknown(self, value: float | str) -> None:
         """Set the least probability, "auto" or "off". Raises ConfigError."""

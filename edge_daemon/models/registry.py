@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_daemon.config.paths import shipped_dir
+from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
@@ -86,7 +86,7 @@ def read_manifest(path: Path) -> Manifest:
 
 def shipped_manifests() -> tuple[Manifest, ...]:
     """Return every manifest of the shipped folder, by name."""
-    return tuple(read_manifest(path) for path in sorted(shipped_dir("models").glob("*.json")))
+    return tuple(read_manifest(path) for path in sorted(package_data("models").glob("*.json")))
 
 
 SUFFIX = ".tflite"
@@ -107,7 +107,7 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 
 def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
     """Return where models are looked for, in this order; the last are those that ship."""
-    places = (home(environment), _of_user(environment), SERVICE_STATE / "models", shipped_dir("models"))
+    places = (home(environment), _of_user(environment), SERVICE_STATE / "models", package_data("models"))
     return tuple(dict.fromkeys(places))
 
 

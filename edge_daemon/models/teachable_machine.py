@@ -20,8 +20,8 @@ from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.tflite.declared_input_range import SIGNATURE, manifest_path, write_manifest
-from edge_daemon.tflite.embedder import Embedder
-from edge_daemon.tflite.feature_layer import TapName
+from edge_daemon.tflite.embedder import TfliteEmbedder
+from edge_daemon.tflite.feature_layer import FeatureName
 
 MAX_MODEL_BYTES = 256 << 20
 MAX_LABEL_BYTES = 4 << 20
@@ -126,7 +126,7 @@ def _is_alone(export: Export) -> bool:
 def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegate: str) -> Added:
     """Load the model as the daemon does, and as a classifier where it comes with labels."""
     try:
-        embedder = Embedder(trial, threads, delegate)
+        embedder = TfliteEmbedder(trial, threads, delegate)
         inside = embedded_labels(trial) if found is None else None
         labels = _fitting(
             found or (_Labels(inside, str(source)) if inside else None), trial, threads, delegate
@@ -145,9 +145,9 @@ def _fitting(found: _Labels | None, trial: Path, threads: int, delegate: str) ->
     """
     if found is None:
         return ()
-    tap: TapName = "probabilities"
+    tap: FeatureName = "probabilities"
     try:
-        classes = Embedder(trial, threads, delegate, tap).size
+        classes = TfliteEmbedder(trial, threads, delegate, tap).size
     except ModelError as exc:
         if found.beside:
             return ()

@@ -17,25 +17,25 @@ import msgspec
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import Command, ExportExamples
 from edge_daemon.domain.errors import BrokerError, RequestError
-from edge_daemon.domain.events import Classified, Event, ExamplesChanged, FleetTold
+from edge_daemon.domain.events import Classified, Event, ExamplesChanged, FleetSnapshot
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.broker_limits import LimitLearner
-from edge_daemon.mqtt.client import Connection, Party
-from edge_daemon.mqtt.credentials import read_access
-from edge_daemon.mqtt.duplicate_id import TwinWatch
-from edge_daemon.mqtt.example_export import Exporter
-from edge_daemon.mqtt.home_assistant import Announcer, Discovery
+from edge_daemon.mqtt.client import Connection, ConnectOptions
+from edge_daemon.mqtt.credentials import read_credentials
+from edge_daemon.mqtt.duplicate_id import DuplicateDeviceDetector
+from edge_daemon.mqtt.example_export import ExampleExporter
+from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher
 from edge_daemon.mqtt.local_fault import LOCAL_RETRY_S, LocalFault
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.payloads import Info
-from edge_daemon.mqtt.persistent_queue import Backlog, Batches
-from edge_daemon.mqtt.request_handler import Reception
-from edge_daemon.mqtt.requests import Asked
+from edge_daemon.mqtt.persistent_queue import PersistentQueue, WriteBatching
+from edge_daemon.mqtt.request_handler import RequestHandler
+from edge_daemon.mqtt.requests import Request
 from edge_daemon.mqtt.sender import Sender
-from edge_daemon.mqtt.serializer import Publications
+from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.rate_limit import RateLimit
 from edge_daemon.system.wakeup import Wakeup
@@ -51,7 +51,7 @@ _SPILL_S = 1.0
 _MAX_INCOMING_BYTES = 65_536
 
 
-class MqttSink:
+class MqttBridge:
     """Publishes events and submits requests as commands, for as long as the process runs.
 
     `info` names the device, as in its topics, and its regions. `handle` may be called from any thread
@@ -78,23 +78,23 @@ class MqttSink:
         fleet: FleetLink | None = None,
         look_first_s: float = 0.0,
     ) -> None:
-        read_access(options, os.environ)  # so that what can't be used is told at once
+        read_credentials(options, os.environ)  # so that what can't be used is told at once
         self._options = options
         self._topics = device_topics(options.base_topic, info.device, info.regions)
         info = msgspec.structs.replace(info, instance=uuid4().hex[:8])
-        self._twin = TwinWatch(self._topics.info, info.instance)
-        self._publications = Publications(self._topics, info, options.qos)
+        self._twin = DuplicateDeviceDetector(self._topics.info, info.instance)
+        self._publications = EventSerializer(self._topics, info, options.qos)
         self._messages_of = self._publications.of  # once: it is bound anew each time it is asked for
         will = self._publications.availability(False)
-        self._party = Party(f"edge_daemon-{info.device}", will, _MAX_INCOMING_BYTES)
+        self._party = ConnectOptions(f"edge_daemon-{info.device}", will, _MAX_INCOMING_BYTES)
         self._submit = submit
-        self._reception = Reception(self._topics, self._take, options.requests_per_s)
+        self._reception = RequestHandler(self._topics, self._take, options.requests_per_s)
         self._clock = clock
         self._on_crash = on_crash
         discovery = Discovery(self._topics, info, options.discovery.prefix)
-        self._announcer = Announcer(discovery, options.discovery.enabled, Random())
+        self._announcer = DiscoveryPublisher(discovery, options.discovery.enabled, Random())
         self._labels: tuple[str, ...] | None = None
-        self._backlog = Backlog(backlog_path, options.max_queued)
+        self._backlog = PersistentQueue(backlog_path, options.max_queued)
         self._outbox = Outbox(options.max_queued, self._backlog)
         self._fleet = fleet
         self._learner = LimitLearner(options.qos)
@@ -102,7 +102,7 @@ class MqttSink:
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
         self._backoff = Backoff(options.max_reconnect_s, Random())
         self._local_backoff = Backoff(min(LOCAL_RETRY_S, options.max_reconnect_s), Random())
-        self._batches = Batches()
+        self._batches = WriteBatching()
         self._wakeup = Wakeup()
         self._look_first_s = look_first_s
         self._looked = threading.Event()
@@ -111,7 +111,9 @@ class MqttSink:
         self._trouble: str | None = None
         self._is_local_fault = False
         folder = None if backlog_path is None else backlog_path.parent
-        self._exporter = Exporter(write_archive or _nothing_to_export, folder, self._wakeup.set, on_crash)
+        self._exporter = ExampleExporter(
+            write_archive or _nothing_to_export, folder, self._wakeup.set, on_crash
+        )
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
         for message in self._publications.at_start():
             self._outbox.put(message)
@@ -127,7 +129,7 @@ class MqttSink:
             self._looked.set()
             if not self._may_send_result(event.region):
                 return
-        if isinstance(event, FleetTold) and self._fleet is not None:
+        if isinstance(event, FleetSnapshot) and self._fleet is not None:
             self._fleet.tell(event)
         if isinstance(event, ExamplesChanged):
             self._labels = tuple(event.counts)
@@ -206,7 +208,7 @@ class MqttSink:
         filters = (self._topics.requests, self._twin.info_topic, *self._announcer.filters)
         self._sender.connected(connection, filters)
         self._connected.set()
-        self._batches = Batches()
+        self._batches = WriteBatching()
         self._trouble = None
         logger.info(
             "connected to the MQTT broker at %s:%d with MQTT %s",
@@ -218,7 +220,7 @@ class MqttSink:
             logger.warning("%d MQTT events were dropped while there was no broker", dropped)
         return connection
 
-    def _take(self, asked: Asked) -> bool:
+    def _take(self, asked: Request) -> bool:
         if isinstance(asked, ExportExamples):
             return self._exporter.ask(asked, self._clock.monotonic())
         return self._submit(asked)

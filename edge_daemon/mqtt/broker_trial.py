@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
-from edge_daemon.mqtt.client import Connection, Party
+from edge_daemon.mqtt.client import Connection, ConnectOptions
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.payloads import Response, encode
@@ -26,7 +26,7 @@ _STANDING_S = 0.5
 
 
 @dataclass(slots=True)
-class Findings:
+class TrialResult:
     """What a trial has found: `availability` is the retained text, `refused` a clause for each refusal."""
 
     limits: BrokerLimits = field(default_factory=BrokerLimits)
@@ -59,9 +59,9 @@ class BrokerTrial:
         self._connection: Connection
         self._stored: dict[str, bytes] = {}
         self._echoes: list[tuple[str, bytes]] = []
-        self._findings = Findings()
+        self._findings = TrialResult()
 
-    def run(self) -> Findings:
+    def run(self) -> TrialResult:
         """Return what was found. Raises BrokerError when there is no connection."""
         try:
             self._look()
@@ -75,7 +75,7 @@ class BrokerTrial:
 
     def _look(self) -> None:
         """Read what the broker holds at the device's topics."""
-        party = Party(self._client_id, max_packet=_MAX_PACKET)
+        party = ConnectOptions(self._client_id, max_packet=_MAX_PACKET)
         self._connection = connect(self._options, party, os.environ, lambda: False)
         for topic in (self._topics.availability, *self._states):
             self._connection.subscribe(topic, qos=1)
@@ -88,7 +88,7 @@ class BrokerTrial:
     def _connect(self) -> None:
         state = self._stored.get(self._topics.availability) or b"offline"
         will = Message(self._topics.availability, state, self._options.qos, retain=True)
-        party = Party(self._client_id, will, _MAX_PACKET)
+        party = ConnectOptions(self._client_id, will, _MAX_PACKET)
         self._connection = connect(self._options, party, os.environ, lambda: False)
         self._findings.limits &= self._connection.limits
         for topic_filter in self._filters:

@@ -21,7 +21,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.connection_errors import explain_no_answer, explain_no_connection, explain_silence
-from edge_daemon.mqtt.credentials import Access
+from edge_daemon.mqtt.credentials import Credentials
 from edge_daemon.mqtt.local_fault import LocalFault, local_fault
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.wakeup import Wakeup
@@ -43,7 +43,7 @@ Version = Literal["5", "3.1.1"]
 
 
 @dataclass(frozen=True, slots=True)
-class Party:
+class ConnectOptions:
     """Who connects; a message of more than `max_packet` bytes never reaches it whole."""
 
     client_id: str
@@ -66,8 +66,8 @@ class Connection:
         self,
         options: MqttOptions,
         version: Version,
-        party: Party,
-        access: Access,
+        party: ConnectOptions,
+        access: Credentials,
     ) -> None:
         self.version = version
         self.window = WINDOW
@@ -206,7 +206,7 @@ class Connection:
         packets = self._packets
         return explain_no_answer(self._address, packets.first_byte, packets.error, self._encrypted)
 
-    def _build(self, party: Party, access: Access) -> Client:
+    def _build(self, party: ConnectOptions, access: Credentials) -> Client:
         from paho.mqtt.client import Client, MQTTv5, MQTTv311
         from paho.mqtt.enums import CallbackAPIVersion
 
@@ -307,7 +307,7 @@ class Connection:
                 self.refused.append(text)
 
 
-def _connect_properties(party: Party) -> Properties:
+def _connect_properties(party: ConnectOptions) -> Properties:
     from paho.mqtt.packettypes import PacketTypes
     from paho.mqtt.properties import Properties
 

@@ -46,7 +46,7 @@ def _reason(exc: Exception) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class Credentials:
     """A name and its password, and on an encrypted connection what is trusted and who we are."""
 
     username: str | None
@@ -56,15 +56,15 @@ class Access:
     """What may be wrong with the password, for when the broker refuses it."""
 
 
-def read_access(options: MqttOptions, environ: Mapping[str, str]) -> Access:
+def read_credentials(options: MqttOptions, environ: Mapping[str, str]) -> Credentials:
     """Read what the settings name. Raises BrokerError for files that can't be used."""
     password = read_password(options, environ)
     if password is not None and options.username is None:
         raise BrokerError("an MQTT password is given but no name; set mqtt.username")
     hint = password_hint(options, password)
     if not options.tls.enabled:
-        return Access(options.username, password, None, hint)
+        return Credentials(options.username, password, None, hint)
     # Late, as most brokers in a house have none.
     from edge_daemon.mqtt.credentials import tls_context
 
-    return Access(options.username, password, tls_context(options.tls), hint)
+    return Credentials(options.username, password, tls_context(options.tls), hint)

@@ -11,7 +11,7 @@ class _Instance(msgspec.Struct):
     instance: str = ""
 
 
-class TwinWatch:
+class DuplicateDeviceDetector:
     """Reads what stands at our own `info` topic. Belongs to one thread.
 
     Two devices with one id throw each other off the broker, and not every broker says why; but each

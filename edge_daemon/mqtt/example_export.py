@@ -29,7 +29,7 @@ class _Answer(msgspec.Struct):
     transaction: object = None
 
 
-class Assembly:
+class ExportReassembler:
     """Collects the answers to one request, known by its `transaction`, in any order, also twice."""
 
     def __init__(self, transaction: str) -> None:
@@ -101,7 +101,7 @@ class _Archive:
     sent: int = 0
 
 
-class Exporter:
+class ExampleExporter:
     """Serves one export at a time; a thread of its own writes it, slices are read as they are sent.
 
     `write` writes the archive to an open file and raises EdgeError; `folder` has room for it (None:

@@ -16,11 +16,11 @@ from collections.abc import Callable, Mapping
 from threading import Lock
 from typing import Final
 
-from edge_daemon.domain.events import FleetTold
+from edge_daemon.domain.events import FleetSnapshot
 from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, packed
-from edge_daemon.fleet.messages import open_parcel
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.fleet.records import Reason, Seal
+from edge_daemon.fleet.messages import decode_message
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.fleet.records import Reason, RecordSigner
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.rate_limit import RateLimit
 
@@ -119,8 +119,8 @@ class FleetLink:
     def __init__(
         self,
         device: str,
-        seal: Seal | None,
-        inbox: Inbox,
+        seal: RecordSigner | None,
+        inbox: ReceiveQueue,
         max_peers: int = 20,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -128,8 +128,8 @@ class FleetLink:
         self._seal = seal
         self._inbox = inbox
         self._lock = Lock()
-        self._news: FleetTold | None = None
-        self._told: FleetTold | None = None
+        self._news: FleetSnapshot | None = None
+        self._told: FleetSnapshot | None = None
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
         self._in_flight: set[int] = set()
@@ -149,7 +149,7 @@ class FleetLink:
         """How many messages are sent and not yet acknowledged."""
         return len(self._in_flight)
 
-    def tell(self, told: FleetTold) -> None:
+    def tell(self, told: FleetSnapshot) -> None:
         """Take what the group should know from now on."""
         with self._lock:
             self._news = told
@@ -226,7 +226,7 @@ class FleetLink:
             self._unsent[incoming.topic] = None
         if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
             mark = hash(incoming.payload)
-            parcel = open_parcel(self._seal, self._device, incoming.payload)
+            parcel = decode_message(self._seal, self._device, incoming.payload)
             if parcel.roll is not None and not self._inbox.has(incoming.topic, mark):
                 self._inbox.put(incoming.topic, parcel, mark)
 
@@ -239,7 +239,7 @@ class FleetLink:
         if not self._limits.allows(device, self._monotonic()):
             self._refuse(device, "flood")
             return
-        parcel = open_parcel(self._seal, device, incoming.payload)
+        parcel = decode_message(self._seal, device, incoming.payload)
         for reason in parcel.refused:
             self._refuse(device, reason)
         if parcel.examples or parcel.roll is not None:

@@ -267,7 +267,7 @@ def _short(name: str) -> str:
 _LONGEST_DELAY_S = 10.0
 
 
-class Announcer:
+class DiscoveryPublisher:
     """Announces once the labels are known, when they change, and after each birth of Home Assistant.
 
     After a birth it waits up to 10 s, at random, so that a hundred devices don't answer at once. When

@@ -8,8 +8,8 @@ from dataclasses import replace
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
-from edge_daemon.mqtt.client import Connection, Party, Version
-from edge_daemon.mqtt.credentials import read_access
+from edge_daemon.mqtt.client import Connection, ConnectOptions, Version
+from edge_daemon.mqtt.credentials import read_credentials
 from edge_daemon.mqtt.message import Message
 
 _ANSWER_S = 5.0
@@ -17,7 +17,7 @@ _FIRST_ANSWER_S = 2.0
 
 
 def connect(
-    options: MqttOptions, party: Party, environ: Mapping[str, str], cancelled: Callable[[], bool]
+    options: MqttOptions, party: ConnectOptions, environ: Mapping[str, str], cancelled: Callable[[], bool]
 ) -> Connection:
     """Return an open connection in the newest version of MQTT that both sides speak.
 
@@ -25,7 +25,7 @@ def connect(
     nothing retained refuse such a will, those of 3.1.1 without a word: the will is then reduced, and the
     connection's `limits` show it. Raises BrokerError.
     """
-    access = read_access(options, environ)
+    access = read_credentials(options, environ)
     versions: list[Version] = ["5", "3.1.1"] if options.version == "auto" else [options.version]
     error: BrokerError | None = None
     for version in versions:

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import Backlog
+from edge_daemon.mqtt.persistent_queue import PersistentQueue
 
 logger = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Outbox:
     `put` is for any thread; all else, and the backlog, for the thread that owns the connection.
     """
 
-    def __init__(self, max_queued: int, backlog: Backlog) -> None:
+    def __init__(self, max_queued: int, backlog: PersistentQueue) -> None:
         self._max_queued = max_queued
         self._backlog = backlog
         self._lock = Lock()

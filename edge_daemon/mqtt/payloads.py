@@ -27,7 +27,7 @@ class Payload(msgspec.Struct, frozen=True, kw_only=True):
     """The base of every JSON payload. Keys may be added later; none is renamed or removed."""
 
 
-class RankedLabel(Payload, frozen=True, kw_only=True):
+class RankedLabelPayload(Payload, frozen=True, kw_only=True):
     """One row of a ranking."""
 
     label: str
@@ -42,7 +42,9 @@ class Result(Payload, frozen=True, kw_only=True):
     confidence: Annotated[Share, Meta(description="share of the label, 0 for `unknown`")]
     similarity: Annotated[float, Meta(ge=-1, le=1, description="cosine to the nearest example")]
     margin: Annotated[Share, Meta(description="first confidence less the second")]
-    ranking: Annotated[list[RankedLabel], Meta(max_length=10, description="the first ten labels, best first")]
+    ranking: Annotated[
+        list[RankedLabelPayload], Meta(max_length=10, description="the first ten labels, best first")
+    ]
     seq: FrameNumber
     captured_at: CapturedAt
     latency_ms: Latency
@@ -131,7 +133,9 @@ class DoubtedEvent(_Event, frozen=True, kw_only=True, tag="doubted"):
     region: Region
     reason: str
     label: str
-    ranking: Annotated[list[RankedLabel], Meta(max_length=10, description="the first ten labels, best first")]
+    ranking: Annotated[
+        list[RankedLabelPayload], Meta(max_length=10, description="the first ten labels, best first")
+    ]
     seq: FrameNumber
     captured_at: CapturedAt
 
@@ -286,7 +290,7 @@ class Response(Payload, frozen=True, kw_only=True):
     transaction: Annotated[object, Meta(description="echoed as sent, null when none was")] = None
 
 
-class Settings(Payload, frozen=True, kw_only=True):
+class SettingsPayload(Payload, frozen=True, kw_only=True):
     """What can be set while the device runs, as it is now; its configuration counts again after a restart."""
 
     trigger: Annotated[str, Meta(description="continuous, motion, gpio or mqtt")]

@@ -20,7 +20,7 @@ LONGEST_S = 30.0
 """The most of an outage that a power cut can take away."""
 
 
-class Batches:
+class WriteBatching:
     """The pace of the writes in one outage: the longer it lasts, the more events each write holds.
 
     Times are monotonic seconds.
@@ -52,7 +52,7 @@ CREATE TABLE IF NOT EXISTS event (
 """
 
 
-class Backlog:
+class PersistentQueue:
     """A queue in a SQLite file, or in memory where `path` is None; at most `bound` events, oldest first.
 
     A row stays until `remove`, so that what was read but not acknowledged is read again after `rewind`

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from msgspec.structs import replace
 
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.requests import Asked, Refusal, ReturnAddress, read_request
+from edge_daemon.mqtt.requests import Refusal, Request, ReturnAddress, read_request
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.rate_limit import RateLimit
 
@@ -20,7 +20,7 @@ _REMEMBERED = 256
 _REMEMBERED_S = 60.0
 
 
-class Reception:
+class RequestHandler:
     """Turns incoming messages into commands for `submit`, which returns False when it has no room.
 
     At most `per_s` requests a second in the long run (0: no limit) and 20 at once are taken. A
@@ -28,7 +28,7 @@ class Reception:
     its sender delivers it twice within a minute, as QoS 1 allows. Belongs to one thread.
     """
 
-    def __init__(self, topics: Topics, submit: Callable[[Asked], bool], per_s: float) -> None:
+    def __init__(self, topics: Topics, submit: Callable[[Request], bool], per_s: float) -> None:
         self._topics = topics
         self._submit = submit
         self._per_s = per_s
@@ -55,7 +55,7 @@ class Reception:
             return asked
         return self._pass_on(verb, asked, incoming, now_s)
 
-    def _pass_on(self, verb: str, asked: Asked, incoming: Incoming, now_s: float) -> Refusal | None:
+    def _pass_on(self, verb: str, asked: Request, incoming: Incoming, now_s: float) -> Refusal | None:
         known_by = (verb, incoming.payload, incoming.correlation)
         if now_s - self._taken_s.get(known_by, -_REMEMBERED_S) < _REMEMBERED_S:
             error = "this request was taken already; give each one a transaction of its own"
@@ -74,7 +74,7 @@ class Reception:
         told, self._limit_told = self._limit_told, True
         return None if told else Refusal(verb, f"too many requests; at most {self._per_s:g} a second")
 
-    def _addressed(self, asked: Asked | Refusal, incoming: Incoming) -> Asked | Refusal:
+    def _addressed(self, asked: Request | Refusal, incoming: Incoming) -> Request | Refusal:
         """Note the MQTT 5 return address, so that it comes back with the reply."""
         transaction = asked.transaction if isinstance(asked, Refusal) else asked.origin.transaction
         verb = asked.verb if isinstance(asked, Refusal) else asked.origin.name

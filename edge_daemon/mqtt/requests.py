@@ -13,7 +13,7 @@ from edge_daemon.domain.commands import (
     Clear,
     Command,
     ExportExamples,
-    LabelMoment,
+    LabelUncertain,
     ListExamples,
     Origin,
     SetThreshold,
@@ -29,7 +29,7 @@ MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000
 _MAX_ERROR_CHARACTERS = 200
 
-Asked: TypeAlias = Command | ExportExamples
+Request: TypeAlias = Command | ExportExamples
 """What a request can become."""
 
 
@@ -136,7 +136,7 @@ REQUESTS: dict[str, type[_Body]] = {
 }
 
 
-def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Asked | Refusal:
+def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Request | Refusal:
     """Return the command that `payload` asks for, or why there is none.
 
     `now_s` (monotonic) is when the request came: an example shows the first frame after it.
@@ -180,7 +180,7 @@ def _transaction(body: dict[str, object]) -> object:
 
 def _command(
     verb: str, body: dict[str, object], regions: Sequence[str], now_s: float, origin: Origin
-) -> Asked:
+) -> Request:
     if verb not in REQUESTS:
         raise RequestError(f"this device doesn't offer {verb[:20]!r}; it offers {', '.join(REQUESTS)}")
     try:
@@ -192,7 +192,7 @@ def _command(
             return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))
         case LabelRequest():
             region = _region(request.region, regions)
-            return LabelMoment(check_label(request.label), now_s, origin, region, request.moment)
+            return LabelUncertain(check_label(request.label), now_s, origin, region, request.moment)
         case UndoRequest():
             return Undo(origin)
         case ClearRequest():

@@ -13,7 +13,7 @@ from edge_daemon.mqtt.requests import REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class TopicSpec:
     """One topic. `payload` is the type of its JSON, None where `text` says it is something else."""
 
     topic: str
@@ -25,26 +25,28 @@ class Entry:
 
 
 CATALOGUE = (
-    Entry("<base>/availability", "`online` or `offline`; the last will is `offline`", 1, True),
-    Entry(
+    TopicSpec("<base>/availability", "`online` or `offline`; the last will is `offline`", 1, True),
+    TopicSpec(
         "<base>[/<region>]/label",
         "the stable label as plain text; `unknown` when nothing taught fits; empty while the camera is lost; "
         "with a `trigger` it is the present object's, `unknown` between objects; rely on `object` events",
         1,
         True,
     ),
-    Entry("<base>[/<region>]/result", "JSON, one a frame", 0, False, "result", payloads.Result),
-    Entry("<base>/event", "JSON, what happened", 1, False, "event", payloads.EventPayload),
-    Entry("<base>/examples", "JSON, what was taught", 1, True, "examples", payloads.Examples),
-    Entry("<base>/info", "JSON, what the device runs", 1, True, "info", payloads.Info),
-    Entry("<base>/settings", "JSON, what requests have set", 1, True, "settings", payloads.Settings),
-    Entry("<base>/snapshot", "JPEG, on request", 0, False),
+    TopicSpec("<base>[/<region>]/result", "JSON, one a frame", 0, False, "result", payloads.Result),
+    TopicSpec("<base>/event", "JSON, what happened", 1, False, "event", payloads.EventPayload),
+    TopicSpec("<base>/examples", "JSON, what was taught", 1, True, "examples", payloads.Examples),
+    TopicSpec("<base>/info", "JSON, what the device runs", 1, True, "info", payloads.Info),
+    TopicSpec(
+        "<base>/settings", "JSON, what requests have set", 1, True, "settings", payloads.SettingsPayload
+    ),
+    TopicSpec("<base>/snapshot", "JPEG, on request", 0, False),
     *(
-        Entry(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)
+        TopicSpec(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)
         for verb, request in REQUESTS.items()
     ),
-    Entry("<base>/response/<verb>", "JSON, the answer", 1, False, "response", payloads.Response),
-    Entry(
+    TopicSpec("<base>/response/<verb>", "JSON, the answer", 1, False, "response", payloads.Response),
+    TopicSpec(
         "<base>/response/examples",
         "JSON, one for each part of an export",
         1,

@@ -12,7 +12,7 @@ import msgspec
 
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Command
-from edge_daemon.domain.types import Exam, FleetFigures, Prediction, Verdict
+from edge_daemon.domain.types import ClassReport, Evaluation, FleetFigures, Prediction
 from edge_daemon.mqtt import payloads
 from edge_daemon.mqtt.example_export import Answer
 from edge_daemon.mqtt.message import Message
@@ -28,7 +28,7 @@ _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
 
 
-class Publications:
+class EventSerializer:
     """Turns one device's events into messages, without I/O. Any thread may use it.
 
     `qos` is used for all but results and snapshots, which are fleeting and go with 0.
@@ -152,7 +152,7 @@ class Publications:
         return [self._event(body)]
 
     @of.register
-    def _(self, event: events.Doubted, now: datetime) -> list[Message]:
+    def _(self, event: events.UncertainSampleKept, now: datetime) -> list[Message]:
         body = payloads.DoubtedEvent(
             at=utc_ms(now),
             moment=event.moment,
@@ -178,7 +178,7 @@ class Publications:
 
     @of.register
     def _(self, event: events.SettingsChanged, now: datetime) -> list[Message]:
-        body = payloads.Settings(trigger=event.trigger, unknown=event.unknown)
+        body = payloads.SettingsPayload(trigger=event.trigger, unknown=event.unknown)
         return [self._state(self._topics.settings, encode(body))]
 
     @of.register
@@ -226,7 +226,7 @@ class Publications:
         return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
 
     @of.register
-    def _(self, event: events.Replied, now: datetime) -> list[Message]:
+    def _(self, event: events.CommandReply, now: datetime) -> list[Message]:
         origin = event.command.origin
         if origin.via != "mqtt":
             return []
@@ -268,9 +268,9 @@ def _source(command: Command) -> payloads.Source:
     return payloads.Source(via=origin.via, name=origin.name)
 
 
-def _ranking(prediction: Prediction) -> list[payloads.RankedLabel]:
+def _ranking(prediction: Prediction) -> list[payloads.RankedLabelPayload]:
     return [
-        payloads.RankedLabel(label=row.label, confidence=round(row.confidence, _DIGITS))
+        payloads.RankedLabelPayload(label=row.label, confidence=round(row.confidence, _DIGITS))
         for row in prediction.ranking[:_MAX_RANKED]
     ]
 
@@ -287,11 +287,11 @@ def _fleet(figures: FleetFigures) -> payloads.Fleet:
     )
 
 
-def _is_good(labelled: tuple[str, Verdict]) -> bool:
+def _is_good(labelled: tuple[str, ClassReport]) -> bool:
     return labelled[1].verdict == "good"
 
 
-def _figures(exam: Exam) -> payloads.ExamFigures:
+def _figures(exam: Evaluation) -> payloads.ExamFigures:
     verdicts = {
         label: payloads.LabelVerdict(
             verdict=verdict.verdict, count=verdict.count, recall=verdict.recall, looks_like=verdict.looks_like

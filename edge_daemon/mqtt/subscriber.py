@@ -14,7 +14,7 @@ from uuid import uuid4
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.backoff import Backoff
-from edge_daemon.mqtt.client import Connection, Party
+from edge_daemon.mqtt.client import Connection, ConnectOptions
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.system.wakeup import Wakeup
@@ -40,7 +40,7 @@ class Subscriber:
         self._connection: Connection
 
     def __enter__(self) -> Subscriber:
-        party = Party(f"edge_daemon-{uuid4().hex[:12]}", max_packet=_MAX_PACKET)
+        party = ConnectOptions(f"edge_daemon-{uuid4().hex[:12]}", max_packet=_MAX_PACKET)
         try:
             self._connection = connect(self._options, party, os.environ, self._stopping.is_set)
         except BrokerError:
@@ -101,14 +101,14 @@ _LONGEST_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Link:
+class ConnectionState:
     """The connection came or went; `text` says with whom, or why."""
 
     connected: bool
     text: str
 
 
-class Follower:
+class ReconnectingSubscriber:
     """Receives what is published at `topic_filter`, through every outage; a context manager.
 
     Belongs to one thread. A change of the connection is told once, in its place between the messages.
@@ -122,9 +122,9 @@ class Follower:
         self._subscriber: Subscriber | None = None
         self._connected_s = 0.0
         self._retry_s = 0.0
-        self._told: Link | None = None
+        self._told: ConnectionState | None = None
 
-    def __enter__(self) -> Follower:
+    def __enter__(self) -> ReconnectingSubscriber:
         return self
 
     def __exit__(
@@ -132,7 +132,7 @@ class Follower:
     ) -> None:
         self._drop()
 
-    def receive(self, timeout_s: float) -> Incoming | Link | None:
+    def receive(self, timeout_s: float) -> Incoming | ConnectionState | None:
         """Return the next message or change of the connection; None when neither came in time.
 
         While there is no connection a try to have one may take some seconds longer than `timeout_s`.
@@ -144,7 +144,7 @@ class Follower:
         except BrokerError as exc:
             return self._lose(exc)
 
-    def _try_again(self, timeout_s: float) -> Link | None:
+    def _try_again(self, timeout_s: float) -> ConnectionState | None:
         left_s = self._retry_s - time.monotonic()
         if left_s > 0:
             time.sleep(min(left_s, timeout_s))
@@ -155,15 +155,15 @@ class Follower:
         except BrokerError as exc:
             return self._lose(exc)
         self._subscriber, self._connected_s = subscriber, time.monotonic()
-        return self._tell(Link(True, f"connected to {self._options.host}:{self._options.port}"))
+        return self._tell(ConnectionState(True, f"connected to {self._options.host}:{self._options.port}"))
 
-    def _lose(self, exc: BrokerError) -> Link | None:
+    def _lose(self, exc: BrokerError) -> ConnectionState | None:
         held_s = time.monotonic() - self._connected_s if self._subscriber is not None else 0.0
         self._drop()
         self._retry_s = time.monotonic() + self._backoff.next_s(held_s)
-        return self._tell(Link(False, str(exc)))
+        return self._tell(ConnectionState(False, str(exc)))
 
-    def _tell(self, link: Link) -> Link | None:
+    def _tell(self, link: ConnectionState) -> ConnectionState | None:
         """Say it, unless it is only another failed try."""
         if self._told is not None and not self._told.connected and not link.connected:
             return None

@@ -152,7 +152,7 @@ def _origin(button: ButtonOptions) -> Origin:
     return Origin("gpio", button.name)
 
 
-class ButtonReader:
+class ButtonDecoder:
     """Pure: takes levels with their times and returns meanings.
 
     Times are those of the edges, not of the call, so a caller that was held up for seconds still

@@ -27,7 +27,7 @@ class RawEdge:
 
 
 @dataclass(frozen=True, slots=True)
-class Mail:
+class PendingItems:
     """What was waiting at `at_s`, in order of arrival; no edge in it is later.
 
     `lost_edges` says that there were more than fit.
@@ -69,12 +69,12 @@ class Inbox:
             self._events.append(event)
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> Mail:
+    def take(self, timeout_s: float) -> PendingItems:
         """Wait until something is there, at most `timeout_s`, and take it all."""
         with self._changed:
             self._changed.wait_for(lambda: self._edges or self._events, timeout_s)
             now = self._clock.monotonic()
-            mail = Mail(list(self._edges), list(self._events), self._lost_edges, now)
+            mail = PendingItems(list(self._edges), list(self._events), self._lost_edges, now)
             self._edges.clear()
             self._events.clear()
             self._lost_edges = False

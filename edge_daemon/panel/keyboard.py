@@ -17,7 +17,14 @@ from typing import TypeAlias
 
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
-from edge_daemon.domain.events import Cleared, ConfirmPending, Event, ExampleAdded, ExampleUndone, Replied
+from edge_daemon.domain.events import (
+    Cleared,
+    CommandReply,
+    ConfirmPending,
+    Event,
+    ExampleAdded,
+    ExampleUndone,
+)
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.worker import Worker
 
@@ -140,7 +147,7 @@ class Keyboard:
                 log.info("took back the last example: %s (%d)", event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
                 log.info("cleared %d examples", event.removed)
-            case Replied(error=str() as error) if event.command.origin.via == _VIA:
+            case CommandReply(error=str() as error) if event.command.origin.via == _VIA:
                 log.warning("not done: %s", error)
 
     def stop(self) -> None:

@@ -12,6 +12,7 @@ from edge_daemon.domain.events import (
     CameraLost,
     CameraRestored,
     Cleared,
+    CommandReply,
     ConfirmPending,
     Event,
     ExampleAdded,
@@ -20,7 +21,6 @@ from edge_daemon.domain.events import (
     ExamplesNotKept,
     LabelChanged,
     Ready,
-    Replied,
 )
 
 CAPTURED_S = 0.15
@@ -98,7 +98,7 @@ class Leds:
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():
                 self._clearing_until_s = -math.inf
-            case Replied(command=command, error=str()) if command.origin.via == "gpio":
+            case CommandReply(command=command, error=str()) if command.origin.via == "gpio":
                 self.refuse(now)
             case Ready():
                 self._ready = True

@@ -15,10 +15,10 @@ from edge_daemon.domain.commands import AddExample, Command
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.panel.gestures import ButtonReader, Meaning
-from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, Mail, OnEdge
+from edge_daemon.panel.gestures import ButtonDecoder, Meaning
+from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, OnEdge, PendingItems
 from edge_daemon.panel.leds import Leds
-from edge_daemon.panel.wiring_check import Wiring
+from edge_daemon.panel.wiring_check import WiringCheck
 from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ class Panel:
         self._inbox = Inbox(clock)
         self._leds = Leds(buttons, options.leds, first_region)
         self._lit: frozenset[int] = frozenset()
-        self._reader = ButtonReader(buttons, options, {}, _new_group)
-        self._wiring = Wiring(buttons, {}, clock.monotonic())
+        self._reader = ButtonDecoder(buttons, options, {}, _new_group)
+        self._wiring = WiringCheck(buttons, {}, clock.monotonic())
         self._outage: Outage | None = None
         self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
         self._refusing = False
@@ -124,8 +124,8 @@ class Panel:
                     button.pin,
                     button.pull,
                 )
-        self._reader = ButtonReader(self._buttons, self._options, pressed, _new_group)
-        self._wiring = Wiring(self._buttons, pressed, self._clock.monotonic())
+        self._reader = ButtonDecoder(self._buttons, self._options, pressed, _new_group)
+        self._wiring = WiringCheck(self._buttons, pressed, self._clock.monotonic())
         self._lit = frozenset()
 
     def handle(self, event: Event) -> None:
@@ -167,7 +167,7 @@ class Panel:
         since_s = now if self._outage is None else self._outage.since_s
         self._outage = Outage(since_s, reason, now + RETRY_S)
 
-    def _read(self, mail: Mail) -> None:
+    def _read(self, mail: PendingItems) -> None:
         now = mail.at_s
         for edge in mail.edges:
             self._wiring.move(edge.pin, edge.pressed)

@@ -7,7 +7,7 @@ from typing import Any
 from edge_daemon.panel.gpio import mock_factory
 
 
-class MockPresser:
+class SimulatedButtons:
     """A finger and an eye on gpiozero's mock pins. Give `factory` to the GpioPins it should work on.
 
     `press` and `release` call back into the panel's inbox from the calling thread, as a pin

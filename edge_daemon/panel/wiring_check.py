@@ -13,7 +13,7 @@ OTHERS_PRESSED = 20
 """A button that has not moved while others were pressed so often may never move."""
 
 
-class Wiring:
+class WiringCheck:
     """Names each fault once. Owned by the panel thread; `pressed` is how the buttons are at the start."""
 
     def __init__(self, buttons: Sequence[ButtonOptions], pressed: Mapping[int, bool], now: float) -> None:

@@ -10,22 +10,29 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, ClockSet, Command, Instruction, LabelMoment, ReportOutage
+from edge_daemon.domain.commands import (
+    AddExample,
+    ClockSet,
+    Command,
+    Instruction,
+    LabelUncertain,
+    ReportPanelState,
+)
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import UNKNOWN, WHOLE_FRAME, Frame, Glance, LabelChange, Prediction, Sight
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.pipeline.region import View
-from edge_daemon.pipeline.runtime_settings import Settings
-from edge_daemon.teaching.labelling import MAX_WAITING, Lessons
+from edge_daemon.pipeline.runtime_settings import RuntimeSettings
+from edge_daemon.teaching.labelling import MAX_WAITING, Labeller
 from edge_daemon.teaching.pending_changes import PendingChanges
-from edge_daemon.teaching.replies import answered, refusal
-from edge_daemon.teaching.trainer import Teacher
-from edge_daemon.tracking.region_text import Reading
+from edge_daemon.teaching.replies import error_reply, reply_on_error
+from edge_daemon.teaching.trainer import Trainer
+from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
-    from edge_daemon.fleet.sync import Member
+    from edge_daemon.fleet.sync import FleetSync
 
 log = logging.getLogger(__name__)
 
@@ -49,14 +56,14 @@ class Pipeline:
         *,
         embedder: Embedder,
         views: Sequence[View],
-        teacher: Teacher,
+        teacher: Trainer,
         clock: Clock,
         encode: Callable[[Image], bytes],
         shrink: Callable[[Image], Image] = lambda image: image,
-        reading: Reading | None = None,
+        reading: RegionTextJoiner | None = None,
         stale_s: float = 5.0,
-        settings: Settings | None = None,
-        fleet: Member | None = None,
+        settings: RuntimeSettings | None = None,
+        fleet: FleetSync | None = None,
     ) -> None:
         self._embedder = embedder
         self._views = {view.name: view for view in views}
@@ -65,10 +72,10 @@ class Pipeline:
         self._encode = encode
         self._reading = reading
         self._stale_s = stale_s
-        self._settings = settings or Settings()
+        self._settings = settings or RuntimeSettings()
         self._fleet = fleet
         self._changes = PendingChanges(clock)
-        self._lessons = Lessons(teacher, self._changes, embedder.embed, encode, shrink, len(self._views))
+        self._lessons = Labeller(teacher, self._changes, embedder.embed, encode, shrink, len(self._views))
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
@@ -125,7 +132,7 @@ class Pipeline:
         yield from self._finish_text(frame)
         for request in self._snapshots:
             yield events.Snapshot(self._encode(frame.image), request)
-            yield events.Replied(request, data={"seq": frame.seq})
+            yield events.CommandReply(request, data={"seq": frame.seq})
         self._snapshots.clear()
 
     def _look(self, view: View, frame: Frame) -> Iterator[events.Event]:
@@ -145,7 +152,7 @@ class Pipeline:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
             # A picture the model has no answer for, such as pure black: nothing taught looks like it.
-            yield from (refusal(press, exc) for press in presses)
+            yield from (error_reply(press, exc) for press in presses)
             yield from self._judge(view, frame, NOTHING, None, clarity)
             return
         sight = Sight(view.name, frame, image, embedding)
@@ -156,7 +163,7 @@ class Pipeline:
         yield from self._judge(view, frame, prediction, embedding, clarity)
         moment = self._lessons.consider(sight, prediction) if clarity else None
         if moment is not None:
-            yield events.Doubted(
+            yield events.UncertainSampleKept(
                 moment.number, view.name, moment.reason, prediction, frame.seq, frame.captured_at, image
             )
 
@@ -245,18 +252,18 @@ class Pipeline:
     # Commands
 
     def _obey(self, instruction: Instruction) -> Iterator[events.Event]:
-        if isinstance(instruction, ReportOutage):
+        if isinstance(instruction, ReportPanelState):
             yield from self._lose_camera(instruction.reason)
         elif isinstance(instruction, ClockSet):
             self._teacher.set_clock(instruction)
         else:
-            yield from answered(instruction, self._execute(instruction))
+            yield from reply_on_error(instruction, self._execute(instruction))
 
     def _execute(self, command: Command) -> Iterator[events.Event]:
         match command:
             case AddExample():
                 yield from self._lessons.press(command, self._region(command.region))
-            case LabelMoment():
+            case LabelUncertain():
                 yield from self._lessons.label_moment(command, self._region(command.region))
             case commands.TakeSnapshot():
                 if len(self._snapshots) >= MAX_WAITING:
@@ -294,7 +301,7 @@ class Pipeline:
         box.pixels(width, height)
         yield from view.start_afresh(self._clock.monotonic())
         self._views[view.name] = replace(view, box=box)
-        yield events.Replied(command, data={"region": view.name, "box": list(command.box)})
+        yield events.CommandReply(command, data={"region": view.name, "box": list(command.box)})
 
     def _region(self, name: str | None) -> str:
         """Return the region that a command means: the first when it names none."""

@@ -9,14 +9,14 @@ from msgspec import Struct
 
 from edge_daemon.domain.events import Event
 from edge_daemon.imaging.regions import Box
-from edge_daemon.imaging.static_scene import Stillness
-from edge_daemon.tracking.label_smoother import Smoother
-from edge_daemon.tracking.object_tracker import Passage
+from edge_daemon.imaging.static_scene import StaticSceneDetector
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from edge_daemon.tracking.object_tracker import ObjectTracker
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-MakePassage: TypeAlias = Callable[[str], Passage | None]
+MakePassage: TypeAlias = Callable[[str], ObjectTracker | None]
 """Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
 
 
@@ -30,9 +30,9 @@ class View(Struct, frozen=True):
     name: str
     box: Box | None
     pool: str
-    smoother: Smoother
-    passage: Passage | None = None
-    stillness: Stillness | None = None
+    smoother: LabelSmoother
+    passage: ObjectTracker | None = None
+    stillness: StaticSceneDetector | None = None
 
     def start_afresh(self, now: float) -> Iterator[Event]:
         """Forget what the region showed; an object that was seen gets its event now (monotonic)."""

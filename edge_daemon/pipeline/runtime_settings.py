@@ -13,7 +13,7 @@ from edge_daemon.domain.errors import RequestError
 from edge_daemon.pipeline.region import MakePassage, View
 
 
-class Settings:
+class RuntimeSettings:
     """Knows the settings in use. `triggers` are the ways to tell objects apart that can be set.
 
     Belongs to the pipeline's thread. Nothing is written down: after a restart the configuration counts.
@@ -51,5 +51,5 @@ class Settings:
                 yield from view.passage.finished(math.inf)
             views[view.name] = replace(view, passage=make(view.name))
         self._now = replace(self._now, trigger=command.mode)
-        yield events.Replied(command, data={"mode": command.mode})
+        yield events.CommandReply(command, data={"mode": command.mode})
         yield self._now

@@ -7,7 +7,7 @@ import threading
 from edge_daemon.domain.types import Frame
 
 
-class Preview:
+class LatestFrame:
     """Holds the latest frame; any thread may wait for a later one. Encoding is the watcher's work."""
 
     def __init__(self) -> None:

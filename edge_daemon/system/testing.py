@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
 
-class HandClock:
+class ManualClock:
     """A clock that stands still until `advance`; fulfils interfaces.Clock."""
 
     def __init__(self, start_s: float = 1000.0, start_at: datetime | None = None) -> None:

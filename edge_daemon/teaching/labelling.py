@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
-from edge_daemon.domain.commands import AddExample, LabelMoment
+from edge_daemon.domain.commands import AddExample, LabelUncertain
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import Event, ExamplesChanged, Replied
+from edge_daemon.domain.events import CommandReply, Event, ExamplesChanged
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Glance, Prediction, Sight
-from edge_daemon.learning.quality.uncertain_samples import Doubts, Moment
+from edge_daemon.learning.quality.uncertain_samples import UncertainSample, UncertainSamples
 from edge_daemon.teaching.pending_changes import PendingChanges
-from edge_daemon.teaching.replies import answered
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.teaching.replies import reply_on_error
+from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -29,7 +29,7 @@ PRESS_LASTS_S = 5.0
 """A press without a frame for so long is answered with an error."""
 
 
-class Presses:
+class PendingLabels:
     """At most 64 waiting presses with the region each means; pure."""
 
     def __init__(self) -> None:
@@ -63,7 +63,7 @@ DOUBT_LASTS_S = 15.0
 """How long after a doubtful moment a request without its number still means it."""
 
 
-class Lessons:
+class Labeller:
     """Remembers what was seen lately and the presses that wait. Every call comes from one thread.
 
     `embed` is for a picture that was seen but not classified; `encode` makes thumbnails, `shrink` what is
@@ -72,7 +72,7 @@ class Lessons:
 
     def __init__(
         self,
-        teacher: Teacher,
+        teacher: Trainer,
         changes: PendingChanges,
         embed: Callable[[Image], Vector],
         encode: Callable[[Image], bytes],
@@ -83,9 +83,9 @@ class Lessons:
         self._changes = changes
         self._embed = embed
         self._encode = encode
-        self._doubts = Doubts(shrink)
+        self._doubts = UncertainSamples(shrink)
         self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * regions)
-        self._presses = Presses()
+        self._presses = PendingLabels()
         self._exam_due = False
 
     @property
@@ -97,8 +97,8 @@ class Lessons:
         """Remember what is seen."""
         self._recent.append(seen)
 
-    def consider(self, sight: Sight, prediction: Prediction) -> Moment | None:
-        """Remember a moment if it is doubtful, see `Doubts`."""
+    def consider(self, sight: Sight, prediction: Prediction) -> UncertainSample | None:
+        """Remember a moment if it is doubtful, see `UncertainSamples`."""
         return self._doubts.consider(sight, prediction)
 
     def take_due(self, region: str, captured_s: float) -> list[AddExample]:
@@ -108,12 +108,12 @@ class Lessons:
     def teach_due(self, presses: list[AddExample], sight: Sight) -> Iterator[Event]:
         """Teach what such presses waited for; a fault answers its press."""
         for press in presses:
-            yield from answered(press, self._teach(press, sight))
+            yield from reply_on_error(press, self._teach(press, sight))
 
     def answer_overdue(self, now: float) -> Iterator[Event]:
         """Answer the presses for which no frame came."""
         for press in self._presses.take_overdue(now):
-            yield Replied(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
+            yield CommandReply(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
 
     def press(self, command: AddExample, region: str) -> Iterator[Event]:
         """Teach what the press means: a doubtful moment, else the first frame captured after it.
@@ -131,7 +131,7 @@ class Lessons:
                 return
         self._presses.wait(region, command)
 
-    def label_moment(self, command: LabelMoment, region: str) -> Iterator[Event]:
+    def label_moment(self, command: LabelUncertain, region: str) -> Iterator[Event]:
         """Teach the moment that a request means: by its number, or the region's last."""
         if command.moment is not None:
             moment = self._doubts.get(command.moment)
@@ -149,18 +149,22 @@ class Lessons:
             self._exam_due = False
             yield self._teacher.examples()
 
-    def _teach_moment(self, command: AddExample | LabelMoment, moment: Moment) -> Iterator[Event]:
+    def _teach_moment(self, command: AddExample | LabelUncertain, moment: UncertainSample) -> Iterator[Event]:
         yield from self._teach(command, moment.sight, moment)
 
     def _teach(
-        self, press: AddExample | LabelMoment, sight: Sight, moment: Moment | None = None
+        self, press: AddExample | LabelUncertain, sight: Sight, moment: UncertainSample | None = None
     ) -> Iterator[Event]:
         thumbnail = self._encode(sight.image)
         attempt = partial(self._add, press, _without_picture(sight), thumbnail, moment)
         yield from self._changes.make(press, attempt)
 
     def _add(
-        self, press: AddExample | LabelMoment, sight: Sight, thumbnail: bytes, moment: Moment | None
+        self,
+        press: AddExample | LabelUncertain,
+        sight: Sight,
+        thumbnail: bytes,
+        moment: UncertainSample | None,
     ) -> Iterator[Event]:
         yield from self._teacher.add(press, sight, thumbnail)
         self._exam_due = True

@@ -13,7 +13,7 @@ from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.sqlite import LockedStoreError
-from edge_daemon.teaching.replies import refusal
+from edge_daemon.teaching.replies import error_reply
 
 CHANGE_LASTS_S = 5.0
 """A change that could not be made for so long is refused."""
@@ -63,8 +63,8 @@ class PendingChanges:
             except LockedStoreError as exc:
                 if self._clock.monotonic() < pending.until_s:
                     return
-                happened = [refusal(pending.command, exc)]
+                happened = [error_reply(pending.command, exc)]
             except EdgeError as exc:
-                happened = [refusal(pending.command, exc)]
+                happened = [error_reply(pending.command, exc)]
             self._waiting.popleft()
             yield from happened

@@ -7,20 +7,20 @@ from collections.abc import Iterator
 
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.errors import EdgeError
-from edge_daemon.domain.events import Event, Replied
+from edge_daemon.domain.events import CommandReply, Event
 
 log = logging.getLogger(__name__)
 
 
-def answered(command: Command, happening: Iterator[Event]) -> Iterator[Event]:
+def reply_on_error(command: Command, happening: Iterator[Event]) -> Iterator[Event]:
     """Pass on what happens as it does; an EdgeError answers the command."""
     try:
         yield from happening
     except EdgeError as exc:
-        yield refusal(command, exc)
+        yield error_reply(command, exc)
 
 
-def refusal(command: Command, exc: EdgeError) -> Replied:
+def error_reply(command: Command, exc: EdgeError) -> CommandReply:
     """Answer a command that can't be done, and log why."""
     log.warning("%s refused: %s", type(command).__name__, exc)
-    return Replied(command, error=str(exc))
+    return CommandReply(command, error=str(exc))

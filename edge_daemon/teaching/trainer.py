@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelMoment
+from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelUncertain
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example, FleetFigures, Prediction, Sight
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, LEAST_STEP_S, shift_times
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.learning.open_set_classifier import Learner
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -25,7 +25,7 @@ SHARED_POOL = ""
 """The pool of the regions that share their examples, and of regions that are no longer configured."""
 
 
-class Teacher:
+class Trainer:
     """Owns the store and a learner per pool of examples. Every call comes from one thread.
 
     Once the store is read no call waits for its lock: what finds it locked raises LockedStoreError.
@@ -38,7 +38,7 @@ class Teacher:
     def __init__(
         self,
         store: ExampleStore,
-        learners: Mapping[str, Learner],
+        learners: Mapping[str, OpenSetClassifier],
         pools: Mapping[str, str],
         space: str,
         max_per_label: int | None = None,
@@ -142,7 +142,7 @@ class Teacher:
 
     def add(
         self,
-        press: AddExample | LabelMoment,
+        press: AddExample | LabelUncertain,
         sight: Sight,
         thumbnail: bytes,
     ) -> Iterator[events.Event]:
@@ -177,7 +177,7 @@ class Teacher:
         count = self._counts()[label]
         seq = sight.frame.seq
         yield events.ExampleAdded(example.id, label, sight.region, count, seq, press)
-        yield events.Replied(press, data={"id": example.id, "label": label, "count": count, "seq": seq})
+        yield events.CommandReply(press, data={"id": example.id, "label": label, "count": count, "seq": seq})
 
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Do what a command asks of the examples and say so."""
@@ -188,12 +188,12 @@ class Teacher:
                 count = self._counts().get(example.label, 0)
                 yield events.ExampleUndone(example.id, example.label, count, command)
                 data = {"id": example.id, "label": example.label, "count": count}
-                yield events.Replied(command, data=data)
+                yield events.CommandReply(command, data=data)
             case commands.Clear():
                 ids = self._store.clear(command.label)
                 self._forget_taught(ids)
                 yield events.Cleared(command.label, len(ids), command)
-                yield events.Replied(command, data={"removed": len(ids)})
+                yield events.CommandReply(command, data={"removed": len(ids)})
             case commands.Remove():
                 ids = self._store.remove(command.ids)
                 self._forget_taught(ids)
@@ -207,11 +207,11 @@ class Teacher:
                 self._learn_changed()
                 yield from _edited("relabelled", ids, command, check_label(command.label))
             case commands.ListExamples():
-                yield events.Replied(command, data={"counts": self._counts()})
+                yield events.CommandReply(command, data={"counts": self._counts()})
             case commands.SetThreshold():
                 for learner in self._learners.values():
                     learner.set_unknown(command.unknown)
-                yield events.Replied(command, data={"unknown": command.unknown})
+                yield events.CommandReply(command, data={"unknown": command.unknown})
         yield self.examples()
 
     def _counts(self) -> dict[str, int]:
@@ -221,7 +221,7 @@ class Teacher:
                 counts[label] = counts.get(label, 0) + count
         return counts
 
-    def _redundant(self, learner: Learner, label: str) -> list[int]:
+    def _redundant(self, learner: OpenSetClassifier, label: str) -> list[int]:
         """Return the example that must make room, if its label has too many."""
         if self._max_per_label is None or learner.counts[label] <= self._max_per_label:
             return []
@@ -273,4 +273,4 @@ def _edited(
     label: str | None = None,
 ) -> Iterator[events.Event]:
     yield events.ExamplesEdited(action, tuple(ids), command, label)
-    yield events.Replied(command, data={"ids": list(ids)})
+    yield events.CommandReply(command, data={"ids": list(ids)})

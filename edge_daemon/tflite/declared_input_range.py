@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.config.paths import shipped_dir
+from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import EdgeError, ModelError
 from edge_daemon.imaging.input_range import ZERO_TO_ONE, InputRange, normalised, parse_range
 
@@ -40,7 +40,7 @@ def declared_range(model: Path, digest: str, is_float: bool) -> tuple[InputRange
 
 def _shipped(model: Path) -> Iterator[Path]:
     with suppress(EdgeError):
-        yield shipped_dir("models") / manifest_path(model).name
+        yield package_data("models") / manifest_path(model).name
 
 
 def write_manifest(model: Path, values: InputRange) -> None:

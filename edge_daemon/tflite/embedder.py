@@ -16,7 +16,7 @@ import numpy.typing as npt
 from edge_daemon.domain.errors import EmbeddingError, ModelError
 from edge_daemon.imaging.preprocess import Fit, InputTensor, Preprocessor
 from edge_daemon.system.regular_file import read_regular
-from edge_daemon.tflite.feature_layer import Tap, TapName, find_tap
+from edge_daemon.tflite.feature_layer import FeatureLayer, FeatureName, find_feature_layer
 from edge_daemon.tflite.find_input_range import find_range
 from edge_daemon.tflite.graph import Graph, end_at, read_graph
 from edge_daemon.tflite.interpreter import (
@@ -27,8 +27,8 @@ from edge_daemon.tflite.interpreter import (
     runtime,
 )
 from edge_daemon.tflite.model_check import image_input
-from edge_daemon.tflite.resizer import Shrinkers
-from edge_daemon.tflite.verdict_cache import remember, remembered
+from edge_daemon.tflite.resizer import Resizers
+from edge_daemon.tflite.verdict_cache import contains, put
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -46,7 +46,7 @@ class Operation:
     outputs: tuple[int, ...]
 
 
-class Embedder:
+class TfliteEmbedder:
     """A TFLite image model read at one tap. Owned by one thread.
 
     `delegate`: `auto` is the interpreter's default (XNNPACK), `none` its plain kernels, anything else the
@@ -61,7 +61,7 @@ class Embedder:
         model_path: Path | str,
         threads: int = 1,
         delegate: str = "auto",
-        tap: TapName = "embedding",
+        tap: FeatureName = "embedding",
         fit: Fit = "square",
         *,
         probe_first: bool = True,
@@ -73,12 +73,12 @@ class Embedder:
             digest = hashlib.sha256(content).hexdigest()
             self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
             self.tap = tap
-            shrink = Shrinkers() if delegate == "auto" else None
+            shrink = Resizers() if delegate == "auto" else None
             if tap == "pixels":
                 self._prepare = Preprocessor(self.input, fit, shrink)
                 self.size = self.input.height * self.input.width * self.input.channels
             else:
-                self._tap: Tap = find_tap(graph, tap)
+                self._tap: FeatureLayer = find_feature_layer(graph, tap)
                 if probe_first:
                     _probe_once(path, digest, threads, delegate, tap)
                 answer = partial(_answers, threads=threads, delegate=delegate)
@@ -196,7 +196,7 @@ def _answers(
     return np.stack(answers).astype(np.float32)
 
 
-def bare_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
+def baseline_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
     """Return what a benchmark compares with: set_tensor, invoke, get_tensor of the whole file, no more."""
     interpreter = open_interpreter(read_model(path), threads, delegate)
     given, output = input_and_output(interpreter)
@@ -223,14 +223,14 @@ def read_model(path: Path) -> bytes:
         raise ModelError(f"can't be read: {exc.strerror}") from exc
 
 
-def _delegate_name(delegate: str, tap: TapName) -> str:
+def _delegate_name(delegate: str, tap: FeatureName) -> str:
     return "none" if tap == "pixels" else _DELEGATE_NAMES.get(delegate, Path(delegate).name.split(".")[0])
 
 
-def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: TapName) -> None:
+def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: FeatureName) -> None:
     """Probe a file unless this content passed before, with this interpreter, at this tap."""
     key = hashlib.sha256(f"{digest} {runtime()} {delegate} {tap}".encode()).hexdigest()[:32]
-    if remembered("probed", key):
+    if contains("probed", key):
         return
     # Late, as most starts remember the file.
     from edge_daemon.tflite.sandbox import probe
@@ -238,7 +238,7 @@ def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: TapNa
     problem = probe([path], threads, delegate, tap)[0]
     if problem is not None:
         raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
-    remember("probed", key)
+    put("probed", key)
 
 
 def _softmax(logits: Vector) -> Vector:

@@ -8,7 +8,7 @@ from typing import Literal, TypeAlias
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.graph import Graph, Operator
 
-TapName: TypeAlias = Literal["embedding", "logits", "probabilities", "pixels"]
+FeatureName: TypeAlias = Literal["embedding", "logits", "probabilities", "pixels"]
 
 POOLS = {"AVERAGE_POOL_2D", "MEAN"}
 CLASSIFIERS = {"CONV_2D", "FULLY_CONNECTED"}
@@ -18,7 +18,7 @@ _POINTWISE = {"RELU", "RELU6", "ADD", "MUL", "SUB", "HARD_SWISH", "LEAKY_RELU"}
 
 
 @dataclass(frozen=True, slots=True)
-class Tap:
+class FeatureLayer:
     """The tensor to read; `why` is a phrase that follows "the tap is".
 
     A tensor with height and width is averaged over both by the reader. `needs_softmax`: the tensor
@@ -37,7 +37,7 @@ class _Step:
     """The operator's only computed input, -1 when it has none or several."""
 
 
-def find_tap(graph: Graph, name: TapName) -> Tap:
+def find_feature_layer(graph: Graph, name: FeatureName) -> FeatureLayer:
     """Return where `name` is read. Raises ModelError naming what was found instead."""
     tail, body = _split(_walk_back(graph))
     if name == "embedding":
@@ -49,8 +49,8 @@ def find_tap(graph: Graph, name: TapName) -> Tap:
     if name == "logits" and activation is not None:
         if activation.computed < 0:
             raise ModelError(_nothing_found(tail))
-        return Tap(activation.computed, f"the input of the last {activation.operator.name}")
-    return Tap(graph.outputs[0], "the model's output", needs_softmax=activation is None)
+        return FeatureLayer(activation.computed, f"the input of the last {activation.operator.name}")
+    return FeatureLayer(graph.outputs[0], "the model's output", needs_softmax=activation is None)
 
 
 def ends_in_classes(graph: Graph) -> bool:
@@ -59,35 +59,41 @@ def ends_in_classes(graph: Graph) -> bool:
     return any(step.operator.name in ACTIVATIONS for step in tail) or _ends_in_classifier(graph, body)
 
 
-def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> Tap:
+def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> FeatureLayer:
     """Return the pool before the classifier layers, else the input of the last of them, else the logits."""
     if _ends_in_classifier(graph, body):
         return _before_classifier(graph, body)
     normalised = any(step.operator.name in ACTIVATIONS for step in tail)
     names = [step.operator.name for step in body]
     if names and not normalised and _is_flat(graph, graph.outputs[0]):
-        return Tap(graph.outputs[0], f"the output itself: the model ends in {names[0]}, it is an embedder")
+        return FeatureLayer(
+            graph.outputs[0], f"the output itself: the model ends in {names[0]}, it is an embedder"
+        )
     if len(body) > 1 and names[0] in POOLS and names[1] in CLASSIFIERS:
-        return Tap(
+        return FeatureLayer(
             body[1].computed, f"the input of the last {names[1]}, averaged as the model averages its classes"
         )
     scores = next((s.computed for s in tail if s.operator.name in ACTIVATIONS and s.computed >= 0), None)
     if scores is not None and _is_flat(graph, scores):
-        return Tap(scores, "the scores of its classes: no pool or classifier layer stands before them")
+        return FeatureLayer(
+            scores, "the scores of its classes: no pool or classifier layer stands before them"
+        )
     raise ModelError(_nothing_found([*tail, *body]))
 
 
-def _before_classifier(graph: Graph, body: list[_Step]) -> Tap:
+def _before_classifier(graph: Graph, body: list[_Step]) -> FeatureLayer:
     for step in body:
         name, flat = step.operator.name, _is_flat(graph, step.operator.outputs[0])
         if name in POOLS and flat:
-            return Tap(step.operator.outputs[0], f"the {name} before the classifier")
+            return FeatureLayer(step.operator.outputs[0], f"the {name} before the classifier")
         if not flat or name not in CLASSIFIERS | _SHAPES | _POINTWISE:
             break
     last = body[0]
     if last.computed < 0:
         raise ModelError(_nothing_found(body))
-    return Tap(last.computed, f"the input of the last {last.operator.name}: no global pool stands before it")
+    return FeatureLayer(
+        last.computed, f"the input of the last {last.operator.name}: no global pool stands before it"
+    )
 
 
 def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:

@@ -22,11 +22,11 @@ import numpy.typing as npt
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255, InputRange
 from edge_daemon.tflite.declared_input_range import declared_range
-from edge_daemon.tflite.feature_layer import ends_in_classes, find_tap
+from edge_daemon.tflite.feature_layer import ends_in_classes, find_feature_layer
 from edge_daemon.tflite.graph import Graph, end_at
 from edge_daemon.tflite.implied_input_range import implied_range
 from edge_daemon.tflite.metadata import read_metadata
-from edge_daemon.tflite.verdict_cache import remember, remembered
+from edge_daemon.tflite.verdict_cache import contains, put
 
 _Numbers = npt.NDArray[np.float32]
 
@@ -68,7 +68,7 @@ def _measured_at(graph: Graph) -> tuple[int, float] | None:
     """
     with suppress(ModelError):  # a softmax of the picture itself has no logits
         if ends_in_classes(graph):
-            return find_tap(graph, "logits").tensor, _LEAST_OF_LOGITS
+            return find_feature_layer(graph, "logits").tensor, _LEAST_OF_LOGITS
     first = next((step for step in graph.operators if graph.inputs[0] in step.inputs), None)
     return (first.outputs[0], _LEAST_OF_FIRST_LAYER) if first and first.name in _LAYERS else None
 
@@ -139,7 +139,7 @@ def find_range(path: Path, content: bytes, digest: str, graph: Graph, answer: An
 def _tried(path: Path, content: bytes, digest: str, graph: Graph, answer: Answer) -> InputRange:
     """Return the outcome of the trial, which is remembered by content and logged when it is new."""
     for known in (MINUS_ONE_TO_ONE, ZERO_TO_255):
-        if remembered(_TRIED, f"{digest}-{known}"):
+        if contains(_TRIED, f"{digest}-{known}"):
             return known
     found = tried_range(content, graph, answer)
     log.info(
@@ -148,5 +148,5 @@ def _tried(path: Path, content: bytes, digest: str, graph: Graph, answer: Answer
         path.name,
         found,
     )
-    remember(_TRIED, f"{digest}-{found}")
+    put(_TRIED, f"{digest}-{found}")
     return found

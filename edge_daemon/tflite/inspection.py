@@ -13,18 +13,18 @@ from pathlib import Path
 import numpy as np
 
 from edge_daemon.domain.errors import EdgeError, ModelError
-from edge_daemon.tflite.embedder import Embedder, Operation, read_model
-from edge_daemon.tflite.feature_layer import TapName, find_tap
+from edge_daemon.tflite.embedder import Operation, TfliteEmbedder, read_model
+from edge_daemon.tflite.feature_layer import FeatureName, find_feature_layer
 from edge_daemon.tflite.graph import Graph, Tensor, read_graph
 from edge_daemon.tflite.interpreter import is_external, runtime
 from edge_daemon.tflite.model_check import image_input
 
-TAPS: tuple[TapName, ...] = ("embedding", "logits", "probabilities")
+TAPS: tuple[FeatureName, ...] = ("embedding", "logits", "probabilities")
 _TIMED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class TapFacts:
+class FeatureLayerInfo:
     """A tap that can be read: how many numbers, and where."""
 
     size: int
@@ -47,7 +47,7 @@ class Inspection:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: Mapping[str, int]
-    taps: Mapping[TapName, TapFacts | str]
+    taps: Mapping[FeatureName, FeatureLayerInfo | str]
     problem: str | None
     space: str | None = None
     input_range: str | None = None
@@ -103,28 +103,28 @@ def left_over(operations: Sequence[Operation]) -> list[str]:
     return left
 
 
-def _tap_facts(graph: Graph, name: TapName) -> TapFacts | str:
+def _tap_facts(graph: Graph, name: FeatureName) -> FeatureLayerInfo | str:
     try:
-        tap = find_tap(graph, name)
+        tap = find_feature_layer(graph, name)
     except ModelError as exc:
         return str(exc)
     shape = graph.tensors[tap.tensor].shape
-    return TapFacts(shape[-1] if shape else 1, tap.why)
+    return FeatureLayerInfo(shape[-1] if shape else 1, tap.why)
 
 
 def _try(
-    path: Path, graph: Graph, taps: Mapping[TapName, TapFacts | str], threads: int, delegate: str
-) -> tuple[str | None, Embedder | None]:
+    path: Path, graph: Graph, taps: Mapping[FeatureName, FeatureLayerInfo | str], threads: int, delegate: str
+) -> tuple[str | None, TfliteEmbedder | None]:
     """Load the model at the first tap that can be read; what is wrong, or the loaded model."""
-    tap = next((name for name in TAPS if isinstance(taps[name], TapFacts)), TAPS[0])
+    tap = next((name for name in TAPS if isinstance(taps[name], FeatureLayerInfo)), TAPS[0])
     try:
         image_input(graph, is_external(delegate))
-        return None, Embedder(path, threads, delegate, tap)
+        return None, TfliteEmbedder(path, threads, delegate, tap)
     except EdgeError as exc:
         return str(exc).removeprefix(f"{path}: "), None
 
 
-def _inference_ms(embedder: Embedder) -> float:
+def _inference_ms(embedder: TfliteEmbedder) -> float:
     height, width, _ = embedder.input_shape
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     embedder.embed(picture)

@@ -50,7 +50,7 @@ def block(length: int, target: int) -> int | None:
     return size
 
 
-def shrink_graph(size: Size, target: Size) -> bytes | None:
+def build_resize_graph(size: Size, target: Size) -> bytes | None:
     """Return a model of one picture in and one out, both 1 x height x 1 x (3 * width).
 
     None where Pillow does it better.
@@ -179,11 +179,11 @@ _MAX_PIXELS = 1 << 21
 """Larger pictures are no camera's at work here, and would take too much memory."""
 
 
-class Shrinkers:
+class Resizers:
     """A shrinker for each size that comes along, made when it comes first. Owned by one thread."""
 
     def __init__(self) -> None:
-        self._kept: dict[tuple[Size, Size], _Shrinker | None] = {}
+        self._kept: dict[tuple[Size, Size], _Resizer | None] = {}
 
     def __call__(self, image: Image, target: Size) -> Image | None:
         """Return an RGB uint8 HWC picture at the target's size, or None where there is no good way."""
@@ -197,7 +197,7 @@ class Shrinkers:
         return None if shrinker is None else shrinker(image)
 
 
-class _Shrinker:
+class _Resizer:
     """One graph at work."""
 
     def __init__(self, graph: bytes, size: Size, target: Size) -> None:
@@ -220,6 +220,6 @@ class _Shrinker:
         return self._interpreter.tensor(tensor)().view(np.uint8).reshape(*size, 3)
 
 
-def _make(size: Size, target: Size) -> _Shrinker | None:
-    graph = shrink_graph(size, target) if size[0] * size[1] <= _MAX_PIXELS else None
-    return None if graph is None else _Shrinker(graph, size, target)
+def _make(size: Size, target: Size) -> _Resizer | None:
+    graph = build_resize_graph(size, target) if size[0] * size[1] <= _MAX_PIXELS else None
+    return None if graph is None else _Resizer(graph, size, target)

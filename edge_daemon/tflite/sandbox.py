@@ -25,7 +25,7 @@ from edge_daemon.domain.errors import EdgeError, ModelError
 from edge_daemon.system.child_process import module_command
 
 if TYPE_CHECKING:
-    from edge_daemon.tflite.feature_layer import TapName
+    from edge_daemon.tflite.feature_layer import FeatureName
 
 TIMEOUT_S = 60
 """Per file; official models take 0.2 s on one x86-64 core."""
@@ -33,7 +33,7 @@ TIMEOUT_S = 60
 _MIB = 1 << 20
 
 
-def probe(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
+def probe(paths: Sequence[Path], threads: int, delegate: str, tap: FeatureName) -> list[str | None]:
     """Return for each file what is wrong with it, None when it loads and embeds a picture.
 
     Raises ModelError when no child can be started.
@@ -44,7 +44,7 @@ def probe(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> l
     return verdicts
 
 
-def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: TapName) -> list[str | None]:
+def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: FeatureName) -> list[str | None]:
     """Run one child over the files until it ends or dies; at least one verdict."""
     command = module_command("edge_daemon.tflite.sandbox", str(threads), delegate, tap)
     job = "\n".join(json.dumps(str(path.absolute())) for path in paths)
@@ -89,16 +89,16 @@ def main() -> None:
     """Answer for each path on stdin."""
     import numpy as np
 
-    from edge_daemon.tflite.embedder import Embedder
+    from edge_daemon.tflite.embedder import TfliteEmbedder
 
-    threads, delegate, tap = int(sys.argv[1]), sys.argv[2], cast("TapName", sys.argv[3])
+    threads, delegate, tap = int(sys.argv[1]), sys.argv[2], cast("FeatureName", sys.argv[3])
     paths = [Path(json.loads(line)) for line in sys.stdin]
     _confine(threads, paths)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     for path in paths:
         error = None
         try:
-            Embedder(path, threads, delegate, tap, probe_first=False).embed(picture)
+            TfliteEmbedder(path, threads, delegate, tap, probe_first=False).embed(picture)
         except EdgeError as exc:
             error = str(exc)
         print(json.dumps({"error": error}), flush=True)

@@ -15,15 +15,15 @@ def cache_folder() -> Path:
     return Path(home) / "edge_daemon"
 
 
-def remembered(kind: str, key: str) -> bool:
-    """Whether `remember` was called for this key."""
+def contains(kind: str, key: str) -> bool:
+    """Whether `put` was called for this key."""
     try:
         return (cache_folder() / kind / key).exists()
     except (OSError, RuntimeError):
         return False
 
 
-def remember(kind: str, key: str) -> None:
+def put(kind: str, key: str) -> None:
     """Note the key for later starts. Where no file can be written it is simply not remembered."""
     try:
         folder = cache_folder() / kind

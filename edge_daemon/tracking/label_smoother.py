@@ -9,7 +9,7 @@ from edge_daemon.domain.types import LabelChange, Prediction
 _ROUNDING = 1e-9
 
 
-class Smoother:
+class LabelSmoother:
     """Turns a prediction a frame into a label that changes once and not back and forth.
 
     The first prediction is taken at once: a device that starts says what it sees. From then on a

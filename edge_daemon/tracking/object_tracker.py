@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_daemon.domain.commands import Trigger
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import ObjectPassed, Replied
+from edge_daemon.domain.events import CommandReply, ObjectPassed
 from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class VoteResult:
     """What a ballot says: `confidence` is the label's share of the vote, 0 for unknown.
 
     `best` is the frame that shows the object best, out of `frames`.
@@ -28,7 +28,7 @@ class Outcome:
     frames: int
 
 
-class Ballot:
+class VoteAggregator:
     """Adds up votes, each weighted by how well the object is seen (`clarity`) and how sure the head is.
 
     A frame on which the object is rejected votes for `unknown` with a whole voice. Clarity keeps the
@@ -50,13 +50,13 @@ class Ballot:
         if self._best is None or rank > self._best_rank:
             self._best, self._best_rank = frame, rank
 
-    def outcome(self) -> Outcome | None:
+    def outcome(self) -> VoteResult | None:
         """Return what the frames say; None when there were none."""
         if self._best is None:
             return None
         label = max(self._votes, key=self._votes.__getitem__)
         share = 0.0 if label == UNKNOWN else self._votes[label] / sum(self._votes.values())
-        return Outcome(label, share, self._best, self.frames)
+        return VoteResult(label, share, self._best, self.frames)
 
 
 MAX_WAITING = 16
@@ -68,7 +68,7 @@ _GONE = 0.5
 """Of the share that makes an object be there: below so much of it the object is gone."""
 
 
-class Passage(Protocol):
+class ObjectTracker(Protocol):
     """Tells objects apart in one region. Pure; every call comes from the pipeline thread.
 
     The caller brings each frame to `look`, classifies it if an object is there, brings the prediction to
@@ -81,17 +81,17 @@ class Passage(Protocol):
     def vote(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
         """Take the prediction for the object of this frame."""
 
-    def finished(self, now: float) -> list[ObjectPassed | Replied]:
+    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Return the objects that have passed by `now` (monotonic), and answers to their triggers."""
 
     def trigger(self, command: Trigger) -> None:
         """Take the word that an object is there. Raises RequestError where that is not asked for."""
 
-    def interrupt(self, now: float) -> list[ObjectPassed | Replied]:
+    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
         """End the present object: the camera was lost, or looks elsewhere."""
 
 
-class MotionPassage:
+class MotionGate:
     """Watches the gate in the middle of a region: what covers it without a gap is one object.
 
     An object is there once it covers `foreground` of the gate, and gone below half of that. A thing in
@@ -103,8 +103,8 @@ class MotionPassage:
         self._region = region
         self._detector = detector
         self._foreground = foreground
-        self._ballot: Ballot | None = None
-        self._passed: list[Ballot] = []
+        self._ballot: VoteAggregator | None = None
+        self._passed: list[VoteAggregator] = []
 
     def look(self, image: Image, frame: Frame) -> float:
         """Return how much of the region the object fills and how near it is to the middle.
@@ -116,7 +116,7 @@ class MotionPassage:
         if seen is None or seen.gate_share < least:
             self._close()
             return 0.0
-        self._ballot = self._ballot or Ballot()
+        self._ballot = self._ballot or VoteAggregator()
         centred: float = max(0.0, 1 - 2 * abs(seen.object_middle - 0.5)) ** _CENTRED_POWER
         return max((centred * seen.object_share) ** _SHARPNESS, _LEAST_CLARITY)
 
@@ -125,7 +125,7 @@ class MotionPassage:
         if self._ballot is not None:
             self._ballot.add(frame, prediction, clarity)
 
-    def finished(self, now: float) -> list[ObjectPassed | Replied]:
+    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Return the objects that have left the gate."""
         passed, self._passed = self._passed, []
         return [event for ballot in passed for event in _passed(self._region, ballot, now)]
@@ -136,7 +136,7 @@ class MotionPassage:
             "this device sees objects come by itself; set `trigger: gpio` or `mqtt` to tell it"
         )
 
-    def interrupt(self, now: float) -> list[ObjectPassed | Replied]:
+    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
         """End the present object and learn the scene anew."""
         self._close()
         self._detector.reset()
@@ -148,7 +148,7 @@ class MotionPassage:
             self._ballot = None
 
 
-class TriggeredPassage:
+class TriggerWindow:
     """Each trigger is one object: the frames captured within `window_s` after it, or until the next one.
 
     At least one frame is taken, however late it comes; without any for 5 s the trigger is answered with
@@ -158,7 +158,7 @@ class TriggeredPassage:
     def __init__(self, region: str, window_s: float) -> None:
         self._region = region
         self._window_s = window_s
-        self._open: list[tuple[Trigger, Ballot]] = []
+        self._open: list[tuple[Trigger, VoteAggregator]] = []
 
     def look(self, image: Image, frame: Frame) -> float:
         """Return 1 for a frame that belongs to a trigger, else 0."""
@@ -169,7 +169,7 @@ class TriggeredPassage:
         for ballot in self._ballots(frame.captured_s):
             ballot.add(frame, prediction, clarity)
 
-    def finished(self, now: float) -> list[ObjectPassed | Replied]:
+    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Return the objects whose time is over, in the order of their triggers."""
         over = [index for index in range(len(self._open)) if self._is_over(index, now)]
         done = [self._open[index] for index in over]
@@ -180,15 +180,15 @@ class TriggeredPassage:
         """Await an object from `command.pressed_s` on."""
         if len(self._open) >= MAX_WAITING:
             raise RequestError("too many triggers are waiting for a frame")
-        self._open.append((command, Ballot()))
+        self._open.append((command, VoteAggregator()))
 
-    def interrupt(self, now: float) -> list[ObjectPassed | Replied]:
+    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
         """End every object that was seen; other triggers go on waiting for a frame."""
         seen = [pair for pair in self._open if pair[1].frames]
         self._open = [pair for pair in self._open if not pair[1].frames]
         return [event for command, ballot in seen for event in _answered(self._region, command, ballot, now)]
 
-    def _ballots(self, captured_s: float) -> list[Ballot]:
+    def _ballots(self, captured_s: float) -> list[VoteAggregator]:
         """Return the ballot of the latest trigger before the frame, and those that have no frame yet."""
         before = [(command, ballot) for command, ballot in self._open if command.pressed_s < captured_s]
         found = [ballot for _, ballot in before if not ballot.frames]
@@ -206,10 +206,12 @@ class TriggeredPassage:
         return later or now > command.pressed_s + self._window_s
 
 
-def _answered(region: str, command: Trigger, ballot: Ballot, now: float) -> list[ObjectPassed | Replied]:
+def _answered(
+    region: str, command: Trigger, ballot: VoteAggregator, now: float
+) -> list[ObjectPassed | CommandReply]:
     if not ballot.frames:
-        return [Replied(command, error="no frame came in time for the trigger")]
-    events: list[ObjectPassed | Replied] = []
+        return [CommandReply(command, error="no frame came in time for the trigger")]
+    events: list[ObjectPassed | CommandReply] = []
     for event in _passed(region, ballot, now):
         data = {
             "label": event.label,
@@ -217,11 +219,11 @@ def _answered(region: str, command: Trigger, ballot: Ballot, now: float) -> list
             "seq": event.seq,
             "frames": event.frames,
         }
-        events += [event, Replied(command, data=data)]
+        events += [event, CommandReply(command, data=data)]
     return events
 
 
-def _passed(region: str, ballot: Ballot, now: float) -> list[ObjectPassed]:
+def _passed(region: str, ballot: VoteAggregator, now: float) -> list[ObjectPassed]:
     outcome = ballot.outcome()
     if outcome is None:
         return []

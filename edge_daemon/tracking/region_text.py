@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from edge_daemon.domain.types import UNKNOWN, LabelChange, Prediction
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.label_smoother import LabelSmoother
 
 ILLEGIBLE = "?"
 """Stands in the text for a region that shows nothing taught."""
 
 
-class Reading:
+class RegionTextJoiner:
     """Joins what the `regions` show in one frame, in that order, and smooths the text; pure.
 
     The vote is over whole texts. Smoothing each region and joining the labels afterwards would give texts
     that no frame showed, because the regions change at different frames.
     """
 
-    def __init__(self, regions: Sequence[str], smoother: Smoother) -> None:
+    def __init__(self, regions: Sequence[str], smoother: LabelSmoother) -> None:
         self._regions = tuple(regions)
         self._smoother = smoother
         self._latest: dict[str, Prediction] = {}

@@ -8,32 +8,32 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from edge_daemon.web.auth import Sessions
-from edge_daemon.web.device_info import Device
-from edge_daemon.web.example_browser import Album
-from edge_daemon.web.health import Vitals
-from edge_daemon.web.live_feed import Live
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.health import HealthChecks
+from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
-from edge_daemon.web.preview import Pictures
-from edge_daemon.web.requests import Desk
-from edge_daemon.web.state import Moments, Scoreboard
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.requests import CommandClient
+from edge_daemon.web.state import StateCache, UncertainPictures
 from edge_daemon.web.support_bundle import LogTail
-from edge_daemon.web.viewers import Crowd
+from edge_daemon.web.viewers import ViewerRegistry
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class AppState:
     """The page's parts. All belong to its thread; the album is called in `store_thread` alone."""
 
-    device: Device
+    device: DeviceInfo
     sessions: Sessions
-    board: Scoreboard
-    crowd: Crowd
-    desk: Desk
-    moments: Moments
-    live: Live
-    album: Album
-    pictures: Pictures
-    vitals: Vitals
+    board: StateCache
+    crowd: ViewerRegistry
+    desk: CommandClient
+    moments: UncertainPictures
+    live: LiveFeed
+    album: ExampleBrowser
+    pictures: PreviewEncoder
+    vitals: HealthChecks
     metrics: Metrics
     log: LogTail
     store_thread: Executor

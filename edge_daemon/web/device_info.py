@@ -10,7 +10,7 @@ from edge_daemon.imaging.regions import Box
 
 
 @dataclass(frozen=True, slots=True)
-class Device:
+class DeviceInfo:
     """Names, places and settings. `regions` gives each region's box, None for the whole frame.
 
     `settings` is the effective configuration as plain data; it holds no secrets by the rule that none

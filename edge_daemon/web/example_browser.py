@@ -12,8 +12,8 @@ import numpy as np
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.archive import archive_pieces
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.learning.quality.outliers import Oddities, find_oddities
-from edge_daemon.learning.quality.pca_map import Chart, draw_chart
+from edge_daemon.learning.quality.outliers import LabelIssues, find_label_issues
+from edge_daemon.learning.quality.pca_map import PcaProjection, fit_pca
 from edge_daemon.web.messages import Message, utc_ms
 
 if TYPE_CHECKING:
@@ -23,14 +23,14 @@ MOST_SHOWN = 2000
 """The newest examples of the embedding space in use; comparing more takes a small device too long."""
 
 
-class Album:
+class ExampleBrowser:
     """A second connection to the store. All calls but `place` come from one worker thread, one at a time."""
 
     def __init__(self, path: Path, space: str) -> None:
         self._path = path
         self._space = space
         self._store: ExampleStore | None = None
-        self._chart: Chart | None = None
+        self._chart: PcaProjection | None = None
 
     def listed(self) -> Message:
         """Return every example with its place on the map, and what was removed. Raises StoreError."""
@@ -84,14 +84,14 @@ class Album:
         return self._store
 
 
-def _compare(shown: list[Example]) -> tuple[Oddities, Chart | None]:
+def _compare(shown: list[Example]) -> tuple[LabelIssues, PcaProjection | None]:
     if not shown:
-        return Oddities(frozenset(), {}), None
+        return LabelIssues(frozenset(), {}), None
     matrix = np.stack([each.embedding for each in shown])
-    return find_oddities(matrix, [each.label for each in shown]), draw_chart(matrix)
+    return find_label_issues(matrix, [each.label for each in shown]), fit_pca(matrix)
 
 
-def _row(example: Example, oddities: Oddities | None = None, number: int = -1) -> dict[str, object]:
+def _row(example: Example, oddities: LabelIssues | None = None, number: int = -1) -> dict[str, object]:
     return {
         "id": example.id,
         "label": example.label,

@@ -12,12 +12,12 @@ from typing import Literal
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.network import interfaces, link_fault, power_saving
 from edge_daemon.board.power import Power, describe, read_power
-from edge_daemon.web.device_info import Device
-from edge_daemon.web.live_feed import Live
-from edge_daemon.web.state import Scoreboard
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.live_feed import LiveFeed
+from edge_daemon.web.state import StateCache
 
 
-class Machine:
+class SystemStats:
     """Reads /proc and /sys under `root`; every call reads anew and none blocks."""
 
     def __init__(self, root: Path = Path("/")) -> None:
@@ -64,7 +64,7 @@ _LEAST_FREE = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Vital:
+class HealthCheck:
     """One line of the page's health."""
 
     name: str
@@ -72,10 +72,10 @@ class Vital:
     state: Literal["ok", "warning", "failed"] = "ok"
 
 
-class Vitals:
+class HealthChecks:
     """Looks at the device's parts. Used from the page's thread alone; no call blocks."""
 
-    def __init__(self, device: Device, board: Scoreboard, live: Live, machine: Machine) -> None:
+    def __init__(self, device: DeviceInfo, board: StateCache, live: LiveFeed, machine: SystemStats) -> None:
         self._device = device
         self._board = board
         self._live = live
@@ -100,72 +100,78 @@ class Vitals:
             *self._body(),
         ]
         lines += [
-            Vital("Model", f"{self._device.model}, classifier {self._device.classifier}"),
-            Vital("Version", f"edge_daemon {self._device.version}"),
+            HealthCheck("Model", f"{self._device.model}, classifier {self._device.classifier}"),
+            HealthCheck("Version", f"edge_daemon {self._device.version}"),
         ]
         return [asdict(line) for line in lines]
 
-    def _camera(self, now_s: float) -> Vital:
+    def _camera(self, now_s: float) -> HealthCheck:
         if failure := self.failure(now_s):
-            return Vital("Camera", failure, "failed")
-        return Vital("Camera", f"seeing, {self._live.fps:.1f} frames/s")
+            return HealthCheck("Camera", failure, "failed")
+        return HealthCheck("Camera", f"seeing, {self._live.fps:.1f} frames/s")
 
-    def _panel(self) -> Iterator[Vital]:
+    def _panel(self) -> Iterator[HealthCheck]:
         if self._board.panel_fault:
-            yield Vital("Buttons", self._board.panel_fault, "failed")
+            yield HealthCheck("Buttons", self._board.panel_fault, "failed")
 
-    def _broker(self) -> Vital:
+    def _broker(self) -> HealthCheck:
         connected = self._device.broker()
         if connected is None:
-            return Vital("Broker", "MQTT is off")
-        return Vital("Broker", "connected") if connected else Vital("Broker", "not connected", "failed")
+            return HealthCheck("Broker", "MQTT is off")
+        return (
+            HealthCheck("Broker", "connected")
+            if connected
+            else HealthCheck("Broker", "not connected", "failed")
+        )
 
-    def _store(self) -> Iterator[Vital]:
+    def _store(self) -> Iterator[HealthCheck]:
         path = self._device.store_path
         counts = self._board.counts
         classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
-        yield Vital("Store", f"{sum(counts.values())} examples of {classes}")
+        yield HealthCheck("Store", f"{sum(counts.values())} examples of {classes}")
         if self._board.not_kept:
-            yield Vital("Mount", self._board.not_kept, "failed")
+            yield HealthCheck("Mount", self._board.not_kept, "failed")
         free = _free_bytes(path)
         if free is not None:
             state: Literal["ok", "warning"] = "warning" if free < _LEAST_FREE else "ok"
-            yield Vital("Disk", f"{free // 1_000_000:,} MB free", state)
+            yield HealthCheck("Disk", f"{free // 1_000_000:,} MB free", state)
 
-    def _body(self) -> Iterator[Vital]:
+    def _body(self) -> Iterator[HealthCheck]:
         memory = self._machine.memory_bytes()
         if memory is not None:
-            yield Vital("Memory", f"{memory / 1e6:.0f} MB")
+            yield HealthCheck("Memory", f"{memory / 1e6:.0f} MB")
         temperature = self._machine.temperature()
         if temperature is not None:
-            yield Vital("Temperature", f"{temperature:.0f} °C", "warning" if temperature >= _HOT else "ok")
+            yield HealthCheck(
+                "Temperature", f"{temperature:.0f} °C", "warning" if temperature >= _HOT else "ok"
+            )
         yield from self._power()
         yield from self._clock()
 
-    def _power(self) -> Iterator[Vital]:
+    def _power(self) -> Iterator[HealthCheck]:
         power = self._machine.power()
         if power is None:
             return
         before = tuple(dict.fromkeys((*power.before, *self._board.power_flags)))
         if power.now:
-            yield Vital("Power", describe(power.now), "failed")
+            yield HealthCheck("Power", describe(power.now), "failed")
         elif before:
-            yield Vital("Power", f"well now; since the start there was {describe(before)}", "warning")
+            yield HealthCheck("Power", f"well now; since the start there was {describe(before)}", "warning")
         else:
-            yield Vital("Power", "never throttled")
+            yield HealthCheck("Power", "never throttled")
 
-    def _clock(self) -> Iterator[Vital]:
+    def _clock(self) -> Iterator[HealthCheck]:
         synced = self._machine.clock_synced()
         if synced is False:
-            yield Vital("Clock", "not synchronised: times may be wrong", "warning")
+            yield HealthCheck("Clock", "not synchronised: times may be wrong", "warning")
         elif synced:
-            yield Vital("Clock", "synchronised")
+            yield HealthCheck("Clock", "synchronised")
 
-    def _network(self) -> Iterator[Vital]:
+    def _network(self) -> Iterator[HealthCheck]:
         if self._device.broker() is False and (fault := self._machine.link_fault()):
-            yield Vital("Network", fault, "failed")
+            yield HealthCheck("Network", fault, "failed")
         elif sleeping := self._machine.sleeping_wifi():
-            yield Vital("Network", f"Wi-Fi power saving is on at {', '.join(sleeping)}", "warning")
+            yield HealthCheck("Network", f"Wi-Fi power saving is on at {', '.join(sleeping)}", "warning")
 
 
 def _free_bytes(path: Path) -> int | None:

@@ -17,7 +17,7 @@ UNREAD_S = 15.0
 """Longest time that a part of a response waits for the client to read."""
 
 
-class ImpatientProtocol(H11Protocol):
+class TimeLimitedHttp(H11Protocol):
     """uvicorn's HTTP protocol, with a time limit on each part of each request of a connection."""
 
     waiting_since: float | None = None
@@ -89,7 +89,7 @@ class ImpatientProtocol(H11Protocol):
         _cancel(self._response_timer)
 
 
-class ImpatientWebSocket(WebSocketsSansIOProtocol):
+class TimeLimitedWebSocket(WebSocketsSansIOProtocol):
     """uvicorn's websocket protocol, with a time limit on the handshake.
 
     A handshake that is no GET, or has a line above 8 kB, is neither answered nor closed by uvicorn.
@@ -121,7 +121,7 @@ def close_longest_waiting(connections: Iterable[object]) -> bool:
     waiting = [
         (each.unread_since is not None, each.unread_since or each.waiting_since or 0.0, each.transport)
         for each in connections
-        if isinstance(each, ImpatientProtocol | ImpatientWebSocket)
+        if isinstance(each, TimeLimitedHttp | TimeLimitedWebSocket)
         and (each.waiting_since is not None or each.unread_since is not None)
         and not each.transport.is_closing()
     ]

@@ -6,12 +6,12 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from edge_daemon.domain.events import Classified, Event, Replied
+from edge_daemon.domain.events import Classified, CommandReply, Event
 from edge_daemon.web import messages
-from edge_daemon.web.example_browser import Album
-from edge_daemon.web.requests import Desk
-from edge_daemon.web.state import Scoreboard
-from edge_daemon.web.viewers import Crowd
+from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.requests import CommandClient
+from edge_daemon.web.state import StateCache
+from edge_daemon.web.viewers import ViewerRegistry
 
 PER_S = 8.0
 _IDLE_S = 0.5
@@ -20,7 +20,7 @@ _TICK_S = 1.0
 """A page that hears nothing for three of these knows that the device is gone."""
 
 
-class Live:
+class LiveFeed:
     """Hands events over to the page's thread, which owns everything else here.
 
     A frame costs the pipeline's thread two assignments, watched or not.
@@ -29,10 +29,10 @@ class Live:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        board: Scoreboard,
-        crowd: Crowd,
-        desk: Desk,
-        album: Album,
+        board: StateCache,
+        crowd: ViewerRegistry,
+        desk: CommandClient,
+        album: ExampleBrowser,
         now: Callable[[], float],
     ) -> None:
         self._loop = loop
@@ -83,7 +83,7 @@ class Live:
             await asyncio.sleep(1 / PER_S if self._crowd else _IDLE_S)
 
     def _take(self, event: Event) -> None:
-        if isinstance(event, Replied) and event.command.origin.via == "web":
+        if isinstance(event, CommandReply) and event.command.origin.via == "web":
             self._desk.take(event)
         for message in self._board.take(event):
             self._crowd.tell(message)

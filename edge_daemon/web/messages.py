@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from edge_daemon.domain import events
-from edge_daemon.domain.types import Exam
+from edge_daemon.domain.types import Evaluation
 
 Message = Mapping[str, object]
 
@@ -43,7 +43,7 @@ def examples(event: events.ExamplesChanged) -> Message:
     return {"type": "examples", "counts": dict(event.counts), "exam": _exam(event.exam)}
 
 
-def doubt(event: events.Doubted) -> Message:
+def doubt(event: events.UncertainSampleKept) -> Message:
     """Show a doubtful moment and the labels it may mean, likeliest first."""
     return {
         "type": "doubt",
@@ -75,7 +75,7 @@ def utc_ms(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _exam(exam: Exam | None) -> Message | None:
+def _exam(exam: Evaluation | None) -> Message | None:
     if exam is None:
         return None
     verdicts = {

@@ -9,12 +9,12 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from edge_daemon.board.power import FLAGS
-from edge_daemon.web.device_info import Device
-from edge_daemon.web.health import Machine
-from edge_daemon.web.live_feed import Live
-from edge_daemon.web.preview import Pictures
-from edge_daemon.web.state import Scoreboard
-from edge_daemon.web.viewers import Crowd
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.health import SystemStats
+from edge_daemon.web.live_feed import LiveFeed
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.state import StateCache
+from edge_daemon.web.viewers import ViewerRegistry
 
 
 class Metrics(Collector):
@@ -22,12 +22,12 @@ class Metrics(Collector):
 
     def __init__(
         self,
-        device: Device,
-        board: Scoreboard,
-        live: Live,
-        crowd: Crowd,
-        pictures: Pictures,
-        machine: Machine,
+        device: DeviceInfo,
+        board: StateCache,
+        live: LiveFeed,
+        crowd: ViewerRegistry,
+        pictures: PreviewEncoder,
+        machine: SystemStats,
     ) -> None:
         self._device = device
         self._board = board
@@ -48,7 +48,7 @@ class Metrics(Collector):
         yield _gauge("info", "What runs here.", 1, version=self._device.version, model=self._device.model)
         yield _counter("classifications", "Frames classified, of all regions.", live.frames)
         yield _counter("label_changes", "Changes of a stable label.", board.label_changes)
-        yield _counter("preview_pictures", "Pictures encoded for viewers.", self._pictures.encoded)
+        yield _counter("preview_pictures", "PreviewEncoder encoded for viewers.", self._pictures.encoded)
         yield _gauge("frames_per_second", "Frames classified a second, of each region.", live.fps)
         yield _gauge("camera_up", "Whether the camera delivers.", board.camera == "seeing")
         yield _gauge("panel_lost", "Whether buttons and LEDs don't work.", bool(board.panel_fault))

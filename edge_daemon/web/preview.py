@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from edge_daemon.domain.types import Frame
 from edge_daemon.imaging.image_io import encode_jpeg
-from edge_daemon.system.latest_frame import Preview
+from edge_daemon.system.latest_frame import LatestFrame
 
 LONGER_SIDE_PX = 640
 QUALITY = 70
@@ -19,7 +19,7 @@ _WAIT_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class PreviewImage:
     """A frame as JPEG; `width` and `height` are the frame's own, in pixels."""
 
     seq: int
@@ -32,32 +32,32 @@ class Picture:
         return struct.pack(">IHH", self.seq % 2**32, self.width, self.height) + self.jpeg
 
 
-def encode(frame: Frame) -> Picture:
+def encode(frame: Frame) -> PreviewImage:
     """Encode a frame for the page."""
     height, width = frame.image.shape[:2]
-    return Picture(frame.seq, width, height, encode_jpeg(frame.image, LONGER_SIDE_PX, QUALITY))
+    return PreviewImage(frame.seq, width, height, encode_jpeg(frame.image, LONGER_SIDE_PX, QUALITY))
 
 
-class Pictures:
+class PreviewEncoder:
     """Gives each viewer a picture later than its last. Used from the page's thread alone.
 
     `executor` does the waiting and encoding; `now` is the monotonic clock.
     """
 
     def __init__(
-        self, preview: Preview, executor: Executor, now: Callable[[], float], per_s: float = PER_S
+        self, preview: LatestFrame, executor: Executor, now: Callable[[], float], per_s: float = PER_S
     ) -> None:
         self._preview = preview
         self._executor = executor
         self._now = now
         self._period_s = 1 / per_s
         self._lock = asyncio.Lock()
-        self._latest: Picture | None = None
+        self._latest: PreviewImage | None = None
         self._encoded_s = float("-inf")
         self.encoded = 0
-        """Pictures encoded so far."""
+        """PreviewEncoder encoded so far."""
 
-    async def after(self, seq: int) -> Picture | None:
+    async def after(self, seq: int) -> PreviewImage | None:
         """Return the latest picture once it is another than number `seq`; None when none came in a while."""
         async with self._lock:
             age_s = self._now() - self._encoded_s
@@ -71,6 +71,6 @@ class Pictures:
                 self.encoded += 1
             return picture
 
-    def _next(self, seq: int) -> Picture | None:
+    def _next(self, seq: int) -> PreviewImage | None:
         frame = self._preview.wait(seq, _WAIT_S)
         return None if frame is None else encode(frame)

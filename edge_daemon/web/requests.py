@@ -13,7 +13,7 @@ from msgspec import Meta
 from edge_daemon.domain import commands
 from edge_daemon.domain.commands import Command, Origin
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import Replied
+from edge_daemon.domain.events import CommandReply
 from edge_daemon.domain.labels import check_label
 
 MAX_IDS = 1000
@@ -96,7 +96,7 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
         case Teach() as teach:
             return commands.AddExample(check_label(teach.label), now_s, origin, teach.region, teach.burst)
         case TeachMoment() as late:
-            return commands.LabelMoment(check_label(late.label), now_s, origin, moment=late.moment)
+            return commands.LabelUncertain(check_label(late.label), now_s, origin, moment=late.moment)
         case Ids() as some:
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
         case Rename() as rename:
@@ -119,14 +119,14 @@ PATIENCE_S = 8.0
 """Longer than the pipeline waits for a frame, so that its own word on the matter comes first."""
 
 
-class Desk:
+class CommandClient:
     """Submits commands and hands out replies. Used from the page's thread alone."""
 
     def __init__(self, submit: Callable[[Command], bool], patience_s: float = PATIENCE_S) -> None:
         self._submit = submit
         self._patience_s = patience_s
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[Replied]] = {}
+        self._waiting: dict[int, asyncio.Future[CommandReply]] = {}
 
     async def ask(self, make: Callable[[int], Command]) -> Mapping[str, object]:
         """Submit the command that `make(transaction)` gives; return what it answers.
@@ -137,7 +137,7 @@ class Desk:
             raise RequestError("too many requests are waiting; try again")
         number = next(self._numbers)
         command = make(number)
-        waiting: asyncio.Future[Replied] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
         self._waiting[number] = waiting
         try:
             if not self._submit(command):
@@ -151,7 +151,7 @@ class Desk:
             raise RequestError(reply.error)
         return reply.data
 
-    def take(self, reply: Replied) -> None:
+    def take(self, reply: CommandReply) -> None:
         """Take a reply to one of our commands."""
         number = reply.command.origin.transaction
         waiting = self._waiting.get(number) if isinstance(number, int) else None

@@ -18,14 +18,23 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_daemon.config.region_overrides import save_regions
 from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
-from edge_daemon.web.app_state import Page
+from edge_daemon.web.app_state import AppState
 from edge_daemon.web.auth import COOKIE, LASTS_S
 from edge_daemon.web.requests import BODIES, Nothing, Token, read_body, read_command
-from edge_daemon.web.security import MAX_BODY_BYTES, App, Doorman, Guard, Receive, Scope, Send, session_cookie
+from edge_daemon.web.security import (
+    MAX_BODY_BYTES,
+    App,
+    Receive,
+    RequestPolicy,
+    Scope,
+    SecurityMiddleware,
+    Send,
+    session_cookie,
+)
 from edge_daemon.web.state import jpeg
 from edge_daemon.web.static_files import StaticFile, read_static_files
 from edge_daemon.web.support_bundle import write_bundle
-from edge_daemon.web.websocket import attend
+from edge_daemon.web.websocket import serve_viewer
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +47,7 @@ _BODY_S = 10.0
 _DOWNLOAD_WAIT_S = 60.0
 
 
-def make_app(page: Page, guard: Guard) -> App:
+def make_app(page: AppState, guard: RequestPolicy) -> App:
     """Return the ASGI application that serves the page."""
     routes = Routes(page)
     app = Starlette(
@@ -61,13 +70,13 @@ def make_app(page: Page, guard: Guard) -> App:
         ],
         exception_handlers={EdgeError: _named, HTTPException: _status},
     )
-    return Doorman(app, guard)
+    return SecurityMiddleware(app, guard)
 
 
 class Routes:
     """The answers to requests that passed the guard."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: AppState) -> None:
         self._page = page
         self._files = read_static_files()
 
@@ -189,7 +198,7 @@ class Routes:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
         try:
-            await attend(self._page, socket)
+            await serve_viewer(self._page, socket)
             await socket.close()
         except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
             # Gone, not reading, or sent bytes where text was due: the visit is over either way.

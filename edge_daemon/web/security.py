@@ -38,7 +38,7 @@ SECURITY_HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Knock:
+class RequestHead:
     """A request's head. Header names are lower case; `socket` marks a websocket's handshake.
 
     `address` is the client's, a proxy's when that doesn't name it.
@@ -52,14 +52,14 @@ class Knock:
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class RequestRefusal:
     """An HTTP status and what to do about it."""
 
     status: int
     error: str
 
 
-class Guard:
+class RequestPolicy:
     """Lets a request pass, or says why not. `proxied` means that a reverse proxy's name is configured."""
 
     def __init__(self, names: HostNames, sessions: Sessions, *, proxied: bool = False) -> None:
@@ -67,33 +67,33 @@ class Guard:
         self._sessions = sessions
         self._proxied = proxied
 
-    def judge(self, knock: Knock) -> Refusal | None:
+    def judge(self, knock: RequestHead) -> RequestRefusal | None:
         """Return why a request is refused, None when it may pass."""
         return (
             self._place(knock) or self._proxy(knock) or _origin(knock) or _size(knock) or self._session(knock)
         )
 
-    def _place(self, knock: Knock) -> Refusal | None:
+    def _place(self, knock: RequestHead) -> RequestRefusal | None:
         host = knock.headers.get("host", "")
         if self._names.knows(host):
             return None
-        return Refusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
+        return RequestRefusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
 
-    def _proxy(self, knock: Knock) -> Refusal | None:
+    def _proxy(self, knock: RequestHead) -> RequestRefusal | None:
         """Refuse what may come through a proxy, thus from anywhere, while there is no token."""
         if self._sessions.needed or knock.path == "/healthz":
             return None
         if self._proxied or any(name in knock.headers for name in _PROXY_HEADERS):
-            return Refusal(403, f"a page behind a proxy needs a token; {TOKEN_SOURCES}")
+            return RequestRefusal(403, f"a page behind a proxy needs a token; {TOKEN_SOURCES}")
         return None
 
-    def _session(self, knock: Knock) -> Refusal | None:
+    def _session(self, knock: RequestHead) -> RequestRefusal | None:
         if knock.path in _OPEN_PATHS or knock.path.startswith("/static/"):
             return None
         headers = knock.headers
         if self._sessions.knows(session_cookie(headers), headers.get("authorization"), knock.address):
             return None
-        return Refusal(401, "enter the token first")
+        return RequestRefusal(401, "enter the token first")
 
 
 def session_cookie(headers: Mapping[str, str]) -> str | None:
@@ -105,7 +105,7 @@ def session_cookie(headers: Mapping[str, str]) -> str | None:
     return cookies[COOKIE].value if COOKIE in cookies else None
 
 
-def _origin(knock: Knock) -> Refusal | None:
+def _origin(knock: RequestHead) -> RequestRefusal | None:
     """Refuse what another site's page sends, and changes that our own page didn't make."""
     headers = knock.headers
     origin = headers.get("origin")
@@ -113,24 +113,24 @@ def _origin(knock: Knock) -> Refusal | None:
     site = headers.get("sec-fetch-site", "none")
     visit = headers.get("sec-fetch-mode") == "navigate" and knock.method in _SAFE_METHODS
     if foreign or (site not in _SAME_SITE and not visit):
-        return Refusal(403, "requests from another site are refused")
+        return RequestRefusal(403, "requests from another site are refused")
     if knock.socket or knock.method in _SAFE_METHODS:
         return None
     if OWN_HEADER not in headers:
-        return Refusal(403, f"a change needs the header {OWN_HEADER}: 1")
+        return RequestRefusal(403, f"a change needs the header {OWN_HEADER}: 1")
     if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return Refusal(415, "a change is sent as application/json")
+        return RequestRefusal(415, "a change is sent as application/json")
     return None
 
 
-def _size(knock: Knock) -> Refusal | None:
+def _size(knock: RequestHead) -> RequestRefusal | None:
     if sum(len(name) + len(value) for name, value in knock.headers.items()) > MAX_HEAD_BYTES:
-        return Refusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
+        return RequestRefusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
     length = knock.headers.get("content-length", "0")
     if not length.isdigit():
-        return Refusal(400, "content-length is no number")
+        return RequestRefusal(400, "content-length is no number")
     if int(length) > MAX_BODY_BYTES:
-        return Refusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
+        return RequestRefusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
     return None
 
 
@@ -142,10 +142,10 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 _SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
-class Doorman:
+class SecurityMiddleware:
     """Turns away what the guard refuses and adds the security headers to every response."""
 
-    def __init__(self, app: App, guard: Guard) -> None:
+    def __init__(self, app: App, guard: RequestPolicy) -> None:
         self._app = app
         self._guard = guard
 
@@ -168,12 +168,14 @@ class Doorman:
             await _refuse(refusal, send_secured)
 
 
-def _knock(scope: Scope, socket: bool) -> Knock:
+def _knock(scope: Scope, socket: bool) -> RequestHead:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return Knock(scope.get("method", "GET"), scope["path"], headers, socket, (scope["client"] or ("", 0))[0])
+    return RequestHead(
+        scope.get("method", "GET"), scope["path"], headers, socket, (scope["client"] or ("", 0))[0]
+    )
 
 
-async def _refuse(refusal: Refusal, send: Send) -> None:
+async def _refuse(refusal: RequestRefusal, send: Send) -> None:
     body = msgspec.json.encode({"error": refusal.error})
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     if refusal.status == 413:

@@ -19,26 +19,26 @@ from edge_daemon.domain.commands import Command
 from edge_daemon.domain.errors import WebError
 from edge_daemon.domain.events import Event
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.system.latest_frame import Preview
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
-from edge_daemon.web.app_state import Page
+from edge_daemon.web.app_state import AppState
 from edge_daemon.web.auth import Lockout, Sessions
-from edge_daemon.web.device_info import Device
-from edge_daemon.web.example_browser import Album
-from edge_daemon.web.health import Machine, Vitals
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.health import HealthChecks, SystemStats
 from edge_daemon.web.host_names import HostNames
-from edge_daemon.web.http_timeouts import ImpatientProtocol, ImpatientWebSocket, close_longest_waiting
+from edge_daemon.web.http_timeouts import TimeLimitedHttp, TimeLimitedWebSocket, close_longest_waiting
 from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
-from edge_daemon.web.live_feed import Live
+from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
-from edge_daemon.web.preview import Pictures
-from edge_daemon.web.requests import Desk
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.requests import CommandClient
 from edge_daemon.web.routes import make_app
-from edge_daemon.web.security import MAX_HEAD_BYTES, Guard
-from edge_daemon.web.state import Moments, Scoreboard
+from edge_daemon.web.security import MAX_HEAD_BYTES, RequestPolicy
+from edge_daemon.web.state import StateCache, UncertainPictures
 from edge_daemon.web.support_bundle import LogTail
 from edge_daemon.web.token import check_reach, read_token
-from edge_daemon.web.viewers import Crowd
+from edge_daemon.web.viewers import ViewerRegistry
 
 log = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ class WebServer:
     def __init__(
         self,
         options: WebOptions,
-        device: Device,
+        device: DeviceInfo,
         *,
         submit: Callable[[Command], bool],
-        preview: Preview,
+        preview: LatestFrame,
         clock: Clock,
         on_crash: Callable[[BaseException], None],
         environ: Mapping[str, str] = os.environ,
@@ -77,16 +77,21 @@ class WebServer:
         self._loop = asyncio.new_event_loop()
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=_give_way)
         self._picture_thread = ThreadPoolExecutor(1, "web-picture", initializer=_give_way)
-        self._album = Album(device.store_path, device.space)
+        self._album = ExampleBrowser(device.store_path, device.space)
         self._log_tail = LogTail()
-        crowd, desk, moments, machine = Crowd(), Desk(submit), Moments(), Machine()
-        board = Scoreboard(device, moments)
+        crowd, desk, moments, machine = (
+            ViewerRegistry(),
+            CommandClient(submit),
+            UncertainPictures(),
+            SystemStats(),
+        )
+        board = StateCache(device, moments)
         sessions = Sessions(token, time.time, Lockout(clock.monotonic), boot_time)
         self._proxied = self._address.loopback and bool(options.hosts)
-        live = Live(self._loop, board, crowd, desk, self._album, clock.monotonic)
-        pictures = Pictures(preview, self._picture_thread, clock.monotonic)
+        live = LiveFeed(self._loop, board, crowd, desk, self._album, clock.monotonic)
+        pictures = PreviewEncoder(preview, self._picture_thread, clock.monotonic)
         self._live = live
-        page = Page(
+        page = AppState(
             device=device,
             sessions=sessions,
             board=board,
@@ -96,7 +101,7 @@ class WebServer:
             live=live,
             album=self._album,
             pictures=pictures,
-            vitals=Vitals(device, board, live, machine),
+            vitals=HealthChecks(device, board, live, machine),
             metrics=Metrics(device, board, live, crowd, pictures, machine),
             log=self._log_tail,
             store_thread=self._store_thread,
@@ -104,7 +109,7 @@ class WebServer:
             downloads=asyncio.Semaphore(MAX_DOWNLOADS),
             now=clock.monotonic,
         )
-        self._app = make_app(page, Guard(HostNames(options.hosts), sessions, proxied=self._proxied))
+        self._app = make_app(page, RequestPolicy(HostNames(options.hosts), sessions, proxied=self._proxied))
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
         self._warned_s = float("-inf")
@@ -137,8 +142,8 @@ class WebServer:
                 forwarded_allow_ips=["127.0.0.1", "::1"],
                 backlog=ACCEPTED_AT_ONCE,
                 h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-                http=ImpatientProtocol,
-                ws=ImpatientWebSocket,
+                http=TimeLimitedHttp,
+                ws=TimeLimitedWebSocket,
                 ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
                 ws_per_message_deflate=False,
                 ws_ping_interval=10,

@@ -6,10 +6,10 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.events import Doubted
+from edge_daemon.domain.events import UncertainSampleKept
 from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.web import messages
-from edge_daemon.web.device_info import Device
+from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.messages import Message
 
 SIZE = 8
@@ -18,13 +18,13 @@ SIZE = 8
 _PICTURE_PX = 320
 
 
-class Moments:
+class UncertainPictures:
     """The last doubtful moments. Used from the page's thread alone, but for `jpeg`, which is pure."""
 
     def __init__(self) -> None:
-        self._kept: deque[Doubted] = deque(maxlen=SIZE)
+        self._kept: deque[UncertainSampleKept] = deque(maxlen=SIZE)
 
-    def add(self, event: Doubted) -> Message:
+    def add(self, event: UncertainSampleKept) -> Message:
         """Keep a moment and return what viewers are told of it."""
         self._kept.append(event)
         return messages.doubt(event)
@@ -37,12 +37,12 @@ class Moments:
         """Yield what viewers are told of each moment, oldest first."""
         return map(messages.doubt, self._kept)
 
-    def find(self, number: int) -> Doubted | None:
+    def find(self, number: int) -> UncertainSampleKept | None:
         """Return the moment of this number while it is kept."""
         return next((each for each in self._kept if each.moment == number), None)
 
 
-def jpeg(moment: Doubted) -> bytes | None:
+def jpeg(moment: UncertainSampleKept) -> bytes | None:
     """Encode a moment's picture; None when it came without one."""
     return None if moment.image is None else encode_jpeg(moment.image, _PICTURE_PX)
 
@@ -50,10 +50,10 @@ def jpeg(moment: Doubted) -> bytes | None:
 _CHANGES = 20
 
 
-class Scoreboard:
+class StateCache:
     """Takes events and gives messages. Used from the page's thread alone."""
 
-    def __init__(self, device: Device, moments: Moments) -> None:
+    def __init__(self, device: DeviceInfo, moments: UncertainPictures) -> None:
         self._device = device
         self._moments = moments
         self._boxes: dict[str, list[float] | None] = {
@@ -123,7 +123,7 @@ class Scoreboard:
                 self._counts = event.counts
                 self._examples = messages.examples(event)
                 yield self._examples
-            case events.Doubted():
+            case events.UncertainSampleKept():
                 yield self._moments.add(event)
             case events.Ready() | events.CameraRestored():
                 yield self._see("seeing", "")
@@ -140,7 +140,7 @@ class Scoreboard:
                 self.not_kept = reason
             case events.ExamplesKept():
                 self.not_kept = ""
-            case events.Replied(command, None):
+            case events.CommandReply(command, None):
                 yield from self._done(command)
             case _:
                 if deed := messages.deed(event):
@@ -155,6 +155,6 @@ class Scoreboard:
             case commands.MoveRegion():
                 self._boxes[command.region] = list(command.box)
                 yield {"type": "region", "name": command.region, "box": list(command.box)}
-            case commands.LabelMoment(moment=int(number)):
+            case commands.LabelUncertain(moment=int(number)):
                 self._moments.drop(number)
                 yield {"type": "settled", "moment": number}

@@ -41,7 +41,7 @@ class Viewer:
         return None if self.left_behind else self._unread.popleft()
 
 
-class Crowd:
+class ViewerRegistry:
     """All viewers. Used from the page's thread alone."""
 
     def __init__(self) -> None:

@@ -6,14 +6,14 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from edge_daemon.web.app_state import Page
+from edge_daemon.web.app_state import AppState
 from edge_daemon.web.viewers import Viewer, encode
 
 SEND_S = 5.0
 """A viewer that takes longer over one message is sent away."""
 
 
-class Line(Protocol):
+class WebSocketLike(Protocol):
     """The websocket, as far as a visit needs it."""
 
     async def send_text(self, data: str) -> None:
@@ -26,7 +26,7 @@ class Line(Protocol):
         """Wait for a message; raises when the other side is gone."""
 
 
-async def attend(page: Page, line: Line) -> None:
+async def serve_viewer(page: AppState, line: WebSocketLike) -> None:
     """Serve a viewer until it leaves, stops reading, or says what isn't understood.
 
     A picture is sent only when the viewer has asked for it, which it does when it has drawn the last:
@@ -43,13 +43,13 @@ async def attend(page: Page, line: Line) -> None:
         page.crowd.leave(viewer)
 
 
-async def _tell(line: Line, viewer: Viewer) -> None:
+async def _tell(line: WebSocketLike, viewer: Viewer) -> None:
     while (text := await viewer.next()) is not None:
         async with asyncio.timeout(SEND_S):
             await line.send_text(text)
 
 
-async def _show(page: Page, line: Line, asked: asyncio.Event) -> None:
+async def _show(page: AppState, line: WebSocketLike, asked: asyncio.Event) -> None:
     seq = -1
     while True:
         await asked.wait()
@@ -61,7 +61,7 @@ async def _show(page: Page, line: Line, asked: asyncio.Event) -> None:
                 await line.send_bytes(picture.packed())
 
 
-async def _listen(line: Line, viewer: Viewer, asked: asyncio.Event) -> None:
+async def _listen(line: WebSocketLike, viewer: Viewer, asked: asyncio.Event) -> None:
     while True:
         match await line.receive_text():
             case "picture":

@@ -13,9 +13,9 @@ from multiprocessing.connection import Connection
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import Command
-from edge_daemon.domain.events import Classified, ExamplesChanged, LabelChanged, Replied
+from edge_daemon.domain.events import Classified, CommandReply, ExamplesChanged, LabelChanged
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
-from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.system.clock import SystemClock
 
@@ -49,7 +49,7 @@ class LightDevice:
             regions=[WHOLE_FRAME],
             config_digest="simulated",
         )
-        self.sink = MqttSink(options, info, self._answer, SystemClock(), _crash)
+        self.sink = MqttBridge(options, info, self._answer, SystemClock(), _crash)
         self.results = 0
         self.changes = 0
         self._label = LABELS[-1]
@@ -81,7 +81,7 @@ class LightDevice:
         )
 
     def _answer(self, command: Command) -> bool:
-        self.sink.handle(Replied(command, data={"counts": _COUNTS}))
+        self.sink.handle(CommandReply(command, data={"counts": _COUNTS}))
         return True
 
 

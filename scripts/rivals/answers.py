@@ -14,7 +14,7 @@ import numpy as np
 from edge_daemon.benchmark.statistics import embeddings
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.learning.classifiers.knn import KNNClassifier
-from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.learning.open_set_classifier import make_classifier
 from rivals import browser_knn, scikit_knn
 from rivals.turns import OURS, Comparison, leave_out, take_turns
 
@@ -73,7 +73,7 @@ def compare_answers(count: int, rounds: int, cache: Path) -> Iterator[Comparison
 
 
 def _ours(taught: Taught, queries: list[Vector]) -> Rival:
-    learner = make_learner("knn", K)
+    learner = make_classifier("knn", K)
     for number, (vector, label) in enumerate(taught):
         learner.add(vector, label, number)
     return InProcess(learner.predict, lambda prediction: prediction.ranking[0].label, queries)

@@ -11,7 +11,7 @@ from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.clock import SystemClock
-from edge_daemon.tflite.embedder import bare_loop
+from edge_daemon.tflite.embedder import baseline_loop
 from rivals import usual_loop
 from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
 
@@ -23,7 +23,7 @@ def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
     clock, model, shown = SystemClock(), model_path(config), pictures()
     _teach(config)
     pipeline = build_pipeline(config, clock)
-    bare = bare_loop(model, config.model.threads, config.model.delegate)
+    bare = baseline_loop(model, config.model.threads, config.model.delegate)
 
     def ours(number: int) -> float:
         frame = make_frame(shown[number % len(shown)], number, clock)

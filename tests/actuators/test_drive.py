@@ -24,11 +24,11 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.payloads import utc_ms
-from edge_daemon.mqtt.subscriber import Follower
+from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.system.clock import SystemClock
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 
@@ -61,7 +61,9 @@ def broker() -> Iterator[Mosquitto]:
 def driving(broker: Mosquitto, reader: Reader, switch: Callable[[str, bool], None]) -> Iterator[None]:
     """Run a drive in a thread, as the scripts run it in theirs."""
     stopping = threading.Event()
-    with Follower(MqttOptions(host=broker.host, port=broker.port), f"{TOPICS.base}/#") as follower:
+    with ReconnectingSubscriber(
+        MqttOptions(host=broker.host, port=broker.port), f"{TOPICS.base}/#"
+    ) as follower:
         drive = Drive(TOPICS, reader, switch, SystemClock())
         thread = threading.Thread(target=drive.run, args=(follower, stopping.is_set))
         thread.start()
@@ -77,7 +79,7 @@ class Sorter:
     """The sorter's parts on mock pins: a valve for nuts, a servo for bolts."""
 
     def __init__(self, hold_s: float) -> None:
-        self.presser = MockPresser()
+        self.presser = SimulatedButtons()
         wires = {"nut": Wire(5)}
         self.outputs = Outputs(wires, self.presser.factory)
         self.reader = SortingReader(TOPICS, Sorting({"nut": Ejection(0.2, hold_s)}), SystemClock())
@@ -167,7 +169,7 @@ def test_a_servo_goes_to_its_far_end_and_back() -> None:
 
 
 def test_a_pin_that_cannot_be_used_is_named() -> None:
-    factory = MockPresser().factory
+    factory = SimulatedButtons().factory
     with Outputs({"nut": Wire(5)}, factory), pytest.raises(PanelError, match="'bolt' can't use BCM 5"):
         Outputs({"bolt": Wire(5)}, factory).__enter__()
 
@@ -199,7 +201,7 @@ def test_the_scripts_name_wrong_usage(script: str, words: list[str]) -> None:
 
 
 def test_setting_the_devices_clock_between_capture_and_event_makes_no_object_late() -> None:
-    now = HandClock().utc()
+    now = ManualClock().utc()
     event = {
         "event_type": "object",
         "region": "frame",
@@ -211,7 +213,7 @@ def test_setting_the_devices_clock_between_capture_and_event_makes_no_object_lat
     }
     sorting = Sorting({"nut": Ejection(travel_s=0.5, hold_s=1.0)})
 
-    SortingReader(TOPICS, sorting, HandClock()).read(
+    SortingReader(TOPICS, sorting, ManualClock()).read(
         Incoming(TOPICS.event, json.dumps(event).encode(), False), now=10.0
     )
 

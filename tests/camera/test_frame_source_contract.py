@@ -19,57 +19,57 @@ from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticO
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
 from tests.harness.video_clips import write_clip
 
-Build = Callable[[Path, HandClock, pytest.MonkeyPatch], FrameSource]
+Build = Callable[[Path, ManualClock, pytest.MonkeyPatch], FrameSource]
 
 
-def _picamera(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _picamera(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     fake_picamera2.install(monkeypatch)
     return PicameraSource(PicameraOptions(size=(64, 48), rotation=90), clock)
 
 
-def _v4l2(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _v4l2(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     clip = write_clip(folder / "clip.avi")
     return V4l2Source(V4l2Options(device="/dev/null"), clock, lambda device, settings: open_video(clip))
 
 
-def _folder(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _folder(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     for number in range(4):
         PIL.Image.new("RGB", (64, 48), (number, 20, 30)).save(folder / f"{number}.png")
     return ReplaySource(ReplayOptions(path=str(folder), loop=True), clock, sleep=clock.sleep)
 
 
-def _video(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _video(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     options = ReplayOptions(path=str(write_clip(folder / "clip.avi")), fps=10)
     return ReplaySource(options, clock, sleep=clock.sleep)
 
 
-def _raw(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _raw(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     np.save(folder / "film.npy", np.arange(4, dtype=np.uint8).repeat(48 * 64 * 3).reshape(4, 48, 64, 3))
     return ReplaySource(ReplayOptions(path=str(folder / "film.npy"), loop=True), clock, sleep=clock.sleep)
 
 
-def _animation(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _animation(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     first, *others = (PIL.Image.new("RGB", (64, 48), (60 * number, 20, 30)) for number in range(4))
     first.save(folder / "film.gif", save_all=True, append_images=others)
     return ReplaySource(ReplayOptions(path=str(folder / "film.gif"), loop=True), clock, sleep=clock.sleep)
 
 
-def _tray(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _tray(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     return SyntheticSource(SyntheticOptions(size=(64, 48)), clock, sleep=clock.sleep)
 
 
-def _belt(folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+def _belt(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     return SyntheticSource(SyntheticOptions(scene="belt", size=(64, 48)), clock, sleep=clock.sleep)
 
 
 @pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _animation, _raw, _tray, _belt])
 def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     build: Build = request.param
-    return build(tmp_path, HandClock(), monkeypatch)
+    return build(tmp_path, ManualClock(), monkeypatch)
 
 
 def _next(source: FrameSource) -> Frame:
@@ -139,4 +139,4 @@ def test_a_source_says_whether_every_frame_counts(source: FrameSource) -> None:
     "options", [PicameraOptions(), V4l2Options(), ReplayOptions(path="x"), SyntheticOptions()]
 )
 def test_the_table_has_a_source_for_every_options_type(options: CameraOptions) -> None:
-    assert type(open_camera(options, HandClock())) is SOURCES[type(options)]
+    assert type(open_camera(options, ManualClock())) is SOURCES[type(options)]

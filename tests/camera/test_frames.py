@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.camera.frames import make_frame, sensor_size
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 
 
 @pytest.mark.parametrize(
@@ -15,14 +15,14 @@ from edge_daemon.system.testing import HandClock
 def test_rotation_is_clockwise(rotation: int, corner: tuple[int, int]) -> None:
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[0, 0] = 255
-    image = make_frame(pixels, 0, HandClock(), rotation=rotation).image
+    image = make_frame(pixels, 0, ManualClock(), rotation=rotation).image
     assert image.shape[:2] == ((4, 6) if rotation % 180 == 0 else (6, 4))
     assert image[corner].min() == 255
 
 
 def test_the_device_may_reuse_its_memory_at_once() -> None:
     pixels = np.full((4, 6, 3), 9, np.uint8)
-    frame = make_frame(pixels, 0, HandClock())
+    frame = make_frame(pixels, 0, ManualClock())
     pixels[:] = 200
     assert frame.image.max() == 9
 
@@ -37,6 +37,6 @@ def test_the_size_asked_of_the_device_is_swapped_by_quarter_turns() -> None:
 
 
 def test_without_a_stamp_the_frame_is_of_now() -> None:
-    clock = HandClock(77.0)
+    clock = ManualClock(77.0)
     frame = make_frame(np.zeros((4, 6, 3), np.uint8), 3, clock)
     assert (frame.seq, frame.captured_s, frame.captured_at) == (3, 77.0, clock.utc())

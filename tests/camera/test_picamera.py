@@ -12,7 +12,7 @@ import pytest
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.config.camera import PicameraControls, PicameraOptions
 from edge_daemon.domain.errors import CameraError
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
 from tests.harness.fake_picamera2 import IMX219, IMX296, IMX477, IMX708, OV5647, SCENE_TOP_LEFT, Rig, Sensor
 
@@ -24,8 +24,8 @@ def rig(monkeypatch: pytest.MonkeyPatch) -> Rig:
     return fake_picamera2.install(monkeypatch)
 
 
-def _open(options: PicameraOptions = SMALL, clock: HandClock | None = None) -> PicameraSource:
-    source = PicameraSource(options, clock or HandClock())
+def _open(options: PicameraOptions = SMALL, clock: ManualClock | None = None) -> PicameraSource:
+    source = PicameraSource(options, clock or ManualClock())
     source.open()
     return source
 
@@ -252,7 +252,7 @@ def test_the_second_of_two_cameras_is_used_and_a_third_is_missing(rig: Rig) -> N
 
 
 def test_the_exposure_is_stamped_by_the_sensor(rig: Rig) -> None:
-    clock = HandClock(500.0)
+    clock = ManualClock(500.0)
     rig.stamp_s = 499.9
     frame = _open(clock=clock).read()
     assert frame.captured_s == pytest.approx(499.9)
@@ -262,7 +262,7 @@ def test_the_exposure_is_stamped_by_the_sensor(rig: Rig) -> None:
 @pytest.mark.parametrize("stamp_s", [0.0, 501.0, 100.0])
 def test_a_stamp_of_another_clock_is_not_believed(rig: Rig, stamp_s: float) -> None:
     rig.stamp_s = stamp_s
-    assert _open(clock=HandClock(500.0)).read().captured_s == 500.0
+    assert _open(clock=ManualClock(500.0)).read().captured_s == 500.0
 
 
 def test_a_missing_camera_is_named_with_a_hint(rig: Rig) -> None:
@@ -278,7 +278,7 @@ def test_a_busy_camera_says_that_another_program_may_hold_it(rig: Rig) -> None:
 
 def test_a_camera_without_its_memory_opens_once_the_memory_is_there(rig: Rig) -> None:
     rig.no_memory = True
-    source = PicameraSource(SMALL, HandClock())
+    source = PicameraSource(SMALL, ManualClock())
     with pytest.raises(CameraError, match="dmaHeap"):
         source.open()
     rig.no_memory = False

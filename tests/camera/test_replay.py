@@ -14,14 +14,14 @@ from edge_daemon.camera.replay import ReplaySource
 from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.colour_embedder import noise
 from tests.harness.shared_files import shared_path
 from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
 
 
-def _open(path: Path, clock: HandClock | None = None, **options: Any) -> ReplaySource:
-    clock = clock or HandClock()
+def _open(path: Path, clock: ManualClock | None = None, **options: Any) -> ReplaySource:
+    clock = clock or ManualClock()
     source = ReplaySource(ReplayOptions(path=str(path), **options), clock, sleep=clock.sleep)
     source.open()
     return source
@@ -118,7 +118,7 @@ def test_with_a_rate_frames_are_paced_and_may_be_dropped(tmp_path: Path) -> None
 
 
 def test_without_a_rate_every_frame_counts_and_none_waits(tmp_path: Path) -> None:
-    clock = HandClock(10.0)
+    clock = ManualClock(10.0)
     source = _open(_grey(tmp_path / "one.png", 1), clock, loop=True)
     assert source.lossless
     assert {frame.captured_s for frame in _all(source, limit=20)} == {10.0}

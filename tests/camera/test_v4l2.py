@@ -13,7 +13,7 @@ from edge_daemon.camera.opencv import DeviceSettings, VideoStream, open_device, 
 from edge_daemon.camera.v4l2 import V4l2Source
 from edge_daemon.config.camera import V4l2Controls, V4l2Options
 from edge_daemon.domain.errors import CameraError
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip
 
 SETTINGS = DeviceSettings(size=(64, 48), fps=10)
@@ -53,7 +53,7 @@ def clip(tmp_path: Path) -> Path:
 def _on_clip(clip: Path, **options: Any) -> V4l2Source:
     """A source whose device is the clip; /dev/null passes for a character device."""
     source = V4l2Source(
-        V4l2Options(device="/dev/null", **options), HandClock(), lambda device, settings: open_video(clip)
+        V4l2Options(device="/dev/null", **options), ManualClock(), lambda device, settings: open_video(clip)
     )
     source.open()
     return source
@@ -89,25 +89,25 @@ def test_a_camera_that_stops_sending_is_lost(clip: Path) -> None:
 
 def test_a_missing_device_is_named() -> None:
     with pytest.raises(CameraError, match="no camera at /dev/video99; is it plugged in"):
-        V4l2Source(V4l2Options(device="/dev/video99"), HandClock()).open()
+        V4l2Source(V4l2Options(device="/dev/video99"), ManualClock()).open()
 
 
 def test_a_plain_file_is_not_a_camera(tmp_path: Path) -> None:
     path = tmp_path / "video0"
     path.touch()
     with pytest.raises(CameraError, match="is not a video device"):
-        V4l2Source(V4l2Options(device=str(path)), HandClock()).open()
+        V4l2Source(V4l2Options(device=str(path)), ManualClock()).open()
 
 
 def test_a_device_that_delivers_no_video_is_named() -> None:
     with pytest.raises(CameraError, match="/dev/null delivers no video: another program holds it"):
-        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
+        V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()
 
 
 def test_a_device_of_others_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(CameraError, match="add the user to group 'video'"):
-        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
+        V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()
 
 
 def test_size_rate_and_controls_are_asked_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_size_rate_and_controls_are_asked_of_the_camera(monkeypatch: pytest.Monk
     monkeypatch.setattr("cv2.VideoCapture", lambda device, api: capture)
     controls = V4l2Controls(exposure_us=10_000, gain=5, white_balance_k=4000)
     options = V4l2Options(device="/dev/null", size=(320, 240), fps=20, fourcc="MJPG", controls=controls)
-    V4l2Source(options, HandClock()).open()
+    V4l2Source(options, ManualClock()).open()
     assert capture.was_set[cv2.CAP_PROP_FRAME_WIDTH] == 320
     assert capture.was_set[cv2.CAP_PROP_FRAME_HEIGHT] == 240
     assert capture.was_set[cv2.CAP_PROP_FPS] == 20
@@ -154,7 +154,7 @@ def test_a_picture_without_colour_is_refused_by_name(monkeypatch: pytest.MonkeyP
 
 
 def test_the_driver_stamps_the_exposure(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = HandClock(500.0)
+    clock = ManualClock(500.0)
     pixels = open_video(clip).read()
     stream = VideoStream(FakeCapture(stamp_ms=499_950.0))
     monkeypatch.setattr(VideoStream, "read", lambda self: pixels)
@@ -166,4 +166,4 @@ def test_the_driver_stamps_the_exposure(clip: Path, monkeypatch: pytest.MonkeyPa
 def test_without_opencv_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(CameraError, match=r"pip install 'edge-daemon\[usb\]'"):
-        V4l2Source(V4l2Options(device="/dev/null"), HandClock()).open()
+        V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()

@@ -19,7 +19,7 @@ from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.system.backoff import Backoff
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.video_clips import (
     CLIP_COLOURS,
     nearest_colour,
@@ -77,7 +77,8 @@ def test_signals_to_the_whole_group_are_left_to_the_parent(tmp_path: Path, numbe
 def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
     program = (
-        "import sys, os; from pathlib import Path; from edge_daemon.camera.video_decoder import DecoderProcess\n"
+        "import sys, os\nfrom pathlib import Path\n"
+        "from edge_daemon.camera.video_decoder import DecoderProcess\n"
         "decoder = DecoderProcess(Path(sys.argv[1])); decoder.read(); print(decoder._child.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
@@ -146,7 +147,7 @@ def _read_to_the_end(source: ReplaySource) -> None:
 
 def test_a_film_that_crashed_its_decoder_is_not_tried_again_until_it_is_replaced(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
-    source = ReplaySource(ReplayOptions(path=str(film)), HandClock())
+    source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
     source.open()
     _crash(source, signal.SIGSEGV)
     with pytest.raises(CameraError, match="crash"):
@@ -162,7 +163,7 @@ def test_a_film_that_crashed_its_decoder_is_not_tried_again_until_it_is_replaced
 
 def test_a_decoder_that_was_killed_is_an_outage_after_which_the_film_starts_over(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
-    source = ReplaySource(ReplayOptions(path=str(film)), HandClock())
+    source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
     mailbox, stop = Mailbox(), threading.Event()
     thread = threading.Thread(target=Capture(source, mailbox, Backoff(0.01, 0.01)).run, args=(stop,))
     thread.start()

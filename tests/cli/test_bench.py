@@ -7,7 +7,7 @@ import json
 import pytest
 
 from edge_daemon.benchmark.end_to_end import ages_of
-from edge_daemon.benchmark.listener import Heard
+from edge_daemon.benchmark.listener import ReceivedLabel
 from edge_daemon.benchmark.sources import LEAD_IN
 from edge_daemon.cli.main import main
 from edge_daemon.domain.errors import EdgeError
@@ -30,11 +30,11 @@ def test_bench_times_each_stage_beside_the_bare_interpreter(capsys: pytest.Captu
 
 
 def test_ages_leave_the_lead_in_out() -> None:
-    heard = [Heard(seq, 50.0, 60.0) for seq in range(LEAD_IN)] + [Heard(LEAD_IN, 5.0, 6.0)]
+    heard = [ReceivedLabel(seq, 50.0, 60.0) for seq in range(LEAD_IN)] + [ReceivedLabel(LEAD_IN, 5.0, 6.0)]
     ages = ages_of(heard)
     assert (ages.labelled.p99, ages.received.p99, ages.frames) == (5.0, 6.0, 1)
 
 
 def test_too_few_labels_heard_are_told_in_words() -> None:
     with pytest.raises(EdgeError, match=f"heard {LEAD_IN} labels.*try again"):
-        ages_of([Heard(seq, 5.0, 6.0) for seq in range(LEAD_IN)])
+        ages_of([ReceivedLabel(seq, 5.0, 6.0) for seq in range(LEAD_IN)])

@@ -8,28 +8,28 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.benchmark.end_to_end import Ages, Throughput
+from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
 from edge_daemon.benchmark.label_latency import PressTimes
-from edge_daemon.benchmark.listener import Heard, read_notes
-from edge_daemon.benchmark.report import Report
+from edge_daemon.benchmark.listener import ReceivedLabel, read_notes
+from edge_daemon.benchmark.report import BenchmarkReport
 from edge_daemon.benchmark.sources import LEAD_IN, Camera, Replay
 from edge_daemon.benchmark.stages import BARE, WHOLE
 from edge_daemon.benchmark.startup import Start
-from edge_daemon.benchmark.statistics import Spread, embeddings, pictures, spread
+from edge_daemon.benchmark.statistics import Percentiles, embeddings, percentiles, pictures
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.system.clock import SystemClock
 
-TWO = Spread(2.0, 3.0, 4.0)
+TWO = Percentiles(2.0, 3.0, 4.0)
 
 
-def report(ages: Ages | None = None) -> Report:
-    return Report(
+def report(ages: FrameAges | None = None) -> BenchmarkReport:
+    return BenchmarkReport(
         model="some model",
         examples=10,
         frames=20,
         size=(640, 480),
         broker=ages is not None,
-        stages={BARE: Spread(1.0, 1.1, 1.2), "crop and resize": TWO, WHOLE: TWO},
+        stages={BARE: Percentiles(1.0, 1.1, 1.2), "crop and resize": TWO, WHOLE: TWO},
         throughput=Throughput(frame_ms=2.5, frame_cpu_ms=3.0, bare_ms=2.0, bare_cpu_ms=2.0),
         presses=PressTimes(TWO, TWO, TWO),
         start=Start(daemon_ms=300, bare_ms=200, rss_mb=60.04, peak_mb=70),
@@ -48,7 +48,7 @@ def test_every_figure_stands_beside_its_bare_counterpart() -> None:
 
 
 def test_the_table_tells_of_the_broker_only_when_there_was_one() -> None:
-    assert "captured to received" in report(Ages(TWO, TWO, 9)).table()
+    assert "captured to received" in report(FrameAges(TWO, TWO, 9)).table()
     alone = report().table()
     assert "captured to received" not in alone
     assert "without a broker" in alone
@@ -56,8 +56,8 @@ def test_the_table_tells_of_the_broker_only_when_there_was_one() -> None:
 
 def test_rows_of_a_csv_file_share_one_heading(tmp_path: Path) -> None:
     path = tmp_path / "board.csv"
-    report(Ages(TWO, TWO, 9)).append_to(path)
-    report(Ages(TWO, TWO, 9)).append_to(path)
+    report(FrameAges(TWO, TWO, 9)).append_to(path)
+    report(FrameAges(TWO, TWO, 9)).append_to(path)
     with path.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2
@@ -99,7 +99,7 @@ def test_a_camera_delivers_so_many_frames_once_all_is_connected() -> None:
 def test_a_note_that_is_still_being_written_is_left_out(tmp_path: Path) -> None:
     notes = tmp_path / "notes"
     notes.write_text("[1, 2.5, 3.5]\n[2, 2.5, 3")
-    assert read_notes(notes) == [Heard(1, 2.5, 3.5)]
+    assert read_notes(notes) == [ReceivedLabel(1, 2.5, 3.5)]
 
 
 def test_what_is_measured_with_is_the_same_each_time() -> None:
@@ -107,4 +107,4 @@ def test_what_is_measured_with_is_the_same_each_time() -> None:
     (first, label), *_ = embeddings(4, 16)
     assert label == "class 0"
     assert float(first @ first) == pytest.approx(1)
-    assert spread([1.0, 2.0, 3.0]).p50 == 2.0
+    assert percentiles([1.0, 2.0, 3.0]).p50 == 2.0

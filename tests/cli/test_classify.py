@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_daemon.cli.main import main
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
 
 SENSIBLE = {
@@ -64,7 +64,7 @@ def test_ranking_equals_the_bare_interpreters(capsys: pytest.CaptureFixture[str]
     shares = (interpreter.get_tensor(result["index"])[0].astype(float) - zero) * scale
     labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
     (row,) = classify(capsys, "--model", name, str(photo))
-    assert Embedder(path, tap="probabilities").size == len(labels)
+    assert TfliteEmbedder(path, tap="probabilities").size == len(labels)
     for each in row["ranking"]:
         theirs = [share for label, share in zip(labels, shares, strict=True) if label == each["label"]]
         assert each["confidence"] == pytest.approx(sum(theirs), abs=0.005)

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from edge_daemon.demo.subscriber import Score
+from edge_daemon.demo.subscriber import LabelScore
 from tests.harness.shared_files import shared_path
 
 
@@ -29,7 +29,7 @@ def test_demo_teaches_shows_and_scores_what_a_subscriber_received() -> None:
 
 
 def test_score_counts_only_what_has_a_truth() -> None:
-    score = Score({1: "nut", 2: "nut", 3: "unknown"}.get)
+    score = LabelScore({1: "nut", 2: "nut", 3: "unknown"}.get)
     for seq, label in [(0, "nut"), (1, "nut"), (2, "key"), (3, "nut")]:
         score.add(seq, label)
     assert (score.total.frames, score.total.right) == (3, 1)

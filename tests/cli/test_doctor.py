@@ -27,7 +27,7 @@ from edge_daemon.cli.main import main
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.panel.gpio import gpio_trouble
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.board.layout import (
     FIRMWARE,
     lay_link,
@@ -421,7 +421,7 @@ def test_the_disk_behind_a_closed_folder_is_still_measured(open_path: Path) -> N
 
 
 def test_a_clock_that_was_never_set_is_a_failure() -> None:
-    unset = HandClock(start_at=datetime(1970, 1, 1, 0, 20, tzinfo=UTC))
+    unset = ManualClock(start_at=datetime(1970, 1, 1, 0, 20, tzinfo=UTC))
 
     check = check_clock(Config(), unset)
 
@@ -430,7 +430,7 @@ def test_a_clock_that_was_never_set_is_a_failure() -> None:
 
 
 def test_a_clock_without_network_time_is_a_warning_and_with_it_is_fine(tmp_path: Path) -> None:
-    clock = HandClock(start_at=datetime(2030, 1, 1, tzinfo=UTC))
+    clock = ManualClock(start_at=datetime(2030, 1, 1, tzinfo=UTC))
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
     config = convert({"mqtt": {"tls": {"enabled": True}}}, Config)
 

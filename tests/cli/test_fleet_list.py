@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.cli.main import main
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.example_store.record import Draft
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
 
@@ -21,7 +21,8 @@ def test_peers_are_listed_with_what_counts_and_what_waits(
     with ExampleStore(path) as store:
         peers = PeerExamples(store, "space")
         kept = peers.keep(
-            Draft(unit(number), "cat", "space", origin="north", number=number) for number in range(1, 4)
+            ExampleRecord(unit(number), "cat", "space", origin="north", number=number)
+            for number in range(1, 4)
         )
         peers.settle(each.id for each in kept[:2])
     words = ["examples", "list", "--set", f"store.path={path}"]

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.cli.watch import JsonLines, LiveLine
+from edge_daemon.cli.watch import JsonWriter, LineWriter
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.subscriber import Link
+from edge_daemon.mqtt.subscriber import ConnectionState
 from edge_daemon.mqtt.topics import device_topics
 
 TOPICS = device_topics(None, "pi", ("frame",))
@@ -29,7 +29,7 @@ class Watch:
     def __init__(self, out: io.StringIO) -> None:
         self.now = 100.0
         self.out = out
-        self.live = LiveLine(TOPICS, out, lambda: self.now)
+        self.live = LineWriter(TOPICS, out, lambda: self.now)
 
     def hear(self, topic: str, payload: object) -> None:
         text = payload if isinstance(payload, str) else json.dumps(payload)
@@ -61,11 +61,11 @@ def test_results_that_stop_are_not_shown_as_current(watch: Watch) -> None:
     assert watch.live.line() == "online  no results"
 
 
-@pytest.mark.parametrize("loss", [Link(False, "lost the broker"), "offline"])
-def test_when_device_or_broker_go_no_label_stays(watch: Watch, loss: Link | str) -> None:
+@pytest.mark.parametrize("loss", [ConnectionState(False, "lost the broker"), "offline"])
+def test_when_device_or_broker_go_no_label_stays(watch: Watch, loss: ConnectionState | str) -> None:
     watch.hear("availability", "online")
     watch.results(2)
-    if isinstance(loss, Link):
+    if isinstance(loss, ConnectionState):
         watch.live.take(loss)
     else:
         watch.hear("availability", loss)
@@ -106,19 +106,19 @@ JSON = st.recursive(
     st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
 )
 def test_any_payload_is_shown_or_passed_over(topic: str, payload: bytes) -> None:
-    for watcher in (LiveLine(TOPICS, Terminal()), JsonLines(TOPICS, io.StringIO())):
+    for watcher in (LineWriter(TOPICS, Terminal()), JsonWriter(TOPICS, io.StringIO())):
         watcher.take(Incoming("edge_daemon/pi/availability", b"online", retained=True))
         watcher.take(Incoming(f"edge_daemon/pi/{topic}", payload, retained=False))
 
 
 def test_a_device_that_is_not_there_is_said_once_a_connection(watch: Watch) -> None:
-    watch.live.take(Link(True, "connected to here:1883"))
+    watch.live.take(ConnectionState(True, "connected to here:1883"))
     for _ in range(3):
         watch.now += 2
         watch.live.take(None)
     assert watch.out.getvalue().count("no device publishes at edge_daemon/pi") == 1
-    watch.live.take(Link(False, "lost"))
-    watch.live.take(Link(True, "connected"))
+    watch.live.take(ConnectionState(False, "lost"))
+    watch.live.take(ConnectionState(True, "connected"))
     watch.hear("availability", "offline")
     watch.now += 10
     watch.live.take(None)
@@ -127,8 +127,8 @@ def test_a_device_that_is_not_there_is_said_once_a_connection(watch: Watch) -> N
 
 def test_a_device_that_is_not_there_is_a_json_line_too() -> None:
     out, now = io.StringIO(), [100.0]
-    lines = JsonLines(TOPICS, out, lambda: now[0])
-    lines.take(Link(True, "connected"))
+    lines = JsonWriter(TOPICS, out, lambda: now[0])
+    lines.take(ConnectionState(True, "connected"))
     now[0] += 5
     lines.take(None)
     last = json.loads(out.getvalue().splitlines()[-1])

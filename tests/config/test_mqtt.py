@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config.mqtt import check_host
-from edge_daemon.config.schema import trace
+from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
 
 
@@ -49,4 +49,4 @@ def test_the_configuration_names_the_key_and_the_line(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("mqtt:\n  host: mqtt://broker.local\n")
     with pytest.raises(ConfigError, match=r"config.yaml:2.*mqtt\.host.*`host: broker\.local`"):
-        trace(path)
+        load_with_sources(path)

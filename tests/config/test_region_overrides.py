@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config.region_overrides import save_regions
-from edge_daemon.config.schema import Config, load_effective, trace
+from edge_daemon.config.schema import Config, load_effective, load_with_sources
 from edge_daemon.domain.errors import ConfigError
 
 CONFIG = """\
@@ -41,7 +41,7 @@ def test_the_command_line_outranks_them(folder: Path) -> None:
 
 def test_where_a_saved_box_came_from_is_shown(folder: Path) -> None:
     save_regions(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
-    effective = trace(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}"])
+    effective = load_with_sources(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}"])
     origins = {key: origin for key, _, origin in effective.values()}
     assert origins["regions[0].box"] == f"{folder / 'regions.yaml'}:2"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.config.schema import Config, load, load_effective, schema, trace
+from edge_daemon.config.schema import Config, load, load_effective, load_with_sources, schema
 from edge_daemon.domain.errors import ConfigError
 
 
@@ -34,7 +34,7 @@ def test_file_values_win_over_defaults_and_overrides_over_both(tmp_path: Path) -
 
 def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
     path = write(tmp_path, "mqtt:\n  host: broker.local\n")
-    origins = {key: origin for key, _, origin in trace(path, ["mqtt.port=1885"]).values()}
+    origins = {key: origin for key, _, origin in load_with_sources(path, ["mqtt.port=1885"]).values()}
     assert origins["mqtt.host"] == f"{path}:2"
     assert origins["mqtt.port"] == "--set"
     assert origins["mqtt.qos"] == "default"

@@ -14,7 +14,7 @@ import pytest
 from edge_daemon.daemon.board_monitor import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
 from edge_daemon.domain.commands import ClockSet, Instruction
 from edge_daemon.domain.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.board.layout import lay_alarm, lay_link, write
 from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_memory, lay_mounts
 
@@ -45,7 +45,7 @@ def test_power_that_dips_with_each_frame_is_in_order_after_a_quiet_minute() -> N
 
 def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> None:
     boot = datetime(2025, 3, 1, tzinfo=UTC)
-    clock = HandClock(start_s=20.0, start_at=boot + timedelta(seconds=20))
+    clock = ManualClock(start_s=20.0, start_at=boot + timedelta(seconds=20))
     monitor = ClockMonitor(clock, synced=False)
     clock.advance(100.0)
     assert list(monitor.update(False)) == []
@@ -60,7 +60,7 @@ def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> No
 
 
 def test_a_clock_that_nothing_revealed_shifts_no_times() -> None:
-    clock = HandClock()
+    clock = ManualClock()
     monitor = ClockMonitor(clock, synced=None)
     clock.set_utc(datetime(2027, 1, 1, tzinfo=UTC))
 
@@ -77,7 +77,7 @@ class Watch:
         self.events: list[Event] = []
         self.instructions: list[Instruction] = []
         self.crashes: list[BaseException] = []
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.watch = BoardWatch(
             emit=self.events.append,
             submit=self._submit,

@@ -12,12 +12,12 @@ from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain import events
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import View
-from edge_daemon.system.testing import ColourEmbedder, HandClock
-from edge_daemon.teaching.trainer import Teacher
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.system.testing import ColourEmbedder, ManualClock
+from edge_daemon.teaching.trainer import Trainer
+from edge_daemon.tracking.label_smoother import LabelSmoother
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -28,7 +28,7 @@ FRAMES = 200
 class Camera:
     """Leaves a frame in the mailbox every `period_s`, whenever the clock has moved on."""
 
-    def __init__(self, clock: HandClock, mailbox: Mailbox, period_s: float) -> None:
+    def __init__(self, clock: ManualClock, mailbox: Mailbox, period_s: float) -> None:
         self._clock = clock
         self._mailbox = mailbox
         self._period_s = period_s
@@ -62,13 +62,13 @@ class SlowEmbedder(ColourEmbedder):
 @pytest.mark.parametrize("period_s", [0.001, 0.011, 0.033, 0.079])
 def test_a_labels_frame_is_never_older_than_two_frame_times(tmp_path: Path, period_s: float) -> None:
     takes_s = 0.08
-    clock, mailbox = HandClock(), Mailbox()
+    clock, mailbox = ManualClock(), Mailbox()
     camera = Camera(clock, mailbox, period_s)
     store = ExampleStore(tmp_path / "examples.sqlite")
     pipeline = Pipeline(
         embedder=SlowEmbedder(camera, takes_s),
-        views=(View("frame", None, "", Smoother()),),
-        teacher=Teacher(store, {"": make_learner()}, {"frame": ""}, ColourEmbedder.space),
+        views=(View("frame", None, "", LabelSmoother()),),
+        teacher=Trainer(store, {"": make_classifier()}, {"frame": ""}, ColourEmbedder.space),
         clock=clock,
         encode=lambda _: b"",
     )

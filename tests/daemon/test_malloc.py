@@ -9,11 +9,11 @@ import pytest
 
 _COUNT_HEAPS = """
 import ctypes, sys, tempfile, threading
-from edge_daemon.daemon.malloc import share_one_heap
+from edge_daemon.daemon.malloc import limit_malloc_arenas
 
 library = ctypes.CDLL(None)
 if "shared" in sys.argv:
-    assert share_one_heap()
+    assert limit_malloc_arenas()
 gate = threading.Barrier(5)
 
 def allocate():

@@ -32,7 +32,7 @@ class Manager:
                 return received
 
 
-class HandClock:
+class ManualClock:
     """A monotonic clock that the test sets."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def fill(notifier: Notifier, clock: HandClock) -> None:
+def fill(notifier: Notifier, clock: ManualClock) -> None:
     """Send watchdog messages until the unread ones fill the manager's socket."""
     for _ in range(10_000):
         clock.now_s += WATCHDOG_PERIOD_S
@@ -95,7 +95,7 @@ def test_a_manager_that_is_gone_is_no_error(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier(manager.environment, clock)
     for frame in range(101):
         clock.now_s = frame / 50
@@ -104,7 +104,7 @@ def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> N
 
 
 def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier(manager.environment, clock)
     fill(notifier, clock)  # a blocking socket would wait here for good
     assert 0 < len(manager.read()) < 10_000
@@ -113,7 +113,7 @@ def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
 
 
 def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager: Manager) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier(manager.environment, clock)
     fill(notifier, clock)
     notifier.ready("seeing")
@@ -131,7 +131,7 @@ def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager:
 
 
 def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     notifier = Notifier(manager.environment, clock)
     before = len(os.listdir("/proc/self/fd"))
     with no_descriptor_left():

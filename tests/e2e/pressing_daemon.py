@@ -8,14 +8,14 @@ import time
 
 from edge_daemon.app.build import build
 from edge_daemon.config.schema import load_effective
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 
 CLICK_S = 0.04
 
 
 def main() -> None:
     config = load_effective(None, sys.argv[1:])
-    presser = MockPresser()
+    presser = SimulatedButtons()
     # gpiozero makes a pin when it is first asked for: by two threads at once, each would get its own.
     presser.release(config.buttons[0].pin)
     daemon = build(config, pin_factory=presser.factory)
@@ -23,7 +23,7 @@ def main() -> None:
     daemon.run()
 
 
-def _click_for_ever(presser: MockPresser, pin: int) -> None:
+def _click_for_ever(presser: SimulatedButtons, pin: int) -> None:
     while True:
         presser.press(pin)
         time.sleep(CLICK_S)

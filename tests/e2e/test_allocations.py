@@ -18,11 +18,11 @@ from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.system.testing import HandClock
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.system.testing import ManualClock
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
 
-CLOCK = HandClock()
+CLOCK = ManualClock()
 FRAMES = 400
 MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
 
@@ -31,7 +31,7 @@ MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
 def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, int]:
     """A pipeline with 1,000 examples that has seen some frames, and the bytes of its model's input."""
     model = shared_path(f"models/{request.param}.tflite")
-    embedder = Embedder(model, probe_first=False)
+    embedder = TfliteEmbedder(model, probe_first=False)
     store_path = tmp_path / "examples.sqlite"
     with ExampleStore(store_path) as store, store.transaction():
         for vector, label in embeddings(1000, embedder.size):

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.app.model_factory import build_embedder, build_learner
+from edge_daemon.app.model_factory import build_classifier, build_embedder
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.types import Example
@@ -282,7 +282,7 @@ def answer(
     """Return the labels of some photos, and what each way of being taught makes of them."""
     config = load_effective(None, settings_of(folder))
     embedder = build_embedder(config)
-    learners = {way: build_learner(config) for way in ways}
+    learners = {way: build_classifier(config) for way in ways}
     for way, examples in ways.items():
         for number, example in enumerate(examples):
             learners[way].add(example.embedding, example.label, number)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from gpiozero import Device
 
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.e2e.test_run_command import Manager
 from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
 from tests.harness.flaky_gpio_chip import loose_chip
@@ -88,7 +88,7 @@ def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
             chip.plug()
             ear.wait_for("panel_restored")
             assert manager.wait_for("STATUS").endswith("STATUS=seeing")
-            stage.presser = MockPresser(chip.opened[-1])
+            stage.presser = SimulatedButtons(chip.opened[-1])
             stage.click(17)
             ear.wait_for_state(LABEL, "red")
             with httpx.Client(base_url=f"http://127.0.0.1:{page}") as client:

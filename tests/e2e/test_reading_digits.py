@@ -15,7 +15,7 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Origin
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.digit_pictures import STYLES, boxes, draw_frame, random_light
 
 NAMES = ("thousands", "hundreds", "tens", "ones")
@@ -26,7 +26,7 @@ class Meter:
     """A device before a drawn meter of four digits; every frame counts by itself."""
 
     def __init__(self, store: Path, style: str) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.draw = np.random.default_rng(7)
         self.style = style
         self.seq = 0

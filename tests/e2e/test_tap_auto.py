@@ -13,7 +13,7 @@ from pathlib import Path
 
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.daemon_harness import MODEL, PATIENCE_S
 from tests.harness.digit_pictures import draw_folders
 from tests.harness.mosquitto import Mosquitto
@@ -55,7 +55,7 @@ def test_a_reload_reads_small_digits_by_their_patches_and_info_says_so(tmp_path:
         listener.wait_for(LABEL, b"unknown", PATIENCE_S)
         assert listener.wait_for(INFO).json()["model"] == Path(MODEL).stem
         with ExampleStore(tmp_path / "examples.sqlite") as store:
-            import_pictures(store, Embedder(shared_path(MODEL)), find_pictures(digits))
+            import_pictures(store, TfliteEmbedder(shared_path(MODEL)), find_pictures(digits))
         listener.forget()
         process.send_signal(signal.SIGHUP)
         listener.wait_for(LABEL, b"7", PATIENCE_S)

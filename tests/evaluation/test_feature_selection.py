@@ -12,13 +12,13 @@ import pytest
 from PIL import Image
 
 from edge_daemon.app.build import build
-from edge_daemon.app.model_factory import settle_tap
+from edge_daemon.app.model_factory import resolve_features
 from edge_daemon.config.schema import Config, load_effective
 from edge_daemon.evaluation import feature_selection as tap_tuner
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.patch_embedder import PatchEmbedder
 from tests.harness.digit_pictures import draw_folders
 from tests.harness.shared_files import shared_path
@@ -46,7 +46,7 @@ def config(path: Path, *more: str) -> Config:
 @pytest.fixture
 def store(tmp_path: Path, digits: Path) -> ExampleStore:
     store = ExampleStore(tmp_path / "examples.sqlite")
-    report = import_pictures(store, Embedder(shared_path(MODEL)), find_pictures(digits))
+    report = import_pictures(store, TfliteEmbedder(shared_path(MODEL)), find_pictures(digits))
     assert report.added == 50
     return store
 
@@ -60,7 +60,7 @@ def test_small_digits_are_read_by_their_patches_from_the_next_start(
 ) -> None:
     before = contents(store)
     with caplog.at_level(logging.INFO):
-        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
     assert "model.tap is patch now; 50 examples were read anew" in caplog.text
     assert contents(store) == before
     assert store.spaces() == {PATCH: 50}
@@ -79,17 +79,17 @@ def test_the_daemon_starts_at_the_better_tap(
 
 
 def test_without_tuning_the_tap_of_the_examples_is_kept(store: ExampleStore) -> None:
-    assert settle_tap(config(store.path)).model.tap == "embedding"
-    settle_tap(config(store.path), tune=True)
-    assert settle_tap(config(store.path)).model.tap == "patch"
+    assert resolve_features(config(store.path)).model.tap == "embedding"
+    resolve_features(config(store.path), tune=True)
+    assert resolve_features(config(store.path)).model.tap == "patch"
 
 
 def test_an_empty_store_means_the_model(tmp_path: Path) -> None:
-    assert settle_tap(config(tmp_path / "none.sqlite"), tune=True).model.tap == "embedding"
+    assert resolve_features(config(tmp_path / "none.sqlite"), tune=True).model.tap == "embedding"
 
 
 def test_a_tap_that_was_named_is_left_alone(store: ExampleStore) -> None:
-    assert settle_tap(config(store.path, "model.tap=embedding"), tune=True).model.tap == "embedding"
+    assert resolve_features(config(store.path, "model.tap=embedding"), tune=True).model.tap == "embedding"
     assert PATCH not in store.spaces()
 
 
@@ -97,7 +97,7 @@ def test_large_pictures_are_never_read_by_their_pixels(
     store: ExampleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tap_tuner, "SMALL_PX", 9)
-    assert settle_tap(config(store.path), tune=True).model.tap == "embedding"
+    assert resolve_features(config(store.path), tune=True).model.tap == "embedding"
     assert PATCH not in store.spaces()
 
 
@@ -111,7 +111,7 @@ def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
     (space,) = store.spaces()
     store.add(unit(0, 256), "8", space=space, thumbnail=thumbnail)
     before = contents(store)
-    assert settle_tap(config(store.path), tune=True).model.tap == "embedding"
+    assert resolve_features(config(store.path), tune=True).model.tap == "embedding"
     assert contents(store) == before
     assert store.spaces() == {space: 51}
 
@@ -119,13 +119,13 @@ def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
 def test_a_question_that_was_answered_is_not_asked_again(
     tmp_path: Path, store: ExampleStore, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settle_tap(config(store.path), tune=True)
+    resolve_features(config(store.path), tune=True)
     with caplog.at_level(logging.INFO):
-        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
         assert "the others name right" in caplog.text
         caplog.clear()
-        assert settle_tap(config(store.path), tune=True).model.tap == "patch"
+        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
         assert caplog.text == ""
         store.undo()
-        settle_tap(config(store.path), tune=True)
+        resolve_features(config(store.path), tune=True)
         assert "the others name right" in caplog.text

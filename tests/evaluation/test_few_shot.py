@@ -8,7 +8,7 @@ import pytest
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation import few_shot as evaluate
 from edge_daemon.evaluation import open_set as unknowns
-from edge_daemon.evaluation.few_shot import HEADS, Dataset, Score
+from edge_daemon.evaluation.few_shot import HEADS, ClassifierScore, Dataset
 
 
 def dataset(classes: int = 4, each: int = 30, spread: float = 0.5, size: int = 48) -> Dataset:
@@ -50,7 +50,7 @@ def test_shuffled_labels_are_named_at_chance() -> None:
 
 
 def test_the_interval_is_students() -> None:
-    score = Score("knn", 5, (0.5, 0.6, 0.7), np.eye(2, dtype=np.intp))
+    score = ClassifierScore("knn", 5, (0.5, 0.6, 0.7), np.eye(2, dtype=np.intp))
     assert score.interval == pytest.approx((0.6 - 4.30 * 0.1 / 3**0.5, 0.6 + 4.30 * 0.1 / 3**0.5), abs=1e-6)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from edge_daemon.domain.commands import ClockSet
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, shift_times
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.teaching.trainer import Trainer
 
 BOOT = datetime(2026, 1, 10, tzinfo=UTC)
 STEP = timedelta(days=60)
@@ -54,7 +54,7 @@ def test_what_was_removed_before_the_time_was_known_can_still_be_restored(tmp_pa
     old = shelf.teach("cat", BOOT - timedelta(days=1))
     shelf.remove(old, BOOT - timedelta(hours=1))
     shelf.remove(one, BOOT + timedelta(seconds=50))
-    teacher = Teacher(shelf.store, {}, {}, "s")
+    teacher = Trainer(shelf.store, {}, {}, "s")
 
     teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
 
@@ -68,7 +68,7 @@ def test_a_store_that_is_locked_keeps_its_times_and_the_daemon(tmp_path: Path) -
     shelf = Shelf(tmp_path / "examples.sqlite")
     shelf.store.close()
     one = ExampleStore(tmp_path / "examples.sqlite", busy_s=0.1)
-    teacher = Teacher(one, {}, {}, "s")
+    teacher = Trainer(one, {}, {}, "s")
     with ExampleStore(tmp_path / "examples.sqlite") as other, other.transaction():
         teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
     teacher.close()

@@ -270,8 +270,8 @@ def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path)
     path = tmp_path / "examples.sqlite"
     fill(path)
     script = (
-        "import sys\nfrom edge_daemon.example_store.process_lock import StoreClaim\nfrom pathlib import Path\n"
-        "claim = StoreClaim(Path(sys.argv[1]))\nclaim.take()\nprint('held', flush=True)\nsys.stdin.read()"
+        "import sys\nfrom pathlib import Path\nfrom edge_daemon.example_store.process_lock import StoreLock\n"
+        "claim = StoreLock(Path(sys.argv[1]))\nclaim.take()\nprint('held', flush=True)\nsys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:

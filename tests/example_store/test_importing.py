@@ -13,7 +13,7 @@ from edge_daemon.example_store.image_folders import find_pictures, import_pictur
 from edge_daemon.example_store.importing import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.colour_embedder import ColourEmbedder, noise
 from tests.harness.shared_files import shared_path
 from tests.harness.unit_vectors import unit
@@ -100,8 +100,8 @@ def test_a_picture_taught_in_the_new_space_already_is_not_doubled(store: Example
 def test_with_real_models_reembedded_examples_are_what_the_new_model_sees_in_the_photos(
     tmp_path: Path,
 ) -> None:
-    old = Embedder(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"))
-    new = Embedder(shared_path("models/mobilenet_v1_0.5_160_quant.tflite"))
+    old = TfliteEmbedder(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"))
+    new = TfliteEmbedder(shared_path("models/mobilenet_v1_0.5_160_quant.tflite"))
     photos = find_pictures(shared_path("images/imprinting/train"))
     with ExampleStore(tmp_path / "real.db") as store:
         import_pictures(store, old, photos)

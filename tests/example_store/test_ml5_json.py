@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import ArchiveError
-from edge_daemon.example_store.importing import ForeignLabels, Report, take_in
+from edge_daemon.example_store.importing import ForeignLabels, ImportReport, take_in
 from edge_daemon.example_store.ml5_json import Form, read_dataset, write_dataset
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
@@ -106,15 +106,15 @@ def test_without_shapes_the_length_of_a_browsers_embedding_is_taken_and_named(
 
 def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
     path = _write(tmp_path, [["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]], ["Unknown", [1, 1], [1, 2]]])
-    report = Report()
+    report = ImportReport()
     assert [one.label for one in read_dataset(path, labels=ForeignLabels(report))] == ["D"]
     assert len(report.problems) == 2
     assert "'C#'" in report.problems[0]
     assert "--rename" in report.problems[0]
-    labels = ForeignLabels(Report(), {"C#": "C sharp", "Unknown": "background"})
+    labels = ForeignLabels(ImportReport(), {"C#": "C sharp", "Unknown": "background"})
     assert [one.label for one in read_dataset(path, labels=labels)] == ["C sharp", "D", "background"]
     with pytest.raises(ArchiveError, match="holds no label 'rock' to rename; it has 'C#', 'D', 'Unknown'"):
-        read_dataset(path, labels=ForeignLabels(Report(), {"rock": "stone"}))
+        read_dataset(path, labels=ForeignLabels(ImportReport(), {"rock": "stone"}))
 
 
 def test_two_files_never_share_a_space_unless_it_is_named(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_what_is_written_comes_back_to_the_last_bit(store: ExampleStore, tmp_pat
     assert [one.label for one in drafts] == ["zebra", "zebra", "Bär", '"quoted" %s']
     for draft, seed in zip(drafts, [0, 2, 1, 3], strict=True):
         np.testing.assert_array_equal(draft.embedding, unit(seed, 20))
-    report = Report()
+    report = ImportReport()
     take_in(store, drafts, report)
     assert (report.added, report.duplicates) == (0, 4)
 

@@ -15,7 +15,7 @@ from edge_daemon.example_store.image_folders import export_folders
 from edge_daemon.example_store.importing import reembed
 from edge_daemon.example_store.ml5_json import write_dataset
 from edge_daemon.example_store.peer_examples import PeerExamples, ever_joined, standing
-from edge_daemon.example_store.record import Draft, content_digest
+from edge_daemon.example_store.record import ExampleRecord, content_digest
 from edge_daemon.example_store.schema import MIGRATIONS, migrate
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.colour_embedder import ColourEmbedder
@@ -24,8 +24,8 @@ from tests.harness.unit_vectors import unit
 SPACE = "colours"
 
 
-def a_peer_s(number: int, label: str = "cat", device: str = "north") -> Draft:
-    return Draft(unit(100 + number), label, SPACE, origin=device, number=number)
+def a_peer_s(number: int, label: str = "cat", device: str = "north") -> ExampleRecord:
+    return ExampleRecord(unit(100 + number), label, SPACE, origin=device, number=number)
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_peer_s_number_is_kept_through_local_changes(store: ExampleStore, peer
 
 
 def test_keeping_is_all_or_nothing(store: ExampleStore, peers: PeerExamples) -> None:
-    bad = Draft(np.zeros(unit(1).size, np.float32), "cat", SPACE, origin="north", number=2)
+    bad = ExampleRecord(np.zeros(unit(1).size, np.float32), "cat", SPACE, origin="north", number=2)
     with pytest.raises(ValueError, match="all zeros"):
         peers.keep([a_peer_s(1), bad])
     assert peers.known("north") == {}

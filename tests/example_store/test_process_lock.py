@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.example_store.process_lock import StoreClaim
+from edge_daemon.example_store.process_lock import StoreLock
 
 
 def test_claims_of_one_process_get_along_and_the_second_holds_when_the_first_lets_go(tmp_path: Path) -> None:
-    first, second = StoreClaim(tmp_path / "s"), StoreClaim(tmp_path / "s")
+    first, second = StoreLock(tmp_path / "s"), StoreLock(tmp_path / "s")
     assert first.take() is None
     assert second.take() is None
     assert (first.held, second.held) == (True, False)
@@ -24,13 +24,13 @@ def test_a_link_in_the_place_of_the_lock_file_is_not_written_through(tmp_path: P
     (tmp_path / "passwords").write_text("secret")
     assert callable(make)
     make(tmp_path / "passwords", tmp_path / "s.lock")
-    claim = StoreClaim(tmp_path / "s")
+    claim = StoreLock(tmp_path / "s")
     assert claim.take() is None
     assert not claim.held
     assert (tmp_path / "passwords").read_text() == "secret"
 
 
 def test_a_folder_that_is_not_there_is_no_claim_and_no_failure(tmp_path: Path) -> None:
-    claim = StoreClaim(tmp_path / "nowhere" / "s")
+    claim = StoreLock(tmp_path / "nowhere" / "s")
     assert claim.take() is None
     assert not claim.held

@@ -12,7 +12,7 @@ import pytest
 from edge_daemon.domain.errors import ArchiveError, LabelError
 from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import Picture, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, Report
+from edge_daemon.example_store.importing import ForeignLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 from tests.harness.colour_embedder import ColourEmbedder, noise
@@ -62,7 +62,7 @@ def test_packed_label_folders_go_in_like_a_folder(
 
 def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
     packed = _zip(tmp_path / "x.tm", "C#-!-0.jpg", "D-!-0.jpg")
-    report = Report()
+    report = ImportReport()
     assert _shown(find_zipped_pictures(packed, (), ForeignLabels(report))) == [("D", "D-!-0.jpg")]
     assert "'C#'" in report.problems[0]
     renamed = find_zipped_pictures(packed, (), ForeignLabels(report, {"C#": "C sharp"}))

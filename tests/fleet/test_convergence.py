@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge_daemon.domain.commands import Clear, Command, Relabel, Remove, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
-from edge_daemon.fleet.live_set import NOBODY, Roll, from_gaps, gaps, later, pack, unpack
+from edge_daemon.fleet.live_set import NOBODY, LiveSet, from_gaps, gaps, later, pack, unpack
 from tests.harness.fleet_harness import BY_HAND, Device
 
 NAMES = ("a", "b", "c")
@@ -20,7 +20,7 @@ MEMORY = Path("/dev/shm")
 """Where many small stores are written without waiting for a disk."""
 
 numbers = st.frozensets(st.integers(1, 40))
-rolls = st.builds(lambda top, living: Roll(max(top, *living, 0), living), st.integers(1, 60), numbers)
+rolls = st.builds(lambda top, living: LiveSet(max(top, *living, 0), living), st.integers(1, 60), numbers)
 
 actor = st.sampled_from(NAMES)
 deeds = st.one_of(
@@ -39,8 +39,10 @@ def test_gaps_and_packing_lose_nothing(living: frozenset[int]) -> None:
 
 
 @given(rolls, rolls, rolls)
-def test_merging_rolls_is_idempotent_and_indifferent_to_order(one: Roll, two: Roll, three: Roll) -> None:
-    two, three = Roll(two.number + 100, two.living), Roll(three.number + 200, three.living)
+def test_merging_rolls_is_idempotent_and_indifferent_to_order(
+    one: LiveSet, two: LiveSet, three: LiveSet
+) -> None:
+    two, three = LiveSet(two.number + 100, two.living), LiveSet(three.number + 200, three.living)
     assert later(one, one) == one
     assert later(one, two) == later(two, one)
     assert later(later(one, two), three) == later(one, later(two, three)) == later(later(three, one), two)

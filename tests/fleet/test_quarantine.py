@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edge_daemon.domain.types import Example
-from edge_daemon.fleet.quarantine import Jury
+from edge_daemon.fleet.quarantine import ImpactCheck
 from tests.harness.fleet_harness import example, vector
 
 
@@ -21,21 +21,21 @@ CATS = [near(number, "cat", 0) for number in range(1, 6)]
 DOGS = [near(number, "dog", 1) for number in range(11, 16)]
 
 
-def jury() -> Jury:
-    seated = Jury([*CATS, *DOGS], pool_of)
+def jury() -> ImpactCheck:
+    seated = ImpactCheck([*CATS, *DOGS], pool_of)
     seated.meet([*CATS, *DOGS])
     return seated
 
 
 def test_no_example_is_its_own_witness() -> None:
     assert jury().right == 10
-    alone = Jury(CATS[:1], pool_of)
+    alone = ImpactCheck(CATS[:1], pool_of)
     alone.meet(CATS[:1])
     assert alone.right == 0
 
 
 def test_examples_that_fit_are_admitted_and_help_from_then_on() -> None:
-    lonely = Jury([CATS[0], DOGS[0]], pool_of)
+    lonely = ImpactCheck([CATS[0], DOGS[0]], pool_of)
     lonely.meet([CATS[0], DOGS[0]])
     assert lonely.right == 0
     assert lonely.admits([near(100 + number, "cat", 0) for number in range(3)])
@@ -55,7 +55,7 @@ def test_a_new_label_elsewhere_harms_nothing() -> None:
 
 
 def test_with_no_example_of_our_own_there_is_nothing_to_harm() -> None:
-    assert Jury([], pool_of).admits([near(1, "anything", 3)])
+    assert ImpactCheck([], pool_of).admits([near(1, "anything", 3)])
 
 
 def test_another_pool_is_not_harmed() -> None:
@@ -67,6 +67,6 @@ def test_another_pool_is_not_harmed() -> None:
 
 def test_burst_mates_are_no_witnesses_to_each_other() -> None:
     burst = [near(number, "cat", 0, group="held") for number in range(1, 6)]
-    seated = Jury(burst, pool_of)
+    seated = ImpactCheck(burst, pool_of)
     seated.meet(burst)
     assert seated.right == 0

@@ -12,17 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_daemon.fleet.chunks import MAX_CHUNK_BYTES, packed
-from edge_daemon.fleet.live_set import Roll
-from edge_daemon.fleet.messages import Parcel, open_parcel
-from edge_daemon.fleet.records import RefusedRecord, Seal, quantise, restore
+from edge_daemon.fleet.live_set import LiveSet
+from edge_daemon.fleet.messages import FleetMessage, decode_message
+from edge_daemon.fleet.records import RecordSigner, RejectedRecord, quantise, restore
 from tests.harness.fleet_harness import KEY, SEAL, SPACE, example
 
 RECORD = SEAL.sign_example("north", 7, example(1))
-ROLL = SEAL.sign_roll("north", Roll(9, frozenset({7, 8})))
+ROLL = SEAL.sign_roll("north", LiveSet(9, frozenset({7, 8})))
 
 
-def refusal(record: bytes, device: str = "north", seal: Seal = SEAL) -> str:
-    with pytest.raises(RefusedRecord) as caught:
+def refusal(record: bytes, device: str = "north", seal: RecordSigner = SEAL) -> str:
+    with pytest.raises(RejectedRecord) as caught:
         seal.open(device, record)
     return caught.value.reason
 
@@ -30,11 +30,11 @@ def refusal(record: bytes, device: str = "north", seal: Seal = SEAL) -> str:
 def test_what_was_signed_is_told_again() -> None:
     sent = replace(example(1, "größe 7"), region="left", group="held", created_at=datetime.now(UTC))
     told = SEAL.open("north", SEAL.sign_example("north", 7, sent))
-    assert not isinstance(told, Roll)
+    assert not isinstance(told, LiveSet)
     assert (told.number, told.label, told.region, told.burst) == (7, "größe 7", "left", "held")
     assert told.created_at == sent.created_at
     assert told.embedding @ sent.embedding > 0.999
-    assert SEAL.open("north", ROLL) == Roll(9, frozenset({7, 8}))
+    assert SEAL.open("north", ROLL) == LiveSet(9, frozenset({7, 8}))
 
 
 def test_eight_bits_lose_next_to_nothing_and_the_vector_is_unit() -> None:
@@ -48,13 +48,13 @@ def test_eight_bits_lose_next_to_nothing_and_the_vector_is_unit() -> None:
 @pytest.mark.parametrize(
     ("seal", "device", "reason"),
     [
-        (Seal(b"x" * 32, "sorters", SPACE), "north", "signature"),
-        (Seal(KEY, "others", SPACE), "north", "group"),
-        (Seal(KEY, "sorters", "another/model"), "north", "space"),
+        (RecordSigner(b"x" * 32, "sorters", SPACE), "north", "signature"),
+        (RecordSigner(KEY, "others", SPACE), "north", "group"),
+        (RecordSigner(KEY, "sorters", "another/model"), "north", "space"),
         (SEAL, "south", "device"),
     ],
 )
-def test_a_record_of_elsewhere_is_refused_by_its_reason(seal: Seal, device: str, reason: str) -> None:
+def test_a_record_of_elsewhere_is_refused_by_its_reason(seal: RecordSigner, device: str, reason: str) -> None:
     assert refusal(RECORD, device, seal) == reason
     assert refusal(ROLL, device, seal) == reason
 
@@ -120,31 +120,31 @@ bits = st.binary(max_size=300) | st.sampled_from([RECORD, ROLL, RECORD[:40], b"\
 
 @given(st.binary(max_size=500) | st.lists(bits, max_size=4).map(packed))
 def test_any_payload_gives_a_parcel_of_signed_things_only(payload: bytes) -> None:
-    parcel = open_parcel(SEAL, "north", payload)
+    parcel = decode_message(SEAL, "north", payload)
     assert {told.number for told in parcel.examples} <= {7}
-    assert parcel.roll in (None, Roll(9, frozenset({7, 8})))
-    assert open_parcel(SEAL, "south", payload).examples == ()
-    assert open_parcel(SEAL, "south", payload).roll is None
+    assert parcel.roll in (None, LiveSet(9, frozenset({7, 8})))
+    assert decode_message(SEAL, "south", payload).examples == ()
+    assert decode_message(SEAL, "south", payload).roll is None
 
 
 def test_an_overlong_payload_is_not_read() -> None:
     records = [RECORD] * (MAX_CHUNK_BYTES // len(RECORD) + 1)
-    assert open_parcel(SEAL, "north", packed(records)) == Parcel("north", refused=("malformed",))
+    assert decode_message(SEAL, "north", packed(records)) == FleetMessage("north", refused=("malformed",))
 
 
 def test_the_good_records_of_a_chunk_are_taken_and_the_bad_ones_counted() -> None:
-    parcel = open_parcel(SEAL, "north", packed([RECORD, forged(label="a/b"), forged(number=-1), ROLL]))
+    parcel = decode_message(SEAL, "north", packed([RECORD, forged(label="a/b"), forged(number=-1), ROLL]))
     assert [told.number for told in parcel.examples] == [7]
-    assert parcel.roll == Roll(9, frozenset({7, 8}))
+    assert parcel.roll == LiveSet(9, frozenset({7, 8}))
     assert parcel.refused == ("label", "malformed")
 
 
 @pytest.mark.parametrize("unsigned", [b"", RECORD[:-1], b"\x02" + RECORD[1:]])
 def test_the_first_record_without_our_signature_ends_the_reading(unsigned: bytes) -> None:
-    parcel = open_parcel(SEAL, "north", packed([RECORD, unsigned, unsigned, ROLL]))
+    parcel = decode_message(SEAL, "north", packed([RECORD, unsigned, unsigned, ROLL]))
     assert [told.number for told in parcel.examples] == [7]
     assert (len(parcel.refused), parcel.roll) == (1, None)
 
 
 def test_a_message_of_many_empty_records_is_refused_as_one() -> None:
-    assert open_parcel(SEAL, "north", packed([b""] * 32_000)).refused == ("malformed",)
+    assert decode_message(SEAL, "north", packed([b""] * 32_000)).refused == ("malformed",)

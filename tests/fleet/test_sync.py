@@ -13,7 +13,7 @@ from edge_daemon.domain.commands import Clear, Relabel, Remove, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.domain.types import PeerFigures
 from edge_daemon.fleet.chunks import packed
-from edge_daemon.fleet.live_set import AHEAD_S, Roll
+from edge_daemon.fleet.live_set import AHEAD_S, LiveSet
 from edge_daemon.fleet.records import MAX_NUMBER
 from edge_daemon.fleet.replica import MAX_PEER_LABELS
 from edge_daemon.fleet.sync import SETTLED_S
@@ -248,7 +248,7 @@ def test_no_step_takes_long_when_a_whole_fleet_comes_in(make: Make) -> None:
 
 
 def roll_of(device: str, number: int, *living: int) -> bytes:
-    return packed([SEAL.sign_roll(device, Roll(number, frozenset(living)))])
+    return packed([SEAL.sign_roll(device, LiveSet(number, frozenset(living)))])
 
 
 def chunk_of(device: str, *records: tuple[int, str]) -> bytes:

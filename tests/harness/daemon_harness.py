@@ -15,7 +15,7 @@ from edge_daemon.app.build import build
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.system.clock import SystemClock
 from tests.harness.shared_files import shared_path
 
@@ -73,7 +73,7 @@ class Stage:
         chosen_pins: bool = False,
     ) -> None:
         self._source = source
-        self.presser = MockPresser()
+        self.presser = SimulatedButtons()
         self.store_path = folder / "examples.sqlite"
         model = shared_path(MODEL)
         config = load_effective(

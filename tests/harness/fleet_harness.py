@@ -15,20 +15,20 @@ from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.chunks import Chunks, packed
 from edge_daemon.fleet.key import key_id
-from edge_daemon.fleet.messages import open_parcel
-from edge_daemon.fleet.quarantine import Probation
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.fleet.records import Seal
-from edge_daemon.fleet.replica import Merging
-from edge_daemon.fleet.sync import Member, Sharing
-from edge_daemon.learning.open_set_classifier import make_learner
-from edge_daemon.system.testing import HandClock
-from edge_daemon.teaching.trainer import SHARED_POOL, Teacher
+from edge_daemon.fleet.messages import decode_message
+from edge_daemon.fleet.quarantine import Quarantine
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.fleet.records import RecordSigner
+from edge_daemon.fleet.replica import Replica
+from edge_daemon.fleet.sync import FleetPublisher, FleetSync
+from edge_daemon.learning.open_set_classifier import make_classifier
+from edge_daemon.system.testing import ManualClock
+from edge_daemon.teaching.trainer import SHARED_POOL, Trainer
 
 KEY = bytes(range(32))
 SPACE = "model/embedding"
 SIZE = 8
-SEAL = Seal(KEY, "sorters", SPACE)
+SEAL = RecordSigner(KEY, "sorters", SPACE)
 BY_HAND = Origin("gpio", "17")
 
 
@@ -56,7 +56,7 @@ class Device:
         folder: Path,
         name: str,
         *,
-        seal: Seal = SEAL,
+        seal: RecordSigner = SEAL,
         max_examples: int = 50,
         max_peers: int = 5,
         max_per_label: int | None = None,
@@ -64,23 +64,23 @@ class Device:
     ) -> None:
         self.name = name
         self.seal = seal
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.store = ExampleStore(folder / f"{store_name or name}.sqlite")
         self.peers = PeerExamples(self.store, seal.space)
         self.peers.join(seal.group, key_id(seal.key))
-        learners = {SHARED_POOL: make_learner(vote="padded", unknown="off")}
-        self.teacher = Teacher(
+        learners = {SHARED_POOL: make_classifier(vote="padded", unknown="off")}
+        self.teacher = Trainer(
             self.store, learners, {"frame": SHARED_POOL}, seal.space, max_per_label, peers=True
         )
-        self.inbox = Inbox()
-        self.member = Member(
+        self.inbox = ReceiveQueue()
+        self.member = FleetSync(
             device=name,
             group=seal.group,
             peers=self.peers,
             teacher=self.teacher,
-            sharing=Sharing(name, seal, self.peers, max_examples, self.clock),
-            merging=Merging(self.peers, seal.space, SIZE, self.inbox, max_examples, max_peers, self.clock),
-            probation=Probation(self.peers, self.teacher.pool_of),
+            sharing=FleetPublisher(name, seal, self.peers, max_examples, self.clock),
+            merging=Replica(self.peers, seal.space, SIZE, self.inbox, max_examples, max_peers, self.clock),
+            probation=Quarantine(self.peers, self.teacher.pool_of),
             inbox=self.inbox,
             clock=self.clock,
         )
@@ -112,7 +112,7 @@ class Device:
         """Let the pipeline step until nothing is left to do."""
         for event in self.member.advance():
             self.happened.append(event)
-            if isinstance(event, events.FleetTold):
+            if isinstance(event, events.FleetSnapshot):
                 self._say(event)
 
     def hear(self, other: Device, topics: Sequence[str] | None = None) -> None:
@@ -124,7 +124,7 @@ class Device:
     def take(self, topic: str, device: str, payload: bytes) -> None:
         """Hear one message."""
         if payload:
-            parcel = open_parcel(self.seal, device, payload)
+            parcel = decode_message(self.seal, device, payload)
             for reason in parcel.refused:
                 self.inbox.refuse(reason)
             self.inbox.put(f"{device}/{topic}", parcel, hash(payload))
@@ -150,7 +150,7 @@ class Device:
         """Let go of the store."""
         self.store.close()
 
-    def _say(self, told: events.FleetTold) -> None:
+    def _say(self, told: events.FleetSnapshot) -> None:
         self.said["roll"] = packed([told.roll])
         for chunk in self._chunks.update(told.records):
             self.said[str(chunk)] = self._chunks.payload(chunk)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 START = datetime(2025, 1, 1, tzinfo=UTC)
 
 
-class HandClock:
+class ManualClock:
     """Fulfils interfaces.Clock."""
 
     def __init__(self, now: float = 100.0) -> None:

@@ -13,7 +13,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Command, Origin
 from edge_daemon.domain.types import Prediction
-from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.mqtt.payloads import Info
 
 NOON = datetime(2026, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
@@ -38,7 +38,7 @@ class TestClock:
 
 
 class Device:
-    """A started MqttSink that notes commands and crashes; a context manager that stops it."""
+    """A started MqttBridge that notes commands and crashes; a context manager that stops it."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Device:
         self.crashes: list[BaseException] = []
         self.busy = False
         self.clock = TestClock()
-        self.sink = MqttSink(
+        self.sink = MqttBridge(
             options,
             info(device_id, regions),
             self._submit,

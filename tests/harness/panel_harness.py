@@ -7,12 +7,12 @@ from collections.abc import Sequence
 
 from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Undo
-from edge_daemon.domain.events import Button, Event, Replied
+from edge_daemon.domain.events import Button, CommandReply, Event
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.panel.panel import Panel, Pins
-from edge_daemon.panel.simulated_buttons import MockPresser
-from tests.harness.manual_clock import HandClock
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
+from tests.harness.manual_clock import ManualClock
 
 CAT, DOG, UNDO = 17, 27, 22
 CAT_LED, DOG_LED, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
@@ -36,8 +36,8 @@ class Desk:
     def __init__(
         self, buttons: Sequence[ButtonOptions] = BUTTONS, pins: Pins | None = None, clock: Clock | None = None
     ) -> None:
-        self.clock = HandClock()
-        self.presser = MockPresser()
+        self.clock = ManualClock()
+        self.presser = SimulatedButtons()
         self.submitted = threading.Event()
         self.commands: list[Command] = []
         self.events: list[Event] = []
@@ -79,7 +79,7 @@ class Desk:
     def answer(self) -> None:
         """Say of every command so far that it was carried out."""
         for command in self.commands:
-            self.panel.handle(Replied(command))
+            self.panel.handle(CommandReply(command))
         self.wait(0.001)
 
     def gestures(self) -> list[tuple[str, str]]:

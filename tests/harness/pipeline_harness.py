@@ -16,12 +16,12 @@ from edge_daemon.domain.commands import (
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
-from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import View
-from edge_daemon.pipeline.runtime_settings import Settings
-from edge_daemon.system.testing import ColourEmbedder, HandClock
-from edge_daemon.teaching.trainer import Teacher
+from edge_daemon.pipeline.runtime_settings import RuntimeSettings
+from edge_daemon.system.testing import ColourEmbedder, ManualClock
+from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
     pass
@@ -37,17 +37,17 @@ class Bench:
 
     store: ExampleStore
     views: tuple[View, ...]
-    clock: HandClock = field(default_factory=HandClock)
+    clock: ManualClock = field(default_factory=ManualClock)
     max_per_label: int | None = None
     head: str = "knn"
-    settings: Settings | None = None
+    settings: RuntimeSettings | None = None
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         pools = {view.name: view.pool for view in self.views}
-        learners = {pool: make_learner(self.head, vote="padded", unknown=0.9) for pool in pools.values()}
-        teacher = Teacher(self.store, learners, pools, ColourEmbedder.space, self.max_per_label)
+        learners = {pool: make_classifier(self.head, vote="padded", unknown=0.9) for pool in pools.values()}
+        teacher = Trainer(self.store, learners, pools, ColourEmbedder.space, self.max_per_label)
         self.pipeline = Pipeline(
             embedder=ColourEmbedder(),
             views=self.views,

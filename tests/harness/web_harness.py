@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Self
 import httpx
 
 from edge_daemon.camera.simulator.source import SyntheticSource
-from edge_daemon.camera.simulator.timeline import Showing
+from edge_daemon.camera.simulator.timeline import Segment
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.daemon_harness import Stage, Turntable
 from tests.harness.mosquitto import free_port
 
@@ -27,9 +27,9 @@ OWN = {"x-edge-daemon": "1"}
 @cache
 def still(kind: str, variation: int = 0) -> Image:
     """Return the drawn camera's picture of a thing lying still on the table."""
-    clock = HandClock()
+    clock = ManualClock()
     options = SyntheticOptions(size=(320, 240))
-    timeline = [Showing(kind, 2 * _MIDDLE, variation)]
+    timeline = [Segment(kind, 2 * _MIDDLE, variation)]
     source = SyntheticSource(options, clock, timeline, lossless=True, sleep=clock.sleep)
     source.open()
     frames = [source.read() for _ in range(_MIDDLE)]

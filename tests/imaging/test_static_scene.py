@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.imaging.static_scene import LOOK_EVERY_S, Stillness
+from edge_daemon.imaging.static_scene import LOOK_EVERY_S, StaticSceneDetector
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -16,14 +16,14 @@ def scene(seed: int, noise: float = 3.0) -> Image:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def settled(watch: Stillness, until_s: float = 2.0) -> Stillness:
+def settled(watch: StaticSceneDetector, until_s: float = 2.0) -> StaticSceneDetector:
     for number in range(int(until_s * 10) + 1):
         watch.rests(scene(number), number / 10)
     return watch
 
 
 def test_a_picture_rests_once_it_has_stood_still() -> None:
-    watch = Stillness(2.0)
+    watch = StaticSceneDetector(2.0)
     rested = [watch.rests(scene(number), number / 10) for number in range(29)]
     assert not any(rested[:20])
     assert all(rested[21:])
@@ -31,34 +31,34 @@ def test_a_picture_rests_once_it_has_stood_still() -> None:
 
 @pytest.mark.parametrize("size", [40, 100])
 def test_motion_is_seen_in_its_first_frame(size: int) -> None:
-    watch = settled(Stillness(2.0), 2.5)
+    watch = settled(StaticSceneDetector(2.0), 2.5)
     moved = scene(99)
     moved[200 : 200 + size, 300 : 300 + size] += 60
     assert not watch.rests(moved, 2.6)
 
 
 def test_light_that_changes_slowly_adds_up() -> None:
-    watch = settled(Stillness(2.0))
+    watch = settled(StaticSceneDetector(2.0))
     rested = [watch.rests(scene(9) + np.uint8(step), 2.1 + step / 100) for step in range(40)]
     assert rested[5]
     assert not all(rested)
 
 
 def test_a_picture_at_rest_is_looked_at_once_a_second() -> None:
-    watch = settled(Stillness(1.0), 1.0)
+    watch = settled(StaticSceneDetector(1.0), 1.0)
     looks = [not watch.rests(scene(step), 1.1 + step / 10) for step in range(50)]
     assert sum(looks) == pytest.approx(5 / LOOK_EVERY_S, abs=1)
 
 
 def test_waking_has_the_next_picture_looked_at() -> None:
-    watch = settled(Stillness(1.0), 1.5)
+    watch = settled(StaticSceneDetector(1.0), 1.5)
     assert watch.rests(scene(1), 1.6)
     watch.wake()
     assert not watch.rests(scene(2), 1.7)
 
 
 def test_a_small_region_and_one_of_another_size_are_watched() -> None:
-    watch = Stillness(0.5)
+    watch = StaticSceneDetector(0.5)
     small = np.full((10, 12, 3), 50, np.uint8)
     assert [watch.rests(small, now) for now in (0.0, 0.6, 0.7)] == [False, True, True]
     changed = small.copy()

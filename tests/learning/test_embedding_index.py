@@ -6,25 +6,25 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import EmbeddingError, NoExamplesError
-from edge_daemon.learning.embedding_index import ExampleSet, Floats, unit
+from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats, unit
 
 
-def taught(labels: str, size: int = 8) -> ExampleSet:
-    examples = ExampleSet()
+def taught(labels: str, size: int = 8) -> EmbeddingIndex:
+    examples = EmbeddingIndex()
     rng = np.random.default_rng(0)
     for example_id, label in enumerate(labels):
         examples.add(rng.normal(size=size), label, example_id, group=label)
     return examples
 
 
-def labels_of(examples: ExampleSet) -> str:
+def labels_of(examples: EmbeddingIndex) -> str:
     return "".join(examples.labels[code] for code in examples.codes)
 
 
 def test_rows_keep_their_place_while_the_matrix_grows() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(500, 16)).astype(np.float32)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for example_id, row in enumerate(rows):
         examples.add(row, str(example_id % 7), example_id)
     expected = rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -35,7 +35,7 @@ def test_rows_keep_their_place_while_the_matrix_grows() -> None:
 
 
 def test_growth_copies_a_bounded_number_of_times() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     blocks = set()
     for example_id in range(2000):
         examples.add([1.0, 2.0], "a", example_id)
@@ -86,7 +86,7 @@ def test_every_change_raises_the_version() -> None:
 
 
 def test_similarities_are_cosines_of_unnormalised_input() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     examples.add([2.0, 0.0], "a", 0)
     examples.add([0.0, 0.1], "b", 1)
     np.testing.assert_allclose(examples.similarities([3.0, 3.0]), [0.5**0.5] * 2, atol=1e-6)
@@ -104,7 +104,7 @@ def test_the_quick_path_and_the_checked_path_agree() -> None:
 
 def test_a_query_before_the_first_example_is_refused() -> None:
     with pytest.raises(NoExamplesError):
-        ExampleSet().compare([1.0])
+        EmbeddingIndex().compare([1.0])
 
 
 def test_unit_scales_numbers_whose_squares_overflow() -> None:
@@ -127,10 +127,10 @@ def test_with_variants_the_nearest_variant_counts() -> None:
     def rolled(vector: Floats) -> Floats:
         return np.stack([np.roll(vector, step) for step in (-1, 0, 1)])
 
-    examples = ExampleSet(rolled)
+    examples = EmbeddingIndex(rolled)
     examples.add([1, 0, 0, 0], "first", 0)
     examples.add([0, 0, 1, 0.1], "third", 1)
     query = examples.compare([0, 1, 0, 0])
     assert query.similarities == pytest.approx([1, 1 / np.hypot(1, 0.1)], abs=1e-6)
     assert query.vector == pytest.approx([1, 0, 0, 0])
-    assert ExampleSet().variants is None
+    assert EmbeddingIndex().variants is None

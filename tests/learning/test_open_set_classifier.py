@@ -7,10 +7,10 @@ import pytest
 
 from edge_daemon.domain.errors import ConfigError, EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Prediction
-from edge_daemon.learning.open_set_classifier import Learner, make_learner
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 
 
-def taught(learner: Learner) -> Learner:
+def taught(learner: OpenSetClassifier) -> OpenSetClassifier:
     examples = (([1.0, 0.0], "a"), ([0.0, 1.0], "b"), ([0.1, 1.0], "b"))
     for example_id, (embedding, label) in enumerate(examples):
         learner.add(embedding, label, example_id)
@@ -18,11 +18,11 @@ def taught(learner: Learner) -> Learner:
 
 
 def test_nothing_taught_is_unknown() -> None:
-    assert make_learner().predict([1.0, 0.0]) == Prediction(UNKNOWN, {}, 0.0)
+    assert make_classifier().predict([1.0, 0.0]) == Prediction(UNKNOWN, {}, 0.0)
 
 
 def test_a_query_below_the_similarity_threshold_is_unknown_and_keeps_its_ranking() -> None:
-    learner = taught(make_learner(k=1, unknown=0.9))
+    learner = taught(make_classifier(k=1, unknown=0.9))
     assert learner.predict([1.0, 0.1]).label == "a"
     rejected = learner.predict([1.0, -1.0])
     assert rejected.label == UNKNOWN
@@ -32,7 +32,7 @@ def test_a_query_below_the_similarity_threshold_is_unknown_and_keeps_its_ranking
 
 
 def test_the_threshold_can_be_set_while_running() -> None:
-    learner = taught(make_learner(unknown="off"))
+    learner = taught(make_classifier(unknown="off"))
     assert learner.predict([-1.0, -1.0]).label != UNKNOWN
     learner.set_unknown(0.5)
     assert learner.predict([-1.0, -1.0]).label == UNKNOWN
@@ -42,20 +42,20 @@ def test_the_threshold_can_be_set_while_running() -> None:
 
 
 def test_remove_forgets_by_id() -> None:
-    learner = taught(make_learner(unknown="off"))
+    learner = taught(make_classifier(unknown="off"))
     assert learner.remove([1, 2, 77]) == 2
     assert learner.counts == {"a": 1}
     assert learner.predict([0.0, 1.0]).label == "a"
 
 
 def test_an_embedding_of_another_length_is_refused() -> None:
-    learner = taught(make_learner())
+    learner = taught(make_classifier())
     with pytest.raises(EmbeddingError):
         learner.predict(np.ones(3, np.float32))
 
 
 def test_the_exam_is_silent_about_a_single_class() -> None:
-    learner = make_learner()
+    learner = make_classifier()
     assert learner.exam().accuracy is None
     learner.add([1.0, 0.0], "a", 0)
     assert learner.exam().verdicts["a"].verdict == "needs_more"

@@ -7,11 +7,11 @@ import pytest
 
 from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
 from edge_daemon.domain.types import UNKNOWN
-from edge_daemon.learning.open_set_classifier import make_learner
+from edge_daemon.learning.open_set_classifier import make_classifier
 
 
 def test_the_most_probable_class_is_named_at_any_length_of_the_vector() -> None:
-    learner = make_learner("pretrained", classes=["cat", "dog", "hot dog"])
+    learner = make_classifier("pretrained", classes=["cat", "dog", "hot dog"])
     shares = np.array([0.1, 0.2, 0.7], np.float32)
     prediction = learner.predict(shares / np.linalg.norm(shares))
     assert prediction.label == "hot dog"
@@ -20,7 +20,7 @@ def test_the_most_probable_class_is_named_at_any_length_of_the_vector() -> None:
 
 
 def test_an_improbable_best_class_is_unknown() -> None:
-    learner = make_learner("pretrained", classes=list("abcde"))
+    learner = make_classifier("pretrained", classes=list("abcde"))
     flat = np.array([0.22, 0.2, 0.2, 0.19, 0.19], np.float32)
     assert learner.predict(flat).label == UNKNOWN
     learner.set_unknown("off")
@@ -30,14 +30,14 @@ def test_an_improbable_best_class_is_unknown() -> None:
 
 
 def test_classes_of_one_name_are_added_up() -> None:
-    learner = make_learner("pretrained", classes=["crane", "bird", "crane"])
+    learner = make_classifier("pretrained", classes=["crane", "bird", "crane"])
     assert learner.predict(np.array([0.4, 0.2, 0.4])).confidences == pytest.approx(
         {"crane": 0.8, "bird": 0.2}
     )
 
 
 def test_it_cannot_be_taught() -> None:
-    learner = make_learner("pretrained", classes=["a"])
+    learner = make_classifier("pretrained", classes=["a"])
     with pytest.raises(LabelError, match="can't be taught"):
         learner.add([1.0], "b", 0)
     assert learner.remove([0]) == 0
@@ -46,8 +46,8 @@ def test_it_cannot_be_taught() -> None:
 
 def test_wrong_models_are_refused() -> None:
     with pytest.raises(ConfigError, match="comes with labels"):
-        make_learner("pretrained")
-    learner = make_learner("pretrained", classes=["a", "b"])
+        make_classifier("pretrained")
+    learner = make_classifier("pretrained", classes=["a", "b"])
     with pytest.raises(EmbeddingError):
         learner.predict([1.0, 0.0, 0.0])
     with pytest.raises(EmbeddingError, match="negative"):

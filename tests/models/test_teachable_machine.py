@@ -11,7 +11,7 @@ from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.imaging.input_range import parse_range
 from edge_daemon.models.class_names import labels_of
 from edge_daemon.models.teachable_machine import add
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -58,11 +58,13 @@ def test_an_export_is_a_classifier_and_an_embedder_at_once(tmp_path: Path, shelf
     assert added.path == shelf / "colours.tflite"
     assert added.labels == ("red thing", "blue thing")
     assert added.embedding_size == 3
-    classifier = Embedder(added.path, tap="probabilities")
+    classifier = TfliteEmbedder(added.path, tap="probabilities")
     names = labels_of(added.path, classifier.size)
     assert names[int(classifier.probabilities(RED).argmax())] == "red thing"
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue thing"
-    assert Embedder(added.path).embed(RED) == pytest.approx(np.array([1, -1, -1]) / np.sqrt(3), abs=0.01)
+    assert TfliteEmbedder(added.path).embed(RED) == pytest.approx(
+        np.array([1, -1, -1]) / np.sqrt(3), abs=0.01
+    )
     assert sorted(path.name for path in shelf.iterdir()) == [
         "colours.json",
         "colours.labels.txt",
@@ -194,7 +196,7 @@ def test_a_graph_that_ends_in_a_pool_names_its_classes_by_a_label_file(tmp_path:
     model.write_bytes(darknet())
     labels.write_text("red\nblue\n")
     added = add(model, shelf, labels=labels)
-    classifier = Embedder(added.path, tap="probabilities")
+    classifier = TfliteEmbedder(added.path, tap="probabilities")
     names = labels_of(added.path, classifier.size)
     assert names == ("red", "blue")
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue"
@@ -237,9 +239,9 @@ def test_a_range_that_was_given_stays_with_the_model(tmp_path: Path, shelf: Path
     model.write_bytes(exported())
     added = add(model, shelf, values=parse_range("0..255"))
     assert added.input_range.startswith("0..255")
-    assert str(Embedder(added.path).input_range) == "0..255, from its manifest m.json"
+    assert str(TfliteEmbedder(added.path).input_range) == "0..255, from its manifest m.json"
     assert add(model, shelf).input_range == "-1..1, from a trial on pictures"
-    assert str(Embedder(added.path).input_range) == "-1..1, from its manifest m.json"
+    assert str(TfliteEmbedder(added.path).input_range) == "-1..1, from its manifest m.json"
 
 
 def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, shelf: Path) -> None:
@@ -249,7 +251,7 @@ def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, shelf: P
         signature__json=json.dumps({"classes": {"Label": ["a", "b"]}, "filename": "saved_model.tflite"}),
     )
     assert add(zipped, shelf).input_range == "0..1, from the signature of its Lobe export"
-    assert str(Embedder(shelf / "lobe.tflite").input_range) == "0..1, from its manifest lobe.json"
+    assert str(TfliteEmbedder(shelf / "lobe.tflite").input_range) == "0..1, from its manifest lobe.json"
     beside = tmp_path / "single.tflite"
     beside.write_bytes(exported())
     beside.with_suffix(".json").write_text('{"input": {"mean": 0, "std": 1}}')

@@ -12,15 +12,15 @@ from paho.mqtt.client import topic_matches_sub
 
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.fleet.chunks import packed
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.mqtt.client import Connection
-from edge_daemon.mqtt.duplicate_id import TwinWatch
+from edge_daemon.mqtt.duplicate_id import DuplicateDeviceDetector
 from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
-from edge_daemon.mqtt.home_assistant import Announcer, Discovery
+from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.request_handler import Reception
-from edge_daemon.mqtt.requests import REQUESTS, Asked
+from edge_daemon.mqtt.request_handler import RequestHandler
+from edge_daemon.mqtt.requests import REQUESTS, Request
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.fleet_harness import SEAL, example
 from tests.harness.mqtt_harness import TestClock, info, wait_until
@@ -61,16 +61,16 @@ incoming = st.builds(
 def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
     messages: list[Incoming], enabled: bool
 ) -> None:
-    commands: list[Asked] = []
+    commands: list[Request] = []
 
-    def submit(command: Asked) -> bool:
+    def submit(command: Request) -> bool:
         commands.append(command)
         return True
 
-    reception = Reception(TOPICS, submit, per_s=0.0)
-    announcer = Announcer(DISCOVERY, enabled, Random(1))
-    twin = TwinWatch(TOPICS.info, "mine")
-    inbox = Inbox()
+    reception = RequestHandler(TOPICS, submit, per_s=0.0)
+    announcer = DiscoveryPublisher(DISCOVERY, enabled, Random(1))
+    twin = DuplicateDeviceDetector(TOPICS.info, "mine")
+    inbox = ReceiveQueue()
     fleet = FleetLink("x", SEAL, inbox)
     for message in messages:
         reception.take(message, 0.0)
@@ -95,9 +95,9 @@ def test_all_that_a_device_subscribes_to_is_tried(
 
     monkeypatch.setattr(Connection, "subscribe", note)
     told = msgspec.structs.replace(options, base_topic="b", discovery=DiscoveryOptions(enabled=True))
-    link = FleetLink("x", SEAL, Inbox())
+    link = FleetLink("x", SEAL, ReceiveQueue())
     crashes: list[BaseException] = []
-    sink = MqttSink(told, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
+    sink = MqttBridge(told, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
     sink.start()
     wait_until(lambda: sink.connected)
     sink.stop()

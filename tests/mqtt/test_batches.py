@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from edge_daemon.mqtt.persistent_queue import LONGEST_S, Batches
+from edge_daemon.mqtt.persistent_queue import LONGEST_S, WriteBatching
 
 
 def writes_in(seconds: int) -> int:
     """Count the writes of an outage with an event every second."""
-    batches, count = Batches(), 0
+    batches, count = WriteBatching(), 0
     for now_s in range(seconds):
         if batches.due(now_s):
             batches.written(now_s)
@@ -16,7 +16,7 @@ def writes_in(seconds: int) -> int:
 
 
 def test_the_first_events_of_an_outage_are_written_at_once() -> None:
-    assert Batches().due(0.0)
+    assert WriteBatching().due(0.0)
     assert writes_in(2) == 2
 
 
@@ -25,7 +25,7 @@ def test_a_day_of_events_every_second_is_written_in_batches() -> None:
 
 
 def test_no_event_waits_longer_than_the_longest_pause() -> None:
-    batches = Batches()
+    batches = WriteBatching()
     for now_s in range(0, 3600, 40):
         assert batches.due(now_s)
         batches.written(now_s)

@@ -13,7 +13,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.mqtt.credentials import read_access
+from edge_daemon.mqtt.credentials import read_credentials
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
@@ -29,7 +29,7 @@ def test_every_topic_is_heard_with_its_qos(broker: Mosquitto, options: MqttOptio
         device.sink.handle(classified())
         device.sink.handle(events.ExamplesChanged({"cat": 1}))
         device.sink.handle(events.Snapshot(b"\xff\xd8\xff", snapshot))
-        device.sink.handle(events.Replied(snapshot))
+        device.sink.handle(events.CommandReply(snapshot))
         heard = {
             name: listener.wait_for(f"{BASE}/{name}")
             for name in ("availability", "label", "result", "event", "examples", "info", "snapshot")
@@ -77,7 +77,7 @@ def test_a_device_that_waits_for_its_first_label_stops_at_once(
 
 def test_what_a_broker_asks_for_can_be_logged_without_the_password(options: MqttOptions) -> None:
     named = msgspec.structs.replace(options, username="tray")
-    access = read_access(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
+    access = read_credentials(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
     assert access.password == "s3cret"
     assert "s3cret" not in repr(access)
 
@@ -204,7 +204,7 @@ def test_a_busy_device_says_so(broker: Mosquitto, options: MqttOptions) -> None:
 def test_a_button_s_reply_is_nobody_s_business(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         device.wait_connected()
-        device.sink.handle(events.Replied(BY_BUTTON))
+        device.sink.handle(events.CommandReply(BY_BUTTON))
         device.sink.handle(events.Button("end", "press"))
         listener.wait_for(f"{BASE}/event")
         assert not [message for message in listener.heard if "response" in message.topic]
@@ -283,7 +283,7 @@ def test_an_mqtt_5_request_is_answered_at_its_response_topic(broker: Mosquitto, 
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.client.publish(f"{BASE}/request/undo", b'{"transaction": 5}', 1, properties=address)
         wait_until(lambda: device.commands != [])
-        device.sink.handle(events.Replied(device.commands[0]))
+        device.sink.handle(events.CommandReply(device.commands[0]))
         answer = listener.wait_for("reply/me")
         device.sink.handle(classified())
         result = listener.wait_for(f"{BASE}/result")

@@ -10,7 +10,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt import broker_trial
 from edge_daemon.mqtt.broker_limits import BrokerLimits
-from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
+from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
@@ -23,14 +23,14 @@ Version = Literal["5", "3.1.1"]
 both_versions = pytest.mark.parametrize("version", ["5", "3.1.1"])
 
 
-def trial(broker: Mosquitto, version: Version = "5", discovery: str | None = None) -> Findings:
+def trial(broker: Mosquitto, version: Version = "5", discovery: str | None = None) -> TrialResult:
     options = MqttOptions(host=broker.host, port=broker.port, version=version)
     return BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"]), discovery).run()
 
 
 @both_versions
 def test_a_broker_that_takes_everything_refuses_nothing(broker: Mosquitto, version: Version) -> None:
-    assert trial(broker, version, DISCOVERY) == Findings()
+    assert trial(broker, version, DISCOVERY) == TrialResult()
 
 
 @both_versions

@@ -25,7 +25,14 @@ from edge_daemon.domain.commands import ExportExamples, Origin
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.mqtt.example_export import LASTS_S, PART_BYTES, REST_S, Answer, Assembly, Exporter
+from edge_daemon.mqtt.example_export import (
+    LASTS_S,
+    PART_BYTES,
+    REST_S,
+    Answer,
+    ExampleExporter,
+    ExportReassembler,
+)
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed, wait_until
@@ -43,14 +50,14 @@ def write_noise(file: BinaryIO) -> None:
 
 def make_exporter(
     folder: Path, write: Callable[[BinaryIO], object] = write_noise, most_bytes: int = 10**6
-) -> tuple[Exporter, threading.Event]:
+) -> tuple[ExampleExporter, threading.Event]:
     """An exporter and what is set when its archive is ready."""
     ready = threading.Event()
     crashes: list[BaseException] = []
-    return Exporter(write, folder, ready.set, crashes.append, most_bytes), ready
+    return ExampleExporter(write, folder, ready.set, crashes.append, most_bytes), ready
 
 
-def all_parts(exporter: Exporter, max_packet: int | None = None) -> list[Answer]:
+def all_parts(exporter: ExampleExporter, max_packet: int | None = None) -> list[Answer]:
     answers = []
     while (answer := exporter.next(max_packet, 0.0)) is not None:
         answers.append(answer)
@@ -178,7 +185,7 @@ def test_a_subscriber_rebuilds_the_archive_while_events_go_on(
         answers = [json.loads(text) for text in listener.texts(f"{BASE}/response/examples")]
     (refused,) = [answer for answer in answers if answer["status"] == "error"]
     assert (refused["transaction"], refused["error"]) == ("u", "the device is busy; ask again")
-    assembly, whole = Assembly("t"), None
+    assembly, whole = ExportReassembler("t"), None
     for answer in answers:
         validator("response-export").validate(answer)
         whole = assembly.take(json.dumps(answer).encode()) or whole
@@ -224,15 +231,17 @@ def test_a_changed_part_is_noticed() -> None:
     body = {"export": "e", "part": 1, "parts": 1, "bytes": 3, "sha256": "0" * 64, "base64": "AAAA"}
     answer = {"status": "ok", "data": body, "transaction": "t"}
     with pytest.raises(RequestError, match="announced"):
-        Assembly("t").take(json.dumps(answer).encode())
+        ExportReassembler("t").take(json.dumps(answer).encode())
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff", b'{"status": "ok", "transaction": "t"}'])
 def test_what_is_no_part_is_refused(payload: bytes) -> None:
     with pytest.raises(RequestError):
-        Assembly("t").take(payload)
+        ExportReassembler("t").take(payload)
 
 
 def test_the_answer_to_another_is_passed_over() -> None:
-    assert Assembly("t").take(b'{"status": "error", "error": "busy", "transaction": "u"}') is None
-    assert Assembly("t").take(b'{"status": "ok", "data": {"counts": {}}, "transaction": null}') is None
+    assert ExportReassembler("t").take(b'{"status": "error", "error": "busy", "transaction": "u"}') is None
+    assert (
+        ExportReassembler("t").take(b'{"status": "ok", "data": {"counts": {}}, "transaction": null}') is None
+    )

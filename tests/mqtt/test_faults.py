@@ -19,7 +19,7 @@ import pytest
 from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.domain import events
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import Backlog
+from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from tests.harness.certificates import make_certificates
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -116,20 +116,20 @@ def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_told(caplog: pytest.L
 
 
 def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, store = tmp_path / "events.sqlite", Backlog.store
+    path, store = tmp_path / "events.sqlite", PersistentQueue.store
     batches: list[int] = []
 
-    def counted(self: Backlog, messages: Sequence[Message]) -> int:
+    def counted(self: PersistentQueue, messages: Sequence[Message]) -> int:
         batches.append(len(messages))
         return store(self, messages)
 
-    monkeypatch.setattr(Backlog, "store", counted)
+    monkeypatch.setattr(PersistentQueue, "store", counted)
     with Device(at(Mosquitto()), backlog_path=path) as device:
         for number in range(40):
             device.sink.handle(events.Button(str(number), "press"))
             time.sleep(0.1)
     assert len(batches) <= 5
-    assert sum(batches) == len(Backlog(path, 1000)) == 40
+    assert sum(batches) == len(PersistentQueue(path, 1000)) == 40
 
 
 def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
         "    time.sleep(60)"
     )
     child = subprocess.Popen([sys.executable, "-c", program], cwd=Path(__file__).parents[2])
-    wait_until(lambda: path.exists() and len(Backlog(path, 1000)) == 50)
+    wait_until(lambda: path.exists() and len(PersistentQueue(path, 1000)) == 50)
     child.kill()
     child.wait()
     with late, Listener(late.port) as listener:
@@ -171,7 +171,7 @@ def test_events_go_to_disk_during_a_long_pause(
     with Device(at(Mosquitto()), backlog_path=path) as device:
         wait_until(lambda: warnings(caplog) != [])
         device.sink.handle(events.Button("red", "press"))
-        wait_until(lambda: len(Backlog(path, 10)) == 1)
+        wait_until(lambda: len(PersistentQueue(path, 10)) == 1)
 
 
 def test_a_name_that_does_not_resolve_is_said(caplog: pytest.LogCaptureFixture) -> None:

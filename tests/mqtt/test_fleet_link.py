@@ -12,11 +12,11 @@ import pytest
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.fleet.chunks import CHUNK_BYTES, packed, unpacked
-from edge_daemon.fleet.live_set import Roll
-from edge_daemon.fleet.messages import Parcel
-from edge_daemon.fleet.receive_queue import Inbox
-from edge_daemon.fleet.records import Seal
-from edge_daemon.mqtt.bridge import MqttSink
+from edge_daemon.fleet.live_set import LiveSet
+from edge_daemon.fleet.messages import FleetMessage
+from edge_daemon.fleet.receive_queue import ReceiveQueue
+from edge_daemon.fleet.records import RecordSigner
+from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.mqtt.fleet_link import CALM_S, FleetLink
 from tests.harness.fleet_harness import SEAL, example
 from tests.harness.mosquitto import Mosquitto
@@ -34,19 +34,19 @@ class Member:
         self,
         broker: Mosquitto,
         name: str,
-        seal: Seal | None = SEAL,
-        inbox: Inbox | None = None,
+        seal: RecordSigner | None = SEAL,
+        inbox: ReceiveQueue | None = None,
         **settings: object,
     ) -> None:
         self.name = name
         self.seal = seal
-        self.inbox = inbox or Inbox()
+        self.inbox = inbox or ReceiveQueue()
         self.crashes: list[BaseException] = []
         place = {"host": broker.host, "port": broker.port, "max_reconnect_s": 1} | settings
         options = MqttOptions(**place)  # type: ignore[arg-type]
         self.now_s = 1000.0
         link = FleetLink(name, seal, self.inbox, monotonic=lambda: self.now_s)
-        self.sink = MqttSink(
+        self.sink = MqttBridge(
             options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
         )
 
@@ -67,12 +67,12 @@ class Member:
             number: self.seal.sign_example(self.name, number, example(number, size=size))
             for number in numbers
         }
-        living = Roll(roll or max(numbers, default=0) + 1, frozenset(numbers))
-        self.sink.handle(events.FleetTold(self.seal.sign_roll(self.name, living), records))
+        living = LiveSet(roll or max(numbers, default=0) + 1, frozenset(numbers))
+        self.sink.handle(events.FleetSnapshot(self.seal.sign_roll(self.name, living), records))
 
-    def parcels(self, count: int) -> list[Parcel]:
+    def parcels(self, count: int) -> list[FleetMessage]:
         """Wait for so many parcels and return them."""
-        heard: list[Parcel] = []
+        heard: list[FleetMessage] = []
 
         def enough() -> bool:
             while (parcel := self.inbox.take()) is not None:
@@ -83,7 +83,7 @@ class Member:
         return heard
 
 
-def numbers(parcels: list[Parcel]) -> set[int]:
+def numbers(parcels: list[FleetMessage]) -> set[int]:
     return {told.number for parcel in parcels for told in parcel.examples}
 
 
@@ -99,7 +99,7 @@ def test_a_newcomer_hears_all_from_the_broker_though_the_others_sleep(broker: Mo
         with Member(broker, "east") as east:
             heard = east.parcels(2)
     assert numbers(heard) == {1, 2, 3}
-    assert [parcel.roll for parcel in heard if parcel.roll] == [Roll(4, frozenset({1, 2, 3}))]
+    assert [parcel.roll for parcel in heard if parcel.roll] == [LiveSet(4, frozenset({1, 2, 3}))]
 
 
 def test_a_press_rewrites_one_chunk_and_the_roll_and_a_removed_example_leaves_the_broker(
@@ -204,17 +204,17 @@ def test_what_another_group_or_an_earlier_life_left_in_our_name_is_cleared(broke
 
 def test_our_own_later_roll_at_the_broker_is_handed_on(broker: Mosquitto) -> None:
     with Listener(broker.port, f"{BASE}/#") as listener:
-        later = SEAL.sign_roll("north", Roll(90, frozenset({7})))
+        later = SEAL.sign_roll("north", LiveSet(90, frozenset({7})))
         listener.publish(f"{BASE}/north/roll", packed([later]), retain=True)
         with Member(broker, "north") as north:
             [parcel] = north.parcels(1)
-    assert (parcel.device, parcel.roll) == ("north", Roll(90, frozenset({7})))
+    assert (parcel.device, parcel.roll) == ("north", LiveSet(90, frozenset({7})))
 
 
 def test_another_key_teaches_nothing_and_is_said_once(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    stranger = Seal(b"another key " * 3, SEAL.group, SEAL.space)
+    stranger = RecordSigner(b"another key " * 3, SEAL.group, SEAL.space)
     with Member(broker, "north") as north, Member(broker, "thief", seal=stranger) as thief:
         for count in range(1, 6):
             thief.tell(*range(1, count + 1))
@@ -276,7 +276,7 @@ def test_what_found_no_room_is_asked_for_again(broker: Mosquitto) -> None:
     with Listener(broker.port, f"{BASE}/#") as listener, Member(broker, "north") as north:
         north.tell(*range(1, 40), size=1280)
         wait_until(lambda: len(listener.heard) == 5)
-        with Member(broker, "east", inbox=Inbox(max_waiting=1)) as east:
+        with Member(broker, "east", inbox=ReceiveQueue(max_waiting=1)) as east:
             assert numbers(east.parcels(5)) == set(range(1, 40))
 
 

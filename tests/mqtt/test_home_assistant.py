@@ -12,7 +12,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample
-from edge_daemon.mqtt.home_assistant import Announcer, Discovery, described
+from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher, described
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.requests import REQUESTS, Refusal, read_request
 from edge_daemon.mqtt.topics import device_topics
@@ -177,8 +177,8 @@ class TestAnnouncer:
     """When it speaks."""
 
     @staticmethod
-    def announcer(enabled: bool = True) -> Announcer:
-        return Announcer(discovery(), enabled, Random(1))
+    def announcer(enabled: bool = True) -> DiscoveryPublisher:
+        return DiscoveryPublisher(discovery(), enabled, Random(1))
 
     def test_it_waits_until_the_labels_are_known(self) -> None:
         announcer = self.announcer()

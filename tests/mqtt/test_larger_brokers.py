@@ -12,7 +12,7 @@ from paho.mqtt.properties import Properties
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import ListExamples
-from edge_daemon.domain.events import Replied
+from edge_daemon.domain.events import CommandReply
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed, wait_until
@@ -46,7 +46,7 @@ def test_a_bridge_passes_labels_up_and_requests_down(centre: Mosquitto, site: Mo
         listener.client.publish(f"{BASE}/request/examples", b"{}", 1, properties=properties)
         wait_until(lambda: device.commands != [])
         assert isinstance(device.commands[0], ListExamples)
-        device.sink.handle(Replied(device.commands[0], data={"counts": {}}))
+        device.sink.handle(CommandReply(device.commands[0], data={"counts": {}}))
         answer = listener.wait_for(f"{BASE}/response/examples")
         assert answer.properties["CorrelationData"] == b"\x07"
 

@@ -11,7 +11,7 @@ import pytest
 from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
-from edge_daemon.mqtt.client import Party
+from edge_daemon.mqtt.client import ConnectOptions
 from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
@@ -24,7 +24,9 @@ WILL = Message("b/availability", b"offline", 1, retain=True)
 
 
 def version_spoken(port: int, will: Message | None = None) -> str:
-    connection = connect(MqttOptions(host="127.0.0.1", port=port), Party("x", will), {}, lambda: False)
+    connection = connect(
+        MqttOptions(host="127.0.0.1", port=port), ConnectOptions("x", will), {}, lambda: False
+    )
     connection.close(graceful=True)
     return connection.version
 
@@ -47,7 +49,7 @@ def test_a_broker_that_speaks_version_5_is_spoken_to_in_it(broker: Mosquitto) ->
 def test_the_broker_says_how_many_it_takes_at_once() -> None:
     with Mosquitto(settings="max_inflight_messages 2") as narrow:
         options = MqttOptions(host=narrow.host, port=narrow.port)
-        connection = connect(options, Party("x"), {}, lambda: False)
+        connection = connect(options, ConnectOptions("x"), {}, lambda: False)
         connection.close(graceful=True)
     assert connection.window == 2
 
@@ -65,7 +67,7 @@ def test_what_is_wrong_in_any_version_is_told() -> None:
 def refused_with(port: int, **settings: object) -> str:
     options = MqttOptions(host="127.0.0.1", port=port, **settings)  # type: ignore[arg-type]
     with pytest.raises(BrokerError) as caught:
-        connect(options, Party("x", WILL), {}, lambda: False)
+        connect(options, ConnectOptions("x", WILL), {}, lambda: False)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -123,7 +125,7 @@ def test_a_will_is_reduced_to_what_the_broker_takes(
 ) -> None:
     with Mosquitto(settings=settings) as broker:
         options = MqttOptions(host=broker.host, port=broker.port, version=version)
-        connection = connect(options, Party("x", WILL), {}, lambda: False)
+        connection = connect(options, ConnectOptions("x", WILL), {}, lambda: False)
         connection.close(graceful=True)
     if version == "3.1.1" and settings == "max_qos 1":
         limits = BrokerLimits()  # the will of QoS 1 passed, and nothing says more
@@ -133,7 +135,7 @@ def test_a_will_is_reduced_to_what_the_broker_takes(
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
 def test_a_huge_publication_takes_no_memory(broker: Mosquitto, version: Literal["5", "3.1.1"]) -> None:
     options = MqttOptions(host=broker.host, port=broker.port, version=version)
-    connection = connect(options, Party("x", max_packet=65_536), {}, lambda: False)
+    connection = connect(options, ConnectOptions("x", max_packet=65_536), {}, lambda: False)
     connection.subscribe("t", 1)
     with Listener(broker.port, "nothing") as sender, closing(Wakeup()) as wakeup:
         sender.client.publish("t", b"x" * 50_000_000, 1)

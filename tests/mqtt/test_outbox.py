@@ -7,7 +7,7 @@ import pytest
 
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.outbox import Outbox, Sendable
-from edge_daemon.mqtt.persistent_queue import Backlog
+from edge_daemon.mqtt.persistent_queue import PersistentQueue
 
 WINDOW = 20
 
@@ -25,7 +25,7 @@ def stream(number: int) -> Message:
 
 
 def make_outbox(max_queued: int, path: Path | None = None) -> Outbox:
-    return Outbox(max_queued, Backlog(path, max_queued))
+    return Outbox(max_queued, PersistentQueue(path, max_queued))
 
 
 def take_all(outbox: Outbox) -> list[str]:
@@ -188,18 +188,18 @@ def test_what_is_sent_but_not_acknowledged_goes_to_disk_with_the_connection(tmp_
     assert taken is not None
     outbox.sent(taken, 1)
     outbox.disconnected()
-    assert len(Backlog(path, 10)) == 1
+    assert len(PersistentQueue(path, 10)) == 1
 
 
 def test_stored_events_are_deleted_in_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     deletions: list[int] = []
-    remove = Backlog.remove
+    remove = PersistentQueue.remove
 
-    def counted(self: Backlog, rows: list[int]) -> None:
+    def counted(self: PersistentQueue, rows: list[int]) -> None:
         deletions.append(len(rows))
         remove(self, rows)
 
-    monkeypatch.setattr(Backlog, "remove", counted)
+    monkeypatch.setattr(PersistentQueue, "remove", counted)
     outbox = make_outbox(1000, tmp_path / "events.sqlite")
     for number in range(250):
         outbox.put(event(number))
@@ -214,7 +214,7 @@ def test_a_failed_try_to_connect_writes_nothing(tmp_path: Path) -> None:
     outbox = make_outbox(10, tmp_path / "events.sqlite")
     outbox.put(event(1))
     outbox.disconnected()
-    assert len(Backlog(tmp_path / "events.sqlite", 10)) == 0
+    assert len(PersistentQueue(tmp_path / "events.sqlite", 10)) == 0
     outbox.connected()
     assert take_all(outbox) == ["1"]
 
@@ -224,7 +224,7 @@ def test_an_answer_is_not_kept_for_a_next_life(tmp_path: Path) -> None:
     outbox = make_outbox(10, path)
     outbox.put(Message("response", b"{}", 1, retain=False, expiry_s=60))
     outbox.spill()
-    assert len(Backlog(path, 10)) == 0
+    assert len(PersistentQueue(path, 10)) == 0
     outbox.connected()
     assert take_all(outbox) == ["{}"]
 
@@ -242,13 +242,13 @@ def test_on_disk_too_the_oldest_is_dropped_and_counted(tmp_path: Path) -> None:
 def test_a_full_disk_is_told_once_and_loses_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def full(self: Backlog, messages: list[Message]) -> int:
+    def full(self: PersistentQueue, messages: list[Message]) -> int:
         raise sqlite3.OperationalError("database or disk is full")
 
     outbox = make_outbox(10)
     outbox.put(event(1))
     with monkeypatch.context() as patch:
-        patch.setattr(Backlog, "store", full)
+        patch.setattr(PersistentQueue, "store", full)
         outbox.spill()
         outbox.put(event(2))
         outbox.spill()

@@ -7,7 +7,7 @@ import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.mqtt.client import Party
+from edge_daemon.mqtt.client import ConnectOptions
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.password import read_password
 from tests.harness.mosquitto import Mosquitto
@@ -75,7 +75,7 @@ def test_a_refused_password_with_a_space_around_it_says_so(
     with Mosquitto(users={"tray": "right"}) as broker:
         options = MqttOptions(host=broker.host, port=broker.port, username="tray", password_file=file)
         with pytest.raises(BrokerError, match="begins or ends with a space") as caught:
-            connect(options, Party("x"), os.environ, lambda: False)
+            connect(options, ConnectOptions("x"), os.environ, lambda: False)
     assert "right" not in str(caught.value)
 
 
@@ -85,4 +85,4 @@ def test_a_password_that_ends_with_a_space_can_be_used(tmp_path: Path) -> None:
         options = MqttOptions(
             host=broker.host, port=broker.port, username="tray", password_file=str(tmp_path / "secret")
         )
-        connect(options, Party("x"), {}, lambda: False).close(graceful=True)
+        connect(options, ConnectOptions("x"), {}, lambda: False).close(graceful=True)

@@ -8,7 +8,7 @@ import pytest
 
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import Backlog, backlog_path
+from edge_daemon.mqtt.persistent_queue import PersistentQueue, backlog_path
 from tests.harness.small_disk import SmallDisk
 
 MESSAGE = Message("event", b"\0\xff", 2, retain=False)
@@ -16,14 +16,14 @@ MESSAGE = Message("event", b"\0\xff", 2, retain=False)
 
 def test_what_is_stored_is_read_back_exactly(tmp_path: Path) -> None:
     path = tmp_path / "state" / "events.sqlite"
-    Backlog(path, 10).store([MESSAGE])
-    read = Backlog(path, 10).next()
+    PersistentQueue(path, 10).store([MESSAGE])
+    read = PersistentQueue(path, 10).next()
     assert read is not None
     assert read[1] == MESSAGE
 
 
 def test_a_removed_event_does_not_come_back(tmp_path: Path) -> None:
-    backlog = Backlog(tmp_path / "events.sqlite", 10)
+    backlog = PersistentQueue(tmp_path / "events.sqlite", 10)
     backlog.store([MESSAGE, MESSAGE])
     first = backlog.next()
     assert first is not None
@@ -41,7 +41,7 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
     tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "events.sqlite"
-    before = Backlog(path, 5000)
+    before = PersistentQueue(path, 5000)
     before.store([MESSAGE] * 1000)
     before.close()
     if damage == "garbage":
@@ -53,7 +53,7 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
             database.execute("PRAGMA user_version = 99")
     content = path.read_bytes()
     for number in (1, 2):
-        backlog = Backlog(path, 10)
+        backlog = PersistentQueue(path, 10)
         backlog.store([MESSAGE])
         assert len(backlog) == number
         backlog.close()
@@ -64,9 +64,9 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
 def test_a_path_that_can_t_be_written_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerError, match=str(tmp_path / "file" / "events.sqlite")):
-        Backlog(tmp_path / "file" / "events.sqlite", 10)
+        PersistentQueue(tmp_path / "file" / "events.sqlite", 10)
     with pytest.raises(BrokerError, match="can't keep MQTT events"):
-        Backlog(tmp_path, 10)
+        PersistentQueue(tmp_path, 10)
 
 
 def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
@@ -74,7 +74,7 @@ def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
 ) -> None:
     path = small_disk.folder / "events.sqlite"
     small_disk.fill()
-    backlog = Backlog(path, 10)
+    backlog = PersistentQueue(path, 10)
     backlog.store([MESSAGE])
     backlog.store([MESSAGE])
     assert len(backlog) == 2
@@ -82,7 +82,7 @@ def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
     small_disk.free()
     backlog.store([MESSAGE])
     backlog.close()
-    with closing(Backlog(path, 10)) as again:
+    with closing(PersistentQueue(path, 10)) as again:
         assert len(again) == 3
 
 
@@ -93,7 +93,7 @@ def test_a_file_that_another_process_has_locked_is_no_reason_to_stop(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        backlog = Backlog(path, 10)
+        backlog = PersistentQueue(path, 10)
         backlog.store([MESSAGE])
         assert len(backlog) == 1
     assert "locked" in caplog.text
@@ -103,18 +103,18 @@ def test_each_device_in_a_folder_has_events_of_its_own(tmp_path: Path) -> None:
     paths = {backlog_path(tmp_path, base) for base in ("edge/left", "edge/right", "edge/left/x", "x" * 3000)}
     assert len(paths) == 4
     for path in paths:
-        Backlog(path, 10).store([MESSAGE])
-        assert len(Backlog(path, 10)) == 1
+        PersistentQueue(path, 10).store([MESSAGE])
+        assert len(PersistentQueue(path, 10)) == 1
 
 
 def test_events_in_the_file_that_devices_once_shared_go_to_the_device_they_are_of(tmp_path: Path) -> None:
-    shared = Backlog(tmp_path / "mqtt-events.sqlite", 10)
+    shared = PersistentQueue(tmp_path / "mqtt-events.sqlite", 10)
     topics = ("edge/left/event", "edge/right/event", "edge/left2/event", "edge/left/tray/event")
     shared.store([Message(topic, topic.encode(), 1, retain=False) for topic in topics])
     shared.close()
     found = {}
     for base in ("edge/left", "edge/right", "edge/left2"):
-        backlog = Backlog(backlog_path(tmp_path, base), 10)
+        backlog = PersistentQueue(backlog_path(tmp_path, base), 10)
         found[base] = [read[1].topic for read in iter(backlog.next, None)]
         backlog.close()
     assert found == {
@@ -137,7 +137,7 @@ def test_a_shared_file_that_cannot_be_read_is_set_aside(
 
 def test_the_journal_is_folded_in_once_an_outage_is_over(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    backlog = Backlog(path, 10)
+    backlog = PersistentQueue(path, 10)
     backlog.store([MESSAGE, MESSAGE])
     rows = [stored[0] for stored in iter(backlog.next, None)]
     before = path.read_bytes()

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from edge_daemon.domain.commands import Clear, Origin, Undo
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.request_handler import Reception
-from edge_daemon.mqtt.requests import Asked, Refusal, ReturnAddress
+from edge_daemon.mqtt.request_handler import RequestHandler
+from edge_daemon.mqtt.requests import Refusal, Request, ReturnAddress
 from edge_daemon.mqtt.topics import device_topics
 
 
@@ -11,9 +11,9 @@ class Desk:
     """A reception and the commands it passed on."""
 
     def __init__(self, per_s: float = 0.0) -> None:
-        self.commands: list[Asked] = []
+        self.commands: list[Request] = []
         self.busy = False
-        self._reception = Reception(device_topics("b", "x", ["frame"]), self._submit, per_s)
+        self._reception = RequestHandler(device_topics("b", "x", ["frame"]), self._submit, per_s)
 
     def take(
         self,
@@ -27,7 +27,7 @@ class Desk:
         topic = f"b/request/{verb}"
         return self._reception.take(Incoming(topic, payload, retained, response_topic, correlation), now_s)
 
-    def _submit(self, command: Asked) -> bool:
+    def _submit(self, command: Request) -> bool:
         if not self.busy:
             self.commands.append(command)
         return not self.busy

@@ -11,7 +11,7 @@ from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     ExportExamples,
-    LabelMoment,
+    LabelUncertain,
     ListExamples,
     Origin,
     SetThreshold,
@@ -20,12 +20,12 @@ from edge_daemon.domain.commands import (
     Trigger,
     Undo,
 )
-from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Asked, Refusal, read_request
+from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Refusal, Request, read_request
 
 REGIONS = ("left", "right")
 
 
-def read(verb: str, body: object) -> Asked | Refusal:
+def read(verb: str, body: object) -> Request | Refusal:
     return read_request(verb, json.dumps(body).encode(), REGIONS, now_s=5.0)
 
 
@@ -44,11 +44,11 @@ def origin(verb: str, transaction: object = None) -> Origin:
     [
         ("add", {"label": " cat "}, AddExample("cat", 5.0, origin("add"))),
         ("add", {"label": "cat", "region": "right"}, AddExample("cat", 5.0, origin("add"), "right")),
-        ("label", {"label": "cat"}, LabelMoment("cat", 5.0, origin("label"))),
+        ("label", {"label": "cat"}, LabelUncertain("cat", 5.0, origin("label"))),
         (
             "label",
             {"label": "cat", "region": "left", "moment": 3},
-            LabelMoment("cat", 5.0, origin("label"), "left", 3),
+            LabelUncertain("cat", 5.0, origin("label"), "left", 3),
         ),
         ("undo", {"transaction": 7}, Undo(origin("undo", 7))),
         ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),
@@ -63,7 +63,7 @@ def origin(verb: str, transaction: object = None) -> Origin:
         ("threshold", {"unknown": "auto"}, SetThreshold(origin("threshold"), "auto")),
     ],
 )
-def test_each_verb_becomes_its_command(verb: str, body: object, command: Asked) -> None:
+def test_each_verb_becomes_its_command(verb: str, body: object, command: Request) -> None:
     assert read(verb, body) == command
 
 
@@ -117,7 +117,7 @@ def test_a_deep_transaction_is_no_crash() -> None:
     assert answer.transaction is None
 
 
-def check_answer(answer: Asked | Refusal) -> None:
+def check_answer(answer: Request | Refusal) -> None:
     """Every answer can be sent: its text and transaction can be written as JSON."""
     if isinstance(answer, Refusal):
         msgspec.json.encode([answer.error, answer.transaction])

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Undo
-from edge_daemon.domain.types import Advice, Exam, Verdict
+from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
 from edge_daemon.mqtt.schemas import CATALOGUE
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -20,7 +20,9 @@ from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, labe
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "edge_daemon/tray-1"
-EXAM = Exam(0.5, {"cat": Verdict("looks_like", 3, None, "dog")}, ("cat", "dog"), 1, Advice("dog", "few"))
+EXAM = Evaluation(
+    0.5, {"cat": ClassReport("looks_like", 3, None, "dog")}, ("cat", "dog"), 1, Recommendation("dog", "few")
+)
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -44,7 +46,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.ExampleUndone(5, "cat", 2, BY_BUTTON),
         events.Cleared(None, 4, BY_BUTTON),
         events.ExamplesEdited("removed", (3, 4), BY_BUTTON),
-        events.Doubted(2, "frame", "close call", classified().prediction, 9, NOON),
+        events.UncertainSampleKept(2, "frame", "close call", classified().prediction, 9, NOON),
         events.Button("red", "press"),
         events.CameraLost("unplugged"),
         events.CameraRestored(2.5),
@@ -66,7 +68,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         listener.publish(f"{BASE}/request/undo", b'{"transaction": [1, {"a": null}]}')
         wait_until(lambda: device.commands != [])
         assert isinstance(device.commands[0], Undo)
-        device.sink.handle(events.Replied(device.commands[0], data={"label": "cat"}))
+        device.sink.handle(events.CommandReply(device.commands[0], data={"label": "cat"}))
         listener.wait_for(f"{BASE}/response/undo")
     names = {
         "result": "result",

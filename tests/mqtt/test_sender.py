@@ -15,7 +15,7 @@ from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import ListExamples, Origin
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import Backlog
+from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import NOON, Device, classified, label_changed, wait_until
@@ -78,14 +78,14 @@ def test_the_will_is_published_where_it_can_t_be_retained(version: Version) -> N
 @both_versions
 def test_events_stored_with_another_qos_pass(version: Version, tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    before = Backlog(path, 100)
+    before = PersistentQueue(path, 100)
     before.store([Message(f"{BASE}/event", str(number).encode(), 2, retain=False) for number in range(30)])
     before.close()
     with Mosquitto(settings="max_qos 0") as broker, Listener(broker.port) as listener:
         with Device(at(broker.port, version, qos=0), backlog_path=path):
             listener.wait_for(f"{BASE}/event", b"29")
         assert listener.texts(f"{BASE}/event") == [str(number) for number in range(30)]
-    after = Backlog(path, 100)
+    after = PersistentQueue(path, 100)
     assert len(after) == 0
     after.close()
 
@@ -137,7 +137,7 @@ def test_an_answer_that_is_too_long_becomes_an_error_that_says_so() -> None:
         Device(at(broker.port)) as device,
     ):
         asked = ListExamples(Origin("mqtt", "examples", 7))
-        device.sink.handle(events.Replied(asked, data={"counts": MANY}))
+        device.sink.handle(events.CommandReply(asked, data={"counts": MANY}))
         answer = listener.wait_for(f"{BASE}/response/examples").json()
     assert answer["status"] == "error"
     assert "longer than the broker takes" in answer["error"]

@@ -11,17 +11,17 @@ import pytest
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.events import Event
-from edge_daemon.domain.types import Advice, Exam, Prediction, Verdict
+from edge_daemon.domain.types import ClassReport, Evaluation, Prediction, Recommendation
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.requests import Refusal, ReturnAddress
-from edge_daemon.mqtt.serializer import Publications
+from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mqtt_harness import BY_BUTTON, NOON, classified, info, label_changed
 
 
-def publications(*regions: str, qos: int = 1) -> Publications:
+def publications(*regions: str, qos: int = 1) -> EventSerializer:
     names = regions or ("frame",)
-    return Publications(device_topics("b", "x", names), info(regions=names), qos)
+    return EventSerializer(device_topics("b", "x", names), info(regions=names), qos)
 
 
 def of(event: Event, *regions: str) -> list[Message]:
@@ -125,7 +125,9 @@ BY = {"via": "gpio", "name": "17"}
             },
         ),
         (
-            events.Doubted(2, "frame", "close call", Prediction("cat", {"cat": 1.0}, 0.5), 9, NOON),
+            events.UncertainSampleKept(
+                2, "frame", "close call", Prediction("cat", {"cat": 1.0}, 0.5), 9, NOON
+            ),
             {
                 "event_type": "doubted",
                 "moment": 2,
@@ -156,12 +158,12 @@ def test_each_event_has_an_id_of_its_own() -> None:
 
 
 def test_examples_tell_counts_and_the_exam_retained() -> None:
-    exam = Exam(
+    exam = Evaluation(
         accuracy=0.9,
-        verdicts={"cat": Verdict("looks_like", 3, 0.5, "dog")},
+        verdicts={"cat": ClassReport("looks_like", 3, 0.5, "dog")},
         confused=("cat", "dog"),
         near_duplicates=1,
-        advice=Advice("dog", "few examples"),
+        advice=Recommendation("dog", "few examples"),
     )
     [message] = of(events.ExamplesChanged({"cat": 3, "dog": 1}, exam))
     assert (message.topic, message.qos, message.retain) == ("b/examples", 1, True)
@@ -185,26 +187,26 @@ def test_a_snapshot_is_the_jpeg_itself() -> None:
 
 
 def test_a_done_request_is_answered_with_its_transaction() -> None:
-    [message] = of(events.Replied(Undo(Origin("mqtt", "undo", 7)), None, {"label": "cat"}))
+    [message] = of(events.CommandReply(Undo(Origin("mqtt", "undo", 7)), None, {"label": "cat"}))
     assert (message.topic, message.qos, message.retain) == ("b/response/undo", 1, False)
     assert body(message) == {"status": "ok", "data": {"label": "cat"}, "transaction": 7}
 
 
 def test_a_failed_request_is_answered_with_its_error() -> None:
-    [message] = of(events.Replied(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
+    [message] = of(events.CommandReply(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
     assert body(message) == {"status": "error", "error": "disk full", "transaction": None}
 
 
 def test_an_answer_goes_to_its_return_address() -> None:
     origin = Origin("mqtt", "undo", ReturnAddress("reply/me", b"c", 7))
-    [message] = of(events.Replied(Undo(origin)))
+    [message] = of(events.CommandReply(Undo(origin)))
     assert (message.topic, message.correlation) == ("reply/me", b"c")
     assert body(message)["transaction"] == 7
 
 
 def test_what_is_soon_stale_expires() -> None:
     [result] = of(classified())
-    [answer] = of(events.Replied(Undo(Origin("mqtt", "undo"))))
+    [answer] = of(events.CommandReply(Undo(Origin("mqtt", "undo"))))
     label, event = of(label_changed("cat"))
     assert [message.expiry_s for message in (result, answer, label, event)] == [5, 60, None, None]
 
@@ -215,7 +217,9 @@ def test_a_refusal_is_answered_too() -> None:
     assert body(message) == {"status": "error", "error": "no label", "transaction": "t"}
 
 
-@pytest.mark.parametrize("event", [events.Ready(), events.ConfirmPending(2.0), events.Replied(BY_BUTTON)])
+@pytest.mark.parametrize(
+    "event", [events.Ready(), events.ConfirmPending(2.0), events.CommandReply(BY_BUTTON)]
+)
 def test_what_concerns_no_subscriber_is_not_sent(event: Event) -> None:
     assert of(event) == []
 
@@ -249,7 +253,7 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
     prediction = Prediction("label-1999", shares, 0.9)
     for event in (
         events.Classified("frame", prediction, 7, NOON, 12.34),
-        events.Doubted(1, "frame", "why", prediction, 7, NOON),
+        events.UncertainSampleKept(1, "frame", "why", prediction, 7, NOON),
     ):
         [message] = of(event)
         ranking = cast("list[dict[str, object]]", body(message)["ranking"])
@@ -259,9 +263,9 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
 
 def test_the_examples_of_many_labels_stay_small() -> None:
     counts = {f"label-{number}": 3 for number in range(2000)}
-    verdicts = {label: Verdict("good", 3, 1.0, None) for label in counts}
-    verdicts["label-1500"] = Verdict("needs_more", 1, None, None)
-    [message] = of(events.ExamplesChanged(counts, Exam(0.9, verdicts, None, 0, None)))
+    verdicts = {label: ClassReport("good", 3, 1.0, None) for label in counts}
+    verdicts["label-1500"] = ClassReport("needs_more", 1, None, None)
+    [message] = of(events.ExamplesChanged(counts, Evaluation(0.9, verdicts, None, 0, None)))
     told = body(message)
     assert len(message.payload) < 12_000
     assert (told["total"], told["labels"]) == (6000, 2000)

@@ -18,7 +18,7 @@ from edge_daemon.board.gpio import header_chip
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.panel.gpio import GpioPins, lgpio_home, mock_factory
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.board.roots import BOARDS, lay_out_chips
 
 CAT = ButtonOptions(pin=17, label="cat")
@@ -30,7 +30,7 @@ def ignore(_pin: int, _pressed: bool, _age_s: float) -> None:
 
 @pytest.mark.parametrize("pull", ["up", "down"])
 def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
-    presser, edges = MockPresser(), list[tuple[int, bool]]()
+    presser, edges = SimulatedButtons(), list[tuple[int, bool]]()
     button = ButtonOptions(pin=17, label="cat", pull="up" if pull == "up" else "down")
     pins = GpioPins(presser.factory)
 
@@ -47,7 +47,7 @@ def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
 @pytest.mark.parametrize(("held_up_s", "told_s"), [(0.4, 0.4), (1.7e9, 0.0), (-1.7e9, 0.0)])
 def test_an_edge_tells_how_long_it_was_held_up(held_up_s: float, told_s: float) -> None:
     """An age that can't be is one by another clock than the library's, and counts as none."""
-    presser, ages = MockPresser(), list[float]()
+    presser, ages = SimulatedButtons(), list[float]()
     presser.factory.ticks = lambda: time.monotonic() + held_up_s
     pins = GpioPins(presser.factory)
     pins.open([CAT], [], lambda _pin, _pressed, age_s: ages.append(age_s))
@@ -56,7 +56,7 @@ def test_an_edge_tells_how_long_it_was_held_up(held_up_s: float, told_s: float) 
 
 
 def test_an_led_is_switched_and_dark_after_close() -> None:
-    presser = MockPresser()
+    presser = SimulatedButtons()
     pins = GpioPins(presser.factory)
     pins.open([], [5], ignore)
     pins.light(5, True)
@@ -69,7 +69,7 @@ def test_an_led_is_switched_and_dark_after_close() -> None:
 
 
 def test_after_close_no_edge_arrives_and_the_pin_can_be_opened_again() -> None:
-    presser, edges = MockPresser(), list[int]()
+    presser, edges = SimulatedButtons(), list[int]()
     pins = GpioPins(presser.factory)
     pins.open([CAT], [], lambda pin, *_: edges.append(pin))
     pins.close()
@@ -83,7 +83,7 @@ def test_after_close_no_edge_arrives_and_the_pin_can_be_opened_again() -> None:
 
 
 def test_a_pull_that_the_board_forbids_names_the_button_and_frees_the_rest() -> None:
-    presser = MockPresser()
+    presser = SimulatedButtons()
     pins = GpioPins(presser.factory)
 
     with pytest.raises(PanelError, match=r"button 'dog' can't use BCM 2: .*fixed pull") as caught:
@@ -94,7 +94,7 @@ def test_a_pull_that_the_board_forbids_names_the_button_and_frees_the_rest() -> 
 
 
 def test_a_pin_that_another_part_of_the_process_holds_is_named() -> None:
-    presser = MockPresser()
+    presser = SimulatedButtons()
     holder = GpioPins(presser.factory)
     holder.open([CAT], [], ignore)
 

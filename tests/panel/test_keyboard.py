@@ -14,9 +14,9 @@ import pytest
 
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
-from edge_daemon.domain.events import Cleared, ExampleAdded, ExampleUndone, Replied
+from edge_daemon.domain.events import Cleared, CommandReply, ExampleAdded, ExampleUndone
 from edge_daemon.panel.keyboard import Keyboard
-from tests.harness.manual_clock import HandClock
+from tests.harness.manual_clock import ManualClock
 from tests.harness.mqtt_harness import wait_until
 
 LOCAL_FLAGS = 3
@@ -28,7 +28,7 @@ class Desk:
     def __init__(self) -> None:
         self.outer, self.inner = pty.openpty()
         self.before = termios.tcgetattr(self.inner)
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self.commands: list[Command] = []
         self.crashes: list[BaseException] = []
         self.quit = threading.Event()
@@ -183,7 +183,7 @@ def test_a_closed_standard_input_is_said_and_harmless(
         submit=lambda command: True,
         quit=lambda: None,
         on_crash=lambda exc: None,
-        clock=HandClock(),
+        clock=ManualClock(),
     )
     keyboard.start()
     keyboard.stop()
@@ -204,7 +204,7 @@ def test_each_key_is_answered(desk: Desk, caplog: pytest.LogCaptureFixture) -> N
         ExampleAdded(1, "cat", "frame", 7, 3, press),
         ExampleUndone(1, "cat", 6, undo),
         Cleared(None, 6, clear),
-        Replied(press, error="the disk is full"),
+        CommandReply(press, error="the disk is full"),
         ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
     ):
         desk.keyboard.handle(event)

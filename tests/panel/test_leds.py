@@ -11,6 +11,7 @@ from edge_daemon.domain.events import (
     CameraLost,
     CameraRestored,
     Cleared,
+    CommandReply,
     ConfirmPending,
     Event,
     ExampleAdded,
@@ -19,9 +20,8 @@ from edge_daemon.domain.events import (
     ExamplesNotKept,
     LabelChanged,
     Ready,
-    Replied,
 )
-from edge_daemon.domain.types import UNKNOWN, Advice, Exam
+from edge_daemon.domain.types import UNKNOWN, Evaluation, Recommendation
 from edge_daemon.panel.leds import CAPTURED_S, ERROR_S, Leds
 from tests.harness.manual_clock import START
 
@@ -47,7 +47,7 @@ def labelled(label: str, region: str = "frame") -> LabelChanged:
 
 
 def advised(label: str) -> ExamplesChanged:
-    return ExamplesChanged({}, Exam(None, {}, advice=Advice(label, "few")))
+    return ExamplesChanged({}, Evaluation(None, {}, advice=Recommendation(label, "few")))
 
 
 def blinks(leds: Leds, pin: int, half_s: float, start: float = 10.0) -> bool:
@@ -94,17 +94,17 @@ def test_busy_is_lit_while_a_press_waits() -> None:
 
 
 def test_a_refused_press_lights_error_for_a_while() -> None:
-    leds = make(Replied(ADD, error="no frame came"))
+    leds = make(CommandReply(ADD, error="no frame came"))
     assert ERROR in leds.lit(10.0)
     assert ERROR not in leds.lit(10.0 + ERROR_S)
 
 
 @pytest.mark.parametrize(
     "reply",
-    [Replied(ADD), Replied(AddExample("cat", 1.0, Origin("mqtt")), error="no such region")],
+    [CommandReply(ADD), CommandReply(AddExample("cat", 1.0, Origin("mqtt")), error="no such region")],
     ids=["done", "of another's request"],
 )
-def test_other_replies_light_no_error(reply: Replied) -> None:
+def test_other_replies_light_no_error(reply: CommandReply) -> None:
     assert ERROR not in make(reply).lit(10.0)
 
 
@@ -168,7 +168,7 @@ def test_a_restored_camera_shows_no_label_of_before() -> None:
 
 
 def test_the_picture_changes_only_at_deadlines() -> None:
-    leds = make(ConfirmPending(2.0, "cat"), advised("dog"), Replied(ADD, error="no"))
+    leds = make(ConfirmPending(2.0, "cat"), advised("dog"), CommandReply(ADD, error="no"))
     now, end = 10.0, 13.0
     while now < end:
         deadline = leds.next_deadline(now)

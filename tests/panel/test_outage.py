@@ -15,7 +15,7 @@ from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.events import LabelChanged, PanelLost, PanelRestored
 from edge_daemon.panel.gpio import GpioPins, gpio_trouble
 from edge_daemon.panel.panel import RETRY_S, WAKE_S
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.harness.flaky_gpio_chip import LooseChip, loose_chip
 from tests.harness.manual_clock import START
 from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, Desk
@@ -34,7 +34,7 @@ def chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[LooseChip]:
 def desk(chip: type[LooseChip]) -> Iterator[Desk]:
     made = Desk(pins=GpioPins())
     made.panel.open()
-    made.presser = MockPresser(chip.opened[-1])
+    made.presser = SimulatedButtons(chip.opened[-1])
     yield made
     made.panel.stop()
 
@@ -83,7 +83,7 @@ def test_a_chip_that_is_back_is_used_again(desk: Desk, chip: type[LooseChip]) ->
     [_, restored] = outages(desk)
     assert isinstance(restored, PanelRestored)
     assert 4 <= restored.outage_s <= 4 + RETRY_S + WAKE_S
-    desk.presser = MockPresser(chip.opened[-1])
+    desk.presser = SimulatedButtons(chip.opened[-1])
     assert (desk.presser.lit(CAT_LED), desk.presser.lit(DOG_LED)) == (False, True)
     desk.tap(CAT)
     assert desk.taught() == ["cat"]
@@ -94,7 +94,7 @@ def test_a_chip_that_was_exchanged_between_two_looks_is_used_again(desk: Desk, c
     chip.plug()
     desk.wait(3)
 
-    desk.presser = MockPresser(chip.opened[-1])
+    desk.presser = SimulatedButtons(chip.opened[-1])
     desk.tap(CAT)
     assert desk.taught() == ["cat"]
     assert len(outages(desk)) == 2
@@ -152,7 +152,7 @@ def test_after_an_outage_the_daemon_can_be_built_anew(chip: type[LooseChip]) -> 
     pins.open([], [5], lambda *_: None)
     pins.check()
     pins.light(5, True)
-    assert MockPresser(chip.opened[-1]).lit(5)
+    assert SimulatedButtons(chip.opened[-1]).lit(5)
     pins.close()
 
     assert all(factory.closed for factory in chip.opened)

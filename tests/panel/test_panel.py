@@ -10,7 +10,14 @@ import pytest
 
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
-from edge_daemon.domain.events import CameraLost, ConfirmPending, ExampleAdded, LabelChanged, Ready, Replied
+from edge_daemon.domain.events import (
+    CameraLost,
+    CommandReply,
+    ConfirmPending,
+    ExampleAdded,
+    LabelChanged,
+    Ready,
+)
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
 from edge_daemon.system.clock import SystemClock
@@ -143,7 +150,7 @@ def test_busy_burns_from_the_press_until_the_example_is_on_disk(desk: Desk) -> N
     assert isinstance(command, AddExample)
 
     desk.panel.handle(ExampleAdded(1, "cat", "frame", 1, 7, command))
-    desk.panel.handle(Replied(command))
+    desk.panel.handle(CommandReply(command))
     desk.wait(0.001)
 
     assert (desk.presser.lit(BUSY), desk.presser.lit(CAPTURED)) == (False, True)

@@ -5,15 +5,15 @@ from __future__ import annotations
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
 from edge_daemon.domain.commands import AddExample, Undo
 from edge_daemon.domain.events import Button, ConfirmPending
-from edge_daemon.panel.gestures import ButtonReader, Meaning
+from edge_daemon.panel.gestures import ButtonDecoder, Meaning
 
 CAT, UNDO = 17, 22
 BUTTONS = (ButtonOptions(pin=CAT, label="cat"), ButtonOptions(pin=UNDO, action="undo"))
 OPTIONS = PanelOptions(debounce_ms=20, hold_s=0.5, burst_per_s=4, long_press_s=1.5)
 
 
-def make(*, cat_down: bool = False) -> ButtonReader:
-    return ButtonReader(BUTTONS, OPTIONS, {CAT: cat_down, UNDO: False}, lambda: "group")
+def make(*, cat_down: bool = False) -> ButtonDecoder:
+    return ButtonDecoder(BUTTONS, OPTIONS, {CAT: cat_down, UNDO: False}, lambda: "group")
 
 
 def kinds(meanings: list[Meaning]) -> list[type]:
@@ -55,7 +55,7 @@ def test_a_long_press_read_late_still_undoes_once() -> None:
 
 
 def test_presses_of_two_buttons_come_in_the_order_they_settled() -> None:
-    reader = ButtonReader(
+    reader = ButtonDecoder(
         (ButtonOptions(pin=1, label="a"), ButtonOptions(pin=2, label="b")),
         OPTIONS,
         {1: False, 2: False},
@@ -70,7 +70,7 @@ def test_presses_of_two_buttons_come_in_the_order_they_settled() -> None:
 
 
 def test_presses_read_late_come_in_the_order_they_were_made() -> None:
-    reader = ButtonReader(
+    reader = ButtonDecoder(
         (ButtonOptions(pin=1, label="a"), ButtonOptions(pin=2, label="b")),
         OPTIONS,
         {1: False, 2: False},
@@ -113,6 +113,6 @@ def test_the_deadline_is_the_nearest_of_settling_and_holding() -> None:
 
 
 def test_without_debouncing_a_press_counts_with_its_edge() -> None:
-    reader = ButtonReader(BUTTONS, PanelOptions(debounce_ms=0), {CAT: False, UNDO: False}, lambda: "")
+    reader = ButtonDecoder(BUTTONS, PanelOptions(debounce_ms=0), {CAT: False, UNDO: False}, lambda: "")
 
     assert kinds(reader.update(CAT, True, 10.0)) == [AddExample]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_daemon.config.panel import ButtonOptions
-from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S, Wiring
+from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S, WiringCheck
 
 CAT, UNDO, BARRIER = 17, 22, 4
 BUTTONS = (
@@ -13,14 +13,14 @@ BUTTONS = (
 )
 
 
-def press(wiring: Wiring, pin: int, times: int = 1) -> None:
+def press(wiring: WiringCheck, pin: int, times: int = 1) -> None:
     for _ in range(times):
         wiring.move(pin, True)
         wiring.move(pin, False)
 
 
 def test_a_button_that_stays_down_is_named_once() -> None:
-    wiring = Wiring(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=100.0)
+    wiring = WiringCheck(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=100.0)
     assert list(wiring.faults(100 + STUCK_S - 1)) == []
     [text] = wiring.faults(100 + STUCK_S)
     assert text.startswith("button 'cat' (BCM 17) is down since the start")
@@ -29,13 +29,13 @@ def test_a_button_that_stays_down_is_named_once() -> None:
 
 
 def test_a_finger_at_the_start_is_no_fault() -> None:
-    wiring = Wiring(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=0.0)
+    wiring = WiringCheck(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=0.0)
     wiring.move(CAT, False)
     assert list(wiring.faults(STUCK_S)) == []
 
 
 def test_a_button_that_never_moves_while_others_do_is_named_once() -> None:
-    wiring = Wiring(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
+    wiring = WiringCheck(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
     press(wiring, CAT, OTHERS_PRESSED - 1)
     assert list(wiring.faults(1.0)) == []
     press(wiring, CAT)
@@ -46,7 +46,7 @@ def test_a_button_that_never_moves_while_others_do_is_named_once() -> None:
 
 
 def test_a_light_barrier_says_nothing_of_the_buttons_and_may_rest() -> None:
-    wiring = Wiring(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
+    wiring = WiringCheck(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
     press(wiring, BARRIER, 10 * OTHERS_PRESSED)
     assert list(wiring.faults(1.0)) == []
     press(wiring, UNDO)

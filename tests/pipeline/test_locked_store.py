@@ -12,20 +12,20 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import AddExample, Clear, LabelMoment, ListExamples, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LabelUncertain, ListExamples, Undo
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.region import View
 from edge_daemon.system.sqlite import LockedStoreError
 from edge_daemon.system.testing import ColourEmbedder
 from edge_daemon.teaching.pending_changes import CHANGE_LASTS_S, MAX_WAITING
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 
 @pytest.fixture
 def bench(store: ExampleStore) -> Bench:
-    return Bench(store, (View("frame", None, "", Smoother(window=1, min_hold_s=0)),), max_per_label=3)
+    return Bench(store, (View("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),), max_per_label=3)
 
 
 @contextmanager
@@ -45,13 +45,13 @@ def test_a_press_waits_for_the_lock_and_means_the_frame_it_was_made_for(
         bench.show(GREEN, instructions=(bench.press("green"),))
         pressed = bench.seq
         assert bench.found(events.Classified)
-        assert not bench.found(events.Replied)
+        assert not bench.found(events.CommandReply)
         bench.show(BLUE)
-        assert not bench.found(events.Replied)
+        assert not bench.found(events.CommandReply)
     bench.show(BLUE)
     (added,) = bench.found(events.ExampleAdded)
     assert (added.label, added.seq) == ("green", pressed)
-    assert [reply.error for reply in bench.found(events.Replied)] == [None]
+    assert [reply.error for reply in bench.found(events.CommandReply)] == [None]
     bench.show(GREEN)
     assert bench.label == "green"
     newest = list(store)[-1]
@@ -64,10 +64,10 @@ def test_a_press_is_refused_once_when_its_time_is_up(bench: Bench, store: Exampl
         bench.show(RED, instructions=(bench.press("red"),))
         bench.clock.advance(CHANGE_LASTS_S)
         bench.show(RED)
-        (reply,) = bench.found(events.Replied)
+        (reply,) = bench.found(events.CommandReply)
         assert "locked by another process" in str(reply.error)
         bench.show(RED)
-        assert not bench.found(events.Replied)
+        assert not bench.found(events.CommandReply)
     bench.show(RED)
     assert store.counts == {}
 
@@ -78,7 +78,7 @@ def test_commands_behind_a_waiting_press_keep_their_order(bench: Bench, store: E
         bench.show(GREEN, instructions=(bench.press("green"),))
         bench.show(GREEN, instructions=(Undo(GPIO),))
     bench.show(GREEN, instructions=(Clear(GPIO, "red"), bench.press("blue")))
-    replies = [reply for reply in bench.found(events.Replied) if reply.error is None]
+    replies = [reply for reply in bench.found(events.CommandReply) if reply.error is None]
     assert [type(reply.command) for reply in replies] == [AddExample, Undo, Clear, AddExample]
     assert store.counts == {"blue": 1}
 
@@ -88,14 +88,14 @@ def test_what_needs_no_lock_is_answered_at_once(bench: Bench, store: ExampleStor
     with locked(store):
         bench.show(GREEN, instructions=(bench.press("green"),))
         bench.show(GREEN, instructions=(ListExamples(GPIO),))
-        assert bench.found(events.Replied)[0].data == {"counts": {"red": 1}}
+        assert bench.found(events.CommandReply)[0].data == {"counts": {"red": 1}}
 
 
 def test_no_more_wait_than_there_is_room_for(bench: Bench, store: ExampleStore) -> None:
     with locked(store):
         presses = tuple(Undo(GPIO) for _ in range(MAX_WAITING + 2))
         bench.show(RED, instructions=presses)
-        errors = [str(reply.error) for reply in bench.found(events.Replied)]
+        errors = [str(reply.error) for reply in bench.found(events.CommandReply)]
     assert len(errors) == 2
     assert all("too many changes are waiting" in error for error in errors)
 
@@ -116,11 +116,11 @@ def test_a_doubtful_moment_that_left_the_ring_while_its_press_waited_is_taught(
 ) -> None:
     bench.teach("red", RED)
     bench.show(GREEN)
-    (doubt,) = bench.found(events.Doubted)
+    (doubt,) = bench.found(events.UncertainSampleKept)
     with locked(store):
-        command = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        command = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
         bench.show(RED, instructions=(command,))
-        again = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        again = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
         bench.show(RED, instructions=(again,))
     bench.show(RED)
     assert len(bench.found(events.ExampleAdded)) == 2
@@ -160,7 +160,7 @@ def test_a_second_daemon_on_the_store_is_named_once(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        bench = Bench(store, (View("frame", None, "", Smoother()),))
+        bench = Bench(store, (View("frame", None, "", LabelSmoother()),))
         for _ in range(3):
             bench.clock.advance(3)
             bench.show(RED)

@@ -12,12 +12,12 @@ from edge_daemon.app.build import build_views
 from edge_daemon.config.schema import load_effective
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import MoveRegion, Origin, ReportOutage, Trigger
+from edge_daemon.domain.commands import MoveRegion, Origin, ReportPanelState, Trigger
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.motion import LEARN_FRAMES
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.tracking.object_tracker import MotionPassage, TriggeredPassage
+from edge_daemon.tracking.object_tracker import MotionGate, TriggerWindow
 from tests.harness.pipeline_harness import BLUE, GREEN, RED, Bench
 from tests.harness.shared_files import shared_path
 
@@ -79,7 +79,7 @@ def test_a_trigger_is_answered_with_the_label_of_its_object(triggered: Bench) ->
     happened += triggered.show(RED) + triggered.show(RED)
     (seen,) = objects(happened)
     assert (seen.region, seen.label, seen.frames) == ("frame", "red", 2)
-    (reply,) = [event for event in happened if isinstance(event, events.Replied)]
+    (reply,) = [event for event in happened if isinstance(event, events.CommandReply)]
     assert (reply.command, reply.data["label"]) == (command, "red")
 
 
@@ -92,7 +92,7 @@ def test_a_trigger_ends_in_time_even_when_frames_stop(triggered: Bench) -> None:
 def test_where_every_frame_is_classified_a_trigger_is_refused(store: ExampleStore) -> None:
     bench = make_bench(store)
     bench.show(RED, instructions=(Trigger(bench.clock.monotonic(), MQTT),))
-    assert "trigger: mqtt" in str(bench.found(events.Replied)[0].error)
+    assert "trigger: mqtt" in str(bench.found(events.CommandReply)[0].error)
 
 
 def test_a_press_between_objects_still_teaches_the_next_frame(triggered: Bench, store: ExampleStore) -> None:
@@ -126,7 +126,7 @@ def test_the_label_is_that_of_the_present_object(moving: Bench) -> None:
 
 def test_a_lost_camera_ends_the_object_it_saw(moving: Bench) -> None:
     moving.show(RED)
-    happened = moving.pipeline.step(None, (ReportOutage("unplugged"),))
+    happened = moving.pipeline.step(None, (ReportPanelState("unplugged"),))
     assert [type(event) for event in happened] == [events.ObjectPassed, events.CameraLost]
 
 
@@ -149,7 +149,7 @@ def test_a_moved_region_learns_its_scene_anew(store: ExampleStore) -> None:
     assert objects(happened) == []
 
 
-@pytest.mark.parametrize(("trigger", "kind"), [("motion", MotionPassage), ("mqtt", TriggeredPassage)])
+@pytest.mark.parametrize(("trigger", "kind"), [("motion", MotionGate), ("mqtt", TriggerWindow)])
 def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> None:
     regions = ["regions.0={name: a, box: [0, 0, 0.5, 1]}", "regions.1={name: b, box: [0.5, 0, 0.5, 1]}"]
     one, two = (view.passage for view in build_views(load_effective(None, [f"trigger={trigger}", *regions])))

@@ -18,7 +18,7 @@ from edge_daemon.domain.commands import (
     Instruction,
     MoveRegion,
     Origin,
-    ReportOutage,
+    ReportPanelState,
     SetThreshold,
     TakeSnapshot,
     Undo,
@@ -31,8 +31,8 @@ from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import View
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.tracking.label_smoother import Smoother
-from edge_daemon.tracking.region_text import Reading
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from edge_daemon.tracking.region_text import RegionTextJoiner
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:
@@ -80,12 +80,12 @@ def test_refused_commands_are_answered_and_change_nothing(bench: Bench, store: E
         SetThreshold(GPIO, "sometimes"),
     )  # fmt: skip
     bench.show(RED, instructions=refused)
-    answers = bench.found(events.Replied)
+    answers = bench.found(events.CommandReply)
     assert [answer.command for answer in answers] == list(refused)
     assert all(answer.error and "\n" not in answer.error for answer in answers)
     assert store.counts == {"red": 1}
     bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO)))
-    assert [answer.error is None for answer in bench.found(events.Replied)] == [True, False]
+    assert [answer.error is None for answer in bench.found(events.CommandReply)] == [True, False]
 
 
 def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
@@ -100,9 +100,9 @@ def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
 
 def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
     bench.teach("red", RED)
-    lost = bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    lost = bench.pipeline.step(None, (ReportPanelState("the cable is out"),))
     assert lost == [events.CameraLost("the cable is out")]
-    assert bench.pipeline.step(None, (ReportOutage("still out"),)) == []
+    assert bench.pipeline.step(None, (ReportPanelState("still out"),)) == []
     bench.clock.advance(7)
     bench.show(RED)
     assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)
@@ -115,7 +115,7 @@ def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Be
     bench.clock.advance(6)
     lost, answer = bench.pipeline.step(None, ())
     assert isinstance(lost, events.CameraLost)
-    assert isinstance(answer, events.Replied)
+    assert isinstance(answer, events.CommandReply)
     assert "no frame" in str(answer.error)
     bench.show(RED)
     assert not bench.found(events.ExampleAdded)
@@ -123,7 +123,7 @@ def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Be
 
 def test_presses_that_wait_for_a_frame_are_bounded(bench: Bench) -> None:
     happened = bench.pipeline.step(None, tuple(bench.press("red") for _ in range(100)))
-    assert sum(isinstance(event, events.Replied) for event in happened) == 36
+    assert sum(isinstance(event, events.CommandReply) for event in happened) == 36
 
 
 def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) -> None:
@@ -135,7 +135,7 @@ def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) ->
     bench.pipeline._embedder = Blind()
     bench.show(RED, instructions=(bench.press("red"),))
     assert bench.label == "unknown"
-    assert bench.found(events.Replied)[0].error == "all zeros"
+    assert bench.found(events.CommandReply)[0].error == "all zeros"
 
 
 def test_snapshot_is_the_next_frame(bench: Bench) -> None:
@@ -150,9 +150,9 @@ def test_snapshot_is_the_next_frame(bench: Bench) -> None:
 
 def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(store: ExampleStore) -> None:
     views = (
-        View("left", Box(0, 0, 1 / 3, 1), "", Smoother()),
-        View("middle", Box(1 / 3, 0, 1 / 3, 1), "", Smoother()),
-        View("right", Box(2 / 3, 0, 1 / 3, 1), "right", Smoother()),
+        View("left", Box(0, 0, 1 / 3, 1), "", LabelSmoother()),
+        View("middle", Box(1 / 3, 0, 1 / 3, 1), "", LabelSmoother()),
+        View("right", Box(2 / 3, 0, 1 / 3, 1), "right", LabelSmoother()),
     )
     bench = Bench(store, views)
     bench.show(RED, GREEN, BLUE, instructions=(bench.press("red"), bench.press("blue", "right")))
@@ -167,10 +167,10 @@ def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(s
 def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
     names = ("tens", "ones")
     views = tuple(
-        View(name, Box(index / 2, 0, 0.5, 1), "", Smoother(window=1)) for index, name in enumerate(names)
+        View(name, Box(index / 2, 0, 0.5, 1), "", LabelSmoother(window=1)) for index, name in enumerate(names)
     )
     bench = Bench(store, views)
-    bench.pipeline._reading = Reading(names, Smoother(window=1, min_hold_s=0))
+    bench.pipeline._reading = RegionTextJoiner(names, LabelSmoother(window=1, min_hold_s=0))
     for label, colour in (("4", RED), ("2", GREEN)):
         bench.show(colour, colour, instructions=(bench.press(label),))
     texts = []
@@ -178,7 +178,7 @@ def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
         bench.show(*pair)
         texts += [change.label for change in bench.found(events.LabelChanged) if change.region == "frame"]
     assert texts[-3:] == ["42", "22", "2?"]
-    bench.pipeline.step(None, (ReportOutage("the cable is out"),))
+    bench.pipeline.step(None, (ReportPanelState("the cable is out"),))
     bench.show(GREEN, BLUE)
     assert [change.label for change in bench.found(events.LabelChanged)] == ["2", "unknown", "2?"]
 
@@ -192,20 +192,20 @@ def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
 
 
 def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore) -> None:
-    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
     assert bench.label == "red"
     bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.5, 0, 0.5, 1), GPIO),))
-    assert bench.found(events.Replied)[0].error is None
+    assert bench.found(events.CommandReply)[0].error is None
     assert bench.label == "unknown"
 
 
 def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
-    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", Smoother()),))
+    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
     bench.show(RED, GREEN)
     bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
-    assert "does not fit" in str(bench.found(events.Replied)[0].error)
+    assert "does not fit" in str(bench.found(events.CommandReply)[0].error)
     assert bench.found(events.Classified)
 
 
@@ -215,7 +215,7 @@ def test_a_press_is_acknowledged_then_the_frame_is_named_then_the_examples_are_e
     bench.show(RED)
     presses = (press, bench.press("red"))
     told = [type(event) for event in bench.pipeline.proceed(bench.frame(RED), presses)]
-    assert told[:2] == [events.ExampleAdded, events.Replied]
+    assert told[:2] == [events.ExampleAdded, events.CommandReply]
     assert told.index(events.Classified) < told.index(events.ExamplesChanged)
     assert told.count(events.ExamplesChanged) == 1
 

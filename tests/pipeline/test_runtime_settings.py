@@ -39,7 +39,7 @@ def test_a_continuous_device_set_to_motion_tells_objects_apart_and_back(store: E
     assert bench.pipeline.settings() == events.SettingsChanged("continuous", "auto")
     bench.show(GREY, instructions=(TO_MOTION,))
     assert bench.found(events.SettingsChanged) == [events.SettingsChanged("motion", "auto")]
-    assert [reply.data for reply in bench.found(events.Replied)] == [{"mode": "motion"}]
+    assert [reply.data for reply in bench.found(events.CommandReply)] == [{"mode": "motion"}]
     for _ in range(LEARN_FRAMES):
         bench.show(GREY)
     bench.show(RED)
@@ -57,7 +57,7 @@ def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: E
     bench.show(RED, instructions=(seen,))
     unseen = Trigger(bench.clock.monotonic() + 1, MQTT)
     happened = bench.pipeline.step(None, (unseen, TO_CONTINUOUS))
-    replies = [event for event in happened if isinstance(event, events.Replied)]
+    replies = [event for event in happened if isinstance(event, events.CommandReply)]
     assert [(reply.command, reply.error is None) for reply in replies] == [
         (seen, True),
         (unseen, False),
@@ -69,7 +69,7 @@ def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: E
 def test_a_mode_that_is_not_offered_changes_nothing(store: ExampleStore) -> None:
     bench = make_bench(store, "trigger=mqtt")
     (reply,) = bench.pipeline.step(None, (SetTrigger(MQTT, "gpio"),))
-    assert isinstance(reply, events.Replied)
+    assert isinstance(reply, events.CommandReply)
     assert "continuous, motion, mqtt" in str(reply.error)
     bench.show(RED, instructions=(Trigger(bench.clock.monotonic(), MQTT),))
     assert bench.pipeline.settings().trigger == "mqtt"

@@ -7,14 +7,14 @@ from pathlib import Path
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Undo
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.static_scene import Stillness
+from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.pipeline.region import View
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, RED, Bench
 
 
 def resting(tmp_path: Path) -> Bench:
-    view = View("frame", None, "", Smoother(window=1, min_hold_s=0), stillness=Stillness(0.5))
+    view = View("frame", None, "", LabelSmoother(window=1, min_hold_s=0), stillness=StaticSceneDetector(0.5))
     bench = Bench(ExampleStore(tmp_path / "examples.sqlite"), (view,))
     bench.teach("red", RED)
     bench.teach("blue", BLUE)

@@ -10,7 +10,7 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import (
     AddExample,
     Clear,
-    LabelMoment,
+    LabelUncertain,
     Relabel,
     Remove,
     Restore,
@@ -20,7 +20,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.pipeline.region import View
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.tracking.label_smoother import Smoother
+from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: E
         "gpio",
     )
     assert np.abs(read_image(example.thumbnail).mean(axis=(0, 1)) - RED).max() < 8
-    assert bench.found(events.Replied)[0].error is None
+    assert bench.found(events.CommandReply)[0].error is None
     assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}
 
 
@@ -62,7 +62,7 @@ def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store:
     store._connection.execute("PRAGMA max_page_count = 1")
     for _ in range(20):
         bench.teach("green", GREEN)
-    assert "full" in str(bench.found(events.Replied)[0].error)
+    assert "full" in str(bench.found(events.CommandReply)[0].error)
     bench.show(RED)
     assert bench.label == "red"
 
@@ -70,15 +70,17 @@ def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store:
 def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
     bench.teach("red", RED)
     bench.show(GREEN)
-    (doubt,) = bench.found(events.Doubted)
+    (doubt,) = bench.found(events.UncertainSampleKept)
     assert "nearest to 'red'" in doubt.reason
-    bench.show(RED, instructions=(LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment),))
+    bench.show(
+        RED, instructions=(LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment),)
+    )
     assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
     bench.show(GREEN)
     assert bench.label == "green"
-    again = LabelMoment("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+    again = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
     bench.show(RED, instructions=(again,))
-    assert "no longer kept" in str(bench.found(events.Replied)[0].error)
+    assert "no longer kept" in str(bench.found(events.CommandReply)[0].error)
 
 
 def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Bench) -> None:
@@ -91,8 +93,8 @@ def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Be
         bench.show(RED)
     bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, doubt_s=3),))
     assert bench.found(events.ExampleAdded)[0].seq == bench.seq
-    bench.show(RED, instructions=(LabelMoment("blue", bench.clock.monotonic() + 60, GPIO),))
-    assert "nothing was doubtful" in str(bench.found(events.Replied)[0].error)
+    bench.show(RED, instructions=(LabelUncertain("blue", bench.clock.monotonic() + 60, GPIO),))
+    assert "nothing was doubtful" in str(bench.found(events.CommandReply)[0].error)
 
 
 def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store: ExampleStore) -> None:
@@ -125,17 +127,17 @@ def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store:
 
 def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
     store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
-    view = View("frame", None, "", Smoother())
+    view = View("frame", None, "", LabelSmoother())
     bench = Bench(store, (view,), head="regression")
     bench.teach("green", GREEN)
-    assert "green" in str(bench.found(events.Replied)[0].error)
+    assert "green" in str(bench.found(events.CommandReply)[0].error)
     assert store.counts == {"red": 1}
     bench.teach("12", GREEN)
     assert store.counts == {"red": 1, "12": 1}
 
 
 def test_most_redundant_example_makes_room(store: ExampleStore) -> None:
-    bench = Bench(store, (View("frame", None, "", Smoother()),), max_per_label=3)
+    bench = Bench(store, (View("frame", None, "", LabelSmoother()),), max_per_label=3)
     for colour in [(220, 30, 30), (220, 31, 30), (150, 30, 30), (220, 130, 30), (221, 30, 30)]:
         bench.teach("warm", colour)
     assert store.counts == {"warm": 3}

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge_daemon.system.log_limit import MOST_LINES, PERIOD_S, LogLimit
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 
 log = logging.getLogger("tests.system.test_log_limit")
 
@@ -18,7 +18,7 @@ class Journal:
     """A handler with the limit, and what it wrote."""
 
     def __init__(self) -> None:
-        self.clock = HandClock()
+        self.clock = ManualClock()
         self._text = io.StringIO()
         self.handler = logging.StreamHandler(self._text)
         self.handler.addFilter(LogLimit(self.clock.monotonic))

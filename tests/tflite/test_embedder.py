@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from edge_daemon.domain.errors import EmbeddingError, ModelError
 from edge_daemon.domain.interfaces import Embedder as EmbedderPort
 from edge_daemon.imaging.preprocess import Preprocessor
-from edge_daemon.tflite.embedder import MAX_BYTES, Embedder
+from edge_daemon.tflite.embedder import MAX_BYTES, TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -54,7 +54,7 @@ def write(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_official_models_give_unit_vectors(name: str) -> None:
-    embedder: EmbedderPort = Embedder(official(name), probe_first=False)
+    embedder: EmbedderPort = TfliteEmbedder(official(name), probe_first=False)
     vector = embedder.embed(photo("cat"))
     assert embedder.size == OFFICIAL[name][1]
     assert vector.shape == (embedder.size,)
@@ -64,7 +64,7 @@ def test_official_models_give_unit_vectors(name: str) -> None:
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_the_cut_graph_answers_bit_for_bit_what_the_whole_one_holds_inside(name: str) -> None:
-    embedder = Embedder(official(name), delegate="none", probe_first=False)
+    embedder = TfliteEmbedder(official(name), delegate="none", probe_first=False)
     whole = Interpreter(
         str(official(name)),
         num_threads=1,
@@ -89,7 +89,7 @@ def _plain_kernels() -> object:
 
 
 def test_the_same_picture_gives_the_same_vector_and_a_fresh_one() -> None:
-    embedder = Embedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
+    embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
     first = embedder.embed(photo("cat"))
     kept = first.copy()
     embedder.embed(photo("bird"))
@@ -98,7 +98,7 @@ def test_the_same_picture_gives_the_same_vector_and_a_fresh_one() -> None:
 
 
 def test_like_pictures_are_nearer_than_unlike_ones() -> None:
-    embedder = Embedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
+    embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
 
     def embed(name: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
         return embedder.embed(photo(f"imprinting/{name}"))
@@ -112,7 +112,9 @@ def test_like_pictures_are_nearer_than_unlike_ones() -> None:
 )
 def test_probabilities_name_the_picture(name: str, word: str) -> None:
     labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
-    embedder = Embedder(official("tf2_mobilenet_v2_1.0_224_ptq"), tap="probabilities", probe_first=False)
+    embedder = TfliteEmbedder(
+        official("tf2_mobilenet_v2_1.0_224_ptq"), tap="probabilities", probe_first=False
+    )
     shares = embedder.probabilities(photo(name))
     assert word in labels[int(shares.argmax())]
     assert shares.sum() == pytest.approx(1, abs=0.25), "1,001 shares, each rounded to 1/256"
@@ -120,7 +122,7 @@ def test_probabilities_name_the_picture(name: str, word: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
 def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
-    embedder = Embedder(official(name), tap="probabilities", probe_first=False)
+    embedder = TfliteEmbedder(official(name), tap="probabilities", probe_first=False)
     bare = Interpreter(str(official(name)), num_threads=1)
     bare.allocate_tensors()
     bare.set_tensor(bare.get_input_details()[0]["index"], Preprocessor(embedder.input)(photo("cat")))
@@ -134,11 +136,11 @@ def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
 def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
     path = official("mobilenet_v1_0.25_128_quant")
     spaces = {
-        Embedder(path, probe_first=False).space,
-        Embedder(path, tap="logits", probe_first=False).space,
-        Embedder(path, delegate="none", probe_first=False).space,
-        Embedder(path, fit="stretch", probe_first=False).space,
-        Embedder(path, tap="pixels", probe_first=False).space,
+        TfliteEmbedder(path, probe_first=False).space,
+        TfliteEmbedder(path, tap="logits", probe_first=False).space,
+        TfliteEmbedder(path, delegate="none", probe_first=False).space,
+        TfliteEmbedder(path, fit="stretch", probe_first=False).space,
+        TfliteEmbedder(path, tap="pixels", probe_first=False).space,
     }
     assert "mobilenet_v1_0.25_128_quant-cb273c23/embedding/square-bilinear/xnnpack" in spaces
     assert "mobilenet_v1_0.25_128_quant-cb273c23/embedding/square-bilinear/builtin" in spaces
@@ -146,7 +148,7 @@ def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
 
 
 def test_pixels_are_the_preprocessed_picture() -> None:
-    embedder = Embedder(official("mobilenet_v1_0.25_128_quant"), tap="pixels", probe_first=False)
+    embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), tap="pixels", probe_first=False)
     vector = embedder.embed(photo("cat"))
     wanted = Preprocessor(embedder.input).pixels(photo("cat")).ravel() / 127.5 - 1
     assert embedder.size == 128 * 128 * 3
@@ -156,7 +158,7 @@ def test_pixels_are_the_preprocessed_picture() -> None:
 def test_a_float_model_sees_minus_one_to_one(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
     colour = np.tile(np.array([255, 128, 0], np.uint8), (20, 20, 1))
-    vector = Embedder(write, probe_first=False).embed(colour)
+    vector = TfliteEmbedder(write, probe_first=False).embed(colour)
     assert vector == pytest.approx(np.array([1, 0, -1]) / np.sqrt(2), abs=0.01)
 
 
@@ -166,9 +168,9 @@ def test_a_float_models_logits_and_probabilities(write: Path) -> None:
     expected = np.array([np.e, 1 / np.e]) / (np.e + 1 / np.e)
     for with_softmax in (True, False):
         write.write_bytes(tiny.float_classifier(weights=weights, with_softmax=with_softmax))
-        shares = Embedder(write, tap="probabilities", probe_first=False).probabilities(colour)
+        shares = TfliteEmbedder(write, tap="probabilities", probe_first=False).probabilities(colour)
         assert shares == pytest.approx(expected, abs=1e-5)
-        logits = Embedder(write, tap="logits", probe_first=False).embed(colour)
+        logits = TfliteEmbedder(write, tap="logits", probe_first=False).embed(colour)
         assert logits == pytest.approx(np.array([1, -1]) / np.sqrt(2), abs=1e-5)
 
 
@@ -176,13 +178,13 @@ def test_a_float_models_logits_and_probabilities(write: Path) -> None:
 def test_quantised_models_are_dequantised_by_their_own_scale(write: Path, kind: int, zero_point: int) -> None:
     write.write_bytes(tiny.quantised_pool(kind, 1 / 127.5, zero_point))
     colour = np.tile(np.array([255, 128, 0], np.uint8), (20, 20, 1))
-    vector = Embedder(write, probe_first=False).embed(colour)
+    vector = TfliteEmbedder(write, probe_first=False).embed(colour)
     assert vector == pytest.approx(np.array([1, 0, -1]) / np.sqrt(2), abs=0.01)
 
 
 def test_a_grey_model_of_28_pixels_works(write: Path) -> None:
     write.write_bytes(tiny.float_classifier(size=28, channels=1))
-    embedder = Embedder(write, probe_first=False)
+    embedder = TfliteEmbedder(write, probe_first=False)
     assert embedder.input_shape == (28, 28, 1)
     assert embedder.embed(np.full((50, 40, 3), 255, np.uint8)) == pytest.approx([1])
 
@@ -190,19 +192,19 @@ def test_a_grey_model_of_28_pixels_works(write: Path) -> None:
 def test_an_answer_of_zeros_is_an_error_not_a_nan(write: Path) -> None:
     write.write_bytes(tiny.quantised_pool(tiny.TYPE.UINT8, 1 / 255, 0))
     with pytest.raises(EmbeddingError, match="length 0"):
-        Embedder(write, probe_first=False).embed(np.zeros((20, 20, 3), np.uint8))
+        TfliteEmbedder(write, probe_first=False).embed(np.zeros((20, 20, 3), np.uint8))
 
 
 def test_probabilities_need_their_tap(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
     with pytest.raises(ModelError, match=r"set model\.tap to probabilities"):
-        Embedder(write, probe_first=False).probabilities(photo("cat"))
+        TfliteEmbedder(write, probe_first=False).probabilities(photo("cat"))
 
 
 def test_a_missing_delegate_is_named(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
     with pytest.raises(ModelError, match=r"delegate /nowhere/libx\.so can't be loaded"):
-        Embedder(write, delegate="/nowhere/libx.so", probe_first=False)
+        TfliteEmbedder(write, delegate="/nowhere/libx.so", probe_first=False)
 
 
 def test_a_library_that_is_no_delegate_is_named(write: Path) -> None:
@@ -210,7 +212,7 @@ def test_a_library_that_is_no_delegate_is_named(write: Path) -> None:
     with pytest.raises(
         ModelError, match=r"delegate libm\.so\.6 can't be loaded: .*tflite_plugin_create_delegate"
     ):
-        Embedder(write, delegate="libm.so.6", probe_first=False)
+        TfliteEmbedder(write, delegate="libm.so.6", probe_first=False)
 
 
 def test_the_older_interpreter_serves_where_only_that_is_installed(
@@ -221,33 +223,33 @@ def test_the_older_interpreter_serves_where_only_that_is_installed(
     write.write_bytes(tiny.float_classifier())
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ModelError, match="pip install ai-edge-litert"):
-        Embedder(write, probe_first=False)
+        TfliteEmbedder(write, probe_first=False)
     monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))
     monkeypatch.setitem(sys.modules, "tflite_runtime.interpreter", interpreter)
-    assert Embedder(write, probe_first=False).size == 3
+    assert TfliteEmbedder(write, probe_first=False).size == 3
 
 
 def test_a_file_is_probed_once_and_its_content_remembered(
     write: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write.write_bytes(tiny.float_classifier())
-    Embedder(write)
+    TfliteEmbedder(write)
     assert len(list((cache / "probed").iterdir())) == 1
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     renamed = write.rename(write.with_name("renamed.tflite"))
-    assert Embedder(renamed).size == 3, "the same content needs no child"
+    assert TfliteEmbedder(renamed).size == 3, "the same content needs no child"
     with pytest.raises(ModelError, match="no process can be started"):
-        Embedder(renamed, tap="logits")
+        TfliteEmbedder(renamed, tap="logits")
 
 
 def test_a_file_far_too_large_is_not_read(write: Path) -> None:
     with write.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(ModelError, match="512 MiB is too large"):
-        Embedder(write)
+        TfliteEmbedder(write)
 
 
 def test_without_a_writable_cache_models_still_load(write: Path, cache: Path) -> None:
     cache.write_text("a file where the folder should be")
     write.write_bytes(tiny.float_classifier())
-    assert Embedder(write).size == 3
+    assert TfliteEmbedder(write).size == 3

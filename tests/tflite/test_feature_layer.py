@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite.feature_layer import find_tap
+from edge_daemon.tflite.feature_layer import find_feature_layer
 from edge_daemon.tflite.graph import Graph, Operator, Tensor, read_graph
 from tests.harness.shared_files import shared_path
 
@@ -36,7 +36,7 @@ SOFTMAX: Layer = ("SOFTMAX", (1, 10))
 )
 def test_official_models(name: str, taps: tuple[int, int, int]) -> None:
     graph = read_graph(shared_path(f"models/{name}.tflite").read_bytes())
-    found = [find_tap(graph, tap) for tap in ("embedding", "logits", "probabilities")]
+    found = [find_feature_layer(graph, tap) for tap in ("embedding", "logits", "probabilities")]
     assert tuple(tap.tensor for tap in found) == taps
     assert "before the classifier" in found[0].why
     assert not found[2].needs_softmax
@@ -45,70 +45,70 @@ def test_official_models(name: str, taps: tuple[int, int, int]) -> None:
 def test_an_embedding_extractor_is_used_as_it_is() -> None:
     path = shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
     graph = read_graph(path.read_bytes())
-    assert find_tap(graph, "embedding").tensor == 82
+    assert find_feature_layer(graph, "embedding").tensor == 82
     with pytest.raises(ModelError, match="an embedder without classes"):
-        find_tap(graph, "probabilities")
+        find_feature_layer(graph, "probabilities")
 
 
 def test_two_dense_layers_as_in_a_teachable_machine_export() -> None:
     graph = chain(CONV, MEAN, ("FULLY_CONNECTED", (1, 100)), DENSE, SOFTMAX)
-    assert find_tap(graph, "embedding").tensor == 2
+    assert find_feature_layer(graph, "embedding").tensor == 2
 
 
 def test_a_convolution_as_classifier_then_reshape_and_requantise() -> None:
     tail: tuple[Layer, ...] = (("RESHAPE", (1, 10)), SOFTMAX, ("QUANTIZE", (1, 10)), ("DEQUANTIZE", (1, 10)))
     graph = chain(CONV, POOL, ("SQUEEZE", (1, 1, 1, 320)), ("CONV_2D", (1, 1, 1, 10)), *tail)
-    assert find_tap(graph, "embedding").tensor == 2
-    assert find_tap(graph, "logits").tensor == 5
+    assert find_feature_layer(graph, "embedding").tensor == 2
+    assert find_feature_layer(graph, "logits").tensor == 5
 
 
 def test_logits_without_a_softmax_get_one() -> None:
     graph = chain(CONV, MEAN, DENSE)
-    assert find_tap(graph, "embedding").tensor == 2
-    assert find_tap(graph, "logits").tensor == 3
-    assert find_tap(graph, "probabilities").needs_softmax
+    assert find_feature_layer(graph, "embedding").tensor == 2
+    assert find_feature_layer(graph, "logits").tensor == 3
+    assert find_feature_layer(graph, "probabilities").needs_softmax
 
 
 def test_without_a_pool_the_last_dense_layers_input_is_read() -> None:
     graph = chain(
         CONV, ("MAX_POOL_2D", (1, 3, 3, 64)), ("RESHAPE", (1, 576)), ("FULLY_CONNECTED", (1, 64)), DENSE
     )
-    tap = find_tap(graph, "embedding")
+    tap = find_feature_layer(graph, "embedding")
     assert tap.tensor == 4
     assert "no global pool" in tap.why
 
 
 def test_a_pool_that_leaves_height_and_width_is_not_the_global_one() -> None:
     graph = chain(CONV, ("AVERAGE_POOL_2D", (1, 3, 3, 64)), ("RESHAPE", (1, 576)), DENSE, SOFTMAX)
-    assert find_tap(graph, "embedding").tensor == 3
+    assert find_feature_layer(graph, "embedding").tensor == 3
 
 
 def test_classes_pooled_last_as_in_darknet() -> None:
     graph = chain(CONV, ("CONV_2D", (1, 7, 7, 10)), ("AVERAGE_POOL_2D", (1, 1, 1, 10)), SOFTMAX)
-    assert find_tap(graph, "embedding").tensor == 1
+    assert find_feature_layer(graph, "embedding").tensor == 1
 
 
 def test_an_embedder_that_joins_two_branches_is_used_as_it_is() -> None:
     graph = chain(CONV, POOL, ("L2_NORMALIZATION", (1, 320)))
-    assert find_tap(graph, "embedding").tensor == 3
+    assert find_feature_layer(graph, "embedding").tensor == 3
 
 
 def test_classes_pooled_last_without_a_softmax_are_the_classes_too() -> None:
     graph = chain(CONV, ("CONV_2D", (1, 7, 7, 10)), ("AVERAGE_POOL_2D", (1, 1, 1, 10)))
-    tap = find_tap(graph, "probabilities")
+    tap = find_feature_layer(graph, "probabilities")
     assert tap.tensor == 3
     assert tap.needs_softmax
-    assert find_tap(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
+    assert find_feature_layer(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
 
 
 def test_scores_serve_as_embedding_where_nothing_known_stands_before_them() -> None:
     graph = chain(CONV, ("RESHAPE", (1, 15680)), ("BATCH_MATMUL", (1, 10)), SOFTMAX)
-    assert find_tap(graph, "embedding").tensor == 3
+    assert find_feature_layer(graph, "embedding").tensor == 3
 
 
 def test_a_softmax_of_the_picture_itself_has_no_logits() -> None:
     with pytest.raises(ModelError, match="the graph ends SOFTMAX"):
-        find_tap(chain(SOFTMAX), "logits")
+        find_feature_layer(chain(SOFTMAX), "logits")
 
 
 def converted(*extra: Operator, weights: tuple[int, ...]) -> Graph:
@@ -121,30 +121,30 @@ def converted(*extra: Operator, weights: tuple[int, ...]) -> Graph:
 
 def test_weights_behind_dequantize_as_in_16_bit_conversions_are_no_second_input() -> None:
     flat, weights = Operator("RESHAPE", (1,), (2,)), Operator("DEQUANTIZE", (4,), (5,))
-    assert find_tap(converted(flat, weights, weights=(5,)), "embedding").tensor == 1
+    assert find_feature_layer(converted(flat, weights, weights=(5,)), "embedding").tensor == 1
 
 
 def test_a_shape_computed_for_an_open_batch_is_no_second_input() -> None:
     shape, pack = Operator("SHAPE", (1,), (6,)), Operator("PACK", (6,), (7,))
     graph = converted(shape, pack, Operator("RESHAPE", (1, 7), (2,)), weights=(4,))
-    assert find_tap(graph, "embedding").tensor == 1
-    assert find_tap(graph, "logits").tensor == 3
+    assert find_feature_layer(graph, "embedding").tensor == 1
+    assert find_feature_layer(graph, "logits").tensor == 3
 
 
 def test_a_graph_without_pool_or_classifier_is_an_error_that_names_its_end() -> None:
     graph = chain(CONV, ("RESIZE_BILINEAR", (1, 64, 64, 10)), SOFTMAX)
     with pytest.raises(ModelError, match="the graph ends SOFTMAX <- RESIZE_BILINEAR <- CONV_2D"):
-        find_tap(graph, "embedding")
+        find_feature_layer(graph, "embedding")
 
 
 def test_a_picture_to_picture_model_is_no_embedder() -> None:
     graph = chain(CONV, ("TRANSPOSE_CONV", (1, 64, 64, 3)))
     with pytest.raises(ModelError, match="TRANSPOSE_CONV"):
-        find_tap(graph, "embedding")
+        find_feature_layer(graph, "embedding")
 
 
 def test_a_cycle_in_a_damaged_graph_ends() -> None:
     tensors = tuple(Tensor(f"t{i}", (1, 4), "float32", 0.0, 0, False) for i in range(3))
     loop = (Operator("RESHAPE", (2,), (1,)), Operator("RESHAPE", (1,), (2,)))
     with pytest.raises(ModelError):
-        find_tap(Graph(tensors, loop, (0,), (2,)), "embedding")
+        find_feature_layer(Graph(tensors, loop, (0,), (2,)), "embedding")

@@ -12,7 +12,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite import declared_input_range as declared_range
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.tflite.test_metadata import metadata
 
@@ -32,12 +32,12 @@ def model(tmp_path: Path) -> Path:
 
 
 def found(path: Path) -> str:
-    return str(Embedder(path).input_range)
+    return str(TfliteEmbedder(path).input_range)
 
 
 def named(path: Path) -> list[int]:
     """Return which class each of the three colours is named."""
-    embedder = Embedder(path, tap="probabilities")
+    embedder = TfliteEmbedder(path, tap="probabilities")
     return [int(embedder.probabilities(colour).argmax()) for colour in COLOURS]
 
 
@@ -45,14 +45,14 @@ def test_a_classifier_of_pixels_is_found_by_trial_and_names_what_it_sees(model: 
     model.write_bytes(tiny.colour_namer(4 / 127.5, bias=(1.0, 0.0, -1.0)))
     assert found(model) == "0..255, from a trial on pictures"
     assert named(model) == [0, 1, 2]
-    assert "square-bilinear-0..255" in Embedder(model).space
+    assert "square-bilinear-0..255" in TfliteEmbedder(model).space
 
 
 def test_a_classifier_of_minus_one_to_one_keeps_it_and_its_space(model: Path) -> None:
     model.write_bytes(tiny.colour_namer(4, bias=(1.0, 0.0, -1.0)))
     assert found(model) == "-1..1, from a trial on pictures"
     assert named(model) == [0, 1, 2]
-    assert "/square-bilinear/" in Embedder(model).space
+    assert "/square-bilinear/" in TfliteEmbedder(model).space
 
 
 @pytest.mark.parametrize(("scale", "wanted"), [(1.0, "-1..1"), (1 / 127.5, "0..255")])
@@ -68,8 +68,8 @@ def test_an_embedder_is_tried_at_its_first_layer(model: Path, scale: float, want
 def test_a_trial_is_told_once_and_remembered(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     model.write_bytes(tiny.colour_namer(4 / 127.5))
     with caplog.at_level(logging.INFO):
-        Embedder(model, probe_first=False)
-        Embedder(model, probe_first=False)
+        TfliteEmbedder(model, probe_first=False)
+        TfliteEmbedder(model, probe_first=False)
     told = [record.getMessage() for record in caplog.records]
     assert len(told) == 1
     assert "m.tflite does not say what pixels it was trained on" in told[0]
@@ -83,7 +83,7 @@ def test_metadata_goes_before_a_trial(model: Path) -> None:
     recipe.describe(metadata([0.0], [255.0]))
     model.write_bytes(recipe.content([picture], [pool]))
     assert found(model) == "0..1, from its metadata"
-    assert Embedder(model).embed(COLOURS[0]) == pytest.approx(
+    assert TfliteEmbedder(model).embed(COLOURS[0]) == pytest.approx(
         np.array([220, 40, 40]) / np.linalg.norm([220, 40, 40]), abs=1e-5
     )
 
@@ -95,7 +95,7 @@ def test_metadata_with_a_mean_for_each_channel_is_applied_to_each(model: Path) -
     recipe.describe(metadata([10.0, 20.0, 30.0], [10.0, 5.0, 2.0]))
     model.write_bytes(recipe.content([picture], [pool]))
     wanted = (np.array([220, 40, 40]) - [10, 20, 30]) / [10, 5, 2]
-    assert Embedder(model).embed(COLOURS[0]) == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-5)
+    assert TfliteEmbedder(model).embed(COLOURS[0]) == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-5)
 
 
 def test_first_layers_that_rescale_go_before_a_trial(model: Path) -> None:
@@ -124,7 +124,7 @@ def test_a_manifest_that_cant_be_meant_is_named(model: Path, given: dict[str, ob
     model.write_bytes(tiny.colour_namer(4))
     model.with_suffix(".json").write_text(json.dumps({"input": given}))
     with pytest.raises(ModelError, match=r"m\.json: input: .*") as caught:
-        Embedder(model)
+        TfliteEmbedder(model)
     assert "\n" not in str(caught.value)
 
 
@@ -148,9 +148,9 @@ def test_lobes_signature_stands_for_zero_to_one_of_its_own_float_model(tmp_path:
 
 def test_a_manifest_changes_a_quantised_models_pixels_and_space(model: Path) -> None:
     model.write_bytes(tiny.quantised_pool(tiny.TYPE.INT8, 2 / 255, 0))
-    plain = Embedder(model)
+    plain = TfliteEmbedder(model)
     model.with_suffix(".json").write_text(json.dumps({"input": {"range": "0..1"}}))
-    ranged = Embedder(model)
+    ranged = TfliteEmbedder(model)
     assert ranged.space == plain.space.replace("bilinear", "bilinear-0..1")
     assert not np.allclose(ranged.embed(COLOURS[0]), plain.embed(COLOURS[0]), atol=0.05)
 
@@ -170,8 +170,8 @@ def test_a_manifest_that_ships_declares_the_range_of_a_pulled_model(
 ) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    monkeypatch.setattr(declared_range, "shipped_dir", lambda name: shipped)
+    monkeypatch.setattr(declared_range, "package_data", lambda name: shipped)
     model.write_bytes(tiny.colour_namer(4))
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     (shipped / "m.json").write_text(json.dumps({"sha256": digest, "input": {"range": "0..255"}}))
-    assert str(Embedder(model, probe_first=False).input_range) == "0..255, from its manifest m.json"
+    assert str(TfliteEmbedder(model, probe_first=False).input_range) == "0..255, from its manifest m.json"

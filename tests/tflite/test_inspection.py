@@ -6,7 +6,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.embedder import Operation
-from edge_daemon.tflite.inspection import TapFacts, inspect, left_over
+from edge_daemon.tflite.inspection import FeatureLayerInfo, inspect, left_over
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -22,8 +22,8 @@ def test_an_official_model_is_told_in_full() -> None:
     assert found.sha256.startswith("cb273c23")
     assert [(tensor.shape, tensor.dtype) for tensor in found.inputs] == [((1, 128, 128, 3), "uint8")]
     assert found.outputs[0].shape == (1, 1001)
-    assert found.taps["embedding"] == TapFacts(256, "the AVERAGE_POOL_2D before the classifier")
-    assert found.taps["logits"] == TapFacts(1001, "the input of the last SOFTMAX")
+    assert found.taps["embedding"] == FeatureLayerInfo(256, "the AVERAGE_POOL_2D before the classifier")
+    assert found.taps["logits"] == FeatureLayerInfo(1001, "the input of the last SOFTMAX")
     assert found.operators["DEPTHWISE_CONV_2D"] == 13
     assert found.problem is None
     assert found.inference_ms is not None

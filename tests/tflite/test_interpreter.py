@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.interpreter import runtime
 from tests.harness import tiny_models as tiny
 
@@ -31,7 +31,7 @@ def refusal(content: bytes, folder: Path, delegate: str = "auto") -> str:
     path = folder / "m.tflite"
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
-        Embedder(path, delegate=delegate, tap="probabilities")
+        TfliteEmbedder(path, delegate=delegate, tap="probabilities")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -82,4 +82,4 @@ def test_a_tensor_name_within_the_graph_may_be_anything(tmp_path: Path) -> None:
     recipe.graph.tensors[1].name = b"\xffpool"
     path = tmp_path / "m.tflite"
     path.write_bytes(recipe.content(inputs, outputs))
-    assert Embedder(path, tap="probabilities").size == 4
+    assert TfliteEmbedder(path, tap="probabilities").size == 4

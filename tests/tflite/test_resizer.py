@@ -7,9 +7,9 @@ import pytest
 from PIL import Image as Pillow
 
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.flatbuffers import Numbers, Scalar, root, write
-from edge_daemon.tflite.resizer import MAX_KEPT, Shrinkers, block, shrink_graph
+from edge_daemon.tflite.resizer import MAX_KEPT, Resizers, block, build_resize_graph
 from tests.harness.shared_files import shared_path
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def reference(picture: Image, target: int) -> Image:
 def test_photos_come_out_within_one_level_of_the_reference_on_average(
     size: tuple[int, int], target: int
 ) -> None:
-    shrink = Shrinkers()
+    shrink = Resizers()
     off = []
     for name in ("cat", "bird", "sunflower", "hot_dog"):
         picture = photo(size, name)
@@ -44,7 +44,7 @@ def test_photos_come_out_within_one_level_of_the_reference_on_average(
 
 
 def test_black_stays_black_and_white_white() -> None:
-    shrink = Shrinkers()
+    shrink = Resizers()
     for level in (0, 255):
         small = shrink(np.full((480, 480, 3), level, np.uint8), (128, 128))
         assert small is not None
@@ -55,7 +55,7 @@ def test_colours_and_places_are_kept() -> None:
     picture = np.zeros((480, 480, 3), np.uint8)
     picture[:240, :, 0] = 255  # red above
     picture[:, 240:, 2] = 255  # blue on the right
-    small = Shrinkers()(picture, (224, 224))
+    small = Resizers()(picture, (224, 224))
     assert small is not None
     assert small[10, 10].tolist() == [255, 0, 0]
     assert small[10, 210].tolist() == [255, 0, 255]
@@ -65,7 +65,7 @@ def test_colours_and_places_are_kept() -> None:
 
 def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
     picture = photo((480, 960))
-    small = Shrinkers()(picture, (128, 224))
+    small = Resizers()(picture, (128, 224))
     assert small is not None
     wanted = Pillow.fromarray(picture).resize((224, 128), Pillow.Resampling.BILINEAR)
     assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 1
@@ -76,12 +76,12 @@ def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
 )
 def test_lengths_without_a_good_way_are_left_to_pillow(length: int, target: int) -> None:
     assert block(length, target) is None
-    assert shrink_graph((length, 480), (target, 224)) is None
-    assert shrink_graph((480, length), (224, target)) is None
+    assert build_resize_graph((length, 480), (target, 224)) is None
+    assert build_resize_graph((480, length), (224, target)) is None
 
 
 def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> None:
-    shrink = Shrinkers()
+    shrink = Resizers()
     cat, bird = photo((480, 480)), photo((480, 480), "bird")
     cat.flags.writeable = False
     first = shrink(cat, (128, 128))
@@ -95,7 +95,7 @@ def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> No
 
 
 def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
-    shrink = Shrinkers()
+    shrink = Resizers()
     sizes = [480 + 2 * number for number in range(MAX_KEPT + 2)]
     for side in (*sizes, sizes[0]):
         assert shrink(np.full((side, side, 3), 7, np.uint8), (224, 224)) is not None
@@ -103,16 +103,16 @@ def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
 
 
 def test_pictures_of_many_megapixels_are_left_to_pillow() -> None:
-    assert Shrinkers()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
+    assert Resizers()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
 
 
 def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
     frame = photo((480, 640))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Shrinkers())
-    small = Shrinkers()(frame[:, 80:560], (128, 128))
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Resizers())
+    small = Resizers()(frame[:, 80:560], (128, 128))
     assert small is not None
     assert np.array_equal(prepare.pixels(frame), small)
-    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch", shrink=Shrinkers())
+    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch", shrink=Resizers())
     assert np.array_equal(
         stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch").pixels(frame)
     )
@@ -120,7 +120,7 @@ def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
 
 def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
     frame = photo((128, 128))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Shrinkers())
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Resizers())
     assert np.shares_memory(prepare(frame), frame)
     assert np.array_equal(prepare(frame)[0], frame)
     wide = photo((128, 170))
@@ -129,7 +129,7 @@ def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
 def test_embeddings_move_no_more_than_by_a_sensors_noise(name: str) -> None:
-    embedder = Embedder(shared_path(f"models/{name}.tflite"), probe_first=False)
+    embedder = TfliteEmbedder(shared_path(f"models/{name}.tflite"), probe_first=False)
     side = embedder.input_shape[0]
     random = np.random.default_rng(0)
     for picture in (photo((480, 640)), photo((480, 640), "bird")):

@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite import sandbox as probe_module
-from edge_daemon.tflite.embedder import Embedder
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.flatbuffers import root
 from edge_daemon.tflite.sandbox import probe
 from tests.harness import tiny_models as tiny
@@ -49,7 +49,7 @@ def test_mutations_of_a_real_model_are_refused_or_work(tmp_path: Path) -> None:
     picture = np.random.default_rng(1).integers(0, 256, (100, 100, 3), dtype=np.uint8)
     for path, verdict in zip(paths, verdicts, strict=True):
         if verdict is None:
-            vector = Embedder(path, probe_first=False).embed(picture)
+            vector = TfliteEmbedder(path, probe_first=False).embed(picture)
             assert float(vector @ vector) == pytest.approx(1, abs=1e-4)
         else:
             assert "\n" not in verdict
@@ -64,7 +64,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
     path.write_bytes(tiny.float_classifier(channels=3, weights=np.ones((2, 7), np.float32)))
     for _ in range(2):
         with pytest.raises(ModelError, match=rf"^{path}: [^\n]+$") as caught:
-            Embedder(path, tap="logits")
+            TfliteEmbedder(path, tap="logits")
         assert str(caught.value).count(str(path)) == 1
     assert not (tmp_path / "cache" / "probed").exists(), "only files that passed are remembered"
 

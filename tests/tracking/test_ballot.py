@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
-from edge_daemon.tracking.object_tracker import Ballot
+from edge_daemon.tracking.object_tracker import VoteAggregator
 
 
 def _frame(seq: int) -> Frame:
     return Frame(np.zeros((1, 1, 3), np.uint8), seq, float(seq), datetime(2026, 1, 1, tzinfo=UTC))
 
 
-def _ballot(*votes: tuple[str, float, float]) -> Ballot:
-    ballot = Ballot()
+def _ballot(*votes: tuple[str, float, float]) -> VoteAggregator:
+    ballot = VoteAggregator()
     for seq, (label, confidence, clarity) in enumerate(votes):
         confidences = {} if label == UNKNOWN else {label: confidence}
         ballot.add(_frame(seq), Prediction(label, confidences, 0.9), clarity)
@@ -24,7 +24,7 @@ def _ballot(*votes: tuple[str, float, float]) -> Ballot:
 
 
 def test_without_a_frame_there_is_nothing_to_say() -> None:
-    assert Ballot().outcome() is None
+    assert VoteAggregator().outcome() is None
 
 
 def test_one_centred_frame_outvotes_several_at_the_edge() -> None:

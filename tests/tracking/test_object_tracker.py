@@ -11,10 +11,10 @@ import pytest
 
 from edge_daemon.domain.commands import Origin, Trigger
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import ObjectPassed, Replied
+from edge_daemon.domain.events import CommandReply, ObjectPassed
 from edge_daemon.domain.types import Frame, Prediction
 from edge_daemon.imaging.motion import LEARN_FRAMES, MotionDetector
-from edge_daemon.tracking.object_tracker import MAX_WAITING, MotionPassage, Passage, TriggeredPassage
+from edge_daemon.tracking.object_tracker import MAX_WAITING, MotionGate, ObjectTracker, TriggerWindow
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -27,12 +27,12 @@ Spans = Sequence[tuple[float, float]]
 class Belt:
     """Shows grey pictures with white blocks to a passage and votes for whatever it asks about."""
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: ObjectTracker) -> None:
         self.passage = passage
         self.now = 10.0
         self.seq = 0
         self.voted: list[int] = []
-        self.events: list[ObjectPassed | Replied] = []
+        self.events: list[ObjectPassed | CommandReply] = []
 
     def show(self, *spans: tuple[float, float], prediction: Prediction = NUT) -> None:
         """Show a frame on which blocks cover these stretches of the width."""
@@ -66,7 +66,7 @@ def _picture(spans: Spans) -> Image:
 
 @pytest.fixture
 def belt() -> Belt:
-    belt = Belt(MotionPassage("frame", MotionDetector(gate=0.1), 0.05))
+    belt = Belt(MotionGate("frame", MotionDetector(gate=0.1), 0.05))
     for _ in range(LEARN_FRAMES):
         belt.show()
     return belt
@@ -118,7 +118,7 @@ def test_an_object_that_rocks_within_the_gate_is_one(belt: Belt) -> None:
 
 
 def test_nothing_is_an_object_while_the_scene_is_learnt() -> None:
-    belt = Belt(MotionPassage("frame", MotionDetector(), 0.05))
+    belt = Belt(MotionGate("frame", MotionDetector(), 0.05))
     for _ in range(LEARN_FRAMES):
         belt.show((0.4, 0.6))
     assert belt.voted == []
@@ -133,14 +133,14 @@ def test_an_interrupted_object_gets_its_event_at_once(belt: Belt) -> None:
 
 def test_a_trigger_means_nothing_where_motion_tells() -> None:
     with pytest.raises(RequestError, match="gpio"):
-        MotionPassage("frame", MotionDetector(), 0.05).trigger(Trigger(1.0, Origin("mqtt")))
+        MotionGate("frame", MotionDetector(), 0.05).trigger(Trigger(1.0, Origin("mqtt")))
 
 
 class Beam(Belt):
     """A belt whose light barrier is broken now and then."""
 
     def __init__(self) -> None:
-        super().__init__(TriggeredPassage("frame", window_s=0.35))
+        super().__init__(TriggerWindow("frame", window_s=0.35))
 
     def broken(self, name: str = "beam") -> Trigger:
         command = Trigger(self.now, Origin("gpio", name))
@@ -148,8 +148,8 @@ class Beam(Belt):
         return command
 
     @property
-    def replies(self) -> list[Replied]:
-        return [event for event in self.events if isinstance(event, Replied)]
+    def replies(self) -> list[CommandReply]:
+        return [event for event in self.events if isinstance(event, CommandReply)]
 
 
 def test_a_trigger_is_one_object_of_the_frames_in_its_window() -> None:
@@ -208,7 +208,7 @@ def test_a_trigger_without_any_frame_is_answered_with_an_error() -> None:
     command = belt.broken()
     assert belt.passage.finished(belt.now + 4.9) == []
     (reply,) = belt.passage.finished(belt.now + 5.1)
-    assert isinstance(reply, Replied)
+    assert isinstance(reply, CommandReply)
     assert reply.command == command
     assert "no frame" in str(reply.error)
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge_daemon.domain.types import UNKNOWN, Prediction
-from edge_daemon.tracking.label_smoother import Smoother
-from edge_daemon.tracking.region_text import Reading, joined
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from edge_daemon.tracking.region_text import RegionTextJoiner, joined
 
 
 def seen(label: str, confidence: float = 0.9, similarity: float = 0.8) -> Prediction:
@@ -22,7 +22,7 @@ def test_a_text_is_as_sure_as_its_least_sure_part_and_marks_what_is_unknown() ->
 
 
 def test_a_text_comes_once_every_region_was_read() -> None:
-    reading = Reading(("tens", "ones"), Smoother(window=1, min_hold_s=0))
+    reading = RegionTextJoiner(("tens", "ones"), LabelSmoother(window=1, min_hold_s=0))
     reading.add("tens", seen("4"))
     assert reading.finish_frame(1.0) is None
     reading.add("ones", seen("2"))
@@ -42,7 +42,7 @@ def test_no_text_is_told_that_stood_in_no_frame(
     start: int, steps: list[int], window: int, hysteresis: float
 ) -> None:
     names = ("hundreds", "tens", "ones")
-    reading = Reading(names, Smoother(window, hysteresis, min_hold_s=0.1))
+    reading = RegionTextJoiner(names, LabelSmoother(window, hysteresis, min_hold_s=0.1))
     shown, told, now = set(), set(), 0.0
     number = start
     for step in steps:

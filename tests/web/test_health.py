@@ -8,13 +8,13 @@ from typing import cast
 import pytest
 
 from edge_daemon.domain import events
-from edge_daemon.web.device_info import Device
-from edge_daemon.web.health import Machine, Vitals
-from edge_daemon.web.live_feed import Live
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.health import HealthChecks, SystemStats
+from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
-from edge_daemon.web.preview import Pictures
-from edge_daemon.web.state import Moments, Scoreboard
-from edge_daemon.web.viewers import Crowd
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.state import StateCache, UncertainPictures
+from edge_daemon.web.viewers import ViewerRegistry
 from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_throttled, write
 
 
@@ -22,17 +22,17 @@ class Page:
     """The page's health over a root that looks like a board's."""
 
     def __init__(self, root: Path, broker: bool | None = False) -> None:
-        self.device = Device("n", "1", "m", "knn", {}, "s", root / "x", root / "r", {}, lambda: broker)
-        self.board = Scoreboard(self.device, Moments())
-        self.machine = Machine(root)
+        self.device = DeviceInfo("n", "1", "m", "knn", {}, "s", root / "x", root / "r", {}, lambda: broker)
+        self.board = StateCache(self.device, UncertainPictures())
+        self.machine = SystemStats(root)
 
     def lines(self) -> dict[str, tuple[object, object]]:
-        vitals = Vitals(self.device, self.board, cast(Live, _NoFrames()), self.machine)
+        vitals = HealthChecks(self.device, self.board, cast(LiveFeed, _NoFrames()), self.machine)
         return {str(line["name"]): (line["value"], line["state"]) for line in vitals.listed(0.0)}
 
     def metrics(self) -> list[str]:
-        live, pictures = cast(Live, _NoFrames()), cast(Pictures, _NoFrames())
-        figures = Metrics(self.device, self.board, live, Crowd(), pictures, self.machine)
+        live, pictures = cast(LiveFeed, _NoFrames()), cast(PreviewEncoder, _NoFrames())
+        figures = Metrics(self.device, self.board, live, ViewerRegistry(), pictures, self.machine)
         return figures.text().decode().splitlines()
 
 

@@ -10,7 +10,7 @@ from edge_daemon.config.web import Address, WebOptions, parse_listen
 from edge_daemon.domain.errors import WebError
 from edge_daemon.web.auth import COOKIE, LASTS_S, Lockout, Sessions
 from edge_daemon.web.host_names import HostNames
-from edge_daemon.web.security import Guard, Knock
+from edge_daemon.web.security import RequestHead, RequestPolicy
 from edge_daemon.web.token import check_reach, read_token
 
 TOKEN = "correct horse battery"
@@ -32,12 +32,14 @@ def make_sessions(token: str | None = TOKEN, hours: Hours | None = None) -> Sess
     return Sessions(token, hours or Hours(), Lockout(Hours()))
 
 
-def make_guard(token: str | None = None, *, proxied: bool = False) -> Guard:
-    return Guard(HostNames(own="edge"), make_sessions(token), proxied=proxied)
+def make_guard(token: str | None = None, *, proxied: bool = False) -> RequestPolicy:
+    return RequestPolicy(HostNames(own="edge"), make_sessions(token), proxied=proxied)
 
 
-def status(guard: Guard, method: str, path: str, headers: dict[str, str], socket: bool = False) -> int:
-    refusal = guard.judge(Knock(method, path, headers, socket))
+def status(
+    guard: RequestPolicy, method: str, path: str, headers: dict[str, str], socket: bool = False
+) -> int:
+    refusal = guard.judge(RequestHead(method, path, headers, socket))
     return refusal.status if refusal else 200
 
 

@@ -13,12 +13,12 @@ import pytest
 
 from edge_daemon.domain.commands import Command, Origin, Undo
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import Replied
+from edge_daemon.domain.events import CommandReply
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.latest_frame import Preview
-from edge_daemon.web.preview import Pictures
-from edge_daemon.web.requests import Desk
-from edge_daemon.web.viewers import MAX_UNREAD, Crowd, Viewer
+from edge_daemon.system.latest_frame import LatestFrame
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.requests import CommandClient
+from edge_daemon.web.viewers import MAX_UNREAD, Viewer, ViewerRegistry
 
 Found = TypeVar("Found")
 
@@ -29,14 +29,14 @@ def run(work: Coroutine[Any, Any, Found]) -> Found:
         return pool.submit(asyncio.run, work).result()
 
 
-def offer(preview: Preview, seq: int) -> None:
+def offer(preview: LatestFrame, seq: int) -> None:
     image = np.full((48, 64, 3), seq % 255, np.uint8)
     preview.offer(Frame(image, seq, 0.0, datetime.now(UTC)))
 
 
 def test_every_viewer_hears_the_same_in_order() -> None:
     async def story() -> list[str | None]:
-        crowd, viewers = Crowd(), [Viewer(), Viewer()]
+        crowd, viewers = ViewerRegistry(), [Viewer(), Viewer()]
         for viewer in viewers:
             crowd.join(viewer)
         crowd.tell({"type": "a"})
@@ -48,7 +48,7 @@ def test_every_viewer_hears_the_same_in_order() -> None:
 
 def test_a_viewer_that_never_reads_is_left_behind_with_nothing_kept() -> None:
     async def story() -> str | None:
-        crowd, viewer = Crowd(), Viewer()
+        crowd, viewer = ViewerRegistry(), Viewer()
         crowd.join(viewer)
         for _ in range(MAX_UNREAD + 1):
             crowd.tell({"type": "a"})
@@ -65,15 +65,15 @@ def test_a_reply_reaches_the_request_that_asked() -> None:
         return True
 
     async def story() -> list[object]:
-        desk = Desk(submit)
+        desk = CommandClient(submit)
         asks = [
             asyncio.create_task(desk.ask(lambda number: Undo(Origin("web", "undo", number))))
             for _ in range(2)
         ]
         await asyncio.sleep(0)
-        desk.take(Replied(sent[1], data={"id": 2}))
-        desk.take(Replied(sent[0], error="nothing to undo"))
-        desk.take(Replied(Undo(Origin("web", "undo", "foreign"))))
+        desk.take(CommandReply(sent[1], data={"id": 2}))
+        desk.take(CommandReply(sent[0], error="nothing to undo"))
+        desk.take(CommandReply(Undo(Origin("web", "undo", "foreign"))))
         return list(await asyncio.gather(*asks, return_exceptions=True))
 
     first, second = run(story())
@@ -85,7 +85,7 @@ def test_a_reply_reaches_the_request_that_asked() -> None:
 @pytest.mark.parametrize("room", [True, False])
 def test_a_request_without_an_answer_ends_in_a_line(room: bool) -> None:
     async def story() -> None:
-        desk = Desk(lambda _: room, patience_s=0.01)
+        desk = CommandClient(lambda _: room, patience_s=0.01)
         await desk.ask(lambda number: Undo(Origin("web", "undo", number)))
 
     with pytest.raises(RequestError, match="did not answer within" if room else "too busy"):
@@ -93,11 +93,11 @@ def test_a_request_without_an_answer_ends_in_a_line(room: bool) -> None:
 
 
 def test_one_encoding_serves_two_viewers_and_none_is_made_unasked() -> None:
-    preview = Preview()
+    preview = LatestFrame()
 
     async def story() -> tuple[int, int, int]:
         with ThreadPoolExecutor(1) as executor:
-            pictures = Pictures(preview, executor, lambda: 0.0)
+            pictures = PreviewEncoder(preview, executor, lambda: 0.0)
             for seq in range(5):
                 offer(preview, seq)
             unasked = pictures.encoded
@@ -110,12 +110,12 @@ def test_one_encoding_serves_two_viewers_and_none_is_made_unasked() -> None:
 
 
 def test_a_picture_carries_its_number_and_the_frames_size() -> None:
-    preview = Preview()
+    preview = LatestFrame()
     offer(preview, 7)
 
     async def story() -> bytes:
         with ThreadPoolExecutor(1) as executor:
-            picture = await Pictures(preview, executor, lambda: 0.0).after(-1)
+            picture = await PreviewEncoder(preview, executor, lambda: 0.0).after(-1)
         assert picture is not None
         return picture.packed()
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import PIL.Image
 import PIL.ImageFilter
 
-from edge_daemon.camera.simulator.shapes import EXTENT, Relief
+from edge_daemon.camera.simulator.shapes import EXTENT, HeightMap
 
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
@@ -86,7 +86,7 @@ class Pose:
     y: float
 
 
-def light_up(relief: Relief, pose: Pose, light: Light, table_height: int) -> Sprite:
+def light_up(relief: HeightMap, pose: Pose, light: Light, table_height: int) -> Sprite:
     """Turn, scale and light a relief for a table of so many pixels."""
     unit = pose.scale * table_height
     half = int(unit * EXTENT * _ROOM) + 4
@@ -108,7 +108,7 @@ def _trimmed(keep: Floats, add: Floats, half: int) -> Sprite:
     return Sprite(keep[inside].copy(), add[inside].copy(), left - half, top - half)
 
 
-def _into_relief(relief: Relief, pose: Pose, unit: float, half: int) -> tuple[float, ...]:
+def _into_relief(relief: HeightMap, pose: Pose, unit: float, half: int) -> tuple[float, ...]:
     """Return the affine matrix from a sprite's pixel to the relief's point."""
     shorten = _rotation(pose.tilt_angle) @ np.diag([1, 1 / (1 - pose.tilt)]) @ _rotation(-pose.tilt_angle)
     points = relief.mask.width / (2 * EXTENT)
@@ -127,7 +127,7 @@ def _turned(layer: PIL.Image.Image, half: int, matrix: tuple[float, ...]) -> PIL
     return layer.transform(size, PIL.Image.Transform.AFFINE, matrix, PIL.Image.Resampling.BILINEAR)
 
 
-def _lit(albedo: Floats, height: Floats, relief: Relief, light: Light) -> Floats:
+def _lit(albedo: Floats, height: Floats, relief: HeightMap, light: Light) -> Floats:
     """Lambert's law, Blinn's highlight and a bright ceiling that metal mirrors."""
     down, right = np.gradient(height)
     upright = 1 / np.sqrt(1 + right * right + down * down)

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge_daemon.camera.simulator.shapes import (
     Canvas,
-    Relief,
+    HeightMap,
     box,
     disc,
     dome,
@@ -21,7 +21,7 @@ from edge_daemon.camera.simulator.shapes import (
 )
 
 
-def _gear(c: Canvas) -> Relief:
+def _gear(c: Canvas) -> HeightMap:
     angle = np.arctan2(c.y, c.x)
     teeth = np.clip(np.sin(angle * 12) * 2.4, -1, 1) * 0.085
     body = np.hypot(c.x, c.y) - 0.86 - teeth
@@ -37,7 +37,7 @@ def _gear(c: Canvas) -> Relief:
     return c.relief(gloss=0.6, metal=0.8)
 
 
-def _nut(c: Canvas) -> Relief:
+def _nut(c: Canvas) -> HeightMap:
     body = polygon(c.x, c.y, 6, 0.76)
     chamfer = np.minimum(dome(body, 0.04, 0.34), 0.34 - np.maximum(np.hypot(c.x, c.y) - 0.74, 0) * 0.9)
     c.lay(body, (214, 170, 74), chamfer)
@@ -50,7 +50,7 @@ def _nut(c: Canvas) -> Relief:
     return c.relief(gloss=0.7, metal=0.9)
 
 
-def _bolt(c: Canvas) -> Relief:
+def _bolt(c: Canvas) -> HeightMap:
     winding = np.abs((c.x * 14 + c.y * 1.2) % 1 - 0.5) * 2
     radius = np.where(c.x > -0.12, 0.2 + 0.03 * winding, 0.21)
     shank = np.maximum(box(c.x - 0.2, c.y, 0.78, 0.3, 0.08), np.abs(c.y) - radius)
@@ -63,7 +63,7 @@ def _bolt(c: Canvas) -> Relief:
     return c.relief(gloss=0.75, metal=0.85)
 
 
-def _key(c: Canvas) -> Relief:
+def _key(c: Canvas) -> HeightMap:
     blade = box(c.x - 0.33, c.y, 0.67, 0.14, 0.04)
     for place, depth in ((0.2, 0.07), (0.38, 0.12), (0.55, 0.05), (0.72, 0.11), (0.88, 0.07)):
         notch = polygon(c.x - place, c.y - 0.22, 4, depth)
@@ -80,7 +80,7 @@ def _key(c: Canvas) -> Relief:
     return c.relief(gloss=0.7, metal=0.9)
 
 
-def _brick(c: Canvas) -> Relief:
+def _brick(c: Canvas) -> HeightMap:
     body = box(c.x, c.y, 0.98, 0.5, 0.03)
     c.lay(body, (202, 30, 32), dome(body, 0.05, 0.34))
     for column in (-0.735, -0.245, 0.245, 0.735):
@@ -91,7 +91,7 @@ def _brick(c: Canvas) -> Relief:
     return c.relief(gloss=0.65)
 
 
-def _lemon(c: Canvas) -> Relief:
+def _lemon(c: Canvas) -> HeightMap:
     body = np.clip(1 - (c.x / 0.86) ** 2, 0, 1) ** 0.62 * 0.6
     tips = np.clip(1.02 - np.abs(c.x), 0, 0.3) ** 0.7 * 0.34
     half_width = np.maximum(np.maximum(body, tips), 1e-3)
@@ -105,7 +105,7 @@ def _lemon(c: Canvas) -> Relief:
     return c.relief(gloss=0.35)
 
 
-def _leaf(c: Canvas) -> Relief:
+def _leaf(c: Canvas) -> HeightMap:
     along = np.clip((c.x + 0.95) / 1.75, 0, 1)
     serration = 0.03 * ((c.x * 11 - np.abs(c.y) * 3) % 1)
     half_width = 0.52 * np.maximum(np.sin(np.pi * along**0.8), 0) ** 0.85 + serration * (along > 0) * (
@@ -123,7 +123,7 @@ def _leaf(c: Canvas) -> Relief:
     return c.relief(gloss=0.25)
 
 
-def _mug(c: Canvas) -> Relief:
+def _mug(c: Canvas) -> HeightMap:
     handle = np.abs(ellipse(c.x - 0.62, c.y, 0.34, 0.22)) - 0.075
     c.lay(handle, (44, 96, 158), dome(handle, 0.09, 0.45))
     body = disc(c.x + 0.18, c.y, 0.72)
@@ -139,7 +139,7 @@ def _mug(c: Canvas) -> Relief:
     return c.relief(gloss=0.8)
 
 
-def _die(c: Canvas) -> Relief:
+def _die(c: Canvas) -> HeightMap:
     body = box(c.x, c.y, 0.66, 0.66, 0.18)
     c.lay(body, (238, 234, 222), dome(body, 0.16, 0.5))
     for column, row in ((0, 0), (-1, -1), (1, 1), (-1, 1), (1, -1)):
@@ -149,7 +149,7 @@ def _die(c: Canvas) -> Relief:
     return c.relief(gloss=0.6)
 
 
-def _pencil(c: Canvas) -> Relief:
+def _pencil(c: Canvas) -> HeightMap:
     facets = np.minimum(0.2, 0.2 - (np.abs(c.y) - 0.07) * 1.3)
     body = box(c.x + 0.08, c.y, 0.62, 0.17)
     cone = np.maximum(np.abs(c.y) - (1.04 - c.x) * 0.34, np.abs(c.x - 0.79) - 0.25)
@@ -164,7 +164,7 @@ def _pencil(c: Canvas) -> Relief:
     return c.relief(gloss=0.4)
 
 
-def _battery(c: Canvas) -> Relief:
+def _battery(c: Canvas) -> HeightMap:
     cylinder = np.sqrt(np.maximum(0.36**2 - c.y**2, 0)) * 1.1
     nub = box(c.x - 0.98, c.y, 0.08, 0.13, 0.03)
     c.lay(nub, (200, 202, 206), dome(nub, 0.12, 0.18))
@@ -179,7 +179,7 @@ def _battery(c: Canvas) -> Relief:
     return c.relief(gloss=0.6, metal=0.2)
 
 
-def _strawberry(c: Canvas) -> Relief:
+def _strawberry(c: Canvas) -> HeightMap:
     along = np.clip((c.y + 0.72) / 1.66, 0, 1)
     half_width = 0.72 * np.clip(np.sin(np.pi * along**0.62), 0, 1) ** 0.72
     fruit = np.maximum((np.abs(c.x) - half_width) * 0.85, np.abs(c.y - 0.11) - 0.83)
@@ -198,7 +198,7 @@ def _strawberry(c: Canvas) -> Relief:
     return c.relief(gloss=0.55)
 
 
-_KINDS: Mapping[str, Callable[[Canvas], Relief]] = MappingProxyType(
+_KINDS: Mapping[str, Callable[[Canvas], HeightMap]] = MappingProxyType(
     {
         "battery": _battery,
         "bolt": _bolt,
@@ -219,6 +219,6 @@ KINDS: tuple[str, ...] = tuple(_KINDS)
 """Every kind that can be shown, in alphabetical order."""
 
 
-def carve(kind: str, resolution: int) -> Relief:
+def carve(kind: str, resolution: int) -> HeightMap:
     """Build the relief of one kind, `resolution` points wide. Raises KeyError for an unknown kind."""
     return _KINDS[kind](Canvas(resolution))

@@ -14,7 +14,7 @@ import PIL.Image
 from edge_daemon.camera.simulator import objects
 from edge_daemon.camera.simulator import renderer as backgrounds
 from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, light_up
-from edge_daemon.camera.simulator.shapes import Relief
+from edge_daemon.camera.simulator.shapes import HeightMap
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -153,13 +153,13 @@ def setting(seed: int, variation: int) -> Setting:
     return Setting(pose, light, backgrounds.TRAYS[variation % len(backgrounds.TRAYS)])
 
 
-class Painter:
+class Renderer:
     """Paints tables of one size; keeps what is dear to draw. Used from one thread."""
 
     def __init__(self, size: Size, seed: int) -> None:
         self.size = size
         self._seed = seed
-        self._reliefs: dict[str, Relief] = {}
+        self._reliefs: dict[str, HeightMap] = {}
         self._tables: dict[str, Picture] = {}
         self._noise = _noise(size, seed)
 

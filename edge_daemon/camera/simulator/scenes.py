@@ -9,8 +9,8 @@ import numpy as np
 
 from edge_daemon.camera.simulator import renderer as backgrounds
 from edge_daemon.camera.simulator.lighting import Sprite
-from edge_daemon.camera.simulator.renderer import Painter, Picture, Setting, setting
-from edge_daemon.camera.simulator.timeline import Moment, Passage, Timeline
+from edge_daemon.camera.simulator.renderer import Picture, Renderer, Setting, setting
+from edge_daemon.camera.simulator.timeline import GroundTruthInterval, Timeline, TimelinePosition
 
 _REACH = 0.54
 """How far an object and its shadow reach from its middle at most, in heights of the frame."""
@@ -22,7 +22,7 @@ _SHRINK = 0.85
 class Belt:
     """Paints the belt frame by frame. `step` is its speed in pixels per frame."""
 
-    def __init__(self, painter: Painter, timeline: Timeline, seed: int, step: float) -> None:
+    def __init__(self, painter: Renderer, timeline: Timeline, seed: int, step: float) -> None:
         self._painter = painter
         self._timeline = timeline
         self._seed = seed
@@ -59,19 +59,21 @@ class Belt:
             return None
         return moment.showing.kind
 
-    def passages(self, end: int) -> tuple[Passage, ...]:
+    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
         """Return every object's way over the belt that begins before frame `end`."""
         frames = travel_frames(self._painter.size, self._step)
         return tuple(
-            Passage(moment.showing.kind, moment.first, moment.first + min(frames, moment.showing.frames))
+            GroundTruthInterval(
+                moment.showing.kind, moment.first, moment.first + min(frames, moment.showing.frames)
+            )
             for moment in self._timeline.moments(end)
             if moment.showing.kind is not None
         )
 
-    def _middle(self, moment: Moment) -> int:
+    def _middle(self, moment: TimelinePosition) -> int:
         return int(moment.offset * self._step - _REACH * self._painter.size[1])
 
-    def _sprite(self, moment: Moment, kind: str) -> Sprite:
+    def _sprite(self, moment: TimelinePosition, kind: str) -> Sprite:
         if self._passing is None or self._passing[0] != moment.first:
             chosen = setting(self._seed, moment.showing.variation)
             pose = replace(chosen.pose, scale=chosen.pose.scale * _SHRINK)
@@ -104,7 +106,7 @@ class _Laid:
     settled: Picture
 
 
-def settled(moment: Moment) -> bool:
+def settled(moment: TimelinePosition) -> bool:
     """Return whether the picture of this moment is at rest: put down, and not yet taken away."""
     return ENTER_FRAMES <= moment.offset < moment.showing.frames - LEAVE_FRAMES
 
@@ -112,7 +114,7 @@ def settled(moment: Moment) -> bool:
 class Tray:
     """Paints the tray frame by frame. Frames may be asked for in any order; in order they are cheap."""
 
-    def __init__(self, painter: Painter, timeline: Timeline, seed: int) -> None:
+    def __init__(self, painter: Renderer, timeline: Timeline, seed: int) -> None:
         self._painter = painter
         self._timeline = timeline
         self._seed = seed
@@ -134,16 +136,16 @@ class Tray:
         moment = self._timeline.at(seq)
         return moment.showing.kind if moment and settled(moment) else None
 
-    def passages(self, end: int) -> tuple[Passage, ...]:
+    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
         """Return every object's stay on the tray that begins before frame `end`."""
         moments = self._timeline.moments(end)
         return tuple(
-            Passage(moment.showing.kind, moment.first, moment.first + moment.showing.frames)
+            GroundTruthInterval(moment.showing.kind, moment.first, moment.first + moment.showing.frames)
             for moment in moments
             if moment.showing.kind is not None
         )
 
-    def _lay(self, moment: Moment) -> _Laid:
+    def _lay(self, moment: TimelinePosition) -> _Laid:
         chosen = setting(self._seed, moment.showing.variation)
         table = self._painter.table(chosen.tray, chosen.light)
         sprite = self._painter.sprite(moment.showing.kind, chosen) if moment.showing.kind else None
@@ -152,14 +154,14 @@ class Tray:
             self._painter.lay(lying, sprite, *self._place(chosen))
         return _Laid(moment.first, chosen, self._table_before(moment, table), table, sprite, lying)
 
-    def _table_before(self, moment: Moment, table: Picture) -> Picture:
+    def _table_before(self, moment: TimelinePosition, table: Picture) -> Picture:
         previous = self._timeline.at(moment.first - 1)
         if previous is None:
             return table
         chosen = setting(self._seed, previous.showing.variation)
         return self._painter.table(chosen.tray, chosen.light)
 
-    def _moving(self, laid: _Laid, moment: Moment) -> Picture:
+    def _moving(self, laid: _Laid, moment: TimelinePosition) -> Picture:
         """Fade to the new table while its thing slides in; let it slide out over the edge."""
         entering = (moment.offset + 1) / (ENTER_FRAMES + 1)
         leaving = (moment.offset - moment.showing.frames + LEAVE_FRAMES + 1) / (LEAVE_FRAMES + 1)

@@ -77,7 +77,7 @@ def texture(resolution: int, cells: tuple[int, int], seed: int) -> Field:
 
 
 @dataclass(frozen=True, slots=True)
-class Relief:
+class HeightMap:
     """An object before it is lit: what a scene needs to turn, scale and light it.
 
     `albedo` is RGB, `height` float ("F") in canvas units, `mask` 8-bit coverage ("L"); `gloss` 0 to
@@ -135,9 +135,9 @@ class Canvas:
         """Multiply the colour, as grain and dirt do."""
         self._albedo *= factor[..., None]
 
-    def relief(self, gloss: float, metal: float = 0.0) -> Relief:
+    def relief(self, gloss: float, metal: float = 0.0) -> HeightMap:
         """Return what was built."""
-        return Relief(
+        return HeightMap(
             PIL.Image.fromarray(np.clip(self._albedo, 0, 255).astype(np.uint8)),
             PIL.Image.fromarray(np.maximum(self._height * self._mask, 0).astype(np.float32)),
             PIL.Image.fromarray((self._mask * 255).astype(np.uint8)),

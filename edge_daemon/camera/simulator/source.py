@@ -6,15 +6,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from edge_daemon.camera.frames import Pace
-from edge_daemon.camera.simulator.timeline import Passage, Showing, Timeline
+from edge_daemon.camera.frames import FramePacer
+from edge_daemon.camera.simulator.timeline import GroundTruthInterval, Segment, Timeline
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 
 if TYPE_CHECKING:
-    from edge_daemon.camera.simulator.renderer import Painter
+    from edge_daemon.camera.simulator.renderer import Renderer
     from edge_daemon.camera.simulator.scenes import Belt, Tray
 
 _STILL_FRAMES = 45
@@ -36,18 +36,18 @@ class SyntheticSource:
         self,
         options: SyntheticOptions,
         clock: Clock,
-        timeline: Sequence[Showing] | None = None,
+        timeline: Sequence[Segment] | None = None,
         *,
         lossless: bool = False,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        from edge_daemon.camera.simulator.renderer import Painter
+        from edge_daemon.camera.simulator.renderer import Renderer
 
         self.lossless = lossless
         self._options = options
         self._clock = clock
-        self._pace = Pace(options.fps, clock, sleep)
-        self._painter = Painter(options.size, options.seed)
+        self._pace = FramePacer(options.fps, clock, sleep)
+        self._painter = Renderer(options.size, options.seed)
         self._stage = _stage(options, self._painter, timeline)
         self._next_seq = 0
         self._open = False
@@ -77,12 +77,12 @@ class SyntheticSource:
         """Return the kind shown in frame `seq`; None for an empty table and for transitions."""
         return self._stage.truth(seq)
 
-    def passages(self, end: int) -> tuple[Passage, ...]:
+    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
         """Return every object's time on the table that begins before frame `end`."""
         return self._stage.passages(end)
 
 
-def _stage(options: SyntheticOptions, painter: Painter, timeline: Sequence[Showing] | None) -> Tray | Belt:
+def _stage(options: SyntheticOptions, painter: Renderer, timeline: Sequence[Segment] | None) -> Tray | Belt:
     from edge_daemon.camera.simulator.objects import KINDS
     from edge_daemon.camera.simulator.scenes import Belt, Tray, travel_frames
 
@@ -97,16 +97,16 @@ def _stage(options: SyntheticOptions, painter: Painter, timeline: Sequence[Showi
     return Belt(painter, _plan(timeline, KINDS, frames, options.seed), options.seed, step)
 
 
-def _plan(timeline: Sequence[Showing] | None, kinds: Sequence[str], frames: int, seed: int) -> Timeline:
+def _plan(timeline: Sequence[Segment] | None, kinds: Sequence[str], frames: int, seed: int) -> Timeline:
     if timeline is not None:
         return Timeline(timeline)
     return Timeline(_endless(kinds, frames, seed), repeat=True)
 
 
-def _endless(kinds: Sequence[str], frames: int, seed: int) -> list[Showing]:
+def _endless(kinds: Sequence[str], frames: int, seed: int) -> list[Segment]:
     """Every kind in a new order each round, and an empty table at its end."""
     import numpy as np
 
     random = np.random.default_rng((seed, 4))
     order = [kind for _ in range(_ROUNDS) for kind in (*random.permutation(kinds).tolist(), None)]
-    return [Showing(kind, frames, variation) for variation, kind in enumerate(order)]
+    return [Segment(kind, frames, variation) for variation, kind in enumerate(order)]

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 
 @dataclass(frozen=True, slots=True)
-class Showing:
+class Segment:
     """One thing on the table, or nothing (`kind` None), for `frames` frames.
 
     `variation` chooses its pose, light and background; equal numbers look equal.
@@ -21,16 +21,16 @@ class Showing:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelinePosition:
     """The showing that a frame belongs to; `first` is the showing's first frame."""
 
-    showing: Showing
+    showing: Segment
     first: int
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
-class Passage:
+class GroundTruthInterval:
     """One object's way over the table: frames `first` up to, not including, `end`."""
 
     kind: str
@@ -44,7 +44,7 @@ class Timeline:
     Every repetition shows the same kinds in new variations.
     """
 
-    def __init__(self, showings: Sequence[Showing], repeat: bool = False) -> None:
+    def __init__(self, showings: Sequence[Segment], repeat: bool = False) -> None:
         if not showings or min(showing.frames for showing in showings) < 1:
             raise ValueError("a timeline needs showings of at least one frame each")
         self._showings = tuple(showings)
@@ -56,7 +56,7 @@ class Timeline:
         """How many frames one run of the timeline has."""
         return self._starts[-1]
 
-    def at(self, seq: int) -> Moment | None:
+    def at(self, seq: int) -> TimelinePosition | None:
         """Return what frame `seq` belongs to; None before the start and after the end."""
         if seq < 0 or (seq >= self.frames and not self.repeat):
             return None
@@ -64,9 +64,11 @@ class Timeline:
         index = bisect_right(self._starts, within) - 1
         showing = self._showings[index]
         varied = replace(showing, variation=showing.variation + cycle * len(self._showings))
-        return Moment(varied, cycle * self.frames + self._starts[index], within - self._starts[index])
+        return TimelinePosition(
+            varied, cycle * self.frames + self._starts[index], within - self._starts[index]
+        )
 
-    def moments(self, end: int) -> Iterator[Moment]:
+    def moments(self, end: int) -> Iterator[TimelinePosition]:
         """Return the first moment of every showing that begins before frame `end`."""
         seq = 0
         while seq < end and (moment := self.at(seq)) is not None:

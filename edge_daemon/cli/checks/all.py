@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder, settle_tap, store_path
+from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder, resolve_features, store_path
 from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.clock import check_clock
@@ -30,7 +30,7 @@ from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.integrity import in_words
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
-from edge_daemon.mqtt.broker_trial import BrokerTrial, Findings
+from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
 from edge_daemon.mqtt.home_assistant import discovery_topic
 from edge_daemon.mqtt.local_fault import LocalFault
 from edge_daemon.mqtt.topics import device_topics
@@ -136,7 +136,7 @@ def check_broker(config: Config) -> Check:
     return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
 
 
-def _try_broker(config: Config) -> Findings:
+def _try_broker(config: Config) -> TrialResult:
     options, device = config.mqtt, config.device.topic_id
     regions = [region.name for region in config.regions]
     if not regions or config.read_as == "text":
@@ -209,7 +209,7 @@ def _nearest_folder(path: Path) -> Path:
 def _space(config: Config) -> str:
     """Return the model's embedding space; none for a model that the check of models has failed."""
     try:
-        return build_embedder(settle_tap(config)).space
+        return build_embedder(resolve_features(config)).space
     except ModelError:
         return ""
 

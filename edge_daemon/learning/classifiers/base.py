@@ -5,31 +5,31 @@ from __future__ import annotations
 from typing import Protocol, runtime_checkable
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import Query
+from edge_daemon.learning.embedding_index import SearchResult
 
 
-class Head(Protocol):
-    """Names the class of a query. Built on an ExampleSet, which it watches but never changes."""
+class Classifier(Protocol):
+    """Names the class of a query. Built on an EmbeddingIndex, which it watches but never changes."""
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Classify what the set compared last; at least one example is taught."""
 
 
 @runtime_checkable
-class Gradual(Protocol):
+class IncrementalClassifier(Protocol):
     """A head that spreads its work over the queries it is asked."""
 
     @property
-    def settled(self) -> bool:
+    def is_converged(self) -> bool:
         """True when nothing is left to do for the examples as they are."""
 
 
-def settled(head: Head) -> bool:
+def is_converged(head: Classifier) -> bool:
     """Say whether the head has taken in the present examples; true of one that does so at once."""
-    return not isinstance(head, Gradual) or head.settled
+    return not isinstance(head, IncrementalClassifier) or head.is_converged
 
 
-def settle(head: Head, query: Query) -> None:
+def run_to_convergence(head: Classifier, query: SearchResult) -> None:
     """Ask until nothing is left to do."""
-    while not settled(head):
+    while not is_converged(head):
         head.predict(query)

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, NoExamplesError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import ExampleSet, Floats, Query, nearest
+from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats, SearchResult, k_nearest
 
 Vote: TypeAlias = Literal["plain", "padded"]
 Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]
@@ -22,7 +22,7 @@ Votes: TypeAlias = dict[int, int]
 _ROWS_AT_ONCE = 256
 
 
-class KNNHead:
+class NearestNeighbours:
     """Counts the votes of the `k` nearest examples. `k` may exceed the number of examples.
 
     `plain`: a vote each, confidences are shares of the votes. `padded`: a class with fewer than `k`
@@ -35,7 +35,7 @@ class KNNHead:
 
     def __init__(
         self,
-        examples: ExampleSet,
+        examples: EmbeddingIndex,
         k: int = 3,
         vote: Vote = "plain",
         metric: Metric = "cosine",
@@ -55,19 +55,19 @@ class KNNHead:
         self._metric = metric
         self._ties = ties
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Vote among the nearest."""
         examples = self._examples
         judged = query
         if self._metric != "cosine":
-            judged = Query(query.vector, query.norm, self._closeness(query))
-        votes = self._count(nearest(judged, examples.codes, self._k))
+            judged = SearchResult(query.vector, query.norm, self._closeness(query))
+        votes = self._count(k_nearest(judged, examples.codes, self._k))
         total = sum(votes.values())
         labels = examples.labels
         confidences = dict.fromkeys(labels, 0.0)
         for code, cast in votes.items():
             confidences[labels[code]] = cast / total
-        return Prediction(labels[self._winner(votes)], confidences, query.largest(1)[1][0])
+        return Prediction(labels[self._winner(votes)], confidences, query.top_k(1)[1][0])
 
     def _winner(self, votes: Votes) -> int:
         if len(votes) == 1:
@@ -76,7 +76,7 @@ class KNNHead:
         tied = [code for code, cast in votes.items() if cast == most]
         return min(tied) if self._ties == "class order" else tied[0]
 
-    def _closeness(self, query: Query) -> Floats:
+    def _closeness(self, query: SearchResult) -> Floats:
         if self._metric == "euclidean":
             norms = self._examples.norms
             squared = norms * (norms - 2 * query.norm * query.similarities) + query.norm**2
@@ -85,7 +85,7 @@ class KNNHead:
         return _manhattan(self._examples, query)
 
 
-def _manhattan(examples: ExampleSet, query: Query) -> Floats:
+def _manhattan(examples: EmbeddingIndex, query: SearchResult) -> Floats:
     """Sum absolute differences in slices that stay in the cache; some ten times a product's cost."""
     closeness = np.empty(len(examples), np.float32)
     vector = query.vector * np.float32(query.norm)
@@ -98,7 +98,7 @@ def _manhattan(examples: ExampleSet, query: Query) -> Floats:
     return closeness
 
 
-def _count_plain(examples: ExampleSet) -> Callable[[list[int]], Votes]:
+def _count_plain(examples: EmbeddingIndex) -> Callable[[list[int]], Votes]:
     def count(rows: list[int]) -> Votes:
         votes: Votes = {}
         code_of = examples.codes.item
@@ -113,7 +113,7 @@ def _count_plain(examples: ExampleSet) -> Callable[[list[int]], Votes]:
 class _PaddedCount:
     """Lets each neighbour vote as often as padding repeats it, until `k` votes are cast."""
 
-    def __init__(self, examples: ExampleSet, k: int) -> None:
+    def __init__(self, examples: EmbeddingIndex, k: int) -> None:
         self._examples = examples
         self._k = k
         self._version = -1
@@ -150,8 +150,8 @@ class KNNClassifier:
 
     def __init__(self, k: int = 3, vote: Vote = "plain", metric: Metric = "cosine") -> None:
         """Raise ConfigError when `k` is below 1."""
-        self._examples = ExampleSet()
-        self._head = KNNHead(self._examples, k, vote, metric)
+        self._examples = EmbeddingIndex()
+        self._head = NearestNeighbours(self._examples, k, vote, metric)
         self._next_id = 0
 
     @property

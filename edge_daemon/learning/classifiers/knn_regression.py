@@ -8,13 +8,13 @@ import numpy as np
 
 from edge_daemon.domain.errors import ConfigError, LabelError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import ExampleSet, Query, nearest
+from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult, k_nearest
 
 _TOUCHING = 1e-3
 """Added to a distance before it is inverted: an example seen again decides nearly alone."""
 
 
-class RegressionHead:
+class KNNRegressor:
     """Averages the numbers of the `k` nearest examples, each weighted by one over its distance.
 
     (Inverse distance weighting: D. Shepard, "A two-dimensional interpolation function for
@@ -22,16 +22,16 @@ class RegressionHead:
     significant digits; the confidences are the shares of the taught numbers.
     """
 
-    def __init__(self, examples: ExampleSet, k: int = 3) -> None:
+    def __init__(self, examples: EmbeddingIndex, k: int = 3) -> None:
         if k < 1:
             raise ConfigError(f"k must be at least 1, got {k}")
         self._examples = examples
         self._k = k
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Interpolate between the nearest examples. Raises LabelError for a label that is no number."""
         examples = self._examples
-        rows = nearest(query, examples.codes, self._k)
+        rows = k_nearest(query, examples.codes, self._k)
         similarities = query.similarities[rows]
         weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _TOUCHING)
         shares = np.bincount(examples.codes[rows], weights / weights.sum(), len(examples.labels)).tolist()

@@ -12,14 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.base import Head, settle, settled
-from edge_daemon.learning.classifiers.knn import KNNHead
-from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead
-from edge_daemon.learning.classifiers.plda import DiscriminantHead
-from edge_daemon.learning.classifiers.softmax_regression import LinearHead
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats, Query, Variants, newest
+from edge_daemon.learning.classifiers.base import Classifier, is_converged, run_to_convergence
+from edge_daemon.learning.classifiers.knn import NearestNeighbours
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
+from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
+from edge_daemon.learning.embedding_index import (
+    Codes,
+    EmbeddingIndex,
+    Floats,
+    SearchResult,
+    Variants,
+    newest_balanced,
+)
 
-Heads: TypeAlias = Mapping[str, Callable[[ExampleSet], Head]]
+Heads: TypeAlias = Mapping[str, Callable[[EmbeddingIndex], Classifier]]
 Marks: TypeAlias = npt.NDArray[np.bool_]
 """For each example asked, whether a head named it right."""
 
@@ -37,9 +44,9 @@ _ASKED_A_STEP = 8
 """To ask six heads so many examples takes about as long."""
 
 
-def cross_validate(examples: ExampleSet, heads: Heads) -> dict[str, Marks]:
+def cross_validate(examples: EmbeddingIndex, heads: Heads) -> dict[str, Marks]:
     """Do all steps of a contest at once."""
-    steps = contest(examples, heads)
+    steps = iter_cross_validation(examples, heads)
     while True:
         try:
             next(steps)
@@ -48,8 +55,8 @@ def cross_validate(examples: ExampleSet, heads: Heads) -> dict[str, Marks]:
             return marks
 
 
-def contest(
-    examples: ExampleSet, heads: Heads, limit: int = SAMPLE
+def iter_cross_validation(
+    examples: EmbeddingIndex, heads: Heads, limit: int = SAMPLE
 ) -> Generator[None, None, dict[str, Marks]]:
     """Mark which examples each head names right when their fold is not taught.
 
@@ -57,15 +64,15 @@ def contest(
     `limit` examples, so they may change meanwhile. Bursts stay together; examples whose class has
     nothing outside the fold are not asked.
     """
-    sample = _Sample.of(examples, newest(examples.codes, len(examples.labels), limit))
-    folds = deal(sample.labels, sample.groups)
+    sample = _Sample.of(examples, newest_balanced(examples.codes, len(examples.labels), limit))
+    folds = assign_folds(sample.labels, sample.groups)
     marks: dict[str, list[bool]] = {each: [] for each in heads}
     for fold in range(FOLDS):
         yield from _judge(sample, folds == fold, heads, marks)
     return {each: np.array(right, dtype=bool) for each, right in marks.items()}
 
 
-def better(marks: Mapping[str, Marks], present: str) -> str:
+def select_if_significant(marks: Mapping[str, Marks], present: str) -> str:
     """Name the best head if its gain over the present one is real, else the present one."""
     best = max(marks, key=lambda each: (int(marks[each].sum()), each == present))
     won = int((marks[best] & ~marks[present]).sum())
@@ -73,7 +80,7 @@ def better(marks: Mapping[str, Marks], present: str) -> str:
     return best if won - lost > REAL * math.sqrt(won + lost) else present
 
 
-def deal(labels: Sequence[str], groups: Sequence[str]) -> Codes:
+def assign_folds(labels: Sequence[str], groups: Sequence[str]) -> Codes:
     """Deal each class's bursts to the folds in turn; an example without one is a burst of its own."""
     dealt: dict[str, dict[str, int]] = {}
     folds = np.zeros(len(labels), np.intp)
@@ -94,7 +101,7 @@ class _Sample:
     groups: list[str]
 
     @classmethod
-    def of(cls, examples: ExampleSet, rows: Codes) -> _Sample:
+    def of(cls, examples: EmbeddingIndex, rows: Codes) -> _Sample:
         vectors = examples.matrix[rows]
         vectors *= examples.norms[rows, None]
         return cls(
@@ -125,8 +132,8 @@ def _judge(
             yield
 
 
-def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, ExampleSet]:
-    part = ExampleSet(sample.variants)
+def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, EmbeddingIndex]:
+    part = EmbeddingIndex(sample.variants)
     for count, row in enumerate(rows.tolist(), start=1):
         part.add(sample.vectors[row], sample.labels[row], sample.ids[row], sample.groups[row])
         if count % _TAUGHT_A_STEP == 0:
@@ -134,8 +141,8 @@ def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, ExampleSet]:
     return part
 
 
-def _fit(head: Head, query: Query) -> Generator[None, None, None]:
-    while not settled(head):
+def _fit(head: Classifier, query: SearchResult) -> Generator[None, None, None]:
+    while not is_converged(head):
         head.predict(query)
         yield
 
@@ -143,12 +150,12 @@ def _fit(head: Head, query: Query) -> Generator[None, None, None]:
 log = logging.getLogger(__name__)
 
 HEADS: Heads = {
-    "discriminant": DiscriminantHead,
-    "linear": lambda examples: LinearHead(examples, patient=True),
-    "centroid": CentroidHead,
-    "knn k=1": lambda examples: KNNHead(examples, 1),
-    "knn k=3": lambda examples: KNNHead(examples, 3, ties="nearest"),
-    "knn k=5": lambda examples: KNNHead(examples, 5, ties="nearest"),
+    "discriminant": PLDAClassifier,
+    "linear": lambda examples: SoftmaxRegression(examples, patient=True),
+    "centroid": NearestCentroid,
+    "knn k=1": lambda examples: NearestNeighbours(examples, 1),
+    "knn k=3": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
+    "knn k=5": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
 }
 """What is chosen from; the first is taken until another is shown to be better."""
 
@@ -162,22 +169,22 @@ Of 1,280 numbers each they take some 16 MB while the choice lasts.
 """
 
 
-class AutoHead:
+class ModelSelector:
     """Holds the head that cross-validation on the examples shows to be best, and says when it changes.
 
     The first choice, after start, is made at once, among 200 examples at most. Later ones are made in
     steps of some milliseconds, one a frame, and the head that is chosen takes over when it is fitted.
     """
 
-    def __init__(self, examples: ExampleSet) -> None:
+    def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
         self._judged = 0
         self._contest: Generator[None, None, Mapping[str, Marks]] | None = None
-        self._heir: Head | None = None
+        self._heir: Classifier | None = None
         self.choice = next(iter(HEADS))
         self._head = HEADS[self.choice](examples)
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Classify with the chosen head, after a step of the choice if there is any to do."""
         if self._busy:
             self._advance(query)
@@ -186,9 +193,9 @@ class AutoHead:
         return self._head.predict(query)
 
     @property
-    def settled(self) -> bool:
+    def is_converged(self) -> bool:
         """True when the choice is made and the chosen head is fitted to the present examples."""
-        return not (self._busy or self._due) and settled(self._head)
+        return not (self._busy or self._due) and is_converged(self._head)
 
     @property
     def _due(self) -> bool:
@@ -198,20 +205,20 @@ class AutoHead:
     def _busy(self) -> bool:
         return self._contest is not None or self._heir is not None
 
-    def _begin(self, query: Query) -> None:
+    def _begin(self, query: SearchResult) -> None:
         count, first = len(self._examples), self._judged == 0
-        self._contest = contest(self._examples, HEADS, SAMPLE if first else THOROUGH)
+        self._contest = iter_cross_validation(self._examples, HEADS, SAMPLE if first else THOROUGH)
         # A first choice from a part of the examples is due again at once.
         self._judged = min(count, SAMPLE) if first else count
         if first:
             while self._busy:
                 self._advance(query)
-            settle(self._head, query)
+            run_to_convergence(self._head, query)
 
-    def _advance(self, query: Query) -> None:
+    def _advance(self, query: SearchResult) -> None:
         if self._heir is not None:
             self._heir.predict(query)
-            if settled(self._heir):
+            if is_converged(self._heir):
                 self._head, self._heir = self._heir, None
         elif self._contest is not None:
             try:
@@ -221,7 +228,7 @@ class AutoHead:
                 self._decide(end.value)
 
     def _decide(self, marks: Mapping[str, Marks]) -> None:
-        best = better(marks, self.choice)
+        best = select_if_significant(marks, self.choice)
         if best != self.choice:
             gain = float(marks[best].mean() - marks[self.choice].mean())
             log.info("%s names %.0f points more right than %s here", best, 100 * gain, self.choice)

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead, name, softmax
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats, Query, newest
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid, name, softmax
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, SearchResult, newest_balanced
 
 RANK = 32
 """At most so many directions: they hold what a few hundred examples can say."""
@@ -197,22 +197,22 @@ SHARPNESS = 20.0
 """Confidences are the softmax of this times the ratios per direction, calibrated on four sets."""
 
 
-class DiscriminantHead:
+class PLDAClassifier:
     """Fitted in closed form after a change; by the class means until two classes have an example to spare.
 
     Up to 200 examples are fitted in the frame that asks. More take a dozen frames at most, in which the
     old fit answers, or the class means if there is none.
     """
 
-    def __init__(self, examples: ExampleSet) -> None:
+    def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
         self._version = -1
         self._labels: Sequence[str] = ()
         self._plda: Plda | None = None
         self._work: Iterator[None] | None = None
-        self._first = CentroidHead(examples)
+        self._first = NearestCentroid(examples)
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Do a bounded part of the fitting if there is any to do; name the class of the largest ratio."""
         if self._version != self._examples.version:
             self._begin()
@@ -224,7 +224,7 @@ class DiscriminantHead:
         return name(self._examples, softmax(sharpness * self._plda.ratios(query.vector)), query)
 
     @property
-    def settled(self) -> bool:
+    def is_converged(self) -> bool:
         """True when the fit is one to the present examples."""
         return self._version == self._examples.version and self._work is None
 
@@ -246,8 +246,8 @@ class DiscriminantHead:
         """Fit, in steps of some milliseconds each. The examples stay as they are until it is done."""
         examples = self._examples
         classes = len(examples.labels)
-        space = subspace(examples.matrix[newest(examples.codes, classes, DIRECTIONS)], NAMING_RANK)
-        rows = newest(examples.codes, classes, SAMPLE)
+        space = subspace(examples.matrix[newest_balanced(examples.codes, classes, DIRECTIONS)], NAMING_RANK)
+        rows = newest_balanced(examples.codes, classes, SAMPLE)
         coordinates = np.empty((len(rows), space.directions.shape[1]))
         yield
         for start in range(0, len(rows), ROWS_A_FRAME):

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.nearest_centroid import name, softmax
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats, Query, newest
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, SearchResult, newest_balanced
 
 ROUNDS = 60
 """Enough from a cold start: 200 give the same accuracy within 0.3 points."""
@@ -182,7 +182,7 @@ SAMPLE = 2000
 _NOTHING = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.float32))
 
 
-class LinearHead:
+class SoftmaxRegression:
     """Fits at once from a cold start, unless it is `patient`; after a change it goes on from its weights.
 
     A change is spread over the next frames in pieces of bounded work, reading the examples included, so
@@ -191,7 +191,7 @@ class LinearHead:
     has none at first, and all classes are alike to it.
     """
 
-    def __init__(self, examples: ExampleSet, *, patient: bool = False) -> None:
+    def __init__(self, examples: EmbeddingIndex, *, patient: bool = False) -> None:
         self._examples = examples
         self._patient = patient
         self._version = -1
@@ -199,7 +199,7 @@ class LinearHead:
         self._weights = _NOTHING
         self._fit: SoftmaxFit | None = None
 
-    def predict(self, query: Query) -> Prediction:
+    def predict(self, query: SearchResult) -> Prediction:
         """Do a bounded part of the fitting if there is any to do, then classify."""
         if self._version != self._examples.version:
             self._begin()
@@ -208,14 +208,14 @@ class LinearHead:
         return name(self._examples, softmax(self._weights.scores(query.vector)), query)
 
     @property
-    def settled(self) -> bool:
+    def is_converged(self) -> bool:
         """True when the weights are those of the present examples."""
         return self._version == self._examples.version and self._fit is None
 
     def _begin(self) -> None:
         """Start a fit to the present examples; without weights for any of them, do all of it."""
         examples = self._examples
-        rows = newest(examples.codes, len(examples.labels), SAMPLE)
+        rows = newest_balanced(examples.codes, len(examples.labels), SAMPLE)
         start = self._carried_over()
         piece = math.inf if start is None else PIECE
         if self._fit is not None:

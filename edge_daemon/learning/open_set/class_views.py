@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.learning.embedding_index import Codes, Floats, ranked
-from edge_daemon.learning.quality.leave_one_out import Doubles, Others
+from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOutScores
 
 Flags = npt.NDArray[np.bool_]
 
@@ -14,7 +14,7 @@ ENOUGH = 3
 """A class of fewer views, while another has as many, is a newcomer."""
 
 
-def settled_classes(others: Others, classes: int) -> Flags:
+def classes_with_enough_views(others: LeaveOneOutScores, classes: int) -> Flags:
     """Say of each class whether it has as many views as any, or three.
 
     A class whose examples are all too old to be examined was settled long ago.

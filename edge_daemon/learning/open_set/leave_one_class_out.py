@@ -5,14 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import Doubles, fit_plda
-from edge_daemon.learning.embedding_index import Codes, Floats, distinct
-from edge_daemon.learning.open_set.novelty_score import NEAREST, likeness, nearness
+from edge_daemon.learning.embedding_index import Codes, Floats, unique
+from edge_daemon.learning.open_set.novelty_score import NEAREST, knn_score, plda_score
 
 MOST_ASKED = 8
 """So many classes at most are left out in turn: each costs a fit of a millisecond."""
 
 
-def stranger_scores(
+def held_out_class_scores(
     matrix: Floats, coordinates: Doubles, codes: Codes, classes: int, rank: int
 ) -> list[float]:
     """Score the examples (rows) of each class by the examples of the other classes alone.
@@ -22,7 +22,7 @@ def stranger_scores(
     Empty where too few are left: with two classes, or two examples of each.
     """
     scores: list[float] = []
-    taught = distinct(codes)
+    taught = unique(codes)
     for left_out in taught[:: -(-len(taught) // MOST_ASKED)]:
         own = codes == left_out
         others, rest = matrix[~own], codes[~own]
@@ -33,8 +33,8 @@ def stranger_scores(
         if plda is None:
             continue
         similarities = matrix[own] @ others.T
-        near = nearness(
+        near = knn_score(
             -np.sort(-similarities, axis=1)[:, :NEAREST], matrix[own], others[similarities.argmax(axis=1)]
         )
-        scores += (near + likeness(plda, coordinates[own])).tolist()
+        scores += (near + plda_score(plda, coordinates[own])).tolist()
     return scores

@@ -17,7 +17,7 @@ import math
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import Doubles, Plda
-from edge_daemon.learning.embedding_index import ExampleSet, Floats, Query
+from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats, SearchResult
 
 NEAREST = 2
 """So many nearest examples are asked: a second one steadies the first, a third adds nothing."""
@@ -26,10 +26,10 @@ RATIO_WEIGHT = 1.3
 DISTANCE_WEIGHT = 0.45
 
 
-class Familiarity:
+class NoveltyScorer:
     """Scores queries; the higher, the more familiar. Comparable only with scores of the same examples."""
 
-    def __init__(self, examples: ExampleSet, plda: Plda | None) -> None:
+    def __init__(self, examples: EmbeddingIndex, plda: Plda | None) -> None:
         """Without `plda` nearness alone counts."""
         self._examples = examples
         self._plda = plda
@@ -37,10 +37,10 @@ class Familiarity:
         # A product with equal weights adds up several times faster than a sum of so few numbers.
         self._weights = np.full(size, DISTANCE_WEIGHT / math.sqrt(size), np.float32)
 
-    def __call__(self, query: Query) -> float:
+    def __call__(self, query: SearchResult) -> float:
         """Score one query."""
         vector = query.vector
-        rows, similarities = query.largest(NEAREST)
+        rows, similarities = query.top_k(NEAREST)
         difference = vector - self._examples.matrix[rows[0]]
         np.abs(difference, out=difference)
         similar = sum(similarities[:NEAREST]) / min(NEAREST, len(rows))
@@ -50,7 +50,7 @@ class Familiarity:
         return score + RATIO_WEIGHT * self._plda.ratio(vector) / self._plda.rank
 
 
-def nearness(similarities: Floats, vectors: Floats, nearest: Floats) -> Doubles:
+def knn_score(similarities: Floats, vectors: Floats, nearest: Floats) -> Doubles:
     """Return the first two views of many vectors (rows), each with its largest similarities and nearest.
 
     Similarities of minus infinity stand for examples that there are not.
@@ -62,7 +62,7 @@ def nearness(similarities: Floats, vectors: Floats, nearest: Floats) -> Doubles:
     return score
 
 
-def likeness(plda: Plda, vectors: Floats | Doubles) -> Doubles:
+def plda_score(plda: Plda, vectors: Floats | Doubles) -> Doubles:
     """Return the third view of many vectors (rows)."""
     weighted: Doubles = plda.ratio_of(vectors) * (RATIO_WEIGHT / plda.rank)
     return weighted

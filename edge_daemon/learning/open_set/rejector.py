@@ -11,11 +11,23 @@ import numpy as np
 
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.plda import RANK, fit_plda, subspace
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Query, distinct, newest, ranked
-from edge_daemon.learning.open_set.class_views import Flags, between_bursts, mean_by_burst, settled_classes
-from edge_daemon.learning.open_set.leave_one_class_out import stranger_scores
-from edge_daemon.learning.open_set.novelty_score import NEAREST, Familiarity, likeness, nearness
-from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOut, Others
+from edge_daemon.learning.embedding_index import (
+    Codes,
+    EmbeddingIndex,
+    SearchResult,
+    newest_balanced,
+    ranked,
+    unique,
+)
+from edge_daemon.learning.open_set.class_views import (
+    Flags,
+    between_bursts,
+    classes_with_enough_views,
+    mean_by_burst,
+)
+from edge_daemon.learning.open_set.leave_one_class_out import held_out_class_scores
+from edge_daemon.learning.open_set.novelty_score import NEAREST, NoveltyScorer, knn_score, plda_score
+from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOut, LeaveOneOutScores
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -63,7 +75,7 @@ def check_unknown(value: float | str) -> Unknown:
     return float(value)
 
 
-class OpenSet:
+class UnknownRejector:
     """Rejects what is not familiar enough: `auto` by a threshold that the examples themselves set.
 
     A number is the least cosine to the nearest example instead, and so is `auto` for a set with
@@ -71,11 +83,11 @@ class OpenSet:
     comes after a change, so that teaching many examples at once fits once.
     """
 
-    def __init__(self, examples: ExampleSet, memory: LeaveOneOut, unknown: float | str = "auto") -> None:
+    def __init__(self, examples: EmbeddingIndex, memory: LeaveOneOut, unknown: float | str = "auto") -> None:
         self._examples = examples
         self._memory = memory
         self._version = -1
-        self._score: Callable[[Query], float] = _closest
+        self._score: Callable[[SearchResult], float] = _closest
         self._threshold = -math.inf
         self._lenient: float | None = None
         self._strangers: Callable[[], list[float]] = list
@@ -85,7 +97,7 @@ class OpenSet:
         """Take another setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def rejects(self, query: Query, *, lenient: bool = False) -> bool:
+    def rejects(self, query: SearchResult, *, lenient: bool = False) -> bool:
         """Say whether the query is unknown; `lenient` asks `auto` to reject less than its 5 %."""
         if self.unknown == "off":
             return False
@@ -94,7 +106,7 @@ class OpenSet:
             return score < (self.lenient_threshold if lenient else self._threshold)
         return float(query.similarities.max()) < self.unknown
 
-    def familiarity(self, query: Query) -> float:
+    def familiarity(self, query: SearchResult) -> float:
         """Score a query; what is below `threshold` is unknown to `auto`."""
         if self._version != self._examples.version:
             self._fit()
@@ -126,17 +138,17 @@ class OpenSet:
             return
         others = self._memory.others()
         classes = len(self._examples.labels)
-        rows = newest(others.codes, classes, SAMPLE)
+        rows = newest_balanced(others.codes, classes, SAMPLE)
         matrix = self._examples.matrix[others.first :][rows]
         codes, bursts = others.codes[rows], others.bursts[rows]
-        settled = settled_classes(others, classes)
+        settled = classes_with_enough_views(others, classes)
         folds = _fold(codes, bursts)
         rank = _common_rank(codes, folds)
         space = subspace(matrix, SUBSPACE)
         scores = _nearness(self._examples, others, rows) + _likeness(space.coordinates, codes, folds, rank)
         judges = settled[codes] & (others.mates[rows] > 0)
         known = mean_by_burst(scores[judges], bursts[judges])
-        judging = len(distinct(codes[judges]))
+        judging = len(unique(codes[judges]))
         # Two views of a class are each other's nearest: their two scores are one. Of more, some are shared.
         apart = len(known) - (judging + 1) // 2
         if apart < 2:
@@ -144,28 +156,28 @@ class OpenSet:
             return
         self._threshold = lower_bound(known, apart)
         plda = fit_plda(space.coordinates, codes, classes, rank)
-        self._score = Familiarity(self._examples, None if plda is None else plda.lifted(space))
+        self._score = NoveltyScorer(self._examples, None if plda is None else plda.lifted(space))
         if not settled.all():
             alike = between_bursts(matrix[judges], bursts[judges], codes[judges])
             least = lower_bound(alike, apart) - ROOM * float(alike.std()) / judging
             self._score = partial(self._score_newcomers, self._score, settled, least)
-        self._strangers = partial(stranger_scores, matrix, space.coordinates, codes, classes, rank)
+        self._strangers = partial(held_out_class_scores, matrix, space.coordinates, codes, classes, rank)
 
     def _score_newcomers(
-        self, familiarity: Callable[[Query], float], settled: Flags, least: float, query: Query
+        self, familiarity: Callable[[SearchResult], float], settled: Flags, least: float, query: SearchResult
     ) -> float:
         """Score as `familiarity` does, but by the nearest example alone where its class is a newcomer.
 
         It has too few views for what is asked of the others; as near as two views of one of them are
         to each other (`least`) is near enough.
         """
-        rows, similarities = query.largest(NEAREST)
+        rows, similarities = query.top_k(NEAREST)
         if settled[self._examples.codes[rows[0]]]:
             return familiarity(query)
         return self._threshold + similarities[0] - least
 
 
-def _closest(query: Query) -> float:
+def _closest(query: SearchResult) -> float:
     return float(query.similarities.max())
 
 
@@ -184,20 +196,20 @@ def lower_bound(scores: Sequence[float] | Doubles, apart: int) -> float:
     return float(np.mean(scores)) - _T95[apart - 2] * spread
 
 
-def _nearness(examples: ExampleSet, others: Others, rows: Codes) -> Doubles:
+def _nearness(examples: EmbeddingIndex, others: LeaveOneOutScores, rows: Codes) -> Doubles:
     """Score examples as queries by their nearest others."""
     matrix = examples.matrix[others.first :]
-    return nearness(others.values[rows, :NEAREST], matrix[rows], matrix[others.rows[rows, 0]])
+    return knn_score(others.values[rows, :NEAREST], matrix[rows], matrix[others.rows[rows, 0]])
 
 
 def _likeness(coordinates: Doubles, codes: Codes, folds: Codes, rank: int) -> Doubles:
     """Score examples as queries by the classes, fitted without their fold; 0 where `rank` is."""
     scores = np.zeros(len(codes))
-    for fold in distinct(folds):
+    for fold in unique(folds):
         own = folds == fold
         plda = fit_plda(coordinates[~own], codes[~own], int(codes.max()) + 1, rank)
         if plda is not None:
-            scores[own] = likeness(plda, coordinates[own])
+            scores[own] = plda_score(plda, coordinates[own])
     return scores
 
 
@@ -206,8 +218,8 @@ def _common_rank(codes: Codes, folds: Codes) -> int:
 
     None at all (0) when a fold leaves a single class, or too few examples to learn the scatter from.
     """
-    rest = [codes[folds != fold] for fold in distinct(folds)]
-    taught = [len(distinct(each)) for each in rest]
+    rest = [codes[folds != fold] for fold in unique(folds)]
+    taught = [len(unique(each)) for each in rest]
     if min(taught) < 2 or any(len(each) - number < 2 for each, number in zip(rest, taught, strict=True)):
         return 0
     return min([RANK, *(len(each) - 1 for each in rest)])
@@ -216,13 +228,13 @@ def _common_rank(codes: Codes, folds: Codes) -> int:
 def _fold(codes: Codes, bursts: Codes) -> Codes:
     """Deal each class's bursts to the folds in turn, so that no burst is split."""
     folds = np.zeros(len(codes), np.intp)
-    for code in distinct(codes):
+    for code in unique(codes):
         own = np.flatnonzero(codes == code)
         folds[own] = ranked(bursts[own]) % FOLDS
     return folds
 
 
-def _first_threshold(examples: ExampleSet, others: Others) -> float:
+def _first_threshold(examples: EmbeddingIndex, others: LeaveOneOutScores) -> float:
     """While views don't say yet how things change, unknown is what is less near than any to its nearest.
 
     Measured with one example a class on four sets: 1 to 9 % false rejects.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import RANK, fit_plda, subspace
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, newest
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, newest_balanced
 from edge_daemon.learning.quality.evaluation import centroid_scores
-from edge_daemon.learning.quality.leave_one_out import Doubles, Others
+from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOutScores
 
 FOLDS = 5
 
@@ -18,7 +18,7 @@ GROWTH = 1.05
 """All are scored anew when there are so many times the examples of last time, or so many fewer."""
 
 
-class FoldScores:
+class CrossValidationScores:
     """Scores the examples for the exam of heads that learn the directions in which classes differ.
 
     Leaving out one example alone would cost a fit for each, and without fitting anew the directions know
@@ -27,13 +27,13 @@ class FoldScores:
     times, what was scored keeps its scores, and what is new is scored by the class means.
     """
 
-    def __init__(self, examples: ExampleSet) -> None:
+    def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
         self._count = 0
         self._labels: tuple[str, ...] = ()
         self._scores: dict[tuple[int, int], Doubles] = {}
 
-    def __call__(self, others: Others) -> Doubles:
+    def __call__(self, others: LeaveOneOutScores) -> Doubles:
         """Return a score for each example and class; the best is what the head would name."""
         count, labels = len(others.codes), tuple(self._examples.labels)
         if labels != self._labels or not self._count / GROWTH < count < self._count * GROWTH:
@@ -45,13 +45,13 @@ class FoldScores:
                 scores[row] = self._scores[key]
         return scores
 
-    def _keys(self, others: Others) -> list[tuple[int, int]]:
+    def _keys(self, others: LeaveOneOutScores) -> list[tuple[int, int]]:
         """Tell examples apart by id and class, since one may be given another label."""
         return list(zip(self._examples.ids[others.first :], others.codes.tolist(), strict=True))
 
-    def _score_anew(self, others: Others) -> None:
+    def _score_anew(self, others: LeaveOneOutScores) -> None:
         classes = len(self._examples.labels)
-        rows = newest(others.codes, classes, SAMPLE)
+        rows = newest_balanced(others.codes, classes, SAMPLE)
         self._scores = {}
         if not len(rows):
             return
@@ -66,7 +66,7 @@ class FoldScores:
                     self._scores[keys[row]] = plda.ratios(vector).astype(np.float64)
 
 
-def _deal(others: Others, rows: Codes) -> Codes:
+def _deal(others: LeaveOneOutScores, rows: Codes) -> Codes:
     """Deal each class's bursts to the folds in turn, so that no burst is split."""
     folds = np.zeros(len(rows), np.intp)
     for code in np.unique(others.codes[rows]):

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.domain.types import Advice, Exam, Verdict
-from edge_daemon.learning.quality.leave_one_out import Doubles, Others
+from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
+from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOutScores
 
 FIRST_EXAMPLES = 3
 """So many of each class before anything else is worth saying."""
@@ -17,7 +17,7 @@ LOPSIDED = 3
 """A class with a third of the largest one's examples is overheard."""
 
 
-def advise(verdicts: Mapping[str, Verdict]) -> Advice | None:
+def recommend_next_label(verdicts: Mapping[str, ClassReport]) -> Recommendation | None:
     """Name the class whose next example helps most; None when every class is good and in balance.
 
     First a second class, then the first few of each; then the class with the largest `need`.
@@ -27,18 +27,18 @@ def advise(verdicts: Mapping[str, Verdict]) -> Advice | None:
     fewest = min(verdicts, key=lambda label: verdicts[label].count)
     count = verdicts[fewest].count
     if len(verdicts) == 1:
-        return Advice(fewest, "it is the only class; teach something else to compare it with")
+        return Recommendation(fewest, "it is the only class; teach something else to compare it with")
     if count < FIRST_EXAMPLES:
-        return Advice(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
+        return Recommendation(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
     most = max(verdicts, key=lambda label: verdicts[label].count)
     wanting = [label for label in verdicts if _wanting(verdicts[label], verdicts[most])]
     if not wanting:
         return None
     label = max(wanting, key=lambda each: need(verdicts[each]))
-    return Advice(label, _reason(verdicts[label], verdicts[most], most))
+    return Recommendation(label, _reason(verdicts[label], verdicts[most], most))
 
 
-def need(verdict: Verdict) -> float:
+def need(verdict: ClassReport) -> float:
     """Return how much of the class's error one more example may take away.
 
     Error falls about as a power of the examples taught, so one more takes away a part in proportion to
@@ -49,15 +49,15 @@ def need(verdict: Verdict) -> float:
     return (wrong * verdict.count + 1) / (verdict.count + 2) / verdict.count
 
 
-def _wanting(verdict: Verdict, largest: Verdict) -> bool:
+def _wanting(verdict: ClassReport, largest: ClassReport) -> bool:
     return verdict.verdict != "good" or _lopsided(verdict, largest)
 
 
-def _lopsided(verdict: Verdict, largest: Verdict) -> bool:
+def _lopsided(verdict: ClassReport, largest: ClassReport) -> bool:
     return verdict.count * LOPSIDED <= largest.count
 
 
-def _reason(verdict: Verdict, largest: Verdict, largest_label: str) -> str:
+def _reason(verdict: ClassReport, largest: ClassReport, largest_label: str) -> str:
     if verdict.looks_like is not None:
         return f"it is taken for {verdict.looks_like}; show what sets it apart"
     if _lopsided(verdict, largest):
@@ -79,7 +79,7 @@ LOOKS_LIKE_SHARE = 0.25
 Confusion = npt.NDArray[np.intp]
 
 
-def examine(labels: Sequence[str], others: Others, scores: Doubles) -> Exam:
+def evaluate_examples(labels: Sequence[str], others: LeaveOneOutScores, scores: Doubles) -> Evaluation:
     """Mark every example that has others of its class; `scores` are a head's, leaving each out.
 
     Cost: linear in examples times classes; no product with the embeddings.
@@ -91,10 +91,12 @@ def examine(labels: Sequence[str], others: Others, scores: Doubles) -> Exam:
     verdicts = {
         label: _judge(code, labels, int(counts[code]), confusion) for code, label in enumerate(labels)
     }
-    return Exam(accuracy, verdicts, _most_confused(labels, confusion), others.repeats, advise(verdicts))
+    return Evaluation(
+        accuracy, verdicts, _most_confused(labels, confusion), others.repeats, recommend_next_label(verdicts)
+    )
 
 
-def confuse(others: Others, scores: Doubles) -> Confusion:
+def confuse(others: LeaveOneOutScores, scores: Doubles) -> Confusion:
     """Count true class (rows) against named class (columns) where the class has others to go by."""
     confusion = np.zeros((scores.shape[1], scores.shape[1]), np.intp)
     marked = np.flatnonzero(others.mates > 0)
@@ -104,7 +106,7 @@ def confuse(others: Others, scores: Doubles) -> Confusion:
     return confusion
 
 
-def knn_scores(others: Others) -> Doubles:
+def knn_scores(others: LeaveOneOutScores) -> Doubles:
     """Count the votes of each example's nearest others; a tie goes to the nearest of all."""
     scores = np.zeros_like(others.sums)
     known = np.isfinite(others.values)
@@ -114,7 +116,7 @@ def knn_scores(others: Others) -> Doubles:
     return scores
 
 
-def centroid_scores(others: Others) -> Doubles:
+def centroid_scores(others: LeaveOneOutScores) -> Doubles:
     """Return the cosine to each class's mean, the example and its burst taken out of their own.
 
     The sums of similarities give the means' lengths as well: |S|^2 adds up x.S over the class, and
@@ -130,18 +132,18 @@ def centroid_scores(others: Others) -> Doubles:
     return scores
 
 
-def _judge(code: int, labels: Sequence[str], count: int, confusion: Confusion) -> Verdict:
+def _judge(code: int, labels: Sequence[str], count: int, confusion: Confusion) -> ClassReport:
     marked = int(confusion[code].sum())
     if marked == 0 or len(labels) < 2:
-        return Verdict("needs_more", count, None)
+        return ClassReport("needs_more", count, None)
     recall = float(confusion[code, code] / marked)
     mistakes = confusion[code].copy()
     mistakes[code] = 0
     rival = int(mistakes.argmax())
     if mistakes[rival] >= 2 and mistakes[rival] / marked >= LOOKS_LIKE_SHARE:
-        return Verdict("looks_like", count, recall, labels[rival])
+        return ClassReport("looks_like", count, recall, labels[rival])
     good = recall >= GOOD_RECALL and marked >= ENOUGH
-    return Verdict("good" if good else "needs_more", count, recall)
+    return ClassReport("good" if good else "needs_more", count, recall)
 
 
 def _most_confused(labels: Sequence[str], confusion: Confusion) -> tuple[str, str] | None:

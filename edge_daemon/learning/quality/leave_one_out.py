@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats, distinct
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, unique
 
 LIMIT = 2000
 """Only the newest examples are examined: enough to judge by, and a bound on the work at start-up."""
@@ -26,7 +26,7 @@ Doubles = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Others:
+class LeaveOneOutScores:
     """What the other examples say of each row of the set from `first` on (n rows, C classes).
 
     An example and the burst it was taught in count as one: burst mates are no others. Near-duplicates are
@@ -51,14 +51,14 @@ class Others:
 class LeaveOneOut:
     """Remembers, for each example, its nearest others and its similarity to each class."""
 
-    def __init__(self, examples: ExampleSet, k: int = 3, limit: int = LIMIT) -> None:
+    def __init__(self, examples: EmbeddingIndex, k: int = 3, limit: int = LIMIT) -> None:
         self._examples = examples
         self._k = k
         self._limit = limit
         self._version = -1
         self._reset()
 
-    def others(self) -> Others:
+    def others(self) -> LeaveOneOutScores:
         """Return the figures for the examples as they are now."""
         self._catch_up()
         labels = self._examples.labels
@@ -69,8 +69,8 @@ class LeaveOneOut:
         codes = self._examples.codes[self._first :]
         counts = np.bincount(codes, minlength=len(labels))
         mates = counts[codes] - self._burst_sizes()
-        repeats = len(distinct(self._presses)) - len(distinct(self._bursts))
-        return Others(
+        repeats = len(unique(self._presses)) - len(unique(self._bursts))
+        return LeaveOneOutScores(
             self._first, codes, self._values, self._rows, sums, self._kin, mates, self._bursts, repeats
         )
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats
 from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE
 
 _ROWS_AT_ONCE = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Oddities:
+class LabelIssues:
     """Rows that may be in the way. A twin repeats an earlier row of its class; an outlier's nearest
     example is of another class, named here."""
 
@@ -23,7 +23,7 @@ class Oddities:
     outliers: dict[int, str]
 
 
-def find_oddities(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> Oddities:
+def find_label_issues(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> LabelIssues:
     """Compare every row (unit length, n x d) with every other; takes a block of n x n memory at a time."""
     codes = np.unique(np.asarray(labels), return_inverse=True)[1] if len(labels) else np.zeros(0, np.intp)
     twins: set[int] = set()
@@ -39,21 +39,21 @@ def find_oddities(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> Odd
             nearest = int(row.argmax())
             if len(row) > 1 and not kin[nearest]:
                 outliers[number] = labels[nearest]
-    return Oddities(frozenset(twins), outliers)
+    return LabelIssues(frozenset(twins), outliers)
 
 
 _DECIMALS = 6
 """Equal examples are as similar as each other, whatever the order in which a product was summed up."""
 
 
-class Redundancy:
+class RedundancyIndex:
     """Remembers the nearest mate of each example in its class, so that a press costs a few products.
 
     The first question about a class of n examples costs n x n products; each change after it one, and
     one for every example that lost its nearest mate. Memory: two numbers an example.
     """
 
-    def __init__(self, examples: ExampleSet) -> None:
+    def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
         self._nearest: dict[str, dict[int, tuple[float, int]]] = {}
 

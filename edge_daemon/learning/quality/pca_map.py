@@ -14,7 +14,7 @@ _NOTHING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
-class Chart:
+class PcaProjection:
     """Where each embedding lies, and how to place another. `points` is n x 2 within [-1, 1].
 
     A vector v lies at (v - mean) @ axes / scale; what is far from all examples may lie outside.
@@ -31,7 +31,7 @@ class Chart:
         return x, y
 
 
-def draw_chart(matrix: npt.NDArray[np.float32]) -> Chart:
+def fit_pca(matrix: npt.NDArray[np.float32]) -> PcaProjection:
     """Map the rows (n x d) to the plane in which they vary most; the same rows give the same map.
 
     Subspace iteration (Golub and Van Loan, Matrix Computations, 8.2.4) from a fixed start: two products
@@ -49,7 +49,7 @@ def draw_chart(matrix: npt.NDArray[np.float32]) -> Chart:
     points = centred @ axes
     scale = float(np.abs(points).max()) if len(points) else 0.0
     scale = scale if scale > _NOTHING else 1.0
-    return Chart(mean, axes, scale, points / scale)
+    return PcaProjection(mean, axes, scale, points / scale)
 
 
 def _same_way_round(axes: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

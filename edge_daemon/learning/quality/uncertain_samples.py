@@ -18,7 +18,7 @@ SMALL_MARGIN = 0.34
 """Below it the first two labels are as good as even: 2 votes of 3 against 1 is a margin of 1/3."""
 
 
-class Moment(Struct, frozen=True):
+class UncertainSample(Struct, frozen=True):
     """One doubtful sight, its picture as small as it will be kept. `number` counts up from 1."""
 
     number: int
@@ -27,7 +27,7 @@ class Moment(Struct, frozen=True):
     prediction: Prediction
 
 
-def reason_to_doubt(prediction: Prediction) -> str | None:
+def uncertainty_reason(prediction: Prediction) -> str | None:
     """Say why a prediction is doubtful: rejected, or two labels nearly even; None if it is not."""
     if not prediction.confidences:
         return None
@@ -39,7 +39,7 @@ def reason_to_doubt(prediction: Prediction) -> str | None:
     return None
 
 
-class Doubts:
+class UncertainSamples:
     """A ring of the last doubtful moments of each region, at most one in `gap_s` seconds.
 
     A moment holds its picture and no frame; `shrink` makes the picture small: eight crops of 640 x 480
@@ -48,22 +48,22 @@ class Doubts:
 
     def __init__(self, shrink: Callable[[Image], Image], size: int = 8, gap_s: float = 1.0) -> None:
         self._shrink = shrink
-        self._moments: deque[Moment] = deque(maxlen=size)
+        self._moments: deque[UncertainSample] = deque(maxlen=size)
         self._gap_s = gap_s
         self._last_s: dict[str, float] = {}
         self._number = 0
 
-    def consider(self, sight: Sight, prediction: Prediction) -> Moment | None:
+    def consider(self, sight: Sight, prediction: Prediction) -> UncertainSample | None:
         """Keep the moment if it is doubtful and the last one of its region is long enough ago."""
         seen_s = sight.frame.captured_s
         if seen_s - self._last_s.get(sight.region, float("-inf")) < self._gap_s:
             return None
-        reason = reason_to_doubt(prediction)
+        reason = uncertainty_reason(prediction)
         if reason is None:
             return None
         self._number += 1
         self._last_s[sight.region] = seen_s
-        moment = Moment(self._number, reason, self._small(sight), prediction)
+        moment = UncertainSample(self._number, reason, self._small(sight), prediction)
         self._moments.append(moment)
         return moment
 
@@ -71,18 +71,18 @@ class Doubts:
         image = self._shrink(sight.image)
         return replace(sight, image=image, frame=replace(sight.frame, image=image))
 
-    def get(self, number: int) -> Moment | None:
+    def get(self, number: int) -> UncertainSample | None:
         """Return the moment of this number while the ring holds it."""
         return next((moment for moment in self._moments if moment.number == number), None)
 
-    def latest(self, region: str, since_s: float) -> Moment | None:
+    def latest(self, region: str, since_s: float) -> UncertainSample | None:
         """Return the region's last moment captured at or after `since_s` (monotonic)."""
         for moment in reversed(self._moments):
             if moment.sight.region == region and moment.sight.frame.captured_s >= since_s:
                 return moment
         return None
 
-    def drop(self, moment: Moment) -> None:
+    def drop(self, moment: UncertainSample) -> None:
         """Forget a moment that was dealt with; the ring may have done so already."""
         if self.get(moment.number) is not None:
             self._moments.remove(moment)

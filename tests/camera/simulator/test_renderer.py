@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.camera.simulator.lighting import Light
-from edge_daemon.camera.simulator.renderer import NOISE_SIGMA, TRAYS, Painter, setting
+from edge_daemon.camera.simulator.renderer import NOISE_SIGMA, TRAYS, Renderer, setting
 
 
 def test_a_setting_depends_on_seed_and_variation_alone() -> None:
@@ -23,7 +23,7 @@ def test_settings_use_every_background_and_turn_things_all_ways() -> None:
 
 
 def test_the_sensor_is_noisy_and_never_twice_the_same() -> None:
-    painter = Painter((160, 120), 1)
+    painter = Renderer((160, 120), 1)
     grey = np.full((120, 160, 3), 128, np.float32)
     frames = [painter.expose(grey, seq).astype(float) for seq in range(6)]
     noise = [frame.std() for frame in frames]
@@ -32,7 +32,7 @@ def test_the_sensor_is_noisy_and_never_twice_the_same() -> None:
 
 
 def test_exposing_leaves_the_picture_as_it_was() -> None:
-    painter = Painter((64, 48), 1)
+    painter = Renderer((64, 48), 1)
     grey = np.full((48, 64, 3), 128, np.float32)
     painter.expose(grey, 1)
     assert grey.min() == grey.max() == 128
@@ -42,7 +42,7 @@ def test_exposing_leaves_the_picture_as_it_was() -> None:
     ("x", "y"), [(0, 60), (159, 60), (80, 0), (80, 119), (-5, -5), (400, 60), (80, -400)]
 )
 def test_a_thing_may_hang_over_every_edge(x: int, y: int) -> None:
-    painter = Painter((160, 120), 1)
+    painter = Renderer((160, 120), 1)
     sprite = painter.sprite("gear", setting(1, 1))
     empty = painter.table("felt", Light())
     picture = empty.copy()
@@ -55,7 +55,7 @@ def test_a_thing_may_hang_over_every_edge(x: int, y: int) -> None:
 
 @pytest.mark.parametrize("size", [(16, 16), (17, 300), (300, 17), (1280, 720)])
 def test_every_background_and_thing_can_be_drawn_at_any_size(size: tuple[int, int]) -> None:
-    painter = Painter(size, 1)
+    painter = Renderer(size, 1)
     for tray in TRAYS:
         picture = painter.table(tray, Light())
         painter.lay(picture, painter.sprite("bolt", setting(1, 1)), size[0] // 2, size[1] // 2)

@@ -7,18 +7,18 @@ import pytest
 
 from edge_daemon.camera.simulator.objects import KINDS
 from edge_daemon.camera.simulator.source import SyntheticSource
-from edge_daemon.camera.simulator.timeline import Passage, Showing
+from edge_daemon.camera.simulator.timeline import GroundTruthInterval, Segment
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.testing import HandClock
+from edge_daemon.system.testing import ManualClock
 
 SMALL = SyntheticOptions(size=(160, 120))
 BELT = SyntheticOptions(scene="belt", size=(160, 120), belt_speed=1.5)
 
 
-def _source(options: SyntheticOptions = SMALL, timeline: list[Showing] | None = None) -> SyntheticSource:
-    clock = HandClock()
+def _source(options: SyntheticOptions = SMALL, timeline: list[Segment] | None = None) -> SyntheticSource:
+    clock = ManualClock()
     source = SyntheticSource(options, clock, timeline, sleep=clock.sleep)
     source.open()
     return source
@@ -60,7 +60,7 @@ def test_the_endless_tray_is_also_empty_now_and_then_and_goes_on_for_ever() -> N
 
 
 def test_truth_names_what_lies_still_and_nothing_while_it_moves() -> None:
-    source = _source(timeline=[Showing("gear", 30, 1), Showing(None, 20, 2), Showing("leaf", 30, 3)])
+    source = _source(timeline=[Segment("gear", 30, 1), Segment(None, 20, 2), Segment("leaf", 30, 3)])
     truth = [source.truth(seq) for seq in range(82)]
     assert set(truth[:7]) == {None}
     assert set(truth[7:25]) == {"gear"}
@@ -70,7 +70,7 @@ def test_truth_names_what_lies_still_and_nothing_while_it_moves() -> None:
 
 
 def test_a_thing_lies_still_but_for_noise_and_moves_in_the_transitions() -> None:
-    frames = _frames(_source(timeline=[Showing("brick", 30, 5)]), 30)
+    frames = _frames(_source(timeline=[Segment("brick", 30, 5)]), 30)
     still = max(_difference(frames[7], frame) for frame in frames[8:25])
     assert still < 12
     assert _difference(frames[7], frames[0]) > 2 * _difference(frames[7], frames[24])
@@ -79,15 +79,15 @@ def test_a_thing_lies_still_but_for_noise_and_moves_in_the_transitions() -> None
 
 def test_the_settled_thing_is_in_the_picture() -> None:
     for kind in KINDS:
-        shown = _frames(_source(timeline=[Showing(kind, 13, 6)]), 8)[-1]
-        empty = _frames(_source(timeline=[Showing(None, 13, 6)]), 8)[-1]
+        shown = _frames(_source(timeline=[Segment(kind, 13, 6)]), 8)[-1]
+        empty = _frames(_source(timeline=[Segment(None, 13, 6)]), 8)[-1]
         changed = np.abs(shown.image.astype(int) - empty.image).max(axis=2) > 40
         assert 0.02 < changed.mean() < 0.6, kind
         assert changed[30:90, 40:120].any(), kind
 
 
 def test_a_script_ends_and_stays_ended() -> None:
-    source = _source(timeline=[Showing("key", 13, 1)])
+    source = _source(timeline=[Segment("key", 13, 1)])
     assert len(_frames(source, 100)) == 13
     assert source.read() is None
 
@@ -105,12 +105,12 @@ def test_reading_a_closed_source_is_refused() -> None:
 
 def test_a_kind_that_can_not_be_drawn_is_named() -> None:
     with pytest.raises(ValueError, match=r"can't draw unicorn; kinds are battery, bolt"):
-        _source(timeline=[Showing("unicorn", 30)])
+        _source(timeline=[Segment("unicorn", 30)])
 
 
 def test_belt_objects_enter_left_and_leave_right_once_each() -> None:
-    source = _source(BELT, [Showing("lemon", 30, 1), Showing(None, 6), Showing("lemon", 30, 2)])
-    empty = _frames(_source(BELT, [Showing(None, 66)]), 66)
+    source = _source(BELT, [Segment("lemon", 30, 1), Segment(None, 6), Segment("lemon", 30, 2)])
+    empty = _frames(_source(BELT, [Segment(None, 66)]), 66)
     yellow = []
     for frame, bare in zip(_frames(source, 66), empty, strict=True):
         columns = (np.abs(frame.image.astype(int) - bare.image).max(axis=2) > 70).any(axis=0).nonzero()[0]
@@ -126,13 +126,16 @@ def test_belt_objects_enter_left_and_leave_right_once_each() -> None:
 
 
 def test_belt_passages_are_known_ahead() -> None:
-    source = _source(BELT, [Showing("lemon", 30, 1), Showing(None, 6), Showing("nut", 30, 2)])
-    assert source.passages(1) == (Passage("lemon", 0, 19),)
-    assert source.passages(10_000) == (Passage("lemon", 0, 19), Passage("nut", 36, 55))
+    source = _source(BELT, [Segment("lemon", 30, 1), Segment(None, 6), Segment("nut", 30, 2)])
+    assert source.passages(1) == (GroundTruthInterval("lemon", 0, 19),)
+    assert source.passages(10_000) == (
+        GroundTruthInterval("lemon", 0, 19),
+        GroundTruthInterval("nut", 36, 55),
+    )
 
 
 def test_belt_truth_holds_while_the_object_is_in_the_middle() -> None:
-    source = _source(BELT, [Showing("lemon", 30, 1)])
+    source = _source(BELT, [Segment("lemon", 30, 1)])
     named = [seq for seq in range(30) if source.truth(seq) == "lemon"]
     assert named == list(range(named[0], named[-1] + 1))
     assert 0 < named[0] < named[-1] < source.passages(1)[0].end
@@ -140,4 +143,4 @@ def test_belt_truth_holds_while_the_object_is_in_the_middle() -> None:
 
 def test_belt_refuses_a_showing_too_short_to_pass() -> None:
     with pytest.raises(ValueError, match="needs 19 frames"):
-        _source(BELT, [Showing("lemon", 10)])
+        _source(BELT, [Segment("lemon", 10)])

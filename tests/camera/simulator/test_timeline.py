@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from edge_daemon.camera.simulator.timeline import Showing, Timeline
+from edge_daemon.camera.simulator.timeline import Segment, Timeline
 
-TWO = (Showing("gear", 10, 3), Showing(None, 5, 4))
+TWO = (Segment("gear", 10, 3), Segment(None, 5, 4))
 
 
 def test_every_frame_belongs_to_the_showing_it_falls_into() -> None:
@@ -39,7 +39,7 @@ def test_moments_are_the_showings_that_begin_before_a_frame() -> None:
     assert [moment.first for moment in Timeline(TWO).moments(1000)] == [0, 10]
 
 
-@pytest.mark.parametrize("showings", [(), (Showing("gear", 0),)])
-def test_an_empty_timeline_is_refused(showings: tuple[Showing, ...]) -> None:
+@pytest.mark.parametrize("showings", [(), (Segment("gear", 0),)])
+def test_an_empty_timeline_is_refused(showings: tuple[Segment, ...]) -> None:
     with pytest.raises(ValueError, match="at least one frame"):
         Timeline(showings)

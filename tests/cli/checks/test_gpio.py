@@ -15,7 +15,7 @@ from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.gpio import check_gpio
 from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
 from edge_daemon.config.schema import Config
-from edge_daemon.panel.simulated_buttons import MockPresser
+from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.board.roots import BOARDS, SOC_OF_PI_5, lay_out_chips
 
 CONFIG = Config(
@@ -25,10 +25,10 @@ CONFIG = Config(
 
 
 @pytest.fixture
-def presser(monkeypatch: pytest.MonkeyPatch) -> MockPresser:
+def presser(monkeypatch: pytest.MonkeyPatch) -> SimulatedButtons:
     """A finger on the mock pins that gpiozero hands out."""
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
-    made = MockPresser()
+    made = SimulatedButtons()
     monkeypatch.setattr(Device, "pin_factory", made.factory)
     return made
 
@@ -48,7 +48,7 @@ def hold(monkeypatch: pytest.MonkeyPatch, holders: dict[int, str], processes: li
     monkeypatch.setattr(checks_gpio, "processes_with_lines", lambda _chip, _root: processes)
 
 
-def test_label_node_and_lines_are_shown(presser: MockPresser, root: Path) -> None:
+def test_label_node_and_lines_are_shown(presser: SimulatedButtons, root: Path) -> None:
     check = check_gpio(CONFIG, root=root)
     assert check.state == "ok"
     assert check.detail.startswith("pinctrl-rp1 (/dev/gpiochip4, 54 lines); ")
@@ -56,13 +56,15 @@ def test_label_node_and_lines_are_shown(presser: MockPresser, root: Path) -> Non
         assert line in check.detail
 
 
-def test_a_board_without_a_known_label_says_who_picks_the_chip(presser: MockPresser, tmp_path: Path) -> None:
+def test_a_board_without_a_known_label_says_who_picks_the_chip(
+    presser: SimulatedButtons, tmp_path: Path
+) -> None:
     check = check_gpio(CONFIG, root=lay_out_chips(tmp_path, dict(enumerate(SOC_OF_PI_5))))
     assert check.detail.startswith("no chip bears the label of a Raspberry Pi's header, gpiozero picks one")
 
 
 def test_pins_of_another_library_need_no_chip(
-    presser: MockPresser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    presser: SimulatedButtons, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "mock")
     check = check_gpio(CONFIG, root=tmp_path)
@@ -70,7 +72,7 @@ def test_pins_of_another_library_need_no_chip(
 
 
 def test_a_line_that_another_holds_is_a_failure(
-    presser: MockPresser, root: Path, monkeypatch: pytest.MonkeyPatch
+    presser: SimulatedButtons, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold(monkeypatch, {22: "spi0 CS0"}, [(123, "gpiomon")])
     check = check_gpio(CONFIG, root=root)
@@ -81,7 +83,7 @@ def test_a_line_that_another_holds_is_a_failure(
 
 
 def test_lines_of_the_running_service_are_no_fault(
-    presser: MockPresser, root: Path, monkeypatch: pytest.MonkeyPatch
+    presser: SimulatedButtons, root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hold(monkeypatch, {17: "lg", 22: "lg", 5: "lg"}, [(40, "edge-daemon")])
     check = check_gpio(CONFIG, root=root)
@@ -89,7 +91,7 @@ def test_lines_of_the_running_service_are_no_fault(
     assert check.detail.endswith("the running service has them")
 
 
-def test_a_button_that_is_down_is_a_warning(presser: MockPresser, root: Path) -> None:
+def test_a_button_that_is_down_is_a_warning(presser: SimulatedButtons, root: Path) -> None:
     line = presser.factory.pin(17)
     line._set_pull("up")
     line.drive_low()
@@ -100,19 +102,19 @@ def test_a_button_that_is_down_is_a_warning(presser: MockPresser, root: Path) ->
     assert "BCM number" in check.hint
 
 
-def test_a_button_that_does_not_move_is_named(presser: MockPresser, root: Path) -> None:
+def test_a_button_that_does_not_move_is_named(presser: SimulatedButtons, root: Path) -> None:
     check = press_while_watched(presser, root, [17], watch_s=1.0)
     assert check.state == "warning"
     assert check.detail.endswith("never moved: 'undo' (BCM 22)")
 
 
-def test_watching_ends_once_all_have_moved(presser: MockPresser, root: Path) -> None:
+def test_watching_ends_once_all_have_moved(presser: SimulatedButtons, root: Path) -> None:
     started = time.monotonic()
     assert press_while_watched(presser, root, [17, 22], watch_s=60.0).state == "ok"
     assert time.monotonic() - started < 30
 
 
-def press_while_watched(presser: MockPresser, root: Path, pins: list[int], watch_s: float) -> Check:
+def press_while_watched(presser: SimulatedButtons, root: Path, pins: list[int], watch_s: float) -> Check:
     """Press buttons as soon as the doctor has claimed them."""
 
     def press() -> None:

@@ -9,7 +9,7 @@ import pytest
 from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
 from edge_daemon.domain.types import UNKNOWN, Prediction
 from edge_daemon.learning.classifiers.knn import Vote
-from edge_daemon.learning.open_set_classifier import Learner, make_learner
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 
 HEADS = ["knn", "centroid", "linear", "regression", "auto"]
 LABELS = ["10", "2", "30"]
@@ -22,7 +22,7 @@ def cloud(label: str, count: int, seed: int = 0, size: int = 40) -> npt.NDArray[
     return (centre + 0.4 * spread).astype(np.float32)
 
 
-def teach(learner: Learner, each: int = 6) -> None:
+def teach(learner: OpenSetClassifier, each: int = 6) -> None:
     example_id = 0
     for label in LABELS:
         for embedding in cloud(label, each):
@@ -31,29 +31,29 @@ def teach(learner: Learner, each: int = 6) -> None:
 
 
 @pytest.fixture(params=HEADS)
-def learner(request: pytest.FixtureRequest) -> Learner:
-    return make_learner(request.param, unknown="off")
+def learner(request: pytest.FixtureRequest) -> OpenSetClassifier:
+    return make_classifier(request.param, unknown="off")
 
 
-def test_nothing_taught_is_unknown(learner: Learner) -> None:
+def test_nothing_taught_is_unknown(learner: OpenSetClassifier) -> None:
     assert learner.predict(np.ones(40, np.float32)) == Prediction(UNKNOWN, {}, 0.0)
 
 
-def test_one_example_names_everything(learner: Learner) -> None:
+def test_one_example_names_everything(learner: OpenSetClassifier) -> None:
     learner.add(cloud("2", 1)[0], "2", 0)
     prediction = learner.predict(cloud("30", 1)[0])
     assert prediction.label == "2"
     assert prediction.confidences == pytest.approx({"2": 1.0})
 
 
-def test_taught_classes_are_named_on_what_was_not_shown(learner: Learner) -> None:
+def test_taught_classes_are_named_on_what_was_not_shown(learner: OpenSetClassifier) -> None:
     teach(learner)
     for label in LABELS:
         for embedding in cloud(label, 10, seed=1):
             assert learner.predict(embedding).label == label
 
 
-def test_confidences_cover_every_class_in_class_order_and_sum_to_one(learner: Learner) -> None:
+def test_confidences_cover_every_class_in_class_order_and_sum_to_one(learner: OpenSetClassifier) -> None:
     teach(learner)
     prediction = learner.predict(cloud("10", 1, seed=2)[0])
     assert list(prediction.confidences) == ["2", "10", "30"] == list(learner.counts)
@@ -61,7 +61,7 @@ def test_confidences_cover_every_class_in_class_order_and_sum_to_one(learner: Le
     assert prediction.ranking[0].label == "10"
 
 
-def test_the_length_of_a_query_changes_nothing(learner: Learner) -> None:
+def test_the_length_of_a_query_changes_nothing(learner: OpenSetClassifier) -> None:
     teach(learner)
     query = cloud("30", 1, seed=3)[0]
     short, long = learner.predict(query), learner.predict(query * np.float32(50))
@@ -69,13 +69,13 @@ def test_the_length_of_a_query_changes_nothing(learner: Learner) -> None:
     assert short.confidences == pytest.approx(dict(long.confidences), abs=1e-4)
 
 
-def test_similarity_is_the_cosine_to_the_nearest_example(learner: Learner) -> None:
+def test_similarity_is_the_cosine_to_the_nearest_example(learner: OpenSetClassifier) -> None:
     teach(learner)
     taught = cloud("2", 6)[4]
     assert learner.predict(taught).similarity == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_class_taught_later_is_named_within_a_second_of_frames(learner: Learner) -> None:
+def test_a_class_taught_later_is_named_within_a_second_of_frames(learner: OpenSetClassifier) -> None:
     teach(learner)
     learner.predict(cloud("2", 1)[0])
     for example_id, embedding in enumerate(cloud("4", 6), start=100):
@@ -85,7 +85,7 @@ def test_a_class_taught_later_is_named_within_a_second_of_frames(learner: Learne
     assert learner.predict(cloud("10", 1, seed=1)[0]).label == "10"
 
 
-def test_removed_examples_are_forgotten(learner: Learner) -> None:
+def test_removed_examples_are_forgotten(learner: OpenSetClassifier) -> None:
     teach(learner)
     learner.predict(cloud("2", 1)[0])
     assert learner.remove(range(6, 12)) == 6
@@ -93,7 +93,7 @@ def test_removed_examples_are_forgotten(learner: Learner) -> None:
     assert learner.predict(cloud("2", 1)[0]).label != "2"
 
 
-def test_all_taken_back_begins_again_with_another_size(learner: Learner) -> None:
+def test_all_taken_back_begins_again_with_another_size(learner: OpenSetClassifier) -> None:
     teach(learner)
     learner.predict(cloud("2", 1)[0])
     learner.remove(range(18))
@@ -101,8 +101,8 @@ def test_all_taken_back_begins_again_with_another_size(learner: Learner) -> None
     assert learner.predict(np.ones(7, np.float32)).label == "5"
 
 
-def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: Learner) -> None:
-    def teach_noise(target: Learner, seed: int) -> None:
+def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: OpenSetClassifier) -> None:
+    def teach_noise(target: OpenSetClassifier, seed: int) -> None:
         for example_id, embedding in enumerate(np.random.default_rng(seed).normal(size=(30, 40))):
             target.add(embedding, LABELS[example_id % 3], example_id)
 
@@ -120,14 +120,14 @@ def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: Learner)
 @pytest.mark.parametrize("vote", ["plain", "padded"])
 @pytest.mark.parametrize("head", ["knn", "regression"])
 def test_k_may_exceed_the_examples(head: str, vote: Vote) -> None:
-    learner = make_learner(head, k=50, vote=vote, unknown="off")
+    learner = make_classifier(head, k=50, vote=vote, unknown="off")
     for example_id, label in enumerate(["2", "2", "30"]):
         learner.add(cloud(label, 3)[example_id], label, example_id)
     assert 2 <= float(learner.predict(cloud("2", 3)[0]).label) <= 30
     assert learner.exam().verdicts["2"].count == 2
 
 
-def test_all_examples_equal_still_answers(learner: Learner) -> None:
+def test_all_examples_equal_still_answers(learner: OpenSetClassifier) -> None:
     for example_id in range(8):
         learner.add(np.ones(12, np.float32), str(example_id % 2), example_id)
     prediction = learner.predict(np.ones(12, np.float32))
@@ -136,7 +136,9 @@ def test_all_examples_equal_still_answers(learner: Learner) -> None:
 
 
 @pytest.mark.parametrize("bad", [np.zeros(40), np.full(40, np.nan), np.ones(39), np.ones((2, 20))])
-def test_bad_embeddings_are_refused_and_lose_nothing(learner: Learner, bad: npt.NDArray[np.float64]) -> None:
+def test_bad_embeddings_are_refused_and_lose_nothing(
+    learner: OpenSetClassifier, bad: npt.NDArray[np.float64]
+) -> None:
     teach(learner)
     with pytest.raises(EmbeddingError):
         learner.add(bad, "2", 99)
@@ -149,7 +151,7 @@ def test_bad_embeddings_are_refused_and_lose_nothing(learner: Learner, bad: npt.
 def test_the_same_presses_give_the_same_answers(head: str) -> None:
     answers = []
     for _ in range(2):
-        learner = make_learner(head)
+        learner = make_classifier(head)
         teach(learner)
         answers.append([learner.predict(query) for query in cloud("10", 5, seed=6)])
     assert answers[0] == answers[1]
@@ -157,7 +159,7 @@ def test_the_same_presses_give_the_same_answers(head: str) -> None:
 
 @pytest.mark.parametrize("head", HEADS)
 def test_unknown_is_one_rule_for_all_heads(head: str) -> None:
-    learner = make_learner(head, unknown="auto")
+    learner = make_classifier(head, unknown="auto")
     teach(learner, each=10)
     assert all(learner.predict(query).label == UNKNOWN for query in cloud("77", 20))
     known = [learner.predict(query).label for label in LABELS for query in cloud(label, 20, seed=7)]
@@ -166,11 +168,11 @@ def test_unknown_is_one_rule_for_all_heads(head: str) -> None:
 
 def test_an_unknown_type_is_refused_with_those_there_are() -> None:
     with pytest.raises(ConfigError, match="knn, centroid, linear, regression, auto, pretrained"):
-        make_learner("tree")
+        make_classifier("tree")
 
 
 def test_regression_answers_between_the_numbers_taught() -> None:
-    learner = make_learner("regression", k=2, unknown="off")
+    learner = make_classifier("regression", k=2, unknown="off")
     learner.add([1.0, 0.0], "0", 0)
     learner.add([0.0, 1.0], "10", 1)
     assert learner.predict([1.0, 1.0]).label == "5"
@@ -179,7 +181,7 @@ def test_regression_answers_between_the_numbers_taught() -> None:
 
 
 def test_regression_refuses_a_label_that_is_no_number() -> None:
-    learner = make_learner("regression")
+    learner = make_classifier("regression")
     for bad in ("cat", "nan", "inf"):
         with pytest.raises(LabelError, match="is not a number"):
             learner.add([1.0, 0.0], bad, 0)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.learning.classifiers.base import settle
-from edge_daemon.learning.classifiers.nearest_centroid import CentroidHead
-from edge_daemon.learning.classifiers.plda import DIRECTIONS, ROWS_A_FRAME, SAMPLE, DiscriminantHead
-from edge_daemon.learning.embedding_index import ExampleSet, Floats
+from edge_daemon.learning.classifiers.base import run_to_convergence
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
+from edge_daemon.learning.classifiers.plda import DIRECTIONS, ROWS_A_FRAME, SAMPLE, PLDAClassifier
+from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats
 
 SIZE = 48
 ROUNDING = 1e-5
@@ -25,38 +25,38 @@ def cloud(label: str, count: int, seed: int = 0) -> Floats:
     return (centre + noise).astype(np.float32)
 
 
-def taught(each: int, labels: str = "123") -> ExampleSet:
-    examples = ExampleSet()
+def taught(each: int, labels: str = "123") -> EmbeddingIndex:
+    examples = EmbeddingIndex()
     for row in range(each):
         for label in labels:
             examples.add(cloud(label, 1, seed=row)[0], label, len(examples))
     return examples
 
 
-def frames_to_settle(head: DiscriminantHead, examples: ExampleSet) -> int:
+def frames_to_settle(head: PLDAClassifier, examples: EmbeddingIndex) -> int:
     frames = 0
-    while not head.settled:
+    while not head.is_converged:
         head.predict(examples.compare(np.ones(SIZE)))
         frames += 1
     return frames
 
 
-def fresh(examples: ExampleSet, query: npt.ArrayLike) -> Mapping[str, float]:
+def fresh(examples: EmbeddingIndex, query: npt.ArrayLike) -> Mapping[str, float]:
     """The confidences of a head that is fitted to the examples as they are."""
-    head = DiscriminantHead(examples)
-    settle(head, examples.compare(query))
+    head = PLDAClassifier(examples)
+    run_to_convergence(head, examples.compare(query))
     return head.predict(examples.compare(query)).confidences
 
 
 def test_few_examples_are_fitted_in_the_frame_that_asks() -> None:
     examples = taught(DIRECTIONS // 3)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     assert frames_to_settle(head, examples) == 1
 
 
 def test_a_press_on_many_is_answered_by_the_old_fit_until_the_new_one_is_done() -> None:
     examples = taught(1000)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     query = cloud("2", 1, seed=5000)[0]
     frames_to_settle(head, examples)
     before = head.predict(examples.compare(query))
@@ -73,9 +73,9 @@ def test_a_press_on_many_is_answered_by_the_old_fit_until_the_new_one_is_done() 
 
 def test_the_class_means_answer_until_the_first_fit_to_many_is_done() -> None:
     examples = taught(200)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     query = cloud("1", 1, seed=5000)[0]
-    means = CentroidHead(examples).predict(examples.compare(query))
+    means = NearestCentroid(examples).predict(examples.compare(query))
     assert head.predict(examples.compare(query)) == means
     frames_to_settle(head, examples)
     assert head.predict(examples.compare(query)) != means
@@ -83,7 +83,7 @@ def test_the_class_means_answer_until_the_first_fit_to_many_is_done() -> None:
 
 def test_a_change_during_a_fit_begins_it_again() -> None:
     examples = taught(200)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     head.predict(examples.compare(np.ones(SIZE)))
     examples.add(cloud("1", 1, seed=300)[0], "1", 9000)
     head.predict(examples.compare(np.ones(SIZE)))
@@ -97,7 +97,7 @@ def test_a_change_during_a_fit_begins_it_again() -> None:
 
 def test_a_class_the_old_fit_never_saw_is_not_named_by_it_alone() -> None:
     examples = taught(100)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     frames_to_settle(head, examples)
     for row in range(300):
         for label in "78":
@@ -106,12 +106,12 @@ def test_a_class_the_old_fit_never_saw_is_not_named_by_it_alone() -> None:
     head.predict(examples.compare(query))
     for label in "123":
         examples.clear(label)
-    assert head.predict(examples.compare(query)) == CentroidHead(examples).predict(examples.compare(query))
+    assert head.predict(examples.compare(query)) == NearestCentroid(examples).predict(examples.compare(query))
 
 
 def test_when_all_labels_are_new_nothing_old_answers() -> None:
     examples = taught(100)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     frames_to_settle(head, examples)
     examples.clear()
     for row in range(300):
@@ -122,23 +122,23 @@ def test_when_all_labels_are_new_nothing_old_answers() -> None:
 
 def test_embeddings_of_another_length_begin_anew() -> None:
     examples = taught(100)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     frames_to_settle(head, examples)
     examples.clear()
     for row in range(300):
         examples.add([1.0, 0.01 * row, row % 2], "12"[row % 2], row)
     query = [1.0, 0.0, 1.0]
-    assert head.predict(examples.compare(query)) == CentroidHead(examples).predict(examples.compare(query))
+    assert head.predict(examples.compare(query)) == NearestCentroid(examples).predict(examples.compare(query))
 
 
 def test_more_examples_tell_more_than_the_first_four_hundred() -> None:
     """Each class is shown in two ways, the older of which the newest examples no longer show."""
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for row in range(1800):
         label = "12"[row % 2]
         way = label if row >= 900 else {"1": "5", "2": "6"}[label]
         examples.add(cloud(way, 1, seed=row)[0], label, row)
-    head = DiscriminantHead(examples)
+    head = PLDAClassifier(examples)
     frames_to_settle(head, examples)
     old = [head.predict(examples.compare(vector)).label for vector in cloud("5", 50, seed=7000)]
     assert old.count("1") >= 45

@@ -8,9 +8,9 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from edge_daemon.learning.classifiers.base import settle
-from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, LinearHead, SoftmaxFit
-from edge_daemon.learning.embedding_index import Codes, ExampleSet, Floats
+from edge_daemon.learning.classifiers.base import run_to_convergence
+from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, SoftmaxFit, SoftmaxRegression
+from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats
 
 SIZE, CLASSES = 64, 4
 
@@ -63,37 +63,37 @@ def test_equal_vectors_have_weights_too() -> None:
 
 @pytest.mark.parametrize("count", [40, 2500])
 def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(count: int) -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     vectors, codes = cloud(count)
     for row, code in enumerate(codes.tolist()):
         examples.add(vectors[row], "abcd"[code], row)
-    head = LinearHead(examples)
+    head = SoftmaxRegression(examples)
     head.predict(examples.compare(vectors[0]))
-    assert head.settled
+    assert head.is_converged
     examples.add(vectors[1], "b", count)
     frames = 0
-    while not head.settled:
+    while not head.is_converged:
         assert head.predict(examples.compare(vectors[0])).label == "a"
         frames += 1
     per_round = 2 * SIZE * CLASSES * min(count, 2000)
     assert frames == pytest.approx(1.2 * ROUNDS * per_round / 2e7, abs=2)
 
 
-def linear_head(count: int, *, patient: bool) -> tuple[LinearHead, ExampleSet]:
+def linear_head(count: int, *, patient: bool) -> tuple[SoftmaxRegression, EmbeddingIndex]:
     vectors, codes = cloud(count)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for row, vector in enumerate(vectors):
         examples.add(vector, str(codes[row]), row)
-    return LinearHead(examples, patient=patient), examples
+    return SoftmaxRegression(examples, patient=patient), examples
 
 
 def test_a_patient_head_has_no_long_first_frame_and_comes_to_the_same() -> None:
     head, examples = linear_head(2000, patient=True)
     at_once, same = linear_head(2000, patient=False)
     expected = at_once.predict(same.compare(np.ones(SIZE))).confidences
-    assert at_once.settled
+    assert at_once.is_converged
     frames = 0
-    while not head.settled:
+    while not head.is_converged:
         head.predict(examples.compare(np.ones(SIZE)))
         frames += 1
     assert frames > 3
@@ -110,7 +110,7 @@ def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
         for press in range(5):
             examples.add(np.arange(SIZE), "0", 5000 + press)
             head.predict(examples.compare(query))
-        while not head.settled:
+        while not head.is_converged:
             head.predict(examples.compare(query))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
@@ -122,9 +122,9 @@ def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
 @pytest.mark.parametrize("patient", [True, False])
 def test_embeddings_of_another_length_begin_anew(patient: bool) -> None:
     head, examples = linear_head(40, patient=patient)
-    settle(head, examples.compare(np.ones(SIZE)))
+    run_to_convergence(head, examples.compare(np.ones(SIZE)))
     examples.clear()
     for row in range(40):
         examples.add(np.eye(5)[row % 2], "01"[row % 2], row)
-    settle(head, examples.compare(np.eye(5)[1]))
+    run_to_convergence(head, examples.compare(np.eye(5)[1]))
     assert head.predict(examples.compare(np.eye(5)[1])).label == "1"

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.open_set.class_views import between_bursts, mean_by_burst, settled_classes
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.open_set.class_views import between_bursts, classes_with_enough_views, mean_by_burst
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def settled(taught: dict[str, list[str]], limit: int = 100) -> dict[str, bool]:
     """Teach each label examples of these bursts, far from each other; say which classes are settled."""
     rng = np.random.default_rng(0)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for label, bursts in taught.items():
         for burst in bursts:
             examples.add(rng.normal(size=30), label, len(examples), burst)
     others = LeaveOneOut(examples, limit=limit).others()
-    flags = settled_classes(others, len(examples.labels))
+    flags = classes_with_enough_views(others, len(examples.labels))
     return dict(zip(examples.labels, flags.tolist(), strict=True))
 
 

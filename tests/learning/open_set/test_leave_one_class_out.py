@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.learning.classifiers.plda import subspace
-from edge_daemon.learning.open_set.leave_one_class_out import MOST_ASKED, stranger_scores
+from edge_daemon.learning.open_set.leave_one_class_out import MOST_ASKED, held_out_class_scores
 from tests.learning.open_set.test_rejector import class_of
 
 
@@ -14,7 +14,7 @@ def scores(classes: int, each: int, rank: int) -> list[float]:
     matrix = np.concatenate([class_of(code, each) for code in range(classes)])
     unit = (matrix / np.linalg.norm(matrix, axis=1, keepdims=True)).astype(np.float32)
     codes = np.repeat(np.arange(classes), each)
-    return stranger_scores(unit, subspace(unit, 64).coordinates, codes, classes, rank)
+    return held_out_class_scores(unit, subspace(unit, 64).coordinates, codes, classes, rank)
 
 
 @pytest.mark.parametrize(("classes", "count"), [(3, 24), (6, 48), (20, 7 * 8)])
@@ -32,5 +32,5 @@ def test_a_class_is_scored_without_its_own_examples() -> None:
     own = class_of(0, 8)
     twin = np.concatenate([own, own, class_of(1, 8), class_of(2, 8)])
     unit = (twin / np.linalg.norm(twin, axis=1, keepdims=True)).astype(np.float32)
-    with_twin = stranger_scores(unit, subspace(unit, 64).coordinates, np.repeat(np.arange(4), 8), 4, 15)
+    with_twin = held_out_class_scores(unit, subspace(unit, 64).coordinates, np.repeat(np.arange(4), 8), 4, 15)
     assert max(with_twin) > max(scores(4, 8, 15)) + 0.5

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from edge_daemon.learning.classifiers.plda import fit_plda, subspace
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.open_set.novelty_score import NEAREST, Familiarity, likeness, nearness
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.open_set.novelty_score import NEAREST, NoveltyScorer, knn_score, plda_score
 from tests.learning.open_set.test_rejector import class_of
 
 
-def taught(classes: int, each: int) -> ExampleSet:
-    examples = ExampleSet()
+def taught(classes: int, each: int) -> EmbeddingIndex:
+    examples = EmbeddingIndex()
     for code in range(classes):
         for row, vector in enumerate(class_of(code, each)):
             examples.add(vector, f"c{code}", code * each + row)
@@ -24,14 +24,14 @@ def test_one_query_scores_as_many_do() -> None:
     space = subspace(examples.matrix, 40)
     plda = fit_plda(space.coordinates, examples.codes, 4, 20)
     assert plda is not None
-    judge = Familiarity(examples, plda.lifted(space))
+    judge = NoveltyScorer(examples, plda.lifted(space))
     queries = np.concatenate([class_of(code, 3, seed=1) for code in (0, 2, 99)])
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     similarities = queries @ examples.matrix.T
-    near = nearness(
+    near = knn_score(
         -np.sort(-similarities)[:, :NEAREST], queries, examples.matrix[similarities.argmax(axis=1)]
     )
-    expected = near + likeness(plda, (queries - space.centre) @ space.directions)
+    expected = near + plda_score(plda, (queries - space.centre) @ space.directions)
     scores = [judge(examples.compare(query)) for query in queries]
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert min(scores[:6]) > max(scores[6:])
@@ -41,16 +41,16 @@ def test_a_query_keeps_its_similarities_whoever_asks_for_the_largest() -> None:
     examples = taught(3, 4)
     query = examples.compare(class_of(1, 1, seed=1)[0])
     before = query.similarities.copy()
-    rows, values = query.largest(5)
+    rows, values = query.top_k(5)
     np.testing.assert_array_equal(query.similarities, before)
     assert rows[:5] == np.argsort(-before)[:5].tolist()
     assert values[:5] == pytest.approx(-np.sort(-before)[:5])
-    assert query.largest(2)[0][:2] == rows[:2]
-    assert len(query.largest(100)[0]) == len(examples)
+    assert query.top_k(2)[0][:2] == rows[:2]
+    assert len(query.top_k(100)[0]) == len(examples)
 
 
 def test_a_missing_second_neighbour_does_not_count() -> None:
     vectors = np.eye(2, dtype=np.float32)
-    alone = nearness(np.array([[0.8, -np.inf]], np.float32), vectors[:1], vectors[:1])
-    twice = nearness(np.array([[0.8, 0.8]], np.float32), vectors[:1], vectors[:1])
+    alone = knn_score(np.array([[0.8, -np.inf]], np.float32), vectors[:1], vectors[:1])
+    twice = knn_score(np.array([[0.8, 0.8]], np.float32), vectors[:1], vectors[:1])
     np.testing.assert_allclose(alone, twice)

@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pytest
 
 from edge_daemon.learning.classifiers.plda import fit_plda
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.open_set.rejector import OpenSet, lower_bound
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.open_set.rejector import UnknownRejector, lower_bound
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
@@ -23,15 +23,15 @@ def class_of(
     return (pattern + spread * noise).astype(np.float32)
 
 
-def taught(classes: int, each: int, group: str = "") -> tuple[ExampleSet, OpenSet]:
-    examples = ExampleSet()
+def taught(classes: int, each: int, group: str = "") -> tuple[EmbeddingIndex, UnknownRejector]:
+    examples = EmbeddingIndex()
     for row in range(each):
         for code in range(classes):
             examples.add(class_of(code, each)[row], f"c{code}", row * classes + code, group)
-    return examples, OpenSet(examples, LeaveOneOut(examples))
+    return examples, UnknownRejector(examples, LeaveOneOut(examples))
 
 
-def rejected(examples: ExampleSet, openset: OpenSet, queries: npt.NDArray[np.float32]) -> float:
+def rejected(examples: EmbeddingIndex, openset: UnknownRejector, queries: npt.NDArray[np.float32]) -> float:
     return float(np.mean([openset.rejects(examples.compare(query)) for query in queries]))
 
 
@@ -73,7 +73,7 @@ def test_a_burst_alone_does_not_set_a_threshold_of_near_duplicates() -> None:
     assert rejected(examples, openset, class_of(0, 50, seed=1)) <= 0.1
 
 
-def press_still(examples: ExampleSet, name: int, presses: int) -> None:
+def press_still(examples: EmbeddingIndex, name: int, presses: int) -> None:
     """Press while one thing stands still before the camera: sensor noise is all that changes."""
     view = class_of(name, 1)[0]
     noise = np.random.default_rng(name).normal(scale=0.02, size=(presses, view.size))
@@ -83,10 +83,10 @@ def press_still(examples: ExampleSet, name: int, presses: int) -> None:
 
 @pytest.mark.parametrize("presses", [(1, 1), (3, 3), (1, 3), (8, 1), (3, 3, 3, 3)])
 def test_presses_without_a_move_do_not_make_unknown_what_moves(presses: tuple[int, ...]) -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for name, count in enumerate(presses):
         press_still(examples, name, count)
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     for name in range(len(presses)):
         assert rejected(examples, openset, class_of(name, 1)) == 0.0, "what was taught, as it was taught"
         assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
@@ -107,21 +107,21 @@ def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) 
 def test_the_second_view_does_not_make_the_next_one_unknown(classes: int, each: int) -> None:
     refused = []
     for start in range(0, 40, 4):
-        examples = ExampleSet()
+        examples = EmbeddingIndex()
         for code in range(classes):
             for row in range(each):
                 examples.add(class_of(start + code, each)[row], f"c{code}", len(examples))
-        openset = OpenSet(examples, LeaveOneOut(examples))
+        openset = UnknownRejector(examples, LeaveOneOut(examples))
         queries = [class_of(start + code, 20, seed=1) for code in range(classes)]
         refused.append(rejected(examples, openset, np.concatenate(queries)))
     assert np.mean(refused) <= 0.12
 
 
 def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for row, name in enumerate((0, 0, 1)):
         examples.add(class_of(name, 2)[row % 2], f"c{name}", row)
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     for name in (0, 1):
         assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
     assert math.isfinite(openset.familiarity(examples.compare(class_of(1, 1)[0])))
@@ -130,7 +130,7 @@ def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
 def test_long_bursts_do_not_outvote_single_presses() -> None:
     refused = []
     for start in range(0, 40, 4):
-        examples = ExampleSet()
+        examples = EmbeddingIndex()
         for name in (start, start + 1):
             views = class_of(name, 6)
             for burst, view in enumerate(views[:2]):
@@ -140,7 +140,7 @@ def test_long_bursts_do_not_outvote_single_presses() -> None:
                     examples.add(shot, f"c{name}", len(examples), f"held {burst}")
             for view in views[2:]:
                 examples.add(view, f"c{name}", len(examples))
-        openset = OpenSet(examples, LeaveOneOut(examples))
+        openset = UnknownRejector(examples, LeaveOneOut(examples))
         refused += [rejected(examples, openset, class_of(name, 20, seed=1)) for name in (start, start + 1)]
     assert np.mean(refused) <= 0.15
 
@@ -148,11 +148,11 @@ def test_long_bursts_do_not_outvote_single_presses() -> None:
 def test_a_newcomer_that_changes_more_than_the_only_other_class_is_given_room() -> None:
     refused = []
     for start in range(0, 60, 3):
-        examples = ExampleSet()
+        examples = EmbeddingIndex()
         for shot in class_of(start, 6, spread=0.4):
             examples.add(shot, "old", len(examples))
         examples.add(class_of(start + 1, 1)[0], "new", len(examples))
-        openset = OpenSet(examples, LeaveOneOut(examples))
+        openset = UnknownRejector(examples, LeaveOneOut(examples))
         refused.append(rejected(examples, openset, class_of(start + 1, 30, seed=1)))
     assert np.mean(refused) <= 0.3
 
@@ -195,10 +195,10 @@ def test_where_no_class_can_be_taken_for_a_stranger_there_is_no_leniency(classes
 
 
 def test_classes_as_near_as_their_own_examples_allow_no_leniency() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for row, embedding in enumerate(class_of(0, 32)):
         examples.add(embedding, "abcd"[row % 4], row)
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     openset.familiarity(examples.compare(class_of(0, 1)[0]))
     assert openset.lenient_threshold == openset.threshold
 
@@ -211,10 +211,10 @@ def test_leniency_leaves_a_threshold_that_was_set_alone() -> None:
 
 
 def test_many_equal_examples_do_not_break_the_fit() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for row in range(30):
         examples.add(np.ones(16), "ab"[row % 2], row)
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     assert math.isfinite(openset.familiarity(examples.compare(np.ones(16))))
 
 
@@ -246,8 +246,8 @@ def test_without_two_classes_and_a_second_example_there_is_no_ratio(codes: list[
 
 
 def test_with_variants_a_correlation_with_an_example_is_asked() -> None:
-    examples = ExampleSet(lambda vector: vector[None])
-    openset = OpenSet(examples, LeaveOneOut(examples))
+    examples = EmbeddingIndex(lambda vector: vector[None])
+    openset = UnknownRejector(examples, LeaveOneOut(examples))
     for row in range(4):
         examples.add(np.eye(4, dtype=np.float32)[row % 2], str(row % 2), row)
     for similarity, unknown in ((0.75, False), (0.65, True)):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from edge_daemon.evaluation.few_shot import Dataset, ask, split, teach
-from edge_daemon.learning.classifiers.plda import DiscriminantHead
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.quality.cross_validation import SAMPLE, FoldScores
+from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.quality.cross_validation import SAMPLE, CrossValidationScores
 from edge_daemon.learning.quality.evaluation import centroid_scores, confuse
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
@@ -23,7 +23,7 @@ def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Datas
     return Dataset(vectors, codes, tuple("abcdefgh"[:classes]))
 
 
-def share(examples: ExampleSet, scores: FoldScores | None = None) -> float:
+def share(examples: EmbeddingIndex, scores: CrossValidationScores | None = None) -> float:
     others = LeaveOneOut(examples).others()
     confusion = confuse(others, (scores or centroid_scores)(others))
     return float(np.trace(confusion) / confusion.sum())
@@ -34,10 +34,10 @@ def test_the_exam_comes_closer_to_what_is_held_out_than_class_means_do() -> None
     errors = []
     for seed in range(3):
         part = split(data, 20, seed)
-        confusion = ask(data, DiscriminantHead, part)
+        confusion = ask(data, PLDAClassifier, part)
         truth = float(np.trace(confusion) / confusion.sum())
         examples = teach(data, part.taught)
-        errors.append((share(examples, FoldScores(examples)) - truth, share(examples) - truth))
+        errors.append((share(examples, CrossValidationScores(examples)) - truth, share(examples) - truth))
     folds, means = np.abs(np.mean(errors, axis=0)).tolist()
     assert folds < 0.15 < 0.3 < means
 
@@ -46,23 +46,23 @@ def test_random_labels_are_not_flattered() -> None:
     data = tilted(80)
     shuffled = np.random.default_rng(1).permutation(data.codes)
     examples = teach(Dataset(data.vectors, shuffled, data.labels), np.arange(80))
-    assert share(examples, FoldScores(examples)) < 0.45
+    assert share(examples, CrossValidationScores(examples)) < 0.45
 
 
 def test_a_burst_is_never_judged_by_itself() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     rng = np.random.default_rng(3)
     for burst in range(10):
         place = rng.normal(size=20)
         for shot in range(4):
             examples.add(place + 0.01 * rng.normal(size=20), "ab"[burst % 2], 4 * burst + shot, f"{burst}")
-    assert share(examples, FoldScores(examples)) < 0.8
+    assert share(examples, CrossValidationScores(examples)) < 0.8
 
 
 def test_a_few_presses_keep_the_scores_and_the_new_go_by_class_means() -> None:
     data = tilted(130)
     examples = teach(data, np.arange(120))
-    scores = FoldScores(examples)
+    scores = CrossValidationScores(examples)
     before = scores(LeaveOneOut(examples).others())
     for row in range(120, 130):
         examples.add(data.vectors[row], data.labels[data.codes[row]], row)
@@ -78,7 +78,7 @@ def test_only_a_sample_is_fitted_and_all_are_scored() -> None:
     data = tilted(SAMPLE + 60)
     examples = teach(data, np.arange(SAMPLE + 60))
     others = LeaveOneOut(examples).others()
-    scores = FoldScores(examples)(others)
+    scores = CrossValidationScores(examples)(others)
     np.testing.assert_array_equal(scores[:60], centroid_scores(others)[:60])
     assert not np.isclose(scores[60:], centroid_scores(others)[60:]).all(axis=1).any()
 
@@ -88,4 +88,4 @@ def test_with_too_few_to_fit_the_class_means_judge(count: int) -> None:
     data = tilted(8)
     examples = teach(data, np.arange(count))
     others = LeaveOneOut(examples).others()
-    np.testing.assert_array_equal(FoldScores(examples)(others), centroid_scores(others))
+    np.testing.assert_array_equal(CrossValidationScores(examples)(others), centroid_scores(others))

@@ -5,21 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.domain.types import Exam, Verdict
-from edge_daemon.learning.embedding_index import ExampleSet
-from edge_daemon.learning.quality.evaluation import advise, centroid_scores, confuse, examine, knn_scores
+from edge_daemon.domain.types import ClassReport, Evaluation
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.quality.evaluation import (
+    centroid_scores,
+    confuse,
+    evaluate_examples,
+    knn_scores,
+    recommend_next_label,
+)
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
-def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Exam:
+def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Evaluation:
     """Teach unit vectors at angles (degrees) and examine them by their nearest others."""
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for example_id, (degrees, label) in enumerate(rows):
         angle = np.radians(degrees)
         group = (groups or {}).get(example_id, "")
         examples.add([np.cos(angle), np.sin(angle)], label, example_id, group)
     others = LeaveOneOut(examples, k).others()
-    return examine(examples.labels, others, knn_scores(others))
+    return evaluate_examples(examples.labels, others, knn_scores(others))
 
 
 def test_separate_classes_are_good() -> None:
@@ -76,7 +82,7 @@ def test_a_class_of_one_burst_can_not_be_judged() -> None:
 
 
 def test_nothing_and_one_class_have_no_accuracy() -> None:
-    assert exam_of([]) == Exam(None, {})
+    assert exam_of([]) == Evaluation(None, {})
     exam = exam_of([(0.0, "a"), (5.0, "a")])
     assert exam.accuracy is None
     assert exam.advice is not None
@@ -85,7 +91,7 @@ def test_nothing_and_one_class_have_no_accuracy() -> None:
 
 def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> None:
     rng = np.random.default_rng(4)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     for example_id in range(40):
         group = f"g{example_id % 3}" if example_id % 2 else ""
         examples.add(rng.normal(size=6) + 0.3, "abc"[example_id % 3], example_id, group)
@@ -100,30 +106,40 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
     assert confuse(others, scores).sum() == 40
 
 
-def good(count: int = 10, recall: float = 0.9) -> Verdict:
-    return Verdict("good", count, recall)
+def good(count: int = 10, recall: float = 0.9) -> ClassReport:
+    return ClassReport("good", count, recall)
 
 
 @pytest.mark.parametrize(
     ("verdicts", "label", "word"),
     [
         ({"a": good()}, "a", "only class"),
-        ({"a": good(), "b": Verdict("needs_more", 1, None)}, "b", "only 1 example"),
-        ({"a": good(), "b": Verdict("looks_like", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
+        ({"a": good(), "b": ClassReport("needs_more", 1, None)}, "b", "only 1 example"),
+        ({"a": good(), "b": ClassReport("looks_like", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
         ({"a": good(12), "b": good(4)}, "b", "4 examples, a has 12"),
-        ({"a": good(), "b": Verdict("needs_more", 8, 0.5), "c": Verdict("needs_more", 8, 0.6)}, "b", "50%"),
-        ({"a": good(), "b": Verdict("needs_more", 9, 0.6), "c": Verdict("needs_more", 4, 0.75)}, "c", "75%"),
-        ({"a": good(), "b": Verdict("needs_more", 4, 1.0)}, "b", "few to be sure"),
-        ({"a": good(), "b": Verdict("needs_more", 5, None)}, "b", "one view"),
+        (
+            {"a": good(), "b": ClassReport("needs_more", 8, 0.5), "c": ClassReport("needs_more", 8, 0.6)},
+            "b",
+            "50%",
+        ),
+        (
+            {"a": good(), "b": ClassReport("needs_more", 9, 0.6), "c": ClassReport("needs_more", 4, 0.75)},
+            "c",
+            "75%",
+        ),
+        ({"a": good(), "b": ClassReport("needs_more", 4, 1.0)}, "b", "few to be sure"),
+        ({"a": good(), "b": ClassReport("needs_more", 5, None)}, "b", "one view"),
     ],
 )
-def test_the_coach_names_a_class_and_says_why(verdicts: dict[str, Verdict], label: str, word: str) -> None:
-    advice = advise(verdicts)
+def test_the_coach_names_a_class_and_says_why(
+    verdicts: dict[str, ClassReport], label: str, word: str
+) -> None:
+    advice = recommend_next_label(verdicts)
     assert advice is not None
     assert advice.label == label
     assert word in advice.reason
 
 
 def test_the_coach_is_silent_when_all_is_well() -> None:
-    assert advise({"a": good(), "b": good()}) is None
-    assert advise({}) is None
+    assert recommend_next_label({"a": good(), "b": good()}) is None
+    assert recommend_next_label({}) is None

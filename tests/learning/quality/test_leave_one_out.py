@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.embedding_index import ExampleSet
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
-def check(examples: ExampleSet, memory: LeaveOneOut, k: int, limit: int) -> None:
+def check(examples: EmbeddingIndex, memory: LeaveOneOut, k: int, limit: int) -> None:
     others = memory.others()
     first = others.first
     assert first <= max(0, len(examples) - 1)
@@ -38,7 +38,7 @@ def check(examples: ExampleSet, memory: LeaveOneOut, k: int, limit: int) -> None
 @pytest.mark.parametrize(("limit", "seed"), [(1000, 0), (1000, 1), (25, 2), (25, 3)])
 def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(limit: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     memory = LeaveOneOut(examples, k=3, limit=limit)
     next_id = 0
     for step in range(120):
@@ -59,7 +59,7 @@ def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(li
 
 def test_many_at_once_equals_one_by_one() -> None:
     rng = np.random.default_rng(9)
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     memory = LeaveOneOut(examples, k=2)
     for example_id, row in enumerate(rng.normal(size=(700, 8))):
         examples.add(row, str(example_id % 4), example_id)
@@ -67,7 +67,7 @@ def test_many_at_once_equals_one_by_one() -> None:
 
 
 def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_once() -> None:
-    examples, pressed = ExampleSet(), ExampleSet()
+    examples, pressed = EmbeddingIndex(), EmbeddingIndex()
     at_once, in_turn = LeaveOneOut(examples, k=3), LeaveOneOut(pressed, k=3)
     for example_id in range(300):
         for each in (examples, pressed):
@@ -85,7 +85,7 @@ def view(degrees: float) -> list[float]:
 
 
 def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     memory = LeaveOneOut(examples, k=3)
     taught = [(0, "a", ""), (2, "a", ""), (2, "b", ""), (40, "a", "held"), (60, "a", "held"), (41, "a", "")]
     for example_id, (degrees, label, group) in enumerate(taught):
@@ -103,7 +103,7 @@ def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
 
 
 def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     memory = LeaveOneOut(examples, k=3)
     for example_id, (degrees, group) in enumerate(
         [(0, ""), (1, "held"), (30, "held"), (60, "held"), (90, "")]
@@ -114,7 +114,7 @@ def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> 
 
 
 def test_a_repetition_that_leaves_no_longer_counts() -> None:
-    examples = ExampleSet()
+    examples = EmbeddingIndex()
     memory = LeaveOneOut(examples, k=3)
     for example_id, degrees in enumerate((0, 2, 90)):
         examples.add(view(degrees), "a", example_id)

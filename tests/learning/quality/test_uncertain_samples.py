@@ -8,13 +8,13 @@ import numpy as np
 
 from edge_daemon.domain.types import UNKNOWN, Frame, Prediction, Sight
 from edge_daemon.imaging.image_io import shrink
-from edge_daemon.learning.quality.uncertain_samples import Doubts
-from edge_daemon.system.testing import HandClock
+from edge_daemon.learning.quality.uncertain_samples import UncertainSamples
+from edge_daemon.system.testing import ManualClock
 
 
 def test_kept_moments_hold_small_pictures_and_no_frame() -> None:
-    clock = HandClock()
-    doubts = Doubts(partial(shrink, size=224), size=2)
+    clock = ManualClock()
+    doubts = UncertainSamples(partial(shrink, size=224), size=2)
     for seq in range(3):
         clock.advance(2)
         frame = Frame(np.full((480, 640, 3), seq, np.uint8), seq, clock.monotonic(), clock.utc())
