@@ -66,7 +66,7 @@ def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], 
                 lambda image, fit=fit, kernel=kernel: embedder.embed(enlarge(image, size, fit, kernel)),
                 None,
             )
-    yield "tap pixels, stretch", TfliteEmbedder(find(model), tap="pixels", fit="stretch").embed, None
+    yield "tap pixels, stretch", TfliteEmbedder(find(model), tap="pixels", crop="squash").embed, None
     yield "patch, unmoved", PatchEmbedder().embed, None
     yield "patch, moved", PatchEmbedder().embed, moved
 
@@ -165,7 +165,7 @@ def costs(model: str) -> None:
     taught = teach("lcd", 5, draw)
     image = taught[0][1]
     for name, embed, variants in (
-        ("embedding", TfliteEmbedder(find(model), fit="stretch").embed, None),
+        ("embedding", TfliteEmbedder(find(model), crop="squash").embed, None),
         ("patch, moved", PatchEmbedder().embed, moved),
     ):
         examples = learn(taught, embed, variants)

@@ -102,14 +102,14 @@ def build_passage(config: Config, trigger: str, region: str) -> ObjectTracker | 
     if trigger == "motion":
         from edge_daemon.imaging.motion import MotionDetector
 
-        detector = MotionDetector(vertical=options.travel == "vertical", gate=options.gate)
-        return MotionGate(region, detector, options.foreground)
+        detector = MotionDetector(vertical=options.direction == "vertical", zone=options.zone)
+        return MotionGate(region, detector, options.min_foreground)
     return TriggerWindow(region, options.window_s)
 
 
 def build_stillness(config: Config) -> StaticSceneDetector | None:
     """Make what tells when a region's picture stands still; None where every frame counts."""
-    return None if config.rest.still_s is None else StaticSceneDetector(config.rest.still_s)
+    return None if config.idle.after_s is None else StaticSceneDetector(config.idle.after_s)
 
 
 def triggers_on_offer(config: Config) -> list[str]:
@@ -173,7 +173,7 @@ def build_pipeline(
         encode=partial(_encode, size=config.store.thumbnail_px),
         shrink=partial(_shrink, size=config.store.thumbnail_px),
         reading=RegionTextJoiner(region_names(config), build_smoother(config))
-        if config.read_as == "text"
+        if config.combine_regions == "text"
         else None,
         settings=build_settings(config),
         fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
@@ -360,7 +360,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         version=__version__,
         model=model_name(config),
         classifier=config.classifier.type,
-        regions=[*region_names(config), *([WHOLE_FRAME] if config.read_as == "text" else [])],
+        regions=[*region_names(config), *([WHOLE_FRAME] if config.combine_regions == "text" else [])],
         config_digest=digest(config),
         triggers=triggers_on_offer(config),
         button_labels=[button.name for button in config.buttons if button.label is not None],

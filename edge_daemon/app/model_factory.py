@@ -27,7 +27,7 @@ def model_path(config: Config) -> Path:
 
 def model_name(config: Config) -> str:
     """Return the model's name as people know it; `patch` where none is used."""
-    if config.model.tap == "patch" and config.classifier.type != "pretrained":
+    if config.model.features == "patch" and config.classifier.type != "pretrained":
         return "patch"
     return Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite")
 
@@ -38,33 +38,35 @@ def build_embedder(config: Config) -> Embedder:
     Raises ModelError.
     """
     model = config.model
-    tap = "probabilities" if config.classifier.type == "pretrained" else model.tap
+    tap = "probabilities" if config.classifier.type == "pretrained" else model.features
     if tap == "patch":
         from edge_daemon.tflite.patch_embedder import PatchEmbedder
 
         return PatchEmbedder()
     tap = "embedding" if tap == "auto" else tap
-    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, tap, model.fit)
+    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, tap, model.crop)
 
 
 def resolve_features(config: Config, *, tune: bool = False) -> Config:
-    """Replace `model.tap: auto` by the tap that the examples were read at; `tune` takes the best for them.
+    """Replace `model.features: auto` by the features that the examples have; `tune` takes the best for them.
 
     Raises ModelError, StoreError.
     """
-    if config.model.tap != "auto" or config.classifier.type == "pretrained":
+    if config.model.features != "auto" or config.classifier.type == "pretrained":
         return config
-    settled = [_with_tap(config, "embedding"), _with_tap(config, "patch")]
+    settled = [_with_features(config, "embedding"), _with_features(config, "patch")]
     from edge_daemon.evaluation.feature_selection import FeatureExtractor, features_in_use, tune_features
 
-    taps = [FeatureExtractor(each.model.tap, build_embedder(each), build_variants(each)) for each in settled]
+    taps = [
+        FeatureExtractor(each.model.features, build_embedder(each), build_variants(each)) for each in settled
+    ]
     with open_store(config) as store:
         chosen = tune_features(store, taps) if tune else features_in_use(store, taps)
     return settled[taps.index(chosen)]
 
 
-def _with_tap(config: Config, tap: Literal["embedding", "patch"]) -> Config:
-    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, tap=tap))
+def _with_features(config: Config, features: Literal["embedding", "patch"]) -> Config:
+    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, features=features))
 
 
 def store_path(config: Config) -> Path:
@@ -87,7 +89,7 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
 
 def build_variants(config: Config) -> Variants | None:
     """Return how a query is moved about before it is compared: only a patch is."""
-    if config.model.tap != "patch":
+    if config.model.features != "patch":
         return None
     from edge_daemon.tflite.patch_embedder import moved
 

@@ -40,7 +40,7 @@ FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A configuration that passed, and what was loaded on the way; `embedder` None for `model.tap: auto`."""
+    """A checked configuration and what was loaded for it; `embedder` is None for `model.features: auto`."""
 
     config: Config
     embedder: Embedder | None
@@ -51,7 +51,7 @@ class Prepared:
 
     def is_current(self, config: Config) -> bool:
         """Return whether `config` and the files that it names are what was prepared."""
-        if config != self.config or config.model.tap == "auto":
+        if config != self.config or config.model.features == "auto":
             return False
         return self.files is None or self.files == file_marks(config)
 
@@ -128,7 +128,7 @@ def load_model(config: Config) -> Prepared:
     pretrained = config.classifier.type == "pretrained"
     embedder = build_embedder(config)
     if not pretrained:
-        return Prepared(config, None if config.model.tap == "auto" else embedder)
+        return Prepared(config, None if config.model.features == "auto" else embedder)
     from edge_daemon.models.class_names import labels_of
 
     return Prepared(config, embedder, labels_of(model_path(config), embedder.size))

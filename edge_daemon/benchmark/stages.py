@@ -41,7 +41,7 @@ class Stages:
     def __init__(self, config: Config, examples: int) -> None:
         embedder = build_embedder(config)
         if not isinstance(embedder, litert.TfliteEmbedder) or embedder.tap == "pixels":
-            raise ConfigError("bench needs a model to compare with; leave model.tap at embedding")
+            raise ConfigError("bench needs a model to compare with; leave model.features at embedding")
         self.embedder = embedder
         self._clock = SystemClock()
         self._pictures = pictures(frame_size(config))

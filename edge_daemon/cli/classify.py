@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
             print(_nothing_taught(store), file=sys.stderr)
     for path in args.image:
         rows = _classify(path, embedder, views, teacher)
-        if config.read_as == "text":
+        if config.combine_regions == "text":
             rows.append((WHOLE_FRAME, joined(prediction for _, prediction in rows)))
         for region, prediction in rows:
             if args.json:

@@ -47,10 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="examples taught",
     )
     add("--seeds", type=int, default=5, metavar="N", help="random draws (default 5)")
-    add("--heads", type=_heads, default=list(evaluate.HEADS), metavar="H,...", help="heads to measure")
+    add(
+        "--classifiers",
+        type=_heads,
+        default=list(evaluate.HEADS),
+        metavar="C,...",
+        help="classifiers to measure",
+    )
     add("--model", metavar="M", help="model name or .tflite file")
     add("--tap", metavar="T", help="embedding, logits, probabilities, pixels or patch")
-    add("--taps", type=_words, metavar="T,...", help="compare taps by cross-validation and advise on one")
+    add(
+        "--features",
+        type=_words,
+        metavar="F,...",
+        help="compare features by cross-validation and advise on one",
+    )
     add("--unknown", action="store_true", help="measure the rejection of what was not taught")
     add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other things, in label folders")
     add("--exam", action="store_true", help="compare the exam with pictures held out")
@@ -66,9 +77,9 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError("--report shows pictures; name the folder they are in")
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
-    overrides += [f"model.tap={json.dumps(args.tap)}"] if args.tap else []
+    overrides += [f"model.features={json.dumps(args.tap)}"] if args.tap else []
     config = resolve_features(load_effective(args.config, overrides))
-    for row in _compare_taps(args, config, overrides) if args.taps else _measure(args, config):
+    for row in _compare_taps(args, config, overrides) if args.features else _measure(args, config):
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
 
@@ -76,11 +87,12 @@ def run(args: argparse.Namespace) -> int:
 def _compare_taps(
     args: argparse.Namespace, config: Config, overrides: list[str]
 ) -> Iterator[dict[str, object]]:
-    names = dict.fromkeys([config.model.tap, *args.taps])
+    names = dict.fromkeys([config.model.features, *args.features])
     taps = {
-        name: load_effective(args.config, [*overrides, f"model.tap={json.dumps(name)}"]) for name in names
+        name: load_effective(args.config, [*overrides, f"model.features={json.dumps(name)}"])
+        for name in names
     }
-    yield from advise(taps, config.model.tap, args.directory)
+    yield from advise(taps, config.model.features, args.directory)
 
 
 def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
@@ -102,7 +114,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
     finally:
         if args.report and rows:
             heading = Heading(
-                args.directory, model_name(config), config.model.tap, datetime.now().astimezone()
+                args.directory, model_name(config), config.model.features, datetime.now().astimezone()
             )
             _write_report(args.report, heading, data, pictures, scores, [_as_line(row) for row in rows])
 
@@ -172,7 +184,7 @@ def _rows(
 def _heads_rows(
     args: argparse.Namespace, data: Dataset, scores: list[ClassifierScore]
 ) -> Iterator[dict[str, object]]:
-    jobs = [(head, shots) for shots in args.shots for head in args.heads]
+    jobs = [(head, shots) for shots in args.shots for head in args.classifiers]
     for head, shots in Progress("evaluating")(jobs, len(jobs)):
         score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
         scores.append(score)

@@ -1,4 +1,4 @@
-"""`edge-daemon evaluate --taps`: say which tap suits the pictures at hand."""
+"""`edge-daemon evaluate --features`: say which tap suits the pictures at hand."""
 
 from __future__ import annotations
 
@@ -65,5 +65,5 @@ def _embed(embedders: Mapping[str, Embedder], image: Image) -> dict[str, Vector]
 
 def _advice(best: str, present: str) -> str:
     if best == present:
-        return f"keep model.tap {present}"
-    return f"set model.tap to {best}, then run `edge-daemon examples reembed`"
+        return f"keep model.features {present}"
+    return f"set model.features to {best}, then run `edge-daemon examples reembed`"

@@ -77,8 +77,10 @@ def _check_listen(config: Config, layer: ConfigSource) -> None:
 
 def _check_regions(config: Config, layer: ConfigSource) -> None:
     names = [region.name for region in config.regions]
-    if config.read_as == "text" and (not names or WHOLE_FRAME in names):
-        raise layer.error(("read_as",), "`text` joins the labels of regions; name some under `regions`")
+    if config.combine_regions == "text" and (not names or WHOLE_FRAME in names):
+        raise layer.error(
+            ("combine_regions",), "`text` joins the labels of regions; name some under `regions`"
+        )
     for index, region in enumerate(config.regions):
         place: KeyPath = ("regions", index)
         if names.index(region.name) != index:

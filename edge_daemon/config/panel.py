@@ -17,7 +17,7 @@ KeyPath = tuple[str | int, ...]
 class ButtonOptions(ConfigSection, frozen=True):
     """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
 
-    `region` None teaches the first region. With `doubt_s`, a press labels the latest moment of the last so
+    `region` None teaches the first region. If `uncertain_s` > 0, a press labels the latest uncertain frame of the last so
     many seconds at which the device was not sure, if there was one: on a belt the thing is gone by then.
     The action `trigger` is for a light barrier: from the press on, an object is before the camera.
     """
@@ -29,7 +29,7 @@ class ButtonOptions(ConfigSection, frozen=True):
     region: str | None = None
     pull: Literal["up", "down"] = "up"
     hold: Literal["burst", "none"] = "burst"
-    doubt_s: Seconds = 0.0
+    uncertain_s: Seconds = 0.0
 
     @property
     def name(self) -> str:

@@ -58,16 +58,16 @@ class RegionOptions(ConfigSection, frozen=True):
 class ModelOptions(ConfigSection, frozen=True):
     """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model.
 
-    `tap: patch` needs no model: regions are compared pixel by pixel. `auto` takes that or `embedding`,
-    whichever the examples of small regions show to be better, at each start. `fit` says how a model sees a
+    `features: patch` needs no model: regions are compared pixel by pixel. `auto` takes that or `embedding`,
+    whichever the examples of small regions show to be better, at each start. `crop` says how a model sees a
     region that isn't square: its middle, or all of it, distorted.
     """
 
     name: FilePath | None = None
     threads: Annotated[int, Meta(ge=1, le=16)] = 1
     delegate: FilePath = "auto"
-    tap: Literal["embedding", "logits", "probabilities", "pixels", "patch", "auto"] = "embedding"
-    fit: Literal["square", "stretch"] = "square"
+    features: Literal["embedding", "logits", "probabilities", "pixels", "patch", "auto"] = "embedding"
+    crop: Literal["center", "squash"] = "center"
 
 
 class ClassifierOptions(ConfigSection, frozen=True):
@@ -95,24 +95,24 @@ class SmoothingOptions(ConfigSection, frozen=True):
 class ObjectOptions(ConfigSection, frozen=True):
     """How objects are told apart when `trigger` isn't `continuous`; each gives one `object` event.
 
-    With `motion`, an object is there while it covers `foreground` of the gate, which is the middle `gate`
-    of the region along the `travel`. With `gpio` and `mqtt`, `window_s` after a trigger belong to one object.
+    With `motion`, an object is there while it covers `min_foreground` of the zone: the middle `zone` of
+    the region along the `direction` of travel. With `gpio` and `mqtt`, `window_s` after a trigger belong to one object.
     """
 
-    gate: Annotated[float, Meta(gt=0, le=1)] = 0.15
-    travel: Literal["horizontal", "vertical"] = "horizontal"
-    foreground: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    zone: Annotated[float, Meta(gt=0, le=1)] = 0.15
+    direction: Literal["horizontal", "vertical"] = "horizontal"
+    min_foreground: Annotated[float, Meta(gt=0, lt=1)] = 0.05
     window_s: Annotated[float, Meta(gt=0, le=10)] = 0.3
 
 
-class RestOptions(ConfigSection, frozen=True):
+class IdleOptions(ConfigSection, frozen=True):
     """What a picture that stands still costs, when `trigger` is `continuous`.
 
-    After `still_s` seconds without motion it is classified, and its result sent, once a second until
+    After `after_s` seconds without motion it is classified, and its result sent, once a second until
     something moves. None classifies every frame.
     """
 
-    still_s: Annotated[float, Meta(ge=0.5, le=3600)] | None = None
+    after_s: Annotated[float, Meta(ge=0.5, le=3600)] | None = None
 
 
 class StoreOptions(ConfigSection, frozen=True):
@@ -129,14 +129,14 @@ class Config(ConfigSection, frozen=True):
     device: DeviceOptions = DeviceOptions()
     camera: CameraOptions = PicameraOptions()
     regions: tuple[RegionOptions, ...] = ()
-    read_as: Literal["labels", "text"] = "labels"
+    combine_regions: Literal["text"] | None = None
     """`text`: the regions' labels, in order, are also told joined, as the label of the whole frame."""
     model: ModelOptions = ModelOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
     trigger: Literal["continuous", "motion", "gpio", "mqtt"] = "continuous"
     objects: ObjectOptions = ObjectOptions()
-    rest: RestOptions = RestOptions()
+    idle: IdleOptions = IdleOptions()
     buttons: tuple[ButtonOptions, ...] = ()
     panel: PanelOptions = PanelOptions()
     mqtt: MqttOptions = MqttOptions()

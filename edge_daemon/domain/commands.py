@@ -19,7 +19,7 @@ class Origin(Struct, frozen=True):
 class AddExample(Struct, frozen=True):
     """Teach `label` with the first frame captured after `pressed_s` (monotonic).
 
-    `region` None means the first region. Examples of one held button share a `group`. With `doubt_s`, a
+    `region` None means the first region. Examples of one held button share a `group`. With `uncertain_s`, a
     doubtful moment of the last so many seconds is taught instead, if there was one.
     """
 
@@ -28,7 +28,7 @@ class AddExample(Struct, frozen=True):
     origin: Origin
     region: str | None = None
     group: str = ""
-    doubt_s: float = 0.0
+    uncertain_s: float = 0.0
 
 
 class LabelUncertain(Struct, frozen=True):

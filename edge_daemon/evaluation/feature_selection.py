@@ -1,4 +1,4 @@
-"""What `model.tap: auto` does at each start: take the tap that suits the examples, and move them to it."""
+"""Choice of features for `model.features: auto`, by cross-validation of the examples at each start."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _best(
     except NoExamplesError:
         return present
     except EmbeddingError as exc:
-        log.info("model.tap stays %s: %s", present.name, exc)
+        log.info("model.features stays %s: %s", present.name, exc)
         return present
     shares = ", ".join(f"{score.accuracy:.0%} by {score.tap}" for score in scores)
     log.info("of %d small pictures taught, the others name right: %s", scores[0].asked, shares)
@@ -150,9 +150,9 @@ def _move(store: ExampleStore, present: FeatureExtractor, best: FeatureExtractor
         with store.transaction():
             moved = store.move(_reread(store, present, best), best.embedder.space)
     except EdgeError as exc:
-        log.warning("model.tap stays %s, no example was moved: %s", present.name, exc)
+        log.warning("model.features stays %s, no example was moved: %s", present.name, exc)
         return False
-    log.info("model.tap is %s now; %d examples were read anew from their pictures", best.name, moved)
+    log.info("model.features is %s now; %d examples were read anew from their pictures", best.name, moved)
     return True
 
 

@@ -31,9 +31,9 @@ _LONGEST_STEP_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """What stands out: its share of the gate, and of the region; all numbers are 0 to 1.
+    """What stands out: its share of the zone, and of the region; all numbers are 0 to 1.
 
-    `object_share` is the region's share of the one thing nearest to the gate, `object_middle` the place of
+    `object_share` is the region's share of the one thing nearest to the zone, `object_middle` the place of
     its middle along the travel; 0.5 when nothing stands out.
     """
 
@@ -51,12 +51,12 @@ class MotionDetector:
     patterned belt that runs below is no motion. The model follows slow changes of the light within ten
     seconds where nothing stands out, and within half an hour where something does, so that a thing that
     stops still counts as there. When most of the region differs for 20 s, the scene has changed, by a
-    lamp or a nudge, and is learnt anew. `gate` is the middle share of the region along the travel.
+    lamp or a nudge, and is learnt anew. `zone` is the middle share of the region along the travel.
     """
 
-    def __init__(self, *, vertical: bool = False, gate: float = 0.15) -> None:
+    def __init__(self, *, vertical: bool = False, zone: float = 0.15) -> None:
         self._vertical = vertical
-        self._gate = gate
+        self._zone = zone
         self._lessons: list[Cells] = []
         self._background: Cells | None = None
         self._deviation: Cells = np.empty(0, np.float32)
@@ -106,7 +106,7 @@ class MotionDetector:
     def _measure(self, mask: Mask) -> Foreground:
         profile = mask.mean(axis=1 if self._vertical else 0)
         length = len(profile)
-        width = max(1, round(length * self._gate))
+        width = max(1, round(length * self._zone))
         first = (length - width) // 2
         run = _run_around(profile, length // 2)
         seen = float(profile[run].sum())

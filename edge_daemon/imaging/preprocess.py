@@ -2,8 +2,8 @@
 
 Pillow's bilinear filter widens with the reduction (antialiasing), as in the models' training; a filter of
 four pixels would be faster and alias. Where the interpreter shrinks a picture of that size itself (see
-`build_resize_graph`), it does: from 480x480 to 224 px in 0.19 ms instead of 1.6, to 128 px in 0.10 instead of 0.84
-(one x86-64 core). Its pixels are 0.5 to 1 of 255 off on average, the cosine of the embeddings is 0.993 or
+`build_resize_graph`), it does: from 480x480 to 224 px in 0.19 ms instead of 1.6, to 128 px in 0.10 instead
+of 0.84 (one x86-64 core). Its pixels are 0.5 to 1 of 255 off on average, the cosine of the embeddings is 0.993 or
 more on average: sensor noise of 3 of 255 costs as much. All other sizes go to Pillow, whose
 `reducing_gap=1.5` averages whole blocks first, down to no less than 1.5 times the target.
 
@@ -26,10 +26,12 @@ from edge_daemon.imaging.input_range import CONVENTIONS, MINUS_ONE_TO_ONE, Input
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-Fit: TypeAlias = Literal["square", "stretch"]
-"""square: the largest centred part in the model's proportions; stretch: the whole picture, distorted."""
+CropMode: TypeAlias = Literal["center", "squash"]
+"""center: the largest centred part in the model's proportions; squash: the whole picture, distorted."""
 
-_FILTERS = {"square": "bilinear", "stretch": "bicubic"}
+_FILTERS = {"center": "bilinear", "squash": "bicubic"}
+_ID_WORDS = {"center": "square", "squash": "stretch"}
+"""Part of the embedding space's id: stored examples depend on these words."""
 
 _REDUCING_GAP = 1.5
 
@@ -63,15 +65,15 @@ class Preprocessor:
     def __init__(
         self,
         target: InputTensor,
-        fit: Fit = "square",
+        crop: CropMode = "center",
         shrink: Callable[[Image, tuple[int, int]], Image | None] | None = None,
         values: InputRange | None = None,
     ) -> None:
         self.target = target
-        self._fit = fit
-        self._filter = _FILTERS[fit]
-        self._shrink = shrink if fit == "square" else None
-        self.id = f"{fit}-{self._filter}" + ("-grey" if target.channels == 1 else "")
+        self._crop = crop
+        self._filter = _FILTERS[crop]
+        self._shrink = shrink if crop == "center" else None
+        self.id = f"{_ID_WORDS[crop]}-{self._filter}" + ("-grey" if target.channels == 1 else "")
         self._table = pixel_table(target, values)
         if values is not None and not np.array_equal(self._table, pixel_table(target)):
             self.id += f"-{values}"
@@ -88,7 +90,7 @@ class Preprocessor:
         One of that size already is returned as it is, not copied.
         """
         check_image(image)
-        part = centred(image, self.target.width / self.target.height) if self._fit == "square" else image
+        part = centred(image, self.target.width / self.target.height) if self._crop == "center" else image
         if self.target.channels == 3 and part.shape[:2] == (self.target.height, self.target.width):
             return part  # the camera has scaled it
         if self._shrink is not None and self.target.channels == 3:

@@ -25,14 +25,14 @@ _FEW = 0.002
 
 
 class StaticSceneDetector:
-    """Tells when one region's picture has stood still for `still_s` seconds; pure, one owning thread.
+    """Tells when one region's picture has stood still for `after_s` seconds; pure, one owning thread.
 
     It is compared with the picture at the last motion, so that slow changes add up. A camera noisier than
     `_NOISE` never rests: that costs processor time and no label.
     """
 
-    def __init__(self, still_s: float) -> None:
-        self._still_s = still_s
+    def __init__(self, after_s: float) -> None:
+        self._after_s = after_s
         self._seen: npt.NDArray[np.int16] | None = None
         self._moved_s = 0.0
         self._looked_s = 0.0
@@ -43,7 +43,7 @@ class StaticSceneDetector:
         if self._seen is None or _differ(points, self._seen):
             self._seen, self._moved_s, self._looked_s = points, now, now
             return False
-        if now - self._moved_s >= self._still_s and now - self._looked_s < LOOK_EVERY_S:
+        if now - self._moved_s >= self._after_s and now - self._looked_s < LOOK_EVERY_S:
             return True
         self._looked_s = now
         return False

@@ -60,7 +60,7 @@ class PretrainedClassifier:
         """Name the most probable class; `lenient` changes nothing. Raises EmbeddingError for a wrong size."""
         vector, _ = unit(embedding, len(self._classes))
         if float(vector.min()) < 0:
-            raise EmbeddingError("probabilities can't be negative; set model.tap to probabilities")
+            raise EmbeddingError("probabilities can't be negative; set model.features to probabilities")
         # As they are: a quantised softmax sums to 1 within its rounding, and people compare the figures.
         shares = np.asarray(embedding, np.float32)
         if abs(float(shares.sum()) - 1) > SUM_ROUNDING:

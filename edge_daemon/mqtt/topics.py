@@ -16,7 +16,7 @@ _MAX_VERB_CHARACTERS = 32
 class Topics:
     """The topics below `base`. `regions` are the configured names, in order.
 
-    The region `frame` stands directly at `base`: the whole frame, or the text that `read_as: text` joins;
+    The region `frame` is at `base` itself: the whole frame, or the text of `combine_regions: text`;
     named regions stand one level below. Raises ConfigError for a name that can't be a topic level or
     would hide another topic.
     """

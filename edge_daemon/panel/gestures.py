@@ -103,7 +103,7 @@ class Gestures:
             if button.hold == "burst":
                 held.group, held.left = self._new_group(), self._options.burst_limit
                 held.due_s = pressed_s + self._options.hold_s
-            return [_example(button, pressed_s, held.group, button.doubt_s)]
+            return [_example(button, pressed_s, held.group, button.uncertain_s)]
         if button.action == "undo":
             held.due_s = pressed_s + self._options.long_press_s
             return []
@@ -144,8 +144,8 @@ class Gestures:
         return due_s + interval_s if due_s + interval_s > now else now + interval_s
 
 
-def _example(button: ButtonOptions, pressed_s: float, group: str, doubt_s: float = 0.0) -> AddExample:
-    return AddExample(button.name, pressed_s, _origin(button), button.region, group, doubt_s)
+def _example(button: ButtonOptions, pressed_s: float, group: str, uncertain_s: float = 0.0) -> AddExample:
+    return AddExample(button.name, pressed_s, _origin(button), button.region, group, uncertain_s)
 
 
 def _origin(button: ButtonOptions) -> Origin:

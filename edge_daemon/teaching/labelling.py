@@ -121,7 +121,11 @@ class Labeller:
         That frame may have been seen already: debouncing takes longer than a fast camera's frame.
         """
         check_label(command.label)
-        moment = self._doubts.latest(region, command.pressed_s - command.doubt_s) if command.doubt_s else None
+        moment = (
+            self._doubts.latest(region, command.pressed_s - command.uncertain_s)
+            if command.uncertain_s
+            else None
+        )
         if moment is not None:
             yield from self._teach_moment(command, moment)
             return

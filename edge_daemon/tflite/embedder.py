@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.errors import EmbeddingError, ModelError
-from edge_daemon.imaging.preprocess import Fit, InputTensor, Preprocessor
+from edge_daemon.imaging.preprocess import CropMode, InputTensor, Preprocessor
 from edge_daemon.system.regular_file import read_regular
 from edge_daemon.tflite.feature_layer import FeatureLayer, FeatureName, find_feature_layer
 from edge_daemon.tflite.find_input_range import find_range
@@ -62,7 +62,7 @@ class TfliteEmbedder:
         threads: int = 1,
         delegate: str = "auto",
         tap: FeatureName = "embedding",
-        fit: Fit = "square",
+        crop: CropMode = "center",
         *,
         probe_first: bool = True,
     ) -> None:
@@ -75,7 +75,7 @@ class TfliteEmbedder:
             self.tap = tap
             shrink = Resizers() if delegate == "auto" else None
             if tap == "pixels":
-                self._prepare = Preprocessor(self.input, fit, shrink)
+                self._prepare = Preprocessor(self.input, crop, shrink)
                 self.size = self.input.height * self.input.width * self.input.channels
             else:
                 self._tap: FeatureLayer = find_feature_layer(graph, tap)
@@ -83,7 +83,7 @@ class TfliteEmbedder:
                     _probe_once(path, digest, threads, delegate, tap)
                 answer = partial(_answers, threads=threads, delegate=delegate)
                 self.input_range = find_range(path, content, digest, graph, answer)
-                self._prepare = Preprocessor(self.input, fit, shrink, self.input_range.range)
+                self._prepare = Preprocessor(self.input, crop, shrink, self.input_range.range)
                 self._start(content, graph, threads, delegate)
             self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
         except ModelError as exc:
@@ -125,7 +125,7 @@ class TfliteEmbedder:
     def probabilities(self, image: Image) -> Vector:
         """Return the share of each of the model's own classes, summing to about 1 (tap `probabilities`)."""
         if self.tap != "probabilities":
-            raise ModelError(f"{self.space} is read at {self.tap}; set model.tap to probabilities")
+            raise ModelError(f"{self.space} is read at {self.tap}; set model.features to probabilities")
         vector = self._run(image)
         return _softmax(vector) if self._tap.needs_softmax else vector
 

@@ -45,7 +45,7 @@ def find_feature_layer(graph: Graph, name: FeatureName) -> FeatureLayer:
     activation = next((step for step in tail if step.operator.name in ACTIVATIONS), None)
     classes = activation or _ends_in_classifier(graph, body) or _pools_classes(body)
     if name == "probabilities" and not classes:
-        raise ModelError("an embedder without classes; use model.tap embedding, or a classifier")
+        raise ModelError("an embedder without classes; use model.features embedding, or a classifier")
     if name == "logits" and activation is not None:
         if activation.computed < 0:
             raise ModelError(_nothing_found(tail))
@@ -146,5 +146,5 @@ def _nothing_found(steps: list[_Step]) -> str:
     names = " <- ".join(step.operator.name for step in steps[:6]) or "no operator"
     return (
         f"found no pool or classifier layer to read an embedding before; the graph ends {names}. "
-        "Use model.tap probabilities"
+        "Use model.features probabilities"
     )

@@ -92,11 +92,11 @@ class ObjectTracker(Protocol):
 
 
 class MotionGate:
-    """Watches the gate in the middle of a region: what covers it without a gap is one object.
+    """Watches the zone in the middle of a region: what covers it without a gap is one object.
 
-    An object is there once it covers `foreground` of the gate, and gone below half of that. A thing in
+    An object is there once it covers `foreground` of the zone, and gone below half of that. A thing in
     one piece covers every line across its way from its first edge to its last, so it can't count twice;
-    two things count as two when the gap between them is wider than the gate. One that stops is one.
+    two things count as two when the gap between them is wider than the zone. One that stops is one.
     """
 
     def __init__(self, region: str, detector: MotionDetector, foreground: float) -> None:
@@ -126,7 +126,7 @@ class MotionGate:
             self._ballot.add(frame, prediction, clarity)
 
     def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """Return the objects that have left the gate."""
+        """Return the objects that have left the zone."""
         passed, self._passed = self._passed, []
         return [event for ballot in passed for event in _passed(self._region, ballot, now)]
 

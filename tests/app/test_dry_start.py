@@ -19,7 +19,7 @@ from edge_daemon.example_store.store import ExampleStore
 def config(tmp_path: Path) -> Path:
     path = tmp_path / "config.yaml"
     path.write_text(
-        f"camera: {{type: replay, path: {tmp_path}}}\nmodel: {{tap: patch}}\n"
+        f"camera: {{type: replay, path: {tmp_path}}}\nmodel: {{features: patch}}\n"
         f"store: {{path: {tmp_path}/state/examples.sqlite}}\nmqtt: {{host: 192.0.2.1}}\n"
         "buttons: [{pin: 17, label: red}, {pin: 27, action: undo}]\n"
     )

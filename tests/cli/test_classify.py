@@ -134,7 +134,7 @@ def test_examples_of_another_model_are_said(capsys: pytest.CaptureFixture[str], 
 def test_regions_read_as_one_text_are_joined(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     store = ["--set", f"store.path={tmp_path / 's.sqlite'}"]
     regions = [{"name": "left", "box": [0, 0, 0.5, 1]}, {"name": "right", "box": [0.5, 0, 0.5, 1]}]
-    settings = ["--set", f"regions={json.dumps(regions)}", "--set", "read_as=text"]
+    settings = ["--set", f"regions={json.dumps(regions)}", "--set", "combine_regions=text"]
     settings += ["--set", "model.name=mobilenet_v1_0.25_128_quant"]
     rows = classify(capsys, *store, *settings, str(shared_path("images/cat.jpg")))
     assert [row["region"] for row in rows] == ["left", "right", "frame"]

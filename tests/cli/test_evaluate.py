@@ -36,7 +36,7 @@ def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any
 
 def test_a_line_for_each_head_and_shots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = few(tmp_path / "hands", "data/signdigits10", 12)
-    rows = lines(capsys, str(folder), "--shots", "1,5", "--seeds", "2", "--heads", "knn,linear")
+    rows = lines(capsys, str(folder), "--shots", "1,5", "--seeds", "2", "--classifiers", "knn,linear")
     assert [(row["head"], row["shots"]) for row in rows] == [
         ("knn", 1),
         ("linear", 1),
@@ -59,7 +59,7 @@ def test_a_picture_that_can_not_be_read_is_left_out(
     (folder / ".thumbnails").mkdir()
     report = tmp_path / "page.html"
     (row,) = lines(
-        capsys, str(folder), "--shots", "1", "--heads", "knn", "--seeds", "1", "--report", str(report)
+        capsys, str(folder), "--shots", "1", "--classifiers", "knn", "--seeds", "1", "--report", str(report)
     )
     assert set(row["recalls"]) == {"0", "1"}
     assert "0.jpg is not an image" in caplog.text
@@ -103,7 +103,16 @@ def test_the_report_is_one_page_with_pictures(tmp_path: Path, capsys: pytest.Cap
     hands = few(tmp_path / "<hands>", "data/signdigits10", 8)
     target = tmp_path / "report.html"
     lines(
-        capsys, str(hands), "--shots", "2,4", "--seeds", "1", "--heads", "knn,linear", "--report", str(target)
+        capsys,
+        str(hands),
+        "--shots",
+        "2,4",
+        "--seeds",
+        "1",
+        "--classifiers",
+        "knn,linear",
+        "--report",
+        str(target),
     )
     page = Page()
     page.feed(target.read_text())
@@ -123,7 +132,7 @@ def test_without_a_folder_the_store_is_measured(tmp_path: Path, capsys: pytest.C
     assert "holds no examples for this model" in capsys.readouterr().err
     assert main(["examples", *model, *store, "import", str(hands)]) == 0
     capsys.readouterr()
-    (row,) = lines(capsys, *store, "--shots", "3", "--seeds", "2", "--heads", "centroid")
+    (row,) = lines(capsys, *store, "--shots", "3", "--seeds", "2", "--classifiers", "centroid")
     assert row["accuracy"] > 0.3
     assert sum(map(sum, row["confusion"])) == 2 * 4 * 3
 
@@ -186,36 +195,36 @@ def test_the_patch_is_advised_for_small_digits_and_serves_once_reembedded(
     here = ["--set", f"model.name={shared_path(MODEL)}", "--set", f"store.path={tmp_path / 'e.sqlite'}"]
     assert main(["examples", *here, "import", str(digits)]) == 0
     capsys.readouterr()
-    model, patch, advice = lines(capsys, *here, "--taps", "patch")
+    model, patch, advice = lines(capsys, *here, "--features", "patch")
     assert (model["tap"], patch["tap"]) == ("embedding", "patch")
     assert patch["accuracy"] > 0.9 > model["accuracy"]
     assert advice["best"] == "patch"
-    assert "set model.tap to patch" in advice["advice"]
-    there = [*here, "--set", "model.tap=patch"]
+    assert "set model.features to patch" in advice["advice"]
+    there = [*here, "--set", "model.features=patch"]
     assert main(["examples", *there, "reembed"]) == 0
     capsys.readouterr()
-    (row,) = lines(capsys, *there, "--shots", "3", "--seeds", "2", "--heads", "auto")
+    (row,) = lines(capsys, *there, "--shots", "3", "--seeds", "2", "--classifiers", "auto")
     assert row["accuracy"] > 0.9
 
 
 def test_the_model_is_kept_for_whole_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     waste = few(tmp_path / "waste", "data/trashnet6", 10, labels=3)
-    *_, advice = lines(capsys, str(waste), "--taps", "embedding,patch")
-    assert advice == {"advice": "keep model.tap embedding", "best": "embedding"}
+    *_, advice = lines(capsys, str(waste), "--features", "embedding,patch")
+    assert advice == {"advice": "keep model.features embedding", "best": "embedding"}
 
 
 def test_taps_can_not_be_compared_on_one_picture_a_label(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waste = few(tmp_path / "waste", "data/trashnet6", 1, labels=3)
-    assert main(["evaluate", str(waste), "--model", str(shared_path(MODEL)), "--taps", "patch"]) == 1
+    assert main(["evaluate", str(waste), "--model", str(shared_path(MODEL)), "--features", "patch"]) == 1
     assert "two labels with two examples each" in capsys.readouterr().err
 
 
 def test_the_report_holds_what_could_be_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 8)
     target = tmp_path / "report.html"
-    words = [str(hands), "--seeds", "1", "--heads", "knn", "--report", str(target)]
+    words = [str(hands), "--seeds", "1", "--classifiers", "knn", "--report", str(target)]
     rows = lines(capsys, *words, "--shots", "2,5,20")
     assert [row["shots"] for row in rows] == [2, 5]
     text = target.read_text()
@@ -228,6 +237,6 @@ def test_the_report_holds_what_could_be_measured(tmp_path: Path, capsys: pytest.
 
 def test_shots_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 8)
-    words = [str(hands), "--model", str(shared_path(MODEL)), "--seeds", "1", "--heads", "knn"]
+    words = [str(hands), "--model", str(shared_path(MODEL)), "--seeds", "1", "--classifiers", "knn"]
     assert main(["evaluate", *words, "--shots", "2,20"]) == 0
     assert "20 shots left out: '" in capsys.readouterr().err

@@ -176,7 +176,7 @@ def test_a_wrong_merge_is_named(tmp_path: Path, text: str, part: str) -> None:
         ("camera: {type: synthetik}", "did you mean 'synthetic'"),
         ("trigger: Motion", "did you mean 'motion'"),
         ("classifier: {type: knnn}", "did you mean 'knn'"),
-        ("model: {tap: embeding}", "did you mean 'embedding'"),
+        ("model: {features: embeding}", "did you mean 'embedding'"),
     ],
 )
 def test_a_misspelt_key_or_word_is_named_with_the_one_meant(tmp_path: Path, text: str, meant: str) -> None:

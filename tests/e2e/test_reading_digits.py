@@ -35,7 +35,7 @@ class Meter:
             for name, box in zip(NAMES, boxes(len(NAMES)), strict=True)
         ]
         settings = [f"store.path={json.dumps(str(store))}", f"regions={json.dumps(regions)}"]
-        settings += ["read_as=text", "model.tap=patch", "classifier.type=auto"]
+        settings += ["combine_regions=text", "model.features=patch", "classifier.type=auto"]
         settings += ["smoothing.window=1", "smoothing.min_hold_s=0"]
         self.pipeline: Pipeline = build_pipeline(load_effective(None, settings), self.clock)
 

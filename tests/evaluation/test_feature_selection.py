@@ -1,4 +1,4 @@
-"""`model.tap: auto`: the tap that the stored pictures show to be better, and every example moved or none."""
+"""`model.features: auto`: the better features are chosen, and every example is moved or none."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(path: Path, *more: str) -> Config:
     settings = [f"store.path={json.dumps(str(path))}", f"model.name={json.dumps(str(shared_path(MODEL)))}"]
-    return load_effective(None, [*settings, "model.tap=auto", "camera.type=synthetic", *more])
+    return load_effective(None, [*settings, "model.features=auto", "camera.type=synthetic", *more])
 
 
 @pytest.fixture
@@ -60,8 +60,8 @@ def test_small_digits_are_read_by_their_patches_from_the_next_start(
 ) -> None:
     before = contents(store)
     with caplog.at_level(logging.INFO):
-        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
-    assert "model.tap is patch now; 50 examples were read anew" in caplog.text
+        assert resolve_features(config(store.path), tune=True).model.features == "patch"
+    assert "model.features is patch now; 50 examples were read anew" in caplog.text
     assert contents(store) == before
     assert store.spaces() == {PATCH: 50}
     one = next(iter(store))
@@ -79,17 +79,20 @@ def test_the_daemon_starts_at_the_better_tap(
 
 
 def test_without_tuning_the_tap_of_the_examples_is_kept(store: ExampleStore) -> None:
-    assert resolve_features(config(store.path)).model.tap == "embedding"
+    assert resolve_features(config(store.path)).model.features == "embedding"
     resolve_features(config(store.path), tune=True)
-    assert resolve_features(config(store.path)).model.tap == "patch"
+    assert resolve_features(config(store.path)).model.features == "patch"
 
 
 def test_an_empty_store_means_the_model(tmp_path: Path) -> None:
-    assert resolve_features(config(tmp_path / "none.sqlite"), tune=True).model.tap == "embedding"
+    assert resolve_features(config(tmp_path / "none.sqlite"), tune=True).model.features == "embedding"
 
 
 def test_a_tap_that_was_named_is_left_alone(store: ExampleStore) -> None:
-    assert resolve_features(config(store.path, "model.tap=embedding"), tune=True).model.tap == "embedding"
+    assert (
+        resolve_features(config(store.path, "model.features=embedding"), tune=True).model.features
+        == "embedding"
+    )
     assert PATCH not in store.spaces()
 
 
@@ -97,7 +100,7 @@ def test_large_pictures_are_never_read_by_their_pixels(
     store: ExampleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tap_tuner, "SMALL_PX", 9)
-    assert resolve_features(config(store.path), tune=True).model.tap == "embedding"
+    assert resolve_features(config(store.path), tune=True).model.features == "embedding"
     assert PATCH not in store.spaces()
 
 
@@ -111,7 +114,7 @@ def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
     (space,) = store.spaces()
     store.add(unit(0, 256), "8", space=space, thumbnail=thumbnail)
     before = contents(store)
-    assert resolve_features(config(store.path), tune=True).model.tap == "embedding"
+    assert resolve_features(config(store.path), tune=True).model.features == "embedding"
     assert contents(store) == before
     assert store.spaces() == {space: 51}
 
@@ -121,10 +124,10 @@ def test_a_question_that_was_answered_is_not_asked_again(
 ) -> None:
     resolve_features(config(store.path), tune=True)
     with caplog.at_level(logging.INFO):
-        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
+        assert resolve_features(config(store.path), tune=True).model.features == "patch"
         assert "the others name right" in caplog.text
         caplog.clear()
-        assert resolve_features(config(store.path), tune=True).model.tap == "patch"
+        assert resolve_features(config(store.path), tune=True).model.features == "patch"
         assert caplog.text == ""
         store.undo()
         resolve_features(config(store.path), tune=True)

@@ -51,7 +51,7 @@ class Belt:
 
 @pytest.fixture
 def belt() -> Belt:
-    belt = Belt(MotionDetector(gate=0.2))
+    belt = Belt(MotionDetector(zone=0.2))
     assert belt.show(frames=LEARN_FRAMES) is None
     return belt
 
@@ -108,7 +108,7 @@ def test_a_scene_that_changed_as_a_whole_is_learnt_anew(belt: Belt) -> None:
 
 
 def test_what_passes_while_the_scene_is_learnt_leaves_no_ghost() -> None:
-    belt = Belt(MotionDetector(gate=0.2))
+    belt = Belt(MotionDetector(zone=0.2))
     for step in range(LEARN_FRAMES):
         belt.show((step / 10 - 0.4, step / 10 - 0.1))
     assert belt.look().share < 0.02
@@ -129,7 +129,7 @@ def test_a_region_may_change_its_size_while_it_is_learnt(belt: Belt) -> None:
 
 
 def test_things_that_travel_downwards_are_measured_along_their_way() -> None:
-    belt = Belt(MotionDetector(vertical=True, gate=0.2))
+    belt = Belt(MotionDetector(vertical=True, zone=0.2))
     belt.show(frames=LEARN_FRAMES)
     seen = belt.look((0.1, 0.3))
     assert seen.object_middle == pytest.approx(0.5, abs=0.02)

@@ -59,7 +59,7 @@ def test_the_centre_square_is_cut_before_resizing() -> None:
     picture = np.zeros((48, 64, 3), np.uint8)
     picture[:, :8] = picture[:, -8:] = 255
     assert Preprocessor(UINT8)(picture).max() == 0
-    assert Preprocessor(UINT8, "stretch")(picture).max() == 255
+    assert Preprocessor(UINT8, "squash")(picture).max() == 255
 
 
 def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
@@ -125,4 +125,4 @@ def test_what_is_no_rgb_picture_is_named(image: Image) -> None:
 
 def test_the_id_names_fit_and_filter() -> None:
     assert Preprocessor(UINT8).id == "square-bilinear"
-    assert Preprocessor(UINT8, "stretch").id == "stretch-bicubic"
+    assert Preprocessor(UINT8, "squash").id == "stretch-bicubic"

@@ -44,13 +44,13 @@ def test_a_press_is_one_example_of_the_moment_of_the_press() -> None:
 
 
 def test_a_button_of_doubts_means_them_with_its_press_but_not_with_its_burst() -> None:
-    button = ButtonOptions(pin=CAT, label="cat", doubt_s=3)
+    button = ButtonOptions(pin=CAT, label="cat", uncertain_s=3)
     gestures = Gestures([button], OPTIONS, lambda: "group")
 
     pressed = commands(gestures.press(CAT, 10.0))
     held = commands(gestures.advance(10.6))
 
-    assert [each.doubt_s for each in [*pressed, *held] if isinstance(each, AddExample)] == [3.0, 0.0]
+    assert [each.uncertain_s for each in [*pressed, *held] if isinstance(each, AddExample)] == [3.0, 0.0]
 
 
 def test_a_button_of_a_region_teaches_that_region() -> None:

@@ -87,11 +87,11 @@ def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Be
     bench.teach("red", RED)
     bench.show(GREEN)
     doubtful = bench.seq
-    bench.show(RED, instructions=(AddExample("green", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    bench.show(RED, instructions=(AddExample("green", bench.clock.monotonic(), GPIO, uncertain_s=3),))
     assert bench.found(events.ExampleAdded)[0].seq == doubtful
     for _ in range(40):
         bench.show(RED)
-    bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, doubt_s=3),))
+    bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, uncertain_s=3),))
     assert bench.found(events.ExampleAdded)[0].seq == bench.seq
     bench.show(RED, instructions=(LabelUncertain("blue", bench.clock.monotonic() + 60, GPIO),))
     assert "nothing was doubtful" in str(bench.found(events.CommandReply)[0].error)

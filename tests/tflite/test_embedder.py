@@ -139,7 +139,7 @@ def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
         TfliteEmbedder(path, probe_first=False).space,
         TfliteEmbedder(path, tap="logits", probe_first=False).space,
         TfliteEmbedder(path, delegate="none", probe_first=False).space,
-        TfliteEmbedder(path, fit="stretch", probe_first=False).space,
+        TfliteEmbedder(path, crop="squash", probe_first=False).space,
         TfliteEmbedder(path, tap="pixels", probe_first=False).space,
     }
     assert "mobilenet_v1_0.25_128_quant-cb273c23/embedding/square-bilinear/xnnpack" in spaces

@@ -112,9 +112,9 @@ def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
     small = Resizers()(frame[:, 80:560], (128, 128))
     assert small is not None
     assert np.array_equal(prepare.pixels(frame), small)
-    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch", shrink=Resizers())
+    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash", shrink=Resizers())
     assert np.array_equal(
-        stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "stretch").pixels(frame)
+        stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash").pixels(frame)
     )
 
 

@@ -66,7 +66,7 @@ def _picture(spans: Spans) -> Image:
 
 @pytest.fixture
 def belt() -> Belt:
-    belt = Belt(MotionGate("frame", MotionDetector(gate=0.1), 0.05))
+    belt = Belt(MotionGate("frame", MotionDetector(zone=0.1), 0.05))
     for _ in range(LEARN_FRAMES):
         belt.show()
     return belt

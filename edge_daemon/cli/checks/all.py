@@ -139,7 +139,7 @@ def check_broker(config: Config) -> Check:
 def _try_broker(config: Config) -> TrialResult:
     options, device = config.mqtt, config.device.topic_id
     regions = [region.name for region in config.regions]
-    if not regions or config.read_as == "text":
+    if not regions or config.combine_regions == "text":
         regions.append(WHOLE_FRAME)
     topics = device_topics(options.base_topic, device, regions)
     discovery = discovery_topic(options.discovery.prefix, device) if options.discovery.enabled else None

@@ -117,7 +117,7 @@ def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
 
 
 def fit_plda(vectors: Floats | Doubles, codes: Codes, classes: int, rank: int = RANK) -> Plda | None:
-    """Fit to vectors (rows) and their classes in `rank` directions.
+    """CropMode to vectors (rows) and their classes in `rank` directions.
 
     None when no class has two examples, only one class has any, all are equal, or the rank is 0.
     """
@@ -243,7 +243,7 @@ class PLDAClassifier:
             self._work = None
 
     def _do(self) -> Iterator[None]:
-        """Fit, in steps of some milliseconds each. The examples stay as they are until it is done."""
+        """CropMode, in steps of some milliseconds each. The examples stay as they are until it is done."""
         examples = self._examples
         classes = len(examples.labels)
         space = subspace(examples.matrix[newest_balanced(examples.codes, classes, DIRECTIONS)], NAMING_RANK)

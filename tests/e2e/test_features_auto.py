@@ -1,4 +1,4 @@
-"""`model.tap: auto` in a daemon that runs: a reload takes the tap that suits what was taught meanwhile."""
+"""`model.features: auto` in a running daemon: a reload chooses the features that suit the new examples."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ INFO, LABEL = "edge_daemon/meter/info", "edge_daemon/meter/label"
 @contextmanager
 def daemon(tmp_path: Path, shown: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     settings = {
-        "model": {"name": str(shared_path(MODEL)), "tap": "auto"},
+        "model": {"name": str(shared_path(MODEL)), "features": "auto"},
         "store": {"path": str(tmp_path / "examples.sqlite")},
         "camera": {"type": "replay", "path": str(shown), "fps": 10, "loop": True},
         "device": {"id": "meter"},
