@@ -17,9 +17,9 @@ KeyPath = tuple[str | int, ...]
 class ButtonOptions(ConfigSection, frozen=True):
     """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
 
-    `region` None teaches the first region. If `uncertain_s` > 0, a press labels the latest uncertain frame of the last so
-    many seconds at which the device was not sure, if there was one: on a belt the thing is gone by then.
-    The action `trigger` is for a light barrier: from the press on, an object is before the camera.
+    `region` None teaches the first region. If `uncertain_s` > 0, a press labels the most recent uncertain
+    frame of the last `uncertain_s` seconds, if any: on a conveyor the object has left the view by then.
+    The action `trigger` is for a light barrier: from the press on, an object is in view.
     """
 
     pin: Pin

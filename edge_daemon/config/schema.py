@@ -96,7 +96,8 @@ class ObjectOptions(ConfigSection, frozen=True):
     """How objects are told apart when `trigger` isn't `continuous`; each gives one `object` event.
 
     With `motion`, an object is there while it covers `min_foreground` of the zone: the middle `zone` of
-    the region along the `direction` of travel. With `gpio` and `mqtt`, `window_s` after a trigger belong to one object.
+    the region along the `direction` of travel. With `gpio` and `mqtt`, the frames of `window_s` after a
+    trigger belong to one object.
     """
 
     zone: Annotated[float, Meta(gt=0, le=1)] = 0.15

@@ -3,8 +3,8 @@
 Pillow's bilinear filter widens with the reduction (antialiasing), as in the models' training; a filter of
 four pixels would be faster and alias. Where the interpreter shrinks a picture of that size itself (see
 `build_resize_graph`), it does: from 480x480 to 224 px in 0.19 ms instead of 1.6, to 128 px in 0.10 instead
-of 0.84 (one x86-64 core). Its pixels are 0.5 to 1 of 255 off on average, the cosine of the embeddings is 0.993 or
-more on average: sensor noise of 3 of 255 costs as much. All other sizes go to Pillow, whose
+of 0.84 (one x86-64 core). Its pixels are 0.5 to 1 of 255 off on average, the cosine of the embeddings is
+0.993 or more on average: sensor noise of 3 of 255 costs as much. All other sizes go to Pillow, whose
 `reducing_gap=1.5` averages whole blocks first, down to no less than 1.5 times the target.
 
 Regions that aren't square are better stretched, and small ones enlarged by the bicubic filter: of digits of
