@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from edge_daemon.daemon.mailbox import Mailbox
-from edge_daemon.domain.commands import ReportPanelState
+from edge_daemon.domain.commands import CameraFailed
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.system.backoff import Backoff
@@ -72,11 +72,11 @@ class Capture:
         """A source that has ended shows nothing more: for a daemon that runs on, an outage for ever."""
         self.waiting = True
         if self._patient:
-            self._mailbox.submit(ReportPanelState("the source has ended"))
+            self._mailbox.submit(CameraFailed("the source has ended"))
         self._mailbox.end()
 
     def _wait_out(self, exc: CameraError, stop: threading.Event) -> None:
         self.waiting = True
         self._source.close()
-        self._mailbox.submit(ReportPanelState(str(exc)))
+        self._mailbox.submit(CameraFailed(str(exc)))
         stop.wait(self._backoff.next())

@@ -127,7 +127,7 @@ class MoveRegion(Struct, frozen=True):
     origin: Origin
 
 
-class ReportPanelState(Struct, frozen=True):
+class CameraFailed(Struct, frozen=True):
     """The capture thread's word that the camera stopped delivering."""
 
     reason: str
@@ -161,5 +161,5 @@ Command: TypeAlias = (
 )
 """What users ask; each carries its origin and is answered by a `Replied` event."""
 
-Instruction: TypeAlias = Command | ReportPanelState | ClockSet
+Instruction: TypeAlias = Command | CameraFailed | ClockSet
 """All that the pipeline takes beside frames."""

@@ -16,7 +16,7 @@ from edge_daemon.domain.commands import (
     Command,
     Instruction,
     LabelUncertain,
-    ReportPanelState,
+    CameraFailed,
 )
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, ImageError, RequestError
 from edge_daemon.domain.interfaces import Clock, Embedder
@@ -252,7 +252,7 @@ class Pipeline:
     # Commands
 
     def _obey(self, instruction: Instruction) -> Iterator[events.Event]:
-        if isinstance(instruction, ReportPanelState):
+        if isinstance(instruction, CameraFailed):
             yield from self._lose_camera(instruction.reason)
         elif isinstance(instruction, ClockSet):
             self._teacher.set_clock(instruction)

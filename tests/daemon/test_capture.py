@@ -11,7 +11,7 @@ import pytest
 
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
-from edge_daemon.domain.commands import ReportPanelState
+from edge_daemon.domain.commands import CameraFailed
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.backoff import Backoff
@@ -50,7 +50,7 @@ def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str]
     while True:
         mail = mailbox.take(10)
         frames += [mail.frame.seq] if mail.frame else []
-        outages += [each.reason for each in mail.instructions if isinstance(each, ReportPanelState)]
+        outages += [each.reason for each in mail.instructions if isinstance(each, CameraFailed)]
         if mail.ended:
             return frames, outages, True
 

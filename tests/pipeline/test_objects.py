@@ -12,7 +12,7 @@ from edge_daemon.app.build import build_views
 from edge_daemon.config.schema import load_effective
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import MoveRegion, Origin, ReportPanelState, Trigger
+from edge_daemon.domain.commands import MoveRegion, Origin, CameraFailed, Trigger
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.motion import LEARN_FRAMES
@@ -126,7 +126,7 @@ def test_the_label_is_that_of_the_present_object(moving: Bench) -> None:
 
 def test_a_lost_camera_ends_the_object_it_saw(moving: Bench) -> None:
     moving.show(RED)
-    happened = moving.pipeline.step(None, (ReportPanelState("unplugged"),))
+    happened = moving.pipeline.step(None, (CameraFailed("unplugged"),))
     assert [type(event) for event in happened] == [events.ObjectPassed, events.CameraLost]
 
 

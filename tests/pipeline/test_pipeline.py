@@ -18,7 +18,7 @@ from edge_daemon.domain.commands import (
     Instruction,
     MoveRegion,
     Origin,
-    ReportPanelState,
+    CameraFailed,
     SetThreshold,
     TakeSnapshot,
     Undo,
@@ -100,9 +100,9 @@ def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
 
 def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
     bench.teach("red", RED)
-    lost = bench.pipeline.step(None, (ReportPanelState("the cable is out"),))
+    lost = bench.pipeline.step(None, (CameraFailed("the cable is out"),))
     assert lost == [events.CameraLost("the cable is out")]
-    assert bench.pipeline.step(None, (ReportPanelState("still out"),)) == []
+    assert bench.pipeline.step(None, (CameraFailed("still out"),)) == []
     bench.clock.advance(7)
     bench.show(RED)
     assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)
@@ -178,7 +178,7 @@ def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
         bench.show(*pair)
         texts += [change.label for change in bench.found(events.LabelChanged) if change.region == "frame"]
     assert texts[-3:] == ["42", "22", "2?"]
-    bench.pipeline.step(None, (ReportPanelState("the cable is out"),))
+    bench.pipeline.step(None, (CameraFailed("the cable is out"),))
     bench.show(GREEN, BLUE)
     assert [change.label for change in bench.found(events.LabelChanged)] == ["2", "unknown", "2?"]
 
