@@ -9,6 +9,7 @@ import pytest
 
 from scripts.device_box import last_pass
 from scripts.device_box.junit import all_passed
+from scripts.device_box.machine import panicked_early
 
 ROOT = Path(__file__).parents[2]
 PARTS = ROOT / "scripts/device_box"
@@ -31,6 +32,18 @@ def test_failures_errors_and_no_checks_at_all_are_no_success(tmp_path: Path, cou
     path = tmp_path / "results.xml"
     path.write_text(f"<testsuites><testsuite {counts}/></testsuites>")
     assert not all_passed(path)
+
+
+@pytest.mark.parametrize(
+    ("console", "early"),
+    [
+        ("[    2.898640] Kernel panic - not syncing: Fatal exception in interrupt\n", True),
+        ("[  581.681575] Kernel panic - not syncing: Fatal exception in interrupt\n", False),
+        ("[ 1563.976174] reboot: Power down\n", False),
+    ],
+)
+def test_only_a_panic_at_boot_is_the_emulators(console: str, early: bool) -> None:
+    assert panicked_early(console) == early
 
 
 def test_a_missing_file_of_results_is_no_success(tmp_path: Path) -> None:
