@@ -1,9 +1,9 @@
-"""What a fleet costs: a record's bytes and time, the cosine lost to eight bits, how long a newcomer learns.
+"""Measure the fleet: bytes and time per record, quantisation loss, time until a new device has accepted all.
 
     .venv/bin/python scripts/measure_fleet.py [--examples 500] [--size 1280] [--own 100] [--repeat 3]
 
-No broker and no model: one device tells examples drawn around ten labels, another takes them in, with
-examples of its own to be judged by, on a store in the current folder's disk.
+No broker and no model: one device publishes examples drawn around ten labels, another with examples of its
+own receives and checks them. The stores are on the disk of the current folder.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from edge_daemon.app.fleet_factory import FleetFactory
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain import events
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.fleet.chunks import Chunks, packed
-from edge_daemon.fleet.records import RecordSigner, quantise, restore
+from edge_daemon.fleet.chunks import Chunks, pack_records
+from edge_daemon.fleet.records import RecordSigner, dequantise, quantise
 from edge_daemon.fleet.sync import FleetSync
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
@@ -36,14 +36,14 @@ KEY = "00" * 32
 
 
 class Embedding(ColourEmbedder):
-    """Stands for a model whose embeddings have `size` numbers."""
+    """An embedder of `size` numbers, without a model."""
 
     def __init__(self, size: int) -> None:
         self.size = size
 
 
 class Device:
-    """A member of the fleet with `count` examples of its own."""
+    """A sync of the fleet with `count` examples of its own."""
 
     def __init__(self, folder: Path, name: str, size: int, count: int) -> None:
         self.store = ExampleStore(folder / f"{name}.sqlite")
@@ -54,23 +54,23 @@ class Device:
                 vector = np.maximum(centres[number % LABELS] + 0.7 * draw.normal(size=size), 0)
                 unit = (vector / np.linalg.norm(vector)).astype(np.float32)
                 self.store.add(unit, f"label {number % LABELS}", space=Embedding.space)
-        fellowship = FleetFactory(
+        factory = FleetFactory(
             FleetOptions(group="g", max_examples=5000), name, {"EDGE_DAEMON_FLEET_KEY": KEY}
         )
-        fellowship.enter(self.store)
-        learners = {SHARED_POOL: make_classifier(vote="padded")}
-        self.teacher = Trainer(self.store, learners, {"frame": SHARED_POOL}, Embedding.space, peers=True)
-        member = fellowship.member(self.store, self.teacher, Embedding(size), SystemClock())
-        link = fellowship.link(Embedding.space)
-        assert member is not None
+        factory.join(self.store)
+        classifiers = {SHARED_POOL: make_classifier(vote="padded")}
+        self.trainer = Trainer(self.store, classifiers, {"frame": SHARED_POOL}, Embedding.space, peers=True)
+        sync = factory.build_sync(self.store, self.trainer, Embedding(size), SystemClock())
+        link = factory.build_link(Embedding.space)
+        assert sync is not None
         assert link is not None
-        self.member: FleetSync = member
+        self.sync: FleetSync = sync
         self.link: FleetLink = link
 
     def step(self) -> events.FleetSnapshot | None:
-        """Do what one step of the pipeline does for the fleet."""
-        told = [event for event in self.member.advance() if isinstance(event, events.FleetSnapshot)]
-        return told[-1] if told else None
+        """Run one step of the synchronization."""
+        snapshot = [event for event in self.sync.advance() if isinstance(event, events.FleetSnapshot)]
+        return snapshot[-1] if snapshot else None
 
 
 def timed(work: Callable[[], object], times: int) -> float:
@@ -83,34 +83,36 @@ def timed(work: Callable[[], object], times: int) -> float:
 
 def measure_record(device: Device, size: int) -> None:
     example = next(device.store.examples())
-    seal = RecordSigner(bytes.fromhex(KEY), "g", Embedding.space)
-    record = seal.sign_example("old", 1, example)
-    lost = [1 - float(restore(quantise(each.embedding)) @ each.embedding) for each in device.store.examples()]
+    signer = RecordSigner(bytes.fromhex(KEY), "g", Embedding.space)
+    record = signer.sign_example("old", 1, example)
+    lost = [
+        1 - float(dequantise(quantise(each.embedding)) @ each.embedding) for each in device.store.examples()
+    ]
     print(
         f"record: {len(record)} bytes of {size} numbers; cosine lost {statistics.mean(lost):.1e}, "
         f"at most {max(lost):.1e}"
     )
     print(
-        f"sign {timed(lambda: seal.sign_example('old', 1, example), 200):.3f} ms, "
-        f"check {timed(lambda: seal.open('old', record), 200):.3f} ms"
+        f"sign {timed(lambda: signer.sign_example('old', 1, example), 200):.3f} ms, "
+        f"check {timed(lambda: signer.verify('old', record), 200):.3f} ms"
     )
 
 
-def counting(device: Device) -> int:
-    """Return how many examples of the other count on this one."""
-    figures = device.teacher.fleet
+def accepted(device: Device) -> int:
+    """Return the number of accepted examples of the other device."""
+    figures = device.trainer.fleet
     return figures.peers["old"].counting if figures and "old" in figures.peers else 0
 
 
-def catch_up(told: events.FleetSnapshot, device: Device) -> tuple[float, float]:
-    """Return seconds until all count, and the processor time of the longest step in ms."""
+def catch_up(snapshot: events.FleetSnapshot, device: Device) -> tuple[float, float]:
+    """Return the seconds until all are accepted, and the CPU time of the longest step in ms."""
     chunks = Chunks()
-    chunks.update(told.records)
-    payloads = [packed([told.roll]), *(chunks.payload(chunk) for chunk in range(len(chunks)))]
+    chunks.update(snapshot.records)
+    payloads = [pack_records([snapshot.roll]), *(chunks.payload(chunk) for chunk in range(len(chunks)))]
     for number, payload in enumerate(payloads):
-        device.link.take(Incoming(f"{ROOT}/g/old/{number}", payload, retained=True))
+        device.link.handle(Incoming(f"{ROOT}/g/old/{number}", payload, retained=True))
     begun, longest = time.perf_counter(), 0.0
-    while counting(device) < len(told.records):
+    while accepted(device) < len(snapshot.records):
         step = time.thread_time()
         device.step()
         longest = max(longest, time.thread_time() - step)
@@ -130,21 +132,21 @@ def main() -> None:
         with tempfile.TemporaryDirectory(dir=".") as folder:
             old = Device(Path(folder), "old", args.size, args.examples)
             begun = time.thread_time()
-            told = old.step()
-            assert told is not None
+            snapshot = old.step()
+            assert snapshot is not None
             first_ms = 1000 * (time.thread_time() - begun)
             measure_record(old, args.size)
             chunks = Chunks()
-            chunks.update(told.records)
+            chunks.update(snapshot.records)
             total = sum(len(chunks.payload(chunk)) for chunk in range(len(chunks)))
             print(
                 f"{args.examples} examples: {first_ms:.0f} ms to sign at start, {len(chunks)} chunks, "
-                f"{total} bytes, the roll {len(told.roll)} bytes"
+                f"{total} bytes, the live set {len(snapshot.roll)} bytes"
             )
-            new = Device(Path(folder), "newcomer", args.size, args.own)
+            new = Device(Path(folder), "new", args.size, args.own)
             new.step()
-            seconds, longest_ms = catch_up(told, new)
-            print(f"newcomer with {args.own} of its own: {seconds:.2f} s, longest step {longest_ms:.0f} ms")
+            seconds, longest_ms = catch_up(snapshot, new)
+            print(f"new device with {args.own} of its own: {seconds:.2f} s, longest step {longest_ms:.0f} ms")
 
 
 if __name__ == "__main__":

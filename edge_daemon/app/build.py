@@ -145,7 +145,7 @@ def build_teacher(
 def build_pipeline(
     config: Config,
     clock: Clock,
-    fellowship: FleetFactory | None = None,
+    fleet_factory: FleetFactory | None = None,
     embedder: Embedder | None = None,
     classes: Sequence[str] = (),
 ) -> Pipeline:
@@ -153,8 +153,8 @@ def build_pipeline(
     embedder = embedder or build_embedder(config)
     views = build_views(config)
     store = open_store(config)
-    if fellowship is not None:
-        fellowship.enter(store)
+    if fleet_factory is not None:
+        fleet_factory.join(store)
     if clock_synced() is not False:
         forget_removed(store, clock)
     others = {space: count for space, count in store.spaces().items() if space != embedder.space}
@@ -176,7 +176,9 @@ def build_pipeline(
         if config.combine_regions == "text"
         else None,
         settings=build_settings(config),
-        fleet=fellowship.member(store, teacher, embedder, clock) if fellowship is not None else None,
+        fleet=fleet_factory.build_sync(store, teacher, embedder, clock)
+        if fleet_factory is not None
+        else None,
     )
 
 
@@ -224,12 +226,12 @@ def build(
     clock = SystemClock()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
-    fellowship = FleetFactory(config.fleet, config.device.topic_id, os.environ)
-    pipeline = build_pipeline(config, clock, fellowship, prepared.embedder, prepared.classes)
+    fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
+    pipeline = build_pipeline(config, clock, fleet_factory, prepared.embedder, prepared.classes)
     preview = None if config.web.listen is None else LatestFrame()
     if marks is not None:
         marks.note("wired")
-    link = fellowship.link(pipeline.space)
+    link = fleet_factory.build_link(pipeline.space)
     try:
         outlets = _build_outlets(config, mailbox, clock, pipeline.space, link, preview, keyboard, pin_factory)
         return Daemon(

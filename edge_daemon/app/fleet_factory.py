@@ -1,6 +1,6 @@
-"""The fleet's part of the wiring: what the pipeline's thread and the network's have in common.
+"""The fleet's parts: the pipeline thread's and the network thread's, with the queue between them.
 
-What only a device in a group uses is imported where it is wired.
+Modules that only a device in a group uses are imported where they are used.
 """
 
 from __future__ import annotations
@@ -23,60 +23,60 @@ if TYPE_CHECKING:
 
 
 class FleetFactory:
-    """A device's place in its group, if it is in one. Raises FleetError for a key that can't be used.
+    """Builds the fleet's parts of a device, if it is in a group. Raises FleetError for an unusable key.
 
-    Call `enter` before the store is learnt from, then `member` and `link`.
+    Call `join` before examples are loaded from the store, then `build_sync` and `build_link`.
     """
 
     def __init__(self, options: FleetOptions, device: str, environ: Mapping[str, str]) -> None:
         self._options = options
         self._device = device
         self._key = None if options.group is None else read_key(options, environ)
-        self._inbox = ReceiveQueue()
+        self._receive_queue = ReceiveQueue()
         self._was_member = False
 
-    def enter(self, store: ExampleStore) -> None:
-        """Note group and key in the store; peers' examples of another group or key are deleted."""
+    def join(self, store: ExampleStore) -> None:
+        """Store group and key id; peers' examples of another group or key are deleted."""
         self._was_member = ever_joined(store)
         if self._options.group is not None and self._key is not None:
             PeerExamples(store, "").join(self._options.group, key_id(self._key))
 
-    def member(
-        self, store: ExampleStore, teacher: Trainer, embedder: Embedder, clock: Clock
+    def build_sync(
+        self, store: ExampleStore, trainer: Trainer, embedder: Embedder, clock: Clock
     ) -> FleetSync | None:
-        """Make what the pipeline's thread does for the fleet; None without a group."""
-        options, seal, inbox = self._options, self._seal(embedder.space), self._inbox
-        if seal is None:
+        """Build the part for the pipeline thread; None without a group."""
+        options, signer, queue = self._options, self._signer(embedder.space), self._receive_queue
+        if signer is None:
             return None
         from edge_daemon.fleet.quarantine import Quarantine
         from edge_daemon.fleet.replica import Replica
         from edge_daemon.fleet.sync import FleetPublisher, FleetSync
 
-        peers = PeerExamples(store, seal.space)
+        peers = PeerExamples(store, signer.space)
         return FleetSync(
             device=self._device,
-            group=seal.group,
+            group=signer.group,
             peers=peers,
-            teacher=teacher,
-            sharing=FleetPublisher(self._device, seal, peers, options.max_examples, clock),
-            merging=Replica(
-                peers, seal.space, embedder.size, inbox, options.max_examples, options.max_peers, clock
+            trainer=trainer,
+            publisher=FleetPublisher(self._device, signer, peers, options.max_examples, clock),
+            replica=Replica(
+                peers, signer.space, embedder.size, queue, options.max_examples, options.max_peers, clock
             ),
-            probation=Quarantine(peers, teacher.pool_of),
-            inbox=inbox,
+            quarantine=Quarantine(peers, trainer.pool_of),
+            receive_queue=queue,
             clock=clock,
         )
 
-    def link(self, space: str) -> FleetLink | None:
-        """Make what the network's thread does; None for a device that never was in a group."""
-        seal = self._seal(space)
-        if seal is None and not self._was_member:
+    def build_link(self, space: str) -> FleetLink | None:
+        """Build the part for the network thread; None for a device that never was in a group."""
+        signer = self._signer(space)
+        if signer is None and not self._was_member:
             return None
         from edge_daemon.mqtt.fleet_link import FleetLink
 
-        return FleetLink(self._device, seal, self._inbox, self._options.max_peers)
+        return FleetLink(self._device, signer, self._receive_queue, self._options.max_peers)
 
-    def _seal(self, space: str) -> RecordSigner | None:
+    def _signer(self, space: str) -> RecordSigner | None:
         if self._key is None or self._options.group is None:
             return None
         from edge_daemon.fleet.records import RecordSigner

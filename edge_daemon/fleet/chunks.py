@@ -1,4 +1,4 @@
-"""Records packed into a few messages, so that one changed example rewrites one of them."""
+"""Records packed into a few messages, so that a changed example rewrites only one of them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Annotated
 import msgspec
 
 CHUNK_BYTES = 16_384
-"""What a chunk holds at most, unless one record alone is longer: some 11 examples of 1,280 numbers."""
+"""Size limit of a chunk, unless a single record is longer: about 11 examples of 1,280 numbers."""
 
 MAX_CHUNK_BYTES = 65_536
 _FRAME_BYTES = 5
-_MAX_RECORDS = 1000  # a signed record takes 60 bytes and more
+_MAX_RECORDS = 1000  # a signed record has at least 60 bytes
 _RECORDS: msgspec.msgpack.Decoder[list[bytes]] = msgspec.msgpack.Decoder(
     Annotated[list[bytes], msgspec.Meta(max_length=_MAX_RECORDS)]
 )
@@ -21,28 +21,27 @@ _RECORDS: msgspec.msgpack.Decoder[list[bytes]] = msgspec.msgpack.Decoder(
 class Chunks:
     """Keeps each record in a numbered chunk of at most `limit` bytes. Pure; one owning thread.
 
-    A new record goes where there is room first, so there are never more chunks than the most records that
-    were held at once would need.
+    First-fit placement: the number of chunks is bounded by the peak number of records.
     """
 
     def __init__(self, limit: int = CHUNK_BYTES) -> None:
         self._limit = limit
         self._chunks: list[dict[int, bytes]] = []
         self._sizes: list[int] = []
-        self._home: dict[int, int] = {}
+        self._chunk_of: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._chunks)
 
     def update(self, records: Mapping[int, bytes]) -> set[int]:
-        """Hold just these records, by their numbers; return the chunks that changed."""
-        gone = self._home.keys() - records.keys()
-        return {self._remove(number) for number in gone} | {
-            self._add(number, record) for number, record in records.items() if number not in self._home
+        """Replace the content by these records, by number; return the chunks that changed."""
+        removed = self._chunk_of.keys() - records.keys()
+        return {self._remove(number) for number in removed} | {
+            self._add(number, record) for number, record in records.items() if number not in self._chunk_of
         }
 
     def payload(self, chunk: int) -> bytes:
-        """Return a chunk as it is sent; nothing for an empty one."""
+        """Return a chunk as sent; an empty chunk is an empty payload."""
         records = self._chunks[chunk]
         return msgspec.msgpack.encode(list(records.values())) if records else b""
 
@@ -55,22 +54,22 @@ class Chunks:
             self._sizes.append(0)
         self._chunks[chunk][number] = record
         self._sizes[chunk] += size
-        self._home[number] = chunk
+        self._chunk_of[number] = chunk
         return chunk
 
     def _remove(self, number: int) -> int:
-        chunk = self._home.pop(number)
+        chunk = self._chunk_of.pop(number)
         self._sizes[chunk] -= len(self._chunks[chunk].pop(number)) + _FRAME_BYTES
         return chunk
 
 
-def packed(records: Sequence[bytes]) -> bytes:
+def pack_records(records: Sequence[bytes]) -> bytes:
     """Return records as one chunk."""
     return msgspec.msgpack.encode(list(records))
 
 
-def unpacked(payload: bytes) -> list[bytes] | None:
-    """Return the records of a chunk; None for bytes that are none."""
+def unpack_records(payload: bytes) -> list[bytes] | None:
+    """Return the records of a chunk; None for bytes that are no chunk."""
     if len(payload) > MAX_CHUNK_BYTES:
         return None
     try:

@@ -1,4 +1,4 @@
-"""Where the group's key comes from: never the configuration itself."""
+"""The key of the fleet group, read from a file, a systemd credential or the environment."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _HINT = "make one with `openssl rand -hex 32` and give every device of the group
 def read_key(options: FleetOptions, environ: Mapping[str, str]) -> bytes:
     """Return the key from `key_file`, else the systemd credential, else the environment.
 
-    It is written as hexadecimal digits, 16 bytes or more. Raises FleetError saying what is wrong; the
-    key itself is never shown.
+    The key is written as hexadecimal digits, 16 bytes or more. Raises FleetError with the reason, never with
+    the key itself.
     """
     where, text = _find(options, environ)
     try:
@@ -33,7 +33,7 @@ def read_key(options: FleetOptions, environ: Mapping[str, str]) -> bytes:
 
 
 def key_id(key: bytes) -> str:
-    """Return 16 hexadecimal digits that tell one key from another and reveal nothing of it."""
+    """Return 16 hexadecimal digits that identify a key and reveal nothing of it."""
     return hmac.digest(key, b"edge_daemon fleet key", "sha256").hex()[:16]
 
 

@@ -1,4 +1,4 @@
-"""Whether examples of peers harm: the local exam with them against the local exam without. Pure."""
+"""The quarantine of peers' examples: accept them only if the leave-one-out accuracy does not drop. Pure."""
 
 from __future__ import annotations
 
@@ -13,157 +13,157 @@ from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.learning.embedding_index import Codes, Floats, newest_balanced
 
-WITNESSES = 200
-"""Most of our own examples that are examined: a bound on the work, at one product with each newcomer."""
+MAX_VALIDATION_EXAMPLES = 200
+"""Bound on the work: one dot product per validation example and new example."""
+
+BATCH = 16
+"""Maximum number of examples of one device and label that are checked together."""
 
 _K = 3
 
 
 class ImpactCheck:
-    """Examines our own examples by leaving each out: the three nearest others vote; ties go to the nearest.
+    """Checks whether new examples lower the leave-one-out accuracy of the validation examples.
 
-    An example and the burst it was taught in are no others to each other, as in `learning.exam`. `pool_of`
-    names the pool of a region; examples of other pools are no others either. `meet` introduces those that
-    count already. Vectors are unit length, of one space.
+    The classifier is a vote of the three nearest neighbours; ties go to the nearest. Examples of the same
+    burst are excluded from each other's neighbours, as are examples of another pool. `pool_of` returns the
+    pool of a region. Embeddings are unit vectors of one space.
     """
 
-    def __init__(self, witnesses: Sequence[Example], pool_of: Callable[[str], str]) -> None:
+    def __init__(self, validation_examples: Sequence[Example], pool_of: Callable[[str], str]) -> None:
         self._pool_of = pool_of
         self._codes: dict[str, int] = {}
-        self._witnesses = witnesses
-        self._matrix: Floats = np.array([each.embedding for each in witnesses], np.float32)
-        self._labels = self._code([each.label for each in witnesses])
-        self._pools = self._code([pool_of(each.region) for each in witnesses])
-        self._bursts = self._code([_burst(each) for each in witnesses])
-        self._values: Floats = np.full((len(witnesses), _K), -np.inf, np.float32)
-        self._nearest: Codes = np.full((len(witnesses), _K), -1, np.intp)
+        self._validation_examples = validation_examples
+        self._matrix: Floats = np.array([each.embedding for each in validation_examples], np.float32)
+        self._labels = self._encode([each.label for each in validation_examples])
+        self._pools = self._encode([pool_of(each.region) for each in validation_examples])
+        self._bursts = self._encode([_burst(each) for each in validation_examples])
+        self._similarities: Floats = np.full((len(validation_examples), _K), -np.inf, np.float32)
+        self._neighbours: Codes = np.full((len(validation_examples), _K), -1, np.intp)
 
     @property
-    def right(self) -> int:
-        """How many witnesses the others name rightly."""
-        return _count_right(self._labels, self._nearest)
+    def correct_count(self) -> int:
+        """Number of validation examples that their neighbours classify correctly."""
+        return _count_correct(self._labels, self._neighbours)
 
-    def meet(self, examples: Sequence[Example]) -> None:
-        """Let examples count from now on."""
-        if self._witnesses and examples:
-            self._values, self._nearest = self._with(examples)
+    def add_accepted(self, examples: Sequence[Example]) -> None:
+        """Add examples to the neighbours without a check."""
+        if self._validation_examples and examples:
+            self._similarities, self._neighbours = self._neighbours_with(examples)
 
-    def admits(self, examples: Sequence[Example]) -> bool:
-        """Whether as many witnesses are right with these as without; then they count from now on."""
-        if not self._witnesses:
+    def accepts(self, examples: Sequence[Example]) -> bool:
+        """Return whether the accuracy does not drop with these examples; they are added if so."""
+        if not self._validation_examples:
             return True
-        values, nearest = self._with(examples)
-        if _count_right(self._labels, nearest) < self.right:
+        similarities, neighbours = self._neighbours_with(examples)
+        if _count_correct(self._labels, neighbours) < self.correct_count:
             return False
-        self._values, self._nearest = values, nearest
+        self._similarities, self._neighbours = similarities, neighbours
         return True
 
-    def _with(self, examples: Sequence[Example]) -> tuple[Floats, Codes]:
-        """Return each witness's three nearest with these among them: similarities and labels."""
+    def _neighbours_with(self, examples: Sequence[Example]) -> tuple[Floats, Codes]:
+        """Return similarities and labels of the three nearest neighbours, `examples` included."""
         similarities = self._matrix @ np.array([each.embedding for each in examples]).T
-        kin = self._bursts[:, None] == self._code([_burst(each) for each in examples])
-        foreign = self._pools[:, None] != self._code([self._pool_of(each.region) for each in examples])
-        similarities[kin | foreign] = -np.inf
-        labels = np.broadcast_to(self._code([each.label for each in examples]), similarities.shape)
-        values = np.hstack((self._values, similarities))
-        nearest = np.hstack((self._nearest, np.where(np.isneginf(similarities), -1, labels)))
+        same_burst = self._bursts[:, None] == self._encode([_burst(each) for each in examples])
+        other_pool = self._pools[:, None] != self._encode([self._pool_of(each.region) for each in examples])
+        similarities[same_burst | other_pool] = -np.inf
+        labels = np.broadcast_to(self._encode([each.label for each in examples]), similarities.shape)
+        values = np.hstack((self._similarities, similarities))
+        neighbours = np.hstack((self._neighbours, np.where(np.isneginf(similarities), -1, labels)))
         order = np.argsort(-values, axis=1, kind="stable")[:, :_K]
-        return np.take_along_axis(values, order, 1), np.take_along_axis(nearest, order, 1)
+        return np.take_along_axis(values, order, 1), np.take_along_axis(neighbours, order, 1)
 
-    def _code(self, names: Sequence[str]) -> Codes:
+    def _encode(self, names: Sequence[str]) -> Codes:
         return np.array([self._codes.setdefault(name, len(self._codes)) for name in names], np.intp)
 
 
 def _burst(example: Example) -> str:
-    """Name the burst; an example without one is a burst of its own."""
+    """Return a key of the burst; an example without a group is a burst of one."""
     return f"{example.label}\0{example.group}" if example.group else f"\0{example.id}"
 
 
-def _count_right(labels: Codes, nearest: Codes) -> int:
-    known: npt.NDArray[np.bool_] = nearest >= 0
-    votes = ((nearest[:, :, None] == nearest[:, None, :]) & known[:, None, :]).sum(axis=2)
+def _count_correct(labels: Codes, neighbours: Codes) -> int:
+    known: npt.NDArray[np.bool_] = neighbours >= 0
+    votes = ((neighbours[:, :, None] == neighbours[:, None, :]) & known[:, None, :]).sum(axis=2)
     votes[~known] = 0
-    winners = np.take_along_axis(nearest, votes.argmax(axis=1)[:, None], 1)[:, 0]
+    winners = np.take_along_axis(neighbours, votes.argmax(axis=1)[:, None], 1)[:, 0]
     return int((winners == labels).sum())
 
 
-BATCH = 16
-"""Most examples of one device and label that are judged together."""
-
-
 class Quarantine:
-    """Keeps what waits, and the jury. Every call of `proceed` is one small piece of work.
+    """Holds peers' examples until they are accepted. Each call of `check_next` is one small step of work.
 
-    A batch that would harm is halved and judged again, down to single examples; those that harm wait until
-    `reconsider`. With no example of our own there is nothing to harm. Belongs to one thread.
+    A batch that lowers the accuracy is halved and checked again, down to single examples; a single example
+    that lowers it stays in quarantine until `revalidate`. Without examples of our own all are accepted.
+    Belongs to one thread.
     """
 
     def __init__(self, peers: PeerExamples, pool_of: Callable[[str], str]) -> None:
         self._peers = peers
         self._pool_of = pool_of
-        self._queue: deque[Sequence[Example]] = deque()
-        self._jury: ImpactCheck | None = None
-        self._seating: Generator[None, None, ImpactCheck] | None = None
-        self.take(peers.waiting())
+        self._batches: deque[Sequence[Example]] = deque()
+        self._check: ImpactCheck | None = None
+        self._build_steps: Generator[None, None, ImpactCheck] | None = None
+        self.add(peers.waiting())
 
-    def take(self, examples: Iterable[Example]) -> None:
-        """Put new examples on probation."""
-        parties: dict[tuple[str, str], list[Example]] = {}
+    def add(self, examples: Iterable[Example]) -> None:
+        """Queue new examples for the check, in batches of one device and label."""
+        groups: dict[tuple[str, str], list[Example]] = {}
         for example in examples:
-            parties.setdefault((example.origin, example.label), []).append(example)
-        for party in parties.values():
-            rest = iter(party)
+            groups.setdefault((example.origin, example.label), []).append(example)
+        for group in groups.values():
+            rest = iter(group)
             while batch := list(islice(rest, BATCH)):
-                self._queue.append(batch)
+                self._batches.append(batch)
 
-    def forget(self, ids: Collection[int]) -> None:
-        """Let go of examples that their device took back."""
-        gone = set(ids)
-        kept = ([each for each in batch if each.id not in gone] for batch in self._queue)
-        self._queue = deque(batch for batch in kept if batch)
-        self._jury = self._seating = None  # they may have had a vote in it
+    def remove(self, ids: Collection[int]) -> None:
+        """Remove examples that their device has deleted."""
+        removed = set(ids)
+        kept = ([each for each in batch if each.id not in removed] for batch in self._batches)
+        self._batches = deque(batch for batch in kept if batch)
+        self._check = self._build_steps = None  # the removed examples may have voted in it
 
-    def reconsider(self) -> None:
-        """Judge anew: our own examples changed."""
-        self._jury = self._seating = None
-        self._queue.clear()
-        self.take(self._peers.waiting())
+    def revalidate(self) -> None:
+        """Check all quarantined examples again, because our own examples have changed."""
+        self._check = self._build_steps = None
+        self._batches.clear()
+        self.add(self._peers.waiting())
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is left to judge for now."""
-        return not self._queue
+        """True if no batch waits for its check."""
+        return not self._batches
 
-    def proceed(self) -> Sequence[Example]:
-        """Do one piece of work; return the examples that have passed, mostly none."""
-        if self._jury is None:
-            self._seat()
+    def check_next(self) -> Sequence[Example]:
+        """Do one step of work; return the examples that were accepted, usually none."""
+        if self._check is None:
+            self._continue_build()
             return ()
-        batch = self._queue.popleft()
-        if self._jury.admits(batch):
+        batch = self._batches.popleft()
+        if self._check.accepts(batch):
             return batch
         if len(batch) > 1:
             middle = len(batch) // 2
-            self._queue.extendleft((batch[middle:], batch[:middle]))
+            self._batches.extendleft((batch[middle:], batch[:middle]))
         return ()
 
-    def _seat(self) -> None:
-        self._seating = self._seating or self._introduce()
+    def _continue_build(self) -> None:
+        self._build_steps = self._build_steps or self._build()
         try:
-            next(self._seating)
+            next(self._build_steps)
         except StopIteration as end:
-            self._jury, self._seating = end.value, None
+            self._check, self._build_steps = end.value, None
 
-    def _introduce(self) -> Generator[None, None, ImpactCheck]:
-        """Choose the witnesses, then introduce what counts to them, a page at a time."""
+    def _build(self) -> Generator[None, None, ImpactCheck]:
+        """Choose the validation examples, then add the accepted examples one page per step."""
         own = self._peers.own()
         labels = list(dict.fromkeys(label for _, label, _ in own))
         codes = np.array([labels.index(label) for _, label, _ in own], np.intp)
-        chosen = newest_balanced(codes, len(labels), WITNESSES)
-        jury = ImpactCheck([self._peers.example(own[row][0]) for row in chosen], self._pool_of)
+        rows = newest_balanced(codes, len(labels), MAX_VALIDATION_EXAMPLES)
+        check = ImpactCheck([self._peers.example(own[row][0]) for row in rows], self._pool_of)
         yield
-        if len(chosen):
+        if len(rows):
             for page in self._peers.counting():
-                jury.meet(page)
+                check.add_accepted(page)
                 yield
-        return jury
+        return check

@@ -1,4 +1,4 @@
-"""Between the thread that hears the fleet and the one that learns from it."""
+"""The queue of fleet messages between the network thread and the pipeline thread."""
 
 from __future__ import annotations
 
@@ -8,122 +8,121 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from edge_daemon.fleet.messages import FleetMessage
-    from edge_daemon.fleet.records import Reason
+    from edge_daemon.fleet.records import FleetMessage, RejectionReason
 
-MAX_WAITING = 512
-MAX_WAITING_BYTES = 16_000_000
-"""Most memory for the embeddings that wait: 120 chunks of the usual length."""
+MAX_QUEUED = 512
+MAX_QUEUED_BYTES = 16_000_000
+"""Memory limit for the queued embeddings: 120 chunks of the usual length."""
 
-_MAX_MARKS = 8192
+_MAX_HASHES = 8192
 
 
 class ReceiveQueue:
-    """Holds parcels in the order they came, and counts what was refused. Any thread.
+    """Holds messages in order of arrival and counts rejected records. All methods are for any thread.
 
-    It holds at most `max_waiting` parcels with embeddings of `max_bytes`. What finds no room is noted: all of
-    it stands at the broker, and can be asked for again. `mark` tells one payload of a topic from another, so
-    that what comes again unchanged, as after each connect, is no work. `connections` counts the connections,
-    `is_present` names the devices that this one has brought messages of.
+    The queue holds at most `max_queued` messages with `max_bytes` bytes of embeddings. When it is full the
+    overflow is recorded, and the retained messages are requested again later. A payload hash identifies the
+    last payload of each topic; unchanged messages, as after a reconnect, are skipped. `connections` is the
+    number of connections so far; `is_present` refers to the current one.
     """
 
-    def __init__(self, max_waiting: int = MAX_WAITING, max_bytes: int = MAX_WAITING_BYTES) -> None:
+    def __init__(self, max_queued: int = MAX_QUEUED, max_bytes: int = MAX_QUEUED_BYTES) -> None:
         self._lock = Lock()
-        self._max_waiting = max_waiting
+        self._max_queued = max_queued
         self._max_bytes = max_bytes
         self._bytes = 0
         self._present: set[str] = set()
         self._connections = 0
-        self._parcels: deque[FleetMessage] = deque()
-        self._refused: Counter[str] = Counter()
-        self._marks: OrderedDict[str, int] = OrderedDict()
-        self._missed = False
+        self._messages: deque[FleetMessage] = deque()
+        self._rejected: Counter[str] = Counter()
+        self._payload_hashes: OrderedDict[str, int] = OrderedDict()
+        self._overflowed = False
 
-    def has(self, topic: str, mark: int) -> bool:
-        """Whether that very payload came last from the topic."""
+    def is_unchanged(self, topic: str, payload_hash: int) -> bool:
+        """Return whether the last message of the topic had this payload."""
         with self._lock:
-            return self._marks.get(topic) == mark
+            return self._payload_hashes.get(topic) == payload_hash
 
-    def put(self, topic: str, parcel: FleetMessage, mark: int) -> None:
-        """Leave what came from a topic."""
+    def put(self, topic: str, message: FleetMessage, payload_hash: int) -> None:
+        """Append a message that was received at a topic."""
         with self._lock:
-            size = _size(parcel)
-            full = len(self._parcels) >= self._max_waiting or self._bytes + size > self._max_bytes
-            if full and self._parcels:  # a single parcel above the limit still passes
-                self._missed = True
+            size = _embedding_bytes(message)
+            full = len(self._messages) >= self._max_queued or self._bytes + size > self._max_bytes
+            if full and self._messages:  # a single message above the limit still passes
+                self._overflowed = True
                 return
             self._bytes += size
-            self._parcels.append(parcel)
-            self._marks[topic] = mark
-            if len(self._marks) > _MAX_MARKS:
-                self._marks.popitem(last=False)
+            self._messages.append(message)
+            self._payload_hashes[topic] = payload_hash
+            if len(self._payload_hashes) > _MAX_HASHES:
+                self._payload_hashes.popitem(last=False)
 
-    def take(self) -> FleetMessage | None:
-        """Take the parcel that has waited longest."""
+    def pop(self) -> FleetMessage | None:
+        """Remove and return the oldest message; None if the queue is empty."""
         with self._lock:
-            if not self._parcels:
+            if not self._messages:
                 return None
-            parcel = self._parcels.popleft()
-            self._bytes -= _size(parcel)
-            return parcel
+            message = self._messages.popleft()
+            self._bytes -= _embedding_bytes(message)
+            return message
 
     def connected(self) -> None:
-        """Begin a connection: no device is present until it brings a message of it."""
+        """Start a connection: a device is present once a message of it was received."""
         with self._lock:
             self._connections += 1
             self._present.clear()
 
-    def note_present(self, device: str) -> None:
-        """Note that the broker holds a valid message of this device."""
+    def mark_present(self, device: str) -> None:
+        """Record that the broker holds a valid message of this device."""
         with self._lock:
-            if len(self._present) < _MAX_MARKS:
+            if len(self._present) < _MAX_HASHES:
                 self._present.add(device)
 
-    def note_absent(self, device: str) -> None:
-        """Note that the device's roll was removed from the broker."""
+    def mark_absent(self, device: str) -> None:
+        """Record that the device's live set was removed from the broker."""
         with self._lock:
             self._present.discard(device)
 
     def is_present(self, device: str) -> bool:
-        """Whether this connection has brought a message of that device."""
+        """Return whether a message of that device was received over this connection."""
         with self._lock:
             return device in self._present
 
     @property
     def connections(self) -> int:
-        """How many connections there have been."""
+        """Number of connections so far."""
         with self._lock:
             return self._connections
 
-    def refuse(self, reason: Reason) -> None:
-        """Count a record that teaches nothing."""
+    def count_rejection(self, reason: RejectionReason) -> None:
+        """Count a rejected record."""
         with self._lock:
-            self._refused[reason] += 1
+            self._rejected[reason] += 1
 
     @property
-    def refused(self) -> Mapping[str, int]:
-        """How many records were refused, by reason."""
+    def rejected(self) -> Mapping[str, int]:
+        """Number of rejected records by reason."""
         with self._lock:
-            return dict(self._refused)
+            return dict(self._rejected)
 
-    def miss(self) -> None:
-        """Note that something was taken and came to nothing: all must be asked for again."""
+    def mark_overflow(self) -> None:
+        """Record that messages were lost, so that all retained messages are requested again."""
         with self._lock:
-            self._missed = True
-            self._marks.clear()
+            self._overflowed = True
+            self._payload_hashes.clear()
 
-    def forget_marks(self) -> None:
-        """Read every message in full when it comes again."""
+    def clear_payload_hashes(self) -> None:
+        """Process every message in full when it is received again."""
         with self._lock:
-            self._marks.clear()
+            self._payload_hashes.clear()
 
-    def take_missed(self) -> bool:
-        """Whether something was lost and there is room for it now; told once."""
+    def pop_overflow(self) -> bool:
+        """Return once whether messages were lost, as soon as the queue has room for them."""
         with self._lock:
-            missed = self._missed and not self._parcels
-            self._missed = self._missed and not missed
-            return missed
+            overflowed = self._overflowed and not self._messages
+            self._overflowed = self._overflowed and not overflowed
+            return overflowed
 
 
-def _size(parcel: FleetMessage) -> int:
-    return sum(example.embedding.nbytes for example in parcel.examples)
+def _embedding_bytes(message: FleetMessage) -> int:
+    return sum(example.embedding.nbytes for example in message.examples)

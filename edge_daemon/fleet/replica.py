@@ -1,4 +1,4 @@
-"""Taking in what peers say: a grow-only set with tombstones, so order and repetition make no difference."""
+"""The replica of the peers' examples: a grow-only set with tombstones; message order is irrelevant."""
 
 from __future__ import annotations
 
@@ -10,36 +10,35 @@ from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
 from edge_daemon.example_store.record import ExampleRecord
-from edge_daemon.fleet.live_set import NOBODY, LiveSet, is_far_ahead, later, pack, unpack
-from edge_daemon.fleet.messages import FleetMessage
+from edge_daemon.fleet.live_set import EMPTY, LiveSet, is_far_ahead, newer, pack, unpack
 from edge_daemon.fleet.receive_queue import ReceiveQueue
-from edge_daemon.fleet.records import Reason, RemoteExample
+from edge_daemon.fleet.records import FleetMessage, RejectionReason, RemoteExample
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAX_PEER_LABELS = 200
-"""Most labels accepted of one peer: time and memory of the evaluation grow with examples times labels."""
+"""Labels accepted from one peer: time and memory of the evaluation grow with examples times labels."""
 
 MAX_LABELS = 1000
-"""Most labels accepted of all peers together."""
+"""Labels accepted from all peers together."""
 
-_MAX_TURNED_AWAY = 64
+_MAX_REJECTED_PEERS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a parcel changed in the store."""
+    """Effect of a message on the store: the examples added, and the ids of those deleted."""
 
-    arrived: list[Example] = field(default_factory=list)
-    gone: Sequence[int] = ()
+    added: list[Example] = field(default_factory=list)
+    deleted: Sequence[int] = ()
 
 
 class Replica:
-    """Merges parcels into the store; refusals are counted in the inbox. Belongs to one thread.
+    """Merges fleet messages into the store; rejections are counted in the queue. Belongs to one thread.
 
-    An example is kept when its device's latest roll doesn't bury its number; a roll when it is the latest.
-    At most `max_peers` devices with `max_examples` each are kept; `make_room` drops one that left for one
-    that was turned away. The space's vectors have `size` numbers.
+    An example is kept unless its device's latest live set has deleted its number; of the live sets the latest
+    is kept. At most `max_peers` devices with `max_examples` each are kept; `make_room` removes a device that
+    has left in favour of one that was rejected. Embeddings have `size` numbers.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Replica:
         peers: PeerExamples,
         space: str,
         size: int,
-        inbox: ReceiveQueue,
+        receive_queue: ReceiveQueue,
         max_examples: int,
         max_peers: int,
         clock: Clock,
@@ -55,107 +54,108 @@ class Replica:
         self._peers = peers
         self._space = space
         self._size = size
-        self._inbox = inbox
+        self._receive_queue = receive_queue
         self._max_examples = max_examples
         self._max_peers = max_peers
         self._clock = clock
-        self._turned_away: dict[str, None] = {}
+        self._rejected_peers: dict[str, None] = {}
         self._labels: set[tuple[str, str]] | None = None
         self._devices = {device for device, _, _ in peers.standing()} | peers.rolled()
         self._known: dict[str, dict[int, int]] = {}
-        self._rolls: dict[str, LiveSet] = {}
+        self._live_sets: dict[str, LiveSet] = {}
         self._full: set[str] = set()
-        self._crowded = False
+        self._peer_limit_logged = False
 
-    def merge(self, parcel: FleetMessage) -> Change:
-        """Take in a parcel, all or nothing. Raises StoreError."""
-        device = parcel.device
-        if device not in self._devices and not parcel.examples and not (parcel.roll and parcel.roll.living):
-            return Change()  # nothing to keep, and no place taken
+    def merge(self, message: FleetMessage) -> Change:
+        """Apply a message completely or not at all. Raises StoreError."""
+        device, live_set = message.device, message.live_set
+        if device not in self._devices and not message.examples and not (live_set and live_set.live):
+            return Change()  # nothing to keep, so the device takes no place
         if device not in self._devices and len(self._devices) >= self._max_peers:
-            self._note_crowd(device)
+            self._reject_peer(device)
             return Change()
-        self._recall(device)
-        gone = self._bury(device, parcel.roll) if parcel.roll is not None else ()
-        fresh: dict[int, RemoteExample] = {}
-        for told in parcel.examples:
-            if told.number in fresh:
-                self._refuse("number")
-            elif told.number not in self._known[device]:
-                fresh[told.number] = told
-        arrived = self._keep(device, [told for told in fresh.values() if self._is_admissible(device, told)])
-        if self._known[device] or self._rolls[device] is not NOBODY:
+        self._load_peer(device)
+        deleted = self._apply_live_set(device, live_set) if live_set is not None else ()
+        new: dict[int, RemoteExample] = {}
+        for example in message.examples:
+            if example.number in new:
+                self._reject("number")
+            elif example.number not in self._known[device]:
+                new[example.number] = example
+        added = self._keep(device, [each for each in new.values() if self._is_acceptable(device, each)])
+        if self._known[device] or self._live_sets[device] is not EMPTY:
             self._devices.add(device)
-        return Change(arrived, gone)
+        return Change(added, deleted)
 
     def make_room(self) -> Sequence[int]:
-        """Drop one peer without examples, or else one no longer at the broker, if another was turned away.
+        """Remove one peer if another was rejected: one without examples, else one no longer at the broker.
 
-        Call it once this connection has had time to bring every retained message. Returns the ids of the
-        examples that were deleted. Raises StoreError.
+        Call it once this connection has had time to receive every retained message. Returns the ids of the
+        deleted examples. Raises StoreError.
         """
-        if not self._turned_away:
+        if not self._rejected_peers:
             return ()
         empty = self._devices - {device for device, _, _ in self._peers.standing()}
-        absent = {device for device in self._devices if not self._inbox.is_present(device)}
+        absent = {device for device in self._devices if not self._receive_queue.is_present(device)}
         leaver = min(empty | absent, key=lambda device: (device not in empty, device), default=None)
         if leaver is None:
             return ()
-        log.warning("peer %r has no examples or left the broker; it makes room for another", leaver)
-        gone = self._peers.remove_peer(leaver)
+        logger.warning("peer %r has no examples or left the broker; it is removed to admit another", leaver)
+        deleted = self._peers.remove_peer(leaver)
         self._devices.discard(leaver)
         self._known.pop(leaver, None)
-        self._rolls.pop(leaver, None)
-        self._turned_away.clear()
+        self._live_sets.pop(leaver, None)
+        self._rejected_peers.clear()
         self._labels = None
-        self._inbox.miss()
-        return gone
+        self._receive_queue.mark_overflow()
+        return deleted
 
-    def _recall(self, device: str) -> None:
+    def _load_peer(self, device: str) -> None:
         if device not in self._known:
             kept = self._peers.roll(device)
-            self._rolls[device] = LiveSet(kept[0], unpack(kept[1])) if kept else NOBODY
+            self._live_sets[device] = LiveSet(kept[0], unpack(kept[1])) if kept else EMPTY
             self._known[device] = self._peers.known(device)
 
-    def _bury(self, device: str, roll: LiveSet) -> list[int]:
-        had = self._rolls[device]
-        if self._is_far_ahead(device, roll.number):
+    def _apply_live_set(self, device: str, live_set: LiveSet) -> list[int]:
+        previous = self._live_sets[device]
+        if self._is_far_ahead(device, live_set.number):
             return []
-        if roll.number < had.number:
-            self._refuse("replayed")
-        if later(had, roll) is had:
+        if live_set.number < previous.number:
+            self._reject("replayed")
+        if newer(previous, live_set) is previous:
             return []
         known = self._known[device]
-        buried = {number: one for number, one in known.items() if roll.buries(number)}
-        self._peers.bury(device, roll.number, pack(roll.living), buried.values())
-        self._rolls[device] = roll
+        deleted = {number: one for number, one in known.items() if live_set.is_deleted(number)}
+        self._peers.bury(device, live_set.number, pack(live_set.live), deleted.values())
+        self._live_sets[device] = live_set
         self._labels = None
-        if buried and device in self._full:
+        if deleted and device in self._full:
             self._full.discard(device)
-            self._inbox.miss()  # what found no room may find it now
-        self._known[device] = {number: one for number, one in known.items() if number not in buried}
-        return list(buried.values())
+            self._receive_queue.mark_overflow()  # rejected examples may fit now
+        self._known[device] = {number: one for number, one in known.items() if number not in deleted}
+        return list(deleted.values())
 
-    def _is_admissible(self, device: str, told: RemoteExample) -> bool:
-        if told.embedding.size != self._size:
-            self._refuse("size")
+    def _is_acceptable(self, device: str, example: RemoteExample) -> bool:
+        if example.embedding.size != self._size:
+            self._reject("size")
             return False
-        if self._is_far_ahead(device, told.number):
+        if self._is_far_ahead(device, example.number):
             return False
-        if self._rolls[device].buries(told.number):
-            self._refuse("removed")
+        if self._live_sets[device].is_deleted(example.number):
+            self._reject("removed")
             return False
-        if not self._has_room_for_label(device, told.label):
-            self._refuse("full")
+        if not self._has_room_for_label(device, example.label):
+            self._reject("full")
             return False
         return True
 
     def _is_far_ahead(self, device: str, number: int) -> bool:
-        known = max(self._rolls[device].number, max(self._known[device], default=0))
+        known = max(self._live_sets[device].number, max(self._known[device], default=0))
         ahead = is_far_ahead(number, known, self._clock.utc().timestamp())
         if ahead:
-            self._refuse("number")
-            self._inbox.forget_marks()  # our own clock may be wrong: read all again at the next connection
+            self._reject("number")
+            # Our own clock may be wrong: process all messages again at the next connection.
+            self._receive_queue.clear_payload_hashes()
         return ahead
 
     def _has_room_for_label(self, device: str, label: str) -> bool:
@@ -173,39 +173,45 @@ class Replica:
         known = self._known[device]
         room = max(0, self._max_examples - len(known))
         if len(examples) > room:
-            self._note_full(device, len(examples) - room)
-        drafts = [self._draft(device, told) for told in examples[:room]]
-        kept = self._peers.keep(drafts) if drafts else []
-        known |= {told.number: example.id for told, example in zip(examples, kept, strict=False)}
+            self._reject_excess(device, len(examples) - room)
+        records = [self._record(device, example) for example in examples[:room]]
+        kept = self._peers.keep(records) if records else []
+        known |= {remote.number: example.id for remote, example in zip(examples, kept, strict=False)}
         return kept
 
-    def _draft(self, device: str, told: RemoteExample) -> ExampleRecord:
+    def _record(self, device: str, example: RemoteExample) -> ExampleRecord:
         return ExampleRecord(
-            told.embedding,
-            told.label,
+            example.embedding,
+            example.label,
             self._space,
-            told.region,
-            f"{device}/{told.burst}" if told.burst else "",
+            example.region,
+            f"{device}/{example.burst}" if example.burst else "",
             "fleet",
-            created_at=told.created_at,
+            created_at=example.created_at,
             origin=device,
-            number=told.number,
+            number=example.number,
         )
 
-    def _note_full(self, device: str, count: int) -> None:
+    def _reject_excess(self, device: str, count: int) -> None:
         if device not in self._full:
-            log.warning("of %r no more than fleet.max_examples: %d are taken", device, self._max_examples)
+            logger.warning(
+                "peer %r has more examples than fleet.max_examples: %d; the others are rejected",
+                device,
+                self._max_examples,
+            )
         self._full.add(device)
         for _ in range(count):
-            self._refuse("full")
+            self._reject("full")
 
-    def _note_crowd(self, device: str) -> None:
-        if not self._crowded:
-            log.warning("%r is not listened to: there are fleet.max_peers: %d", device, self._max_peers)
-        self._crowded = True
-        if len(self._turned_away) < _MAX_TURNED_AWAY:
-            self._turned_away[device] = None
-        self._refuse("full")
+    def _reject_peer(self, device: str) -> None:
+        if not self._peer_limit_logged:
+            logger.warning(
+                "peer %r is rejected: there are fleet.max_peers: %d others", device, self._max_peers
+            )
+        self._peer_limit_logged = True
+        if len(self._rejected_peers) < _MAX_REJECTED_PEERS:
+            self._rejected_peers[device] = None
+        self._reject("full")
 
-    def _refuse(self, reason: Reason) -> None:
-        self._inbox.refuse(reason)
+    def _reject(self, reason: RejectionReason) -> None:
+        self._receive_queue.count_rejection(reason)

@@ -130,7 +130,7 @@ class MqttBridge:
             if not self._may_send_result(event.region):
                 return
         if isinstance(event, FleetSnapshot) and self._fleet is not None:
-            self._fleet.tell(event)
+            self._fleet.set_snapshot(event)
         if isinstance(event, ExamplesChanged):
             self._labels = tuple(event.counts)
         for message in self._messages_of(event, self._clock.utc()):
@@ -247,7 +247,7 @@ class MqttBridge:
                 self._outbox.put(self._publications.exported(answer))
 
     def _hear(self, incoming: Incoming) -> None:
-        if self._fleet is not None and self._fleet.take(incoming):
+        if self._fleet is not None and self._fleet.handle(incoming):
             return
         now_s = self._clock.monotonic()
         self._announcer.take(incoming, now_s)

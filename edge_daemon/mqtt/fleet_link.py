@@ -1,9 +1,10 @@
-"""The fleet over the broker: each device keeps its own examples at topics of its own, retained.
+"""The fleet's MQTT topics: each device publishes its own examples at topics of its own, retained.
 
-    edge_daemon/fleet/<group>/<device>/roll       which of its examples live
-    edge_daemon/fleet/<group>/<device>/<chunk>    some of them, numbered from 0
+    edge_daemon/fleet/<group>/<device>/roll       the live set of its examples
+    edge_daemon/fleet/<group>/<device>/<chunk>    records of them, in chunks numbered from 0
 
-A newcomer gets it all from the broker though the others sleep, and a broker that forgot all is told again.
+Messages are retained, so a new device receives them even when its peers are offline; if the broker loses them
+they are republished.
 """
 
 from __future__ import annotations
@@ -17,27 +18,50 @@ from threading import Lock
 from typing import Final
 
 from edge_daemon.domain.events import FleetSnapshot
-from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, packed
-from edge_daemon.fleet.messages import decode_message
+from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, pack_records
 from edge_daemon.fleet.receive_queue import ReceiveQueue
-from edge_daemon.fleet.records import Reason, RecordSigner
+from edge_daemon.fleet.records import RecordSigner, RejectionReason, decode_message
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.rate_limit import RateLimit
 
+logger = logging.getLogger(__name__)
+
+ROOT = "edge_daemon/fleet"
+WINDOW = 4
+"""Maximum number of unacknowledged chunks, so that labels don't queue behind them."""
+
+MAX_STALE = 1000
+"""Maximum number of stale topics of this device that are cleared per connection."""
+
 CALM_S = 30.0
-"""How long no message has been dropped before the retained ones are asked for again."""
+"""Time without a dropped message after which the retained messages are requested again."""
 
 _LOG_PER_S = 1 / 60
-_KNOWN_PER_S, _KNOWN_BURST = 20.0, 1000.0  # all chunks of a peer, twice over, at once
+_KNOWN_PER_S, _KNOWN_BURST = 20.0, 1000.0  # twice all chunks of a peer at once
 _UNKNOWN_PER_S, _UNKNOWN_BURST_PER_PEER = 2.0, 4.0
 _MAX_LOGGED = 64
+_MAX_SENT_HASHES = 64
+# Two devices with the same id must not correct each other at full speed.
+_REPAIRS_PER_S, _REPAIRS_BURST = 1 / 60, 3.0
+
+_WARNING = "fleet records of %r are rejected: wrong %s"
+_WARNINGS: Mapping[RejectionReason, str] = {
+    "signature": "%r signs with another key than ours; give every device of the group the same (%s)",
+    "flood": "%r publishes to the fleet faster than any device does; its messages are dropped (%s)",
+    "space": "%r has another model, model.features, model.crop or model.delegate than this device, so its"
+    " examples can't be used (%s)",
+}
+_LIVE_SET: Final = "roll"
+_TOPIC = re.compile(rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_LIVE_SET}|\d{{1,5}})")
+_HEADER_BYTES = 64
 
 
 class FleetLimits:
-    """Bounds the work that a sender can cause. Belongs to the thread that owns the connection.
+    """Limits the work that a sender can cause. Belongs to the thread that owns the connection.
 
-    A device has a rate of its own once a record of it was signed with the group's key; all others share one.
-    So somebody without the key costs at most a few checks a second, whatever device names he invents.
+    A device gets a rate limit of its own once one of its records was signed with the group's key; all other
+    devices share one. A sender without the key causes at most a few signature checks a second, whichever
+    device names it makes up.
     """
 
     def __init__(self, max_peers: int) -> None:
@@ -56,22 +80,22 @@ class FleetLimits:
         return allowed
 
     def trust(self, device: str) -> None:
-        """Give a device that has the key a rate of its own; its next refusals may be logged again."""
+        """Give a device with the key a rate limit of its own; its next rejections may be logged again."""
         self._logged = OrderedDict.fromkeys(entry for entry in self._logged if entry[0] != device)
         if device not in self._known:
             self._known[device] = RateLimit(_KNOWN_PER_S, _KNOWN_BURST)
             if len(self._known) > self._max_known:
                 self._known.popitem(last=False)
 
-    def has_calmed(self, now_s: float) -> bool:
-        """Return whether messages were dropped and none has been for 30 s; true once."""
-        calmed = self._dropped_s is not None and now_s - self._dropped_s >= CALM_S
-        if calmed:
+    def pop_calm(self, now_s: float) -> bool:
+        """Return once whether messages were dropped, after 30 s without another."""
+        calm = self._dropped_s is not None and now_s - self._dropped_s >= CALM_S
+        if calm:
             self._dropped_s = None
-        return calmed
+        return calm
 
     def may_log(self, device: str, reason: str, now_s: float) -> bool:
-        """Return whether to log a refusal: each device's reason once, each reason at most once a minute."""
+        """Return whether to log a rejection: once per device and reason, once a minute per reason."""
         if (device, reason) in self._logged:
             return False
         if not self._log.setdefault(reason, RateLimit(_LOG_PER_S)).allows(now_s):
@@ -82,199 +106,175 @@ class FleetLimits:
         return True
 
 
-logger = logging.getLogger(__name__)
-
-ROOT = "edge_daemon/fleet"
-WINDOW = 4
-"""Most chunks sent and not yet acknowledged, so that labels need not wait for them."""
-
-MAX_FOREIGN = 1000
-"""Most topics in our name, but not ours, that are cleared at one connection."""
-
-_ECHOES = 64
-_REPAIRS_PER_S, _REPAIRS_BURST = (
-    1 / 60,
-    3.0,
-)  # two devices with one id must not answer each other at full speed
-
-_COMPLAINT = "what %r tells the fleet is refused: wrong %s"
-_COMPLAINTS: Mapping[Reason, str] = {
-    "signature": "%r signs with another key than ours; give every device of the group the same (%s)",
-    "flood": "%r sends to the fleet faster than any device does; its messages are dropped (%s)",
-    "space": "%r has another model, tap, fit or delegate than this device, and can teach it nothing (%s)",
-}
-_ROLL: Final = "roll"
-_TOPIC = re.compile(rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_ROLL}|\d{{1,5}})")
-_HEADER_BYTES = 64
-
-
 class FleetLink:
-    """Sends what this device tells its group, and hears the others. Without a `seal` it is in no group.
+    """Publishes this device's fleet messages and receives the peers'. Without a `signer` it is in no group.
 
-    What stands at the broker in this device's name and is no longer so, as after it left a group, is removed.
-    `tell` is for any thread; all else for the one that owns the connection. What was heard is left, checked,
-    in the inbox.
+    Stale retained messages of this device, such as those of a group that it has left, are cleared.
+    `set_snapshot` is for any thread; all other methods belong to the thread that owns the connection.
+    Received messages are verified and put into the receive queue.
     """
 
     def __init__(
         self,
         device: str,
-        seal: RecordSigner | None,
-        inbox: ReceiveQueue,
+        signer: RecordSigner | None,
+        receive_queue: ReceiveQueue,
         max_peers: int = 20,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._device = device
-        self._seal = seal
-        self._inbox = inbox
+        self._signer = signer
+        self._receive_queue = receive_queue
         self._lock = Lock()
-        self._news: FleetSnapshot | None = None
-        self._told: FleetSnapshot | None = None
+        self._pending: FleetSnapshot | None = None
+        self._current: FleetSnapshot | None = None
         self._chunks = Chunks()
         self._unsent: dict[str, None] = {}
         self._in_flight: set[int] = set()
-        self._echoes: deque[int] = deque(maxlen=_ECHOES)
+        self._sent_hashes: deque[int] = deque(maxlen=_MAX_SENT_HASHES)
         self._repairs = RateLimit(_REPAIRS_PER_S, _REPAIRS_BURST)
         self._limits = FleetLimits(max_peers)
         self._monotonic = monotonic
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What to subscribe to: our own topics in whatever group, and those of our group."""
+        """Topic filters to subscribe to: our own topics in every group, and all topics of our group."""
         own = f"{ROOT}/+/{self._device}/+"
-        return (own,) if self._seal is None else (own, f"{ROOT}/{self._seal.group}/+/+")
+        return (own,) if self._signer is None else (own, f"{ROOT}/{self._signer.group}/+/+")
 
     @property
     def in_flight(self) -> int:
-        """How many messages are sent and not yet acknowledged."""
+        """Number of messages sent and not yet acknowledged."""
         return len(self._in_flight)
 
-    def tell(self, told: FleetSnapshot) -> None:
-        """Take what the group should know from now on."""
+    def set_snapshot(self, snapshot: FleetSnapshot) -> None:
+        """Replace the records to publish."""
         with self._lock:
-            self._news = told
+            self._pending = snapshot
 
     def connected(self, max_packet: int | None) -> None:
-        """Begin a connection: what the broker doesn't hold is told again, in messages that it takes."""
+        """Start a connection: publish again what the broker does not hold, in chunks within `max_packet`."""
         limit = CHUNK_BYTES
         if max_packet is not None:
-            topic = len(f"{ROOT}/{self._seal.group if self._seal else ''}/{self._device}/{_ROLL}".encode())
+            group = self._signer.group if self._signer else ""
+            topic = len(f"{ROOT}/{group}/{self._device}/{_LIVE_SET}".encode())
             limit = min(limit, max_packet - topic - _HEADER_BYTES)
         self._chunks = Chunks(limit)
         self._unsent.clear()
         self._in_flight.clear()
-        self._inbox.connected()
+        self._receive_queue.connected()
         with self._lock:
-            self._news, self._told = self._news or self._told, None
+            self._pending, self._current = self._pending or self._current, None
 
     def next(self, window: int) -> Message | None:
-        """Return what to send now, if anything; at most `window` may go unacknowledged, and never above 4."""
-        self._take_news()
-        if self._seal is not None and self._told is None:
-            return None  # what stands there may be true
+        """Return the next message to send, if any; at most `window` and at most 4 are unacknowledged."""
+        self._apply_pending()
+        if self._signer is not None and self._current is None:
+            return None  # the retained messages may be current
         if not self._unsent or len(self._in_flight) >= min(window, WINDOW):
             return None
         topic = next(iter(self._unsent))
         del self._unsent[topic]
         payload = self._payload(topic)
-        self._echoes.append(hash(payload))
+        self._sent_hashes.append(hash(payload))
         return Message(topic, payload, qos=1, retain=True)
 
     def sent(self, mid: int) -> None:
-        """Remember that a message went out with the packet id `mid`, until it is acknowledged."""
+        """Record the packet id of a sent message until it is acknowledged."""
         self._in_flight.add(mid)
 
     def acknowledged(self, mid: int) -> None:
-        """Note what the broker has; other packet ids are passed over."""
+        """Handle an acknowledgement; packet ids of other messages are ignored."""
         self._in_flight.discard(mid)
 
-    def must_ask(self) -> bool:
-        """Whether to subscribe again, because something found no room when it came, or came too fast."""
-        if self._seal is None:
+    def must_resubscribe(self) -> bool:
+        """Return whether to subscribe again, because messages were dropped or exceeded the queue."""
+        if self._signer is None:
             return False
-        if self._limits.has_calmed(self._monotonic()):
-            self._inbox.miss()
-        return self._inbox.take_missed()
+        if self._limits.pop_calm(self._monotonic()):
+            self._receive_queue.mark_overflow()
+        return self._receive_queue.pop_overflow()
 
-    def take(self, incoming: Incoming) -> bool:
-        """Hear a message, if it is one of the fleet's. A topic that no device has is passed over."""
+    def handle(self, incoming: Incoming) -> bool:
+        """Process a message and return True if its topic is the fleet's. Invalid fleet topics are ignored."""
         if not incoming.topic.startswith(f"{ROOT}/"):
             return False
         if (levels := _TOPIC.fullmatch(incoming.topic)) is None:
             return True
         group, device, name = levels.groups()
-        ours = self._seal is not None and group == self._seal.group
+        in_group = self._signer is not None and group == self._signer.group
         if device == self._device:
             if incoming.payload and (incoming.retained or self._is_forged(incoming)):
-                self._meet_ourselves(incoming, ours)
-        elif ours and incoming.payload:
-            self._hear(device, incoming)
-        elif ours and name == _ROLL:
-            self._inbox.note_absent(device)
+                self._reconcile_own(incoming, in_group)
+        elif in_group and incoming.payload:
+            self._receive(device, incoming)
+        elif in_group and name == _LIVE_SET:
+            self._receive_queue.mark_absent(device)
         return True
 
     def _is_forged(self, incoming: Incoming) -> bool:
-        """Return whether somebody else just wrote at a topic of ours, and a repair is due."""
-        return hash(incoming.payload) not in self._echoes and self._repairs.allows(self._monotonic())
+        """Return whether another client published at a topic of ours, and a repair is allowed now."""
+        return hash(incoming.payload) not in self._sent_hashes and self._repairs.allows(self._monotonic())
 
-    def _meet_ourselves(self, incoming: Incoming, ours: bool) -> None:
-        """See what the broker kept in our name: what still holds needn't be told, the rest is put right."""
-        self._take_news()  # else nothing of ours would hold yet
+    def _reconcile_own(self, incoming: Incoming, in_group: bool) -> None:
+        """Compare a retained message of ours with the current payload of its topic; replace it if stale."""
+        self._apply_pending()  # without a snapshot every message would be stale
         if incoming.payload == self._payload(incoming.topic):
             self._unsent.pop(incoming.topic, None)
-        elif len(self._unsent) < MAX_FOREIGN:
+        elif len(self._unsent) < MAX_STALE:
             self._unsent[incoming.topic] = None
-        if ours and self._seal is not None and incoming.topic == self._topic(_ROLL):
-            mark = hash(incoming.payload)
-            parcel = decode_message(self._seal, self._device, incoming.payload)
-            if parcel.roll is not None and not self._inbox.has(incoming.topic, mark):
-                self._inbox.put(incoming.topic, parcel, mark)
+        if in_group and self._signer is not None and incoming.topic == self._topic(_LIVE_SET):
+            payload_hash = hash(incoming.payload)
+            message = decode_message(self._signer, self._device, incoming.payload)
+            unchanged = self._receive_queue.is_unchanged(incoming.topic, payload_hash)
+            if message.live_set is not None and not unchanged:
+                self._receive_queue.put(incoming.topic, message, payload_hash)
 
-    def _hear(self, device: str, incoming: Incoming) -> None:
-        assert self._seal is not None
-        mark = hash(incoming.payload)
-        if self._inbox.has(incoming.topic, mark):
-            self._inbox.note_present(device)
+    def _receive(self, device: str, incoming: Incoming) -> None:
+        assert self._signer is not None
+        payload_hash = hash(incoming.payload)
+        if self._receive_queue.is_unchanged(incoming.topic, payload_hash):
+            self._receive_queue.mark_present(device)
             return
         if not self._limits.allows(device, self._monotonic()):
-            self._refuse(device, "flood")
+            self._reject(device, "flood")
             return
-        parcel = decode_message(self._seal, device, incoming.payload)
-        for reason in parcel.refused:
-            self._refuse(device, reason)
-        if parcel.examples or parcel.roll is not None:
+        message = decode_message(self._signer, device, incoming.payload)
+        for reason in message.rejections:
+            self._reject(device, reason)
+        if message.examples or message.live_set is not None:
             self._limits.trust(device)
-            self._inbox.note_present(device)
-            self._inbox.put(incoming.topic, parcel, mark)
+            self._receive_queue.mark_present(device)
+            self._receive_queue.put(incoming.topic, message, payload_hash)
 
-    def _refuse(self, device: str, reason: Reason) -> None:
-        self._inbox.refuse(reason)
+    def _reject(self, device: str, reason: RejectionReason) -> None:
+        self._receive_queue.count_rejection(reason)
         if self._limits.may_log(device, reason, self._monotonic()):
-            logger.warning(_COMPLAINTS.get(reason, _COMPLAINT), device, reason)
+            logger.warning(_WARNINGS.get(reason, _WARNING), device, reason)
 
-    def _take_news(self) -> None:
+    def _apply_pending(self) -> None:
         with self._lock:
-            news, self._news = self._news, None
-        if news is None:
+            pending, self._pending = self._pending, None
+        if pending is None:
             return
-        if self._told is None or news.roll != self._told.roll:
-            self._unsent[self._topic(_ROLL)] = None
-        for chunk in sorted(self._chunks.update(news.records)):
+        if self._current is None or pending.roll != self._current.roll:
+            self._unsent[self._topic(_LIVE_SET)] = None
+        for chunk in sorted(self._chunks.update(pending.records)):
             self._unsent[self._topic(str(chunk))] = None
-        self._told = news
+        self._current = pending
 
     def _topic(self, name: str) -> str:
-        assert self._seal is not None
-        return f"{ROOT}/{self._seal.group}/{self._device}/{name}"
+        assert self._signer is not None
+        return f"{ROOT}/{self._signer.group}/{self._device}/{name}"
 
     def _payload(self, topic: str) -> bytes:
-        """Return what should stand at a topic of ours: nothing where we have nothing to tell."""
-        if self._told is None or self._seal is None:
+        """Return the current payload of a topic of ours; empty for a topic that is not in use."""
+        if self._current is None or self._signer is None:
             return b""
         above, _, name = topic.rpartition("/")
-        if f"{above}/{_ROLL}" != self._topic(_ROLL):
+        if f"{above}/{_LIVE_SET}" != self._topic(_LIVE_SET):
             return b""
-        if name == _ROLL:
-            return packed([self._told.roll])
+        if name == _LIVE_SET:
+            return pack_records([self._current.roll])
         names = [str(chunk) for chunk in range(len(self._chunks))]
         return self._chunks.payload(names.index(name)) if name in names else b""

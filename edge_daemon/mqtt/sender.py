@@ -112,7 +112,7 @@ class Sender:
         """Send a message of the fleet; subscribe again where what the broker sent found no room."""
         if self._fleet is None:
             return False
-        if self._fleet.must_ask():
+        if self._fleet.must_resubscribe():
             self._filters.extend(self._fleet.filters)
             return True
         offered = self._fleet.next(connection.window - self._outbox.in_flight)

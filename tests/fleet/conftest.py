@@ -1,4 +1,4 @@
-"""Devices that are let go of at the end."""
+"""A factory of fleet devices, closed after each test."""
 
 from __future__ import annotations
 

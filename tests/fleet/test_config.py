@@ -23,7 +23,7 @@ def test_without_a_group_nothing_is_shared() -> None:
         (["fleet.key=00112233"], "unknown key"),
     ],
 )
-def test_what_can_t_work_is_named(settings: list[str], words: str) -> None:
+def test_an_unusable_fleet_configuration_is_rejected(settings: list[str], words: str) -> None:
     with pytest.raises(ConfigError, match=words):
         load_effective(None, ["fleet.group=sorters", *settings])
 

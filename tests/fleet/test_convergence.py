@@ -1,4 +1,4 @@
-"""Whatever the network does with the messages, in the end everybody holds what each owner stands for."""
+"""All devices converge to the same examples after loss, repetition and reordering of messages."""
 
 from __future__ import annotations
 
@@ -11,61 +11,63 @@ from hypothesis import strategies as st
 
 from edge_daemon.domain.commands import Clear, Command, Relabel, Remove, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
-from edge_daemon.fleet.live_set import NOBODY, LiveSet, from_gaps, gaps, later, pack, unpack
+from edge_daemon.fleet.live_set import EMPTY, LiveSet, delta_decode, delta_encode, newer, pack, unpack
 from tests.harness.fleet_harness import BY_HAND, Device
 
 NAMES = ("a", "b", "c")
-MOST_KEPT = 4
+MAX_EXAMPLES = 4
 MEMORY = Path("/dev/shm")
-"""Where many small stores are written without waiting for a disk."""
+"""A RAM disk, so that many small stores are written without disk waits."""
 
 numbers = st.frozensets(st.integers(1, 40))
-rolls = st.builds(lambda top, living: LiveSet(max(top, *living, 0), living), st.integers(1, 60), numbers)
+live_sets = st.builds(lambda top, live: LiveSet(max(top, *live, 0), live), st.integers(1, 60), numbers)
 
-actor = st.sampled_from(NAMES)
-deeds = st.one_of(
-    st.tuples(st.just("teach"), actor, st.integers(0, 2)),
-    st.tuples(st.sampled_from(["undo", "clear", "remove", "restore", "relabel"]), actor, st.integers(0, 5)),
-    st.tuples(st.just("restart"), actor, st.just(0)),
-    # A message that stood at the broker at some time, now or long ago, comes to somebody (again).
-    st.tuples(st.just("deliver"), actor, st.integers(0, 10_000)),
+device_names = st.sampled_from(NAMES)
+actions = st.one_of(
+    st.tuples(st.just("teach"), device_names, st.integers(0, 2)),
+    st.tuples(
+        st.sampled_from(["undo", "clear", "remove", "restore", "relabel"]), device_names, st.integers(0, 5)
+    ),
+    st.tuples(st.just("restart"), device_names, st.just(0)),
+    # A message published at any earlier time is delivered, possibly again.
+    st.tuples(st.just("deliver"), device_names, st.integers(0, 10_000)),
 )
 
 
 @given(numbers)
-def test_gaps_and_packing_lose_nothing(living: frozenset[int]) -> None:
-    assert from_gaps(gaps(living)) == living
-    assert unpack(pack(living)) == living
+def test_delta_encoding_and_packing_are_lossless(live: frozenset[int]) -> None:
+    assert delta_decode(delta_encode(live)) == live
+    assert unpack(pack(live)) == live
 
 
-@given(rolls, rolls, rolls)
-def test_merging_rolls_is_idempotent_and_indifferent_to_order(
+@given(live_sets, live_sets, live_sets)
+def test_merging_live_sets_is_idempotent_commutative_and_associative(
     one: LiveSet, two: LiveSet, three: LiveSet
 ) -> None:
-    two, three = LiveSet(two.number + 100, two.living), LiveSet(three.number + 200, three.living)
-    assert later(one, one) == one
-    assert later(one, two) == later(two, one)
-    assert later(later(one, two), three) == later(one, later(two, three)) == later(later(three, one), two)
-    assert later(NOBODY, one) == one
+    two, three = LiveSet(two.number + 100, two.live), LiveSet(three.number + 200, three.live)
+    assert newer(one, one) == one
+    assert newer(one, two) == newer(two, one)
+    assert newer(newer(one, two), three) == newer(one, newer(two, three)) == newer(newer(three, one), two)
+    assert newer(EMPTY, one) == one
 
 
 class World:
-    """Three devices, and every message that ever stood at the broker."""
+    """Three devices, and every message ever published."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.devices: dict[str, Device] = {name: self._make(name) for name in NAMES}
         self.history: list[tuple[str, str, bytes]] = []
         self._seed = 0
-        self._note()
+        self._record_published()
 
     def do(self, verb: str, name: str, value: int) -> None:
-        """Let one thing happen."""
+        """Execute one action."""
         device = self.devices[name]
         if verb == "deliver":
             owner, topic, payload = self.history[value % len(self.history)]
             if owner != name:
-                device.take(topic, owner, payload)
+                device.receive(topic, owner, payload)
                 device.advance()
         elif verb == "restart":
             device.close()
@@ -75,20 +77,20 @@ class World:
             device.teach("xyz"[value], self._seed)
         else:
             self._edit(device, verb, value)
-        self._note()
+        self._record_published()
 
-    def settle(self) -> None:
-        """Let everybody hear what stands at the broker now, in the worst order, as after a connect."""
+    def synchronise(self) -> None:
+        """Deliver all retained messages to all devices in the worst order, as after a connect."""
         for device in self.devices.values():
             again = True
             while again:
                 for other in self.devices.values():
                     if other is not device:
-                        device.hear(other, sorted(other.said))
-                again = device.inbox.take_missed()
+                        device.receive_all(other, sorted(other.published))
+                again = device.receive_queue.pop_overflow()
 
     def close(self) -> None:
-        """Let go of the stores."""
+        """Close the stores."""
         for device in self.devices.values():
             device.close()
 
@@ -100,7 +102,7 @@ class World:
             "remove": Remove(tuple(ids), BY_HAND),
             "restore": Restore(removed, BY_HAND),
             "relabel": Relabel(tuple(ids), "z", BY_HAND),
-            # A label that peers have too would be muted here.
+            # A label of the peers would be muted here as well.
             "clear": Clear(BY_HAND, f"only {device.name}"),
         }
         if verb == "clear":
@@ -111,11 +113,11 @@ class World:
             assert verb == "undo"
 
     def _make(self, name: str) -> Device:
-        return Device(self._folder, name, max_examples=MOST_KEPT)
+        return Device(self._folder, name, max_examples=MAX_EXAMPLES)
 
-    def _note(self) -> None:
+    def _record_published(self) -> None:
         for device in self.devices.values():
-            for topic, payload in device.said.items():
+            for topic, payload in device.published.items():
                 if (device.name, topic, payload) not in self.history:
                     self.history.append((device.name, topic, payload))
 
@@ -125,28 +127,30 @@ def shared(device: Device) -> list[tuple[str, str, int]]:
 
 
 @settings(max_examples=60)
-@given(st.lists(deeds, max_size=25))
-def test_devices_converge_after_any_loss_repetition_and_disorder(story: list[tuple[str, str, int]]) -> None:
+@given(st.lists(actions, max_size=25))
+def test_devices_converge_after_any_loss_repetition_and_disorder(
+    taken: list[tuple[str, str, int]],
+) -> None:
     with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.exists() else None) as folder:
         world = World(Path(folder))
         try:
-            for deed in story:
-                world.do(*deed)
-            world.settle()
-            should: Mapping[str, list[tuple[str, str, int]]] = {
+            for action in taken:
+                world.do(*action)
+            world.synchronise()
+            expected: Mapping[str, list[tuple[str, str, int]]] = {
                 name: sorted(row for other in NAMES if other != name for row in shared(world.devices[other]))
                 for name in NAMES
             }
-            assert {name: world.devices[name].knows() for name in NAMES} == should
-            assert all(len(shared(device)) <= MOST_KEPT for device in world.devices.values())
+            assert {name: world.devices[name].peer_examples() for name in NAMES} == expected
+            assert all(len(shared(device)) <= MAX_EXAMPLES for device in world.devices.values())
             for device in world.devices.values():
-                assert device.inbox.refused.keys() <= {"removed", "replayed", "full"}
+                assert device.receive_queue.rejected.keys() <= {"removed", "replayed", "full"}
             for name, topic, payload in world.history:
                 for device in world.devices.values():
                     if device.name != name:
-                        device.take(topic, name, payload)
+                        device.receive(topic, name, payload)
             for device in world.devices.values():
                 device.advance()
-            assert {name: world.devices[name].knows() for name in NAMES} == should
+            assert {name: world.devices[name].peer_examples() for name in NAMES} == expected
         finally:
             world.close()

@@ -8,7 +8,7 @@ from tests.harness.fleet_harness import example, vector
 
 
 def near(number: int, label: str, around: int, **changes: str) -> Example:
-    """An example whose vector lies near an axis."""
+    """Return an example whose embedding lies near an axis."""
     made = replace(example(number, label), embedding=vector(number, around))
     return replace(made, **changes)  # type: ignore[arg-type]
 
@@ -21,52 +21,52 @@ CATS = [near(number, "cat", 0) for number in range(1, 6)]
 DOGS = [near(number, "dog", 1) for number in range(11, 16)]
 
 
-def jury() -> ImpactCheck:
-    seated = ImpactCheck([*CATS, *DOGS], pool_of)
-    seated.meet([*CATS, *DOGS])
-    return seated
+def impact_check() -> ImpactCheck:
+    check = ImpactCheck([*CATS, *DOGS], pool_of)
+    check.add_accepted([*CATS, *DOGS])
+    return check
 
 
-def test_no_example_is_its_own_witness() -> None:
-    assert jury().right == 10
+def test_an_example_is_not_its_own_neighbour() -> None:
+    assert impact_check().correct_count == 10
     alone = ImpactCheck(CATS[:1], pool_of)
-    alone.meet(CATS[:1])
-    assert alone.right == 0
+    alone.add_accepted(CATS[:1])
+    assert alone.correct_count == 0
 
 
-def test_examples_that_fit_are_admitted_and_help_from_then_on() -> None:
+def test_accepted_examples_become_neighbours() -> None:
     lonely = ImpactCheck([CATS[0], DOGS[0]], pool_of)
-    lonely.meet([CATS[0], DOGS[0]])
-    assert lonely.right == 0
-    assert lonely.admits([near(100 + number, "cat", 0) for number in range(3)])
-    assert lonely.right == 1
+    lonely.add_accepted([CATS[0], DOGS[0]])
+    assert lonely.correct_count == 0
+    assert lonely.accepts([near(100 + number, "cat", 0) for number in range(3)])
+    assert lonely.correct_count == 1
 
 
-def test_swapped_labels_are_refused_and_change_nothing() -> None:
-    seated = jury()
+def test_swapped_labels_are_rejected_and_change_nothing() -> None:
+    check = impact_check()
     swapped = [near(100 + number, "dog", 0) for number in range(8)]
-    assert not seated.admits(swapped)
-    assert seated.right == 10
-    assert seated.admits([near(200, "cat", 0)])
+    assert not check.accepts(swapped)
+    assert check.correct_count == 10
+    assert check.accepts([near(200, "cat", 0)])
 
 
-def test_a_new_label_elsewhere_harms_nothing() -> None:
-    assert jury().admits([near(100 + number, "bird", 2) for number in range(8)])
+def test_a_new_distant_label_is_accepted() -> None:
+    assert impact_check().accepts([near(100 + number, "bird", 2) for number in range(8)])
 
 
-def test_with_no_example_of_our_own_there_is_nothing_to_harm() -> None:
-    assert ImpactCheck([], pool_of).admits([near(1, "anything", 3)])
+def test_without_own_examples_all_are_accepted() -> None:
+    assert ImpactCheck([], pool_of).accepts([near(1, "anything", 3)])
 
 
-def test_another_pool_is_not_harmed() -> None:
-    seated = jury()
+def test_examples_of_another_pool_have_no_impact() -> None:
+    check = impact_check()
     swapped = [near(100 + number, "dog", 0, region="right") for number in range(8)]
-    assert seated.admits(swapped)
-    assert seated.right == 10
+    assert check.accepts(swapped)
+    assert check.correct_count == 10
 
 
-def test_burst_mates_are_no_witnesses_to_each_other() -> None:
+def test_examples_of_one_burst_are_not_neighbours() -> None:
     burst = [near(number, "cat", 0, group="held") for number in range(1, 6)]
-    seated = ImpactCheck(burst, pool_of)
-    seated.meet(burst)
-    assert seated.right == 0
+    check = ImpactCheck(burst, pool_of)
+    check.add_accepted(burst)
+    assert check.correct_count == 0

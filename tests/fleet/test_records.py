@@ -1,4 +1,4 @@
-"""Any bytes at all: a record is what its device signed for this group, device and model, or it is refused."""
+"""Any bytes: a record is accepted only if its device signed it for this group, device and space."""
 
 from __future__ import annotations
 
@@ -11,56 +11,69 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge_daemon.fleet.chunks import MAX_CHUNK_BYTES, packed
+from edge_daemon.fleet.chunks import MAX_CHUNK_BYTES, pack_records
 from edge_daemon.fleet.live_set import LiveSet
-from edge_daemon.fleet.messages import FleetMessage, decode_message
-from edge_daemon.fleet.records import RecordSigner, RejectedRecord, quantise, restore
-from tests.harness.fleet_harness import KEY, SEAL, SPACE, example
+from edge_daemon.fleet.records import (
+    FleetMessage,
+    RecordSigner,
+    RejectedRecord,
+    decode_message,
+    dequantise,
+    quantise,
+)
+from tests.harness.fleet_harness import KEY, SIGNER, SPACE, example
 
-RECORD = SEAL.sign_example("north", 7, example(1))
-ROLL = SEAL.sign_roll("north", LiveSet(9, frozenset({7, 8})))
+RECORD = SIGNER.sign_example("north", 7, example(1))
+LIVE_SET = SIGNER.sign_live_set("north", LiveSet(9, frozenset({7, 8})))
 
 
-def refusal(record: bytes, device: str = "north", seal: RecordSigner = SEAL) -> str:
+def rejection(record: bytes, device: str = "north", signer: RecordSigner = SIGNER) -> str:
     with pytest.raises(RejectedRecord) as caught:
-        seal.open(device, record)
+        signer.verify(device, record)
     return caught.value.reason
 
 
-def test_what_was_signed_is_told_again() -> None:
+def test_a_signed_record_is_decoded_to_its_content() -> None:
     sent = replace(example(1, "größe 7"), region="left", group="held", created_at=datetime.now(UTC))
-    told = SEAL.open("north", SEAL.sign_example("north", 7, sent))
-    assert not isinstance(told, LiveSet)
-    assert (told.number, told.label, told.region, told.burst) == (7, "größe 7", "left", "held")
-    assert told.created_at == sent.created_at
-    assert told.embedding @ sent.embedding > 0.999
-    assert SEAL.open("north", ROLL) == LiveSet(9, frozenset({7, 8}))
+    received = SIGNER.verify("north", SIGNER.sign_example("north", 7, sent))
+    assert not isinstance(received, LiveSet)
+    assert (received.number, received.label, received.region, received.burst) == (
+        7,
+        "größe 7",
+        "left",
+        "held",
+    )
+    assert received.created_at == sent.created_at
+    assert received.embedding @ sent.embedding > 0.999
+    assert SIGNER.verify("north", LIVE_SET) == LiveSet(9, frozenset({7, 8}))
 
 
-def test_eight_bits_lose_next_to_nothing_and_the_vector_is_unit() -> None:
+def test_quantisation_keeps_the_direction_and_unit_length() -> None:
     drawn = np.maximum(np.random.default_rng(1).normal(size=(50, 1280)), 0).astype(np.float32)
     for row in drawn / np.linalg.norm(drawn, axis=1, keepdims=True):
-        back = restore(quantise(row))
+        back = dequantise(quantise(row))
         assert back @ row > 0.9999
         assert abs(float(back @ back) - 1) < 1e-6
 
 
 @pytest.mark.parametrize(
-    ("seal", "device", "reason"),
+    ("signer", "device", "reason"),
     [
         (RecordSigner(b"x" * 32, "sorters", SPACE), "north", "signature"),
         (RecordSigner(KEY, "others", SPACE), "north", "group"),
         (RecordSigner(KEY, "sorters", "another/model"), "north", "space"),
-        (SEAL, "south", "device"),
+        (SIGNER, "south", "device"),
     ],
 )
-def test_a_record_of_elsewhere_is_refused_by_its_reason(seal: RecordSigner, device: str, reason: str) -> None:
-    assert refusal(RECORD, device, seal) == reason
-    assert refusal(ROLL, device, seal) == reason
+def test_a_record_of_another_key_group_space_or_device_is_rejected(
+    signer: RecordSigner, device: str, reason: str
+) -> None:
+    assert rejection(RECORD, device, signer) == reason
+    assert rejection(LIVE_SET, device, signer) == reason
 
 
 def forged(**changes: object) -> bytes:
-    """Sign what our own device never would: someone with the key is hostile, or has a bug."""
+    """Return a validly signed record with invalid content, as from a faulty device with the key."""
     values = {
         "tag": "example",
         "group": "sorters",
@@ -74,7 +87,7 @@ def forged(**changes: object) -> bytes:
         "embedding": b"\x01" * 8,
     }
     body = msgspec.msgpack.encode([*(values | changes).values()])
-    return b"\x01" + SEAL._mac(body) + body
+    return b"\x01" + SIGNER._mac(body) + body
 
 
 @pytest.mark.parametrize(
@@ -94,57 +107,61 @@ def forged(**changes: object) -> bytes:
         ({"region": 7}, "malformed"),
     ],
 )
-def test_a_signed_record_that_makes_no_sense_is_refused(changes: dict[str, object], reason: str) -> None:
-    assert refusal(forged(**changes)) == reason
-    SEAL.open("north", forged())
+def test_a_signed_record_with_invalid_content_is_rejected(changes: dict[str, object], reason: str) -> None:
+    assert rejection(forged(**changes)) == reason
+    SIGNER.verify("north", forged())
 
 
-def test_a_roll_above_its_own_number_is_refused() -> None:
+def test_a_live_set_with_numbers_above_its_own_is_rejected() -> None:
     body = msgspec.msgpack.encode(["roll", "sorters", "north", SPACE, 5, [3, 3]])
-    assert refusal(b"\x01" + SEAL._mac(body) + body) == "malformed"
+    assert rejection(b"\x01" + SIGNER._mac(body) + body) == "malformed"
 
 
-def test_a_later_version_is_told_from_a_forgery() -> None:
-    assert refusal(b"\x02" + RECORD[1:]) == "version"
+def test_a_later_version_is_rejected_as_such() -> None:
+    assert rejection(b"\x02" + RECORD[1:]) == "version"
 
 
 @given(st.integers(0, len(RECORD) - 1), st.integers(1, 255))
-def test_no_byte_can_be_changed(place: int, change: int) -> None:
+def test_a_changed_byte_is_detected(place: int, change: int) -> None:
     damaged = bytearray(RECORD)
     damaged[place] ^= change
-    assert refusal(bytes(damaged)) in {"signature", "version"}
+    assert rejection(bytes(damaged)) in {"signature", "version"}
 
 
-bits = st.binary(max_size=300) | st.sampled_from([RECORD, ROLL, RECORD[:40], b"\x01" * 40])
+bits = st.binary(max_size=300) | st.sampled_from([RECORD, LIVE_SET, RECORD[:40], b"\x01" * 40])
 
 
-@given(st.binary(max_size=500) | st.lists(bits, max_size=4).map(packed))
-def test_any_payload_gives_a_parcel_of_signed_things_only(payload: bytes) -> None:
-    parcel = decode_message(SEAL, "north", payload)
-    assert {told.number for told in parcel.examples} <= {7}
-    assert parcel.roll in (None, LiveSet(9, frozenset({7, 8})))
-    assert decode_message(SEAL, "south", payload).examples == ()
-    assert decode_message(SEAL, "south", payload).roll is None
+@given(st.binary(max_size=500) | st.lists(bits, max_size=4).map(pack_records))
+def test_any_payload_is_decoded_to_signed_records_only(payload: bytes) -> None:
+    message = decode_message(SIGNER, "north", payload)
+    assert {received.number for received in message.examples} <= {7}
+    assert message.live_set in (None, LiveSet(9, frozenset({7, 8})))
+    assert decode_message(SIGNER, "south", payload).examples == ()
+    assert decode_message(SIGNER, "south", payload).live_set is None
 
 
-def test_an_overlong_payload_is_not_read() -> None:
+def test_a_payload_above_the_limit_is_not_decoded() -> None:
     records = [RECORD] * (MAX_CHUNK_BYTES // len(RECORD) + 1)
-    assert decode_message(SEAL, "north", packed(records)) == FleetMessage("north", refused=("malformed",))
+    assert decode_message(SIGNER, "north", pack_records(records)) == FleetMessage(
+        "north", rejections=("malformed",)
+    )
 
 
-def test_the_good_records_of_a_chunk_are_taken_and_the_bad_ones_counted() -> None:
-    parcel = decode_message(SEAL, "north", packed([RECORD, forged(label="a/b"), forged(number=-1), ROLL]))
-    assert [told.number for told in parcel.examples] == [7]
-    assert parcel.roll == LiveSet(9, frozenset({7, 8}))
-    assert parcel.refused == ("label", "malformed")
+def test_valid_records_of_a_chunk_are_kept_and_invalid_ones_reported() -> None:
+    message = decode_message(
+        SIGNER, "north", pack_records([RECORD, forged(label="a/b"), forged(number=-1), LIVE_SET])
+    )
+    assert [received.number for received in message.examples] == [7]
+    assert message.live_set == LiveSet(9, frozenset({7, 8}))
+    assert message.rejections == ("label", "malformed")
 
 
 @pytest.mark.parametrize("unsigned", [b"", RECORD[:-1], b"\x02" + RECORD[1:]])
-def test_the_first_record_without_our_signature_ends_the_reading(unsigned: bytes) -> None:
-    parcel = decode_message(SEAL, "north", packed([RECORD, unsigned, unsigned, ROLL]))
-    assert [told.number for told in parcel.examples] == [7]
-    assert (len(parcel.refused), parcel.roll) == (1, None)
+def test_decoding_stops_at_the_first_unsigned_record(unsigned: bytes) -> None:
+    message = decode_message(SIGNER, "north", pack_records([RECORD, unsigned, unsigned, LIVE_SET]))
+    assert [received.number for received in message.examples] == [7]
+    assert (len(message.rejections), message.live_set) == (1, None)
 
 
-def test_a_message_of_many_empty_records_is_refused_as_one() -> None:
-    assert decode_message(SEAL, "north", packed([b""] * 32_000)).refused == ("malformed",)
+def test_a_message_of_too_many_records_is_rejected_as_one() -> None:
+    assert decode_message(SIGNER, "north", pack_records([b""] * 32_000)).rejections == ("malformed",)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from paho.mqtt.client import topic_matches_sub
 
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
-from edge_daemon.fleet.chunks import packed
+from edge_daemon.fleet.chunks import pack_records
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.mqtt.client import Connection
@@ -22,13 +22,13 @@ from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.request_handler import RequestHandler
 from edge_daemon.mqtt.requests import REQUESTS, Request
 from edge_daemon.mqtt.topics import device_topics
-from tests.harness.fleet_harness import SEAL, example
+from tests.harness.fleet_harness import SIGNER, example
 from tests.harness.mqtt_harness import TestClock, info, wait_until
 
 TOPICS = device_topics("b", "x", ["frame"])
 DISCOVERY = Discovery(TOPICS, info("x"), "homeassistant")
 ANNOUNCED = DISCOVERY.announcement(["cat"], {}).payload
-FLEET = [f"{ROOT}/{SEAL.group}/{device}/{name}" for device in ("x", "peer") for name in ("roll", "0", "a")]
+FLEET = [f"{ROOT}/{SIGNER.group}/{device}/{name}" for device in ("x", "peer") for name in ("roll", "0", "a")]
 SUBSCRIBED = [
     DISCOVERY.topic,
     DISCOVERY.birth_topic,
@@ -36,7 +36,7 @@ SUBSCRIBED = [
     *map(TOPICS.request, REQUESTS),
     *FLEET,
 ]
-FORGED = packed([SEAL.sign_example("stranger", 1, example(1)), b"roll"])
+FORGED = pack_records([SIGNER.sign_example("outsider", 1, example(1)), b"roll"])
 
 
 def damage(payload: bytes) -> st.SearchStrategy[bytes]:
@@ -70,17 +70,17 @@ def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
     reception = RequestHandler(TOPICS, submit, per_s=0.0)
     announcer = DiscoveryPublisher(DISCOVERY, enabled, Random(1))
     twin = DuplicateDeviceDetector(TOPICS.info, "mine")
-    inbox = ReceiveQueue()
-    fleet = FleetLink("x", SEAL, inbox)
+    receive_queue = ReceiveQueue()
+    fleet = FleetLink("x", SIGNER, receive_queue)
     for message in messages:
         reception.take(message, 0.0)
         announcer.take(message, 0.0)
         announcer.due(["cat"], 20.0)
         twin.take(message)
-        fleet.take(message)
+        fleet.handle(message)
         fleet.next(20)
     assert commands == []
-    assert inbox.take() is None
+    assert receive_queue.pop() is None
 
 
 def test_all_that_a_device_subscribes_to_is_tried(
@@ -94,10 +94,10 @@ def test_all_that_a_device_subscribes_to_is_tried(
         subscribe(connection, topic_filter, qos)
 
     monkeypatch.setattr(Connection, "subscribe", note)
-    told = msgspec.structs.replace(options, base_topic="b", discovery=DiscoveryOptions(enabled=True))
-    link = FleetLink("x", SEAL, ReceiveQueue())
+    settings = msgspec.structs.replace(options, base_topic="b", discovery=DiscoveryOptions(enabled=True))
+    link = FleetLink("x", SIGNER, ReceiveQueue())
     crashes: list[BaseException] = []
-    sink = MqttBridge(told, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
+    sink = MqttBridge(settings, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
     sink.start()
     wait_until(lambda: sink.connected)
     sink.stop()

@@ -3,7 +3,7 @@ from __future__ import annotations
 from edge_daemon.mqtt.fleet_link import CALM_S, FleetLimits
 
 
-def test_invented_devices_share_one_rate_and_a_trusted_one_has_its_own() -> None:
+def test_unknown_devices_share_one_rate_limit_and_a_trusted_one_has_its_own() -> None:
     limits = FleetLimits(max_peers=5)
     limits.trust("real")
     allowed = sum(limits.allows(f"invented{number}", 100.0) for number in range(1000))
@@ -12,26 +12,26 @@ def test_invented_devices_share_one_rate_and_a_trusted_one_has_its_own() -> None
     assert sum(limits.allows("invented0", 110.0) for _ in range(1000)) == 20
 
 
-def test_dropped_messages_are_asked_for_once_after_half_a_minute_of_calm() -> None:
+def test_dropped_messages_are_requested_again_once_after_30_s_without_another() -> None:
     limits = FleetLimits(max_peers=1)
     while limits.allows("x", 100.0):
         pass
-    assert not limits.has_calmed(100.0 + CALM_S - 1)
-    assert limits.has_calmed(100.0 + CALM_S)
-    assert not limits.has_calmed(200.0)
+    assert not limits.pop_calm(100.0 + CALM_S - 1)
+    assert limits.pop_calm(100.0 + CALM_S)
+    assert not limits.pop_calm(200.0)
 
 
-def test_each_reason_is_logged_at_most_once_a_minute_whoever_causes_it() -> None:
+def test_each_reason_is_logged_at_most_once_a_minute_for_all_devices() -> None:
     limits = FleetLimits(max_peers=5)
     logged = [limits.may_log(f"invented{number}", "signature", 100.0 + number / 10) for number in range(1200)]
     assert 2 <= sum(logged) <= 3
     assert limits.may_log("north", "space", 100.0)
-    assert not limits.may_log("north", "space", 900.0), "said once until it sends a valid message"
+    assert not limits.may_log("north", "space", 900.0), "logged once until it sends a valid message"
     limits.trust("north")
     assert limits.may_log("north", "space", 1800.0)
 
 
-def test_the_memory_of_devices_is_bounded() -> None:
+def test_the_number_of_remembered_devices_is_bounded() -> None:
     limits = FleetLimits(max_peers=2)
     for number in range(100):
         limits.trust(f"device{number}")
