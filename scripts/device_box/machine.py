@@ -15,7 +15,7 @@ from pathlib import Path
 EMULATION = "tcg,thread=multi"
 PROBE_S = 20.0
 STARTS = 3
-"""Attempts at a boot: with emulation in several threads, code that the kernel patches at boot is sometimes torn."""
+"""Attempts at a boot: multi-threaded emulation sometimes tears code that the kernel patches then."""
 PRIORITY = -15
 """Nice value of the emulator, so that other work on the host delays no frame of the machine."""
 MEMORY_MB = 2048
@@ -87,7 +87,8 @@ class Machine:
         words += f" modprobe.blacklist={UNUSED_DRIVERS} {job}"
         talk = ["-serial", "mon:stdio"] if console is None else ["-serial", f"file:{console}"]
         return [
-            "nice", "-n", str(PRIORITY), "qemu-system-x86_64", "-accel", accelerator(self._image), "-cpu", "max", "-smp", "2",
+            "nice", "-n", str(PRIORITY), "qemu-system-x86_64",
+            "-accel", accelerator(self._image), "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
             "-kernel", str(self._image / "vmlinuz"), "-initrd", str(self._image / "initrd"), "-append", words,
             # Written through: a flush in the machine is a flush here.
@@ -99,7 +100,7 @@ class Machine:
 
 
 def panicked_early(console: str) -> bool:
-    """Return whether a kernel's console tells of a panic in the first 10 seconds, before any service starts."""
+    """Return whether the kernel panicked in its first 10 seconds, before any service starts."""
     panic = re.search(r"\[ *(\d+)\.\d+\] Kernel panic", console)
     return panic is not None and int(panic[1]) < 10
 
