@@ -101,14 +101,14 @@ def measure_record(device: Device, size: int) -> None:
 def accepted(device: Device) -> int:
     """Return the number of accepted examples of the other device."""
     figures = device.trainer.fleet
-    return figures.peers["old"].counting if figures and "old" in figures.peers else 0
+    return figures.peers["old"].accepted if figures and "old" in figures.peers else 0
 
 
 def catch_up(snapshot: events.FleetSnapshot, device: Device) -> tuple[float, float]:
     """Return the seconds until all are accepted, and the CPU time of the longest step in ms."""
     chunks = Chunks()
     chunks.update(snapshot.records)
-    payloads = [pack_records([snapshot.roll]), *(chunks.payload(chunk) for chunk in range(len(chunks)))]
+    payloads = [pack_records([snapshot.live_set]), *(chunks.payload(chunk) for chunk in range(len(chunks)))]
     for number, payload in enumerate(payloads):
         device.link.handle(Incoming(f"{ROOT}/g/old/{number}", payload, retained=True))
     begun, longest = time.perf_counter(), 0.0
@@ -141,7 +141,7 @@ def main() -> None:
             total = sum(len(chunks.payload(chunk)) for chunk in range(len(chunks)))
             print(
                 f"{args.examples} examples: {first_ms:.0f} ms to sign at start, {len(chunks)} chunks, "
-                f"{total} bytes, the live set {len(snapshot.roll)} bytes"
+                f"{total} bytes, the live set {len(snapshot.live_set)} bytes"
             )
             new = Device(Path(folder), "new", args.size, args.own)
             new.step()

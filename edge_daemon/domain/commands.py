@@ -31,14 +31,14 @@ class AddExample(Struct, frozen=True):
     uncertain_s: float = 0.0
 
 
-class LabelUncertain(Struct, frozen=True):
+class LabelSample(Struct, frozen=True):
     """Teach `label` with a doubtful moment: the one numbered `moment`, or the latest of a few seconds."""
 
     label: str
     pressed_s: float
     origin: Origin
     region: str | None = None
-    moment: int | None = None
+    sample: int | None = None
 
 
 class Undo(Struct, frozen=True):
@@ -146,7 +146,7 @@ class ClockSet(Struct, frozen=True):
 
 Command: TypeAlias = (
     AddExample
-    | LabelUncertain
+    | LabelSample
     | Undo
     | Clear
     | Remove

@@ -97,12 +97,12 @@ class ExamplesEdited(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class UncertainSampleKept:
-    """A frame the device is not sure of; `moment` can be taught with LabelUncertain for a while.
+    """A frame the device is not sure of; `moment` can be taught with LabelSample for a while.
 
     `image` is the region's crop, shared with the pipeline's own memory of the moment.
     """
 
-    moment: int
+    sample: int
     region: str
     reason: str
     prediction: Prediction
@@ -115,7 +115,7 @@ class ExamplesChanged(Struct, frozen=True):
     """Counts per label and the exam's figures, after every change and at start."""
 
     counts: Mapping[str, int]
-    exam: Evaluation | None = None
+    evaluation: Evaluation | None = None
     fleet: FleetFigures | None = None
 
 
@@ -123,7 +123,7 @@ class ExamplesChanged(Struct, frozen=True):
 class FleetSnapshot:
     """All that the group should know of our own examples: signed records by number, and the roll of them."""
 
-    roll: bytes = field(repr=False)
+    live_set: bytes = field(repr=False)
     records: Mapping[int, bytes] = field(repr=False)
 
 

@@ -58,7 +58,7 @@ class Glance(Struct, frozen=True):
     image: Image
 
 
-class RankedLabelPayload(Struct, frozen=True):
+class RankedLabel(Struct, frozen=True):
     """One row of a ranking."""
 
     label: str
@@ -89,10 +89,10 @@ class Prediction(Struct, frozen=True):
         return best[0] - best[1] if len(best) == 2 else sum(best)
 
     @property
-    def ranking(self) -> tuple[RankedLabelPayload, ...]:
+    def ranking(self) -> tuple[RankedLabel, ...]:
         """Every class, best first; on a tie the named label leads, and the others keep class order."""
         rows = sorted(self.confidences.items(), key=lambda item: (-item[1], item[0] != self.label))
-        return tuple(RankedLabelPayload(label, confidence) for label, confidence in rows)
+        return tuple(RankedLabel(label, confidence) for label, confidence in rows)
 
 
 class LabelChange(Struct, frozen=True):
@@ -154,8 +154,8 @@ class Evaluation(Struct, frozen=True):
 class PeerFigures(Struct, frozen=True):
     """How many living examples of a peer count here, and how many are on probation."""
 
-    counting: int
-    probation: int
+    accepted: int
+    quarantined: int
 
 
 class FleetFigures(Struct, frozen=True):
@@ -164,4 +164,4 @@ class FleetFigures(Struct, frozen=True):
     group: str
     shared: int
     peers: Mapping[str, PeerFigures]
-    refused: Mapping[str, int]
+    rejected: Mapping[str, int]

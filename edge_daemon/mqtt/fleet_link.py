@@ -257,7 +257,7 @@ class FleetLink:
             pending, self._pending = self._pending, None
         if pending is None:
             return
-        if self._current is None or pending.roll != self._current.roll:
+        if self._current is None or pending.live_set != self._current.live_set:
             self._unsent[self._topic(_LIVE_SET)] = None
         for chunk in sorted(self._chunks.update(pending.records)):
             self._unsent[self._topic(str(chunk))] = None
@@ -275,6 +275,6 @@ class FleetLink:
         if f"{above}/{_LIVE_SET}" != self._topic(_LIVE_SET):
             return b""
         if name == _LIVE_SET:
-            return pack_records([self._current.roll])
+            return pack_records([self._current.live_set])
         names = [str(chunk) for chunk in range(len(self._chunks))]
         return self._chunks.payload(names.index(name)) if name in names else b""

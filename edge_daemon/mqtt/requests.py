@@ -13,7 +13,7 @@ from edge_daemon.domain.commands import (
     Clear,
     Command,
     ExportExamples,
-    LabelUncertain,
+    LabelSample,
     ListExamples,
     Origin,
     SetThreshold,
@@ -192,7 +192,7 @@ def _command(
             return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))
         case LabelRequest():
             region = _region(request.region, regions)
-            return LabelUncertain(check_label(request.label), now_s, origin, region, request.moment)
+            return LabelSample(check_label(request.label), now_s, origin, region, request.moment)
         case UndoRequest():
             return Undo(origin)
         case ClearRequest():

@@ -155,7 +155,7 @@ class EventSerializer:
     def _(self, event: events.UncertainSampleKept, now: datetime) -> list[Message]:
         body = payloads.DoubtedEvent(
             at=utc_ms(now),
-            moment=event.moment,
+            moment=event.sample,
             region=event.region,
             reason=event.reason,
             label=event.prediction.label,
@@ -171,7 +171,7 @@ class EventSerializer:
             counts=dict(list(event.counts.items())[-_MAX_COUNTS:]),
             total=sum(event.counts.values()),
             labels=len(event.counts),
-            exam=None if event.exam is None else _figures(event.exam),
+            exam=None if event.evaluation is None else _figures(event.evaluation),
             fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
         )
         return [self._state(self._topics.examples, encode(body))]
@@ -280,10 +280,10 @@ def _fleet(figures: FleetFigures) -> payloads.Fleet:
         group=figures.group,
         shared=figures.shared,
         peers={
-            device: payloads.FleetPeer(counting=peer.counting, probation=peer.probation)
+            device: payloads.FleetPeer(counting=peer.accepted, probation=peer.quarantined)
             for device, peer in figures.peers.items()
         },
-        refused=dict(figures.refused),
+        refused=dict(figures.rejected),
     )
 
 

@@ -92,7 +92,7 @@ class Leds:
                 self._current[region] = label
             case ExampleAdded():
                 self._captured_until_s = now + CAPTURED_S
-            case ExamplesChanged(exam=exam):
+            case ExamplesChanged(evaluation=exam):
                 self._wanted = exam.advice.label if exam is not None and exam.advice is not None else None
             case ConfirmPending(within_s=within_s, label=label):
                 self._clearing, self._clearing_until_s = label, now + within_s

@@ -15,7 +15,7 @@ from edge_daemon.domain.commands import (
     ClockSet,
     Command,
     Instruction,
-    LabelUncertain,
+    LabelSample,
     CameraFailed,
 )
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, ImageError, RequestError
@@ -263,7 +263,7 @@ class Pipeline:
         match command:
             case AddExample():
                 yield from self._lessons.press(command, self._region(command.region))
-            case LabelUncertain():
+            case LabelSample():
                 yield from self._lessons.label_moment(command, self._region(command.region))
             case commands.TakeSnapshot():
                 if len(self._snapshots) >= MAX_WAITING:

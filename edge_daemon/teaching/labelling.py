@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from msgspec.structs import replace
 
-from edge_daemon.domain.commands import AddExample, LabelUncertain
+from edge_daemon.domain.commands import AddExample, LabelSample
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, Event, ExamplesChanged
 from edge_daemon.domain.labels import check_label
@@ -135,7 +135,7 @@ class Labeller:
                 return
         self._presses.wait(region, command)
 
-    def label_moment(self, command: LabelUncertain, region: str) -> Iterator[Event]:
+    def label_moment(self, command: LabelSample, region: str) -> Iterator[Event]:
         """Teach the moment that a request means: by its number, or the region's last."""
         if command.moment is not None:
             moment = self._doubts.get(command.moment)
@@ -153,11 +153,11 @@ class Labeller:
             self._exam_due = False
             yield self._teacher.examples()
 
-    def _teach_moment(self, command: AddExample | LabelUncertain, moment: UncertainSample) -> Iterator[Event]:
+    def _teach_moment(self, command: AddExample | LabelSample, moment: UncertainSample) -> Iterator[Event]:
         yield from self._teach(command, moment.sight, moment)
 
     def _teach(
-        self, press: AddExample | LabelUncertain, sight: Sight, moment: UncertainSample | None = None
+        self, press: AddExample | LabelSample, sight: Sight, moment: UncertainSample | None = None
     ) -> Iterator[Event]:
         thumbnail = self._encode(sight.image)
         attempt = partial(self._add, press, _without_picture(sight), thumbnail, moment)
@@ -165,7 +165,7 @@ class Labeller:
 
     def _add(
         self,
-        press: AddExample | LabelUncertain,
+        press: AddExample | LabelSample,
         sight: Sight,
         thumbnail: bytes,
         moment: UncertainSample | None,

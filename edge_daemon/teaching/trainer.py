@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelUncertain
+from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSample
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example, FleetFigures, Prediction, Sight
@@ -142,7 +142,7 @@ class Trainer:
 
     def add(
         self,
-        press: AddExample | LabelUncertain,
+        press: AddExample | LabelSample,
         sight: Sight,
         thumbnail: bytes,
     ) -> Iterator[events.Event]:

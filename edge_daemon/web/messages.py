@@ -40,14 +40,14 @@ def changed(event: events.LabelChanged) -> Message:
 
 def examples(event: events.ExamplesChanged) -> Message:
     """Say what is taught, and what the exam thinks of it."""
-    return {"type": "examples", "counts": dict(event.counts), "exam": _exam(event.exam)}
+    return {"type": "examples", "counts": dict(event.counts), "exam": _exam(event.evaluation)}
 
 
 def doubt(event: events.UncertainSampleKept) -> Message:
     """Show a doubtful moment and the labels it may mean, likeliest first."""
     return {
         "type": "doubt",
-        "moment": event.moment,
+        "moment": event.sample,
         "region": event.region,
         "reason": event.reason,
         "likely": [row.label for row in event.prediction.ranking],

@@ -96,7 +96,7 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
         case Teach() as teach:
             return commands.AddExample(check_label(teach.label), now_s, origin, teach.region, teach.burst)
         case TeachMoment() as late:
-            return commands.LabelUncertain(check_label(late.label), now_s, origin, moment=late.moment)
+            return commands.LabelSample(check_label(late.label), now_s, origin, sample=late.moment)
         case Ids() as some:
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
         case Rename() as rename:

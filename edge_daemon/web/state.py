@@ -31,7 +31,7 @@ class UncertainPictures:
 
     def drop(self, number: int) -> None:
         """Forget a moment that was dealt with."""
-        self._kept = deque((each for each in self._kept if each.moment != number), SIZE)
+        self._kept = deque((each for each in self._kept if each.sample != number), SIZE)
 
     def listed(self) -> Iterator[Message]:
         """Yield what viewers are told of each moment, oldest first."""
@@ -39,7 +39,7 @@ class UncertainPictures:
 
     def find(self, number: int) -> UncertainSampleKept | None:
         """Return the moment of this number while it is kept."""
-        return next((each for each in self._kept if each.moment == number), None)
+        return next((each for each in self._kept if each.sample == number), None)
 
 
 def jpeg(moment: UncertainSampleKept) -> bytes | None:
@@ -155,6 +155,6 @@ class StateCache:
             case commands.MoveRegion():
                 self._boxes[command.region] = list(command.box)
                 yield {"type": "region", "name": command.region, "box": list(command.box)}
-            case commands.LabelUncertain(moment=int(number)):
+            case commands.LabelSample(sample=int(number)):
                 self._moments.drop(number)
                 yield {"type": "settled", "moment": number}

@@ -32,7 +32,7 @@ def test_a_new_device_receives_its_peer_s_examples(make: Make) -> None:
     assert second.peer_examples() == first.own()
     assert second.trainer.predict("frame", vector(7, around=0)).label == "cat"
     assert second.trainer.predict("frame", vector(8, around=1)).label == "dog"
-    assert second.figures.peers["a"].counting == 12
+    assert second.figures.peers["a"].accepted == 12
     assert second.store.counts == {}
     assert second.published["roll"]
 
@@ -88,7 +88,7 @@ def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_exampl
         mislabelled.teach("dog", 300 + seed, around=0)
         mislabelled.teach("bird", 400 + seed, around=2)
     owner.receive_all(mislabelled)
-    assert owner.figures.peers["b"].probation >= 6
+    assert owner.figures.peers["b"].quarantined >= 6
     counts = owner.trainer.examples().counts
     assert counts["bird"] == 5
     assert owner.trainer.predict("frame", vector(7, around=0)).label == "cat"
@@ -97,7 +97,7 @@ def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_exampl
     assert owner.trainer.examples().counts["dog"] == 10, (
         "no own cat is left that could be confused with a dog"
     )
-    assert owner.figures.peers["b"].probation >= 3
+    assert owner.figures.peers["b"].quarantined >= 3
 
 
 def test_quarantine_persists_over_a_restart(make: Make) -> None:
@@ -107,12 +107,12 @@ def test_quarantine_persists_over_a_restart(make: Make) -> None:
         owner.teach("dog", 100 + seed, around=1)
         mislabelled.teach("dog", 300 + seed, around=0)
     owner.receive_all(mislabelled)
-    waiting = owner.figures.peers["b"].probation
+    waiting = owner.figures.peers["b"].quarantined
     counts = owner.trainer.examples().counts
     owner.close()
     again = make("a")
     assert waiting >= 3
-    assert (again.figures.peers["b"].probation, again.trainer.examples().counts) == (waiting, counts)
+    assert (again.figures.peers["b"].quarantined, again.trainer.examples().counts) == (waiting, counts)
 
 
 def test_the_newest_examples_of_each_label_are_published_up_to_the_limit(make: Make) -> None:
@@ -159,7 +159,7 @@ def test_a_replayed_deleted_example_is_rejected(make: Make) -> None:
     assert second.receive_queue.rejected == {"removed": 1, "replayed": 1}
     second.clock.advance(60)
     second.advance()
-    assert second.figures.refused == {"removed": 1, "replayed": 1}
+    assert second.figures.rejected == {"removed": 1, "replayed": 1}
 
 
 def test_an_embedding_of_another_size_is_rejected(make: Make) -> None:

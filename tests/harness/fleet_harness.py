@@ -152,6 +152,6 @@ class Device:
         self.store.close()
 
     def _publish(self, snapshot: events.FleetSnapshot) -> None:
-        self.published["roll"] = pack_records([snapshot.roll])
+        self.published["roll"] = pack_records([snapshot.live_set])
         for chunk in self._chunks.update(snapshot.records):
             self.published[str(chunk)] = self._chunks.payload(chunk)

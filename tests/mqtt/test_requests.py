@@ -11,7 +11,7 @@ from edge_daemon.domain.commands import (
     AddExample,
     Clear,
     ExportExamples,
-    LabelUncertain,
+    LabelSample,
     ListExamples,
     Origin,
     SetThreshold,
@@ -44,11 +44,11 @@ def origin(verb: str, transaction: object = None) -> Origin:
     [
         ("add", {"label": " cat "}, AddExample("cat", 5.0, origin("add"))),
         ("add", {"label": "cat", "region": "right"}, AddExample("cat", 5.0, origin("add"), "right")),
-        ("label", {"label": "cat"}, LabelUncertain("cat", 5.0, origin("label"))),
+        ("label", {"label": "cat"}, LabelSample("cat", 5.0, origin("label"))),
         (
             "label",
             {"label": "cat", "region": "left", "moment": 3},
-            LabelUncertain("cat", 5.0, origin("label"), "left", 3),
+            LabelSample("cat", 5.0, origin("label"), "left", 3),
         ),
         ("undo", {"transaction": 7}, Undo(origin("undo", 7))),
         ("clear", {"label": "dog"}, Clear(origin("clear"), "dog")),

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import AddExample, Clear, LabelUncertain, ListExamples, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LabelSample, ListExamples, Undo
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.region import View
@@ -118,9 +118,9 @@ def test_a_doubtful_moment_that_left_the_ring_while_its_press_waited_is_taught(
     bench.show(GREEN)
     (doubt,) = bench.found(events.UncertainSampleKept)
     with locked(store):
-        command = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        command = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
         bench.show(RED, instructions=(command,))
-        again = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+        again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
         bench.show(RED, instructions=(again,))
     bench.show(RED)
     assert len(bench.found(events.ExampleAdded)) == 2

@@ -10,7 +10,7 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import (
     AddExample,
     Clear,
-    LabelUncertain,
+    LabelSample,
     Relabel,
     Remove,
     Restore,
@@ -73,12 +73,12 @@ def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
     (doubt,) = bench.found(events.UncertainSampleKept)
     assert "nearest to 'red'" in doubt.reason
     bench.show(
-        RED, instructions=(LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment),)
+        RED, instructions=(LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample),)
     )
     assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
     bench.show(GREEN)
     assert bench.label == "green"
-    again = LabelUncertain("green", bench.clock.monotonic(), GPIO, moment=doubt.moment)
+    again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
     bench.show(RED, instructions=(again,))
     assert "no longer kept" in str(bench.found(events.CommandReply)[0].error)
 
@@ -93,7 +93,7 @@ def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Be
         bench.show(RED)
     bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, uncertain_s=3),))
     assert bench.found(events.ExampleAdded)[0].seq == bench.seq
-    bench.show(RED, instructions=(LabelUncertain("blue", bench.clock.monotonic() + 60, GPIO),))
+    bench.show(RED, instructions=(LabelSample("blue", bench.clock.monotonic() + 60, GPIO),))
     assert "nothing was doubtful" in str(bench.found(events.CommandReply)[0].error)
 
 
