@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from edge_daemon.actuators.drive import Drive, KeyReader
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.uinput import VirtualKeyboard
-from edge_daemon.app.build import region_names
+from edge_daemon.app.regions import region_names
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.mqtt.subscriber import ReconnectingSubscriber

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from edge_daemon.app.build import build_mqtt, build_teacher, build_views
+from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder
+from edge_daemon.app.regions import build_regions
+from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
 from edge_daemon.benchmark.statistics import embeddings, pictures
 from edge_daemon.config.schema import load_effective
@@ -80,9 +82,11 @@ def soak(folder: Path, broker: list[str], model: str | None, frames: int, exampl
     with store.transaction():
         for vector, label in embeddings(examples, embedder.size):
             store.add(vector, label, space=embedder.space)
-    views = build_views(config)
-    teacher = build_teacher(config, store, embedder, views)
-    pipeline = Pipeline(embedder=embedder, views=views, teacher=teacher, clock=clock, encode=lambda _: b"")
+    regions = build_regions(config)
+    trainer = build_trainer(config, store, embedder, regions)
+    pipeline = Pipeline(
+        embedder=embedder, regions=regions, trainer=trainer, clock=clock, encode=lambda _: b""
+    )
     sink = build_mqtt(config, Mailbox(), clock) if config.mqtt.host else None
     if sink is not None:
         sink.start()
@@ -90,7 +94,7 @@ def soak(folder: Path, broker: list[str], model: str | None, frames: int, exampl
     first_mb = 0.0
     for seq in range(frames):
         frame = Frame(shown[seq % len(shown)], seq, clock.monotonic(), clock.utc())
-        happened = pipeline.step(frame, ())
+        happened = list(pipeline.process(frame, ()))
         if sink is not None:
             for event in happened:
                 sink.handle(event)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import Bench
 from tests.harness.small_disk import SmallDisk
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 @pytest.fixture
 def bench(store: ExampleStore) -> Bench:
-    return Bench(store, (View("frame", None, "", LabelSmoother()),))
+    return Bench(store, (Region("frame", None, "", LabelSmoother()),))
 
 
 @pytest.fixture

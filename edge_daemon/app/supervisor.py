@@ -136,9 +136,9 @@ class Supervisor:
         """Choose what is pending; whether it must deliver a frame, as another camera did until now."""
         assert self._daemon is not None
         assert self._current is not None
-        camera, sees = self._current.config.camera, self._daemon.sees
+        camera, works = self._current.config.camera, self._daemon.camera_works
         self._choose(self._pending)
-        return sees and camera != self._current.config.camera
+        return works and camera != self._current.config.camera
 
     def _choose(self, prepared: Prepared | None) -> None:
         another = prepared is not self._current

@@ -45,7 +45,7 @@ def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
     for number in range(presses + WARM_UP):
         pressed_s = clock.monotonic()
         first = make_frame(raw[number % len(raw)], 2 * number, clock)
-        for _ in pipeline.proceed(first, ()):
+        for _ in pipeline.process(first, ()):
             pass
         second = make_frame(raw[(number + 1) % len(raw)], 2 * number + 1, clock)
         press = AddExample(f"class {number % LABELS}", pressed_s, Origin("cli"))
@@ -63,7 +63,7 @@ def _press(pipeline: Pipeline, press: AddExample, frame: Frame) -> tuple[float, 
     """Let the pipeline take a press that means the last frame, then a new frame."""
     begun_s = time.perf_counter()
     kept_s = label_s = begun_s
-    for event in pipeline.proceed(frame, (press,)):
+    for event in pipeline.process(frame, (press,)):
         if isinstance(event, ExampleAdded):
             kept_s = time.perf_counter()
         elif isinstance(event, Classified):

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from edge_daemon.app.build import build_mqtt, build_pipeline
+from edge_daemon.app.build import build_pipeline
 from edge_daemon.app.model_factory import build_classifier, build_embedder, model_path
+from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
@@ -75,7 +76,7 @@ class Stages:
         raw = self._pictures[number % len(self._pictures)]
         self._time(BARE, self._bare)
         frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
-        self._time(WHOLE, lambda: self._pipeline.step(msgspec.structs.replace(frame), ()))
+        self._time(WHOLE, lambda: list(self._pipeline.process(msgspec.structs.replace(frame), ())))
         embedding = self._embed(frame.image)
         self._time("classify", lambda: self._accepting.predict(embedding))
         prediction = self._time("classify, open-set", lambda: self._learner.predict(embedding))

@@ -8,15 +8,16 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app.build import build_teacher, build_views
+from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, open_store, resolve_features
+from edge_daemon.app.regions import build_regions
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import crop
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import joined
 
@@ -37,13 +38,13 @@ def run(args: argparse.Namespace) -> int:
     own_classes = config.classifier.type == "pretrained"
     topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)
-    views = build_views(config)
+    regions = build_regions(config)
     with open_store(config) as store:
-        teacher = build_teacher(config, store, embedder, views)
-        if not own_classes and not teacher.examples().counts:
+        trainer = build_trainer(config, store, embedder, regions)
+        if not own_classes and not trainer.examples().counts:
             print(_nothing_taught(store), file=sys.stderr)
     for path in args.image:
-        rows = _classify(path, embedder, views, teacher)
+        rows = _classify(path, embedder, regions, trainer)
         if config.combine_regions == "text":
             rows.append((WHOLE_FRAME, joined(prediction for _, prediction in rows)))
         for region, prediction in rows:
@@ -83,13 +84,13 @@ def _overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _classify(
-    path: Path, embedder: Embedder, views: Sequence[View], teacher: Trainer
+    path: Path, embedder: Embedder, regions: Sequence[Region], trainer: Trainer
 ) -> list[tuple[str, Prediction]]:
     image = read_image(path)
-    crops = [crop(image, view.box) if view.box else image for view in views]
+    crops = [crop(image, region.box) if region.box else image for region in regions]
     return [
-        (view.name, teacher.predict(view.name, embedder.embed(part)))
-        for view, part in zip(views, crops, strict=True)
+        (region.name, trainer.predict(region.name, embedder.embed(part)))
+        for region, part in zip(regions, crops, strict=True)
     ]
 
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from edge_daemon.app.build import region_names
+from edge_daemon.app.regions import region_names
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import WHOLE_FRAME

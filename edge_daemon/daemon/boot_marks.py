@@ -1,4 +1,4 @@
-"""When this start of the daemon reached what, for `edge-daemon bench --boot`."""
+"""Time stamps of the daemon's start, for `edge-daemon bench --boot`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ NAME = "boot.json"
 
 
 class BootMarks:
-    """Notes seconds of the monotonic clock, and writes them once, with the first label.
+    """Records times of the monotonic clock in seconds, and writes them once, after the first label.
 
-    The file is in `$RUNTIME_DIRECTORY`, which lies in memory: no write reaches the card. Without that
-    directory nothing is written. Belongs to one thread.
+    The file is in `$RUNTIME_DIRECTORY`, which is in memory: nothing is written to the card. Without that
+    directory no file is written. Belongs to one thread.
     """
 
     def __init__(
@@ -31,17 +31,17 @@ class BootMarks:
         self._marks: dict[str, float] = {}
 
     def note(self, name: str) -> None:
-        """Note that something is reached; the first time counts."""
+        """Record the time of a step; the first call for a name counts."""
         self._marks.setdefault(name, round(self._now(), 3))
 
     def write(self) -> None:
-        """Write what was noted, once."""
+        """Write the recorded times, once."""
         path, self._path = self._path, None
         if path is None:
             return
         started_s = process_start_s()
         marks = {} if started_s is None else {"process": round(started_s, 3)}
         content = json.dumps({"boot_id": boot_id(), "marks": marks | self._marks})
-        with contextlib.suppress(OSError):  # nothing but the measurement is lost
+        with contextlib.suppress(OSError):  # only the measurement is lost
             path.write_text(content + "\n")
             path.chmod(0o644)

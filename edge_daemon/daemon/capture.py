@@ -1,4 +1,4 @@
-"""The capture thread: frames from the source into the mailbox, through every outage."""
+"""The capture thread: moves frames from the source to the mailbox, and reconnects a lost camera."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ SLOT_WAIT_S = 0.2
 
 
 class Capture:
-    """Owns the frame source. A lost camera is reported, waited for and reopened without end.
+    """Owns the frame source. A lost camera is reported and reopened with back-off until it works again.
 
-    Without `patient` its loss ends the daemon instead; with `needs_frame` one before the first frame does.
+    Without `reconnect`, a lost camera ends the daemon. With `needs_frame`, one that is lost before its first
+    frame does.
     """
 
     def __init__(
@@ -25,16 +26,16 @@ class Capture:
         mailbox: Mailbox,
         backoff: Backoff | None = None,
         *,
-        patient: bool = True,
+        reconnect: bool = True,
         needs_frame: bool = False,
     ) -> None:
         self._source = source
         self._mailbox = mailbox
         self._backoff = backoff or Backoff()
-        self._patient = patient
+        self._reconnect = reconnect
         self._needs_frame = needs_frame
         self.waiting = False
-        """True while the camera is known to be lost and the next try is due."""
+        """True while the camera is lost and will be reopened."""
 
     def run(self, stop: threading.Event) -> None:
         """Deliver frames until `stop` is set or the source ends."""
@@ -43,9 +44,9 @@ class Capture:
                 self._source.open()
                 ended = self._deliver(stop)
             except CameraError as exc:
-                if not self._patient or self._needs_frame:
+                if not self._reconnect or self._needs_frame:
                     raise
-                self._wait_out(exc, stop)
+                self._wait_before_retry(exc, stop)
             else:
                 if ended:
                     self._end()
@@ -54,7 +55,7 @@ class Capture:
                 self._source.close()
 
     def _deliver(self, stop: threading.Event) -> bool:
-        """Hand on frames; True at the end of a finite source, False when asked to stop."""
+        """Put frames into the mailbox; return True at the end of a finite source, False after a stop."""
         while not stop.is_set():
             frame = self._source.read()
             if frame is None:
@@ -69,13 +70,13 @@ class Capture:
         return False
 
     def _end(self) -> None:
-        """A source that has ended shows nothing more: for a daemon that runs on, an outage for ever."""
+        """Report the end of a finite source: a daemon that runs on counts its camera as lost."""
         self.waiting = True
-        if self._patient:
+        if self._reconnect:
             self._mailbox.submit(CameraFailed("the source has ended"))
         self._mailbox.end()
 
-    def _wait_out(self, exc: CameraError, stop: threading.Event) -> None:
+    def _wait_before_retry(self, exc: CameraError, stop: threading.Event) -> None:
         self.waiting = True
         self._source.close()
         self._mailbox.submit(CameraFailed(str(exc)))

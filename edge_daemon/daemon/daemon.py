@@ -1,4 +1,4 @@
-"""The daemon's loop: the main thread owns the pipeline; workers bring frames, presses and requests."""
+"""The daemon's main loop: the main thread runs the pipeline; other threads deliver frames and commands."""
 
 from __future__ import annotations
 
@@ -35,8 +35,7 @@ from edge_daemon.system.worker import Worker
 log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
-"""The longest the loop sleeps; a signal is noticed within it."""
-
+"""Longest wait of the loop: a signal takes effect within it."""
 
 SYNCED = "the clock is synchronised"
 NOT_SYNCED = "the clock is not synchronised: times in messages may be wrong until it is; see `timedatectl`"
@@ -47,7 +46,7 @@ def _ignore() -> None:
 
 
 class Outcome(enum.Enum):
-    """Why the loop ended."""
+    """Reason for the end of the loop."""
 
     STOPPED = "stopped"
     RELOAD = "reload"
@@ -55,21 +54,21 @@ class Outcome(enum.Enum):
 
 
 class Service(Protocol):
-    """Something with threads or sockets of its own that starts and stops with the daemon."""
+    """A part with its own threads or sockets that starts and stops with the daemon."""
 
     def start(self) -> None:
-        """Begin; must not block on anything outside the machine."""
+        """Start; must not wait for anything outside the machine."""
 
     def stop(self) -> None:
-        """End within two seconds."""
+        """Stop within two seconds."""
 
 
 class SinkService(Sink, Service, Protocol):
-    """A service that takes the events."""
+    """A service that receives the events."""
 
 
 class Daemon:
-    """Runs until stopped, reloaded, crashed or, with `once`, until a finite source ends.
+    """Runs until a stop, a reload, a crash or, with `once`, the end of a finite source.
 
     `run` belongs to the main thread; `stop` and `reload` may be called from a signal handler.
     """
@@ -80,9 +79,9 @@ class Daemon:
         pipeline: Pipeline,
         capture: Capture,
         mailbox: Mailbox,
-        outlets: Sequence[SinkService],
+        sinks: Sequence[SinkService],
         inputs: Sequence[Service] = (),
-        preview: LatestFrame | None = None,
+        latest_frame: LatestFrame | None = None,
         clock: Clock,
         notifier: Notifier,
         once: bool = False,
@@ -91,86 +90,87 @@ class Daemon:
         self._pipeline = pipeline
         self._capture = capture
         self._mailbox = mailbox
-        self._outlets = outlets
+        self._sinks = sinks
         self._inputs = inputs
-        self._preview = preview
+        self._latest_frame = latest_frame
         self._clock = clock
         self._notifier = notifier
         self._once = once
         self._marks = marks
         self._outcome: Outcome | None = None
         self._progress_s = clock.monotonic()
-        self._doing = "starting"
+        self._activity = "starting"
         self._lost: dict[str, str] = {}
-        self._not_kept = ""
+        self._not_kept_reason = ""
         self._classified = False
         self._on_classified: Callable[[], None] = _ignore
         self.frame_size: tuple[int, int] | None = None
-        """Width and height of the last frame in pixels; any thread may ask."""
+        """Width and height of the last frame in pixels; any thread may read it."""
 
     @property
-    def sees(self) -> bool:
-        """Whether the camera works: a frame came, and it was not lost since."""
+    def camera_works(self) -> bool:
+        """True after the first classified frame, unless the camera has been lost since."""
         return self._classified and "camera" not in self._lost
 
     def stop(self) -> None:
-        """Ask the loop to end."""
+        """End the loop."""
         self._outcome = Outcome.STOPPED
 
     def reload(self) -> None:
-        """Ask the loop to end so that another daemon can take its place."""
+        """End the loop so that another daemon can replace this one."""
         self._outcome = self._outcome or Outcome.RELOAD
 
     def close(self) -> None:
-        """Release what building the daemon took, for one that does not run."""
+        """Release the resources of a daemon that does not run."""
         self._pipeline.close()
 
     def run(self, on_classified: Callable[[], None] = _ignore) -> Outcome:
-        """Work. Raises what a worker crashed with; everything is stopped and closed either way.
+        """Run the loop; stop and close all parts at its end. Raises the exception of a crashed worker.
 
-        `on_classified` is called after the first classified frame: model, camera and regions fit together.
+        `on_classified` is called after the first classified frame, which shows that model, camera and
+        regions fit together.
         """
         self._on_classified = on_classified
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
         started: list[Service] = []
         try:
-            for part in (*self._outlets, *self._inputs, capture):
-                part.start()
-                started.append(part)
+            for service in (*self._sinks, *self._inputs, capture):
+                service.start()
+                started.append(service)
             return self._loop()
         finally:
-            for part in reversed(started):
-                part.stop()
+            for service in reversed(started):
+                service.stop()
             self._pipeline.close()
 
     def _loop(self) -> Outcome:
         self._publish([self._pipeline.examples(), self._pipeline.settings()])
         while self._outcome is None:
-            mail = self._mailbox.take(WAKE_S)
-            if mail.crash is not None:
-                raise mail.crash
-            self._publish(mail.events)
-            self._publish(self._pipeline.proceed(mail.frame, mail.instructions))
-            if mail.frame is not None:
-                height, width = mail.frame.image.shape[:2]
+            batch = self._mailbox.take_all(WAKE_S)
+            if batch.crash is not None:
+                raise batch.crash
+            self._publish(batch.events)
+            self._publish(self._pipeline.process(batch.frame, batch.instructions))
+            if batch.frame is not None:
+                height, width = batch.frame.image.shape[:2]
                 self.frame_size = width, height
-                if self._preview is not None:
-                    self._preview.offer(mail.frame)
-            self._keep_watch(saw_frame=mail.frame is not None)
-            if mail.quit:
+                if self._latest_frame is not None:
+                    self._latest_frame.set(batch.frame)
+            self._feed_watchdog(saw_frame=batch.frame is not None)
+            if batch.quit:
                 return Outcome.STOPPED
-            if mail.ended and self._once:
+            if batch.ended and self._once:
                 return Outcome.SOURCE_ENDED
         return self._outcome
 
     def _publish(self, happened: Iterable[Event]) -> None:
         for event in happened:
-            self._note(event)
-            for outlet in self._outlets:
-                outlet.handle(event)
+            self._report(event)
+            for sink in self._sinks:
+                sink.handle(event)
 
-    def _note(self, event: Event) -> None:
-        """Log what a person would notice and keep the service manager's status line true."""
+    def _report(self, event: Event) -> None:
+        """Log an event that users notice, and update the service manager's status line."""
         match event:
             case Ready():
                 self._classified = True
@@ -179,21 +179,21 @@ class Daemon:
                 if self._marks is not None:
                     self._marks.note("first_label")
                     self._marks.write()
-                self._doing = "seeing"
+                self._activity = "seeing"
                 self._notifier.ready(self._status)
             case CameraLost(reason):
-                self._lose("camera", reason)
-                # Ready even so: an unplugged camera is a state, and must not make the start time out.
+                self._mark_lost("camera", reason)
+                # Ready nevertheless: an unplugged camera is a state, and must not let the start time out.
                 self._notifier.ready(self._status)
             case CameraRestored():
-                self._doing = "seeing"
-                self._regain("camera")
+                self._activity = "seeing"
+                self._mark_restored("camera")
             case PanelLost(reason):
-                self._lose("panel", reason)
+                self._mark_lost("panel", reason)
                 self._notifier.status(self._status)
             case PanelRestored(outage_s):
                 log.info("panel restored after %.0f s", outage_s)
-                self._regain("panel")
+                self._mark_restored("panel")
             case PowerLow(flags):
                 log.warning("power: %s; see docs/board.md", describe(flags))
             case PowerOk(low_s):
@@ -202,11 +202,11 @@ class Daemon:
                 log.info(SYNCED if synced else NOT_SYNCED)
             case ExamplesNotKept(reason):
                 log.warning("%s", reason)
-                self._not_kept = reason
+                self._not_kept_reason = reason
                 self._notifier.status(self._status)
             case ExamplesKept():
-                log.info("what is taught is kept again")
-                self._not_kept = ""
+                log.info("examples are kept again")
+                self._not_kept_reason = ""
                 self._notifier.status(self._status)
             case LabelChanged():
                 where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
@@ -215,23 +215,23 @@ class Daemon:
     @property
     def _status(self) -> str:
         faults = [f"{part} lost: {reason}" for part, reason in self._lost.items()]
-        return "; ".join([*faults, *filter(None, [self._not_kept])]) or self._doing
+        return "; ".join([*faults, *filter(None, [self._not_kept_reason])]) or self._activity
 
-    def _lose(self, part: str, reason: str) -> None:
+    def _mark_lost(self, part: str, reason: str) -> None:
         log.warning("%s lost: %s", part, reason)
         self._lost[part] = reason
 
-    def _regain(self, part: str) -> None:
+    def _mark_restored(self, part: str) -> None:
         self._lost.pop(part, None)
         self._notifier.status(self._status)
 
-    def _keep_watch(self, *, saw_frame: bool) -> None:
-        """Pet the watchdog for progress: a frame was classified, or the camera is known to be lost.
+    def _feed_watchdog(self, *, saw_frame: bool) -> None:
+        """Report progress to the watchdog: a classified frame, or a camera that is known to be lost.
 
-        A capture thread that hangs inside the driver is neither, so the manager restarts us.
+        A capture thread that hangs in the driver makes no progress, so the manager restarts the daemon.
         """
         now = self._clock.monotonic()
         if saw_frame or self._capture.waiting:
             self._progress_s = now
         if self._notifier.watchdog_s is not None and now - self._progress_s < self._notifier.watchdog_s / 2:
-            self._notifier.pet()
+            self._notifier.watchdog()

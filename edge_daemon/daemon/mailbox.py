@@ -1,4 +1,4 @@
-"""Where every other thread leaves what the pipeline thread should take next."""
+"""The mailbox: frames, instructions and events from all other threads to the pipeline thread."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_QUEUED = 256
 
 
 class Batch(Struct, frozen=True):
-    """What was waiting: at most one frame, instructions and events in order of arrival."""
+    """Content of the mailbox: at most one frame; instructions and events in order of arrival."""
 
     frame: Frame | None = None
     instructions: list[Instruction] = field(default_factory=list)
@@ -26,9 +26,9 @@ class Batch(Struct, frozen=True):
 
 
 class Mailbox:
-    """A latest-wins slot for frames, bounded queues for the rest, one condition for all.
+    """A latest-wins slot for frames and bounded queues for the rest, under one condition.
 
-    Any thread may put; the pipeline thread alone takes.
+    Any thread may put; only the pipeline thread takes.
     """
 
     def __init__(self, max_queued: int = MAX_QUEUED) -> None:
@@ -41,12 +41,12 @@ class Mailbox:
         self._quit = False
         self._crash: BaseException | None = None
         self.replaced = 0
-        """Frames that a later one replaced before they were looked at."""
+        """Number of frames that a later one replaced before they were processed."""
 
     def put_frame(self, frame: Frame, *, wait_s: float = 0.0) -> bool:
-        """Leave a frame in place of the last. With `wait_s`, wait so long for the slot to be empty first.
+        """Replace the frame in the slot. With `wait_s`, wait for an empty slot instead, at most that time.
 
-        Returns False when the slot was still taken after the wait; the frame is then not left.
+        Returns False, and leaves the slot as it is, if the slot is still full after the wait.
         """
         with self._changed:
             if wait_s > 0 and not self._changed.wait_for(lambda: self._frame is None, wait_s):
@@ -57,7 +57,7 @@ class Mailbox:
             return True
 
     def submit(self, instruction: Instruction) -> bool:
-        """Queue an instruction; False when the queue is full and it was not taken."""
+        """Queue an instruction; return False if the queue is full."""
         with self._changed:
             if len(self._instructions) >= self._max_queued:
                 return False
@@ -66,13 +66,13 @@ class Mailbox:
             return True
 
     def announce(self, event: Event) -> None:
-        """Queue an event for the sinks; the oldest makes room when nobody takes them."""
+        """Queue an event for the sinks; a full queue drops its oldest event."""
         with self._changed:
             self._events.append(event)
             self._changed.notify_all()
 
     def end(self) -> None:
-        """Say that no frame will follow."""
+        """Mark the source as ended: no frame will follow."""
         with self._changed:
             self._ended = True
             self._changed.notify_all()
@@ -84,16 +84,16 @@ class Mailbox:
             self._changed.notify_all()
 
     def crashed(self, exc: BaseException) -> None:
-        """Hand over what a thread died of; the first crash counts, and stays."""
+        """Report the exception that ended a thread; the first one is kept."""
         with self._changed:
             self._crash = self._crash or exc
             self._changed.notify_all()
 
-    def take(self, timeout_s: float) -> Batch:
-        """Wait until something is there, at most `timeout_s`, and take it all."""
+    def take_all(self, timeout_s: float) -> Batch:
+        """Wait for content, at most `timeout_s`, and remove it all."""
         with self._changed:
-            self._changed.wait_for(self._holds_something, timeout_s)
-            mail = Batch(
+            self._changed.wait_for(self._has_content, timeout_s)
+            batch = Batch(
                 self._frame,
                 list(self._instructions),
                 list(self._events),
@@ -106,8 +106,8 @@ class Mailbox:
             self._instructions.clear()
             self._events.clear()
             self._changed.notify_all()
-            return mail
+            return batch
 
-    def _holds_something(self) -> bool:
+    def _has_content(self) -> bool:
         waiting = self._frame is not None or self._instructions or self._events
         return bool(waiting or self._ended or self._quit or self._crash)

@@ -1,4 +1,4 @@
-"""The C library's allocator, told that one heap is enough for all threads."""
+"""Limit the C library's allocator to one heap for all threads."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ _M_ARENA_MAX = -8
 
 
 def limit_malloc_arenas() -> bool:
-    """Let all threads that start from now on allocate from one heap; False where the C library can't.
+    """Make all threads that start later share one heap; return False where the C library can't.
 
-    glibc gives each thread a heap of its own, which keeps what was freed in it. Ours seldom allocate at
-    the same time, as Python runs one at a time: one heap saves 2 to 3 MB (docs/speed.md).
+    glibc gives each thread its own heap, which keeps freed memory. Python threads seldom allocate at the
+    same time, as only one of them runs: one heap saves 2 to 3 MB (docs/speed.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_ARENA_MAX, 1) == 1

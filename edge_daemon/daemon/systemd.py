@@ -20,7 +20,8 @@ class Notifier:
     """Sends state to `$NOTIFY_SOCKET`; does nothing when there is none.
 
     No call blocks or raises. A state that can't be sent, because the manager does not read its socket or no
-    descriptor is free, is sent before the next message. `now` is the monotonic clock. Any thread may call.
+    descriptor is free, is queued and sent before the next message. `now` is the monotonic clock. Any thread
+    may call.
     """
 
     def __init__(
@@ -38,15 +39,15 @@ class Notifier:
         self._channel = _open() if address else None
 
     def ready(self, status: str) -> None:
-        """Report that the service does its work."""
+        """Report that the service is ready."""
         self._send(f"READY=1\nSTATUS={_one_line(status)}")
 
     def status(self, status: str) -> None:
-        """Report in one line what the service is doing."""
+        """Report the service's activity in one line."""
         self._send(f"STATUS={_one_line(status)}")
 
-    def pet(self) -> None:
-        """Report progress; more often than every WATCHDOG_PERIOD_S the call costs a look at the clock."""
+    def watchdog(self) -> None:
+        """Report progress; calls within WATCHDOG_PERIOD_S of the last message only read the clock."""
         now_s = self._now()
         if now_s - self._watchdog_sent_s < WATCHDOG_PERIOD_S:
             return
@@ -59,7 +60,7 @@ class Notifier:
         self._send(f"RELOADING=1\nMONOTONIC_USEC={int(now_s * 1e6)}")
 
     def reload_ended(self) -> None:
-        """Say that the service goes on as it was."""
+        """Report that the reload ended without a change."""
         self._send("READY=1")
 
     def stopping(self) -> None:
@@ -76,13 +77,13 @@ class Notifier:
             self._flush()
 
     def _flush(self) -> bool:
-        """Send what waits, in order; False when some still does."""
+        """Send the queued messages in order; return False if some remain."""
         while self._unsent and self._try(self._unsent[0]):
             self._unsent.popleft()
         return not self._unsent
 
     def _try(self, text: str) -> bool:
-        """Send a datagram if that needs no waiting."""
+        """Send a datagram without waiting; return whether it was sent."""
         if not self._address:
             return False
         # One socket for all messages: at the limit of open files a new one could not be made.
@@ -104,5 +105,5 @@ def _open() -> socket.socket | None:
 
 
 def _one_line(status: str) -> str:
-    """Return text that can't be taken for further assignments and fits into a datagram."""
+    """Return the text as one line, which can't hold further assignments and fits into a datagram."""
     return " ".join(status.split())[:_MAX_STATUS_CHARACTERS]

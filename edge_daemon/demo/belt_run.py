@@ -122,7 +122,7 @@ class BeltRun:
             if frame is None:
                 return
             started_s = time.perf_counter()
-            happened = self._pipeline.step(frame, press)
+            happened = list(self._pipeline.process(frame, press))
             self._tally.step_s.append(time.perf_counter() - started_s)
             yield happened
             seq += 1

@@ -41,21 +41,13 @@ class Frame(Struct, frozen=True):
     captured_at: datetime
 
 
-class Sight(Struct, frozen=True):
-    """One region of one frame: its crop and what the model made of it."""
+class Observation(Struct, frozen=True):
+    """A region of a frame, cropped. `embedding` is None where the model did not run on the crop."""
 
     region: str
     frame: Frame
-    image: Image
-    embedding: Vector
-
-
-class Glance(Struct, frozen=True):
-    """One region of a frame that was not embedded; a press may still mean it."""
-
-    region: str
-    frame: Frame
-    image: Image
+    crop: Image
+    embedding: Vector | None = None
 
 
 class RankedLabel(Struct, frozen=True):

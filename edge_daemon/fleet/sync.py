@@ -203,7 +203,7 @@ class FleetSync:
 
     def _remove(self, ids: Sequence[int]) -> None:
         self._quarantine.remove(ids)
-        self._trainer.forget(ids)
+        self._trainer.unload(ids)
         self._counts_changed = True
 
     def _make_room(self) -> None:
@@ -231,9 +231,9 @@ class FleetSync:
 
     def _accept(self, examples: Sequence[Example]) -> None:
         """Accept checked examples in one transaction, because each commit waits for the disk."""
-        if examples and (fitting := self._trainer.fitting(examples)):
+        if examples and (fitting := self._trainer.filter_acceptable(examples)):
             self._peers.settle(each.id for each in fitting)
-            self._trainer.learn(fitting)
+            self._trainer.load(fitting)
             # Evaluate now: cheap for a few examples at a time, and slow for hundreds.
             self._trainer.examples()
             self._counts_changed = True

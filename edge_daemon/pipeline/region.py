@@ -1,53 +1,198 @@
-"""One region as the pipeline sees it."""
+"""One region of the frame: crop, track, embed, classify, smooth."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
 
-from edge_daemon.domain.events import Event
-from edge_daemon.imaging.regions import Box
+from edge_daemon.domain.commands import AddExample, Trigger
+from edge_daemon.domain.errors import EmbeddingError, ImageError, RequestError
+from edge_daemon.domain.events import Classified, CommandReply, Event, LabelChanged, ObjectPassed
+from edge_daemon.domain.interfaces import Clock, Embedder
+from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, Prediction
+from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.imaging.static_scene import StaticSceneDetector
+from edge_daemon.teaching.labelling import Labeller
+from edge_daemon.teaching.pending_changes import error_reply
+from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.object_tracker import ObjectTracker
+from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image
+    from edge_daemon.domain.types import Image, Vector
 
-MakePassage: TypeAlias = Callable[[str], ObjectTracker | None]
-"""Makes what tells the objects of a region (by its name) apart; None where every frame is classified."""
+TrackerFactory: TypeAlias = Callable[[str], ObjectTracker | None]
+"""Makes the object tracker of a region, by its name; None where every frame is classified."""
+
+UNKNOWN_PREDICTION = Prediction(UNKNOWN, {}, 0.0)
+"""Result for a crop without an object, or one that the model can't embed."""
 
 
-class View(Struct, frozen=True):
-    """A region, its labels' smoother and the `pool` of examples it is classified by.
+class Region(Struct, frozen=True):
+    """A region's box (None: the whole frame), its pool of examples and the parts that keep its state.
 
-    With a `passage`, only frames that show an object are embedded, and each object gives one event.
-    Without one, `stillness` says which frames show nothing new and are passed over.
+    With a `tracker`, only frames that show an object are embedded, and each object gives one event.
+    Without a tracker, frames in which `static_scene` finds no change are skipped.
     """
 
     name: str
     box: Box | None
     pool: str
     smoother: LabelSmoother
-    passage: ObjectTracker | None = None
-    stillness: StaticSceneDetector | None = None
+    tracker: ObjectTracker | None = None
+    static_scene: StaticSceneDetector | None = None
 
-    def start_afresh(self, now: float) -> Iterator[Event]:
-        """Forget what the region showed; an object that was seen gets its event now (monotonic)."""
-        self.smoother.reset()
-        self.wake()
-        if self.passage is not None:
-            yield from self.passage.interrupt(now)
 
-    def rests(self, image: Image, now: float) -> bool:
-        """Return whether a picture captured at `now` (monotonic) shows nothing new."""
-        if self.stillness is None or self.passage is not None:
-            return False
-        return self.stillness.rests(image, now)
+class RegionPipeline:
+    """Turns frames into the events of one region. Owned by the pipeline thread.
 
-    def wake(self) -> None:
-        """Have the next frame classified, whatever it shows."""
-        if self.stillness is not None:
-            self.stillness.wake()
+    `text_joiner` receives each prediction where the labels of several regions are joined.
+    """
+
+    def __init__(
+        self,
+        region: Region,
+        *,
+        embedder: Embedder,
+        trainer: Trainer,
+        labeller: Labeller,
+        clock: Clock,
+        text_joiner: RegionTextJoiner | None = None,
+    ) -> None:
+        self.name = region.name
+        self._box = region.box
+        self._smoother = region.smoother
+        self._tracker = region.tracker
+        self._static_scene = region.static_scene
+        self._embedder = embedder
+        self._trainer = trainer
+        self._labeller = labeller
+        self._clock = clock
+        self._text_joiner = text_joiner
+
+    def process(self, frame: Frame) -> Iterator[Event]:
+        """Yield the events of a frame as they happen. Raises ImageError for a box outside the frame."""
+        if self._tracker is None:
+            return self._process_continuous(frame)
+        return self._process_tracked(frame, self._tracker)
+
+    def _process_continuous(self, frame: Frame) -> Iterator[Event]:
+        """Classify every frame, except those in which nothing changed."""
+        image = self._crop(frame)
+        pending = self._labeller.pop_due(self.name, frame.captured_s)
+        detector = self._static_scene
+        if detector is not None and detector.is_static(image, frame.captured_s) and not pending:
+            self._labeller.remember(Observation(self.name, frame, image))
+            return
+        try:
+            embedding = self._embedder.embed(image)
+        except EmbeddingError as exc:
+            yield from self._failure(frame, pending, exc)
+            return
+        observation = Observation(self.name, frame, image, embedding)
+        self._labeller.remember(observation)
+        if pending:
+            yield from self._labeller.label_pending(pending, observation)
+        prediction = self._trainer.predict(self.name, embedding)
+        yield from self._result(frame, prediction, embedding)
+        uncertain = self._labeller.offer_uncertain(observation, prediction)
+        if uncertain is not None:
+            yield uncertain
+
+    def _process_tracked(self, frame: Frame, tracker: ObjectTracker) -> Iterator[Event]:
+        """Classify the frames that show an object, and add each prediction to the object's vote."""
+        image = self._crop(frame)
+        visibility = tracker.look(image, frame)
+        pending = self._labeller.pop_due(self.name, frame.captured_s)
+        if not visibility and not pending:
+            self._labeller.remember(Observation(self.name, frame, image))
+            yield from self._result(frame, UNKNOWN_PREDICTION, None)
+            return
+        try:
+            embedding = self._embedder.embed(image)
+        except EmbeddingError as exc:
+            if visibility:
+                tracker.vote(frame, UNKNOWN_PREDICTION, visibility)
+            yield from self._failure(frame, pending, exc)
+            return
+        observation = Observation(self.name, frame, image, embedding)
+        self._labeller.remember(observation)
+        yield from self._labeller.label_pending(pending, observation)
+        if not visibility:
+            yield from self._result(frame, UNKNOWN_PREDICTION, embedding)
+            return
+        prediction = self._trainer.predict(self.name, embedding, relaxed_threshold=True)
+        tracker.vote(frame, prediction, visibility)
+        yield from self._result(frame, prediction, embedding)
+        uncertain = self._labeller.offer_uncertain(observation, prediction)
+        if uncertain is not None:
+            yield uncertain
+
+    def _crop(self, frame: Frame) -> Image:
+        try:
+            return crop(frame.image, self._box) if self._box else frame.image
+        except ImageError as exc:
+            raise ImageError(f"region '{self.name}': {exc}") from exc
+
+    def _failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
+        """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
+        yield from (error_reply(command, exc) for command in pending)
+        yield from self._result(frame, UNKNOWN_PREDICTION, None)
+
+    def _result(self, frame: Frame, prediction: Prediction, embedding: Vector | None) -> list[Event]:
+        now = self._clock.monotonic()
+        latency_ms = (now - frame.captured_s) * 1000
+        result: list[Event] = [
+            Classified(self.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
+        ]
+        change = self._smoother.update(prediction, now)
+        if change is not None:
+            result.append(label_changed(self.name, change, frame, latency_ms))
+        if self._text_joiner is not None:
+            self._text_joiner.add(self.name, prediction)
+        return result
+
+    def reset(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Discard the label and the scene; return the events of an object in view at `now` (monotonic)."""
+        self._smoother.reset()
+        self.reset_static_scene()
+        return [] if self._tracker is None else self._tracker.interrupt(now)
+
+    def reset_static_scene(self) -> None:
+        """Classify the next frame even if nothing changed in it."""
+        if self._static_scene is not None:
+            self._static_scene.wake()
+
+    def pop_finished(self, now: float) -> Sequence[ObjectPassed | CommandReply]:
+        """Return the events of the objects that passed by `now` (monotonic)."""
+        return () if self._tracker is None else self._tracker.finished(now)
+
+    def trigger(self, command: Trigger) -> None:
+        """Start an object. Raises RequestError where objects are not triggered."""
+        if self._tracker is None:
+            raise RequestError(
+                "this device classifies every frame; set `trigger: mqtt` or `gpio` to use triggers"
+            )
+        self._tracker.trigger(command)
+
+    def move(self, box: Box, now: float) -> list[ObjectPassed | CommandReply]:
+        """Move the box and discard what the old one showed, as `reset` does."""
+        self._box = box
+        return self.reset(now)
+
+    def set_tracker(self, make: TrackerFactory, now: float) -> list[ObjectPassed | CommandReply]:
+        """Replace the tracker; return the last events of the old one, with replies to all its triggers."""
+        happened = [*self.reset(now), *self.pop_finished(math.inf)]
+        self._tracker = make(self.name)
+        return happened
+
+
+def label_changed(region: str, change: LabelChange, frame: Frame, latency_ms: float) -> LabelChanged:
+    """Make the event of a changed label."""
+    return LabelChanged(
+        region, change.label, change.previous, change.confidence, frame.seq, frame.captured_at, latency_ms
+    )

@@ -1,55 +1,52 @@
-"""What can be set while the device runs: the trigger and the unknown-rejection."""
+"""Settings that change while the device runs: trigger and threshold."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from msgspec.structs import replace
 
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import SetThreshold, SetTrigger
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.pipeline.region import MakePassage, View
+from edge_daemon.pipeline.region import RegionPipeline, TrackerFactory
 
 
 class RuntimeSettings:
-    """Knows the settings in use. `triggers` are the ways to tell objects apart that can be set.
+    """Holds the settings in use; `triggers` maps each mode that can be set to its tracker factory.
 
-    Belongs to the pipeline's thread. Nothing is written down: after a restart the configuration counts.
+    Owned by the pipeline thread. Nothing is stored: a restart restores the configured values.
     """
 
     def __init__(
-        self, trigger: str = "continuous", unknown: float | str = "auto", **triggers: MakePassage
+        self, trigger: str = "continuous", unknown: float | str = "auto", **triggers: TrackerFactory
     ) -> None:
-        self._now = events.SettingsChanged(trigger, unknown)
-        self._triggers: Mapping[str, MakePassage] = triggers
+        self._current = events.SettingsChanged(trigger, unknown)
+        self._triggers: Mapping[str, TrackerFactory] = triggers
 
-    def told(self) -> events.SettingsChanged:
-        """Return what is set."""
-        return self._now
+    @property
+    def current(self) -> events.SettingsChanged:
+        """The settings in use."""
+        return self._current
 
     def set_threshold(self, command: SetThreshold) -> events.SettingsChanged:
-        """Note a threshold that the teacher has taken."""
-        self._now = replace(self._now, unknown=command.unknown)
-        return self._now
+        """Record a threshold that the trainer has accepted."""
+        self._current = replace(self._current, unknown=command.unknown)
+        return self._current
 
     def set_trigger(
-        self, command: SetTrigger, views: MutableMapping[str, View], now: float
+        self, command: SetTrigger, regions: Iterable[RegionPipeline], now: float
     ) -> Iterator[events.Event]:
-        """Give every region another passage at `now` (monotonic); what was under way is answered.
+        """Give every region a new object tracker at `now` (monotonic); pending triggers get their replies.
 
-        Raises RequestError for a mode that isn't offered; nothing is changed then.
+        Raises RequestError for an unavailable mode; nothing is changed then.
         """
         make = self._triggers.get(command.mode)
         if make is None:
             offered = ", ".join(self._triggers)
             raise RequestError(f"the trigger can't be '{command.mode}' here; it can be one of: {offered}")
-        for view in tuple(views.values()):
-            yield from view.start_afresh(now)
-            if view.passage is not None:
-                yield from view.passage.finished(math.inf)
-            views[view.name] = replace(view, passage=make(view.name))
-        self._now = replace(self._now, trigger=command.mode)
+        for region in regions:
+            yield from region.set_tracker(make, now)
+        self._current = replace(self._current, trigger=command.mode)
         yield events.CommandReply(command, data={"mode": command.mode})
-        yield self._now
+        yield self._current

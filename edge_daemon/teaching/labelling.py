@@ -1,4 +1,4 @@
-"""Which picture a press means, and teaching it: a doubtful moment, one just seen, or the next."""
+"""Labelling: pick the frame that a press or a request refers to, and store it as an example."""
 
 from __future__ import annotations
 
@@ -7,181 +7,183 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-from msgspec.structs import replace
-
 from edge_daemon.domain.commands import AddExample, LabelSample
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import CommandReply, Event, ExamplesChanged
+from edge_daemon.domain.events import CommandReply, Event, ExamplesChanged, UncertainSampleKept
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import Glance, Prediction, Sight
+from edge_daemon.domain.types import Observation, Prediction
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.learning.quality.uncertain_samples import UncertainSample, UncertainSamples
-from edge_daemon.teaching.pending_changes import PendingChanges
-from edge_daemon.teaching.replies import reply_on_error
+from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
 from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
+MAX_PENDING = 64
 
-MAX_WAITING = 64
-PRESS_LASTS_S = 5.0
-"""A press without a frame for so long is answered with an error."""
+FRAME_TIMEOUT_S = 5.0
+"""Longest time that a press waits for a frame."""
+
+RECENT_FRAMES = 4
+"""Frames kept per region: debouncing a press takes longer than a fast camera's frame interval."""
+
+UNCERTAIN_S = 15.0
+"""Age limit of an uncertain sample that a request refers to without its number."""
 
 
 class PendingLabels:
-    """At most 64 waiting presses with the region each means; pure."""
+    """At most 64 presses that wait for a frame, each with its region; pure."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[str, AddExample]] = []
+        self._pending: list[tuple[str, AddExample]] = []
 
-    def wait(self, region: str, press: AddExample) -> None:
-        """Let a press wait. Raises RequestError when too many do."""
-        if len(self._waiting) >= MAX_WAITING:
+    def add(self, region: str, press: AddExample) -> None:
+        """Queue a press. Raises RequestError when too many are pending."""
+        if len(self._pending) >= MAX_PENDING:
             raise RequestError("too many presses are waiting for a frame")
-        self._waiting.append((region, press))
+        self._pending.append((region, press))
 
-    def take_due(self, region: str, captured_s: float) -> list[AddExample]:
-        """Take those that a frame of this region answers: it was captured after they were made."""
-        return self._take(
-            [each for each in self._waiting if each[0] == region and each[1].pressed_s < captured_s]
+    def pop_due(self, region: str, captured_s: float) -> list[AddExample]:
+        """Remove and return the region's presses made before `captured_s` (monotonic)."""
+        if not self._pending:
+            return []
+        return self._pop(
+            [each for each in self._pending if each[0] == region and each[1].pressed_s < captured_s]
         )
 
-    def take_overdue(self, now: float) -> list[AddExample]:
-        """Take those that have waited for too long."""
-        return self._take([each for each in self._waiting if now - each[1].pressed_s > PRESS_LASTS_S])
+    def pop_expired(self, now: float) -> list[AddExample]:
+        """Remove and return the presses that have waited longer than FRAME_TIMEOUT_S."""
+        return self._pop([each for each in self._pending if now - each[1].pressed_s > FRAME_TIMEOUT_S])
 
-    def _take(self, chosen: list[tuple[str, AddExample]]) -> list[AddExample]:
-        self._waiting = [each for each in self._waiting if each not in chosen]
+    def _pop(self, chosen: list[tuple[str, AddExample]]) -> list[AddExample]:
+        self._pending = [each for each in self._pending if each not in chosen]
         return [press for _, press in chosen]
 
 
-RECENT_FRAMES = 4
-"""So many are kept for each region: a press is debounced after the frame that it means."""
-
-DOUBT_LASTS_S = 15.0
-"""How long after a doubtful moment a request without its number still means it."""
-
-
 class Labeller:
-    """Remembers what was seen lately and the presses that wait. Every call comes from one thread.
+    """Keeps the latest observations and the pending presses. Every call comes from one thread.
 
-    `embed` is for a picture that was seen but not classified; `encode` makes thumbnails, `shrink` what is
-    kept of a picture that may yet become one. `changes` holds what is taught while the store is locked.
+    `embed` embeds a crop that was not classified. `encode` makes thumbnails; `shrink` reduces the crops of
+    uncertain samples. `changes` queues examples while the store is locked.
     """
 
     def __init__(
         self,
-        teacher: Trainer,
+        trainer: Trainer,
         changes: PendingChanges,
         embed: Callable[[Image], Vector],
         encode: Callable[[Image], bytes],
         shrink: Callable[[Image], Image],
         regions: int,
     ) -> None:
-        self._teacher = teacher
+        self._trainer = trainer
         self._changes = changes
         self._embed = embed
         self._encode = encode
-        self._doubts = UncertainSamples(shrink)
-        self._recent: deque[Sight | Glance] = deque(maxlen=RECENT_FRAMES * regions)
-        self._presses = PendingLabels()
-        self._exam_due = False
+        self._uncertain = UncertainSamples(shrink)
+        self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
+        self._pending = PendingLabels()
+        self._evaluation_due = False
 
     @property
-    def last_seen(self) -> Sight | Glance | None:
-        """What was seen last, in any region."""
+    def last_observation(self) -> Observation | None:
+        """The latest observation of any region; None before the first frame."""
         return self._recent[-1] if self._recent else None
 
-    def see(self, seen: Sight | Glance) -> None:
-        """Remember what is seen."""
-        self._recent.append(seen)
+    def remember(self, observation: Observation) -> None:
+        """Keep an observation for presses that refer to it later."""
+        self._recent.append(observation)
 
-    def consider(self, sight: Sight, prediction: Prediction) -> UncertainSample | None:
-        """Remember a moment if it is doubtful, see `UncertainSamples`."""
-        return self._doubts.consider(sight, prediction)
+    def offer_uncertain(self, observation: Observation, prediction: Prediction) -> UncertainSampleKept | None:
+        """Keep an observation whose prediction is uncertain, see `UncertainSamples`; return the event."""
+        sample = self._uncertain.consider(observation, prediction)
+        if sample is None:
+            return None
+        region, frame = observation.region, observation.frame
+        return UncertainSampleKept(
+            sample.number, region, sample.reason, prediction, frame.seq, frame.captured_at, observation.crop
+        )
 
-    def take_due(self, region: str, captured_s: float) -> list[AddExample]:
-        """Take the presses that waited for a frame of this time."""
-        return self._presses.take_due(region, captured_s)
+    def pop_due(self, region: str, captured_s: float) -> list[AddExample]:
+        """Remove and return the pending presses that a frame captured at `captured_s` belongs to."""
+        return self._pending.pop_due(region, captured_s)
 
-    def teach_due(self, presses: list[AddExample], sight: Sight) -> Iterator[Event]:
-        """Teach what such presses waited for; a fault answers its press."""
+    def label_pending(self, presses: list[AddExample], observation: Observation) -> Iterator[Event]:
+        """Label an observation as each press says; an error becomes the reply to its press."""
         for press in presses:
-            yield from reply_on_error(press, self._teach(press, sight))
+            yield from reply_on_error(press, self._label(press, observation))
 
-    def answer_overdue(self, now: float) -> Iterator[Event]:
-        """Answer the presses for which no frame came."""
-        for press in self._presses.take_overdue(now):
-            yield CommandReply(press, error=f"no frame came within {PRESS_LASTS_S:g} s of the press")
+    def expire_pending(self, now: float) -> Iterator[Event]:
+        """Reply to the presses that no frame followed in time."""
+        for press in self._pending.pop_expired(now):
+            yield CommandReply(press, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the press")
 
-    def press(self, command: AddExample, region: str) -> Iterator[Event]:
-        """Teach what the press means: a doubtful moment, else the first frame captured after it.
+    def add_example(self, command: AddExample, region: str) -> Iterator[Event]:
+        """Label a recent uncertain sample if the command asks for one, else the first frame after the press.
 
-        That frame may have been seen already: debouncing takes longer than a fast camera's frame.
+        That frame may already be processed: debouncing takes longer than a fast camera's frame interval.
         """
         check_label(command.label)
-        moment = (
-            self._doubts.latest(region, command.pressed_s - command.uncertain_s)
-            if command.uncertain_s
-            else None
-        )
-        if moment is not None:
-            yield from self._teach_moment(command, moment)
-            return
-        for seen in self._recent:
-            if seen.region == region and seen.frame.captured_s > command.pressed_s:
-                yield from self._teach(command, self._embedded(seen))
+        if command.uncertain_s:
+            sample = self._uncertain.latest(region, command.pressed_s - command.uncertain_s)
+            if sample is not None:
+                yield from self._label(command, sample.observation, sample)
                 return
-        self._presses.wait(region, command)
+        for observation in self._recent:
+            if observation.region == region and observation.frame.captured_s > command.pressed_s:
+                yield from self._label(command, observation)
+                return
+        self._pending.add(region, command)
 
-    def label_moment(self, command: LabelSample, region: str) -> Iterator[Event]:
-        """Teach the moment that a request means: by its number, or the region's last."""
-        if command.moment is not None:
-            moment = self._doubts.get(command.moment)
-            missing = f"moment {command.moment} is no longer kept; the last doubtful ones are"
+    def label_sample(self, command: LabelSample, region: str) -> Iterator[Event]:
+        """Label an uncertain sample: the numbered one, or the region's latest. Raises RequestError."""
+        if command.sample is not None:
+            sample = self._uncertain.get(command.sample)
+            missing = f"uncertain sample {command.sample} is no longer kept; only the latest ones are"
         else:
-            moment = self._doubts.latest(region, command.pressed_s - DOUBT_LASTS_S)
-            missing = f"nothing was doubtful in the last {DOUBT_LASTS_S:g} s"
-        if moment is None:
+            sample = self._uncertain.latest(region, command.pressed_s - UNCERTAIN_S)
+            missing = f"no frame was uncertain in the last {UNCERTAIN_S:g} s"
+        if sample is None:
             raise RequestError(missing)
-        yield from self._teach_moment(command, moment)
+        yield from self._label(command, sample.observation, sample)
 
-    def examine(self) -> Iterator[ExamplesChanged]:
-        """Examine the examples if any was taught since the last time."""
-        if self._exam_due:
-            self._exam_due = False
-            yield self._teacher.examples()
+    def evaluate_if_due(self) -> ExamplesChanged | None:
+        """Return counts and evaluation if an example was added since the last call."""
+        if not self._evaluation_due:
+            return None
+        self._evaluation_due = False
+        return self._trainer.examples()
 
-    def _teach_moment(self, command: AddExample | LabelSample, moment: UncertainSample) -> Iterator[Event]:
-        yield from self._teach(command, moment.sight, moment)
-
-    def _teach(
-        self, press: AddExample | LabelSample, sight: Sight, moment: UncertainSample | None = None
+    def _label(
+        self,
+        command: AddExample | LabelSample,
+        observation: Observation,
+        sample: UncertainSample | None = None,
     ) -> Iterator[Event]:
-        thumbnail = self._encode(sight.image)
-        attempt = partial(self._add, press, _without_picture(sight), thumbnail, moment)
-        yield from self._changes.make(press, attempt)
+        embedding = observation.embedding
+        record = ExampleRecord(
+            self._embed(observation.crop) if embedding is None else embedding,
+            check_label(command.label),
+            self._trainer.space,
+            observation.region,
+            group=command.group if isinstance(command, AddExample) else "",
+            source=command.origin.via,
+            thumbnail=self._encode(observation.crop),
+            created_at=observation.frame.captured_at,
+        )
+        # The attempt holds no frame: 64 pending frames take 59 MB.
+        attempt = partial(self._add, command, record, observation.frame.seq, sample)
+        yield from self._changes.make(command, attempt)
 
     def _add(
         self,
-        press: AddExample | LabelSample,
-        sight: Sight,
-        thumbnail: bytes,
-        moment: UncertainSample | None,
+        command: AddExample | LabelSample,
+        record: ExampleRecord,
+        seq: int,
+        sample: UncertainSample | None,
     ) -> Iterator[Event]:
-        yield from self._teacher.add(press, sight, thumbnail)
-        self._exam_due = True
-        if moment is not None:
-            self._doubts.drop(moment)
-
-    def _embedded(self, seen: Sight | Glance) -> Sight:
-        if isinstance(seen, Sight):
-            return seen
-        return Sight(seen.region, seen.frame, seen.image, self._embed(seen.image))
-
-
-def _without_picture(sight: Sight) -> Sight:
-    """Return what is taught of a sight: 64 frames that wait would take 59 MB."""
-    nothing = np.empty((0, 0, 3), np.uint8)
-    return replace(sight, image=nothing, frame=replace(sight.frame, image=nothing))
+        yield from self._trainer.add(command, record, seq)
+        self._evaluation_due = True
+        if sample is not None:
+            self._uncertain.drop(sample)

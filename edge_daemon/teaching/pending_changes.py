@@ -1,7 +1,8 @@
-"""Changes of the store that wait for another process's lock: tried again between frames, in order."""
+"""Commands that fail or wait: error replies, and changes that wait for the store's lock."""
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TypeAlias
@@ -10,61 +11,79 @@ from msgspec import Struct
 
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.errors import EdgeError, RequestError
-from edge_daemon.domain.events import Event
+from edge_daemon.domain.events import CommandReply, Event
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.sqlite import LockedStoreError
-from edge_daemon.teaching.replies import error_reply
 
-CHANGE_LASTS_S = 5.0
-"""A change that could not be made for so long is refused."""
+log = logging.getLogger(__name__)
 
-MAX_WAITING = 64
+CHANGE_TIMEOUT_S = 5.0
+"""Longest time that a change waits for the lock."""
+
+MAX_PENDING = 64
 
 Attempt: TypeAlias = Callable[[], Iterator[Event]]
 """Makes the change. Raises LockedStoreError before anything is changed."""
 
 
+def reply_on_error(command: Command, happened: Iterator[Event]) -> Iterator[Event]:
+    """Yield the command's events; an EdgeError becomes an error reply, and the pipeline goes on."""
+    try:
+        yield from happened
+    except EdgeError as exc:
+        yield error_reply(command, exc)
+
+
+def error_reply(command: Command, exc: EdgeError) -> CommandReply:
+    """Log a failed command and return its error reply."""
+    log.warning("%s refused: %s", type(command).__name__, exc)
+    return CommandReply(command, error=str(exc))
+
+
 class _Pending(Struct, frozen=True):
     command: Command
     attempt: Attempt
-    until_s: float
+    deadline_s: float
 
 
 class PendingChanges:
-    """At most 64 commands that wait. Every call comes from one thread and none blocks."""
+    """At most 64 commands that wait while another process holds the store's lock; retried in order.
+
+    Every call comes from one thread, and no call blocks.
+    """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._waiting: deque[_Pending] = deque()
+        self._pending: deque[_Pending] = deque()
 
     def make(self, command: Command, attempt: Attempt) -> Iterator[Event]:
-        """Make a change, or let it wait behind the others for the lock.
+        """Make a change, or queue it if the store is locked or earlier changes are pending.
 
-        Raises RequestError when too many wait, and what the attempt raises.
+        Raises RequestError when too many are pending, and the errors of `attempt`.
         """
-        if not self._waiting:
+        if not self._pending:
             try:
                 yield from attempt()
             except LockedStoreError:
                 pass
             else:
                 return
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._pending) >= MAX_PENDING:
             raise RequestError("too many changes are waiting for the store, which another process has locked")
-        until_s = self._clock.monotonic() + CHANGE_LASTS_S
-        self._waiting.append(_Pending(command, attempt, until_s))
+        deadline_s = self._clock.monotonic() + CHANGE_TIMEOUT_S
+        self._pending.append(_Pending(command, attempt, deadline_s))
 
     def retry(self) -> Iterator[Event]:
-        """Make the changes that wait, up to the first that still can't be made; refuse the overdue."""
-        while self._waiting:
-            pending = self._waiting[0]
+        """Make the pending changes up to the first that still meets a lock; reject the overdue ones."""
+        while self._pending:
+            pending = self._pending[0]
             try:
                 happened = list(pending.attempt())
             except LockedStoreError as exc:
-                if self._clock.monotonic() < pending.until_s:
+                if self._clock.monotonic() < pending.deadline_s:
                     return
                 happened = [error_reply(pending.command, exc)]
             except EdgeError as exc:
                 happened = [error_reply(pending.command, exc)]
-            self._waiting.popleft()
+            self._pending.popleft()
             yield from happened

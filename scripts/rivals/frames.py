@@ -27,7 +27,7 @@ def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
 
     def ours(number: int) -> float:
         frame = make_frame(shown[number % len(shown)], number, clock)
-        return timed_ms(lambda: pipeline.step(frame, ()))
+        return timed_ms(lambda: list(pipeline.process(frame, ())))
 
     contenders: dict[str, Timed] = {OURS: ours, "bare interpreter": lambda _: timed_ms(bare)}
     gap = usual_loop.missing()

@@ -13,7 +13,7 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.publish import single
 
-from edge_daemon.app.build import build_mqtt
+from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
 from edge_daemon.benchmark.statistics import timed_ms
 from edge_daemon.config.schema import load_effective

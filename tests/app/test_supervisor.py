@@ -35,7 +35,7 @@ class HandDaemon:
         self.crash: Exception | None = None
 
     @property
-    def sees(self) -> bool:
+    def camera_works(self) -> bool:
         return self.running.is_set()
 
     def stop(self) -> None:

@@ -168,13 +168,13 @@ def test_a_decoder_that_was_killed_is_an_outage_after_which_the_film_starts_over
     thread = threading.Thread(target=Capture(source, mailbox, Backoff(0.01, 0.01)).run, args=(stop,))
     thread.start()
     try:
-        while mailbox.take(10).frame is None:
+        while mailbox.take_all(10).frame is None:
             pass
         _crash(source, signal.SIGKILL)
-        while not (mail := mailbox.take(10)).instructions:
+        while not (mail := mailbox.take_all(10)).instructions:
             pass
         assert "film.avi: the video decoder was killed" in str(mail.instructions[0])
-        while mailbox.take(10).frame is None:
+        while mailbox.take_all(10).frame is None:
             pass
     finally:
         stop.set()

@@ -48,7 +48,7 @@ def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str]
     frames: list[int] = []
     outages: list[str] = []
     while True:
-        mail = mailbox.take(10)
+        mail = mailbox.take_all(10)
         frames += [mail.frame.seq] if mail.frame else []
         outages += [each.reason for each in mail.instructions if isinstance(each, CameraFailed)]
         if mail.ended:
@@ -94,7 +94,7 @@ def test_a_source_that_must_deliver_a_frame_ends_without_one_and_is_waited_for_a
     capture = Capture(ScriptedSource("lost"), mailbox, needs_frame=True)
     with pytest.raises(CameraError, match="the cable is out"):
         capture.run(threading.Event())
-    assert mailbox.take(0).instructions == []
+    assert mailbox.take_all(0).instructions == []
     source = ScriptedSource("frame", "lost", "end")
     stop = threading.Event()
     capture = Capture(source, mailbox, Backoff(first_s=0, most_s=0), needs_frame=True)

@@ -14,7 +14,7 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.system.testing import ColourEmbedder, ManualClock
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
@@ -67,17 +67,17 @@ def test_a_labels_frame_is_never_older_than_two_frame_times(tmp_path: Path, peri
     store = ExampleStore(tmp_path / "examples.sqlite")
     pipeline = Pipeline(
         embedder=SlowEmbedder(camera, takes_s),
-        views=(View("frame", None, "", LabelSmoother()),),
-        teacher=Trainer(store, {"": make_classifier()}, {"frame": ""}, ColourEmbedder.space),
+        regions=(Region("frame", None, "", LabelSmoother()),),
+        trainer=Trainer(store, {"": make_classifier()}, {"frame": ""}, ColourEmbedder.space),
         clock=clock,
         encode=lambda _: b"",
     )
     camera.advance(period_s)
     ages_s, seqs = [], []
     for _ in range(FRAMES):
-        mail = mailbox.take(0.0)
+        mail = mailbox.take_all(0.0)
         assert mail.frame is not None
-        for event in pipeline.step(mail.frame, mail.instructions):
+        for event in list(pipeline.process(mail.frame, mail.instructions)):
             if isinstance(event, events.Classified):
                 ages_s.append(event.latency_ms / 1000)
                 seqs.append(event.seq)

@@ -21,11 +21,11 @@ def test_latest_frame_wins() -> None:
     mailbox = Mailbox()
     for seq in range(5):
         assert mailbox.put_frame(frame(seq))
-    mail = mailbox.take(0)
+    mail = mailbox.take_all(0)
     assert mail.frame is not None
     assert mail.frame.seq == 4
     assert mailbox.replaced == 4
-    assert mailbox.take(0).frame is None
+    assert mailbox.take_all(0).frame is None
 
 
 def test_lossless_frame_waits_for_an_empty_slot() -> None:
@@ -39,7 +39,7 @@ def test_lossless_frame_waits_for_an_empty_slot() -> None:
         done.set()
 
     threading.Thread(target=put).start()
-    taken = [mailbox.take(10).frame, mailbox.take(10).frame]
+    taken = [mailbox.take_all(10).frame, mailbox.take(10).frame]
     assert [each.seq for each in taken if each] == [0, 1]
     assert done.wait(10)
 
@@ -48,17 +48,17 @@ def test_full_queue_refuses_instructions_and_keeps_their_order() -> None:
     mailbox = Mailbox(max_queued=3)
     presses = [Undo(Origin("gpio", str(number))) for number in range(5)]
     assert [mailbox.submit(press) for press in presses] == [True, True, True, False, False]
-    assert mailbox.take(0).instructions == presses[:3]
+    assert mailbox.take_all(0).instructions == presses[:3]
     assert mailbox.submit(presses[4])
 
 
 def test_events_and_end_wake_the_taker() -> None:
     mailbox = Mailbox()
     mailbox.announce(Ready())
-    assert mailbox.take(10).events == [Ready()]
+    assert mailbox.take_all(10).events == [Ready()]
     mailbox.end()
-    assert mailbox.take(10).ended
-    assert not mailbox.take(0).ended
+    assert mailbox.take_all(10).ended
+    assert not mailbox.take_all(0).ended
 
 
 def test_first_crash_is_handed_over_and_stays() -> None:
@@ -66,5 +66,5 @@ def test_first_crash_is_handed_over_and_stays() -> None:
     first = ZeroDivisionError("first")
     mailbox.crashed(first)
     mailbox.crashed(ValueError("second"))
-    assert mailbox.take(10).crash is first
-    assert mailbox.take(0).crash is first
+    assert mailbox.take_all(10).crash is first
+    assert mailbox.take_all(0).crash is first

@@ -68,14 +68,14 @@ def fill(notifier: Notifier, clock: ManualClock) -> None:
     """Send watchdog messages until the unread ones fill the manager's socket."""
     for _ in range(10_000):
         clock.now_s += WATCHDOG_PERIOD_S
-        notifier.pet()
+        notifier.watchdog()
 
 
 def test_states_reach_the_managers_socket(manager: Manager) -> None:
     notifier = Notifier(manager.environment)
     assert notifier.watchdog_s == 3.0
     notifier.ready("seeing")
-    notifier.pet()
+    notifier.watchdog()
     notifier.stopping()
     assert manager.read() == ["READY=1\nSTATUS=seeing", "WATCHDOG=1", "STOPPING=1"]
 
@@ -84,14 +84,14 @@ def test_without_a_manager_nothing_is_sent() -> None:
     notifier = Notifier({})
     assert notifier.watchdog_s is None
     notifier.ready("seeing")
-    notifier.pet()
+    notifier.watchdog()
 
 
 def test_a_manager_that_is_gone_is_no_error(tmp_path: Path) -> None:
     for address in (str(tmp_path / "nothing"), "@edge-daemon-nobody", "/" + "x" * 200):
         notifier = Notifier({"NOTIFY_SOCKET": address})
         notifier.ready("seeing")
-        notifier.pet()
+        notifier.watchdog()
 
 
 def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> None:
@@ -99,7 +99,7 @@ def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> N
     notifier = Notifier(manager.environment, clock)
     for frame in range(101):
         clock.now_s = frame / 50
-        notifier.pet()
+        notifier.watchdog()
     assert manager.read() == ["WATCHDOG=1"] * 5  # at 0, 0.5, 1, 1.5 and 2 s
 
 
@@ -108,7 +108,7 @@ def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
     notifier = Notifier(manager.environment, clock)
     fill(notifier, clock)  # a blocking socket would wait here for good
     assert 0 < len(manager.read()) < 10_000
-    notifier.pet()
+    notifier.watchdog()
     assert manager.read() == ["WATCHDOG=1"]
 
 
@@ -121,7 +121,7 @@ def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager:
         notifier.status(f"panel lost {number}")
     notifier.reloading(1.5)
     manager.read()
-    notifier.pet()
+    notifier.watchdog()
     assert manager.read() == [
         "READY=1\nSTATUS=seeing",
         "STATUS=panel lost 19",
@@ -138,7 +138,7 @@ def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
         for _ in range(3):
             notifier.status("seeing")
             clock.now_s += WATCHDOG_PERIOD_S
-            notifier.pet()
+            notifier.watchdog()
     assert manager.read() == ["STATUS=seeing", "WATCHDOG=1"] * 3
     assert len(os.listdir("/proc/self/fd")) == before
 
@@ -147,9 +147,9 @@ def test_a_notifier_made_without_a_free_descriptor_sends_later(manager: Manager)
     with no_descriptor_left():
         notifier = Notifier(manager.environment)
         notifier.ready("seeing")
-        notifier.pet()
+        notifier.watchdog()
     assert manager.read() == []
-    notifier.pet()
+    notifier.watchdog()
     assert manager.read() == ["READY=1\nSTATUS=seeing", "WATCHDOG=1"]
 
 

@@ -39,7 +39,7 @@ def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, i
     words = [f"model.name={model}", "mqtt.host=null", f"store.path={store_path}", "camera.type=replay"]
     pipeline = build_pipeline(load_effective(None, [*words, "camera.path=."]), CLOCK)
     for seq in range(20):
-        pipeline.step(frame(seq), ())
+        list(pipeline.process(frame(seq), ()))
     height, width, channels = embedder.input_shape
     return pipeline, height * width * channels
 
@@ -58,7 +58,7 @@ def test_a_frame_allocates_no_more_at_once_than_the_models_input(at_work: tuple[
         for one in shown:
             before = tracemalloc.get_traced_memory()[0]
             tracemalloc.reset_peak()
-            pipeline.step(one, ())
+            list(pipeline.process(one, ()))
             peak = tracemalloc.get_traced_memory()[1] - before
             # The input itself, and the numbers and events that are left of it.
             assert peak <= 1.25 * input_bytes
@@ -73,11 +73,11 @@ def test_frames_leave_nothing_behind(at_work: tuple[Pipeline, int]) -> None:
     tracemalloc.start()
     try:
         for _ in range(100):
-            pipeline.step(one, ())
+            list(pipeline.process(one, ()))
         gc.collect()
         before = tracemalloc.get_traced_memory()[0]
         for _ in range(FRAMES):
-            pipeline.step(one, ())
+            list(pipeline.process(one, ()))
         gc.collect()
         left = tracemalloc.get_traced_memory()[0] - before
         assert left / FRAMES < 32, "less than one number a frame: what Python keeps at hand"

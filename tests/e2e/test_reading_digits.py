@@ -45,7 +45,7 @@ class Meter:
         self.seq += 1
         image = draw_frame(self.style, text, random_light(self.draw, reach), self.draw)
         frame = Frame(image, self.seq, self.clock.monotonic(), self.clock.utc())
-        return self.pipeline.step(frame, presses)
+        return list(self.pipeline.process(frame, presses))
 
     def teach(self) -> None:
         """Press once for each digit of a few frames."""
@@ -87,7 +87,7 @@ def test_a_dark_meter_reads_as_illegible(tmp_path: Path) -> None:
     dark = Frame(np.zeros((480, 640, 3), np.uint8), 99, meter.clock.monotonic(), meter.clock.utc())
     texts = [
         event.label
-        for event in meter.pipeline.step(dark, ())
+        for event in list(meter.pipeline.process(dark, ()))
         if isinstance(event, events.LabelChanged) and event.region == WHOLE_FRAME
     ]
     meter.pipeline.close()

@@ -99,7 +99,7 @@ class Device:
             group=group,
             created_at=datetime(2026, 1, 1, tzinfo=UTC),
         )
-        self.trainer.learn([example])
+        self.trainer.load([example])
         self.trainer.revision += 1
         self.advance()
         return example

@@ -15,17 +15,17 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Clear, LabelSample, ListExamples, Undo
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.system.sqlite import LockedStoreError
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.teaching.pending_changes import CHANGE_LASTS_S, MAX_WAITING
+from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S, MAX_PENDING
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 
 @pytest.fixture
 def bench(store: ExampleStore) -> Bench:
-    return Bench(store, (View("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),), max_per_label=3)
+    return Bench(store, (Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),), max_per_label=3)
 
 
 @contextmanager
@@ -62,7 +62,7 @@ def test_a_press_waits_for_the_lock_and_means_the_frame_it_was_made_for(
 def test_a_press_is_refused_once_when_its_time_is_up(bench: Bench, store: ExampleStore) -> None:
     with locked(store):
         bench.show(RED, instructions=(bench.press("red"),))
-        bench.clock.advance(CHANGE_LASTS_S)
+        bench.clock.advance(CHANGE_TIMEOUT_S)
         bench.show(RED)
         (reply,) = bench.found(events.CommandReply)
         assert "locked by another process" in str(reply.error)
@@ -93,7 +93,7 @@ def test_what_needs_no_lock_is_answered_at_once(bench: Bench, store: ExampleStor
 
 def test_no_more_wait_than_there_is_room_for(bench: Bench, store: ExampleStore) -> None:
     with locked(store):
-        presses = tuple(Undo(GPIO) for _ in range(MAX_WAITING + 2))
+        presses = tuple(Undo(GPIO) for _ in range(MAX_PENDING + 2))
         bench.show(RED, instructions=presses)
         errors = [str(reply.error) for reply in bench.found(events.CommandReply)]
     assert len(errors) == 2
@@ -160,7 +160,7 @@ def test_a_second_daemon_on_the_store_is_named_once(
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout is not None
         other.stdout.readline()
-        bench = Bench(store, (View("frame", None, "", LabelSmoother()),))
+        bench = Bench(store, (Region("frame", None, "", LabelSmoother()),))
         for _ in range(3):
             bench.clock.advance(3)
             bench.show(RED)

@@ -8,21 +8,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge_daemon.app.build import build_views
+from edge_daemon.app.regions import build_regions
 from edge_daemon.config.schema import load_effective
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import MoveRegion, Origin, CameraFailed, Trigger
-from edge_daemon.domain.errors import EmbeddingError
+from edge_daemon.domain.commands import CameraFailed, MoveRegion, Origin, Trigger
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.motion import LEARN_FRAMES
-from edge_daemon.system.testing import ColourEmbedder
 from edge_daemon.tracking.object_tracker import MotionGate, TriggerWindow
 from tests.harness.pipeline_harness import BLUE, GREEN, RED, Bench
 from tests.harness.shared_files import shared_path
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    pass
 
 GREY = (110, 120, 130)
 MQTT = Origin("mqtt", "trigger", 7)
@@ -36,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 def make_bench(store: ExampleStore, *overrides: str) -> Bench:
     """Build a bench of a configuration's regions, taught red and green."""
-    bench = Bench(store, build_views(load_effective(None, list(overrides))))
+    bench = Bench(store, build_regions(load_effective(None, list(overrides))))
     bench.show(GREY)
     bench.teach("red", RED)
     bench.teach("green", GREEN)
@@ -86,7 +84,7 @@ def test_a_trigger_is_answered_with_the_label_of_its_object(triggered: Bench) ->
 def test_a_trigger_ends_in_time_even_when_frames_stop(triggered: Bench) -> None:
     triggered.show(RED, instructions=(Trigger(triggered.clock.monotonic(), MQTT),))
     triggered.clock.advance(0.3)
-    assert len(objects(triggered.pipeline.step(None, ()))) == 1
+    assert len(objects(list(triggered.pipeline.process(None, ())))) == 1
 
 
 def test_where_every_frame_is_classified_a_trigger_is_refused(store: ExampleStore) -> None:
@@ -126,16 +124,12 @@ def test_the_label_is_that_of_the_present_object(moving: Bench) -> None:
 
 def test_a_lost_camera_ends_the_object_it_saw(moving: Bench) -> None:
     moving.show(RED)
-    happened = moving.pipeline.step(None, (CameraFailed("unplugged"),))
+    happened = list(moving.pipeline.process(None, (CameraFailed("unplugged"),)))
     assert [type(event) for event in happened] == [events.ObjectPassed, events.CameraLost]
 
 
 def test_an_object_the_model_cannot_embed_is_an_unknown_one(moving: Bench) -> None:
-    class Blind(ColourEmbedder):
-        def embed(self, image: Image) -> Vector:
-            raise EmbeddingError("all zeros")
-
-    moving.pipeline._embedder = Blind()
+    moving.embedder.failing = True
     assert [event.label for event in objects(show_object(moving, RED))] == ["unknown"]
 
 
@@ -152,7 +146,9 @@ def test_a_moved_region_learns_its_scene_anew(store: ExampleStore) -> None:
 @pytest.mark.parametrize(("trigger", "kind"), [("motion", MotionGate), ("mqtt", TriggerWindow)])
 def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> None:
     regions = ["regions.0={name: a, box: [0, 0, 0.5, 1]}", "regions.1={name: b, box: [0.5, 0, 0.5, 1]}"]
-    one, two = (view.passage for view in build_views(load_effective(None, [f"trigger={trigger}", *regions])))
+    one, two = (
+        region.tracker for region in build_regions(load_effective(None, [f"trigger={trigger}", *regions]))
+    )
     assert isinstance(one, kind)
     assert isinstance(two, kind)
     assert one is not two

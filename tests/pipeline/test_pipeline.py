@@ -14,29 +14,27 @@ import pytest
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import (
     AddExample,
+    CameraFailed,
     Clear,
     Instruction,
     MoveRegion,
     Origin,
-    CameraFailed,
     SetThreshold,
     TakeSnapshot,
     Undo,
 )
-from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import View
-from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.pipeline.region import Region
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    pass
 
 
 def test_taught_colours_are_named_from_the_same_frame_on(bench: Bench) -> None:
@@ -54,7 +52,9 @@ def test_press_labels_the_first_frame_captured_after_it(bench: Bench) -> None:
     bench.show(RED)
     press = bench.press("green")
     stale = Frame(np.full((20, 30, 3), RED, np.uint8), 50, press.pressed_s, bench.clock.utc())
-    assert not [e for e in bench.pipeline.step(stale, (press,)) if isinstance(e, events.ExampleAdded)]
+    assert not [
+        e for e in list(bench.pipeline.process(stale, (press,))) if isinstance(e, events.ExampleAdded)
+    ]
     bench.show(GREEN)
     (added,) = bench.found(events.ExampleAdded)
     assert (added.label, added.seq, added.count) == ("green", bench.seq, 1)
@@ -100,9 +100,9 @@ def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
 
 def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
     bench.teach("red", RED)
-    lost = bench.pipeline.step(None, (CameraFailed("the cable is out"),))
+    lost = list(bench.pipeline.process(None, (CameraFailed("the cable is out"),)))
     assert lost == [events.CameraLost("the cable is out")]
-    assert bench.pipeline.step(None, (CameraFailed("still out"),)) == []
+    assert list(bench.pipeline.process(None, (CameraFailed("still out"),))) == []
     bench.clock.advance(7)
     bench.show(RED)
     assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)
@@ -111,9 +111,9 @@ def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
 
 def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Bench) -> None:
     bench.show(RED)
-    assert bench.pipeline.step(None, (bench.press("red"),)) == []
+    assert list(bench.pipeline.process(None, (bench.press("red"),))) == []
     bench.clock.advance(6)
-    lost, answer = bench.pipeline.step(None, ())
+    lost, answer = list(bench.pipeline.process(None, ()))
     assert isinstance(lost, events.CameraLost)
     assert isinstance(answer, events.CommandReply)
     assert "no frame" in str(answer.error)
@@ -122,17 +122,13 @@ def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Be
 
 
 def test_presses_that_wait_for_a_frame_are_bounded(bench: Bench) -> None:
-    happened = bench.pipeline.step(None, tuple(bench.press("red") for _ in range(100)))
+    happened = list(bench.pipeline.process(None, tuple(bench.press("red") for _ in range(100))))
     assert sum(isinstance(event, events.CommandReply) for event in happened) == 36
 
 
 def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) -> None:
-    class Blind(ColourEmbedder):
-        def embed(self, image: Image) -> Vector:
-            raise EmbeddingError("all zeros")
-
     bench.teach("red", RED)
-    bench.pipeline._embedder = Blind()
+    bench.embedder.failing = True
     bench.show(RED, instructions=(bench.press("red"),))
     assert bench.label == "unknown"
     assert bench.found(events.CommandReply)[0].error == "all zeros"
@@ -149,12 +145,12 @@ def test_snapshot_is_the_next_frame(bench: Bench) -> None:
 
 
 def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(store: ExampleStore) -> None:
-    views = (
-        View("left", Box(0, 0, 1 / 3, 1), "", LabelSmoother()),
-        View("middle", Box(1 / 3, 0, 1 / 3, 1), "", LabelSmoother()),
-        View("right", Box(2 / 3, 0, 1 / 3, 1), "right", LabelSmoother()),
+    regions = (
+        Region("left", Box(0, 0, 1 / 3, 1), "", LabelSmoother()),
+        Region("middle", Box(1 / 3, 0, 1 / 3, 1), "", LabelSmoother()),
+        Region("right", Box(2 / 3, 0, 1 / 3, 1), "right", LabelSmoother()),
     )
-    bench = Bench(store, views)
+    bench = Bench(store, regions)
     bench.show(RED, GREEN, BLUE, instructions=(bench.press("red"), bench.press("blue", "right")))
     bench.show(GREEN, RED, RED)
     named = {event.region: event.prediction.label for event in bench.found(events.Classified)}
@@ -166,11 +162,12 @@ def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(s
 
 def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
     names = ("tens", "ones")
-    views = tuple(
-        View(name, Box(index / 2, 0, 0.5, 1), "", LabelSmoother(window=1)) for index, name in enumerate(names)
+    regions = tuple(
+        Region(name, Box(index / 2, 0, 0.5, 1), "", LabelSmoother(window=1))
+        for index, name in enumerate(names)
     )
-    bench = Bench(store, views)
-    bench.pipeline._reading = RegionTextJoiner(names, LabelSmoother(window=1, min_hold_s=0))
+    joiner = RegionTextJoiner(names, LabelSmoother(window=1, min_hold_s=0))
+    bench = Bench(store, regions, text_joiner=joiner)
     for label, colour in (("4", RED), ("2", GREEN)):
         bench.show(colour, colour, instructions=(bench.press(label),))
     texts = []
@@ -178,13 +175,13 @@ def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
         bench.show(*pair)
         texts += [change.label for change in bench.found(events.LabelChanged) if change.region == "frame"]
     assert texts[-3:] == ["42", "22", "2?"]
-    bench.pipeline.step(None, (CameraFailed("the cable is out"),))
+    list(bench.pipeline.process(None, (CameraFailed("the cable is out"),)))
     bench.show(GREEN, BLUE)
     assert [change.label for change in bench.found(events.LabelChanged)] == ["2", "unknown", "2?"]
 
 
 def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
-    assert bench.pipeline.step(None, ()) == []
+    assert list(bench.pipeline.process(None, ())) == []
     bench.show(RED)
     assert len(bench.found(events.Ready)) == 1
     bench.show(RED)
@@ -192,7 +189,7 @@ def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
 
 
 def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore) -> None:
-    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
+    bench = Bench(store, (Region("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
     assert bench.label == "red"
@@ -202,7 +199,7 @@ def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore)
 
 
 def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
-    bench = Bench(store, (View("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
+    bench = Bench(store, (Region("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
     bench.show(RED, GREEN)
     bench.show(RED, GREEN, instructions=(MoveRegion("spot", (0.6, 0, 0.5, 1), GPIO),))
     assert "does not fit" in str(bench.found(events.CommandReply)[0].error)
@@ -214,7 +211,7 @@ def test_a_press_is_acknowledged_then_the_frame_is_named_then_the_examples_are_e
     press = bench.press("red")
     bench.show(RED)
     presses = (press, bench.press("red"))
-    told = [type(event) for event in bench.pipeline.proceed(bench.frame(RED), presses)]
+    told = [type(event) for event in bench.pipeline.process(bench.frame(RED), presses)]
     assert told[:2] == [events.ExampleAdded, events.CommandReply]
     assert told.index(events.Classified) < told.index(events.ExamplesChanged)
     assert told.count(events.ExamplesChanged) == 1
@@ -226,8 +223,8 @@ def test_an_example_on_disk_is_told_of_before_anything_else_is_done(
     bench.show(RED)
     press = bench.press("red")
     bench.show(RED)
-    with mock.patch.object(Pipeline, "_see", side_effect=RuntimeError("the model broke")):
-        proceeding = bench.pipeline.proceed(bench.frame(GREEN), (press,))
+    with mock.patch.object(Pipeline, "_process_frame", side_effect=RuntimeError("the model broke")):
+        proceeding = bench.pipeline.process(bench.frame(GREEN), (press,))
         assert isinstance(next(proceeding), events.ExampleAdded)
         assert store.counts == {"red": 1}
         with pytest.raises(RuntimeError):
@@ -247,9 +244,9 @@ from edge_daemon.domain.types import Frame
 store = f"store.path={sys.argv[1]}/examples.sqlite"
 pipeline = build_pipeline(load_effective(None, [store, "mqtt.host=null"]), SystemClock())
 picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-pipeline.step(Frame(picture, 0, 1.0, datetime.now(UTC)), ())
+list(pipeline.process(Frame(picture, 0, 1.0, datetime.now(UTC)), ()))
 before = set(sys.modules)
-pipeline.step(Frame(picture, 1, 2.0, datetime.now(UTC)), [AddExample("mug", 1.5, Origin("gpio"))])
+list(pipeline.process(Frame(picture, 1, 2.0, datetime.now(UTC)), [AddExample("mug", 1.5, Origin("gpio"))]))
 assert pipeline.examples().counts == {"mug": 1}
 print(*sorted(set(sys.modules) - before))
 """

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.app.build import build_settings, build_views
+from edge_daemon.app.regions import build_regions, build_settings
 from edge_daemon.config.schema import load_effective
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger, Trigger
@@ -28,7 +28,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 def make_bench(store: ExampleStore, *overrides: str) -> Bench:
     config = load_effective(None, list(overrides))
-    bench = Bench(store, build_views(config), settings=build_settings(config))
+    bench = Bench(store, build_regions(config), settings=build_settings(config))
     bench.show(GREY)
     bench.teach("red", RED)
     return bench
@@ -56,7 +56,7 @@ def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: E
     seen = Trigger(bench.clock.monotonic(), MQTT)
     bench.show(RED, instructions=(seen,))
     unseen = Trigger(bench.clock.monotonic() + 1, MQTT)
-    happened = bench.pipeline.step(None, (unseen, TO_CONTINUOUS))
+    happened = list(bench.pipeline.process(None, (unseen, TO_CONTINUOUS)))
     replies = [event for event in happened if isinstance(event, events.CommandReply)]
     assert [(reply.command, reply.error is None) for reply in replies] == [
         (seen, True),
@@ -68,7 +68,7 @@ def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: E
 
 def test_a_mode_that_is_not_offered_changes_nothing(store: ExampleStore) -> None:
     bench = make_bench(store, "trigger=mqtt")
-    (reply,) = bench.pipeline.step(None, (SetTrigger(MQTT, "gpio"),))
+    (reply,) = list(bench.pipeline.process(None, (SetTrigger(MQTT, "gpio"),)))
     assert isinstance(reply, events.CommandReply)
     assert "continuous, motion, mqtt" in str(reply.error)
     bench.show(RED, instructions=(Trigger(bench.clock.monotonic(), MQTT),))
@@ -79,8 +79,8 @@ def test_a_mode_that_is_not_offered_changes_nothing(store: ExampleStore) -> None
 def test_gpio_is_offered_where_a_button_triggers(store: ExampleStore) -> None:
     button = "buttons.0={pin: 4, action: trigger}"
     bench = make_bench(store, "trigger=gpio", button)
-    bench.pipeline.step(None, (TO_CONTINUOUS,))
-    bench.pipeline.step(None, (SetTrigger(MQTT, "gpio"),))
+    list(bench.pipeline.process(None, (TO_CONTINUOUS,)))
+    list(bench.pipeline.process(None, (SetTrigger(MQTT, "gpio"),)))
     assert bench.pipeline.settings().trigger == "gpio"
 
 
@@ -89,8 +89,8 @@ def test_a_threshold_that_is_taken_is_told_and_one_that_is_not_is_not(
     store: ExampleStore, unknown: float | str
 ) -> None:
     bench = make_bench(store)
-    happened = bench.pipeline.step(None, (SetThreshold(MQTT, unknown),))
+    happened = list(bench.pipeline.process(None, (SetThreshold(MQTT, unknown),)))
     assert events.SettingsChanged("continuous", unknown) in happened
-    happened = bench.pipeline.step(None, (SetThreshold(MQTT, 7.0),))
+    happened = list(bench.pipeline.process(None, (SetThreshold(MQTT, 7.0),)))
     assert not [event for event in happened if isinstance(event, events.SettingsChanged)]
     assert bench.pipeline.settings().unknown == unknown

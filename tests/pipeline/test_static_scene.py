@@ -8,14 +8,16 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import Undo
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.static_scene import StaticSceneDetector
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, RED, Bench
 
 
 def resting(tmp_path: Path) -> Bench:
-    view = View("frame", None, "", LabelSmoother(window=1, min_hold_s=0), stillness=StaticSceneDetector(0.5))
-    bench = Bench(ExampleStore(tmp_path / "examples.sqlite"), (view,))
+    region = Region(
+        "frame", None, "", LabelSmoother(window=1, min_hold_s=0), static_scene=StaticSceneDetector(0.5)
+    )
+    bench = Bench(ExampleStore(tmp_path / "examples.sqlite"), (region,))
     bench.teach("red", RED)
     bench.teach("blue", BLUE)
     for _ in range(8):

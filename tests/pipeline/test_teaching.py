@@ -18,7 +18,7 @@ from edge_daemon.domain.commands import (
 )
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.pipeline.region import View
+from edge_daemon.pipeline.region import Region
 from edge_daemon.system.testing import ColourEmbedder
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
@@ -72,9 +72,7 @@ def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
     bench.show(GREEN)
     (doubt,) = bench.found(events.UncertainSampleKept)
     assert "nearest to 'red'" in doubt.reason
-    bench.show(
-        RED, instructions=(LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample),)
-    )
+    bench.show(RED, instructions=(LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample),))
     assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
     bench.show(GREEN)
     assert bench.label == "green"
@@ -94,7 +92,7 @@ def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Be
     bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, uncertain_s=3),))
     assert bench.found(events.ExampleAdded)[0].seq == bench.seq
     bench.show(RED, instructions=(LabelSample("blue", bench.clock.monotonic() + 60, GPIO),))
-    assert "nothing was doubtful" in str(bench.found(events.CommandReply)[0].error)
+    assert "no frame was uncertain" in str(bench.found(events.CommandReply)[0].error)
 
 
 def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store: ExampleStore) -> None:
@@ -127,8 +125,8 @@ def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store:
 
 def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
     store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
-    view = View("frame", None, "", LabelSmoother())
-    bench = Bench(store, (view,), head="regression")
+    region = Region("frame", None, "", LabelSmoother())
+    bench = Bench(store, (region,), classifier="regression")
     bench.teach("green", GREEN)
     assert "green" in str(bench.found(events.CommandReply)[0].error)
     assert store.counts == {"red": 1}
@@ -137,7 +135,7 @@ def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: 
 
 
 def test_most_redundant_example_makes_room(store: ExampleStore) -> None:
-    bench = Bench(store, (View("frame", None, "", LabelSmoother()),), max_per_label=3)
+    bench = Bench(store, (Region("frame", None, "", LabelSmoother()),), max_per_label=3)
     for colour in [(220, 30, 30), (220, 31, 30), (150, 30, 30), (220, 130, 30), (221, 30, 30)]:
         bench.teach("warm", colour)
     assert store.counts == {"warm": 3}

@@ -31,7 +31,7 @@ def run(work: Coroutine[Any, Any, Found]) -> Found:
 
 def offer(preview: LatestFrame, seq: int) -> None:
     image = np.full((48, 64, 3), seq % 255, np.uint8)
-    preview.offer(Frame(image, seq, 0.0, datetime.now(UTC)))
+    preview.set(Frame(image, seq, 0.0, datetime.now(UTC)))
 
 
 def test_every_viewer_hears_the_same_in_order() -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edge_daemon.domain.types import UNKNOWN, Prediction, Sight
+from edge_daemon.domain.types import UNKNOWN, Observation, Prediction
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -19,11 +19,11 @@ SMALL_MARGIN = 0.34
 
 
 class UncertainSample(Struct, frozen=True):
-    """One doubtful sight, its picture as small as it will be kept. `number` counts up from 1."""
+    """One doubtful observation, its picture as small as it will be kept. `number` counts up from 1."""
 
     number: int
     reason: str
-    sight: Sight
+    observation: Observation
     prediction: Prediction
 
 
@@ -53,23 +53,23 @@ class UncertainSamples:
         self._last_s: dict[str, float] = {}
         self._number = 0
 
-    def consider(self, sight: Sight, prediction: Prediction) -> UncertainSample | None:
+    def consider(self, observation: Observation, prediction: Prediction) -> UncertainSample | None:
         """Keep the moment if it is doubtful and the last one of its region is long enough ago."""
-        seen_s = sight.frame.captured_s
-        if seen_s - self._last_s.get(sight.region, float("-inf")) < self._gap_s:
+        seen_s = observation.frame.captured_s
+        if seen_s - self._last_s.get(observation.region, float("-inf")) < self._gap_s:
             return None
         reason = uncertainty_reason(prediction)
         if reason is None:
             return None
         self._number += 1
-        self._last_s[sight.region] = seen_s
-        moment = UncertainSample(self._number, reason, self._small(sight), prediction)
+        self._last_s[observation.region] = seen_s
+        moment = UncertainSample(self._number, reason, self._small(observation), prediction)
         self._moments.append(moment)
         return moment
 
-    def _small(self, sight: Sight) -> Sight:
-        image = self._shrink(sight.image)
-        return replace(sight, image=image, frame=replace(sight.frame, image=image))
+    def _small(self, observation: Observation) -> Observation:
+        crop = self._shrink(observation.crop)
+        return replace(observation, crop=crop, frame=replace(observation.frame, image=crop))
 
     def get(self, number: int) -> UncertainSample | None:
         """Return the moment of this number while the ring holds it."""
@@ -78,7 +78,7 @@ class UncertainSamples:
     def latest(self, region: str, since_s: float) -> UncertainSample | None:
         """Return the region's last moment captured at or after `since_s` (monotonic)."""
         for moment in reversed(self._moments):
-            if moment.sight.region == region and moment.sight.frame.captured_s >= since_s:
+            if moment.observation.region == region and moment.observation.frame.captured_s >= since_s:
                 return moment
         return None
 

@@ -6,7 +6,7 @@ from functools import partial
 
 import numpy as np
 
-from edge_daemon.domain.types import UNKNOWN, Frame, Prediction, Sight
+from edge_daemon.domain.types import UNKNOWN, Frame, Observation, Prediction
 from edge_daemon.imaging.image_io import shrink
 from edge_daemon.learning.quality.uncertain_samples import UncertainSamples
 from edge_daemon.system.testing import ManualClock
@@ -18,11 +18,11 @@ def test_kept_moments_hold_small_pictures_and_no_frame() -> None:
     for seq in range(3):
         clock.advance(2)
         frame = Frame(np.full((480, 640, 3), seq, np.uint8), seq, clock.monotonic(), clock.utc())
-        sight = Sight("frame", frame, frame.image[:, 80:560], np.ones(2, np.float32))
-        assert doubts.consider(sight, Prediction(UNKNOWN, {"cat": 1.0}, 0.5)) is not None
+        observation = Observation("frame", frame, frame.image[:, 80:560], np.ones(2, np.float32))
+        assert doubts.consider(observation, Prediction(UNKNOWN, {"cat": 1.0}, 0.5)) is not None
     assert doubts.get(1) is None
-    kept = [moment.sight for moment in (doubts.get(2), doubts.get(3)) if moment is not None]
-    assert [sight.frame.seq for sight in kept] == [1, 2]
-    for sight in kept:
-        assert sight.image.shape == (224, 224, 3)
-        assert sight.frame.image is sight.image
+    kept = [moment.observation for moment in (doubts.get(2), doubts.get(3)) if moment is not None]
+    assert [observation.frame.seq for observation in kept] == [1, 2]
+    for observation in kept:
+        assert observation.crop.shape == (224, 224, 3)
+        assert observation.frame.image is observation.image
