@@ -1,4 +1,4 @@
-"""What a button, a request, the page or the keyboard asks of the pipeline thread."""
+"""Commands to the pipeline: from buttons, MQTT requests, the web page and the keyboard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Origin(Struct, frozen=True):
-    """Who asked: `via` is gpio, mqtt, keyboard, web or cli; `transaction` is echoed in the reply."""
+    """Sender of a command: `via` is gpio, mqtt, keyboard, web or cli; replies echo `transaction`."""
 
     via: str
     name: str = ""
@@ -17,10 +17,10 @@ class Origin(Struct, frozen=True):
 
 
 class AddExample(Struct, frozen=True):
-    """Teach `label` with the first frame captured after `pressed_s` (monotonic).
+    """Add an example of `label`: the first frame captured after `pressed_s` (monotonic).
 
-    `region` None means the first region. Examples of one held button share a `group`. With `uncertain_s`, a
-    doubtful moment of the last so many seconds is taught instead, if there was one.
+    `region` None means the first region. Examples of one held button share a `group`. If `uncertain_s` is
+    above 0, the latest uncertain sample of the last `uncertain_s` seconds is used instead, if there is one.
     """
 
     label: str
@@ -32,7 +32,7 @@ class AddExample(Struct, frozen=True):
 
 
 class LabelSample(Struct, frozen=True):
-    """Teach `label` with a doubtful moment: the one numbered `moment`, or the latest of a few seconds."""
+    """Label an uncertain sample: the one with the number `sample`, or the latest of the last 15 seconds."""
 
     label: str
     pressed_s: float
@@ -42,34 +42,34 @@ class LabelSample(Struct, frozen=True):
 
 
 class Undo(Struct, frozen=True):
-    """Take back the example added last."""
+    """Remove the example added last."""
 
     origin: Origin
 
 
 class Clear(Struct, frozen=True):
-    """Take back every example, or every example of one label."""
+    """Remove all examples, or all examples of one label."""
 
     origin: Origin
     label: str | None = None
 
 
 class Remove(Struct, frozen=True):
-    """Take back the examples with these ids."""
+    """Remove the examples with these ids."""
 
     ids: tuple[int, ...]
     origin: Origin
 
 
 class Restore(Struct, frozen=True):
-    """Bring examples back that were taken back."""
+    """Restore removed examples."""
 
     ids: tuple[int, ...]
     origin: Origin
 
 
 class Relabel(Struct, frozen=True):
-    """Give the examples with these ids another label."""
+    """Change the label of the examples with these ids."""
 
     ids: tuple[int, ...]
     label: str
@@ -77,25 +77,25 @@ class Relabel(Struct, frozen=True):
 
 
 class ListExamples(Struct, frozen=True):
-    """Ask for the counts and the exam's figures."""
+    """Get the counts per label and the evaluation."""
 
     origin: Origin
 
 
 class ExportExamples(Struct, frozen=True):
-    """Ask for all examples as an archive. The MQTT sink itself does it: it never reaches the pipeline."""
+    """Get all examples as an archive. The MQTT bridge runs it; it never reaches the pipeline."""
 
     origin: Origin
 
 
 class TakeSnapshot(Struct, frozen=True):
-    """Ask for a JPEG of the next frame."""
+    """Get the next frame as a JPEG."""
 
     origin: Origin
 
 
 class Trigger(Struct, frozen=True):
-    """An object is before the camera from `pressed_s` (monotonic) on; `region` None means the first."""
+    """Start an object, in view from `pressed_s` (monotonic) on; `region` None means the first."""
 
     pressed_s: float
     origin: Origin
@@ -103,23 +103,23 @@ class Trigger(Struct, frozen=True):
 
 
 class SetTrigger(Struct, frozen=True):
-    """Tell objects apart in another way, until the daemon is built anew: continuous, motion, gpio or mqtt."""
+    """Set the trigger until the next restart or reload: continuous, motion, gpio or mqtt."""
 
     origin: Origin
     mode: str
 
 
 class SetThreshold(Struct, frozen=True):
-    """Set the unknown-rejection: a similarity from -1 to 1, "auto" or "off"."""
+    """Set the threshold of open-set rejection: a similarity from -1 to 1, "auto" or "off"."""
 
     origin: Origin
     unknown: float | str
 
 
 class MoveRegion(Struct, frozen=True):
-    """Look elsewhere with a region, until the daemon is built anew: `box` is [x, y, width, height].
+    """Move a region until the next restart or reload: `box` is [x, y, width, height].
 
-    Fractions of the frame when all four numbers are at most 1, else pixels.
+    The numbers are fractions of the frame if all four are at most 1, else pixels.
     """
 
     region: str
@@ -128,15 +128,15 @@ class MoveRegion(Struct, frozen=True):
 
 
 class CameraFailed(Struct, frozen=True):
-    """The capture thread's word that the camera stopped delivering."""
+    """Report of the capture thread that the camera stopped delivering frames."""
 
     reason: str
 
 
 class ClockSet(Struct, frozen=True):
-    """The clock was synchronised, which set it forward by `step_s` seconds, back where that is negative.
+    """Report that the clock was synchronised, which moved it by `step_s` seconds, forward if positive.
 
-    What happened in this boot before has times from `since` to `until` (UTC).
+    Earlier times of this boot lie between `since` and `until` (UTC, by the old clock).
     """
 
     since: datetime
@@ -159,7 +159,7 @@ Command: TypeAlias = (
     | SetThreshold
     | MoveRegion
 )
-"""What users ask; each carries its origin and is answered by a `Replied` event."""
+"""A user's command; each has an origin and gets a `CommandReply` event."""
 
 Instruction: TypeAlias = Command | CameraFailed | ClockSet
-"""All that the pipeline takes beside frames."""
+"""Input of the pipeline beside frames."""

@@ -1,4 +1,4 @@
-"""The tree of errors. Each names a condition a user can act on; its text says what to do."""
+"""Exception hierarchy. Each class is a condition that users can act on; its text says what to do."""
 
 
 class EdgeError(Exception):
@@ -10,31 +10,31 @@ class ConfigError(EdgeError, ValueError):
 
 
 class CameraError(EdgeError):
-    """A frame source can't be opened or has stopped delivering; opening it again may help."""
+    """A frame source can't be opened or stopped delivering frames; opening it again may help."""
 
 
 class FilmError(CameraError):
-    """A film makes its decoder crash; opening the same file again can't help."""
+    """A video file makes its decoder crash; opening the same file again can't help."""
 
 
 class ImageError(EdgeError, ValueError):
-    """A file or array isn't an image this program reads."""
+    """A file or array is not an image that this program can read."""
 
 
 class ModelError(EdgeError, ValueError):
-    """A model file is missing, damaged, or of a kind that can't be used here."""
+    """A model file is missing, damaged or of an unsupported kind."""
 
 
 class EmbeddingError(EdgeError, ValueError):
-    """An embedding is zero, not finite, or of another length than the first."""
+    """An embedding is all zeros, not finite, or differs in length from the others."""
 
 
 class LabelError(EdgeError, ValueError):
-    """A label is empty, too long, or holds a character that topics can't carry."""
+    """A label is empty, too long, or contains a forbidden character."""
 
 
 class NoExamplesError(EdgeError, LookupError):
-    """A prediction, undo or clear was asked of a classifier or store that holds nothing for it."""
+    """A prediction, undo or clear found no examples."""
 
 
 class StoreError(EdgeError):
@@ -42,11 +42,11 @@ class StoreError(EdgeError):
 
 
 class ArchiveError(EdgeError, ValueError):
-    """An import file (archive, folder, JSON) is not what it claims to be."""
+    """An import file (archive, folder, JSON) has the wrong format or is damaged."""
 
 
 class BrokerError(EdgeError):
-    """The MQTT broker refused us or its settings (TLS, password file) are unusable."""
+    """The MQTT broker rejected the connection, or its settings (TLS, password file) can't be used."""
 
 
 class FleetError(EdgeError):
@@ -58,12 +58,12 @@ class PanelError(EdgeError):
 
 
 class WebError(EdgeError):
-    """The page can't be served as configured: its address or its token."""
+    """The web page can't be served with the configured address or token."""
 
 
 class OutputError(EdgeError):
-    """A file that a command should write exists, or can't be written."""
+    """An output file exists already or can't be written."""
 
 
 class RequestError(EdgeError, ValueError):
-    """A request over MQTT or the page is malformed; the sender is told, nothing is changed."""
+    """A request from MQTT or the web page is invalid; the sender gets an error reply, nothing changes."""

@@ -1,6 +1,6 @@
-"""What the daemon says happened. Sinks (MQTT, LEDs, the page) receive these in order.
+"""Events of the daemon. Sinks (MQTT, LEDs, the web page) receive them in order.
 
-Structs, as in types.py; dataclasses where a field is left out of comparisons or of the text.
+They are structs, as in types.py, or dataclasses if a field is left out of comparison or repr.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """One region of one frame was classified; `embedding` is None for a picture the model can't embed."""
+    """A region of a frame was classified; `embedding` is None if the model did not run or failed."""
 
     region: str
     prediction: Prediction
@@ -32,7 +32,7 @@ class Classified:
 
 
 class LabelChanged(Struct, frozen=True):
-    """The stable label of a region became another."""
+    """The stable label of a region changed; `previous` is None for the first label."""
 
     region: str
     label: str
@@ -44,9 +44,9 @@ class LabelChanged(Struct, frozen=True):
 
 
 class ObjectPassed(Struct, frozen=True):
-    """One object has passed; `label` is what its `frames` voted, `confidence` its share of the vote.
+    """An object passed. `label` won the vote over `frames` frames; `confidence` is its share of the vote.
 
-    `seq` and `captured_at` are those of the frame that shows it best, and `latency_ms` runs from there.
+    `seq` and `captured_at` belong to the frame that shows the object best; `latency_ms` is measured from it.
     """
 
     region: str
@@ -59,7 +59,7 @@ class ObjectPassed(Struct, frozen=True):
 
 
 class ExampleAdded(Struct, frozen=True):
-    """An example is on disk; `count` is how many its label has now, `seq` the frame it shows."""
+    """An example is on disk; `count` is the new number of examples of its label, `seq` its frame."""
 
     id: int
     label: str
@@ -70,7 +70,7 @@ class ExampleAdded(Struct, frozen=True):
 
 
 class ExampleUndone(Struct, frozen=True):
-    """The last example was taken back."""
+    """The example added last was removed; `count` is the number left of its label."""
 
     id: int
     label: str
@@ -79,7 +79,7 @@ class ExampleUndone(Struct, frozen=True):
 
 
 class Cleared(Struct, frozen=True):
-    """Examples were taken back: of one label, or all when `label` is None."""
+    """Examples were removed: all of one label, or all if `label` is None."""
 
     label: str | None
     removed: int
@@ -87,7 +87,7 @@ class Cleared(Struct, frozen=True):
 
 
 class ExamplesEdited(Struct, frozen=True):
-    """Examples were removed, restored or relabelled one by one; `label` is the new one of relabelled ones."""
+    """Single examples were removed, restored or relabelled; `label` is the new label of relabelled ones."""
 
     action: Literal["removed", "restored", "relabelled"]
     ids: tuple[int, ...]
@@ -97,9 +97,9 @@ class ExamplesEdited(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class UncertainSampleKept:
-    """A frame the device is not sure of; `moment` can be taught with LabelSample for a while.
+    """An uncertain sample was kept: LabelSample can label it by its number `sample` while it is kept.
 
-    `image` is the region's crop, shared with the pipeline's own memory of the moment.
+    `image` is the region's crop, shared with the pipeline.
     """
 
     sample: int
@@ -112,7 +112,7 @@ class UncertainSampleKept:
 
 
 class ExamplesChanged(Struct, frozen=True):
-    """Counts per label and the exam's figures, after every change and at start."""
+    """Counts per label, evaluation and fleet figures; sent after every change and at start."""
 
     counts: Mapping[str, int]
     evaluation: Evaluation | None = None
@@ -121,14 +121,14 @@ class ExamplesChanged(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class FleetSnapshot:
-    """All that the group should know of our own examples: signed records by number, and the roll of them."""
+    """Signed records of this device's own examples by sequence number, and their signed live set."""
 
     live_set: bytes = field(repr=False)
     records: Mapping[int, bytes] = field(repr=False)
 
 
 class SettingsChanged(Struct, frozen=True):
-    """What can be set while the device runs, as it is now; after every change and at start."""
+    """Settings that can change while the device runs; sent after every change and at start."""
 
     trigger: str
     unknown: float | str
@@ -142,19 +142,19 @@ class Button(Struct, frozen=True):
 
 
 class CameraLost(Struct, frozen=True):
-    """The camera stopped delivering; labels are no longer current."""
+    """The camera stopped delivering frames; labels are no longer current."""
 
     reason: str
 
 
 class CameraRestored(Struct, frozen=True):
-    """The camera delivers again after `outage_s` seconds."""
+    """The camera delivers frames again after `outage_s` seconds."""
 
     outage_s: float
 
 
 class PanelLost(Struct, frozen=True):
-    """Buttons and LEDs don't work, as their chip is gone; told again when the reason becomes another."""
+    """Buttons and LEDs don't work because their GPIO chip is gone; repeated when the reason changes."""
 
     reason: str
 
@@ -166,43 +166,43 @@ class PanelRestored(Struct, frozen=True):
 
 
 class PowerLow(Struct, frozen=True):
-    """The board is held back; `flags` are those of board/power.py. Repeated when they become others."""
+    """The board is throttled; `flags` are those of board/power.py. Repeated when they change."""
 
     flags: tuple[str, ...]
 
 
 class PowerOk(Struct, frozen=True):
-    """Nothing holds the board back any more, after `low_s` seconds."""
+    """The board is no longer throttled, after `low_s` seconds."""
 
     low_s: float
 
 
 class ClockChanged(Struct, frozen=True):
-    """The wall clock became synchronised or not; None where nothing reveals it."""
+    """The wall clock is synchronised or not; None if that can't be found out."""
 
     synced: bool | None
 
 
 class ExamplesNotKept(Struct, frozen=True):
-    """What is taught would be gone after a reboot, as `reason` says; again when it becomes another."""
+    """New examples would be lost at a reboot, because of `reason`; repeated when the reason changes."""
 
     reason: str
 
 
 class ExamplesKept(Struct, frozen=True):
-    """What is taught survives a reboot again."""
+    """New examples survive a reboot again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A JPEG of a frame, asked for by a command."""
+    """A JPEG of a frame, for the command that asked for it."""
 
     jpeg: bytes = field(repr=False)
     command: Command
 
 
 class CommandReply(Struct, frozen=True):
-    """A command's outcome: `error` is None when it was done, `data` what it answers."""
+    """Outcome of a command: `error` is None if it succeeded; `data` holds its results."""
 
     command: Command
     error: str | None = None
@@ -210,11 +210,11 @@ class CommandReply(Struct, frozen=True):
 
 
 class Ready(Struct, frozen=True):
-    """The first inference is done: the daemon sees."""
+    """The first frame was classified: the daemon is ready."""
 
 
 class ConfirmPending(Struct, frozen=True):
-    """The panel asks to clear `label` (None: everything); a second press within `within_s` confirms."""
+    """Clearing `label` (None: everything) needs a second press within `within_s` seconds."""
 
     within_s: float
     label: str | None = None

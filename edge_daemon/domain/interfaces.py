@@ -1,4 +1,4 @@
-"""The seams: small Protocols that adapters fulfil without inheriting from them."""
+"""Interfaces of the adapters: small Protocols, which adapters satisfy without inheritance."""
 
 from __future__ import annotations
 
@@ -13,49 +13,50 @@ if TYPE_CHECKING:
 
 
 class FrameSource(Protocol):
-    """Frames from a camera, a folder or a drawing. Used from the capture thread alone.
+    """Source of frames: a camera, a folder, a video or a simulator. Used by the capture thread only.
 
-    `lossless` says whether every frame must be consumed (a replayed folder) or only the latest
-    counts (a camera). `open` may be called again after `close`.
+    If `lossless` is true every frame is processed (a replayed folder), else only the latest (a camera).
+    `open` may be called again after `close`.
     """
 
     lossless: bool
 
     def open(self) -> None:
-        """Claim the device. Raises CameraError when it is missing or busy."""
+        """Open the device. Raises CameraError if it is missing or busy."""
 
     def read(self) -> Frame | None:
         """Wait for the next frame; None at the end of a finite source. Raises CameraError."""
 
     def close(self) -> None:
-        """Release the device; harmless when not open."""
+        """Release the device; does nothing if it is not open."""
 
 
 class Embedder(Protocol):
-    """A model that turns a picture into a unit vector. Owned by the pipeline thread.
+    """Embeds an image as a unit vector of `size` numbers. Owned by the pipeline thread.
 
-    `space` names model, tap, preprocessing and delegate; embeddings of two spaces never mix.
+    `space` identifies model, feature layer, preprocessing and delegate; embeddings of different spaces are
+    never compared.
     """
 
     space: str
     size: int
 
     def embed(self, image: Image) -> Vector:
-        """Embed an RGB uint8 HWC image of any size; float32 of `size` numbers, unit length."""
+        """Embed an RGB uint8 HWC image of any size; the result is float32, shape (`size`,), unit length."""
 
 
 class Sink(Protocol):
-    """Somewhere events go. Never blocks: `handle` runs in the thread that made the event."""
+    """Receiver of events. Never blocks: `handle` runs in the thread that made the event."""
 
     def handle(self, event: Event) -> None:
-        """Take one event."""
+        """Process one event."""
 
 
 class Clock(Protocol):
-    """Both clocks: monotonic for intervals, UTC for messages and storage."""
+    """Two clocks: monotonic for intervals, UTC for messages and storage."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return the monotonic time in seconds."""
 
     def utc(self) -> datetime:
-        """Now, timezone-aware."""
+        """Return the current UTC time, timezone-aware."""

@@ -1,4 +1,4 @@
-"""What may be a label: it becomes a topic's payload, a folder's name and an LED's key."""
+"""Label validation: a label becomes an MQTT payload, a folder name and a key of the LED settings."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from edge_daemon.domain.types import UNKNOWN
 
 MAX_LABEL_CHARACTERS = 64
 _FORBIDDEN = "/\\+#"
-_MAX_BYTES = 255  # of a file's name
+_MAX_BYTES = 255  # limit of a file name
 
-# Invisible characters shape what is around them in some scripts and in emoji; anywhere else a label with one
-# looks like the label without it.
+# Invisible characters shape their neighbours in some scripts and in emoji. Elsewhere a label with one looks
+# like the label without it.
 _JOINED = (
     "\u0600-\u109f\u1780-\u18af\u1900-\u1cff\ua800-\uabff\ufb50-\ufdff\ufe70-\ufefc\U00010a00-\U00011fff"
 )
@@ -28,14 +28,14 @@ _SHAPING = re.compile(
     "|(?<=\U0001f3f4)[\U000e0020-\U000e007e]+\U000e007f"  # the flags of England, Scotland and Wales
     "|(?<=[\u1000-\u109f\u1820-\u18af])[\ufe00\u180b-\u180d\u180f]"
 )
-# Of other categories than Cf, and drawn as nothing. Ranges of Unicode's Default_Ignorable_Code_Point.
+# Invisible characters outside category Cf: ranges of Unicode's Default_Ignorable_Code_Point.
 _INVISIBLE = re.compile(
     "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\ufff0-\ufff8\U000e0000-\U000e0fff]"
 )
 
 
 def check_label(text: str) -> str:
-    """Return `text` stripped, in NFC and with plain spaces, or raise LabelError saying what is wrong."""
+    """Return `text` stripped, in NFC and with plain spaces. Raises LabelError with the reason."""
     label = re.sub(r"[^\S\t-\r\x1c-\x1f\x85\u2028\u2029]", " ", unicodedata.normalize("NFC", text)).strip()
     if not label:
         raise LabelError("a label can't be empty")
@@ -52,18 +52,18 @@ def check_label(text: str) -> str:
     if len(label.encode()) > _MAX_BYTES:
         raise LabelError(f"label {label!r} has more than {_MAX_BYTES} bytes; shorten it")
     if label.strip(".") == "":
-        raise LabelError(f"label {label!r} is only dots; it could not name a folder")
+        raise LabelError(f"label {label!r} is only dots, which can't name a folder; add a letter")
     if label.casefold() == UNKNOWN:
-        raise LabelError(f"label '{label}' is reserved for what was never taught; pick another")
+        raise LabelError(f"label '{label}' is reserved for unknown objects; pick another")
     return label
 
 
 def _is_control(character: str) -> bool:
-    """Whether it controls a terminal, breaks a line or is no character: none of these can be shown."""
+    """Return whether it controls a terminal, breaks a line or is not a character: it can't be displayed."""
     category = unicodedata.category(character)
     return category in ("Cc", "Cs", "Co", "Zl", "Zp") or ord(character) & 0xFFFE == 0xFFFE
 
 
 def _is_invisible(character: str) -> bool:
-    # A category of Cn may be an emoji that is newer than this Python.
+    # Category Cn is allowed: it may be an emoji newer than this Python.
     return unicodedata.category(character) == "Cf" or _INVISIBLE.match(character) is not None

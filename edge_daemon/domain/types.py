@@ -1,9 +1,9 @@
-"""The values that flow from the camera to the sinks.
+"""Value types, from the camera to the sinks.
 
 Units: seconds are monotonic (`*_s`), wall-clock times are UTC datetimes (`*_at`).
 
-They are frozen structs rather than dataclasses, which take fifty times as long to define and eight times as
-long to make (docs/speed.md).
+The types are frozen structs rather than dataclasses: a dataclass takes 50 times as long to define and 8 times
+as long to construct (docs/speed.md).
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     Image: TypeAlias = npt.NDArray[np.uint8]
-    """RGB, uint8, height x width x 3, read-only once it stands in a Frame."""
+    """RGB image: uint8, shape (height, width, 3); read-only in a Frame."""
 
     Vector: TypeAlias = npt.NDArray[np.float32]
-    """An embedding: float32, one-dimensional, unit length."""
+    """Embedding: float32, one-dimensional, unit length."""
 
 UNKNOWN = "unknown"
-"""The label of what was never taught. Reserved: it can't be taught."""
+"""Label of rejected predictions. Reserved: no example can have it."""
 
 WHOLE_FRAME = "frame"
-"""The region that covers the frame when no regions are configured."""
+"""Name of the region that covers the whole frame when no regions are configured."""
 
 
 class Frame(Struct, frozen=True):
-    """One captured picture. `captured_s` is when its exposure was read, on the monotonic clock."""
+    """A captured image. `captured_s` is the monotonic time at which the sensor was read."""
 
     image: Image
     seq: int
@@ -51,18 +51,18 @@ class Observation(Struct, frozen=True):
 
 
 class RankedLabel(Struct, frozen=True):
-    """One row of a ranking."""
+    """A row of a ranking: a label and its share of the vote, 0 to 1."""
 
     label: str
     confidence: float
 
 
 class Prediction(Struct, frozen=True):
-    """What a classifier says of one embedding.
+    """A classifier's result for one embedding.
 
-    `confidences` holds every taught class in class order and sums to 1 (empty before the first
-    example). `similarity` is the cosine to the nearest example, -1 to 1. `label` is UNKNOWN when
-    open-set rejection refused it; the confidences then still say what it was nearest to.
+    `confidences` maps every class, in class order, to its share; the shares sum to 1 (empty before the first
+    example). `similarity` is the cosine similarity to the nearest example, -1 to 1. After open-set rejection
+    `label` is UNKNOWN, and `confidences` still holds the shares of the classes.
     """
 
     label: str
@@ -71,24 +71,24 @@ class Prediction(Struct, frozen=True):
 
     @property
     def confidence(self) -> float:
-        """The share of the named label; 0 for unknown."""
+        """Confidence of the label; 0 for unknown."""
         return self.confidences.get(self.label, 0.0)
 
     @property
     def margin(self) -> float:
-        """The distance between the first and second confidence, 0 to 1."""
+        """Difference between the two highest confidences, 0 to 1."""
         best = sorted(self.confidences.values(), reverse=True)[:2]
         return best[0] - best[1] if len(best) == 2 else sum(best)
 
     @property
     def ranking(self) -> tuple[RankedLabel, ...]:
-        """Every class, best first; on a tie the named label leads, and the others keep class order."""
+        """All classes, highest confidence first; in a tie the label is first, then class order."""
         rows = sorted(self.confidences.items(), key=lambda item: (-item[1], item[0] != self.label))
         return tuple(RankedLabel(label, confidence) for label, confidence in rows)
 
 
 class LabelChange(Struct, frozen=True):
-    """A smoother's word that the stable label became another."""
+    """A change of the stable label, from a label smoother."""
 
     label: str
     previous: str | None
@@ -97,9 +97,9 @@ class LabelChange(Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A taught example as the store keeps it. `group` ties the examples of one burst together.
+    """A stored example. Examples of one burst share a `group`.
 
-    `origin` is the device of the fleet that taught it, empty for this one.
+    `origin` is the fleet device that recorded it, empty for this device.
     """
 
     id: int
@@ -144,14 +144,14 @@ class Evaluation(Struct, frozen=True):
 
 
 class PeerFigures(Struct, frozen=True):
-    """How many living examples of a peer count here, and how many are on probation."""
+    """Numbers of a peer's examples that are accepted here, and that are quarantined."""
 
     accepted: int
     quarantined: int
 
 
 class FleetFigures(Struct, frozen=True):
-    """What this device shares with its group, what it has of each peer, what it refused since the start."""
+    """Fleet figures: examples shared, examples per peer, and rejections since the start by reason."""
 
     group: str
     shared: int

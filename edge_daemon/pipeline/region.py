@@ -91,14 +91,14 @@ class RegionPipeline:
         try:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
-            yield from self._failure(frame, pending, exc)
+            yield from self._emit_failure(frame, pending, exc)
             return
         observation = Observation(self.name, frame, image, embedding)
         self._labeller.remember(observation)
         if pending:
             yield from self._labeller.label_pending(pending, observation)
         prediction = self._trainer.predict(self.name, embedding)
-        yield from self._result(frame, prediction, embedding)
+        yield from self._emit_result(frame, prediction, embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
@@ -110,24 +110,24 @@ class RegionPipeline:
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         if not visibility and not pending:
             self._labeller.remember(Observation(self.name, frame, image))
-            yield from self._result(frame, UNKNOWN_PREDICTION, None)
+            yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
             return
         try:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
             if visibility:
                 tracker.vote(frame, UNKNOWN_PREDICTION, visibility)
-            yield from self._failure(frame, pending, exc)
+            yield from self._emit_failure(frame, pending, exc)
             return
         observation = Observation(self.name, frame, image, embedding)
         self._labeller.remember(observation)
         yield from self._labeller.label_pending(pending, observation)
         if not visibility:
-            yield from self._result(frame, UNKNOWN_PREDICTION, embedding)
+            yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedding)
             return
         prediction = self._trainer.predict(self.name, embedding, relaxed_threshold=True)
         tracker.vote(frame, prediction, visibility)
-        yield from self._result(frame, prediction, embedding)
+        yield from self._emit_result(frame, prediction, embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
@@ -138,12 +138,12 @@ class RegionPipeline:
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
-    def _failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
+    def _emit_failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
         """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
         yield from (error_reply(command, exc) for command in pending)
-        yield from self._result(frame, UNKNOWN_PREDICTION, None)
+        yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
 
-    def _result(self, frame: Frame, prediction: Prediction, embedding: Vector | None) -> list[Event]:
+    def _emit_result(self, frame: Frame, prediction: Prediction, embedding: Vector | None) -> list[Event]:
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
         result: list[Event] = [
