@@ -37,7 +37,7 @@ class StaticSceneDetector:
         self._moved_s = 0.0
         self._looked_s = 0.0
 
-    def rests(self, image: Image, now: float) -> bool:
+    def is_static(self, image: Image, now: float) -> bool:
         """Take a picture captured at `now` (monotonic); return whether it can go without a look."""
         points = _grid(image)
         if self._seen is None or _differ(points, self._seen):
@@ -48,7 +48,7 @@ class StaticSceneDetector:
         self._looked_s = now
         return False
 
-    def wake(self) -> None:
+    def reset(self) -> None:
         """Have the next picture looked at, as if it had moved: something else has changed."""
         self._seen = None
 

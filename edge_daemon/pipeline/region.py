@@ -165,7 +165,7 @@ class RegionPipeline:
     def reset_static_scene(self) -> None:
         """Classify the next frame even if nothing changed in it."""
         if self._static_scene is not None:
-            self._static_scene.wake()
+            self._static_scene.reset()
 
     def pop_finished(self, now: float) -> Sequence[ObjectPassed | CommandReply]:
         """Return the events of the objects that passed by `now` (monotonic)."""

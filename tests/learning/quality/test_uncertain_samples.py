@@ -25,4 +25,4 @@ def test_kept_moments_hold_small_pictures_and_no_frame() -> None:
     assert [observation.frame.seq for observation in kept] == [1, 2]
     for observation in kept:
         assert observation.crop.shape == (224, 224, 3)
-        assert observation.frame.image is observation.image
+        assert observation.frame.image is observation.crop
