@@ -19,7 +19,7 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from edge_daemon.config.mqtt import MqttOptions
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.mqtt.example_export import ExportReassembler
 from edge_daemon.mqtt.message import Message
@@ -38,7 +38,7 @@ def main() -> int:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     args = parser.parse_args()
-    config = load_effective(args.config, args.set)
+    config = load_config(args.config, args.set)
     base = None if args.device else config.mqtt.base_topic
     topics = device_topics(base, args.device or config.device.topic_id, ())
     with fresh_file(args.file) as file:

@@ -23,7 +23,7 @@ from edge_daemon.app.model_factory import (
 from edge_daemon.cli.evaluation_report import Heading, write_page
 from edge_daemon.cli.feature_advice import advise
 from edge_daemon.cli.progress import Progress
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot as evaluate
@@ -78,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"model.features={json.dumps(args.tap)}"] if args.tap else []
-    config = resolve_features(load_effective(args.config, overrides))
+    config = resolve_features(load_config(args.config, overrides))
     for row in _compare_taps(args, config, overrides) if args.features else _measure(args, config):
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
@@ -89,8 +89,7 @@ def _compare_taps(
 ) -> Iterator[dict[str, object]]:
     names = dict.fromkeys([config.model.features, *args.features])
     taps = {
-        name: load_effective(args.config, [*overrides, f"model.features={json.dumps(name)}"])
-        for name in names
+        name: load_config(args.config, [*overrides, f"model.features={json.dumps(name)}"]) for name in names
     }
     yield from advise(taps, config.model.features, args.directory)
 

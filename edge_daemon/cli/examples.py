@@ -20,7 +20,7 @@ from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.progress import Progress
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, ClassReport
@@ -83,7 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    config = load_effective(args.config, [*args.set, *args.more_set])
+    config = load_config(args.config, [*args.set, *args.more_set])
     if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
     with open_store(config) as store:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import resolve_features
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.evaluation import feature_selection as tap_tuner
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
@@ -40,7 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(path: Path, *more: str) -> Config:
     settings = [f"store.path={json.dumps(str(path))}", f"model.name={json.dumps(str(shared_path(MODEL)))}"]
-    return load_effective(None, [*settings, "model.features=auto", "camera.type=synthetic", *more])
+    return load_config(None, [*settings, "model.features=auto", "camera.type=synthetic", *more])
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from tests.harness.browser import keep
 from tests.harness.web_harness import Site
 from tests.web.conftest import Visit
@@ -63,7 +63,7 @@ def test_a_dragged_region_counts_at_once_and_is_saved_on_request(
         assert not site.regions_file.exists()
         page.get_by_role("button", name="Save").click()
         expect(page.locator("#toast")).to_contain_text("Regions saved")
-    config = load_effective(config_path, [f"web.regions_file={site.regions_file}"])
+    config = load_config(config_path, [f"web.regions_file={site.regions_file}"])
     assert config.regions[0].box[0] == pytest.approx(0.15, abs=0.01)
     assert config.regions[1].box == (0.55, 0.1, 0.4, 0.8)
 
