@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder, resolve_features, store_path
+from edge_daemon.app.preflight import unread_credentials
 from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.clock import check_clock
@@ -71,9 +72,6 @@ def examine(
                 yield Check(name, "failed", str(exc), HINTS.get(name, ""))
 
 
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
-"""The variable by which systemd tells a service where its credentials are."""
-
 AS_SERVICE = (
     "`sudo systemd-run --pipe --uid=edge-daemon -p LoadCredential=edge:/etc/edge_daemon/credentials "
     "edge-daemon doctor` reads it as the service does"
@@ -117,7 +115,7 @@ def check_broker(config: Config) -> Check:
     options = config.mqtt
     if options.host is None:
         return Check("broker", "ok", "MQTT is off")
-    if options.password_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+    if "mqtt.credential" in unread_credentials(config):
         detail = f"the password is the service's credential '{options.credential}', not tried"
         return Check("broker", "warning", detail, AS_SERVICE)
     try:
@@ -156,7 +154,7 @@ def check_fleet(config: Config) -> Check:
     options = config.fleet
     if options.group is None:
         return Check("fleet", "ok", "in no group")
-    if options.key_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+    if "fleet.credential" in unread_credentials(config):
         detail = f"the key of '{options.group}' is the service's credential '{options.credential}', not read"
         return Check("fleet", "warning", detail, AS_SERVICE)
     key = read_key(options, os.environ)
