@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Message
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
 
 FIRST_S = 1.0
@@ -27,7 +28,7 @@ class WriteBatching:
     """
 
     def __init__(self) -> None:
-        self._pause_s = FIRST_S
+        self._pauses = Backoff(FIRST_S, LONGEST_S)
         self._next_s = float("-inf")
 
     def due(self, now_s: float) -> bool:
@@ -36,8 +37,7 @@ class WriteBatching:
 
     def written(self, now_s: float) -> None:
         """Note a write."""
-        self._next_s = now_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LONGEST_S)
+        self._next_s = now_s + self._pauses.next_s()
 
 
 logger = logging.getLogger(__name__)
