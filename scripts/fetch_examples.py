@@ -25,7 +25,7 @@ from edge_daemon.mqtt.example_export import ExportReassembler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics, device_topics
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 
 PATIENCE_S = 30.0
 """How long nothing may come: the device writes the whole archive before it sends the first part."""
@@ -41,7 +41,7 @@ def main() -> int:
     config = load_config(args.config, args.set)
     base = None if args.device else config.mqtt.base_topic
     topics = device_topics(base, args.device or config.device.topic_id, ())
-    with fresh_file(args.file) as file:
+    with new_file(args.file) as file:
         archive = fetch(config.mqtt, topics)
         file.write(archive)
     print(f"{args.file}: {len(archive)} bytes", file=sys.stderr)

@@ -16,10 +16,10 @@ import msgspec
 from edge_daemon import __version__
 from edge_daemon.benchmark.report import machine
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.cli.new_file import new_file
 from edge_daemon.config.schema import Config
 from edge_daemon.fleet.key import FLEET_KEY
 from edge_daemon.mqtt.credentials import MQTT_PASSWORD
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
 from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 from edge_daemon.web.token import WEB_TOKEN

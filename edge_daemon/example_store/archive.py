@@ -24,7 +24,7 @@ from edge_daemon.example_store.importing import ForeignLabels, ImportReport, Tra
 from edge_daemon.example_store.record import ExampleRecord, pack, unpack
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
 from edge_daemon.system.zip_stream import ZipStream
@@ -63,7 +63,7 @@ class _Manifest(_Heading, frozen=True):
 
 def write_archive(store: ExampleStore, path: Path) -> int:
     """Write every living example to a new file; how many. Raises ArchiveError."""
-    with fresh_file(path) as file:
+    with new_file(path) as file:
         return write_archive_to(store, file)
 
 

@@ -18,9 +18,10 @@ from edge_daemon.example_store.integrity import (
     sql_checksum,
 )
 from edge_daemon.example_store.schema import migrate
+from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.sqlite import CorruptStoreError, sync_directory
+from edge_daemon.system.sqlite import CorruptStoreError
 
 _CACHE_KB = 256
 """Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""

@@ -24,7 +24,7 @@ from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.importing import ForeignLabels
 from edge_daemon.example_store.record import ExampleRecord, pack
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.regular_file import read_regular, without_bom
 
 if TYPE_CHECKING:
@@ -238,7 +238,7 @@ def write_dataset(store: ExampleStore, path: Path, form: Form = "ml5", space: st
     for example in store.examples(_only_space(store, space), thumbnails=False):
         rows.setdefault(example.label, []).append(_unit(example.embedding))
     matrices = {label: np.stack(vectors) for label, vectors in rows.items()}
-    with fresh_file(path) as file:
+    with new_file(path) as file:
         if form == "ml5":
             _write_ml5(file, matrices, _only_space(store, space))
         else:

@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from edge_daemon.domain.errors import StoreError
+from edge_daemon.system.atomic_file import sync_directory
 
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
@@ -83,15 +84,6 @@ def _link(path: Path, kept: Path) -> None:
         os.link(path, kept, follow_symlinks=False)
     except OSError:
         path.rename(kept)  # a disk without links
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a new or renamed entry of `directory` survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _free_name(path: Path, now: datetime) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.domain.errors import ArchiveError, OutputError
 from edge_daemon.example_store.importing import ForeignLabels, ImportReport, take_in
 from edge_daemon.example_store.ml5_json import Form, read_dataset, write_dataset
 from edge_daemon.example_store.store import ExampleStore
@@ -174,10 +174,10 @@ def test_an_existing_file_is_not_overwritten_and_a_failure_leaves_nothing(
     store: ExampleStore, tmp_path: Path
 ) -> None:
     path = _write(tmp_path, "mine")
-    with pytest.raises(ArchiveError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         write_dataset(store, path)
     assert path.read_text() == "mine"
-    with pytest.raises(ArchiveError, match="can't write"):
+    with pytest.raises(OutputError, match="can't write"):
         write_dataset(store, tmp_path / "nowhere" / "out.json")
     assert not any(one.name.startswith(".") for one in tmp_path.iterdir())
 
