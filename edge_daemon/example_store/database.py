@@ -21,7 +21,7 @@ from edge_daemon.example_store.schema import migrate
 from edge_daemon.system.atomic_file import sync_directory
 from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.sqlite import CorruptStoreError
+from edge_daemon.system.sqlite import CorruptStoreError, make_durable, with_journals
 
 _CACHE_KB = 256
 """Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""
@@ -47,7 +47,7 @@ def connect(path: Path, busy_s: float) -> sqlite3.Connection:
     """Open or create the file, checked and at the newest schema; a lock is waited for `busy_s` seconds.
 
     In autocommit: transactions are begun and ended by hand. The thread that opens needn't be the one
-    that owns the connection afterwards. Raises StoreError and what `faults.named` translates.
+    that owns the connection afterwards. Raises StoreError and what `sqlite_errors_of` translates.
     """
     _refuse_planted_links(path)
     _create(path)
@@ -120,8 +120,8 @@ def leave_out_damaged(connection: sqlite3.Connection) -> dict[int, str]:
 
 def _refuse_planted_links(path: Path) -> None:
     """Keep root from writing where the store's owner, such as a service that was broken into, points."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        refuse_planted_link(Path(f"{path}{suffix}"))
+    for each in (*with_journals(path), Path(f"{path}-journal")):
+        refuse_planted_link(each)
 
 
 def _create(path: Path) -> None:
@@ -169,8 +169,7 @@ def _prepare(connection: sqlite3.Connection, path: Path) -> None:
         raise CorruptStoreError(f"store '{path}' is corrupt: {' '.join(damage.split())}")
     add_checksum_function(connection)
     migrate(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    make_durable(connection)
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     connection.execute("CREATE TEMP TABLE damaged (id INTEGER PRIMARY KEY)")
     for trigger in _SEALING:

@@ -13,7 +13,7 @@ from edge_daemon.example_store.database import open_read_only
 from edge_daemon.example_store.schema import checked_version
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.sqlite import CorruptStoreError, named
+from edge_daemon.system.sqlite import CorruptStoreError, sqlite_errors_of
 
 
 def check_place(path: Path) -> None:
@@ -46,7 +46,7 @@ def _check_file(path: Path) -> None:
         raise StoreError(text) from PermissionError(path)
     try:
         # Immutable: SQLite takes no lock and makes no journal beside the file, which may be in use.
-        with named(path), closing(open_read_only(path, immutable=True)) as connection:
+        with sqlite_errors_of(path), closing(open_read_only(path, immutable=True)) as connection:
             checked_version(connection, path)
     except CorruptStoreError:
         return

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +13,14 @@ from edge_daemon.example_store.database import connect, connect_memory
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.salvage import Salvage, copy_into, rebuild
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.sqlite import CorruptStoreError, LockedStoreError, move_aside, named
+from edge_daemon.system.sqlite import (
+    CorruptStoreError,
+    LockedStoreError,
+    free_name,
+    move_aside,
+    remove_database,
+    sqlite_errors_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +47,11 @@ def connect_or_recover(
 def connect_or_replace(path: Path, busy_s: float, now: Callable[[], datetime]) -> sqlite3.Connection:
     """Open the file; a corrupt one is replaced by what can be read of it. Raises StoreError."""
     try:
-        with named(path):
+        with sqlite_errors_of(path):
             return connect(path, busy_s)
     except CorruptStoreError as exc:
         _replace(path, exc, now())
-    with named(path):
+    with sqlite_errors_of(path):
         return connect(path, busy_s)
 
 
@@ -56,25 +62,34 @@ def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
         raise StoreError(f"{damage}; process {other} uses it, stop that one and try again") from damage
     fresh = path.with_name(f".{path.name}.salvage")
     try:
-        _remove(fresh)
+        remove_database(fresh)
         salvage = _rebuild(path, fresh)
-        kept = move_aside(path, now, fresh)
+        kept = _keep_aside(path, fresh, now)
     finally:
-        _remove(fresh)
+        remove_database(fresh)
         claim.release()
     log.warning("%s; kept as '%s'; %s", damage, kept, salvage.summary)
 
 
 def _rebuild(path: Path, fresh: Path) -> Salvage:
     try:
-        with named(fresh):
+        with sqlite_errors_of(fresh):
             return rebuild(path, fresh)
     except StoreError as exc:
         raise StoreError(f"corrupt store '{path}' can't be salvaged: {exc}") from exc
 
 
+def _keep_aside(path: Path, fresh: Path, now: datetime) -> Path:
+    kept = free_name(path, f"corrupt-{now:%Y%m%dT%H%M%SZ}")
+    try:
+        move_aside(path, kept, fresh)
+    except OSError as exc:
+        raise StoreError(f"corrupt store '{path}' can't be kept as '{kept}': {exc.strerror}") from exc
+    return kept
+
+
 def _connect_memory(path: Path) -> sqlite3.Connection:
-    with named(path):
+    with sqlite_errors_of(path):
         try:
             return connect_memory(path)
         except CorruptStoreError:
@@ -83,9 +98,3 @@ def _connect_memory(path: Path) -> sqlite3.Connection:
             copy_into(connection, path, salvage)
     log.warning("of the corrupt store '%s', %s", path, salvage.summary)
     return connection
-
-
-def _remove(store: Path) -> None:
-    for companion in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            Path(f"{store}{companion}").unlink()

@@ -13,7 +13,7 @@ from edge_daemon.example_store.integrity import describe
 from edge_daemon.example_store.record import ExampleRecord, unpack
 from edge_daemon.example_store.salvage import Row, Salvage, sound_rows
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.system.sqlite import named
+from edge_daemon.system.sqlite import sqlite_errors_of
 
 
 def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
@@ -24,7 +24,7 @@ def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
     salvage, report = Salvage(), ImportReport()
     if path.exists() and path.samefile(store.path):
         raise StoreError(f"'{path}' is the store in use; name the file that was kept of a corrupt one")
-    with named(path):
+    with sqlite_errors_of(path):
         take_in(store, _drafts(sound_rows(path, salvage), report), report)
     report.problems += salvage.problems
     if not (report.added or report.duplicates or report.problems):

@@ -29,7 +29,7 @@ from edge_daemon.example_store.rows import (
     stamp,
 )
 from edge_daemon.system.disk import disk_refuses
-from edge_daemon.system.sqlite import named
+from edge_daemon.system.sqlite import sqlite_errors_of
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -74,7 +74,7 @@ class ExampleStore:
         if recover:
             self._connection, self._trouble = connect_or_recover(self.path, busy_s, now)
         else:
-            with named(self.path):
+            with sqlite_errors_of(self.path):
                 self._connection = connect(self.path, busy_s)
         self._check()
 
@@ -104,7 +104,7 @@ class ExampleStore:
     def close(self) -> None:
         """Fold the journal into the file and release it; harmless when closed."""
         self._claim.release()
-        with named(self.path):
+        with sqlite_errors_of(self.path):
             self._connection.close()
 
     def wait_for_lock(self, busy_s: float) -> None:
@@ -119,7 +119,7 @@ class ExampleStore:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Make the block's changes one commit: on leaving all are on disk, after any error none is."""
-        with named(self.path):
+        with sqlite_errors_of(self.path):
             joined = self._connection.in_transaction
         if joined:
             yield
@@ -325,7 +325,7 @@ class ExampleStore:
         """Find the damaged examples; every other query passes them over."""
         self._pictures.serve(self._connection)
         self._data_version = int(self.query("PRAGMA data_version")[0][0])
-        with named(self.path):
+        with sqlite_errors_of(self.path):
             self.damaged = leave_out_damaged(self._connection)
 
     def _return_to_disk(self) -> None:
@@ -356,5 +356,5 @@ class ExampleStore:
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement, for the other tables of this room. Raises StoreError."""
-        with named(self.path):
+        with sqlite_errors_of(self.path):
             return self._connection.execute(statement, values).fetchall()
