@@ -57,12 +57,12 @@ def _explain(path: Path, exc: sqlite3.Error) -> StoreError:
     return StoreError(f"store '{path}': {exc}")
 
 
-def is_locked(exc: Exception) -> bool:
+def is_locked(exc: BaseException | None) -> bool:
     """Return whether another connection holds the lock that a statement needed."""
     return _code(exc).startswith(_LOCKED)
 
 
-def _code(exc: Exception) -> str:
+def _code(exc: BaseException | None) -> str:
     return getattr(exc, "sqlite_errorname", None) or ""
 
 
