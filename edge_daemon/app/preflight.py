@@ -22,7 +22,7 @@ from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.database import check_path
 from edge_daemon.fleet.key import read_key
 from edge_daemon.imaging.regions import Box
 from edge_daemon.system.clock import SystemClock
@@ -143,7 +143,7 @@ def _check_fleet(config: Config, environment: Environment) -> None:
 
 
 def _check_store(config: Config, environment: Environment) -> None:
-    check_place(store_path(config))
+    check_path(store_path(config))
 
 
 def _check_password(config: Config, environment: Environment) -> None:

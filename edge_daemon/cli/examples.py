@@ -26,10 +26,16 @@ from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, ClassReport
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport, lookalikes, reembed, take_in
+from edge_daemon.example_store.importing import (
+    ImportLabels,
+    ImportReport,
+    add_new,
+    import_salvage,
+    reembed,
+    similar_labels,
+)
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
-from edge_daemon.example_store.peer_examples import standing
-from edge_daemon.example_store.salvage_import import import_salvage
+from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 
@@ -106,7 +112,7 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
     report = ImportReport()
-    labels = ForeignLabels(report, _renames(args.rename))
+    labels = ImportLabels(report, _renames(args.rename))
     start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
         _teach(args, config, store, find_pictures(path, store.counts, labels), report)
@@ -115,9 +121,9 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
     elif start == b"P":
         report = import_archive(store, path, Progress("checking"), labels)
     elif start in (b"{", b"[", b'"'):
-        drafts = read_dataset(path, args.space, _region(args, config), labels)
-        check_fit(config, drafts)
-        take_in(store, drafts, report)
+        records = read_dataset(path, args.space, _region(args, config), labels)
+        check_fit(config, records)
+        add_new(store, records, report)
     else:
         raise ArchiveError(
             f"'{path}' is no folder of label folders, nor a zip of one, a Teachable Machine project, "
@@ -164,7 +170,7 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
             recall=verdict.recall if verdict else None,
             looks_like=verdict.looks_like if verdict else None,
         )
-    peers = standing(store)
+    peers = count_peers(store)
     for device, counting, waiting in peers:
         words = f"of '{device}'\t{counting}\t{waiting} on probation"
         _tell(args, words, device=device, counting=counting, probation=waiting)
@@ -190,7 +196,7 @@ def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int
 
 
 def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    restored = len(store.recover())
+    restored = len(store.restore_last())
     _tell(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
     return 0
 
@@ -255,7 +261,7 @@ def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportRe
         raise ArchiveError(f"nothing taken in: {report.problems[0]}{more}")
     for problem in report.problems:
         log.warning("%s", problem)
-    for first, second in lookalikes(store.counts):
+    for first, second in similar_labels(store.counts):
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
     words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
     _tell(

@@ -148,7 +148,7 @@ def _move(store: ExampleStore, present: FeatureExtractor, best: FeatureExtractor
     """Read all examples anew; whether they were moved."""
     try:
         with store.transaction():
-            moved = store.move(_reread(store, present, best), best.embedder.space)
+            moved = store.replace_embeddings(_reread(store, present, best), best.embedder.space)
     except EdgeError as exc:
         log.warning("model.features stays %s, no example was moved: %s", present.name, exc)
         return False

@@ -1,4 +1,4 @@
-"""Opening a store whatever its disk did: a damaged file is salvaged, and a full disk is no end."""
+"""Recovery while a store is opened: salvage a damaged file; work in memory without a writable disk."""
 
 from __future__ import annotations
 
@@ -28,24 +28,26 @@ log = logging.getLogger(__name__)
 def connect_or_recover(
     path: Path, busy_s: float, now: Callable[[], datetime]
 ) -> tuple[sqlite3.Connection, StoreError | None]:
-    """Open the file, or a store in memory and the reason why the disk can't be written.
+    """Open the file, or a copy in memory with the error of a disk that can't be written.
 
-    A corrupt file is replaced by what can be read of it and kept as `<name>.corrupt-<UTC time>`.
-    Raises StoreError.
+    A corrupt file is replaced by a new one with its readable rows, and kept as
+    `<name>.corrupt-<UTC time>`. Raises StoreError.
     """
     try:
         return connect_or_replace(path, busy_s, now), None
     except LockedStoreError:
         raise
-    except StoreError as trouble:
+    except StoreError as disk_error:
         if not disk_refuses(path):
             raise
-        log.warning("%s; the examples are in memory, changes are refused until the disk is writable", trouble)
-        return _connect_memory(path), trouble
+        log.warning(
+            "%s; the examples are in memory, changes are refused until the disk is writable", disk_error
+        )
+        return _connect_memory(path), disk_error
 
 
 def connect_or_replace(path: Path, busy_s: float, now: Callable[[], datetime]) -> sqlite3.Connection:
-    """Open the file; a corrupt one is replaced by what can be read of it. Raises StoreError."""
+    """Open the file; replace a corrupt one by a new file with its readable rows. Raises StoreError."""
     try:
         with sqlite_errors_of(path):
             return connect(path, busy_s)
@@ -56,9 +58,9 @@ def connect_or_replace(path: Path, busy_s: float, now: Callable[[], datetime]) -
 
 
 def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
-    """Put a new store in the place of a corrupt one that no other process uses."""
-    claim = StoreLock(path)
-    if other := claim.take():
+    """Replace a corrupt store that no other process uses."""
+    lock = StoreLock(path)
+    if other := lock.acquire():
         raise StoreError(f"{damage}; process {other} uses it, stop that one and try again") from damage
     fresh = path.with_name(f".{path.name}.salvage")
     try:
@@ -67,7 +69,7 @@ def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
         kept = _keep_aside(path, fresh, now)
     finally:
         remove_database(fresh)
-        claim.release()
+        lock.release()
     log.warning("%s; kept as '%s'; %s", damage, kept, salvage.summary)
 
 

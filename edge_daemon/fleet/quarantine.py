@@ -104,7 +104,7 @@ class Quarantine:
         self._batches: deque[Sequence[Example]] = deque()
         self._check: ImpactCheck | None = None
         self._build_steps: Generator[None, None, ImpactCheck] | None = None
-        self.add(peers.waiting())
+        self.add(peers.quarantined())
 
     def add(self, examples: Iterable[Example]) -> None:
         """Queue new examples for the check, in batches of one device and label."""
@@ -127,7 +127,7 @@ class Quarantine:
         """Check all quarantined examples again, because our own examples have changed."""
         self._check = self._build_steps = None
         self._batches.clear()
-        self.add(self._peers.waiting())
+        self.add(self._peers.quarantined())
 
     @property
     def idle(self) -> bool:
@@ -156,14 +156,14 @@ class Quarantine:
 
     def _build(self) -> Generator[None, None, ImpactCheck]:
         """Choose the validation examples, then add the accepted examples one page per step."""
-        own = self._peers.own()
+        own = self._peers.own_numbers()
         labels = list(dict.fromkeys(label for _, label, _ in own))
         codes = np.array([labels.index(label) for _, label, _ in own], np.intp)
         rows = newest_balanced(codes, len(labels), MAX_VALIDATION_EXAMPLES)
-        check = ImpactCheck([self._peers.example(own[row][0]) for row in rows], self._pool_of)
+        check = ImpactCheck([self._peers.get(own[row][0]) for row in rows], self._pool_of)
         yield
         if len(rows):
-            for page in self._peers.counting():
+            for page in self._peers.accepted():
                 check.add_accepted(page)
                 yield
         return check

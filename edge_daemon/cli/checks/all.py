@@ -28,7 +28,7 @@ from edge_daemon.config.camera import PicameraOptions, V4l2Options
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.example_store.integrity import in_words
+from edge_daemon.example_store.integrity import summarise
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
@@ -179,11 +179,11 @@ def check_store(config: Config) -> Check:
     """
     path = store_path(config)
     if not os.path.exists(path):
-        return _check_place_of_store(path)
+        return _check_store_path(path)
     with ExampleStore(path) as store, store.transaction():  # takes the lock of a writer
         counts, spaces, damaged = store.counts, store.spaces(), store.damaged
     if damaged:
-        return Check("store", "warning", f"{path}: left out: {in_words(damaged.values())}", HINTS["store"])
+        return Check("store", "warning", f"{path}: left out: {summarise(damaged.values())}", HINTS["store"])
     detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:
@@ -192,7 +192,7 @@ def check_store(config: Config) -> Check:
     return Check("store", "ok", detail)
 
 
-def _check_place_of_store(path: Path) -> Check:
+def _check_store_path(path: Path) -> Check:
     folder = _nearest_folder(path)
     if not os.access(folder, os.W_OK | os.X_OK):
         return Check("store", "failed", f"{user_name()} may not write {folder}", HINTS["store"])
