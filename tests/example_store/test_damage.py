@@ -197,11 +197,11 @@ def test_damage_that_another_process_brings_is_left_out_from_then_on(tmp_path: P
         assert len(list(store)) == len(taught) - 1
 
 
-def test_no_change_makes_a_damaged_example_a_sound_one(tmp_path: Path) -> None:
+def test_no_change_makes_a_damaged_example_an_intact_one(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     taught = fill(path)
     execute(path, "UPDATE examples SET region = 'right' WHERE id = 3")
-    for change in ("relabel", "remove", "restore", "purge", "clear", "recover"):
+    for change in ("relabel", "remove", "restore", "purge", "clear", "restore_last"):
         with ExampleStore(path) as store:
             match change:
                 case "relabel":
