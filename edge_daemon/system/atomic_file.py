@@ -29,7 +29,7 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
     except FileExistsError as exc:
         raise _exists(path) from exc
     except OSError as exc:
-        raise OutputError(f"can't write '{path}': {exc.strerror}; give another place") from exc
+        raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
 
 
 def check_new_file(path: Path) -> None:
@@ -37,9 +37,9 @@ def check_new_file(path: Path) -> None:
     _refuse_existing(path)
     folder = path.parent
     if not folder.is_dir():
-        raise OutputError(f"can't write '{path}': there is no folder {folder}; give another place")
+        raise OutputError(f"can't write {path}: there is no folder {folder}; give another place")
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise OutputError(f"can't write '{path}': no permission to write in {folder}; give another place")
+        raise OutputError(f"can't write {path}: no permission to write in {folder}; give another place")
 
 
 @contextmanager
@@ -85,7 +85,7 @@ def _refuse_existing(path: Path) -> None:
 
 
 def _exists(path: Path) -> OutputError:
-    return OutputError(f"'{path}' exists already; give a new name, or remove it first")
+    return OutputError(f"{path} exists already; give a new name, or remove it first")
 
 
 def _open_unnamed(folder: Path) -> BinaryIO:
