@@ -245,8 +245,7 @@ class FleetSync:
         if not self._counts_changed and not rejections_due:
             return
         self._counts_changed, self._reported_s, self._reported_rejections = False, now_s, total
-        peers = {
-            name: PeerFigures(accepted, waiting) for name, accepted, waiting in self._peers.peer_counts()
-        }
+        counts = self._peers.peer_counts()
+        peers = {name: PeerFigures(accepted, waiting) for name, accepted, waiting in counts}
         self._trainer.fleet = FleetFigures(self._group, self._shared, peers, rejected)
         yield self._trainer.examples()
