@@ -158,23 +158,23 @@ def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
 
 
 def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    verdicts = _verdicts(config, store)
+    reports = _class_reports(config, store)
     for label, count in store.counts.items():
-        verdict = verdicts.get(label)
+        report = reports.get(label)
         _tell(
             args,
-            f"{label}\t{count}\t{_in_words(verdict)}".rstrip(),
+            f"{label}\t{count}\t{_in_words(report)}".rstrip(),
             label=label,
             count=count,
-            verdict=verdict.verdict if verdict else None,
-            recall=verdict.recall if verdict else None,
-            looks_like=verdict.looks_like if verdict else None,
+            status=report.status if report else None,
+            recall=report.recall if report else None,
+            confused_with=report.confused_with if report else None,
         )
     peers = count_peers(store)
     for device, counting, waiting in peers:
         words = f"of '{device}'\t{counting}\t{waiting} on probation"
         _tell(args, words, device=device, counting=counting, probation=waiting)
-    if not (verdicts or peers or args.json):
+    if not (reports or peers or args.json):
         print("no examples yet")
     if len(spaces := store.spaces()) > 1:
         log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))
@@ -237,21 +237,21 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     return str(args.region or names[0])
 
 
-def _verdicts(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
-    """Examine the examples of the space that most of them are in; this needs no model."""
+def _class_reports(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
+    """Evaluate the examples of the most frequent embedding space. This needs no model."""
     spaces = store.spaces()
     learner = build_classifier(config)
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
         learner.add(example.embedding, example.label, example.id, example.group)
-    return dict(learner.exam().verdicts)
+    return dict(learner.evaluate().classes)
 
 
-def _in_words(verdict: ClassReport | None) -> str:
-    if verdict is None:
+def _in_words(report: ClassReport | None) -> str:
+    if report is None:
         return ""
-    if verdict.looks_like is not None:
-        return f"looks like '{verdict.looks_like}'"
-    return verdict.verdict.replace("_", " ")
+    if report.confused_with is not None:
+        return f"confused with '{report.confused_with}'"
+    return report.status.replace("_", " ")
 
 
 def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:

@@ -58,8 +58,8 @@ class OpenSetClassifier(Protocol):
         `lenient` is for one of many frames of an object, see `UnknownRejector.rejects`.
         """
 
-    def exam(self) -> Evaluation:
-        """Examine the examples by leaving each out."""
+    def evaluate(self) -> Evaluation:
+        """Evaluate the examples by leave-one-out."""
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
@@ -127,8 +127,8 @@ class ExampleClassifier:
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
-    def exam(self) -> Evaluation:
-        """Examine the examples by leaving each out."""
+    def evaluate(self) -> Evaluation:
+        """Evaluate the examples by leave-one-out."""
         others = self._memory.others()
         return evaluate_examples(self._examples.labels, others, self._score(others))
 

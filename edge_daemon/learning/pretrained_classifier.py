@@ -70,8 +70,8 @@ class PretrainedClassifier:
         label = UNKNOWN if probability < self._least else self._classes[best]
         return Prediction(label, self._confidences(shares), probability)
 
-    def exam(self) -> Evaluation:
-        """Return an empty exam: there are no examples to examine."""
+    def evaluate(self) -> Evaluation:
+        """Return an empty evaluation: there are no examples."""
         return Evaluation(None, {})
 
     def set_unknown(self, value: float | str) -> None:

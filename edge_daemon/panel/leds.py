@@ -92,8 +92,9 @@ class Leds:
                 self._current[region] = label
             case ExampleAdded():
                 self._captured_until_s = now + CAPTURED_S
-            case ExamplesChanged(evaluation=exam):
-                self._wanted = exam.advice.label if exam is not None and exam.advice is not None else None
+            case ExamplesChanged(evaluation=evaluation):
+                recommendation = evaluation and evaluation.recommendation
+                self._wanted = recommendation and recommendation.label
             case ConfirmPending(within_s=within_s, label=label):
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():

@@ -96,7 +96,7 @@ class Trainer:
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
-        evaluations = [classifier.exam() for classifier in self._classifiers.values()]
+        evaluations = [classifier.evaluate() for classifier in self._classifiers.values()]
         evaluation = evaluations[0] if len(evaluations) == 1 else None
         return events.ExamplesChanged(self._counts(), evaluation, self.fleet)
 

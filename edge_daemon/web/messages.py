@@ -40,7 +40,7 @@ def changed(event: events.LabelChanged) -> Message:
 
 def examples(event: events.ExamplesChanged) -> Message:
     """Say what is taught, and what the exam thinks of it."""
-    return {"type": "examples", "counts": dict(event.counts), "exam": _exam(event.evaluation)}
+    return {"type": "examples", "counts": dict(event.counts), "exam": _evaluation(event.evaluation)}
 
 
 def doubt(event: events.UncertainSampleKept) -> Message:
@@ -75,23 +75,27 @@ def utc_ms(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _exam(exam: Evaluation | None) -> Message | None:
-    if exam is None:
+_VERDICTS = {"ok": "good", "needs_examples": "needs_more", "confused": "looks_like"}
+
+
+def _evaluation(evaluation: Evaluation | None) -> Message | None:
+    if evaluation is None:
         return None
     verdicts = {
         label: {
-            "verdict": each.verdict,
-            "count": each.count,
-            "recall": each.recall,
-            "looks_like": each.looks_like,
+            "verdict": _VERDICTS[report.status],
+            "count": report.count,
+            "recall": report.recall,
+            "looks_like": report.confused_with,
         }
-        for label, each in exam.verdicts.items()
+        for label, report in evaluation.classes.items()
     }
-    advice = exam.advice and {"label": exam.advice.label, "reason": exam.advice.reason}
+    recommended = evaluation.recommendation
+    advice = recommended and {"label": recommended.label, "reason": recommended.reason}
     return {
-        "accuracy": exam.accuracy,
+        "accuracy": evaluation.accuracy,
         "verdicts": verdicts,
-        "confused": exam.confused,
-        "near_duplicates": exam.near_duplicates,
+        "confused": evaluation.most_confused,
+        "near_duplicates": evaluation.near_duplicates,
         "advice": advice,
     }

@@ -56,6 +56,6 @@ def test_an_embedding_of_another_length_is_refused() -> None:
 
 def test_the_exam_is_silent_about_a_single_class() -> None:
     learner = make_classifier()
-    assert learner.exam().accuracy is None
+    assert learner.evaluate().accuracy is None
     learner.add([1.0, 0.0], "a", 0)
-    assert learner.exam().verdicts["a"].verdict == "needs_more"
+    assert learner.evaluate().classes["a"].status == "needs_examples"

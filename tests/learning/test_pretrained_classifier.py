@@ -41,7 +41,7 @@ def test_it_cannot_be_taught() -> None:
     with pytest.raises(LabelError, match="can't be taught"):
         learner.add([1.0], "b", 0)
     assert learner.remove([0]) == 0
-    assert learner.exam().accuracy is None
+    assert learner.evaluate().accuracy is None
 
 
 def test_wrong_models_are_refused() -> None:

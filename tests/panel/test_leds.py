@@ -47,7 +47,7 @@ def labelled(label: str, region: str = "frame") -> LabelChanged:
 
 
 def advised(label: str) -> ExamplesChanged:
-    return ExamplesChanged({}, Evaluation(None, {}, advice=Recommendation(label, "few")))
+    return ExamplesChanged({}, Evaluation(None, {}, recommendation=Recommendation(label, "few")))
 
 
 def blinks(leds: Leds, pin: int, half_s: float, start: float = 10.0) -> bool:

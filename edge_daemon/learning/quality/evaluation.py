@@ -17,56 +17,56 @@ LOPSIDED = 3
 """A class with a third of the largest one's examples is overheard."""
 
 
-def recommend_next_label(verdicts: Mapping[str, ClassReport]) -> Recommendation | None:
+def recommend_next_label(classes: Mapping[str, ClassReport]) -> Recommendation | None:
     """Name the class whose next example helps most; None when every class is good and in balance.
 
     First a second class, then the first few of each; then the class with the largest `need`.
     """
-    if not verdicts:
+    if not classes:
         return None
-    fewest = min(verdicts, key=lambda label: verdicts[label].count)
-    count = verdicts[fewest].count
-    if len(verdicts) == 1:
+    fewest = min(classes, key=lambda label: classes[label].count)
+    count = classes[fewest].count
+    if len(classes) == 1:
         return Recommendation(fewest, "it is the only class; teach something else to compare it with")
     if count < FIRST_EXAMPLES:
         return Recommendation(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
-    most = max(verdicts, key=lambda label: verdicts[label].count)
-    wanting = [label for label in verdicts if _wanting(verdicts[label], verdicts[most])]
+    most = max(classes, key=lambda label: classes[label].count)
+    wanting = [label for label in classes if _wanting(classes[label], classes[most])]
     if not wanting:
         return None
-    label = max(wanting, key=lambda each: need(verdicts[each]))
-    return Recommendation(label, _reason(verdicts[label], verdicts[most], most))
+    label = max(wanting, key=lambda each: need(classes[each]))
+    return Recommendation(label, _reason(classes[label], classes[most], most))
 
 
-def need(verdict: ClassReport) -> float:
+def need(report: ClassReport) -> float:
     """Return how much of the class's error one more example may take away.
 
     Error falls about as a power of the examples taught, so one more takes away a part in proportion to
     error over count. The error is what the exam found, with one mistake and one hit added to it, since
     few examples prove little; all of it for a class of a single burst.
     """
-    wrong = 1.0 if verdict.recall is None else 1 - verdict.recall
-    return (wrong * verdict.count + 1) / (verdict.count + 2) / verdict.count
+    wrong = 1.0 if report.recall is None else 1 - report.recall
+    return (wrong * report.count + 1) / (report.count + 2) / report.count
 
 
-def _wanting(verdict: ClassReport, largest: ClassReport) -> bool:
-    return verdict.verdict != "good" or _lopsided(verdict, largest)
+def _wanting(report: ClassReport, largest: ClassReport) -> bool:
+    return report.status != "ok" or _lopsided(report, largest)
 
 
-def _lopsided(verdict: ClassReport, largest: ClassReport) -> bool:
-    return verdict.count * LOPSIDED <= largest.count
+def _lopsided(report: ClassReport, largest: ClassReport) -> bool:
+    return report.count * LOPSIDED <= largest.count
 
 
-def _reason(verdict: ClassReport, largest: ClassReport, largest_label: str) -> str:
-    if verdict.looks_like is not None:
-        return f"it is taken for {verdict.looks_like}; show what sets it apart"
-    if _lopsided(verdict, largest):
-        return f"it has {verdict.count} examples, {largest_label} has {largest.count}"
-    if verdict.recall is None:
+def _reason(report: ClassReport, largest: ClassReport, largest_label: str) -> str:
+    if report.confused_with is not None:
+        return f"it is taken for {report.confused_with}; show what sets it apart"
+    if _lopsided(report, largest):
+        return f"it has {report.count} examples, {largest_label} has {largest.count}"
+    if report.recall is None:
         return "all its examples show one view, or come from one burst; turn it and press again"
-    if verdict.recall == 1.0:
-        return f"it is recognised, but {verdict.count} examples are few to be sure"
-    return f"only {verdict.recall:.0%} of its examples are recognised by the others"
+    if report.recall == 1.0:
+        return f"it is recognised, but {report.count} examples are few to be sure"
+    return f"only {report.recall:.0%} of its examples are recognised by the others"
 
 
 ENOUGH = 5
@@ -88,11 +88,9 @@ def evaluate_examples(labels: Sequence[str], others: LeaveOneOutScores, scores: 
     confusion = confuse(others, scores)
     marked = confusion.sum(axis=1)
     accuracy = float(np.trace(confusion) / marked.sum()) if len(labels) > 1 and marked.sum() else None
-    verdicts = {
-        label: _judge(code, labels, int(counts[code]), confusion) for code, label in enumerate(labels)
-    }
+    classes = {label: _judge(code, labels, int(counts[code]), confusion) for code, label in enumerate(labels)}
     return Evaluation(
-        accuracy, verdicts, _most_confused(labels, confusion), others.repeats, recommend_next_label(verdicts)
+        accuracy, classes, _most_confused(labels, confusion), others.repeats, recommend_next_label(classes)
     )
 
 
@@ -135,15 +133,15 @@ def centroid_scores(others: LeaveOneOutScores) -> Doubles:
 def _judge(code: int, labels: Sequence[str], count: int, confusion: Confusion) -> ClassReport:
     marked = int(confusion[code].sum())
     if marked == 0 or len(labels) < 2:
-        return ClassReport("needs_more", count, None)
+        return ClassReport("needs_examples", count, None)
     recall = float(confusion[code, code] / marked)
     mistakes = confusion[code].copy()
     mistakes[code] = 0
     rival = int(mistakes.argmax())
     if mistakes[rival] >= 2 and mistakes[rival] / marked >= LOOKS_LIKE_SHARE:
-        return ClassReport("looks_like", count, recall, labels[rival])
-    good = recall >= GOOD_RECALL and marked >= ENOUGH
-    return ClassReport("good" if good else "needs_more", count, recall)
+        return ClassReport("confused", count, recall, labels[rival])
+    ok = recall >= GOOD_RECALL and marked >= ENOUGH
+    return ClassReport("ok" if ok else "needs_examples", count, recall)
 
 
 def _most_confused(labels: Sequence[str], confusion: Confusion) -> tuple[str, str] | None:

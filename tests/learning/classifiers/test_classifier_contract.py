@@ -107,14 +107,14 @@ def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: OpenSetC
             target.add(embedding, LABELS[example_id % 3], example_id)
 
     teach_noise(learner, seed=1)
-    before = learner.exam()
+    before = learner.evaluate()
     assert learner.clear() == 30
     teach_noise(learner, seed=2)
-    after = learner.exam()
+    after = learner.evaluate()
     assert after != before
     learner.clear()
     teach_noise(learner, seed=1)
-    assert learner.exam() == before
+    assert learner.evaluate() == before
 
 
 @pytest.mark.parametrize("vote", ["plain", "padded"])
@@ -124,7 +124,7 @@ def test_k_may_exceed_the_examples(head: str, vote: Vote) -> None:
     for example_id, label in enumerate(["2", "2", "30"]):
         learner.add(cloud(label, 3)[example_id], label, example_id)
     assert 2 <= float(learner.predict(cloud("2", 3)[0]).label) <= 30
-    assert learner.exam().verdicts["2"].count == 2
+    assert learner.evaluate().classes["2"].count == 2
 
 
 def test_all_examples_equal_still_answers(learner: OpenSetClassifier) -> None:
@@ -132,7 +132,7 @@ def test_all_examples_equal_still_answers(learner: OpenSetClassifier) -> None:
         learner.add(np.ones(12, np.float32), str(example_id % 2), example_id)
     prediction = learner.predict(np.ones(12, np.float32))
     assert np.isfinite(list(prediction.confidences.values())).all()
-    assert learner.exam().near_duplicates == 6, "all but the first of each class"
+    assert learner.evaluate().near_duplicates == 6, "all but the first of each class"
 
 
 @pytest.mark.parametrize("bad", [np.zeros(40), np.full(40, np.nan), np.ones(39), np.ones((2, 20))])
