@@ -19,7 +19,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import crop
 from edge_daemon.pipeline.region import Region
 from edge_daemon.teaching.trainer import Trainer
-from edge_daemon.tracking.region_text import joined
+from edge_daemon.tracking.region_text import join_predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for path in args.image:
         rows = _classify(path, embedder, regions, trainer)
         if config.combine_regions == "text":
-            rows.append((WHOLE_FRAME, joined(prediction for _, prediction in rows)))
+            rows.append((WHOLE_FRAME, join_predictions(prediction for _, prediction in rows)))
         for region, prediction in rows:
             if args.json:
                 print(_as_json(path, region, prediction, topk))

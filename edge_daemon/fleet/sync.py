@@ -17,7 +17,7 @@ from edge_daemon.fleet.quarantine import Quarantine
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
 from edge_daemon.fleet.replica import Replica
-from edge_daemon.learning.embedding_index import newest_balanced
+from edge_daemon.learning.sampling import newest_balanced
 from edge_daemon.teaching.trainer import Trainer
 
 logger = logging.getLogger(__name__)

@@ -93,8 +93,8 @@ class Leds:
             case ExampleAdded():
                 self._captured_until_s = now + CAPTURED_S
             case ExamplesChanged(evaluation=evaluation):
-                recommendation = evaluation and evaluation.recommendation
-                self._wanted = recommendation and recommendation.label
+                recommendation = None if evaluation is None else evaluation.recommendation
+                self._wanted = None if recommendation is None else recommendation.label
             case ConfirmPending(within_s=within_s, label=label):
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():

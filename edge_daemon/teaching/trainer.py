@@ -92,7 +92,7 @@ class Trainer:
 
         `relaxed_threshold` is for one of several frames of an object, whose vote decides.
         """
-        return self._classifiers[self._pools[region]].predict(embedding, lenient=relaxed_threshold)
+        return self._classifiers[self._pools[region]].predict(embedding, relaxed_threshold=relaxed_threshold)
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""

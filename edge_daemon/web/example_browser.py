@@ -38,9 +38,9 @@ class ExampleBrowser:
         total = store.spaces().get(self._space, 0)
         living = store.examples(self._space, thumbnails=False)
         shown = list(islice(living, max(0, total - MOST_SHOWN), None))
-        oddities, chart = _compare(shown)
-        self._chart = chart
-        points = chart.points.round(3).tolist() if chart else []
+        oddities, projection = _compare(shown)
+        self._chart = projection
+        points = projection.points.round(3).tolist() if projection else []
         return {
             "total": total,
             "examples": [
@@ -67,10 +67,10 @@ class ExampleBrowser:
 
     def place(self, embedding: Vector) -> tuple[float, float] | None:
         """Return where an embedding lies on the map that was listed last."""
-        chart = self._chart
-        if chart is None or chart.mean.shape != embedding.shape:
+        projection = self._chart
+        if projection is None or projection.mean.shape != embedding.shape:
             return None
-        x, y = chart.place(embedding)
+        x, y = projection.transform(embedding)
         return round(x, 3), round(y, 3)
 
     def close(self) -> None:
@@ -97,6 +97,6 @@ def _row(example: Example, oddities: LabelIssues | None = None, number: int = -1
         "label": example.label,
         "region": example.region,
         "at": utc_ms(example.created_at),
-        "twin": oddities is not None and number in oddities.twins,
+        "twin": oddities is not None and number in oddities.near_duplicates,
         "near": oddities.outliers.get(number) if oddities else None,
     }

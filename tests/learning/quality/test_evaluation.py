@@ -9,7 +9,7 @@ from edge_daemon.domain.types import ClassReport, Evaluation
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import (
     centroid_scores,
-    confuse,
+    confusion_matrix,
     evaluate_examples,
     knn_scores,
     recommend_next_label,
@@ -24,8 +24,8 @@ def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None,
         angle = np.radians(degrees)
         group = (groups or {}).get(example_id, "")
         examples.add([np.cos(angle), np.sin(angle)], label, example_id, group)
-    others = LeaveOneOut(examples, k).others()
-    return evaluate_examples(examples.labels, others, knn_scores(others))
+    loo = LeaveOneOut(examples, k).scores()
+    return evaluate_examples(examples.labels, loo, knn_scores(loo))
 
 
 def test_separate_classes_are_good() -> None:
@@ -95,15 +95,15 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
     for example_id in range(40):
         group = f"g{example_id % 3}" if example_id % 2 else ""
         examples.add(rng.normal(size=6) + 0.3, "abc"[example_id % 3], example_id, group)
-    others = LeaveOneOut(examples).others()
-    scores = centroid_scores(others)
+    loo = LeaveOneOut(examples).scores()
+    scores = centroid_scores(loo)
     for row in range(40):
-        for code in range(3):
-            kept = (examples.codes == code) & (others.bursts != others.bursts[row])
+        for class_id in range(3):
+            kept = (examples.class_ids == class_id) & (loo.burst_ids != loo.burst_ids[row])
             mean = examples.matrix[kept].sum(axis=0)
             expected = examples.matrix[row] @ mean / np.linalg.norm(mean)
-            assert scores[row, code] == pytest.approx(expected, abs=1e-5)
-    assert confuse(others, scores).sum() == 40
+            assert scores[row, class_id] == pytest.approx(expected, abs=1e-5)
+    assert confusion_matrix(loo, scores).sum() == 40
 
 
 def good(count: int = 10, recall: float = 0.9) -> ClassReport:
