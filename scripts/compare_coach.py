@@ -41,7 +41,7 @@ def choose(data: Dataset, learner: OpenSetClassifier, pool: list[int], way: str)
     """Return the picture of the pool that is taught next."""
     if way == "random":
         return pool[0]
-    advice = learner.evaluate().recommendation
+    advice = learner.exam().advice
     advised = [row for row in pool if advice is None or data.labels[data.codes[row]] == advice.label] or pool
     if way == "coach":
         return advised[0]
