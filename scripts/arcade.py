@@ -22,7 +22,7 @@ from edge_daemon.actuators.drive import Drive, KeyReader
 from edge_daemon.actuators.keys import HeldKeys
 from edge_daemon.actuators.uinput import VirtualKeyboard
 from edge_daemon.app.regions import region_names
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
@@ -47,7 +47,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    config, keys = load_effective(args.config, args.set), dict(args.key)
+    config, keys = load_config(args.config, args.set), dict(args.key)
     regions = region_names(config)
     topics = device_topics(config.mqtt.base_topic, config.device.topic_id, regions)
     reader = KeyReader(topics, HeldKeys(keys, args.dead_man), args.region or regions[0])

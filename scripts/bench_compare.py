@@ -30,7 +30,7 @@ from rivals.messages import compare_messages
 from rivals.turns import Comparison
 
 from edge_daemon.benchmark.report import commit, machine
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.tflite.verdict_cache import cache_folder
 
@@ -79,7 +79,7 @@ def _compare(args: argparse.Namespace, cache: Path) -> Iterator[Comparison]:
         if args.model:
             words.append(f"model.name={json.dumps(args.model)}")
         if "frame" in parts:
-            yield from compare_frames(load_effective(None, [*words, "mqtt.host=null"]), args.rounds)
+            yield from compare_frames(load_config(None, [*words, "mqtt.host=null"]), args.rounds)
         if "publish" in parts:
             yield from compare_messages(words, args.rounds)
 

@@ -41,7 +41,7 @@ def choose(data: Dataset, learner: OpenSetClassifier, pool: list[int], way: str)
     """Return the picture of the pool that is taught next."""
     if way == "random":
         return pool[0]
-    advice = learner.exam().advice
+    advice = learner.evaluate().recommendation
     advised = [row for row in pool if advice is None or data.labels[data.codes[row]] == advice.label] or pool
     if way == "coach":
         return advised[0]

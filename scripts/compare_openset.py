@@ -20,10 +20,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.cli.evaluate import read_folder
-from edge_daemon.evaluation.few_shot import Dataset, split, teach
+from edge_daemon.evaluation.few_shot import Dataset, build_index, split
 from edge_daemon.evaluation.open_set import auroc
 from edge_daemon.learning.classifiers.plda import fit_plda
-from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, SoftmaxFit
+from edge_daemon.learning.classifiers.softmax_regression import MAX_ITERATIONS, SoftmaxFit
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -114,7 +114,7 @@ def softmax(kind: str) -> Method:
 
     def score(taught: Doubles, codes: Codes, asked: Doubles) -> Doubles:
         fit = SoftmaxFit(taught.astype(np.float32), codes, int(codes.max()) + 1)
-        scores = fit.advance(ROUNDS).scores(asked.astype(np.float32)).astype(np.float64)
+        scores = fit.run_iterations(MAX_ITERATIONS).scores(asked.astype(np.float32)).astype(np.float64)
         best = scores.max(axis=1)
         energy = best + np.log(np.exp(scores - best[:, None]).sum(axis=1))
         return energy if kind == "energy" else best - energy
@@ -139,7 +139,7 @@ def plda(taught: Doubles, codes: Codes, asked: Doubles) -> Doubles:
     fitted = fit_plda(taught.astype(np.float32), codes, int(codes.max()) + 1)
     if fitted is None:
         return np.zeros(len(asked))
-    return fitted.ratio_of(asked.astype(np.float32))
+    return fitted.ratio_batch(asked.astype(np.float32))
 
 
 def strong_pattern(taught: Doubles, codes: Codes, asked: Doubles) -> Doubles:
@@ -210,12 +210,12 @@ def _measure(
     for seed in range(seeds):
         part = split(data, shots, seed)
         for hidden in range(len(data.labels)):
-            shown = data.codes != hidden
-            taught, known = part.taught[shown[part.taught]], part.asked[shown[part.asked]]
+            shown = data.class_ids != hidden
+            taught, known = part.train[shown[part.train]], part.test[shown[part.test]]
             _score(methods, figures, 0, data, taught, known, data.vectors[~shown])
             print(f"\r{seed + 1}/{seeds} {data.labels[hidden]:20s}", end="", file=sys.stderr, flush=True)
         for others in strangers:
-            _score(methods, figures, 2, data, part.taught, part.asked, others)
+            _score(methods, figures, 2, data, part.train, part.test, others)
     return figures
 
 
@@ -228,20 +228,20 @@ def _score(
     known: Codes,
     strangers: Doubles,
 ) -> None:
-    codes = np.unique(data.codes[taught], return_inverse=True)[1].astype(np.intp)
+    codes = np.unique(data.class_ids[taught], return_inverse=True)[1].astype(np.intp)
     rows, asked = data.vectors[taught].astype(np.float64), data.vectors[known].astype(np.float64)
     others = strangers.astype(np.float64)
     for method, score in methods.items():
         _note(figures[method], place, score(rows, codes, asked), score(rows, codes, others))
-    examples = teach(data, taught)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
+    examples = build_index(data, taught)
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
     ours = [
-        np.array([openset.familiarity(examples.compare(row)) for row in queries])
+        np.array([rejector.score(examples.search(row)) for row in queries])
         for queries in (data.vectors[known], strangers)
     ]
     _note(figures[OURS], place, ours[0], ours[1])
     if place:
-        figures[OURS][4].append(float((ours[0] < openset.threshold).mean()))
+        figures[OURS][4].append(float((ours[0] < rejector.threshold).mean()))
 
 
 def _note(values: list[list[float]], place: int, known: Doubles, unknown: Doubles) -> None:

@@ -19,13 +19,13 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from edge_daemon.config.mqtt import MqttOptions
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.mqtt.example_export import ExportReassembler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics, device_topics
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 
 PATIENCE_S = 30.0
 """How long nothing may come: the device writes the whole archive before it sends the first part."""
@@ -38,10 +38,10 @@ def main() -> int:
     parser.add_argument("--config", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY.PATH=VALUE")
     args = parser.parse_args()
-    config = load_effective(args.config, args.set)
+    config = load_config(args.config, args.set)
     base = None if args.device else config.mqtt.base_topic
     topics = device_topics(base, args.device or config.device.topic_id, ())
-    with fresh_file(args.file) as file:
+    with new_file(args.file) as file:
         archive = fetch(config.mqtt, topics)
         file.write(archive)
     print(f"{args.file}: {len(archive)} bytes", file=sys.stderr)

@@ -16,7 +16,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 
 
@@ -34,7 +34,7 @@ def main() -> int:
     for speed, seed in product(args.speeds.split(","), args.seeds.split(",")):
         with tempfile.TemporaryDirectory() as folder:
             store = f"store.path={json.dumps(str(Path(folder) / 'examples.sqlite'))}"
-            config = load_effective(None, ["trigger=motion", store, *model, *args.set])
+            config = load_config(None, ["trigger=motion", store, *model, *args.set])
             plan = BeltPlan(
                 tuple(args.labels.split(",")), args.objects, float(speed), args.presses, seed=int(seed)
             )

@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import numpy as np
 from PIL import Image as Pillow
 
-from edge_daemon.evaluation.few_shot import HEADS
+from edge_daemon.evaluation.few_shot import CLASSIFIERS
 from edge_daemon.imaging.preprocess import centred
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.learning.embedding_index import EmbeddingIndex
@@ -86,27 +86,29 @@ def teach(style: str, shots: int, draw: np.random.Generator) -> list[tuple[str, 
     return frames(style, ["0123", "4567", "89"] * shots, REACHES[0], draw)
 
 
-def learn(taught: list[tuple[str, np.ndarray]], embed: Callable, variants: Callable | None) -> EmbeddingIndex:
-    examples = EmbeddingIndex(variants)
+def learn(
+    taught: list[tuple[str, np.ndarray]], embed: Callable, augment_query: Callable | None
+) -> EmbeddingIndex:
+    examples = EmbeddingIndex(augment_query)
     for number, (digit, image) in enumerate(taught):
         examples.add(embed(image), digit, number)
     return examples
 
 
-def accuracies(args: argparse.Namespace, embed: Callable, variants: Callable | None) -> list[float]:
+def accuracies(args: argparse.Namespace, embed: Callable, augment_query: Callable | None) -> list[float]:
     """Return the share named right for each number of shots, head and reach, over styles and draws."""
     right: dict[tuple[int, str, float], list[bool]] = {}
     for style in STYLES:
         for seed in range(args.draws):
             draw = np.random.default_rng(seed)
-            sets = {shots: learn(teach(style, shots, draw), embed, variants) for shots in SHOTS}
-            heads = {(shots, head): HEADS[head](sets[shots]) for shots in SHOTS for head in args.heads}
+            sets = {shots: learn(teach(style, shots, draw), embed, augment_query) for shots in SHOTS}
+            heads = {(shots, head): CLASSIFIERS[head](sets[shots]) for shots in SHOTS for head in args.heads}
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
                 for digit, image in frames(style, texts, reach, draw):
                     vector = embed(image)
                     for (shots, name), head in heads.items():
-                        named = head.predict(sets[shots].compare(vector)).label
+                        named = head.predict(sets[shots].search(vector)).label
                         right.setdefault((shots, name, reach), []).append(named == digit)
     return [
         float(np.mean(right[shots, head, reach]))
@@ -127,21 +129,21 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
             draw = np.random.default_rng(0)
             taught = teach(style, shots, draw)
             examples = learn(taught, embed, moved)
-            openset = UnknownRejector(examples, LeaveOneOut(examples), unknown)
+            rejector = UnknownRejector(examples, LeaveOneOut(examples), unknown)
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
                 known[reach] += [
-                    openset.rejects(examples.compare(embed(image)))
+                    rejector.rejects(examples.search(embed(image)))
                     for _, image in frames(style, texts, reach, draw)
                 ]
             for text in texts:
                 frame = draw_frame(style, text, random_light(draw, REACHES[0]), draw)
-                halves += [not openset.rejects(examples.compare(embed(crop(frame, box)))) for box in between]
+                halves += [not rejector.rejects(examples.search(embed(crop(frame, box)))) for box in between]
             for digit in "0123456789":
                 part = learn([each for each in taught if each[0] != digit], embed, moved)
                 judge = UnknownRejector(part, LeaveOneOut(part), unknown)
                 asked = frames(style, [digit * 4] * 3, REACHES[0], draw)
-                hidden += [not judge.rejects(part.compare(embed(image))) for _, image in asked]
+                hidden += [not judge.rejects(part.search(embed(image))) for _, image in asked]
         cells = [
             *(f"{np.mean(known[reach]):.1%}" for reach in REACHES),
             f"{np.mean(halves):.1%}",
@@ -164,13 +166,13 @@ def costs(model: str) -> None:
     draw = np.random.default_rng(0)
     taught = teach("lcd", 5, draw)
     image = taught[0][1]
-    for name, embed, variants in (
+    for name, embed, augment_query in (
         ("embedding", TfliteEmbedder(find(model), crop="squash").embed, None),
         ("patch, moved", PatchEmbedder().embed, moved),
     ):
-        examples = learn(taught, embed, variants)
+        examples = learn(taught, embed, augment_query)
         embed_ms = timed_ms(partial(embed, image))
-        compare_ms = timed_ms(partial(examples.compare, embed(image)))
+        compare_ms = timed_ms(partial(examples.search, embed(image)))
         print(f"{name}: embed {embed_ms:.2f} ms, compare {compare_ms:.3f} ms")
 
 
@@ -183,8 +185,8 @@ def main() -> int:
     args = parser.parse_args()
     columns = [f"{shots} {head} {reach:g} px" for shots in SHOTS for head in args.heads for reach in REACHES]
     print("| reading | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
-    for name, embed, variants in ways(args.model):
-        row = accuracies(args, embed, variants)
+    for name, embed, augment_query in ways(args.model):
+        row = accuracies(args, embed, augment_query)
         print(f"| {name} | " + " | ".join(f"{100 * each:.1f}" for each in row) + " |", flush=True)
     print(
         "\n| unknown | examples | rejected at 0.25 px | 0.75 px | 1.5 px | halves taken | hidden taken |"

@@ -21,7 +21,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from edge_daemon.app.build import build
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.types import Frame
 
 VIEWER = """
@@ -114,7 +114,7 @@ def main() -> None:
             f"model.name={args.model}",
             f"store.path={folder}/s.sqlite",
         ]
-        daemon = build(load_effective(None, settings), source=Source(args.fps))
+        daemon = build(load_config(None, settings), source=Source(args.fps))
         thread = threading.Thread(target=daemon.run)
         thread.start()
         time.sleep(2)

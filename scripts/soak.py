@@ -23,7 +23,7 @@ from edge_daemon.app.regions import build_regions
 from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
 from edge_daemon.benchmark.statistics import embeddings, pictures
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Frame
@@ -75,7 +75,7 @@ def main() -> int:
 def soak(folder: Path, broker: list[str], model: str | None, frames: int, examples: int) -> float:
     """Return by how many MB memory grew from frame 1,000 to the last."""
     words = [f"store.path={folder / 'examples.sqlite'}", *broker]
-    config = load_effective(None, [*words, *([f"model.name={model}"] if model else [])])
+    config = load_config(None, [*words, *([f"model.name={model}"] if model else [])])
     clock = SystemClock()
     embedder: Embedder = build_embedder(config) if model else QuickEmbedder()
     store = ExampleStore(folder / "examples.sqlite")

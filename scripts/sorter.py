@@ -22,7 +22,7 @@ from edge_daemon.actuators.drive import Drive, SortingReader
 from edge_daemon.actuators.gpio import Outputs, Wire
 from edge_daemon.actuators.sorting import Ejection, Sorting
 from edge_daemon.app.regions import region_names
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
@@ -48,7 +48,7 @@ def main() -> int:
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    config, clock = load_effective(args.config, args.set), SystemClock()
+    config, clock = load_config(args.config, args.set), SystemClock()
     topics = device_topics(config.mqtt.base_topic, config.device.topic_id, region_names(config))
     sorting = Sorting({label: ejection for label, _, ejection in args.eject})
     reader = SortingReader(topics, sorting, clock, args.region)

@@ -20,7 +20,7 @@ from edge_daemon.app.preflight import unread_credentials
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.database import copy_database
 from edge_daemon.system.file_owner import as_owner_of
-from edge_daemon.system.sqlite import CorruptStoreError, named
+from edge_daemon.system.sqlite import CorruptStoreError, sqlite_errors_of
 
 
 def dry_start(config: Config) -> None:
@@ -31,7 +31,7 @@ def dry_start(config: Config) -> None:
     with as_owner_of(path.parent), TemporaryDirectory(prefix=".edge-daemon-", dir=folder) as temporary:
         copy = Path(temporary) / path.name
         if os.access(path, os.R_OK):
-            with suppress(CorruptStoreError), named(path):  # a start keeps a damaged one aside
+            with suppress(CorruptStoreError), sqlite_errors_of(path):  # a start keeps a damaged one aside
                 copy_database(path, copy)
         build(_on_copy(config, copy)).close()
 

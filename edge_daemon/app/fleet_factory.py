@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain.interfaces import Clock, Embedder
-from edge_daemon.example_store.peer_examples import PeerExamples, ever_joined
+from edge_daemon.example_store.peer_examples import PeerExamples, was_ever_joined
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import key_id, read_key
 from edge_daemon.fleet.receive_queue import ReceiveQueue
@@ -37,7 +37,7 @@ class FleetFactory:
 
     def join(self, store: ExampleStore) -> None:
         """Store group and key id; peers' examples of another group or key are deleted."""
-        self._was_member = ever_joined(store)
+        self._was_member = was_ever_joined(store)
         if self._options.group is not None and self._key is not None:
             PeerExamples(store, "").join(self._options.group, key_id(self._key))
 

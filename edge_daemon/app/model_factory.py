@@ -12,7 +12,7 @@ from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.learning.embedding_index import Variants
+from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.registry import find
 from edge_daemon.tflite import embedder as litert
@@ -58,7 +58,8 @@ def resolve_features(config: Config, *, tune: bool = False) -> Config:
     from edge_daemon.evaluation.feature_selection import FeatureExtractor, features_in_use, tune_features
 
     taps = [
-        FeatureExtractor(each.model.features, build_embedder(each), build_variants(each)) for each in settled
+        FeatureExtractor(each.model.features, build_embedder(each), build_query_augmentation(each))
+        for each in settled
     ]
     with open_store(config) as store:
         chosen = tune_features(store, taps) if tune else features_in_use(store, taps)
@@ -83,11 +84,11 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
     """Make an empty learner; `classes` are the model's own, for `classifier.type: pretrained`."""
     head = config.classifier
     return make_classifier(
-        head.type, head.k, head.metric, head.vote, head.unknown, classes, build_variants(config)
+        head.type, head.k, head.metric, head.vote, head.unknown, classes, build_query_augmentation(config)
     )
 
 
-def build_variants(config: Config) -> Variants | None:
+def build_query_augmentation(config: Config) -> QueryAugmentation | None:
     """Return how a query is moved about before it is compared: only a patch is."""
     if config.model.features != "patch":
         return None

@@ -22,15 +22,14 @@ from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.database import check_path
 from edge_daemon.fleet.key import read_key
 from edge_daemon.imaging.regions import Box
 from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 
 if TYPE_CHECKING:
     from edge_daemon.config.web import Address
-
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
 
 Environment: TypeAlias = Mapping[str, str]
 Check: TypeAlias = Callable[[Config, Environment], None]
@@ -109,7 +108,7 @@ def refusals(config: Config, environment: Environment = os.environ) -> Iterator[
 
 def unread_credentials(config: Config, environment: Environment = os.environ) -> list[str]:
     """Return the keys in use whose credential can't be read here: systemd hands it to the service alone."""
-    if CREDENTIALS in environment:
+    if CREDENTIALS_DIRECTORY in environment:
         return []
     sections = {
         "fleet": (config.fleet.group, config.fleet.key_file, config.fleet.credential),
@@ -144,7 +143,7 @@ def _check_fleet(config: Config, environment: Environment) -> None:
 
 
 def _check_store(config: Config, environment: Environment) -> None:
-    check_place(store_path(config))
+    check_path(store_path(config))
 
 
 def _check_password(config: Config, environment: Environment) -> None:

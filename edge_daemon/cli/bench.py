@@ -19,7 +19,7 @@ from edge_daemon.benchmark.report import BenchmarkReport
 from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
 from edge_daemon.benchmark.statistics import embeddings, frame_size
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.example_store.store import ExampleStore
 
 MOST_PRESSES = 200
@@ -59,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> BenchmarkReport:
-    config = load_effective(args.config, words)
+    config = load_config(args.config, words)
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
     stages.close()

@@ -11,7 +11,7 @@ from pathlib import Path
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, open_store, resolve_features
 from edge_daemon.app.regions import build_regions
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
@@ -19,7 +19,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import crop
 from edge_daemon.pipeline.region import Region
 from edge_daemon.teaching.trainer import Trainer
-from edge_daemon.tracking.region_text import joined
+from edge_daemon.tracking.region_text import join_predictions
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: a line per image and region, and under it the ranking where it was asked for."""
-    config = resolve_features(load_effective(args.config, _overrides(args)))
+    config = resolve_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
     for path in args.image:
         rows = _classify(path, embedder, regions, trainer)
         if config.combine_regions == "text":
-            rows.append((WHOLE_FRAME, joined(prediction for _, prediction in rows)))
+            rows.append((WHOLE_FRAME, join_predictions(prediction for _, prediction in rows)))
         for region, prediction in rows:
             if args.json:
                 print(_as_json(path, region, prediction, topk))

@@ -15,7 +15,7 @@ from edge_daemon.app.build import build
 from edge_daemon.camera.simulator.source import SyntheticSource
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.config.paths import package_data
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.demo.script import DemoScript, ScriptedPresses, make_script
 from edge_daemon.demo.subscriber import DemoSubscriber, LabelScore
 from edge_daemon.domain.errors import ConfigError
@@ -63,7 +63,7 @@ def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config
     path = args.config or package_data("config") / "demo.yaml"
     store = [f"store.path={json.dumps(str(folder / 'examples.sqlite'))}"]
     model = [f"model.name={json.dumps(args.model)}"] if args.model else []
-    config = load_effective(path, [*store, *broker, *model, *args.set])
+    config = load_config(path, [*store, *broker, *model, *args.set])
     if not isinstance(config.camera, SyntheticOptions):
         raise ConfigError(f"{path}: the demo needs camera.type: synthetic; use `edge-daemon run` for others")
     return config

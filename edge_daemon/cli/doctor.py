@@ -10,9 +10,9 @@ from pathlib import Path
 
 from edge_daemon.cli.checks.all import examine
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.cli.new_file import check_new
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
+from edge_daemon.system.atomic_file import check_new_file
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
@@ -34,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Run every check; 1 when one failed."""
     for path in (args.picture, args.report):
         if path is not None:
-            check_new(path)
+            check_new_file(path)
     checks = []
     for check in _checks(args):
         checks.append(check)

@@ -16,12 +16,13 @@ import msgspec
 from edge_daemon import __version__
 from edge_daemon.benchmark.report import machine
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.cli.new_file import new_file
 from edge_daemon.config.schema import Config
-from edge_daemon.fleet.key import VARIABLE as FLEET_VARIABLE
-from edge_daemon.mqtt.password import VARIABLE as MQTT_VARIABLE
+from edge_daemon.fleet.key import FLEET_KEY
+from edge_daemon.mqtt.credentials import MQTT_PASSWORD
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
-from edge_daemon.web.token import VARIABLE as WEB_VARIABLE
+from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
+from edge_daemon.web.token import WEB_TOKEN
 
 LOG_LINES = 200
 LEAST_SECRET = 4
@@ -70,11 +71,10 @@ def masked(text: str, secrets: Sequence[str]) -> str:
 
 def known_secrets(config: Config | None, environment: Mapping[str, str], root: Path) -> list[str]:
     """Return the passwords, tokens and keys that this user can read."""
-    found = [
-        environment[name] for name in (MQTT_VARIABLE, WEB_VARIABLE, FLEET_VARIABLE) if name in environment
-    ]
+    kinds = (MQTT_PASSWORD, WEB_TOKEN, FLEET_KEY)
+    found = [environment[kind.variable] for kind in kinds if kind.variable in environment]
     folders = [root / CREDENTIALS]
-    if given := environment.get("CREDENTIALS_DIRECTORY"):
+    if given := environment.get(CREDENTIALS_DIRECTORY):
         folders.append(Path(given))
     files = [file for folder in folders if os.access(folder, os.R_OK | os.X_OK) for file in folder.iterdir()]
     if config is not None:

@@ -1,4 +1,4 @@
-"""`edge-daemon evaluate`: measure heads, the rejection of the unknown and the exam on labelled pictures."""
+"""`edge-daemon evaluate`: measure classifiers, open-set rejection and leave-one-out on labelled pictures."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ import numpy as np
 
 from edge_daemon.app.model_factory import (
     build_embedder,
-    build_variants,
+    build_query_augmentation,
     model_name,
     open_store,
     resolve_features,
 )
 from edge_daemon.cli.evaluation_report import Heading, write_page
-from edge_daemon.cli.feature_advice import advise
+from edge_daemon.cli.feature_comparison import compare_features
 from edge_daemon.cli.progress import Progress
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
-from edge_daemon.evaluation import few_shot as evaluate
-from edge_daemon.evaluation import open_set as unknowns
+from edge_daemon.evaluation import few_shot, open_set
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
 
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add = parser.add_argument
-    add("directory", nargs="?", type=Path, metavar="DIR", help="a folder of label folders; else the store")
+    add("directory", nargs="?", type=Path, metavar="DIR", help="folder of label folders (default: the store)")
     add(
         "--shots",
         type=_numbers,
@@ -49,50 +48,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--seeds", type=int, default=5, metavar="N", help="random draws (default 5)")
     add(
         "--classifiers",
-        type=_heads,
-        default=list(evaluate.HEADS),
+        type=_classifiers,
+        default=list(few_shot.CLASSIFIERS),
         metavar="C,...",
         help="classifiers to measure",
     )
     add("--model", metavar="M", help="model name or .tflite file")
-    add("--tap", metavar="T", help="embedding, logits, probabilities, pixels or patch")
     add(
         "--features",
         type=_words,
         metavar="F,...",
-        help="compare features by cross-validation and advise on one",
+        help="compare these features by cross-validation and recommend one",
     )
-    add("--unknown", action="store_true", help="measure the rejection of what was not taught")
-    add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other things, in label folders")
-    add("--exam", action="store_true", help="compare the exam with pictures held out")
+    add("--unknown", action="store_true", help="measure the rejection of unknown objects")
+    add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other objects, in label folders")
+    add("--leave-one-out", action="store_true", help="compare leave-one-out with held-out pictures")
     add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
-    add("--tune", action="store_true", help="choose head, k, metric and vote on the taught part alone")
+    add("--tune", action="store_true", help="select classifier, k, metric and vote by cross-validation")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: a line for each measurement."""
+    """Run the command: one line per measurement."""
     if args.seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
     if args.report and not args.directory:
         raise ConfigError("--report shows pictures; name the folder they are in")
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
-    overrides += [f"model.features={json.dumps(args.tap)}"] if args.tap else []
-    config = resolve_features(load_effective(args.config, overrides))
-    for row in _compare_taps(args, config, overrides) if args.features else _measure(args, config):
+    config = resolve_features(load_config(args.config, overrides))
+    for row in _compare_features(args, config, overrides) if args.features else _measure(args, config):
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
 
 
-def _compare_taps(
+def _compare_features(
     args: argparse.Namespace, config: Config, overrides: list[str]
 ) -> Iterator[dict[str, object]]:
     names = dict.fromkeys([config.model.features, *args.features])
-    taps = {
-        name: load_effective(args.config, [*overrides, f"model.features={json.dumps(name)}"])
-        for name in names
+    configs = {
+        name: load_config(args.config, [*overrides, f"model.features={json.dumps(name)}"]) for name in names
     }
-    yield from advise(taps, config.model.features, args.directory)
+    yield from compare_features(configs, config.model.features, args.directory)
 
 
 def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
@@ -103,7 +99,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
         data, pictures = _read_store(config, embedder), []
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
-    data = replace(data, variants=build_variants(config))
+    data = replace(data, augment_query=build_query_augmentation(config))
     args.shots = _measurable(args.shots, data)
     rows: list[Mapping[str, object]] = []
     scores: list[ClassifierScore] = []
@@ -120,21 +116,21 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
 
 
 def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
-    """Return the numbers of shots that leave a picture of each class to ask; say which do not.
+    """Return the numbers of shots that leave a test picture of each class; log the others.
 
-    All of them when none does, so that the error of the first names the class.
+    All of them if none does: the error of the first one names the class.
     """
-    fewest = int(np.bincount(data.codes).min())
+    fewest = int(np.bincount(data.class_ids).min())
     kept = [each for each in shots if each < fewest]
     if kept and len(kept) < len(shots):
-        label = data.labels[int(np.bincount(data.codes).argmin())]
-        left_out = ", ".join(str(each) for each in shots if each >= fewest)
-        print(f"edge-daemon: {left_out} shots left out: '{label}' has {fewest} pictures", file=sys.stderr)
+        label = data.labels[int(np.bincount(data.class_ids).argmin())]
+        skipped = ", ".join(str(each) for each in shots if each >= fewest)
+        print(f"edge-daemon: {skipped} shots left out: '{label}' has {fewest} pictures", file=sys.stderr)
     return kept or list(shots)
 
 
 def read_folder(root: Path, embedder: Embedder) -> Dataset:
-    """Embed every picture under the label folders of `root` that can be read. Raises ArchiveError."""
+    """Embed every readable picture in the label folders of `root`. Raises ArchiveError if there is none."""
     return _read_pictures(root, embedder)[0]
 
 
@@ -153,7 +149,7 @@ def _read_pictures(root: Path, embedder: Embedder) -> tuple[Dataset, list[Path]]
 
 
 def _read_store(config: Config, embedder: Embedder) -> Dataset:
-    """Take the store's examples of this embedding space."""
+    """Return the store's examples of this embedding space."""
     with open_store(config) as store:
         examples = list(store.examples(embedder.space, thumbnails=False))
     if not examples:
@@ -163,38 +159,38 @@ def _read_store(config: Config, embedder: Embedder) -> Dataset:
 
 def _dataset(vectors: Sequence[Vector], labels: Sequence[str]) -> Dataset:
     names = tuple(sorted(set(labels)))
-    codes = np.array([names.index(label) for label in labels], dtype=np.intp)
-    return Dataset(np.stack(vectors), codes, names)
+    class_ids = np.array([names.index(label) for label in labels], dtype=np.intp)
+    return Dataset(np.stack(vectors), class_ids, names)
 
 
 def _rows(
     args: argparse.Namespace, data: Dataset, embedder: Embedder, scores: list[ClassifierScore]
 ) -> Iterator[dict[str, object]]:
-    """Measure what was asked for; the heads, whose `scores` are kept, when nothing special was."""
+    """Yield the rows of the measurements asked for, by default of the classifiers, and append to `scores`."""
     if args.unknown:
         yield from _unknown(args, data, embedder)
-    if args.exam:
-        yield from _exam(args, data)
+    if args.leave_one_out:
+        yield from _leave_one_out(args, data)
     if args.tune:
         yield from _tune(args, data)
-    if not (args.unknown or args.exam or args.tune):
-        yield from _heads_rows(args, data, scores)
+    if not (args.unknown or args.leave_one_out or args.tune):
+        yield from _classifier_rows(args, data, scores)
 
 
-def _heads_rows(
+def _classifier_rows(
     args: argparse.Namespace, data: Dataset, scores: list[ClassifierScore]
 ) -> Iterator[dict[str, object]]:
-    jobs = [(head, shots) for shots in args.shots for head in args.classifiers]
-    for head, shots in Progress("evaluating")(jobs, len(jobs)):
-        score = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds)
+    jobs = [(classifier, shots) for shots in args.shots for classifier in args.classifiers]
+    for classifier, shots in Progress("evaluating")(jobs, len(jobs)):
+        score = few_shot.measure(data, classifier, few_shot.CLASSIFIERS[classifier], shots, args.seeds)
         scores.append(score)
         yield {
-            "head": head,
+            "classifier": classifier,
             "shots": shots,
             "accuracy": score.accuracy,
             "interval": list(score.interval),
             "deviation": score.deviation,
-            "recalls": evaluate.per_class(score.confusion, data.labels),
+            "recalls": few_shot.recalls(score.confusion, data.labels),
             "confusion": score.confusion.tolist(),
         }
 
@@ -214,44 +210,44 @@ def _write_report(
 
 
 def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
-    strangers = read_folder(args.far, embedder).vectors if args.far else None
+    far_vectors = read_folder(args.far, embedder).vectors if args.far else None
     for shots in args.shots:
         if len(data.labels) > 2:
-            near = unknowns.average(unknowns.near(data, shots, args.seeds))
+            near = open_set.average(open_set.near_ood(data, shots, args.seeds))
             yield {"unknown": "near", "shots": shots, **asdict(near)}
-        if strangers is not None:
-            far = unknowns.average(unknowns.far(data, strangers, shots, args.seeds))
+        if far_vectors is not None:
+            far = open_set.average(open_set.far_ood(data, far_vectors, shots, args.seeds))
             yield {"unknown": "far", "shots": shots, **asdict(far)}
 
 
-def _exam(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
+def _leave_one_out(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
     for shots in args.shots:
-        exams = list(evaluate.exam_accuracies(data, shots, args.seeds))
-        for head in exams[0]:
-            exam = float(np.mean([each[head] for each in exams]))
-            held_out = evaluate.measure(data, head, evaluate.HEADS[head], shots, args.seeds).accuracy
-            yield {"exam": exam, "held_out": held_out, "head": head, "shots": shots}
+        accuracies = list(few_shot.leave_one_out_accuracies(data, shots, args.seeds))
+        for name in accuracies[0]:
+            accuracy = float(np.mean([each[name] for each in accuracies]))
+            held_out = few_shot.measure(data, name, few_shot.CLASSIFIERS[name], shots, args.seeds).accuracy
+            yield {"leave_one_out": accuracy, "held_out": held_out, "classifier": name, "shots": shots}
 
 
 def _tune(args: argparse.Namespace, data: Dataset) -> Iterator[dict[str, object]]:
     for shots in args.shots:
-        chosen = evaluate.tune(data, shots, args.seeds)
-        names = [name for name, _ in chosen]
-        yield {"tuned": names, "shots": shots, "accuracy": float(np.mean([right for _, right in chosen]))}
+        selected = few_shot.tune(data, shots, args.seeds)
+        accuracy = float(np.mean([each for _, each in selected]))
+        yield {"tuned": [name for name, _ in selected], "shots": shots, "accuracy": accuracy}
 
 
 def _as_line(row: Mapping[str, object]) -> str:
-    shown = {
+    kept_values = {
         key: value for key, value in row.items() if key not in ("confusion", "recalls") and value is not None
     }
-    return "  ".join(f"{key} {_readable(value)}" for key, value in shown.items())
+    return "  ".join(f"{key} {_as_text(value)}" for key, value in kept_values.items())
 
 
-def _readable(value: object) -> str:
+def _as_text(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
     if isinstance(value, list):
-        return (" to " if isinstance(value[0], float) else ", ").join(_readable(each) for each in value)
+        return (" to " if isinstance(value[0], float) else ", ").join(_as_text(each) for each in value)
     return str(value)
 
 
@@ -269,9 +265,11 @@ def _words(text: str) -> list[str]:
     return text.split(",")
 
 
-def _heads(text: str) -> list[str]:
-    heads = text.split(",")
-    for head in heads:
-        if head not in evaluate.HEADS:
-            raise argparse.ArgumentTypeError(f"no head '{head}'; there are {', '.join(evaluate.HEADS)}")
-    return heads
+def _classifiers(text: str) -> list[str]:
+    classifiers = text.split(",")
+    for classifier in classifiers:
+        if classifier not in few_shot.CLASSIFIERS:
+            raise argparse.ArgumentTypeError(
+                f"no classifier '{classifier}'; there are {', '.join(few_shot.CLASSIFIERS)}"
+            )
+    return classifiers

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of an evaluation: confusion, a map with pictures, mistakes, histograms."""
+"""Self-contained HTML report of an evaluation: confusion, map of the pictures, mistakes, histograms."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.evaluation.few_shot import HEADS, ClassifierScore, Dataset, split, teach
+from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, build_index, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.quality.pca_map import fit_pca
 
 THUMBNAIL_PX = 56
-MAPPED = 300
-MISTAKES = 24
+MAX_MAPPED = 300
+MAX_MISTAKES = 24
 BINS = 30
 
 _STYLE = """
@@ -34,20 +34,20 @@ svg { background: #f4f4f4; } @media (prefers-color-scheme: dark) {
 
 @dataclass(frozen=True, slots=True)
 class Heading:
-    """What was measured, and when (local time)."""
+    """The data and the model of a report, and its local time."""
 
     folder: Path
     model: str
-    tap: str
+    features: str
     made_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
-    """A picture named wrongly, and how sure of it the head was (0 to 1)."""
+    """A misclassified picture, and the confidence of its prediction (0 to 1)."""
 
     row: int
-    named: str
+    predicted: str
     confidence: float
 
 
@@ -59,9 +59,9 @@ def write_page(
     scores: Sequence[ClassifierScore],
     lines: Sequence[str],
 ) -> None:
-    """Show the best head at the most shots, or the measured `lines` where no head was measured.
+    """Write a report on the best classifier at the most shots, or on `lines` if `scores` is empty.
 
-    `pictures` are the rows' files. Raises OSError.
+    `pictures` are the files of the rows. Raises OSError.
     """
 
     def thumbnail(row: int) -> str:
@@ -69,10 +69,10 @@ def write_page(
         return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
     parts = [
-        f"<h1>{len(data.codes)} pictures, {len(data.labels)} labels</h1>",
+        f"<h1>{len(data.class_ids)} pictures, {len(data.labels)} labels</h1>",
         f"<p>Folder {html.escape(str(heading.folder))}, model {html.escape(heading.model)} "
-        f"({html.escape(heading.tap)}), {heading.made_at:%Y-%m-%d %H:%M %Z}.",
-        *(_of_heads(data, scores, thumbnail) if scores else _as_list(lines)),
+        f"({html.escape(heading.features)}), {heading.made_at:%Y-%m-%d %H:%M %Z}.",
+        *(_classifier_parts(data, scores, thumbnail) if scores else _as_list(lines)),
         "<h2>Map of the pictures</h2>",
         *_map(data, thumbnail),
     ]
@@ -86,32 +86,33 @@ def _as_list(lines: Sequence[str]) -> Iterator[str]:
     yield "<ul>" + "".join(f"<li>{html.escape(line)}" for line in lines) + "</ul>"
 
 
-def _of_heads(
+def _classifier_parts(
     data: Dataset, scores: Sequence[ClassifierScore], thumbnail: Callable[[int], str]
 ) -> Iterator[str]:
     shots = max(score.shots for score in scores)
     best = max((score for score in scores if score.shots == shots), key=lambda score: score.accuracy)
     yield from _accuracies(scores)
-    yield f"<h2>What {best.head} takes for what, {shots} examples a label</h2>"
+    yield f"<h2>Confusion of {best.classifier}, {shots} examples a label</h2>"
     yield from _confusion(data, best)
-    yield f"<h2>Mistakes that {best.head} was surest of</h2>"
-    yield from _mistakes(data, best.head, shots, thumbnail)
+    yield f"<h2>Most confident mistakes of {best.classifier}</h2>"
+    yield from _mistakes(data, best.classifier, shots, thumbnail)
     yield "<h2>Similarity to the nearest example</h2>"
     yield from _histogram(data, shots)
 
 
 def _accuracies(scores: Sequence[ClassifierScore]) -> Iterator[str]:
-    yield "<table><tr><th>head<th>examples a label<th>accuracy<th>95 % interval"
+    yield "<table><tr><th>classifier<th>examples a label<th>accuracy<th>95 % interval"
     for score in scores:
         low, high = score.interval
-        yield f"<tr><th>{score.head}<td>{score.shots}<td>{score.accuracy:.1%}<td>{low:.1%} to {high:.1%}"
+        figures = f"<td>{score.shots}<td>{score.accuracy:.1%}<td>{low:.1%} to {high:.1%}"
+        yield f"<tr><th>{score.classifier}{figures}"
     yield "</table>"
 
 
 def _confusion(data: Dataset, score: ClassifierScore) -> Iterator[str]:
     names = [html.escape(label) for label in data.labels]
     shares = score.confusion / np.maximum(score.confusion.sum(axis=1, keepdims=True), 1)
-    yield "<table><tr><th>shown / named" + "".join(f"<th>{name}" for name in names)
+    yield "<table><tr><th>true / predicted" + "".join(f"<th>{name}" for name in names)
     for name, row in zip(names, shares.tolist(), strict=True):
         yield f"<tr><th>{name}" + "".join(
             f'<td style="background: rgba(70, 130, 220, {share:.2f})">{share:.0%}' for share in row
@@ -120,56 +121,58 @@ def _confusion(data: Dataset, score: ClassifierScore) -> Iterator[str]:
 
 
 def _map(data: Dataset, thumbnail: Callable[[int], str]) -> Iterator[str]:
-    """Place pictures by the two directions in which the embeddings vary most, bordered by label."""
-    rows = np.random.default_rng(0).permutation(len(data.codes))[:MAPPED]
+    """Place pictures by the first two principal components, with a border in the colour of the label."""
+    rows = np.random.default_rng(0).permutation(len(data.class_ids))[:MAX_MAPPED]
     points = fit_pca(data.vectors[rows]).points
     yield "<div class=map>"
     for row, (x, y) in zip(rows.tolist(), points.tolist(), strict=True):
-        code = int(data.codes[row])
-        place = f"left: {50 + 47 * x:.1f}%; top: {50 - 45 * y:.1f}%; border-color: {_colour(code, data)}"
-        yield f'<img style="{place}" title="{html.escape(data.labels[code])}" src="{thumbnail(row)}">'
+        class_id = int(data.class_ids[row])
+        style = f"left: {50 + 47 * x:.1f}%; top: {50 - 45 * y:.1f}%; border-color: {_colour(class_id, data)}"
+        yield f'<img style="{style}" title="{html.escape(data.labels[class_id])}" src="{thumbnail(row)}">'
     yield "</div><p>" + " ".join(
-        f'<b style="color: {_colour(code, data)}">{html.escape(label)}</b>'
-        for code, label in enumerate(data.labels)
+        f'<b style="color: {_colour(class_id, data)}">{html.escape(label)}</b>'
+        for class_id, label in enumerate(data.labels)
     )
 
 
-def _colour(code: int, data: Dataset) -> str:
-    return f"hsl({360 * code // len(data.labels)} 70% 45%)"
+def _colour(class_id: int, data: Dataset) -> str:
+    return f"hsl({360 * class_id // len(data.labels)} 70% 45%)"
 
 
-def _mistakes(data: Dataset, head: str, shots: int, thumbnail: Callable[[int], str]) -> Iterator[str]:
-    worst = sorted(_wrong(data, head, shots), key=lambda mistake: -mistake.confidence)[:MISTAKES]
-    for mistake in worst:
-        true = html.escape(data.labels[int(data.codes[mistake.row])])
-        caption = f"{true}<br>named {html.escape(mistake.named)}, {mistake.confidence:.0%}"
+def _mistakes(data: Dataset, classifier: str, shots: int, thumbnail: Callable[[int], str]) -> Iterator[str]:
+    mistakes = sorted(_find_mistakes(data, classifier, shots), key=lambda mistake: -mistake.confidence)
+    shown = mistakes[:MAX_MISTAKES]
+    for mistake in shown:
+        true = html.escape(data.labels[int(data.class_ids[mistake.row])])
+        caption = f"{true}<br>predicted {html.escape(mistake.predicted)}, {mistake.confidence:.0%}"
         yield f'<figure><img src="{thumbnail(mistake.row)}"><figcaption>{caption}</figcaption></figure>'
-    if not worst:
+    if not shown:
         yield "<p>None."
 
 
-def _wrong(data: Dataset, head: str, shots: int) -> Iterator[Mistake]:
+def _find_mistakes(data: Dataset, name: str, shots: int) -> Iterator[Mistake]:
     part = split(data, shots, seed=0)
-    examples = teach(data, part.taught)
-    named_by = HEADS[head](examples)
-    for row in part.asked.tolist():
-        prediction = named_by.predict(examples.compare(data.vectors[row]))
-        if prediction.label != data.labels[int(data.codes[row])]:
+    examples = build_index(data, part.train)
+    classifier = CLASSIFIERS[name](examples)
+    for row in part.test.tolist():
+        prediction = classifier.predict(examples.search(data.vectors[row]))
+        if prediction.label != data.labels[int(data.class_ids[row])]:
             yield Mistake(row, prediction.label, prediction.confidence)
 
 
 def _histogram(data: Dataset, shots: int) -> Iterator[str]:
-    """Draw the nearest similarities of taught classes, and of each class while it is hidden."""
+    """Draw the nearest-neighbour similarities with all classes taught, and with the own class held out."""
     part = split(data, shots, seed=0)
-    similarities = data.vectors[part.asked] @ data.vectors[part.taught].T
-    own = data.codes[part.asked][:, None] == data.codes[part.taught]
+    similarities = data.vectors[part.test] @ data.vectors[part.train].T
+    own = data.class_ids[part.test][:, None] == data.class_ids[part.train]
     known = similarities.max(axis=1)
     unknown = np.where(own, -1.0, similarities).max(axis=1)
     low = float(min(known.min(), unknown.min()))
     yield f'<svg viewBox="0 0 {BINS * 20} 220" width="100%">'
     for values, colour in ((known, "rgba(40, 140, 70, .55)"), (unknown, "rgba(210, 70, 40, .55)")):
         counts, _ = np.histogram(values, bins=BINS, range=(low, 1.0))
-        for place, share in enumerate((counts / max(1, counts.max())).tolist()):
+        for bin_index, share in enumerate((counts / max(1, counts.max())).tolist()):
             top, height = 220 - 200 * share, 200 * share
-            yield f'<rect x="{20 * place}" y="{top:.0f}" width="18" height="{height:.0f}" fill="{colour}"/>'
-    yield f"</svg><p>Left {low:.2f}, right 1. Green: taught. Red: the same while their label is hidden."
+            box = f'x="{20 * bin_index}" y="{top:.0f}" width="18" height="{height:.0f}"'
+            yield f'<rect {box} fill="{colour}"/>'
+    yield f"</svg><p>Left {low:.2f}, right 1. Green: all labels taught. Red: the own label held out."

@@ -20,16 +20,22 @@ from edge_daemon.board.mounts import mount_fault
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.progress import Progress
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, ClassReport
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport, lookalikes, reembed, take_in
+from edge_daemon.example_store.importing import (
+    ImportLabels,
+    ImportReport,
+    add_new,
+    import_salvage,
+    reembed,
+    similar_labels,
+)
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
-from edge_daemon.example_store.peer_examples import standing
-from edge_daemon.example_store.salvage_import import import_salvage
+from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 
@@ -83,7 +89,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
-    config = load_effective(args.config, [*args.set, *args.more_set])
+    config = load_config(args.config, [*args.set, *args.more_set])
     if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
     with open_store(config) as store:
@@ -106,7 +112,7 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
     report = ImportReport()
-    labels = ForeignLabels(report, _renames(args.rename))
+    labels = ImportLabels(report, _renames(args.rename))
     start = b"" if path.is_dir() else first_byte(path)
     if path.is_dir():
         _teach(args, config, store, find_pictures(path, store.counts, labels), report)
@@ -115,9 +121,9 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
     elif start == b"P":
         report = import_archive(store, path, Progress("checking"), labels)
     elif start in (b"{", b"[", b'"'):
-        drafts = read_dataset(path, args.space, _region(args, config), labels)
-        check_fit(config, drafts)
-        take_in(store, drafts, report)
+        records = read_dataset(path, args.space, _region(args, config), labels)
+        check_fit(config, records)
+        add_new(store, records, report)
     else:
         raise ArchiveError(
             f"'{path}' is no folder of label folders, nor a zip of one, a Teachable Machine project, "
@@ -152,23 +158,23 @@ def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
 
 
 def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    verdicts = _verdicts(config, store)
+    reports = _class_reports(config, store)
     for label, count in store.counts.items():
-        verdict = verdicts.get(label)
+        report = reports.get(label)
         _tell(
             args,
-            f"{label}\t{count}\t{_in_words(verdict)}".rstrip(),
+            f"{label}\t{count}\t{_in_words(report)}".rstrip(),
             label=label,
             count=count,
-            verdict=verdict.verdict if verdict else None,
-            recall=verdict.recall if verdict else None,
-            looks_like=verdict.looks_like if verdict else None,
+            status=report.status if report else None,
+            recall=report.recall if report else None,
+            confused_with=report.confused_with if report else None,
         )
-    peers = standing(store)
+    peers = count_peers(store)
     for device, counting, waiting in peers:
         words = f"of '{device}'\t{counting}\t{waiting} on probation"
         _tell(args, words, device=device, counting=counting, probation=waiting)
-    if not (verdicts or peers or args.json):
+    if not (reports or peers or args.json):
         print("no examples yet")
     if len(spaces := store.spaces()) > 1:
         log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))
@@ -190,7 +196,7 @@ def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int
 
 
 def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    restored = len(store.recover())
+    restored = len(store.restore_last())
     _tell(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
     return 0
 
@@ -231,21 +237,21 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     return str(args.region or names[0])
 
 
-def _verdicts(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
-    """Examine the examples of the space that most of them are in; this needs no model."""
+def _class_reports(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
+    """Evaluate the examples of the most frequent embedding space. This needs no model."""
     spaces = store.spaces()
     learner = build_classifier(config)
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
         learner.add(example.embedding, example.label, example.id, example.group)
-    return dict(learner.exam().verdicts)
+    return dict(learner.evaluate().classes)
 
 
-def _in_words(verdict: ClassReport | None) -> str:
-    if verdict is None:
+def _in_words(report: ClassReport | None) -> str:
+    if report is None:
         return ""
-    if verdict.looks_like is not None:
-        return f"looks like '{verdict.looks_like}'"
-    return verdict.verdict.replace("_", " ")
+    if report.confused_with is not None:
+        return f"confused with '{report.confused_with}'"
+    return report.status.replace("_", " ")
 
 
 def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:
@@ -255,7 +261,7 @@ def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportRe
         raise ArchiveError(f"nothing taken in: {report.problems[0]}{more}")
     for problem in report.problems:
         log.warning("%s", problem)
-    for first, second in lookalikes(store.counts):
+    for first, second in similar_labels(store.counts):
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
     words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
     _tell(

@@ -27,14 +27,14 @@ def first_byte(path: Path) -> bytes:
         return b""
 
 
-def check_fit(config: Config, drafts: Sequence[ExampleRecord]) -> None:
+def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
     """Warn of embeddings that the configured model did not make. Raises ArchiveError for a false --space."""
     try:
         embedder = build_embedder(resolve_features(config))
     except ModelError as exc:
         log.warning("the embeddings can't be compared with the model's: %s", exc)
         return
-    size, space = drafts[0].embedding.size, drafts[0].space
+    size, space = records[0].embedding.size, records[0].space
     model = model_name(config)
     if size != embedder.size and space == embedder.space:
         raise ArchiveError(f"embeddings of {size} numbers are none of '{model}', which makes {embedder.size}")

@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 from edge_daemon.app.model_factory import DEFAULT_MODEL
 from edge_daemon.cli.main import add_action
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry as shelf
@@ -84,7 +84,7 @@ class _Row:
 
 
 def _list(args: argparse.Namespace) -> int:
-    config = load_effective(args.config, [*args.set, *args.more_set])
+    config = load_config(args.config, [*args.set, *args.more_set])
     used = config.model.name or DEFAULT_MODEL
     on_disk = shelf.models()
     known = {manifest.name: manifest for manifest in shipped_manifests()}
@@ -163,7 +163,7 @@ def _add(args: argparse.Namespace) -> int:
 
 
 def _added(args: argparse.Namespace) -> Added:
-    model = load_effective(args.config, [*args.set, *args.more_set]).model
+    model = load_config(args.config, [*args.set, *args.more_set]).model
     put = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
     if args.path.name != "model.json":
         return put(args.path, shelf.home(), args.name, values=args.range)
@@ -182,7 +182,7 @@ def _range(text: str) -> InputRange:
 
 
 def _inspect(args: argparse.Namespace) -> int:
-    config = load_effective(args.config, [*args.set, *args.more_set])
+    config = load_config(args.config, [*args.set, *args.more_set])
     path = shelf.find(args.file)
     found = inspect(path, config.model.threads, config.model.delegate)
     labels = _label_note(path, found)

@@ -11,7 +11,7 @@ from edge_daemon.app.build import build
 from edge_daemon.app.preflight import Prepared, Running, preflight
 from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.cli.config import check, note
-from edge_daemon.config.schema import Config, load_effective, load_with_sources
+from edge_daemon.config.schema import Config, load_config, load_with_sources
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.daemon import Daemon
 from edge_daemon.daemon.malloc import limit_malloc_arenas
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
             prepared, once=args.once, needs_frame=needs_frame, keyboard=keys, notifier=notifier, marks=marks
         )
 
-    supervisor = Supervisor(lambda: load_effective(args.config, args.set), prepare, build_daemon, notifier)
+    supervisor = Supervisor(lambda: load_config(args.config, args.set), prepare, build_daemon, notifier)
     # First, as a HUP would end a process that doesn't handle it. TERM may, until there is a daemon to stop.
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
     supervisor.prepare()

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
 from edge_daemon.app.regions import region_names
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
@@ -198,7 +198,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command, until interrupted."""
-    config = load_effective(args.config, args.set)
+    config = load_config(args.config, args.set)
     if config.mqtt.host is None:
         raise ConfigError("mqtt.host: there is no broker to watch; set one")
     base = None if args.device else config.mqtt.base_topic

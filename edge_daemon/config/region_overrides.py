@@ -7,7 +7,6 @@ It names regions and their boxes alone, so whatever else the configuration says 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +14,7 @@ from pathlib import Path
 from edge_daemon.config.paths import expand, state_dir
 from edge_daemon.config.yaml_source import ConfigSource, read_yaml
 from edge_daemon.domain.errors import ConfigError
+from edge_daemon.system.atomic_file import replacing_file
 
 _HEADING = "# Regions as they were moved on the page. Delete this file to go back to the configuration.\n"
 
@@ -53,13 +53,8 @@ def apply_region_overrides(layer: ConfigSource, path: Path) -> None:
 def save_regions(path: Path, boxes: Mapping[str, Sequence[float]]) -> None:
     """Write the boxes so that a power cut leaves the old file or the new one. Raises ConfigError."""
     lines = [f"{name}: [{', '.join(f'{edge:g}' for edge in box)}]\n" for name, box in boxes.items()]
-    fresh = path.with_name(f".{path.name}.fresh")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with fresh.open("w", encoding="utf-8") as file:
-            file.writelines([_HEADING, *lines])
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
+        with replacing_file(path) as file:
+            file.write("".join([_HEADING, *lines]).encode())
     except OSError as exc:
         raise ConfigError(f"{path}: regions can't be saved: {exc.strerror}") from exc

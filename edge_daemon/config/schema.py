@@ -161,20 +161,20 @@ class LoadedConfig:
             yield dotted(path), value, mark.where if mark else "default"
 
 
-def load(path: str | Path) -> Config:
-    """Load a configuration file. Raises ConfigError naming file, line, key and remedy."""
-    return load_effective(Path(path))
+def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
+    """Load a configuration file and apply `key.path=value` overrides.
 
-
-def load_effective(path: Path | None = None, overrides: Sequence[str] = ()) -> Config:
-    """Load `path` (default: /etc/edge_daemon/config.yaml if it is there) under `key=value` overrides."""
+    Without a path the file is /etc/edge_daemon/config.yaml; without that file every value is its default.
+    Raises ConfigError, whose text has the file, the line, the key and the remedy.
+    """
     return load_with_sources(path, overrides).config
 
 
-def load_with_sources(path: Path | None = None, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Load as `load_effective` does, and keep where each value came from."""
+def load_with_sources(path: str | Path | None = None, overrides: Sequence[str] = ()) -> LoadedConfig:
+    """Load as `load_config` does, and keep the source of each value."""
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
+    path = None if path is None else Path(path)
     written = read_yaml(path) if path else ConfigSource()
     apply_region_overrides(written, saved_regions_path(apply_overrides(written, overrides)))
     layer = apply_overrides(written, overrides)

@@ -80,4 +80,4 @@ class Capture:
         self.waiting = True
         self._source.close()
         self._mailbox.submit(CameraFailed(str(exc)))
-        stop.wait(self._backoff.next())
+        stop.wait(self._backoff.next_s())

@@ -115,32 +115,38 @@ class Example:
 
 
 class ClassReport(Struct, frozen=True):
-    """What the exam thinks of one class. `looks_like` names the class it is confused with."""
+    """The evaluation of one class.
 
-    verdict: Literal["good", "needs_more", "looks_like"]
+    `recall` is the share of its examples that the others recognise, None if that can't be measured.
+    `confused_with` names the other class of a `confused` one.
+    """
+
+    status: Literal["ok", "needs_examples", "confused"]
     count: int
     recall: float | None
-    looks_like: str | None = None
+    confused_with: str | None = None
 
 
 class Recommendation(Struct, frozen=True):
-    """Which class the teacher should show next, and why."""
+    """The class whose next example helps most, and the reason."""
 
     label: str
     reason: str
 
 
 class Evaluation(Struct, frozen=True):
-    """Leave-one-out figures over the taught examples; None where there are too few to tell.
+    """Leave-one-out evaluation of the taught examples.
 
-    `near_duplicates` are presses that showed a view of their class that was taught before.
+    `accuracy` is the share of all examples that the others recognise, None with too few examples.
+    `most_confused` names the two classes that are confused most. `near_duplicates` counts the presses
+    that repeated an earlier view of their class.
     """
 
     accuracy: float | None
-    verdicts: Mapping[str, ClassReport]
-    confused: tuple[str, str] | None = None
+    classes: Mapping[str, ClassReport]
+    most_confused: tuple[str, str] | None = None
     near_duplicates: int = 0
-    advice: Recommendation | None = None
+    recommendation: Recommendation | None = None
 
 
 class PeerFigures(Struct, frozen=True):

@@ -1,4 +1,4 @@
-"""Choice of features for `model.features: auto`, by cross-validation of the examples at each start."""
+"""Feature selection for `model.features: auto`: cross-validation on the examples at each start."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.learning.classifiers.model_selection import (
-    HEADS,
-    SAMPLE,
-    Marks,
+    CANDIDATES,
+    FIRST_SAMPLE,
     cross_validate,
     select_if_significant,
 )
-from edge_daemon.learning.embedding_index import EmbeddingIndex, Variants, newest_balanced
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
+from edge_daemon.learning.sampling import Flags, newest_balanced
 from edge_daemon.tflite.verdict_cache import contains, put
 
 if TYPE_CHECKING:
@@ -31,78 +31,79 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FeatureScore:
-    """How a tap does with the head that does best on it: the share named right in cross-validation."""
+    """Cross-validated accuracy of the features with their best classifier, on `count` pictures."""
 
-    tap: str
-    head: str
+    features: str
+    classifier: str
     accuracy: float
-    asked: int
+    count: int
 
 
-def choose_features(taps: Mapping[str, EmbeddingIndex], present: str) -> tuple[list[FeatureScore], str]:
-    """Cross-validate each tap; name the best one if its gain over the present one is real.
+def select_features(indexes: Mapping[str, EmbeddingIndex], current: str) -> tuple[list[FeatureScore], str]:
+    """Cross-validate each of the features; return the scores and the selection.
 
-    The sets hold the same pictures in the same order. Raises NoExamplesError for too few to ask any.
+    The best features are selected if their gain over the current ones is significant. The indexes hold the
+    same pictures in the same order. Raises NoExamplesError with too few examples.
     """
-    marks: dict[str, Marks] = {}
+    correct: dict[str, Flags] = {}
     scores = []
-    for tap, examples in taps.items():
-        heads = cross_validate(examples, HEADS)
-        head = max(heads, key=lambda each: int(heads[each].sum()))
-        marks[tap] = heads[head]
-        if not len(marks[tap]):
-            raise NoExamplesError("comparing taps needs two labels with two examples each")
-        scores.append(FeatureScore(tap, head, float(marks[tap].mean()), len(marks[tap])))
-    return scores, select_if_significant(marks, present)
+    for features, examples in indexes.items():
+        by_classifier = cross_validate(examples, CANDIDATES)
+        best = max(by_classifier, key=lambda each: int(by_classifier[each].sum()))
+        flags = correct[features] = by_classifier[best]
+        if not len(flags):
+            raise NoExamplesError("comparing features needs two labels with two examples each")
+        scores.append(FeatureScore(features, best, float(flags.mean()), len(flags)))
+    return scores, select_if_significant(correct, current)
 
 
 log = logging.getLogger(__name__)
 
 SMALL_PX = 64
-"""Only regions up to this size, along either side, are ever read by their pixels: what fills a larger one
-seldom looks the same twice, and pictures taken in one sitting don't show it."""
+"""Largest side of a region for which patch features are considered. A larger object rarely looks the same
+twice, which pictures of one session do not show."""
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureExtractor:
-    """One way of reading pictures; `variants` as in `EmbeddingIndex`."""
+    """Features by name, the embedder that computes them, and the query augmentation of their index."""
 
     name: str
     embedder: Embedder
-    variants: Variants | None = None
+    augment_query: QueryAugmentation | None = None
 
 
-def features_in_use(store: ExampleStore, taps: Sequence[FeatureExtractor]) -> FeatureExtractor:
-    """Return the tap that most of the examples were read at; the first when there are none."""
+def features_in_use(store: ExampleStore, extractors: Sequence[FeatureExtractor]) -> FeatureExtractor:
+    """Return the features that most of the examples have; the first ones if there are no examples."""
     spaces = store.spaces()
-    return max(taps, key=lambda tap: spaces.get(tap.embedder.space, 0))
+    return max(extractors, key=lambda extractor: spaces.get(extractor.embedder.space, 0))
 
 
-def tune_features(store: ExampleStore, taps: Sequence[FeatureExtractor]) -> FeatureExtractor:
-    """Cross-validate the taps on the newest examples; change over if the gain is real.
+def tune_features(store: ExampleStore, extractors: Sequence[FeatureExtractor]) -> FeatureExtractor:
+    """Cross-validate the features on the newest examples; change to the best if the gain is significant.
 
-    All examples of the tap in use move together, or, when only one of them can't be read at the other
-    tap or has no picture, none does. Raises StoreError.
+    All examples with the features in use are recomputed together, or none if one of them has no picture or
+    can't be embedded. Raises StoreError.
     """
-    present = features_in_use(store, taps)
-    sample = _small(store, present)
-    answered = _key(sample, taps)
-    if not sample or contains("taps", answered):
-        return present
-    best = _best(sample, taps, present)
-    if best is not present and _move(store, present, best):
+    current = features_in_use(store, extractors)
+    sample = _small_pictures(store, current)
+    key = _comparison_key(sample, extractors)
+    if not sample or contains("taps", key):
+        return current
+    best = _select(sample, extractors, current)
+    if best is not current and _switch(store, current, best):
         return best
-    put("taps", answered)
-    return present
+    put("taps", key)
+    return current
 
 
-def _small(store: ExampleStore, tap: FeatureExtractor) -> list[Example]:
-    """Return a sample of the tap's examples with their pictures; none unless all of these are small."""
-    examples = list(store.examples(tap.embedder.space, thumbnails=False))
+def _small_pictures(store: ExampleStore, extractor: FeatureExtractor) -> list[Example]:
+    """Return a sample of the examples with these features, with pictures; none unless all are small."""
+    examples = list(store.examples(extractor.embedder.space, thumbnails=False))
     labels = sorted({example.label for example in examples})
-    codes = np.array([labels.index(example.label) for example in examples], dtype=np.intp)
+    class_ids = np.array([labels.index(example.label) for example in examples], dtype=np.intp)
     sample = []
-    for row in newest_balanced(codes, len(labels), SAMPLE).tolist():
+    for row in newest_balanced(class_ids, len(labels), FIRST_SAMPLE).tolist():
         thumbnail = store.thumbnail(examples[row].id) or b""
         if not _is_small(thumbnail):
             return []
@@ -117,56 +118,56 @@ def _is_small(thumbnail: bytes) -> bool:
         return False
 
 
-def _key(sample: Sequence[Example], taps: Sequence[FeatureExtractor]) -> str:
-    """Name a question, so that a start after no change need not ask it again."""
-    words = [tap.embedder.space for tap in taps]
+def _comparison_key(sample: Sequence[Example], extractors: Sequence[FeatureExtractor]) -> str:
+    """Return a key of the examples and features. A start without a change skips the comparison."""
+    words = [extractor.embedder.space for extractor in extractors]
     words += [f"{example.id} {example.label} {example.group} {example.created_at}" for example in sample]
     return hashlib.sha256("\n".join(words).encode()).hexdigest()[:32]
 
 
-def _best(
-    sample: Sequence[Example], taps: Sequence[FeatureExtractor], present: FeatureExtractor
+def _select(
+    sample: Sequence[Example], extractors: Sequence[FeatureExtractor], current: FeatureExtractor
 ) -> FeatureExtractor:
-    sets = {tap.name: EmbeddingIndex(tap.variants) for tap in taps}
+    indexes = {extractor.name: EmbeddingIndex(extractor.augment_query) for extractor in extractors}
     try:
         for example in sample:
-            for tap in taps:
-                vector = example.embedding if tap is present else _read(tap, example)
-                sets[tap.name].add(vector, example.label, example.id, example.group)
-        scores, best = choose_features(sets, present.name)
+            for extractor in extractors:
+                vector = example.embedding if extractor is current else _embed(extractor, example)
+                indexes[extractor.name].add(vector, example.label, example.id, example.group)
+        scores, best = select_features(indexes, current.name)
     except NoExamplesError:
-        return present
+        return current
     except EmbeddingError as exc:
-        log.info("model.features stays %s: %s", present.name, exc)
-        return present
-    shares = ", ".join(f"{score.accuracy:.0%} by {score.tap}" for score in scores)
-    log.info("of %d small pictures taught, the others name right: %s", scores[0].asked, shares)
-    return next(tap for tap in taps if tap.name == best)
+        log.info("model.features stays %s: %s", current.name, exc)
+        return current
+    accuracies = ", ".join(f"{score.accuracy:.0%} correct with {score.features}" for score in scores)
+    log.info("cross-validation on %d small pictures: %s", scores[0].count, accuracies)
+    return next(extractor for extractor in extractors if extractor.name == best)
 
 
-def _move(store: ExampleStore, present: FeatureExtractor, best: FeatureExtractor) -> bool:
-    """Read all examples anew; whether they were moved."""
+def _switch(store: ExampleStore, current: FeatureExtractor, best: FeatureExtractor) -> bool:
+    """Recompute all examples from their pictures; return whether that succeeded."""
     try:
         with store.transaction():
-            moved = store.move(_reread(store, present, best), best.embedder.space)
+            moved = store.replace_embeddings(_embed_all(store, current, best), best.embedder.space)
     except EdgeError as exc:
-        log.warning("model.features stays %s, no example was moved: %s", present.name, exc)
+        log.warning("model.features stays %s, no example was changed: %s", current.name, exc)
         return False
-    log.info("model.features is %s now; %d examples were read anew from their pictures", best.name, moved)
+    log.info("model.features is %s now; %d examples were recomputed from their pictures", best.name, moved)
     return True
 
 
-def _reread(
-    store: ExampleStore, present: FeatureExtractor, best: FeatureExtractor
+def _embed_all(
+    store: ExampleStore, current: FeatureExtractor, best: FeatureExtractor
 ) -> Iterator[tuple[int, Vector]]:
-    for example in list(store.examples(present.embedder.space)):
-        yield example.id, _read(best, example)
+    for example in list(store.examples(current.embedder.space)):
+        yield example.id, _embed(best, example)
 
 
-def _read(tap: FeatureExtractor, example: Example) -> Vector:
+def _embed(extractor: FeatureExtractor, example: Example) -> Vector:
     try:
-        return tap.embedder.embed(read_image(example.thumbnail))
+        return extractor.embedder.embed(read_image(example.thumbnail))
     except (EmbeddingError, ImageError) as exc:
         raise EmbeddingError(
-            f"example {example.id} ('{example.label}') can't be read at {tap.name}: {exc}"
+            f"example {example.id} ('{example.label}') can't be embedded with {extractor.name}: {exc}"
         ) from exc

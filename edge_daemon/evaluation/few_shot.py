@@ -1,4 +1,4 @@
-"""Measure heads on labelled embeddings: K shots a class, several seeds, all other pictures asked."""
+"""Few-shot accuracy of classifiers: K labelled embeddings a class for training, all others for testing."""
 
 from __future__ import annotations
 
@@ -17,14 +17,15 @@ from edge_daemon.learning.classifiers.model_selection import ModelSelector, cros
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
-from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, Variants
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.quality.cross_validation import CrossValidationScores
-from edge_daemon.learning.quality.evaluation import centroid_scores, confuse, knn_scores
+from edge_daemon.learning.quality.evaluation import centroid_scores, confusion_matrix, knn_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.learning.sampling import Floats, Ints
 
-MakeHead: TypeAlias = Callable[[EmbeddingIndex], Classifier]
+ClassifierFactory: TypeAlias = Callable[[EmbeddingIndex], Classifier]
 
-HEADS: Mapping[str, MakeHead] = {
+CLASSIFIERS: Mapping[str, ClassifierFactory] = {
     "knn": lambda examples: NearestNeighbours(examples, ties="nearest"),
     "centroid": NearestCentroid,
     "linear": SoftmaxRegression,
@@ -32,7 +33,7 @@ HEADS: Mapping[str, MakeHead] = {
     "auto": ModelSelector,
 }
 
-GRID: Mapping[str, MakeHead] = {
+GRID: Mapping[str, ClassifierFactory] = {
     "centroid": NearestCentroid,
     "linear": SoftmaxRegression,
     "discriminant": PLDAClassifier,
@@ -44,7 +45,7 @@ GRID: Mapping[str, MakeHead] = {
     "knn k=1 manhattan": lambda examples: NearestNeighbours(examples, 1, metric="manhattan"),
     "knn k=3 manhattan": lambda examples: NearestNeighbours(examples, 3, metric="manhattan", ties="nearest"),
 }
-"""What `tune` chooses from. Euclidean is left out: on unit vectors it ranks as cosine does."""
+"""Choices of `tune`. Euclidean is left out: on unit vectors it ranks as cosine does."""
 
 # fmt: off
 _T975 = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26)
@@ -57,24 +58,24 @@ class Dataset:
     """Unit embeddings (rows), classes as indices into `labels`; `variants` as in `EmbeddingIndex`."""
 
     vectors: Floats
-    codes: Codes
+    class_ids: Ints
     labels: tuple[str, ...]
-    variants: Variants | None = None
+    augment_query: QueryAugmentation | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """Rows that are taught and rows that are asked."""
+    """Row numbers of the training and the test set."""
 
-    taught: Codes
-    asked: Codes
+    train: Ints
+    test: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class ClassifierScore:
-    """How one head did: an accuracy for each seed, and the confusion (true x named) over all seeds."""
+    """Accuracies of one classifier, one per seed, and the confusion (true x predicted) over all seeds."""
 
-    head: str
+    classifier: str
     shots: int
     accuracies: tuple[float, ...]
     confusion: npt.NDArray[np.intp]
@@ -86,95 +87,102 @@ class ClassifierScore:
 
     @property
     def deviation(self) -> float | None:
-        """Standard deviation of one draw from the next; None with a single one."""
+        """Standard deviation over the seeds; None with a single one."""
         return float(np.std(self.accuracies, ddof=1)) if len(self.accuracies) > 1 else None
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 % confidence: Student's t over the seeds, or Wald's with a single one."""
+        """95 % confidence interval: Student's t over the seeds, or Wald's with a single one."""
         count, deviation = len(self.accuracies), self.deviation
         if deviation is not None:
             t = _T975[count - 2] if count - 2 < len(_T975) else _NORMAL
-            reach = t * deviation / math.sqrt(count)
+            half_width = t * deviation / math.sqrt(count)
         else:
-            reach = _NORMAL * math.sqrt(self.accuracy * (1 - self.accuracy) / max(1, self.confusion.sum()))
-        return max(0.0, self.accuracy - reach), min(1.0, self.accuracy + reach)
+            half_width = _NORMAL * math.sqrt(
+                self.accuracy * (1 - self.accuracy) / max(1, self.confusion.sum())
+            )
+        return max(0.0, self.accuracy - half_width), min(1.0, self.accuracy + half_width)
 
 
 def split(data: Dataset, shots: int, seed: int) -> Split:
-    """Draw `shots` rows of each class. Raises ConfigError when a class has no more than that."""
-    draw = np.random.default_rng(seed)
-    taught = []
-    for code, label in enumerate(data.labels):
-        rows = np.flatnonzero(data.codes == code)
+    """Draw `shots` rows of each class for training. Raises ConfigError for a class without further rows."""
+    random = np.random.default_rng(seed)
+    train = []
+    for class_id, label in enumerate(data.labels):
+        rows = np.flatnonzero(data.class_ids == class_id)
         if len(rows) <= shots:
             raise ConfigError(f"'{label}' has {len(rows)} pictures; {shots} shots need at least {shots + 1}")
-        taught.append(draw.permutation(rows)[:shots])
-    chosen = np.sort(np.concatenate(taught))
-    return Split(chosen, np.setdiff1d(np.arange(len(data.codes)), chosen))
+        train.append(random.permutation(rows)[:shots])
+    chosen = np.sort(np.concatenate(train))
+    return Split(chosen, np.setdiff1d(np.arange(len(data.class_ids)), chosen))
 
 
-def teach(data: Dataset, rows: Codes) -> EmbeddingIndex:
-    """Return a set taught these rows; example ids are row numbers."""
-    examples = EmbeddingIndex(data.variants)
+def build_index(data: Dataset, rows: Ints) -> EmbeddingIndex:
+    """Return an index of these rows. Example ids are row numbers."""
+    examples = EmbeddingIndex(data.augment_query)
     for row in rows.tolist():
-        examples.add(data.vectors[row], data.labels[int(data.codes[row])], row)
+        examples.add(data.vectors[row], data.labels[int(data.class_ids[row])], row)
     return examples
 
 
-def measure(data: Dataset, name: str, make: MakeHead, shots: int, seeds: int) -> ClassifierScore:
-    """Teach and ask once for each seed."""
+def measure(data: Dataset, name: str, make: ClassifierFactory, shots: int, seeds: int) -> ClassifierScore:
+    """Train and test a classifier once per seed."""
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
     accuracies = []
     for seed in range(seeds):
         part = split(data, shots, seed)
-        marked = ask(data, make, part)
-        confusion += marked
-        accuracies.append(float(np.trace(marked) / marked.sum()))
+        seed_confusion = evaluate_split(data, make, part)
+        confusion += seed_confusion
+        accuracies.append(float(np.trace(seed_confusion) / seed_confusion.sum()))
     return ClassifierScore(name, shots, tuple(accuracies), confusion)
 
 
-def ask(data: Dataset, make: MakeHead, part: Split) -> npt.NDArray[np.intp]:
-    """Return the confusion of one head on one split, once it has done all its fitting."""
-    examples = teach(data, part.taught)
-    head = make(examples)
-    code_of = {label: code for code, label in enumerate(data.labels)}
+def evaluate_split(data: Dataset, make: ClassifierFactory, part: Split) -> npt.NDArray[np.intp]:
+    """Return the confusion (true x predicted) of one classifier on one split, after its fit has converged."""
+    examples = build_index(data, part.train)
+    classifier = make(examples)
+    class_id_of = {label: class_id for class_id, label in enumerate(data.labels)}
     confusion = np.zeros((len(data.labels), len(data.labels)), np.intp)
-    run_to_convergence(head, examples.compare(data.vectors[part.asked[0]]))
-    for row in part.asked.tolist():
-        named = head.predict(examples.compare(data.vectors[row])).label
-        confusion[data.codes[row], code_of[named]] += 1
+    run_to_convergence(classifier, examples.search(data.vectors[part.test[0]]))
+    for row in part.test.tolist():
+        predicted = classifier.predict(examples.search(data.vectors[row])).label
+        confusion[data.class_ids[row], class_id_of[predicted]] += 1
     return confusion
 
 
-def exam_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[dict[str, float]]:
-    """Yield what the exam says of what is taught, for each seed: the accuracy by head."""
+def leave_one_out_accuracies(data: Dataset, shots: int, seeds: int) -> Iterator[dict[str, float]]:
+    """Yield, per seed, the leave-one-out accuracy on the training set by classifier."""
     for seed in range(seeds):
-        examples = teach(data, split(data, shots, seed).taught)
-        others = LeaveOneOut(examples).others()
-        folds = confuse(others, CrossValidationScores(examples)(others))
-        marks = {
-            "knn": confuse(others, knn_scores(others)),
-            "centroid": confuse(others, centroid_scores(others)),
-            "linear": folds,
-            "auto": folds,
+        examples = build_index(data, split(data, shots, seed).train)
+        loo = LeaveOneOut(examples).scores()
+        cross_validated = confusion_matrix(loo, CrossValidationScores(examples)(loo))
+        confusions = {
+            "knn": confusion_matrix(loo, knn_scores(loo)),
+            "centroid": confusion_matrix(loo, centroid_scores(loo)),
+            "linear": cross_validated,
+            "auto": cross_validated,
         }
-        yield {head: float(np.trace(each) / max(1, each.sum())) for head, each in marks.items()}
+        yield {
+            classifier: float(np.trace(each) / max(1, each.sum())) for classifier, each in confusions.items()
+        }
 
 
 def tune(data: Dataset, shots: int, seeds: int) -> list[tuple[str, float]]:
-    """Choose from GRID by cross-validation on what is taught alone; yield choice and accuracy a seed."""
+    """Select from GRID by cross-validation on the training set.
+
+    Returns the selection and its test accuracy per seed.
+    """
     chosen = []
     for seed in range(seeds):
         part = split(data, shots, seed)
-        marks = cross_validate(teach(data, part.taught), GRID)
-        best = max(marks, key=lambda each: int(marks[each].sum()))
-        confusion = ask(data, GRID[best], part)
+        correct = cross_validate(build_index(data, part.train), GRID)
+        best = max(correct, key=lambda each: int(correct[each].sum()))
+        confusion = evaluate_split(data, GRID[best], part)
         chosen.append((best, float(np.trace(confusion) / confusion.sum())))
     return chosen
 
 
-def per_class(confusion: npt.NDArray[np.intp], labels: Sequence[str]) -> dict[str, float]:
-    """Return each class's recall."""
-    asked = np.maximum(confusion.sum(axis=1), 1)
-    return dict(zip(labels, (np.diag(confusion) / asked).tolist(), strict=True))
+def recalls(confusion: npt.NDArray[np.intp], labels: Sequence[str]) -> dict[str, float]:
+    """Return the recall of each class."""
+    counts = np.maximum(confusion.sum(axis=1), 1)
+    return dict(zip(labels, (np.diag(confusion) / counts).tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Measure the rejection of what was never taught, near (a class of the same kind) and far."""
+"""Open-set evaluation: rejection of near OOD (a class of the same kind) and far OOD queries."""
 
 from __future__ import annotations
 
@@ -6,22 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from edge_daemon.evaluation.few_shot import Dataset, split, teach
-from edge_daemon.learning.embedding_index import Codes, Floats
+from edge_daemon.evaluation.few_shot import Dataset, build_index, split
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
-
-Doubles = npt.NDArray[np.float64]
+from edge_daemon.learning.sampling import Doubles, Floats, Ints
 
 
 @dataclass(frozen=True, slots=True)
 class RejectionScore:
-    """One measurement. `auroc`: 0.5 is chance, 1 perfect.
+    """Figures of one rejector. `auroc`: 0.5 is chance, 1 perfect.
 
-    `false_accepts_at_5pct_false_rejects` sets the threshold on the asked pictures themselves;
-    `false_rejects` and `false_accepts` are what the threshold set from the examples alone gives.
+    `false_accepts_at_5pct_false_rejects` uses a threshold set on the test pictures; `false_rejects` and
+    `false_accepts` use the threshold calibrated on the examples.
     """
 
     auroc: float
@@ -30,49 +27,48 @@ class RejectionScore:
     false_accepts: float
 
 
-def near(data: Dataset, shots: int, seeds: int) -> Iterator[RejectionScore]:
-    """Hide each class in turn; its pictures are the unknown."""
+def near_ood(data: Dataset, shots: int, seeds: int) -> Iterator[RejectionScore]:
+    """Hold out each class in turn; its pictures are the unknown queries."""
     for seed in range(seeds):
         part = split(data, shots, seed)
-        for hidden in range(len(data.labels)):
-            shown = data.codes != hidden
-            known = part.asked[shown[part.asked]]
-            yield _measure(data, part.taught[shown[part.taught]], known, data.vectors[~shown])
+        for held_out in range(len(data.labels)):
+            kept = data.class_ids != held_out
+            known = part.test[kept[part.test]]
+            yield _measure(data, part.train[kept[part.train]], known, data.vectors[~kept])
 
 
-def far(data: Dataset, strangers: Floats, shots: int, seeds: int) -> Iterator[RejectionScore]:
-    """Teach every class; the strangers (unit embeddings, rows) are the unknown."""
+def far_ood(data: Dataset, unknown: Floats, shots: int, seeds: int) -> Iterator[RejectionScore]:
+    """Teach every class; `unknown` (unit embeddings, rows) are the unknown queries."""
     for seed in range(seeds):
         part = split(data, shots, seed)
-        yield _measure(data, part.taught, part.asked, strangers)
+        yield _measure(data, part.train, part.test, unknown)
 
 
-def average(measured: Iterator[RejectionScore]) -> RejectionScore:
-    """Return the mean of several."""
+def average(scores: Iterator[RejectionScore]) -> RejectionScore:
+    """Return the mean of several scores."""
     rows = [
         (each.auroc, each.false_accepts_at_5pct_false_rejects, each.false_rejects, each.false_accepts)
-        for each in measured
+        for each in scores
     ]
     return RejectionScore(*np.mean(rows, axis=0).tolist())
 
 
 def auroc(known: Doubles, unknown: Doubles) -> float:
-    """Return the chance that a known score is above an unknown one; ties count half (Mann-Whitney)."""
+    """Return the probability that a known score exceeds an unknown one; ties count half (Mann-Whitney)."""
     ordered = np.sort(unknown)
     below = np.searchsorted(ordered, known, side="left")
     not_above = np.searchsorted(ordered, known, side="right")
     return float((below + not_above).mean() / (2 * len(unknown)))
 
 
-def _measure(data: Dataset, taught: Codes, known: Codes, strangers: Floats) -> RejectionScore:
-    examples = teach(data, taught)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
-    familiar = [openset.familiarity(examples.compare(row)) for row in data.vectors[known]]
-    strange = [openset.familiarity(examples.compare(row)) for row in strangers]
-    known_scores, unknown_scores = np.array(familiar), np.array(strange)
+def _measure(data: Dataset, train: Ints, known: Ints, unknown: Floats) -> RejectionScore:
+    examples = build_index(data, train)
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    known_scores = np.array([rejector.score(examples.search(row)) for row in data.vectors[known]])
+    unknown_scores = np.array([rejector.score(examples.search(row)) for row in unknown])
     return RejectionScore(
         auroc(known_scores, unknown_scores),
         float((unknown_scores >= np.quantile(known_scores, 0.05)).mean()),
-        float((known_scores < openset.threshold).mean()),
-        float((unknown_scores >= openset.threshold).mean()),
+        float((known_scores < rejector.threshold).mean()),
+        float((unknown_scores >= rejector.threshold).mean()),
     )

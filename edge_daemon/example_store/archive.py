@@ -20,11 +20,17 @@ from msgspec import Meta
 from edge_daemon.domain.errors import ArchiveError, EdgeError, ImageError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport, Track, take_in, untracked
+from edge_daemon.example_store.importing import (
+    ImportLabels,
+    ImportReport,
+    ProgressTracker,
+    add_new,
+    no_progress,
+)
 from edge_daemon.example_store.record import ExampleRecord, pack, unpack
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
 from edge_daemon.system.zip_stream import ZipStream
@@ -63,7 +69,7 @@ class _Manifest(_Heading, frozen=True):
 
 def write_archive(store: ExampleStore, path: Path) -> int:
     """Write every living example to a new file; how many. Raises ArchiveError."""
-    with fresh_file(path) as file:
+    with new_file(path) as file:
         return write_archive_to(store, file)
 
 
@@ -111,20 +117,20 @@ def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
 
 
 def import_archive(
-    store: ExampleStore, path: Path, track: Track = untracked, labels: ForeignLabels | None = None
+    store: ExampleStore, path: Path, track: ProgressTracker = no_progress, labels: ImportLabels | None = None
 ) -> ImportReport:
     """Check the whole archive, then add what is new of it in one transaction: all or none.
 
     Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
     """
     report = ImportReport()
-    labels = labels or ForeignLabels()
+    labels = labels or ImportLabels()
     with _opened(path) as archive:
         manifest = _checked_manifest(archive)
-        for number, draft in enumerate(track(_drafts(archive, manifest, labels), len(manifest.examples))):
-            _check(number, draft)
+        for number, record in enumerate(track(_records(archive, manifest, labels), len(manifest.examples))):
+            _check(number, record)
         labels.check_renames(str(path))
-        take_in(store, _drafts(archive, manifest, labels), report)
+        add_new(store, _records(archive, manifest, labels), report)
     return report
 
 
@@ -198,7 +204,7 @@ def _manifest(content: bytes) -> _Manifest:
     return msgspec.json.decode(content, type=_Manifest)
 
 
-def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels) -> Iterator[ExampleRecord]:
+def _records(archive: zipfile.ZipFile, manifest: _Manifest, labels: ImportLabels) -> Iterator[ExampleRecord]:
     with archive.open(_EMBEDDINGS) as rows:
         for number, entry in enumerate(manifest.examples):
             yield ExampleRecord(
@@ -213,16 +219,16 @@ def _drafts(archive: zipfile.ZipFile, manifest: _Manifest, labels: ForeignLabels
             )
 
 
-def _check(number: int, draft: ExampleRecord) -> None:
+def _check(number: int, record: ExampleRecord) -> None:
     """Raise ArchiveError for what the store or a later re-embedding would choke on."""
     try:
-        check_label(draft.label)
-        pack(draft.embedding)
-        if draft.thumbnail:
-            if not draft.thumbnail.startswith(JPEG_START):
+        check_label(record.label)
+        pack(record.embedding)
+        if record.thumbnail:
+            if not record.thumbnail.startswith(JPEG_START):
                 raise ImageError("the thumbnail is no JPEG")
-            read_image(draft.thumbnail)
-        if draft.created_at is not None:
-            draft.created_at.astimezone(UTC)
+            read_image(record.thumbnail)
+        if record.created_at is not None:
+            record.created_at.astimezone(UTC)
     except (EdgeError, OverflowError) as exc:
         raise ArchiveError(f"example {number}: {exc}") from exc

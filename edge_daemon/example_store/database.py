@@ -1,9 +1,11 @@
-"""Opening the store's SQLite file so that what is committed survives a power cut."""
+"""The store's SQLite file: open and migrate it, copy it, check a path without making a file."""
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
+import tempfile
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -11,31 +13,33 @@ from urllib.parse import quote
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.integrity import (
-    SEALED,
+    CHECKSUMMED,
     add_checksum_function,
     decode_text,
     find_damaged,
     sql_checksum,
 )
-from edge_daemon.example_store.schema import migrate
+from edge_daemon.example_store.schema import checked_version, migrate
+from edge_daemon.system.atomic_file import sync_directory
+from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.file_owner import refuse_planted_link
 from edge_daemon.system.regular_file import require_regular
-from edge_daemon.system.sqlite import CorruptStoreError, sync_directory
+from edge_daemon.system.sqlite import CorruptStoreError, make_durable, sqlite_errors_of, with_journals
 
 _CACHE_KB = 256
-"""Of pages: examples are read once, at the start. SQLite's own 2 MB would stay filled with them."""
+"""Page cache. Examples are read once, at the start; SQLite's default of 2 MB would stay filled with them."""
 
 _open = partial(sqlite3.connect, isolation_level=None, check_same_thread=False)
 
-# Of this connection alone: what other programs write keeps no checksum, or the one it had. A damaged row must
-# not become a sound one by a change.
-_SEALING = (
+# For this connection alone: a row that another program writes has no checksum, or an old one. A change does
+# not turn a damaged row into an intact one.
+_CHECKSUM_TRIGGERS = (
     f"""
-    CREATE TEMP TRIGGER seal_added AFTER INSERT ON main.examples
+    CREATE TEMP TRIGGER checksum_of_added AFTER INSERT ON main.examples
         BEGIN UPDATE examples SET checksum = {sql_checksum()} WHERE id = NEW.id; END
     """,
     f"""
-    CREATE TEMP TRIGGER seal_changed AFTER UPDATE OF {", ".join(SEALED)} ON main.examples
+    CREATE TEMP TRIGGER checksum_of_changed AFTER UPDATE OF {", ".join(CHECKSUMMED)} ON main.examples
         WHEN NEW.id NOT IN (SELECT id FROM damaged)
         BEGIN UPDATE examples SET checksum = {sql_checksum()} WHERE id = NEW.id; END
     """,
@@ -43,22 +47,22 @@ _SEALING = (
 
 
 def connect(path: Path, busy_s: float) -> sqlite3.Connection:
-    """Open or create the file, checked and at the newest schema; a lock is waited for `busy_s` seconds.
+    """Open or create the file, check it and migrate it to the newest schema.
 
-    In autocommit: transactions are begun and ended by hand. The thread that opens needn't be the one
-    that owns the connection afterwards. Raises StoreError and what `faults.named` translates.
+    The connection waits `busy_s` seconds for a lock and is in autocommit mode: statements begin and end
+    transactions. Another thread may own it later. Raises StoreError, sqlite3.Error.
     """
     _refuse_planted_links(path)
     _create(path)
     _check_header(path)
-    # Absolute, so that no name means something else to SQLite, as `:memory:` does.
-    return _prepared(_open(path.absolute(), timeout=busy_s), path)
+    # Absolute: SQLite gives some relative names a meaning, such as `:memory:`.
+    return _prepare_or_close(_open(path.absolute(), timeout=busy_s), path)
 
 
 def connect_memory(path: Path | None) -> sqlite3.Connection:
-    """Open a copy of the file in memory, for a disk that can't be written; an empty store for none.
+    """Open a copy of the file in memory, for a disk that can't be written; an empty store for None.
 
-    Raises StoreError when the file has a journal: only SQLite on a writable disk can fold it in.
+    Raises StoreError for a file with a journal, which only SQLite on a writable disk can fold in.
     """
     connection = _open(":memory:")
     try:
@@ -70,27 +74,27 @@ def connect_memory(path: Path | None) -> sqlite3.Connection:
     except BaseException:
         connection.close()
         raise
-    return _prepared(connection, path or Path(":memory:"))
+    return _prepare_or_close(connection, path or Path(":memory:"))
 
 
 def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection:
-    """Open the file so that neither it nor its journal is changed; the journal is ignored if `immutable`."""
+    """Open the file without changing it or its journal; `immutable` ignores the journal and locks."""
     options = "mode=ro&immutable=1" if immutable else "mode=ro"
     return _open(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
 
 
 def copy_database(path: Path, copy: Path) -> None:
-    """Write what is committed to a new file, while another process may go on writing."""
+    """Copy the committed data to a new file; other processes may write meanwhile."""
     with closing(open_read_only(path)) as source, closing(_open(copy)) as target:
         source.backup(target)
 
 
 def is_database(path: Path) -> bool:
-    """Return whether SQLite reads the file's header; of another it would delete the journal.
+    """Return whether SQLite accepts the file's header; SQLite deletes the journal of a file that it rejects.
 
-    A file descriptor of our own must not do it: closing it would drop the locks that every other
-    connection of this process holds on the file (POSIX locks belong to the process), and the next process
-    to leave would delete the journal under them.
+    The file is read through SQLite. Closing a file descriptor of ours would drop the locks that all other
+    connections of this process hold on the file (POSIX locks belong to the process), and the next process
+    to close the database would delete the journal while they use it.
     """
     if not path.stat().st_size:
         return False
@@ -104,13 +108,13 @@ def is_database(path: Path) -> bool:
 
 
 def journal_size(path: Path) -> int:
-    """Return how many bytes of changes are not in the file itself yet."""
+    """Return the size of the journal in bytes; 0 without one."""
     journal = Path(f"{path}-wal")
     return journal.stat().st_size if journal.exists() else 0
 
 
-def leave_out_damaged(connection: sqlite3.Connection) -> dict[int, str]:
-    """Fill `temp.damaged` with the ids of examples that can't be used; their faults by id."""
+def mark_damaged(connection: sqlite3.Connection) -> dict[int, str]:
+    """Write the ids of damaged examples to `temp.damaged`; return their faults by id."""
     faults = find_damaged(connection)
     connection.execute("DELETE FROM temp.damaged")
     connection.executemany("INSERT INTO temp.damaged (id) VALUES (?)", [(each,) for each in faults])
@@ -118,13 +122,13 @@ def leave_out_damaged(connection: sqlite3.Connection) -> dict[int, str]:
 
 
 def _refuse_planted_links(path: Path) -> None:
-    """Keep root from writing where the store's owner, such as a service that was broken into, points."""
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        refuse_planted_link(Path(f"{path}{suffix}"))
+    """Refuse links that would make root write elsewhere: the store's owner may be a compromised service."""
+    for each in (*with_journals(path), Path(f"{path}-journal")):
+        refuse_planted_link(each)
 
 
 def _create(path: Path) -> None:
-    """Make a missing file and its folders, and put their directory entries on disk."""
+    """Make a missing file and its folders, and sync their directory entries."""
     try:
         for folder in reversed([parent for parent in path.parents if not parent.exists()]):
             folder.mkdir(exist_ok=True)
@@ -139,7 +143,7 @@ def _create(path: Path) -> None:
 
 
 def _check_header(path: Path) -> None:
-    """Raise CorruptStoreError before SQLite may write. See `is_database`."""
+    """Raise CorruptStoreError for a wrong header before SQLite may write. See `is_database`."""
     try:
         empty = path.is_file() and not path.stat().st_size
         if empty and journal_size(path):
@@ -150,7 +154,7 @@ def _check_header(path: Path) -> None:
         raise CorruptStoreError(f"store '{path}' is corrupt: file is not a database")
 
 
-def _prepared(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+def _prepare_or_close(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         _prepare(connection, path)
     except BaseException:
@@ -162,15 +166,53 @@ def _prepared(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path) -> None:
     connection.text_factory = decode_text
     connection.execute("PRAGMA temp_store = MEMORY")
-    # Before the migration, which would carry damage over. The indexes are part of it: counts come from them.
+    # Before the migration, which would copy damage. It checks the indexes too, which give the counts.
     damage = str(connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
     if damage != "ok":
         raise CorruptStoreError(f"store '{path}' is corrupt: {' '.join(damage.split())}")
     add_checksum_function(connection)
     migrate(connection, path)
-    connection.execute("PRAGMA journal_mode = WAL")
-    connection.execute("PRAGMA synchronous = FULL")
+    make_durable(connection)
     connection.execute(f"PRAGMA cache_size = -{_CACHE_KB}")
     connection.execute("CREATE TEMP TABLE damaged (id INTEGER PRIMARY KEY)")
-    for trigger in _SEALING:
+    for trigger in _CHECKSUM_TRIGGERS:
         connection.execute(trigger)
+
+
+def check_path(path: Path) -> None:
+    """Raise the StoreError of opening a store at `path`, without making a file.
+
+    Damage that the opening repairs, and a full or read-only disk, pass.
+    """
+    try:
+        if path.exists():
+            _check_file(path)
+        else:
+            _check_folder(path)
+    except OSError as exc:
+        if not disk_refuses(path):
+            verb = "read" if os.path.exists(path) else "created"
+            raise StoreError(f"store '{path}' can't be {verb}: {exc.strerror}") from exc
+
+
+def _check_file(path: Path) -> None:
+    # The file is not opened here: see `is_database`.
+    require_regular(path)
+    if not os.access(path, os.R_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    if not (os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)) and not disk_refuses(path):
+        text = f"store '{path}' can't be written; check the permissions of the file and its folder"
+        raise StoreError(text) from PermissionError(path)
+    try:
+        # Immutable: SQLite takes no lock and makes no journal beside a file that may be in use.
+        with sqlite_errors_of(path), closing(open_read_only(path, immutable=True)) as connection:
+            checked_version(connection, path)
+    except CorruptStoreError:
+        return
+
+
+def _check_folder(path: Path) -> None:
+    """Make and remove a folder in the nearest existing one: only that finds every reason for a refusal."""
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    with tempfile.TemporaryDirectory(prefix=".edge-daemon-", dir=folder):
+        return

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport, lookalikes, take_in
+from edge_daemon.example_store.importing import ImportLabels, ImportReport, add_new, similar_labels
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_files import find_images, is_hidden, named
@@ -41,7 +41,7 @@ class Picture:
 
 
 def find_pictures(
-    root: Path, taught: Iterable[str] = (), labels: ForeignLabels | None = None
+    root: Path, taught: Iterable[str] = (), labels: ImportLabels | None = None
 ) -> list[Picture]:
     """Return the pictures of a folder of label folders, in the order of their names.
 
@@ -49,7 +49,7 @@ def find_pictures(
     ArchiveError when there are no pictures, and when labels differ only in case or spaces from each other or
     from those `taught`; LabelError when no folder's name can be a label.
     """
-    labels = labels or ForeignLabels()
+    labels = labels or ImportLabels()
     try:
         entries = sorted(path for path in root.iterdir() if not is_hidden(path.name))
         found = [(folder, _pictures_in(folder)) for folder in entries if folder.is_dir()]
@@ -62,13 +62,13 @@ def find_pictures(
     chosen = [
         (folder.name, label, files)
         for folder, files in filled
-        if (label := labels.take(folder.name, f"folder '{_readable(str(folder))}': ")) is not None
+        if (label := labels.resolve(folder.name, f"folder '{_readable(str(folder))}': ")) is not None
     ]
     if not chosen:
-        assert labels.refusal is not None
-        raise labels.refusal
+        assert labels.rejection is not None
+        raise labels.rejection
     labels.check_renames(str(root))
-    refuse_lookalikes(root, [(name, label) for name, label, _ in chosen], taught, labels)
+    check_similar_labels(root, [(name, label) for name, label, _ in chosen], taught, labels)
     return [Picture(label, path) for _, label, files in chosen for path in files]
 
 
@@ -95,13 +95,13 @@ def import_pictures(
     Interrupted, it keeps what was added; repeated, it goes on where it was. `report` is added to.
     """
     report = report or ImportReport()
-    drafts = _drafts(store, embedder, pictures, region, thumbnail_px, report)
-    while chunk := list(islice(drafts, _CHUNK)):
-        take_in(store, chunk, report)
+    records = _records(store, embedder, pictures, region, thumbnail_px, report)
+    while chunk := list(islice(records, _CHUNK)):
+        add_new(store, chunk, report)
     return report
 
 
-def _drafts(
+def _records(
     store: ExampleStore,
     embedder: Embedder,
     pictures: Iterable[Picture],
@@ -111,17 +111,17 @@ def _drafts(
 ) -> Iterator[ExampleRecord]:
     for picture in pictures:
         try:
-            draft = _draft(store, embedder, picture, region, thumbnail_px, report)
+            record = _record(store, embedder, picture, region, thumbnail_px, report)
         except ImageError as exc:
             report.problems.append(f"{exc}; left out")
         except EmbeddingError as exc:
             report.problems.append(f"{picture.path}: {exc}; left out")
         else:
-            if draft is not None:
-                yield draft
+            if record is not None:
+                yield record
 
 
-def _draft(
+def _record(
     store: ExampleStore,
     embedder: Embedder,
     picture: Picture,
@@ -133,9 +133,9 @@ def _draft(
     source = picture.source()
     image = read_image(source, str(picture.path))
     thumbnail = thumbnail_of(_content(source), image, thumbnail_px)
-    taught_as = store.twin(embedder.space, region, thumbnail=thumbnail)
-    if taught_as is not None:
-        report.meet_twin(str(picture.path), picture.label, taught_as)
+    known_label = store.find_duplicate(embedder.space, region, thumbnail=thumbnail)
+    if known_label is not None:
+        report.add_duplicate(str(picture.path), picture.label, known_label)
         return None
     return ExampleRecord(
         embedder.embed(image),
@@ -176,12 +176,12 @@ def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
         log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
 
 
-def refuse_lookalikes(
-    root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ForeignLabels
+def check_similar_labels(
+    root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ImportLabels
 ) -> None:
     """Raise ArchiveError for labels too alike to be two; `names` pairs each folder's name with its label."""
     own = [label for _, label in names]
-    for first, second in lookalikes([*taught, *own]):
+    for first, second in similar_labels([*taught, *own]):
         if second in own:
             raise ArchiveError(
                 f"'{root}': label '{second}' differs from '{first}' only in case or spaces; "

@@ -1,19 +1,24 @@
-"""Taking examples in from outside: what is taught already is recognised and left out."""
+"""Imports into the store: labels, duplicates, salvaged examples, and new embeddings for another model."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError, LabelError
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError, LabelError, StoreError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.example_store.integrity import describe
+from edge_daemon.example_store.record import ExampleRecord, unpack
+from edge_daemon.example_store.salvage import Row, Salvage, intact_rows
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
+from edge_daemon.system.sqlite import sqlite_errors_of
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -22,73 +27,78 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_MAX_NAMED = 5
 
 
-class Track(Protocol):
-    """Passes items through and shows how far it is; `total` is how many will come."""
+class ProgressTracker(Protocol):
+    """Returns the items of an iterable and shows the progress; `total` is their number."""
 
     def __call__(self, items: Iterable[_T], total: int) -> Iterable[_T]:
         """Return the items."""
 
 
-def untracked(items: Iterable[_T], total: int) -> Iterable[_T]:
-    """Show nothing."""
+def no_progress(items: Iterable[_T], total: int) -> Iterable[_T]:
+    """Return the items and show nothing."""
     return items
 
 
 @dataclass(slots=True)
 class ImportReport:
-    """What an import did: `problems` holds a line for each item left out for a reason to look at."""
+    """The result of an import; `problems` has a line for each item left out that its user should look at."""
 
     added: int = 0
     duplicates: int = 0
     problems: list[str] = field(default_factory=list)
 
-    def meet_twin(self, name: str, label: str, taught_as: str) -> None:
-        """Note an item that is taught already, under its own label or another."""
-        if label == taught_as:
+    def add_duplicate(self, name: str, label: str, known_label: str) -> None:
+        """Count an item that is in the store already; another label there is a problem."""
+        if label == known_label:
             self.duplicates += 1
         else:
-            self.problems.append(f"{name}: wanted as '{label}' but taught as '{taught_as}' already; left out")
+            self.problems.append(
+                f"{name}: imported as '{label}' but taught as '{known_label}' already; left out"
+            )
 
 
-class ForeignLabels:
-    """The labels of an import: renamed where `renames` says so, each that can't be taken left out once."""
+class ImportLabels:
+    """The labels of an import: renamed as `renames` says. Each invalid label is reported once."""
 
     def __init__(self, report: ImportReport | None = None, renames: Mapping[str, str] | None = None) -> None:
-        """`report` gets a problem for each label left out; without one the log does."""
+        """`report` gets a problem for each label left out; without a report the log gets a warning."""
         self._report = report
         self._renames = renames or {}
-        self._taken: dict[str, str | None] = {}
-        self.refusal: LabelError | None = None
-        """The last label's that was left out."""
+        self._resolved: dict[str, str | None] = {}
+        self.rejection: LabelError | None = None
+        """The error of the latest invalid label."""
 
-    def take(self, name: str, where: str = "") -> str | None:
-        """Return the label that `name` becomes, None for one that is left out."""
-        if name not in self._taken:
-            self._taken[name] = self._checked(name, where)
-        return self._taken[name]
+    def resolve(self, name: str, where: str = "") -> str | None:
+        """Return the label for `name`; None for an invalid one, which is left out."""
+        if name not in self._resolved:
+            self._resolved[name] = self._check(name, where)
+        return self._resolved[name]
 
     def renamed(self, name: str) -> str:
-        """Return the label that the user chose for `name`, unchecked; by default the same."""
-        self._taken.setdefault(name, name)
+        """Return the label that the user chose for `name`, unchecked; by default `name`."""
+        self._resolved.setdefault(name, name)
         return self._renames.get(name, name)
 
     def check_renames(self, where: str) -> None:
-        """Raise ArchiveError when a label that should be renamed did not come."""
+        """Raise ArchiveError for a label to rename that the import does not hold."""
         for old in self._renames:
-            if old not in self._taken:
-                raise ArchiveError(f"'{where}' holds no label '{old}' to rename; it has {_some(self._taken)}")
+            if old not in self._resolved:
+                raise ArchiveError(
+                    f"'{where}' holds no label '{old}' to rename; it has {_quote_some(self._resolved)}"
+                )
 
     def is_renamed(self, name: str) -> bool:
-        """Whether the user chose another label for `name`."""
+        """Return whether the user chose another label for `name`."""
         return name in self._renames
 
-    def _checked(self, name: str, where: str) -> str | None:
+    def _check(self, name: str, where: str) -> str | None:
         try:
             return check_label(self._renames.get(name, name))
         except LabelError as exc:
-            self.refusal = LabelError(f"{where}{exc}")
+            self.rejection = LabelError(f"{where}{exc}")
             problem = f"{where}{exc}; left out, take it in with --rename OLD=NEW"
             if self._report is None:
                 log.warning("%s", problem)
@@ -97,28 +107,12 @@ class ForeignLabels:
             return None
 
 
-def _some(labels: Iterable[str]) -> str:
+def _quote_some(labels: Iterable[str]) -> str:
     names = [f"'{name}'" for name in labels]
-    return ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+    return ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
 
 
-def take_in(store: ExampleStore, drafts: Iterable[ExampleRecord], report: ImportReport) -> None:
-    """Add what is new of `drafts` in one transaction, all or none."""
-    added = 0
-    with store.transaction():
-        for draft in drafts:
-            taught_as = store.twin(
-                draft.space, draft.region, thumbnail=draft.thumbnail, embedding=draft.embedding
-            )
-            if taught_as is None:
-                store.keep(draft)
-                added += 1
-            else:
-                report.meet_twin(draft.source or "example", draft.label, taught_as)
-    report.added += added
-
-
-def lookalikes(labels: Iterable[str]) -> list[tuple[str, str]]:
+def similar_labels(labels: Iterable[str]) -> list[tuple[str, str]]:
     """Return the pairs of labels that differ only in case or spaces."""
     first: dict[str, str] = {}
     pairs = []
@@ -129,28 +123,82 @@ def lookalikes(labels: Iterable[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def reembed(store: ExampleStore, embedder: Embedder, track: Track = untracked) -> ImportReport:
-    """Move the examples of other spaces into the embedder's, all in one transaction at the end.
+def add_new(store: ExampleStore, records: Iterable[ExampleRecord], report: ImportReport) -> None:
+    """Add the records that the store lacks, in one transaction: all or none."""
+    added = 0
+    with store.transaction():
+        for record in records:
+            known_label = store.find_duplicate(
+                record.space, record.region, thumbnail=record.thumbnail, embedding=record.embedding
+            )
+            if known_label is None:
+                store.add_record(record)
+                added += 1
+            else:
+                report.add_duplicate(record.source or "example", record.label, known_label)
+    report.added += added
 
-    Until then, and after a failure, the store is as it was. An example without a usable thumbnail
-    stays where it is and is reported; one whose picture is taught in the new space already is removed.
+
+def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
+    """Add the intact examples of a damaged file that the store lacks, in one transaction: all or none.
+
+    Removed examples and peers' examples are left out. Raises StoreError, EmbeddingError.
+    """
+    salvage, report = Salvage(), ImportReport()
+    if path.exists() and path.samefile(store.path):
+        raise StoreError(f"'{path}' is the store in use; name the file that was kept of a corrupt one")
+    with sqlite_errors_of(path):
+        add_new(store, _salvaged_records(intact_rows(path, salvage), report), report)
+    report.problems += salvage.problems
+    if not (report.added or report.duplicates or report.problems):
+        raise StoreError(f"nothing can be read of '{path}'; it is no example store, or all of it is damaged")
+    return report
+
+
+def _salvaged_records(rows: Iterator[Row], report: ImportReport) -> Iterator[ExampleRecord]:
+    for row in rows:
+        if row["origin"] or row["removed_at"]:
+            continue
+        try:
+            check_label(row["label"])
+        except LabelError as exc:
+            report.problems.append(describe(row["id"], row["label"], str(exc)))
+            continue
+        yield ExampleRecord(
+            unpack(row["embedding"]),
+            row["label"],
+            space=row["space"],
+            region=row["region"],
+            group=row["burst"],
+            source=row["source"],
+            thumbnail=row["thumbnail"],
+            created_at=datetime.fromisoformat(row["created_at"]),
+        )
+
+
+def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no_progress) -> ImportReport:
+    """Move the examples of other spaces into the embedder's space, in one transaction at the end.
+
+    An example without a readable thumbnail stays in its space and is reported. An example whose picture is
+    in the new space already, under the same label, is removed.
     """
     counts = store.spaces()
     foreign = (example for example in store if example.space != embedder.space)
     report = ImportReport()
-    moving = []
-    twins = []
+    embeddings = []
+    duplicates = []
     for example in track(foreign, sum(counts.values()) - counts.get(embedder.space, 0)):
-        if store.twin(embedder.space, example.region, thumbnail=example.thumbnail) == example.label:
-            twins.append(example.id)
+        known_label = store.find_duplicate(embedder.space, example.region, thumbnail=example.thumbnail)
+        if known_label == example.label:
+            duplicates.append(example.id)
             continue
         try:
-            moving.append((example.id, embedder.embed(_picture(example))))
+            embeddings.append((example.id, embedder.embed(_picture(example))))
         except (ImageError, EmbeddingError) as exc:
             report.problems.append(f"example {example.id} ('{example.label}') stays as it is: {exc}")
     with store.transaction():
-        report.duplicates = len(store.remove(twins))
-        report.added = store.move(moving, embedder.space)
+        report.duplicates = len(store.remove(duplicates))
+        report.added = store.replace_embeddings(embeddings, embedder.space)
     return report
 
 

@@ -1,6 +1,6 @@
-"""The checksum of an example's row, and the fault of a row that can't be trusted.
+"""Checksums of the examples' rows, and the search for damaged rows.
 
-SQLite has no checksums of its own: a bit that flips on an SD card changes a label or an embedding unnoticed.
+SQLite has no checksums. A bit that flips on an SD card changes a label or an embedding without an error.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.example_store.record import content_digest, pack, unpack
 
 TEXTS = ("label", "space", "region", "burst", "source", "created_at", "origin")
-SEALED = (
+CHECKSUMMED = (
     *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at"),
     *("origin", "number", "probation", "picture_digest", "embedding_digest"),
 )
 """Columns that the checksum covers; the two digests cover the embedding and the picture."""
 
-CHECKED = (*SEALED, "checksum", "embedding")
-"""Columns that `find_fault` needs, in this order."""
+CHECKED = (*CHECKSUMMED, "checksum", "embedding")
+"""Columns that `find_fault` expects, in this order."""
 
 CHECKSUM_BYTES = 16
 
-TO_BE_SEALED = f"zeroblob({CHECKSUM_BYTES})"
-"""The checksum of a new row, until the connection's trigger replaces it: a row that grew would move."""
+UNSET_CHECKSUM = f"zeroblob({CHECKSUM_BYTES})"
+"""Checksum of a new row until the connection's trigger sets it; its length keeps the row in place."""
 
 _PAGE = 256
 _SHOWN = 5
 
 
 def row_checksum(*values: object) -> bytes | None:
-    """Return the checksum of the `SEALED` columns, in their order; None where a text is damaged."""
+    """Return the checksum of the `CHECKSUMMED` columns, in their order; None for a damaged text."""
     try:
         return hashlib.sha256(msgspec.msgpack.encode(values)).digest()[:CHECKSUM_BYTES]
     except UnicodeEncodeError:
@@ -44,34 +44,35 @@ def row_checksum(*values: object) -> bytes | None:
 
 
 def add_checksum_function(connection: sqlite3.Connection) -> None:
-    """Give SQL the function that `sql_checksum` calls."""
-    # Text arrives as bytes, so that even a damaged one gets a checksum.
-    connection.create_function("row_checksum", len(SEALED), _checksum_of_blobs, deterministic=True)
+    """Add the SQL function that `sql_checksum` calls."""
+    # Text is passed as bytes: damaged text can have a checksum too.
+    connection.create_function("row_checksum", len(CHECKSUMMED), _checksum_of_blobs, deterministic=True)
 
 
 def sql_checksum() -> str:
     """Return the SQL expression of a row's checksum."""
-    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in SEALED]
+    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in CHECKSUMMED]
     return f"row_checksum({', '.join(blobs)})"
 
 
 def decode_text(content: bytes) -> str:
-    """Decode a column as SQLite holds it: damaged UTF-8 must not fail a query of many rows."""
+    """Decode a text column; damaged UTF-8 becomes surrogates and does not fail a query of many rows."""
     return content.decode("utf-8", "surrogateescape")
 
 
 def find_fault(row: Sequence[Any]) -> str | None:
-    """Return what is wrong with a row of the `CHECKED` columns; None for a sound one.
+    """Return the fault of a row of the `CHECKED` columns; None for an intact row.
 
     A row without a checksum, as other programs write it, is checked by its digests alone.
     """
-    *sealed, checksum, embedding = row
-    digest = sealed[-1]
+    *values, checksum, embedding = row
+    digest = values[-1]
     digested = isinstance(embedding, bytes) and content_digest(embedding) == digest
-    if digested and checksum is not None and checksum == row_checksum(*sealed):
-        return None  # as this program wrote it, which checked it
-    values = dict(zip(SEALED, sealed, strict=True))
-    if fault := _fault_of_texts(values) or _fault_of_embedding(embedding):
+    if digested and checksum is not None and checksum == row_checksum(*values):
+        return None  # unchanged since this program checked and wrote it
+    if fault := _fault_of_texts(dict(zip(CHECKSUMMED, values, strict=True))) or _fault_of_embedding(
+        embedding
+    ):
         return fault
     if not digested:
         return "the embedding differs from its digest"
@@ -79,41 +80,41 @@ def find_fault(row: Sequence[Any]) -> str | None:
 
 
 def find_damaged(connection: sqlite3.Connection) -> dict[int, str]:
-    """Return the fault of each example that can't be used, removed ones too, by id."""
+    """Return the fault of each damaged example by id, also of removed ones."""
     faults: dict[int, str] = {}
     lengths: dict[str, dict[int, list[tuple[int, str]]]] = {}
     rows = connection.execute(f"SELECT {', '.join(CHECKED)} FROM examples ORDER BY id")
     while page := rows.fetchmany(_PAGE):
         for row in page:
-            number, label, space, embedding = row[0], row[1], row[2], row[-1]
+            example_id, label, space, embedding = row[0], row[1], row[2], row[-1]
             if fault := find_fault(row):
-                faults[number] = describe(number, label, fault)
+                faults[example_id] = describe(example_id, label, fault)
             else:
-                alike = lengths.setdefault(space, {}).setdefault(len(embedding) // 4, [])
-                alike.append((number, label))
-    return faults | _odd_lengths(lengths)
+                same_length = lengths.setdefault(space, {}).setdefault(len(embedding) // 4, [])
+                same_length.append((example_id, label))
+    return faults | _unusual_lengths(lengths)
 
 
-def describe(number: object, label: object, fault: str) -> str:
-    """Return an example's fault in words."""
+def describe(example_id: object, label: object, fault: str) -> str:
+    """Return a message for an example's fault."""
     name = str(label).encode("utf-8", "replace").decode()
-    return f"example {number} ('{name}'): {fault}"
+    return f"example {example_id} ('{name}'): {fault}"
 
 
-def in_words(faults: Collection[str]) -> str:
-    """Return the first faults, and how many more there are."""
+def summarise(faults: Collection[str]) -> str:
+    """Return the first five faults and the number of the others."""
     shown = "; ".join(list(faults)[:_SHOWN])
     return shown + (f"; and {len(faults) - _SHOWN} more" if len(faults) > _SHOWN else "")
 
 
-def _odd_lengths(lengths: dict[str, dict[int, list[tuple[int, str]]]]) -> dict[int, str]:
-    """Return the examples that are shorter or longer than most of their space."""
+def _unusual_lengths(lengths: dict[str, dict[int, list[tuple[int, str]]]]) -> dict[int, str]:
+    """Return the faults of examples whose length differs from that of most examples in their space."""
     faults = {}
     for by_length in lengths.values():
         usual = max(by_length, key=lambda length: len(by_length[length]))
         for length in by_length.keys() - {usual}:
             fault = f"its embedding has {length} numbers, the others {usual}"
-            faults.update({number: describe(number, label, fault) for number, label in by_length[length]})
+            faults.update({each: describe(each, label, fault) for each, label in by_length[length]})
     return faults
 
 
@@ -157,7 +158,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _checksum_of_blobs(*values: object) -> bytes | None:
-    named = zip(SEALED, values, strict=True)
+    named = zip(CHECKSUMMED, values, strict=True)
     return row_checksum(
         *(
             decode_text(value) if isinstance(value, bytes) and not name.endswith("_digest") else value

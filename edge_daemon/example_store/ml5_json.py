@@ -21,10 +21,10 @@ import numpy as np
 
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.example_store.importing import ForeignLabels
+from edge_daemon.example_store.importing import ImportLabels
 from edge_daemon.example_store.record import ExampleRecord, pack
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.system.atomic_file import fresh_file
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.regular_file import read_regular, without_bom
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Class:
 
 
 def read_dataset(
-    path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ForeignLabels | None = None
+    path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ImportLabels | None = None
 ) -> list[ExampleRecord]:
     """Read any of the forms, checked whole. Raises ArchiveError naming the file and the class.
 
@@ -86,16 +86,16 @@ def read_dataset(
     get a space of their own, made from the file's content.
     """
     content = _content(path)
-    labels = labels or ForeignLabels()
+    labels = labels or ImportLabels()
     try:
         classes, named = _parse(content)
         _refuse_excess(classes)
         home = space or named or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
         where = f"'{path}': "
-        drafts = [
+        records = [
             ExampleRecord(row, label, space=home, region=region, source=path.name)
             for one in classes
-            if (label := labels.take(one.label, where)) is not None
+            if (label := labels.resolve(one.label, where)) is not None
             for row in _rows(one)
         ]
     except (msgspec.DecodeError, RecursionError) as exc:
@@ -103,10 +103,10 @@ def read_dataset(
         raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {why}") from exc
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
-    if not drafts:
-        raise ArchiveError(str(labels.refusal))
+    if not records:
+        raise ArchiveError(str(labels.rejection))
     labels.check_renames(str(path))
-    return drafts
+    return records
 
 
 def _content(path: Path) -> bytes:
@@ -238,7 +238,7 @@ def write_dataset(store: ExampleStore, path: Path, form: Form = "ml5", space: st
     for example in store.examples(_only_space(store, space), thumbnails=False):
         rows.setdefault(example.label, []).append(_unit(example.embedding))
     matrices = {label: np.stack(vectors) for label, vectors in rows.items()}
-    with fresh_file(path) as file:
+    with new_file(path) as file:
         if form == "ml5":
             _write_ml5(file, matrices, _only_space(store, space))
         else:

@@ -1,4 +1,4 @@
-"""What the store keeps for the fleet: the numbers of our own examples, and those that peers taught."""
+"""The fleet's data in the store: sequence numbers and live sets, peers' examples, the group."""
 
 from __future__ import annotations
 
@@ -6,139 +6,137 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from edge_daemon.domain.types import Example
-from edge_daemon.example_store.record import ExampleRecord
-from edge_daemon.example_store.rows import NARROW, SOUND, example_of
+from edge_daemon.example_store.record import COLUMNS, INTACT, ExampleRecord, read_example
 from edge_daemon.example_store.store import ExampleStore
 
-_OURS = ""
+_OWN = ""
 _PAGE = 128
 
 
 class PeerExamples:
     """The fleet's part of an `ExampleStore`, in one embedding space; owned by the store's thread.
 
-    A peer's example is on probation until `settle`. One that was taken back here stays as a row, so that
-    it is not taken for a new one. Every failure of the file is a StoreError.
+    A peer's example is in quarantine until `accept`. A peer's example that was removed here stays as a
+    row, so that it is not received as a new one. Raises StoreError for every failure of the file.
     """
 
     def __init__(self, store: ExampleStore, space: str) -> None:
         self._store = store
         self._space = space
 
-    # Our own
+    # Own examples
 
-    def own(self) -> list[tuple[int, str, int | None]]:
-        """Return (id, label, number) of our living examples in the order they were taught."""
+    def own_numbers(self) -> list[tuple[int, str, int | None]]:
+        """Return (id, label, sequence number) of this device's live examples, oldest first."""
         return self._rows(
             "SELECT id, label, number FROM examples"
-            f" WHERE removed_at IS NULL AND {SOUND} AND origin = '' AND space = ? ORDER BY id"
+            f" WHERE removed_at IS NULL AND {INTACT} AND origin = '' AND space = ? ORDER BY id"
         )
 
-    def example(self, one: int) -> Example:
+    def get(self, example_id: int) -> Example:
         """Return an example by its id, without thumbnail."""
-        return example_of(self._store.query(f"SELECT {NARROW}, x'' FROM examples WHERE id = ?", one)[0])
+        statement = f"SELECT {COLUMNS}, x'' FROM examples WHERE id = ?"
+        return read_example(self._store.query(statement, example_id)[0])
 
-    def renumber(self, numbers: Mapping[int, int | None]) -> None:
-        """Give examples of ours, by id, another number or none."""
+    def set_numbers(self, numbers: Mapping[int, int | None]) -> None:
+        """Set or clear the sequence numbers of this device's examples, by id."""
+        statement = "UPDATE examples SET number = ? WHERE id = ? AND origin = ''"
         with self._store.transaction():
-            for one, number in numbers.items():
-                self._store.query("UPDATE examples SET number = ? WHERE id = ? AND origin = ''", number, one)
+            for example_id, number in numbers.items():
+                self._store.query(statement, number, example_id)
 
-    def give_up_numbers(self) -> None:
-        """Forget all numbers of our own, in every space."""
+    def clear_numbers(self) -> None:
+        """Clear all sequence numbers of this device, in every space."""
         with self._store.transaction():
-            self._store.query("DELETE FROM fleet_rolls WHERE device = ?", _OURS)
+            self._store.query("DELETE FROM fleet_rolls WHERE device = ?", _OWN)
             self._store.query("UPDATE examples SET number = NULL WHERE origin = '' AND number IS NOT NULL")
 
     def last_number(self) -> int:
-        """Return the highest number that was ever ours, in any space; 0 before the first."""
-        rows = self._store.query("SELECT max(number) FROM fleet_rolls WHERE device = ?", _OURS)
+        """Return the highest sequence number of this device so far, in any space; 0 before the first."""
+        rows = self._store.query("SELECT max(number) FROM fleet_rolls WHERE device = ?", _OWN)
         return int(rows[0][0] or 0)
 
-    # Rolls
+    # Live sets
 
-    def roll(self, device: str = _OURS) -> tuple[int, bytes] | None:
-        """Return the number and the packed living ones of a device's latest roll; ours by default."""
+    def live_set(self, device: str = _OWN) -> tuple[int, bytes] | None:
+        """Return the sequence number and the packed live numbers of a device's latest live set."""
         rows = self._rows("SELECT number, living FROM fleet_rolls WHERE space = ?1 AND device = ?2", device)
         return (int(rows[0][0]), bytes(rows[0][1])) if rows else None
 
-    def keep_roll(self, number: int, living: bytes, device: str = _OURS) -> None:
-        """Replace a device's roll."""
+    def save_live_set(self, number: int, live: bytes, device: str = _OWN) -> None:
+        """Replace a device's live set."""
         self._rows(
             "INSERT INTO fleet_rolls (space, device, number, living) VALUES (?, ?, ?, ?)"
             " ON CONFLICT DO UPDATE SET number = excluded.number, living = excluded.living",
             device,
             number,
-            living,
+            live,
         )
 
-    def rolled(self) -> set[str]:
-        """Return the peers whose roll is known."""
-        return {
-            row[0] for row in self._rows("SELECT device FROM fleet_rolls WHERE space = ? AND device <> ''")
-        }
+    def peers_with_live_set(self) -> set[str]:
+        """Return the peers whose live set is stored."""
+        statement = "SELECT device FROM fleet_rolls WHERE space = ? AND device <> ''"
+        return {row[0] for row in self._rows(statement)}
 
-    # Peers'
+    # Peers' examples
 
-    def known(self, device: str) -> dict[int, int]:
-        """Return the ids of a peer's examples by their numbers, also of those taken back here."""
+    def ids_by_number(self, device: str) -> dict[int, int]:
+        """Return the ids of a peer's examples by their sequence numbers, removed examples too."""
         return dict(self._rows("SELECT number, id FROM examples WHERE space = ? AND origin = ?", device))
 
-    def keep(self, drafts: Iterable[ExampleRecord]) -> list[Example]:
-        """Keep peers' examples, all or none, on probation."""
+    def add(self, records: Iterable[ExampleRecord]) -> list[Example]:
+        """Store peers' examples in quarantine, all or none."""
         with self._store.transaction():
-            return [self._store.keep(draft) for draft in drafts]
+            return [self._store.add_record(record) for record in records]
 
-    def bury(self, device: str, number: int, living: bytes, ids: Iterable[int]) -> None:
-        """Replace a peer's roll, and forget for good the examples that it took back."""
+    def delete(self, device: str, number: int, live: bytes, ids: Iterable[int]) -> None:
+        """Replace a peer's live set, and delete the peer's examples with these ids."""
         with self._store.transaction():
-            self.keep_roll(number, living, device)
-            for one in ids:
-                self._store.query("DELETE FROM examples WHERE id = ? AND origin <> ''", one)
+            self.save_live_set(number, live, device)
+            for example_id in ids:
+                self._store.query("DELETE FROM examples WHERE id = ? AND origin <> ''", example_id)
 
-    def settle(self, ids: Iterable[int]) -> None:
-        """Let examples count from now on."""
+    def accept(self, ids: Iterable[int]) -> None:
+        """End the quarantine of examples."""
         with self._store.transaction():
-            for one in ids:
-                self._store.query("UPDATE examples SET probation = 0 WHERE id = ?", one)
+            for example_id in ids:
+                self._store.query("UPDATE examples SET probation = 0 WHERE id = ?", example_id)
 
-    def waiting(self) -> list[Example]:
-        """Return the living examples on probation, in the order they came."""
-        return [
-            example_of(row)
-            for row in self._rows(
-                f"SELECT {NARROW}, x'' FROM examples"
-                f" WHERE space = ? AND removed_at IS NULL AND {SOUND} AND probation ORDER BY id"
-            )
-        ]
+    def quarantined(self) -> list[Example]:
+        """Return the live examples in quarantine, in order of arrival."""
+        rows = self._rows(
+            f"SELECT {COLUMNS}, x'' FROM examples"
+            f" WHERE space = ? AND removed_at IS NULL AND {INTACT} AND probation ORDER BY id"
+        )
+        return [read_example(row) for row in rows]
 
-    def counting(self) -> Iterator[list[Example]]:
-        """Yield the living examples that count, our own among them, in pages of 128."""
+    def accepted(self) -> Iterator[list[Example]]:
+        """Yield the live examples outside quarantine, those of this device too, in pages of 128."""
         statement = (
-            f"SELECT {NARROW}, x'' FROM examples"
-            f" WHERE space = ?1 AND removed_at IS NULL AND {SOUND} AND NOT probation AND id > ?2"
+            f"SELECT {COLUMNS}, x'' FROM examples"
+            f" WHERE space = ?1 AND removed_at IS NULL AND {INTACT} AND NOT probation AND id > ?2"
             " ORDER BY id LIMIT ?3"
         )
         last = 0
         while rows := self._rows(statement, last, _PAGE):
-            yield [example_of(row) for row in rows]
+            yield [read_example(row) for row in rows]
             last = rows[-1][0]
 
-    def standing(self) -> list[tuple[str, int, int]]:
-        """Return (device, examples that count, examples on probation) of every peer, by name."""
-        return standing(self._store, self._space)
+    def peer_counts(self) -> list[tuple[str, int, int]]:
+        """Return (device, accepted examples, quarantined examples) of every peer, by name."""
+        return count_peers(self._store, self._space)
 
     def labels(self) -> set[tuple[str, str]]:
-        """Return each (device, label) of the peers' living examples, in every space."""
+        """Return each (device, label) of the peers' live examples, in every space."""
         return set(
             self._store.query(
                 "SELECT DISTINCT origin, label FROM examples"
-                f" WHERE removed_at IS NULL AND {SOUND} AND origin <> ''"
+                f" WHERE removed_at IS NULL AND {INTACT} AND origin <> ''"
             )
         )
 
     def remove_peer(self, device: str) -> list[int]:
-        """Delete a peer's examples and roll in this space; return the ids of the examples."""
+        """Delete a peer's examples and live set in this space; return the ids of the examples."""
         with self._store.transaction():
             self._rows("DELETE FROM fleet_rolls WHERE space = ? AND device = ? AND device <> ''", device)
             rows = self._rows(
@@ -149,10 +147,10 @@ class PeerExamples:
     # The group
 
     def join(self, group: str, key_id: str) -> None:
-        """Note the group and the key in use.
+        """Store the group and the key in use.
 
-        With another group or another key everything starts afresh: the peers' examples, all sequence numbers
-        and our own numbers are deleted. A store that knows the group without a key adopts this one.
+        Another group or another key deletes the peers' examples, all live sets and the sequence numbers of
+        this device. A store that has the group without a key adopts this key.
         """
         name = f"{group} {key_id}"
         known = {row[0] for row in self._store.query("SELECT name FROM fleet_groups")}
@@ -170,15 +168,15 @@ class PeerExamples:
         return self._store.query(statement, self._space, *values)
 
 
-def standing(store: ExampleStore, space: str | None = None) -> list[tuple[str, int, int]]:
-    """Return (device, examples that count, examples on probation) of every peer, in one space or all."""
+def count_peers(store: ExampleStore, space: str | None = None) -> list[tuple[str, int, int]]:
+    """Return (device, accepted examples, quarantined examples) of every peer, in one space or all."""
     return store.query(
         "SELECT origin, sum(NOT probation), sum(probation) FROM examples WHERE (?1 IS NULL OR space = ?1)"
-        f" AND removed_at IS NULL AND {SOUND} AND origin <> '' GROUP BY origin ORDER BY origin",
+        f" AND removed_at IS NULL AND {INTACT} AND origin <> '' GROUP BY origin ORDER BY origin",
         space,
     )
 
 
-def ever_joined(store: ExampleStore) -> bool:
+def was_ever_joined(store: ExampleStore) -> bool:
     """Return whether this device was ever in a group."""
     return bool(store.query("SELECT 1 FROM fleet_groups"))

@@ -1,4 +1,4 @@
-"""A store's daemon: a lock file beside the store that names the process, so that a second one is noticed."""
+"""The lock of a store's daemon: a file beside the store with the number of the process that has it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 class StoreLock:
-    """Held until `release` or the end of the process. Several in one process, as in a reload, get along."""
+    """Held until `release` or the end of the process. Locks of one process, as in a reload, share it."""
 
     def __init__(self, path: Path) -> None:
         self._store = path
@@ -18,17 +18,17 @@ class StoreLock:
 
     @property
     def held(self) -> bool:
-        """Whether this claim holds the store."""
+        """True while this lock is held."""
         return self._handle is not None
 
-    def take(self) -> int | None:
-        """Hold the store if nobody does; return the other process that holds it, if there is one.
+    def acquire(self) -> int | None:
+        """Take the lock if it is free; return the number of another process that holds it.
 
-        A file that can't be made, as on a read-only disk, is no claim and no reason to stop.
+        A lock file that can't be made, as on a read-only disk, is no error and leaves the lock free.
         """
         if self.held:
             return None
-        handle = _opened(self._path)
+        handle = _open(self._path)
         if handle is None:
             return None
         try:
@@ -39,7 +39,7 @@ class StoreLock:
                 owner = self._store.stat()
                 os.fchown(handle, owner.st_uid, owner.st_gid)
         except BlockingIOError:
-            process = _process_in(handle)
+            process = _read_process(handle)
             os.close(handle)
             return None if process == os.getpid() else process
         except OSError:
@@ -48,13 +48,13 @@ class StoreLock:
         return None
 
     def release(self) -> None:
-        """Let another process have it; harmless when not held."""
+        """Free the lock; harmless when not held."""
         if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
 
-def _opened(path: Path) -> int | None:
+def _open(path: Path) -> int | None:
     """Open or make the lock file; None for a link that the folder's owner may have planted for root."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
@@ -67,6 +67,6 @@ def _opened(path: Path) -> int | None:
     return None
 
 
-def _process_in(handle: int) -> int:
+def _read_process(handle: int) -> int:
     words = os.pread(handle, 32, 0).split()
     return int(words[0]) if words and words[0].isdigit() else 0

@@ -1,4 +1,4 @@
-"""What can still be read of a damaged store, copied row by row into a new one."""
+"""Salvage of a damaged store: its readable rows, copied one by one into a new file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from edge_daemon.example_store.integrity import (
     decode_text,
     describe,
     find_fault,
-    in_words,
+    summarise,
 )
 from edge_daemon.example_store.record import content_digest
 
@@ -27,48 +27,48 @@ COLUMNS = (
     *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at", "origin"),
     *("number", "probation", "checksum", "picture_digest", "embedding_digest", "embedding"),
 )
-"""All but the picture, which is read by itself: damage to it costs no example."""
+"""All columns but the picture, which is read separately: a damaged picture costs no example."""
 
-_SINCE = {"origin": "''", "number": "NULL", "probation": "0", "checksum": "NULL"}
-"""What stands for a column that a store of an older version lacks."""
+_DEFAULTS = {"origin": "''", "number": "NULL", "probation": "0", "checksum": "NULL"}
+"""SQL for a column that a store of an older version lacks."""
 
-_MOST_PROBED = 1_000_000
+_MAX_PROBED = 1_000_000
 
 Row = dict[str, Any]
 
 
 @dataclass(slots=True)
 class Salvage:
-    """The sound examples of a damaged file, and a line for each that is not."""
+    """The number of intact examples in a damaged file, and a line for each damaged one."""
 
     kept: int = 0
     problems: list[str] = field(default_factory=list)
 
     @property
     def summary(self) -> str:
-        """Return in one line what was kept and what was lost."""
+        """Return one line on the kept and the lost examples."""
         found = f"{self.kept} examples were salvaged"
-        return f"{found}; damaged: {in_words(self.problems)}" if self.problems else found
+        return f"{found}; damaged: {summarise(self.problems)}" if self.problems else found
 
 
-def sound_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
-    """Yield each sound row of a damaged file, by id, and note the others; the file is not changed.
+def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
+    """Yield the intact rows of a damaged file, by id, and note the others; the file is not changed.
 
-    Raises StoreError for what is no file at all. A damaged picture costs the picture alone.
+    A row with a damaged picture has none. Raises StoreError for a path that is not a file.
     """
     if not stat.S_ISREG(_mode(path)):
         raise StoreError(f"'{path}' is no file")
     if not is_database(path):
         return
-    with closing(_opened(path)) as source:
+    with closing(_open(path)) as source:
         source.text_factory = decode_text
         yield from _checked(_Table(source), salvage)
 
 
 def rebuild(path: Path, target: Path) -> Salvage:
-    """Make the store `target` from what can be read of the store at `path`. Raises StoreError.
+    """Make the store `target` from the readable rows of the store at `path`. Raises StoreError.
 
-    Ids stay. Numbers in the fleet don't, so that the group gets a full new announcement.
+    Ids are kept. Sequence numbers in the fleet are cleared, so that all examples are published again.
     """
     salvage = Salvage()
     with closing(connect(target, 0.0)) as connection:
@@ -79,11 +79,11 @@ def rebuild(path: Path, target: Path) -> Salvage:
 
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
-    """Insert the sound rows of the file at `path` into an empty store, in one transaction."""
+    """Insert the intact rows of the file at `path` into an empty store, in one transaction."""
     names = (*COLUMNS, "thumbnail")
     insert = f"INSERT INTO examples ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
     connection.execute("BEGIN IMMEDIATE")
-    for row in sound_rows(path, salvage):
+    for row in intact_rows(path, salvage):
         row["number"] = row["number"] if row["origin"] else None
         row["checksum"] = bytes(CHECKSUM_BYTES)  # the connection's trigger replaces it
         try:
@@ -124,47 +124,47 @@ def _fault(row: Row, indexed_label: object) -> str | None:
 
 
 class _Table:
-    """Reads the rows of a damaged table: from both ends, then what lies between them one by one."""
+    """A reader of a damaged table: from both ends, then one by one between them."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        # Reads on in a file that is shorter than its header says.
+        # Lets SQLite read a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
         present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
-        names = [each if each in present else f"{_SINCE.get(each, 'NULL')} AS {each}" for each in COLUMNS]
+        names = [each if each in present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}" for each in COLUMNS]
         self._select = f"SELECT {', '.join(names)} FROM examples NOT INDEXED WHERE"
 
     def indexed_labels(self) -> dict[int, str]:
-        """Return the labels by id as an index has them: of living examples, also of unreadable ones."""
+        """Return the labels by id from an index: those of live examples, also of unreadable ones."""
         statement = "SELECT id, label FROM examples INDEXED BY living_labels WHERE removed_at IS NULL"
         return {number: label for number, label in self._readable(statement) if isinstance(label, str)}
 
     def rows(self, last_id: int) -> Iterator[Row]:
-        """Yield every row that can be read; `last_id` is the highest that an index knows."""
+        """Yield every readable row; `last_id` is the highest id in an index."""
         last = 0
         try:
             for row in self._select_rows("id > 0 ORDER BY id"):
                 last = max(last, row["id"])
                 yield row
         except sqlite3.DatabaseError:
-            yield from self._rows_behind(last, last_id)
+            yield from self._rows_after(last, last_id)
 
     def picture(self, number: int) -> bytes:
-        """Return an example's picture; nothing where it can't be read."""
+        """Return an example's picture; empty for an unreadable one."""
         rows = list(self._readable(f"SELECT thumbnail FROM examples NOT INDEXED WHERE id = {number}"))
         return rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
 
-    def _rows_behind(self, last: int, last_id: int) -> Iterator[Row]:
-        """Yield the rows behind the first page that can't be read."""
-        behind = []
+    def _rows_after(self, last: int, last_id: int) -> Iterator[Row]:
+        """Yield the readable rows after the first unreadable page."""
+        after = []
         for row in self._readable_rows(f"id > {last} ORDER BY id DESC"):
-            behind.append(row["id"])
+            after.append(row["id"])
             yield row
-        end = min(behind, default=max(last_id, self._last_given()) + 1)
-        for number in range(last + 1, min(end, last + _MOST_PROBED)):
+        end = min(after, default=max(last_id, self._last_used_id()) + 1)
+        for number in range(last + 1, min(end, last + _MAX_PROBED)):
             yield from self._readable_rows(f"id = {number}")
 
-    def _last_given(self) -> int:
+    def _last_used_id(self) -> int:
         ids = self._readable("SELECT seq FROM sqlite_sequence WHERE name = 'examples'")
         return max((row[0] for row in ids if isinstance(row[0], int)), default=0)
 
@@ -182,17 +182,17 @@ class _Table:
 
 
 def _copy_groups(connection: sqlite3.Connection, path: Path) -> None:
-    """Copy the name of the fleet's group: without it, what peers taught would be dropped."""
+    """Copy the name of the fleet's group: without it, joining the group would delete the peers' examples."""
     try:
-        with closing(_opened(path)) as source:
+        with closing(_open(path)) as source:
             names = source.execute("SELECT name FROM fleet_groups").fetchall()
     except sqlite3.DatabaseError:
         return
     connection.executemany("INSERT OR IGNORE INTO fleet_groups (name) VALUES (?)", names)
 
 
-def _opened(path: Path) -> sqlite3.Connection:
-    # Immutable where nothing is lost by it: SQLite would make an empty journal beside the file.
+def _open(path: Path) -> sqlite3.Connection:
+    # Immutable if there is no journal to read: SQLite would make an empty one beside the file.
     return open_read_only(path, immutable=not journal_size(path))
 
 
@@ -204,7 +204,7 @@ def _mode(path: Path) -> int:
 
 
 def _keep_owner(path: Path, target: Path) -> None:
-    """Give the new file the old one's owner and mode: root may salvage the store of a service."""
+    """Set the owner and mode of the old file on the new one: root may salvage the store of a service."""
     old = path.stat()
     handle = os.open(target, os.O_RDONLY | os.O_NOFOLLOW)
     try:

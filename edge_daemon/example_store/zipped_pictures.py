@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from edge_daemon.domain.errors import ArchiveError, ImageError
-from edge_daemon.example_store.image_folders import Picture, refuse_lookalikes, warn_of_others
-from edge_daemon.example_store.importing import ForeignLabels
+from edge_daemon.example_store.image_folders import Picture, check_similar_labels, warn_of_others
+from edge_daemon.example_store.importing import ImportLabels
 from edge_daemon.imaging.image_files import is_hidden
 from edge_daemon.imaging.image_io import named_as_image
 from edge_daemon.system.regular_file import require_regular
@@ -54,13 +54,13 @@ def is_picture_zip(path: Path) -> bool:
 
 
 def find_zipped_pictures(
-    path: Path, taught: Iterable[str] = (), labels: ForeignLabels | None = None
+    path: Path, taught: Iterable[str] = (), labels: ImportLabels | None = None
 ) -> list[Picture]:
     """Return the pictures of a zip in the order of their names, as `find_pictures` does of a folder.
 
     Raises ArchiveError, LabelError.
     """
-    labels = labels or ForeignLabels()
+    labels = labels or ImportLabels()
     try:
         names = _names(path)
     except DAMAGED as exc:
@@ -77,12 +77,12 @@ def find_zipped_pictures(
             f"'{path}' holds no pictures in label folders; "
             "unpack it and take the pictures of a label in with `edge-daemon examples add LABEL`"
         )
-    taken = {label: labels.take(label, f"'{path}': ") for label in dict.fromkeys(shown.values())}
+    taken = {label: labels.resolve(label, f"'{path}': ") for label in dict.fromkeys(shown.values())}
     chosen = [(name, label) for name, label in taken.items() if label is not None]
-    if labels.refusal is not None and not chosen:
-        raise labels.refusal
+    if labels.rejection is not None and not chosen:
+        raise labels.rejection
     labels.check_renames(str(path))
-    refuse_lookalikes(path, chosen, taught, labels)
+    check_similar_labels(path, chosen, taught, labels)
     return [
         ZippedPicture(label, path / name, path, name)
         for name, folder in shown.items()

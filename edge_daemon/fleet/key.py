@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from pathlib import Path
 
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain.errors import FleetError
-from edge_daemon.system.regular_file import read_regular, without_bom
+from edge_daemon.system.secrets import SecretKind, read_secret
 
-VARIABLE = "EDGE_DAEMON_FLEET_KEY"
+FLEET_KEY = SecretKind("fleet", "key", "EDGE_DAEMON_FLEET_KEY", FleetError)
 MIN_BYTES = 16
-MAX_BYTES = 4096
 _HINT = "make one with `openssl rand -hex 32` and give every device of the group the same"
 
 
@@ -22,40 +20,20 @@ def read_key(options: FleetOptions, environ: Mapping[str, str]) -> bytes:
     The key is written as hexadecimal digits, 16 bytes or more. Raises FleetError with the reason, never with
     the key itself.
     """
-    where, text = _find(options, environ)
+    secret = read_secret(FLEET_KEY, options.key_file, options.credential, environ)
+    if secret is None:
+        raise FleetError(f"fleet.group needs a key: set fleet.key_file; {_HINT}")
     try:
-        key = bytes.fromhex(text.strip())
+        key = bytes.fromhex(secret.text.strip())
     except ValueError as exc:
-        raise FleetError(f"{where}: the key is not written in hexadecimal digits; {_HINT}") from exc
+        raise FleetError(f"{secret.where}: the key is not written in hexadecimal digits; {_HINT}") from exc
     if len(key) < MIN_BYTES:
-        raise FleetError(f"{where}: the key has {len(key)} bytes, at least {MIN_BYTES} are needed; {_HINT}")
+        raise FleetError(
+            f"{secret.where}: the key has {len(key)} bytes, at least {MIN_BYTES} are needed; {_HINT}"
+        )
     return key
 
 
 def key_id(key: bytes) -> str:
     """Return 16 hexadecimal digits that identify a key and reveal nothing of it."""
     return hmac.digest(key, b"edge_daemon fleet key", "sha256").hex()[:16]
-
-
-def _find(options: FleetOptions, environ: Mapping[str, str]) -> tuple[str, str]:
-    if options.key_file is not None:
-        return _read("fleet.key_file", Path(options.key_file))
-    if options.credential is not None:
-        folder = environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            raise FleetError(
-                f"fleet.credential '{options.credential}': $CREDENTIALS_DIRECTORY is not set; "
-                "add LoadCredential= to the unit, or use fleet.key_file"
-            )
-        return _read("fleet.credential", Path(folder) / options.credential)
-    if (text := environ.get(VARIABLE)) is None:
-        raise FleetError(f"fleet.group needs a key: set fleet.key_file; {_HINT}")
-    return f"${VARIABLE}", text
-
-
-def _read(option: str, path: Path) -> tuple[str, str]:
-    try:
-        return f"{option} {path}", without_bom(read_regular(path, MAX_BYTES)).decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
-        raise FleetError(f"{option}: can't read the key from {path}: {reason}") from exc

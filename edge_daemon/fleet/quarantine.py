@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.learning.embedding_index import Codes, Floats, newest_balanced
+from edge_daemon.learning.sampling import Floats, Ints, newest_balanced
 
 MAX_VALIDATION_EXAMPLES = 200
 """Bound on the work: one dot product per validation example and new example."""
@@ -39,7 +39,7 @@ class ImpactCheck:
         self._pools = self._encode([pool_of(each.region) for each in validation_examples])
         self._bursts = self._encode([_burst(each) for each in validation_examples])
         self._similarities: Floats = np.full((len(validation_examples), _K), -np.inf, np.float32)
-        self._neighbours: Codes = np.full((len(validation_examples), _K), -1, np.intp)
+        self._neighbours: Ints = np.full((len(validation_examples), _K), -1, np.intp)
 
     @property
     def correct_count(self) -> int:
@@ -61,7 +61,7 @@ class ImpactCheck:
         self._similarities, self._neighbours = similarities, neighbours
         return True
 
-    def _neighbours_with(self, examples: Sequence[Example]) -> tuple[Floats, Codes]:
+    def _neighbours_with(self, examples: Sequence[Example]) -> tuple[Floats, Ints]:
         """Return similarities and labels of the three nearest neighbours, `examples` included."""
         similarities = self._matrix @ np.array([each.embedding for each in examples]).T
         same_burst = self._bursts[:, None] == self._encode([_burst(each) for each in examples])
@@ -73,7 +73,7 @@ class ImpactCheck:
         order = np.argsort(-values, axis=1, kind="stable")[:, :_K]
         return np.take_along_axis(values, order, 1), np.take_along_axis(neighbours, order, 1)
 
-    def _encode(self, names: Sequence[str]) -> Codes:
+    def _encode(self, names: Sequence[str]) -> Ints:
         return np.array([self._codes.setdefault(name, len(self._codes)) for name in names], np.intp)
 
 
@@ -82,7 +82,7 @@ def _burst(example: Example) -> str:
     return f"{example.label}\0{example.group}" if example.group else f"\0{example.id}"
 
 
-def _count_correct(labels: Codes, neighbours: Codes) -> int:
+def _count_correct(labels: Ints, neighbours: Ints) -> int:
     known: npt.NDArray[np.bool_] = neighbours >= 0
     votes = ((neighbours[:, :, None] == neighbours[:, None, :]) & known[:, None, :]).sum(axis=2)
     votes[~known] = 0
@@ -104,7 +104,7 @@ class Quarantine:
         self._batches: deque[Sequence[Example]] = deque()
         self._check: ImpactCheck | None = None
         self._build_steps: Generator[None, None, ImpactCheck] | None = None
-        self.add(peers.waiting())
+        self.add(peers.quarantined())
 
     def add(self, examples: Iterable[Example]) -> None:
         """Queue new examples for the check, in batches of one device and label."""
@@ -127,7 +127,7 @@ class Quarantine:
         """Check all quarantined examples again, because our own examples have changed."""
         self._check = self._build_steps = None
         self._batches.clear()
-        self.add(self._peers.waiting())
+        self.add(self._peers.quarantined())
 
     @property
     def idle(self) -> bool:
@@ -156,14 +156,14 @@ class Quarantine:
 
     def _build(self) -> Generator[None, None, ImpactCheck]:
         """Choose the validation examples, then add the accepted examples one page per step."""
-        own = self._peers.own()
+        own = self._peers.own_numbers()
         labels = list(dict.fromkeys(label for _, label, _ in own))
         codes = np.array([labels.index(label) for _, label, _ in own], np.intp)
         rows = newest_balanced(codes, len(labels), MAX_VALIDATION_EXAMPLES)
-        check = ImpactCheck([self._peers.example(own[row][0]) for row in rows], self._pool_of)
+        check = ImpactCheck([self._peers.get(own[row][0]) for row in rows], self._pool_of)
         yield
         if len(rows):
-            for page in self._peers.counting():
+            for page in self._peers.accepted():
                 check.add_accepted(page)
                 yield
         return check

@@ -60,7 +60,7 @@ class Replica:
         self._clock = clock
         self._rejected_peers: dict[str, None] = {}
         self._labels: set[tuple[str, str]] | None = None
-        self._devices = {device for device, _, _ in peers.standing()} | peers.rolled()
+        self._devices = {device for device, _, _ in peers.peer_counts()} | peers.peers_with_live_set()
         self._known: dict[str, dict[int, int]] = {}
         self._live_sets: dict[str, LiveSet] = {}
         self._full: set[str] = set()
@@ -95,7 +95,7 @@ class Replica:
         """
         if not self._rejected_peers:
             return ()
-        empty = self._devices - {device for device, _, _ in self._peers.standing()}
+        empty = self._devices - {device for device, _, _ in self._peers.peer_counts()}
         absent = {device for device in self._devices if not self._receive_queue.is_present(device)}
         leaver = min(empty | absent, key=lambda device: (device not in empty, device), default=None)
         if leaver is None:
@@ -112,9 +112,9 @@ class Replica:
 
     def _load_peer(self, device: str) -> None:
         if device not in self._known:
-            kept = self._peers.roll(device)
+            kept = self._peers.live_set(device)
             self._live_sets[device] = LiveSet(kept[0], unpack(kept[1])) if kept else EMPTY
-            self._known[device] = self._peers.known(device)
+            self._known[device] = self._peers.ids_by_number(device)
 
     def _apply_live_set(self, device: str, live_set: LiveSet) -> list[int]:
         previous = self._live_sets[device]
@@ -126,7 +126,7 @@ class Replica:
             return []
         known = self._known[device]
         deleted = {number: one for number, one in known.items() if live_set.is_deleted(number)}
-        self._peers.bury(device, live_set.number, pack(live_set.live), deleted.values())
+        self._peers.delete(device, live_set.number, pack(live_set.live), deleted.values())
         self._live_sets[device] = live_set
         self._labels = None
         if deleted and device in self._full:
@@ -175,7 +175,7 @@ class Replica:
         if len(examples) > room:
             self._reject_excess(device, len(examples) - room)
         records = [self._record(device, example) for example in examples[:room]]
-        kept = self._peers.keep(records) if records else []
+        kept = self._peers.add(records) if records else []
         known |= {remote.number: example.id for remote, example in zip(examples, kept, strict=False)}
         return kept
 

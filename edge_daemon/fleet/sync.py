@@ -17,7 +17,7 @@ from edge_daemon.fleet.quarantine import Quarantine
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
 from edge_daemon.fleet.replica import Replica
-from edge_daemon.learning.embedding_index import newest_balanced
+from edge_daemon.learning.sampling import newest_balanced
 from edge_daemon.teaching.trainer import Trainer
 
 logger = logging.getLogger(__name__)
@@ -58,11 +58,11 @@ class FleetPublisher:
     def snapshot(self) -> events.FleetSnapshot:
         """Number the examples without a number, and return all records for the group. Raises StoreError."""
         if is_lost(self._peers.last_number(), self._clock.utc().timestamp()):
-            self._peers.give_up_numbers()
+            self._peers.clear_numbers()
         numbers = self._number_examples()
         for one, number in numbers.items():
             if number not in self._records:
-                example = self._peers.example(one)
+                example = self._peers.get(one)
                 self._records[number] = self._signer.sign_example(self._device, number, example)
         for number in self._records.keys() - set(numbers.values()):
             del self._records[number]
@@ -72,18 +72,18 @@ class FleetPublisher:
     @property
     def live_set(self) -> LiveSet:
         """Our latest live set."""
-        kept = self._peers.roll()
+        kept = self._peers.live_set()
         return LiveSet(kept[0], unpack(kept[1])) if kept else EMPTY
 
     def renumber_above(self, number: int) -> None:
         """Renumber all examples above the number of a live set of ours that this store has lost."""
-        own = {one: None for one, _, old in self._peers.own() if old is not None}
-        self._peers.renumber(own)
-        self._peers.keep_roll(number, pack(()))
+        own = {one: None for one, _, old in self._peers.own_numbers() if old is not None}
+        self._peers.set_numbers(own)
+        self._peers.save_live_set(number, pack(()))
 
     def _number_examples(self) -> dict[int, int]:
         """Return the number of each published example by its id; store a new live set if they changed."""
-        own = self._peers.own()
+        own = self._peers.own_numbers()
         chosen = self._choose([label for _, label, _ in own])
         published = {one: number for row, (one, _, number) in enumerate(own) if row in chosen}
         changed: dict[int, int | None] = {
@@ -96,8 +96,8 @@ class FleetPublisher:
             changed[one] = published[one] = last
         numbers = {one: number for one, number in published.items() if number is not None}
         if changed or live_set.live != set(numbers.values()):
-            self._peers.renumber(changed)
-            self._peers.keep_roll(last + 1, pack(numbers.values()))
+            self._peers.set_numbers(changed)
+            self._peers.save_live_set(last + 1, pack(numbers.values()))
         return numbers
 
     def _choose(self, labels: Sequence[str]) -> set[int]:
@@ -232,7 +232,7 @@ class FleetSync:
     def _accept(self, examples: Sequence[Example]) -> None:
         """Accept checked examples in one transaction, because each commit waits for the disk."""
         if examples and (fitting := self._trainer.filter_acceptable(examples)):
-            self._peers.settle(each.id for each in fitting)
+            self._peers.accept(each.id for each in fitting)
             self._trainer.load(fitting)
             # Evaluate now: cheap for a few examples at a time, and slow for hundreds.
             self._trainer.examples()
@@ -245,6 +245,7 @@ class FleetSync:
         if not self._counts_changed and not rejections_due:
             return
         self._counts_changed, self._reported_s, self._reported_rejections = False, now_s, total
-        peers = {name: PeerFigures(accepted, waiting) for name, accepted, waiting in self._peers.standing()}
+        counts = self._peers.peer_counts()
+        peers = {name: PeerFigures(accepted, waiting) for name, accepted, waiting in counts}
         self._trainer.fleet = FleetFigures(self._group, self._shared, peers, rejected)
         yield self._trainer.examples()

@@ -1,4 +1,4 @@
-"""The taught examples as one contiguous matrix: what every head, the rejection and the exam look at."""
+"""Embedding index: the examples as one contiguous matrix, searched by cosine similarity."""
 
 from __future__ import annotations
 
@@ -12,72 +12,76 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.errors import EmbeddingError, NoExamplesError
+from edge_daemon.learning.sampling import Flags, Floats, Ints
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
 
-_LEAST = -math.inf
+_NEG_INF = -math.inf
 
 
 def top_k(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list[float]]:
-    """Return the places and values of the `count` largest (or all), largest first, by repeated argmax.
+    """Return the positions and values of the `count` largest numbers, largest first; all if there are fewer.
 
-    For a few, that is several times faster than a partition. `numbers` are changed and put back.
+    Repeated argmax is several times faster than a partition for a small `count`. `numbers` is modified
+    and restored.
     """
     argmax, value_at = numbers.argmax, numbers.item
-    places: list[int] = []
+    positions: list[int] = []
     values: list[float] = []
     for _ in range(min(count, len(numbers))):
-        place = argmax().item()
-        places.append(place)
-        values.append(value_at(place))
-        numbers[place] = _LEAST
-    # Put back in place: cheaper than a copy of all.
-    for place, value in zip(places, values, strict=True):
-        numbers[place] = value
-    return places, values
+        position = argmax().item()
+        positions.append(position)
+        values.append(value_at(position))
+        numbers[position] = _NEG_INF
+    # Restoring is cheaper than a copy of the array.
+    for position, value in zip(positions, values, strict=True):
+        numbers[position] = value
+    return positions, values
 
 
-Floats = npt.NDArray[np.float32]
-Codes = npt.NDArray[np.intp]
-Rows = TypeVar("Rows", Floats, Codes)
-Variants: TypeAlias = "Callable[[Floats], Floats]"
-"""Makes of a unit vector the unit vectors (rows) that may stand for it, such as a patch moved about."""
+Rows = TypeVar("Rows", Floats, Ints)
+QueryAugmentation: TypeAlias = "Callable[[Floats], Floats]"
+"""Returns variants (rows, unit length) of a unit vector, such as a shifted patch: test-time augmentation."""
 
-_FIRST_CAPACITY = 64
+_INITIAL_CAPACITY = 64
 _GROWTH = 1.5
 _INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
 _LARGEST_INDEX = 2**32 - 2
 
 
 class SearchResult:
-    """One embedding beside all examples. Valid until the set's next `compare`: the array is reused.
+    """Similarities of one query to all examples. Valid until the index's next `search`: the array is reused.
 
-    `similarities` are the cosines to the examples, float32, in row order. In a set with variants they
-    are those of the nearest variant to each example, and `vector` is the nearest variant to any.
+    `vector` is the query at unit length, float32; `norm` is its original length. `similarities` are the
+    cosines to the examples, float32, in row order. With query augmentation they are the largest over the
+    variants of the query, and `vector` is the variant nearest to any example.
     """
 
-    __slots__ = ("_leaders", "norm", "similarities", "vector")
+    __slots__ = ("_top", "norm", "similarities", "vector")
 
     def __init__(self, vector: Vector, norm: float, similarities: Floats) -> None:
         self.vector = vector
         self.norm = norm
         self.similarities = similarities
-        self._leaders: tuple[list[int], list[float]] = [], []
+        self._top: tuple[list[int], list[float]] = [], []
 
     def top_k(self, count: int) -> tuple[list[int], list[float]]:
-        """Return the rows and values of at least the `count` largest similarities, or all.
+        """Return the rows and values of the `count` largest similarities or more; all if there are fewer.
 
-        They are found once, whoever asks: the head, or the rejection.
+        The result is cached: the classifier and the rejector share it.
         """
-        if len(self._leaders[0]) < count:
-            self._leaders = top_k(self.similarities, count)
-        return self._leaders
+        if len(self._top[0]) < count:
+            self._top = top_k(self.similarities, count)
+        return self._top
 
 
-def unit(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, float]:
-    """Return the embedding at unit length (float32) and the length it had. Raises EmbeddingError."""
+def normalize(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, float]:
+    """Return the embedding at unit length (float32) and its original length.
+
+    Raises EmbeddingError if it is not a finite, nonzero vector of `size` numbers (any size if None).
+    """
     try:
         vector = np.asarray(embedding, dtype=np.float64)
     except (TypeError, ValueError) as exc:
@@ -96,49 +100,50 @@ def unit(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, flo
     return (scaled / norm).astype(np.float32), norm * largest
 
 
-def _moved(rows: Rows, room: Rows) -> Rows:
+def _copied_into(rows: Rows, target: Rows) -> Rows:
     if len(rows):
-        room[: len(rows)] = rows
-    return room
+        target[: len(rows)] = rows
+    return target
 
 
 def _is_float32(embedding: npt.ArrayLike) -> TypeGuard[Floats]:
     return isinstance(embedding, np.ndarray) and embedding.dtype == np.float32
 
 
-def class_rank(label: str) -> tuple[int, int]:
-    """Sort integer-like labels first and ascending; all others tie and keep their first use."""
+def class_sort_key(label: str) -> tuple[int, int]:
+    """Return a sort key: integer-like labels first, ascending; other labels tie and keep their order."""
     if _INTEGER_LIKE.fullmatch(label) and int(label) <= _LARGEST_INDEX:
         return 0, int(label)
     return 1, 0
 
 
 class EmbeddingIndex:
-    """Examples of one embedding space, unit length, in the order they were taught. One owning thread.
+    """Examples of one embedding space in the order in which they were added. One owning thread.
 
-    `codes` gives each row's class as an index into `labels`, which is in class order. `version`
-    counts the changes, so that whoever derives something from the set knows when it is stale.
-    With `variants`, a query is compared in all its variants, the nearest of which counts.
+    `matrix` (n x d, float32) holds the embeddings at unit length, `norms` (n) their original lengths,
+    `class_ids` (n) the index of each row's class in `labels`. `version` counts the changes: a value
+    derived from the index is stale when the version differs. With `augment_query`, a query is compared
+    in all its variants, and the nearest variant counts.
     """
 
-    def __init__(self, variants: Variants | None = None) -> None:
-        self.variants = variants
+    def __init__(self, augment_query: QueryAugmentation | None = None) -> None:
+        self.augment_query = augment_query
         self.version = 0
         self._labels: list[str] = []
         self._ids: list[int] = []
         self._groups: list[str] = []
-        self._codes: Codes = np.empty(0, np.intp)
+        self._class_ids: Ints = np.empty(0, np.intp)
         self._rows: Floats = np.empty((0, 0), np.float32)
         self._norms: Floats = np.empty(0, np.float32)
         self._similarities: Floats = np.empty(0, np.float32)
-        self._view()
+        self._refresh_views()
 
     def __len__(self) -> int:
         return len(self._ids)
 
     @property
     def size(self) -> int | None:
-        """How long the embeddings are; None before the first example."""
+        """The number of dimensions; None before the first example."""
         return self.matrix.shape[1] if self._ids else None
 
     @property
@@ -159,63 +164,66 @@ class EmbeddingIndex:
     @property
     def counts(self) -> Mapping[str, int]:
         """Examples per label, in class order."""
-        numbers = np.bincount(self.codes, minlength=len(self._labels)).tolist()
+        numbers = np.bincount(self.class_ids, minlength=len(self._labels)).tolist()
         return dict(zip(self._labels, numbers, strict=True))
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Append an example of any length but zero. Raises EmbeddingError and then changes nothing."""
-        vector, norm = self._unit(embedding) if self._ids else unit(embedding)
+        """Append an example of any length except zero. Raises EmbeddingError and then changes nothing."""
+        vector, norm = self._normalize(embedding) if self._ids else normalize(embedding)
         row = len(self._ids)
         self._reserve(row + 1, vector.size)
         self._rows[row] = vector
         self._norms[row] = norm
-        self._codes[row] = self._code(label)
+        self._class_ids[row] = self._class_id(label)
         self._ids.append(example_id)
         self._groups.append(group)
-        self._view()
+        self._refresh_views()
 
     def remove(self, example_ids: Collection[int]) -> int:
-        """Take out the examples with these ids and say how many there were."""
+        """Remove the examples with these ids. Returns the number removed."""
         gone = set(example_ids)
         keep = np.array([each not in gone for each in self._ids], dtype=bool)
-        return self._keep(keep)
+        return self._keep_rows(keep)
 
     def clear(self, label: str | None = None) -> int:
-        """Take out all, or all of one label; how many. Raises NoExamplesError for a foreign label."""
+        """Remove all examples, or all of one label. Returns the number removed.
+
+        Raises NoExamplesError for a label without examples.
+        """
         if label is None:
-            return self._keep(np.zeros(len(self), dtype=bool))
+            return self._keep_rows(np.zeros(len(self), dtype=bool))
         if label not in self._labels:
             taught = ", ".join(self._labels) or "none"
             raise NoExamplesError(f"no examples of '{label}'; taught so far: {taught}")
-        return self._keep(self.codes != self._labels.index(label))
+        return self._keep_rows(self.class_ids != self._labels.index(label))
 
-    def compare(self, embedding: npt.ArrayLike) -> SearchResult:
-        """Compare an embedding with every example: the one matrix-vector product of a frame.
+    def search(self, embedding: npt.ArrayLike) -> SearchResult:
+        """Compare an embedding with every example: one matrix-vector product.
 
-        Raises EmbeddingError; NoExamplesError when nothing is taught.
+        Raises EmbeddingError, and NoExamplesError for an empty index.
         """
         if not self._ids:
             raise NoExamplesError("nothing is taught yet; add an example first")
-        vector, norm = self._unit(embedding)
-        if self.variants is not None:
-            vector = self._compare_variants(self.variants(vector))
+        vector, norm = self._normalize(embedding)
+        if self.augment_query is not None:
+            vector = self._search_augmented(self.augment_query(vector))
         else:
             self.matrix.dot(vector, self._out)
         return SearchResult(vector, norm, self._out)
 
     def similarities(self, embedding: npt.ArrayLike) -> Floats:
-        """Return the cosines of an embedding to every row, as an array of its own."""
-        return self.compare(embedding).similarities.copy()
+        """Return the cosines of an embedding to every row, as a new array."""
+        return self.search(embedding).similarities.copy()
 
-    def _compare_variants(self, variants: Floats) -> Vector:
-        """Fill in each example's similarity to its nearest variant; return the nearest to any."""
+    def _search_augmented(self, variants: Floats) -> Vector:
+        """Store the similarity of each example to its nearest variant; return the nearest variant of all."""
         similarities = self.matrix @ variants.T
         np.max(similarities, axis=1, out=self._out)
         nearest: Vector = variants[int(similarities.argmax()) % len(variants)]
         return nearest
 
-    def _unit(self, embedding: npt.ArrayLike) -> tuple[Vector, float]:
-        """Do what `unit` does, quickly for the common case of a float32 vector of ordinary length."""
+    def _normalize(self, embedding: npt.ArrayLike) -> tuple[Vector, float]:
+        """Return the same as `normalize`, faster for a float32 vector of ordinary length."""
         if _is_float32(embedding) and embedding.shape == self._shape:
             squared = float(embedding.dot(embedding))
             if abs(squared - 1.0) < 1e-6:
@@ -223,112 +231,93 @@ class EmbeddingIndex:
             if 1e-12 < squared < 1e12:
                 norm = math.sqrt(squared)
                 return np.divide(embedding, norm, dtype=np.float32), norm
-        return unit(embedding, self._shape[0])
+        return normalize(embedding, self._shape[0])
 
-    def _code(self, label: str) -> int:
-        """Return the label's place in class order, making room for a new one."""
+    def _class_id(self, label: str) -> int:
+        """Return the class id of a label; insert a new label in class order."""
         if label in self._labels:
             return self._labels.index(label)
-        ranks = [class_rank(each) for each in self._labels]
-        rank = class_rank(label)
-        place = bisect_left(ranks, rank) if rank[0] == 0 else len(ranks)
-        self._labels.insert(place, label)
-        self.codes[self.codes >= place] += 1
-        return place
+        ranks = [class_sort_key(each) for each in self._labels]
+        rank = class_sort_key(label)
+        position = bisect_left(ranks, rank) if rank[0] == 0 else len(ranks)
+        self._labels.insert(position, label)
+        self.class_ids[self.class_ids >= position] += 1
+        return position
 
     def _reserve(self, rows: int, size: int) -> None:
-        """Grow in steps of half the size, so that adding n examples copies O(n) rows in all.
+        """Grow by half the capacity, so that adding n examples copies O(n) rows in total.
 
-        Room that no example has filled yet is never written to, so it takes no memory.
+        Unused capacity is never written to, so it takes no memory.
         """
         if rows > self._rows.shape[0]:
-            capacity = max(_FIRST_CAPACITY, math.ceil(self._rows.shape[0] * _GROWTH))
-            self._rows = _moved(self.matrix, np.empty((capacity, size), np.float32))
-            self._norms = _moved(self.norms, np.empty(capacity, np.float32))
-            self._codes = _moved(self.codes, np.empty(capacity, np.intp))
+            capacity = max(_INITIAL_CAPACITY, math.ceil(self._rows.shape[0] * _GROWTH))
+            self._rows = _copied_into(self.matrix, np.empty((capacity, size), np.float32))
+            self._norms = _copied_into(self.norms, np.empty(capacity, np.float32))
+            self._class_ids = _copied_into(self.class_ids, np.empty(capacity, np.intp))
             self._similarities = np.empty(capacity, np.float32)
-            self._view()
+            self._refresh_views()
 
-    def _keep(self, keep: npt.NDArray[np.bool_]) -> int:
+    def _keep_rows(self, keep: Flags) -> int:
         removed = len(keep) - int(keep.sum())
         if removed:
             left, first = len(keep) - removed, int(keep.argmin())
-            # What stands before the first that goes stays where it is: undo moves nothing.
-            for rows in (self._rows, self._norms, self._codes):
+            # Rows before the first removed one do not move: an undo copies nothing.
+            for rows in (self._rows, self._norms, self._class_ids):
                 rows[first:left] = rows[first : len(keep)][keep[first:]]
             self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
             self._groups = [each for each, kept in zip(self._groups, keep, strict=True) if kept]
             self._drop_empty_classes(left)
             if left == 0:
                 self._rows = np.empty((0, 0), np.float32)
-            self._view()
+            self._refresh_views()
         return removed
 
     def _drop_empty_classes(self, rows: int) -> None:
-        used = np.bincount(self._codes[:rows], minlength=len(self._labels)) > 0
-        self._codes[:rows] = (np.cumsum(used) - 1)[self._codes[:rows]]
+        used = np.bincount(self._class_ids[:rows], minlength=len(self._labels)) > 0
+        self._class_ids[:rows] = (np.cumsum(used) - 1)[self._class_ids[:rows]]
         self._labels = [label for label, has_rows in zip(self._labels, used, strict=True) if has_rows]
 
-    def _view(self) -> None:
-        """Point the public arrays at the rows in use."""
+    def _refresh_views(self) -> None:
+        """Set the public arrays to the rows in use and count the change."""
         rows = len(self._ids)
         self.version += 1
         self.matrix: Floats = self._rows[:rows]
         self.norms: Floats = self._norms[:rows]
-        self.codes: Codes = self._codes[:rows]
+        self.class_ids: Ints = self._class_ids[:rows]
         self._out: Floats = self._similarities[:rows]
         self._shape = self.matrix.shape[1:]
 
 
-TIE = 1e-6
-"""Similarities closer than this are equal: a float32 product of the same rows differs by less."""
+TIE_TOLERANCE = 1e-6
+"""Similarities that differ by less are equal: a float32 product of the same rows varies by less."""
 
-_FEW = 16
+_MAX_ARGMAX_K = 16
 
 
-def k_nearest(query: SearchResult, codes: Codes, k: int) -> list[int]:
-    """Return the `k` nearest rows (or all, when there are fewer), nearest first.
+def k_nearest(query: SearchResult, class_ids: Ints, k: int) -> list[int]:
+    """Return the `k` nearest rows, nearest first; all if there are fewer.
 
-    Equal similarities keep class order, then the order in which they were taught.
+    Equal similarities are ordered by class, then by age, oldest first.
     """
     similarities = query.similarities
     rows = len(similarities)
-    if k >= rows or k > _FEW:
-        return _ordered(similarities, codes, min(k, rows))
+    if k >= rows or k > _MAX_ARGMAX_K:
+        return _k_nearest_with_ties(similarities, class_ids, min(k, rows))
     found, values = query.top_k(k + 1)
     upper = math.inf
     for value in values:
-        if upper - value <= TIE:
-            return _ordered(similarities, codes, k)
+        if upper - value <= TIE_TOLERANCE:
+            return _k_nearest_with_ties(similarities, class_ids, k)
         upper = value
     return found[:k]
 
 
-def _ordered(similarities: Floats, codes: Codes, k: int) -> list[int]:
+def _k_nearest_with_ties(similarities: Floats, class_ids: Ints, k: int) -> list[int]:
     rows = len(similarities)
-    threshold = np.partition(similarities, rows - k)[rows - k] - TIE
+    threshold = np.partition(similarities, rows - k)[rows - k] - TIE_TOLERANCE
     candidates = np.flatnonzero(similarities >= threshold)
     candidates = candidates[np.argsort(-similarities[candidates], kind="stable")]
-    gaps = -np.diff(similarities[candidates], prepend=similarities[candidates[0]]) > TIE
-    order = np.lexsort((candidates, codes[candidates], np.cumsum(gaps)))
+    gaps = -np.diff(similarities[candidates], prepend=similarities[candidates[0]]) > TIE_TOLERANCE
+    order = np.lexsort((candidates, class_ids[candidates], np.cumsum(gaps)))
     chosen: list[int] = candidates[order[:k]].tolist()
     return chosen
-
-
-def newest_balanced(codes: Codes, classes: int, limit: int) -> Codes:
-    """Return the rows of the newest examples, evenly over the classes, about `limit` of them, in order."""
-    if len(codes) <= limit or classes == 0:
-        return np.arange(len(codes))
-    share = max(2, limit // classes)
-    return np.sort(np.concatenate([np.flatnonzero(codes == code)[-share:] for code in range(classes)]))
-
-
-def unique(codes: Codes) -> Codes:
-    """Return the numbers that occur, from 0 up, each once, ascending."""
-    return np.flatnonzero(np.bincount(codes))
-
-
-def ranked(codes: Codes) -> Codes:
-    """Return for each number how many smaller ones occur: its index in `unique`."""
-    ranks: Codes = np.cumsum(np.bincount(codes) > 0)[codes] - 1
-    return ranks

@@ -1,6 +1,6 @@
-"""What the pipeline holds for each pool of examples: the examples, a head on them, and their judges.
+"""Open-set classifier: examples, a classifier on them, unknown rejection and evaluation.
 
-Heads are imported when they are chosen: a start takes less time and memory.
+A classifier's module is imported when it is chosen, which saves time and memory at start.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier
-from edge_daemon.learning.embedding_index import EmbeddingIndex, Variants
-from edge_daemon.learning.open_set.novelty_score import NEAREST
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
+from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
-from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.quality.outliers import RedundancyIndex
+from edge_daemon.learning.sampling import Doubles
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -26,65 +27,65 @@ if TYPE_CHECKING:
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
 """What `classifier.type` may be."""
 
-Score: TypeAlias = Callable[[LeaveOneOutScores], Doubles]
-"""Scores each example for each class without itself; the best is what is named."""
+LeaveOneOutScorer: TypeAlias = Callable[[LeaveOneOutScores], Doubles]
+"""Returns leave-one-out scores (n x C); the class with the largest score is predicted."""
 
 
 class OpenSetClassifier(Protocol):
-    """What the pipeline asks of a pool. One owning thread."""
+    """Classifier with unknown rejection for one pool of examples. One owning thread."""
 
     @property
     def counts(self) -> Mapping[str, int]:
         """Examples per label, in class order."""
 
     def check(self, label: str) -> None:
-        """Raise LabelError for a label that this learner can't take; ask before storing an example."""
+        """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Take one example; those of one burst share a `group`. Raises EmbeddingError, LabelError."""
+        """Add an example. Examples of one burst share a `group`. Raises EmbeddingError, LabelError."""
 
     def remove(self, example_ids: Collection[int]) -> int:
-        """Forget the examples with these ids and say how many were there."""
+        """Remove the examples with these ids. Returns the number removed."""
 
     def clear(self) -> int:
-        """Forget everything and say how many examples that were."""
+        """Remove all examples. Returns their number."""
 
     def most_redundant(self, label: str) -> int:
-        """Return the id of the example of `label` that the others stand in for best."""
+        """Return the id of the most redundant example of `label`."""
 
-    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
-        """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError.
+    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+        """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError.
 
-        `lenient` is for one of many frames of an object, see `UnknownRejector.rejects`.
+        `relaxed_threshold` is for one of several frames of an object, see `UnknownRejector.rejects`.
         """
 
-    def exam(self) -> Evaluation:
-        """Examine the examples by leaving each out."""
+    def evaluate(self) -> Evaluation:
+        """Evaluate the examples by leave-one-out."""
 
     def set_unknown(self, value: float | str) -> None:
-        """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
+        """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
 
 
 class ExampleClassifier:
-    """Learns from examples with one head; examples, rejection and exam share a product a frame."""
+    """Open-set classifier on taught examples; classifier and rejector share one product per frame."""
 
     def __init__(
         self,
         examples: EmbeddingIndex,
-        memory: LeaveOneOut,
-        head: Classifier,
-        openset: UnknownRejector,
-        make_score: Callable[[], Score] = lambda: centroid_scores,
+        leave_one_out: LeaveOneOut,
+        classifier: Classifier,
+        rejector: UnknownRejector,
+        scorer_factory: Callable[[], LeaveOneOutScorer] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
-        """`make_score` makes what leaves each example out as the head would; `check` raises LabelError."""
+        """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError."""
         self._examples = examples
-        self._memory = memory
+        self._leave_one_out = leave_one_out
         self._redundancy = RedundancyIndex(examples)
-        self._head = head
-        self._openset = openset
-        self._make_score = make_score
-        self._score = make_score()
+        self._classifier = classifier
+        self._rejector = rejector
+        self._scorer_factory = scorer_factory
+        self._scorer = scorer_factory()
         self._check = check
 
     @property
@@ -93,48 +94,48 @@ class ExampleClassifier:
         return self._examples.counts
 
     def check(self, label: str) -> None:
-        """Raise LabelError for a label that this learner can't take; ask before storing an example."""
+        """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
         self._check(label)
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Take one example; those of one burst share a `group`. Raises EmbeddingError, LabelError."""
+        """Add an example. Examples of one burst share a `group`. Raises EmbeddingError, LabelError."""
         self._check(label)
         self._examples.add(embedding, label, example_id, group)
 
     def remove(self, example_ids: Collection[int]) -> int:
-        """Forget the examples with these ids and say how many were there."""
-        self._memory.forget(example_ids)
+        """Remove the examples with these ids. Returns the number removed."""
+        self._leave_one_out.remove(example_ids)
         return self._examples.remove(example_ids)
 
     def clear(self) -> int:
-        """Forget everything and say how many examples that were."""
-        self._memory.forget(self._examples.ids)
-        self._redundancy.forget()
-        self._score = self._make_score()
+        """Remove all examples. Returns their number."""
+        self._leave_one_out.remove(self._examples.ids)
+        self._redundancy.clear()
+        self._scorer = self._scorer_factory()
         return self._examples.clear()
 
     def most_redundant(self, label: str) -> int:
-        """Return the id of the example of `label` that the others stand in for best."""
+        """Return the id of the most redundant example of `label`."""
         return self._redundancy.most_redundant(label)
 
-    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
-        """Classify. UNKNOWN when rejected, and when nothing is taught. Raises EmbeddingError."""
+    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+        """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        query = self._examples.compare(embedding)
-        prediction = self._head.predict(query)
-        if self._openset.rejects(query, lenient=lenient):
+        query = self._examples.search(embedding)
+        prediction = self._classifier.predict(query)
+        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
-    def exam(self) -> Evaluation:
-        """Examine the examples by leaving each out."""
-        others = self._memory.others()
-        return evaluate_examples(self._examples.labels, others, self._score(others))
+    def evaluate(self) -> Evaluation:
+        """Evaluate the examples by leave-one-out."""
+        loo = self._leave_one_out.scores()
+        return evaluate_examples(self._examples.labels, loo, self._scorer(loo))
 
     def set_unknown(self, value: float | str) -> None:
-        """Set the rejection: a similarity from -1 to 1, "auto" or "off". Raises ConfigError."""
-        self._openset.set(value)
+        """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
+        self._rejector.set(value)
 
 
 def make_classifier(
@@ -144,25 +145,34 @@ def make_classifier(
     vote: Vote = "plain",
     unknown: float | str = "auto",
     classes: Sequence[str] = (),
-    variants: Variants | None = None,
+    augment_query: QueryAugmentation | None = None,
 ) -> OpenSetClassifier:
-    """Build a learner without examples; `classes` are the model's own, for `pretrained`.
+    """Return a classifier without examples.
 
-    `variants` are what a query is compared in, see `EmbeddingIndex`.
-    Raises ConfigError for a value that makes no sense.
+    `classes` are those of the model, for `pretrained`. `augment_query`: see `EmbeddingIndex`. Raises
+    ConfigError for an invalid value.
     """
     if type == "pretrained":
         from edge_daemon.learning.pretrained_classifier import PretrainedClassifier
 
         return PretrainedClassifier(classes, unknown)
-    examples = EmbeddingIndex(variants)
-    memory = LeaveOneOut(examples, max(k, NEAREST) if type in ("knn", "regression") else 3)
-    head = _make_head(type, examples, k, metric, vote)
-    openset = UnknownRejector(examples, memory, unknown)
-    return ExampleClassifier(examples, memory, head, openset, _scoring(type, examples), _label_check(type))
+    examples = EmbeddingIndex(augment_query)
+    leave_one_out = LeaveOneOut(examples, max(k, NEIGHBOURS) if type in ("knn", "regression") else 3)
+    classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
+    rejector = UnknownRejector(examples, leave_one_out, unknown)
+    return ExampleClassifier(
+        examples,
+        leave_one_out,
+        classifier,
+        rejector,
+        _scorer_factory_for(type, examples),
+        _label_check_for(type),
+    )
 
 
-def _make_head(type: str, examples: EmbeddingIndex, k: int, metric: Metric, vote: Vote) -> Classifier:
+def _make_closed_set_classifier(
+    type: str, examples: EmbeddingIndex, k: int, metric: Metric, vote: Vote
+) -> Classifier:
     match type:
         case "knn":
             from edge_daemon.learning.classifiers.knn import NearestNeighbours
@@ -187,8 +197,8 @@ def _make_head(type: str, examples: EmbeddingIndex, k: int, metric: Metric, vote
     raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
 
 
-def _scoring(type: str, examples: EmbeddingIndex) -> Callable[[], Score]:
-    """Return what makes the score by which the exam leaves each example out as the head would."""
+def _scorer_factory_for(type: str, examples: EmbeddingIndex) -> Callable[[], LeaveOneOutScorer]:
+    """Return the factory of the leave-one-out scorer that matches a classifier type."""
     if type in ("linear", "auto"):
         from edge_daemon.learning.quality.cross_validation import CrossValidationScores
 
@@ -196,7 +206,7 @@ def _scoring(type: str, examples: EmbeddingIndex) -> Callable[[], Score]:
     return lambda: knn_scores if type == "knn" else centroid_scores
 
 
-def _label_check(type: str) -> Callable[[str], object]:
+def _label_check_for(type: str) -> Callable[[str], object]:
     if type == "regression":
         from edge_daemon.learning.classifiers.knn_regression import number
 

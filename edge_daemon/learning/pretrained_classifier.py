@@ -1,4 +1,4 @@
-"""The model's own classes: nothing to teach, its probabilities are the answer."""
+"""Pretrained classifier: the classes and probabilities of the model, without examples."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
-from edge_daemon.learning.embedding_index import unit
+from edge_daemon.learning.embedding_index import normalize
 from edge_daemon.learning.open_set.rejector import check_unknown
 
-LEAST_PROBABILITY = 0.3
-"""With `unknown: auto`, a best class less probable than this is unknown."""
+MIN_PROBABILITY = 0.3
+"""Probability of the best class below which `unknown: auto` rejects."""
 
 SUM_ROUNDING = 0.1
-"""Shares that sum to 1 within this are taken as they are."""
+"""Tolerance of the sum 1 within which probabilities are not normalized."""
 
 
 class PretrainedClassifier:
-    """Reads the tap `probabilities`, at any length, as shares of the model's classes.
+    """Reads the features `probabilities`, at any length, as probabilities of the model's classes.
 
-    `similarity` of its predictions is the best probability, and a numeric `unknown` its least value.
+    The `similarity` of a prediction is its largest probability; a numeric `unknown` is the minimum of it.
     """
 
     def __init__(self, classes: Sequence[str], unknown: float | str = "auto") -> None:
@@ -33,15 +33,15 @@ class PretrainedClassifier:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Nothing is taught."""
+        """Empty: there are no examples."""
         return {}
 
     def check(self, label: str) -> None:
-        """Raise LabelError: the classes are the model's."""
+        """Raise LabelError: the classes are those of the model."""
         raise LabelError(f"'{label}' can't be taught to a pretrained classifier; set classifier.type to auto")
 
     def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Raise LabelError: the classes are the model's."""
+        """Raise LabelError: the classes are those of the model."""
         self.check(label)
 
     def remove(self, example_ids: Collection[int]) -> int:
@@ -49,41 +49,41 @@ class PretrainedClassifier:
         return 0
 
     def clear(self) -> int:
-        """Forget nothing: there are no examples."""
+        """Remove nothing: there are no examples."""
         return 0
 
     def most_redundant(self, label: str) -> int:
         """Raise LabelError: there are no examples."""
         raise LabelError(f"no examples of '{label}'")
 
-    def predict(self, embedding: npt.ArrayLike, *, lenient: bool = False) -> Prediction:
-        """Name the most probable class; `lenient` changes nothing. Raises EmbeddingError for a wrong size."""
-        vector, _ = unit(embedding, len(self._classes))
+    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+        """Predict the most probable class; `relaxed_threshold` has no effect. Raises EmbeddingError."""
+        vector, _ = normalize(embedding, len(self._classes))
         if float(vector.min()) < 0:
             raise EmbeddingError("probabilities can't be negative; set model.features to probabilities")
-        # As they are: a quantised softmax sums to 1 within its rounding, and people compare the figures.
-        shares = np.asarray(embedding, np.float32)
-        if abs(float(shares.sum()) - 1) > SUM_ROUNDING:
-            shares = vector / vector.sum()
-        best = int(shares.argmax())
-        probability = float(shares[best])
-        label = UNKNOWN if probability < self._least else self._classes[best]
-        return Prediction(label, self._confidences(shares), probability)
+        # Not normalized: a quantised softmax sums to 1 within its rounding, and users compare the figures.
+        probabilities = np.asarray(embedding, np.float32)
+        if abs(float(probabilities.sum()) - 1) > SUM_ROUNDING:
+            probabilities = vector / vector.sum()
+        best = int(probabilities.argmax())
+        probability = float(probabilities[best])
+        label = UNKNOWN if probability < self._threshold else self._classes[best]
+        return Prediction(label, self._confidences(probabilities), probability)
 
-    def exam(self) -> Evaluation:
-        """Return an empty exam: there are no examples to examine."""
+    def evaluate(self) -> Evaluation:
+        """Return an empty evaluation: there are no examples."""
         return Evaluation(None, {})
 
     def set_unknown(self, value: float | str) -> None:
-        """Set the least probability, "auto" or "off". Raises ConfigError."""
+        """Set the minimum probability, `auto` or `off`. Raises ConfigError."""
         setting = check_unknown(value)
-        self._least = {"auto": LEAST_PROBABILITY, "off": -1.0}.get(str(setting), 0.0)
+        self._threshold = {"auto": MIN_PROBABILITY, "off": -1.0}.get(str(setting), 0.0)
         if isinstance(setting, float):
-            self._least = setting
+            self._threshold = setting
 
-    def _confidences(self, shares: npt.NDArray[np.float32]) -> dict[str, float]:
-        """Add up classes of the same name, as ImageNet has two cranes."""
+    def _confidences(self, probabilities: npt.NDArray[np.float32]) -> dict[str, float]:
+        """Return the confidences; classes of the same name, such as the two cranes of ImageNet, are added."""
         confidences: dict[str, float] = {}
-        for label, share in zip(self._classes, shares.tolist(), strict=True):
-            confidences[label] = confidences.get(label, 0.0) + share
+        for label, probability in zip(self._classes, probabilities.tolist(), strict=True):
+            confidences[label] = confidences.get(label, 0.0) + probability
         return confidences

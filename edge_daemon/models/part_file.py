@@ -12,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from edge_daemon.domain.errors import ModelError
+from edge_daemon.system.atomic_file import put_in_place
 from edge_daemon.system.file_owner import as_owner_of, user_name
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -62,10 +63,8 @@ class PartFile:
 
     def put_in_place(self) -> None:
         """Make it the target, in the place of whatever has that name."""
-        self.file.flush()
-        os.fsync(self.file.fileno())
         with as_owner_of(self._target.parent):
-            os.replace(self._name, self._target.name, src_dir_fd=self._folder, dst_dir_fd=self._folder)
+            put_in_place(self.file, self._name, self._target.name, self._folder)
 
     def _open_file(self) -> None:
         try:

@@ -19,7 +19,6 @@ from edge_daemon.domain.commands import Command, ExportExamples
 from edge_daemon.domain.errors import BrokerError, RequestError
 from edge_daemon.domain.events import Classified, Event, ExamplesChanged, FleetSnapshot
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.broker_limits import LimitLearner
 from edge_daemon.mqtt.client import Connection, ConnectOptions
 from edge_daemon.mqtt.credentials import read_credentials
@@ -37,6 +36,7 @@ from edge_daemon.mqtt.requests import Request
 from edge_daemon.mqtt.sender import Sender
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import device_topics
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.rate_limit import RateLimit
 from edge_daemon.system.wakeup import Wakeup
 
@@ -47,6 +47,10 @@ logger = logging.getLogger(__name__)
 
 _FAREWELL_S = 1.0
 _JOIN_S = 2.0
+_FIRST_RETRY_S = 1.0
+_QUICK_RETRY_S = 0.25
+"""After a failure that the next attempt avoids."""
+
 _SPILL_S = 1.0
 _MAX_INCOMING_BYTES = 65_536
 
@@ -100,8 +104,8 @@ class MqttBridge:
         self._learner = LimitLearner(options.qos)
         self._sender = Sender(self._outbox, fleet, self._learner, clock, self._topics.availability)
         self._result_limits = {region: RateLimit(options.result_per_s) for region in info.regions}
-        self._backoff = Backoff(options.max_reconnect_s, Random())
-        self._local_backoff = Backoff(min(LOCAL_RETRY_S, options.max_reconnect_s), Random())
+        self._backoff = Backoff(_FIRST_RETRY_S, options.max_reconnect_s, Random())
+        self._local_backoff = Backoff(_FIRST_RETRY_S, min(LOCAL_RETRY_S, options.max_reconnect_s), Random())
         self._batches = WriteBatching()
         self._wakeup = Wakeup()
         self._look_first_s = look_first_s
@@ -195,7 +199,7 @@ class MqttBridge:
                 if connection is None:
                     self._learner.unreachable()
                 elif self._sender.lost(connection):
-                    self._backoff.reset()
+                    self._backoff.reset(_QUICK_RETRY_S)
         finally:
             self._connected.clear()
             self._outbox.disconnected()

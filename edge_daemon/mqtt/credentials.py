@@ -1,8 +1,7 @@
-"""What is trusted, and who we are, on an encrypted connection."""
+"""The credentials of a connection to the broker: user name, password and TLS context."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,15 +9,42 @@ from typing import TYPE_CHECKING
 
 from edge_daemon.config.mqtt import MqttOptions, TlsOptions
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.mqtt.password import password_hint, read_password
 from edge_daemon.system.regular_file import require_regular
+from edge_daemon.system.secrets import Secret, SecretKind, read_secret
 
 if TYPE_CHECKING:
     import ssl
 
+MQTT_PASSWORD = SecretKind("mqtt", "password", "EDGE_DAEMON_MQTT_PASSWORD", BrokerError, max_bytes=65_535)
+"""The length is MQTT's own limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """A user name and its password; `tls` is the context of an encrypted connection."""
+
+    username: str | None
+    password: str | None = field(repr=False)
+    tls: ssl.SSLContext | None
+    password_hint: str = ""
+    """A likely mistake in the password, for a refusal by the broker; empty where none is known."""
+
+
+def read_credentials(options: MqttOptions, environ: Mapping[str, str]) -> Credentials:
+    """Read the files and variables that the settings name. Raises BrokerError for an unusable one."""
+    secret = read_secret(MQTT_PASSWORD, options.password_file, options.credential, environ)
+    password = None if secret is None else _checked_password(secret)
+    if password is not None and options.username is None:
+        raise BrokerError("an MQTT password is given but no name; set mqtt.username")
+    hint = _password_hint(options.username, secret, password)
+    context = tls_context(options.tls) if options.tls.enabled else None
+    return Credentials(options.username, password, context, hint)
+
 
 def tls_context(tls: TlsOptions) -> ssl.SSLContext:
     """Build the context of a connection. Raises BrokerError for files that can't be used."""
+    import ssl  # late: most brokers in a house have no TLS
+
     try:
         for name in (tls.ca_file, tls.cert_file, tls.key_file):
             if name is not None:
@@ -45,26 +71,24 @@ def _reason(exc: Exception) -> str:
     return (exc.strerror if isinstance(exc, OSError) else None) or str(exc)
 
 
-@dataclass(frozen=True, slots=True)
-class Credentials:
-    """A name and its password, and on an encrypted connection what is trusted and who we are."""
+def _checked_password(secret: Secret) -> str:
+    """Return the password of a file without the newline at its end; that of a variable as it is."""
+    if secret.path is None:
+        return secret.text
+    password = secret.text.rstrip("\r\n")
+    if not password:
+        raise BrokerError(f"{secret.source}: {secret.path} is empty; write the password into it")
+    if "\n" in password or "\0" in password:
+        raise BrokerError(f"{secret.source}: {secret.path} must hold the password alone, in one line")
+    return password
 
-    username: str | None
-    password: str | None = field(repr=False)
-    tls: ssl.SSLContext | None
-    password_hint: str = ""
-    """What may be wrong with the password, for when the broker refuses it."""
 
-
-def read_credentials(options: MqttOptions, environ: Mapping[str, str]) -> Credentials:
-    """Read what the settings name. Raises BrokerError for files that can't be used."""
-    password = read_password(options, environ)
-    if password is not None and options.username is None:
-        raise BrokerError("an MQTT password is given but no name; set mqtt.username")
-    hint = password_hint(options, password)
-    if not options.tls.enabled:
-        return Credentials(options.username, password, None, hint)
-    # Late, as most brokers in a house have none.
-    from edge_daemon.mqtt.credentials import tls_context
-
-    return Credentials(options.username, password, tls_context(options.tls), hint)
+def _password_hint(username: str | None, secret: Secret | None, password: str | None) -> str:
+    if secret is None or password is None:
+        return "" if username is None else "no password is set; see mqtt.password_file"
+    if password != password.strip():
+        return (
+            f"the password in {secret.source} begins or ends with a space; remove it if it is not part of "
+            "the password"
+        )
+    return ""

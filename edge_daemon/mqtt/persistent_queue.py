@@ -13,7 +13,9 @@ from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Message
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
+from edge_daemon.system.sqlite import free_name, is_locked, make_durable, move_aside
 
 FIRST_S = 1.0
 LONGEST_S = 30.0
@@ -27,7 +29,7 @@ class WriteBatching:
     """
 
     def __init__(self) -> None:
-        self._pause_s = FIRST_S
+        self._pauses = Backoff(FIRST_S, LONGEST_S)
         self._next_s = float("-inf")
 
     def due(self, now_s: float) -> bool:
@@ -36,8 +38,7 @@ class WriteBatching:
 
     def written(self, now_s: float) -> None:
         """Note a write."""
-        self._next_s = now_s + self._pause_s
-        self._pause_s = min(2 * self._pause_s, LONGEST_S)
+        self._next_s = now_s + self._pauses.next_s()
 
 
 logger = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class PersistentQueue:
             self._database = _open(path)
             self._count, self._last = self._look()
         except (OSError, sqlite3.Error) as exc:
-            if path is None or not (_is_locked(exc) or disk_refuses(path)):
+            if path is None or not (is_locked(exc) or disk_refuses(path)):
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             logger.warning("MQTT events wait in memory, as %s can't be written: %s", path, exc)
             self._in_memory = True
@@ -149,10 +150,6 @@ class PersistentQueue:
         return int(row[0]), int(row[1])
 
 
-def _is_locked(exc: Exception) -> bool:
-    return getattr(exc, "sqlite_errorname", "").startswith(("SQLITE_BUSY", "SQLITE_LOCKED"))
-
-
 def backlog_path(folder: Path, base_topic: str) -> Path:
     """Return the file of the events of one device: another device or name may not publish them.
 
@@ -194,7 +191,7 @@ def _open(path: Path | None) -> sqlite3.Connection:
     except (sqlite3.DatabaseError, ValueError) as exc:
         if isinstance(exc, sqlite3.OperationalError):
             raise
-        _set_aside(path, exc)
+        _keep_aside(path, exc)
         return _prepare(path)
 
 
@@ -207,8 +204,7 @@ def _prepare(path: Path | str) -> sqlite3.Connection:
         [[found]] = database.execute("PRAGMA quick_check(1)")
         if found != "ok":
             raise ValueError(found)
-        database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = FULL")
+        make_durable(database)
         database.execute(_SCHEMA)
         database.execute(f"PRAGMA user_version = {_VERSION}")
     except BaseException:
@@ -217,12 +213,7 @@ def _prepare(path: Path | str) -> sqlite3.Connection:
     return database
 
 
-def _set_aside(path: Path, reason: Exception) -> None:
-    number = 1
-    while (aside := path.with_name(f"{path.name}.damaged-{number}")).exists():
-        number += 1
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with contextlib.suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    logger.warning("the waiting MQTT events in %s can't be read (%s); kept as %s", path, reason, aside.name)
+def _keep_aside(path: Path, reason: Exception) -> None:
+    kept = free_name(path, "damaged-1")
+    move_aside(path, kept)
+    logger.warning("the waiting MQTT events in %s can't be read (%s); kept as %s", path, reason, kept.name)

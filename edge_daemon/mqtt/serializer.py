@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime
 from functools import singledispatchmethod
 from itertools import count
-from typing import get_args
+from typing import Literal, get_args
 
 import msgspec
 
@@ -287,22 +287,34 @@ def _fleet(figures: FleetFigures) -> payloads.Fleet:
     )
 
 
-def _is_good(labelled: tuple[str, ClassReport]) -> bool:
-    return labelled[1].verdict == "good"
+def _is_ok(labelled: tuple[str, ClassReport]) -> bool:
+    return labelled[1].status == "ok"
 
 
-def _figures(exam: Evaluation) -> payloads.ExamFigures:
+_VERDICTS: dict[str, Literal["good", "needs_more", "looks_like"]] = {
+    "ok": "good",
+    "needs_examples": "needs_more",
+    "confused": "looks_like",
+}
+
+
+def _figures(evaluation: Evaluation) -> payloads.ExamFigures:
     verdicts = {
         label: payloads.LabelVerdict(
-            verdict=verdict.verdict, count=verdict.count, recall=verdict.recall, looks_like=verdict.looks_like
+            verdict=_VERDICTS[report.status],
+            count=report.count,
+            recall=report.recall,
+            looks_like=report.confused_with,
         )
-        for label, verdict in sorted(exam.verdicts.items(), key=_is_good)[:_MAX_VERDICTS]
+        for label, report in sorted(evaluation.classes.items(), key=_is_ok)[:_MAX_VERDICTS]
     }
-    advice = exam.advice
+    recommendation = evaluation.recommendation
     return payloads.ExamFigures(
-        accuracy=exam.accuracy,
+        accuracy=evaluation.accuracy,
         verdicts=verdicts,
-        confused=None if exam.confused is None else list(exam.confused),
-        near_duplicates=exam.near_duplicates,
-        advice=None if advice is None else payloads.NextLabel(label=advice.label, reason=advice.reason),
+        confused=None if evaluation.most_confused is None else list(evaluation.most_confused),
+        near_duplicates=evaluation.near_duplicates,
+        advice=None
+        if recommendation is None
+        else payloads.NextLabel(label=recommendation.label, reason=recommendation.reason),
     )

@@ -13,10 +13,10 @@ from uuid import uuid4
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
-from edge_daemon.mqtt.backoff import Backoff
 from edge_daemon.mqtt.client import Connection, ConnectOptions
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.negotiation import connect
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.wakeup import Wakeup
 
 _SUBSCRIBE_S = 5.0
@@ -97,6 +97,7 @@ class Subscriber:
         self._wakeup.set()
 
 
+_FIRST_PAUSE_S = 1.0
 _LONGEST_PAUSE_S = 5.0
 
 
@@ -118,7 +119,7 @@ class ReconnectingSubscriber:
     def __init__(self, options: MqttOptions, topic_filter: str) -> None:
         self._options = options
         self._topic_filter = topic_filter
-        self._backoff = Backoff(_LONGEST_PAUSE_S, Random())
+        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, Random())
         self._subscriber: Subscriber | None = None
         self._connected_s = 0.0
         self._retry_s = 0.0

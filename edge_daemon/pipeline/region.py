@@ -106,7 +106,7 @@ class RegionPipeline:
     def _process_tracked(self, frame: Frame, tracker: ObjectTracker) -> Iterator[Event]:
         """Classify the frames that show an object, and add each prediction to the object's vote."""
         image = self._crop(frame)
-        visibility = tracker.look(image, frame)
+        visibility = tracker.update(image, frame)
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         if not visibility and not pending:
             self._labeller.remember(Observation(self.name, frame, image))
@@ -116,7 +116,7 @@ class RegionPipeline:
             embedding = self._embedder.embed(image)
         except EmbeddingError as exc:
             if visibility:
-                tracker.vote(frame, UNKNOWN_PREDICTION, visibility)
+                tracker.add_vote(frame, UNKNOWN_PREDICTION, visibility)
             yield from self._emit_failure(frame, pending, exc)
             return
         observation = Observation(self.name, frame, image, embedding)
@@ -126,7 +126,7 @@ class RegionPipeline:
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedding)
             return
         prediction = self._trainer.predict(self.name, embedding, relaxed_threshold=True)
-        tracker.vote(frame, prediction, visibility)
+        tracker.add_vote(frame, prediction, visibility)
         yield from self._emit_result(frame, prediction, embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
@@ -160,7 +160,7 @@ class RegionPipeline:
         """Discard the label and the scene; return the events of an object in view at `now` (monotonic)."""
         self._smoother.reset()
         self.reset_static_scene()
-        return [] if self._tracker is None else self._tracker.interrupt(now)
+        return [] if self._tracker is None else self._tracker.abort(now)
 
     def reset_static_scene(self) -> None:
         """Classify the next frame even if nothing changed in it."""
@@ -169,7 +169,7 @@ class RegionPipeline:
 
     def pop_finished(self, now: float) -> Sequence[ObjectPassed | CommandReply]:
         """Return the events of the objects that passed by `now` (monotonic)."""
-        return () if self._tracker is None else self._tracker.finished(now)
+        return () if self._tracker is None else self._tracker.pop_finished(now)
 
     def trigger(self, command: Trigger) -> None:
         """Start an object. Raises RequestError where objects are not triggered."""

@@ -1,4 +1,4 @@
-"""Writing an export: the file appears complete or not at all, and never in the place of another."""
+"""Files that appear under their name complete or not at all, also after a power cut."""
 
 from __future__ import annotations
 
@@ -9,37 +9,93 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from edge_daemon.domain.errors import ArchiveError
+from edge_daemon.domain.errors import OutputError
 
 
 @contextmanager
-def fresh_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that becomes `path` when the block ends well. Raises ArchiveError.
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that becomes `path` when the block ends without an exception. Raises OutputError.
 
-    Until then it has no name, so that a process that is killed leaves nothing behind.
+    An existing file is never overwritten. The open file has no name, so that a killed process leaves
+    nothing behind.
     """
-    if os.path.lexists(path):
-        raise ArchiveError(f"'{path}' exists already; pick another name")
+    _refuse_existing(path)
     try:
-        with _nameless(path.parent) as file:
+        with _open_unnamed(path.parent) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-            _give_name(file.fileno(), path)
+            _link(file.fileno(), path)
     except FileExistsError as exc:
-        raise ArchiveError(f"'{path}' exists already; pick another name") from exc
+        raise _exists(path) from exc
     except OSError as exc:
-        raise ArchiveError(f"can't write '{path}': {exc.strerror}") from exc
+        raise OutputError(f"can't write {path}: {exc.strerror}; give another place") from exc
 
 
-def _nameless(folder: Path) -> BinaryIO:
+def check_new_file(path: Path) -> None:
+    """Raise the OutputError of `new_file` before the work that fills the file."""
+    _refuse_existing(path)
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"can't write {path}: there is no folder {folder}; give another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise OutputError(f"can't write {path}: no permission to write in {folder}; give another place")
+
+
+@contextmanager
+def replacing_file(path: Path) -> Iterator[BinaryIO]:
+    """Open a file that replaces `path` when the block ends without an exception. Raises OSError.
+
+    The folder is made if it is missing. A power cut leaves the old file or the new one.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.part")
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with part.open("wb") as file:
+            yield file
+            put_in_place(file, part.name, path.name, folder)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(folder)
+
+
+def put_in_place(file: BinaryIO, name: str, target: str, folder: int) -> None:
+    """Write an open file to disk and rename it from `name` to `target` in the open folder."""
+    file.flush()
+    os.fsync(file.fileno())
+    os.replace(name, target, src_dir_fd=folder, dst_dir_fd=folder)
+    os.fsync(folder)
+
+
+def sync_directory(directory: Path) -> None:
+    """Write a new or renamed entry of `directory` to disk."""
+    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _refuse_existing(path: Path) -> None:
+    if os.path.lexists(path):
+        raise _exists(path)
+
+
+def _exists(path: Path) -> OutputError:
+    return OutputError(f"{path} exists already; give a new name, or remove it first")
+
+
+def _open_unnamed(folder: Path) -> BinaryIO:
     try:
         return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
-    except OSError:  # a disk without nameless files, such as a FAT stick
+    except OSError:  # a file system without O_TMPFILE, such as FAT
         return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
 
 
-def _give_name(handle: int, path: Path) -> None:
+def _link(handle: int, path: Path) -> None:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         # With a folder's handle Python calls linkat, which follows the link to the open file.
@@ -47,18 +103,17 @@ def _give_name(handle: int, path: Path) -> None:
     except FileExistsError:
         raise
     except OSError:
-        _copy(handle, path)
+        _copy(handle, path, folder)
     finally:
         os.close(folder)
 
 
-def _copy(handle: int, path: Path) -> None:
-    """Write a file that can get no name again, beside its place and then into it."""
+def _copy(handle: int, path: Path, folder: int) -> None:
+    """Copy a file that can't be linked to `path`."""
     part = path.with_name(f".{path.name}.part")
     part.unlink(missing_ok=True)
     with part.open("xb") as copy:
         offset = 0
         while sent := os.sendfile(copy.fileno(), handle, offset, 2**24):
             offset += sent
-        os.fsync(copy.fileno())
-    part.replace(path)
+        put_in_place(copy, part.name, path.name, folder)

@@ -1,20 +1,20 @@
-"""What SQLite's failures mean to the owner of the store, each in one line."""
+"""SQLite files that survive power cuts: durable settings, failures in one line, a damaged file kept aside."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
 from edge_daemon.domain.errors import StoreError
+from edge_daemon.system.atomic_file import sync_directory
 
 _CORRUPT = ("SQLITE_CORRUPT", "SQLITE_NOTADB")
 _LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")
-_MEANINGS = (
+_EXPLANATIONS = (
     (
         ("SQLITE_READONLY", "SQLITE_PERM"),
         "can't be written; check the permissions of the file and its folder",
@@ -23,19 +23,20 @@ _MEANINGS = (
     (("SQLITE_FULL",), "can't be written because the disk is full; free some space and try again"),
     (("SQLITE_IOERR",), "can't be read or written (the disk is full or failing)"),
 )
+_JOURNALS = ("-wal", "-shm")
 
 
 class CorruptStoreError(StoreError):
-    """The file is damaged, or no SQLite database at all."""
+    """The file is damaged, or is not a SQLite database."""
 
 
 class LockedStoreError(StoreError):
-    """Another process is writing; the same call may succeed a moment later."""
+    """Another process is writing; a later call may succeed."""
 
 
 @contextmanager
-def named(path: Path) -> Iterator[None]:
-    """Turn any SQLite failure inside the block into a StoreError that names the file."""
+def sqlite_errors_of(path: Path) -> Iterator[None]:
+    """Turn a SQLite error inside the block into a StoreError that names the store's file."""
     try:
         yield
     except sqlite3.Error as exc:
@@ -43,61 +44,74 @@ def named(path: Path) -> Iterator[None]:
 
 
 def _explain(path: Path, exc: sqlite3.Error) -> StoreError:
-    code = getattr(exc, "sqlite_errorname", None) or ""
+    code = _code(exc)
     if code.startswith(_CORRUPT):
         return CorruptStoreError(f"store '{path}' is corrupt: {exc}")
-    if code.startswith(_LOCKED):
+    if is_locked(exc):
         return LockedStoreError(
             f"store '{path}' is locked by another process; stop that one or try again ({code})"
         )
-    for codes, meaning in _MEANINGS:
+    for codes, explanation in _EXPLANATIONS:
         if code.startswith(codes):
-            return StoreError(f"store '{path}' {meaning} ({code})")
+            return StoreError(f"store '{path}' {explanation} ({code})")
     return StoreError(f"store '{path}': {exc}")
 
 
-_COMPANIONS = ("-wal", "-shm")
+def is_locked(exc: BaseException | None) -> bool:
+    """Return whether another connection holds the lock that a statement needed."""
+    return _code(exc).startswith(_LOCKED)
 
 
-def move_aside(path: Path, now: datetime, fresh: Path) -> Path:
-    """Keep `path` as `<name>.corrupt-<UTC time>` with its journal, and put `fresh` in its place.
+def _code(exc: BaseException | None) -> str:
+    return getattr(exc, "sqlite_errorname", None) or ""
 
-    The journal goes under its matching name: SQLite still finds the pair together there. A power cut
-    leaves either file at `path`, where the disk can link. Raises StoreError.
+
+def make_durable(connection: sqlite3.Connection) -> None:
+    """Set the journal and the syncing so that a commit survives a power cut."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+
+
+def with_journals(path: Path) -> list[Path]:
+    """Return the paths of a database's file and of the files that SQLite keeps beside it in WAL mode."""
+    return [path, *(Path(f"{path}{suffix}") for suffix in _JOURNALS)]
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database and its journals, if they exist."""
+    for each in with_journals(path):
+        with suppress(FileNotFoundError):
+            each.unlink()
+
+
+def free_name(path: Path, suffix: str) -> Path:
+    """Return `<name>.<suffix>` beside `path`, with a number at its end if that name is taken."""
+    for number in count(1):
+        free = path.with_name(f"{path.name}.{suffix}" + (f"-{number}" if number > 1 else ""))
+        if not os.path.lexists(free):
+            return free
+    raise AssertionError("count never ends")
+
+
+def move_aside(path: Path, kept: Path, replacement: Path | None = None) -> None:
+    """Rename a damaged database to `kept`, and put `replacement` in its place. Raises OSError.
+
+    The journal gets the matching name, under which SQLite finds it. With a replacement a power cut leaves
+    one of the two files at `path`, where the file system has hard links.
     """
-    kept = _free_name(path, now)
-    try:
-        for companion in _COMPANIONS:
-            if os.path.lexists(f"{path}{companion}"):
-                os.rename(f"{path}{companion}", f"{kept}{companion}")
+    for journal, kept_journal in zip(with_journals(path)[1:], with_journals(kept)[1:], strict=True):
+        if os.path.lexists(journal):
+            os.rename(journal, kept_journal)
+    if replacement is None:
+        path.rename(kept)
+    else:
         _link(path, kept)
-        os.replace(fresh, path)
-        sync_directory(path.parent)
-    except OSError as exc:
-        raise StoreError(f"corrupt store '{path}' can't be kept as '{kept}': {exc.strerror}") from exc
-    return kept
+        os.replace(replacement, path)
+    sync_directory(path.parent)
 
 
 def _link(path: Path, kept: Path) -> None:
     try:
         os.link(path, kept, follow_symlinks=False)
     except OSError:
-        path.rename(kept)  # a disk without links
-
-
-def sync_directory(directory: Path) -> None:
-    """Make a new or renamed entry of `directory` survive a power cut."""
-    handle = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
-def _free_name(path: Path, now: datetime) -> Path:
-    stem = f"{path.name}.corrupt-{now:%Y%m%dT%H%M%SZ}"
-    for number in count(1):
-        kept = path.with_name(stem if number == 1 else f"{stem}-{number}")
-        if not os.path.lexists(kept):
-            return kept
-    raise AssertionError("count never ends")
+        path.rename(kept)  # a file system without hard links

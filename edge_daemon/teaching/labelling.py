@@ -97,7 +97,7 @@ class Labeller:
 
     def offer_uncertain(self, observation: Observation, prediction: Prediction) -> UncertainSampleKept | None:
         """Keep an observation whose prediction is uncertain, see `UncertainSamples`; return the event."""
-        sample = self._uncertain.consider(observation, prediction)
+        sample = self._uncertain.offer(observation, prediction)
         if sample is None:
             return None
         region, frame = observation.region, observation.frame

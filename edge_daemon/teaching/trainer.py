@@ -85,18 +85,18 @@ class Trainer:
 
     def checkpoint(self, now_s: float) -> None:
         """Checkpoint the store's journal if no example was added for a while. Raises StoreError."""
-        self._store.checkpoint_at_rest(now_s)
+        self._store.checkpoint_if_idle(now_s)
 
     def predict(self, region: str, embedding: Vector, *, relaxed_threshold: bool = False) -> Prediction:
         """Classify an embedding with the region's pool of examples.
 
         `relaxed_threshold` is for one of several frames of an object, whose vote decides.
         """
-        return self._classifiers[self._pools[region]].predict(embedding, lenient=relaxed_threshold)
+        return self._classifiers[self._pools[region]].predict(embedding, relaxed_threshold=relaxed_threshold)
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
-        evaluations = [classifier.exam() for classifier in self._classifiers.values()]
+        evaluations = [classifier.evaluate() for classifier in self._classifiers.values()]
         evaluation = evaluations[0] if len(evaluations) == 1 else None
         return events.ExamplesChanged(self._counts(), evaluation, self.fleet)
 
@@ -158,7 +158,7 @@ class Trainer:
         added: list[int] = []
         try:
             with self._store.transaction():
-                example = self._store.keep(record)
+                example = self._store.add_record(record)
                 classifier.add(record.embedding, label, example.id, record.group)
                 added.append(example.id)
                 replaced = self._redundant(classifier, label)
@@ -251,7 +251,7 @@ class Trainer:
 
     def _warn_if_shared(self) -> None:
         """Log once that another daemon uses the same store."""
-        other = self._store.claim()
+        other = self._store.acquire_lock()
         if other is not None and other != self._shared_with:
             log.warning(
                 "process %d uses the store '%s' too; give each device a store.path of its own",

@@ -1,4 +1,4 @@
-"""Steady the label: a window vote with hysteresis and a minimum hold."""
+"""Label smoothing: a majority vote over a window, with hysteresis and a minimum hold time."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ _ROUNDING = 1e-9
 
 
 class LabelSmoother:
-    """Turns a prediction a frame into a label that changes once and not back and forth.
+    """Turns one prediction per frame into a stable label.
 
-    The first prediction is taken at once: a device that starts says what it sees. From then on a
-    newcomer must lead the present label by more than `hysteresis` (a share of the frames in the
-    window, 0 to 1), and the present label must have stood for `min_hold_s`. With a window of 5 and
-    a hysteresis of 0.2 that is 4 frames of 5 against an old label, so two labels that take turns
-    change nothing. `unknown` is a label like any other. No clock inside: `now` is monotonic seconds.
+    The first prediction becomes the label at once. Later a challenger must lead the present label by more
+    than `hysteresis` (a share of the frames in the window, 0 to 1), and the present label must have been
+    held for `min_hold_s`. With a window of 5 and a hysteresis of 0.2, a challenger needs 4 of 5 frames, so
+    that two alternating labels change nothing. `unknown` is a label like any other. `now` is monotonic
+    seconds.
     """
 
     def __init__(self, window: int = 5, hysteresis: float = 0.2, min_hold_s: float = 0.3) -> None:
@@ -32,29 +32,29 @@ class LabelSmoother:
         return self._label
 
     def update(self, prediction: Prediction, now: float) -> LabelChange | None:
-        """Take the prediction of one frame; return the change if the stable label became another."""
+        """Add the prediction of one frame; return the change if the stable label changed."""
         self._window.append(prediction)
         votes: dict[str, int] = {}
         for each in self._window:
             votes[each.label] = votes.get(each.label, 0) + 1
-        newcomer = max(votes, key=votes.__getitem__)
-        if newcomer == self._label or not self._may_change(votes, newcomer, now):
+        challenger = max(votes, key=votes.__getitem__)
+        if challenger == self._label or not self._may_change(votes, challenger, now):
             return None
-        change = LabelChange(newcomer, self._label, self._confidence(newcomer))
-        self._label, self._since = newcomer, now
+        change = LabelChange(challenger, self._label, self._confidence(challenger))
+        self._label, self._since = challenger, now
         return change
 
     def reset(self) -> None:
-        """Forget everything, as when the camera was lost."""
+        """Drop the window and the label, as after the loss of the camera."""
         self._window.clear()
         self._label = None
 
-    def _may_change(self, votes: dict[str, int], newcomer: str, now: float) -> bool:
+    def _may_change(self, votes: dict[str, int], challenger: str, now: float) -> bool:
         if self._label is None:
             return True
         if now - self._since < self._min_hold_s:
             return False
-        lead = votes[newcomer] - votes.get(self._label, 0)
+        lead = votes[challenger] - votes.get(self._label, 0)
         return lead > self._hysteresis * len(self._window) + _ROUNDING
 
     def _confidence(self, label: str) -> float:

@@ -1,4 +1,4 @@
-"""When an object is before the camera, and when it has passed: each object gives exactly one event."""
+"""Object tracking: the frames of an object vote, and each object produces exactly one event."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class VoteResult:
-    """What a ballot says: `confidence` is the label's share of the vote, 0 for unknown.
+    """The label of an object; `confidence` is its share of the vote, 0 for unknown.
 
-    `best` is the frame that shows the object best, out of `frames`.
+    `best` is the frame with the largest visibility out of `frames` frames.
     """
 
     label: str
@@ -29,10 +29,10 @@ class VoteResult:
 
 
 class VoteAggregator:
-    """Adds up votes, each weighted by how well the object is seen (`clarity`) and how sure the head is.
+    """Adds up votes, each weighted by the visibility of the object and the confidence of the prediction.
 
-    A frame on which the object is rejected votes for `unknown` with a whole voice. Clarity keeps the
-    frames from counting on which an object comes in or leaves, half in view, and looks like nothing taught.
+    A rejected frame votes for `unknown` with confidence 1. The weight by visibility suppresses the frames in
+    which an object enters or leaves the view, where it is often rejected.
     """
 
     def __init__(self) -> None:
@@ -41,17 +41,17 @@ class VoteAggregator:
         self._best_rank = (0.0, 0.0)
         self.frames = 0
 
-    def add(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
-        """Take one frame's prediction; `clarity` is above 0 and at most 1."""
-        sure = 1.0 if prediction.label == UNKNOWN else prediction.confidence
-        self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + clarity * sure
+    def add(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
+        """Add the prediction of one frame; `visibility` is above 0 and at most 1."""
+        confidence = 1.0 if prediction.label == UNKNOWN else prediction.confidence
+        self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + visibility * confidence
         self.frames += 1
-        rank = (clarity, prediction.confidence)
+        rank = (visibility, prediction.confidence)
         if self._best is None or rank > self._best_rank:
             self._best, self._best_rank = frame, rank
 
-    def outcome(self) -> VoteResult | None:
-        """Return what the frames say; None when there were none."""
+    def result(self) -> VoteResult | None:
+        """Return the result of the vote; None without a frame."""
         if self._best is None:
             return None
         label = max(self._votes, key=self._votes.__getitem__)
@@ -60,99 +60,100 @@ class VoteAggregator:
 
 
 MAX_WAITING = 16
-_WAITS_S = 5.0
+_TRIGGER_TIMEOUT_S = 5.0
 _CENTRED_POWER = 2
 _SHARPNESS = 3
-_LEAST_CLARITY = 1e-9
-_GONE = 0.5
-"""Of the share that makes an object be there: below so much of it the object is gone."""
+_MIN_VISIBILITY = 1e-9
+_EXIT_SHARE = 0.5
+"""Share of `min_foreground` below which a present object has left the zone."""
 
 
 class ObjectTracker(Protocol):
-    """Tells objects apart in one region. Pure; every call comes from the pipeline thread.
+    """Separates the objects of one region. Belongs to the pipeline thread.
 
-    The caller brings each frame to `look`, classifies it if an object is there, brings the prediction to
-    `vote`, and takes what has passed with `finished`.
+    The caller passes each frame to `update`, classifies it if an object is present, passes the prediction
+    to `add_vote`, and collects the events with `pop_finished`.
     """
 
-    def look(self, image: Image, frame: Frame) -> float:
-        """Return how well an object is seen in the region's picture, 0 to 1; 0 when there is none."""
+    def update(self, image: Image, frame: Frame) -> float:
+        """Return the visibility of an object in the region's picture, 0 to 1; 0 without an object."""
 
-    def vote(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
-        """Take the prediction for the object of this frame."""
+    def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
+        """Add the prediction of the object in this frame."""
 
-    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """Return the objects that have passed by `now` (monotonic), and answers to their triggers."""
+    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Return the events of the objects that have passed by `now` (monotonic), and replies to triggers."""
 
     def trigger(self, command: Trigger) -> None:
-        """Take the word that an object is there. Raises RequestError where that is not asked for."""
+        """Start an object by a trigger. Raises RequestError for a tracker without triggers."""
 
-    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """End the present object: the camera was lost, or looks elsewhere."""
+    def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Finish the present object, as after the loss of the camera or a move of the region."""
 
 
 class MotionGate:
-    """Watches the zone in the middle of a region: what covers it without a gap is one object.
+    """Detects objects that pass a zone in the middle of a region: foreground without a gap is one object.
 
-    An object is there once it covers `foreground` of the zone, and gone below half of that. A thing in
-    one piece covers every line across its way from its first edge to its last, so it can't count twice;
-    two things count as two when the gap between them is wider than the zone. One that stops is one.
+    An object is present from a foreground share of `min_foreground` of the zone until the share falls below
+    half of that. A connected object covers every line across its path from its first edge to its last, so
+    it is counted once. Two objects are counted as two if the gap between them is wider than the zone. An
+    object that stops is one object.
     """
 
-    def __init__(self, region: str, detector: MotionDetector, foreground: float) -> None:
+    def __init__(self, region: str, detector: MotionDetector, min_foreground: float) -> None:
         self._region = region
         self._detector = detector
-        self._foreground = foreground
-        self._ballot: VoteAggregator | None = None
+        self._min_foreground = min_foreground
+        self._current: VoteAggregator | None = None
         self._passed: list[VoteAggregator] = []
 
-    def look(self, image: Image, frame: Frame) -> float:
-        """Return how much of the region the object fills and how near it is to the middle.
+    def update(self, image: Image, frame: Frame) -> float:
+        """Return a visibility from the object's share of the region and its distance from the middle.
 
-        The power is steep: things are taught in the middle, and farther out are often taken for unknown.
+        The power is steep, because objects are taught in the middle and often rejected farther out.
         """
         seen = self._detector.update(image, frame.captured_s)
-        least = self._foreground if self._ballot is None else self._foreground * _GONE
-        if seen is None or seen.gate_share < least:
+        min_share = self._min_foreground if self._current is None else self._min_foreground * _EXIT_SHARE
+        if seen is None or seen.gate_share < min_share:
             self._close()
             return 0.0
-        self._ballot = self._ballot or VoteAggregator()
+        self._current = self._current or VoteAggregator()
         centred: float = max(0.0, 1 - 2 * abs(seen.object_middle - 0.5)) ** _CENTRED_POWER
-        return max((centred * seen.object_share) ** _SHARPNESS, _LEAST_CLARITY)
+        return max((centred * seen.object_share) ** _SHARPNESS, _MIN_VISIBILITY)
 
-    def vote(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
-        """Take the prediction for the object of this frame."""
-        if self._ballot is not None:
-            self._ballot.add(frame, prediction, clarity)
+    def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
+        """Add the prediction of the object in this frame."""
+        if self._current is not None:
+            self._current.add(frame, prediction, visibility)
 
-    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """Return the objects that have left the zone."""
+    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Return the events of the objects that have left the zone."""
         passed, self._passed = self._passed, []
-        return [event for ballot in passed for event in _passed(self._region, ballot, now)]
+        return [event for votes in passed for event in _passed_events(self._region, votes, now)]
 
     def trigger(self, command: Trigger) -> None:
-        """Refuse: the picture says when an object is there."""
+        """Raise RequestError: motion starts the objects."""
         raise RequestError(
-            "this device sees objects come by itself; set `trigger: gpio` or `mqtt` to tell it"
+            "this device detects objects by motion; set `trigger: gpio` or `trigger: mqtt` to trigger it"
         )
 
-    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """End the present object and learn the scene anew."""
+    def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Finish the present object and relearn the background."""
         self._close()
         self._detector.reset()
-        return self.finished(now)
+        return self.pop_finished(now)
 
     def _close(self) -> None:
-        if self._ballot is not None:
-            self._passed.append(self._ballot)
-            self._ballot = None
+        if self._current is not None:
+            self._passed.append(self._current)
+            self._current = None
 
 
 class TriggerWindow:
-    """Each trigger is one object: the frames captured within `window_s` after it, or until the next one.
+    """Makes one object of each trigger: the frames captured within `window_s` after it, or until the next.
 
-    At least one frame is taken, however late it comes; without any for 5 s the trigger is answered with
-    an error. The frames count alike.
+    At least one frame is used, even if it is captured later. Without a frame for 5 s, the reply is an error.
+    All frames have the same weight.
     """
 
     def __init__(self, region: str, window_s: float) -> None:
@@ -160,59 +161,65 @@ class TriggerWindow:
         self._window_s = window_s
         self._open: list[tuple[Trigger, VoteAggregator]] = []
 
-    def look(self, image: Image, frame: Frame) -> float:
-        """Return 1 for a frame that belongs to a trigger, else 0."""
-        return 1.0 if self._ballots(frame.captured_s) else 0.0
+    def update(self, image: Image, frame: Frame) -> float:
+        """Return 1 for a frame of a trigger, else 0."""
+        return 1.0 if self._receiving(frame.captured_s) else 0.0
 
-    def vote(self, frame: Frame, prediction: Prediction, clarity: float) -> None:
-        """Take the prediction for the object of this frame."""
-        for ballot in self._ballots(frame.captured_s):
-            ballot.add(frame, prediction, clarity)
+    def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
+        """Add the prediction of the object in this frame."""
+        for votes in self._receiving(frame.captured_s):
+            votes.add(frame, prediction, visibility)
 
-    def finished(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """Return the objects whose time is over, in the order of their triggers."""
-        over = [index for index in range(len(self._open)) if self._is_over(index, now)]
-        done = [self._open[index] for index in over]
-        self._open = [pair for index, pair in enumerate(self._open) if index not in over]
-        return [event for command, ballot in done for event in _answered(self._region, command, ballot, now)]
+    def pop_finished(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Return the events of the objects whose window has ended, in the order of their triggers."""
+        finished = [index for index in range(len(self._open)) if self._is_over(index, now)]
+        finished_pairs = [self._open[index] for index in finished]
+        self._open = [pair for index, pair in enumerate(self._open) if index not in finished]
+        return [
+            event
+            for command, votes in finished_pairs
+            for event in _reply_events(self._region, command, votes, now)
+        ]
 
     def trigger(self, command: Trigger) -> None:
-        """Await an object from `command.pressed_s` on."""
+        """Start an object at `command.pressed_s`. Raises RequestError if too many triggers are waiting."""
         if len(self._open) >= MAX_WAITING:
             raise RequestError("too many triggers are waiting for a frame")
         self._open.append((command, VoteAggregator()))
 
-    def interrupt(self, now: float) -> list[ObjectPassed | CommandReply]:
-        """End every object that was seen; other triggers go on waiting for a frame."""
+    def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
+        """Finish every object with a frame; the other triggers keep waiting."""
         seen = [pair for pair in self._open if pair[1].frames]
         self._open = [pair for pair in self._open if not pair[1].frames]
-        return [event for command, ballot in seen for event in _answered(self._region, command, ballot, now)]
+        return [
+            event for command, votes in seen for event in _reply_events(self._region, command, votes, now)
+        ]
 
-    def _ballots(self, captured_s: float) -> list[VoteAggregator]:
-        """Return the ballot of the latest trigger before the frame, and those that have no frame yet."""
-        before = [(command, ballot) for command, ballot in self._open if command.pressed_s < captured_s]
-        found = [ballot for _, ballot in before if not ballot.frames]
+    def _receiving(self, captured_s: float) -> list[VoteAggregator]:
+        """Return the votes of the latest trigger before the frame, and those without a frame."""
+        before = [(command, votes) for command, votes in self._open if command.pressed_s < captured_s]
+        receiving = [votes for _, votes in before if not votes.frames]
         if before:
-            command, ballot = before[-1]
-            if ballot.frames and captured_s <= command.pressed_s + self._window_s:
-                found.append(ballot)
-        return found
+            command, votes = before[-1]
+            if votes.frames and captured_s <= command.pressed_s + self._window_s:
+                receiving.append(votes)
+        return receiving
 
     def _is_over(self, index: int, now: float) -> bool:
-        command, ballot = self._open[index]
-        if not ballot.frames:
-            return now - command.pressed_s > _WAITS_S
+        command, votes = self._open[index]
+        if not votes.frames:
+            return now - command.pressed_s > _TRIGGER_TIMEOUT_S
         later = any(other.frames for _, other in self._open[index + 1 :])
         return later or now > command.pressed_s + self._window_s
 
 
-def _answered(
-    region: str, command: Trigger, ballot: VoteAggregator, now: float
+def _reply_events(
+    region: str, command: Trigger, votes: VoteAggregator, now: float
 ) -> list[ObjectPassed | CommandReply]:
-    if not ballot.frames:
+    if not votes.frames:
         return [CommandReply(command, error="no frame came in time for the trigger")]
     events: list[ObjectPassed | CommandReply] = []
-    for event in _passed(region, ballot, now):
+    for event in _passed_events(region, votes, now):
         data = {
             "label": event.label,
             "confidence": event.confidence,
@@ -223,14 +230,14 @@ def _answered(
     return events
 
 
-def _passed(region: str, ballot: VoteAggregator, now: float) -> list[ObjectPassed]:
-    outcome = ballot.outcome()
-    if outcome is None:
+def _passed_events(region: str, votes: VoteAggregator, now: float) -> list[ObjectPassed]:
+    result = votes.result()
+    if result is None:
         return []
-    latency_ms = (now - outcome.best.captured_s) * 1000
-    best = outcome.best
+    latency_ms = (now - result.best.captured_s) * 1000
+    best = result.best
     return [
         ObjectPassed(
-            region, outcome.label, outcome.confidence, outcome.frames, best.seq, best.captured_at, latency_ms
+            region, result.label, result.confidence, result.frames, best.seq, best.captured_at, latency_ms
         )
     ]

@@ -1,4 +1,4 @@
-"""JSON messages of the page, built from events. Pure: an event in, plain data out."""
+"""From an event to what the page is told of it. Pure: plain data that becomes JSON."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edge_daemon.domain.types import Evaluation
 Message = Mapping[str, object]
 
 
-def result(event: events.Classified, fps: float) -> Message:
-    """Return the classification of a region's latest frame; `fps` is the rate of classified frames."""
+def seen(event: events.Classified, fps: float) -> Message:
+    """Say what a region shows now."""
     prediction = event.prediction
     return {
-        "type": "result",
+        "type": "seen",
         "region": event.region,
         "label": prediction.label,
         "confidences": dict(prediction.confidences),
@@ -26,8 +26,8 @@ def result(event: events.Classified, fps: float) -> Message:
     }
 
 
-def label(event: events.LabelChanged) -> Message:
-    """Return a region's new stable label."""
+def changed(event: events.LabelChanged) -> Message:
+    """Say that a region's stable label became another."""
     return {
         "type": "label",
         "region": event.region,
@@ -39,66 +39,63 @@ def label(event: events.LabelChanged) -> Message:
 
 
 def examples(event: events.ExamplesChanged) -> Message:
-    """Return the number of examples per label and their evaluation."""
-    return {
-        "type": "examples",
-        "counts": dict(event.counts),
-        "evaluation": _evaluation(event.evaluation),
-    }
+    """Say what is taught, and what the exam thinks of it."""
+    return {"type": "examples", "counts": dict(event.counts), "exam": _evaluation(event.evaluation)}
 
 
-def uncertain(event: events.UncertainSampleKept) -> Message:
-    """Return an uncertain sample and the labels it may have, likeliest first."""
+def doubt(event: events.UncertainSampleKept) -> Message:
+    """Show a doubtful moment and the labels it may mean, likeliest first."""
     return {
-        "type": "uncertain",
-        "sample": event.sample,
+        "type": "doubt",
+        "moment": event.sample,
         "region": event.region,
         "reason": event.reason,
         "likely": [row.label for row in event.prediction.ranking],
     }
 
 
-def edit(event: events.Event) -> Message | None:
-    """Return a change of the examples, from any source; None for any other event."""
+def deed(event: events.Event) -> Message | None:
+    """Say what was done to the examples, by whomever; None for any other event."""
     match event:
         case events.ExampleAdded():
-            change = {"action": "added", "ids": [event.id], "label": event.label, "count": event.count}
+            what = {"deed": "added", "ids": [event.id], "label": event.label, "count": event.count}
         case events.ExampleUndone():
-            change = {"action": "undone", "ids": [event.id], "label": event.label, "count": event.count}
+            what = {"deed": "undone", "ids": [event.id], "label": event.label, "count": event.count}
         case events.Cleared():
-            change = {"action": "cleared", "label": event.label, "count": event.removed}
+            what = {"deed": "cleared", "label": event.label, "count": event.removed}
         case events.ExamplesEdited():
-            change = {"action": event.action, "ids": list(event.ids), "label": event.label}
+            what = {"deed": event.action, "ids": list(event.ids), "label": event.label}
         case _:
             return None
-    return {"type": "edit", "via": event.command.origin.via, **change}
+    return {"type": "deed", "via": event.command.origin.via, **what}
 
 
-def utc_ms(at: datetime) -> str:
-    """Format a time as ISO 8601 in UTC with milliseconds."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+def utc_ms(moment: datetime) -> str:
+    """Write a moment as UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-_STATUS = {"good": "ok", "needs_more": "needs_examples", "looks_like": "confused"}
+_VERDICTS = {"ok": "good", "needs_examples": "needs_more", "confused": "looks_like"}
 
 
 def _evaluation(evaluation: Evaluation | None) -> Message | None:
     if evaluation is None:
         return None
-    classes = {
+    verdicts = {
         label: {
-            "status": _STATUS[report.verdict],
+            "verdict": _VERDICTS[report.status],
             "count": report.count,
             "recall": report.recall,
-            "confused_with": report.looks_like,
+            "looks_like": report.confused_with,
         }
-        for label, report in evaluation.verdicts.items()
+        for label, report in evaluation.classes.items()
     }
-    recommended = evaluation.advice
+    recommended = evaluation.recommendation
+    advice = recommended and {"label": recommended.label, "reason": recommended.reason}
     return {
         "accuracy": evaluation.accuracy,
-        "classes": classes,
-        "most_confused": evaluation.confused,
+        "verdicts": verdicts,
+        "confused": evaluation.most_confused,
         "near_duplicates": evaluation.near_duplicates,
-        "recommendation": recommended and {"label": recommended.label, "reason": recommended.reason},
+        "advice": advice,
     }

@@ -1,4 +1,4 @@
-"""Requests of the page: a body becomes a command, which the pipeline executes and answers."""
+"""From a request's body to a command. Pure: any bytes give a command or a RequestError."""
 
 from __future__ import annotations
 
@@ -25,135 +25,135 @@ _Ids = Annotated[tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], ...], Meta(min_
 _Edge = Annotated[float, Meta(ge=0, le=1)]
 
 
-class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The base of every request body: unknown keys are refused."""
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of every request: unknown keys are refused."""
 
 
-class TeachBody(RequestBody, frozen=True):
-    """Teach `label` with the next frame of `region`; the examples of one held button share a `burst`."""
+class Teach(_Body, frozen=True):
+    """Teach `label` with the next frame of `region`; presses of one held button share a `burst`."""
 
     label: str
     region: _Text | None = None
     burst: _Text = ""
 
 
-class LabelBody(RequestBody, frozen=True):
-    """Label the uncertain sample of number `sample`."""
+class TeachMoment(_Body, frozen=True):
+    """Teach `label` with a doubtful moment."""
 
-    sample: Annotated[int, Meta(ge=1)]
+    moment: Annotated[int, Meta(ge=1)]
     label: str
 
 
-class EmptyBody(RequestBody, frozen=True):
-    """A request without values."""
+class Nothing(_Body, frozen=True):
+    """A request that needs no values."""
 
 
-class IdsBody(RequestBody, frozen=True):
-    """The ids of the examples to change."""
+class Ids(_Body, frozen=True):
+    """Some examples by their ids."""
 
     ids: _Ids
 
 
-class RelabelBody(RequestBody, frozen=True):
-    """Give the examples of these ids another label."""
+class Rename(_Body, frozen=True):
+    """Give some examples another label."""
 
     ids: _Ids
     label: str
 
 
-class RegionBody(RequestBody, frozen=True):
-    """Move a region; `box` is x, y, width and height as fractions of the frame."""
+class Place(_Body, frozen=True):
+    """Put a region elsewhere: x, y, width, height in fractions of the frame."""
 
     region: _Text
     box: tuple[_Edge, _Edge, _Edge, _Edge]
 
 
-class LoginBody(RequestBody, frozen=True):
-    """The token submitted by the login form."""
+class Token(_Body, frozen=True):
+    """What was entered at the door."""
 
     token: Annotated[str, Meta(max_length=1000)]
 
 
-BODIES: dict[str, type[RequestBody]] = {
-    "teach": TeachBody,
-    "label": LabelBody,
-    "undo": EmptyBody,
-    "remove": IdsBody,
-    "restore": IdsBody,
-    "relabel": RelabelBody,
-    "region": RegionBody,
+BODIES: dict[str, type[_Body]] = {
+    "teach": Teach,
+    "moment": TeachMoment,
+    "undo": Nothing,
+    "remove": Ids,
+    "restore": Ids,
+    "relabel": Rename,
+    "region": Place,
 }
-"""The body of each command, by the command's name in the request's path."""
+"""What may be asked, by the name it has in the request's path."""
 
 
 def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Command:
-    """Return the command of a request. Raises RequestError, LabelError.
+    """Return the command that a request means. Raises RequestError, LabelError.
 
-    `now_s` (monotonic) is the time of the request: an example shows the first frame after it.
+    `now_s` (monotonic) is when it came: an example shows the first frame after it.
     """
     origin = Origin("web", verb, transaction)
     match read_body(body, BODIES[verb]):
-        case TeachBody() as teach:
+        case Teach() as teach:
             return commands.AddExample(check_label(teach.label), now_s, origin, teach.region, teach.burst)
-        case LabelBody() as late:
-            return commands.LabelSample(check_label(late.label), now_s, origin, sample=late.sample)
-        case IdsBody() as some:
+        case TeachMoment() as late:
+            return commands.LabelSample(check_label(late.label), now_s, origin, sample=late.moment)
+        case Ids() as some:
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
-        case RelabelBody() as relabel:
-            return commands.Relabel(relabel.ids, check_label(relabel.label), origin)
-        case RegionBody() as region:
-            return commands.MoveRegion(region.region, region.box, origin)
+        case Rename() as rename:
+            return commands.Relabel(rename.ids, check_label(rename.label), origin)
+        case Place() as place:
+            return commands.MoveRegion(place.region, place.box, origin)
     return commands.Undo(origin)
 
 
 def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
-    """Decode a JSON body. Raises RequestError with the reason; any other bytes are safe."""
+    """Read JSON of a known shape. Raises RequestError saying what is wrong with it."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
 
 
-MAX_PENDING = 64
-TIMEOUT_S = 8.0
-"""Longer than the pipeline waits for a frame, so that the pipeline's own error comes first."""
+MAX_WAITING = 64
+PATIENCE_S = 8.0
+"""Longer than the pipeline waits for a frame, so that its own word on the matter comes first."""
 
 
 class CommandClient:
-    """Submits commands and waits for their replies. Used from the page's thread alone."""
+    """Submits commands and hands out replies. Used from the page's thread alone."""
 
-    def __init__(self, submit: Callable[[Command], bool], timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(self, submit: Callable[[Command], bool], patience_s: float = PATIENCE_S) -> None:
         self._submit = submit
-        self._timeout_s = timeout_s
+        self._patience_s = patience_s
         self._numbers = itertools.count(1)
-        self._pending: dict[int, asyncio.Future[CommandReply]] = {}
+        self._waiting: dict[int, asyncio.Future[CommandReply]] = {}
 
-    async def execute(self, make: Callable[[int], Command]) -> Mapping[str, object]:
-        """Submit the command that `make(transaction)` returns, and return the data of its reply.
+    async def ask(self, make: Callable[[int], Command]) -> Mapping[str, object]:
+        """Submit the command that `make(transaction)` gives; return what it answers.
 
-        Raises RequestError when the command is refused, the queue is full or no reply comes in time.
+        Raises RequestError when it is refused, not taken, or not answered in time.
         """
-        if len(self._pending) >= MAX_PENDING:
+        if len(self._waiting) >= MAX_WAITING:
             raise RequestError("too many requests are waiting; try again")
         number = next(self._numbers)
         command = make(number)
-        pending: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
-        self._pending[number] = pending
+        waiting: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = waiting
         try:
             if not self._submit(command):
-                raise RequestError("the device is too busy for this request; try again")
-            reply = await asyncio.wait_for(pending, self._timeout_s)
+                raise RequestError("the device is too busy to take this; try again")
+            reply = await asyncio.wait_for(waiting, self._patience_s)
         except TimeoutError as exc:
-            raise RequestError(f"the device did not answer within {self._timeout_s:g} s") from exc
+            raise RequestError(f"the device did not answer within {self._patience_s:g} s") from exc
         finally:
-            del self._pending[number]
+            del self._waiting[number]
         if reply.error is not None:
             raise RequestError(reply.error)
         return reply.data
 
-    def resolve(self, reply: CommandReply) -> None:
-        """Hand a reply to the request that waits for it; replies to other commands are ignored."""
+    def take(self, reply: CommandReply) -> None:
+        """Take a reply to one of our commands."""
         number = reply.command.origin.transaction
-        pending = self._pending.get(number) if isinstance(number, int) else None
-        if pending is not None and not pending.done():
-            pending.set_result(reply)
+        waiting = self._waiting.get(number) if isinstance(number, int) else None
+        if waiting is not None and not waiting.done():
+            waiting.set_result(reply)

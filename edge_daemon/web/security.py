@@ -1,10 +1,8 @@
-"""Security middleware: host, origin, size, session and headers of every request."""
+"""What every request must pass before anything looks at it. Pure: headers in, a verdict out."""
 
 from __future__ import annotations
 
-import ipaddress
-import socket
-from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -12,12 +10,13 @@ from typing import Any
 import msgspec
 
 from edge_daemon.web.auth import COOKIE, Sessions
+from edge_daemon.web.host_names import HostNames
 from edge_daemon.web.token import TOKEN_SOURCES
 
 MAX_BODY_BYTES = 16_384
 MAX_HEAD_BYTES = 16_384
 OWN_HEADER = "x-edge-daemon"
-"""Sent by the page's own scripts with every change; another site's script needs a CORS preflight for it."""
+"""Sent by the page's own scripts with every change; another site can't without being asked first."""
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _OPEN_PATHS = ("/", "/healthz", "/api/session", "/api/login")
@@ -40,103 +39,65 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """The head of a request. Header names are lower case; `is_websocket` marks a websocket's handshake.
+    """A request's head. Header names are lower case; `socket` marks a websocket's handshake.
 
-    `address` is the client's, or the proxy's if the proxy does not name the client.
+    `address` is the client's, a proxy's when that doesn't name it.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
-    is_websocket: bool = False
+    socket: bool = False
     address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """An HTTP status and an error text with the remedy."""
+    """An HTTP status and what to do about it."""
 
     status: int
     error: str
 
 
-class AllowedHosts:
-    """The permitted values of the Host header.
-
-    Every IP address is permitted. DNS rebinding points a host name of another site at this device; it can't
-    do so with an address.
-    """
-
-    def __init__(self, further: Collection[str] = (), own: str | None = None) -> None:
-        name = (own or socket.gethostname()).lower()
-        short = name.split(".")[0]
-        self._names = {"localhost", name, f"{short}.local", *(each.lower() for each in further)}
-
-    def allows(self, header: str) -> bool:
-        """Return whether a Host header such as `edge.local:8080` or `[::1]` names this device."""
-        host = _without_port(header.lower())
-        if host is None:
-            return False
-        try:
-            ipaddress.ip_address(host)
-        except ValueError:
-            return host in self._names
-        return True
-
-
-def _without_port(header: str) -> str | None:
-    if header.startswith("["):
-        host, bracket, port = header[1:].partition("]")
-        is_valid = bracket and (not port or (port[0] == ":" and port[1:].isdigit()))
-    else:
-        host, colon, port = header.partition(":")
-        is_valid = not colon or port.isdigit()
-    return host if is_valid else None
-
-
 class RequestPolicy:
-    """Checks request heads. `proxied` means that a reverse proxy's name is configured. Pure."""
+    """Lets a request pass, or says why not. `proxied` means that a reverse proxy's name is configured."""
 
-    def __init__(self, hosts: AllowedHosts, sessions: Sessions, *, proxied: bool = False) -> None:
-        self._hosts = hosts
+    def __init__(self, names: HostNames, sessions: Sessions, *, proxied: bool = False) -> None:
+        self._names = names
         self._sessions = sessions
         self._proxied = proxied
 
-    def check(self, head: RequestHead) -> RequestRefusal | None:
-        """Return why a request is refused, or None when it is permitted."""
+    def judge(self, knock: RequestHead) -> RequestRefusal | None:
+        """Return why a request is refused, None when it may pass."""
         return (
-            self._check_host(head)
-            or self._check_proxy(head)
-            or _check_origin(head)
-            or _check_size(head)
-            or self._check_session(head)
+            self._place(knock) or self._proxy(knock) or _origin(knock) or _size(knock) or self._session(knock)
         )
 
-    def _check_host(self, head: RequestHead) -> RequestRefusal | None:
-        host = head.headers.get("host", "")
-        if self._hosts.allows(host):
+    def _place(self, knock: RequestHead) -> RequestRefusal | None:
+        host = knock.headers.get("host", "")
+        if self._names.knows(host):
             return None
         return RequestRefusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
 
-    def _check_proxy(self, head: RequestHead) -> RequestRefusal | None:
-        """Refuse requests that may have come through a proxy, from any machine, if no token is set."""
-        if self._sessions.is_required or head.path == "/healthz":
+    def _proxy(self, knock: RequestHead) -> RequestRefusal | None:
+        """Refuse what may come through a proxy, thus from anywhere, while there is no token."""
+        if self._sessions.needed or knock.path == "/healthz":
             return None
-        if self._proxied or any(name in head.headers for name in _PROXY_HEADERS):
+        if self._proxied or any(name in knock.headers for name in _PROXY_HEADERS):
             return RequestRefusal(403, f"a page behind a proxy needs a token; {TOKEN_SOURCES}")
         return None
 
-    def _check_session(self, head: RequestHead) -> RequestRefusal | None:
-        if head.path in _OPEN_PATHS or head.path.startswith("/static/"):
+    def _session(self, knock: RequestHead) -> RequestRefusal | None:
+        if knock.path in _OPEN_PATHS or knock.path.startswith("/static/"):
             return None
-        headers = head.headers
-        if self._sessions.is_authorized(session_cookie(headers), headers.get("authorization"), head.address):
+        headers = knock.headers
+        if self._sessions.knows(session_cookie(headers), headers.get("authorization"), knock.address):
             return None
         return RequestRefusal(401, "enter the token first")
 
 
 def session_cookie(headers: Mapping[str, str]) -> str | None:
-    """Return the value of the session cookie in a request's headers."""
+    """Return the session's cookie from a request's headers."""
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
@@ -144,16 +105,16 @@ def session_cookie(headers: Mapping[str, str]) -> str | None:
     return cookies[COOKIE].value if COOKIE in cookies else None
 
 
-def _check_origin(head: RequestHead) -> RequestRefusal | None:
-    """Refuse requests of another site's page, and changes that the page's own scripts did not send."""
-    headers = head.headers
+def _origin(knock: RequestHead) -> RequestRefusal | None:
+    """Refuse what another site's page sends, and changes that our own page didn't make."""
+    headers = knock.headers
     origin = headers.get("origin")
-    is_foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
     site = headers.get("sec-fetch-site", "none")
-    is_link = headers.get("sec-fetch-mode") == "navigate" and head.method in _SAFE_METHODS
-    if is_foreign or (site not in _SAME_SITE and not is_link):
+    visit = headers.get("sec-fetch-mode") == "navigate" and knock.method in _SAFE_METHODS
+    if foreign or (site not in _SAME_SITE and not visit):
         return RequestRefusal(403, "requests from another site are refused")
-    if head.is_websocket or head.method in _SAFE_METHODS:
+    if knock.socket or knock.method in _SAFE_METHODS:
         return None
     if OWN_HEADER not in headers:
         return RequestRefusal(403, f"a change needs the header {OWN_HEADER}: 1")
@@ -162,12 +123,12 @@ def _check_origin(head: RequestHead) -> RequestRefusal | None:
     return None
 
 
-def _check_size(head: RequestHead) -> RequestRefusal | None:
-    if sum(len(name) + len(value) for name, value in head.headers.items()) > MAX_HEAD_BYTES:
+def _size(knock: RequestHead) -> RequestRefusal | None:
+    if sum(len(name) + len(value) for name, value in knock.headers.items()) > MAX_HEAD_BYTES:
         return RequestRefusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
-    length = head.headers.get("content-length", "0")
+    length = knock.headers.get("content-length", "0")
     if not length.isdigit():
-        return RequestRefusal(400, "content-length is not a number")
+        return RequestRefusal(400, "content-length is no number")
     if int(length) > MAX_BODY_BYTES:
         return RequestRefusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
     return None
@@ -178,39 +139,40 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class SecurityMiddleware:
-    """ASGI middleware: refuses requests by a policy and adds the security headers to every response."""
+    """Turns away what the guard refuses and adds the security headers to every response."""
 
-    def __init__(self, app: App, policy: RequestPolicy) -> None:
+    def __init__(self, app: App, guard: RequestPolicy) -> None:
         self._app = app
-        self._policy = policy
+        self._guard = guard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
-        is_websocket = scope["type"] == "websocket"
-        refusal = self._policy.check(_request_head(scope, is_websocket))
+        socket = scope["type"] == "websocket"
+        refusal = self._guard.judge(_knock(scope, socket))
 
         async def send_secured(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_RAW_HEADERS]
+                message["headers"] = [*message.get("headers", []), *_SECURITY]
             await send(message)
 
         if refusal is None:
             await self._app(scope, receive, send_secured)
-        elif is_websocket:
+        elif socket:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.error})
         else:
             await _refuse(refusal, send_secured)
 
 
-def _request_head(scope: Scope, is_websocket: bool) -> RequestHead:
+def _knock(scope: Scope, socket: bool) -> RequestHead:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    address = (scope["client"] or ("", 0))[0]
-    return RequestHead(scope.get("method", "GET"), scope["path"], headers, is_websocket, address)
+    return RequestHead(
+        scope.get("method", "GET"), scope["path"], headers, socket, (scope["client"] or ("", 0))[0]
+    )
 
 
 async def _refuse(refusal: RequestRefusal, send: Send) -> None:

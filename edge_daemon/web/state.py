@@ -1,4 +1,4 @@
-"""Current state of the device, kept for viewers that connect later."""
+"""What happened so far, kept small: what a page that opens now needs to know."""
 
 from __future__ import annotations
 
@@ -12,88 +12,90 @@ from edge_daemon.web import messages
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.messages import Message
 
-MAX_SAMPLES = 8
-"""Number of uncertain samples, the same as in the pipeline; the images are shared with it."""
+SIZE = 8
+"""As many as the pipeline keeps; the pictures are shared with it."""
 
-_IMAGE_PX = 320
-_MAX_CHANGES = 20
+_PICTURE_PX = 320
 
 
-class UncertainImages:
-    """The latest uncertain samples with their images. Used from the page's thread alone."""
+class UncertainPictures:
+    """The last doubtful moments. Used from the page's thread alone, but for `jpeg`, which is pure."""
 
     def __init__(self) -> None:
-        self._kept: deque[UncertainSampleKept] = deque(maxlen=MAX_SAMPLES)
+        self._kept: deque[UncertainSampleKept] = deque(maxlen=SIZE)
 
     def add(self, event: UncertainSampleKept) -> Message:
-        """Keep a sample and return the message for viewers."""
+        """Keep a moment and return what viewers are told of it."""
         self._kept.append(event)
-        return messages.uncertain(event)
+        return messages.doubt(event)
 
-    def remove(self, number: int) -> None:
-        """Remove a sample that was labelled."""
-        self._kept = deque((each for each in self._kept if each.sample != number), MAX_SAMPLES)
+    def drop(self, number: int) -> None:
+        """Forget a moment that was dealt with."""
+        self._kept = deque((each for each in self._kept if each.sample != number), SIZE)
 
-    def messages(self) -> Iterator[Message]:
-        """Yield the message of each kept sample, oldest first."""
-        return map(messages.uncertain, self._kept)
+    def listed(self) -> Iterator[Message]:
+        """Yield what viewers are told of each moment, oldest first."""
+        return map(messages.doubt, self._kept)
 
-    def get(self, number: int) -> UncertainSampleKept | None:
-        """Return the sample of this number, or None when it is no longer kept."""
+    def find(self, number: int) -> UncertainSampleKept | None:
+        """Return the moment of this number while it is kept."""
         return next((each for each in self._kept if each.sample == number), None)
 
 
-def encode_sample(sample: UncertainSampleKept) -> bytes | None:
-    """Encode a sample's image as JPEG; None when it has no image. Pure, for any thread."""
-    return None if sample.image is None else encode_jpeg(sample.image, _IMAGE_PX)
+def jpeg(moment: UncertainSampleKept) -> bytes | None:
+    """Encode a moment's picture; None when it came without one."""
+    return None if moment.image is None else encode_jpeg(moment.image, _PICTURE_PX)
+
+
+_CHANGES = 20
 
 
 class StateCache:
-    """Turns events into state and messages. Used from the page's thread alone."""
+    """Takes events and gives messages. Used from the page's thread alone."""
 
-    def __init__(self, device: DeviceInfo, uncertain: UncertainImages) -> None:
+    def __init__(self, device: DeviceInfo, moments: UncertainPictures) -> None:
         self._device = device
-        self._uncertain = uncertain
+        self._moments = moments
         self._boxes: dict[str, list[float] | None] = {
             name: [box.x, box.y, box.width, box.height] if box else None
             for name, box in device.regions.items()
         }
         self._camera: Message = {"type": "camera", "state": "starting", "reason": ""}
         self._counts: Mapping[str, int] = {}
-        self._examples: Message = {"type": "examples", "counts": {}, "evaluation": None}
+        self._examples: Message = {"type": "examples", "counts": {}, "exam": None}
         self._labels: dict[str, Message] = {}
-        self._changes: deque[Message] = deque(maxlen=_MAX_CHANGES)
+        self._changes: deque[Message] = deque(maxlen=_CHANGES)
         self.label_changes = 0
-        """Number of changes of a stable label."""
+        """How often a region's stable label became another."""
         self.panel_fault = ""
-        """Reason why buttons and LEDs don't work; empty when they do."""
+        """Why buttons and LEDs don't work; empty otherwise."""
         self.power_flags: tuple[str, ...] = ()
-        """Power flags of board/power.py that were set since the start of the daemon."""
+        """What has held the board back since the start of the daemon; flags of board/power.py."""
         self.not_kept = ""
-        """Reason why examples would not survive a reboot; empty when they do."""
+        """Why what is taught would not survive a reboot; empty otherwise."""
 
     @property
     def camera(self) -> str:
-        """The state of the camera: starting, running or lost."""
+        """What the camera does: starting, seeing or lost."""
         return str(self._camera["state"])
 
     @property
     def camera_reason(self) -> str:
-        """The reason why the camera is lost; empty otherwise."""
+        """Why the camera is lost; empty otherwise."""
         return str(self._camera["reason"])
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """The number of examples per label."""
+        """Examples per label."""
         return self._counts
 
     @property
     def boxes(self) -> dict[str, list[float]]:
-        """The current box of each region; regions that cover the whole frame are left out."""
+        """Where each region is now; none for the whole frame."""
         return {name: box for name, box in self._boxes.items() if box is not None}
 
     def greeting(self) -> Iterator[Message]:
-        """Yield the first messages for a new viewer."""
+        """Yield what a new viewer is told first."""
         device = self._device
         yield {
             "type": "hello",
@@ -106,44 +108,28 @@ class StateCache:
         }
         yield self._camera
         yield self._examples
-        yield from self._uncertain.messages()
+        yield from self._moments.listed()
 
-    def apply(self, event: events.Event) -> Iterator[Message]:
-        """Update the state from an event and yield the messages for viewers."""
+    def take(self, event: events.Event) -> Iterator[Message]:
+        """Take an event and yield what viewers are told of it."""
         match event:
             case events.LabelChanged():
-                yield self._change_label(event)
+                change = messages.changed(event)
+                self._labels[event.region] = change
+                self._changes.append(change)
+                self.label_changes += 1
+                yield change
             case events.ExamplesChanged():
                 self._counts = event.counts
                 self._examples = messages.examples(event)
                 yield self._examples
             case events.UncertainSampleKept():
-                yield self._uncertain.add(event)
+                yield self._moments.add(event)
             case events.Ready() | events.CameraRestored():
-                yield self._set_camera("running", "")
+                yield self._see("seeing", "")
             case events.CameraLost(reason):
                 self._labels.clear()
-                yield self._set_camera("lost", reason)
-            case events.CommandReply(command, None):
-                yield from self._apply_command(command)
-            case _:
-                self._apply_fault(event)
-                if edit := messages.edit(event):
-                    yield edit
-
-    def _change_label(self, event: events.LabelChanged) -> Message:
-        change = messages.label(event)
-        self._labels[event.region] = change
-        self._changes.append(change)
-        self.label_changes += 1
-        return change
-
-    def _set_camera(self, state: str, reason: str) -> Message:
-        self._camera = {"type": "camera", "state": state, "reason": reason}
-        return self._camera
-
-    def _apply_fault(self, event: events.Event) -> None:
-        match event:
+                yield self._see("lost", reason)
             case events.PanelLost(reason):
                 self.panel_fault = reason
             case events.PanelRestored():
@@ -154,12 +140,21 @@ class StateCache:
                 self.not_kept = reason
             case events.ExamplesKept():
                 self.not_kept = ""
+            case events.CommandReply(command, None):
+                yield from self._done(command)
+            case _:
+                if deed := messages.deed(event):
+                    yield deed
 
-    def _apply_command(self, command: object) -> Iterator[Message]:
+    def _see(self, state: str, reason: str) -> Message:
+        self._camera = {"type": "camera", "state": state, "reason": reason}
+        return self._camera
+
+    def _done(self, command: object) -> Iterator[Message]:
         match command:
             case commands.MoveRegion():
                 self._boxes[command.region] = list(command.box)
                 yield {"type": "region", "name": command.region, "box": list(command.box)}
             case commands.LabelSample(sample=int(number)):
-                self._uncertain.remove(number)
-                yield {"type": "resolved", "sample": number}
+                self._moments.drop(number)
+                yield {"type": "settled", "moment": number}

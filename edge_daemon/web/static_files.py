@@ -1,8 +1,4 @@
-"""The page's own files, read once at the start and served by name, never by a path on the disk.
-
-Not starlette's StaticFiles, which is no shorter to use: it needs a subclass for Cache-Control, makes the
-ETag of the file's modification time, and reads the disk in another thread for each request.
-"""
+"""The page's own files, read once. A request names a key of this table, never a path on the disk."""
 
 from __future__ import annotations
 
@@ -21,7 +17,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """The content of a file, its media type, and the hash of the content as ETag."""
+    """A file's content, its media type, and a tag that changes with the content."""
 
     content: bytes
     media_type: str

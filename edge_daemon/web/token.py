@@ -1,44 +1,40 @@
-"""Where the page's token comes from: never the configuration itself."""
+"""The token of the page, and the rule for pages that need one."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Mapping
-from pathlib import Path
 
 from edge_daemon.config.web import Address, WebOptions
 from edge_daemon.domain.errors import WebError
-from edge_daemon.system.regular_file import read_regular, without_bom
+from edge_daemon.system.secrets import SecretKind, read_secret
 
 log = logging.getLogger(__name__)
 
-VARIABLE = "EDGE_DAEMON_WEB_TOKEN"
-LEAST_CHARACTERS = 12
-TOKEN_SOURCES = f"set web.token_file, web.credential or ${VARIABLE}"
-MAX_BYTES = 4096
+WEB_TOKEN = SecretKind("web", "token", "EDGE_DAEMON_WEB_TOKEN", WebError)
+MIN_CHARACTERS = 12
+TOKEN_SOURCES = f"set web.token_file, web.credential or ${WEB_TOKEN.variable}"
 
 
 def read_token(options: WebOptions, environ: Mapping[str, str]) -> str | None:
     """Return the token from `token_file`, else the systemd credential, else the environment.
 
-    Raises WebError for a file that can't be read and a token that is too short to be one.
+    Raises WebError for a file that can't be read and for a token that is too short.
     """
-    if options.token_file is not None:
-        return _checked("web.token_file", _read("web.token_file", Path(options.token_file)))
-    if options.credential is not None:
-        folder = environ.get("CREDENTIALS_DIRECTORY")
-        if folder is None:
-            raise WebError(
-                f"web.credential '{options.credential}': $CREDENTIALS_DIRECTORY is not set; "
-                "add LoadCredential= to the unit, or use web.token_file"
-            )
-        return _checked("web.credential", _read("web.credential", Path(folder) / options.credential))
-    given = environ.get(VARIABLE)
-    return None if given is None else _checked(f"${VARIABLE}", given)
+    secret = read_secret(WEB_TOKEN, options.token_file, options.credential, environ)
+    if secret is None:
+        return None
+    token = secret.text.strip()
+    if len(token) < MIN_CHARACTERS:
+        raise WebError(
+            f"{secret.where}: the token has {len(token)} characters; at least {MIN_CHARACTERS} are needed, "
+            "for example from `openssl rand -hex 16`"
+        )
+    return token
 
 
 def check_reach(address: Address, token: str | None, hosts: Collection[str] = ()) -> None:
-    """Raise WebError when others could reach the page and no token keeps them out.
+    """Raise WebError for a page that other machines can reach without a token.
 
     `hosts` on the loopback means a reverse proxy. Without a token that is a warning: the page then
     refuses every request, and the rest of the daemon works.
@@ -57,21 +53,3 @@ def check_reach(address: Address, token: str | None, hosts: Collection[str] = ()
             next(iter(hosts)),
             TOKEN_SOURCES,
         )
-
-
-def _read(key: str, path: Path) -> str:
-    try:
-        return without_bom(read_regular(path, MAX_BYTES)).decode()
-    except (OSError, UnicodeDecodeError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else "not UTF-8"
-        raise WebError(f"{key}: can't read the token from {path}: {reason}") from exc
-
-
-def _checked(key: str, text: str) -> str:
-    token = text.strip()
-    if len(token) < LEAST_CHARACTERS:
-        raise WebError(
-            f"{key}: the token has {len(token)} characters; at least {LEAST_CHARACTERS}, "
-            "for example from `openssl rand -hex 16`"
-        )
-    return token

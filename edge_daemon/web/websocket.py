@@ -1,78 +1,71 @@
-"""The connection of one viewer: queued messages, and one preview image per request."""
+"""One viewer's visit: it hears what happens, and gets a picture each time it asks for one."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine
 from typing import Any, Protocol
 
-from edge_daemon.web.messages import Message
-from edge_daemon.web.preview import PreviewEncoder
-from edge_daemon.web.viewers import Viewer, ViewerRegistry, encode
+from edge_daemon.web.app_state import AppState
+from edge_daemon.web.viewers import Viewer, encode
 
 SEND_S = 5.0
-"""Longest time that sending one message may take; then the connection is closed."""
+"""A viewer that takes longer over one message is sent away."""
 
 
 class WebSocketLike(Protocol):
-    """The methods of a websocket that a viewer's connection uses."""
+    """The websocket, as far as a visit needs it."""
 
     async def send_text(self, data: str) -> None:
         """Send a message."""
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send an image."""
+        """Send a picture."""
 
     async def receive_text(self) -> str:
-        """Wait for a message; raises when the client has disconnected."""
+        """Wait for a message; raises when the other side is gone."""
 
 
-async def serve_viewer(
-    socket: WebSocketLike, greeting: Iterable[Message], viewers: ViewerRegistry, preview: PreviewEncoder
-) -> None:
-    """Serve a viewer until it disconnects, stops reading or sends an unknown message.
+async def serve_viewer(page: AppState, line: WebSocketLike) -> None:
+    """Serve a viewer until it leaves, stops reading, or says what isn't understood.
 
-    `greeting` is sent first. The client requests each image after drawing the previous one; a slow client
-    gets fewer images, never stale ones. A hidden page requests none, so nothing is encoded for it.
+    A picture is sent only when the viewer has asked for it, which it does when it has drawn the last:
+    a slow one gets fewer pictures, and none that waited anywhere. Nothing is encoded for a hidden page.
     """
     viewer = Viewer()
-    requested = asyncio.Event()
-    for message in greeting:
-        viewer.enqueue(encode(message))
-    viewers.add(viewer)
+    asked = asyncio.Event()
+    for message in (*page.board.greeting(), *page.live.latest()):
+        viewer.offer(encode(message))
+    page.crowd.join(viewer)
     try:
-        await _run_until_first_ends(
-            _send_messages(socket, viewer),
-            _send_images(socket, preview, requested),
-            _receive(socket, viewer, requested),
-        )
+        await _first_to_end(_tell(line, viewer), _show(page, line, asked), _listen(line, viewer, asked))
     finally:
-        viewers.remove(viewer)
+        page.crowd.leave(viewer)
 
 
-async def _send_messages(socket: WebSocketLike, viewer: Viewer) -> None:
+async def _tell(line: WebSocketLike, viewer: Viewer) -> None:
     while (text := await viewer.next()) is not None:
         async with asyncio.timeout(SEND_S):
-            await socket.send_text(text)
+            await line.send_text(text)
 
 
-async def _send_images(socket: WebSocketLike, preview: PreviewEncoder, requested: asyncio.Event) -> None:
+async def _show(page: AppState, line: WebSocketLike, asked: asyncio.Event) -> None:
     seq = -1
     while True:
-        await requested.wait()
-        image = await preview.next_after(seq)
-        if image is not None:
-            requested.clear()
-            seq = image.seq
+        await asked.wait()
+        picture = await page.pictures.after(seq)
+        if picture is not None:
+            asked.clear()
+            seq = picture.seq
             async with asyncio.timeout(SEND_S):
-                await socket.send_bytes(image.packed())
+                await line.send_bytes(picture.packed())
 
 
-async def _receive(socket: WebSocketLike, viewer: Viewer, requested: asyncio.Event) -> None:
+async def _listen(line: WebSocketLike, viewer: Viewer, asked: asyncio.Event) -> None:
     while True:
-        match await socket.receive_text():
+        match await line.receive_text():
             case "picture":
-                requested.set()
+                asked.set()
             case "map on":
                 viewer.wants_map = True
             case "map off":
@@ -81,8 +74,8 @@ async def _receive(socket: WebSocketLike, viewer: Viewer, requested: asyncio.Eve
                 return
 
 
-async def _run_until_first_ends(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run the parts concurrently until the first ends or fails; its error is raised, the others cancelled."""
+async def _first_to_end(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts side by side until the first ends or fails; what it failed of is raised."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

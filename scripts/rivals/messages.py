@@ -16,7 +16,7 @@ from paho.mqtt.publish import single
 from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
 from edge_daemon.benchmark.statistics import timed_ms
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.domain.events import Classified
@@ -48,7 +48,7 @@ def compare_messages(words: list[str], rounds: int) -> Iterator[Comparison]:
 
 
 def _ours(words: list[str], stack: ExitStack) -> Timed:
-    sink = build_mqtt(load_effective(None, words), Mailbox(), SystemClock())
+    sink = build_mqtt(load_config(None, words), Mailbox(), SystemClock())
     sink.start()
     stack.callback(sink.stop)
     _wait_until(lambda: sink.connected)

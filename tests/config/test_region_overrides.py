@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config.region_overrides import save_regions
-from edge_daemon.config.schema import Config, load_effective, load_with_sources
+from edge_daemon.config.schema import Config, load_config, load_with_sources
 from edge_daemon.domain.errors import ConfigError
 
 CONFIG = """\
@@ -24,7 +24,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def load(folder: Path, *overrides: str) -> Config:
-    return load_effective(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}", *overrides])
+    return load_config(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}", *overrides])
 
 
 def test_saved_boxes_count_by_name_and_nothing_else_changes(folder: Path) -> None:

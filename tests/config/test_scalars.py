@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.config.schema import Config, load, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ConfigError
 
 CAMERA = "camera: {type: synthetic}\n"
@@ -16,7 +16,7 @@ CAMERA = "camera: {type: synthetic}\n"
 def read(tmp_path: Path, text: str) -> Config:
     path = tmp_path / "config.yaml"
     path.write_text(text if text.startswith("camera") else CAMERA + text)
-    return load(path)
+    return load_config(path)
 
 
 @pytest.mark.parametrize("text", ["on", "On", "oN", "yes", "YES", "Yes", "yEs", "true", "TRUE", "'yes'"])
@@ -123,19 +123,19 @@ def test_home_and_variables_are_replaced_in_every_path(
 
 
 def test_an_override_is_read_like_the_file() -> None:
-    config = load_effective(
+    config = load_config(
         None, ["camera.type=synthetic", "buttons=[{pin: GPIO17, label: 007}]", "mqtt.version=5"]
     )
     assert (config.buttons[0].pin, config.buttons[0].label, config.mqtt.version) == (17, "007", "5")
     with pytest.raises(ConfigError, match=r"--set: buttons\[0\].pin: 017"):
-        load_effective(None, ["camera.type=synthetic", "buttons=[{pin: 017, label: a}]"])
+        load_config(None, ["camera.type=synthetic", "buttons=[{pin: 017, label: a}]"])
 
 
 def test_a_hash_begins_no_comment_in_an_override() -> None:
     words = ["camera.type=synthetic", "device.name=Sorter #1"]
-    assert load_effective(None, words).device.name == "Sorter #1"
+    assert load_config(None, words).device.name == "Sorter #1"
     with pytest.raises(ConfigError, match=r"mqtt.base_topic: '#'"):
-        load_effective(None, [*words, "mqtt.base_topic=#"])
+        load_config(None, [*words, "mqtt.base_topic=#"])
 
 
 def test_merge_keys_bring_in_what_a_mapping_does_not_say_itself(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.config.schema import Config, load, load_effective, load_with_sources, schema
+from edge_daemon.config.schema import Config, load_config, load_with_sources, schema
 from edge_daemon.domain.errors import ConfigError
 
 
@@ -19,13 +19,13 @@ def write(tmp_path: Path, text: str) -> Path:
 
 
 def test_empty_file_and_empty_sections_are_the_defaults(tmp_path: Path) -> None:
-    assert load(write(tmp_path, "")) == Config()
-    assert load(write(tmp_path, "mqtt:\ncamera:\n  # all left out\n")) == Config()
+    assert load_config(write(tmp_path, "")) == Config()
+    assert load_config(write(tmp_path, "mqtt:\ncamera:\n  # all left out\n")) == Config()
 
 
 def test_file_values_win_over_defaults_and_overrides_over_both(tmp_path: Path) -> None:
     path = write(tmp_path, "mqtt:\n  host: broker.local\n  port: 1884\ncamera: {type: synthetic, seed: 4}\n")
-    config = load_effective(path, ["mqtt.port=1885", "buttons.0.pin=17", "buttons[0].label=cat"])
+    config = load_config(path, ["mqtt.port=1885", "buttons.0.pin=17", "buttons[0].label=cat"])
     assert config.mqtt.host == "broker.local"
     assert config.mqtt.port == 1885
     assert config.camera == SyntheticOptions(seed=4)
@@ -93,7 +93,7 @@ def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
 def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, parts: list[str]) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     message = str(caught.value)
     assert message.startswith(str(path))
     assert "\n" not in message
@@ -114,26 +114,26 @@ def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, par
 )
 def test_wrong_override_is_named(tmp_path: Path, override: str, part: str) -> None:
     with pytest.raises(ConfigError, match=part.replace("(", r"\(")):
-        load_effective(write(tmp_path, "mqtt: {host: x}"), [override])
+        load_config(write(tmp_path, "mqtt: {host: x}"), [override])
 
 
 def test_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"missing\.yaml: can't be read: No such file"):
-        load(tmp_path / "missing.yaml")
+        load_config(tmp_path / "missing.yaml")
     with pytest.raises(ConfigError, match="can't be read"):
-        load(tmp_path)
+        load_config(tmp_path)
     binary = tmp_path / "binary.yaml"
     binary.write_bytes(b"mqtt: \xff\xfe")
     with pytest.raises(ConfigError, match="not UTF-8"):
-        load(binary)
+        load_config(binary)
     binary.write_bytes(b"#" * 300_000)
     with pytest.raises(ConfigError, match="at most"):
-        load(binary)
+        load_config(binary)
 
 
 def test_off_is_a_word_and_no_is_not(tmp_path: Path) -> None:
-    assert load(write(tmp_path, "classifier: {unknown: off}")).classifier.unknown == "off"
-    assert load(write(tmp_path, "mqtt: {tls: {enabled: yes}}")).mqtt.tls.enabled is True
+    assert load_config(write(tmp_path, "classifier: {unknown: off}")).classifier.unknown == "off"
+    assert load_config(write(tmp_path, "mqtt: {tls: {enabled: yes}}")).mqtt.tls.enabled is True
 
 
 def test_every_section_is_closed() -> None:
@@ -147,7 +147,7 @@ def test_every_section_is_closed() -> None:
 
 def test_unknown_key_is_named_before_a_wrong_value(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r":2: camra: unknown key; did you mean 'camera'"):
-        load(write(tmp_path, "mqtt: {port: many}\ncamra: {type: synthetic}"))
+        load_config(write(tmp_path, "mqtt: {port: many}\ncamra: {type: synthetic}"))
 
 
 def test_schema_is_json_and_closed() -> None:
@@ -181,7 +181,7 @@ def test_schema_is_json_and_closed() -> None:
 def test_what_no_configuration_holds_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
-        load(path)
+        load_config(path)
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300

@@ -7,14 +7,14 @@ import threading
 import time
 
 from edge_daemon.app.build import build
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 
 CLICK_S = 0.04
 
 
 def main() -> None:
-    config = load_effective(None, sys.argv[1:])
+    config = load_config(None, sys.argv[1:])
     presser = SimulatedButtons()
     # gpiozero makes a pin when it is first asked for: by two threads at once, each would get its own.
     presser.release(config.buttons[0].pin)

@@ -14,7 +14,7 @@ import pytest
 
 from edge_daemon.app.build import build_pipeline
 from edge_daemon.benchmark.statistics import embeddings
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
@@ -37,7 +37,7 @@ def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, i
         for vector, label in embeddings(1000, embedder.size):
             store.add(vector, label, space=embedder.space)
     words = [f"model.name={model}", "mqtt.host=null", f"store.path={store_path}", "camera.type=replay"]
-    pipeline = build_pipeline(load_effective(None, [*words, "camera.path=."]), CLOCK)
+    pipeline = build_pipeline(load_config(None, [*words, "camera.path=."]), CLOCK)
     for seq in range(20):
         list(pipeline.process(frame(seq), ()))
     height, width, channels = embedder.input_shape

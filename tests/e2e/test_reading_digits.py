@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.app.build import build_pipeline
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Origin
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
@@ -37,7 +37,7 @@ class Meter:
         settings = [f"store.path={json.dumps(str(store))}", f"regions={json.dumps(regions)}"]
         settings += ["combine_regions=text", "model.features=patch", "classifier.type=auto"]
         settings += ["smoothing.window=1", "smoothing.min_hold_s=0"]
-        self.pipeline: Pipeline = build_pipeline(load_effective(None, settings), self.clock)
+        self.pipeline: Pipeline = build_pipeline(load_config(None, settings), self.clock)
 
     def show(self, text: str, reach: float, *presses: AddExample) -> list[events.Event]:
         """Show one frame, the meter up to `reach` pixels off its place."""

@@ -13,7 +13,7 @@ from PIL import Image
 
 from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import resolve_features
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from edge_daemon.evaluation import feature_selection as tap_tuner
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
@@ -40,7 +40,7 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def config(path: Path, *more: str) -> Config:
     settings = [f"store.path={json.dumps(str(path))}", f"model.name={json.dumps(str(shared_path(MODEL)))}"]
-    return load_effective(None, [*settings, "model.features=auto", "camera.type=synthetic", *more])
+    return load_config(None, [*settings, "model.features=auto", "camera.type=synthetic", *more])
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def test_small_digits_are_read_by_their_patches_from_the_next_start(
     before = contents(store)
     with caplog.at_level(logging.INFO):
         assert resolve_features(config(store.path), tune=True).model.features == "patch"
-    assert "model.features is patch now; 50 examples were read anew" in caplog.text
+    assert "model.features is patch now; 50 examples were recomputed" in caplog.text
     assert contents(store) == before
     assert store.spaces() == {PATCH: 50}
     one = next(iter(store))
@@ -125,10 +125,10 @@ def test_a_question_that_was_answered_is_not_asked_again(
     resolve_features(config(store.path), tune=True)
     with caplog.at_level(logging.INFO):
         assert resolve_features(config(store.path), tune=True).model.features == "patch"
-        assert "the others name right" in caplog.text
+        assert "cross-validation on" in caplog.text
         caplog.clear()
         assert resolve_features(config(store.path), tune=True).model.features == "patch"
         assert caplog.text == ""
         store.undo()
         resolve_features(config(store.path), tune=True)
-        assert "the others name right" in caplog.text
+        assert "cross-validation on" in caplog.text

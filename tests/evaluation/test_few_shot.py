@@ -8,25 +8,27 @@ import pytest
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation import few_shot as evaluate
 from edge_daemon.evaluation import open_set as unknowns
-from edge_daemon.evaluation.few_shot import HEADS, ClassifierScore, Dataset
+from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset
 
 
 def dataset(classes: int = 4, each: int = 30, spread: float = 0.5, size: int = 48) -> Dataset:
     rng = np.random.default_rng(8)
-    codes = np.repeat(np.arange(classes), each)
-    rows = rng.exponential(size=(classes, size))[codes] + spread * rng.exponential(size=(len(codes), size))
+    class_ids = np.repeat(np.arange(classes), each)
+    rows = rng.exponential(size=(classes, size))[class_ids] + spread * rng.exponential(
+        size=(len(class_ids), size)
+    )
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
-    return Dataset(rows.astype(np.float32), codes, tuple("abcdefgh"[:classes]))
+    return Dataset(rows.astype(np.float32), class_ids, tuple("abcdefgh"[:classes]))
 
 
 def test_a_split_takes_so_many_of_each_class_and_asks_all_others_once() -> None:
     data = dataset()
     part = evaluate.split(data, 5, seed=3)
-    assert np.bincount(data.codes[part.taught]).tolist() == [5, 5, 5, 5]
-    assert sorted([*part.taught, *part.asked]) == list(range(120))
+    assert np.bincount(data.class_ids[part.train]).tolist() == [5, 5, 5, 5]
+    assert sorted([*part.train, *part.test]) == list(range(120))
     again, other = evaluate.split(data, 5, seed=3), evaluate.split(data, 5, seed=4)
-    np.testing.assert_array_equal(part.taught, again.taught)
-    assert set(part.taught) != set(other.taught)
+    np.testing.assert_array_equal(part.train, again.train)
+    assert set(part.train) != set(other.train)
 
 
 def test_too_few_pictures_are_named() -> None:
@@ -34,9 +36,9 @@ def test_too_few_pictures_are_named() -> None:
         evaluate.split(dataset(), 30, 0)
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_separate_classes_are_all_named_right(head: str) -> None:
-    score = evaluate.measure(dataset(spread=0.2), head, HEADS[head], 5, 2)
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_separate_classes_are_all_named_right(classifier: str) -> None:
+    score = evaluate.measure(dataset(spread=0.2), classifier, CLASSIFIERS[classifier], 5, 2)
     assert score.accuracy == 1.0
     assert score.confusion.sum() == 200
     assert score.interval == (1.0, 1.0)
@@ -44,8 +46,8 @@ def test_separate_classes_are_all_named_right(head: str) -> None:
 
 def test_shuffled_labels_are_named_at_chance() -> None:
     data = dataset()
-    shuffled = Dataset(data.vectors, np.random.default_rng(1).permutation(data.codes), data.labels)
-    score = evaluate.measure(shuffled, "knn", HEADS["knn"], 5, 4)
+    shuffled = Dataset(data.vectors, np.random.default_rng(1).permutation(data.class_ids), data.labels)
+    score = evaluate.measure(shuffled, "knn", CLASSIFIERS["knn"], 5, 4)
     assert 0.15 < score.accuracy < 0.35
 
 
@@ -58,16 +60,16 @@ def test_tuning_never_looks_at_what_is_asked() -> None:
     data = dataset()
     part = evaluate.split(data, 6, 0)
     spoilt = data.vectors.copy()
-    spoilt[part.asked] = np.roll(spoilt[part.asked], 7, axis=1)
+    spoilt[part.test] = np.roll(spoilt[part.test], 7, axis=1)
     ((first, _),) = evaluate.tune(data, 6, 1)
-    ((second, _),) = evaluate.tune(Dataset(spoilt, data.codes, data.labels), 6, 1)
+    ((second, _),) = evaluate.tune(Dataset(spoilt, data.class_ids, data.labels), 6, 1)
     assert first == second
 
 
 def test_the_exam_comes_close_to_what_is_held_out() -> None:
     data = dataset(spread=2.0)
-    exam = float(np.mean([list(each.values()) for each in evaluate.exam_accuracies(data, 12, 3)]))
-    held_out = evaluate.measure(data, "centroid", HEADS["centroid"], 12, 3).accuracy
+    exam = float(np.mean([list(each.values()) for each in evaluate.leave_one_out_accuracies(data, 12, 3)]))
+    held_out = evaluate.measure(data, "centroid", CLASSIFIERS["centroid"], 12, 3).accuracy
     assert exam == pytest.approx(held_out, abs=0.15)
 
 
@@ -79,10 +81,10 @@ def test_auroc_is_the_chance_of_the_right_order() -> None:
 
 def test_strangers_and_hidden_classes_are_rejected() -> None:
     data = dataset(spread=0.3)
-    strangers = np.random.default_rng(0).exponential(size=(50, 48)).astype(np.float32)
-    strangers /= np.linalg.norm(strangers, axis=1, keepdims=True)
-    far = unknowns.average(unknowns.far(data, strangers, 8, 2))
-    near = unknowns.average(unknowns.near(data, 8, 1))
+    unknown = np.random.default_rng(0).exponential(size=(50, 48)).astype(np.float32)
+    unknown /= np.linalg.norm(unknown, axis=1, keepdims=True)
+    far = unknowns.average(unknowns.far_ood(data, unknown, 8, 2))
+    near = unknowns.average(unknowns.near_ood(data, 8, 1))
     assert far.auroc > 0.98
     assert near.auroc > 0.98
     assert far.false_accepts_at_5pct_false_rejects < 0.05

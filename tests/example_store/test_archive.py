@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge_daemon.domain.errors import ArchiveError, EmbeddingError
+from edge_daemon.domain.errors import ArchiveError, EmbeddingError, OutputError
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.colour_embedder import noise
@@ -83,7 +83,7 @@ def test_an_empty_store_can_be_exported_and_imported(tmp_path: Path, other: Exam
 
 def test_an_existing_file_is_not_overwritten(store: ExampleStore, archive: Path) -> None:
     before = archive.read_bytes()
-    with pytest.raises(ArchiveError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         write_archive(store, archive)
     assert archive.read_bytes() == before
 

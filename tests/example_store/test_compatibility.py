@@ -41,11 +41,11 @@ def test_every_example_is_as_it_was_taught(path: Path) -> None:
 def test_the_fleet_s_part_is_as_it_was(path: Path) -> None:
     with ExampleStore(path) as store:
         peers = PeerExamples(store, "s")
-        assert peers.standing() == [("north", 1, 1)]
-        assert [number for _, _, number in peers.own()] == [11, 12, None, None, None]
-        assert (peers.roll(), peers.roll("north")) == ((12, b"\x03"), (7, b"\x01\x02"))
+        assert peers.peer_counts() == [("north", 1, 1)]
+        assert [number for _, _, number in peers.own_numbers()] == [11, 12, None, None, None]
+        assert (peers.live_set(), peers.live_set("north")) == ((12, b"\x03"), (7, b"\x01\x02"))
         peers.join("hall", "k1")
-        assert peers.standing() == [("north", 1, 1)]
+        assert peers.peer_counts() == [("north", 1, 1)]
 
 
 def test_a_damaged_one_is_salvaged_and_a_label_that_its_index_contradicts_is_left_out(
@@ -63,5 +63,5 @@ def test_a_damaged_one_is_salvaged_and_a_label_that_its_index_contradicts_is_lef
         left_out = TAUGHT.keys() - {example.id for example in store.examples("s")}
         assert left_out == {5}
         assert [example.id for example in store.removed()] == [2]
-        assert PeerExamples(store, "s").standing() == [("north", 1, 1)]
+        assert PeerExamples(store, "s").peer_counts() == [("north", 1, 1)]
     assert "an index calls it 'dog'" in caplog.text

@@ -17,8 +17,8 @@ import pytest
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.types import Example
+from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.integrity import CHECKED
-from edge_daemon.example_store.path_check import check_place
 from edge_daemon.example_store.record import content_digest
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
@@ -197,11 +197,11 @@ def test_damage_that_another_process_brings_is_left_out_from_then_on(tmp_path: P
         assert len(list(store)) == len(taught) - 1
 
 
-def test_no_change_makes_a_damaged_example_a_sound_one(tmp_path: Path) -> None:
+def test_no_change_makes_a_damaged_example_an_intact_one(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     taught = fill(path)
     execute(path, "UPDATE examples SET region = 'right' WHERE id = 3")
-    for change in ("relabel", "remove", "restore", "purge", "clear", "recover"):
+    for change in ("relabel", "remove", "restore", "purge", "clear", "restore_last"):
         with ExampleStore(path) as store:
             match change:
                 case "relabel":
@@ -224,7 +224,7 @@ def test_damage_among_the_removed_stops_neither_their_list_nor_their_return(tmp_
     execute(path, "UPDATE examples SET created_at = 'x', removed_at = 'zzz' WHERE id = 5")
     with ExampleStore(path) as store:
         assert [example.id for example in store.removed()] == [9]
-        assert store.recover() == [9]
+        assert store.restore_last() == [9]
         assert store.purge(datetime.now(UTC) + timedelta(days=1)) == 0
 
 
@@ -271,7 +271,7 @@ def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path)
     fill(path)
     script = (
         "import sys\nfrom pathlib import Path\nfrom edge_daemon.example_store.process_lock import StoreLock\n"
-        "claim = StoreLock(Path(sys.argv[1]))\nclaim.take()\nprint('held', flush=True)\nsys.stdin.read()"
+        "lock = StoreLock(Path(sys.argv[1]))\nlock.acquire()\nprint('held', flush=True)\nsys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as daemon:
@@ -292,7 +292,7 @@ def test_a_second_connection_of_the_process_keeps_the_first_one_s_locks(tmp_path
     with ExampleStore(path) as store:
         store.add(unit(0), "cat")
         ExampleStore(path).close()
-        check_place(path)
+        check_path(path)
         subprocess.run([*command, path], check=True)
         store.add(unit(1), "cat")
         with ExampleStore(path) as another:

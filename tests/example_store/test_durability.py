@@ -69,8 +69,8 @@ def _burst_until_killed(path: Path, draw: random.Random) -> list[int]:
 
 def test_a_commit_waits_for_the_disk(tmp_path: Path) -> None:
     with ExampleStore(tmp_path / "examples.db") as store:
-        assert store._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert store._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
+        assert store._connection._connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert store._connection._connection.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
 
 def test_the_entries_of_a_new_store_and_its_folders_reach_the_disk(
@@ -102,10 +102,10 @@ def test_a_locked_store_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
 def test_a_full_database_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     with ExampleStore(tmp_path / "examples.db") as store:
         store.add(unit(0), "cat")
-        store._connection.execute("PRAGMA max_page_count = 1")
+        store._connection._connection.execute("PRAGMA max_page_count = 1")
         with pytest.raises(StoreError, match="disk is full"):
             store.add(unit(1), "cat", thumbnail=bytes(100_000))
-        store._connection.execute("PRAGMA max_page_count = 1000000")
+        store._connection._connection.execute("PRAGMA max_page_count = 1000000")
         store.add(unit(2), "dog")
         assert store.counts == {"cat": 1, "dog": 1}
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.small_disk import SmallDisk
 from tests.harness.unit_vectors import unit
@@ -53,7 +53,7 @@ def test_a_full_disk_at_the_start_costs_no_example(
     teach(path)
     before(path)
     small_disk.fill()
-    check_place(path)
+    check_path(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts.items() >= labels.items()
         assert len(list(store)) == sum(store.counts.values())
@@ -74,7 +74,7 @@ def test_a_first_start_on_a_full_disk_begins_empty_and_teaches_once_there_is_roo
 ) -> None:
     path = small_disk.folder / "state" / "examples.sqlite"
     small_disk.fill()
-    check_place(path)
+    check_path(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts == {}
         with pytest.raises(StoreError, match=r"full|No space"):
@@ -90,7 +90,7 @@ def test_a_disk_that_has_become_read_only_costs_no_example(small_disk: SmallDisk
     path = small_disk.folder / "examples.sqlite"
     teach(path)
     small_disk.remount("ro")
-    check_place(path)
+    check_path(path)
     with ExampleStore.open_or_recover(path) as store:
         assert store.counts == {"cat": 5}
         with pytest.raises(StoreError, match="can't be"):

@@ -10,7 +10,7 @@ import pytest
 
 from edge_daemon.domain.errors import ArchiveError, LabelError
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport
+from edge_daemon.example_store.importing import ImportLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from tests.harness.colour_embedder import ColourEmbedder, noise, save, write_tree
@@ -164,11 +164,11 @@ def test_a_folder_above_the_label_folders_is_named(tmp_path: Path, caplog: pytes
 def test_a_folder_whose_name_is_no_label_is_left_out_or_renamed(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "teach", {"C#": 1, "cat": 1, "Katze": 1})
     report = ImportReport()
-    found = find_pictures(root, (), ForeignLabels(report))
+    found = find_pictures(root, (), ImportLabels(report))
     assert [one.label for one in found] == ["Katze", "cat"]
     assert "'C#'" in report.problems[0]
     renames = {"C#": "C sharp", "Katze": "cat"}
-    found = find_pictures(root, (), ForeignLabels(report, renames))
+    found = find_pictures(root, (), ImportLabels(report, renames))
     assert [one.label for one in found] == ["C sharp", "cat", "cat"]
 
 

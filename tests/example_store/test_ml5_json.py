@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.domain.errors import ArchiveError
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport, take_in
+from edge_daemon.domain.errors import ArchiveError, OutputError
+from edge_daemon.example_store.importing import ImportLabels, ImportReport, add_new
 from edge_daemon.example_store.ml5_json import Form, read_dataset, write_dataset
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
@@ -47,11 +47,11 @@ def test_ml5s_own_file_is_read(tmp_path: Path) -> None:
         "dataset": {"0": _tensor("Rock", 2, 3), "1": _tensor("Paper", 1, 3)},
         "tensors": [_typed([1, 0, 0, 0, 1, 0]), _typed([0, 0.6, 0.8])],
     }
-    drafts = read_dataset(_write(tmp_path, saved))
-    assert [one.label for one in drafts] == ["Rock", "Rock", "Paper"]
-    np.testing.assert_allclose(drafts[2].embedding, [0, 0.6, 0.8], rtol=1e-6)
-    assert len({one.space for one in drafts}) == 1
-    assert drafts[0].space.startswith("browser:")
+    records = read_dataset(_write(tmp_path, saved))
+    assert [one.label for one in records] == ["Rock", "Rock", "Paper"]
+    np.testing.assert_allclose(records[2].embedding, [0, 0.6, 0.8], rtol=1e-6)
+    assert len({one.space for one in records}) == 1
+    assert records[0].space.startswith("browser:")
 
 
 def test_gaps_in_the_class_numbers_and_missing_labels_are_accepted(tmp_path: Path) -> None:
@@ -63,9 +63,9 @@ def test_gaps_in_the_class_numbers_and_missing_labels_are_accepted(tmp_path: Pat
 
 
 def test_the_tensorflow_js_idiom_is_read_and_scaled_to_unit_length(tmp_path: Path) -> None:
-    drafts = read_dataset(_write(tmp_path, [["cat", [3, 4, 0, 2], [2, 2]], [7, [1, 1], [1, 2]]]))
-    assert [one.label for one in drafts] == ["cat", "cat", "7"]
-    np.testing.assert_allclose(drafts[0].embedding, [0.6, 0.8], rtol=1e-6)
+    records = read_dataset(_write(tmp_path, [["cat", [3, 4, 0, 2], [2, 2]], [7, [1, 1], [1, 2]]]))
+    assert [one.label for one in records] == ["cat", "cat", "7"]
+    np.testing.assert_allclose(records[0].embedding, [0.6, 0.8], rtol=1e-6)
 
 
 @pytest.mark.parametrize("encode", [
@@ -91,30 +91,30 @@ def test_marks_and_a_second_encoding_do_not_matter(encode: Callable[[str], bytes
     {"cat": {"0": 3, "1": 4, "2": 0, "3": 2}, "dog": {"0": 1, "1": 1}},
 ])  # fmt: skip
 def test_rows_may_be_nested_and_shapes_missing(dataset: object, tmp_path: Path) -> None:
-    drafts = read_dataset(_write(tmp_path, dataset))
-    assert [one.label for one in drafts] == ["cat", "cat", "dog"]
-    np.testing.assert_allclose(drafts[0].embedding, [0.6, 0.8], rtol=1e-6)
+    records = read_dataset(_write(tmp_path, dataset))
+    assert [one.label for one in records] == ["cat", "cat", "dog"]
+    np.testing.assert_allclose(records[0].embedding, [0.6, 0.8], rtol=1e-6)
 
 
 def test_without_shapes_the_length_of_a_browsers_embedding_is_taken_and_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    drafts = read_dataset(_write(tmp_path, {"cat": [0.5] * 3072, "dog": [0.5] * 6144}))
-    assert [one.embedding.size for one in drafts] == [1024] * 9
+    records = read_dataset(_write(tmp_path, {"cat": [0.5] * 3072, "dog": [0.5] * 6144}))
+    assert [one.embedding.size for one in records] == [1024] * 9
     assert "taken as embeddings of 1024 numbers" in caplog.text
 
 
 def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
     path = _write(tmp_path, [["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]], ["Unknown", [1, 1], [1, 2]]])
     report = ImportReport()
-    assert [one.label for one in read_dataset(path, labels=ForeignLabels(report))] == ["D"]
+    assert [one.label for one in read_dataset(path, labels=ImportLabels(report))] == ["D"]
     assert len(report.problems) == 2
     assert "'C#'" in report.problems[0]
     assert "--rename" in report.problems[0]
-    labels = ForeignLabels(ImportReport(), {"C#": "C sharp", "Unknown": "background"})
+    labels = ImportLabels(ImportReport(), {"C#": "C sharp", "Unknown": "background"})
     assert [one.label for one in read_dataset(path, labels=labels)] == ["C sharp", "D", "background"]
     with pytest.raises(ArchiveError, match="holds no label 'rock' to rename; it has 'C#', 'D', 'Unknown'"):
-        read_dataset(path, labels=ForeignLabels(ImportReport(), {"rock": "stone"}))
+        read_dataset(path, labels=ImportLabels(ImportReport(), {"rock": "stone"}))
 
 
 def test_two_files_never_share_a_space_unless_it_is_named(tmp_path: Path) -> None:
@@ -136,12 +136,12 @@ def store(tmp_path: Path) -> ExampleStore:
 def test_what_is_written_comes_back_to_the_last_bit(store: ExampleStore, tmp_path: Path, form: Form) -> None:
     path = tmp_path / "out.json"
     assert write_dataset(store, path, form) == 4
-    drafts = read_dataset(path, space="home")
-    assert [one.label for one in drafts] == ["zebra", "zebra", "Bär", '"quoted" %s']
-    for draft, seed in zip(drafts, [0, 2, 1, 3], strict=True):
-        np.testing.assert_array_equal(draft.embedding, unit(seed, 20))
+    records = read_dataset(path, space="home")
+    assert [one.label for one in records] == ["zebra", "zebra", "Bär", '"quoted" %s']
+    for record, seed in zip(records, [0, 2, 1, 3], strict=True):
+        np.testing.assert_array_equal(record.embedding, unit(seed, 20))
     report = ImportReport()
-    take_in(store, drafts, report)
+    add_new(store, records, report)
     assert (report.added, report.duplicates) == (0, 4)
 
 
@@ -174,10 +174,10 @@ def test_an_existing_file_is_not_overwritten_and_a_failure_leaves_nothing(
     store: ExampleStore, tmp_path: Path
 ) -> None:
     path = _write(tmp_path, "mine")
-    with pytest.raises(ArchiveError, match="exists already"):
+    with pytest.raises(OutputError, match="exists already"):
         write_dataset(store, path)
     assert path.read_text() == "mine"
-    with pytest.raises(ArchiveError, match="can't write"):
+    with pytest.raises(OutputError, match="can't write"):
         write_dataset(store, tmp_path / "nowhere" / "out.json")
     assert not any(one.name.startswith(".") for one in tmp_path.iterdir())
 

@@ -14,7 +14,7 @@ from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import export_folders
 from edge_daemon.example_store.importing import reembed
 from edge_daemon.example_store.ml5_json import write_dataset
-from edge_daemon.example_store.peer_examples import PeerExamples, ever_joined, standing
+from edge_daemon.example_store.peer_examples import PeerExamples, count_peers, was_ever_joined
 from edge_daemon.example_store.record import ExampleRecord, content_digest
 from edge_daemon.example_store.schema import MIGRATIONS, migrate
 from edge_daemon.example_store.store import ExampleStore
@@ -40,29 +40,29 @@ def counting(store: ExampleStore) -> list[int]:
 def test_a_peer_s_example_counts_once_it_is_settled_and_after_a_restart(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
-    first, second = peers.keep([a_peer_s(1), a_peer_s(2, "dog")])
+    first, second = peers.add([a_peer_s(1), a_peer_s(2, "dog")])
     assert counting(store) == []
-    assert [each.id for each in peers.waiting()] == [first.id, second.id]
-    peers.settle([first.id])
+    assert [each.id for each in peers.quarantined()] == [first.id, second.id]
+    peers.accept([first.id])
     with ExampleStore(store.path) as again:
         [example] = again.examples(peers=True)
         assert (example.id, example.origin, example.label) == (first.id, "north", "cat")
-        assert standing(again) == [("north", 1, 1)]
-    assert standing(store, "another space") == []
+        assert count_peers(again) == [("north", 1, 1)]
+    assert count_peers(store, "another space") == []
 
 
 def test_only_ours_are_counted_undone_exported_and_brought_over(
     store: ExampleStore, peers: PeerExamples, tmp_path: Path
 ) -> None:
     ours = store.add(unit(1), "dog", space=SPACE, thumbnail=b"")
-    peers.settle(each.id for each in peers.keep([a_peer_s(number) for number in range(1, 4)]))
+    peers.accept(each.id for each in peers.add([a_peer_s(number) for number in range(1, 4)]))
     assert store.counts == {"dog": 1}
     assert store.spaces() == {SPACE: 1}
     assert [example.id for example in store] == [ours.id]
     assert write_archive(store, tmp_path / "a.zip") == 1
     assert write_dataset(store, tmp_path / "a.json", "ml5", SPACE) == 1
     assert export_folders(store, tmp_path / "folder") == (0, 1)
-    assert store.twin(SPACE, embedding=unit(101)) is None
+    assert store.find_duplicate(SPACE, embedding=unit(101)) is None
     report = reembed(store, ColourEmbedder("another"))
     assert len(report.problems) == 1, "ours has no picture, and the peers' are not asked for one"
     assert store.undo().id == ours.id
@@ -72,12 +72,12 @@ def test_only_ours_are_counted_undone_exported_and_brought_over(
 
 
 def test_a_cleared_label_is_muted_and_stays_known(store: ExampleStore, peers: PeerExamples) -> None:
-    peers.settle(each.id for each in peers.keep([a_peer_s(1), a_peer_s(2, "dog")]))
+    peers.accept(each.id for each in peers.add([a_peer_s(1), a_peer_s(2, "dog")]))
     [muted] = store.clear("cat")
-    assert peers.known("north").keys() == {1, 2}
+    assert peers.ids_by_number("north").keys() == {1, 2}
     assert store.removed() == []
     assert store.purge(datetime.now(UTC) + timedelta(days=1)) == 0
-    assert store.recover() == [muted]
+    assert store.restore_last() == [muted]
     assert len(counting(store)) == 2
 
 
@@ -85,11 +85,11 @@ def test_a_buried_example_is_gone_for_good_and_ours_are_safe(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
     ours = store.add(unit(1), "dog", space=SPACE)
-    [theirs] = peers.keep([a_peer_s(1)])
-    peers.bury("north", 5, b"", [theirs.id, ours.id])
-    assert peers.known("north") == {}
+    [theirs] = peers.add([a_peer_s(1)])
+    peers.delete("north", 5, b"", [theirs.id, ours.id])
+    assert peers.ids_by_number("north") == {}
     assert store.counts == {"dog": 1}
-    assert peers.roll("north") == (5, b"")
+    assert peers.live_set("north") == (5, b"")
 
 
 def test_our_examples_lose_their_number_when_they_change_and_only_then(
@@ -98,73 +98,73 @@ def test_our_examples_lose_their_number_when_they_change_and_only_then(
     one = store.add(unit(1), "dog", space=SPACE).id
 
     def number() -> int | None:
-        peers.renumber({one: 7} if not any(old for _, _, old in peers.own()) else {})
-        return next((old for each, _, old in peers.own() if each == one), None)
+        peers.set_numbers({one: 7} if not any(old for _, _, old in peers.own_numbers()) else {})
+        return next((old for each, _, old in peers.own_numbers() if each == one), None)
 
     assert number() == 7
     store.relabel([one], "cat")
-    assert peers.own() == [(one, "cat", None)]
+    assert peers.own_numbers() == [(one, "cat", None)]
     assert number() == 7
     store.remove([one])
     store.restore([one])
-    assert peers.own() == [(one, "cat", None)]
+    assert peers.own_numbers() == [(one, "cat", None)]
     assert number() == 7
-    store.move([(one, unit(2))], SPACE)
-    assert peers.own() == [(one, "cat", None)]
+    store.replace_embeddings([(one, unit(2))], SPACE)
+    assert peers.own_numbers() == [(one, "cat", None)]
 
 
 def test_a_peer_s_number_is_kept_through_local_changes(store: ExampleStore, peers: PeerExamples) -> None:
-    [theirs] = peers.keep([a_peer_s(1)])
+    [theirs] = peers.add([a_peer_s(1)])
     store.relabel([theirs.id], "dog")
     store.remove([theirs.id])
     store.restore([theirs.id])
-    assert peers.known("north") == {1: theirs.id}
-    assert [each.label for each in peers.waiting()] == ["dog"]
+    assert peers.ids_by_number("north") == {1: theirs.id}
+    assert [each.label for each in peers.quarantined()] == ["dog"]
 
 
 def test_keeping_is_all_or_nothing(store: ExampleStore, peers: PeerExamples) -> None:
     bad = ExampleRecord(np.zeros(unit(1).size, np.float32), "cat", SPACE, origin="north", number=2)
     with pytest.raises(ValueError, match="all zeros"):
-        peers.keep([a_peer_s(1), bad])
-    assert peers.known("north") == {}
+        peers.add([a_peer_s(1), bad])
+    assert peers.ids_by_number("north") == {}
 
 
 def test_joining_another_group_forgets_the_peers_of_the_first(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
-    assert not ever_joined(store)
+    assert not was_ever_joined(store)
     ours = store.add(unit(1), "dog", space=SPACE).id
     peers.join("first", "key")
-    peers.keep([a_peer_s(1)])
-    peers.keep_roll(9, b"", "north")
-    peers.keep_roll(3, b"")
+    peers.add([a_peer_s(1)])
+    peers.save_live_set(9, b"", "north")
+    peers.save_live_set(3, b"")
     peers.join("first", "key")
-    assert peers.known("north") == {1: 2}
+    assert peers.ids_by_number("north") == {1: 2}
     peers.join("second", "key")
-    assert peers.known("north") == {}
-    assert (peers.roll("north"), peers.roll()) == (None, None)
-    assert [one for one, _, _ in peers.own()] == [ours]
-    assert ever_joined(store)
+    assert peers.ids_by_number("north") == {}
+    assert (peers.live_set("north"), peers.live_set()) == (None, None)
+    assert [one for one, _, _ in peers.own_numbers()] == [ours]
+    assert was_ever_joined(store)
 
 
 def test_another_key_is_a_fresh_start_in_the_same_group(store: ExampleStore, peers: PeerExamples) -> None:
     ours = store.add(unit(1), "dog", space=SPACE).id
     peers.join("first", "key")
-    peers.keep([a_peer_s(1)])
-    peers.renumber({ours: 2**53 - 1})
-    peers.keep_roll(2**53, b"")
+    peers.add([a_peer_s(1)])
+    peers.set_numbers({ours: 2**53 - 1})
+    peers.save_live_set(2**53, b"")
     peers.join("first", "other")
-    assert peers.known("north") == {}
-    assert (peers.last_number(), peers.own()) == (0, [(ours, "dog", None)])
+    assert peers.ids_by_number("north") == {}
+    assert (peers.last_number(), peers.own_numbers()) == (0, [(ours, "dog", None)])
 
 
 def test_a_store_that_knows_only_the_group_keeps_its_peers(store: ExampleStore, peers: PeerExamples) -> None:
     store.query("INSERT INTO fleet_groups (name) VALUES ('first')")
-    peers.keep([a_peer_s(1)])
+    peers.add([a_peer_s(1)])
     peers.join("first", "key")
-    assert peers.known("north") != {}
+    assert peers.ids_by_number("north") != {}
     peers.join("first", "other")
-    assert peers.known("north") == {}
+    assert peers.ids_by_number("north") == {}
 
 
 def test_a_store_of_the_first_version_keeps_its_examples_and_never_reuses_an_id(tmp_path: Path) -> None:

@@ -116,14 +116,14 @@ def test_recover_brings_back_what_the_last_removal_took(tmp_path: Path) -> None:
     minutes = iter(range(60))
     with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
         with pytest.raises(NoExamplesError, match="nothing to restore"):
-            store.recover()
+            store.restore_last()
         for seed, label in enumerate(["cat", "dog", "cat", "fox"]):
             store.add(unit(seed), label)
         store.undo()
         store.clear("cat")
-        assert len(store.recover()) == 2
+        assert len(store.restore_last()) == 2
         assert store.counts == {"cat": 2, "dog": 1}
-        store.recover()
+        store.restore_last()
         assert store.counts == {"cat": 2, "dog": 1, "fox": 1}
 
 
@@ -193,25 +193,25 @@ def test_thumbnails_can_be_left_on_disk(store: ExampleStore) -> None:
 def test_a_twin_is_the_same_picture_or_embedding_in_the_same_space_and_region(store: ExampleStore) -> None:
     taught = store.add(unit(0), "cat", space="s", thumbnail=b"jpeg")
     store.add(unit(1), "dog", space="s")
-    assert store.twin("s", thumbnail=b"jpeg") == "cat"
-    assert store.twin("s", thumbnail=b"another", embedding=unit(0)) == "cat"
-    assert store.twin("s", embedding=unit(1)) == "dog"
-    assert store.twin("s", thumbnail=b"another", embedding=unit(2)) is None
-    assert store.twin("other", thumbnail=b"jpeg") is None
-    assert store.twin("s", "left", thumbnail=b"jpeg") is None
+    assert store.find_duplicate("s", thumbnail=b"jpeg") == "cat"
+    assert store.find_duplicate("s", thumbnail=b"another", embedding=unit(0)) == "cat"
+    assert store.find_duplicate("s", embedding=unit(1)) == "dog"
+    assert store.find_duplicate("s", thumbnail=b"another", embedding=unit(2)) is None
+    assert store.find_duplicate("other", thumbnail=b"jpeg") is None
+    assert store.find_duplicate("s", "left", thumbnail=b"jpeg") is None
     store.remove([taught.id])
-    assert store.twin("s", thumbnail=b"jpeg", embedding=unit(0)) is None
+    assert store.find_duplicate("s", thumbnail=b"jpeg", embedding=unit(0)) is None
 
 
 def test_move_gives_examples_new_embeddings_in_another_space_or_changes_nothing(store: ExampleStore) -> None:
     ids = [store.add(unit(seed), "cat", space="old").id for seed in range(2)]
     with pytest.raises(EmbeddingError):
-        store.move([(ids[0], unit(5, 16)), (ids[1], unit(6, 15))], "new")
+        store.replace_embeddings([(ids[0], unit(5, 16)), (ids[1], unit(6, 15))], "new")
     assert store.spaces() == {"old": 2}
-    assert store.move([(ids[0], unit(5, 16)), (ids[1], unit(6, 16))], "new") == 2
+    assert store.replace_embeddings([(ids[0], unit(5, 16)), (ids[1], unit(6, 16))], "new") == 2
     assert store.spaces() == {"new": 2}
     np.testing.assert_array_equal(next(iter(store)).embedding, unit(5, 16))
-    assert store.twin("new", embedding=unit(6, 16)) == "cat"
+    assert store.find_duplicate("new", embedding=unit(6, 16)) == "cat"
 
 
 def test_a_closed_store_says_so_and_closing_twice_is_harmless(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from edge_daemon.domain.errors import ArchiveError, LabelError
 from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import Picture, import_pictures
-from edge_daemon.example_store.importing import ForeignLabels, ImportReport
+from edge_daemon.example_store.importing import ImportLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 from tests.harness.colour_embedder import ColourEmbedder, noise
@@ -63,9 +63,9 @@ def test_packed_label_folders_go_in_like_a_folder(
 def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
     packed = _zip(tmp_path / "x.tm", "C#-!-0.jpg", "D-!-0.jpg")
     report = ImportReport()
-    assert _shown(find_zipped_pictures(packed, (), ForeignLabels(report))) == [("D", "D-!-0.jpg")]
+    assert _shown(find_zipped_pictures(packed, (), ImportLabels(report))) == [("D", "D-!-0.jpg")]
     assert "'C#'" in report.problems[0]
-    renamed = find_zipped_pictures(packed, (), ForeignLabels(report, {"C#": "C sharp"}))
+    renamed = find_zipped_pictures(packed, (), ImportLabels(report, {"C#": "C sharp"}))
     assert [label for label, _ in _shown(renamed)] == ["C sharp", "D"]
     with pytest.raises(LabelError, match="C#"):
         find_zipped_pictures(_zip(tmp_path / "y.tm", "C#-!-0.jpg"))

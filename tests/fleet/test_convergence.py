@@ -95,7 +95,7 @@ class World:
             device.close()
 
     def _edit(self, device: Device, verb: str, value: int) -> None:
-        ids = [one for one, _, _ in device.peers.own()][value : value + 1]
+        ids = [one for one, _, _ in device.peers.own_numbers()][value : value + 1]
         removed = tuple(each.id for each in device.store.removed())[value : value + 1]
         commands: dict[str, Command] = {
             "undo": Undo(BY_HAND),

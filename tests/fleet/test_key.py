@@ -6,7 +6,7 @@ import pytest
 
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain.errors import FleetError
-from edge_daemon.fleet.key import VARIABLE, read_key
+from edge_daemon.fleet.key import FLEET_KEY, read_key
 
 HEXADECIMAL = "00112233445566778899aabbccddeeff"
 
@@ -14,7 +14,7 @@ HEXADECIMAL = "00112233445566778899aabbccddeeff"
 def test_the_file_comes_first_then_the_credential_then_the_environment(tmp_path: Path) -> None:
     for name, byte in (("file", "11"), ("credential", "22")):
         (tmp_path / name).write_text(byte * 16 + "\n")
-    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), VARIABLE: "33" * 16}
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path), FLEET_KEY.variable: "33" * 16}
     both = FleetOptions(group="g", key_file=str(tmp_path / "file"), credential="credential")
     assert read_key(both, environ) == b"\x11" * 16
     assert read_key(FleetOptions(group="g", credential="credential"), environ) == b"\x22" * 16

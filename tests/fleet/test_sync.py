@@ -75,7 +75,7 @@ def test_a_label_cleared_here_stays_at_the_peers_and_can_be_restored(make: Make)
     second.receive_all(first)
     assert second.trainer.examples().counts == {}
     assert first.trainer.examples().counts == {"cat": 1}
-    second.execute(Restore(tuple(second.store.recover()), BY_HAND))
+    second.execute(Restore(tuple(second.store.restore_last()), BY_HAND))
     assert second.trainer.examples().counts == {"cat": 1}
 
 
@@ -92,7 +92,7 @@ def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_exampl
     counts = owner.trainer.examples().counts
     assert counts["bird"] == 5
     assert owner.trainer.predict("frame", vector(7, around=0)).label == "cat"
-    cats = tuple(one for one, label, _ in owner.peers.own() if label == "cat")
+    cats = tuple(one for one, label, _ in owner.peers.own_numbers() if label == "cat")
     owner.execute(Remove(cats, BY_HAND))
     assert owner.trainer.examples().counts["dog"] == 10, (
         "no own cat is left that could be confused with a dog"

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from edge_daemon.app.build import build
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
@@ -76,7 +76,7 @@ class Stage:
         self.presser = SimulatedButtons()
         self.store_path = folder / "examples.sqlite"
         model = shared_path(MODEL)
-        config = load_effective(
+        config = load_config(
             config_path,
             [f"model.name={model}", f"store.path={self.store_path}", "device.id=stage", *overrides],
         )

@@ -139,7 +139,7 @@ class Device:
 
     def own(self) -> list[tuple[str, str, int]]:
         """Return (device, label, number) of our own examples."""
-        return sorted((self.name, label, number or 0) for _, label, number in self.peers.own())
+        return sorted((self.name, label, number or 0) for _, label, number in self.peers.own_numbers())
 
     @property
     def figures(self) -> FleetFigures:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import EmbeddingError, NoExamplesError
-from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats, unit
+from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
+from edge_daemon.learning.sampling import Floats
 
 
 def taught(labels: str, size: int = 8) -> EmbeddingIndex:
@@ -18,7 +19,7 @@ def taught(labels: str, size: int = 8) -> EmbeddingIndex:
 
 
 def labels_of(examples: EmbeddingIndex) -> str:
-    return "".join(examples.labels[code] for code in examples.codes)
+    return "".join(examples.labels[class_id] for class_id in examples.class_ids)
 
 
 def test_rows_keep_their_place_while_the_matrix_grows() -> None:
@@ -104,11 +105,11 @@ def test_the_quick_path_and_the_checked_path_agree() -> None:
 
 def test_a_query_before_the_first_example_is_refused() -> None:
     with pytest.raises(NoExamplesError):
-        EmbeddingIndex().compare([1.0])
+        EmbeddingIndex().search([1.0])
 
 
 def test_unit_scales_numbers_whose_squares_overflow() -> None:
-    vector, norm = unit([3e200, 4e200])
+    vector, norm = normalize([3e200, 4e200])
     np.testing.assert_allclose(vector, [0.6, 0.8], atol=1e-6)
     assert norm == pytest.approx(5e200)
 
@@ -130,7 +131,7 @@ def test_with_variants_the_nearest_variant_counts() -> None:
     examples = EmbeddingIndex(rolled)
     examples.add([1, 0, 0, 0], "first", 0)
     examples.add([0, 0, 1, 0.1], "third", 1)
-    query = examples.compare([0, 1, 0, 0])
+    query = examples.search([0, 1, 0, 0])
     assert query.similarities == pytest.approx([1, 1 / np.hypot(1, 0.1)], abs=1e-6)
     assert query.vector == pytest.approx([1, 0, 0, 0])
-    assert EmbeddingIndex().variants is None
+    assert EmbeddingIndex().augment_query is None

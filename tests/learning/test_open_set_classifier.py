@@ -10,11 +10,11 @@ from edge_daemon.domain.types import UNKNOWN, Prediction
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 
 
-def taught(learner: OpenSetClassifier) -> OpenSetClassifier:
+def taught(classifier: OpenSetClassifier) -> OpenSetClassifier:
     examples = (([1.0, 0.0], "a"), ([0.0, 1.0], "b"), ([0.1, 1.0], "b"))
     for example_id, (embedding, label) in enumerate(examples):
-        learner.add(embedding, label, example_id)
-    return learner
+        classifier.add(embedding, label, example_id)
+    return classifier
 
 
 def test_nothing_taught_is_unknown() -> None:
@@ -22,9 +22,9 @@ def test_nothing_taught_is_unknown() -> None:
 
 
 def test_a_query_below_the_similarity_threshold_is_unknown_and_keeps_its_ranking() -> None:
-    learner = taught(make_classifier(k=1, unknown=0.9))
-    assert learner.predict([1.0, 0.1]).label == "a"
-    rejected = learner.predict([1.0, -1.0])
+    classifier = taught(make_classifier(k=1, unknown=0.9))
+    assert classifier.predict([1.0, 0.1]).label == "a"
+    rejected = classifier.predict([1.0, -1.0])
     assert rejected.label == UNKNOWN
     assert rejected.confidence == 0.0
     assert rejected.ranking[0].confidence > 0
@@ -32,30 +32,30 @@ def test_a_query_below_the_similarity_threshold_is_unknown_and_keeps_its_ranking
 
 
 def test_the_threshold_can_be_set_while_running() -> None:
-    learner = taught(make_classifier(unknown="off"))
-    assert learner.predict([-1.0, -1.0]).label != UNKNOWN
-    learner.set_unknown(0.5)
-    assert learner.predict([-1.0, -1.0]).label == UNKNOWN
+    classifier = taught(make_classifier(unknown="off"))
+    assert classifier.predict([-1.0, -1.0]).label != UNKNOWN
+    classifier.set_unknown(0.5)
+    assert classifier.predict([-1.0, -1.0]).label == UNKNOWN
     for bad in ("maybe", 1.5, float("nan")):
         with pytest.raises(ConfigError, match="auto, off or a similarity"):
-            learner.set_unknown(bad)
+            classifier.set_unknown(bad)
 
 
 def test_remove_forgets_by_id() -> None:
-    learner = taught(make_classifier(unknown="off"))
-    assert learner.remove([1, 2, 77]) == 2
-    assert learner.counts == {"a": 1}
-    assert learner.predict([0.0, 1.0]).label == "a"
+    classifier = taught(make_classifier(unknown="off"))
+    assert classifier.remove([1, 2, 77]) == 2
+    assert classifier.counts == {"a": 1}
+    assert classifier.predict([0.0, 1.0]).label == "a"
 
 
 def test_an_embedding_of_another_length_is_refused() -> None:
-    learner = taught(make_classifier())
+    classifier = taught(make_classifier())
     with pytest.raises(EmbeddingError):
-        learner.predict(np.ones(3, np.float32))
+        classifier.predict(np.ones(3, np.float32))
 
 
 def test_the_exam_is_silent_about_a_single_class() -> None:
-    learner = make_classifier()
-    assert learner.exam().accuracy is None
-    learner.add([1.0, 0.0], "a", 0)
-    assert learner.exam().verdicts["a"].verdict == "needs_more"
+    classifier = make_classifier()
+    assert classifier.evaluate().accuracy is None
+    classifier.add([1.0, 0.0], "a", 0)
+    assert classifier.evaluate().classes["a"].status == "needs_examples"

@@ -11,44 +11,44 @@ from edge_daemon.learning.open_set_classifier import make_classifier
 
 
 def test_the_most_probable_class_is_named_at_any_length_of_the_vector() -> None:
-    learner = make_classifier("pretrained", classes=["cat", "dog", "hot dog"])
+    classifier = make_classifier("pretrained", classes=["cat", "dog", "hot dog"])
     shares = np.array([0.1, 0.2, 0.7], np.float32)
-    prediction = learner.predict(shares / np.linalg.norm(shares))
+    prediction = classifier.predict(shares / np.linalg.norm(shares))
     assert prediction.label == "hot dog"
     assert prediction.confidences == pytest.approx({"cat": 0.1, "dog": 0.2, "hot dog": 0.7}, abs=1e-6)
     assert prediction.similarity == pytest.approx(0.7)
 
 
 def test_an_improbable_best_class_is_unknown() -> None:
-    learner = make_classifier("pretrained", classes=list("abcde"))
+    classifier = make_classifier("pretrained", classes=list("abcde"))
     flat = np.array([0.22, 0.2, 0.2, 0.19, 0.19], np.float32)
-    assert learner.predict(flat).label == UNKNOWN
-    learner.set_unknown("off")
-    assert learner.predict(flat).label == "a"
-    learner.set_unknown(0.25)
-    assert learner.predict(flat).label == UNKNOWN
+    assert classifier.predict(flat).label == UNKNOWN
+    classifier.set_unknown("off")
+    assert classifier.predict(flat).label == "a"
+    classifier.set_unknown(0.25)
+    assert classifier.predict(flat).label == UNKNOWN
 
 
 def test_classes_of_one_name_are_added_up() -> None:
-    learner = make_classifier("pretrained", classes=["crane", "bird", "crane"])
-    assert learner.predict(np.array([0.4, 0.2, 0.4])).confidences == pytest.approx(
+    classifier = make_classifier("pretrained", classes=["crane", "bird", "crane"])
+    assert classifier.predict(np.array([0.4, 0.2, 0.4])).confidences == pytest.approx(
         {"crane": 0.8, "bird": 0.2}
     )
 
 
 def test_it_cannot_be_taught() -> None:
-    learner = make_classifier("pretrained", classes=["a"])
+    classifier = make_classifier("pretrained", classes=["a"])
     with pytest.raises(LabelError, match="can't be taught"):
-        learner.add([1.0], "b", 0)
-    assert learner.remove([0]) == 0
-    assert learner.exam().accuracy is None
+        classifier.add([1.0], "b", 0)
+    assert classifier.remove([0]) == 0
+    assert classifier.evaluate().accuracy is None
 
 
 def test_wrong_models_are_refused() -> None:
     with pytest.raises(ConfigError, match="comes with labels"):
         make_classifier("pretrained")
-    learner = make_classifier("pretrained", classes=["a", "b"])
+    classifier = make_classifier("pretrained", classes=["a", "b"])
     with pytest.raises(EmbeddingError):
-        learner.predict([1.0, 0.0, 0.0])
+        classifier.predict([1.0, 0.0, 0.0])
     with pytest.raises(EmbeddingError, match="negative"):
-        learner.predict([1.0, -1.0])
+        classifier.predict([1.0, -1.0])

@@ -165,7 +165,7 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
 def test_events_go_to_disk_during_a_long_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge_daemon.mqtt.backoff.Backoff.next_s", lambda self, connected_s: 60.0)
+    monkeypatch.setattr("edge_daemon.system.backoff.Backoff.next_s", lambda self, held_s: 60.0)
     monkeypatch.setattr("edge_daemon.mqtt.bridge._SPILL_S", 0.02)
     path = tmp_path / "events.sqlite"
     with Device(at(Mosquitto()), backlog_path=path) as device:

@@ -21,7 +21,7 @@ from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, labe
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "edge_daemon/tray-1"
 EXAM = Evaluation(
-    0.5, {"cat": ClassReport("looks_like", 3, None, "dog")}, ("cat", "dog"), 1, Recommendation("dog", "few")
+    0.5, {"cat": ClassReport("confused", 3, None, "dog")}, ("cat", "dog"), 1, Recommendation("dog", "few")
 )
 
 

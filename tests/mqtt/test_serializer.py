@@ -160,10 +160,10 @@ def test_each_event_has_an_id_of_its_own() -> None:
 def test_examples_tell_counts_and_the_exam_retained() -> None:
     exam = Evaluation(
         accuracy=0.9,
-        verdicts={"cat": ClassReport("looks_like", 3, 0.5, "dog")},
-        confused=("cat", "dog"),
+        classes={"cat": ClassReport("confused", 3, 0.5, "dog")},
+        most_confused=("cat", "dog"),
         near_duplicates=1,
-        advice=Recommendation("dog", "few examples"),
+        recommendation=Recommendation("dog", "few examples"),
     )
     [message] = of(events.ExamplesChanged({"cat": 3, "dog": 1}, exam))
     assert (message.topic, message.qos, message.retain) == ("b/examples", 1, True)
@@ -263,8 +263,8 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
 
 def test_the_examples_of_many_labels_stay_small() -> None:
     counts = {f"label-{number}": 3 for number in range(2000)}
-    verdicts = {label: ClassReport("good", 3, 1.0, None) for label in counts}
-    verdicts["label-1500"] = ClassReport("needs_more", 1, None, None)
+    verdicts = {label: ClassReport("ok", 3, 1.0, None) for label in counts}
+    verdicts["label-1500"] = ClassReport("needs_examples", 1, None, None)
     [message] = of(events.ExamplesChanged(counts, Evaluation(0.9, verdicts, None, 0, None)))
     told = body(message)
     assert len(message.payload) < 12_000

@@ -154,7 +154,7 @@ def test_a_second_daemon_on_the_store_is_named_once(
 ) -> None:
     script = (
         "import sys\nfrom edge_daemon.example_store.store import ExampleStore\n"
-        "store = ExampleStore(sys.argv[1])\nstore.claim()\nprint('held', flush=True)\nsys.stdin.read()"
+        "store = ExampleStore(sys.argv[1])\nstore.acquire_lock()\nprint('held', flush=True)\nsys.stdin.read()"
     )
     command = [sys.executable, "-c", script, str(store.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
@@ -168,4 +168,4 @@ def test_a_second_daemon_on_the_store_is_named_once(
         other.communicate()
     bench.clock.advance(3)
     bench.show(RED)
-    assert store._claim.held
+    assert store._connection.lock.held

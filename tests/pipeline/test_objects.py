@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge_daemon.app.regions import build_regions
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import CameraFailed, MoveRegion, Origin, Trigger
@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 def make_bench(store: ExampleStore, *overrides: str) -> Bench:
     """Build a bench of a configuration's regions, taught red and green."""
-    bench = Bench(store, build_regions(load_effective(None, list(overrides))))
+    bench = Bench(store, build_regions(load_config(None, list(overrides))))
     bench.show(GREY)
     bench.teach("red", RED)
     bench.teach("green", GREEN)
@@ -147,7 +147,7 @@ def test_a_moved_region_learns_its_scene_anew(store: ExampleStore) -> None:
 def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> None:
     regions = ["regions.0={name: a, box: [0, 0, 0.5, 1]}", "regions.1={name: b, box: [0.5, 0, 0.5, 1]}"]
     one, two = (
-        region.tracker for region in build_regions(load_effective(None, [f"trigger={trigger}", *regions]))
+        region.tracker for region in build_regions(load_config(None, [f"trigger={trigger}", *regions]))
     )
     assert isinstance(one, kind)
     assert isinstance(two, kind)
@@ -157,7 +157,7 @@ def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> N
 @pytest.mark.parametrize("speed", [0.6, 1.2])
 def test_a_drawn_belt_is_counted_and_named_by_a_real_model(tmp_path: Path, speed: float) -> None:
     model = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
-    config = load_effective(
+    config = load_config(
         None, ["trigger=motion", f"model.name={model}", f"store.path={tmp_path / 'examples.sqlite'}"]
     )
     plan = BeltPlan(("gear", "lemon", "strawberry"), objects=30, speed=speed, size=(320, 240))
@@ -172,7 +172,7 @@ def test_a_drawn_belt_is_counted_and_named_by_a_real_model(tmp_path: Path, speed
 
 def test_an_object_at_an_angle_never_taught_has_its_name_still(tmp_path: Path) -> None:
     """The shipped model, whose threshold for single frames takes 5 of these 40 objects for unknown."""
-    config = load_effective(None, ["trigger=motion", f"store.path={tmp_path / 'examples.sqlite'}"])
+    config = load_config(None, ["trigger=motion", f"store.path={tmp_path / 'examples.sqlite'}"])
     plan = BeltPlan(("gear", "lemon", "strawberry", "mug"), objects=50, speed=1.0, size=(320, 240), seed=8)
     figures = BeltRun(config, plan).run().figures()
     assert (figures["events"], figures["missed"], figures["doubled"], figures["phantoms"]) == (50, 0, 0, 0)

@@ -237,12 +237,12 @@ from datetime import UTC, datetime
 import numpy as np
 from edge_daemon.app.build import build_pipeline
 from edge_daemon.domain.commands import AddExample, Origin
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.domain.types import Frame
 
 store = f"store.path={sys.argv[1]}/examples.sqlite"
-pipeline = build_pipeline(load_effective(None, [store, "mqtt.host=null"]), SystemClock())
+pipeline = build_pipeline(load_config(None, [store, "mqtt.host=null"]), SystemClock())
 picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
 list(pipeline.process(Frame(picture, 0, 1.0, datetime.now(UTC)), ()))
 before = set(sys.modules)

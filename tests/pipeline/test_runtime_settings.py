@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.app.regions import build_regions, build_settings
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger, Trigger
 from edge_daemon.example_store.store import ExampleStore
@@ -27,7 +27,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 
 def make_bench(store: ExampleStore, *overrides: str) -> Bench:
-    config = load_effective(None, list(overrides))
+    config = load_config(None, list(overrides))
     bench = Bench(store, build_regions(config), settings=build_settings(config))
     bench.show(GREY)
     bench.teach("red", RED)

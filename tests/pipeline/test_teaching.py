@@ -59,7 +59,7 @@ def test_undo_and_clear_take_back(bench: Bench, store: ExampleStore) -> None:
 
 def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
-    store._connection.execute("PRAGMA max_page_count = 1")
+    store._connection._connection.execute("PRAGMA max_page_count = 1")
     for _ in range(20):
         bench.teach("green", GREEN)
     assert "full" in str(bench.found(events.CommandReply)[0].error)

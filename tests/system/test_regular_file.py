@@ -21,7 +21,7 @@ from edge_daemon.domain.errors import (
     StoreError,
     WebError,
 )
-from edge_daemon.example_store.path_check import check_place
+from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.imaging.image_io import read_image
@@ -67,7 +67,7 @@ def test_every_file_that_a_user_names_is_a_regular_one(special: Path) -> None:
     with pytest.raises(StoreError, match=refused):
         ExampleStore(special)
     with pytest.raises(StoreError, match=refused):
-        check_place(special)
+        check_path(special)
     with pytest.raises(ModelError, match=refused):
         read_model(special)
     with pytest.raises(WebError, match=refused):

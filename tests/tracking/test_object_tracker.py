@@ -27,8 +27,8 @@ Spans = Sequence[tuple[float, float]]
 class Belt:
     """Shows grey pictures with white blocks to a passage and votes for whatever it asks about."""
 
-    def __init__(self, passage: ObjectTracker) -> None:
-        self.passage = passage
+    def __init__(self, tracker: ObjectTracker) -> None:
+        self.tracker = tracker
         self.now = 10.0
         self.seq = 0
         self.voted: list[int] = []
@@ -40,11 +40,11 @@ class Belt:
         self.seq += 1
         at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self.now)
         frame = Frame(_picture(spans), self.seq, self.now, at)
-        clarity = self.passage.look(frame.image, frame)
-        if clarity:
+        visibility = self.tracker.update(frame.image, frame)
+        if visibility:
             self.voted.append(self.seq)
-            self.passage.vote(frame, prediction, clarity)
-        self.events += self.passage.finished(self.now)
+            self.tracker.add_vote(frame, prediction, visibility)
+        self.events += self.tracker.pop_finished(self.now)
 
     def run(self, *starts: float, length: float = 0.3, step: float = 0.05, frames: int = 40) -> None:
         """Let blocks travel from these places to the right."""
@@ -126,9 +126,9 @@ def test_nothing_is_an_object_while_the_scene_is_learnt() -> None:
 
 def test_an_interrupted_object_gets_its_event_at_once(belt: Belt) -> None:
     belt.run(-0.3, frames=14)
-    (seen,) = belt.passage.interrupt(belt.now)
+    (seen,) = belt.tracker.abort(belt.now)
     assert isinstance(seen, ObjectPassed)
-    assert belt.passage.interrupt(belt.now) == []
+    assert belt.tracker.abort(belt.now) == []
 
 
 def test_a_trigger_means_nothing_where_motion_tells() -> None:
@@ -144,7 +144,7 @@ class Beam(Belt):
 
     def broken(self, name: str = "beam") -> Trigger:
         command = Trigger(self.now, Origin("gpio", name))
-        self.passage.trigger(command)
+        self.tracker.trigger(command)
         return command
 
     @property
@@ -206,8 +206,8 @@ def test_a_late_frame_still_answers_a_trigger() -> None:
 def test_a_trigger_without_any_frame_is_answered_with_an_error() -> None:
     belt = Beam()
     command = belt.broken()
-    assert belt.passage.finished(belt.now + 4.9) == []
-    (reply,) = belt.passage.finished(belt.now + 5.1)
+    assert belt.tracker.pop_finished(belt.now + 4.9) == []
+    (reply,) = belt.tracker.pop_finished(belt.now + 5.1)
     assert isinstance(reply, CommandReply)
     assert reply.command == command
     assert "no frame" in str(reply.error)

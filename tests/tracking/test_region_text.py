@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from edge_daemon.domain.types import UNKNOWN, Prediction
 from edge_daemon.tracking.label_smoother import LabelSmoother
-from edge_daemon.tracking.region_text import RegionTextJoiner, joined
+from edge_daemon.tracking.region_text import RegionTextJoiner, join_predictions
 
 
 def seen(label: str, confidence: float = 0.9, similarity: float = 0.8) -> Prediction:
@@ -16,9 +16,9 @@ def seen(label: str, confidence: float = 0.9, similarity: float = 0.8) -> Predic
 
 
 def test_a_text_is_as_sure_as_its_least_sure_part_and_marks_what_is_unknown() -> None:
-    text = joined([seen("4", 0.9, 0.7), seen("2", 0.6, 0.95)])
+    text = join_predictions([seen("4", 0.9, 0.7), seen("2", 0.6, 0.95)])
     assert (text.label, text.confidence, text.similarity) == ("42", 0.6, 0.7)
-    assert joined([seen("4"), seen(UNKNOWN)]).label == "4?"
+    assert join_predictions([seen("4"), seen(UNKNOWN)]).label == "4?"
 
 
 def test_a_text_comes_once_every_region_was_read() -> None:

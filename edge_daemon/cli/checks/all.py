@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder, resolve_features, store_path
+from edge_daemon.app.preflight import unread_credentials
 from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.clock import check_clock
@@ -27,7 +28,7 @@ from edge_daemon.config.camera import PicameraOptions, V4l2Options
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import BrokerError, EdgeError, ModelError
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.example_store.integrity import in_words
+from edge_daemon.example_store.integrity import summarise
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
@@ -70,9 +71,6 @@ def examine(
             except (EdgeError, OSError) as exc:
                 yield Check(name, "failed", str(exc), HINTS.get(name, ""))
 
-
-CREDENTIALS = "CREDENTIALS_DIRECTORY"
-"""The variable by which systemd tells a service where its credentials are."""
 
 AS_SERVICE = (
     "`sudo systemd-run --pipe --uid=edge-daemon -p LoadCredential=edge:/etc/edge_daemon/credentials "
@@ -117,7 +115,7 @@ def check_broker(config: Config) -> Check:
     options = config.mqtt
     if options.host is None:
         return Check("broker", "ok", "MQTT is off")
-    if options.password_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+    if "mqtt.credential" in unread_credentials(config):
         detail = f"the password is the service's credential '{options.credential}', not tried"
         return Check("broker", "warning", detail, AS_SERVICE)
     try:
@@ -156,7 +154,7 @@ def check_fleet(config: Config) -> Check:
     options = config.fleet
     if options.group is None:
         return Check("fleet", "ok", "in no group")
-    if options.key_file is None and options.credential is not None and CREDENTIALS not in os.environ:
+    if "fleet.credential" in unread_credentials(config):
         detail = f"the key of '{options.group}' is the service's credential '{options.credential}', not read"
         return Check("fleet", "warning", detail, AS_SERVICE)
     key = read_key(options, os.environ)
@@ -181,11 +179,11 @@ def check_store(config: Config) -> Check:
     """
     path = store_path(config)
     if not os.path.exists(path):
-        return _check_place_of_store(path)
+        return _check_store_path(path)
     with ExampleStore(path) as store, store.transaction():  # takes the lock of a writer
         counts, spaces, damaged = store.counts, store.spaces(), store.damaged
     if damaged:
-        return Check("store", "warning", f"{path}: left out: {in_words(damaged.values())}", HINTS["store"])
+        return Check("store", "warning", f"{path}: left out: {summarise(damaged.values())}", HINTS["store"])
     detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:
@@ -194,7 +192,7 @@ def check_store(config: Config) -> Check:
     return Check("store", "ok", detail)
 
 
-def _check_place_of_store(path: Path) -> Check:
+def _check_store_path(path: Path) -> Check:
     folder = _nearest_folder(path)
     if not os.access(folder, os.W_OK | os.X_OK):
         return Check("store", "failed", f"{user_name()} may not write {folder}", HINTS["store"])

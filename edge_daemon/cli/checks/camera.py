@@ -8,10 +8,10 @@ from edge_daemon.camera.factory import open_camera
 from edge_daemon.camera.field_of_view import whole_size
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.cli.new_file import new_file
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
+from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.clock import SystemClock
 
 CAMERA_HINT = "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`"

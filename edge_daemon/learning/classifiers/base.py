@@ -1,35 +1,57 @@
-"""The seam between the examples and what names a class: a head on the embeddings."""
+"""Classifier protocol, incremental fitting and the softmax that classifiers share."""
 
 from __future__ import annotations
 
 from typing import Protocol, runtime_checkable
 
+import numpy as np
+
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.sampling import Floats
 
 
 class Classifier(Protocol):
-    """Names the class of a query. Built on an EmbeddingIndex, which it watches but never changes."""
+    """Classifies queries by the examples of an EmbeddingIndex, which it never changes."""
 
     def predict(self, query: SearchResult) -> Prediction:
-        """Classify what the set compared last; at least one example is taught."""
+        """Classify the index's last search result. The index holds at least one example."""
 
 
 @runtime_checkable
 class IncrementalClassifier(Protocol):
-    """A head that spreads its work over the queries it is asked."""
+    """A classifier that spreads the work of a fit over its predictions."""
 
     @property
     def is_converged(self) -> bool:
-        """True when nothing is left to do for the examples as they are."""
+        """True if no work is left for the present examples."""
 
 
-def is_converged(head: Classifier) -> bool:
-    """Say whether the head has taken in the present examples; true of one that does so at once."""
-    return not isinstance(head, IncrementalClassifier) or head.is_converged
+def is_converged(classifier: Classifier) -> bool:
+    """Return whether the classifier is fitted to the present examples; always true if not incremental."""
+    return not isinstance(classifier, IncrementalClassifier) or classifier.is_converged
 
 
-def run_to_convergence(head: Classifier, query: SearchResult) -> None:
-    """Ask until nothing is left to do."""
-    while not is_converged(head):
-        head.predict(query)
+def run_to_convergence(classifier: Classifier, query: SearchResult) -> None:
+    """Predict until no work is left."""
+    while not is_converged(classifier):
+        classifier.predict(query)
+
+
+def softmax(scores: Floats) -> Floats:
+    """Replace scores by probabilities over the last axis, in place, and return them."""
+    scores -= scores.max(axis=-1, keepdims=True)
+    np.exp(scores, out=scores)
+    scores /= scores.sum(axis=-1, keepdims=True)
+    return scores
+
+
+def to_prediction(examples: EmbeddingIndex, confidences: Floats, query: SearchResult) -> Prediction:
+    """Return a prediction with these confidences, given in class order."""
+    similarities = query.similarities
+    label = examples.labels[int(confidences.argmax())]
+    return Prediction(
+        label,
+        dict(zip(examples.labels, confidences.tolist(), strict=True)),
+        similarities.item(similarities.argmax()),
+    )

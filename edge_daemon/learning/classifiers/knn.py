@@ -1,8 +1,8 @@
-"""K nearest neighbours with the votes that browser teachable machines and Coral's forebears use."""
+"""K nearest neighbours, with the votes of browser KNN classifiers and of Coral's teachable project."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
@@ -10,27 +10,28 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, NoExamplesError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, Floats, SearchResult, k_nearest
+from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult, k_nearest
+from edge_daemon.learning.sampling import Floats
 
 Vote: TypeAlias = Literal["plain", "padded"]
 Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]
 Ties: TypeAlias = Literal["class order", "nearest"]
 
 Votes: TypeAlias = dict[int, int]
-"""Votes per class that has any, the class of the nearest example first."""
+"""Votes by class id, the class of the nearest example first."""
 
-_ROWS_AT_ONCE = 256
+_ROWS_PER_BLOCK = 256
 
 
 class NearestNeighbours:
     """Counts the votes of the `k` nearest examples. `k` may exceed the number of examples.
 
-    `plain`: a vote each, confidences are shares of the votes. `padded`: a class with fewer than `k`
-    examples is filled up to `k` with copies of them (there and back again, as Coral's teachable
-    project pads), so that a class taught once can win against one taught often.
-    `ties`: equal votes go to the class that comes first in class order, as browsers do, or to the
-    nearest of them, which names 1 to 9 of 100 pictures better when few are taught.
-    `euclidean` and `manhattan` measure the embeddings at the lengths they came in.
+    `vote`: with `plain`, each neighbour has one vote, and confidences are shares of the votes. With
+    `padded`, a class with fewer than `k` examples is padded to `k` with copies of them (forwards and
+    backwards, as Coral's teachable project pads), so that a class with one example can win.
+    `ties`: equal votes go to the first class in class order, as in browsers, or to the class of the
+    nearest example, which is right for 1 to 9 more of 100 pictures when there are few examples.
+    `metric`: `euclidean` and `manhattan` compare the embeddings at their original lengths.
     """
 
     def __init__(
@@ -51,29 +52,29 @@ class NearestNeighbours:
         self._k = k
         self._count: Callable[[list[int]], Votes] = _count_plain(examples)
         if vote == "padded":
-            self._count = _PaddedCount(examples, k)
+            self._count = _PaddedVotes(examples, k)
         self._metric = metric
         self._ties = ties
 
     def predict(self, query: SearchResult) -> Prediction:
-        """Vote among the nearest."""
+        """Classify by the votes of the nearest examples."""
         examples = self._examples
-        judged = query
+        compared = query
         if self._metric != "cosine":
-            judged = SearchResult(query.vector, query.norm, self._closeness(query))
-        votes = self._count(k_nearest(judged, examples.codes, self._k))
+            compared = SearchResult(query.vector, query.norm, self._closeness(query))
+        votes = self._count(k_nearest(compared, examples.class_ids, self._k))
         total = sum(votes.values())
         labels = examples.labels
         confidences = dict.fromkeys(labels, 0.0)
-        for code, cast in votes.items():
-            confidences[labels[code]] = cast / total
+        for class_id, count in votes.items():
+            confidences[labels[class_id]] = count / total
         return Prediction(labels[self._winner(votes)], confidences, query.top_k(1)[1][0])
 
     def _winner(self, votes: Votes) -> int:
         if len(votes) == 1:
             return next(iter(votes))
         most = max(votes.values())
-        tied = [code for code, cast in votes.items() if cast == most]
+        tied = [class_id for class_id, count in votes.items() if count == most]
         return min(tied) if self._ties == "class order" else tied[0]
 
     def _closeness(self, query: SearchResult) -> Floats:
@@ -86,11 +87,14 @@ class NearestNeighbours:
 
 
 def _manhattan(examples: EmbeddingIndex, query: SearchResult) -> Floats:
-    """Sum absolute differences in slices that stay in the cache; some ten times a product's cost."""
+    """Return negative L1 distances, computed in slices that fit the cache.
+
+    This costs about ten times a product.
+    """
     closeness = np.empty(len(examples), np.float32)
     vector = query.vector * np.float32(query.norm)
-    for start in range(0, len(examples), _ROWS_AT_ONCE):
-        part = slice(start, start + _ROWS_AT_ONCE)
+    for start in range(0, len(examples), _ROWS_PER_BLOCK):
+        part = slice(start, start + _ROWS_PER_BLOCK)
         rows = examples.matrix[part] * examples.norms[part, None]
         rows -= vector
         np.abs(rows, out=rows)
@@ -101,17 +105,17 @@ def _manhattan(examples: EmbeddingIndex, query: SearchResult) -> Floats:
 def _count_plain(examples: EmbeddingIndex) -> Callable[[list[int]], Votes]:
     def count(rows: list[int]) -> Votes:
         votes: Votes = {}
-        code_of = examples.codes.item
+        class_id_of = examples.class_ids.item
         for row in rows:
-            code = code_of(row)
-            votes[code] = votes.get(code, 0) + 1
+            class_id = class_id_of(row)
+            votes[class_id] = votes.get(class_id, 0) + 1
         return votes
 
     return count
 
 
-class _PaddedCount:
-    """Lets each neighbour vote as often as padding repeats it, until `k` votes are cast."""
+class _PaddedVotes:
+    """Counts each neighbour as often as padding repeats it, up to `k` votes."""
 
     def __init__(self, examples: EmbeddingIndex, k: int) -> None:
         self._examples = examples
@@ -121,24 +125,24 @@ class _PaddedCount:
 
     def __call__(self, rows: list[int]) -> Votes:
         if self._version != self._examples.version:
-            self._copies = self._repeat()
+            self._copies = self._copies_per_row()
             self._version = self._examples.version
         votes: Votes = {}
-        left = self._k
+        remaining = self._k
         for row in rows:
-            cast = min(self._copies[row], left)
-            code = self._examples.codes.item(row)
-            votes[code] = votes.get(code, 0) + cast
-            left -= cast
-            if not left:
+            count = min(self._copies[row], remaining)
+            class_id = self._examples.class_ids.item(row)
+            votes[class_id] = votes.get(class_id, 0) + count
+            remaining -= count
+            if not remaining:
                 break
         return votes
 
-    def _repeat(self) -> list[int]:
-        """Say how often each row stands in its padded class: a b c, k=5 becomes a b c b a."""
+    def _copies_per_row(self) -> list[int]:
+        """Return how often padding repeats each row: a b c becomes a b c b a for k=5."""
         copies = [1] * len(self._examples)
-        for code in range(len(self._examples.labels)):
-            rows = np.flatnonzero(self._examples.codes == code).tolist()
+        for class_id in range(len(self._examples.labels)):
+            rows = np.flatnonzero(self._examples.class_ids == class_id).tolist()
             there_and_back = rows + rows[-2:0:-1]
             for place in range(len(rows), self._k):
                 copies[there_and_back[place % len(there_and_back)]] += 1
@@ -146,36 +150,56 @@ class _PaddedCount:
 
 
 class KNNClassifier:
-    """The KNN head with examples of its own. Embeddings of any length; they are scaled inside."""
+    """K-nearest-neighbour classifier with its own examples, usable without the daemon.
+
+    `k`: number of neighbours that vote, 1 or more. `vote`: `plain` or `padded`, see NearestNeighbours.
+    `metric`: `cosine`, `euclidean` or `manhattan`. Raises ConfigError for another value. Votes and ties
+    follow the KNN classifiers that browsers use (ml5.js, TensorFlow.js). One owning thread.
+    """
 
     def __init__(self, k: int = 3, vote: Vote = "plain", metric: Metric = "cosine") -> None:
-        """Raise ConfigError when `k` is below 1."""
         self._examples = EmbeddingIndex()
-        self._head = NearestNeighbours(self._examples, k, vote, metric)
+        self._neighbours = NearestNeighbours(self._examples, k, vote, metric)
         self._next_id = 0
 
     @property
-    def counts(self) -> Mapping[str, int]:
-        """Examples per label: integer-like labels first and ascending, others by first use."""
-        return self._examples.counts
+    def labels(self) -> tuple[str, ...]:
+        """The labels with examples: integer-like ones first, ascending; others by first use."""
+        return tuple(self._examples.labels)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The number of examples of each label, in the order of `labels`."""
+        return dict(self._examples.counts)
 
     def add(self, embedding: npt.ArrayLike, label: str) -> None:
-        """Take one example. Raises EmbeddingError when it is zero, not finite or of another length."""
+        """Add an example: a vector of d numbers, of any length except zero.
+
+        Raises EmbeddingError if it is zero, not finite, or has another d than the examples.
+        """
         self._examples.add(embedding, label, self._next_id)
         self._next_id += 1
 
     def predict(self, embedding: npt.ArrayLike) -> Prediction:
-        """Classify. Raises NoExamplesError before the first example, EmbeddingError."""
-        return self._head.predict(self._examples.compare(embedding))
+        """Classify a vector of d numbers.
+
+        The prediction has a `label`, `confidences` by label (0 to 1, sum 1) and the `similarity` to the
+        nearest example (cosine, -1 to 1). Raises NoExamplesError before the first example, and
+        EmbeddingError as `add` does.
+        """
+        return self._neighbours.predict(self._examples.search(embedding))
 
     def undo(self) -> str:
-        """Forget the example added last and return its label. Raises NoExamplesError."""
+        """Remove the last example added and return its label. Raises NoExamplesError if there is none."""
         if not len(self._examples):
             raise NoExamplesError("there is no example to take back")
-        label = self._examples.labels[int(self._examples.codes[-1])]
+        label = self._examples.labels[int(self._examples.class_ids[-1])]
         self._examples.remove({self._examples.ids[-1]})
         return label
 
     def clear(self, label: str | None = None) -> int:
-        """Forget all, or all of one label; how many. Raises NoExamplesError for a foreign label."""
+        """Remove all examples, or those of one label, and return their number.
+
+        Raises NoExamplesError for a label without examples.
+        """
         return self._examples.clear(label)

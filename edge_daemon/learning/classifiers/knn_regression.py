@@ -1,4 +1,4 @@
-"""Regression: numeric labels, and a number in between as the answer."""
+"""KNN regression: numeric labels, interpolated predictions."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from edge_daemon.domain.errors import ConfigError, LabelError
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult, k_nearest
 
-_TOUCHING = 1e-3
-"""Added to a distance before it is inverted: an example seen again decides nearly alone."""
+_EPSILON = 1e-3
+"""Added to a distance before it is inverted: an identical example decides nearly alone."""
 
 
 class KNNRegressor:
-    """Averages the numbers of the `k` nearest examples, each weighted by one over its distance.
+    """Averages the numbers of the `k` nearest examples, weighted by the inverse of their distance.
 
-    (Inverse distance weighting: D. Shepard, "A two-dimensional interpolation function for
-    irregularly-spaced data", 1968; the distance is 1 - cosine.) The label is the number with three
-    significant digits; the confidences are the shares of the taught numbers.
+    Inverse distance weighting: D. Shepard, "A two-dimensional interpolation function for
+    irregularly-spaced data", 1968. The distance is 1 - cosine. The label is the number with three
+    significant digits; the confidences are the weights of the taught numbers.
     """
 
     def __init__(self, examples: EmbeddingIndex, k: int = 3) -> None:
@@ -29,19 +29,19 @@ class KNNRegressor:
         self._k = k
 
     def predict(self, query: SearchResult) -> Prediction:
-        """Interpolate between the nearest examples. Raises LabelError for a label that is no number."""
+        """Interpolate between the nearest examples. Raises LabelError for a label that is not a number."""
         examples = self._examples
-        rows = k_nearest(query, examples.codes, self._k)
+        rows = k_nearest(query, examples.class_ids, self._k)
         similarities = query.similarities[rows]
-        weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _TOUCHING)
-        shares = np.bincount(examples.codes[rows], weights / weights.sum(), len(examples.labels)).tolist()
+        weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _EPSILON)
+        shares = np.bincount(examples.class_ids[rows], weights / weights.sum(), len(examples.labels)).tolist()
         value = sum(share * number(label) for share, label in zip(shares, examples.labels, strict=True))
         confidences = dict(zip(examples.labels, shares, strict=True))
         return Prediction(f"{value:.3g}", confidences, float(similarities[0]))
 
 
 def number(label: str) -> float:
-    """Read a label as a finite number, or raise LabelError."""
+    """Return a label as a finite number, or raise LabelError."""
     try:
         value = float(label)
     except ValueError:

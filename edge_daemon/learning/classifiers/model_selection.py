@@ -1,15 +1,14 @@
-"""Cross-validation of heads on the examples at hand, in steps short enough to fit between frames."""
+"""Selection of a classifier by grouped cross-validation, in steps short enough to fit between frames."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import Classifier, is_converged, run_to_convergence
@@ -17,220 +16,217 @@ from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
-from edge_daemon.learning.embedding_index import (
-    Codes,
-    EmbeddingIndex,
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, SearchResult
+from edge_daemon.learning.sampling import (
+    FOLDS,
+    Flags,
     Floats,
-    SearchResult,
-    Variants,
+    Ints,
+    assign_folds,
     newest_balanced,
+    number_bursts,
 )
 
-Heads: TypeAlias = Mapping[str, Callable[[EmbeddingIndex], Classifier]]
-Marks: TypeAlias = npt.NDArray[np.bool_]
-"""For each example asked, whether a head named it right."""
+ClassifierFactories: TypeAlias = Mapping[str, Callable[[EmbeddingIndex], Classifier]]
 
-FOLDS = 5
-SAMPLE = 200
-"""So many of the newest examples, evenly over the classes, take part, which bounds the cost."""
+FIRST_SAMPLE = 200
+"""Number of newest examples, balanced over classes, in the first selection. It bounds the cost."""
 
-REAL = 2.0
-"""A gain is real when it is so many standard errors (McNemar's test on the examples that differ)."""
+MIN_STANDARD_ERRORS = 2.0
+"""Standard errors of a significant gain (McNemar's test on the examples where two classifiers differ)."""
 
-_TAUGHT_A_STEP = 64
-"""To copy so many examples into a fold takes about a millisecond on x86-64."""
+_ADDS_PER_STEP = 64
+"""Copying 64 examples into a fold takes about a millisecond on x86-64."""
 
-_ASKED_A_STEP = 8
-"""To ask six heads so many examples takes about as long."""
+_QUERIES_PER_STEP = 8
+"""Classifying 8 examples with six classifiers takes about as long."""
 
 
-def cross_validate(examples: EmbeddingIndex, heads: Heads) -> dict[str, Marks]:
-    """Do all steps of a contest at once."""
-    steps = iter_cross_validation(examples, heads)
+def cross_validate(examples: EmbeddingIndex, classifiers: ClassifierFactories) -> dict[str, Flags]:
+    """Return the result of `iter_cross_validation`, all steps at once."""
+    steps = iter_cross_validation(examples, classifiers)
     while True:
         try:
             next(steps)
         except StopIteration as end:
-            marks: dict[str, Marks] = end.value
-            return marks
+            correct: dict[str, Flags] = end.value
+            return correct
 
 
 def iter_cross_validation(
-    examples: EmbeddingIndex, heads: Heads, limit: int = SAMPLE
-) -> Generator[None, None, dict[str, Marks]]:
-    """Mark which examples each head names right when their fold is not taught.
+    examples: EmbeddingIndex, classifiers: ClassifierFactories, limit: int = FIRST_SAMPLE
+) -> Generator[None, None, dict[str, Flags]]:
+    """Return, per classifier, which held-out examples it classifies correctly.
 
-    A step teaches or asks a few examples or does a part of a head's fit. Works on a copy of about
-    `limit` examples, so they may change meanwhile. Bursts stay together; examples whose class has
-    nothing outside the fold are not asked.
+    A step adds or classifies a few examples, or does a part of a classifier's fit. It works on a copy of
+    about `limit` examples, which may change meanwhile. A burst is never split across folds. Examples whose
+    class occurs in that fold only are skipped.
     """
-    sample = _Sample.of(examples, newest_balanced(examples.codes, len(examples.labels), limit))
-    folds = assign_folds(sample.labels, sample.groups)
-    marks: dict[str, list[bool]] = {each: [] for each in heads}
+    sample = _Sample.copy_of(examples, newest_balanced(examples.class_ids, len(examples.labels), limit))
+    folds = assign_folds(sample.class_ids, number_bursts(sample.labels, sample.groups))
+    correct: dict[str, list[bool]] = {each: [] for each in classifiers}
     for fold in range(FOLDS):
-        yield from _judge(sample, folds == fold, heads, marks)
-    return {each: np.array(right, dtype=bool) for each, right in marks.items()}
+        yield from _score_fold(sample, folds == fold, classifiers, correct)
+    return {each: np.array(flags, dtype=bool) for each, flags in correct.items()}
 
 
-def select_if_significant(marks: Mapping[str, Marks], present: str) -> str:
-    """Name the best head if its gain over the present one is real, else the present one."""
-    best = max(marks, key=lambda each: (int(marks[each].sum()), each == present))
-    won = int((marks[best] & ~marks[present]).sum())
-    lost = int((marks[present] & ~marks[best]).sum())
-    return best if won - lost > REAL * math.sqrt(won + lost) else present
-
-
-def assign_folds(labels: Sequence[str], groups: Sequence[str]) -> Codes:
-    """Deal each class's bursts to the folds in turn; an example without one is a burst of its own."""
-    dealt: dict[str, dict[str, int]] = {}
-    folds = np.zeros(len(labels), np.intp)
-    for row, (label, group) in enumerate(zip(labels, groups, strict=True)):
-        bursts = dealt.setdefault(label, {})
-        folds[row] = bursts.setdefault(group or f"\0{row}", len(bursts)) % FOLDS
-    return folds
+def select_if_significant(correct: Mapping[str, Flags], current: str) -> str:
+    """Return the best classifier if its gain over the current one is significant, else the current one."""
+    best = max(correct, key=lambda each: (int(correct[each].sum()), each == current))
+    won = int((correct[best] & ~correct[current]).sum())
+    lost = int((correct[current] & ~correct[best]).sum())
+    return best if won - lost > MIN_STANDARD_ERRORS * math.sqrt(won + lost) else current
 
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """Examples copied out of a set: vectors (rows) at the lengths they came in, labels, ids and bursts."""
+    """Examples copied from an index: vectors (rows) at their original lengths, classes, ids and bursts."""
 
-    variants: Variants | None
+    augment_query: QueryAugmentation | None
     vectors: Floats
+    class_ids: Ints
     labels: list[str]
     ids: list[int]
     groups: list[str]
 
     @classmethod
-    def of(cls, examples: EmbeddingIndex, rows: Codes) -> _Sample:
+    def copy_of(cls, examples: EmbeddingIndex, rows: Ints) -> _Sample:
         vectors = examples.matrix[rows]
         vectors *= examples.norms[rows, None]
+        class_ids = examples.class_ids[rows]
         return cls(
-            examples.variants,
+            examples.augment_query,
             vectors,
-            [examples.labels[code] for code in examples.codes[rows].tolist()],
+            class_ids,
+            [examples.labels[class_id] for class_id in class_ids.tolist()],
             [examples.ids[row] for row in rows.tolist()],
             [examples.groups[row] for row in rows.tolist()],
         )
 
 
-def _judge(
-    sample: _Sample, left_out: npt.NDArray[np.bool_], heads: Heads, marks: Mapping[str, list[bool]]
+def _score_fold(
+    sample: _Sample,
+    held_out: Flags,
+    classifiers: ClassifierFactories,
+    correct: Mapping[str, list[bool]],
 ) -> Generator[None, None, None]:
-    """Teach all but what is left out, ask the heads that, and add to the marks."""
-    taught = yield from _teach(sample, np.flatnonzero(~left_out))
-    asked = [row for row in np.flatnonzero(left_out).tolist() if sample.labels[row] in taught.labels]
-    if not asked or len(taught.labels) < 2:
+    """Fit the classifiers without the held-out examples, classify these, and append to `correct`."""
+    train = yield from _build_index(sample, np.flatnonzero(~held_out))
+    queries = [row for row in np.flatnonzero(held_out).tolist() if sample.labels[row] in train.labels]
+    if not queries or len(train.labels) < 2:
         return
-    fitted = {each: make(taught) for each, make in heads.items()}
-    for head in fitted.values():
-        yield from _fit(head, taught.compare(sample.vectors[asked[0]]))
-    for count, row in enumerate(asked, start=1):
-        query = taught.compare(sample.vectors[row])
-        for each, head in fitted.items():
-            marks[each].append(head.predict(query).label == sample.labels[row])
-        if count % _ASKED_A_STEP == 0:
+    fitted = {each: make(train) for each, make in classifiers.items()}
+    for classifier in fitted.values():
+        yield from _fit(classifier, train.search(sample.vectors[queries[0]]))
+    for count, row in enumerate(queries, start=1):
+        query = train.search(sample.vectors[row])
+        for each, classifier in fitted.items():
+            correct[each].append(classifier.predict(query).label == sample.labels[row])
+        if count % _QUERIES_PER_STEP == 0:
             yield
 
 
-def _teach(sample: _Sample, rows: Codes) -> Generator[None, None, EmbeddingIndex]:
-    part = EmbeddingIndex(sample.variants)
+def _build_index(sample: _Sample, rows: Ints) -> Generator[None, None, EmbeddingIndex]:
+    index = EmbeddingIndex(sample.augment_query)
     for count, row in enumerate(rows.tolist(), start=1):
-        part.add(sample.vectors[row], sample.labels[row], sample.ids[row], sample.groups[row])
-        if count % _TAUGHT_A_STEP == 0:
+        index.add(sample.vectors[row], sample.labels[row], sample.ids[row], sample.groups[row])
+        if count % _ADDS_PER_STEP == 0:
             yield
-    return part
+    return index
 
 
-def _fit(head: Classifier, query: SearchResult) -> Generator[None, None, None]:
-    while not is_converged(head):
-        head.predict(query)
+def _fit(classifier: Classifier, query: SearchResult) -> Generator[None, None, None]:
+    while not is_converged(classifier):
+        classifier.predict(query)
         yield
 
 
 log = logging.getLogger(__name__)
 
-HEADS: Heads = {
+CANDIDATES: ClassifierFactories = {
     "discriminant": PLDAClassifier,
-    "linear": lambda examples: SoftmaxRegression(examples, patient=True),
+    "linear": lambda examples: SoftmaxRegression(examples, spread_first_fit=True),
     "centroid": NearestCentroid,
     "knn k=1": lambda examples: NearestNeighbours(examples, 1),
     "knn k=3": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
     "knn k=5": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
 }
-"""What is chosen from; the first is taken until another is shown to be better."""
+"""The classifiers to select from. The first one is used until another one is significantly better."""
 
-GROWTH = 1.25
-"""The choice is made again when there are so many times the examples of the last one, or so many fewer."""
+RESELECT_GROWTH = 1.25
+"""Growth or shrinkage of the number of examples at which the selection is repeated."""
 
-THOROUGH = 1000
-"""So many examples take part in every choice but the first: which head is best depends on how many.
+LATER_SAMPLE = 1000
+"""Number of newest examples in later selections, since the best classifier depends on the number.
 
-Of 1,280 numbers each they take some 16 MB while the choice lasts.
+With 1,280 numbers each they take about 16 MB during a selection.
 """
 
 
 class ModelSelector:
-    """Holds the head that cross-validation on the examples shows to be best, and says when it changes.
+    """Predicts with the classifier that cross-validation on the examples selects.
 
-    The first choice, after start, is made at once, among 200 examples at most. Later ones are made in
-    steps of some milliseconds, one a frame, and the head that is chosen takes over when it is fitted.
+    The first selection is made at once, with FIRST_SAMPLE examples at most. Later ones take steps of a few
+    milliseconds, one per prediction; the selected classifier is used as soon as it is fitted.
     """
 
     def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
-        self._judged = 0
-        self._contest: Generator[None, None, Mapping[str, Marks]] | None = None
-        self._heir: Classifier | None = None
-        self.choice = next(iter(HEADS))
-        self._head = HEADS[self.choice](examples)
+        self._selected_at = 0
+        self._cross_validation: Generator[None, None, Mapping[str, Flags]] | None = None
+        self._successor: Classifier | None = None
+        self.selected = next(iter(CANDIDATES))
+        self._classifier = CANDIDATES[self.selected](examples)
 
     def predict(self, query: SearchResult) -> Prediction:
-        """Classify with the chosen head, after a step of the choice if there is any to do."""
+        """Do a step of a due selection, then classify with the selected classifier."""
         if self._busy:
             self._advance(query)
         elif self._due:
             self._begin(query)
-        return self._head.predict(query)
+        return self._classifier.predict(query)
 
     @property
     def is_converged(self) -> bool:
-        """True when the choice is made and the chosen head is fitted to the present examples."""
-        return not (self._busy or self._due) and is_converged(self._head)
+        """True if the selection is complete and its classifier is fitted to the present examples."""
+        return not (self._busy or self._due) and is_converged(self._classifier)
 
     @property
     def _due(self) -> bool:
-        return not self._judged / GROWTH < len(self._examples) < self._judged * GROWTH
+        count = len(self._examples)
+        return not self._selected_at / RESELECT_GROWTH < count < self._selected_at * RESELECT_GROWTH
 
     @property
     def _busy(self) -> bool:
-        return self._contest is not None or self._heir is not None
+        return self._cross_validation is not None or self._successor is not None
 
     def _begin(self, query: SearchResult) -> None:
-        count, first = len(self._examples), self._judged == 0
-        self._contest = iter_cross_validation(self._examples, HEADS, SAMPLE if first else THOROUGH)
-        # A first choice from a part of the examples is due again at once.
-        self._judged = min(count, SAMPLE) if first else count
+        count, first = len(self._examples), self._selected_at == 0
+        limit = FIRST_SAMPLE if first else LATER_SAMPLE
+        self._cross_validation = iter_cross_validation(self._examples, CANDIDATES, limit)
+        # A first selection from a part of the examples is due again at once.
+        self._selected_at = min(count, FIRST_SAMPLE) if first else count
         if first:
             while self._busy:
                 self._advance(query)
-            run_to_convergence(self._head, query)
+            run_to_convergence(self._classifier, query)
 
     def _advance(self, query: SearchResult) -> None:
-        if self._heir is not None:
-            self._heir.predict(query)
-            if is_converged(self._heir):
-                self._head, self._heir = self._heir, None
-        elif self._contest is not None:
+        if self._successor is not None:
+            self._successor.predict(query)
+            if is_converged(self._successor):
+                self._classifier, self._successor = self._successor, None
+        elif self._cross_validation is not None:
             try:
-                next(self._contest)
+                next(self._cross_validation)
             except StopIteration as end:
-                self._contest = None
-                self._decide(end.value)
+                self._cross_validation = None
+                self._select(end.value)
 
-    def _decide(self, marks: Mapping[str, Marks]) -> None:
-        best = select_if_significant(marks, self.choice)
-        if best != self.choice:
-            gain = float(marks[best].mean() - marks[self.choice].mean())
-            log.info("%s names %.0f points more right than %s here", best, 100 * gain, self.choice)
-            self.choice = best
-            self._heir = HEADS[best](self._examples)
+    def _select(self, correct: Mapping[str, Flags]) -> None:
+        best = select_if_significant(correct, self.selected)
+        if best != self.selected:
+            gain = float(correct[best].mean() - correct[self.selected].mean())
+            log.info("%s classifies %.0f points more correctly than %s here", best, 100 * gain, self.selected)
+            self.selected = best
+            self._successor = CANDIDATES[best](self._examples)

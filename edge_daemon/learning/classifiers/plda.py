@@ -1,4 +1,4 @@
-"""Probabilistic linear discriminant analysis: does a query share a taught class, or is it from a new one?
+"""Probabilistic linear discriminant analysis (PLDA): a classifier and likelihood ratios against a new class.
 
 Sources: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006; S. Prince and J. Elder,
 "Probabilistic Linear Discriminant Analysis for Inferences About Identity", ICCV 2007.
@@ -11,43 +11,42 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid, name, softmax
-from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, SearchResult, newest_balanced
+from edge_daemon.learning.classifiers.base import softmax, to_prediction
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
+from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.sampling import Doubles, Floats, Ints, newest_balanced
 
 RANK = 32
-"""At most so many directions: they hold what a few hundred examples can say."""
+"""Maximum number of directions: enough for a few hundred examples."""
 
 SHRINKAGE = 0.5
-"""How much of the average variance is added to every direction, within and between classes."""
+"""Share of the average variance that is added to every direction, within and between classes."""
 
-_NOTHING = 1e-9
-"""A variance below this is rounding: the examples are equal."""
-
-Doubles = npt.NDArray[np.float64]
+_EPSILON = 1e-9
+"""A variance below this is rounding error: the examples are equal."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plda:
-    """Log-likelihood ratios of "one of class c" against "of a class never seen".
+    """Log-likelihood ratios of "a member of class c" against "a member of a new class".
 
     In the basis that makes the within-class scatter one and the between-class scatter diagonal, a
     ratio is quadratic in each coordinate z: `weights` times (z, z^2, 1), for all classes at once.
-    `terms` is the room for these, used again by every call: one owning thread. `taught` counts the
-    classes that had examples; a class without any has the ratio minus infinity.
+    `terms` is a buffer for these factors that every call reuses: one owning thread. `class_count` is the
+    number of classes with examples; a class without examples has the ratio minus infinity.
     """
 
     basis: Floats
     offset: Floats
     weights: Floats
     terms: Floats
-    taught: int
+    class_count: int
 
     @property
     def rank(self) -> int:
-        """How many directions the ratios add up."""
+        """The number of directions that the ratios add up."""
         return len(self.basis)
 
     def ratios(self, vector: Floats) -> Floats:
@@ -61,20 +60,20 @@ class Plda:
         return ratios
 
     def ratio(self, vector: Floats) -> float:
-        """Return the ratio of all taught classes together, each as probable as the other."""
+        """Return the ratio of all taught classes together, which are equally probable."""
         ratios = self.ratios(vector).tolist()
         best = max(ratios)
-        return float(best + math.log(sum([math.exp(each - best) for each in ratios]) / self.taught))
+        return float(best + math.log(sum([math.exp(each - best) for each in ratios]) / self.class_count))
 
-    def ratio_of(self, vectors: Floats | Doubles) -> Doubles:
-        """Return the same for many vectors (rows)."""
+    def ratio_batch(self, vectors: Floats | Doubles) -> Doubles:
+        """Return `ratio` of many vectors (rows)."""
         z = vectors @ self.basis.T - self.offset
         ratios = np.hstack((z, z * z, np.ones((len(z), 1)))) @ self.weights.T
-        together: Doubles = np.logaddexp.reduce(ratios, axis=1) - math.log(self.taught)
+        together: Doubles = np.logaddexp.reduce(ratios, axis=1) - math.log(self.class_count)
         return together
 
-    def lifted(self, subspace: Subspace) -> Plda:
-        """Return the same model for vectors that are not yet in the subspace."""
+    def in_full_space(self, subspace: Subspace) -> Plda:
+        """Return the same model for vectors that are not projected onto the subspace."""
         basis = self.basis @ subspace.directions.T
         offset = self.offset + basis @ subspace.centre
         return replace(self, basis=_float32(basis), offset=_float32(offset))
@@ -82,10 +81,10 @@ class Plda:
 
 @dataclass(frozen=True, slots=True)
 class Subspace:
-    """The directions (columns) in which some vectors vary most, their centre, and their coordinates.
+    """The directions (columns) of the largest variance of some vectors, their centre and coordinates.
 
-    A model fitted to the coordinates is a model of the vectors, at a fraction of the cost when several
-    are fitted to parts of them.
+    A model fitted to the coordinates is a model of the vectors. Several fits to parts of the coordinates
+    cost a fraction of fits to the vectors.
     """
 
     directions: Floats | Doubles
@@ -93,14 +92,14 @@ class Subspace:
     coordinates: Doubles
 
     def project(self, vectors: Floats) -> Floats | Doubles:
-        """Return the coordinates of further vectors (rows)."""
+        """Return the coordinates of other vectors (rows)."""
         return (vectors - self.centre.astype(vectors.dtype)) @ self.directions
 
 
 def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
-    """Find at most `rank` leading directions of vectors (rows), none when all are equal.
+    """Return the `rank` leading directions of vectors (rows) at most, none if all vectors are equal.
 
-    The long products are in the vectors' own precision, which is enough for directions that are kept.
+    The long products use the precision of the vectors, which suffices for the directions that are kept.
     """
     centre = vectors.mean(axis=0, dtype=np.float64)
     centred = vectors - centre.astype(vectors.dtype)
@@ -108,7 +107,7 @@ def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
     scatter = centred @ centred.T if wide else centred.T @ centred
     values, axes = np.linalg.eigh(scatter.astype(np.float64))
     values, axes = values[::-1][:rank], axes[:, ::-1][:, :rank]
-    kept = values > max(values.max(initial=0) * 1e-5, _NOTHING * len(centred))
+    kept = values > max(values.max(initial=0) * 1e-5, _EPSILON * len(centred))
     lengths, axes = np.sqrt(values[kept]), axes[:, kept]
     if wide:
         directions = centred.T @ (axes / lengths).astype(centred.dtype)
@@ -116,35 +115,35 @@ def subspace(vectors: Floats | Doubles, rank: int) -> Subspace:
     return Subspace(axes, centre, centred @ axes)
 
 
-def fit_plda(vectors: Floats | Doubles, codes: Codes, classes: int, rank: int = RANK) -> Plda | None:
-    """CropMode to vectors (rows) and their classes in `rank` directions.
+def fit_plda(vectors: Floats | Doubles, class_ids: Ints, classes: int, rank: int = RANK) -> Plda | None:
+    """Fit a model of `rank` directions to vectors (rows) and their class ids.
 
-    None when no class has two examples, only one class has any, all are equal, or the rank is 0.
+    None if no class has two examples, only one class has examples, all are equal, or the rank is 0.
     """
-    counts = np.bincount(codes, minlength=classes)
-    taught = int((counts > 0).sum())
-    if rank < 1 or taught < 2 or len(codes) - taught < 2:
+    counts = np.bincount(class_ids, minlength=classes)
+    class_count = int((counts > 0).sum())
+    if rank < 1 or class_count < 2 or len(class_ids) - class_count < 2:
         return None
     space = subspace(vectors, rank)
     if not space.coordinates.size:
         return None
-    means = _class_means(space.coordinates, codes, counts)
-    deviations = space.coordinates - means[codes]
-    within = _shrink(deviations.T @ deviations / (len(codes) - taught))
+    means = _class_means(space.coordinates, class_ids, counts)
+    deviations = space.coordinates - means[class_ids]
+    within = _shrink(deviations.T @ deviations / (len(class_ids) - class_count))
     spread = means[counts > 0]
-    between = _shrink(spread.T @ spread / (taught - 1))
+    between = _shrink(spread.T @ spread / (class_count - 1))
     rotation, ratio = _diagonalise(within, between)
-    return _quadratic(rotation.T, means @ rotation, counts, ratio).lifted(space)
+    return _quadratic(rotation.T, means @ rotation, counts, ratio).in_full_space(space)
 
 
-def _class_means(rows: Doubles, codes: Codes, counts: Codes) -> Doubles:
-    belongs = codes == np.arange(len(counts))[:, None]
+def _class_means(rows: Doubles, class_ids: Ints, counts: Ints) -> Doubles:
+    belongs = class_ids == np.arange(len(counts))[:, None]
     sums: Doubles = belongs.astype(np.float64) @ rows
     return sums / np.maximum(counts, 1)[:, None]
 
 
 def _shrink(scatter: Doubles) -> Doubles:
-    mean = max(np.trace(scatter) / len(scatter), _NOTHING)
+    mean = max(np.trace(scatter) / len(scatter), _EPSILON)
     shrunk: Doubles = (scatter + SHRINKAGE * mean * np.eye(len(scatter))) / (1 + SHRINKAGE)
     return shrunk
 
@@ -156,7 +155,7 @@ def _diagonalise(within: Doubles, between: Doubles) -> tuple[Doubles, Doubles]:
     return inverse.T @ vectors, np.maximum(ratio, 1e-9)
 
 
-def _quadratic(basis: Doubles, means: Doubles, counts: Codes, ratio: Doubles) -> Plda:
+def _quadratic(basis: Doubles, means: Doubles, counts: Ints, ratio: Doubles) -> Plda:
     """Collect the ratio of two Gaussians per class and direction into a + bz + cz^2.
 
     Of class c: mean m·n·r/(n·r + 1), variance r/(n·r + 1) + 1; of a new class: mean 0, variance r + 1.
@@ -173,7 +172,7 @@ def _quadratic(basis: Doubles, means: Doubles, counts: Codes, ratio: Doubles) ->
         offset=np.zeros(len(basis), np.float32),
         weights=_float32(np.hstack((linear, squares, constant[:, None]))),
         terms=np.ones(2 * len(basis) + 1, np.float32),
-        taught=int((counts > 0).sum()),
+        class_count=int((counts > 0).sum()),
     )
 
 
@@ -181,27 +180,27 @@ def _float32(array: Floats | Doubles) -> Floats:
     return np.ascontiguousarray(array, np.float32)
 
 
-NAMING_RANK = 64
-"""Naming gains from more directions than rejecting does."""
+CLASSIFICATION_RANK = 64
+"""Rank of the classifier. Classification gains from more directions than rejection does."""
 
-DIRECTIONS = 200
-"""So many of the newest examples, evenly over the classes, give the directions: what one frame can do."""
+SUBSPACE_SAMPLE = 200
+"""Number of newest examples, balanced over classes, that give the subspace: the work of one frame."""
 
 SAMPLE = 2000
-"""So many give the classes' means and scatter in these directions."""
+"""Number of newest examples, balanced over classes, that give the class means and scatter."""
 
-ROWS_A_FRAME = 200
-"""So many are turned into coordinates while a frame waits: one to two milliseconds on x86-64."""
+ROWS_PER_FRAME = 200
+"""Number of examples projected per frame: one to two milliseconds on x86-64."""
 
 SHARPNESS = 20.0
-"""Confidences are the softmax of this times the ratios per direction, calibrated on four sets."""
+"""Factor of the ratios per direction in the softmax, calibrated on four data sets."""
 
 
 class PLDAClassifier:
-    """Fitted in closed form after a change; by the class means until two classes have an example to spare.
+    """PLDA classifier, fitted in closed form after a change.
 
-    Up to 200 examples are fitted in the frame that asks. More take a dozen frames at most, in which the
-    old fit answers, or the class means if there is none.
+    Up to 200 examples are fitted within one prediction. More take a dozen predictions at most, which use
+    the previous fit. Without a fit, predictions are those of the nearest class mean.
     """
 
     def __init__(self, examples: EmbeddingIndex) -> None:
@@ -210,62 +209,72 @@ class PLDAClassifier:
         self._labels: Sequence[str] = ()
         self._plda: Plda | None = None
         self._work: Iterator[None] | None = None
-        self._first = NearestCentroid(examples)
+        self._fallback = NearestCentroid(examples)
 
     def predict(self, query: SearchResult) -> Prediction:
-        """Do a bounded part of the fitting if there is any to do; name the class of the largest ratio."""
+        """Do a bounded part of a due fit, then predict the class of the largest ratio."""
         if self._version != self._examples.version:
-            self._begin()
+            self._start_fit()
         if self._work is not None:
-            self._advance(self._work)
+            self._continue_fit(self._work)
         if self._plda is None:
-            return self._first.predict(query)
+            return self._fallback.predict(query)
         sharpness = np.float32(SHARPNESS / self._plda.rank)
-        return name(self._examples, softmax(sharpness * self._plda.ratios(query.vector)), query)
+        return to_prediction(self._examples, softmax(sharpness * self._plda.ratios(query.vector)), query)
 
     @property
     def is_converged(self) -> bool:
-        """True when the fit is one to the present examples."""
+        """True if the model is fitted to the present examples."""
         return self._version == self._examples.version and self._work is None
 
-    def _begin(self) -> None:
-        """Start a fit to the present examples; do all of it if they are few."""
-        self._plda = self._carried_over()
+    def _start_fit(self) -> None:
+        """Start a fit to the present examples; complete it at once if they are few."""
+        self._plda = self._carried_model()
         self._version, self._labels = self._examples.version, list(self._examples.labels)
-        self._work = self._do()
-        while self._work is not None and len(self._examples) <= DIRECTIONS:
-            self._advance(self._work)
+        self._work = self._fit_in_steps()
+        while self._work is not None and len(self._examples) <= SUBSPACE_SAMPLE:
+            self._continue_fit(self._work)
 
-    def _advance(self, work: Iterator[None]) -> None:
+    def _continue_fit(self, work: Iterator[None]) -> None:
         try:
             next(work)
         except StopIteration:
             self._work = None
 
-    def _do(self) -> Iterator[None]:
-        """CropMode, in steps of some milliseconds each. The examples stay as they are until it is done."""
+    def _fit_in_steps(self) -> Iterator[None]:
+        """Fit in steps of a few milliseconds each. The examples must not change until it is done."""
         examples = self._examples
         classes = len(examples.labels)
-        space = subspace(examples.matrix[newest_balanced(examples.codes, classes, DIRECTIONS)], NAMING_RANK)
-        rows = newest_balanced(examples.codes, classes, SAMPLE)
+        space = subspace(
+            examples.matrix[newest_balanced(examples.class_ids, classes, SUBSPACE_SAMPLE)],
+            CLASSIFICATION_RANK,
+        )
+        rows = newest_balanced(examples.class_ids, classes, SAMPLE)
         coordinates = np.empty((len(rows), space.directions.shape[1]))
         yield
-        for start in range(0, len(rows), ROWS_A_FRAME):
-            part = slice(start, start + ROWS_A_FRAME)
+        for start in range(0, len(rows), ROWS_PER_FRAME):
+            part = slice(start, start + ROWS_PER_FRAME)
             coordinates[part] = space.project(examples.matrix[rows[part]])
             yield
-        plda = fit_plda(coordinates, examples.codes[rows], classes, NAMING_RANK) if coordinates.size else None
-        self._plda = None if plda is None else plda.lifted(space)
+        plda = (
+            fit_plda(coordinates, examples.class_ids[rows], classes, CLASSIFICATION_RANK)
+            if coordinates.size
+            else None
+        )
+        self._plda = None if plda is None else plda.in_full_space(space)
 
-    def _carried_over(self) -> Plda | None:
-        """Give each present class what it had, none to a new one; None where there is nothing to go by."""
+    def _carried_model(self) -> Plda | None:
+        """Return the previous model for the present classes, None if there is none.
+
+        New classes have the ratio minus infinity.
+        """
         old, labels = self._plda, self._examples.labels
         if old is None or old.basis.shape[1] != self._examples.size:
             return None
         weights = np.zeros((len(labels), old.weights.shape[1]), np.float32)
         weights[:, -1] = -np.inf
-        for code, label in enumerate(labels):
+        for class_id, label in enumerate(labels):
             if label in self._labels:
-                weights[code] = old.weights[self._labels.index(label)]
-        taught = int(np.isfinite(weights[:, -1]).sum())
-        return replace(old, weights=weights, taught=taught) if taught else None
+                weights[class_id] = old.weights[self._labels.index(label)]
+        class_count = int(np.isfinite(weights[:, -1]).sum())
+        return replace(old, weights=weights, class_count=class_count) if class_count else None

@@ -1,40 +1,72 @@
-"""How far from the taught a stranger stands: each taught class scored as if it had not been taught."""
+"""Leave-one-class-out scores, and the classes that have enough views to calibrate a threshold."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from edge_daemon.learning.classifiers.plda import Doubles, fit_plda
-from edge_daemon.learning.embedding_index import Codes, Floats, unique
-from edge_daemon.learning.open_set.novelty_score import NEAREST, knn_score, plda_score
+from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, dense_rank, unique
 
-MOST_ASKED = 8
-"""So many classes at most are left out in turn: each costs a fit of a millisecond."""
+MAX_HELD_OUT = 8
+"""Number of classes that are held out in turn at most. Each costs a fit of a millisecond."""
+
+ENOUGH_VIEWS = 3
+"""A class with fewer views is new if another class has as many. The examples of a burst are one view."""
 
 
 def held_out_class_scores(
-    matrix: Floats, coordinates: Doubles, codes: Codes, classes: int, rank: int
+    matrix: Floats, coordinates: Doubles, class_ids: Ints, classes: int, rank: int
 ) -> list[float]:
-    """Score the examples (rows) of each class by the examples of the other classes alone.
+    """Score the examples (rows) of each class against a model of the other classes.
 
-    `coordinates` are the examples' in a subspace that holds what they vary in. `rank` is that of the
-    model whose scores these are compared with; the fewer examples of the others allow somewhat less.
-    Empty where too few are left: with two classes, or two examples of each.
+    `coordinates` are the examples in a subspace that holds their variance. `rank` is the rank of the model
+    whose scores these are compared with; a held-out model has a slightly lower rank if it has few examples.
+    The list is empty if too few examples are left: with two classes, or two examples of each.
     """
     scores: list[float] = []
-    taught = unique(codes)
-    for left_out in taught[:: -(-len(taught) // MOST_ASKED)]:
-        own = codes == left_out
-        others, rest = matrix[~own], codes[~own]
-        within = min(rank, len(rest) - 1)
-        if within * 2 < rank:
+    present = unique(class_ids)
+    for held_out in present[:: -(-len(present) // MAX_HELD_OUT)]:
+        own = class_ids == held_out
+        others, rest = matrix[~own], class_ids[~own]
+        held_out_rank = min(rank, len(rest) - 1)
+        if held_out_rank * 2 < rank:
             continue
-        plda = fit_plda(coordinates[~own], rest, classes, within)
+        plda = fit_plda(coordinates[~own], rest, classes, held_out_rank)
         if plda is None:
             continue
         similarities = matrix[own] @ others.T
-        near = knn_score(
-            -np.sort(-similarities, axis=1)[:, :NEAREST], matrix[own], others[similarities.argmax(axis=1)]
-        )
-        scores += (near + plda_score(plda, coordinates[own])).tolist()
+        nearest = others[similarities.argmax(axis=1)]
+        knn = knn_score(-np.sort(-similarities, axis=1)[:, :NEIGHBOURS], matrix[own], nearest)
+        scores += (knn + plda_score(plda, coordinates[own])).tolist()
     return scores
+
+
+def classes_with_enough_views(loo: LeaveOneOutScores, classes: int) -> Flags:
+    """Return for each class whether it has ENOUGH_VIEWS, or as many views as any class.
+
+    A class whose examples are all older than those in `loo` has enough.
+    """
+    ranks = dense_rank(loo.burst_ids)
+    class_of_burst = np.zeros(ranks.max(initial=-1) + 1, np.intp)
+    class_of_burst[ranks] = loo.class_ids
+    views = np.bincount(class_of_burst, minlength=classes)
+    enough: Flags = (views >= min(ENOUGH_VIEWS, views.max(initial=0))) | (views == 0)
+    return enough
+
+
+def mean_by_burst(scores: Doubles, burst_ids: Ints) -> Doubles:
+    """Return the mean score of each burst."""
+    if not len(scores):
+        return scores
+    ranks = dense_rank(burst_ids)
+    means: Doubles = np.bincount(ranks, scores) / np.bincount(ranks)
+    return means
+
+
+def between_burst_similarities(matrix: Floats, burst_ids: Ints, class_ids: Ints) -> Doubles:
+    """Return the cosines of all pairs of examples (rows) of one class and two bursts."""
+    pairs = (class_ids[:, None] == class_ids) & (burst_ids[:, None] < burst_ids)
+    similarities: Doubles = (matrix @ matrix.T)[pairs].astype(np.float64)
+    return similarities

@@ -1,4 +1,4 @@
-"""The exam: how well the examples name each other, and what that says of each class."""
+"""Leave-one-out evaluation of the examples, a report per class, and the next label to teach."""
 
 from __future__ import annotations
 
@@ -8,154 +8,161 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
-from edge_daemon.learning.quality.leave_one_out import Doubles, LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
+from edge_daemon.learning.sampling import Doubles
 
 FIRST_EXAMPLES = 3
-"""So many of each class before anything else is worth saying."""
+"""Number of examples per class before other recommendations are made."""
 
-LOPSIDED = 3
-"""A class with a third of the largest one's examples is overheard."""
+IMBALANCE_RATIO = 3
+"""A class with a third of the examples of the largest one, or fewer, is imbalanced."""
 
 
-def recommend_next_label(verdicts: Mapping[str, ClassReport]) -> Recommendation | None:
-    """Name the class whose next example helps most; None when every class is good and in balance.
+def recommend_next_label(classes: Mapping[str, ClassReport]) -> Recommendation | None:
+    """Return the class whose next example helps most; None if every class is ok and balanced.
 
-    First a second class, then the first few of each; then the class with the largest `need`.
+    The order is: a second class, the first examples of each class, the class with the largest
+    `expected_gain`.
     """
-    if not verdicts:
+    if not classes:
         return None
-    fewest = min(verdicts, key=lambda label: verdicts[label].count)
-    count = verdicts[fewest].count
-    if len(verdicts) == 1:
+    fewest = min(classes, key=lambda label: classes[label].count)
+    count = classes[fewest].count
+    if len(classes) == 1:
         return Recommendation(fewest, "it is the only class; teach something else to compare it with")
     if count < FIRST_EXAMPLES:
         return Recommendation(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
-    most = max(verdicts, key=lambda label: verdicts[label].count)
-    wanting = [label for label in verdicts if _wanting(verdicts[label], verdicts[most])]
-    if not wanting:
+    most = max(classes, key=lambda label: classes[label].count)
+    candidates = [label for label in classes if _needs_examples(classes[label], classes[most])]
+    if not candidates:
         return None
-    label = max(wanting, key=lambda each: need(verdicts[each]))
-    return Recommendation(label, _reason(verdicts[label], verdicts[most], most))
+    label = max(candidates, key=lambda each: expected_gain(classes[each]))
+    return Recommendation(label, _reason(classes[label], classes[most], most))
 
 
-def need(verdict: ClassReport) -> float:
-    """Return how much of the class's error one more example may take away.
+def expected_gain(report: ClassReport) -> float:
+    """Return the expected decrease of the class's error by one more example.
 
-    Error falls about as a power of the examples taught, so one more takes away a part in proportion to
-    error over count. The error is what the exam found, with one mistake and one hit added to it, since
-    few examples prove little; all of it for a class of a single burst.
+    Error is about a power of the number of examples, so that its decrease is proportional to error over
+    count. The error is 1 - recall with add-one smoothing, and 1 for a class of a single burst.
     """
-    wrong = 1.0 if verdict.recall is None else 1 - verdict.recall
-    return (wrong * verdict.count + 1) / (verdict.count + 2) / verdict.count
+    mistaken = 1.0 if report.recall is None else 1 - report.recall
+    return (mistaken * report.count + 1) / (report.count + 2) / report.count
 
 
-def _wanting(verdict: ClassReport, largest: ClassReport) -> bool:
-    return verdict.verdict != "good" or _lopsided(verdict, largest)
+def _needs_examples(report: ClassReport, largest: ClassReport) -> bool:
+    return report.status != "ok" or _is_imbalanced(report, largest)
 
 
-def _lopsided(verdict: ClassReport, largest: ClassReport) -> bool:
-    return verdict.count * LOPSIDED <= largest.count
+def _is_imbalanced(report: ClassReport, largest: ClassReport) -> bool:
+    return report.count * IMBALANCE_RATIO <= largest.count
 
 
-def _reason(verdict: ClassReport, largest: ClassReport, largest_label: str) -> str:
-    if verdict.looks_like is not None:
-        return f"it is taken for {verdict.looks_like}; show what sets it apart"
-    if _lopsided(verdict, largest):
-        return f"it has {verdict.count} examples, {largest_label} has {largest.count}"
-    if verdict.recall is None:
+def _reason(report: ClassReport, largest: ClassReport, largest_label: str) -> str:
+    if report.confused_with is not None:
+        return f"it is taken for {report.confused_with}; show what sets it apart"
+    if _is_imbalanced(report, largest):
+        return f"it has {report.count} examples, {largest_label} has {largest.count}"
+    if report.recall is None:
         return "all its examples show one view, or come from one burst; turn it and press again"
-    if verdict.recall == 1.0:
-        return f"it is recognised, but {verdict.count} examples are few to be sure"
-    return f"only {verdict.recall:.0%} of its examples are recognised by the others"
+    if report.recall == 1.0:
+        return f"it is recognised, but {report.count} examples are few to be sure"
+    return f"only {report.recall:.0%} of its examples are recognised by the others"
 
 
-ENOUGH = 5
-"""With fewer examples of a class, a good figure may be luck."""
+MIN_SCORED = 5
+"""Number of scored examples that a class needs to be ok."""
 
 GOOD_RECALL = 0.8
-LOOKS_LIKE_SHARE = 0.25
-"""A class looks like another when so many of its examples are taken for that one."""
+CONFUSED_SHARE = 0.25
+"""Share of a class's examples predicted as another class from which it is confused with that one."""
 
 Confusion = npt.NDArray[np.intp]
 
 
-def evaluate_examples(labels: Sequence[str], others: LeaveOneOutScores, scores: Doubles) -> Evaluation:
-    """Mark every example that has others of its class; `scores` are a head's, leaving each out.
+def evaluate_examples(labels: Sequence[str], loo: LeaveOneOutScores, scores: Doubles) -> Evaluation:
+    """Evaluate the examples by leave-one-out `scores` (n x C) of a classifier.
 
-    Cost: linear in examples times classes; no product with the embeddings.
+    Examples without others of their class are not scored. Cost: linear in examples times classes, without
+    a product of embeddings.
     """
-    counts = np.bincount(others.codes, minlength=len(labels))
-    confusion = confuse(others, scores)
-    marked = confusion.sum(axis=1)
-    accuracy = float(np.trace(confusion) / marked.sum()) if len(labels) > 1 and marked.sum() else None
-    verdicts = {
-        label: _judge(code, labels, int(counts[code]), confusion) for code, label in enumerate(labels)
+    counts = np.bincount(loo.class_ids, minlength=len(labels))
+    confusion = confusion_matrix(loo, scores)
+    scored = confusion.sum(axis=1)
+    accuracy = float(np.trace(confusion) / scored.sum()) if len(labels) > 1 and scored.sum() else None
+    classes = {
+        label: _class_report(class_id, labels, int(counts[class_id]), confusion)
+        for class_id, label in enumerate(labels)
     }
     return Evaluation(
-        accuracy, verdicts, _most_confused(labels, confusion), others.repeats, recommend_next_label(verdicts)
+        accuracy,
+        classes,
+        _most_confused(labels, confusion),
+        loo.near_duplicate_presses,
+        recommend_next_label(classes),
     )
 
 
-def confuse(others: LeaveOneOutScores, scores: Doubles) -> Confusion:
-    """Count true class (rows) against named class (columns) where the class has others to go by."""
+def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
+    """Count true (rows) against predicted classes (columns) of the examples with others of their class."""
     confusion = np.zeros((scores.shape[1], scores.shape[1]), np.intp)
-    marked = np.flatnonzero(others.mates > 0)
-    if not len(marked):
+    scored = np.flatnonzero(loo.same_class_count > 0)
+    if not len(scored):
         return confusion
-    np.add.at(confusion, (others.codes[marked], scores[marked].argmax(axis=1)), 1)
+    np.add.at(confusion, (loo.class_ids[scored], scores[scored].argmax(axis=1)), 1)
     return confusion
 
 
-def knn_scores(others: LeaveOneOutScores) -> Doubles:
-    """Count the votes of each example's nearest others; a tie goes to the nearest of all."""
-    scores = np.zeros_like(others.sums)
-    known = np.isfinite(others.values)
-    rows = np.broadcast_to(np.arange(len(others.codes))[:, None], known.shape)
-    np.add.at(scores, (rows[known], others.codes[others.rows[known]]), 1.0)
-    scores[rows[:, 0], others.codes[others.rows[:, 0]]] += 0.5
+def knn_scores(loo: LeaveOneOutScores) -> Doubles:
+    """Return the votes of each example's nearest neighbours; a tie goes to the nearest one."""
+    scores = np.zeros_like(loo.class_sums)
+    present = np.isfinite(loo.neighbour_similarities)
+    rows = np.broadcast_to(np.arange(len(loo.class_ids))[:, None], present.shape)
+    np.add.at(scores, (rows[present], loo.class_ids[loo.neighbour_rows[present]]), 1.0)
+    scores[rows[:, 0], loo.class_ids[loo.neighbour_rows[:, 0]]] += 0.5
     return scores
 
 
-def centroid_scores(others: LeaveOneOutScores) -> Doubles:
-    """Return the cosine to each class's mean, the example and its burst taken out of their own.
+def centroid_scores(loo: LeaveOneOutScores) -> Doubles:
+    """Return the cosine to each class mean, without the example's burst in the mean of its own class.
 
-    The sums of similarities give the means' lengths as well: |S|^2 adds up x.S over the class, and
-    |S - B|^2 = |S|^2 - 2 S.B + |B|^2 without the burst B.
+    The sums of similarities give the lengths of the means as well: |S|^2 is the sum of x.S over the class,
+    and |S - B|^2 = |S|^2 - 2 S.B + |B|^2 without the burst B.
     """
-    codes, rows = others.codes, np.arange(len(others.codes))
-    own = others.sums[rows, codes]
-    squared = np.bincount(codes, own + others.kin, minlength=others.sums.shape[1])
+    class_ids, rows = loo.class_ids, np.arange(len(loo.class_ids))
+    own = loo.class_sums[rows, class_ids]
+    squared = np.bincount(class_ids, own + loo.own_burst_similarity, minlength=loo.class_sums.shape[1])
     lengths = np.sqrt(np.maximum(squared, 1e-12))
-    without = np.bincount(others.bursts, 2 * own + others.kin)[others.bursts]
-    scores = others.sums / lengths
-    scores[rows, codes] = own / np.sqrt(np.maximum(squared[codes] - without, 1e-12))
+    without = np.bincount(loo.burst_ids, 2 * own + loo.own_burst_similarity)[loo.burst_ids]
+    scores = loo.class_sums / lengths
+    scores[rows, class_ids] = own / np.sqrt(np.maximum(squared[class_ids] - without, 1e-12))
     return scores
 
 
-def _judge(code: int, labels: Sequence[str], count: int, confusion: Confusion) -> ClassReport:
-    marked = int(confusion[code].sum())
-    if marked == 0 or len(labels) < 2:
-        return ClassReport("needs_more", count, None)
-    recall = float(confusion[code, code] / marked)
-    mistakes = confusion[code].copy()
-    mistakes[code] = 0
+def _class_report(class_id: int, labels: Sequence[str], count: int, confusion: Confusion) -> ClassReport:
+    scored = int(confusion[class_id].sum())
+    if scored == 0 or len(labels) < 2:
+        return ClassReport("needs_examples", count, None)
+    recall = float(confusion[class_id, class_id] / scored)
+    mistakes = confusion[class_id].copy()
+    mistakes[class_id] = 0
     rival = int(mistakes.argmax())
-    if mistakes[rival] >= 2 and mistakes[rival] / marked >= LOOKS_LIKE_SHARE:
-        return ClassReport("looks_like", count, recall, labels[rival])
-    good = recall >= GOOD_RECALL and marked >= ENOUGH
-    return ClassReport("good" if good else "needs_more", count, recall)
+    if mistakes[rival] >= 2 and mistakes[rival] / scored >= CONFUSED_SHARE:
+        return ClassReport("confused", count, recall, labels[rival])
+    ok = recall >= GOOD_RECALL and scored >= MIN_SCORED
+    return ClassReport("ok" if ok else "needs_examples", count, recall)
 
 
 def _most_confused(labels: Sequence[str], confusion: Confusion) -> tuple[str, str] | None:
-    """Name the two classes taken for each other most often, the more mistaken one first."""
-    rows, columns = np.nonzero(confusion)  # few cells, where a sum of the whole matrices takes their memory
-    wrong = rows != columns
-    if not wrong.any():
+    """Return the two classes that are confused most often, the one with more mistakes first."""
+    rows, columns = np.nonzero(confusion)  # few cells; a sum of whole matrices would need their memory
+    mistaken = rows != columns
+    if not mistaken.any():
         return None
-    both = confusion[rows, columns] + confusion[columns, rows]
+    confusions = confusion[rows, columns] + confusion[columns, rows]
     low, high = np.minimum(rows, columns), np.maximum(rows, columns)
-    best = np.lexsort((high[wrong], low[wrong], -both[wrong]))[0]
-    first, second = int(low[wrong][best]), int(high[wrong][best])
+    best = np.lexsort((high[mistaken], low[mistaken], -confusions[mistaken]))[0]
+    first, second = int(low[mistaken][best]), int(high[mistaken][best])
     if confusion[second, first] > confusion[first, second]:
         first, second = second, first
     return labels[first], labels[second]

@@ -1,4 +1,4 @@
-"""Each example as the others see it, kept up to date at one matrix-vector product a press."""
+"""Incremental leave-one-out statistics: one matrix-vector product per added example."""
 
 from __future__ import annotations
 
@@ -6,50 +6,50 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats, unique
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.sampling import Doubles, Floats, Ints, burst_key, unique
 
 LIMIT = 2000
-"""Only the newest examples are examined: enough to judge by, and a bound on the work at start-up."""
+"""Number of newest examples with statistics. It bounds the work at start-up."""
 
 NEAR_DUPLICATE = 0.97
-"""Cosine from which two examples of a class show the same thing in the same way: a press without a move.
+"""Cosine from which two examples of a class are one view: a press without a movement of the object.
 
-Two pictures of a thing that stands still are that near in 99 of 100 cases (three models, noise of 3
-levels, a pixel of shake); of one that is moved, seldom; of two things of a class, never.
+Two pictures of a static object exceed it in 99 of 100 cases (three models, noise of 3 levels, a shake of
+one pixel), pictures of a moved object rarely, pictures of two objects of a class never.
 """
 
 _COLUMNS_AT_ONCE = 64
 
-Doubles = npt.NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True)
 class LeaveOneOutScores:
-    """What the other examples say of each row of the set from `first` on (n rows, C classes).
+    """Leave-one-out statistics of the n newest rows of an index with C classes, from `first_row` on.
 
-    An example and the burst it was taught in count as one: burst mates are no others. Near-duplicates are
-    of one burst, too: taught by two presses, they are still one view of the thing.
-    `values` and `rows` (n x k): the nearest others, best first; -inf where there are fewer. `rows`
-    count from `first`. `sums` (n x C): similarities to the others of each class, added up. `kin`
-    (n): the same to the own burst, itself included. `mates` (n): the others of the own class. `bursts`
-    (n) numbers the bursts. `repeats` counts the presses that showed nothing new.
+    Examples of the same burst are excluded from each other's neighbours. Near-duplicates of a class belong
+    to one burst, even if two presses taught them: they are one view.
+
+    `class_ids` (n): as in the index. `neighbour_similarities` and `neighbour_rows` (n x k): the nearest
+    neighbours, nearest first, -inf if there are fewer than k; rows count from `first_row`. `class_sums`
+    (n x C): sums of the similarities to the examples of each class. `own_burst_similarity` (n): the sum of
+    the similarities to the own burst, the example included. `same_class_count` (n): number of other
+    examples of the class. `burst_ids` (n). `near_duplicate_presses`: presses that repeat a view.
     """
 
-    first: int
-    codes: Codes
-    values: Floats
-    rows: Codes
-    sums: Doubles
-    kin: Doubles
-    mates: Codes
-    bursts: Codes
-    repeats: int
+    first_row: int
+    class_ids: Ints
+    neighbour_similarities: Floats
+    neighbour_rows: Ints
+    class_sums: Doubles
+    own_burst_similarity: Doubles
+    same_class_count: Ints
+    burst_ids: Ints
+    near_duplicate_presses: int
 
 
 class LeaveOneOut:
-    """Remembers, for each example, its nearest others and its similarity to each class."""
+    """Keeps the nearest neighbours of each example and its similarity to each class. One owning thread."""
 
     def __init__(self, examples: EmbeddingIndex, k: int = 3, limit: int = LIMIT) -> None:
         self._examples = examples
@@ -58,180 +58,196 @@ class LeaveOneOut:
         self._version = -1
         self._reset()
 
-    def others(self) -> LeaveOneOutScores:
-        """Return the figures for the examples as they are now."""
-        self._catch_up()
+    def scores(self) -> LeaveOneOutScores:
+        """Return the statistics of the present examples."""
+        self._update()
         labels = self._examples.labels
         sums = np.zeros((len(self._ids), len(labels)))
-        for code, label in enumerate(labels):
-            if label in self._columns:
-                sums[:, code] = self._sums[:, self._columns[label]]
-        codes = self._examples.codes[self._first :]
-        counts = np.bincount(codes, minlength=len(labels))
-        mates = counts[codes] - self._burst_sizes()
-        repeats = len(unique(self._presses)) - len(unique(self._bursts))
+        for class_id, label in enumerate(labels):
+            if label in self._column_of:
+                sums[:, class_id] = self._class_sums[:, self._column_of[label]]
+        class_ids = self._examples.class_ids[self._first_row :]
+        counts = np.bincount(class_ids, minlength=len(labels))
+        same_class_count = counts[class_ids] - self._burst_sizes()
+        near_duplicate_presses = len(unique(self._press_ids)) - len(unique(self._burst_ids))
         return LeaveOneOutScores(
-            self._first, codes, self._values, self._rows, sums, self._kin, mates, self._bursts, repeats
+            self._first_row,
+            class_ids,
+            self._neighbour_similarities,
+            self._neighbour_rows,
+            sums,
+            self._own_burst_similarity,
+            same_class_count,
+            self._burst_ids,
+            near_duplicate_presses,
         )
 
-    def forget(self, example_ids: Collection[int]) -> None:
-        """Drop examples that are about to leave the set; call it before they do."""
-        self._find()
-        gone = np.flatnonzero(np.isin(self._ids, list(example_ids)))
-        if len(gone) > len(self._ids) // 4:
+    def remove(self, example_ids: Collection[int]) -> None:
+        """Remove examples. Call it before they are removed from the index."""
+        self._resync_offset()
+        removed = np.flatnonzero(np.isin(self._ids, list(example_ids)))
+        if len(removed) > len(self._ids) // 4:
             self._reset()
-        elif len(gone):
-            for row in gone:
-                self._subtract(int(row))
-            self._close_ranks(gone)
+        elif len(removed):
+            for row in removed:
+                self._subtract_row(int(row))
+            self._remove_rows(removed)
             self._version = -1
 
     def _reset(self) -> None:
-        self._first = 0
+        self._first_row = 0
         self._ids: list[int] = []
-        self._columns: dict[str, int] = {}
-        self._press_of: dict[tuple[str, str], int] = {}
-        self._burst_of: Codes = np.empty(0, np.intp)
-        self._presses: Codes = np.empty(0, np.intp)
-        self._values: Floats = np.empty((0, self._k), np.float32)
-        self._rows: Codes = np.empty((0, self._k), np.intp)
-        self._sums: Doubles = np.empty((0, 0))
-        self._kin: Doubles = np.empty(0)
+        self._column_of: dict[str, int] = {}
+        self._press_id_of: dict[tuple[str, str], int] = {}
+        self._burst_id_of_press: Ints = np.empty(0, np.intp)
+        self._press_ids: Ints = np.empty(0, np.intp)
+        self._neighbour_similarities: Floats = np.empty((0, self._k), np.float32)
+        self._neighbour_rows: Ints = np.empty((0, self._k), np.intp)
+        self._class_sums: Doubles = np.empty((0, 0))
+        self._own_burst_similarity: Doubles = np.empty(0)
 
-    def _catch_up(self) -> None:
+    def _update(self) -> None:
         if self._version == self._examples.version:
             return
         self._version = self._examples.version
-        self._slide()
+        self._evict_oldest()
         start = len(self._ids)
-        self._ids = list(self._examples.ids[self._first :])
-        self._make_room(start)
+        self._ids = list(self._examples.ids[self._first_row :])
+        self._append_rows(start)
         matrix = self._matrix()
         for block in range(start, len(matrix), _COLUMNS_AT_ONCE):
             stop = min(len(matrix), block + _COLUMNS_AT_ONCE)
             similarities = matrix[:stop] @ matrix[block:stop].T
-            self._find_bursts(block, stop, similarities)
-            self._meet(block, stop, similarities)
+            self._merge_repeated_presses(block, stop, similarities)
+            self._update_neighbours(block, stop, similarities)
 
-    def _slide(self) -> None:
-        """Let go of the oldest when there are more than the limit."""
-        self._find()
-        surplus = len(self._examples) - self._first - self._limit
+    def _evict_oldest(self) -> None:
+        """Evict the oldest examples beyond the limit."""
+        self._resync_offset()
+        surplus = len(self._examples) - self._first_row - self._limit
         if surplus > 0:
-            self.forget(self._examples.ids[self._first : self._first + surplus])
-            self._first = len(self._examples) - self._limit
+            self.remove(self._examples.ids[self._first_row : self._first_row + surplus])
+            self._first_row = len(self._examples) - self._limit
 
-    def _find(self) -> None:
-        """Find where the known rows begin, since examples before them may have left the set."""
+    def _resync_offset(self) -> None:
+        """Update the index row of the first known example: examples before it may have been removed."""
         if self._ids:
-            self._first = list(self._examples.ids).index(self._ids[0])
+            self._first_row = list(self._examples.ids).index(self._ids[0])
 
-    def _make_room(self, start: int) -> None:
-        """Add empty rows, and columns for new classes."""
+    def _append_rows(self, start: int) -> None:
+        """Append empty rows, and columns for new classes."""
         labels = [self._label(row) for row in range(start, len(self._ids))]
         for label in labels:
-            self._columns.setdefault(label, len(self._columns))
-        presses = [self._press(label, start + offset) for offset, label in enumerate(labels)]
-        self._presses = np.concatenate((self._presses, np.array(presses, dtype=np.intp)))
-        self._burst_of = np.append(self._burst_of, np.arange(len(self._burst_of), len(self._press_of)))
-        self._values = np.vstack((self._values, np.full((len(labels), self._k), -np.inf, np.float32)))
-        self._rows = np.vstack((self._rows, np.zeros((len(labels), self._k), np.intp)))
-        self._kin = np.append(self._kin, np.ones(len(labels)))
-        sums = np.zeros((len(self._ids), len(self._columns)))
-        sums[:start, : self._sums.shape[1]] = self._sums
-        self._sums = sums
+            self._column_of.setdefault(label, len(self._column_of))
+        presses = [self._press_id(label, start + offset) for offset, label in enumerate(labels)]
+        self._press_ids = np.concatenate((self._press_ids, np.array(presses, dtype=np.intp)))
+        self._burst_id_of_press = np.append(
+            self._burst_id_of_press, np.arange(len(self._burst_id_of_press), len(self._press_id_of))
+        )
+        self._neighbour_similarities = np.vstack(
+            (self._neighbour_similarities, np.full((len(labels), self._k), -np.inf, np.float32))
+        )
+        self._neighbour_rows = np.vstack((self._neighbour_rows, np.zeros((len(labels), self._k), np.intp)))
+        self._own_burst_similarity = np.append(self._own_burst_similarity, np.ones(len(labels)))
+        sums = np.zeros((len(self._ids), len(self._column_of)))
+        sums[:start, : self._class_sums.shape[1]] = self._class_sums
+        self._class_sums = sums
 
     def _label(self, row: int) -> str:
-        return self._examples.labels[int(self._examples.codes[self._first + row])]
+        return self._examples.labels[int(self._examples.class_ids[self._first_row + row])]
 
-    def _press(self, label: str, row: int) -> int:
-        """Number the presses; each is a burst of its own until it is found to repeat another."""
-        group = self._examples.groups[self._first + row] or f"\0{self._ids[row]}"
-        return self._press_of.setdefault((label, group), len(self._press_of))
+    def _press_id(self, label: str, row: int) -> int:
+        """Return the press id of a row. A new press is a new burst until it proves a near-duplicate."""
+        group = burst_key(self._examples.groups[self._first_row + row], self._ids[row])
+        return self._press_id_of.setdefault((label, group), len(self._press_id_of))
 
     @property
-    def _bursts(self) -> Codes:
-        return self._burst_of[self._presses]
+    def _burst_ids(self) -> Ints:
+        return self._burst_id_of_press[self._press_ids]
 
-    def _find_bursts(self, start: int, stop: int, similarities: Floats) -> None:
-        """Let the presses among the columns that repeat an earlier one of the class join its burst."""
-        codes = self._examples.codes[self._first : self._first + stop]
-        repeated = (similarities >= NEAR_DUPLICATE) & (codes[:, None] == codes[start:])
-        repeated[start:] = np.triu(repeated[start:], k=1)  # only what came before
-        repeated &= self._presses[:stop, None] != self._presses[start:stop]
+    def _merge_repeated_presses(self, start: int, stop: int, similarities: Floats) -> None:
+        """Assign presses among the columns that repeat an earlier press of the class to its burst."""
+        class_ids = self._examples.class_ids[self._first_row : self._first_row + stop]
+        repeated = (similarities >= NEAR_DUPLICATE) & (class_ids[:, None] == class_ids[start:])
+        repeated[start:] = np.triu(repeated[start:], k=1)  # only earlier rows
+        repeated &= self._press_ids[:stop, None] != self._press_ids[start:stop]
         for column in np.flatnonzero(repeated.any(axis=0)).tolist():
-            press = self._presses[start + column]
-            if (self._presses == press).argmax() == start + column:  # its first example decides
+            press = self._press_ids[start + column]
+            if (
+                self._press_ids == press
+            ).argmax() == start + column:  # the first example of the press decides
                 nearest = np.where(repeated[:, column], similarities[:, column], -1.0).argmax()
-                self._burst_of[press] = self._burst_of[self._presses[nearest]]
+                self._burst_id_of_press[press] = self._burst_id_of_press[self._press_ids[nearest]]
 
-    def _burst_sizes(self) -> Codes:
-        bursts = self._bursts
-        return np.bincount(bursts)[bursts] if len(bursts) else bursts
+    def _burst_sizes(self) -> Ints:
+        burst_ids = self._burst_ids
+        return np.bincount(burst_ids)[burst_ids] if len(burst_ids) else burst_ids
 
-    def _meet(self, start: int, stop: int, similarities: Floats) -> None:
-        """Introduce the examples from `start` to `stop` (columns) to all before `stop`, both ways."""
+    def _update_neighbours(self, start: int, stop: int, similarities: Floats) -> None:
+        """Update the statistics of the rows before `stop` with the new rows from `start`, both ways."""
         np.fill_diagonal(similarities[start:], 1.0)
-        bursts = self._bursts
-        kin = bursts[:stop, None] == bursts[start:stop]
-        own = np.where(kin, similarities, 0.0)
-        self._kin[:start] += own[:start].sum(axis=1)
-        self._kin[start:stop] = own.sum(axis=0)
-        others = np.where(kin, 0.0, similarities)
-        of_label = [self._columns.get(label, 0) for label in self._examples.labels]
-        columns = np.array(of_label, np.intp)[self._examples.codes[self._first : self._first + stop]]
-        _add_by_class(self._sums[:start], others[:start], columns[start:])
-        _add_by_class(self._sums[start:stop], others.T, columns)
-        similarities[kin] = -np.inf
-        self._offer(slice(start), similarities[:start], start)
-        self._offer(slice(start, stop), similarities.T, 0)
+        burst_ids = self._burst_ids
+        same_burst = burst_ids[:stop, None] == burst_ids[start:stop]
+        own = np.where(same_burst, similarities, 0.0)
+        self._own_burst_similarity[:start] += own[:start].sum(axis=1)
+        self._own_burst_similarity[start:stop] = own.sum(axis=0)
+        others = np.where(same_burst, 0.0, similarities)
+        of_label = [self._column_of.get(label, 0) for label in self._examples.labels]
+        columns = np.array(of_label, np.intp)[
+            self._examples.class_ids[self._first_row : self._first_row + stop]
+        ]
+        _add_by_class(self._class_sums[:start], others[:start], columns[start:])
+        _add_by_class(self._class_sums[start:stop], others.T, columns)
+        similarities[same_burst] = -np.inf
+        self._merge_candidates(slice(start), similarities[:start], start)
+        self._merge_candidates(slice(start, stop), similarities.T, 0)
 
-    def _offer(self, known: slice, similarities: Floats, first: int) -> None:
-        """Let candidates (columns, rows from `first` on) push into the lists of those they are near to."""
-        closer = np.flatnonzero((similarities > self._values[known, -1:]).any(axis=1))
-        values = np.hstack((self._values[known][closer], similarities[closer]))
+    def _merge_candidates(self, known: slice, similarities: Floats, first: int) -> None:
+        """Merge candidates (columns: the rows from `first`) into the neighbours of the `known` rows."""
+        closer = np.flatnonzero((similarities > self._neighbour_similarities[known, -1:]).any(axis=1))
+        values = np.hstack((self._neighbour_similarities[known][closer], similarities[closer]))
         rows = closer + (known.start or 0)
-        listed, each = self._rows[rows], np.arange(len(rows))
+        listed, each = self._neighbour_rows[rows], np.arange(len(rows))
         for place in range(self._k):
             best = values.argmax(axis=1)
-            self._values[rows, place] = values[each, best]
+            self._neighbour_similarities[rows, place] = values[each, best]
             before = listed[each, np.minimum(best, self._k - 1)]
-            self._rows[rows, place] = np.where(best < self._k, before, first + best - self._k)
+            self._neighbour_rows[rows, place] = np.where(best < self._k, before, first + best - self._k)
             values[each, best] = -np.inf
 
-    def _subtract(self, row: int) -> None:
+    def _subtract_row(self, row: int) -> None:
         matrix = self._matrix()
         similarities = matrix @ matrix[row]
-        bursts = self._bursts
-        kin = bursts == bursts[row]
-        self._sums[:, self._columns[self._label(row)]] -= np.where(kin, 0.0, similarities)
-        self._kin -= np.where(kin, similarities, 0.0)
+        burst_ids = self._burst_ids
+        same_burst = burst_ids == burst_ids[row]
+        self._class_sums[:, self._column_of[self._label(row)]] -= np.where(same_burst, 0.0, similarities)
+        self._own_burst_similarity -= np.where(same_burst, similarities, 0.0)
 
-    def _close_ranks(self, gone: Codes) -> None:
-        """Replace lost neighbours, then renumber the rows that stay."""
+    def _remove_rows(self, removed: Ints) -> None:
+        """Find new neighbours in place of the removed ones, then renumber the remaining rows."""
         keep = np.ones(len(self._ids), dtype=bool)
-        keep[gone] = False
-        matrix, bursts = self._matrix(), self._bursts
-        bereft = np.isin(self._rows, gone) & np.isfinite(self._values)
-        for row in np.flatnonzero(keep & bereft.any(axis=1)):
+        keep[removed] = False
+        matrix, burst_ids = self._matrix(), self._burst_ids
+        incomplete = np.isin(self._neighbour_rows, removed) & np.isfinite(self._neighbour_similarities)
+        for row in np.flatnonzero(keep & incomplete.any(axis=1)):
             similarities = matrix @ matrix[row]
-            similarities[~keep | (bursts == bursts[row])] = -np.inf
-            self._values[row] = -np.inf
-            self._offer(slice(row, row + 1), similarities[None], 0)
+            similarities[~keep | (burst_ids == burst_ids[row])] = -np.inf
+            self._neighbour_similarities[row] = -np.inf
+            self._merge_candidates(slice(row, row + 1), similarities[None], 0)
         number = np.cumsum(keep) - 1
         self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
-        self._presses = self._presses[keep]
-        self._values = self._values[keep]
-        self._rows = number[self._rows[keep]]
-        self._sums = self._sums[keep]
-        self._kin = self._kin[keep]
+        self._press_ids = self._press_ids[keep]
+        self._neighbour_similarities = self._neighbour_similarities[keep]
+        self._neighbour_rows = number[self._neighbour_rows[keep]]
+        self._class_sums = self._class_sums[keep]
+        self._own_burst_similarity = self._own_burst_similarity[keep]
 
     def _matrix(self) -> Floats:
-        return self._examples.matrix[self._first : self._first + len(self._ids)]
+        return self._examples.matrix[self._first_row : self._first_row + len(self._ids)]
 
 
-def _add_by_class(sums: Doubles, similarities: Floats, columns: Codes) -> None:
-    """Add similarities (rows) to the sums of the classes: `columns` holds that of each similarity."""
+def _add_by_class(sums: Doubles, similarities: Floats, columns: Ints) -> None:
+    """Add similarities (rows) to the class sums; `columns` is the class column of each similarity."""
     if similarities.size:
         order = np.argsort(columns, kind="stable")
         starts = np.flatnonzero(np.diff(columns[order], prepend=-1))

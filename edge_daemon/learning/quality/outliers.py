@@ -1,4 +1,4 @@
-"""Which example of a class is missed least: what `max_per_label` takes out."""
+"""Near-duplicates, label outliers, and the most redundant example of a class."""
 
 from __future__ import annotations
 
@@ -8,109 +8,117 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE
+from edge_daemon.learning.sampling import Floats, Ints
 
-_ROWS_AT_ONCE = 256
+_ROWS_PER_BLOCK = 256
 
 
 @dataclass(frozen=True, slots=True)
 class LabelIssues:
-    """Rows that may be in the way. A twin repeats an earlier row of its class; an outlier's nearest
-    example is of another class, named here."""
+    """Rows that may harm a classifier.
 
-    twins: frozenset[int]
+    A near-duplicate repeats an earlier row of its class. An outlier's nearest example has another label,
+    which is its value.
+    """
+
+    near_duplicates: frozenset[int]
     outliers: dict[int, str]
 
 
 def find_label_issues(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> LabelIssues:
-    """Compare every row (unit length, n x d) with every other; takes a block of n x n memory at a time."""
-    codes = np.unique(np.asarray(labels), return_inverse=True)[1] if len(labels) else np.zeros(0, np.intp)
-    twins: set[int] = set()
+    """Compare all rows (n x d, unit length) with each other, in blocks of 256 x n similarities."""
+    class_ids = np.unique(np.asarray(labels), return_inverse=True)[1] if len(labels) else np.zeros(0, np.intp)
+    near_duplicates: set[int] = set()
     outliers: dict[int, str] = {}
-    for start in range(0, len(matrix), _ROWS_AT_ONCE):
-        similarities = matrix[start : start + _ROWS_AT_ONCE] @ matrix.T
-        for offset, row in enumerate(similarities):
-            number = start + offset
-            kin = codes == codes[number]
-            if (row[:number][kin[:number]] >= NEAR_DUPLICATE).any():
-                twins.add(number)
-            row[number] = -np.inf
-            nearest = int(row.argmax())
-            if len(row) > 1 and not kin[nearest]:
-                outliers[number] = labels[nearest]
-    return LabelIssues(frozenset(twins), outliers)
+    for start in range(0, len(matrix), _ROWS_PER_BLOCK):
+        similarities = matrix[start : start + _ROWS_PER_BLOCK] @ matrix.T
+        for offset, row_similarities in enumerate(similarities):
+            row = start + offset
+            same_class = class_ids == class_ids[row]
+            if (row_similarities[:row][same_class[:row]] >= NEAR_DUPLICATE).any():
+                near_duplicates.add(row)
+            row_similarities[row] = -np.inf
+            nearest = int(row_similarities.argmax())
+            if len(row_similarities) > 1 and not same_class[nearest]:
+                outliers[row] = labels[nearest]
+    return LabelIssues(frozenset(near_duplicates), outliers)
 
 
 _DECIMALS = 6
-"""Equal examples are as similar as each other, whatever the order in which a product was summed up."""
+"""Rounding makes similarities independent of the order of summation in a product."""
 
 
 class RedundancyIndex:
-    """Remembers the nearest mate of each example in its class, so that a press costs a few products.
+    """Keeps the nearest neighbour of each example in its class, so that a press costs a few products.
 
-    The first question about a class of n examples costs n x n products; each change after it one, and
-    one for every example that lost its nearest mate. Memory: two numbers an example.
+    The first query for a class of n examples costs n x n products; each later change costs one, and one for
+    every example whose nearest neighbour was removed. Memory: two numbers per example.
     """
 
     def __init__(self, examples: EmbeddingIndex) -> None:
         self._examples = examples
         self._nearest: dict[str, dict[int, tuple[float, int]]] = {}
 
-    def forget(self) -> None:
-        """Remember nothing; call it before example ids are used again for other embeddings."""
+    def clear(self) -> None:
+        """Drop the cache. Call it before example ids are reused for other embeddings."""
         self._nearest.clear()
 
     def most_redundant(self, label: str) -> int:
-        """Return the id of the example of `label` that the others stand in for best.
+        """Return the id of the most redundant example of `label`.
 
-        Of the two most similar examples, the one that is more similar to a third; the older one if that
-        is equal. So a pose shown once stays, however old, and of many alike one goes. Raises ValueError
-        for a label without examples.
+        It is that of the two most similar examples which is more similar to a third, the older one if both
+        are equally similar. A single view of a pose is thus kept at any age. Raises ValueError for a label
+        without examples.
         """
         examples = self._examples
-        rows = np.flatnonzero(examples.codes == list(examples.labels).index(label))
+        rows = np.flatnonzero(examples.class_ids == list(examples.labels).index(label))
         ids = np.array(examples.ids)[rows]
         if len(ids) == 1:
             return int(ids[0])
         vectors = examples.matrix[rows]
-        values, mates = self._catch_up(label, ids, vectors)
+        values, nearest_ids = self._update(label, ids, vectors)
         first = int(values.argmax())
-        pair = sorted((first, int(np.flatnonzero(ids == mates[first])[0])))
+        pair = sorted((first, int(np.flatnonzero(ids == nearest_ids[first])[0])))
         thirds = _similarities(vectors[pair], vectors)
         thirds[:, pair] = -np.inf
         older, newer = thirds.max(axis=1).tolist()
         return int(ids[pair[0] if older >= newer else pair[1]])
 
-    def _catch_up(self, label: str, ids: Codes, vectors: Floats) -> tuple[Floats, Codes]:
-        """Return each example's similarity to its nearest mate and the mate's id."""
+    def _update(self, label: str, ids: Ints, vectors: Floats) -> tuple[Floats, Ints]:
+        """Return each example's similarity to its nearest neighbour of the class, and that neighbour's id."""
         present = set(ids.tolist())
         known = {
-            one: (value, mate)
-            for one, (value, mate) in self._nearest.get(label, {}).items()
-            if one in present and mate in present
+            example_id: (value, nearest_id)
+            for example_id, (value, nearest_id) in self._nearest.get(label, {}).items()
+            if example_id in present and nearest_id in present
         }
-        values = np.array([known.get(one, (-np.inf, -1))[0] for one in ids.tolist()], np.float32)
-        mates = np.array([known.get(one, (-np.inf, -1))[1] for one in ids.tolist()], np.intp)
-        asked = np.flatnonzero(np.isneginf(values))
-        for start in range(0, len(asked), _ROWS_AT_ONCE):
-            _introduce(asked[start : start + _ROWS_AT_ONCE], ids, vectors, values, mates)
-        pairs = zip(values.tolist(), mates.tolist(), strict=True)
+        values = np.array(
+            [known.get(example_id, (-np.inf, -1))[0] for example_id in ids.tolist()], np.float32
+        )
+        nearest_ids = np.array(
+            [known.get(example_id, (-np.inf, -1))[1] for example_id in ids.tolist()], np.intp
+        )
+        missing = np.flatnonzero(np.isneginf(values))
+        for start in range(0, len(missing), _ROWS_PER_BLOCK):
+            _update_nearest(missing[start : start + _ROWS_PER_BLOCK], ids, vectors, values, nearest_ids)
+        pairs = zip(values.tolist(), nearest_ids.tolist(), strict=True)
         self._nearest[label] = dict(zip(ids.tolist(), pairs, strict=True))
-        return values, mates
+        return values, nearest_ids
 
 
-def _introduce(some: Codes, ids: Codes, vectors: Floats, values: Floats, mates: Codes) -> None:
-    """Find the nearest mates of some examples, and offer these to all others."""
-    similarities = _similarities(vectors[some], vectors)
-    similarities[np.arange(len(some)), some] = -np.inf
+def _update_nearest(rows: Ints, ids: Ints, vectors: Floats, values: Floats, nearest_ids: Ints) -> None:
+    """Set the nearest neighbours of the given rows, and update those of all other rows."""
+    similarities = _similarities(vectors[rows], vectors)
+    similarities[np.arange(len(rows)), rows] = -np.inf
     nearest = similarities.argmax(axis=0)
-    offered = similarities[nearest, np.arange(len(ids))]
-    closer = offered > values
-    values[closer], mates[closer] = offered[closer], ids[some[nearest[closer]]]
-    values[some], mates[some] = similarities.max(axis=1), ids[similarities.argmax(axis=1)]
+    candidates = similarities[nearest, np.arange(len(ids))]
+    closer = candidates > values
+    values[closer], nearest_ids[closer] = candidates[closer], ids[rows[nearest[closer]]]
+    values[rows], nearest_ids[rows] = similarities.max(axis=1), ids[similarities.argmax(axis=1)]
 
 
-def _similarities(some: Floats, vectors: Floats) -> Floats:
-    rounded: Floats = np.round(some @ vectors.T, _DECIMALS)
+def _similarities(rows: Floats, vectors: Floats) -> Floats:
+    rounded: Floats = np.round(rows @ vectors.T, _DECIMALS)
     return rounded

@@ -1,4 +1,4 @@
-"""The last moments the device was not sure of, kept so that a late press can label the one that was wrong."""
+"""Uncertainty sampling: the latest uncertain frames, which a late press can label."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 SMALL_MARGIN = 0.34
-"""Below it the first two labels are as good as even: 2 votes of 3 against 1 is a margin of 1/3."""
+"""Margin below which a prediction is uncertain: 2 votes against 1 of 3 have a margin of 1/3."""
 
 
 class UncertainSample(Struct, frozen=True):
-    """One doubtful observation, its picture as small as it will be kept. `number` counts up from 1."""
+    """An uncertain observation with a reduced picture. `number` counts up from 1."""
 
     number: int
     reason: str
@@ -28,7 +28,7 @@ class UncertainSample(Struct, frozen=True):
 
 
 def uncertainty_reason(prediction: Prediction) -> str | None:
-    """Say why a prediction is doubtful: rejected, or two labels nearly even; None if it is not."""
+    """Return the reason for uncertainty, rejection or a small margin; None if the prediction is certain."""
     if not prediction.confidences:
         return None
     if prediction.label == UNKNOWN:
@@ -40,49 +40,49 @@ def uncertainty_reason(prediction: Prediction) -> str | None:
 
 
 class UncertainSamples:
-    """A ring of the last doubtful moments of each region, at most one in `gap_s` seconds.
+    """Ring buffer of the `size` latest uncertain samples, with `gap_s` seconds between those of a region.
 
-    A moment holds its picture and no frame; `shrink` makes the picture small: eight crops of 640 x 480
-    would be 7 MB.
+    A sample holds the picture of its region, reduced by `shrink`, and no frame: eight crops of 640 x 480
+    would take 7 MB.
     """
 
     def __init__(self, shrink: Callable[[Image], Image], size: int = 8, gap_s: float = 1.0) -> None:
         self._shrink = shrink
-        self._moments: deque[UncertainSample] = deque(maxlen=size)
+        self._samples: deque[UncertainSample] = deque(maxlen=size)
         self._gap_s = gap_s
         self._last_s: dict[str, float] = {}
         self._number = 0
 
-    def consider(self, observation: Observation, prediction: Prediction) -> UncertainSample | None:
-        """Keep the moment if it is doubtful and the last one of its region is long enough ago."""
-        seen_s = observation.frame.captured_s
-        if seen_s - self._last_s.get(observation.region, float("-inf")) < self._gap_s:
+    def offer(self, observation: Observation, prediction: Prediction) -> UncertainSample | None:
+        """Keep the observation if it is uncertain and `gap_s` after the last sample of its region."""
+        captured_s = observation.frame.captured_s
+        if captured_s - self._last_s.get(observation.region, float("-inf")) < self._gap_s:
             return None
         reason = uncertainty_reason(prediction)
         if reason is None:
             return None
         self._number += 1
-        self._last_s[observation.region] = seen_s
-        moment = UncertainSample(self._number, reason, self._small(observation), prediction)
-        self._moments.append(moment)
-        return moment
+        self._last_s[observation.region] = captured_s
+        sample = UncertainSample(self._number, reason, self._small(observation), prediction)
+        self._samples.append(sample)
+        return sample
 
     def _small(self, observation: Observation) -> Observation:
         crop = self._shrink(observation.crop)
         return replace(observation, crop=crop, frame=replace(observation.frame, image=crop))
 
     def get(self, number: int) -> UncertainSample | None:
-        """Return the moment of this number while the ring holds it."""
-        return next((moment for moment in self._moments if moment.number == number), None)
+        """Return the sample with this number, None if it is not in the buffer."""
+        return next((sample for sample in self._samples if sample.number == number), None)
 
     def latest(self, region: str, since_s: float) -> UncertainSample | None:
-        """Return the region's last moment captured at or after `since_s` (monotonic)."""
-        for moment in reversed(self._moments):
-            if moment.observation.region == region and moment.observation.frame.captured_s >= since_s:
-                return moment
+        """Return the region's latest sample captured at or after `since_s` (monotonic)."""
+        for sample in reversed(self._samples):
+            if sample.observation.region == region and sample.observation.frame.captured_s >= since_s:
+                return sample
         return None
 
-    def drop(self, moment: UncertainSample) -> None:
-        """Forget a moment that was dealt with; the ring may have done so already."""
-        if self.get(moment.number) is not None:
-            self._moments.remove(moment)
+    def drop(self, sample: UncertainSample) -> None:
+        """Remove a sample, if the buffer still holds it."""
+        if self.get(sample.number) is not None:
+            self._samples.remove(sample)

@@ -1,18 +1,18 @@
-// The login, the tabs and the state of the device.
+// The door, the tabs and the state of the device; the views look after themselves.
 
 import { get, post } from "/static/api.js";
-import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
+import { startDoubts } from "/static/doubts.js";
 import { startHealth } from "/static/health.js";
+import { link } from "/static/link.js";
 import { startPicture } from "/static/picture.js";
 import { startRegions } from "/static/regions.js";
-import { startResults } from "/static/results.js";
 import { startReview } from "/static/review.js";
+import { startSights } from "/static/sights.js";
 import { startTeaching } from "/static/teach.js";
-import { startUncertain } from "/static/uncertain.js";
 
 const VIEWS = ["live", "review", "health"];
-const STATES = { running: "Running", lost: "Camera lost", starting: "Starting", down: "No connection" };
+const STATES = { seeing: "Seeing", lost: "Camera lost", starting: "Starting", down: "No connection" };
 
 function showView() {
   const name = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
@@ -30,16 +30,16 @@ function showState(state) {
   write(byId("state-text"), STATES[state]);
 }
 
-function showLogin() {
+function showDoor() {
   for (const view of VIEWS) byId(`view-${view}`).hidden = true;
   document.querySelector(".tabs").hidden = true;
-  byId("login-view").hidden = false;
+  byId("door").hidden = false;
   showState("starting");
   write(byId("state-text"), "Locked");
   byId("token").focus();
 }
 
-async function login(event) {
+async function enter(event) {
   event.preventDefault();
   try {
     await post("login", { token: byId("token").value });
@@ -51,19 +51,19 @@ async function login(event) {
 }
 
 function startViews() {
-  connection.on("hello", ({ name }) => {
+  link.on("hello", ({ name }) => {
     write(byId("device"), name);
     document.title = name;
   });
-  connection.on("camera", ({ state }) => showState(state));
-  connection.on("down", () => showState("down"));
-  connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startUncertain, startReview, startHealth]) start();
+  link.on("camera", ({ state }) => showState(state));
+  link.on("down", () => showState("down"));
+  link.on("closed", showDoor);
+  for (const start of [startPicture, startRegions, startSights, startTeaching, startDoubts, startReview, startHealth]) start();
   addEventListener("hashchange", showView);
   showView();
-  connection.start();
+  link.start();
 }
 
-byId("login").addEventListener("submit", login);
+byId("login").addEventListener("submit", enter);
 const session = await get("/api/session").catch(() => ({ open: true }));
-session.open ? startViews() : showLogin();
+session.open ? startViews() : showDoor();

@@ -1,32 +1,32 @@
-// The live picture. Each image is requested after the previous one is drawn, so a slow phone gets no stale ones.
+// The live picture: asked for one at a time, so a slow phone gets fewer and never old ones.
 
-import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
+import { link } from "/static/link.js";
 
 const FROZEN_MS = 1300;
 const CHECK_MS = 150;
 const HEADER_BYTES = 8;
 
 let drawnAt = 0;
-let requested = false;
-let fault = "";
+let asked = false;
+let trouble = "";
 let visible = false;
 
-function request() {
-  if (requested || !visible || document.hidden) return;
-  requested = true;
-  connection.send("picture");
+function ask() {
+  if (asked || !visible || document.hidden) return;
+  asked = true;
+  link.send("picture");
 }
 
 async function show(data) {
-  requested = false;
+  asked = false;
   const head = new DataView(data, 0, HEADER_BYTES);
   const size = { width: head.getUint16(4), height: head.getUint16(6) };
   try {
     const bitmap = await createImageBitmap(new Blob([data.slice(HEADER_BYTES)], { type: "image/jpeg" }));
     paint(bitmap, size);
   } finally {
-    requestAnimationFrame(request);
+    requestAnimationFrame(ask);
   }
 }
 
@@ -43,41 +43,41 @@ function paint(bitmap, { width, height }) {
   drawnAt = performance.now();
 }
 
-// An old picture is marked as frozen, with the reason if there is one.
+// What stands still says so: for whatever reason the last picture is old.
 function check() {
   if (!visible || document.hidden) return;
   const age = performance.now() - drawnAt;
-  const frozen = age > FROZEN_MS || fault !== "";
-  byId("frame").classList.toggle("still", frozen);
-  byId("frozen").hidden = !frozen;
-  if (frozen) write(byId("frozen"), fault || `Frozen: no new picture for ${Math.floor(age / 1000)} s`);
+  const still = age > FROZEN_MS || trouble !== "";
+  byId("frame").classList.toggle("still", still);
+  byId("frozen").hidden = !still;
+  if (still) write(byId("frozen"), trouble || `Frozen: no new picture for ${Math.floor(age / 1000)} s`);
 }
 
 export function startPicture() {
   drawnAt = performance.now();
-  connection.on("hello", ({ model }) => {
-    requested = false;
+  link.on("hello", ({ model }) => {
+    asked = false;
     write(byId("model"), model);
-    request();
+    ask();
   });
-  connection.on("picture", show);
-  connection.on("camera", ({ state, reason }) => {
-    fault = state === "lost" ? `Camera lost: ${reason}` : "";
+  link.on("picture", show);
+  link.on("camera", ({ state, reason }) => {
+    trouble = state === "lost" ? `Camera lost: ${reason}` : "";
     check();
   });
-  connection.on("down", () => {
-    requested = false;
-    fault = "No connection to the device; trying again";
+  link.on("down", () => {
+    asked = false;
+    trouble = "No connection to the device; trying again";
     check();
   });
   document.addEventListener("view", ({ detail }) => {
     visible = detail === "live";
     drawnAt = performance.now();
-    request();
+    ask();
   });
   document.addEventListener("visibilitychange", () => {
     drawnAt = performance.now();
-    request();
+    ask();
   });
   setInterval(check, CHECK_MS);
 }

@@ -1,4 +1,4 @@
-"""One contract for all heads, asked through the learner that the pipeline holds."""
+"""One contract for all classifiers, tested through the open-set classifier of the pipeline."""
 
 from __future__ import annotations
 
@@ -11,158 +11,158 @@ from edge_daemon.domain.types import UNKNOWN, Prediction
 from edge_daemon.learning.classifiers.knn import Vote
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 
-HEADS = ["knn", "centroid", "linear", "regression", "auto"]
+TYPES = ["knn", "centroid", "linear", "regression", "auto"]
 LABELS = ["10", "2", "30"]
 
 
 def cloud(label: str, count: int, seed: int = 0, size: int = 40) -> npt.NDArray[np.float32]:
-    """Points around a direction of the label's own."""
+    """Points around the direction of the label."""
     centre = np.random.default_rng(int(label)).normal(size=size)
     spread = np.random.default_rng([int(label), seed]).normal(size=(count, size))
     return (centre + 0.4 * spread).astype(np.float32)
 
 
-def teach(learner: OpenSetClassifier, each: int = 6) -> None:
+def teach(classifier: OpenSetClassifier, each: int = 6) -> None:
     example_id = 0
     for label in LABELS:
         for embedding in cloud(label, each):
-            learner.add(embedding, label, example_id)
+            classifier.add(embedding, label, example_id)
             example_id += 1
 
 
-@pytest.fixture(params=HEADS)
-def learner(request: pytest.FixtureRequest) -> OpenSetClassifier:
+@pytest.fixture(params=TYPES)
+def classifier(request: pytest.FixtureRequest) -> OpenSetClassifier:
     return make_classifier(request.param, unknown="off")
 
 
-def test_nothing_taught_is_unknown(learner: OpenSetClassifier) -> None:
-    assert learner.predict(np.ones(40, np.float32)) == Prediction(UNKNOWN, {}, 0.0)
+def test_nothing_taught_is_unknown(classifier: OpenSetClassifier) -> None:
+    assert classifier.predict(np.ones(40, np.float32)) == Prediction(UNKNOWN, {}, 0.0)
 
 
-def test_one_example_names_everything(learner: OpenSetClassifier) -> None:
-    learner.add(cloud("2", 1)[0], "2", 0)
-    prediction = learner.predict(cloud("30", 1)[0])
+def test_one_example_is_predicted_for_everything(classifier: OpenSetClassifier) -> None:
+    classifier.add(cloud("2", 1)[0], "2", 0)
+    prediction = classifier.predict(cloud("30", 1)[0])
     assert prediction.label == "2"
     assert prediction.confidences == pytest.approx({"2": 1.0})
 
 
-def test_taught_classes_are_named_on_what_was_not_shown(learner: OpenSetClassifier) -> None:
-    teach(learner)
+def test_taught_classes_are_named_on_what_was_not_shown(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
     for label in LABELS:
         for embedding in cloud(label, 10, seed=1):
-            assert learner.predict(embedding).label == label
+            assert classifier.predict(embedding).label == label
 
 
-def test_confidences_cover_every_class_in_class_order_and_sum_to_one(learner: OpenSetClassifier) -> None:
-    teach(learner)
-    prediction = learner.predict(cloud("10", 1, seed=2)[0])
-    assert list(prediction.confidences) == ["2", "10", "30"] == list(learner.counts)
+def test_confidences_cover_every_class_in_class_order_and_sum_to_one(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
+    prediction = classifier.predict(cloud("10", 1, seed=2)[0])
+    assert list(prediction.confidences) == ["2", "10", "30"] == list(classifier.counts)
     assert sum(prediction.confidences.values()) == pytest.approx(1.0, abs=1e-5)
     assert prediction.ranking[0].label == "10"
 
 
-def test_the_length_of_a_query_changes_nothing(learner: OpenSetClassifier) -> None:
-    teach(learner)
+def test_the_length_of_a_query_changes_nothing(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
     query = cloud("30", 1, seed=3)[0]
-    short, long = learner.predict(query), learner.predict(query * np.float32(50))
+    short, long = classifier.predict(query), classifier.predict(query * np.float32(50))
     assert short.label == long.label
     assert short.confidences == pytest.approx(dict(long.confidences), abs=1e-4)
 
 
-def test_similarity_is_the_cosine_to_the_nearest_example(learner: OpenSetClassifier) -> None:
-    teach(learner)
+def test_similarity_is_the_cosine_to_the_nearest_example(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
     taught = cloud("2", 6)[4]
-    assert learner.predict(taught).similarity == pytest.approx(1.0, abs=1e-5)
+    assert classifier.predict(taught).similarity == pytest.approx(1.0, abs=1e-5)
 
 
-def test_a_class_taught_later_is_named_within_a_second_of_frames(learner: OpenSetClassifier) -> None:
-    teach(learner)
-    learner.predict(cloud("2", 1)[0])
+def test_a_class_taught_later_is_named_within_a_second_of_frames(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
+    classifier.predict(cloud("2", 1)[0])
     for example_id, embedding in enumerate(cloud("4", 6), start=100):
-        learner.add(embedding, "4", example_id)
+        classifier.add(embedding, "4", example_id)
     queries = cloud("4", 15, seed=5)
-    assert [learner.predict(query).label for query in queries][-1] == "4"
-    assert learner.predict(cloud("10", 1, seed=1)[0]).label == "10"
+    assert [classifier.predict(query).label for query in queries][-1] == "4"
+    assert classifier.predict(cloud("10", 1, seed=1)[0]).label == "10"
 
 
-def test_removed_examples_are_forgotten(learner: OpenSetClassifier) -> None:
-    teach(learner)
-    learner.predict(cloud("2", 1)[0])
-    assert learner.remove(range(6, 12)) == 6
-    assert list(learner.counts) == ["10", "30"]
-    assert learner.predict(cloud("2", 1)[0]).label != "2"
+def test_removed_examples_are_forgotten(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
+    classifier.predict(cloud("2", 1)[0])
+    assert classifier.remove(range(6, 12)) == 6
+    assert list(classifier.counts) == ["10", "30"]
+    assert classifier.predict(cloud("2", 1)[0]).label != "2"
 
 
-def test_all_taken_back_begins_again_with_another_size(learner: OpenSetClassifier) -> None:
-    teach(learner)
-    learner.predict(cloud("2", 1)[0])
-    learner.remove(range(18))
-    learner.add(np.ones(7, np.float32), "5", 0)
-    assert learner.predict(np.ones(7, np.float32)).label == "5"
+def test_all_taken_back_begins_again_with_another_size(classifier: OpenSetClassifier) -> None:
+    teach(classifier)
+    classifier.predict(cloud("2", 1)[0])
+    classifier.remove(range(18))
+    classifier.add(np.ones(7, np.float32), "5", 0)
+    assert classifier.predict(np.ones(7, np.float32)).label == "5"
 
 
-def test_learning_anew_under_the_same_ids_equals_a_fresh_start(learner: OpenSetClassifier) -> None:
+def test_adding_again_under_the_same_ids_equals_a_new_classifier(classifier: OpenSetClassifier) -> None:
     def teach_noise(target: OpenSetClassifier, seed: int) -> None:
         for example_id, embedding in enumerate(np.random.default_rng(seed).normal(size=(30, 40))):
             target.add(embedding, LABELS[example_id % 3], example_id)
 
-    teach_noise(learner, seed=1)
-    before = learner.exam()
-    assert learner.clear() == 30
-    teach_noise(learner, seed=2)
-    after = learner.exam()
+    teach_noise(classifier, seed=1)
+    before = classifier.evaluate()
+    assert classifier.clear() == 30
+    teach_noise(classifier, seed=2)
+    after = classifier.evaluate()
     assert after != before
-    learner.clear()
-    teach_noise(learner, seed=1)
-    assert learner.exam() == before
+    classifier.clear()
+    teach_noise(classifier, seed=1)
+    assert classifier.evaluate() == before
 
 
 @pytest.mark.parametrize("vote", ["plain", "padded"])
-@pytest.mark.parametrize("head", ["knn", "regression"])
-def test_k_may_exceed_the_examples(head: str, vote: Vote) -> None:
-    learner = make_classifier(head, k=50, vote=vote, unknown="off")
+@pytest.mark.parametrize("type_name", ["knn", "regression"])
+def test_k_may_exceed_the_examples(type_name: str, vote: Vote) -> None:
+    classifier = make_classifier(type_name, k=50, vote=vote, unknown="off")
     for example_id, label in enumerate(["2", "2", "30"]):
-        learner.add(cloud(label, 3)[example_id], label, example_id)
-    assert 2 <= float(learner.predict(cloud("2", 3)[0]).label) <= 30
-    assert learner.exam().verdicts["2"].count == 2
+        classifier.add(cloud(label, 3)[example_id], label, example_id)
+    assert 2 <= float(classifier.predict(cloud("2", 3)[0]).label) <= 30
+    assert classifier.evaluate().classes["2"].count == 2
 
 
-def test_all_examples_equal_still_answers(learner: OpenSetClassifier) -> None:
+def test_all_examples_equal_still_answers(classifier: OpenSetClassifier) -> None:
     for example_id in range(8):
-        learner.add(np.ones(12, np.float32), str(example_id % 2), example_id)
-    prediction = learner.predict(np.ones(12, np.float32))
+        classifier.add(np.ones(12, np.float32), str(example_id % 2), example_id)
+    prediction = classifier.predict(np.ones(12, np.float32))
     assert np.isfinite(list(prediction.confidences.values())).all()
-    assert learner.exam().near_duplicates == 6, "all but the first of each class"
+    assert classifier.evaluate().near_duplicates == 6, "all but the first of each class"
 
 
 @pytest.mark.parametrize("bad", [np.zeros(40), np.full(40, np.nan), np.ones(39), np.ones((2, 20))])
 def test_bad_embeddings_are_refused_and_lose_nothing(
-    learner: OpenSetClassifier, bad: npt.NDArray[np.float64]
+    classifier: OpenSetClassifier, bad: npt.NDArray[np.float64]
 ) -> None:
-    teach(learner)
+    teach(classifier)
     with pytest.raises(EmbeddingError):
-        learner.add(bad, "2", 99)
+        classifier.add(bad, "2", 99)
     with pytest.raises(EmbeddingError):
-        learner.predict(bad)
-    assert sum(learner.counts.values()) == 18
+        classifier.predict(bad)
+    assert sum(classifier.counts.values()) == 18
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_the_same_presses_give_the_same_answers(head: str) -> None:
+@pytest.mark.parametrize("type_name", TYPES)
+def test_the_same_presses_give_the_same_answers(type_name: str) -> None:
     answers = []
     for _ in range(2):
-        learner = make_classifier(head)
-        teach(learner)
-        answers.append([learner.predict(query) for query in cloud("10", 5, seed=6)])
+        classifier = make_classifier(type_name)
+        teach(classifier)
+        answers.append([classifier.predict(query) for query in cloud("10", 5, seed=6)])
     assert answers[0] == answers[1]
 
 
-@pytest.mark.parametrize("head", HEADS)
-def test_unknown_is_one_rule_for_all_heads(head: str) -> None:
-    learner = make_classifier(head, unknown="auto")
-    teach(learner, each=10)
-    assert all(learner.predict(query).label == UNKNOWN for query in cloud("77", 20))
-    known = [learner.predict(query).label for label in LABELS for query in cloud(label, 20, seed=7)]
+@pytest.mark.parametrize("type_name", TYPES)
+def test_unknown_is_one_rule_for_all_classifiers(type_name: str) -> None:
+    classifier = make_classifier(type_name, unknown="auto")
+    teach(classifier, each=10)
+    assert all(classifier.predict(query).label == UNKNOWN for query in cloud("77", 20))
+    known = [classifier.predict(query).label for label in LABELS for query in cloud(label, 20, seed=7)]
     assert known.count(UNKNOWN) <= 9
 
 
@@ -172,22 +172,22 @@ def test_an_unknown_type_is_refused_with_those_there_are() -> None:
 
 
 def test_regression_answers_between_the_numbers_taught() -> None:
-    learner = make_classifier("regression", k=2, unknown="off")
-    learner.add([1.0, 0.0], "0", 0)
-    learner.add([0.0, 1.0], "10", 1)
-    assert learner.predict([1.0, 1.0]).label == "5"
-    assert float(learner.predict([2.0, 1.0]).label) < 5
-    assert float(learner.predict([1.0, 0.0]).label) < 0.1
+    classifier = make_classifier("regression", k=2, unknown="off")
+    classifier.add([1.0, 0.0], "0", 0)
+    classifier.add([0.0, 1.0], "10", 1)
+    assert classifier.predict([1.0, 1.0]).label == "5"
+    assert float(classifier.predict([2.0, 1.0]).label) < 5
+    assert float(classifier.predict([1.0, 0.0]).label) < 0.1
 
 
 def test_regression_refuses_a_label_that_is_no_number() -> None:
-    learner = make_classifier("regression")
+    classifier = make_classifier("regression")
     for bad in ("cat", "nan", "inf"):
         with pytest.raises(LabelError, match="is not a number"):
-            learner.add([1.0, 0.0], bad, 0)
+            classifier.add([1.0, 0.0], bad, 0)
         with pytest.raises(LabelError):
-            learner.check(bad)
-    assert learner.counts == {}
+            classifier.check(bad)
+    assert classifier.counts == {}
 
 
 def test_on_a_tie_the_named_label_leads_the_ranking() -> None:

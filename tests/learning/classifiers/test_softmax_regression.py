@@ -9,99 +9,100 @@ import numpy as np
 import pytest
 
 from edge_daemon.learning.classifiers.base import run_to_convergence
-from edge_daemon.learning.classifiers.softmax_regression import ROUNDS, SoftmaxFit, SoftmaxRegression
-from edge_daemon.learning.embedding_index import Codes, EmbeddingIndex, Floats
+from edge_daemon.learning.classifiers.softmax_regression import MAX_ITERATIONS, SoftmaxFit, SoftmaxRegression
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.sampling import Floats, Ints
 
 SIZE, CLASSES = 64, 4
 
 
-def cloud(count: int, seed: int = 0) -> tuple[Floats, Codes]:
+def cloud(count: int, seed: int = 0) -> tuple[Floats, Ints]:
     """Unit vectors around a direction for each class, in turn."""
     rng = np.random.default_rng(seed)
-    codes = np.arange(count) % CLASSES
-    rows = np.eye(CLASSES, SIZE)[codes] + 0.3 * rng.normal(size=(count, SIZE))
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), codes
+    class_ids = np.arange(count) % CLASSES
+    rows = np.eye(CLASSES, SIZE)[class_ids] + 0.3 * rng.normal(size=(count, SIZE))
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), class_ids
 
 
 def test_in_pieces_the_weights_are_those_of_a_fit_at_once() -> None:
-    vectors, codes = cloud(200)
-    whole = SoftmaxFit(vectors, codes, CLASSES).advance(ROUNDS)
-    fit = SoftmaxFit(vectors, codes, CLASSES, piece=SIZE * 2 * CLASSES * 17)
-    while fit.rounds < ROUNDS:
-        weights = fit.spend(1.0)
+    vectors, class_ids = cloud(200)
+    whole = SoftmaxFit(vectors, class_ids, CLASSES).run_iterations(MAX_ITERATIONS)
+    fit = SoftmaxFit(vectors, class_ids, CLASSES, chunk_work=SIZE * 2 * CLASSES * 17)
+    while fit.iterations < MAX_ITERATIONS:
+        weights = fit.run(1.0)
     assert weights is not None
     np.testing.assert_allclose(weights.matrix, whole.matrix, atol=1e-3)
     np.testing.assert_allclose(weights.bias, whole.bias, atol=1e-4)
-    assert (weights.scores(vectors).argmax(axis=1) == codes).mean() > 0.95
+    assert (weights.scores(vectors).argmax(axis=1) == class_ids).mean() > 0.95
 
 
 def test_only_the_chosen_rows_are_fitted() -> None:
-    vectors, codes = cloud(80)
+    vectors, class_ids = cloud(80)
     rows = np.arange(0, 80, 3)
-    chosen = SoftmaxFit(vectors, codes, CLASSES, rows=rows).advance(5)
-    alone = SoftmaxFit(vectors[rows], codes[rows], CLASSES).advance(5)
+    chosen = SoftmaxFit(vectors, class_ids, CLASSES, rows=rows).run_iterations(5)
+    alone = SoftmaxFit(vectors[rows], class_ids[rows], CLASSES).run_iterations(5)
     np.testing.assert_array_equal(chosen.matrix, alone.matrix)
 
 
 def test_spending_little_does_little() -> None:
-    vectors, codes = cloud(1000)
-    fit = SoftmaxFit(vectors, codes, CLASSES, piece=1e5)
+    vectors, class_ids = cloud(1000)
+    fit = SoftmaxFit(vectors, class_ids, CLASSES, chunk_work=1e5)
     round_costs = 2 * SIZE * CLASSES * 1000
-    assert fit.spend(1e5) is None
+    assert fit.run(1e5) is None
     spent = 1
-    while fit.rounds < ROUNDS:
-        fit.spend(1e5)
+    while fit.iterations < MAX_ITERATIONS:
+        fit.run(1e5)
         spent += 1
-    assert ROUNDS * round_costs / 2e5 < spent < 1.5 * ROUNDS * round_costs / 1e5
+    assert MAX_ITERATIONS * round_costs / 2e5 < spent < 1.5 * MAX_ITERATIONS * round_costs / 1e5
 
 
 def test_equal_vectors_have_weights_too() -> None:
     vectors = np.full((6, SIZE), 1 / 8, np.float32)
-    weights = SoftmaxFit(vectors, np.arange(6) % 2, 2).advance(ROUNDS)
+    weights = SoftmaxFit(vectors, np.arange(6) % 2, 2).run_iterations(MAX_ITERATIONS)
     assert np.isfinite(weights.scores(vectors)).all()
 
 
 @pytest.mark.parametrize("count", [40, 2500])
 def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(count: int) -> None:
     examples = EmbeddingIndex()
-    vectors, codes = cloud(count)
-    for row, code in enumerate(codes.tolist()):
-        examples.add(vectors[row], "abcd"[code], row)
-    head = SoftmaxRegression(examples)
-    head.predict(examples.compare(vectors[0]))
-    assert head.is_converged
+    vectors, class_ids = cloud(count)
+    for row, class_id in enumerate(class_ids.tolist()):
+        examples.add(vectors[row], "abcd"[class_id], row)
+    classifier = SoftmaxRegression(examples)
+    classifier.predict(examples.search(vectors[0]))
+    assert classifier.is_converged
     examples.add(vectors[1], "b", count)
     frames = 0
-    while not head.is_converged:
-        assert head.predict(examples.compare(vectors[0])).label == "a"
+    while not classifier.is_converged:
+        assert classifier.predict(examples.search(vectors[0])).label == "a"
         frames += 1
     per_round = 2 * SIZE * CLASSES * min(count, 2000)
-    assert frames == pytest.approx(1.2 * ROUNDS * per_round / 2e7, abs=2)
+    assert frames == pytest.approx(1.2 * MAX_ITERATIONS * per_round / 2e7, abs=2)
 
 
-def linear_head(count: int, *, patient: bool) -> tuple[SoftmaxRegression, EmbeddingIndex]:
-    vectors, codes = cloud(count)
+def linear_head(count: int, *, spread_first_fit: bool) -> tuple[SoftmaxRegression, EmbeddingIndex]:
+    vectors, class_ids = cloud(count)
     examples = EmbeddingIndex()
     for row, vector in enumerate(vectors):
-        examples.add(vector, str(codes[row]), row)
-    return SoftmaxRegression(examples, patient=patient), examples
+        examples.add(vector, str(class_ids[row]), row)
+    return SoftmaxRegression(examples, spread_first_fit=spread_first_fit), examples
 
 
 def test_a_patient_head_has_no_long_first_frame_and_comes_to_the_same() -> None:
-    head, examples = linear_head(2000, patient=True)
-    at_once, same = linear_head(2000, patient=False)
-    expected = at_once.predict(same.compare(np.ones(SIZE))).confidences
+    classifier, examples = linear_head(2000, spread_first_fit=True)
+    at_once, same = linear_head(2000, spread_first_fit=False)
+    expected = at_once.predict(same.search(np.ones(SIZE))).confidences
     assert at_once.is_converged
     frames = 0
-    while not head.is_converged:
-        head.predict(examples.compare(np.ones(SIZE)))
+    while not classifier.is_converged:
+        classifier.predict(examples.search(np.ones(SIZE)))
         frames += 1
     assert frames > 3
-    assert head.predict(examples.compare(np.ones(SIZE))).confidences == pytest.approx(expected, abs=1e-3)
+    assert classifier.predict(examples.search(np.ones(SIZE))).confidences == pytest.approx(expected, abs=1e-3)
 
 
 def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
-    head, examples = linear_head(2000, patient=False)
+    classifier, examples = linear_head(2000, spread_first_fit=False)
     query = np.ones(SIZE)
     gc.collect()
     gc.disable()
@@ -109,9 +110,9 @@ def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
         tracemalloc.start()
         for press in range(5):
             examples.add(np.arange(SIZE), "0", 5000 + press)
-            head.predict(examples.compare(query))
-        while not head.is_converged:
-            head.predict(examples.compare(query))
+            classifier.predict(examples.search(query))
+        while not classifier.is_converged:
+            classifier.predict(examples.search(query))
         kept, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -119,12 +120,12 @@ def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
     assert kept < 2000 * SIZE * 4
 
 
-@pytest.mark.parametrize("patient", [True, False])
-def test_embeddings_of_another_length_begin_anew(patient: bool) -> None:
-    head, examples = linear_head(40, patient=patient)
-    run_to_convergence(head, examples.compare(np.ones(SIZE)))
+@pytest.mark.parametrize("spread_first_fit", [True, False])
+def test_embeddings_of_another_length_begin_anew(spread_first_fit: bool) -> None:
+    classifier, examples = linear_head(40, spread_first_fit=spread_first_fit)
+    run_to_convergence(classifier, examples.search(np.ones(SIZE)))
     examples.clear()
     for row in range(40):
         examples.add(np.eye(5)[row % 2], "01"[row % 2], row)
-    run_to_convergence(head, examples.compare(np.eye(5)[1]))
-    assert head.predict(examples.compare(np.eye(5)[1])).label == "1"
+    run_to_convergence(classifier, examples.search(np.eye(5)[1]))
+    assert classifier.predict(examples.search(np.eye(5)[1])).label == "1"

@@ -7,39 +7,39 @@ import pytest
 
 from edge_daemon.learning.classifiers.plda import fit_plda, subspace
 from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.open_set.novelty_score import NEAREST, NoveltyScorer, knn_score, plda_score
+from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, NoveltyScorer, knn_score, plda_score
 from tests.learning.open_set.test_rejector import class_of
 
 
 def taught(classes: int, each: int) -> EmbeddingIndex:
     examples = EmbeddingIndex()
-    for code in range(classes):
-        for row, vector in enumerate(class_of(code, each)):
-            examples.add(vector, f"c{code}", code * each + row)
+    for class_id in range(classes):
+        for row, vector in enumerate(class_of(class_id, each)):
+            examples.add(vector, f"c{class_id}", class_id * each + row)
     return examples
 
 
 def test_one_query_scores_as_many_do() -> None:
     examples = taught(4, 8)
     space = subspace(examples.matrix, 40)
-    plda = fit_plda(space.coordinates, examples.codes, 4, 20)
+    plda = fit_plda(space.coordinates, examples.class_ids, 4, 20)
     assert plda is not None
-    judge = NoveltyScorer(examples, plda.lifted(space))
-    queries = np.concatenate([class_of(code, 3, seed=1) for code in (0, 2, 99)])
+    judge = NoveltyScorer(examples, plda.in_full_space(space))
+    queries = np.concatenate([class_of(class_id, 3, seed=1) for class_id in (0, 2, 99)])
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     similarities = queries @ examples.matrix.T
     near = knn_score(
-        -np.sort(-similarities)[:, :NEAREST], queries, examples.matrix[similarities.argmax(axis=1)]
+        -np.sort(-similarities)[:, :NEIGHBOURS], queries, examples.matrix[similarities.argmax(axis=1)]
     )
     expected = near + plda_score(plda, (queries - space.centre) @ space.directions)
-    scores = [judge(examples.compare(query)) for query in queries]
+    scores = [judge(examples.search(query)) for query in queries]
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert min(scores[:6]) > max(scores[6:])
 
 
 def test_a_query_keeps_its_similarities_whoever_asks_for_the_largest() -> None:
     examples = taught(3, 4)
-    query = examples.compare(class_of(1, 1, seed=1)[0])
+    query = examples.search(class_of(1, 1, seed=1)[0])
     before = query.similarities.copy()
     rows, values = query.top_k(5)
     np.testing.assert_array_equal(query.similarities, before)

@@ -26,51 +26,51 @@ def class_of(
 def taught(classes: int, each: int, group: str = "") -> tuple[EmbeddingIndex, UnknownRejector]:
     examples = EmbeddingIndex()
     for row in range(each):
-        for code in range(classes):
-            examples.add(class_of(code, each)[row], f"c{code}", row * classes + code, group)
+        for class_id in range(classes):
+            examples.add(class_of(class_id, each)[row], f"c{class_id}", row * classes + class_id, group)
     return examples, UnknownRejector(examples, LeaveOneOut(examples))
 
 
-def rejected(examples: EmbeddingIndex, openset: UnknownRejector, queries: npt.NDArray[np.float32]) -> float:
-    return float(np.mean([openset.rejects(examples.compare(query)) for query in queries]))
+def rejected(examples: EmbeddingIndex, rejector: UnknownRejector, queries: npt.NDArray[np.float32]) -> float:
+    return float(np.mean([rejector.rejects(examples.search(query)) for query in queries]))
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 10), (4, 5), (6, 10), (3, 20)])
 def test_about_five_of_a_hundred_taught_things_are_rejected(classes: int, each: int) -> None:
-    examples, openset = taught(classes, each)
-    shares = [rejected(examples, openset, class_of(code, 100, seed=1)) for code in range(classes)]
+    examples, rejector = taught(classes, each)
+    shares = [rejected(examples, rejector, class_of(class_id, 100, seed=1)) for class_id in range(classes)]
     assert np.mean(shares) <= 0.12
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 5), (4, 5), (6, 10)])
 def test_a_class_never_taught_is_rejected(classes: int, each: int) -> None:
-    examples, openset = taught(classes, each)
-    assert rejected(examples, openset, class_of(99, 100)) >= 0.95
+    examples, rejector = taught(classes, each)
+    assert rejected(examples, rejector, class_of(99, 100)) >= 0.95
 
 
 def test_one_class_alone_rejects_others_once_it_has_a_few_examples() -> None:
-    examples, openset = taught(1, 8)
-    assert rejected(examples, openset, class_of(0, 100, seed=1)) <= 0.15
-    assert rejected(examples, openset, class_of(99, 100)) >= 0.95
+    examples, rejector = taught(1, 8)
+    assert rejected(examples, rejector, class_of(0, 100, seed=1)) <= 0.15
+    assert rejected(examples, rejector, class_of(99, 100)) >= 0.95
 
 
 def test_a_single_example_rejects_nothing() -> None:
-    examples, openset = taught(1, 1)
-    assert rejected(examples, openset, class_of(99, 5)) == 0.0
-    assert openset.threshold == -math.inf
+    examples, rejector = taught(1, 1)
+    assert rejected(examples, rejector, class_of(99, 5)) == 0.0
+    assert rejector.threshold == -math.inf
 
 
 def test_one_example_of_each_rejects_what_is_less_near_than_they_are_to_each_other() -> None:
-    examples, openset = taught(4, 1)
-    assert rejected(examples, openset, class_of(2, 50, seed=1)) <= 0.1
-    assert rejected(examples, openset, np.eye(64, dtype=np.float32)) >= 0.9
+    examples, rejector = taught(4, 1)
+    assert rejected(examples, rejector, class_of(2, 50, seed=1)) <= 0.1
+    assert rejected(examples, rejector, np.eye(64, dtype=np.float32)) >= 0.9
 
 
 def test_a_burst_alone_does_not_set_a_threshold_of_near_duplicates() -> None:
-    examples, openset = taught(3, 6, group="held")
-    openset.familiarity(examples.compare(class_of(0, 1)[0]))
-    assert openset.threshold < 0.9
-    assert rejected(examples, openset, class_of(0, 50, seed=1)) <= 0.1
+    examples, rejector = taught(3, 6, group="held")
+    rejector.score(examples.search(class_of(0, 1)[0]))
+    assert rejector.threshold < 0.9
+    assert rejected(examples, rejector, class_of(0, 50, seed=1)) <= 0.1
 
 
 def press_still(examples: EmbeddingIndex, name: int, presses: int) -> None:
@@ -86,21 +86,24 @@ def test_presses_without_a_move_do_not_make_unknown_what_moves(presses: tuple[in
     examples = EmbeddingIndex()
     for name, count in enumerate(presses):
         press_still(examples, name, count)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
     for name in range(len(presses)):
-        assert rejected(examples, openset, class_of(name, 1)) == 0.0, "what was taught, as it was taught"
-        assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
-    assert rejected(examples, openset, np.eye(64, dtype=np.float32)) >= 0.9
+        assert rejected(examples, rejector, class_of(name, 1)) == 0.0, "what was taught, as it was taught"
+        assert rejected(examples, rejector, class_of(name, 50, seed=1)) <= 0.1
+    assert rejected(examples, rejector, np.eye(64, dtype=np.float32)) >= 0.9
 
 
 @pytest.mark.parametrize("young", [1, 2])
 def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) -> None:
-    examples, openset = taught(3, 10)
+    examples, rejector = taught(3, 10)
     for row in range(young):
         examples.add(class_of(50, young)[row], "young", 1000 + row)
-    assert rejected(examples, openset, class_of(50, 50, seed=1)) <= 0.15
-    assert rejected(examples, openset, class_of(99, 100)) >= 0.9
-    assert np.mean([rejected(examples, openset, class_of(code, 50, seed=1)) for code in range(3)]) <= 0.12
+    assert rejected(examples, rejector, class_of(50, 50, seed=1)) <= 0.15
+    assert rejected(examples, rejector, class_of(99, 100)) >= 0.9
+    assert (
+        np.mean([rejected(examples, rejector, class_of(class_id, 50, seed=1)) for class_id in range(3)])
+        <= 0.12
+    )
 
 
 @pytest.mark.parametrize(("classes", "each"), [(1, 2), (1, 3), (1, 5), (3, 2)])
@@ -108,12 +111,12 @@ def test_the_second_view_does_not_make_the_next_one_unknown(classes: int, each: 
     refused = []
     for start in range(0, 40, 4):
         examples = EmbeddingIndex()
-        for code in range(classes):
+        for class_id in range(classes):
             for row in range(each):
-                examples.add(class_of(start + code, each)[row], f"c{code}", len(examples))
-        openset = UnknownRejector(examples, LeaveOneOut(examples))
-        queries = [class_of(start + code, 20, seed=1) for code in range(classes)]
-        refused.append(rejected(examples, openset, np.concatenate(queries)))
+                examples.add(class_of(start + class_id, each)[row], f"c{class_id}", len(examples))
+        rejector = UnknownRejector(examples, LeaveOneOut(examples))
+        queries = [class_of(start + class_id, 20, seed=1) for class_id in range(classes)]
+        refused.append(rejected(examples, rejector, np.concatenate(queries)))
     assert np.mean(refused) <= 0.12
 
 
@@ -121,10 +124,10 @@ def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
     examples = EmbeddingIndex()
     for row, name in enumerate((0, 0, 1)):
         examples.add(class_of(name, 2)[row % 2], f"c{name}", row)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
     for name in (0, 1):
-        assert rejected(examples, openset, class_of(name, 50, seed=1)) <= 0.1
-    assert math.isfinite(openset.familiarity(examples.compare(class_of(1, 1)[0])))
+        assert rejected(examples, rejector, class_of(name, 50, seed=1)) <= 0.1
+    assert math.isfinite(rejector.score(examples.search(class_of(1, 1)[0])))
 
 
 def test_long_bursts_do_not_outvote_single_presses() -> None:
@@ -140,8 +143,8 @@ def test_long_bursts_do_not_outvote_single_presses() -> None:
                     examples.add(shot, f"c{name}", len(examples), f"held {burst}")
             for view in views[2:]:
                 examples.add(view, f"c{name}", len(examples))
-        openset = UnknownRejector(examples, LeaveOneOut(examples))
-        refused += [rejected(examples, openset, class_of(name, 20, seed=1)) for name in (start, start + 1)]
+        rejector = UnknownRejector(examples, LeaveOneOut(examples))
+        refused += [rejected(examples, rejector, class_of(name, 20, seed=1)) for name in (start, start + 1)]
     assert np.mean(refused) <= 0.15
 
 
@@ -152,70 +155,73 @@ def test_a_newcomer_that_changes_more_than_the_only_other_class_is_given_room() 
         for shot in class_of(start, 6, spread=0.4):
             examples.add(shot, "old", len(examples))
         examples.add(class_of(start + 1, 1)[0], "new", len(examples))
-        openset = UnknownRejector(examples, LeaveOneOut(examples))
-        refused.append(rejected(examples, openset, class_of(start + 1, 30, seed=1)))
+        rejector = UnknownRejector(examples, LeaveOneOut(examples))
+        refused.append(rejected(examples, rejector, class_of(start + 1, 30, seed=1)))
     assert np.mean(refused) <= 0.3
 
 
 def test_repeating_one_view_leaves_the_threshold_where_the_views_put_it() -> None:
-    examples, openset = taught(3, 8)
-    openset.familiarity(examples.compare(class_of(0, 1)[0]))
-    before = openset.threshold
+    examples, rejector = taught(3, 8)
+    rejector.score(examples.search(class_of(0, 1)[0]))
+    before = rejector.threshold
     for row in range(20):
         examples.add(class_of(0, 8)[0], "c0", 1000 + row)
-    assert np.mean([rejected(examples, openset, class_of(code, 100, seed=1)) for code in range(3)]) <= 0.12
-    assert openset.threshold < before + 0.1
+    assert (
+        np.mean([rejected(examples, rejector, class_of(class_id, 100, seed=1)) for class_id in range(3)])
+        <= 0.12
+    )
+    assert rejector.threshold < before + 0.1
 
 
 def test_a_change_calibrates_anew() -> None:
-    examples, openset = taught(3, 8)
+    examples, rejector = taught(3, 8)
     newcomer = class_of(99, 30)
-    assert rejected(examples, openset, newcomer) >= 0.9
+    assert rejected(examples, rejector, newcomer) >= 0.9
     for row, embedding in enumerate(newcomer[:8]):
         examples.add(embedding, "new", 1000 + row)
-    assert rejected(examples, openset, newcomer[8:]) <= 0.2
+    assert rejected(examples, rejector, newcomer[8:]) <= 0.2
 
 
 def test_leniency_takes_the_unusual_of_taught_classes_and_still_no_stranger() -> None:
-    examples, openset = taught(4, 8)
-    known = np.concatenate([class_of(code, 200, seed=1) for code in range(4)])
-    strict = rejected(examples, openset, known)
-    lenient = np.mean([openset.rejects(examples.compare(query), lenient=True) for query in known])
+    examples, rejector = taught(4, 8)
+    known = np.concatenate([class_of(class_id, 200, seed=1) for class_id in range(4)])
+    strict = rejected(examples, rejector, known)
+    relaxed = np.mean([rejector.rejects(examples.search(query), relaxed_threshold=True) for query in known])
     assert strict > 0.0
-    assert lenient < strict / 2
-    strangers = [examples.compare(query) for query in class_of(99, 100)]
-    assert all(openset.rejects(query, lenient=True) for query in strangers)
+    assert relaxed < strict / 2
+    strangers = [examples.search(query) for query in class_of(99, 100)]
+    assert all(rejector.rejects(query, relaxed_threshold=True) for query in strangers)
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 8), (1, 8)])
 def test_where_no_class_can_be_taken_for_a_stranger_there_is_no_leniency(classes: int, each: int) -> None:
-    examples, openset = taught(classes, each)
-    openset.familiarity(examples.compare(class_of(0, 1)[0]))
-    assert openset.lenient_threshold == openset.threshold
+    examples, rejector = taught(classes, each)
+    rejector.score(examples.search(class_of(0, 1)[0]))
+    assert rejector.relaxed_threshold == rejector.threshold
 
 
 def test_classes_as_near_as_their_own_examples_allow_no_leniency() -> None:
     examples = EmbeddingIndex()
     for row, embedding in enumerate(class_of(0, 32)):
         examples.add(embedding, "abcd"[row % 4], row)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
-    openset.familiarity(examples.compare(class_of(0, 1)[0]))
-    assert openset.lenient_threshold == openset.threshold
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    rejector.score(examples.search(class_of(0, 1)[0]))
+    assert rejector.relaxed_threshold == rejector.threshold
 
 
 def test_leniency_leaves_a_threshold_that_was_set_alone() -> None:
-    examples, openset = taught(4, 8)
-    openset.set(0.99)
-    query = examples.compare(class_of(0, 1, seed=1)[0])
-    assert openset.rejects(query, lenient=True) is openset.rejects(query) is True
+    examples, rejector = taught(4, 8)
+    rejector.set(0.99)
+    query = examples.search(class_of(0, 1, seed=1)[0])
+    assert rejector.rejects(query, relaxed_threshold=True) is rejector.rejects(query) is True
 
 
 def test_many_equal_examples_do_not_break_the_fit() -> None:
     examples = EmbeddingIndex()
     for row in range(30):
         examples.add(np.ones(16), "ab"[row % 2], row)
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
-    assert math.isfinite(openset.familiarity(examples.compare(np.ones(16))))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    assert math.isfinite(rejector.score(examples.search(np.ones(16))))
 
 
 def test_lower_bound_is_the_unbiased_quantile_of_many_and_a_prediction_bound_of_few() -> None:
@@ -227,29 +233,29 @@ def test_lower_bound_is_the_unbiased_quantile_of_many_and_a_prediction_bound_of_
 
 def test_likelihood_ratios_agree_with_the_gaussians_they_stand_for() -> None:
     rng = np.random.default_rng(2)
-    codes = np.repeat(np.arange(4), 12)
-    vectors = (rng.normal(size=(4, 20))[codes] + 0.5 * rng.normal(size=(48, 20))).astype(np.float32)
-    plda = fit_plda(vectors, codes, 4)
+    class_ids = np.repeat(np.arange(4), 12)
+    vectors = (rng.normal(size=(4, 20))[class_ids] + 0.5 * rng.normal(size=(48, 20))).astype(np.float32)
+    plda = fit_plda(vectors, class_ids, 4)
     assert plda is not None
     ratios = np.stack([plda.ratios(vector) for vector in vectors])
-    assert (ratios.argmax(axis=1) == codes).mean() > 0.95
-    together = plda.ratio_of(vectors)
+    assert (ratios.argmax(axis=1) == class_ids).mean() > 0.95
+    together = plda.ratio_batch(vectors)
     np.testing.assert_allclose(together, np.log(np.exp(ratios).mean(axis=1)), rtol=1e-4)
     assert plda.ratio(vectors[7]) == pytest.approx(together[7], rel=1e-4)
     stranger = plda.ratio((rng.normal(size=20) * 1.5).astype(np.float32))
     assert stranger < np.quantile(together, 0.1)
 
 
-@pytest.mark.parametrize("codes", [[0, 0, 0], [0, 1, 2]])
-def test_without_two_classes_and_a_second_example_there_is_no_ratio(codes: list[int]) -> None:
-    assert fit_plda(np.eye(3, 8, dtype=np.float32), np.array(codes), 3) is None
+@pytest.mark.parametrize("class_ids", [[0, 0, 0], [0, 1, 2]])
+def test_without_two_classes_and_a_second_example_there_is_no_ratio(class_ids: list[int]) -> None:
+    assert fit_plda(np.eye(3, 8, dtype=np.float32), np.array(class_ids), 3) is None
 
 
 def test_with_variants_a_correlation_with_an_example_is_asked() -> None:
     examples = EmbeddingIndex(lambda vector: vector[None])
-    openset = UnknownRejector(examples, LeaveOneOut(examples))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
     for row in range(4):
         examples.add(np.eye(4, dtype=np.float32)[row % 2], str(row % 2), row)
     for similarity, unknown in ((0.75, False), (0.65, True)):
-        query = examples.compare([similarity, 0, 0, math.sqrt(1 - similarity**2)])
-        assert openset.rejects(query) is unknown
+        query = examples.search([similarity, 0, 0, math.sqrt(1 - similarity**2)])
+        assert rejector.rejects(query) is unknown

@@ -5,27 +5,27 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.evaluation.few_shot import Dataset, ask, split, teach
+from edge_daemon.evaluation.few_shot import Dataset, build_index, evaluate_split, split
 from edge_daemon.learning.classifiers.plda import PLDAClassifier
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.cross_validation import SAMPLE, CrossValidationScores
-from edge_daemon.learning.quality.evaluation import centroid_scores, confuse
+from edge_daemon.learning.quality.evaluation import centroid_scores, confusion_matrix
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
 def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Dataset:
     """Classes apart in a few directions, and much wider spread in others that they share."""
     rng = np.random.default_rng(seed)
-    codes = np.arange(count) % classes
+    class_ids = np.arange(count) % classes
     wide = 3.0 * rng.normal(size=(count, 5)) @ rng.normal(size=(5, size))
-    rows = 4.0 * np.eye(classes, size)[codes] + wide + rng.normal(size=(count, size)) + 5
+    rows = 4.0 * np.eye(classes, size)[class_ids] + wide + rng.normal(size=(count, size)) + 5
     vectors = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    return Dataset(vectors, codes, tuple("abcdefgh"[:classes]))
+    return Dataset(vectors, class_ids, tuple("abcdefgh"[:classes]))
 
 
 def share(examples: EmbeddingIndex, scores: CrossValidationScores | None = None) -> float:
-    others = LeaveOneOut(examples).others()
-    confusion = confuse(others, (scores or centroid_scores)(others))
+    loo = LeaveOneOut(examples).scores()
+    confusion = confusion_matrix(loo, (scores or centroid_scores)(loo))
     return float(np.trace(confusion) / confusion.sum())
 
 
@@ -34,9 +34,9 @@ def test_the_exam_comes_closer_to_what_is_held_out_than_class_means_do() -> None
     errors = []
     for seed in range(3):
         part = split(data, 20, seed)
-        confusion = ask(data, PLDAClassifier, part)
+        confusion = evaluate_split(data, PLDAClassifier, part)
         truth = float(np.trace(confusion) / confusion.sum())
-        examples = teach(data, part.taught)
+        examples = build_index(data, part.train)
         errors.append((share(examples, CrossValidationScores(examples)) - truth, share(examples) - truth))
     folds, means = np.abs(np.mean(errors, axis=0)).tolist()
     assert folds < 0.15 < 0.3 < means
@@ -44,8 +44,8 @@ def test_the_exam_comes_closer_to_what_is_held_out_than_class_means_do() -> None
 
 def test_random_labels_are_not_flattered() -> None:
     data = tilted(80)
-    shuffled = np.random.default_rng(1).permutation(data.codes)
-    examples = teach(Dataset(data.vectors, shuffled, data.labels), np.arange(80))
+    shuffled = np.random.default_rng(1).permutation(data.class_ids)
+    examples = build_index(Dataset(data.vectors, shuffled, data.labels), np.arange(80))
     assert share(examples, CrossValidationScores(examples)) < 0.45
 
 
@@ -61,31 +61,31 @@ def test_a_burst_is_never_judged_by_itself() -> None:
 
 def test_a_few_presses_keep_the_scores_and_the_new_go_by_class_means() -> None:
     data = tilted(130)
-    examples = teach(data, np.arange(120))
+    examples = build_index(data, np.arange(120))
     scores = CrossValidationScores(examples)
-    before = scores(LeaveOneOut(examples).others())
+    before = scores(LeaveOneOut(examples).scores())
     for row in range(120, 130):
-        examples.add(data.vectors[row], data.labels[data.codes[row]], row)
-        others = LeaveOneOut(examples).others()
-        after = scores(others)
+        examples.add(data.vectors[row], data.labels[data.class_ids[row]], row)
+        loo = LeaveOneOut(examples).scores()
+        after = scores(loo)
         if row < 125:
             np.testing.assert_array_equal(after[:120], before)
-            np.testing.assert_array_equal(after[120:], centroid_scores(others)[120:])
+            np.testing.assert_array_equal(after[120:], centroid_scores(loo)[120:])
     assert not np.array_equal(after[:120], before)
 
 
 def test_only_a_sample_is_fitted_and_all_are_scored() -> None:
     data = tilted(SAMPLE + 60)
-    examples = teach(data, np.arange(SAMPLE + 60))
-    others = LeaveOneOut(examples).others()
-    scores = CrossValidationScores(examples)(others)
-    np.testing.assert_array_equal(scores[:60], centroid_scores(others)[:60])
-    assert not np.isclose(scores[60:], centroid_scores(others)[60:]).all(axis=1).any()
+    examples = build_index(data, np.arange(SAMPLE + 60))
+    loo = LeaveOneOut(examples).scores()
+    scores = CrossValidationScores(examples)(loo)
+    np.testing.assert_array_equal(scores[:60], centroid_scores(loo)[:60])
+    assert not np.isclose(scores[60:], centroid_scores(loo)[60:]).all(axis=1).any()
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
 def test_with_too_few_to_fit_the_class_means_judge(count: int) -> None:
     data = tilted(8)
-    examples = teach(data, np.arange(count))
-    others = LeaveOneOut(examples).others()
-    np.testing.assert_array_equal(CrossValidationScores(examples)(others), centroid_scores(others))
+    examples = build_index(data, np.arange(count))
+    loo = LeaveOneOut(examples).scores()
+    np.testing.assert_array_equal(CrossValidationScores(examples)(loo), centroid_scores(loo))

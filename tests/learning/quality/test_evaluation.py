@@ -1,4 +1,4 @@
-"""The exam and the coach: figures by hand, and what they advise."""
+"""The evaluation and the coach: figures by hand, and what they advise."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_daemon.domain.types import ClassReport, Evaluation
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import (
     centroid_scores,
-    confuse,
+    confusion_matrix,
     evaluate_examples,
     knn_scores,
     recommend_next_label,
@@ -24,32 +24,32 @@ def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None,
         angle = np.radians(degrees)
         group = (groups or {}).get(example_id, "")
         examples.add([np.cos(angle), np.sin(angle)], label, example_id, group)
-    others = LeaveOneOut(examples, k).others()
-    return evaluate_examples(examples.labels, others, knn_scores(others))
+    loo = LeaveOneOut(examples, k).scores()
+    return evaluate_examples(examples.labels, loo, knn_scores(loo))
 
 
 def test_separate_classes_are_good() -> None:
     rows = [(float(degrees), "a") for degrees in range(0, 80, 16)]
     rows += [(float(degrees), "b") for degrees in range(180, 260, 16)]
-    exam = exam_of(rows)
-    assert exam.accuracy == 1.0
-    assert {verdict.verdict for verdict in exam.verdicts.values()} == {"good"}
-    assert exam.confused is None
-    assert exam.advice is None
-    assert exam.near_duplicates == 0
+    evaluation = exam_of(rows)
+    assert evaluation.accuracy == 1.0
+    assert {report.status for report in evaluation.classes.values()} == {"ok"}
+    assert evaluation.most_confused is None
+    assert evaluation.recommendation is None
+    assert evaluation.near_duplicates == 0
 
 
 def test_a_class_among_another_looks_like_it() -> None:
     rows = [(float(degrees), "ring") for degrees in range(0, 60, 6)]
     rows += [(degrees + 0.5, "coin") for degrees in (6.0, 24.0, 42.0)]
-    exam = exam_of(rows)
-    verdict = exam.verdicts["coin"]
-    assert (verdict.verdict, verdict.looks_like, verdict.recall) == ("looks_like", "ring", 0.0)
-    assert exam.confused is not None
-    assert set(exam.confused) == {"coin", "ring"}
-    assert exam.advice is not None
-    assert exam.advice.label == "coin"
-    assert "taken for ring" in exam.advice.reason
+    evaluation = exam_of(rows)
+    report = evaluation.classes["coin"]
+    assert (report.status, report.confused_with, report.recall) == ("confused", "ring", 0.0)
+    assert evaluation.most_confused is not None
+    assert set(evaluation.most_confused) == {"coin", "ring"}
+    assert evaluation.recommendation is not None
+    assert evaluation.recommendation.label == "coin"
+    assert "taken for ring" in evaluation.recommendation.reason
 
 
 def test_a_burst_does_not_flatter() -> None:
@@ -70,23 +70,23 @@ def test_presses_without_a_move_flatter_no_more_than_a_burst() -> None:
 
 
 def test_the_same_view_of_two_classes_is_no_repetition() -> None:
-    exam = exam_of([(0.0, "a"), (0.0, "b"), (50.0, "a"), (50.0, "b")])
-    assert exam.near_duplicates == 0
-    assert exam.accuracy == 0.0
+    evaluation = exam_of([(0.0, "a"), (0.0, "b"), (50.0, "a"), (50.0, "b")])
+    assert evaluation.near_duplicates == 0
+    assert evaluation.accuracy == 0.0
 
 
 def test_a_class_of_one_burst_can_not_be_judged() -> None:
-    exam = exam_of([(0.0, "a"), (1.0, "a"), (90.0, "b"), (100.0, "b")], {0: "burst", 1: "burst"})
-    assert exam.verdicts["a"].recall is None
-    assert exam.verdicts["a"].verdict == "needs_more"
+    evaluation = exam_of([(0.0, "a"), (1.0, "a"), (90.0, "b"), (100.0, "b")], {0: "burst", 1: "burst"})
+    assert evaluation.classes["a"].recall is None
+    assert evaluation.classes["a"].status == "needs_examples"
 
 
 def test_nothing_and_one_class_have_no_accuracy() -> None:
     assert exam_of([]) == Evaluation(None, {})
-    exam = exam_of([(0.0, "a"), (5.0, "a")])
-    assert exam.accuracy is None
-    assert exam.advice is not None
-    assert "only class" in exam.advice.reason
+    evaluation = exam_of([(0.0, "a"), (5.0, "a")])
+    assert evaluation.accuracy is None
+    assert evaluation.recommendation is not None
+    assert "only class" in evaluation.recommendation.reason
 
 
 def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> None:
@@ -95,49 +95,55 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
     for example_id in range(40):
         group = f"g{example_id % 3}" if example_id % 2 else ""
         examples.add(rng.normal(size=6) + 0.3, "abc"[example_id % 3], example_id, group)
-    others = LeaveOneOut(examples).others()
-    scores = centroid_scores(others)
+    loo = LeaveOneOut(examples).scores()
+    scores = centroid_scores(loo)
     for row in range(40):
-        for code in range(3):
-            kept = (examples.codes == code) & (others.bursts != others.bursts[row])
+        for class_id in range(3):
+            kept = (examples.class_ids == class_id) & (loo.burst_ids != loo.burst_ids[row])
             mean = examples.matrix[kept].sum(axis=0)
             expected = examples.matrix[row] @ mean / np.linalg.norm(mean)
-            assert scores[row, code] == pytest.approx(expected, abs=1e-5)
-    assert confuse(others, scores).sum() == 40
+            assert scores[row, class_id] == pytest.approx(expected, abs=1e-5)
+    assert confusion_matrix(loo, scores).sum() == 40
 
 
 def good(count: int = 10, recall: float = 0.9) -> ClassReport:
-    return ClassReport("good", count, recall)
+    return ClassReport("ok", count, recall)
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "label", "word"),
+    ("reports", "label", "word"),
     [
         ({"a": good()}, "a", "only class"),
-        ({"a": good(), "b": ClassReport("needs_more", 1, None)}, "b", "only 1 example"),
-        ({"a": good(), "b": ClassReport("looks_like", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
+        ({"a": good(), "b": ClassReport("needs_examples", 1, None)}, "b", "only 1 example"),
+        ({"a": good(), "b": ClassReport("confused", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
         ({"a": good(12), "b": good(4)}, "b", "4 examples, a has 12"),
         (
-            {"a": good(), "b": ClassReport("needs_more", 8, 0.5), "c": ClassReport("needs_more", 8, 0.6)},
+            {
+                "a": good(),
+                "b": ClassReport("needs_examples", 8, 0.5),
+                "c": ClassReport("needs_examples", 8, 0.6),
+            },
             "b",
             "50%",
         ),
         (
-            {"a": good(), "b": ClassReport("needs_more", 9, 0.6), "c": ClassReport("needs_more", 4, 0.75)},
+            {
+                "a": good(),
+                "b": ClassReport("needs_examples", 9, 0.6),
+                "c": ClassReport("needs_examples", 4, 0.75),
+            },
             "c",
             "75%",
         ),
-        ({"a": good(), "b": ClassReport("needs_more", 4, 1.0)}, "b", "few to be sure"),
-        ({"a": good(), "b": ClassReport("needs_more", 5, None)}, "b", "one view"),
+        ({"a": good(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "few to be sure"),
+        ({"a": good(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
     ],
 )
-def test_the_coach_names_a_class_and_says_why(
-    verdicts: dict[str, ClassReport], label: str, word: str
-) -> None:
-    advice = recommend_next_label(verdicts)
-    assert advice is not None
-    assert advice.label == label
-    assert word in advice.reason
+def test_the_coach_names_a_class_and_says_why(reports: dict[str, ClassReport], label: str, word: str) -> None:
+    recommendation = recommend_next_label(reports)
+    assert recommendation is not None
+    assert recommendation.label == label
+    assert word in recommendation.reason
 
 
 def test_the_coach_is_silent_when_all_is_well() -> None:

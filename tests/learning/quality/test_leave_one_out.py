@@ -9,37 +9,43 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
-def check(examples: EmbeddingIndex, memory: LeaveOneOut, k: int, limit: int) -> None:
-    others = memory.others()
-    first = others.first
+def check(examples: EmbeddingIndex, leave_one_out: LeaveOneOut, k: int, limit: int) -> None:
+    loo = leave_one_out.scores()
+    first = loo.first_row
     assert first <= max(0, len(examples) - 1)
     assert len(examples) - first <= limit
-    matrix, codes = examples.matrix[first:], examples.codes[first:]
+    matrix, class_ids = examples.matrix[first:], examples.class_ids[first:]
     bursts = [
-        (code, group or str(number))
-        for number, (code, group) in enumerate(zip(codes.tolist(), examples.groups[first:], strict=True))
+        (class_id, group or str(number))
+        for number, (class_id, group) in enumerate(
+            zip(class_ids.tolist(), examples.groups[first:], strict=True)
+        )
     ]
     kin = np.array([[a == b for b in bursts] for a in bursts])
     similarities = (matrix @ matrix.T).astype(np.float64)
-    np.testing.assert_array_equal(others.codes, codes)
-    for code in range(len(examples.labels)):
-        expected = np.where(kin | (codes != code), 0, similarities).sum(axis=1)
-        np.testing.assert_allclose(others.sums[:, code], expected, atol=1e-5)
-    np.testing.assert_allclose(others.kin, np.where(kin, similarities, 0).sum(axis=1), atol=1e-5)
-    np.testing.assert_array_equal(others.mates, (~kin & (codes[:, None] == codes)).sum(axis=1))
+    np.testing.assert_array_equal(loo.class_ids, class_ids)
+    for class_id in range(len(examples.labels)):
+        expected = np.where(kin | (class_ids != class_id), 0, similarities).sum(axis=1)
+        np.testing.assert_allclose(loo.class_sums[:, class_id], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        loo.own_burst_similarity, np.where(kin, similarities, 0).sum(axis=1), atol=1e-5
+    )
+    np.testing.assert_array_equal(
+        loo.same_class_count, (~kin & (class_ids[:, None] == class_ids)).sum(axis=1)
+    )
     masked = np.where(kin, -np.inf, similarities)
     expected = -np.sort(-masked, axis=1)[:, :k]
-    np.testing.assert_allclose(others.values[:, : expected.shape[1]], expected, atol=1e-6)
-    found = np.take_along_axis(masked, others.rows, 1)
-    known = np.isfinite(others.values)
-    np.testing.assert_allclose(found[known], others.values[known], atol=1e-6)
+    np.testing.assert_allclose(loo.neighbour_similarities[:, : expected.shape[1]], expected, atol=1e-6)
+    found = np.take_along_axis(masked, loo.neighbour_rows, 1)
+    known = np.isfinite(loo.neighbour_similarities)
+    np.testing.assert_allclose(found[known], loo.neighbour_similarities[known], atol=1e-6)
 
 
 @pytest.mark.parametrize(("limit", "seed"), [(1000, 0), (1000, 1), (25, 2), (25, 3)])
 def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(limit: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     examples = EmbeddingIndex()
-    memory = LeaveOneOut(examples, k=3, limit=limit)
+    leave_one_out = LeaveOneOut(examples, k=3, limit=limit)
     next_id = 0
     for step in range(120):
         choice = rng.random()
@@ -51,19 +57,19 @@ def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(li
         else:
             many = 1 if choice < 0.95 else len(examples) // 3
             gone = rng.choice(list(examples.ids), size=many, replace=False).tolist()
-            memory.forget(gone)
+            leave_one_out.remove(gone)
             examples.remove(gone)
         if step % 3 == 0 and len(examples):
-            check(examples, memory, 3, limit)
+            check(examples, leave_one_out, 3, limit)
 
 
 def test_many_at_once_equals_one_by_one() -> None:
     rng = np.random.default_rng(9)
     examples = EmbeddingIndex()
-    memory = LeaveOneOut(examples, k=2)
+    leave_one_out = LeaveOneOut(examples, k=2)
     for example_id, row in enumerate(rng.normal(size=(700, 8))):
         examples.add(row, str(example_id % 4), example_id)
-    check(examples, memory, 2, 2000)
+    check(examples, leave_one_out, 2, 2000)
 
 
 def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_once() -> None:
@@ -73,11 +79,11 @@ def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_o
         for each in (examples, pressed):
             # At right angles: products of 0 and 1 are exact on every processor, so equals are equal.
             each.add([[1.0, 0.0], [0.0, 1.0]][example_id % 2], f"class {example_id}", example_id)
-        in_turn.others()
-    rows = at_once.others().rows
+        in_turn.scores()
+    rows = at_once.scores().neighbour_rows
     assert rows[299].tolist() == [1, 3, 5]
     assert rows[0].tolist() == [2, 4, 6]
-    np.testing.assert_array_equal(rows, in_turn.others().rows)
+    np.testing.assert_array_equal(rows, in_turn.scores().neighbour_rows)
 
 
 def view(degrees: float) -> list[float]:
@@ -86,39 +92,39 @@ def view(degrees: float) -> list[float]:
 
 def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
     examples = EmbeddingIndex()
-    memory = LeaveOneOut(examples, k=3)
+    leave_one_out = LeaveOneOut(examples, k=3)
     taught = [(0, "a", ""), (2, "a", ""), (2, "b", ""), (40, "a", "held"), (60, "a", "held"), (41, "a", "")]
     for example_id, (degrees, label, group) in enumerate(taught):
         examples.add(view(degrees), label, example_id, group)
-        memory.others()
+        leave_one_out.scores()
     for _ in range(2):
-        others = memory.others()
-        bursts = others.bursts.tolist()
+        loo = leave_one_out.scores()
+        bursts = loo.burst_ids.tolist()
         assert bursts[0] == bursts[1]
         assert bursts[3] == bursts[4] == bursts[5]
         assert len({bursts[0], bursts[2], bursts[3]}) == 3
-        assert others.repeats == 2
-        assert others.mates.tolist() == [3, 3, 0, 2, 2, 2]
-        memory = LeaveOneOut(examples, k=3)
+        assert loo.near_duplicate_presses == 2
+        assert loo.same_class_count.tolist() == [3, 3, 0, 2, 2, 2]
+        leave_one_out = LeaveOneOut(examples, k=3)
 
 
 def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> None:
     examples = EmbeddingIndex()
-    memory = LeaveOneOut(examples, k=3)
+    leave_one_out = LeaveOneOut(examples, k=3)
     for example_id, (degrees, group) in enumerate(
         [(0, ""), (1, "held"), (30, "held"), (60, "held"), (90, "")]
     ):
         examples.add(view(degrees), "a", example_id, group)
-        bursts = memory.others().bursts.tolist()
+        bursts = leave_one_out.scores().burst_ids.tolist()
     assert bursts[0] == bursts[1] == bursts[2] == bursts[3] != bursts[4]
 
 
 def test_a_repetition_that_leaves_no_longer_counts() -> None:
     examples = EmbeddingIndex()
-    memory = LeaveOneOut(examples, k=3)
+    leave_one_out = LeaveOneOut(examples, k=3)
     for example_id, degrees in enumerate((0, 2, 90)):
         examples.add(view(degrees), "a", example_id)
-    assert memory.others().repeats == 1
-    memory.forget([0])
+    assert leave_one_out.scores().near_duplicate_presses == 1
+    leave_one_out.remove([0])
     examples.remove([0])
-    assert memory.others().repeats == 0
+    assert leave_one_out.scores().near_duplicate_presses == 0

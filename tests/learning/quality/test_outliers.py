@@ -66,7 +66,7 @@ def test_ids_may_come_again_once_forgotten() -> None:
     redundancy = RedundancyIndex(examples)
     assert redundancy.most_redundant("a") == 2
     examples.clear()
-    redundancy.forget()
+    redundancy.clear()
     for number, degree in enumerate((0, 90, 180, 183, 200)):
         examples.add(point(degree), "a", number)
     assert redundancy.most_redundant("a") == 3

@@ -18,16 +18,16 @@ def unit_rows(rows: list[list[float]]) -> npt.NDArray[np.float32]:
 def test_the_axes_are_the_principal_components() -> None:
     random = np.random.default_rng(5)
     matrix = (random.standard_normal((60, 12)) * np.linspace(3, 0.2, 12)).astype(np.float32)
-    chart = fit_pca(matrix)
+    projection = fit_pca(matrix)
     expected = np.linalg.svd(matrix - matrix.mean(axis=0), full_matrices=False)[2][:2]
-    assert np.abs(np.sum(chart.axes.T * expected, axis=1)) == pytest.approx([1, 1], abs=1e-3)
-    assert np.abs(chart.points).max() == pytest.approx(1)
+    assert np.abs(np.sum(projection.axes.T * expected, axis=1)) == pytest.approx([1, 1], abs=1e-3)
+    assert np.abs(projection.points).max() == pytest.approx(1)
 
 
 def test_a_taught_vector_is_placed_where_its_point_is() -> None:
     matrix = unit_rows(np.random.default_rng(2).standard_normal((9, 6)).tolist())
-    chart = fit_pca(matrix)
-    assert chart.place(matrix[4]) == pytest.approx(chart.points[4].tolist(), abs=1e-5)
+    projection = fit_pca(matrix)
+    assert projection.transform(matrix[4]) == pytest.approx(projection.points[4].tolist(), abs=1e-5)
 
 
 def test_the_same_examples_give_the_same_map() -> None:
@@ -37,15 +37,15 @@ def test_the_same_examples_give_the_same_map() -> None:
 
 @pytest.mark.parametrize("rows", [1, 2, 3])
 def test_few_or_equal_examples_have_a_place_too(rows: int) -> None:
-    chart = fit_pca(np.ones((rows, 8), np.float32))
-    assert np.isfinite(chart.points).all()
-    assert chart.points.shape == (rows, 2)
+    projection = fit_pca(np.ones((rows, 8), np.float32))
+    assert np.isfinite(projection.points).all()
+    assert projection.points.shape == (rows, 2)
 
 
 def test_twins_repeat_an_earlier_example_of_their_class() -> None:
     matrix = unit_rows([[1, 0, 0], [1, 0.01, 0], [0, 1, 0], [1, 0, 0]])
     found = find_label_issues(matrix, ["a", "a", "a", "b"])
-    assert found.twins == {1}
+    assert found.near_duplicates == {1}
 
 
 def test_outliers_lie_nearest_to_another_class() -> None:

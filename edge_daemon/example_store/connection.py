@@ -1,0 +1,149 @@
+"""The connection to the store's file: transactions, outages of the disk, damaged rows, checkpoints."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.database import connect, mark_damaged
+from edge_daemon.example_store.process_lock import StoreLock
+from edge_daemon.example_store.record import PictureCheck
+from edge_daemon.example_store.recovery import connect_or_recover, connect_or_replace
+from edge_daemon.system.disk import disk_refuses
+from edge_daemon.system.sqlite import sqlite_errors_of
+
+log = logging.getLogger(__name__)
+
+IDLE_S = 30.0
+"""Time without a change after which the journal is folded into the file, so that no press waits for it."""
+
+_NEVER_SEEN = -1
+
+
+def utc_now() -> datetime:
+    """Return the wall clock, timezone-aware."""
+    return datetime.now(UTC)
+
+
+class StoreConnection:
+    """An open store. It is in memory while the disk can't be written. Owned by one thread at a time.
+
+    `damaged` has the fault of each example that failed the last check, by id. Raises StoreError for every
+    failure of the file.
+    """
+
+    def __init__(self, path: Path, busy_s: float, now: Callable[[], datetime], *, recover: bool) -> None:
+        self.path = path
+        self.now = now
+        self.lock = StoreLock(path)
+        self._busy_s = busy_s
+        self._checkpoint = CheckpointTimer()
+        self._disk_error: StoreError | None = None
+        self._pictures = PictureCheck(path)
+        if recover:
+            self._connection, self._disk_error = connect_or_recover(path, busy_s, now)
+        else:
+            with sqlite_errors_of(path):
+                self._connection = connect(path, busy_s)
+        self._check()
+
+    def close(self) -> None:
+        """Fold the journal into the file and release it; harmless when closed."""
+        self.lock.release()
+        with sqlite_errors_of(self.path):
+            self._connection.close()
+
+    def wait_for_lock(self, busy_s: float) -> None:
+        """Set the time that a call waits for another process's lock."""
+        self._busy_s = busy_s
+        self.query(f"PRAGMA busy_timeout = {round(busy_s * 1000)}")
+
+    def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        """Run one statement and return its rows."""
+        with sqlite_errors_of(self.path):
+            return self._connection.execute(statement, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make the block's changes one commit; an outer transaction includes them in its own."""
+        with sqlite_errors_of(self.path):
+            joined = self._connection.in_transaction
+        if joined:
+            yield
+            return
+        self._return_to_disk()
+        self.query("BEGIN IMMEDIATE")
+        try:
+            yield
+            self.query("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self.query("ROLLBACK")
+            raise
+
+    def checkpoint_if_idle(self, now_s: float) -> None:
+        """Fold the journal into the file after 30 s without a change; never waits for a lock.
+
+        `now_s` is monotonic.
+        """
+        if self._checkpoint.is_due(self._connection.total_changes, now_s):
+            self.query("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def changed_elsewhere(self) -> bool:
+        """Return whether another process has changed the store since the last call; costs no disk access.
+
+        A store in memory moves back to its disk once that can be written, and counts as changed.
+        """
+        if self._disk_error is not None:
+            with suppress(StoreError):
+                self._return_to_disk()
+        version = self._read_version()
+        changed = version != self._data_version
+        if changed:
+            self._check()
+        return changed
+
+    def _check(self) -> None:
+        """Find the damaged examples, which every other query leaves out."""
+        self._pictures.register(self._connection)
+        self._data_version = self._read_version()
+        with sqlite_errors_of(self.path):
+            self.damaged = mark_damaged(self._connection)
+
+    def _read_version(self) -> int:
+        return int(self.query("PRAGMA data_version")[0][0])
+
+    def _return_to_disk(self) -> None:
+        """Replace the store in memory by the file. Raises StoreError while the disk can't be written."""
+        if self._disk_error is None:
+            return
+        if disk_refuses(self.path):
+            raise self._disk_error
+        connection = connect_or_replace(self.path, self._busy_s, self.now)
+        self._connection.close()
+        self._connection, self._disk_error = connection, None
+        self._check()
+        self._data_version = _NEVER_SEEN
+        log.info("store '%s' is on disk again", self.path)
+
+
+class CheckpointTimer:
+    """Due once after each series of changes, `IDLE_S` after the last; `changes` is SQLite's total count."""
+
+    def __init__(self) -> None:
+        self._seen = self._folded = 0
+        self._since_s = 0.0
+
+    def is_due(self, changes: int, now_s: float) -> bool:
+        """Return whether to fold the changes into the file now."""
+        if changes != self._seen:
+            self._seen, self._since_s = changes, now_s
+        if self._seen == self._folded or now_s - self._since_s < IDLE_S:
+            return False
+        self._folded = self._seen
+        return True
