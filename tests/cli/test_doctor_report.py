@@ -11,7 +11,7 @@ from edge_daemon.cli import doctor_report as report
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.doctor_report import write_report
 from edge_daemon.cli.main import main
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 
 SKIPS = [f"--skip={name}" for name in ("gpio", "groups", "model", "store", "disk", "clock")]
 
@@ -62,7 +62,7 @@ def test_no_secret_is_in_it_wherever_it_was(root: Path) -> None:
         f"web.token_file={root}/token",
         f"fleet.key_file={root}/key",
     )
-    config = load_effective(None, ["mqtt.username=ada-the-first", *files])
+    config = load_config(None, ["mqtt.username=ada-the-first", *files])
     password = SECRETS["password"]
     checks = [Check("broker", "failed", f"refused {password}", f'password: "{password}"')]
 

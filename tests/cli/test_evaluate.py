@@ -21,7 +21,7 @@ MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
 
 
 def few(root: Path, source: str, each: int, labels: int = 4) -> Path:
-    """Link a few pictures of a set into label folders of their own."""
+    """Link a few pictures of a data set into new label folders."""
     for folder in sorted(shared_path(source).iterdir())[:labels]:
         (root / folder.name).mkdir(parents=True)
         for picture in sorted(folder.iterdir())[:each]:
@@ -34,10 +34,10 @@ def lines(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, Any
     return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_a_line_for_each_head_and_shots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_row_for_each_classifier_and_shots(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = few(tmp_path / "hands", "data/signdigits10", 12)
     rows = lines(capsys, str(folder), "--shots", "1,5", "--seeds", "2", "--classifiers", "knn,linear")
-    assert [(row["head"], row["shots"]) for row in rows] == [
+    assert [(row["classifier"], row["shots"]) for row in rows] == [
         ("knn", 1),
         ("linear", 1),
         ("knn", 5),
@@ -66,7 +66,7 @@ def test_a_picture_that_can_not_be_read_is_left_out(
     assert report.exists()
 
 
-def test_unknown_is_measured_near_and_far(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_near_and_far_ood_are_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 12)
     waste = few(tmp_path / "waste", "data/trashnet6", 8)
     near, far = lines(capsys, str(hands), "--unknown", "--far", str(waste), "--shots", "8", "--seeds", "1")
@@ -75,17 +75,17 @@ def test_unknown_is_measured_near_and_far(tmp_path: Path, capsys: pytest.Capture
     assert far["false_accepts_at_5pct_false_rejects"] < 0.05
 
 
-def test_exam_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_leave_one_out_and_tuning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     hands = few(tmp_path / "hands", "data/signdigits10", 12)
-    rows = lines(capsys, str(hands), "--exam", "--tune", "--shots", "6", "--seeds", "2")
-    assert [row.get("head") for row in rows] == ["knn", "centroid", "linear", "auto", None]
-    assert abs(rows[1]["exam"] - rows[1]["held_out"]) < 0.3
-    assert rows[3]["exam"] == rows[2]["exam"]
+    rows = lines(capsys, str(hands), "--leave-one-out", "--tune", "--shots", "6", "--seeds", "2")
+    assert [row.get("classifier") for row in rows] == ["knn", "centroid", "linear", "auto", None]
+    assert abs(rows[1]["leave_one_out"] - rows[1]["held_out"]) < 0.3
+    assert rows[3]["leave_one_out"] == rows[2]["leave_one_out"]
     assert len(rows[4]["tuned"]) == 2
 
 
 class Page(HTMLParser):
-    """Collects what a page holds and what it would load from elsewhere."""
+    """Counts the tags of a page and collects the addresses it would load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -188,18 +188,18 @@ def test_wrong_numbers_are_a_usage_error(capsys: pytest.CaptureFixture[str]) -> 
     assert "expected numbers" in capsys.readouterr().err
 
 
-def test_the_patch_is_advised_for_small_digits_and_serves_once_reembedded(
+def test_patch_features_are_recommended_for_small_digits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     digits = draw_folders(tmp_path / "digits", 5)
     here = ["--set", f"model.name={shared_path(MODEL)}", "--set", f"store.path={tmp_path / 'e.sqlite'}"]
     assert main(["examples", *here, "import", str(digits)]) == 0
     capsys.readouterr()
-    model, patch, advice = lines(capsys, *here, "--features", "patch")
-    assert (model["tap"], patch["tap"]) == ("embedding", "patch")
+    model, patch, recommended = lines(capsys, *here, "--features", "patch")
+    assert (model["features"], patch["features"]) == ("embedding", "patch")
     assert patch["accuracy"] > 0.9 > model["accuracy"]
-    assert advice["best"] == "patch"
-    assert "set model.features to patch" in advice["advice"]
+    assert recommended["best"] == "patch"
+    assert "set model.features to patch" in recommended["recommendation"]
     there = [*here, "--set", "model.features=patch"]
     assert main(["examples", *there, "reembed"]) == 0
     capsys.readouterr()
@@ -209,11 +209,11 @@ def test_the_patch_is_advised_for_small_digits_and_serves_once_reembedded(
 
 def test_the_model_is_kept_for_whole_pictures(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     waste = few(tmp_path / "waste", "data/trashnet6", 10, labels=3)
-    *_, advice = lines(capsys, str(waste), "--features", "embedding,patch")
-    assert advice == {"advice": "keep model.features embedding", "best": "embedding"}
+    *_, recommended = lines(capsys, str(waste), "--features", "embedding,patch")
+    assert recommended == {"recommendation": "keep model.features embedding", "best": "embedding"}
 
 
-def test_taps_can_not_be_compared_on_one_picture_a_label(
+def test_features_can_not_be_compared_on_one_picture_a_label(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waste = few(tmp_path / "waste", "data/trashnet6", 1, labels=3)

@@ -20,11 +20,11 @@ def test_peers_are_listed_with_what_counts_and_what_waits(
     path = tmp_path / "examples.sqlite"
     with ExampleStore(path) as store:
         peers = PeerExamples(store, "space")
-        kept = peers.keep(
+        kept = peers.add(
             ExampleRecord(unit(number), "cat", "space", origin="north", number=number)
             for number in range(1, 4)
         )
-        peers.settle(each.id for each in kept[:2])
+        peers.accept(each.id for each in kept[:2])
     words = ["examples", "list", "--set", f"store.path={path}"]
     assert main([*words, "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == {"device": "north", "counting": 2, "probation": 1}

@@ -14,7 +14,7 @@ import pytest
 
 from edge_daemon.app.model_factory import build_classifier, build_embedder
 from edge_daemon.cli.main import main
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.schema import load_config
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
@@ -193,7 +193,7 @@ def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, bro
     fleet.start("east")
     fleet.cameras["east"].picture = plain(COLOURS["red"])
     wait_until(
-        lambda: "yes" if fleet.stages["east"].presser.is_lit(LEDS["red"]) else "",
+        lambda: "yes" if fleet.stages["east"].presser.lit(LEDS["red"]) else "",
         lambda: "east does not know red without a broker",
     )
     with ExampleStore(fleet.folder("east") / "examples.sqlite") as store:
@@ -280,7 +280,7 @@ def answer(
     folder: Path, kinds: Sequence[str], which: range, ways: Mapping[str, Sequence[Example]]
 ) -> tuple[list[str], dict[str, list[str]]]:
     """Return the labels of some photos, and what each way of being taught makes of them."""
-    config = load_effective(None, settings_of(folder))
+    config = load_config(None, settings_of(folder))
     embedder = build_embedder(config)
     learners = {way: build_classifier(config) for way in ways}
     for way, examples in ways.items():

@@ -9,14 +9,14 @@ import pytest
 from edge_daemon.board.disk_writes import DAY_S
 from edge_daemon.cli.checks.memory import check_memory
 from edge_daemon.cli.checks.storage import MOST_A_DAY, check_mount, check_writes
-from edge_daemon.config.schema import Config, load_effective
+from edge_daemon.config.schema import Config, load_config
 from tests.board.layout import write
 from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_card, lay_daemon, lay_memory, lay_mounts
 
 
 @pytest.fixture
 def config(tmp_path: Path) -> Config:
-    return load_effective(None, [f"store.path={tmp_path}/state/examples.sqlite"])
+    return load_config(None, [f"store.path={tmp_path}/state/examples.sqlite"])
 
 
 def test_a_store_under_an_overlay_is_a_failure(config: Config, tmp_path: Path) -> None:
@@ -76,8 +76,8 @@ def test_a_limit_without_effect_is_a_warning(config: Config, tmp_path: Path) -> 
 def test_frames_too_large_for_the_cameras_memory_are_a_warning(tmp_path: Path) -> None:
     lay_memory(tmp_path)
     settings = ["camera.type=picamera2", f"store.path={tmp_path}/examples.sqlite"]
-    small = load_effective(None, settings)
-    large = load_effective(None, [*settings, "camera.size=[4608, 2592]"])
+    small = load_config(None, settings)
+    large = load_config(None, [*settings, "camera.size=[4608, 2592]"])
     assert check_memory(small, tmp_path).state == "ok"
     check = check_memory(large, tmp_path)
     assert check.state == "warning"
