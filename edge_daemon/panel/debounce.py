@@ -1,4 +1,4 @@
-"""Turn the bouncing level of a switch into clean edges: pure, the caller brings the time."""
+"""Debouncing: the level of a bouncing switch becomes clean edges. Pure; the caller passes the time."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Edge:
-    """A settled change of a switch.
+    """A settled change of a switch, in monotonic seconds.
 
-    `first_s` is when the contacts first moved, `settled_s` when they had been still for long
-    enough to believe it; both monotonic seconds.
+    `first_s` is the first movement of the contacts; `settled_s` is the end of the quiet time after the last.
     """
 
     pressed: bool
@@ -19,12 +18,12 @@ class Edge:
 
 
 class Debouncer:
-    """Reports a change once the line has stood still for `settle_s`.
+    """Reports a change once the level has not moved for `settle_s`.
 
-    Waiting for quiet, instead of taking the first edge, costs `settle_s` of delay but lets a spike
-    on a long wire pass unseen, and a floating line that hums is never a press. The time of the
-    first edge is kept, so what happened at the press can still be told. Two presses are at least
-    twice `settle_s` apart. A missed edge heals with the next `update`.
+    Compared with reporting the first edge, waiting for quiet costs `settle_s` of delay. In exchange a spike
+    on a long wire is ignored, and a floating line that hums is never a press. The edge keeps the time of the
+    first movement, so the time of a press is exact. Two presses are at least twice `settle_s` apart. The next
+    `update` corrects a missed edge.
     """
 
     def __init__(self, *, pressed: bool, settle_s: float) -> None:
@@ -36,11 +35,11 @@ class Debouncer:
 
     @property
     def next_deadline(self) -> float | None:
-        """When `advance` may have something to say; None while the line rests."""
+        """Time at which `advance` may return an edge; None while the level does not move."""
         return None if self._first_s is None else self._last_s + self._settle_s
 
     def update(self, level: bool, now: float) -> Edge | None:
-        """Take the raw level as it is at `now`; a repeated level is no movement."""
+        """Process the raw level at `now`; the same level again is not a movement."""
         earlier = self.advance(now)
         if level != self._raw:
             self._raw, self._last_s = level, now

@@ -1,4 +1,4 @@
-"""The pins of a Raspberry Pi through gpiozero, which no other file of the daemon imports."""
+"""GPIO pins of a Raspberry Pi through gpiozero. No other file of the daemon imports gpiozero."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from edge_daemon.panel.inbox import OnEdge
 from edge_daemon.system.file_owner import user_name
 
 
-def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
-    """Return why the GPIO lines can't be used, with a remedy, in one line; None when nothing is seen."""
+def gpio_fault(dev: Path = Path("/dev")) -> str | None:
+    """Return why the GPIO lines can't be used, with a remedy, in one line; None if no fault is found."""
     header = header_chip(dev.parent)
     chips = sorted(dev.glob("gpiochip*")) if header is None else [dev / header.name]
     if not chips:
         return (
-            f"there is no GPIO chip ({dev}/gpiochip*); on a Raspberry Pi `dmesg` tells why, "
-            "elsewhere GPIOZERO_PIN_FACTORY=mock tries without pins"
+            f"there is no GPIO chip ({dev}/gpiochip*); on a Raspberry Pi look into `dmesg`, "
+            "elsewhere set GPIOZERO_PIN_FACTORY=mock to run without pins"
         )
     if not any(os.access(chip, os.R_OK | os.W_OK) for chip in chips):
         user = user_name()
@@ -43,55 +43,55 @@ def gpio_trouble(dev: Path = Path("/dev")) -> str | None:
 
 
 def uses_lgpio() -> bool:
-    """Whether no other pin library was asked for, such as gpiozero's mock."""
+    """Return whether $GPIOZERO_PIN_FACTORY selects no other pin library, such as gpiozero's mock."""
     return os.environ.get("GPIOZERO_PIN_FACTORY", "lgpio").lower() == "lgpio"
 
 
 @contextmanager
 def lgpio_home() -> Iterator[None]:
-    """Give `import lgpio` a directory of its own, and the process its working directory back.
+    """Import lgpio in a temporary directory, and restore the working directory.
 
-    lgpio makes a FIFO in `$LG_WD` (else in the working directory) as it is imported, opens both
-    ends, and changes into `$LG_WD`. Two processes in one directory would read each other's edges.
-    Nobody looks for the FIFO by name later, so it goes with the directory.
+    On import lgpio makes a FIFO in `$LG_WD`, or else in the working directory, opens both ends, and changes
+    into `$LG_WD`. Two processes in one directory would read each other's edges. The FIFO is never opened by
+    name again, so it is removed with the directory.
     """
     parent = os.environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or None
-    before, there = os.getcwd(), os.environ.get("LG_WD")
+    directory, lg_wd = os.getcwd(), os.environ.get("LG_WD")
     with tempfile.TemporaryDirectory(prefix="lgpio-", dir=parent) as home:
         os.environ["LG_WD"] = home
         try:
             yield
         finally:
-            os.chdir(before)
-            if there is None:
+            os.chdir(directory)
+            if lg_wd is None:
                 del os.environ["LG_WD"]
             else:
-                os.environ["LG_WD"] = there
+                os.environ["LG_WD"] = lg_wd
 
 
 log = logging.getLogger(__name__)
 
-LONGEST_DELAY_S = 5.0
-"""Before Linux 5.7 edges bear the time of day: an age of more than this is none."""
+MAX_EDGE_AGE_S = 5.0
+"""A greater age is ignored: before Linux 5.7 an edge has the time of day, not the monotonic time."""
 
 
 class GpioPins:
-    """Fulfils panel.Pins. `factory` is a gpiozero pin factory that stays the caller's.
+    """Implementation of panel.Pins. `factory` is a gpiozero pin factory, which its caller closes.
 
-    None takes gpiozero's own choice, in which lgpio comes first and which `$GPIOZERO_PIN_FACTORY`
-    steers. That one is closed with the pins, so that each `open` looks for the chip anew.
+    None selects gpiozero's default: `$GPIOZERO_PIN_FACTORY`, else lgpio first. That factory is closed with
+    the pins, so that each `open` looks for the chip again.
     """
 
     def __init__(self, factory: Any = None) -> None:
-        self._lent = factory
+        self._given = factory
         self._own: Any = None
-        self._make: Callable[[], Any] = _chosen_factory
+        self._make: Callable[[], Any] = _default_factory
         self._lines: dict[int, _Line] = {}
         self._leds: dict[int, Any] = {}
 
     def open(self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge) -> dict[int, bool]:
-        """Claim every pin and return which buttons are down. Raises PanelError and then holds none."""
-        factory = self._lent if self._lent is not None else self._made()
+        """Claim every pin and return which buttons are down. Raises PanelError, with no pin claimed."""
+        factory = self._given if self._given is not None else self._make_factory()
         try:
             for button in buttons:
                 with _claiming(button.pin, f"button '{button.name}'"):
@@ -105,28 +105,28 @@ class GpioPins:
         return {pin: self.pressed(pin) for pin in self._lines}
 
     def pressed(self, pin: int) -> bool:
-        """Whether the button is down right now. Raises PanelError."""
-        with _asking():
+        """Return whether the button is down now. Raises PanelError."""
+        with _gpio_errors():
             return self._lines[pin].is_active
 
     def light(self, pin: int, on: bool) -> None:
         """Switch an LED. Raises PanelError."""
-        with _asking():
+        with _gpio_errors():
             self._leds[pin].value = on
 
-    def check(self) -> None:
-        """Read one line, a matter of microseconds. Raises PanelError when its chip is gone."""
-        with _asking():
+    def health_check(self) -> None:
+        """Read one line, which takes microseconds. Raises PanelError if its chip is gone."""
+        with _gpio_errors():
             for device in (*self._lines.values(), *self._leds.values()):
                 _ = device.is_active
                 return
 
     def close(self) -> None:
-        """Release the pins, which become inputs: LEDs go dark. Harmless when not open or without a chip."""
+        """Release the pins; they become inputs, so LEDs go off. Harmless if closed or without a chip."""
         for pin, device in (self._lines | self._leds).items():
             try:
                 device.close()
-            except Exception as exc:  # of a chip that is gone; each pin library has errors of its own
+            except Exception as exc:  # each pin library raises its own errors when the chip is gone
                 log.debug("BCM %d can't be released: %s", pin, exc)
         if self._own is not None:
             _close_factory(self._own)
@@ -134,16 +134,16 @@ class GpioPins:
         self._lines.clear()
         self._leds.clear()
 
-    def _made(self) -> Any:
-        with _asking():
+    def _make_factory(self) -> Any:
+        with _gpio_errors():
             self._own = self._make()
-        # Asked to choose again, gpiozero would settle for less while udev has yet to hand us the chip.
+        # Choosing again could fall back to another library, while udev has not set the chip's mode yet.
         self._make = type(self._own)
         return self._own
 
 
 class _Line:
-    """One button's input. gpiozero keeps a weak reference to the callback alone, so this must live."""
+    """One button's input. gpiozero keeps only a weak reference to the callback, so this object is kept."""
 
     def __init__(self, button: ButtonOptions, factory: Any, on_edge: OnEdge) -> None:
         from gpiozero import InputDevice
@@ -160,20 +160,20 @@ class _Line:
 
     def close(self) -> None:
         try:
-            self._device.pin.when_changed = None  # lgpio's pin would go on calling after its close
+            self._device.pin.when_changed = None  # lgpio's pin calls it even after its close
         finally:
             self._device.close()
 
     def _changed(self, ticks: float, state: int) -> None:
-        """Runs in the library's thread, which a busy machine holds up: the ticks tell for how long."""
+        """Runs in the library's thread, which is late on a busy machine; the ticks give the delay."""
         factory = self._device.pin_factory
         age_s = factory.ticks_diff(factory.ticks(), ticks)
         down = bool(state) != self._pull_up
-        self._on_edge(self._number, down, age_s if 0 <= age_s <= LONGEST_DELAY_S else 0.0)
+        self._on_edge(self._number, down, age_s if 0 <= age_s <= MAX_EDGE_AGE_S else 0.0)
 
 
 def mock_factory() -> Any:
-    """Return gpiozero's own double of a Pi's pins: nothing is wired, a program presses."""
+    """Return gpiozero's mock pins, for SimulatedButtons."""
     from gpiozero.pins.mock import MockFactory
 
     return MockFactory()
@@ -187,7 +187,7 @@ def _led(pin: int, factory: Any) -> Any:
 
 @contextmanager
 def _claiming(pin: int, owner: str) -> Iterator[None]:
-    """Name the pin in whatever goes wrong: each pin library behind gpiozero has errors of its own."""
+    """Turn any error into a PanelError with the pin's name: each pin library raises its own errors."""
     try:
         yield
     except Exception as exc:
@@ -195,17 +195,17 @@ def _claiming(pin: int, owner: str) -> Iterator[None]:
 
 
 @contextmanager
-def _asking() -> Iterator[None]:
-    """Say what may be the matter with the chip when it can't be used."""
+def _gpio_errors() -> Iterator[None]:
+    """Turn any error into a PanelError with the likely fault of the chip."""
     try:
         yield
     except PanelError:
         raise
     except Exception as exc:
-        raise PanelError(f"buttons and LEDs can't be used: {gpio_trouble() or exc}") from exc
+        raise PanelError(f"buttons and LEDs can't be used: {gpio_fault() or exc}") from exc
 
 
-def _chosen_factory() -> Any:
+def _default_factory() -> Any:
     try:
         from gpiozero import Device
     except ImportError as exc:
@@ -213,7 +213,7 @@ def _chosen_factory() -> Any:
     with lgpio_home(), warnings.catch_warnings(record=True) as fallbacks:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
-        if Device.pin_factory is None and _by_label():
+        if Device.pin_factory is None and _is_found_by_label():
             Device.pin_factory = _header_factory_class()()
         Device.ensure_pin_factory()
     for fallback in fallbacks:
@@ -221,23 +221,23 @@ def _chosen_factory() -> Any:
     return Device.pin_factory
 
 
-def _by_label() -> bool:
-    """Whether the chip is found by its label: on a Raspberry Pi, unless another pin library was asked for."""
+def _is_found_by_label() -> bool:
+    """Return whether the chip is found by label: on a Raspberry Pi, if no other library is selected."""
     return uses_lgpio() and find_spec("lgpio") is not None and header_chip() is not None
 
 
 def _header_factory_class() -> Any:
-    """Return a factory that opens the chip by its label each time one is made.
+    """Return a factory class that opens the chip by its label.
 
-    gpiozero picks a number by the board's revision: 2.0 opens 4 on every Pi 5, 2.0.1.post2 fails there
-    for want of an import, and 0 on a Pi 500 is another chip under an older kernel (gpiozero issue 1166).
+    gpiozero picks the chip's number by the board's revision: 2.0 opens 4 on every Pi 5, 2.0.1.post2 fails
+    there with an import error, and 0 on a Pi 500 is another chip under an older kernel (gpiozero issue 1166).
     """
     import lgpio
     from gpiozero.pins.lgpio import LGPIOFactory, LGPIOPin
 
     class HeaderFactory(LGPIOFactory):  # type: ignore[misc]
         def __init__(self) -> None:
-            # The constructor between opens a chip by number, whatever it is given.
+            # LGPIOFactory's constructor would open a chip by number, so it is skipped.
             super(LGPIOFactory, self).__init__()
             chip = header_chip()
             if chip is None:
@@ -251,7 +251,7 @@ def _header_factory_class() -> Any:
 
 
 def _close_factory(factory: Any) -> None:
-    """Let the chip go. The pins are forgotten first, as a chip that is gone refuses even their close."""
+    """Close the chip. The pins are dropped first, since their close fails if the chip is gone."""
     from gpiozero import Device
 
     factory.pins.clear()

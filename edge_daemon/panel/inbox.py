@@ -1,4 +1,4 @@
-"""Where other threads leave edges and events for the panel thread."""
+"""Queues from other threads to the panel thread: edges and events."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from edge_daemon.domain.interfaces import Clock
 MAX_QUEUED = 256
 
 OnEdge: TypeAlias = Callable[[int, bool, float], None]
-"""Takes a pin, whether its button is down, and how many seconds ago that became so."""
+"""Callback for an edge: pin, true if its button is down, age of the edge in seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class RawEdge:
-    """The level of a button's pin as it was at `at_s`, monotonic, bouncing and all."""
+    """The level of a button's pin at `at_s` (monotonic), before debouncing."""
 
     pin: int
     pressed: bool
@@ -28,9 +28,9 @@ class RawEdge:
 
 @dataclass(frozen=True, slots=True)
 class PendingItems:
-    """What was waiting at `at_s`, in order of arrival; no edge in it is later.
+    """The contents of the queues at `at_s`, in order of arrival; no edge is later.
 
-    `lost_edges` says that there were more than fit.
+    `lost_edges` is true if edges did not fit into their queue.
     """
 
     edges: list[RawEdge]
@@ -40,10 +40,10 @@ class PendingItems:
 
 
 class Inbox:
-    """Two bounded queues and one condition: a floating pin's flood of edges pushes no event out.
+    """Two bounded queues and one condition, so that a floating pin's edges displace no event.
 
-    Any thread may put; the panel thread alone takes. When full, edges are not taken, since the
-    panel then asks the pins how they stand; of events the oldest makes room.
+    Any thread may put; only the panel thread pops. A full queue of edges drops the new one, and the panel
+    then reads the levels of all pins. A full queue of events drops the oldest.
     """
 
     def __init__(self, clock: Clock, max_queued: int = MAX_QUEUED) -> None:
@@ -55,7 +55,7 @@ class Inbox:
         self._lost_edges = False
 
     def put_edge(self, pin: int, pressed: bool, age_s: float = 0.0) -> None:
-        """Leave a level that the line took `age_s` ago."""
+        """Add an edge that happened `age_s` ago."""
         with self._changed:
             if len(self._edges) < self._max_queued:
                 self._edges.append(RawEdge(pin, pressed, self._clock.monotonic() - age_s))
@@ -64,18 +64,18 @@ class Inbox:
             self._changed.notify()
 
     def put_event(self, event: Event) -> None:
-        """Leave an event."""
+        """Add an event."""
         with self._changed:
             self._events.append(event)
             self._changed.notify()
 
-    def take(self, timeout_s: float) -> PendingItems:
-        """Wait until something is there, at most `timeout_s`, and take it all."""
+    def pop_pending(self, timeout_s: float) -> PendingItems:
+        """Wait for an item, at most `timeout_s`, and return the contents of both queues."""
         with self._changed:
             self._changed.wait_for(lambda: self._edges or self._events, timeout_s)
             now = self._clock.monotonic()
-            mail = PendingItems(list(self._edges), list(self._events), self._lost_edges, now)
+            pending = PendingItems(list(self._edges), list(self._events), self._lost_edges, now)
             self._edges.clear()
             self._events.clear()
             self._lost_edges = False
-            return mail
+            return pending

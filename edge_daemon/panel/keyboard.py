@@ -1,4 +1,4 @@
-"""The keyboard of a terminal as a panel. One thread, `keyboard`, owns it."""
+"""A terminal's keyboard in place of buttons. One thread, `keyboard`, owns it."""
 
 from __future__ import annotations
 
@@ -30,31 +30,31 @@ from edge_daemon.system.worker import Worker
 
 
 @dataclass(frozen=True, slots=True)
-class NoMeaning:
-    """A key that does nothing, and why."""
+class UnusedKey:
+    """A key without a function, and the reason."""
 
     reason: str
 
 
-KeyMeaning: TypeAlias = AddExample | Undo | Clear | ConfirmPending | NoMeaning
+KeyResult: TypeAlias = AddExample | Undo | Clear | ConfirmPending | UnusedKey
 
 MAX_LABELS = 9
 
 
 class Keys:
-    """1 to 9 teach the n-th label, u takes back one example, c then y clears everything.
+    """Keys 1 to 9 teach the n-th label, u undoes one example, c and then y clears everything.
 
-    A terminal reports no release: a key that is held repeats, after a pause. Repeats teach at
-    `burst_per_s` at most; a held u takes back one example, one more after that pause, and then
-    rests. Another key than c confirms, since c repeated by itself would confirm too.
+    A terminal reports no release; a held key repeats after a pause. Repeats of a digit teach at most
+    `burst_per_s` examples a second. A held u undoes one example, one more after the pause, and then no
+    more. The confirmation is another key than c, since a held c would confirm itself.
     """
 
     def __init__(self, labels: Sequence[str], options: PanelOptions) -> None:
         self._labels = labels[:MAX_LABELS]
         self._options = options
-        self._rest_s = 1 / options.burst_per_s
+        self._repeat_s = 1 / options.burst_per_s
         self._key = ""
-        self._taken_s = self._seen_s = self._confirm_until_s = -math.inf
+        self._accepted_s = self._seen_s = self._confirm_until_s = -math.inf
 
     @property
     def help(self) -> str:
@@ -62,13 +62,13 @@ class Keys:
         teach = [f"{number} {label}" for number, label in enumerate(self._labels, 1)]
         return ", ".join([*teach, "u undo", "c clear", "q quit"])
 
-    def press(self, key: str, now: float) -> KeyMeaning | None:
-        """Take one character, pressed or repeated at `now` (monotonic seconds); None for a repeat to skip."""
+    def press(self, key: str, now: float) -> KeyResult | None:
+        """Process a character, pressed or repeated at `now` (monotonic); None for a repeat to skip."""
         confirmed = key == "y" and now <= self._confirm_until_s
         self._confirm_until_s = -math.inf
         if self._is_repeat(key, now):
             return None
-        self._taken_s = now
+        self._accepted_s = now
         origin = Origin("keyboard", key)
         if key == "u":
             return Undo(origin)
@@ -76,19 +76,19 @@ class Keys:
             self._confirm_until_s = now + self._options.confirm_s
             return ConfirmPending(self._options.confirm_s)
         if key == "y":
-            return Clear(origin) if confirmed else NoMeaning("nothing waits to be confirmed; press c first")
+            return Clear(origin) if confirmed else UnusedKey("nothing waits to be confirmed; press c first")
         return self._teach(key, now, origin)
 
-    def _teach(self, key: str, now: float, origin: Origin) -> AddExample | NoMeaning:
+    def _teach(self, key: str, now: float, origin: Origin) -> AddExample | UnusedKey:
         index = "123456789".find(key)
         if 0 <= index < len(self._labels):
             return AddExample(self._labels[index], now, origin)
-        return NoMeaning(f"key {key!r} does nothing; keys: {self.help}")
+        return UnusedKey(f"key {key!r} does nothing; keys: {self.help}")
 
     def _is_repeat(self, key: str, now: float) -> bool:
-        """Whether the key is held: it came again too soon after it was taken, or, for u and c, seen."""
-        since_s = self._taken_s if key.isdigit() else self._seen_s
-        held = key == self._key and now - since_s < self._rest_s
+        """Return whether the key is held: it repeats too soon after it was accepted or, for u and c, seen."""
+        since_s = self._accepted_s if key.isdigit() else self._seen_s
+        held = key == self._key and now - since_s < self._repeat_s
         self._key, self._seen_s = key, now
         return held
 
@@ -96,19 +96,19 @@ class Keys:
 log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
-"""The longest the loop sleeps; a stop is noticed within it."""
+"""Longest sleep of the loop: a stop is noticed within it."""
 
 _ESCAPE = b"\x1b"
 _VIA = "keyboard"
 
 
 class Keyboard:
-    """An outlet that reads single keys from `fd` (default: standard input) and logs an answer to each.
+    """A service that reads single keys from `fd` (default: standard input) and logs the result of each.
 
-    A terminal is put back as it was when the thread ends, also by a crash. Ctrl-C stays a signal. A pipe or a
-    file is read as if its characters were typed; the daemon goes on without a keyboard at its end, and where
-    standard input is closed. `quit` is called for q, `submit` for every command, both from the keyboard
-    thread; `handle` may be called from any.
+    The terminal's settings are restored when the thread ends, also after a crash. Ctrl-C stays a signal. The
+    characters of a pipe or file are read like typed ones; at its end, or if standard input is closed, the
+    daemon goes on without a keyboard. `quit` is called for q, `submit` for every command, both from the
+    keyboard thread; `handle` may be called from any thread.
     """
 
     def __init__(
@@ -131,7 +131,7 @@ class Keyboard:
         self._worker = Worker("keyboard", self.run, on_crash)
 
     def start(self) -> None:
-        """Start the thread; without an input there is none."""
+        """Start the thread; without an input there is no thread."""
         if self._fd is None:
             log.warning("standard input is closed: there is no keyboard to read")
             return
@@ -139,7 +139,7 @@ class Keyboard:
         self._worker.start()
 
     def handle(self, event: Event) -> None:
-        """Log what became of the keys."""
+        """Log the outcome of a key's command."""
         match event:
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
@@ -151,11 +151,11 @@ class Keyboard:
                 log.warning("not done: %s", error)
 
     def stop(self) -> None:
-        """End the thread and put the terminal back as it was."""
+        """End the thread and restore the terminal's settings."""
         self._worker.stop()
 
     def run(self, stop: threading.Event) -> None:
-        """Read keys until `stop` is set; when the terminal hangs up, wait for that."""
+        """Read keys until `stop` is set; after a hang-up of the terminal, wait for it."""
         assert self._fd is not None
         with _single_keys(self._fd) if self._is_terminal else nullcontext():
             while not stop.is_set() and self.run_once(WAKE_S):
@@ -165,13 +165,13 @@ class Keyboard:
         stop.wait()
 
     def run_once(self, timeout_s: float) -> bool:
-        """Wait for keys, at most `timeout_s`, and act on them; False when the terminal has hung up."""
+        """Wait for keys, at most `timeout_s`, and process them; False after a hang-up of the terminal."""
         assert self._fd is not None
         readable, _, _ = select.select([self._fd], [], [], timeout_s)
         if not readable:
             return True
         typed = os.read(self._fd, 64)
-        # Arrows and function keys arrive as an escape sequence, whose digits were not typed.
+        # Arrows and function keys arrive as escape sequences, whose digits must not count as keys.
         for key in typed.partition(_ESCAPE)[0].decode(errors="replace"):
             self._press(key)
         return bool(typed)
@@ -182,12 +182,12 @@ class Keyboard:
             return
         if key == "\n" and not self._is_terminal:
             return  # ends a line of a pipe or file
-        meaning = self._keys.press(key, self._clock.monotonic())
-        if isinstance(meaning, ConfirmPending):
-            log.info("clear every example? press y within %g s", meaning.within_s)
-        elif isinstance(meaning, NoMeaning):
-            log.info("%s", meaning.reason)
-        elif meaning is not None and not self._submit(meaning):
+        result = self._keys.press(key, self._clock.monotonic())
+        if isinstance(result, ConfirmPending):
+            log.info("clear every example? press y within %g s", result.within_s)
+        elif isinstance(result, UnusedKey):
+            log.info("%s", result.reason)
+        elif result is not None and not self._submit(result):
             log.warning("key %s refused: more commands wait than can be carried out", key)
 
 
@@ -201,11 +201,11 @@ def _standard_input() -> int | None:
 
 @contextmanager
 def _single_keys(fd: int) -> Iterator[None]:
-    """Deliver keys one by one and unechoed, and give the terminal back as it was."""
+    """Read keys one by one and without echo; restore the terminal's settings at the end."""
     before = termios.tcgetattr(fd)
     try:
         tty.setcbreak(fd)
         yield
     finally:
-        with suppress(termios.error):  # a terminal that hung up has nothing to be given back
+        with suppress(termios.error):  # after a hang-up there is nothing to restore
             termios.tcsetattr(fd, termios.TCSANOW, before)

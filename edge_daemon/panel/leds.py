@@ -1,4 +1,4 @@
-"""What the LEDs of a panel show: pure, events and times in, lit pins out."""
+"""LED patterns of the panel. Pure: events and times in, lit pins out."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ ERROR_S = 2.0
 
 
 class Pattern(enum.Enum):
-    """How an LED burns. The value is half a period in seconds; 0 is steady.
+    """Blinking of an LED. The value is half a period in seconds; 0 is steady, negative is off.
 
-    Halves are exact in binary, so that a deadline falls exactly on a change.
+    The values are exact in binary, so that every deadline is exactly the time of a change.
     """
 
     OFF = -1.0
@@ -38,30 +38,29 @@ class Pattern(enum.Enum):
     SLOW = 0.5
     FAST = 0.125
 
-    def lit(self, now: float) -> bool:
-        """Whether the LED is lit at `now`."""
+    def is_lit(self, now: float) -> bool:
+        """Return whether the LED is lit at `now`."""
         if self.value <= 0:
             return self is Pattern.ON
         return math.floor(now / self.value) % 2 == 0
 
     def next_change(self, now: float) -> float | None:
-        """When the LED next changes by itself; None when steady."""
+        """Return the time of the next change of a blinking LED; None for a steady one."""
         return None if self.value <= 0 else (math.floor(now / self.value) + 1) * self.value
 
 
 class Leds:
-    """Owned by the panel thread.
+    """The state of all LEDs. Owned by the panel thread.
 
-    - **label**: steady for the current label of its region; slow blink while the coach asks for
-      more of it; fast blink while it waits to be cleared.
-    - **ready**: slow blink until the first frame was classified, then steady; off without a camera.
+    - **label**: steady for the current label of its region; slow blink while the evaluation recommends more
+      examples of it; fast blink while a clear of it waits for confirmation.
+    - **ready**: slow blink until the first frame is classified, then steady; off without a camera.
     - **captured**: a flash for each example on disk.
-    - **busy**: steady while a press waits to be carried out; fast blink while a clear waits for
-      its second press.
-    - **error**: steady for `ERROR_S` when a press was refused; slow blink while the camera is lost;
-      fast blink when what is taught would not survive a reboot.
+    - **busy**: steady while a command waits for its reply; fast blink while a clear waits for confirmation.
+    - **error**: steady for `ERROR_S` after a press was refused; slow blink while the camera is lost;
+      fast blink while examples would not survive a reboot.
 
-    While the camera is lost the labels' LEDs are off; for `unknown` none is lit.
+    While the camera is lost the label LEDs are off. None of them is lit for `unknown`.
     """
 
     def __init__(self, buttons: Sequence[ButtonOptions], leds: LedOptions, first_region: str) -> None:
@@ -76,7 +75,7 @@ class Leds:
         self._camera_lost = False
         self._not_kept = False
         self._current: dict[str, str] = {}
-        self._wanted: str | None = None
+        self._recommended: str | None = None
         self._clearing: str | None = None
         self._clearing_until_s = self._captured_until_s = self._error_until_s = -math.inf
 
@@ -86,7 +85,7 @@ class Leds:
         return frozenset(self._patterns(0.0))
 
     def handle(self, event: Event, now: float) -> None:
-        """Take one event that happened at `now`."""
+        """Apply an event of time `now`."""
         match event:
             case LabelChanged(region=region, label=label):
                 self._current[region] = label
@@ -94,13 +93,13 @@ class Leds:
                 self._captured_until_s = now + CAPTURED_S
             case ExamplesChanged(evaluation=evaluation):
                 recommendation = None if evaluation is None else evaluation.recommendation
-                self._wanted = None if recommendation is None else recommendation.label
+                self._recommended = None if recommendation is None else recommendation.label
             case ConfirmPending(within_s=within_s, label=label):
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():
                 self._clearing_until_s = -math.inf
             case CommandReply(command=command, error=str()) if command.origin.via == "gpio":
-                self.refuse(now)
+                self.show_error(now)
             case Ready():
                 self._ready = True
             case CameraLost():
@@ -111,16 +110,16 @@ class Leds:
             case ExamplesNotKept() | ExamplesKept():
                 self._not_kept = isinstance(event, ExamplesNotKept)
 
-    def refuse(self, now: float) -> None:
-        """Show that a press was refused."""
+    def show_error(self, now: float) -> None:
+        """Light the error LED for `ERROR_S`."""
         self._error_until_s = now + ERROR_S
 
     def lit(self, now: float) -> frozenset[int]:
         """Return the pins of the LEDs that are lit at `now`."""
-        return frozenset(pin for pin, pattern in self._patterns(now).items() if pattern.lit(now))
+        return frozenset(pin for pin, pattern in self._patterns(now).items() if pattern.is_lit(now))
 
     def next_deadline(self, now: float) -> float | None:
-        """Return when `lit` may become another without an event; None when it won't."""
+        """Return the next time at which `lit` may change without an event; None if it can't."""
         blinks = [pattern.next_change(now) for pattern in self._patterns(now).values()]
         ends = [self._clearing_until_s, self._captured_until_s, self._error_until_s]
         return min(
@@ -145,7 +144,7 @@ class Leds:
             return Pattern.FAST
         if self._current.get(region) == label:
             return Pattern.ON
-        return Pattern.SLOW if label == self._wanted else Pattern.OFF
+        return Pattern.SLOW if label == self._recommended else Pattern.OFF
 
     def _ready_pattern(self) -> Pattern:
         if self._camera_lost:

@@ -1,4 +1,4 @@
-"""The panel: buttons become commands, events become light. One thread, `panel`, owns it."""
+"""The panel: buttons become commands, and events become LED patterns. One thread, `panel`, owns it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_daemon.domain.commands import AddExample, Command
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.events import Button, Classified, ConfirmPending, Event, PanelLost, PanelRestored
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.panel.gestures import ButtonDecoder, Meaning
+from edge_daemon.panel.gestures import ButtonDecoder, GestureResult
 from edge_daemon.panel.inbox import MAX_QUEUED, Inbox, OnEdge, PendingItems
 from edge_daemon.panel.leds import Leds
 from edge_daemon.panel.wiring_check import WiringCheck
@@ -24,42 +24,42 @@ from edge_daemon.system.worker import Worker
 log = logging.getLogger(__name__)
 
 WAKE_S = 0.25
-"""The longest the loop sleeps; a stop, and a chip that is gone, are noticed within it."""
+"""Longest sleep of the loop: a stop or a lost chip is noticed within it."""
 
 RETRY_S = 1.0
-"""How often lost pins are tried again."""
+"""Time between two attempts to open lost pins."""
 
 
 class Pins(Protocol):
-    """The wires: inputs that report edges and outputs that light LEDs.
+    """GPIO lines: inputs that report edges, and outputs that drive LEDs.
 
-    Whatever raises PanelError after `open` has lost them; `close` and `open` may bring them back.
+    A PanelError of any method after `open` means that the pins are lost; `close` and `open` may restore them.
     """
 
     def open(
         self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge
     ) -> Mapping[int, bool]:
-        """Claim the pins and return which buttons are down.
+        """Claim the pins and return which buttons are down. Raises PanelError.
 
-        From then on `on_edge(pin, pressed, age_s)` comes, from a thread of the library. Raises PanelError.
+        From then on a thread of the pin library calls `on_edge(pin, pressed, age_s)`.
         """
 
     def pressed(self, pin: int) -> bool:
-        """Whether the button is down right now. Raises PanelError."""
+        """Return whether the button is down now. Raises PanelError."""
 
     def light(self, pin: int, on: bool) -> None:
         """Switch an LED. Raises PanelError."""
 
-    def check(self) -> None:
-        """Raise PanelError when the pins are lost; no library tells of it unasked."""
+    def health_check(self) -> None:
+        """Raise PanelError if the pins are lost; no pin library reports that by itself."""
 
     def close(self) -> None:
-        """Switch the LEDs off and release the pins; harmless when not open, or lost."""
+        """Switch the LEDs off and release the pins; harmless if they are closed or lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outage:
-    """The pins are lost since `since_s` and tried again at `retry_s`, both monotonic seconds."""
+    """The pins are lost since `since_s` and opened again at `retry_s`, both monotonic seconds."""
 
     since_s: float
     reason: str
@@ -67,11 +67,11 @@ class Outage:
 
 
 class Panel:
-    """A service with a thread of its own, and a sink of events.
+    """A service with its own thread, and a sink of events.
 
-    `submit` takes a command, False when it can't; `emit` takes the events that presses make. Both
-    are called from the panel thread and must not block. `first_region` is what buttons without a
-    region teach and show.
+    `submit` accepts a command and returns False when the queue is full; `emit` accepts the events of button
+    presses. Both are called from the panel thread and must not block. `first_region` is the region of buttons
+    without one.
     """
 
     def __init__(
@@ -95,12 +95,12 @@ class Panel:
         self._inbox = Inbox(clock)
         self._leds = Leds(buttons, options.leds, first_region)
         self._lit: frozenset[int] = frozenset()
-        self._reader = ButtonDecoder(buttons, options, {}, _new_group)
+        self._decoder = ButtonDecoder(buttons, options, {}, _new_group)
         self._wiring = WiringCheck(buttons, {}, clock.monotonic())
         self._outage: Outage | None = None
-        self._unanswered: deque[Command] = deque(maxlen=MAX_QUEUED)
-        self._refusing = False
-        self._flooded = False
+        self._pending_commands: deque[Command] = deque(maxlen=MAX_QUEUED)
+        self._queue_full = False
+        self._edges_lost = False
         self._worker = Worker("panel", self.run, on_crash)
 
     def start(self) -> None:
@@ -114,7 +114,7 @@ class Panel:
         self._pins.close()
 
     def open(self) -> None:
-        """Open the pins without a thread, for a caller that drives `run_once`. Raises PanelError."""
+        """Open the pins without a thread, for a caller of `run_once`. Raises PanelError."""
         pressed = self._pins.open(self._buttons, self._leds.pins, self._inbox.put_edge)
         for button in self._buttons:
             if pressed[button.pin]:
@@ -124,42 +124,42 @@ class Panel:
                     button.pin,
                     button.pull,
                 )
-        self._reader = ButtonDecoder(self._buttons, self._options, pressed, _new_group)
+        self._decoder = ButtonDecoder(self._buttons, self._options, pressed, _new_group)
         self._wiring = WiringCheck(self._buttons, pressed, self._clock.monotonic())
         self._lit = frozenset()
 
     def handle(self, event: Event) -> None:
-        """Take an event from any thread; what the panel has made itself it knows already."""
+        """Queue an event, from any thread. The panel's own events are ignored."""
         if not isinstance(event, Classified | Button | ConfirmPending | PanelLost | PanelRestored):
             self._inbox.put_event(event)
 
     def run(self, stop: threading.Event) -> None:
-        """Read presses and drive LEDs until `stop` is set."""
+        """Process edges and events until `stop` is set."""
         while not stop.is_set():
             self.run_once(WAKE_S)
 
     def run_once(self, timeout_s: float) -> None:
-        """Wait for an edge, an event or a deadline, at most `timeout_s`, and deal with all that is due."""
-        mail = self._inbox.take(self._wait_s(timeout_s))
-        for event in mail.events:
-            self._take(event, mail.at_s)
+        """Wait for an edge, an event or a deadline, at most `timeout_s`, and process everything pending."""
+        pending = self._inbox.pop_pending(self._wait_s(timeout_s))
+        for event in pending.events:
+            self._apply(event, pending.at_s)
         try:
             if self._outage is None:
-                self._read(mail)
-                self._show(mail.at_s)
-                self._pins.check()
-            elif mail.at_s >= self._outage.retry_s:
+                self._process_edges(pending)
+                self._update_leds(pending.at_s)
+                self._pins.health_check()
+            elif pending.at_s >= self._outage.retry_s:
                 self.open()
-                self._emit(PanelRestored(mail.at_s - self._outage.since_s))
+                self._emit(PanelRestored(pending.at_s - self._outage.since_s))
                 self._outage = None
         except PanelError as exc:
-            self._lose(str(exc), mail.at_s)
+            self._enter_outage(str(exc), pending.at_s)
 
-    def _lose(self, reason: str, now: float) -> None:
-        """Rest until the pins are back: an outage is a state, and frames go on without a finger.
+    def _enter_outage(self, reason: str, now: float) -> None:
+        """Close the pins and schedule a retry; the pipeline goes on without buttons.
 
-        They are closed at once: until then lgpio's thread reads the chip that is gone without pause,
-        and logs it, and the kernel keeps its number, which a chip that comes back has to get.
+        They are closed at once: until then lgpio's thread reads the lost chip in a busy loop and logs each
+        failure. The kernel also keeps the chip's number in use, and a chip that returns needs that number.
         """
         self._pins.close()
         if self._outage is None or reason != self._outage.reason:
@@ -167,66 +167,66 @@ class Panel:
         since_s = now if self._outage is None else self._outage.since_s
         self._outage = Outage(since_s, reason, now + RETRY_S)
 
-    def _read(self, mail: PendingItems) -> None:
-        now = mail.at_s
-        for edge in mail.edges:
-            self._wiring.move(edge.pin, edge.pressed)
-            self._mean(self._reader.update(edge.pin, edge.pressed, edge.at_s), now)
-        if mail.lost_edges:
-            self._look_again(now)
-        self._flooded = mail.lost_edges
-        self._mean(self._reader.advance(now), now)
+    def _process_edges(self, pending: PendingItems) -> None:
+        now = pending.at_s
+        for edge in pending.edges:
+            self._wiring.add_edge(edge.pin, edge.pressed)
+            self._dispatch(self._decoder.update(edge.pin, edge.pressed, edge.at_s), now)
+        if pending.lost_edges:
+            self._resync_levels(now)
+        self._edges_lost = pending.lost_edges
+        self._dispatch(self._decoder.advance(now), now)
         for fault in self._wiring.faults(now):
             log.warning("%s", fault)
 
-    def _look_again(self, now: float) -> None:
-        """Ask every button how it stands, since its last edge may be among the lost."""
-        if not self._flooded:
+    def _resync_levels(self, now: float) -> None:
+        """Read the level of every button, since its last edge may be among the lost ones."""
+        if not self._edges_lost:
             log.warning("more edges than can be read; a button's wire is loose or its `pull` is wrong")
         for button in self._buttons:
-            self._mean(self._reader.update(button.pin, self._pins.pressed(button.pin), now), now)
+            self._dispatch(self._decoder.update(button.pin, self._pins.pressed(button.pin), now), now)
 
     def _wait_s(self, timeout_s: float) -> float:
         if self._outage is not None:
             return timeout_s
         now = self._clock.monotonic()
-        deadlines = (self._reader.next_deadline, self._leds.next_deadline(now))
+        deadlines = (self._decoder.next_deadline, self._leds.next_deadline(now))
         return min([timeout_s, *(max(0.0, deadline - now) for deadline in deadlines if deadline is not None)])
 
-    def _take(self, event: Event, now: float) -> None:
+    def _apply(self, event: Event, now: float) -> None:
         command: Command | None = getattr(event, "command", None)
-        if command is not None and command in self._unanswered:
-            self._unanswered.remove(command)
+        if command is not None and command in self._pending_commands:
+            self._pending_commands.remove(command)
         self._leds.handle(event, now)
 
-    def _mean(self, meanings: Iterable[Meaning], now: float) -> None:
-        for meaning in meanings:
-            if isinstance(meaning, Button | ConfirmPending):
-                self._leds.handle(meaning, now)
-                self._emit(meaning)
-            elif not self._runs_ahead(meaning):
-                self._send(meaning, now)
+    def _dispatch(self, results: Iterable[GestureResult], now: float) -> None:
+        for result in results:
+            if isinstance(result, Button | ConfirmPending):
+                self._leds.handle(result, now)
+                self._emit(result)
+            elif not self._burst_pending(result):
+                self._send(result, now)
 
-    def _runs_ahead(self, command: Command) -> bool:
-        """Whether a burst is faster than the camera: two of its examples would show the same frame."""
+    def _burst_pending(self, command: Command) -> bool:
+        """Return whether an example of the burst is pending: both would show the same frame."""
         if not isinstance(command, AddExample) or not command.group:
             return False
         return any(
-            isinstance(other, AddExample) and other.group == command.group for other in self._unanswered
+            isinstance(other, AddExample) and other.group == command.group for other in self._pending_commands
         )
 
     def _send(self, command: Command, now: float) -> None:
-        taken = self._submit(command)
-        if taken:
-            self._unanswered.append(command)
+        accepted = self._submit(command)
+        if accepted:
+            self._pending_commands.append(command)
         else:
-            self._leds.refuse(now)
-            if not self._refusing:
+            self._leds.show_error(now)
+            if not self._queue_full:
                 log.warning("presses are refused: more commands wait than can be carried out")
-        self._refusing = not taken
+        self._queue_full = not accepted
 
-    def _show(self, now: float) -> None:
-        self._leds.busy = bool(self._unanswered)
+    def _update_leds(self, now: float) -> None:
+        self._leds.busy = bool(self._pending_commands)
         lit = self._leds.lit(now)
         for pin in lit ^ self._lit:
             self._pins.light(pin, pin in lit)

@@ -1,4 +1,4 @@
-"""Press buttons and look at LEDs that are not there, for the demo and the tests."""
+"""Simulated buttons and LEDs on gpiozero's mock pins, for the demo and the tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from edge_daemon.panel.gpio import mock_factory
 
 
 class SimulatedButtons:
-    """A finger and an eye on gpiozero's mock pins. Give `factory` to the GpioPins it should work on.
+    """Presses buttons and reads LEDs on gpiozero's mock pins; pass `factory` to the GpioPins to control.
 
-    `press` and `release` call back into the panel's inbox from the calling thread, as a pin
-    library would from its own.
+    `press` and `release` call into the panel's inbox from the calling thread, as a pin library does from its
+    own.
     """
 
     def __init__(self, factory: Any = None) -> None:
@@ -25,8 +25,8 @@ class SimulatedButtons:
         """Open the switch: the resistor pulls the line back."""
         self._drive(pin, closed=False)
 
-    def lit(self, pin: int) -> bool:
-        """Whether the pin drives an LED and the LED is lit."""
+    def is_lit(self, pin: int) -> bool:
+        """Return whether the pin drives an LED and the LED is lit."""
         line = self.factory.pin(pin)
         return bool(line.function == "output" and line.state)
 

@@ -86,7 +86,7 @@ class Sorter:
 
     @property
     def on(self) -> bool:
-        return self.presser.lit(5)
+        return self.presser.is_lit(5)
 
 
 def say_until(broker: Mosquitto, topic: str, payload: Callable[[int], str], done: Callable[[], bool]) -> None:

@@ -26,7 +26,7 @@ from edge_daemon.cli.checks.power import check_power
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.panel.gpio import gpio_trouble
+from edge_daemon.panel.gpio import gpio_fault
 from edge_daemon.system.testing import ManualClock
 from tests.board.layout import (
     FIRMWARE,
@@ -245,7 +245,7 @@ def test_root_is_told_that_the_service_is_not_root(
 def test_a_missing_chip_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checks_gpio, "gpio_trouble", lambda _: gpio_trouble(tmp_path))
+    monkeypatch.setattr(checks_gpio, "gpio_fault", lambda _: gpio_fault(tmp_path))
 
     status, check = examine(capsys, "gpio", BUTTON)
 
@@ -257,7 +257,7 @@ def test_a_missing_chip_is_named(
 def test_lgpio_without_a_folder_to_write_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checks_gpio, "gpio_trouble", lambda _: None)
+    monkeypatch.setattr(checks_gpio, "gpio_fault", lambda _: None)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "missing"))
 
     status, check = examine(capsys, "gpio", BUTTON)

@@ -193,7 +193,7 @@ def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, bro
     fleet.start("east")
     fleet.cameras["east"].picture = plain(COLOURS["red"])
     wait_until(
-        lambda: "yes" if fleet.stages["east"].presser.lit(LEDS["red"]) else "",
+        lambda: "yes" if fleet.stages["east"].presser.is_lit(LEDS["red"]) else "",
         lambda: "east does not know red without a broker",
     )
     with ExampleStore(fleet.folder("east") / "examples.sqlite") as store:

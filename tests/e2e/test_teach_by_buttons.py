@@ -22,7 +22,7 @@ def wait_for_led(stage: Stage, label: str) -> None:
     """Wait until only this label's LED is lit; between, the coach may blink another."""
 
     def lit() -> list[str]:
-        return [name for name in PINS if stage.presser.lit(LEDS[name])]
+        return [name for name in PINS if stage.presser.is_lit(LEDS[name])]
 
     wait_until(lambda: "yes" if lit() == [label] else "", lambda: f"lit are {lit()}, not {label} alone")
 

@@ -1,4 +1,4 @@
-"""gpiozero's mock pins on a chip that can be pulled out; a file stands for its device node."""
+"""gpiozero's mock pins on a chip that can be unplugged; a file is its device node."""
 
 from __future__ import annotations
 
@@ -9,55 +9,55 @@ from typing import Any, ClassVar
 from gpiozero.pins.mock import MockFactory, MockPin
 
 
-class LoosePin(MockPin):  # type: ignore[misc]
-    """Fails in all that asks the chip, its close too, once the chip has gone."""
+class FlakyPin(MockPin):  # type: ignore[misc]
+    """A pin whose operations fail after its chip was unplugged, including close."""
 
     def close(self) -> None:
         if not self.factory.closed:
-            self.factory.ask()
+            self.factory.check_chip()
             super().close()
 
     def _get_state(self) -> Any:
-        self.factory.ask()
+        self.factory.check_chip()
         return super()._get_state()
 
     def _set_state(self, value: Any) -> None:
-        self.factory.ask()
+        self.factory.check_chip()
         super()._set_state(value)
 
     def _disable_event_detect(self) -> None:
-        self.factory.ask()
+        self.factory.check_chip()
         super()._disable_event_detect()
 
 
-class LooseChip(MockFactory):  # type: ignore[misc]
-    """A factory as that of lgpio: its constructor opens the chip, which it has lost for ever when that goes.
+class FlakyChip(MockFactory):  # type: ignore[misc]
+    """A factory like lgpio's: its constructor opens the chip, and after an unplug it never works again.
 
-    Derive a class for each test, with a `node` of its own.
+    Each test derives a class with its own `node`.
     """
 
     node: ClassVar[Path]
-    opened: ClassVar[list[LooseChip]]
+    opened: ClassVar[list[FlakyChip]]
     _serials = count(1)
 
     def __init__(self) -> None:
         self._serial = self.node.read_text()
-        super().__init__(pin_class=LoosePin)
+        super().__init__(pin_class=FlakyPin)
         self.closed = False
         self.opened.append(self)
 
     @classmethod
     def plug(cls) -> None:
-        """Put a chip in, as another one than was there before."""
+        """Plug in a chip, another one each time."""
         cls.node.write_text(str(next(cls._serials)))
 
     @classmethod
     def unplug(cls) -> None:
-        """Take the chip out."""
+        """Unplug the chip."""
         cls.node.unlink()
 
-    def ask(self) -> None:
-        """Do what every use of a line does first. Raises OSError when the chip that was opened has gone."""
+    def check_chip(self) -> None:
+        """Raise OSError if the opened chip was unplugged, as every use of a line does."""
         if self.closed or not self.node.exists() or self.node.read_text() != self._serial:
             raise OSError(19, "No such device")
 
@@ -66,12 +66,12 @@ class LooseChip(MockFactory):  # type: ignore[misc]
         self.closed = True
 
 
-def loose_chip(folder: Path) -> type[LooseChip]:
-    """Return a kind of factory whose chip is there; its device node lies in the folder."""
+def flaky_chip(folder: Path) -> type[FlakyChip]:
+    """Return a factory class with a plugged chip, whose device node is in `folder`."""
 
-    class Chip(LooseChip):
+    class Chip(FlakyChip):
         node = folder / "gpiochip0"
-        opened: ClassVar[list[LooseChip]] = []
+        opened: ClassVar[list[FlakyChip]] = []
 
     Chip.plug()
     return Chip

@@ -1,4 +1,4 @@
-"""The real panel on gpiozero's mock pins, with a clock that the test moves."""
+"""The real panel on gpiozero's mock pins, with a manual clock."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_daemon.domain.interfaces import Clock
 from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.panel.panel import Panel, Pins
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
-from tests.harness.manual_clock import ManualClock
+from edge_daemon.system.testing import ManualClock
 
 CAT, DOG, UNDO = 17, 27, 22
 CAT_LED, DOG_LED, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
@@ -30,14 +30,14 @@ OPTIONS = PanelOptions(
 )
 
 
-class Desk:
-    """A panel, a finger on its buttons, and what came out of it. Has no thread of its own."""
+class PanelHarness:
+    """A panel with simulated buttons; records its commands and events. The test runs it, without a thread."""
 
     def __init__(
         self, buttons: Sequence[ButtonOptions] = BUTTONS, pins: Pins | None = None, clock: Clock | None = None
     ) -> None:
-        self.clock = ManualClock()
-        self.presser = SimulatedButtons()
+        self.clock = ManualClock(100.0)
+        self.buttons = SimulatedButtons()
         self.submitted = threading.Event()
         self.commands: list[Command] = []
         self.events: list[Event] = []
@@ -50,34 +50,34 @@ class Desk:
             emit=self.events.append,
             on_crash=self.crashes.append,
             clock=clock or self.clock,
-            pins=pins or GpioPins(self.presser.factory),
+            pins=pins or GpioPins(self.buttons.factory),
             first_region="frame",
         )
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, with the panel looking every millisecond."""
+        """Advance the clock, running the panel every millisecond."""
         for _ in range(round(seconds * 1000)):
-            self.clock.now += 0.001
+            self.clock.advance(0.001)
             self.panel.run_once(0)
 
-    def tap(self, pin: int, seconds: float = 0.1) -> None:
-        """Press and release with contacts that bounce for a few milliseconds."""
+    def click(self, pin: int, seconds: float = 0.1) -> None:
+        """Press and release a button whose contacts bounce for a few milliseconds."""
         self.bounce(pin)
-        self.presser.press(pin)
+        self.buttons.press(pin)
         self.wait(seconds)
         self.bounce(pin)
-        self.presser.release(pin)
+        self.buttons.release(pin)
         self.wait(0.1)
 
     def bounce(self, pin: int) -> None:
         for _ in range(4):
-            self.presser.press(pin)
+            self.buttons.press(pin)
             self.wait(0.002)
-            self.presser.release(pin)
+            self.buttons.release(pin)
             self.wait(0.001)
 
-    def answer(self) -> None:
-        """Say of every command so far that it was carried out."""
+    def reply_to_all(self) -> None:
+        """Reply to every command so far that it was executed."""
         for command in self.commands:
             self.panel.handle(CommandReply(command))
         self.wait(0.001)
@@ -85,7 +85,7 @@ class Desk:
     def gestures(self) -> list[tuple[str, str]]:
         return [(event.name, event.gesture) for event in self.events if isinstance(event, Button)]
 
-    def taught(self) -> list[str]:
+    def taught_labels(self) -> list[str]:
         return [command.label for command in self.commands if isinstance(command, AddExample)]
 
     def _submit(self, command: Command) -> bool:

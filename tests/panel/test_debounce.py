@@ -1,4 +1,4 @@
-"""Bounce traces in the shapes of real switches, and what must hold for any trace."""
+"""Debouncing of traces like those of real switches, and properties of any trace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_daemon.panel.debounce import Debouncer, Edge
 
 SETTLE_S = 0.025
 
-# (milliseconds, contact closed): in the shapes that oscilloscope pictures of switches show.
+# (milliseconds, contact closed), shaped like oscilloscope traces of switches.
 TACTILE = [(0.0, True), (0.2, False), (0.3, True), (0.9, False), (1.0, True), (1.4, False), (1.5, True)]
 WORN_ARCADE = [
     (0.0, True),
@@ -52,14 +52,14 @@ def test_a_bouncing_release_is_one_edge() -> None:
     assert [edge.pressed for edge in feed(debouncer, RELEASE, 5.0)] == [False]
 
 
-def test_a_spike_is_no_press_and_leaves_no_trace_in_the_next_one() -> None:
+def test_a_spike_is_no_press_and_does_not_affect_the_next_one() -> None:
     debouncer = Debouncer(pressed=False, settle_s=SETTLE_S)
 
     assert feed(debouncer, SPIKE, 1.0) == []
     assert [edge.first_s for edge in feed(debouncer, TACTILE, 3.0)] == [3.0]
 
 
-def test_a_line_that_hums_is_no_press_until_it_rests() -> None:
+def test_a_humming_line_is_no_press() -> None:
     debouncer = Debouncer(pressed=False, settle_s=SETTLE_S)
     hum = [debouncer.update(half % 2 == 0, 1.0 + half * 0.01) for half in range(1000)]
 
@@ -76,11 +76,11 @@ def test_a_settled_press_is_not_lost_when_the_next_edge_comes_first() -> None:
     assert debouncer.advance(3.0) == Edge(False, 2.0, 2.0 + SETTLE_S)
 
 
-def test_the_deadline_is_when_the_line_will_have_rested() -> None:
+def test_the_deadline_is_the_end_of_the_quiet_time() -> None:
     debouncer = Debouncer(pressed=False, settle_s=SETTLE_S)
     assert debouncer.next_deadline is None
     debouncer.update(True, 1.0)
-    debouncer.update(True, 1.01)  # a level read again is no movement
+    debouncer.update(True, 1.01)  # the same level again is not a movement
     deadline = debouncer.next_deadline
 
     assert deadline == 1.0 + SETTLE_S

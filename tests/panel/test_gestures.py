@@ -1,4 +1,4 @@
-"""What each gesture means. Times are seconds; options are the defaults unless said."""
+"""Gestures and their commands. Times are in seconds."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import itertools
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Origin, Trigger, Undo
 from edge_daemon.domain.events import Button, ConfirmPending
-from edge_daemon.panel.gestures import Gestures, Meaning
+from edge_daemon.panel.gestures import GestureResult, Gestures
 
-CAT, DOG, UNDO, CLEAR, BEAM = 17, 27, 22, 23, 4
+CAT, DOG, UNDO, CLEAR, BARRIER = 17, 27, 22, 23, 4
 BUTTONS = (
     ButtonOptions(pin=CAT, label="cat"),
     ButtonOptions(pin=DOG, label="dog", hold="none", region="left"),
     ButtonOptions(pin=UNDO, action="undo"),
     ButtonOptions(pin=CLEAR, action="clear"),
-    ButtonOptions(pin=BEAM, action="trigger", region="left"),
+    ButtonOptions(pin=BARRIER, action="trigger", region="left"),
 )
 OPTIONS = PanelOptions(hold_s=0.5, burst_per_s=4, burst_limit=3, long_press_s=1.5, confirm_s=5)
 
@@ -25,16 +25,16 @@ def make() -> Gestures:
     return Gestures(BUTTONS, OPTIONS, lambda: f"group {next(numbers)}")
 
 
-def commands(meanings: list[Meaning]) -> list[Meaning]:
-    return [each for each in meanings if isinstance(each, AddExample | Undo | Clear)]
+def commands(results: list[GestureResult]) -> list[GestureResult]:
+    return [each for each in results if isinstance(each, AddExample | Undo | Clear)]
 
 
-def test_a_press_is_one_example_of_the_moment_of_the_press() -> None:
+def test_a_press_is_one_example_of_the_time_of_the_press() -> None:
     gestures = make()
 
-    meanings = gestures.press(CAT, 10.0)
+    results = gestures.press(CAT, 10.0)
 
-    assert meanings == [
+    assert results == [
         Button("cat", "press"),
         AddExample("cat", 10.0, Origin("gpio", "cat"), group="group 1"),
     ]
@@ -43,7 +43,7 @@ def test_a_press_is_one_example_of_the_moment_of_the_press() -> None:
     assert gestures.next_deadline is None
 
 
-def test_a_button_of_doubts_means_them_with_its_press_but_not_with_its_burst() -> None:
+def test_only_the_press_of_a_button_with_uncertain_s_labels_uncertain_samples() -> None:
     button = ButtonOptions(pin=CAT, label="cat", uncertain_s=3)
     gestures = Gestures([button], OPTIONS, lambda: "group")
 
@@ -53,7 +53,7 @@ def test_a_button_of_doubts_means_them_with_its_press_but_not_with_its_burst() -
     assert [each.uncertain_s for each in [*pressed, *held] if isinstance(each, AddExample)] == [3.0, 0.0]
 
 
-def test_a_button_of_a_region_teaches_that_region() -> None:
+def test_a_button_with_a_region_teaches_that_region() -> None:
     [example] = commands(make().press(DOG, 10.0))
 
     assert isinstance(example, AddExample)
@@ -78,7 +78,7 @@ def test_a_hold_is_a_burst_in_the_group_of_its_press() -> None:
     assert gestures.advance(11.0) == []
 
 
-def test_the_next_hold_has_a_group_of_its_own() -> None:
+def test_the_next_hold_has_another_group() -> None:
     gestures = make()
     gestures.press(CAT, 10.0)
     gestures.release(CAT)
@@ -89,7 +89,7 @@ def test_the_next_hold_has_a_group_of_its_own() -> None:
     assert example.group == "group 2"
 
 
-def test_a_jammed_button_stops_at_the_limit() -> None:
+def test_a_stuck_button_stops_at_the_limit() -> None:
     gestures = make()
     gestures.press(CAT, 10.0)
 
@@ -99,7 +99,7 @@ def test_a_jammed_button_stops_at_the_limit() -> None:
     assert gestures.next_deadline is None
 
 
-def test_a_burst_that_fell_behind_is_not_made_up_for() -> None:
+def test_missed_burst_examples_are_not_caught_up() -> None:
     gestures = make()
     gestures.press(CAT, 10.0)
 
@@ -107,7 +107,7 @@ def test_a_burst_that_fell_behind_is_not_made_up_for() -> None:
     assert gestures.next_deadline == 30.25
 
 
-def test_a_button_without_burst_teaches_once_however_long_it_is_held() -> None:
+def test_a_button_without_burst_teaches_once_for_a_hold_of_any_length() -> None:
     gestures = make()
     gestures.press(DOG, 10.0)
 
@@ -115,7 +115,7 @@ def test_a_button_without_burst_teaches_once_however_long_it_is_held() -> None:
     assert gestures.advance(20.0) == []
 
 
-def test_two_buttons_held_at_once_burst_each_for_itself() -> None:
+def test_two_buttons_held_at_once_burst_separately() -> None:
     gestures = Gestures(
         (ButtonOptions(pin=1, label="a"), ButtonOptions(pin=2, label="b")), OPTIONS, lambda: "g"
     )
@@ -155,7 +155,7 @@ def test_a_chord_asks_and_a_press_of_undo_clears_that_label() -> None:
     assert gestures.press(UNDO, 12.0) == [Button("undo", "press"), Clear(Origin("gpio", "undo"), "cat")]
 
 
-def test_a_chord_neither_teaches_nor_undoes_however_long_it_is_held() -> None:
+def test_a_chord_held_for_any_time_neither_teaches_nor_undoes() -> None:
     gestures = make()
     gestures.press(UNDO, 10.0)
     gestures.press(CAT, 10.3)
@@ -229,8 +229,8 @@ def test_a_broken_light_barrier_triggers_and_cancels_nothing() -> None:
     gestures.press(CLEAR, 10.0)
     gestures.release(CLEAR)
 
-    broken = gestures.press(BEAM, 10.5)
+    broken = gestures.press(BARRIER, 10.5)
 
     assert broken == [Trigger(10.5, Origin("gpio", "trigger"), "left")]
-    assert gestures.release(BEAM) == []
+    assert gestures.release(BARRIER) == []
     assert commands(gestures.press(CLEAR, 11.0)) == [Clear(Origin("gpio", "clear"))]

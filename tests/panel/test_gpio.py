@@ -1,4 +1,4 @@
-"""The gpiozero adapter: real gpiozero code on its mock pins, and without any GPIO at all."""
+"""The gpiozero adapter: real gpiozero code on its mock pins, and without a GPIO chip."""
 
 from __future__ import annotations
 
@@ -25,81 +25,81 @@ CAT = ButtonOptions(pin=17, label="cat")
 
 
 def ignore(_pin: int, _pressed: bool, _age_s: float) -> None:
-    """Take an edge that the test has no use for."""
+    """Ignore an edge."""
 
 
 @pytest.mark.parametrize("pull", ["up", "down"])
-def test_edges_arrive_as_presses_whatever_the_wiring(pull: str) -> None:
-    presser, edges = SimulatedButtons(), list[tuple[int, bool]]()
+def test_edges_arrive_as_presses_with_either_pull(pull: str) -> None:
+    buttons, edges = SimulatedButtons(), list[tuple[int, bool]]()
     button = ButtonOptions(pin=17, label="cat", pull="up" if pull == "up" else "down")
-    pins = GpioPins(presser.factory)
+    pins = GpioPins(buttons.factory)
 
-    standing = pins.open([button], [], lambda pin, pressed, _: edges.append((pin, pressed)))
-    presser.press(17)
+    levels = pins.open([button], [], lambda pin, pressed, _: edges.append((pin, pressed)))
+    buttons.press(17)
     down = pins.pressed(17)
-    presser.release(17)
+    buttons.release(17)
 
-    assert standing == {17: False}
+    assert levels == {17: False}
     assert down
     assert edges == [(17, True), (17, False)]
 
 
-@pytest.mark.parametrize(("held_up_s", "told_s"), [(0.4, 0.4), (1.7e9, 0.0), (-1.7e9, 0.0)])
-def test_an_edge_tells_how_long_it_was_held_up(held_up_s: float, told_s: float) -> None:
-    """An age that can't be is one by another clock than the library's, and counts as none."""
-    presser, ages = SimulatedButtons(), list[float]()
-    presser.factory.ticks = lambda: time.monotonic() + held_up_s
-    pins = GpioPins(presser.factory)
+@pytest.mark.parametrize(("delay_s", "reported_s"), [(0.4, 0.4), (1.7e9, 0.0), (-1.7e9, 0.0)])
+def test_an_edge_has_its_age(delay_s: float, reported_s: float) -> None:
+    """An impossible age comes from another clock than the library's and counts as 0."""
+    buttons, ages = SimulatedButtons(), list[float]()
+    buttons.factory.ticks = lambda: time.monotonic() + delay_s
+    pins = GpioPins(buttons.factory)
     pins.open([CAT], [], lambda _pin, _pressed, age_s: ages.append(age_s))
-    presser.press(17)
-    assert ages == [pytest.approx(told_s, abs=0.3)]
+    buttons.press(17)
+    assert ages == [pytest.approx(reported_s, abs=0.3)]
 
 
-def test_an_led_is_switched_and_dark_after_close() -> None:
-    presser = SimulatedButtons()
-    pins = GpioPins(presser.factory)
+def test_an_led_is_switched_and_is_off_after_close() -> None:
+    buttons = SimulatedButtons()
+    pins = GpioPins(buttons.factory)
     pins.open([], [5], ignore)
     pins.light(5, True)
-    assert presser.lit(5)
+    assert buttons.is_lit(5)
     pins.light(5, False)
-    assert not presser.lit(5)
+    assert not buttons.is_lit(5)
     pins.light(5, True)
     pins.close()
-    assert not presser.lit(5)
+    assert not buttons.is_lit(5)
 
 
 def test_after_close_no_edge_arrives_and_the_pin_can_be_opened_again() -> None:
-    presser, edges = SimulatedButtons(), list[int]()
-    pins = GpioPins(presser.factory)
+    buttons, edges = SimulatedButtons(), list[int]()
+    pins = GpioPins(buttons.factory)
     pins.open([CAT], [], lambda pin, *_: edges.append(pin))
     pins.close()
     pins.close()
-    presser.press(17)
+    buttons.press(17)
     assert edges == []
 
     pins.open([CAT], [], lambda pin, *_: edges.append(pin))
-    presser.press(17)
+    buttons.press(17)
     assert edges == [17]
 
 
 def test_a_pull_that_the_board_forbids_names_the_button_and_frees_the_rest() -> None:
-    presser = SimulatedButtons()
-    pins = GpioPins(presser.factory)
+    buttons = SimulatedButtons()
+    pins = GpioPins(buttons.factory)
 
     with pytest.raises(PanelError, match=r"button 'dog' can't use BCM 2: .*fixed pull") as caught:
         pins.open([CAT, ButtonOptions(pin=2, label="dog", pull="down")], [], ignore)
 
     assert "\n" not in str(caught.value)
-    GpioPins(presser.factory).open([CAT], [], ignore)  # would raise if BCM 17 were still claimed
+    GpioPins(buttons.factory).open([CAT], [], ignore)  # would raise if BCM 17 were still claimed
 
 
 def test_a_pin_that_another_part_of_the_process_holds_is_named() -> None:
-    presser = SimulatedButtons()
-    holder = GpioPins(presser.factory)
+    buttons = SimulatedButtons()
+    holder = GpioPins(buttons.factory)
     holder.open([CAT], [], ignore)
 
     with pytest.raises(PanelError, match="an LED can't use BCM 17"):
-        GpioPins(presser.factory).open([], [17], ignore)
+        GpioPins(buttons.factory).open([], [17], ignore)
     holder.close()
 
 
@@ -119,8 +119,8 @@ print(os.getcwd(), os.environ.get("LG_WD"))
 """
 
 
-def run_apart(code: str, folder: Path, **environment: str) -> list[str]:
-    """Run code in a process of its own, whose working directory is `folder`; return its lines."""
+def run_in_process(code: str, folder: Path, **environment: str) -> list[str]:
+    """Run code in another process with working directory `folder`; return its output lines."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("GPIOZERO", "LG_WD"))}
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -135,11 +135,11 @@ def run_apart(code: str, folder: Path, **environment: str) -> list[str]:
 
 
 @NO_CHIP
-def test_without_a_gpio_chip_the_error_says_so_in_one_line_and_nothing_is_left_behind(tmp_path: Path) -> None:
+def test_without_a_gpio_chip_the_error_is_one_line_and_no_file_is_left(tmp_path: Path) -> None:
     runtime = tmp_path / "runtime"
     runtime.mkdir()
 
-    lines = run_apart(OPEN, tmp_path, RUNTIME_DIRECTORY=str(runtime))
+    lines = run_in_process(OPEN, tmp_path, RUNTIME_DIRECTORY=str(runtime))
 
     assert len(lines) == 2
     assert "there is no GPIO chip" in lines[0]
@@ -173,17 +173,17 @@ def test_the_chip_is_opened_by_its_label_each_time(
     assert opened == [number, 7]
 
 
-def test_the_factory_that_the_environment_names_is_taken(tmp_path: Path) -> None:
-    assert run_apart(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="mock")[0] == "opened"
+def test_the_factory_of_the_environment_is_used(tmp_path: Path) -> None:
+    assert run_in_process(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="mock")[0] == "opened"
 
 
 def test_an_unknown_factory_is_a_named_error(tmp_path: Path) -> None:
-    [text, _] = run_apart(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="telegraph")
+    [text, _] = run_in_process(OPEN, tmp_path, GPIOZERO_PIN_FACTORY="telegraph")
 
     assert text.startswith("buttons and LEDs can't be used: ")
 
 
-def test_a_fallback_of_gpiozero_is_logged_and_what_its_libraries_say_of_themselves_is_not(
+def test_a_fallback_of_gpiozero_is_logged_and_deprecation_warnings_are_not(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def choose() -> None:
@@ -209,4 +209,4 @@ try:
 except PanelError as exc:
     print(exc)
 """
-    assert run_apart(code, Path.cwd()) == ["the Python module gpiozero is missing; pip install gpiozero"]
+    assert run_in_process(code, Path.cwd()) == ["the Python module gpiozero is missing; pip install gpiozero"]

@@ -1,4 +1,4 @@
-"""Why GPIO can't be used, and a home for lgpio's FIFO."""
+"""Faults of the GPIO chip, and the directory of lgpio's FIFO."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.panel.gpio import gpio_trouble, lgpio_home
+from edge_daemon.panel.gpio import gpio_fault, lgpio_home
 from tests.board.roots import BOARDS, lay_out_chips
 
 
-def test_without_a_chip_it_says_what_would_do(tmp_path: Path) -> None:
-    text = gpio_trouble(tmp_path)
+def test_a_missing_chip_is_named(tmp_path: Path) -> None:
+    text = gpio_fault(tmp_path)
 
     assert text is not None
     assert "there is no GPIO chip" in text
@@ -27,37 +27,35 @@ def test_a_chip_that_may_not_be_opened_names_the_group(
     (tmp_path / "gpiochip0").touch()
     monkeypatch.setattr(os, "access", lambda *_: False)  # root may open anything
 
-    text = gpio_trouble(tmp_path)
+    text = gpio_fault(tmp_path)
 
     assert text is not None
     assert f"may not open {tmp_path}/gpiochip0" in text
     assert "usermod -aG gpio" in text
 
 
-def test_the_chip_of_the_header_is_the_one_that_has_to_be_open(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_chip_of_the_header_has_to_be_accessible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     root = lay_out_chips(tmp_path, BOARDS["Pi 5, Linux 6.6.20"])
     monkeypatch.setattr(os, "access", lambda path, *_: not str(path).endswith("gpiochip4"))
 
-    assert f"may not open {root}/dev/gpiochip4" in (gpio_trouble(root / "dev") or "")
+    assert f"may not open {root}/dev/gpiochip4" in (gpio_fault(root / "dev") or "")
 
 
 def test_a_missing_lgpio_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gpiochip0").touch()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
 
-    assert "python3-lgpio" in (gpio_trouble(tmp_path) or "")
+    assert "python3-lgpio" in (gpio_fault(tmp_path) or "")
 
 
-def test_a_chip_that_can_be_used_is_no_trouble(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_usable_chip_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "gpiochip0").touch()
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
 
-    assert gpio_trouble(tmp_path) is None
+    assert gpio_fault(tmp_path) is None
 
 
-def test_directory_and_environment_come_back_also_after_a_failure(
+def test_directory_and_environment_are_restored_after_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime, elsewhere = tmp_path / "runtime", tmp_path / "elsewhere"
@@ -67,19 +65,19 @@ def test_directory_and_environment_come_back_also_after_a_failure(
     monkeypatch.setenv("RUNTIME_DIRECTORY", f"{runtime}:/run/other")
     monkeypatch.setenv("LG_WD", "/mine")
 
-    homes = []
+    directories = []
 
     def fail() -> None:
         with lgpio_home():
-            homes.append(Path(os.environ["LG_WD"]))
-            os.chdir(homes[0])
+            directories.append(Path(os.environ["LG_WD"]))
+            os.chdir(directories[0])
             raise ImportError
 
     with pytest.raises(ImportError):
         fail()
 
-    assert homes[0].parent == runtime
-    assert not homes[0].exists()
+    assert directories[0].parent == runtime
+    assert not directories[0].exists()
     assert Path.cwd() == elsewhere
     assert os.environ["LG_WD"] == "/mine"
 

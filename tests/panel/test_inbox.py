@@ -1,4 +1,4 @@
-"""Two bounded queues behind one condition."""
+"""The panel's queues of edges and events."""
 
 from __future__ import annotations
 
@@ -6,56 +6,56 @@ import threading
 
 from edge_daemon.domain.events import CameraRestored, Ready
 from edge_daemon.panel.inbox import Inbox, RawEdge
-from tests.harness.manual_clock import ManualClock
+from edge_daemon.system.testing import ManualClock
 
 
-def test_edges_are_stamped_as_they_come_and_taken_in_order() -> None:
+def test_edges_get_their_time_and_keep_their_order() -> None:
     clock = ManualClock(1.0)
     inbox = Inbox(clock)
     inbox.put_edge(17, True)
-    clock.now = 1.5
+    clock.advance(0.5)
     inbox.put_edge(17, False)
-    clock.now = 2.0
+    clock.advance(0.5)
 
-    mail = inbox.take(0)
+    pending = inbox.pop_pending(0)
 
-    assert mail.edges == [RawEdge(17, True, 1.0), RawEdge(17, False, 1.5)]
-    assert mail.at_s == 2.0
-    assert inbox.take(0).edges == []
+    assert pending.edges == [RawEdge(17, True, 1.0), RawEdge(17, False, 1.5)]
+    assert pending.at_s == 2.0
+    assert inbox.pop_pending(0).edges == []
 
 
-def test_an_edge_that_was_held_up_bears_the_time_it_was_made() -> None:
+def test_a_late_edge_keeps_its_own_time() -> None:
     inbox = Inbox(ManualClock(2.0))
     inbox.put_edge(17, True, 0.5)
-    assert inbox.take(0).edges == [RawEdge(17, True, 1.5)]
+    assert inbox.pop_pending(0).edges == [RawEdge(17, True, 1.5)]
 
 
-def test_a_flood_of_edges_is_noticed_and_pushes_no_event_out() -> None:
+def test_a_flood_of_edges_is_reported_and_displaces_no_event() -> None:
     inbox = Inbox(ManualClock(), max_queued=4)
     inbox.put_event(Ready())
     for _ in range(5):
         inbox.put_edge(17, True)
 
-    mail = inbox.take(0)
+    pending = inbox.pop_pending(0)
 
-    assert len(mail.edges) == 4
-    assert mail.lost_edges
-    assert mail.events == [Ready()]
-    assert not inbox.take(0).lost_edges
+    assert len(pending.edges) == 4
+    assert pending.lost_edges
+    assert pending.events == [Ready()]
+    assert not inbox.pop_pending(0).lost_edges
 
 
-def test_of_too_many_events_the_latest_are_kept() -> None:
+def test_a_full_queue_of_events_keeps_the_latest() -> None:
     inbox = Inbox(ManualClock(), max_queued=2)
     for outage_s in (1.0, 2.0, 3.0):
         inbox.put_event(CameraRestored(outage_s))
 
-    assert inbox.take(0).events == [CameraRestored(2.0), CameraRestored(3.0)]
+    assert inbox.pop_pending(0).events == [CameraRestored(2.0), CameraRestored(3.0)]
 
 
-def test_taking_waits_for_what_another_thread_leaves() -> None:
+def test_popping_waits_for_another_threads_item() -> None:
     inbox = Inbox(ManualClock())
     other = threading.Timer(0.02, inbox.put_event, [Ready()])
     other.start()
 
-    assert inbox.take(10.0).events == [Ready()]
+    assert inbox.pop_pending(10.0).events == [Ready()]
     other.join()

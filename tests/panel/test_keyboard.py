@@ -16,14 +16,14 @@ from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
 from edge_daemon.domain.events import Cleared, CommandReply, ExampleAdded, ExampleUndone
 from edge_daemon.panel.keyboard import Keyboard
-from tests.harness.manual_clock import ManualClock
+from edge_daemon.system.testing import ManualClock
 from tests.harness.mqtt_harness import wait_until
 
 LOCAL_FLAGS = 3
 
 
-class Desk:
-    """A person at a terminal. `type` stands for the fingers."""
+class TerminalHarness:
+    """A keyboard on a pseudo-terminal; `type` sends keys."""
 
     def __init__(self) -> None:
         self.outer, self.inner = pty.openpty()
@@ -51,13 +51,13 @@ class Desk:
         return not self.full
 
     def start(self) -> None:
-        """Start and wait until keys are taken one by one."""
+        """Start and wait until keys are read one by one."""
         self.keyboard.start()
         until_s = time.monotonic() + 5
-        while self.waits_for_lines() and time.monotonic() < until_s:
+        while self.is_line_buffered() and time.monotonic() < until_s:
             time.sleep(0.005)
 
-    def waits_for_lines(self) -> bool:
+    def is_line_buffered(self) -> bool:
         return bool(termios.tcgetattr(self.inner)[LOCAL_FLAGS] & termios.ICANON)
 
     def type(self, keys: bytes) -> None:
@@ -68,112 +68,115 @@ class Desk:
             try:
                 os.close(fd)
             except OSError:
-                assert fd == self.outer  # a test has hung up
+                assert fd == self.outer  # closed by the test
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk()
-    yield made
-    made.keyboard.stop()
-    made.close()
+def terminal() -> Iterator[TerminalHarness]:
+    harness = TerminalHarness()
+    yield harness
+    harness.keyboard.stop()
+    harness.close()
 
 
-def test_keys_become_commands_without_a_line_end(desk: Desk) -> None:
-    desk.start()
-    desk.type(b"12ucyq")
-    assert desk.quit.wait(5)
+def test_keys_become_commands_without_a_line_end(terminal: TerminalHarness) -> None:
+    terminal.start()
+    terminal.type(b"12ucyq")
+    assert terminal.quit.wait(5)
 
-    assert [type(command) for command in desk.commands] == [AddExample, AddExample, Undo, Clear]
-    assert [command.label for command in desk.commands if isinstance(command, AddExample)] == ["cat", "dog"]
-
-
-def test_the_terminal_is_given_back_as_it_was(desk: Desk) -> None:
-    desk.start()
-    assert not desk.waits_for_lines()
-    desk.keyboard.stop()
-
-    assert termios.tcgetattr(desk.inner) == desk.before
+    assert [type(command) for command in terminal.commands] == [AddExample, AddExample, Undo, Clear]
+    assert [command.label for command in terminal.commands if isinstance(command, AddExample)] == [
+        "cat",
+        "dog",
+    ]
 
 
-def test_the_terminal_is_given_back_after_a_crash(desk: Desk) -> None:
+def test_the_terminals_settings_are_restored(terminal: TerminalHarness) -> None:
+    terminal.start()
+    assert not terminal.is_line_buffered()
+    terminal.keyboard.stop()
+
+    assert termios.tcgetattr(terminal.inner) == terminal.before
+
+
+def test_the_terminals_settings_are_restored_after_a_crash(terminal: TerminalHarness) -> None:
     crashed = threading.Event()
 
     def crash(command: Command) -> bool:
         raise ZeroDivisionError
 
-    desk.keyboard = Keyboard(
+    terminal.keyboard = Keyboard(
         ["cat"],
         PanelOptions(),
         submit=crash,
-        quit=desk.quit.set,
+        quit=terminal.quit.set,
         on_crash=lambda exc: crashed.set(),
-        clock=desk.clock,
-        fd=desk.inner,
+        clock=terminal.clock,
+        fd=terminal.inner,
     )
-    desk.start()
-    desk.type(b"1")
+    terminal.start()
+    terminal.type(b"1")
     assert crashed.wait(5)
 
-    assert termios.tcgetattr(desk.inner) == desk.before
+    assert termios.tcgetattr(terminal.inner) == terminal.before
 
 
-def test_function_keys_are_not_taken_for_digits(desk: Desk) -> None:
-    desk.start()
-    desk.type(b"2\x1b[15~")  # F5; a terminal sends it in one piece
-    assert desk.submitted.wait(5)
-    desk.type(b"q")
-    assert desk.quit.wait(5)
+def test_function_keys_are_not_taken_for_digits(terminal: TerminalHarness) -> None:
+    terminal.start()
+    terminal.type(b"2\x1b[15~")  # F5; a terminal sends it in one piece
+    assert terminal.submitted.wait(5)
+    terminal.type(b"q")
+    assert terminal.quit.wait(5)
 
-    assert [command.label for command in desk.commands if isinstance(command, AddExample)] == ["dog"]
-
-
-def test_a_terminal_that_hangs_up_is_no_crash(desk: Desk) -> None:
-    desk.start()
-    os.close(desk.outer)
-    assert not desk.keyboard.run_once(5)
-    desk.keyboard.stop()
-
-    assert desk.crashes == []
+    assert [command.label for command in terminal.commands if isinstance(command, AddExample)] == ["dog"]
 
 
-def test_a_refused_key_is_told(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.full = True
-    desk.start()
-    desk.type(b"1q")
-    assert desk.quit.wait(5)
+def test_a_terminal_that_hangs_up_is_no_crash(terminal: TerminalHarness) -> None:
+    terminal.start()
+    os.close(terminal.outer)
+    assert not terminal.keyboard.run_once(5)
+    terminal.keyboard.stop()
+
+    assert terminal.crashes == []
+
+
+def test_a_refused_key_is_logged(terminal: TerminalHarness, caplog: pytest.LogCaptureFixture) -> None:
+    terminal.full = True
+    terminal.start()
+    terminal.type(b"1q")
+    assert terminal.quit.wait(5)
 
     assert "key 1 refused" in caplog.text
 
 
-def at_a_pipe(desk: Desk, keys: bytes) -> None:
+def read_from_pipe(terminal: TerminalHarness, keys: bytes) -> None:
     reader, writer = os.pipe()
     os.write(writer, keys)
     os.close(writer)
-    desk.keyboard = Keyboard(
+    terminal.keyboard = Keyboard(
         ["cat", "dog"],
         PanelOptions(),
-        submit=desk.submit,
-        quit=desk.quit.set,
-        on_crash=desk.crashes.append,
-        clock=desk.clock,
+        submit=terminal.submit,
+        quit=terminal.quit.set,
+        on_crash=terminal.crashes.append,
+        clock=terminal.clock,
         fd=reader,
     )
-    desk.keyboard.start()
+    terminal.keyboard.start()
 
 
-def test_a_pipe_is_read_as_if_it_were_typed_and_its_end_is_no_crash(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+def test_a_pipe_is_read_like_typed_keys_and_its_end_is_no_crash(
+    terminal: TerminalHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    at_a_pipe(desk, b"1\n2\nu\n")
+    read_from_pipe(terminal, b"1\n2\nu\n")
     wait_until(lambda: "standard input ended" in caplog.text)
-    assert [type(command) for command in desk.commands] == [AddExample, AddExample, Undo]
+    assert [type(command) for command in terminal.commands] == [AddExample, AddExample, Undo]
     assert "does nothing" not in caplog.text, "a line end in a pipe is no key"
-    assert desk.crashes == []
+    assert terminal.crashes == []
 
 
-def test_a_closed_standard_input_is_said_and_harmless(
+def test_a_closed_standard_input_is_logged_and_harmless(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr("sys.stdin", None)
@@ -190,11 +193,13 @@ def test_a_closed_standard_input_is_said_and_harmless(
     assert "standard input is closed" in caplog.text
 
 
-def test_each_key_is_answered(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_outcome_of_each_key_is_logged(
+    terminal: TerminalHarness, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO)
-    desk.start()
-    desk.type(b"xyq")
-    assert desk.quit.wait(5)
+    terminal.start()
+    terminal.type(b"xyq")
+    assert terminal.quit.wait(5)
     press, undo, clear = (
         AddExample("cat", 1.0, Origin("keyboard", "1")),
         Undo(Origin("keyboard", "u")),
@@ -207,11 +212,11 @@ def test_each_key_is_answered(desk: Desk, caplog: pytest.LogCaptureFixture) -> N
         CommandReply(press, error="the disk is full"),
         ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
     ):
-        desk.keyboard.handle(event)
-    said = [record.getMessage() for record in caplog.records]
-    assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, q quit" in said
-    assert "nothing waits to be confirmed; press c first" in said
-    assert said[-4:] == [
+        terminal.keyboard.handle(event)
+    messages = [record.getMessage() for record in caplog.records]
+    assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, q quit" in messages
+    assert "nothing waits to be confirmed; press c first" in messages
+    assert messages[-4:] == [
         "taught cat (7)",
         "took back the last example: cat (6)",
         "cleared 6 examples",

@@ -1,11 +1,11 @@
-"""What the keys of a terminal mean."""
+"""Keys of a terminal and their commands."""
 
 from __future__ import annotations
 
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
 from edge_daemon.domain.events import ConfirmPending
-from edge_daemon.panel.keyboard import KeyMeaning, Keys, NoMeaning
+from edge_daemon.panel.keyboard import KeyResult, Keys, UnusedKey
 
 OPTIONS = PanelOptions(burst_per_s=4, confirm_s=5)
 
@@ -14,11 +14,11 @@ def make() -> Keys:
     return Keys(["cat", "dog"], OPTIONS)
 
 
-def repeat(keys: Keys, key: str, start_s: float, seconds: float) -> list[KeyMeaning]:
-    """Hold a key as a terminal sees it: once, and after half a second 30 times a second."""
+def repeat(keys: Keys, key: str, start_s: float, seconds: float) -> list[KeyResult]:
+    """Send a key as a terminal does while it is held: once, and after 0.5 s 30 times a second."""
     times = [start_s, *(start_s + 0.5 + step / 30 for step in range(round((seconds - 0.5) * 30)))]
-    meanings = [keys.press(key, now) for now in times]
-    return [each for each in meanings if each is not None]
+    results = [keys.press(key, now) for now in times]
+    return [each for each in results if each is not None]
 
 
 def test_a_digit_teaches_the_nth_label() -> None:
@@ -27,8 +27,8 @@ def test_a_digit_teaches_the_nth_label() -> None:
 
 def test_other_keys_and_digits_without_a_label_do_nothing() -> None:
     keys = make()
-    answers = [keys.press(key, 10.0 + index) for index, key in enumerate("3 0x²y\n")]
-    assert all(isinstance(answer, NoMeaning) for answer in answers)
+    results = [keys.press(key, 10.0 + index) for index, key in enumerate("3 0x²y\n")]
+    assert all(isinstance(result, UnusedKey) for result in results)
 
 
 def test_quick_presses_of_different_digits_all_count() -> None:
@@ -44,7 +44,7 @@ def test_a_held_digit_teaches_no_faster_than_a_burst() -> None:
     assert 8 <= len(taught) <= 3.0 * OPTIONS.burst_per_s
 
 
-def test_u_takes_one_example_back_and_held_no_more_than_two() -> None:
+def test_u_undoes_one_example_and_at_most_two_while_held() -> None:
     assert make().press("u", 10.0) == Undo(Origin("keyboard", "u"))
     assert len(repeat(make(), "u", 10.0, 5.0)) == 2
 
@@ -53,17 +53,17 @@ def test_c_and_y_clear_everything() -> None:
     keys = make()
     assert keys.press("c", 10.0) == ConfirmPending(5)
     assert keys.press("y", 15.0) == Clear(Origin("keyboard", "y"))
-    assert isinstance(keys.press("y", 15.5), NoMeaning)
+    assert isinstance(keys.press("y", 15.5), UnusedKey)
 
 
 def test_y_alone_or_late_or_after_another_key_clears_nothing() -> None:
     keys = make()
-    assert isinstance(keys.press("y", 10.0), NoMeaning)
+    assert isinstance(keys.press("y", 10.0), UnusedKey)
     keys.press("c", 20.0)
-    assert isinstance(keys.press("y", 25.1), NoMeaning)
+    assert isinstance(keys.press("y", 25.1), UnusedKey)
     keys.press("c", 30.0)
     keys.press("1", 31.0)
-    assert isinstance(keys.press("y", 32.0), NoMeaning)
+    assert isinstance(keys.press("y", 32.0), UnusedKey)
 
 
 def test_a_held_c_clears_nothing() -> None:

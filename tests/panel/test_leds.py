@@ -1,4 +1,4 @@
-"""What the LEDs show. Slow blinks change every 0.5 s, fast ones every 0.125 s."""
+"""LED patterns. Slow blinks change every 0.5 s, fast ones every 0.125 s."""
 
 from __future__ import annotations
 
@@ -36,27 +36,27 @@ ADD = AddExample("cat", 1.0, Origin("gpio", "cat"))
 
 
 def make(*happened: Event, leds: LedOptions = STATUS) -> Leds:
-    made = Leds(BUTTONS, leds, "frame")
+    result = Leds(BUTTONS, leds, "frame")
     for event in (Ready(), *happened):
-        made.handle(event, 10.0)
-    return made
+        result.handle(event, 10.0)
+    return result
 
 
 def labelled(label: str, region: str = "frame") -> LabelChanged:
     return LabelChanged(region, label, None, 1.0, 1, START, 1.0)
 
 
-def advised(label: str) -> ExamplesChanged:
+def recommended(label: str) -> ExamplesChanged:
     return ExamplesChanged({}, Evaluation(None, {}, recommendation=Recommendation(label, "few")))
 
 
 def blinks(leds: Leds, pin: int, half_s: float, start: float = 10.0) -> bool:
-    """Whether the pin is lit and dark in turn, changing every `half_s` from `start` on."""
+    """Return whether the pin blinks from `start` on, changing every `half_s`."""
     shown = [pin in leds.lit(start + (step + 0.5) * half_s) for step in range(6)]
     return shown in ([True, False] * 3, [False, True] * 3)
 
 
-def test_ready_blinks_until_the_daemon_sees_and_is_steady_then() -> None:
+def test_ready_blinks_until_the_first_frame_is_classified_and_is_then_steady() -> None:
     leds = Leds(BUTTONS, STATUS, "frame")
     assert blinks(leds, READY, 0.5)
     leds.handle(Ready(), 10.0)
@@ -102,22 +102,22 @@ def test_a_refused_press_lights_error_for_a_while() -> None:
 @pytest.mark.parametrize(
     "reply",
     [CommandReply(ADD), CommandReply(AddExample("cat", 1.0, Origin("mqtt")), error="no such region")],
-    ids=["done", "of another's request"],
+    ids=["executed", "via mqtt"],
 )
 def test_other_replies_light_no_error(reply: CommandReply) -> None:
     assert ERROR not in make(reply).lit(10.0)
 
 
-def test_the_label_the_coach_asks_for_blinks_slowly_and_stops() -> None:
-    leds = make(advised("cat"))
+def test_the_recommended_label_blinks_slowly_and_stops() -> None:
+    leds = make(recommended("cat"))
     assert blinks(leds, CAT, 0.5)
     assert not blinks(leds, DOG, 0.5)
     leds.handle(ExamplesChanged({}, None), 20.0)
     assert leds.next_deadline(20.0) is None
 
 
-def test_the_current_label_is_steady_though_the_coach_asks_for_it() -> None:
-    leds = make(advised("cat"), labelled("cat"))
+def test_the_current_label_is_steady_while_it_is_recommended() -> None:
+    leds = make(recommended("cat"), labelled("cat"))
     assert CAT in leds.lit(10.2)
     assert CAT in leds.lit(10.7)
 
@@ -137,38 +137,38 @@ def test_every_label_blinks_when_everything_waits_to_be_cleared() -> None:
 
 
 @pytest.mark.parametrize("end", [Button("cat", "press"), Cleared("cat", 3, ADD)], ids=["press", "cleared"])
-def test_the_question_ends_with_the_next_press_or_the_clearing(end: Event) -> None:
+def test_the_pending_clear_ends_with_the_next_press_or_the_clear(end: Event) -> None:
     assert make(ConfirmPending(5.0), end).next_deadline(10.0) is None
 
 
 def test_a_lost_camera_blinks_error_and_darkens_labels_and_ready() -> None:
-    leds = make(labelled("cat"), advised("dog"), CameraLost("unplugged"))
+    leds = make(labelled("cat"), recommended("dog"), CameraLost("unplugged"))
     assert blinks(leds, ERROR, 0.5)
     assert leds.lit(10.0) | leds.lit(10.5) == {ERROR}
 
 
-def test_examples_that_a_reboot_takes_away_blink_error_fast() -> None:
+def test_examples_that_would_not_survive_a_reboot_blink_error_fast() -> None:
     leds = make(ExamplesNotKept("in memory"))
     assert blinks(leds, ERROR, 0.125)
     leds.handle(CameraLost("unplugged"), 10.0)
     assert blinks(leds, ERROR, 0.5)
     leds.handle(CameraRestored(3.0), 10.0)
-    leds.refuse(10.0)
+    leds.show_error(10.0)
     assert all(ERROR in leds.lit(10.0 + step / 16) for step in range(8))
     assert blinks(leds, ERROR, 0.125, start=10.0 + ERROR_S)
     leds.handle(ExamplesKept(), 20.0)
     assert ERROR not in leds.lit(20.0) | leds.lit(20.125)
 
 
-def test_a_restored_camera_shows_no_label_of_before() -> None:
+def test_a_restored_camera_shows_no_earlier_label() -> None:
     leds = make(labelled("cat"), CameraLost("unplugged"), CameraRestored(3.0))
     assert leds.lit(10.0) | leds.lit(10.5) == {READY}
     leds.handle(labelled("cat"), 11.0)
     assert CAT in leds.lit(11.0)
 
 
-def test_the_picture_changes_only_at_deadlines() -> None:
-    leds = make(ConfirmPending(2.0, "cat"), advised("dog"), CommandReply(ADD, error="no"))
+def test_the_lit_leds_change_only_at_deadlines() -> None:
+    leds = make(ConfirmPending(2.0, "cat"), recommended("dog"), CommandReply(ADD, error="no"))
     now, end = 10.0, 13.0
     while now < end:
         deadline = leds.next_deadline(now)

@@ -32,160 +32,162 @@ from tests.harness.panel_harness import (
     ERROR,
     READY,
     UNDO,
-    Desk,
+    PanelHarness,
 )
 
 
 @pytest.fixture
-def desk() -> Iterator[Desk]:
-    made = Desk()
-    made.panel.open()
-    yield made
-    made.panel.stop()
+def harness() -> Iterator[PanelHarness]:
+    running = PanelHarness()
+    running.panel.open()
+    yield running
+    running.panel.stop()
 
 
-def shows(desk: Desk, label: str) -> None:
-    desk.panel.handle(LabelChanged("frame", label, None, 1.0, 1, START, 1.0))
-    desk.wait(0.001)
+def show_label(harness: PanelHarness, label: str) -> None:
+    harness.panel.handle(LabelChanged("frame", label, None, 1.0, 1, START, 1.0))
+    harness.wait(0.001)
 
 
 @pytest.mark.parametrize(("pin", "label"), [(CAT, "cat"), (DOG, "dog")], ids=["pull up", "pull down"])
 def test_a_bouncing_press_teaches_once_with_the_time_of_the_first_contact(
-    desk: Desk, pin: int, label: str
+    harness: PanelHarness, pin: int, label: str
 ) -> None:
-    pressed_s = desk.clock.now
+    pressed_s = harness.clock.monotonic()
 
-    desk.tap(pin)
+    harness.click(pin)
 
-    [command] = desk.commands
+    [command] = harness.commands
     assert isinstance(command, AddExample)
     assert (command.label, command.origin) == (label, Origin("gpio", label))
     assert command.pressed_s == pytest.approx(pressed_s, abs=0.1)  # by gpiozero's clock, which is a real one
-    assert desk.gestures() == [(label, "press"), (label, "release")]
+    assert harness.gestures() == [(label, "press"), (label, "release")]
 
 
-def test_a_hold_teaches_at_the_set_rate_in_one_group(desk: Desk) -> None:
-    desk.presser.press(CAT)
+def test_a_hold_teaches_at_the_set_rate_in_one_group(harness: PanelHarness) -> None:
+    harness.buttons.press(CAT)
     for _ in range(20):
-        desk.wait(0.1)
-        desk.answer()
-    desk.presser.release(CAT)
-    desk.wait(0.1)
+        harness.wait(0.1)
+        harness.reply_to_all()
+    harness.buttons.release(CAT)
+    harness.wait(0.1)
 
-    examples = [command for command in desk.commands if isinstance(command, AddExample)]
+    examples = [command for command in harness.commands if isinstance(command, AddExample)]
     offsets = [round(example.pressed_s - 100.0, 2) for example in examples]
     assert offsets == [0.0, 0.5, 0.75, 1.0, 1.25, 1.5, 1.75, 2.0]
     assert len({example.group for example in examples}) == 1
-    assert desk.gestures() == [("cat", "press"), ("cat", "hold"), ("cat", "release")]
+    assert harness.gestures() == [("cat", "press"), ("cat", "hold"), ("cat", "release")]
 
 
-def test_a_burst_waits_for_the_camera(desk: Desk) -> None:
-    desk.presser.press(CAT)
-    desk.wait(2.0)
-    assert len(desk.commands) == 1
+def test_a_burst_waits_for_the_camera(harness: PanelHarness) -> None:
+    harness.buttons.press(CAT)
+    harness.wait(2.0)
+    assert len(harness.commands) == 1
 
-    desk.answer()
-    desk.wait(0.3)
-    assert len(desk.commands) == 2
+    harness.reply_to_all()
+    harness.wait(0.3)
+    assert len(harness.commands) == 2
 
 
-def test_presses_do_not_wait_for_the_camera(desk: Desk) -> None:
+def test_presses_do_not_wait_for_the_camera(harness: PanelHarness) -> None:
     for _ in range(3):
-        desk.tap(CAT)
-    desk.tap(DOG)
+        harness.click(CAT)
+    harness.click(DOG)
 
-    assert desk.taught() == ["cat", "cat", "cat", "dog"]
-
-
-def test_a_long_press_on_undo_takes_back_and_a_short_one_does_not(desk: Desk) -> None:
-    desk.tap(UNDO)
-    assert desk.commands == []
-    desk.tap(UNDO, 2.0)
-    assert desk.commands == [Undo(Origin("gpio", "undo"))]
+    assert harness.taught_labels() == ["cat", "cat", "cat", "dog"]
 
 
-def test_a_chord_and_a_second_press_clear_a_label(desk: Desk) -> None:
-    desk.presser.press(UNDO)
-    desk.wait(0.2)
-    desk.tap(CAT)
-    desk.presser.release(UNDO)
-    desk.wait(0.1)
-    assert desk.commands == []
-    assert [event for event in desk.events if isinstance(event, ConfirmPending)] == [
+def test_a_long_press_on_undo_takes_back_and_a_short_one_does_not(harness: PanelHarness) -> None:
+    harness.click(UNDO)
+    assert harness.commands == []
+    harness.click(UNDO, 2.0)
+    assert harness.commands == [Undo(Origin("gpio", "undo"))]
+
+
+def test_a_chord_and_a_second_press_clear_a_label(harness: PanelHarness) -> None:
+    harness.buttons.press(UNDO)
+    harness.wait(0.2)
+    harness.click(CAT)
+    harness.buttons.release(UNDO)
+    harness.wait(0.1)
+    assert harness.commands == []
+    assert [event for event in harness.events if isinstance(event, ConfirmPending)] == [
         ConfirmPending(5.0, "cat")
     ]
 
-    desk.tap(UNDO)
-    assert desk.commands == [Clear(Origin("gpio", "undo"), "cat")]
+    harness.click(UNDO)
+    assert harness.commands == [Clear(Origin("gpio", "undo"), "cat")]
 
 
-def test_leds_follow_what_the_daemon_says(desk: Desk) -> None:
-    lit = desk.presser.lit
-    desk.panel.handle(Ready())
-    shows(desk, "cat")
+def test_leds_follow_the_events(harness: PanelHarness) -> None:
+    lit = harness.buttons.is_lit
+    harness.panel.handle(Ready())
+    show_label(harness, "cat")
     assert (lit(READY), lit(CAT_LED), lit(DOG_LED), lit(ERROR)) == (True, True, False, False)
-    shows(desk, "dog")
+    show_label(harness, "dog")
     assert (lit(CAT_LED), lit(DOG_LED)) == (False, True)
-    desk.panel.handle(CameraLost("unplugged"))
-    desk.wait(0.001)
+    harness.panel.handle(CameraLost("unplugged"))
+    harness.wait(0.001)
     assert (lit(READY), lit(DOG_LED)) == (False, False)
 
 
-def test_the_panel_is_not_fooled_by_the_echo_of_its_own_events(desk: Desk) -> None:
-    desk.tap(CAT)
-    desk.answer()
-    desk.panel.handle(ConfirmPending(5.0))
+def test_the_panel_ignores_its_own_events(harness: PanelHarness) -> None:
+    harness.click(CAT)
+    harness.reply_to_all()
+    harness.panel.handle(ConfirmPending(5.0))
 
     shown = set()
     for _ in range(3):
-        desk.wait(0.1)
-        shown.add(desk.presser.lit(BUSY))
+        harness.wait(0.1)
+        shown.add(harness.buttons.is_lit(BUSY))
     assert shown == {False}
 
 
-def test_busy_burns_from_the_press_until_the_example_is_on_disk(desk: Desk) -> None:
-    desk.tap(CAT)
-    assert desk.presser.lit(BUSY)
-    [command] = desk.commands
+def test_busy_is_lit_from_the_press_until_the_example_is_on_disk(harness: PanelHarness) -> None:
+    harness.click(CAT)
+    assert harness.buttons.is_lit(BUSY)
+    [command] = harness.commands
     assert isinstance(command, AddExample)
 
-    desk.panel.handle(ExampleAdded(1, "cat", "frame", 1, 7, command))
-    desk.panel.handle(CommandReply(command))
-    desk.wait(0.001)
+    harness.panel.handle(ExampleAdded(1, "cat", "frame", 1, 7, command))
+    harness.panel.handle(CommandReply(command))
+    harness.wait(0.001)
 
-    assert (desk.presser.lit(BUSY), desk.presser.lit(CAPTURED)) == (False, True)
-    desk.wait(0.2)
-    assert not desk.presser.lit(CAPTURED)
+    assert (harness.buttons.is_lit(BUSY), harness.buttons.is_lit(CAPTURED)) == (False, True)
+    harness.wait(0.2)
+    assert not harness.buttons.is_lit(CAPTURED)
 
 
-def test_a_full_queue_lights_error_and_is_told_once(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
-    desk.full = True
+def test_a_full_queue_lights_error_and_is_logged_once(
+    harness: PanelHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.full = True
     with caplog.at_level(logging.WARNING):
-        desk.tap(CAT)
-        desk.tap(CAT)
+        harness.click(CAT)
+        harness.click(CAT)
 
-    assert desk.presser.lit(ERROR)
-    assert not desk.presser.lit(BUSY)
+    assert harness.buttons.is_lit(ERROR)
+    assert not harness.buttons.is_lit(BUSY)
     assert len(caplog.records) == 1
 
 
-def test_after_a_flood_of_edges_the_button_is_as_it_stands(
-    desk: Desk, caplog: pytest.LogCaptureFixture
+def test_after_a_flood_of_edges_the_level_is_read_again(
+    harness: PanelHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    desk.presser.press(CAT)
-    desk.wait(0.1)
+    harness.buttons.press(CAT)
+    harness.wait(0.1)
     for _ in range(MAX_QUEUED):
-        desk.presser.release(CAT)
-        desk.presser.press(CAT)
-    desk.presser.release(CAT)  # this edge does not fit any more
-    desk.wait(0.1)
+        harness.buttons.release(CAT)
+        harness.buttons.press(CAT)
+    harness.buttons.release(CAT)  # this edge does not fit into the queue
+    harness.wait(0.1)
 
-    assert desk.gestures() == [("cat", "press"), ("cat", "release")]
+    assert harness.gestures() == [("cat", "press"), ("cat", "release")]
     assert "loose" in caplog.text
 
 
-class JammedPins:
-    """Pins of which one button is down from the start; gpiozero's double always starts released."""
+class StuckPins:
+    """Pins with one button down from the start; gpiozero's mock pins always start released."""
 
     def open(self, buttons: Sequence[ButtonOptions], leds: Iterable[int], on_edge: OnEdge) -> dict[int, bool]:
         return {button.pin: button.pin == CAT for button in buttons}
@@ -196,56 +198,56 @@ class JammedPins:
     def light(self, pin: int, on: bool) -> None:
         pass
 
-    def check(self) -> None:
+    def health_check(self) -> None:
         pass
 
     def close(self) -> None:
         pass
 
 
-def test_a_button_that_is_down_at_the_start_is_told_and_teaches_nothing(
+def test_a_button_that_is_down_at_the_start_is_logged_and_teaches_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    desk = Desk(pins=JammedPins())
-    desk.panel.open()
-    desk.wait(2.0)
+    harness = PanelHarness(pins=StuckPins())
+    harness.panel.open()
+    harness.wait(2.0)
 
-    assert desk.commands == []
+    assert harness.commands == []
     assert "button 'cat' (BCM 17) is down at the start" in caplog.text
 
     caplog.clear()
-    desk.clock.now += STUCK_S
-    desk.wait(0.01)
-    [said] = caplog.messages
-    assert said.startswith("button 'cat' (BCM 17) is down since the start")
+    harness.clock.advance(STUCK_S)
+    harness.wait(0.01)
+    [message] = caplog.messages
+    assert message.startswith("button 'cat' (BCM 17) is down since the start")
 
 
-def test_a_button_that_never_moves_is_named(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_button_that_never_moves_is_named(harness: PanelHarness, caplog: pytest.LogCaptureFixture) -> None:
     for _ in range(OTHERS_PRESSED):
-        desk.tap(CAT)
+        harness.click(CAT)
     assert "button 'dog' (BCM 27) has never moved" in caplog.text
     assert "'undo'" in caplog.text
 
 
-def test_stopping_darkens_the_leds_and_frees_the_pins(desk: Desk) -> None:
-    shows(desk, "cat")
-    desk.panel.stop()
-    assert not desk.presser.lit(CAT_LED)
+def test_stopping_switches_the_leds_off_and_frees_the_pins(harness: PanelHarness) -> None:
+    show_label(harness, "cat")
+    harness.panel.stop()
+    assert not harness.buttons.is_lit(CAT_LED)
 
-    desk.panel.open()  # would raise if a pin were still claimed
-    desk.tap(CAT)
-    assert desk.taught() == ["cat"]
-    assert desk.presser.lit(CAT_LED)
+    harness.panel.open()  # would raise if a pin were still claimed
+    harness.click(CAT)
+    assert harness.taught_labels() == ["cat"]
+    assert harness.buttons.is_lit(CAT_LED)
 
 
-def test_the_thread_reads_presses_by_itself_and_ends_when_stopped() -> None:
-    desk = Desk(clock=SystemClock())
-    desk.panel.start()
-    desk.presser.press(CAT)
-    pressed = desk.submitted.wait(5)
-    desk.panel.stop()
+def test_the_thread_reads_presses_and_ends_when_stopped() -> None:
+    harness = PanelHarness(clock=SystemClock())
+    harness.panel.start()
+    harness.buttons.press(CAT)
+    pressed = harness.submitted.wait(5)
+    harness.panel.stop()
 
     assert pressed
-    assert desk.taught() == ["cat"]
-    assert desk.crashes == []
+    assert harness.taught_labels() == ["cat"]
+    assert harness.crashes == []
     assert "panel" not in [thread.name for thread in threading.enumerate()]

@@ -1,4 +1,4 @@
-"""Buttons that are down from the start or never move are named, once."""
+"""Buttons that are down from the start or never move are reported once."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ BUTTONS = (
 
 def press(wiring: WiringCheck, pin: int, times: int = 1) -> None:
     for _ in range(times):
-        wiring.move(pin, True)
-        wiring.move(pin, False)
+        wiring.add_edge(pin, True)
+        wiring.add_edge(pin, False)
 
 
-def test_a_button_that_stays_down_is_named_once() -> None:
+def test_a_button_that_stays_down_is_reported_once() -> None:
     wiring = WiringCheck(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=100.0)
     assert list(wiring.faults(100 + STUCK_S - 1)) == []
     [text] = wiring.faults(100 + STUCK_S)
@@ -28,13 +28,13 @@ def test_a_button_that_stays_down_is_named_once() -> None:
     assert list(wiring.faults(1000)) == []
 
 
-def test_a_finger_at_the_start_is_no_fault() -> None:
+def test_a_press_at_the_start_is_no_fault() -> None:
     wiring = WiringCheck(BUTTONS, {CAT: True, UNDO: False, BARRIER: False}, now=0.0)
-    wiring.move(CAT, False)
+    wiring.add_edge(CAT, False)
     assert list(wiring.faults(STUCK_S)) == []
 
 
-def test_a_button_that_never_moves_while_others_do_is_named_once() -> None:
+def test_a_button_that_never_moves_while_others_do_is_reported_once() -> None:
     wiring = WiringCheck(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
     press(wiring, CAT, OTHERS_PRESSED - 1)
     assert list(wiring.faults(1.0)) == []
@@ -45,7 +45,7 @@ def test_a_button_that_never_moves_while_others_do_is_named_once() -> None:
     assert list(wiring.faults(3.0)) == []
 
 
-def test_a_light_barrier_says_nothing_of_the_buttons_and_may_rest() -> None:
+def test_a_light_barrier_counts_neither_as_press_nor_as_unmoved_button() -> None:
     wiring = WiringCheck(BUTTONS, dict.fromkeys((CAT, UNDO, BARRIER), False), now=0.0)
     press(wiring, BARRIER, 10 * OTHERS_PRESSED)
     assert list(wiring.faults(1.0)) == []

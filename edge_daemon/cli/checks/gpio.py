@@ -12,7 +12,7 @@ from edge_daemon.board.gpio import Chip, header_chip, holder_of, processes_with_
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.panel import LedOptions, pins_in_use
 from edge_daemon.config.schema import Config
-from edge_daemon.panel.gpio import GpioPins, gpio_trouble, lgpio_home, uses_lgpio
+from edge_daemon.panel.gpio import GpioPins, gpio_fault, lgpio_home, uses_lgpio
 
 GPIO_HINT = "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files"
 
@@ -31,8 +31,8 @@ def check_gpio(config: Config, watch_s: float = 0.0, root: Path = Path("/")) -> 
         return Check("gpio", "ok", "no buttons configured")
     if not uses_lgpio():
         return _check_wiring(config, f"pins of gpiozero's '{os.environ['GPIOZERO_PIN_FACTORY']}'", watch_s)
-    if trouble := gpio_trouble(root / "dev"):
-        what, _, remedy = trouble.partition("; ")
+    if fault := gpio_fault(root / "dev"):
+        what, _, remedy = fault.partition("; ")
         return Check("gpio", "failed", what, remedy)
     with lgpio_home():
         pass
