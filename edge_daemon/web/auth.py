@@ -1,4 +1,4 @@
-"""Who may look: whoever entered the token once. Without a token, everyone who can reach the page."""
+"""Login with a token, session cookies, and a lockout for wrong tokens."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ WINDOW_S = 60.0
 MAX_ADDRESSES = 1024
 _MAX_CHARACTERS = 64
 _IPV6_PREFIX = 64
-"""One host has all addresses of such a network to choose from."""
+"""One host can choose any address of an IPv6 network of this size."""
 
 
 class Lockout:
-    """Counts the wrong tokens of each address in the last minute.
+    """Counts the wrong tokens of each client in the last minute.
 
-    Holds the MAX_ADDRESSES addresses with the latest wrong token. `now` is the monotonic clock. Used from the
+    Keeps the MAX_ADDRESSES clients with the latest wrong token. `now` is the monotonic clock. Used from the
     page's thread alone.
     """
 
@@ -30,7 +30,7 @@ class Lockout:
         self._wrong: OrderedDict[str, deque[float]] = OrderedDict()
 
     def is_locked(self, address: str) -> bool:
-        """Say whether too many wrong tokens came from this address in the last minute."""
+        """Return whether MAX_WRONG wrong tokens came from this address within WINDOW_S."""
         times = self._wrong.get(_network(address))
         return times is not None and len(times) == MAX_WRONG and self._now() - times[0] < WINDOW_S
 
@@ -45,11 +45,11 @@ class Lockout:
 
 
 def _network(address: str) -> str:
-    """Return what counts as one client: an IPv4 address or an IPv6 network."""
+    """Return the key of one client: its IPv4 address or its IPv6 network."""
     try:
         ip = ipaddress.ip_address(address)
     except ValueError:
-        return address[:_MAX_CHARACTERS]  # whatever a proxy passed on
+        return address[:_MAX_CHARACTERS]  # a proxy may pass on any text
     if isinstance(ip, ipaddress.IPv4Address):
         return str(ip)
     if ip.ipv4_mapped is not None:
@@ -57,18 +57,18 @@ def _network(address: str) -> str:
     return str(ipaddress.IPv6Network((int(ip), _IPV6_PREFIX), strict=False))
 
 
-LASTS_S = 30 * 86400
+MAX_AGE_S = 30 * 86400
 COOKIE = "edge_daemon_session"
 
 
 class Sessions:
-    """Makes and checks cookies of the form `<end>.<HMAC of end under the token>`.
+    """Issues and checks cookies of the form `<end>.<HMAC of end under the token>`.
 
-    Nothing is stored: a cookie outlives a restart, and a new token ends all sessions. `now` is the
-    wall clock in seconds since 1970. While that is not synchronised, `boot` returns the id of this boot and
-    the seconds since: a cookie made then, `<boot id>/<end>.<HMAC>`, ends with the boot at the latest, and
-    setting the clock neither ends nor prolongs it. `address` is the client's. Used from the page's thread
-    alone.
+    Nothing is stored: a cookie stays valid after a restart, and a new token ends all sessions. `now` is the
+    wall clock in seconds since 1970. While the wall clock is not synchronised, `boot` returns the id of this
+    boot and the seconds since it. A cookie issued then, `<boot id>/<end>.<HMAC>`, ends with the boot at the
+    latest, and setting the clock neither ends nor prolongs it; itsdangerous has wall-clock times only.
+    `address` is the client's. Used from the page's thread alone.
     """
 
     def __init__(
@@ -84,31 +84,31 @@ class Sessions:
         self._lockout = lockout
 
     @property
-    def needed(self) -> bool:
-        """Whether there is a token to enter."""
+    def is_required(self) -> bool:
+        """True if a token is configured."""
         return self._token is not None
 
-    def locked(self, address: str) -> bool:
-        """Say whether no token is taken from this address for now."""
+    def is_locked(self, address: str) -> bool:
+        """Return whether the login refuses every token from this address for now."""
         return self._lockout.is_locked(address)
 
-    def enter(self, token: str, address: str) -> str | None:
-        """Return a new cookie for the right token, None for a wrong one or while locked."""
-        if self.locked(address):
+    def login(self, token: str, address: str) -> str | None:
+        """Return a new cookie for the right token, None for a wrong one or during a lockout."""
+        if self.is_locked(address):
             return None
         if not self._is_token(token):
             self._lockout.count_wrong(address)
             return None
         boot = self._boot()
-        end = f"{int(self._now()) + LASTS_S}"
+        end = f"{int(self._now()) + MAX_AGE_S}"
         if boot.synced is False and boot.id:
-            end = f"{boot.id}/{int(boot.seconds) + LASTS_S}"
+            end = f"{boot.id}/{int(boot.seconds) + MAX_AGE_S}"
         return f"{end}.{self._sign(end)}"
 
-    def knows(self, cookie: str | None, authorization: str | None, address: str) -> bool:
-        """Say whether a request with this cookie or `Authorization: Bearer <token>` may pass.
+    def is_authorized(self, cookie: str | None, authorization: str | None, address: str) -> bool:
+        """Return whether this cookie or this `Authorization: Bearer <token>` permits a request.
 
-        The right token always passes: a program that has it can't be locked out by one that hasn't.
+        The right token always does: another client's wrong tokens can't lock out a program that has it.
         """
         if self._token is None:
             return True
@@ -116,13 +116,13 @@ class Sessions:
         if kind.lower() == "bearer":
             if self._is_token(given.strip()):
                 return True
-            if not self.locked(address):
+            if not self.is_locked(address):
                 self._lockout.count_wrong(address)
         end, _, signature = (cookie or "").partition(".")
-        known = hmac.compare_digest(signature.encode(), self._sign(end).encode())
-        return known and self._lasts(end)
+        is_ours = hmac.compare_digest(signature.encode(), self._sign(end).encode())
+        return is_ours and self._is_valid(end)
 
-    def _lasts(self, end: str) -> bool:
+    def _is_valid(self, end: str) -> bool:
         boot_id, slash, end_s = end.rpartition("/")
         boot = self._boot()
         now_s = boot.seconds if slash else self._now()

@@ -1,4 +1,4 @@
-"""What the page is told of the device once, when it is built."""
+"""Static information about the device, collected once when the page is built."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge_daemon.imaging.regions import Box
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
-    """Names, places and settings. `regions` gives each region's box, None for the whole frame.
+    """Names, paths and settings of the device.
 
-    `settings` is the effective configuration as plain data; it holds no secrets by the rule that none
-    stands in the configuration. `space` is the embedding space in use. `broker` tells whether the MQTT
-    broker is connected, None when MQTT is off; any thread may ask. Moved regions are saved to
-    `regions_file`.
+    `regions` gives the box of each region, None for the whole frame. `settings` is the effective
+    configuration as plain data; it holds no secrets, since the configuration holds none. `space` is the id of
+    the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off;
+    any thread may call it. Moved regions are saved to `regions_file`.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The examples as the page shows them: read from the store's file beside the pipeline, never written."""
+"""Read-only view of the stored examples, on a connection of its own beside the pipeline's."""
 
 from __future__ import annotations
 
@@ -19,62 +19,61 @@ from edge_daemon.web.messages import Message, utc_ms
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
-MOST_SHOWN = 2000
-"""The newest examples of the embedding space in use; comparing more takes a small device too long."""
+MAX_LISTED = 2000
+"""Number of newest examples of the current embedding space; comparing more is too slow on a small device."""
 
 
 class ExampleBrowser:
-    """A second connection to the store. All calls but `place` come from one worker thread, one at a time."""
+    """A second connection to the store. All methods but `project` are called from one worker thread."""
 
     def __init__(self, path: Path, space: str) -> None:
         self._path = path
         self._space = space
         self._store: ExampleStore | None = None
-        self._chart: PcaProjection | None = None
+        self._projection: PcaProjection | None = None
 
-    def listed(self) -> Message:
-        """Return every example with its place on the map, and what was removed. Raises StoreError."""
+    def list(self) -> Message:
+        """Return the newest examples with label issues and map points, and the removed ones.
+
+        Raises StoreError.
+        """
         store = self._open()
         total = store.spaces().get(self._space, 0)
-        living = store.examples(self._space, thumbnails=False)
-        shown = list(islice(living, max(0, total - MOST_SHOWN), None))
-        oddities, projection = _compare(shown)
-        self._chart = projection
+        current = store.examples(self._space, thumbnails=False)
+        listed = list(islice(current, max(0, total - MAX_LISTED), None))
+        issues, projection = _compare(listed)
+        self._projection = projection
         points = projection.points.round(3).tolist() if projection else []
         return {
             "total": total,
             "examples": [
-                _row(each, oddities, number) | {"x": point[0], "y": point[1]}
-                for number, (each, point) in enumerate(zip(shown, points, strict=True))
+                _row(each, issues, index) | {"x": point[0], "y": point[1]}
+                for index, (each, point) in enumerate(zip(listed, points, strict=True))
             ],
             "removed": [_row(each) for each in store.removed() if each.space == self._space],
         }
 
     def thumbnail(self, number: int) -> bytes | None:
-        """Return an example's picture; None when there is none. Raises StoreError."""
+        """Return the thumbnail of an example as JPEG; None when there is none. Raises StoreError."""
         return self._open().thumbnail(number)
 
-    def counts(self) -> dict[str, int]:
-        """Return the living examples per label. Raises StoreError."""
-        return self._open().counts
-
     def archive(self) -> Iterator[bytes]:
-        """Return an archive of all examples, each piece of which is made when it is asked for.
+        """Return the pieces of an archive of all examples; each piece is made on demand.
 
         Raises ArchiveError and StoreError, at once or with a piece.
         """
         return archive_pieces(self._open())
 
-    def place(self, embedding: Vector) -> tuple[float, float] | None:
-        """Return where an embedding lies on the map that was listed last."""
-        projection = self._chart
+    def project(self, embedding: Vector) -> tuple[float, float] | None:
+        """Return the coordinates of an embedding on the map of the latest `list`, or None without a map."""
+        projection = self._projection
         if projection is None or projection.mean.shape != embedding.shape:
             return None
         x, y = projection.transform(embedding)
         return round(x, 3), round(y, 3)
 
     def close(self) -> None:
-        """Release the file."""
+        """Close the store."""
         if self._store is not None:
             self._store.close()
 
@@ -84,19 +83,19 @@ class ExampleBrowser:
         return self._store
 
 
-def _compare(shown: list[Example]) -> tuple[LabelIssues, PcaProjection | None]:
-    if not shown:
+def _compare(listed: list[Example]) -> tuple[LabelIssues, PcaProjection | None]:
+    if not listed:
         return LabelIssues(frozenset(), {}), None
-    matrix = np.stack([each.embedding for each in shown])
-    return find_label_issues(matrix, [each.label for each in shown]), fit_pca(matrix)
+    matrix = np.stack([each.embedding for each in listed])
+    return find_label_issues(matrix, [each.label for each in listed]), fit_pca(matrix)
 
 
-def _row(example: Example, oddities: LabelIssues | None = None, number: int = -1) -> dict[str, object]:
+def _row(example: Example, issues: LabelIssues | None = None, index: int = -1) -> dict[str, object]:
     return {
         "id": example.id,
         "label": example.label,
         "region": example.region,
         "at": utc_ms(example.created_at),
-        "twin": oddities is not None and number in oddities.near_duplicates,
-        "near": oddities.outliers.get(number) if oddities else None,
+        "near_duplicate": issues is not None and index in issues.near_duplicates,
+        "outlier": issues.outliers.get(index) if issues else None,
     }

@@ -1,4 +1,4 @@
-"""How the device is: a line for each thing that can fail."""
+"""Health checks of the device: one line per part that can fail."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_daemon.web.state import StateCache
 
 
 class SystemStats:
-    """Reads /proc and /sys under `root`; every call reads anew and none blocks."""
+    """Reads /proc and /sys under `root`. Nothing is cached and no call blocks."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self._root = root
@@ -34,19 +34,19 @@ class SystemStats:
         return int(text) / 1000 if text else None
 
     def power(self) -> Power | None:
-        """Return what holds a Raspberry Pi back now, and what did since it started."""
+        """Return the power flags of a Raspberry Pi: those set now and those set since its boot."""
         return read_power(self._root)
 
     def clock_synced(self) -> bool | None:
-        """Return whether the clock was synchronised since the boot."""
+        """Return whether the clock was synchronised since the boot; None where that can't be found out."""
         return clock_synced(self._root)
 
     def link_fault(self) -> str | None:
-        """Return why this device has no network; None where it has one."""
+        """Return why this device has no network; None when it has one."""
         return link_fault(self._root)
 
-    def sleeping_wifi(self) -> list[str]:
-        """Return the Wi-Fi interfaces whose power saving is on."""
+    def power_saving_wifi(self) -> list[str]:
+        """Return the names of the Wi-Fi interfaces whose power saving is on."""
         return [link.name for link in interfaces(self._root) if link.wireless and power_saving(link.name)]
 
     def _read(self, path: str) -> str:
@@ -57,15 +57,15 @@ class SystemStats:
 
 
 STALE_S = 5.0
-"""Without a classified frame for so long, the device does not do its work."""
+"""Longest time without a classified frame before the device counts as failing."""
 
-_HOT = 80.0
-_LEAST_FREE = 200_000_000
+_HOT_CELSIUS = 80.0
+_MIN_FREE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """One line of the page's health."""
+    """The result of one check."""
 
     name: str
     value: str
@@ -73,105 +73,99 @@ class HealthCheck:
 
 
 class HealthChecks:
-    """Looks at the device's parts. Used from the page's thread alone; no call blocks."""
+    """Checks the parts of the device. Used from the page's thread alone; no call blocks."""
 
-    def __init__(self, device: DeviceInfo, board: StateCache, live: LiveFeed, machine: SystemStats) -> None:
+    def __init__(self, device: DeviceInfo, state: StateCache, feed: LiveFeed, system: SystemStats) -> None:
         self._device = device
-        self._board = board
-        self._live = live
-        self._machine = machine
+        self._state = state
+        self._feed = feed
+        self._system = system
 
     def failure(self, now_s: float) -> str | None:
-        """Say why the device does not do its work; None when it does."""
-        if self._board.camera == "lost":
-            return f"camera lost: {self._board.camera_reason}"
-        if now_s - self._live.last_s > STALE_S:
+        """Return why no labels are produced; None while they are."""
+        if self._state.camera == "lost":
+            return f"camera lost: {self._state.camera_reason}"
+        if now_s - self._feed.last_s > STALE_S:
             return f"no frame was classified in the last {STALE_S:g} s"
         return None
 
-    def listed(self, now_s: float) -> list[Mapping[str, object]]:
-        """Return every line as plain data."""
-        lines = [
-            self._camera(now_s),
-            *self._panel(),
-            self._broker(),
-            *self._network(),
-            *self._store(),
-            *self._body(),
-        ]
-        lines += [
+    def run(self, now_s: float) -> list[Mapping[str, object]]:
+        """Run every check and return the results as plain data."""
+        checks = [
+            self._check_camera(now_s),
+            *self._check_panel(),
+            self._check_broker(),
+            *self._check_network(),
+            *self._check_store(),
+            *self._check_system(),
             HealthCheck("Model", f"{self._device.model}, classifier {self._device.classifier}"),
             HealthCheck("Version", f"edge_daemon {self._device.version}"),
         ]
-        return [asdict(line) for line in lines]
+        return [asdict(check) for check in checks]
 
-    def _camera(self, now_s: float) -> HealthCheck:
+    def _check_camera(self, now_s: float) -> HealthCheck:
         if failure := self.failure(now_s):
             return HealthCheck("Camera", failure, "failed")
-        return HealthCheck("Camera", f"seeing, {self._live.fps:.1f} frames/s")
+        return HealthCheck("Camera", f"running, {self._feed.fps:.1f} frames/s")
 
-    def _panel(self) -> Iterator[HealthCheck]:
-        if self._board.panel_fault:
-            yield HealthCheck("Buttons", self._board.panel_fault, "failed")
+    def _check_panel(self) -> Iterator[HealthCheck]:
+        if self._state.panel_fault:
+            yield HealthCheck("Buttons", self._state.panel_fault, "failed")
 
-    def _broker(self) -> HealthCheck:
+    def _check_broker(self) -> HealthCheck:
         connected = self._device.broker()
         if connected is None:
             return HealthCheck("Broker", "MQTT is off")
-        return (
-            HealthCheck("Broker", "connected")
-            if connected
-            else HealthCheck("Broker", "not connected", "failed")
-        )
+        if connected:
+            return HealthCheck("Broker", "connected")
+        return HealthCheck("Broker", "not connected", "failed")
 
-    def _store(self) -> Iterator[HealthCheck]:
-        path = self._device.store_path
-        counts = self._board.counts
+    def _check_network(self) -> Iterator[HealthCheck]:
+        if self._device.broker() is False and (fault := self._system.link_fault()):
+            yield HealthCheck("Network", fault, "failed")
+        elif wifi := self._system.power_saving_wifi():
+            yield HealthCheck("Network", f"Wi-Fi power saving is on at {', '.join(wifi)}", "warning")
+
+    def _check_store(self) -> Iterator[HealthCheck]:
+        counts = self._state.counts
         classes = "1 class" if len(counts) == 1 else f"{len(counts)} classes"
         yield HealthCheck("Store", f"{sum(counts.values())} examples of {classes}")
-        if self._board.not_kept:
-            yield HealthCheck("Mount", self._board.not_kept, "failed")
-        free = _free_bytes(path)
+        if self._state.not_kept:
+            yield HealthCheck("Mount", self._state.not_kept, "failed")
+        free = _free_bytes(self._device.store_path)
         if free is not None:
-            state: Literal["ok", "warning"] = "warning" if free < _LEAST_FREE else "ok"
+            state: Literal["ok", "warning"] = "warning" if free < _MIN_FREE_BYTES else "ok"
             yield HealthCheck("Disk", f"{free // 1_000_000:,} MB free", state)
 
-    def _body(self) -> Iterator[HealthCheck]:
-        memory = self._machine.memory_bytes()
+    def _check_system(self) -> Iterator[HealthCheck]:
+        memory = self._system.memory_bytes()
         if memory is not None:
             yield HealthCheck("Memory", f"{memory / 1e6:.0f} MB")
-        temperature = self._machine.temperature()
+        temperature = self._system.temperature()
         if temperature is not None:
-            yield HealthCheck(
-                "Temperature", f"{temperature:.0f} °C", "warning" if temperature >= _HOT else "ok"
-            )
-        yield from self._power()
-        yield from self._clock()
+            state: Literal["ok", "warning"] = "warning" if temperature >= _HOT_CELSIUS else "ok"
+            yield HealthCheck("Temperature", f"{temperature:.0f} °C", state)
+        yield from self._check_power()
+        yield from self._check_clock()
 
-    def _power(self) -> Iterator[HealthCheck]:
-        power = self._machine.power()
+    def _check_power(self) -> Iterator[HealthCheck]:
+        power = self._system.power()
         if power is None:
             return
-        before = tuple(dict.fromkeys((*power.before, *self._board.power_flags)))
+        before = tuple(dict.fromkeys((*power.before, *self._state.power_flags)))
         if power.now:
             yield HealthCheck("Power", describe(power.now), "failed")
         elif before:
-            yield HealthCheck("Power", f"well now; since the start there was {describe(before)}", "warning")
+            yield HealthCheck("Power", f"ok now; since the start there was {describe(before)}", "warning")
         else:
             yield HealthCheck("Power", "never throttled")
 
-    def _clock(self) -> Iterator[HealthCheck]:
-        synced = self._machine.clock_synced()
+    def _check_clock(self) -> Iterator[HealthCheck]:
+        synced = self._system.clock_synced()
         if synced is False:
             yield HealthCheck("Clock", "not synchronised: times may be wrong", "warning")
         elif synced:
             yield HealthCheck("Clock", "synchronised")
-
-    def _network(self) -> Iterator[HealthCheck]:
-        if self._device.broker() is False and (fault := self._machine.link_fault()):
-            yield HealthCheck("Network", fault, "failed")
-        elif sleeping := self._machine.sleeping_wifi():
-            yield HealthCheck("Network", f"Wi-Fi power saving is on at {', '.join(sleeping)}", "warning")
 
 
 def _free_bytes(path: Path) -> int | None:

@@ -1,4 +1,4 @@
-"""The page's listening socket: connections beyond a bound are closed at accept."""
+"""The page's listening socket, with a bound on open connections."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ _FREEBIND = {socket.AF_INET: (socket.IPPROTO_IP, 15), socket.AF_INET6: (socket.I
 log = logging.getLogger(__name__)
 
 RESERVED_DESCRIPTORS = 48
-"""Descriptors below the process's limit that no connection may take: the camera, the broker's connection
-and the store need some. Under a low limit a quarter of it."""
+"""Descriptors below the process's limit that connections leave free for the camera, the broker's connection
+and the store. Under a low limit it is a quarter of that limit."""
 
 ACCEPTED_AT_ONCE = 16
-"""A quarter of the open connections: those of a burst can be closed again by the time there is no room."""
+"""A quarter of the open connections, so that `make_room` can close some of a burst in time."""
 
 QUEUED = 1024
-"""Connections that wait in the kernel to be accepted."""
+"""Length of the kernel's queue of connections that are not accepted yet."""
 
 SEND_BUFFER_BYTES = 65_536
 UNREAD_MS = 15_000
@@ -33,11 +33,11 @@ _WARN_EVERY_S = 60.0
 
 
 class BoundedListener(socket.socket):
-    """A listening socket that holds at most `limit` connections open, and twice that while a burst lasts.
+    """A listening socket that keeps at most `limit` connections open, and twice that during a burst.
 
-    At the limit `make_room` closes one to admit the next; where it returns False the next is closed.
-    `now` is the monotonic clock. Used from the event loop's thread alone. Raises WebError for an
-    address that can't be had.
+    At the limit `make_room` closes one to admit the next; if it returns False, the next is closed at accept.
+    `now` is the monotonic clock. Used from the event loop's thread alone. Raises WebError for an address
+    that is not available.
     """
 
     def __init__(
@@ -51,20 +51,20 @@ class BoundedListener(socket.socket):
         self._accepted: set[socket.socket] = set()
         self._warned_s = float("-inf")
         try:
-            self._claim(ip, port)
+            self._bind(ip, port)
         except OSError as exc:
             self.close()
             raise WebError(f"web.listen {ip}:{port}: {exc.strerror}; pick another port") from exc
 
     def accept(self) -> tuple[socket.socket, Any]:
-        """Accept a connection. Raises ConnectionAbortedError, which the loop expects, for one too many."""
+        """Accept a connection. Raises ConnectionAbortedError, which the loop handles, above the limit."""
         channel, address = super().accept()
-        # Closed sockets have no descriptor any more.
+        # A closed socket's descriptor is -1.
         self._accepted = {each for each in self._accepted if each.fileno() >= 0}
         if _is_reserved(channel.fileno()) or not (len(self._accepted) < self._limit or self._make_room()):
             channel.close()
             self._warn()
-            raise ConnectionAbortedError("one connection too many")
+            raise ConnectionAbortedError("too many connections")
         self._accepted.add(channel)
         return channel, address
 
@@ -72,9 +72,9 @@ class BoundedListener(socket.socket):
         """Listen with a queue of at least QUEUED; asyncio also accepts `backlog` connections at once."""
         super().listen(max(backlog, QUEUED))
 
-    def _claim(self, ip: str, port: int) -> None:
+    def _bind(self, ip: str, port: int) -> None:
         self.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        # Every connection inherits these: what a viewer doesn't read holds little memory, and not for long.
+        # Every connection inherits these: they bound the size and the age of unread data.
         self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
         self.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_MS)
         try:
@@ -83,7 +83,7 @@ class BoundedListener(socket.socket):
             fault = link_fault() if exc.errno == errno.EADDRNOTAVAIL else None
             if fault is None:
                 raise
-            # At boot the network comes after the service, and labels don't wait for it.
+            # At boot the network can come up after the service, and labels must not wait for it.
             log.warning("web.listen %s:%d: the page waits for the address: %s", ip, port, fault)
             self.setsockopt(*_FREEBIND[self.family], 1)
             self.bind((ip, port))
@@ -96,6 +96,6 @@ class BoundedListener(socket.socket):
 
 
 def _is_reserved(descriptor: int) -> bool:
-    """Say whether a new descriptor is one of the last; the kernel always gives the lowest free number."""
+    """Return whether a new descriptor is one of the last; the kernel assigns the lowest free number."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return soft != resource.RLIM_INFINITY and descriptor >= soft - min(RESERVED_DESCRIPTORS, soft // 4)

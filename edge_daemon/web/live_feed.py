@@ -1,4 +1,4 @@
-"""From the pipeline to the viewers: what changed at once, what the frames show a few times a second."""
+"""Events from the pipeline to the viewers: changes at once, classified frames PER_S times a second."""
 
 from __future__ import annotations
 
@@ -14,99 +14,114 @@ from edge_daemon.web.state import StateCache
 from edge_daemon.web.viewers import ViewerRegistry
 
 PER_S = 8.0
+MAX_UNREAD = 256
+"""Longest queue of classified frames; the event loop empties it at least twice a second."""
+
 _IDLE_S = 0.5
-_FPS_OVER_S = 2.0
-_TICK_S = 1.0
-"""A page that hears nothing for three of these knows that the device is gone."""
+_FPS_WINDOW_S = 2.0
+_HEARTBEAT_S = 1.0
+"""The page reports a lost connection after three seconds without a message."""
 
 
 class LiveFeed:
     """Hands events over to the page's thread, which owns everything else here.
 
-    A frame costs the pipeline's thread two assignments, watched or not.
+    A frame costs the pipeline's thread an append and an increment, with or without viewers. `observe` is
+    called in the page's thread with every classified frame, some hundred milliseconds later.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        board: StateCache,
-        crowd: ViewerRegistry,
-        desk: CommandClient,
-        album: ExampleBrowser,
+        state: StateCache,
+        viewers: ViewerRegistry,
+        client: CommandClient,
+        browser: ExampleBrowser,
         now: Callable[[], float],
+        observe: Callable[[Classified], None],
     ) -> None:
         self._loop = loop
-        self._board = board
-        self._crowd = crowd
-        self._desk = desk
-        self._album = album
+        self._state = state
+        self._viewers = viewers
+        self._client = client
+        self._browser = browser
         self._now = now
+        self._observe = observe
+        self._unread: deque[Classified] = deque(maxlen=MAX_UNREAD)
         self._latest: dict[str, Classified] = {}
-        self._told: dict[str, int] = {}
-        self._counted: deque[tuple[float, int]] = deque()
-        self._ticked_s = float("-inf")
+        self._sent_seq: dict[str, int] = {}
+        self._frame_counts: deque[tuple[float, int]] = deque()
+        self._heartbeat_s = float("-inf")
         self.frames = 0
-        """Classifications so far, of all regions."""
+        """Number of classifications so far, of all regions."""
         self.last_s = float("-inf")
-        """When the last one was, on the monotonic clock."""
+        """Time of the last classification on the monotonic clock, to within half a second."""
 
     def handle(self, event: Event) -> None:
-        """Take an event in the pipeline's thread."""
+        """Accept an event in the pipeline's thread."""
         if isinstance(event, Classified):
-            self._latest[event.region] = event
+            self._unread.append(event)
             self.frames += 1
         else:
-            self._loop.call_soon_threadsafe(self._take, event)
-
-    def latest(self) -> list[messages.Message]:
-        """Return what each region showed last."""
-        return [messages.seen(event, self.fps) for event in self.classified()]
+            self._loop.call_soon_threadsafe(self._apply, event)
 
     def classified(self) -> list[Classified]:
-        """Return the last classification of each region."""
+        """Return the latest classification of each region."""
+        while self._unread:
+            event = self._unread.popleft()
+            self._latest[event.region] = event
+            self._observe(event)
         return list(self._latest.values())
+
+    def results(self) -> list[messages.Message]:
+        """Return the message of each region's latest classification."""
+        return [messages.result(event, self.fps) for event in self.classified()]
 
     @property
     def fps(self) -> float:
-        """Frames a second over the last two."""
-        if len(self._counted) < 2:
+        """Classified frames a second and region, averaged over two seconds."""
+        if len(self._frame_counts) < 2:
             return 0.0
-        (begin, before), (end, after) = self._counted[0], self._counted[-1]
+        (begin, before), (end, after) = self._frame_counts[0], self._frame_counts[-1]
         return (after - before) / (end - begin) / max(1, len(self._latest))
 
     async def run(self) -> None:
-        """Tell the viewers of new frames, for ever."""
+        """Broadcast new classifications until cancelled."""
         while True:
-            self._count()
-            if self._crowd:
-                self._tell()
-            await asyncio.sleep(1 / PER_S if self._crowd else _IDLE_S)
+            self._count_frames()
+            latest = self.classified()
+            if self._viewers:
+                self._broadcast_heartbeat()
+                for event in latest:
+                    self._broadcast_result(event)
+            await asyncio.sleep(1 / PER_S if self._viewers else _IDLE_S)
 
-    def _take(self, event: Event) -> None:
+    def _apply(self, event: Event) -> None:
         if isinstance(event, CommandReply) and event.command.origin.via == "web":
-            self._desk.take(event)
-        for message in self._board.take(event):
-            self._crowd.tell(message)
+            self._client.resolve(event)
+        for message in self._state.apply(event):
+            self._viewers.broadcast(message)
 
-    def _count(self) -> None:
+    def _count_frames(self) -> None:
         now = self._now()
-        if not self._counted or self.frames != self._counted[-1][1]:
+        if not self._frame_counts or self.frames != self._frame_counts[-1][1]:
             self.last_s = now
-        self._counted.append((now, self.frames))
-        while now - self._counted[0][0] > _FPS_OVER_S:
-            self._counted.popleft()
+        self._frame_counts.append((now, self.frames))
+        while now - self._frame_counts[0][0] > _FPS_WINDOW_S:
+            self._frame_counts.popleft()
 
-    def _tell(self) -> None:
-        if self._now() - self._ticked_s >= _TICK_S:
-            self._ticked_s = self._now()
-            self._crowd.tell({"type": "tick"})
-        for event in self.classified():
-            region = event.region
-            if self._told.get(region) == event.seq:
-                continue
-            self._told[region] = event.seq
-            self._crowd.tell(messages.seen(event, self.fps))
-            if self._crowd.wants_map and event.embedding is not None:
-                place = self._album.place(event.embedding)
-                if place is not None:
-                    self._crowd.tell({"type": "point", "region": region, "x": place[0], "y": place[1]})
+    def _broadcast_heartbeat(self) -> None:
+        if self._now() - self._heartbeat_s >= _HEARTBEAT_S:
+            self._heartbeat_s = self._now()
+            self._viewers.broadcast({"type": "heartbeat"})
+
+    def _broadcast_result(self, event: Classified) -> None:
+        region = event.region
+        if self._sent_seq.get(region) == event.seq:
+            return
+        self._sent_seq[region] = event.seq
+        self._viewers.broadcast(messages.result(event, self.fps))
+        if self._viewers.wants_map and event.embedding is not None:
+            point = self._browser.project(event.embedding)
+            if point is not None:
+                self._viewers.broadcast({"type": "point", "region": region, "x": point[0], "y": point[1]})

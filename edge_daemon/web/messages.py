@@ -1,4 +1,4 @@
-"""From an event to what the page is told of it. Pure: plain data that becomes JSON."""
+"""JSON messages of the page, built from events. Pure: an event in, plain data out."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from edge_daemon.domain.types import Evaluation
 Message = Mapping[str, object]
 
 
-def seen(event: events.Classified, fps: float) -> Message:
-    """Say what a region shows now."""
+def result(event: events.Classified, fps: float) -> Message:
+    """Return the classification of a region's latest frame; `fps` is the rate of classified frames."""
     prediction = event.prediction
     return {
-        "type": "seen",
+        "type": "result",
         "region": event.region,
         "label": prediction.label,
         "confidences": dict(prediction.confidences),
@@ -26,8 +26,8 @@ def seen(event: events.Classified, fps: float) -> Message:
     }
 
 
-def changed(event: events.LabelChanged) -> Message:
-    """Say that a region's stable label became another."""
+def label(event: events.LabelChanged) -> Message:
+    """Return a region's new stable label."""
     return {
         "type": "label",
         "region": event.region,
@@ -39,63 +39,63 @@ def changed(event: events.LabelChanged) -> Message:
 
 
 def examples(event: events.ExamplesChanged) -> Message:
-    """Say what is taught, and what the exam thinks of it."""
-    return {"type": "examples", "counts": dict(event.counts), "exam": _evaluation(event.evaluation)}
-
-
-def doubt(event: events.UncertainSampleKept) -> Message:
-    """Show a doubtful moment and the labels it may mean, likeliest first."""
+    """Return the number of examples per label and their evaluation."""
     return {
-        "type": "doubt",
-        "moment": event.sample,
+        "type": "examples",
+        "counts": dict(event.counts),
+        "evaluation": _evaluation(event.evaluation),
+    }
+
+
+def uncertain(event: events.UncertainSampleKept) -> Message:
+    """Return an uncertain sample and the labels it may have, likeliest first."""
+    return {
+        "type": "uncertain",
+        "sample": event.sample,
         "region": event.region,
         "reason": event.reason,
         "likely": [row.label for row in event.prediction.ranking],
     }
 
 
-def deed(event: events.Event) -> Message | None:
-    """Say what was done to the examples, by whomever; None for any other event."""
+def edit(event: events.Event) -> Message | None:
+    """Return a change of the examples, from any source; None for any other event."""
     match event:
         case events.ExampleAdded():
-            what = {"deed": "added", "ids": [event.id], "label": event.label, "count": event.count}
+            change = {"action": "added", "ids": [event.id], "label": event.label, "count": event.count}
         case events.ExampleUndone():
-            what = {"deed": "undone", "ids": [event.id], "label": event.label, "count": event.count}
+            change = {"action": "undone", "ids": [event.id], "label": event.label, "count": event.count}
         case events.Cleared():
-            what = {"deed": "cleared", "label": event.label, "count": event.removed}
+            change = {"action": "cleared", "label": event.label, "count": event.removed}
         case events.ExamplesEdited():
-            what = {"deed": event.action, "ids": list(event.ids), "label": event.label}
+            change = {"action": event.action, "ids": list(event.ids), "label": event.label}
         case _:
             return None
-    return {"type": "deed", "via": event.command.origin.via, **what}
+    return {"type": "edit", "via": event.command.origin.via, **change}
 
 
-def utc_ms(moment: datetime) -> str:
-    """Write a moment as UTC with milliseconds."""
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-_VERDICTS = {"ok": "good", "needs_examples": "needs_more", "confused": "looks_like"}
+def utc_ms(at: datetime) -> str:
+    """Format a time as ISO 8601 in UTC with milliseconds."""
+    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _evaluation(evaluation: Evaluation | None) -> Message | None:
     if evaluation is None:
         return None
-    verdicts = {
+    classes = {
         label: {
-            "verdict": _VERDICTS[report.status],
+            "status": report.status,
             "count": report.count,
             "recall": report.recall,
-            "looks_like": report.confused_with,
+            "confused_with": report.confused_with,
         }
         for label, report in evaluation.classes.items()
     }
     recommended = evaluation.recommendation
-    advice = recommended and {"label": recommended.label, "reason": recommended.reason}
     return {
         "accuracy": evaluation.accuracy,
-        "verdicts": verdicts,
-        "confused": evaluation.most_confused,
+        "classes": classes,
+        "most_confused": evaluation.most_confused,
         "near_duplicates": evaluation.near_duplicates,
-        "advice": advice,
+        "recommendation": recommended and {"label": recommended.label, "reason": recommended.reason},
     }

@@ -1,14 +1,15 @@
-"""The device's figures for Prometheus: the only file that knows prometheus_client."""
+"""Metrics for Prometheus. No other file imports prometheus_client."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edge_daemon.board.power import FLAGS
+from edge_daemon.domain.events import Classified
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import SystemStats
 from edge_daemon.web.live_feed import LiveFeed
@@ -16,70 +17,93 @@ from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache
 from edge_daemon.web.viewers import ViewerRegistry
 
+LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
+"""From a small model on a desktop processor to a large one on a Raspberry Pi Zero."""
+
+
+class LatencyHistogram:
+    """Latency from capture to label, per region. Used from the page's thread alone."""
+
+    def __init__(self) -> None:
+        self._histogram = Histogram(
+            "edge_daemon_latency_seconds",
+            "Time from the capture of a frame to its label.",
+            ["region"],
+            registry=None,
+            buckets=LATENCY_BUCKETS_S,
+        )
+
+    def observe(self, event: Classified) -> None:
+        """Count one classified frame."""
+        self._histogram.labels(event.region).observe(event.latency_ms / 1000)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the histogram."""
+        yield from self._histogram.collect()
+
 
 class Metrics(Collector):
-    """Reads the figures when they are asked for; between scrapes it costs nothing."""
+    """Collects the metrics when they are scraped; between scrapes it costs nothing.
+
+    The process's memory, processor time and open files are those of ProcessCollector, under its names.
+    """
 
     def __init__(
         self,
         device: DeviceInfo,
-        board: StateCache,
-        live: LiveFeed,
-        crowd: ViewerRegistry,
-        pictures: PreviewEncoder,
-        machine: SystemStats,
+        state: StateCache,
+        feed: LiveFeed,
+        viewers: ViewerRegistry,
+        preview: PreviewEncoder,
+        system: SystemStats,
+        latency: LatencyHistogram,
     ) -> None:
         self._device = device
-        self._board = board
-        self._live = live
-        self._crowd = crowd
-        self._pictures = pictures
-        self._machine = machine
+        self._state = state
+        self._feed = feed
+        self._viewers = viewers
+        self._preview = preview
+        self._system = system
+        self._latency = latency
         self._registry = CollectorRegistry()
         self._registry.register(self)
+        ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return all figures in the Prometheus text format."""
+        """Return all metrics in the Prometheus text format."""
         return generate_latest(self._registry)
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every figure."""
-        live, board = self._live, self._board
-        yield _gauge("info", "What runs here.", 1, version=self._device.version, model=self._device.model)
-        yield _counter("classifications", "Frames classified, of all regions.", live.frames)
-        yield _counter("label_changes", "Changes of a stable label.", board.label_changes)
-        yield _counter("preview_pictures", "PreviewEncoder encoded for viewers.", self._pictures.encoded)
-        yield _gauge("frames_per_second", "Frames classified a second, of each region.", live.fps)
-        yield _gauge("camera_up", "Whether the camera delivers.", board.camera == "seeing")
-        yield _gauge("panel_lost", "Whether buttons and LEDs don't work.", bool(board.panel_fault))
-        yield _gauge("viewers", "Open pages.", len(self._crowd))
-        latency = GaugeMetricFamily(
-            "edge_daemon_latency_seconds", "From capture to label.", labels=["region"]
-        )
-        for event in live.classified():
-            latency.add_metric([event.region], event.latency_ms / 1000)
-        yield latency
-        examples = GaugeMetricFamily("edge_daemon_examples", "Examples taught.", labels=["label"])
-        for label, count in board.counts.items():
+        """Yield every metric."""
+        device, state, feed = self._device, self._state, self._feed
+        feed.classified()  # counts the frames that are still in the queue
+        yield _gauge("info", "Version and model.", 1, version=device.version, model=device.model)
+        yield _counter("classifications", "Classified frames, of all regions.", feed.frames)
+        yield from self._latency.collect()
+        yield _counter("label_changes", "Changes of a stable label.", state.label_changes)
+        yield _counter("preview_pictures", "Preview images encoded for viewers.", self._preview.encoded)
+        yield _gauge("frames_per_second", "Classified frames a second and region.", feed.fps)
+        yield _gauge("camera_up", "1 while the camera delivers frames.", state.camera == "running")
+        yield _gauge("panel_up", "0 while buttons and LEDs don't work, else 1.", not state.panel_fault)
+        yield _gauge("viewers", "Open pages.", len(self._viewers))
+        examples = GaugeMetricFamily("edge_daemon_examples", "Examples per label.", labels=["label"])
+        for label, count in state.counts.items():
             examples.add_metric([label], count)
         yield examples
-        yield from self._optional()
+        yield from self._collect_optional()
 
-    def _optional(self) -> Iterator[Metric]:
+    def _collect_optional(self) -> Iterator[Metric]:
         connected = self._device.broker()
         if connected is not None:
-            yield _gauge("broker_up", "Whether the MQTT broker is connected.", connected)
-        memory = self._machine.memory_bytes()
-        if memory is not None:
-            yield _gauge("resident_memory_bytes", "Memory of this process.", memory)
-        temperature = self._machine.temperature()
+            yield _gauge("broker_up", "1 while the MQTT broker is connected.", connected)
+        temperature = self._system.temperature()
         if temperature is not None:
-            yield _gauge("temperature_celsius", "Of the processor.", temperature)
-        if (synced := self._machine.clock_synced()) is not None:
-            yield _gauge("clock_synced", "Whether the clock was synchronised since the boot.", synced)
-        if (power := self._machine.power()) is not None:
+            yield _gauge("temperature_celsius", "Temperature of the processor.", temperature)
+        if (synced := self._system.clock_synced()) is not None:
+            yield _gauge("clock_synced", "1 once the clock was synchronised since the boot.", synced)
+        if (power := self._system.power()) is not None:
             family = GaugeMetricFamily(
-                "edge_daemon_power", "Whether supply or temperature hold the board back.", labels=["flag"]
+                "edge_daemon_power", "Power flags of the board, 1 while set.", labels=["flag"]
             )
             for flag in FLAGS:
                 family.add_metric([flag], flag in power.now)

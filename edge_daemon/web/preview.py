@@ -1,4 +1,4 @@
-"""Frames as JPEGs, encoded only when a viewer asks, at most a few a second, once for all viewers."""
+"""JPEG previews: encoded on request only, at most PER_S a second, once for all viewers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _WAIT_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class PreviewImage:
-    """A frame as JPEG; `width` and `height` are the frame's own, in pixels."""
+    """A frame as JPEG; `width` and `height` are those of the frame, in pixels."""
 
     seq: int
     width: int
@@ -39,15 +39,15 @@ def encode(frame: Frame) -> PreviewImage:
 
 
 class PreviewEncoder:
-    """Gives each viewer a picture later than its last. Used from the page's thread alone.
+    """Returns each viewer an image newer than its last one. Used from the page's thread alone.
 
-    `executor` does the waiting and encoding; `now` is the monotonic clock.
+    `executor` waits for frames and encodes them; `now` is the monotonic clock.
     """
 
     def __init__(
-        self, preview: LatestFrame, executor: Executor, now: Callable[[], float], per_s: float = PER_S
+        self, frames: LatestFrame, executor: Executor, now: Callable[[], float], per_s: float = PER_S
     ) -> None:
-        self._preview = preview
+        self._frames = frames
         self._executor = executor
         self._now = now
         self._period_s = 1 / per_s
@@ -55,22 +55,22 @@ class PreviewEncoder:
         self._latest: PreviewImage | None = None
         self._encoded_s = float("-inf")
         self.encoded = 0
-        """PreviewEncoder encoded so far."""
+        """Number of images encoded so far."""
 
-    async def after(self, seq: int) -> PreviewImage | None:
-        """Return the latest picture once it is another than number `seq`; None when none came in a while."""
+    async def next_after(self, seq: int) -> PreviewImage | None:
+        """Return the latest image as soon as its number is not `seq`; None if none comes within a second."""
         async with self._lock:
             age_s = self._now() - self._encoded_s
             if self._latest is not None and self._latest.seq != seq and age_s < self._period_s:
                 return self._latest
             await asyncio.sleep(max(0.0, self._period_s - age_s))
             loop = asyncio.get_running_loop()
-            picture = await loop.run_in_executor(self._executor, self._next, seq)
-            if picture is not None:
-                self._latest, self._encoded_s = picture, self._now()
+            image = await loop.run_in_executor(self._executor, self._encode_next, seq)
+            if image is not None:
+                self._latest, self._encoded_s = image, self._now()
                 self.encoded += 1
-            return picture
+            return image
 
-    def _next(self, seq: int) -> PreviewImage | None:
-        frame = self._preview.wait(seq, _WAIT_S)
+    def _encode_next(self, seq: int) -> PreviewImage | None:
+        frame = self._frames.wait(seq, _WAIT_S)
         return None if frame is None else encode(frame)

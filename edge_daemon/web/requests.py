@@ -1,4 +1,4 @@
-"""From a request's body to a command. Pure: any bytes give a command or a RequestError."""
+"""Requests of the page: a body becomes a command, which the pipeline executes and answers."""
 
 from __future__ import annotations
 
@@ -25,135 +25,135 @@ _Ids = Annotated[tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], ...], Meta(min_
 _Edge = Annotated[float, Meta(ge=0, le=1)]
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The base of every request: unknown keys are refused."""
+class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of every request body: unknown keys are refused."""
 
 
-class Teach(_Body, frozen=True):
-    """Teach `label` with the next frame of `region`; presses of one held button share a `burst`."""
+class TeachBody(RequestBody, frozen=True):
+    """Teach `label` with the next frame of `region`; the examples of one held button share a `burst`."""
 
     label: str
     region: _Text | None = None
     burst: _Text = ""
 
 
-class TeachMoment(_Body, frozen=True):
-    """Teach `label` with a doubtful moment."""
+class LabelBody(RequestBody, frozen=True):
+    """Label the uncertain sample of number `sample`."""
 
-    moment: Annotated[int, Meta(ge=1)]
+    sample: Annotated[int, Meta(ge=1)]
     label: str
 
 
-class Nothing(_Body, frozen=True):
-    """A request that needs no values."""
+class EmptyBody(RequestBody, frozen=True):
+    """A request without values."""
 
 
-class Ids(_Body, frozen=True):
-    """Some examples by their ids."""
+class IdsBody(RequestBody, frozen=True):
+    """The ids of the examples to change."""
 
     ids: _Ids
 
 
-class Rename(_Body, frozen=True):
-    """Give some examples another label."""
+class RelabelBody(RequestBody, frozen=True):
+    """Give the examples of these ids another label."""
 
     ids: _Ids
     label: str
 
 
-class Place(_Body, frozen=True):
-    """Put a region elsewhere: x, y, width, height in fractions of the frame."""
+class RegionBody(RequestBody, frozen=True):
+    """Move a region; `box` is x, y, width and height as fractions of the frame."""
 
     region: _Text
     box: tuple[_Edge, _Edge, _Edge, _Edge]
 
 
-class Token(_Body, frozen=True):
-    """What was entered at the door."""
+class LoginBody(RequestBody, frozen=True):
+    """The token submitted by the login form."""
 
     token: Annotated[str, Meta(max_length=1000)]
 
 
-BODIES: dict[str, type[_Body]] = {
-    "teach": Teach,
-    "moment": TeachMoment,
-    "undo": Nothing,
-    "remove": Ids,
-    "restore": Ids,
-    "relabel": Rename,
-    "region": Place,
+BODIES: dict[str, type[RequestBody]] = {
+    "teach": TeachBody,
+    "label": LabelBody,
+    "undo": EmptyBody,
+    "remove": IdsBody,
+    "restore": IdsBody,
+    "relabel": RelabelBody,
+    "region": RegionBody,
 }
-"""What may be asked, by the name it has in the request's path."""
+"""The body of each command, by the command's name in the request's path."""
 
 
 def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Command:
-    """Return the command that a request means. Raises RequestError, LabelError.
+    """Return the command of a request. Raises RequestError, LabelError.
 
-    `now_s` (monotonic) is when it came: an example shows the first frame after it.
+    `now_s` (monotonic) is the time of the request: an example shows the first frame after it.
     """
     origin = Origin("web", verb, transaction)
     match read_body(body, BODIES[verb]):
-        case Teach() as teach:
+        case TeachBody() as teach:
             return commands.AddExample(check_label(teach.label), now_s, origin, teach.region, teach.burst)
-        case TeachMoment() as late:
-            return commands.LabelSample(check_label(late.label), now_s, origin, sample=late.moment)
-        case Ids() as some:
+        case LabelBody() as late:
+            return commands.LabelSample(check_label(late.label), now_s, origin, sample=late.sample)
+        case IdsBody() as some:
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
-        case Rename() as rename:
-            return commands.Relabel(rename.ids, check_label(rename.label), origin)
-        case Place() as place:
-            return commands.MoveRegion(place.region, place.box, origin)
+        case RelabelBody() as relabel:
+            return commands.Relabel(relabel.ids, check_label(relabel.label), origin)
+        case RegionBody() as region:
+            return commands.MoveRegion(region.region, region.box, origin)
     return commands.Undo(origin)
 
 
 def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
-    """Read JSON of a known shape. Raises RequestError saying what is wrong with it."""
+    """Decode a JSON body. Raises RequestError with the reason; any other bytes are safe."""
     try:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
 
 
-MAX_WAITING = 64
-PATIENCE_S = 8.0
-"""Longer than the pipeline waits for a frame, so that its own word on the matter comes first."""
+MAX_PENDING = 64
+TIMEOUT_S = 8.0
+"""Longer than the pipeline waits for a frame, so that the pipeline's own error comes first."""
 
 
 class CommandClient:
-    """Submits commands and hands out replies. Used from the page's thread alone."""
+    """Submits commands and waits for their replies. Used from the page's thread alone."""
 
-    def __init__(self, submit: Callable[[Command], bool], patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, submit: Callable[[Command], bool], timeout_s: float = TIMEOUT_S) -> None:
         self._submit = submit
-        self._patience_s = patience_s
+        self._timeout_s = timeout_s
         self._numbers = itertools.count(1)
-        self._waiting: dict[int, asyncio.Future[CommandReply]] = {}
+        self._pending: dict[int, asyncio.Future[CommandReply]] = {}
 
-    async def ask(self, make: Callable[[int], Command]) -> Mapping[str, object]:
-        """Submit the command that `make(transaction)` gives; return what it answers.
+    async def execute(self, make: Callable[[int], Command]) -> Mapping[str, object]:
+        """Submit the command that `make(transaction)` returns, and return the data of its reply.
 
-        Raises RequestError when it is refused, not taken, or not answered in time.
+        Raises RequestError when the command is refused, the queue is full or no reply comes in time.
         """
-        if len(self._waiting) >= MAX_WAITING:
+        if len(self._pending) >= MAX_PENDING:
             raise RequestError("too many requests are waiting; try again")
         number = next(self._numbers)
         command = make(number)
-        waiting: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
-        self._waiting[number] = waiting
+        pending: asyncio.Future[CommandReply] = asyncio.get_running_loop().create_future()
+        self._pending[number] = pending
         try:
             if not self._submit(command):
-                raise RequestError("the device is too busy to take this; try again")
-            reply = await asyncio.wait_for(waiting, self._patience_s)
+                raise RequestError("the device is too busy for this request; try again")
+            reply = await asyncio.wait_for(pending, self._timeout_s)
         except TimeoutError as exc:
-            raise RequestError(f"the device did not answer within {self._patience_s:g} s") from exc
+            raise RequestError(f"the device did not answer within {self._timeout_s:g} s") from exc
         finally:
-            del self._waiting[number]
+            del self._pending[number]
         if reply.error is not None:
             raise RequestError(reply.error)
         return reply.data
 
-    def take(self, reply: CommandReply) -> None:
-        """Take a reply to one of our commands."""
+    def resolve(self, reply: CommandReply) -> None:
+        """Hand a reply to the request that waits for it; replies to other commands are ignored."""
         number = reply.command.origin.transaction
-        waiting = self._waiting.get(number) if isinstance(number, int) else None
-        if waiting is not None and not waiting.done():
-            waiting.set_result(reply)
+        pending = self._pending.get(number) if isinstance(number, int) else None
+        if pending is not None and not pending.done():
+            pending.set_result(reply)

@@ -1,11 +1,14 @@
-"""The page's routes: the only file that knows starlette."""
+"""Routes of the page, in groups that share what they need. No other file imports starlette."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -18,9 +21,13 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from edge_daemon.config.region_overrides import save_regions
 from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
-from edge_daemon.web.app_state import AppState
-from edge_daemon.web.auth import COOKIE, LASTS_S
-from edge_daemon.web.requests import BODIES, Nothing, Token, read_body, read_command
+from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
+from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.health import HealthChecks
+from edge_daemon.web.live_feed import LiveFeed
+from edge_daemon.web.metrics import Metrics
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.requests import BODIES, CommandClient, EmptyBody, LoginBody, read_body, read_command
 from edge_daemon.web.security import (
     MAX_BODY_BYTES,
     App,
@@ -31,191 +38,237 @@ from edge_daemon.web.security import (
     Send,
     session_cookie,
 )
-from edge_daemon.web.state import jpeg
+from edge_daemon.web.state import StateCache, UncertainImages, encode_sample
 from edge_daemon.web.static_files import StaticFile, read_static_files
-from edge_daemon.web.support_bundle import write_bundle
+from edge_daemon.web.support_bundle import LogTail, write_bundle
+from edge_daemon.web.viewers import ViewerRegistry
 from edge_daemon.web.websocket import serve_viewer
 
 log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
+MAX_DOWNLOADS = 4
+"""Archives sent at once; each holds a few hundred bytes for each example."""
+
 _FOR_A_DAY = "private, max-age=86400, immutable"
 _TRY_AGAIN_LATER = 1013
-_LARGEST_ID = 2**63 - 1
+_MAX_ID = 2**63 - 1
 _BODY_S = 10.0
 _DOWNLOAD_WAIT_S = 60.0
 
 
-def make_app(page: AppState, guard: RequestPolicy) -> App:
+def make_app(
+    page: PageRoutes,
+    examples: ExampleRoutes,
+    commands: CommandRoutes,
+    health: HealthRoutes,
+    live: LiveRoute,
+    policy: RequestPolicy,
+) -> App:
     """Return the ASGI application that serves the page."""
-    routes = Routes(page)
     app = Starlette(
         routes=[
-            Route("/", routes.index),
-            Route("/static/{name}", routes.static),
-            Route("/api/session", routes.session),
-            Route("/api/login", routes.login, methods=["POST"]),
-            Route("/api/examples", routes.examples),
-            Route("/api/examples/{number:int}.jpg", routes.thumbnail),
-            Route("/api/archive.zip", routes.archive),
-            Route("/api/support.zip", routes.support),
-            Route("/api/health", routes.health),
-            Route("/api/save", routes.save, methods=["POST"]),
-            Route("/healthz", routes.healthz),
-            Route("/metrics", routes.metrics),
-            Route("/api/moments/{number:int}.jpg", routes.moment),
-            Route("/api/{verb}", routes.command, methods=["POST"]),
-            WebSocketRoute("/live", routes.live),
+            Route("/", page.index),
+            Route("/static/{name}", page.static),
+            Route("/api/session", page.session),
+            Route("/api/login", page.login, methods=["POST"]),
+            Route("/api/examples", examples.list),
+            Route("/api/examples/{number:int}.jpg", examples.thumbnail),
+            Route("/api/archive.zip", examples.archive),
+            Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
+            Route("/api/save", commands.save_regions, methods=["POST"]),
+            Route("/api/health", health.checks),
+            Route("/api/support.zip", health.support_bundle),
+            Route("/healthz", health.healthz),
+            Route("/metrics", health.metrics),
+            Route("/api/{verb}", commands.execute, methods=["POST"]),
+            WebSocketRoute("/live", live.connect),
         ],
-        exception_handlers={EdgeError: _named, HTTPException: _status},
+        exception_handlers={EdgeError: _edge_error, HTTPException: _http_error},
     )
-    return SecurityMiddleware(app, guard)
+    return SecurityMiddleware(app, policy)
 
 
-class Routes:
-    """The answers to requests that passed the guard."""
+class PageRoutes:
+    """The page's files and the login."""
 
-    def __init__(self, page: AppState) -> None:
-        self._page = page
+    def __init__(self, sessions: Sessions, device_name: str) -> None:
+        self._sessions = sessions
+        self._device_name = device_name
         self._files = read_static_files()
 
     async def index(self, request: Request) -> Response:
-        """The page itself."""
+        """Return the page."""
         return _file(self._files["index.html"], request)
 
     async def static(self, request: Request) -> Response:
-        """One of the page's own files."""
+        """Return one of the page's files."""
         file = self._files.get(request.path_params["name"])
         if file is None:
             raise HTTPException(404)
         return _file(file, request)
 
     async def session(self, request: Request) -> Response:
-        """Whether this viewer may look, and if not, whether there is a token to enter."""
-        sessions = self._page.sessions
+        """Return whether this client is logged in or needs no login."""
         headers = request.headers
-        known = sessions.knows(
+        is_open = self._sessions.is_authorized(
             session_cookie(headers), headers.get("authorization"), _client_address(request)
         )
-        return _json({"open": known, "name": self._page.device.name if known else None})
+        return _json({"open": is_open, "name": self._device_name if is_open else None})
 
     async def login(self, request: Request) -> Response:
-        """Trade the token for a session's cookie."""
-        sessions = self._page.sessions
-        entered = read_body(await _body(request), Token)
+        """Set a session cookie in exchange for the token."""
+        submitted = read_body(await _body(request), LoginBody)
         address = _client_address(request)
-        cookie = sessions.enter(entered.token.strip(), address)
+        cookie = self._sessions.login(submitted.token.strip(), address)
         if cookie is None:
-            if sessions.locked(address):
+            if self._sessions.is_locked(address):
                 return _json({"error": "too many wrong tokens; wait a minute"}, 429)
             return _json({"error": "that is not the token"}, 403)
         response = _json({"open": True})
-        encrypted = request.url.scheme == "https"  # up to the proxy
+        is_encrypted = request.url.scheme == "https"  # up to the proxy
         response.set_cookie(
-            COOKIE, cookie, max_age=LASTS_S, httponly=True, samesite="strict", secure=encrypted
+            COOKIE, cookie, max_age=MAX_AGE_S, httponly=True, samesite="strict", secure=is_encrypted
         )
         return response
 
-    async def command(self, request: Request) -> Response:
-        """Do what is asked, and say what came of it."""
-        verb = request.path_params["verb"]
-        if verb not in BODIES:
-            raise HTTPException(404)
-        body, now_s = await _body(request), self._page.now()
-        data = await self._page.desk.ask(lambda number: read_command(verb, body, now_s, number))
-        return _json(data)
 
-    async def examples(self, request: Request) -> Response:
-        """Every example, with its place on the map."""
-        return _json(await self._in_store(self._page.album.listed))
+class ExampleRoutes:
+    """The stored examples. `store_thread` is the one thread that uses `browser`."""
+
+    def __init__(self, browser: ExampleBrowser, store_thread: Executor) -> None:
+        self._browser = browser
+        self._store_thread = store_thread
+        self._downloads = asyncio.Semaphore(MAX_DOWNLOADS)
+
+    async def list(self, request: Request) -> Response:
+        """Return the newest examples with their map coordinates, and the removed ones."""
+        return _json(await _run_in(self._store_thread, self._browser.list))
 
     async def thumbnail(self, request: Request) -> Response:
-        """An example's picture."""
+        """Return the thumbnail of an example."""
         number = request.path_params["number"]
-        if number > _LARGEST_ID:
+        if number > _MAX_ID:
             raise HTTPException(404)
-        return _jpeg(await self._in_store(lambda: self._page.album.thumbnail(number)))
-
-    async def moment(self, request: Request) -> Response:
-        """A doubtful moment's picture."""
-        moment = self._page.moments.find(request.path_params["number"])
-        if moment is None:
-            raise HTTPException(404)
-        loop = asyncio.get_running_loop()
-        return _jpeg(await loop.run_in_executor(self._page.picture_thread, jpeg, moment), "no-store")
+        return _jpeg(await _run_in(self._store_thread, lambda: self._browser.thumbnail(number)))
 
     async def archive(self, request: Request) -> Response:
-        """All examples, to take along, read from the store as fast as the client reads."""
+        """Return an archive of all examples, read from the store as fast as the client reads."""
         name = f'attachment; filename="examples-{date.today()}.zip"'
         headers = {"content-disposition": name, "cache-control": "no-store"}
         if request.method == "HEAD":
             return Response(media_type="application/zip", headers=headers)
-        downloads = self._page.downloads
         try:
             async with asyncio.timeout(_DOWNLOAD_WAIT_S):
-                await downloads.acquire()
+                await self._downloads.acquire()
         except TimeoutError:
             return _json({"error": "others are downloading the examples; try again later"}, 503)
         try:
-            pieces = await self._in_store(self._page.album.archive)
+            pieces = await _run_in(self._store_thread, self._browser.archive)
         except BaseException:
-            downloads.release()
+            self._downloads.release()
             raise
-        return Download(self._pieces(pieces), downloads.release, headers)
+        return Download(self._read(pieces), self._downloads.release, headers)
 
-    async def support(self, request: Request) -> Response:
-        """What someone who helps needs to see, without secrets."""
-        page = self._page
-        content = write_bundle(page.device.settings, page.vitals.listed(page.now()), page.log.lines())
+    async def _read(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
+        while piece := await _run_in(self._store_thread, lambda: next(pieces, b"")):
+            yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRoutes:
+    """Changes. `now` is the monotonic clock; `image_thread` encodes, `store_thread` writes files."""
+
+    client: CommandClient
+    state: StateCache
+    uncertain: UncertainImages
+    regions_file: Path
+    image_thread: Executor
+    store_thread: Executor
+    now: Callable[[], float]
+
+    async def execute(self, request: Request) -> Response:
+        """Execute a command and return its reply."""
+        verb = request.path_params["verb"]
+        if verb not in BODIES:
+            raise HTTPException(404)
+        body, now_s = await _body(request), self.now()
+        return _json(await self.client.execute(lambda number: read_command(verb, body, now_s, number)))
+
+    async def uncertain_image(self, request: Request) -> Response:
+        """Return the image of an uncertain sample."""
+        sample = self.uncertain.get(request.path_params["number"])
+        if sample is None:
+            raise HTTPException(404)
+        return _jpeg(await _run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
+
+    async def save_regions(self, request: Request) -> Response:
+        """Save the current boxes of the regions, and return the file's path."""
+        read_body(await _body(request), EmptyBody)
+        path, boxes = self.regions_file, self.state.boxes
+        await _run_in(self.store_thread, lambda: save_regions(path, boxes))
+        return _json({"path": str(path)})
+
+
+@dataclass(frozen=True, slots=True)
+class HealthRoutes:
+    """Health, metrics and log. `now` is the monotonic clock."""
+
+    health: HealthChecks
+    prometheus: Metrics
+    log_tail: LogTail
+    settings: Mapping[str, object]
+    now: Callable[[], float]
+
+    async def checks(self, request: Request) -> Response:
+        """Return the health checks and the end of the log."""
+        return _json({"checks": self.health.run(self.now()), "log": self.log_tail.lines()})
+
+    async def support_bundle(self, request: Request) -> Response:
+        """Return the support bundle, without secrets."""
+        content = write_bundle(self.settings, self.health.run(self.now()), self.log_tail.lines())
         name = f'attachment; filename="support-{date.today()}.zip"'
         return Response(content, media_type="application/zip", headers={"content-disposition": name})
 
-    async def health(self, request: Request) -> Response:
-        """How the device is, line by line, and the end of its log."""
-        return _json({"vitals": self._page.vitals.listed(self._page.now()), "log": self._page.log.lines()})
-
     async def healthz(self, request: Request) -> Response:
-        """Whether the device does its work; says nothing else, for it needs no token."""
-        failing = self._page.vitals.failure(self._page.now()) is not None
-        return _json({"status": "failing" if failing else "ok"}, 503 if failing else 200)
+        """Return whether labels are produced, and no detail: this path needs no token."""
+        is_failing = self.health.failure(self.now()) is not None
+        return _json({"status": "failing" if is_failing else "ok"}, 503 if is_failing else 200)
 
     async def metrics(self, request: Request) -> Response:
-        """Figures for Prometheus."""
-        return Response(self._page.metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        """Return the metrics in the Prometheus text format."""
+        return Response(self.prometheus.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    async def save(self, request: Request) -> Response:
-        """Keep the regions where they were moved to."""
-        read_body(await _body(request), Nothing)
-        path, boxes = self._page.device.regions_file, self._page.board.boxes
-        await self._in_store(lambda: save_regions(path, boxes))
-        return _json({"path": str(path)})
 
-    async def live(self, socket: WebSocket) -> None:
-        """What happens, as it happens, and pictures on request."""
+@dataclass(frozen=True, slots=True)
+class LiveRoute:
+    """The websocket of the viewers."""
+
+    state: StateCache
+    feed: LiveFeed
+    viewers: ViewerRegistry
+    preview: PreviewEncoder
+
+    async def connect(self, socket: WebSocket) -> None:
+        """Send state changes as they happen, and preview images on request."""
         await socket.accept()
-        if self._page.crowd.full:
+        if self.viewers.is_full:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
+        greeting = (*self.state.greeting(), *self.feed.results())
         try:
-            await serve_viewer(self._page, socket)
+            await serve_viewer(socket, greeting, self.viewers, self.preview)
             await socket.close()
         except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
-            # Gone, not reading, or sent bytes where text was due: the visit is over either way.
+            # Disconnected, not reading, or bytes in place of text: each ends the connection.
             return
-
-    async def _pieces(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while piece := await self._in_store(lambda: next(pieces, b"")):
-            yield piece
-
-    async def _in_store(self, call: Callable[[], Found]) -> Found:
-        return await asyncio.get_running_loop().run_in_executor(self._page.store_thread, call)
 
 
 class Download(StreamingResponse):
-    """A zip sent as it is made. `on_end` is called however it ends.
+    """A zip sent while it is made. `on_end` is called at the end, also after a failure.
 
-    Where the store fails on the way, the connection is cut off, so that no part is taken for the whole.
+    If the store fails meanwhile, the connection is cut off, so that no client takes a part for the whole.
     """
 
     def __init__(
@@ -239,12 +292,16 @@ class Download(StreamingResponse):
             log.warning("a download of the examples broke off: %s", exc)
 
 
+async def _run_in(executor: Executor, call: Callable[[], Found]) -> Found:
+    return await asyncio.get_running_loop().run_in_executor(executor, call)
+
+
 def _client_address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
 async def _body(request: Request) -> bytes:
-    """Read a body whose length need not be announced."""
+    """Read a body, with or without an announced length, of at most MAX_BODY_BYTES."""
     body = b""
     try:
         async with asyncio.timeout(_BODY_S):
@@ -277,11 +334,11 @@ def _json(data: Mapping[str, object], status: int = 200) -> Response:
     return Response(msgspec.json.encode(data), status, headers, "application/json")
 
 
-async def _named(request: Request, exc: Exception) -> Response:
-    bad_request = isinstance(exc, RequestError | LabelError)
-    return _json({"error": str(exc)}, 400 if bad_request else 500)
+async def _edge_error(request: Request, exc: Exception) -> Response:
+    is_bad_request = isinstance(exc, RequestError | LabelError)
+    return _json({"error": str(exc)}, 400 if is_bad_request else 500)
 
 
-async def _status(request: Request, exc: Exception) -> Response:
+async def _http_error(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     return _json({"error": exc.detail}, exc.status_code)

@@ -1,8 +1,10 @@
-"""What every request must pass before anything looks at it. Pure: headers in, a verdict out."""
+"""Security middleware: host, origin, size, session and headers of every request."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+import ipaddress
+import socket
+from collections.abc import Awaitable, Callable, Collection, Mapping, MutableMapping
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
@@ -10,13 +12,12 @@ from typing import Any
 import msgspec
 
 from edge_daemon.web.auth import COOKIE, Sessions
-from edge_daemon.web.host_names import HostNames
 from edge_daemon.web.token import TOKEN_SOURCES
 
 MAX_BODY_BYTES = 16_384
 MAX_HEAD_BYTES = 16_384
 OWN_HEADER = "x-edge-daemon"
-"""Sent by the page's own scripts with every change; another site can't without being asked first."""
+"""Sent by the page's own scripts with every change; another site's script needs a CORS preflight for it."""
 
 _PROXY_HEADERS = ("forwarded", "via", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto", "x-real-ip")
 _OPEN_PATHS = ("/", "/healthz", "/api/session", "/api/login")
@@ -39,65 +40,103 @@ SECURITY_HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class RequestHead:
-    """A request's head. Header names are lower case; `socket` marks a websocket's handshake.
+    """The head of a request. Header names are lower case; `is_websocket` marks a websocket's handshake.
 
-    `address` is the client's, a proxy's when that doesn't name it.
+    `address` is the client's, or the proxy's if the proxy does not name the client.
     """
 
     method: str
     path: str
     headers: Mapping[str, str]
-    socket: bool = False
+    is_websocket: bool = False
     address: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class RequestRefusal:
-    """An HTTP status and what to do about it."""
+    """An HTTP status and an error text with the remedy."""
 
     status: int
     error: str
 
 
-class RequestPolicy:
-    """Lets a request pass, or says why not. `proxied` means that a reverse proxy's name is configured."""
+class AllowedHosts:
+    """The permitted values of the Host header.
 
-    def __init__(self, names: HostNames, sessions: Sessions, *, proxied: bool = False) -> None:
-        self._names = names
+    Every IP address is permitted. DNS rebinding points a host name of another site at this device; it can't
+    do so with an address.
+    """
+
+    def __init__(self, further: Collection[str] = (), own: str | None = None) -> None:
+        name = (own or socket.gethostname()).lower()
+        short = name.split(".")[0]
+        self._names = {"localhost", name, f"{short}.local", *(each.lower() for each in further)}
+
+    def allows(self, header: str) -> bool:
+        """Return whether a Host header such as `edge.local:8080` or `[::1]` names this device."""
+        host = _without_port(header.lower())
+        if host is None:
+            return False
+        try:
+            ipaddress.ip_address(host)
+        except ValueError:
+            return host in self._names
+        return True
+
+
+def _without_port(header: str) -> str | None:
+    if header.startswith("["):
+        host, bracket, port = header[1:].partition("]")
+        is_valid = bracket and (not port or (port[0] == ":" and port[1:].isdigit()))
+    else:
+        host, colon, port = header.partition(":")
+        is_valid = not colon or port.isdigit()
+    return host if is_valid else None
+
+
+class RequestPolicy:
+    """Checks request heads. `proxied` means that a reverse proxy's name is configured. Pure."""
+
+    def __init__(self, hosts: AllowedHosts, sessions: Sessions, *, proxied: bool = False) -> None:
+        self._hosts = hosts
         self._sessions = sessions
         self._proxied = proxied
 
-    def judge(self, knock: RequestHead) -> RequestRefusal | None:
-        """Return why a request is refused, None when it may pass."""
+    def check(self, head: RequestHead) -> RequestRefusal | None:
+        """Return why a request is refused, or None when it is permitted."""
         return (
-            self._place(knock) or self._proxy(knock) or _origin(knock) or _size(knock) or self._session(knock)
+            self._check_host(head)
+            or self._check_proxy(head)
+            or _check_origin(head)
+            or _check_size(head)
+            or self._check_session(head)
         )
 
-    def _place(self, knock: RequestHead) -> RequestRefusal | None:
-        host = knock.headers.get("host", "")
-        if self._names.knows(host):
+    def _check_host(self, head: RequestHead) -> RequestRefusal | None:
+        host = head.headers.get("host", "")
+        if self._hosts.allows(host):
             return None
         return RequestRefusal(421, f"this device is not called {host[:80]!r}; add the name to web.hosts")
 
-    def _proxy(self, knock: RequestHead) -> RequestRefusal | None:
-        """Refuse what may come through a proxy, thus from anywhere, while there is no token."""
-        if self._sessions.needed or knock.path == "/healthz":
+    def _check_proxy(self, head: RequestHead) -> RequestRefusal | None:
+        """Refuse requests that may have come through a proxy, from any machine, if no token is set."""
+        if self._sessions.is_required or head.path == "/healthz":
             return None
-        if self._proxied or any(name in knock.headers for name in _PROXY_HEADERS):
+        if self._proxied or any(name in head.headers for name in _PROXY_HEADERS):
             return RequestRefusal(403, f"a page behind a proxy needs a token; {TOKEN_SOURCES}")
         return None
 
-    def _session(self, knock: RequestHead) -> RequestRefusal | None:
-        if knock.path in _OPEN_PATHS or knock.path.startswith("/static/"):
+    def _check_session(self, head: RequestHead) -> RequestRefusal | None:
+        if head.path in _OPEN_PATHS or head.path.startswith("/static/"):
             return None
-        headers = knock.headers
-        if self._sessions.knows(session_cookie(headers), headers.get("authorization"), knock.address):
+        headers = head.headers
+        if self._sessions.is_authorized(session_cookie(headers), headers.get("authorization"), head.address):
             return None
         return RequestRefusal(401, "enter the token first")
 
 
 def session_cookie(headers: Mapping[str, str]) -> str | None:
-    """Return the session's cookie from a request's headers."""
+    """Return the value of the session cookie in a request's headers."""
     try:
         cookies = SimpleCookie(headers.get("cookie", ""))
     except CookieError:
@@ -105,16 +144,16 @@ def session_cookie(headers: Mapping[str, str]) -> str | None:
     return cookies[COOKIE].value if COOKIE in cookies else None
 
 
-def _origin(knock: RequestHead) -> RequestRefusal | None:
-    """Refuse what another site's page sends, and changes that our own page didn't make."""
-    headers = knock.headers
+def _check_origin(head: RequestHead) -> RequestRefusal | None:
+    """Refuse requests of another site's page, and changes that the page's own scripts did not send."""
+    headers = head.headers
     origin = headers.get("origin")
-    foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
+    is_foreign = origin is not None and origin.partition("://")[2] != headers.get("host")
     site = headers.get("sec-fetch-site", "none")
-    visit = headers.get("sec-fetch-mode") == "navigate" and knock.method in _SAFE_METHODS
-    if foreign or (site not in _SAME_SITE and not visit):
+    is_link = headers.get("sec-fetch-mode") == "navigate" and head.method in _SAFE_METHODS
+    if is_foreign or (site not in _SAME_SITE and not is_link):
         return RequestRefusal(403, "requests from another site are refused")
-    if knock.socket or knock.method in _SAFE_METHODS:
+    if head.is_websocket or head.method in _SAFE_METHODS:
         return None
     if OWN_HEADER not in headers:
         return RequestRefusal(403, f"a change needs the header {OWN_HEADER}: 1")
@@ -123,12 +162,12 @@ def _origin(knock: RequestHead) -> RequestRefusal | None:
     return None
 
 
-def _size(knock: RequestHead) -> RequestRefusal | None:
-    if sum(len(name) + len(value) for name, value in knock.headers.items()) > MAX_HEAD_BYTES:
+def _check_size(head: RequestHead) -> RequestRefusal | None:
+    if sum(len(name) + len(value) for name, value in head.headers.items()) > MAX_HEAD_BYTES:
         return RequestRefusal(431, f"the headers have more than {MAX_HEAD_BYTES} bytes")
-    length = knock.headers.get("content-length", "0")
+    length = head.headers.get("content-length", "0")
     if not length.isdigit():
-        return RequestRefusal(400, "content-length is no number")
+        return RequestRefusal(400, "content-length is not a number")
     if int(length) > MAX_BODY_BYTES:
         return RequestRefusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
     return None
@@ -139,40 +178,39 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_SECURITY = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 
 
 class SecurityMiddleware:
-    """Turns away what the guard refuses and adds the security headers to every response."""
+    """ASGI middleware: refuses requests by a policy and adds the security headers to every response."""
 
-    def __init__(self, app: App, guard: RequestPolicy) -> None:
+    def __init__(self, app: App, policy: RequestPolicy) -> None:
         self._app = app
-        self._guard = guard
+        self._policy = policy
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request or websocket."""
-        socket = scope["type"] == "websocket"
-        refusal = self._guard.judge(_knock(scope, socket))
+        is_websocket = scope["type"] == "websocket"
+        refusal = self._policy.check(_request_head(scope, is_websocket))
 
         async def send_secured(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_SECURITY]
+                message["headers"] = [*message.get("headers", []), *_RAW_HEADERS]
             await send(message)
 
         if refusal is None:
             await self._app(scope, receive, send_secured)
-        elif socket:
+        elif is_websocket:
             await receive()
             await send({"type": "websocket.close", "code": 1008, "reason": refusal.error})
         else:
             await _refuse(refusal, send_secured)
 
 
-def _knock(scope: Scope, socket: bool) -> RequestHead:
+def _request_head(scope: Scope, is_websocket: bool) -> RequestHead:
     headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in scope["headers"]}
-    return RequestHead(
-        scope.get("method", "GET"), scope["path"], headers, socket, (scope["client"] or ("", 0))[0]
-    )
+    address = (scope["client"] or ("", 0))[0]
+    return RequestHead(scope.get("method", "GET"), scope["path"], headers, is_websocket, address)
 
 
 async def _refuse(refusal: RequestRefusal, send: Send) -> None:

@@ -1,4 +1,4 @@
-"""What happened so far, kept small: what a page that opens now needs to know."""
+"""Current state of the device, kept for viewers that connect later."""
 
 from __future__ import annotations
 
@@ -12,90 +12,88 @@ from edge_daemon.web import messages
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.messages import Message
 
-SIZE = 8
-"""As many as the pipeline keeps; the pictures are shared with it."""
+MAX_SAMPLES = 8
+"""Number of uncertain samples, the same as in the pipeline; the images are shared with it."""
 
-_PICTURE_PX = 320
+_IMAGE_PX = 320
+_MAX_CHANGES = 20
 
 
-class UncertainPictures:
-    """The last doubtful moments. Used from the page's thread alone, but for `jpeg`, which is pure."""
+class UncertainImages:
+    """The latest uncertain samples with their images. Used from the page's thread alone."""
 
     def __init__(self) -> None:
-        self._kept: deque[UncertainSampleKept] = deque(maxlen=SIZE)
+        self._kept: deque[UncertainSampleKept] = deque(maxlen=MAX_SAMPLES)
 
     def add(self, event: UncertainSampleKept) -> Message:
-        """Keep a moment and return what viewers are told of it."""
+        """Keep a sample and return the message for viewers."""
         self._kept.append(event)
-        return messages.doubt(event)
+        return messages.uncertain(event)
 
-    def drop(self, number: int) -> None:
-        """Forget a moment that was dealt with."""
-        self._kept = deque((each for each in self._kept if each.sample != number), SIZE)
+    def remove(self, number: int) -> None:
+        """Remove a sample that was labelled."""
+        self._kept = deque((each for each in self._kept if each.sample != number), MAX_SAMPLES)
 
-    def listed(self) -> Iterator[Message]:
-        """Yield what viewers are told of each moment, oldest first."""
-        return map(messages.doubt, self._kept)
+    def messages(self) -> Iterator[Message]:
+        """Yield the message of each kept sample, oldest first."""
+        return map(messages.uncertain, self._kept)
 
-    def find(self, number: int) -> UncertainSampleKept | None:
-        """Return the moment of this number while it is kept."""
+    def get(self, number: int) -> UncertainSampleKept | None:
+        """Return the sample of this number, or None when it is no longer kept."""
         return next((each for each in self._kept if each.sample == number), None)
 
 
-def jpeg(moment: UncertainSampleKept) -> bytes | None:
-    """Encode a moment's picture; None when it came without one."""
-    return None if moment.image is None else encode_jpeg(moment.image, _PICTURE_PX)
-
-
-_CHANGES = 20
+def encode_sample(sample: UncertainSampleKept) -> bytes | None:
+    """Encode a sample's image as JPEG; None when it has no image. Pure, for any thread."""
+    return None if sample.image is None else encode_jpeg(sample.image, _IMAGE_PX)
 
 
 class StateCache:
-    """Takes events and gives messages. Used from the page's thread alone."""
+    """Turns events into state and messages. Used from the page's thread alone."""
 
-    def __init__(self, device: DeviceInfo, moments: UncertainPictures) -> None:
+    def __init__(self, device: DeviceInfo, uncertain: UncertainImages) -> None:
         self._device = device
-        self._moments = moments
+        self._uncertain = uncertain
         self._boxes: dict[str, list[float] | None] = {
             name: [box.x, box.y, box.width, box.height] if box else None
             for name, box in device.regions.items()
         }
         self._camera: Message = {"type": "camera", "state": "starting", "reason": ""}
         self._counts: Mapping[str, int] = {}
-        self._examples: Message = {"type": "examples", "counts": {}, "exam": None}
+        self._examples: Message = {"type": "examples", "counts": {}, "evaluation": None}
         self._labels: dict[str, Message] = {}
-        self._changes: deque[Message] = deque(maxlen=_CHANGES)
+        self._changes: deque[Message] = deque(maxlen=_MAX_CHANGES)
         self.label_changes = 0
-        """How often a region's stable label became another."""
+        """Number of changes of a stable label."""
         self.panel_fault = ""
-        """Why buttons and LEDs don't work; empty otherwise."""
+        """Reason why buttons and LEDs don't work; empty when they do."""
         self.power_flags: tuple[str, ...] = ()
-        """What has held the board back since the start of the daemon; flags of board/power.py."""
+        """Power flags of board/power.py that were set since the start of the daemon."""
         self.not_kept = ""
-        """Why what is taught would not survive a reboot; empty otherwise."""
+        """Reason why examples would not survive a reboot; empty when they do."""
 
     @property
     def camera(self) -> str:
-        """What the camera does: starting, seeing or lost."""
+        """The state of the camera: starting, running or lost."""
         return str(self._camera["state"])
 
     @property
     def camera_reason(self) -> str:
-        """Why the camera is lost; empty otherwise."""
+        """The reason why the camera is lost; empty otherwise."""
         return str(self._camera["reason"])
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Examples per label."""
+        """The number of examples per label."""
         return self._counts
 
     @property
     def boxes(self) -> dict[str, list[float]]:
-        """Where each region is now; none for the whole frame."""
+        """The current box of each region; regions that cover the whole frame are left out."""
         return {name: box for name, box in self._boxes.items() if box is not None}
 
     def greeting(self) -> Iterator[Message]:
-        """Yield what a new viewer is told first."""
+        """Yield the first messages for a new viewer."""
         device = self._device
         yield {
             "type": "hello",
@@ -108,28 +106,44 @@ class StateCache:
         }
         yield self._camera
         yield self._examples
-        yield from self._moments.listed()
+        yield from self._uncertain.messages()
 
-    def take(self, event: events.Event) -> Iterator[Message]:
-        """Take an event and yield what viewers are told of it."""
+    def apply(self, event: events.Event) -> Iterator[Message]:
+        """Update the state from an event and yield the messages for viewers."""
         match event:
             case events.LabelChanged():
-                change = messages.changed(event)
-                self._labels[event.region] = change
-                self._changes.append(change)
-                self.label_changes += 1
-                yield change
+                yield self._change_label(event)
             case events.ExamplesChanged():
                 self._counts = event.counts
                 self._examples = messages.examples(event)
                 yield self._examples
             case events.UncertainSampleKept():
-                yield self._moments.add(event)
+                yield self._uncertain.add(event)
             case events.Ready() | events.CameraRestored():
-                yield self._see("seeing", "")
+                yield self._set_camera("running", "")
             case events.CameraLost(reason):
                 self._labels.clear()
-                yield self._see("lost", reason)
+                yield self._set_camera("lost", reason)
+            case events.CommandReply(command, None):
+                yield from self._apply_command(command)
+            case _:
+                self._apply_fault(event)
+                if edit := messages.edit(event):
+                    yield edit
+
+    def _change_label(self, event: events.LabelChanged) -> Message:
+        change = messages.label(event)
+        self._labels[event.region] = change
+        self._changes.append(change)
+        self.label_changes += 1
+        return change
+
+    def _set_camera(self, state: str, reason: str) -> Message:
+        self._camera = {"type": "camera", "state": state, "reason": reason}
+        return self._camera
+
+    def _apply_fault(self, event: events.Event) -> None:
+        match event:
             case events.PanelLost(reason):
                 self.panel_fault = reason
             case events.PanelRestored():
@@ -140,21 +154,12 @@ class StateCache:
                 self.not_kept = reason
             case events.ExamplesKept():
                 self.not_kept = ""
-            case events.CommandReply(command, None):
-                yield from self._done(command)
-            case _:
-                if deed := messages.deed(event):
-                    yield deed
 
-    def _see(self, state: str, reason: str) -> Message:
-        self._camera = {"type": "camera", "state": state, "reason": reason}
-        return self._camera
-
-    def _done(self, command: object) -> Iterator[Message]:
+    def _apply_command(self, command: object) -> Iterator[Message]:
         match command:
             case commands.MoveRegion():
                 self._boxes[command.region] = list(command.box)
                 yield {"type": "region", "name": command.region, "box": list(command.box)}
             case commands.LabelSample(sample=int(number)):
-                self._moments.drop(number)
-                yield {"type": "settled", "moment": number}
+                self._uncertain.remove(number)
+                yield {"type": "resolved", "sample": number}

@@ -1,4 +1,8 @@
-"""The page's own files, read once. A request names a key of this table, never a path on the disk."""
+"""The page's own files, read once at the start and served by name, never by a path on the disk.
+
+Not starlette's StaticFiles, which is no shorter to use: it needs a subclass for Cache-Control, makes the
+ETag of the file's modification time, and reads the disk in another thread for each request.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,7 @@ _TYPES = {
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file's content, its media type, and a tag that changes with the content."""
+    """The content of a file, its media type, and the hash of the content as ETag."""
 
     content: bytes
     media_type: str

@@ -1,4 +1,4 @@
-"""Who watches. A viewer that doesn't read is sent away; it never holds memory."""
+"""Connected viewers. Each has a bounded queue; a viewer that does not read is disconnected."""
 
 from __future__ import annotations
 
@@ -11,38 +11,38 @@ from edge_daemon.web.messages import Message
 
 MAX_VIEWERS = 12
 MAX_UNREAD = 100
-"""Messages a viewer may be behind: about ten seconds, some 50 kB."""
+"""Longest queue of one viewer, in messages: about ten seconds, some 50 kB."""
 
 
 class Viewer:
-    """One open page. Used from the page's thread alone."""
+    """One open page and its queue of messages. Used from the page's thread alone."""
 
     def __init__(self) -> None:
         self._unread: deque[str] = deque()
-        self._more = asyncio.Event()
+        self._changed = asyncio.Event()
         self.wants_map = False
-        self.left_behind = False
-        """Whether it fell so far behind that it must go."""
+        self.overflowed = False
+        """True after the queue was full once; the connection is then closed."""
 
-    def offer(self, text: str) -> None:
-        """Leave a message; one too many ends the visit."""
+    def enqueue(self, text: str) -> None:
+        """Add a message to the queue. A full queue is dropped and marked as overflowed."""
         if len(self._unread) >= MAX_UNREAD:
-            self.left_behind = True
+            self.overflowed = True
             self._unread.clear()
         else:
             self._unread.append(text)
-        self._more.set()
+        self._changed.set()
 
     async def next(self) -> str | None:
-        """Wait for the next message; None once it was left behind."""
-        while not self._unread and not self.left_behind:
-            self._more.clear()
-            await self._more.wait()
-        return None if self.left_behind else self._unread.popleft()
+        """Wait for the next message; None after an overflow."""
+        while not self._unread and not self.overflowed:
+            self._changed.clear()
+            await self._changed.wait()
+        return None if self.overflowed else self._unread.popleft()
 
 
 class ViewerRegistry:
-    """All viewers. Used from the page's thread alone."""
+    """All connected viewers. Used from the page's thread alone."""
 
     def __init__(self) -> None:
         self._viewers: set[Viewer] = set()
@@ -51,31 +51,31 @@ class ViewerRegistry:
         return len(self._viewers)
 
     @property
-    def full(self) -> bool:
-        """Whether no more are let in."""
+    def is_full(self) -> bool:
+        """True at the limit of viewers."""
         return len(self._viewers) >= MAX_VIEWERS
 
     @property
     def wants_map(self) -> bool:
-        """Whether any viewer looks at the map of examples."""
+        """True while any viewer shows the map of the examples."""
         return any(viewer.wants_map for viewer in self._viewers)
 
-    def join(self, viewer: Viewer) -> None:
-        """Let a viewer hear what is told from now on."""
+    def add(self, viewer: Viewer) -> None:
+        """Send future broadcasts to a viewer."""
         self._viewers.add(viewer)
 
-    def leave(self, viewer: Viewer) -> None:
-        """Forget a viewer."""
+    def remove(self, viewer: Viewer) -> None:
+        """End the broadcasts to a viewer."""
         self._viewers.discard(viewer)
 
-    def tell(self, message: Message) -> None:
-        """Tell everyone; the message is encoded once."""
+    def broadcast(self, message: Message) -> None:
+        """Enqueue a message for every viewer; it is encoded once."""
         if self._viewers:
             text = encode(message)
             for viewer in self._viewers:
-                viewer.offer(text)
+                viewer.enqueue(text)
 
 
 def encode(message: Message) -> str:
-    """Write a message as JSON text."""
+    """Encode a message as JSON text."""
     return msgspec.json.encode(message).decode()

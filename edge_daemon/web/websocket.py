@@ -1,71 +1,78 @@
-"""One viewer's visit: it hears what happens, and gets a picture each time it asks for one."""
+"""The connection of one viewer: queued messages, and one preview image per request."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from typing import Any, Protocol
 
-from edge_daemon.web.app_state import AppState
-from edge_daemon.web.viewers import Viewer, encode
+from edge_daemon.web.messages import Message
+from edge_daemon.web.preview import PreviewEncoder
+from edge_daemon.web.viewers import Viewer, ViewerRegistry, encode
 
 SEND_S = 5.0
-"""A viewer that takes longer over one message is sent away."""
+"""Longest time that sending one message may take; then the connection is closed."""
 
 
 class WebSocketLike(Protocol):
-    """The websocket, as far as a visit needs it."""
+    """The methods of a websocket that a viewer's connection uses."""
 
     async def send_text(self, data: str) -> None:
         """Send a message."""
 
     async def send_bytes(self, data: bytes) -> None:
-        """Send a picture."""
+        """Send an image."""
 
     async def receive_text(self) -> str:
-        """Wait for a message; raises when the other side is gone."""
+        """Wait for a message; raises when the client has disconnected."""
 
 
-async def serve_viewer(page: AppState, line: WebSocketLike) -> None:
-    """Serve a viewer until it leaves, stops reading, or says what isn't understood.
+async def serve_viewer(
+    socket: WebSocketLike, greeting: Iterable[Message], viewers: ViewerRegistry, preview: PreviewEncoder
+) -> None:
+    """Serve a viewer until it disconnects, stops reading or sends an unknown message.
 
-    A picture is sent only when the viewer has asked for it, which it does when it has drawn the last:
-    a slow one gets fewer pictures, and none that waited anywhere. Nothing is encoded for a hidden page.
+    `greeting` is sent first. The client requests each image after drawing the previous one; a slow client
+    gets fewer images, never stale ones. A hidden page requests none, so nothing is encoded for it.
     """
     viewer = Viewer()
-    asked = asyncio.Event()
-    for message in (*page.board.greeting(), *page.live.latest()):
-        viewer.offer(encode(message))
-    page.crowd.join(viewer)
+    requested = asyncio.Event()
+    for message in greeting:
+        viewer.enqueue(encode(message))
+    viewers.add(viewer)
     try:
-        await _first_to_end(_tell(line, viewer), _show(page, line, asked), _listen(line, viewer, asked))
+        await _run_until_first_ends(
+            _send_messages(socket, viewer),
+            _send_images(socket, preview, requested),
+            _receive(socket, viewer, requested),
+        )
     finally:
-        page.crowd.leave(viewer)
+        viewers.remove(viewer)
 
 
-async def _tell(line: WebSocketLike, viewer: Viewer) -> None:
+async def _send_messages(socket: WebSocketLike, viewer: Viewer) -> None:
     while (text := await viewer.next()) is not None:
         async with asyncio.timeout(SEND_S):
-            await line.send_text(text)
+            await socket.send_text(text)
 
 
-async def _show(page: AppState, line: WebSocketLike, asked: asyncio.Event) -> None:
+async def _send_images(socket: WebSocketLike, preview: PreviewEncoder, requested: asyncio.Event) -> None:
     seq = -1
     while True:
-        await asked.wait()
-        picture = await page.pictures.after(seq)
-        if picture is not None:
-            asked.clear()
-            seq = picture.seq
+        await requested.wait()
+        image = await preview.next_after(seq)
+        if image is not None:
+            requested.clear()
+            seq = image.seq
             async with asyncio.timeout(SEND_S):
-                await line.send_bytes(picture.packed())
+                await socket.send_bytes(image.packed())
 
 
-async def _listen(line: WebSocketLike, viewer: Viewer, asked: asyncio.Event) -> None:
+async def _receive(socket: WebSocketLike, viewer: Viewer, requested: asyncio.Event) -> None:
     while True:
-        match await line.receive_text():
+        match await socket.receive_text():
             case "picture":
-                asked.set()
+                requested.set()
             case "map on":
                 viewer.wants_map = True
             case "map off":
@@ -74,8 +81,8 @@ async def _listen(line: WebSocketLike, viewer: Viewer, asked: asyncio.Event) -> 
                 return
 
 
-async def _first_to_end(*parts: Coroutine[Any, Any, None]) -> None:
-    """Run the parts side by side until the first ends or fails; what it failed of is raised."""
+async def _run_until_first_ends(*parts: Coroutine[Any, Any, None]) -> None:
+    """Run the parts concurrently until the first ends or fails; its error is raised, the others cancelled."""
     tasks = [asyncio.create_task(part) for part in parts]
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

@@ -12,7 +12,7 @@ from gpiozero import Device
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.e2e.test_run_command import Manager
 from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
-from tests.harness.flaky_gpio_chip import loose_chip
+from tests.harness.flaky_gpio_chip import flaky_chip
 from tests.harness.mosquitto import Mosquitto, free_port
 
 LABEL = "edge_daemon/stage/label"
@@ -51,7 +51,7 @@ def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
     port = free_port()
     overrides = ["mqtt.host=127.0.0.1", f"mqtt.port={port}", "mqtt.max_reconnect_s=1"]
     with Stage(source, [*overrides, "buttons.0={pin: 17, label: red, led: 5}"], tmp_path) as stage:
-        seen = lambda: "yes" if stage.presser.lit(5) else ""  # noqa: E731
+        seen = lambda: "yes" if stage.presser.is_lit(5) else ""  # noqa: E731
         stage.click(17)
         wait_until(seen, lambda: "the label's LED stays dark without a broker")
         for _ in range(2):
@@ -64,7 +64,7 @@ def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
 def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
     source: Turntable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    chip, manager, page = loose_chip(tmp_path), Manager(tmp_path / "notify"), free_port()
+    chip, manager, page = flaky_chip(tmp_path), Manager(tmp_path / "notify"), free_port()
     monkeypatch.setattr(Device, "pin_factory", chip())
     monkeypatch.setenv("NOTIFY_SOCKET", str(manager.path))
     with Mosquitto() as broker, Ear(broker.port, "edge_daemon/stage/#") as ear:
@@ -81,9 +81,9 @@ def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
             assert "panel lost: buttons and LEDs can't be used" in manager.wait_for("panel lost")
             with httpx.Client(base_url=f"http://127.0.0.1:{page}") as client:
                 assert client.get("/healthz").status_code == 200
-                assert "edge_daemon_panel_lost 1.0" in client.get("/metrics").text
-                vitals = {each["name"]: each["state"] for each in client.get("/api/health").json()["vitals"]}
-                assert vitals["Buttons"] == "failed"
+                assert "edge_daemon_panel_up 0.0" in client.get("/metrics").text
+                checks = {each["name"]: each["state"] for each in client.get("/api/health").json()["checks"]}
+                assert checks["Buttons"] == "failed"
             ear.wait_for("stage/result", since=len(ear.lines))
             chip.plug()
             ear.wait_for("panel_restored")
@@ -92,5 +92,5 @@ def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
             stage.click(17)
             ear.wait_for_state(LABEL, "red")
             with httpx.Client(base_url=f"http://127.0.0.1:{page}") as client:
-                assert "edge_daemon_panel_lost 0.0" in client.get("/metrics").text
+                assert "edge_daemon_panel_up 1.0" in client.get("/metrics").text
     manager.close()

@@ -13,7 +13,7 @@ import pytest
 from edge_daemon.board.mounts import mount_fault, mount_of
 from tests.e2e.test_run_command import SYNTHETIC, started
 from tests.harness.daemon_harness import wait_until
-from tests.harness.web_harness import Site
+from tests.harness.web_harness import WebHarness
 
 SHARED_MEMORY = Path("/dev/shm")
 LOST = "survives a reboot"
@@ -50,18 +50,18 @@ def test_the_shell_says_so(memory_folder: Path) -> None:
 
 def test_page_and_error_led_say_so(memory_folder: Path) -> None:
     leds = [f"panel.leds={{error: {ERROR_PIN}}}"]
-    with Site(memory_folder, leds) as site:
+    with WebHarness(memory_folder, leds) as site:
         with site.client() as client:
             (mount,) = [
-                each for each in client.get("/api/health").json()["vitals"] if each["name"] == "Mount"
+                each for each in client.get("/api/health").json()["checks"] if each["name"] == "Mount"
             ]
         assert mount["state"] == "failed"
         assert LOST in mount["value"]
-        wait_until(lambda: "yes" if site.stage.presser.lit(ERROR_PIN) else "", lambda: "it never blinked")
+        wait_until(lambda: "yes" if site.stage.presser.is_lit(ERROR_PIN) else "", lambda: "it never blinked")
 
 
 def test_a_store_on_a_disk_needs_no_word(tmp_path: Path) -> None:
     if mount_fault(tmp_path / "examples.sqlite"):
         pytest.skip("temporary files are in memory here")
-    with Site(tmp_path) as site, site.client() as client:
-        assert "Mount" not in {each["name"] for each in client.get("/api/health").json()["vitals"]}
+    with WebHarness(tmp_path) as site, site.client() as client:
+        assert "Mount" not in {each["name"] for each in client.get("/api/health").json()["checks"]}

@@ -1,4 +1,4 @@
-"""Real Chromium, as a phone and as a desk see the page. What the page logs as an error fails the test."""
+"""Real Chromium in a phone's and a desktop's size. An error in the page's console fails the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Literal
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
 SIZES = {"phone": (390, 844), "desk": (1280, 800)}
-PATIENCE_MS = 20_000
+TIMEOUT_MS = 20_000
 _FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
@@ -24,12 +24,12 @@ _FLAGS = [
     "--disable-dev-shm-usage",
 ]
 _NOT_ERRORS = ("net::ERR_CONNECTION", "WebSocket connection to", "Failed to load resource")
-"""What Chromium itself logs when the device is gone or refuses; tests look at what the page makes of it."""
+"""Errors that Chromium itself logs when the device is gone or refuses; tests check the page's reaction."""
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Run the installed Chromium without a screen; every start has a fresh profile."""
+    """Run the installed Chromium headless; every start has a fresh profile."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert path, "chromium is not installed: apt-get install chromium, or set $CHROMIUM"
     with sync_playwright() as playwright:
@@ -40,23 +40,23 @@ def chromium() -> Iterator[Browser]:
             browser.close()
 
 
-class Visitor:
-    """One person's window on the page."""
+class BrowserWindow:
+    """One window with a profile of its own."""
 
     def __init__(self, browser: Browser, size: str, scheme: Literal["light", "dark"] = "light") -> None:
         width, height = SIZES[size]
         self._context = browser.new_context(
             viewport={"width": width, "height": height}, has_touch=size == "phone", color_scheme=scheme
         )
-        self._context.set_default_timeout(PATIENCE_MS)
+        self._context.set_default_timeout(TIMEOUT_MS)
         self.page = self._context.new_page()
-        self.complaints: list[str] = []
-        self.page.on("console", lambda message: self._note(message.type, message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.errors: list[str] = []
+        self.page.on("console", lambda message: self._add_error(message.type, message.text))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _note(self, kind: str, text: str) -> None:
+    def _add_error(self, kind: str, text: str) -> None:
         if kind == "error" and not any(part in text for part in _NOT_ERRORS):
-            self.complaints.append(text)
+            self.errors.append(text)
 
     def open(self, url: str) -> Page:
         """Open the page."""
@@ -64,7 +64,7 @@ class Visitor:
         return self.page
 
     def label(self) -> str:
-        """Return the label that stands large on the page."""
+        """Return the large label of the first region."""
         return self.page.locator(".label").first.inner_text()
 
     def wait_for_label(self, text: str) -> None:
@@ -73,19 +73,19 @@ class Visitor:
             "text => document.querySelector('.label')?.textContent === text", arg=text
         )
 
-    def leave(self) -> None:
-        """Close the window; what went wrong in it fails the test."""
+    def close(self) -> None:
+        """Close the window; an error in its console fails the test."""
         self._context.close()
-        assert not self.complaints
+        assert not self.errors
 
 
 def class_button(page: Page, label: str) -> Locator:
-    """Return the big button of a class."""
+    """Return the button of a class."""
     return page.locator(".class", has=page.get_by_text(label, exact=True))
 
 
-def keep(page: Page, name: str) -> None:
-    """Keep a screenshot where `$EDGE_DAEMON_SCREENSHOTS` says, if it does."""
+def save_screenshot(page: Page, name: str) -> None:
+    """Save a screenshot to the folder `$EDGE_DAEMON_SCREENSHOTS`, if it is set."""
     folder = os.environ.get("EDGE_DAEMON_SCREENSHOTS")
     if folder:
         page.screenshot(path=Path(folder) / f"{name}.png")

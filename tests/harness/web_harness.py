@@ -1,4 +1,4 @@
-"""The real daemon with the page on, before drawn things that the test lays on the table."""
+"""The real daemon with the page on, in front of drawn objects that the test places."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 _MIDDLE = 30
-OWN = {"x-edge-daemon": "1"}
+OWN_HEADERS = {"x-edge-daemon": "1"}
 
 
 @cache
 def still(kind: str, variation: int = 0) -> Image:
-    """Return the drawn camera's picture of a thing lying still on the table."""
+    """Return the simulator's picture of an object that lies still."""
     clock = ManualClock()
     options = SyntheticOptions(size=(320, 240))
     timeline = [Segment(kind, 2 * _MIDDLE, variation)]
@@ -38,8 +38,8 @@ def still(kind: str, variation: int = 0) -> Image:
     return last.image
 
 
-class Site:
-    """A daemon whose page is open to this machine; a context manager. `show` lays a thing down."""
+class WebHarness:
+    """A daemon whose page is served on 127.0.0.1; a context manager. `show` places an object."""
 
     def __init__(
         self,
@@ -56,22 +56,22 @@ class Site:
         self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
 
     def show(self, kind: str, variation: int = 0) -> None:
-        """Lay another thing on the table."""
+        """Replace the object in view."""
         self.table.picture = still(kind, variation)
 
     def client(self) -> httpx.Client:
-        """Return a client that asks as the page's own scripts do."""
-        return httpx.Client(base_url=self.url, headers=OWN, timeout=10)
+        """Return a client with the headers of the page's own scripts."""
+        return httpx.Client(base_url=self.url, headers=OWN_HEADERS, timeout=10)
 
     def teach(self, label: str, times: int = 1) -> list[int]:
-        """Teach what lies on the table, over HTTP; the examples' ids."""
+        """Teach the object in view over HTTP and return the examples' ids."""
         with self.client() as client:
             replies = [client.post("/api/teach", json={"label": label}) for _ in range(times)]
         assert all(reply.status_code == 200 for reply in replies), replies[-1].text
         return [reply.json()["id"] for reply in replies]
 
-    def forget(self) -> None:
-        """Take back every example."""
+    def clear(self) -> None:
+        """Remove every example."""
         with self.client() as client:
             ids = [each["id"] for each in client.get("/api/examples").json()["examples"]]
             if ids:

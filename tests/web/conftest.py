@@ -1,4 +1,4 @@
-"""A browser for all tests, a daemon for each module, and windows that close themselves."""
+"""A browser for all tests, a daemon per module, and windows that are closed after each test."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.harness.browser import Visitor, chromium
-from tests.harness.web_harness import Site
+from tests.harness.browser import BrowserWindow, chromium
+from tests.harness.web_harness import WebHarness
 
-Visit = Callable[..., Visitor]
+Visit = Callable[..., BrowserWindow]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    # While it runs, this thread can run no event loop of its own; what needs one takes another thread.
+    # While it runs, this thread can't run another event loop; tests that need one use another thread.
     expect.set_options(timeout=30_000)  # a busy machine
     with chromium() as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("daemon")) as running:
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
+    with WebHarness(tmp_path_factory.mktemp("daemon")) as running:
         yield running
 
 
 @pytest.fixture
-def site(daemon: Site) -> Site:
-    """The module's daemon, with nothing taught and a gear on the table."""
+def site(daemon: WebHarness) -> WebHarness:
+    """The module's daemon, without examples and with a gear in view."""
     daemon.table.broken = False
     daemon.table.flowing.set()
     daemon.show("gear")
-    daemon.forget()
+    daemon.clear()
     return daemon
 
 
 @pytest.fixture
 def visit(browser: Browser) -> Iterator[Visit]:
-    visitors: list[Visitor] = []
+    windows: list[BrowserWindow] = []
 
-    def arrive(size: str, scheme: Literal["light", "dark"] = "light") -> Visitor:
-        visitors.append(Visitor(browser, size, scheme))
-        return visitors[-1]
+    def open_window(size: str, scheme: Literal["light", "dark"] = "light") -> BrowserWindow:
+        windows.append(BrowserWindow(browser, size, scheme))
+        return windows[-1]
 
-    yield arrive
-    for visitor in visitors:
-        visitor.leave()
+    yield open_window
+    for window in windows:
+        window.close()

@@ -1,4 +1,4 @@
-"""Idle, slow and deaf connections against the real server: each is closed in time, and others get in."""
+"""Idle, slow and unread connections to the real server: each is closed in time, and others are served."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from edge_daemon.web.server import MAX_CONNECTIONS
 from tests.harness.daemon_harness import MODEL, wait_until
 from tests.harness.mosquitto import free_port
 from tests.harness.shared_files import shared_path
-from tests.harness.web_harness import Site
+from tests.harness.web_harness import WebHarness
 
 TOKEN = "correct horse battery"
 HEALTHZ = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -33,10 +33,10 @@ LIMIT_S = 0.3
 
 
 @pytest.fixture(scope="module")
-def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def locked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     folder = tmp_path_factory.mktemp("locked")
     (folder / "token").write_text(TOKEN)
-    with Site(folder, [f"web.token_file={folder / 'token'}"]) as site:
+    with WebHarness(folder, [f"web.token_file={folder / 'token'}"]) as site:
         yield site
 
 
@@ -50,8 +50,8 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def answered(port: int) -> bool:
-    """Say whether one request on a new connection is answered."""
+def is_served(port: int) -> bool:
+    """Return whether one request on a new connection gets its response."""
     with suppress(OSError), connect(port) as channel:
         channel.sendall(HEALTHZ)
         return b" 200 " in channel.recv(4096)
@@ -79,7 +79,7 @@ def is_closed(channel: socket.socket, drip: bytes = b"") -> bool:
     [
         pytest.param(b"", b"", id="nothing"),
         pytest.param(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: ", b"y", id="first head"),
-        pytest.param(HEALTHZ, b"", id="nothing after an answer"),
+        pytest.param(HEALTHZ, b"", id="nothing after a response"),
         pytest.param(HEALTHZ + b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nx: ", b"y", id="second head"),
         pytest.param(HEALTHZ * 3 + b"G", b"E", id="head after pipelined ones"),
         pytest.param(
@@ -105,7 +105,9 @@ def is_closed(channel: socket.socket, drip: bytes = b"") -> bool:
         pytest.param(HANDSHAKE, b"", id="handshake without the token"),
     ],
 )
-def test_every_request_of_a_connection_has_a_time_limit(locked: Site, begin: bytes, drip: bytes) -> None:
+def test_every_request_of_a_connection_has_a_time_limit(
+    locked: WebHarness, begin: bytes, drip: bytes
+) -> None:
     with connect(locked.port) as channel:
         channel.sendall(begin)
         wait_until(
@@ -113,7 +115,7 @@ def test_every_request_of_a_connection_has_a_time_limit(locked: Site, begin: byt
         )
 
 
-def test_a_connection_in_use_stays_open(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_connection_in_use_stays_open(locked: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(REQUEST_LIMITS_S, h11.IDLE, 2.0)
     connection = http.client.HTTPConnection("127.0.0.1", locked.port, timeout=10)
     connection.connect()
@@ -126,8 +128,8 @@ def test_a_connection_in_use_stays_open(locked: Site, monkeypatch: pytest.Monkey
     connection.close()
 
 
-def ask_without_reading(port: int, stack: ExitStack) -> socket.socket:
-    """Pipeline requests until their answers fill every buffer."""
+def request_without_reading(port: int, stack: ExitStack) -> socket.socket:
+    """Pipeline requests until their responses fill every buffer."""
     request = b"GET /static/main.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
     channel = stack.enter_context(socket.socket())
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -150,26 +152,31 @@ def is_reset(channel: socket.socket) -> bool:
     return False
 
 
-def test_a_response_that_is_not_read_is_given_up(locked: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_response_that_is_not_read_is_aborted(locked: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", LIMIT_S)
     with ExitStack() as stack:
-        channel = ask_without_reading(locked.port, stack)
+        channel = request_without_reading(locked.port, stack)
         wait_until(
             lambda: "yes" if is_reset(channel) else "", lambda: "the response that nobody reads is still held"
         )
 
 
-def test_those_who_read_get_in_past_those_who_do_not(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_clients_that_read_are_served_despite_clients_that_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("edge_daemon.web.server.MAX_CONNECTIONS", 4)
     monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", 600.0)
-    with Site(tmp_path) as site, ExitStack() as stack:
-        deaf = [ask_without_reading(site.port, stack) for _ in range(4)]
-        assert not any(map(is_reset, deaf))
-        wait_until(lambda: "yes" if answered(site.port) else "", lambda: "who doesn't read keeps others out")
+    with WebHarness(tmp_path) as site, ExitStack() as stack:
+        unread = [request_without_reading(site.port, stack) for _ in range(4)]
+        assert not any(map(is_reset, unread))
+        wait_until(
+            lambda: "yes" if is_served(site.port) else "",
+            lambda: "clients that do not read occupy the server",
+        )
 
 
-def test_those_who_ask_get_in_past_those_who_wait(locked: Site) -> None:
-    """More idle connections than there is room for, of every kind: no wait for others."""
+def test_requests_are_served_despite_waiting_connections(locked: WebHarness) -> None:
+    """More idle connections of every kind than the limit: others are served without delay."""
     begun = (b"", HEALTHZ + b"G", b"POST /api/login HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 9\r\n\r\n")
     with ExitStack() as stack:
         for number in range(3 * MAX_CONNECTIONS):
@@ -177,12 +184,12 @@ def test_those_who_ask_get_in_past_those_who_wait(locked: Site) -> None:
             with suppress(OSError):
                 channel.sendall((*begun, HANDSHAKE.replace(b"GET", b"POST"))[number % 4])
         wait_until(
-            lambda: "yes" if answered(locked.port) else "", lambda: "waiting connections keep others out"
+            lambda: "yes" if is_served(locked.port) else "", lambda: "waiting connections occupy the server"
         )
 
 
-def a_viewer(port: int) -> socket.socket:
-    """Return a connection that was made a websocket, once those of an earlier test are gone."""
+def connect_viewer(port: int) -> socket.socket:
+    """Return an open websocket, once the connections of an earlier test are closed."""
     for _ in range(200):
         viewer = connect(port)
         with suppress(OSError):
@@ -191,20 +198,20 @@ def a_viewer(port: int) -> socket.socket:
                 return viewer
         viewer.close()
         time.sleep(0.05)
-    raise AssertionError("no viewer gets in")
+    raise AssertionError("no viewer is accepted")
 
 
-def test_a_viewer_stays_while_others_fill_the_page(locked: Site) -> None:
+def test_a_viewer_stays_connected_at_the_limit_of_connections(locked: WebHarness) -> None:
     with ExitStack() as stack:
-        viewer = stack.enter_context(a_viewer(locked.port))
+        viewer = stack.enter_context(connect_viewer(locked.port))
         for _ in range(3 * MAX_CONNECTIONS):
             stack.enter_context(connect(locked.port))
-        wait_until(lambda: "yes" if answered(locked.port) else "", lambda: "nobody gets in")
+        wait_until(lambda: "yes" if is_served(locked.port) else "", lambda: "no request is served")
         assert not is_closed(viewer)
 
 
-def test_more_connections_than_descriptors_end_nothing(tmp_path: Path) -> None:
-    """As under systemd: a soft limit of open files, a watchdog, and somebody who only connects."""
+def test_more_connections_than_descriptors_are_survived(tmp_path: Path) -> None:
+    """As under systemd: a soft limit of open files, a watchdog, and a client that only connects."""
     port = free_port()
     (tmp_path / "config.yaml").write_text(
         f"model: {{name: {shared_path(MODEL)}}}\nstore: {{path: {tmp_path}/examples.sqlite}}\n"
@@ -222,13 +229,13 @@ def test_more_connections_than_descriptors_end_nothing(tmp_path: Path) -> None:
         process = subprocess.Popen(["bash", "-c", command], env=environment, stderr=subprocess.PIPE)
         stack.callback(process.wait)
         stack.callback(process.kill)
-        wait_until(lambda: "yes" if answered(port) else "", lambda: "the page never came up")
+        wait_until(lambda: "yes" if is_served(port) else "", lambda: "the page never came up")
         flood = [socket.socket() for _ in range(300)]
         for channel in flood:
             stack.enter_context(channel)
             channel.setblocking(False)
             channel.connect_ex(("127.0.0.1", port))
-        wait_until(lambda: "yes" if answered(port) else "", lambda: "idle connections keep others out")
+        wait_until(lambda: "yes" if is_served(port) else "", lambda: "idle connections occupy the server")
         assert len(os.listdir(f"/proc/{process.pid}/fd")) < 128 - 16
         assert process.poll() is None
         process.send_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The token in Chromium, and whether everyone can use the page: axe-core, light and dark, phone and desk."""
+"""Login and accessibility of the page in Chromium: axe-core, light and dark, phone and desk."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from tests.harness.browser import keep
-from tests.harness.web_harness import Site
+from tests.harness.browser import save_screenshot
+from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
 TOKEN = "correct horse battery"
 
 
 @pytest.fixture
-def locked(tmp_path: Path) -> Iterator[Site]:
+def locked(tmp_path: Path) -> Iterator[WebHarness]:
     path = tmp_path / "token"
     path.write_text(f"{TOKEN}\n")
-    with Site(tmp_path, [f"web.token_file={path}"]) as site:
+    with WebHarness(tmp_path, [f"web.token_file={path}"]) as site:
         yield site
 
 
-def faults(page: Page) -> list[str]:
-    """Return what axe-core finds that is serious or critical, rule by rule."""
+def violations(page: Page) -> list[str]:
+    """Return axe-core's serious and critical violations, rule by rule."""
     found = Axe().run(page).response["violations"]
     return [
         f"{each['id']}: {node['html']}"
@@ -35,7 +35,7 @@ def faults(page: Page) -> list[str]:
     ]
 
 
-def test_the_token_is_entered_once_and_a_wrong_one_refused(locked: Site, visit: Visit) -> None:
+def test_the_token_is_entered_once_and_a_wrong_one_is_refused(locked: WebHarness, visit: Visit) -> None:
     viewer = visit("phone")
     page = viewer.open(locked.url)
     expect(page.get_by_role("heading", name="Enter the token")).to_be_visible()
@@ -43,44 +43,44 @@ def test_the_token_is_entered_once_and_a_wrong_one_refused(locked: Site, visit: 
     page.fill("#token", "wrong horse battery")
     page.keyboard.press("Enter")
     expect(page.locator("#login-error")).to_have_text("that is not the token")
-    keep(page, "wrong-token-phone")
+    save_screenshot(page, "wrong-token-phone")
     page.fill("#token", TOKEN)
     page.keyboard.press("Enter")
-    expect(page.locator("#state-text")).to_have_text("Seeing")
+    expect(page.locator("#state-text")).to_have_text("Running")
     page.reload()
-    expect(page.locator("#state-text")).to_have_text("Seeing")
+    expect(page.locator("#state-text")).to_have_text("Running")
     cookie = page.context.cookies()[0]
     assert (cookie["httpOnly"], cookie["sameSite"]) == (True, "Strict")
     assert TOKEN not in str(cookie["value"])
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("phone", "light"), ("desk", "dark")])
-def test_axe_finds_nothing_serious(site: Site, visit: Visit, size: str, scheme: str) -> None:
+def test_axe_finds_nothing_serious(site: WebHarness, visit: Visit, size: str, scheme: str) -> None:
     for label in ("gear", "mug"):
         site.show(label)
         site.teach(label, 2)
     site.show("pencil")
     page = visit(size, scheme).open(site.url)
-    expect(page.locator("#doubts .full").first).to_be_visible()
-    assert faults(page) == []
+    expect(page.locator("#uncertain .full").first).to_be_visible()
+    assert violations(page) == []
     page.goto(f"{site.url}/#review")
     page.get_by_role("option").first.click()
     expect(page.locator("#selection")).to_be_visible()
-    assert faults(page) == []
-    keep(page, f"review-{size}-{scheme}")
+    assert violations(page) == []
+    save_screenshot(page, f"review-{size}-{scheme}")
     page.goto(f"{site.url}/#health")
-    expect(page.locator("#vitals li").first).to_be_visible()
-    assert faults(page) == []
-    keep(page, f"health-{size}-{scheme}")
+    expect(page.locator("#checks li").first).to_be_visible()
+    assert violations(page) == []
+    save_screenshot(page, f"health-{size}-{scheme}")
 
 
-def test_axe_finds_nothing_serious_at_the_door(locked: Site, visit: Visit) -> None:
+def test_axe_finds_nothing_serious_on_the_login_form(locked: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(locked.url)
     expect(page.locator("#token")).to_be_visible()
-    assert faults(page) == []
+    assert violations(page) == []
 
 
-def test_every_control_is_reached_with_the_tab_key(site: Site, visit: Visit) -> None:
+def test_every_control_is_reached_with_the_tab_key(site: WebHarness, visit: Visit) -> None:
     site.teach("gear")
     page = visit("desk").open(site.url)
     expect(page.locator(".class .count")).to_have_text("1")

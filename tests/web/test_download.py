@@ -1,4 +1,4 @@
-"""The archive is sent as it is read from the store: nothing of it is held, for however many readers."""
+"""The archive is streamed from the store: none of it is buffered, for any number of readers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
-from edge_daemon.web.server import MAX_DOWNLOADS
+from edge_daemon.web.routes import MAX_DOWNLOADS
 from tests.harness.daemon_harness import wait_until
-from tests.harness.web_harness import Site
+from tests.harness.web_harness import WebHarness
 
 EXAMPLES = 300
 THUMBNAIL_BYTES = 20_000
@@ -28,9 +28,9 @@ GET = b"GET /api/archive.zip HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
-def full_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def full_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     """A daemon whose store holds 6 MB."""
-    with Site(tmp_path_factory.mktemp("full")) as site:
+    with WebHarness(tmp_path_factory.mktemp("full")) as site:
         drawn = np.random.default_rng(1)
         with ExampleStore(site.stage.store_path) as store, store.transaction():
             for number in range(EXAMPLES):
@@ -44,14 +44,14 @@ def full_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         yield site
 
 
-def download(site: Site) -> bytes:
+def download(site: WebHarness) -> bytes:
     with site.client() as client:
         client.timeout = httpx.Timeout(300)
         return client.get("/api/archive.zip").raise_for_status().content
 
 
-def begin(site: Site, stack: ExitStack) -> socket.socket:
-    """Ask for the archive and read the head of the answer."""
+def begin(site: WebHarness, stack: ExitStack) -> socket.socket:
+    """Request the archive without reading the response."""
     channel = stack.enter_context(socket.socket())
     channel.settimeout(30)
     channel.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -60,11 +60,13 @@ def begin(site: Site, stack: ExitStack) -> socket.socket:
     return channel
 
 
-def test_forty_readers_get_the_whole_and_leave_no_file(
-    full_site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_forty_readers_get_the_whole_archive_and_no_temporary_file_is_made(
+    full_site: WebHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_daemon.web.routes._DOWNLOAD_WAIT_S", 300.0)  # a busy machine
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))  # does not exist: nothing fits in
+    monkeypatch.setattr(
+        "tempfile.tempdir", str(tmp_path / "temporary")
+    )  # does not exist: a temporary file would fail
     with ThreadPoolExecutor(40) as readers:
         archives = list(readers.map(lambda _: download(full_site), range(40)))
     assert len({len(each) for each in archives}) == 1
@@ -77,25 +79,29 @@ def test_forty_readers_get_the_whole_and_leave_no_file(
             assert np.array_equal(one.embedding, same.embedding)
 
 
-def test_what_a_reader_does_not_take_is_not_made(full_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pieces_are_made_only_as_they_are_read(
+    full_site: WebHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     made: list[int] = []
     thumbnail = ExampleStore.thumbnail
 
-    def counted(store: ExampleStore, number: int) -> bytes | None:
+    def count_calls(store: ExampleStore, number: int) -> bytes | None:
         made.append(number)
         return thumbnail(store, number)
 
-    monkeypatch.setattr(ExampleStore, "thumbnail", counted)
+    monkeypatch.setattr(ExampleStore, "thumbnail", count_calls)
     with ExitStack() as stack:
         assert b" 200 " in begin(full_site, stack).recv(1000)
         with full_site.client() as client:
             for _ in range(20):
                 assert client.get("/api/examples").status_code == 200
         assert len(made) < EXAMPLES // 4
-    wait_until(lambda: "yes" if len(download(full_site)) > EXAMPLES else "", lambda: "no download any more")
+    wait_until(
+        lambda: "yes" if len(download(full_site)) > EXAMPLES else "", lambda: "no download is possible"
+    )
 
 
-def test_readers_that_leave_make_room_for_others(full_site: Site) -> None:
+def test_a_disconnected_reader_frees_its_slot(full_site: WebHarness) -> None:
     for _ in range(3):
         with ExitStack() as stack:
             for _ in range(2 * MAX_DOWNLOADS):
@@ -103,8 +109,8 @@ def test_readers_that_leave_make_room_for_others(full_site: Site) -> None:
     assert len(download(full_site)) > EXAMPLES * THUMBNAIL_BYTES
 
 
-def test_readers_that_do_not_read_make_others_wait_but_not_for_good(
-    full_site: Site, monkeypatch: pytest.MonkeyPatch
+def test_clients_that_do_not_read_delay_others_but_not_forever(
+    full_site: WebHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_daemon.web.routes._DOWNLOAD_WAIT_S", 0.2)
     monkeypatch.setattr("edge_daemon.web.http_timeouts.UNREAD_S", 3.0)
@@ -117,12 +123,12 @@ def test_readers_that_do_not_read_make_others_wait_but_not_for_good(
         assert client.get("/healthz").status_code == 200
         wait_until(
             lambda: "yes" if client.get("/api/archive.zip").status_code == 200 else "",
-            lambda: "who does not read is never given up",
+            lambda: "a client that does not read keeps its slot",
         )
 
 
-def test_a_store_that_fails_on_the_way_cuts_the_download_off(
-    full_site: Site, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+def test_a_store_failure_cuts_the_download_off(
+    full_site: WebHarness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def fail(store: ExampleStore, number: int) -> bytes | None:
         raise StoreError("store 'x' can't be read: disk I/O error")
@@ -137,7 +143,7 @@ def test_a_store_that_fails_on_the_way_cuts_the_download_off(
     assert len(download(full_site)) > EXAMPLES * THUMBNAIL_BYTES
 
 
-def test_the_head_alone_reads_no_store(full_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_head_request_reads_no_store(full_site: WebHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(ExampleStore, "thumbnail")
     with full_site.client() as client:
         reply = client.head("/api/archive.zip")

@@ -1,4 +1,4 @@
-"""Supply, clock and network on the page and among the metrics."""
+"""Power, clock and network among the health checks and the metrics."""
 
 from __future__ import annotations
 
@@ -11,29 +11,30 @@ from edge_daemon.domain import events
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import HealthChecks, SystemStats
 from edge_daemon.web.live_feed import LiveFeed
-from edge_daemon.web.metrics import Metrics
+from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
-from edge_daemon.web.state import StateCache, UncertainPictures
+from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.viewers import ViewerRegistry
 from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_throttled, write
 
 
-class Page:
-    """The page's health over a root that looks like a board's."""
+class HealthHarness:
+    """Health checks and metrics over a root laid out like a board's."""
 
     def __init__(self, root: Path, broker: bool | None = False) -> None:
         self.device = DeviceInfo("n", "1", "m", "knn", {}, "s", root / "x", root / "r", {}, lambda: broker)
-        self.board = StateCache(self.device, UncertainPictures())
-        self.machine = SystemStats(root)
+        self.state = StateCache(self.device, UncertainImages())
+        self.system = SystemStats(root)
 
-    def lines(self) -> dict[str, tuple[object, object]]:
-        vitals = HealthChecks(self.device, self.board, cast(LiveFeed, _NoFrames()), self.machine)
-        return {str(line["name"]): (line["value"], line["state"]) for line in vitals.listed(0.0)}
+    def checks(self) -> dict[str, tuple[object, object]]:
+        checks = HealthChecks(self.device, self.state, cast(LiveFeed, _NoFrames()), self.system)
+        return {str(each["name"]): (each["value"], each["state"]) for each in checks.run(0.0)}
 
     def metrics(self) -> list[str]:
-        live, pictures = cast(LiveFeed, _NoFrames()), cast(PreviewEncoder, _NoFrames())
-        figures = Metrics(self.device, self.board, live, ViewerRegistry(), pictures, self.machine)
-        return figures.text().decode().splitlines()
+        feed, preview = cast(LiveFeed, _NoFrames()), cast(PreviewEncoder, _NoFrames())
+        viewers, latency = ViewerRegistry(), LatencyHistogram()
+        metrics = Metrics(self.device, self.state, feed, viewers, preview, self.system, latency)
+        return metrics.text().decode().splitlines()
 
 
 class _NoFrames:
@@ -45,47 +46,65 @@ class _NoFrames:
         return []
 
 
-def test_low_power_is_a_failure_and_remembered(tmp_path: Path) -> None:
-    page, alarm = Page(tmp_path), lay_alarm(tmp_path, "1")
-    assert page.lines()["Power"] == ("under-voltage", "failed")
+def test_low_power_is_a_failure_and_then_a_warning(tmp_path: Path) -> None:
+    harness, alarm = HealthHarness(tmp_path), lay_alarm(tmp_path, "1")
+    assert harness.checks()["Power"] == ("under-voltage", "failed")
 
     alarm.write_text("0\n")
-    assert page.lines()["Power"] == ("never throttled", "ok")
-    list(page.board.take(events.PowerLow(("throttled",))))
-    assert page.lines()["Power"] == ("well now; since the start there was throttled", "warning")
+    assert harness.checks()["Power"] == ("never throttled", "ok")
+    list(harness.state.apply(events.PowerLow(("throttled",))))
+    assert harness.checks()["Power"] == ("ok now; since the start there was throttled", "warning")
 
 
-def test_the_clock_is_on_the_page(tmp_path: Path) -> None:
+def test_the_clock_is_checked(tmp_path: Path) -> None:
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
-    page = Page(tmp_path)
-    assert page.lines()["Clock"][1] == "warning"
+    harness = HealthHarness(tmp_path)
+    assert harness.checks()["Clock"][1] == "warning"
 
     write(tmp_path, "run/systemd/timesync/synchronized", "")
-    assert page.lines()["Clock"] == ("synchronised", "ok")
+    assert harness.checks()["Clock"] == ("synchronised", "ok")
 
 
 @pytest.mark.parametrize(("broker", "shown"), [(False, True), (True, False), (None, False)])
-def test_a_dead_link_stands_beside_a_broker_that_is_gone(
+def test_a_dead_link_is_reported_while_the_broker_is_not_connected(
     tmp_path: Path, broker: bool | None, shown: bool
 ) -> None:
     lay_loopback(tmp_path)
     lay_link(tmp_path, "wlan0", carrier="0", wireless=True)
 
-    lines = Page(tmp_path, broker).lines()
+    checks = HealthHarness(tmp_path, broker).checks()
 
-    assert ("Network" in lines) is shown
+    assert ("Network" in checks) is shown
 
 
 def test_metrics_name_each_flag_and_the_clock(tmp_path: Path) -> None:
     lay_throttled(tmp_path, "soc/soc:firmware", "4\n")
     write(tmp_path, "run/systemd/timesync/synchronized", "")
 
-    lines = Page(tmp_path).metrics()
+    metrics = HealthHarness(tmp_path).metrics()
 
-    assert "edge_daemon_clock_synced 1.0" in lines
-    assert 'edge_daemon_power{flag="throttled"} 1.0' in lines
-    assert 'edge_daemon_power{flag="under_voltage"} 0.0' in lines
+    assert "edge_daemon_clock_synced 1.0" in metrics
+    assert 'edge_daemon_power{flag="throttled"} 1.0' in metrics
+    assert 'edge_daemon_power{flag="under_voltage"} 0.0' in metrics
 
 
-def test_a_machine_that_reports_nothing_has_no_such_metric(tmp_path: Path) -> None:
-    assert not [line for line in Page(tmp_path).metrics() if line.startswith("edge_daemon_power")]
+def test_a_board_without_power_flags_has_no_such_metric(tmp_path: Path) -> None:
+    assert not [line for line in HealthHarness(tmp_path).metrics() if line.startswith("edge_daemon_power")]
+
+
+def test_panel_up_follows_the_panel(tmp_path: Path) -> None:
+    harness = HealthHarness(tmp_path)
+    assert "edge_daemon_panel_up 1.0" in harness.metrics()
+    list(harness.state.apply(events.PanelLost("no chip")))
+    assert "edge_daemon_panel_up 0.0" in harness.metrics()
+    list(harness.state.apply(events.PanelRestored(1.0)))
+    assert "edge_daemon_panel_up 1.0" in harness.metrics()
+
+
+def test_the_process_has_the_standard_memory_metric(tmp_path: Path) -> None:
+    [value] = [
+        float(line.split()[1])
+        for line in HealthHarness(tmp_path).metrics()
+        if line.startswith("process_resident_memory_bytes ")
+    ]
+    assert value > 1_000_000

@@ -1,4 +1,4 @@
-"""The live view in Chromium against the real daemon: see, teach, take back, and what outages look like."""
+"""The live view in Chromium against the real daemon: labels, teaching, undo and outages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.harness.browser import class_button, keep
+from tests.harness.browser import class_button, save_screenshot
 from tests.harness.daemon_harness import wait_until
-from tests.harness.web_harness import Site
+from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
 KINDS = ("gear", "mug", "key")
@@ -22,7 +22,9 @@ def teach_new(page: Page, label: str) -> None:
 
 
 @pytest.mark.parametrize("size", ["phone", "desk"])
-def test_three_classes_taught_by_tapping_are_seen_right(site: Site, visit: Visit, size: str) -> None:
+def test_three_classes_taught_by_tapping_are_classified_right(
+    site: WebHarness, visit: Visit, size: str
+) -> None:
     viewer = visit(size)
     page = viewer.open(site.url)
     for kind in KINDS:
@@ -35,11 +37,11 @@ def test_three_classes_taught_by_tapping_are_seen_right(site: Site, visit: Visit
         viewer.wait_for_label(kind)
     expect(page.locator("#changes li").first).to_contain_text(KINDS[-1])
     expect(page.locator("#announce")).to_have_text(KINDS[-1])
-    expect(page.locator("#state-text")).to_have_text("Seeing")
-    keep(page, f"live-{size}")
+    expect(page.locator("#state-text")).to_have_text("Running")
+    save_screenshot(page, f"live-{size}")
 
 
-def test_undo_says_what_it_took_back_and_brings_it_back(site: Site, visit: Visit) -> None:
+def test_undo_names_the_removed_example_and_restores_it(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     teach_new(page, "gear")
     class_button(page, "gear").click()
@@ -51,7 +53,7 @@ def test_undo_says_what_it_took_back_and_brings_it_back(site: Site, visit: Visit
     expect(page.locator(".class .count")).to_have_text("2")
 
 
-def test_a_held_button_teaches_a_burst(site: Site, visit: Visit) -> None:
+def test_a_held_button_teaches_a_burst(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     teach_new(page, "gear")
     class_button(page, "gear").hover()
@@ -65,9 +67,9 @@ def test_a_held_button_teaches_a_burst(site: Site, visit: Visit) -> None:
     assert int(page.locator(".class .count").inner_text()) <= taught + 1
 
 
-def test_classes_are_taught_by_keyboard(site: Site, visit: Visit) -> None:
+def test_classes_are_taught_by_keyboard(site: WebHarness, visit: Visit) -> None:
     page = visit("desk").open(site.url)
-    expect(page.locator("#state-text")).to_have_text("Seeing")
+    expect(page.locator("#state-text")).to_have_text("Running")
     page.focus("#new-label")
     page.keyboard.type("gear")
     page.keyboard.press("Enter")
@@ -77,28 +79,28 @@ def test_classes_are_taught_by_keyboard(site: Site, visit: Visit) -> None:
     expect(page.locator(".class .count")).to_have_text("2")
 
 
-def test_a_doubtful_moment_is_taught_with_one_tap(site: Site, visit: Visit) -> None:
+def test_an_uncertain_sample_is_labelled_with_one_tap(site: WebHarness, visit: Visit) -> None:
     site.teach("gear")
     site.show("mug")
     site.teach("mug")
     page = visit("phone").open(site.url)
     site.show("pencil")
-    card = page.locator("#doubts .full", has=page.get_by_role("button", name="It was mug")).first
+    card = page.locator("#uncertain .full", has=page.get_by_role("button", name="It was mug")).first
     expect(card.locator("img")).to_be_visible()
     card.locator("img").evaluate("img => img.decode()")
     card.get_by_role("button", name="It was mug").click()
-    expect(page.locator("#toast")).to_contain_text("Taught “mug” with that moment")
+    expect(page.locator("#toast")).to_contain_text("Added to “mug”")
     expect(class_button(page, "mug").locator(".count")).to_have_text("2")
 
 
-def test_the_exams_verdict_and_advice_are_shown(site: Site, visit: Visit) -> None:
+def test_the_evaluation_and_its_recommendation_are_shown(site: WebHarness, visit: Visit) -> None:
     site.teach("gear", 2)
     page = visit("phone").open(site.url)
-    expect(page.locator(".class .verdict")).to_have_text("show more")
-    expect(page.locator("#advice")).to_contain_text("Show next: gear")
+    expect(page.locator(".class .status")).to_have_text("needs examples")
+    expect(page.locator("#recommendation")).to_contain_text("Show next: gear")
 
 
-def test_a_lost_camera_is_seen_and_its_return_too(site: Site, visit: Visit) -> None:
+def test_a_lost_camera_and_its_return_are_shown(site: WebHarness, visit: Visit) -> None:
     viewer = visit("phone")
     page = viewer.open(site.url)
     teach_new(page, "gear")
@@ -107,14 +109,14 @@ def test_a_lost_camera_is_seen_and_its_return_too(site: Site, visit: Visit) -> N
     expect(page.locator("#state-text")).to_have_text("Camera lost")
     expect(page.locator("#frozen")).to_have_text("Camera lost: the cable is out")
     assert viewer.label() == "–"
-    keep(page, "camera-lost-phone")
+    save_screenshot(page, "camera-lost-phone")
     site.table.broken = False
-    expect(page.locator("#state-text")).to_have_text("Seeing")
+    expect(page.locator("#state-text")).to_have_text("Running")
     expect(page.locator("#frozen")).to_be_hidden()
     viewer.wait_for_label("gear")
 
 
-def test_a_frozen_picture_says_so_within_two_seconds(site: Site, visit: Visit) -> None:
+def test_a_frozen_picture_is_marked_within_two_seconds(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     page.wait_for_function("() => document.querySelector('#fps').textContent !== '–'")
     site.table.flowing.clear()
@@ -124,21 +126,21 @@ def test_a_frozen_picture_says_so_within_two_seconds(site: Site, visit: Visit) -
     expect(page.locator("#frozen")).to_be_hidden()
 
 
-def test_the_page_comes_back_when_the_daemon_does(tmp_path: Path, visit: Visit) -> None:
+def test_the_page_reconnects_to_a_restarted_daemon(tmp_path: Path, visit: Visit) -> None:
     viewer = visit("desk")
-    with Site(tmp_path) as first:
+    with WebHarness(tmp_path) as first:
         page = viewer.open(first.url)
         teach_new(page, "gear")
         viewer.wait_for_label("gear")
     expect(page.locator("#state-text")).to_have_text("No connection")
     expect(page.locator("#frozen")).to_contain_text("No connection to the device")
-    with Site(tmp_path, port=first.port):
-        expect(page.locator("#state-text")).to_have_text("Seeing")
+    with WebHarness(tmp_path, port=first.port):
+        expect(page.locator("#state-text")).to_have_text("Running")
         viewer.wait_for_label("gear")
         expect(page.locator("#frozen")).to_be_hidden()
 
 
-def test_two_viewers_see_what_one_of_them_teaches(site: Site, visit: Visit) -> None:
+def test_an_example_of_one_viewer_appears_to_both(site: WebHarness, visit: Visit) -> None:
     one, other = visit("phone"), visit("desk")
     page = one.open(site.url)
     other.open(site.url)
@@ -148,7 +150,7 @@ def test_two_viewers_see_what_one_of_them_teaches(site: Site, visit: Visit) -> N
         expect(viewer.page.locator(".class .count")).to_have_text("1")
 
 
-def test_html_in_a_label_is_text(site: Site, visit: Visit) -> None:
+def test_html_in_a_label_is_text(site: WebHarness, visit: Visit) -> None:
     viewer = visit("desk")
     page = viewer.open(site.url)
     hostile = "<img src=x onerror=alert(1)>"
@@ -157,29 +159,29 @@ def test_html_in_a_label_is_text(site: Site, visit: Visit) -> None:
     expect(page.locator(".class .name")).to_have_text(hostile)
     assert page.locator("img[src=x]").count() == 0
     page.goto(f"{site.url}/#review")
-    expect(page.locator("#album h3")).to_contain_text(hostile)
+    expect(page.locator("#examples h3")).to_contain_text(hostile)
     assert page.locator("img[src=x]").count() == 0
 
 
-def encoded(site: Site) -> str:
+def encoded(site: WebHarness) -> str:
     with site.client() as client:
         lines = client.get("/metrics").text.splitlines()
     return next(line for line in lines if line.startswith("edge_daemon_preview_pictures_total"))
 
 
-def test_pictures_are_encoded_only_while_someone_looks_at_them(site: Site, visit: Visit) -> None:
+def test_pictures_are_encoded_only_while_they_are_shown(site: WebHarness, visit: Visit) -> None:
     page = visit("desk").open(site.url)
     before = encoded(site)
     wait_until(lambda: "yes" if encoded(site) != before else "", lambda: "no picture is encoded for a viewer")
     page.goto(f"{site.url}/#health")
-    expect(page.locator("#vitals li").first).to_be_visible()
+    expect(page.locator("#checks li").first).to_be_visible()
     page.wait_for_timeout(300)
     before = encoded(site)
     page.wait_for_timeout(600)
     assert encoded(site) == before
 
 
-def test_nothing_moves_while_pictures_stream(site: Site, visit: Visit) -> None:
+def test_nothing_moves_while_pictures_stream(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     teach_new(page, "gear")
     page.wait_for_timeout(500)
@@ -196,16 +198,16 @@ def test_nothing_moves_while_pictures_stream(site: Site, visit: Visit) -> None:
 
 def test_the_confidence_is_that_of_the_large_label(tmp_path: Path, visit: Visit) -> None:
     steady = ["smoothing.window=1", "smoothing.min_hold_s=4", "classifier.k=1"]
-    with Site(tmp_path, steady) as site:
+    with WebHarness(tmp_path, steady) as site:
         for kind in ("mug", "gear"):
             site.show(kind)
             site.teach(kind)
         viewer = visit("desk")
         page = viewer.open(site.url)
         viewer.wait_for_label("gear")
-        expect(page.locator(".sight .meter b").first).to_have_text("100 %")
+        expect(page.locator(".result .meter b").first).to_have_text("100 %")
         site.show("mug")
-        expect(page.locator(".sight .meter b").first).to_have_text("0 %")
-        assert page.locator(".sight .label").inner_text() == "gear", "held for four seconds"
+        expect(page.locator(".result .meter b").first).to_have_text("0 %")
+        assert page.locator(".result .label").inner_text() == "gear", "held for four seconds"
         viewer.wait_for_label("mug")
-        expect(page.locator(".sight .meter b").first).to_have_text("100 %")
+        expect(page.locator(".result .meter b").first).to_have_text("100 %")

@@ -1,4 +1,4 @@
-"""Regions on the picture: dragged, nudged with keys, saved, and read again by the next daemon."""
+"""Regions on the picture: moved by pointer and keys, saved, and read by the next daemon."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from edge_daemon.config.schema import load_config
-from tests.harness.browser import keep
-from tests.harness.web_harness import Site
+from tests.harness.browser import save_screenshot
+from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
 CONFIG = """\
@@ -27,7 +27,7 @@ def config_path(tmp_path: Path) -> Path:
     return path
 
 
-def open_editing(site: Site, visit: Visit, size: str) -> Page:
+def open_editing(site: WebHarness, visit: Visit, size: str) -> Page:
     page = visit(size).open(site.url)
     expect(page.locator("#regions g")).to_have_count(2)
     page.get_by_role("button", name="Adjust regions").click()
@@ -44,21 +44,21 @@ def drag(page: Page, selector: str, dx: float, dy: float) -> None:
     page.mouse.up()
 
 
-def box_of(site: Site, page: Page, name: str) -> list[int]:
+def box_of(site: WebHarness, page: Page, name: str) -> list[int]:
     label = page.locator("#regions g", has_text=name).get_attribute("aria-label") or ""
     return [int(word) for word in label.replace(",", " ").split() if word.isdigit()]
 
 
 @pytest.mark.parametrize("size", ["phone", "desk"])
-def test_a_dragged_region_counts_at_once_and_is_saved_on_request(
+def test_a_dragged_region_moves_at_once_and_is_saved_on_request(
     tmp_path: Path, config_path: Path, visit: Visit, size: str
 ) -> None:
-    with Site(tmp_path, config_path=config_path) as site:
+    with WebHarness(tmp_path, config_path=config_path) as site:
         page = open_editing(site, visit, size)
         width = page.locator("#frame").evaluate("each => each.clientWidth")
         drag(page, "#regions g:first-child rect", 0.1 * width, 0)
         expect(page.get_by_role("button", name="Save")).to_be_visible()
-        keep(page, f"regions-{size}")
+        save_screenshot(page, f"regions-{size}")
         assert abs(box_of(site, page, "left")[0] - 15) <= 1
         assert not site.regions_file.exists()
         page.get_by_role("button", name="Save").click()
@@ -69,7 +69,7 @@ def test_a_dragged_region_counts_at_once_and_is_saved_on_request(
 
 
 def test_a_region_is_moved_and_resized_by_keys(tmp_path: Path, config_path: Path, visit: Visit) -> None:
-    with Site(tmp_path, config_path=config_path) as site:
+    with WebHarness(tmp_path, config_path=config_path) as site:
         page = open_editing(site, visit, "desk")
         page.locator("#regions g").first.focus()
         page.keyboard.press("ArrowDown")
@@ -82,7 +82,7 @@ def test_a_region_is_moved_and_resized_by_keys(tmp_path: Path, config_path: Path
 
 
 def test_another_viewer_sees_the_region_move(tmp_path: Path, config_path: Path, visit: Visit) -> None:
-    with Site(tmp_path, config_path=config_path) as site:
+    with WebHarness(tmp_path, config_path=config_path) as site:
         page, other = open_editing(site, visit, "desk"), visit("phone").open(site.url)
         expect(other.locator("#regions g")).to_have_count(2)
         page.locator("#regions g").first.focus()
@@ -94,7 +94,7 @@ def test_another_viewer_sees_the_region_move(tmp_path: Path, config_path: Path, 
 
 
 def test_the_region_to_teach_is_chosen(tmp_path: Path, config_path: Path, visit: Visit) -> None:
-    with Site(tmp_path, config_path=config_path) as site:
+    with WebHarness(tmp_path, config_path=config_path) as site:
         page = visit("phone").open(site.url)
         page.get_by_role("radio", name="right").click()
         page.fill("#new-label", "gear")

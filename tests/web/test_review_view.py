@@ -1,17 +1,17 @@
-"""The review in Chromium: look, select with mouse and keys, move, delete, bring back, and the map."""
+"""The review in Chromium: select with mouse and keys, move, delete, restore, and the map."""
 
 from __future__ import annotations
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.harness.browser import keep
-from tests.harness.web_harness import Site
+from tests.harness.browser import save_screenshot
+from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
 
 @pytest.fixture
-def taught(site: Site) -> Site:
+def taught(site: WebHarness) -> WebHarness:
     """Three gears of which two are the same, two mugs, and two keys with a mug among them."""
     site.teach("gear", 2)
     site.show("gear", 3)
@@ -31,33 +31,33 @@ def options(page: Page, label: str) -> list[int]:
     return [int(str(each.get_attribute("data-id"))) for each in group.get_by_role("option").all()]
 
 
-def open_review(site: Site, visit: Visit, size: str = "desk") -> Page:
+def open_review(site: WebHarness, visit: Visit, size: str = "desk") -> Page:
     page = visit(size).open(f"{site.url}/#review")
     expect(page.get_by_role("option")).to_have_count(8)
     return page
 
 
-def test_examples_stand_by_class_with_their_pictures(taught: Site, visit: Visit) -> None:
+def test_examples_are_grouped_by_class_with_their_thumbnails(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     assert [len(options(page, label)) for label in ("gear", "mug", "key")] == [3, 2, 3]
-    expect(page.locator("#album-sum")).to_have_text("8 in 3 classes")
+    expect(page.locator("#examples-total")).to_have_text("8 in 3 classes")
     page.wait_for_function(
-        "() => [...document.querySelectorAll('#album img')].every(img => img.naturalWidth > 0)"
+        "() => [...document.querySelectorAll('#examples img')].every(img => img.naturalWidth > 0)"
     )
-    keep(page, "review-desk")
+    save_screenshot(page, "review-desk")
 
 
-def test_near_duplicates_and_outliers_are_marked_and_filtered(taught: Site, visit: Visit) -> None:
+def test_near_duplicates_and_outliers_are_marked_and_filtered(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit, "phone")
     page.get_by_role("button", name="Near-duplicates").click()
     expect(page.get_by_role("option")).to_have_count(2)
     page.get_by_role("button", name="Outliers").click()
-    # The mug among the keys, and the mug that now finds its double among the keys.
+    # The mug labelled key, and the mug that is most similar to it.
     expect(page.get_by_role("option", name="outlier, nearest to mug")).to_have_count(1)
     expect(page.get_by_role("option", name="outlier, nearest to key")).to_have_count(1)
 
 
-def test_selected_with_the_mouse_moved_to_another_class(taught: Site, visit: Visit) -> None:
+def test_selected_with_the_mouse_moved_to_another_class(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     wrong = options(page, "key")[-1]
     page.locator(f"#example-{wrong}").click()
@@ -69,14 +69,14 @@ def test_selected_with_the_mouse_moved_to_another_class(taught: Site, visit: Vis
     assert wrong in options(page, "mug")
 
 
-def test_a_range_deleted_with_keys_and_brought_back(taught: Site, visit: Visit) -> None:
+def test_a_range_deleted_with_keys_and_brought_back(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     gears = options(page, "gear")
     page.locator(f"#example-{gears[0]}").focus()
     page.keyboard.press("Shift+ArrowRight")
     page.keyboard.press("Shift+ArrowRight")
     expect(page.locator("#selected")).to_have_text("3 selected")
-    keep(page, "review-selected-desk")
+    save_screenshot(page, "review-selected-desk")
     page.keyboard.press("Delete")
     expect(page.locator("#toast")).to_contain_text("3 examples deleted")
     expect(page.get_by_role("option")).to_have_count(5)
@@ -86,7 +86,7 @@ def test_a_range_deleted_with_keys_and_brought_back(taught: Site, visit: Visit) 
     expect(page.locator("#removed button")).to_have_count(taken_back - 1)
 
 
-def test_deleted_by_tapping_and_brought_back_at_once(taught: Site, visit: Visit) -> None:
+def test_deleted_by_tapping_and_brought_back_at_once(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit, "phone")
     for number in options(page, "mug"):
         page.locator(f"#example-{number}").tap()
@@ -94,10 +94,10 @@ def test_deleted_by_tapping_and_brought_back_at_once(taught: Site, visit: Visit)
     expect(page.get_by_role("option")).to_have_count(6)
     page.locator("#toast").get_by_role("button", name="Bring back").click()
     expect(page.get_by_role("option")).to_have_count(8)
-    keep(page, "review-phone")
+    save_screenshot(page, "review-phone")
 
 
-def test_all_are_selected_by_keys_and_escape_lets_go(taught: Site, visit: Visit) -> None:
+def test_all_are_selected_by_keys_and_escape_deselects(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     page.get_by_role("option").first.focus()
     page.keyboard.press("Control+a")
@@ -106,19 +106,19 @@ def test_all_are_selected_by_keys_and_escape_lets_go(taught: Site, visit: Visit)
     expect(page.locator("#selection")).to_be_hidden()
 
 
-def test_the_map_shows_every_example_and_the_frame_moving_in_it(taught: Site, visit: Visit) -> None:
+def test_the_map_shows_every_example_and_the_frame_moving_in_it(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     expect(page.locator("#map > path")).to_have_count(8)
-    point = page.locator("#map .now")
+    point = page.locator("#map .current")
     expect(point).not_to_have_attribute("visibility", "hidden")
     before = point.get_attribute("style")
     taught.show("gear")
     page.wait_for_function(
-        "before => document.querySelector('#map .now').getAttribute('style') !== before", arg=before
+        "before => document.querySelector('#map .current').getAttribute('style') !== before", arg=before
     )
 
 
-def test_what_another_viewer_does_appears(taught: Site, visit: Visit) -> None:
+def test_an_edit_by_another_viewer_appears(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     taught.teach("gear")
     expect(page.get_by_role("option")).to_have_count(9)

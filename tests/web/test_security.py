@@ -1,4 +1,4 @@
-"""The guard, the names it knows, the sessions and the token: pure values in, verdicts out."""
+"""Request policy, allowed hosts, sessions and token."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ import pytest
 
 from edge_daemon.config.web import Address, WebOptions, parse_listen
 from edge_daemon.domain.errors import WebError
-from edge_daemon.web.auth import COOKIE, LASTS_S, Lockout, Sessions
-from edge_daemon.web.host_names import HostNames
-from edge_daemon.web.security import RequestHead, RequestPolicy
+from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Lockout, Sessions
+from edge_daemon.web.security import AllowedHosts, RequestHead, RequestPolicy
 from edge_daemon.web.token import check_reach, read_token
 
 TOKEN = "correct horse battery"
@@ -18,8 +17,8 @@ HOST = {"host": "edge.local:8080"}
 OWN = HOST | {"x-edge-daemon": "1", "content-type": "application/json", "origin": "http://edge.local:8080"}
 
 
-class Hours:
-    """A wall clock in seconds that the test sets."""
+class SettableClock:
+    """A clock in seconds that the test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -28,18 +27,18 @@ class Hours:
         return self.now
 
 
-def make_sessions(token: str | None = TOKEN, hours: Hours | None = None) -> Sessions:
-    return Sessions(token, hours or Hours(), Lockout(Hours()))
+def make_sessions(token: str | None = TOKEN, clock: SettableClock | None = None) -> Sessions:
+    return Sessions(token, clock or SettableClock(), Lockout(SettableClock()))
 
 
-def make_guard(token: str | None = None, *, proxied: bool = False) -> RequestPolicy:
-    return RequestPolicy(HostNames(own="edge"), make_sessions(token), proxied=proxied)
+def make_policy(token: str | None = None, *, proxied: bool = False) -> RequestPolicy:
+    return RequestPolicy(AllowedHosts(own="edge"), make_sessions(token), proxied=proxied)
 
 
 def status(
-    guard: RequestPolicy, method: str, path: str, headers: dict[str, str], socket: bool = False
+    policy: RequestPolicy, method: str, path: str, headers: dict[str, str], is_websocket: bool = False
 ) -> int:
-    refusal = guard.judge(RequestHead(method, path, headers, socket))
+    refusal = policy.check(RequestHead(method, path, headers, is_websocket))
     return refusal.status if refusal else 200
 
 
@@ -58,7 +57,7 @@ def test_a_port_alone_means_the_loopback(listen: int | str, address: Address) ->
 
 
 @pytest.mark.parametrize("listen", ["", "edge.local:80", "0.0.0.0", "0.0.0.0:", "1.2.3.4:70000", "1.2.3.4:0"])
-def test_what_is_no_address_is_named(listen: str) -> None:
+def test_an_invalid_address_is_named(listen: str) -> None:
     with pytest.raises(WebError, match=r"web\.listen"):
         parse_listen(listen)
 
@@ -66,62 +65,64 @@ def test_what_is_no_address_is_named(listen: str) -> None:
 @pytest.mark.parametrize(
     "host", ["edge", "edge.local:8080", "EDGE.local", "localhost", "10.0.0.7:80", "[::1]:80"]
 )
-def test_own_names_and_addresses_are_known(host: str) -> None:
-    assert HostNames(own="edge").knows(host)
+def test_own_names_and_addresses_are_allowed(host: str) -> None:
+    assert AllowedHosts(own="edge").allows(host)
 
 
 @pytest.mark.parametrize("host", ["", "evil.example", "edge.local.evil.example", "edge:80:80", "[::1]evil"])
-def test_names_of_others_are_not(host: str) -> None:
-    assert not HostNames(own="edge").knows(host)
+def test_names_of_others_are_not_allowed(host: str) -> None:
+    assert not AllowedHosts(own="edge").allows(host)
 
 
-def test_a_proxys_name_is_known_when_configured() -> None:
-    assert HostNames(["Camera.example.org"], own="edge").knows("camera.example.org")
+def test_a_proxys_name_is_allowed_when_configured() -> None:
+    assert AllowedHosts(["Camera.example.org"], own="edge").allows("camera.example.org")
 
 
 @pytest.mark.parametrize("left_out", ["x-edge-daemon", "content-type"])
 def test_a_change_needs_the_pages_own_header_and_json(left_out: str) -> None:
-    guard = make_guard()
-    assert status(guard, "POST", "/api/undo", OWN) == 200
+    policy = make_policy()
+    assert status(policy, "POST", "/api/undo", OWN) == 200
     poor = {name: value for name, value in OWN.items() if name != left_out}
-    assert status(guard, "POST", "/api/undo", poor) in (403, 415)
+    assert status(policy, "POST", "/api/undo", poor) in (403, 415)
 
 
-def test_another_origin_is_refused_for_requests_and_sockets() -> None:
-    guard = make_guard()
+def test_another_origin_is_refused_for_requests_and_websockets() -> None:
+    policy = make_policy()
     foreign = OWN | {"origin": "http://edge.local.evil.example"}
-    assert status(guard, "POST", "/api/undo", foreign) == 403
-    assert status(guard, "GET", "/live", HOST | {"origin": "https://evil.example"}, socket=True) == 403
-    assert status(guard, "GET", "/live", HOST | {"origin": "http://edge.local:8080"}, socket=True) == 200
+    assert status(policy, "POST", "/api/undo", foreign) == 403
+    assert status(policy, "GET", "/live", HOST | {"origin": "https://evil.example"}, is_websocket=True) == 403
+    assert (
+        status(policy, "GET", "/live", HOST | {"origin": "http://edge.local:8080"}, is_websocket=True) == 200
+    )
 
 
 def test_a_link_from_another_site_may_open_the_page() -> None:
-    visit = HOST | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
-    assert status(make_guard(), "GET", "/", visit) == 200
-    assert status(make_guard(), "GET", "/", visit | {"sec-fetch-mode": "no-cors"}) == 403
+    link = HOST | {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate"}
+    assert status(make_policy(), "GET", "/", link) == 200
+    assert status(make_policy(), "GET", "/", link | {"sec-fetch-mode": "no-cors"}) == 403
 
 
-def test_without_a_session_only_the_door_is_open() -> None:
-    guard = make_guard(TOKEN)
-    assert [status(guard, "GET", path, HOST) for path in ("/", "/static/main.js", "/healthz")] == [200] * 3
-    assert [status(guard, "GET", path, HOST) for path in ("/live", "/metrics", "/api/examples")] == [401] * 3
-    assert status(guard, "POST", "/api/login", OWN) == 200
+def test_without_a_session_only_the_login_is_open() -> None:
+    policy = make_policy(TOKEN)
+    assert [status(policy, "GET", path, HOST) for path in ("/", "/static/main.js", "/healthz")] == [200] * 3
+    assert [status(policy, "GET", path, HOST) for path in ("/live", "/metrics", "/api/examples")] == [401] * 3
+    assert status(policy, "POST", "/api/login", OWN) == 200
 
 
-def test_a_cookie_is_good_until_its_end_and_for_its_token_alone() -> None:
-    hours = Hours()
-    sessions = make_sessions(hours=hours)
-    cookie = sessions.enter(TOKEN, "")
-    assert sessions.knows(cookie, None, "")
-    assert not make_sessions("another long token", hours).knows(cookie, None, "")
-    assert not sessions.knows(f"9{cookie}", None, "")
-    hours.now += LASTS_S + 1
-    assert not sessions.knows(cookie, None, "")
+def test_a_cookie_is_valid_until_its_end_and_for_its_token_alone() -> None:
+    clock = SettableClock()
+    sessions = make_sessions(clock=clock)
+    cookie = sessions.login(TOKEN, "")
+    assert sessions.is_authorized(cookie, None, "")
+    assert not make_sessions("another long token", clock).is_authorized(cookie, None, "")
+    assert not sessions.is_authorized(f"9{cookie}", None, "")
+    clock.now += MAX_AGE_S + 1
+    assert not sessions.is_authorized(cookie, None, "")
 
 
 @pytest.mark.parametrize("cookie", [None, "", ".", "1.2", "٣.x", "9999999999.é", f"{COOKIE}=x"])
-def test_strange_cookies_open_nothing(cookie: str | None) -> None:
-    assert not make_sessions().knows(cookie, None, "")
+def test_forged_cookies_are_refused(cookie: str | None) -> None:
+    assert not make_sessions().is_authorized(cookie, None, "")
 
 
 @pytest.mark.parametrize("proxied", [True, False])
@@ -134,20 +135,20 @@ def test_strange_cookies_open_nothing(cookie: str | None) -> None:
         {"via": "1.1 proxy"},
     ],
 )
-def test_what_a_proxy_passes_on_needs_a_token(headers: dict[str, str], proxied: bool) -> None:
-    open_guard = make_guard(proxied=proxied)
+def test_a_request_through_a_proxy_needs_a_token(headers: dict[str, str], proxied: bool) -> None:
+    open_policy = make_policy(proxied=proxied)
     for path in ("/", "/live", "/metrics", "/api/archive.zip"):
-        assert status(open_guard, "GET", path, HOST | headers) == 403
-    assert status(open_guard, "POST", "/api/teach", OWN | headers) == 403
-    assert status(open_guard, "GET", "/healthz", HOST | headers) == 200
-    guarded = make_guard(TOKEN, proxied=proxied)
+        assert status(open_policy, "GET", path, HOST | headers) == 403
+    assert status(open_policy, "POST", "/api/teach", OWN | headers) == 403
+    assert status(open_policy, "GET", "/healthz", HOST | headers) == 200
+    token_policy = make_policy(TOKEN, proxied=proxied)
     bearer = {"authorization": f"Bearer {TOKEN}"}
-    assert status(guarded, "POST", "/api/teach", OWN | headers | bearer) == 200
+    assert status(token_policy, "POST", "/api/teach", OWN | headers | bearer) == 200
 
 
 def test_a_proxy_that_adds_no_header_needs_a_token_too() -> None:
-    assert status(make_guard(proxied=True), "POST", "/api/teach", OWN) == 403
-    assert status(make_guard(proxied=False), "POST", "/api/teach", OWN) == 200
+    assert status(make_policy(proxied=True), "POST", "/api/teach", OWN) == 403
+    assert status(make_policy(proxied=False), "POST", "/api/teach", OWN) == 200
 
 
 def test_a_proxys_name_without_a_token_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,4 +1,4 @@
-"""Bad input against the real server on a real socket: refused in a line, and nothing is lost or held."""
+"""Bad input against the real server on a real socket: a one-line error, and nothing is lost or kept."""
 
 from __future__ import annotations
 
@@ -21,33 +21,33 @@ from edge_daemon.domain.errors import WebError
 from edge_daemon.web.listener import BoundedListener
 from tests.harness.daemon_harness import wait_until
 from tests.harness.mosquitto import free_port
-from tests.harness.web_harness import Site
+from tests.harness.web_harness import WebHarness
 
 TOKEN = "correct horse battery"
 HANDSHAKE = (
     b"GET /live HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
-ASK = b"\x81\x87" + bytes(4) + b"picture"
+IMAGE_REQUEST = b"\x81\x87" + bytes(4) + b"picture"
 """A text frame under the mask of zeros."""
 
 
 @pytest.fixture(scope="module")
-def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with Site(tmp_path_factory.mktemp("open")) as site:
+def open_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
+    with WebHarness(tmp_path_factory.mktemp("open")) as site:
         site.teach("gear")
         yield site
 
 
 @pytest.fixture(scope="module")
-def locked_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def locked_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebHarness]:
     folder = tmp_path_factory.mktemp("locked")
     (folder / "token").write_text(TOKEN)
-    with Site(folder, [f"web.token_file={folder / 'token'}"]) as site:
+    with WebHarness(folder, [f"web.token_file={folder / 'token'}"]) as site:
         yield site
 
 
-def listen(site: Site, **headers: str) -> Connection:
+def listen(site: WebHarness, **headers: str) -> Connection:
     return connect(f"ws://127.0.0.1:{site.port}/live", additional_headers=headers, max_size=2**22)
 
 
@@ -57,19 +57,19 @@ def read_to_the_end(line: Connection) -> None:
 
 
 def is_served(line: Connection) -> bool:
-    """Say whether a viewer was let in; one who wasn't is told to try later."""
+    """Return whether a viewer was accepted; others are asked to try again later."""
     try:
         return bool(json.loads(line.recv(timeout=5))["type"] == "hello")
     except ConnectionClosed:
-        return line.close_code != 1013 and pytest.fail("turned away without being told why")
+        return line.close_code != 1013 and pytest.fail("refused without the reason")
 
 
-def count(site: Site) -> int:
+def count(site: WebHarness) -> int:
     with site.client() as client:
         return len(client.get("/api/examples").json()["examples"])
 
 
-def raw(site: Site, request: bytes) -> bytes:
+def raw(site: WebHarness, request: bytes) -> bytes:
     """Send bytes as they are and return the first of the answer."""
     with socket.create_connection(("127.0.0.1", site.port), timeout=5) as channel:
         channel.sendall(request)
@@ -77,7 +77,7 @@ def raw(site: Site, request: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("host", ["evil.example", "evil.example:80", "127.0.0.1.evil.example", "", "a b"])
-def test_a_foreign_host_is_refused(open_site: Site, host: str) -> None:
+def test_a_foreign_host_is_refused(open_site: WebHarness, host: str) -> None:
     with open_site.client() as client:
         reply = client.get("/", headers={"host": host})
     assert reply.status_code == 421
@@ -92,7 +92,9 @@ def test_a_foreign_host_is_refused(open_site: Site, host: str) -> None:
         {"sec-fetch-site": "same-site"},
     ],
 )
-def test_another_sites_request_changes_and_reads_nothing(open_site: Site, headers: dict[str, str]) -> None:
+def test_another_sites_request_changes_and_reads_nothing(
+    open_site: WebHarness, headers: dict[str, str]
+) -> None:
     before = count(open_site)
     with open_site.client() as client:
         assert client.post("/api/undo", json={}, headers=headers).status_code == 403
@@ -102,7 +104,7 @@ def test_another_sites_request_changes_and_reads_nothing(open_site: Site, header
     assert count(open_site) == before
 
 
-def test_a_form_of_another_site_is_refused(open_site: Site) -> None:
+def test_a_form_of_another_site_is_refused(open_site: WebHarness) -> None:
     with httpx.Client(base_url=open_site.url) as client:
         assert client.post("/api/undo", json={}).status_code == 403
         own = {"x-edge-daemon": "1"}
@@ -124,7 +126,7 @@ def test_a_form_of_another_site_is_refused(open_site: Site) -> None:
         "/static/app.py",
     ],
 )
-def test_no_path_leads_out_of_the_table_of_files(open_site: Site, path: str) -> None:
+def test_no_path_leads_out_of_the_static_files(open_site: WebHarness, path: str) -> None:
     reply = raw(open_site, f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
     assert b" 404 " in reply.splitlines()[0]
     assert b"root:" not in reply
@@ -142,7 +144,7 @@ def test_no_path_leads_out_of_the_table_of_files(open_site: Site, path: str) -> 
         ("teach", b'{"label": "a/b"}'),
         ("teach", b'{"label": "cup", "region": "nowhere"}'),
         ("teach", b"[" * 16_000),
-        ("moment", b'{"moment": 12345, "label": "cup"}'),
+        ("label", b'{"sample": 12345, "label": "cup"}'),
         ("remove", b'{"ids": []}'),
         ("remove", b'{"ids": [99999999999999999999999]}'),
         ("relabel", b'{"ids": [1], "label": ""}'),
@@ -151,7 +153,7 @@ def test_no_path_leads_out_of_the_table_of_files(open_site: Site, path: str) -> 
         ("region", b'{"region": "frame", "box": [NaN, 0, 1, 1]}'),
     ],
 )
-def test_malformed_requests_are_answered_in_a_line(open_site: Site, verb: str, body: bytes) -> None:
+def test_malformed_requests_get_a_one_line_error(open_site: WebHarness, verb: str, body: bytes) -> None:
     before = count(open_site)
     with open_site.client() as client:
         reply = client.post(f"/api/{verb}", content=body, headers={"content-type": "application/json"})
@@ -160,7 +162,7 @@ def test_malformed_requests_are_answered_in_a_line(open_site: Site, verb: str, b
     assert count(open_site) == before
 
 
-def test_oversize_requests_are_refused_announced_or_not(open_site: Site) -> None:
+def test_oversize_requests_are_refused_announced_or_not(open_site: WebHarness) -> None:
     big = b'{"label": "' + b"x" * 20_000 + b'"}'
     kind = {"content-type": "application/json"}
     with open_site.client() as client:
@@ -171,11 +173,11 @@ def test_oversize_requests_are_refused_announced_or_not(open_site: Site) -> None
         assert client.get("/", headers={"x-long": "y" * 70_000}).status_code in (400, 431)
 
 
-def test_what_is_no_http_is_closed(open_site: Site) -> None:
+def test_bytes_that_are_not_http_are_refused(open_site: WebHarness) -> None:
     assert b" 400 " in raw(open_site, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n")
 
 
-def test_a_long_or_strange_message_ends_the_visit(open_site: Site) -> None:
+def test_a_long_or_unknown_message_closes_the_websocket(open_site: WebHarness) -> None:
     for message in ("x" * 10_000, "picture please", b"\x00\x01"):
         with listen(open_site) as line:
             line.send(message)
@@ -183,8 +185,10 @@ def test_a_long_or_strange_message_ends_the_visit(open_site: Site) -> None:
                 read_to_the_end(line)
 
 
-def test_a_viewer_that_never_reads_is_sent_away(open_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It asks for a picture again and again and reads none: the server notices and lets go."""
+def test_a_viewer_that_never_reads_is_disconnected(
+    open_site: WebHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It requests images again and again and reads none; the server closes the connection."""
     monkeypatch.setattr("edge_daemon.web.websocket.SEND_S", 0.2)
     with socket.socket() as line, open_site.client() as client:
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -193,14 +197,14 @@ def test_a_viewer_that_never_reads_is_sent_away(open_site: Site, monkeypatch: py
         wait_until(lambda: "yes" if viewers(client) == 1 else "", lambda: "the viewer was never counted")
         line.setblocking(False)
 
-        def sent_away() -> str:
+        def is_disconnected() -> str:
             with suppress(OSError):
-                line.send(ASK)
+                line.send(IMAGE_REQUEST)
             return "yes" if viewers(client) == 0 else ""
 
         begun = time.monotonic()
-        wait_until(sent_away, lambda: "the viewer that never reads is still there")
-        # It took too long over one message; that it missed a ping would show after twenty seconds.
+        wait_until(is_disconnected, lambda: "the viewer that never reads is still there")
+        # The limit is that of one message; a missed ping would take twenty seconds.
         assert time.monotonic() - begun < 19
         assert client.get("/healthz").status_code == 200
 
@@ -212,7 +216,7 @@ def viewers(client: httpx.Client) -> float:
     )
 
 
-def test_fifty_viewers_at_once_leave_the_pipeline_working(open_site: Site) -> None:
+def test_fifty_viewers_at_once_leave_the_pipeline_working(open_site: WebHarness) -> None:
     with ExitStack() as stack:
         lines = [stack.enter_context(listen(open_site)) for _ in range(50)]
         assert 1 <= sum(map(is_served, lines)) <= 12
@@ -221,18 +225,18 @@ def test_fifty_viewers_at_once_leave_the_pipeline_working(open_site: Site) -> No
             assert client.post("/api/teach", json={"label": "gear"}).status_code == 200
 
 
-def test_hundred_idle_connections_do_not_stay(open_site: Site) -> None:
+def test_a_hundred_idle_connections_are_closed(open_site: WebHarness) -> None:
     with ExitStack() as stack:
         for _ in range(100):
             stack.enter_context(socket.create_connection(("127.0.0.1", open_site.port), timeout=5))
         with open_site.client() as client:
             wait_until(
                 lambda: "yes" if client.get("/healthz").status_code == 200 else "",
-                lambda: "idle connections keep everyone out",
+                lambda: "idle connections occupy the server",
             )
 
 
-def test_security_headers_stand_on_every_answer(open_site: Site) -> None:
+def test_every_response_has_the_security_headers(open_site: WebHarness) -> None:
     with open_site.client() as client:
         replies = [
             client.get(path) for path in ("/", "/static/main.js", "/api/session", "/nowhere", "/healthz")
@@ -244,6 +248,41 @@ def test_security_headers_stand_on_every_answer(open_site: Site) -> None:
         assert reply.headers["x-content-type-options"] == "nosniff"
         assert reply.headers["x-frame-options"] == "DENY"
     assert "server" not in replies[0].headers
+
+
+def test_a_static_file_is_revalidated_by_the_hash_of_its_content(open_site: WebHarness) -> None:
+    with open_site.client() as client:
+        for path, kind in (
+            ("/", "text/html"),
+            ("/static/main.js", "text/javascript"),
+            ("/static/base.css", "text/css"),
+        ):
+            first = client.get(path)
+            assert first.headers["cache-control"] == "no-cache"
+            assert first.headers["content-type"] == f"{kind}; charset=utf-8"
+            etag = first.headers["etag"]
+            again = client.get(path, headers={"if-none-match": etag})
+            assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", etag)
+            assert client.get(path, headers={"if-none-match": '"other"'}).content == first.content
+            head = client.head(path)
+            assert (head.status_code, head.content, head.headers["etag"]) == (200, b"", etag)
+            assert client.post(path, json={}).status_code == 405
+
+
+def test_latency_is_a_histogram_of_every_classified_frame(open_site: WebHarness) -> None:
+    with open_site.client() as client:
+
+        def value(name: str) -> float:
+            lines = client.get("/metrics").text.splitlines()
+            return float(next(line for line in lines if line.startswith(name)).split()[-1])
+
+        count = 'edge_daemon_latency_seconds_count{region="frame"}'
+        wait_until(lambda: "yes" if value(count) >= 20 else "", lambda: "frames are not counted")
+        text = client.get("/metrics").text
+        samples = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert abs(float(samples[count]) - float(samples["edge_daemon_classifications_total"])) <= 2
+    assert samples['edge_daemon_latency_seconds_bucket{le="+Inf",region="frame"}'] == samples[count]
+    assert 0 < float(samples['edge_daemon_latency_seconds_sum{region="frame"}']) < 30 * float(samples[count])
 
 
 def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
@@ -259,7 +298,7 @@ def test_nothing_is_loaded_from_elsewhere_and_nothing_is_inline() -> None:
     assert " onclick=" not in index
 
 
-def test_without_the_token_only_the_door_is_open(locked_site: Site) -> None:
+def test_without_the_token_only_the_login_is_open(locked_site: WebHarness) -> None:
     with locked_site.client() as client:
         assert client.get("/").status_code == 200
         assert client.get("/healthz").status_code == 200
@@ -274,7 +313,7 @@ def test_without_the_token_only_the_door_is_open(locked_site: Site) -> None:
         listen(locked_site, cookie="edge_daemon_session=9999999999.abc")
 
 
-def test_the_token_opens_as_cookie_and_as_bearer(locked_site: Site) -> None:
+def test_the_token_permits_as_cookie_and_as_bearer(locked_site: WebHarness) -> None:
     with locked_site.client() as client:
         assert client.post("/api/login", json={"token": "wrong"}).status_code == 403
         reply = client.post("/api/login", json={"token": TOKEN})
@@ -290,11 +329,11 @@ def test_the_token_opens_as_cookie_and_as_bearer(locked_site: Site) -> None:
         assert "edge_daemon_camera_up 1.0" in client.get("/metrics", headers=bearer).text
 
 
-def test_a_wrong_token_elsewhere_locks_nobody_else_out(tmp_path: Path) -> None:
+def test_a_wrong_token_locks_out_only_its_own_address(tmp_path: Path) -> None:
     """Behind a proxy all connections come from the loopback; the proxy names the client."""
     (tmp_path / "token").write_text(TOKEN)
     proxied = [f"web.token_file={tmp_path / 'token'}", "web.hosts=[cam.example.org]"]
-    with Site(tmp_path, proxied) as site, site.client() as client:
+    with WebHarness(tmp_path, proxied) as site, site.client() as client:
         client.headers["host"] = "cam.example.org"
 
         def enter(token: str, client_address: str) -> int:
@@ -308,9 +347,9 @@ def test_a_wrong_token_elsewhere_locks_nobody_else_out(tmp_path: Path) -> None:
         assert enter(TOKEN, "192.0.2.7") == 200
 
 
-def test_without_a_proxy_nobody_can_claim_another_address(tmp_path: Path) -> None:
+def test_without_a_proxy_no_client_can_claim_another_address(tmp_path: Path) -> None:
     (tmp_path / "token").write_text(TOKEN)
-    with Site(tmp_path, [f"web.token_file={tmp_path / 'token'}"]) as site, site.client() as client:
+    with WebHarness(tmp_path, [f"web.token_file={tmp_path / 'token'}"]) as site, site.client() as client:
         for number in range(10):
             client.post(
                 "/api/login", json={"token": "wrong"}, headers={"x-forwarded-for": f"192.0.2.{number}"}
@@ -322,10 +361,10 @@ def test_without_a_proxy_nobody_can_claim_another_address(tmp_path: Path) -> Non
         assert client.get("/metrics", headers=bearer).status_code == 200
 
 
-def test_a_proxys_name_without_a_token_opens_nothing(
+def test_a_proxys_name_without_a_token_permits_nothing(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Site(tmp_path, ["web.hosts=[cam.example.org]"]) as site, site.client() as client:
+    with WebHarness(tmp_path, ["web.hosts=[cam.example.org]"]) as site, site.client() as client:
         for host in ("cam.example.org", "127.0.0.1"):
             client.headers["host"] = host
             reply = client.post("/api/teach", json={"label": "gear"})
@@ -336,9 +375,9 @@ def test_a_proxys_name_without_a_token_opens_nothing(
     assert "web.hosts 'cam.example.org'" in caplog.text
 
 
-def test_health_figures_and_downloads(open_site: Site) -> None:
+def test_health_figures_and_downloads(open_site: WebHarness) -> None:
     with open_site.client() as client:
-        names = {each["name"] for each in client.get("/api/health").json()["vitals"]}
+        names = {each["name"] for each in client.get("/api/health").json()["checks"]}
         assert {"Camera", "Broker", "Store", "Memory", "Model", "Version"} <= names
         archive = zipfile.ZipFile(io.BytesIO(client.get("/api/archive.zip").content))
         assert "manifest.json" in archive.namelist()
@@ -346,13 +385,13 @@ def test_health_figures_and_downloads(open_site: Site) -> None:
         assert json.loads(support.read("settings.json"))["device"]["id"] == "stage"
 
 
-def test_healthz_fails_while_the_camera_is_lost(open_site: Site) -> None:
+def test_healthz_fails_while_the_camera_is_lost(open_site: WebHarness) -> None:
     open_site.table.broken = True
     try:
         with open_site.client() as client:
             wait_until(
                 lambda: "yes" if client.get("/healthz").status_code == 503 else "",
-                lambda: "a lost camera counts as healthy",
+                lambda: "healthz is ok without a camera",
             )
             assert "edge_daemon_camera_up 0.0" in client.get("/metrics").text
     finally:
@@ -361,11 +400,11 @@ def test_healthz_fails_while_the_camera_is_lost(open_site: Site) -> None:
 
 def test_wider_than_the_loopback_needs_a_token(tmp_path: Path) -> None:
     with pytest.raises(WebError, match="give the page a token"):
-        Site(tmp_path, [f"web.listen=0.0.0.0:{free_port()}"])
+        WebHarness(tmp_path, [f"web.listen=0.0.0.0:{free_port()}"])
 
 
-def test_a_taken_port_is_named(open_site: Site, tmp_path: Path) -> None:
-    second = Site(tmp_path, port=open_site.port)
+def test_a_taken_port_is_named(open_site: WebHarness, tmp_path: Path) -> None:
+    second = WebHarness(tmp_path, port=open_site.port)
     with pytest.raises(WebError, match="pick another port"):
         second.stage.daemon.run()
 

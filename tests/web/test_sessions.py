@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_daemon.board.clock import BootTime
-from edge_daemon.web.auth import LASTS_S, Lockout, Sessions
+from edge_daemon.web.auth import MAX_AGE_S, Lockout, Sessions
 
 TOKEN = "correct horse battery"
 OWNER = "192.0.2.7"
@@ -18,50 +18,50 @@ class Device:
         self.boot = BootTime("boot-a", 50.0, synced)
         self.sessions = Sessions(TOKEN, lambda: self.wall, Lockout(lambda: 0.0), lambda: self.boot)
 
-    def enter(self) -> str:
-        cookie = self.sessions.enter(TOKEN, OWNER)
+    def login(self) -> str:
+        cookie = self.sessions.login(TOKEN, OWNER)
         assert cookie is not None
         return cookie
 
-    def knows(self, cookie: str) -> bool:
-        return self.sessions.knows(cookie, None, OWNER)
+    def is_authorized(self, cookie: str) -> bool:
+        return self.sessions.is_authorized(cookie, None, OWNER)
 
 
 def test_setting_the_clock_ends_no_session() -> None:
     device = Device(synced=False)
-    cookie = device.enter()
+    cookie = device.login()
 
     device.wall += JUMP_S
     device.boot = BootTime("boot-a", 60.0, True)
 
-    assert device.knows(cookie)
+    assert device.is_authorized(cookie)
 
 
 def test_a_session_of_an_unset_clock_ends_after_its_time_or_with_the_boot() -> None:
     device = Device(synced=False)
-    cookie = device.enter()
+    cookie = device.login()
 
-    device.boot = BootTime("boot-a", 50.0 + LASTS_S + 1, False)
-    assert not device.knows(cookie)
+    device.boot = BootTime("boot-a", 50.0 + MAX_AGE_S + 1, False)
+    assert not device.is_authorized(cookie)
     device.boot = BootTime("boot-b", 5.0, False)
-    assert not device.knows(cookie)
+    assert not device.is_authorized(cookie)
 
 
-def test_a_session_of_a_right_clock_outlives_a_reboot_into_an_unset_one() -> None:
+def test_a_session_of_a_set_clock_survives_a_reboot_with_an_unset_one() -> None:
     device = Device(synced=True)
-    cookie = device.enter()
+    cookie = device.login()
 
     device.boot = BootTime("boot-b", 5.0, False)
     device.wall -= 3600
 
-    assert device.knows(cookie)
-    device.wall += LASTS_S + 7200
-    assert not device.knows(cookie)
+    assert device.is_authorized(cookie)
+    device.wall += MAX_AGE_S + 7200
+    assert not device.is_authorized(cookie)
 
 
-def test_a_boot_in_a_cookie_can_not_be_exchanged() -> None:
+def test_the_boot_id_of_a_cookie_is_signed() -> None:
     device = Device(synced=False)
-    end, _, signature = device.enter().partition(".")
+    end, _, signature = device.login().partition(".")
 
     for forged in (end.rpartition("/")[2], end.replace("boot-a", "boot-b"), f"/{end}"):
-        assert not device.knows(f"{forged}.{signature}")
+        assert not device.is_authorized(f"{forged}.{signature}")

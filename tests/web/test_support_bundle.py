@@ -1,4 +1,4 @@
-"""The support bundle: no secret leaves the device."""
+"""The support bundle holds no secret."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import zipfile
 
 import pytest
 
-from edge_daemon.web.support_bundle import LINES, LogTail, write_bundle
+from edge_daemon.web.support_bundle import MAX_LINES, LogTail, write_bundle
 
 
-def test_secrets_are_left_out_wherever_they_stand() -> None:
+def test_secrets_are_redacted_in_settings_checks_and_log() -> None:
     settings = {
         "mqtt": {
             "host": "broker",
@@ -35,22 +35,22 @@ def test_secrets_are_left_out_wherever_they_stand() -> None:
     assert b"plain line" in archive.read("log.txt")
 
 
-def test_the_logs_tail_holds_no_secret_even_where_a_line_is_cut() -> None:
+def test_a_secret_in_a_cut_line_is_redacted() -> None:
     tail = LogTail()
-    tail.open()
+    tail.attach()
     try:
         log = logging.getLogger("edge_daemon.test")
         log.warning("camera lost: rtsp://ada:%s@cam/1 is gone", "hun/ter@2" * 60)
         log.warning("plain %d", 1)
         assert tail.lines()[0].endswith("rtsp://(left out)@cam/1 is gone")
-        for number in range(2 * LINES):
+        for number in range(2 * MAX_LINES):
             log.warning("password=hunter2, line %d", number)
         lines = tail.lines()
     finally:
         tail.close()
-    assert len(lines) == LINES
+    assert len(lines) == MAX_LINES
     assert "hunter2" not in "".join(lines)
-    assert lines[-1].endswith(f"line {2 * LINES - 1}")
+    assert lines[-1].endswith(f"line {2 * MAX_LINES - 1}")
 
 
 def test_a_bundle_can_be_written_before_the_clock_is_set(monkeypatch: pytest.MonkeyPatch) -> None:

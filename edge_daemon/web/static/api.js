@@ -1,12 +1,12 @@
-// Requests to the device. A refusal becomes an Error with the device's own words.
+// Requests to the device. An error reply becomes an Error with the device's text and the status.
 
-async function answer(response) {
+async function read(response) {
   const data = await response.json().catch(() => ({}));
   if (response.ok) return data;
   throw Object.assign(new Error(data.error || `the device answered ${response.status}`), { status: response.status });
 }
 
-async function reach(path, options) {
+async function request(path, options) {
   try {
     return await fetch(path, options);
   } catch {
@@ -14,11 +14,11 @@ async function reach(path, options) {
   }
 }
 
-export const get = async (path) => answer(await reach(path, { cache: "no-store" }));
+export const get = async (path) => read(await request(path, { cache: "no-store" }));
 
 export const post = async (verb, body = {}) =>
-  answer(
-    await reach(`/api/${verb}`, {
+  read(
+    await request(`/api/${verb}`, {
       method: "POST",
       headers: { "content-type": "application/json", "x-edge-daemon": "1" },
       body: JSON.stringify(body),

@@ -1,11 +1,11 @@
-// The classes in the order they were taught, each with a colour that stays its own.
+// Colours of the classes, assigned in the order of their first example and kept.
 
 const COLOURS = 8;
-const given = new Map();
+const indices = new Map();
 
 export function colourOf(label) {
-  if (!given.has(label)) given.set(label, given.size % COLOURS);
-  return `c${given.get(label)}`;
+  if (!indices.has(label)) indices.set(label, indices.size % COLOURS);
+  return `c${indices.get(label)}`;
 }
 
-export const placeOf = (label) => (colourOf(label), given.get(label));
+export const indexOf = (label) => (colourOf(label), indices.get(label));

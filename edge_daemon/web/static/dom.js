@@ -1,4 +1,4 @@
-// Elements from plain values. Text only ever becomes a text node: a label may hold any character.
+// Elements from plain values. Text always becomes a text node, since a label may hold any character.
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -21,7 +21,7 @@ function fill(element, attributes, children) {
   return element;
 }
 
-// Write only what changed: a rewritten text node is announced and painted again.
+// Write changed text only: screen readers announce, and the browser paints, every rewritten text node.
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }

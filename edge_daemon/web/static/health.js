@@ -1,12 +1,12 @@
-// How the device is, asked every few seconds while someone looks.
+// Health checks and the log, requested every few seconds while the view is shown.
 
 import { get } from "/static/api.js";
 import { byId, make, write } from "/static/dom.js";
 
-const EVERY_MS = 3000;
+const PERIOD_MS = 3000;
 let timer = 0;
 
-function vital({ name, state, value }) {
+function card({ name, state, value }) {
   const words = { ok: "", warning: "warning: ", failed: "failed: " };
   return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, words[state]), value));
 }
@@ -15,16 +15,16 @@ async function refresh() {
   clearTimeout(timer);
   if (byId("view-health").hidden) return;
   try {
-    const { vitals, log } = await get("/api/health");
-    byId("vitals").replaceChildren(...vitals.map(vital));
+    const { checks, log } = await get("/api/health");
+    byId("checks").replaceChildren(...checks.map(card));
     const tail = byId("log");
     const atEnd = tail.scrollTop + tail.clientHeight >= tail.scrollHeight - 8;
     write(tail, log.join("\n"));
     if (atEnd) tail.scrollTop = tail.scrollHeight;
   } catch (error) {
-    byId("vitals").replaceChildren(vital({ name: "Device", state: "failed", value: error.message }));
+    byId("checks").replaceChildren(card({ name: "Device", state: "failed", value: error.message }));
   }
-  timer = setTimeout(refresh, EVERY_MS);
+  timer = setTimeout(refresh, PERIOD_MS);
 }
 
 export function startHealth() {

@@ -1,18 +1,18 @@
-// The door, the tabs and the state of the device; the views look after themselves.
+// The login, the tabs and the state of the device.
 
 import { get, post } from "/static/api.js";
+import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
-import { startDoubts } from "/static/doubts.js";
 import { startHealth } from "/static/health.js";
-import { link } from "/static/link.js";
 import { startPicture } from "/static/picture.js";
 import { startRegions } from "/static/regions.js";
+import { startResults } from "/static/results.js";
 import { startReview } from "/static/review.js";
-import { startSights } from "/static/sights.js";
 import { startTeaching } from "/static/teach.js";
+import { startUncertain } from "/static/uncertain.js";
 
 const VIEWS = ["live", "review", "health"];
-const STATES = { seeing: "Seeing", lost: "Camera lost", starting: "Starting", down: "No connection" };
+const STATES = { running: "Running", lost: "Camera lost", starting: "Starting", down: "No connection" };
 
 function showView() {
   const name = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
@@ -30,16 +30,16 @@ function showState(state) {
   write(byId("state-text"), STATES[state]);
 }
 
-function showDoor() {
+function showLogin() {
   for (const view of VIEWS) byId(`view-${view}`).hidden = true;
   document.querySelector(".tabs").hidden = true;
-  byId("door").hidden = false;
+  byId("login-view").hidden = false;
   showState("starting");
   write(byId("state-text"), "Locked");
   byId("token").focus();
 }
 
-async function enter(event) {
+async function login(event) {
   event.preventDefault();
   try {
     await post("login", { token: byId("token").value });
@@ -51,19 +51,19 @@ async function enter(event) {
 }
 
 function startViews() {
-  link.on("hello", ({ name }) => {
+  connection.on("hello", ({ name }) => {
     write(byId("device"), name);
     document.title = name;
   });
-  link.on("camera", ({ state }) => showState(state));
-  link.on("down", () => showState("down"));
-  link.on("closed", showDoor);
-  for (const start of [startPicture, startRegions, startSights, startTeaching, startDoubts, startReview, startHealth]) start();
+  connection.on("camera", ({ state }) => showState(state));
+  connection.on("down", () => showState("down"));
+  connection.on("loggedout", showLogin);
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startUncertain, startReview, startHealth]) start();
   addEventListener("hashchange", showView);
   showView();
-  link.start();
+  connection.start();
 }
 
-byId("login").addEventListener("submit", enter);
+byId("login").addEventListener("submit", login);
 const session = await get("/api/session").catch(() => ({ open: true }));
-session.open ? startViews() : showDoor();
+session.open ? startViews() : showLogin();

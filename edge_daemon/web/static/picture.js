@@ -1,32 +1,32 @@
-// The live picture: asked for one at a time, so a slow phone gets fewer and never old ones.
+// The live picture. Each image is requested after the previous one is drawn, so a slow phone gets no stale ones.
 
+import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
-import { link } from "/static/link.js";
 
 const FROZEN_MS = 1300;
 const CHECK_MS = 150;
 const HEADER_BYTES = 8;
 
 let drawnAt = 0;
-let asked = false;
-let trouble = "";
+let requested = false;
+let fault = "";
 let visible = false;
 
-function ask() {
-  if (asked || !visible || document.hidden) return;
-  asked = true;
-  link.send("picture");
+function request() {
+  if (requested || !visible || document.hidden) return;
+  requested = true;
+  connection.send("picture");
 }
 
 async function show(data) {
-  asked = false;
+  requested = false;
   const head = new DataView(data, 0, HEADER_BYTES);
   const size = { width: head.getUint16(4), height: head.getUint16(6) };
   try {
     const bitmap = await createImageBitmap(new Blob([data.slice(HEADER_BYTES)], { type: "image/jpeg" }));
     paint(bitmap, size);
   } finally {
-    requestAnimationFrame(ask);
+    requestAnimationFrame(request);
   }
 }
 
@@ -43,41 +43,41 @@ function paint(bitmap, { width, height }) {
   drawnAt = performance.now();
 }
 
-// What stands still says so: for whatever reason the last picture is old.
+// An old picture is marked as frozen, with the reason if there is one.
 function check() {
   if (!visible || document.hidden) return;
   const age = performance.now() - drawnAt;
-  const still = age > FROZEN_MS || trouble !== "";
-  byId("frame").classList.toggle("still", still);
-  byId("frozen").hidden = !still;
-  if (still) write(byId("frozen"), trouble || `Frozen: no new picture for ${Math.floor(age / 1000)} s`);
+  const frozen = age > FROZEN_MS || fault !== "";
+  byId("frame").classList.toggle("still", frozen);
+  byId("frozen").hidden = !frozen;
+  if (frozen) write(byId("frozen"), fault || `Frozen: no new picture for ${Math.floor(age / 1000)} s`);
 }
 
 export function startPicture() {
   drawnAt = performance.now();
-  link.on("hello", ({ model }) => {
-    asked = false;
+  connection.on("hello", ({ model }) => {
+    requested = false;
     write(byId("model"), model);
-    ask();
+    request();
   });
-  link.on("picture", show);
-  link.on("camera", ({ state, reason }) => {
-    trouble = state === "lost" ? `Camera lost: ${reason}` : "";
+  connection.on("picture", show);
+  connection.on("camera", ({ state, reason }) => {
+    fault = state === "lost" ? `Camera lost: ${reason}` : "";
     check();
   });
-  link.on("down", () => {
-    asked = false;
-    trouble = "No connection to the device; trying again";
+  connection.on("down", () => {
+    requested = false;
+    fault = "No connection to the device; trying again";
     check();
   });
   document.addEventListener("view", ({ detail }) => {
     visible = detail === "live";
     drawnAt = performance.now();
-    ask();
+    request();
   });
   document.addEventListener("visibilitychange", () => {
     drawnAt = performance.now();
-    ask();
+    request();
   });
   setInterval(check, CHECK_MS);
 }

@@ -1,11 +1,11 @@
-// The regions on the picture: drawn always, moved and resized by pointer or keys once asked for.
+// The regions on the picture. In editing mode the pointer and the arrow keys move and resize them.
 
 import { post } from "/static/api.js";
+import { connection } from "/static/connection.js";
 import { byId, draw, write } from "/static/dom.js";
-import { link } from "/static/link.js";
-import { complain, toast } from "/static/toast.js";
+import { showError, toast } from "/static/toast.js";
 
-const LEAST = 0.05;
+const MIN_SIZE = 0.05;
 const STEP = 0.01;
 const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -13,16 +13,16 @@ let frame = { width: 640, height: 480 };
 let boxes = new Map();
 const groups = new Map();
 
-// Moves go out one after another. Until the last is answered the page knows best: an echo of an earlier
-// one would take back the later.
+// Moves are sent one after another. While a reply is pending, broadcasts of the region are ignored, since
+// the broadcast of an earlier move would undo a later one.
 let sending = Promise.resolve();
-const unanswered = new Map();
+const pending = new Map();
 
 const overlay = () => byId("regions");
 const editing = () => overlay().classList.contains("editing");
 const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 
-// Fractions of the frame, whichever way the configuration wrote them.
+// The configuration gives fractions of the frame or pixels; this returns fractions.
 function asFractions(box) {
   if (Math.max(...box) <= 1) return box;
   const { width, height } = frame;
@@ -58,7 +58,7 @@ function redraw() {
 }
 
 function moved([x, y, width, height], dx, dy, resize) {
-  if (resize) return [x, y, clamp(width + dx, LEAST, 1 - x), clamp(height + dy, LEAST, 1 - y)];
+  if (resize) return [x, y, clamp(width + dx, MIN_SIZE, 1 - x), clamp(height + dy, MIN_SIZE, 1 - y)];
   return [clamp(x + dx, 0, 1 - width), clamp(y + dy, 0, 1 - height), width, height];
 }
 
@@ -95,7 +95,7 @@ function send(name, before) {
   const box = boxes.get(name).map((value) => Math.round(value * 1000) / 1000);
   box[2] = Math.min(box[2], 1 - box[0]);
   box[3] = Math.min(box[3], 1 - box[1]);
-  unanswered.set(name, (unanswered.get(name) ?? 0) + 1);
+  pending.set(name, (pending.get(name) ?? 0) + 1);
   sending = sending.then(async () => {
     try {
       await post("region", { region: name, box });
@@ -103,9 +103,9 @@ function send(name, before) {
     } catch (error) {
       boxes.set(name, before);
       place(name);
-      complain(error);
+      showError(error);
     } finally {
-      unanswered.set(name, unanswered.get(name) - 1);
+      pending.set(name, pending.get(name) - 1);
     }
   });
 }
@@ -116,7 +116,7 @@ async function save() {
     byId("region-save").hidden = true;
     toast(`Regions saved to ${path}`);
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
@@ -128,7 +128,7 @@ function setEditing(on) {
 }
 
 export function startRegions() {
-  link.on("hello", (hello) => {
+  connection.on("hello", (hello) => {
     boxes = new Map(hello.regions.filter(({ box }) => box).map(({ name, box }) => [name, box]));
     groups.clear();
     for (const name of boxes.keys()) groups.set(name, group(name));
@@ -137,8 +137,8 @@ export function startRegions() {
     setEditing(editing());
     redraw();
   });
-  link.on("region", ({ name, box }) => {
-    if (!groups.has(name) || unanswered.get(name)) return;
+  connection.on("region", ({ name, box }) => {
+    if (!groups.has(name) || pending.get(name)) return;
     boxes.set(name, box);
     place(name);
   });

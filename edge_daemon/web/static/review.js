@@ -1,33 +1,33 @@
-// All examples by class: look, select many with mouse, finger or keys, move, delete, bring back.
+// The review: all examples by class; selected ones are moved, deleted or restored.
 
 import { get, post } from "/static/api.js";
-import { drawMap, showPoint } from "/static/chart.js";
 import { colourOf } from "/static/classes.js";
+import { connection } from "/static/connection.js";
 import { byId, counted, make, write } from "/static/dom.js";
-import { link } from "/static/link.js";
+import { drawMap, showPoint } from "/static/map.js";
 import { clearSelection, keepOnly, select, selection, startSelection } from "/static/selection.js";
 import { restore } from "/static/teach.js";
-import { complain, toast } from "/static/toast.js";
+import { showError, toast } from "/static/toast.js";
 
-const SETTLE_MS = 250;
+const DELAY_MS = 250;
 
 let examples = [];
 let filter = "all";
 let visible = false;
 let timer = 0;
 
-const wanted = (example) => filter === "all" || (filter === "twin" ? example.twin : example.near);
+const matches = (example) => filter === "all" || Boolean(example[filter]);
 
 function option(example) {
-  const { id, label, twin, near, at } = example;
-  const marks = [twin && "near-duplicate", near && `outlier, nearest to ${near}`].filter(Boolean).join(", ");
+  const { id, label, near_duplicate, outlier, at } = example;
+  const marks = [near_duplicate && "near-duplicate", outlier && `outlier, nearest to ${outlier}`].filter(Boolean).join(", ");
   const time = new Date(at).toLocaleString();
   return make(
     "div",
     { role: "option", class: "thumb", id: `example-${id}`, "data-id": id, "aria-selected": selection.has(id), "aria-label": [`${label}, ${time}`, marks].filter(Boolean).join(", "), title: [time, marks].filter(Boolean).join("\n") },
     make("img", { src: `/api/examples/${id}.jpg`, alt: "", width: 112, height: 112, loading: "lazy", draggable: "false" }),
-    twin ? make("span", { class: "mark twin" }, "twin") : null,
-    near ? make("span", { class: "mark near" }, `≈ ${near}`) : null,
+    near_duplicate ? make("span", { class: "mark" }, "duplicate") : null,
+    outlier ? make("span", { class: "mark outlier" }, `≈ ${outlier}`) : null,
   );
 }
 
@@ -39,17 +39,17 @@ function group([label, members]) {
 
 function removedThumb({ id, label }) {
   const picture = make("img", { src: `/api/examples/${id}.jpg`, alt: "", width: 88, height: 88, loading: "lazy" });
-  return make("button", { type: "button", class: "back", "aria-label": `Bring back ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
+  return make("button", { type: "button", class: "restore", "aria-label": `Bring back ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
 }
 
 function show() {
   const byLabel = new Map();
-  for (const example of examples.filter(wanted)) byLabel.set(example.label, [...(byLabel.get(example.label) ?? []), example]);
+  for (const example of examples.filter(matches)) byLabel.set(example.label, [...(byLabel.get(example.label) ?? []), example]);
   keepOnly(new Set(examples.map(({ id }) => id)));
   const focused = document.activeElement?.id;
-  byId("album").replaceChildren(...[...byLabel].map(group));
-  byId("album-empty").hidden = byLabel.size > 0;
-  document.dispatchEvent(new CustomEvent("albumshown"));
+  byId("examples").replaceChildren(...[...byLabel].map(group));
+  byId("examples-empty").hidden = byLabel.size > 0;
+  document.dispatchEvent(new CustomEvent("examplesshown"));
   if (focused?.startsWith("example-")) byId(focused)?.focus({ preventScroll: true });
 }
 
@@ -59,22 +59,22 @@ async function refresh() {
     examples = data.examples;
     const labels = [...new Set(examples.map(({ label }) => label))];
     const older = data.total > examples.length ? `, the newest ${examples.length} shown` : "";
-    write(byId("album-sum"), `${data.total} in ${counted(labels.length, "class", "classes")}${older}`);
-    write(byId("twins"), String(examples.filter(({ twin }) => twin).length));
-    write(byId("outliers"), String(examples.filter(({ near }) => near).length));
+    write(byId("examples-total"), `${data.total} in ${counted(labels.length, "class", "classes")}${older}`);
+    write(byId("near-duplicates"), String(examples.filter(({ near_duplicate }) => near_duplicate).length));
+    write(byId("outliers"), String(examples.filter(({ outlier }) => outlier).length));
     byId("class-names").replaceChildren(...labels.map((label) => make("option", { value: label })));
     byId("removed").replaceChildren(...data.removed.map(removedThumb));
-    byId("bin").hidden = data.removed.length === 0;
+    byId("removed-section").hidden = data.removed.length === 0;
     show();
     drawMap(examples, (id) => select(id));
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
 function refreshSoon() {
   clearTimeout(timer);
-  if (visible) timer = setTimeout(refresh, SETTLE_MS);
+  if (visible) timer = setTimeout(refresh, DELAY_MS);
 }
 
 function setFilter({ target }) {
@@ -89,9 +89,9 @@ async function remove() {
   try {
     const { ids } = await post("remove", { ids: [...selection] });
     clearSelection();
-    toast(`${counted(ids.length, "example")} deleted`, { name: "Bring back", act: () => restore(ids) });
+    toast(`${counted(ids.length, "example")} deleted`, { name: "Bring back", run: () => restore(ids) });
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
@@ -104,20 +104,20 @@ async function move(event) {
     field.value = "";
     clearSelection();
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
 export function startReview() {
   startSelection(remove);
-  link.on("deed", refreshSoon);
-  link.on("hello", () => {
-    if (visible) link.send("map on");
+  connection.on("edit", refreshSoon);
+  connection.on("hello", () => {
+    if (visible) connection.send("map on");
     refreshSoon();
   });
-  link.on("point", showPoint);
+  connection.on("point", showPoint);
   document.addEventListener("view", ({ detail }) => {
-    if (visible !== (detail === "review")) link.send(visible ? "map off" : "map on");
+    if (visible !== (detail === "review")) connection.send(visible ? "map off" : "map on");
     visible = detail === "review";
     if (visible) refresh();
   });

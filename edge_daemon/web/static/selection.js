@@ -1,11 +1,11 @@
-// Which examples are selected. One of them is in the tab order; arrow keys walk from it.
+// The selected examples. One option is in the tab order; arrow keys move the focus from it.
 
 import { byId, write } from "/static/dom.js";
 
 export const selection = new Set();
 let anchor = null;
 
-const options = () => [...document.querySelectorAll("#album [role=option]")];
+const options = () => [...document.querySelectorAll("#examples [role=option]")];
 const idOf = (option) => Number(option.dataset.id);
 
 function mark() {
@@ -14,7 +14,7 @@ function mark() {
   byId("selection").hidden = selection.size === 0;
 }
 
-function stop(option) {
+function setTabStop(option) {
   for (const each of options()) each.tabIndex = each === option ? 0 : -1;
 }
 
@@ -38,7 +38,7 @@ function toggle(option) {
   const id = idOf(option);
   selection.has(id) ? selection.delete(id) : selection.add(id);
   anchor = id;
-  stop(option);
+  setTabStop(option);
   mark();
 }
 
@@ -47,11 +47,11 @@ function selectRange(option) {
   const from = Math.max(0, all.findIndex((each) => idOf(each) === anchor));
   const [low, high] = [from, all.indexOf(option)].sort((a, b) => a - b);
   for (const each of all.slice(low, high + 1)) selection.add(idOf(each));
-  stop(option);
+  setTabStop(option);
   mark();
 }
 
-// Up and down go to the nearest thumbnail of the next row, also across classes.
+// Up and down lead to the nearest thumbnail of the next row, also across classes.
 function neighbour(option, key) {
   const all = options();
   const at = all.indexOf(option);
@@ -67,7 +67,7 @@ function neighbour(option, key) {
   return inRow.sort((a, b) => Math.abs(a.box.left - left) - Math.abs(b.box.left - left))[0]?.each;
 }
 
-function walk(event, option) {
+function moveFocus(event, option) {
   const next = neighbour(option, event.key);
   if (!next) return;
   if (event.shiftKey) {
@@ -75,7 +75,7 @@ function walk(event, option) {
     selection.add(idOf(option));
     selectRange(next);
   }
-  stop(next);
+  setTabStop(next);
   next.focus();
 }
 
@@ -83,7 +83,7 @@ function handleKey(event, remove) {
   const option = event.target.closest("[role=option]");
   if (!option) return;
   const everything = (event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "a";
-  if (/^(Arrow|Home$|End$)/.test(event.key)) walk(event, option);
+  if (/^(Arrow|Home$|End$)/.test(event.key)) moveFocus(event, option);
   else if (event.key === " " || event.key === "Enter") toggle(option);
   else if (everything) for (const each of options()) selection.add(idOf(each));
   else if (event.key === "Escape") selection.clear();
@@ -94,15 +94,15 @@ function handleKey(event, remove) {
 }
 
 export function startSelection(remove) {
-  const album = byId("album");
-  album.addEventListener("click", (event) => {
+  const list = byId("examples");
+  list.addEventListener("click", (event) => {
     const option = event.target.closest("[role=option]");
     if (option) event.shiftKey && anchor !== null ? selectRange(option) : toggle(option);
   });
-  album.addEventListener("keydown", (event) => handleKey(event, remove));
+  list.addEventListener("keydown", (event) => handleKey(event, remove));
   byId("deselect").addEventListener("click", clearSelection);
-  document.addEventListener("albumshown", () => {
-    stop(byId(`example-${anchor}`) ?? options()[0]);
+  document.addEventListener("examplesshown", () => {
+    setTabStop(byId(`example-${anchor}`) ?? options()[0]);
     mark();
   });
 }

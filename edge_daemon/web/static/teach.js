@@ -1,10 +1,10 @@
-// A big button per class: tap for one example, hold for a burst. New classes, undo, and the exam's word.
+// A button per class: tap for one example, hold for a burst. New classes, undo, and the evaluation.
 
 import { post } from "/static/api.js";
 import { colourOf } from "/static/classes.js";
+import { connection } from "/static/connection.js";
 import { byId, counted, fillBar, make, write } from "/static/dom.js";
-import { link } from "/static/link.js";
-import { complain, toast } from "/static/toast.js";
+import { showError, toast } from "/static/toast.js";
 
 const HOLD_MS = 400;
 const BURST_MS = 160;
@@ -20,7 +20,7 @@ async function teach(label, burst = "") {
     flash(label);
     return true;
   } catch (error) {
-    complain(error);
+    showError(error);
     return false;
   }
 }
@@ -31,25 +31,25 @@ function flash(label) {
   setTimeout(() => element?.classList.remove("taught"), 180);
 }
 
-// One example at once; while held, one more whenever the last is on disk. They share a burst.
+// One example at once; while held, one more after each reply. All share a burst id.
 async function hold(label, isHeld) {
   const burst = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
-  let going = await teach(label, burst);
+  let ok = await teach(label, burst);
   await sleep(HOLD_MS);
-  while (going && isHeld()) {
-    going = await teach(label, burst);
+  while (ok && isHeld()) {
+    ok = await teach(label, burst);
     await sleep(BURST_MS);
   }
 }
 
 function classButton(label) {
   const count = make("span", { class: "count" });
-  const verdict = make("span", { class: "verdict" });
+  const status = make("span", { class: "status" });
   const bar = make("i");
   const element = make(
     "button",
     { type: "button", class: `class ${colourOf(label)}` },
-    make("span", { class: "name", title: label }, label), count, verdict, make("span", { class: "bar" }, bar),
+    make("span", { class: "name", title: label }, label), count, status, make("span", { class: "bar" }, bar),
   );
   let held = false;
   const begin = () => {
@@ -64,39 +64,39 @@ function classButton(label) {
   const isPress = (event) => event.key === "Enter" || event.key === " ";
   element.addEventListener("keydown", (event) => isPress(event) && (event.preventDefault(), begin()));
   element.addEventListener("keyup", (event) => isPress(event) && (event.preventDefault(), end()));
-  // What neither points nor types, such as a screen reader, clicks.
+  // Assistive technology such as a screen reader sends a click without pointer or key events.
   element.addEventListener("click", (event) => event.detail === 0 && teach(label));
-  return { element, count, verdict, bar };
+  return { element, count, status, bar };
 }
 
-function verdictText(verdict) {
-  if (!verdict) return "";
-  if (verdict.verdict === "good") return "well known";
-  if (verdict.verdict === "looks_like") return `looks like ${verdict.looks_like}`;
-  return "show more";
+function statusText(report) {
+  if (!report) return "";
+  if (report.status === "ok") return "ok";
+  if (report.status === "confused") return `confused with ${report.confused_with}`;
+  return "needs examples";
 }
 
-function showExamples({ counts, exam }) {
+function showExamples({ counts, evaluation }) {
   for (const label of buttons.keys()) if (!(label in counts)) (buttons.get(label).element.remove(), buttons.delete(label));
   for (const [label, count] of Object.entries(counts)) {
     if (!buttons.has(label)) buttons.set(label, classButton(label));
     const button = buttons.get(label);
-    const verdict = exam?.verdicts[label];
+    const report = evaluation?.classes[label];
     if (!button.element.isConnected) byId("classes").append(button.element);
     write(button.count, String(count));
-    write(button.verdict, verdictText(verdict));
-    button.verdict.className = `verdict ${verdict?.verdict ?? ""}`;
-    button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${verdictText(verdict)}`);
+    write(button.status, statusText(report));
+    button.status.className = `status ${report?.status ?? ""}`;
+    button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${statusText(report)}`);
   }
-  showAdvice(exam, Object.keys(counts).length);
+  showRecommendation(evaluation, Object.keys(counts).length);
   byId("undo").disabled = buttons.size === 0;
 }
 
-function showAdvice(exam, classes) {
-  const advice = exam?.advice;
-  if (classes === 0) byId("advice").replaceChildren("Hold a thing before the camera, type its name and teach it.");
-  else if (advice) byId("advice").replaceChildren("Show next: ", make("b", {}, advice.label), `. ${sentence(advice.reason)}.`);
-  else byId("advice").replaceChildren(exam ? "Every class is well known." : "");
+function showRecommendation(evaluation, classes) {
+  const recommendation = evaluation?.recommendation;
+  if (classes === 0) byId("recommendation").replaceChildren("Hold an object in front of the camera, type its name and teach it.");
+  else if (recommendation) byId("recommendation").replaceChildren("Show next: ", make("b", {}, recommendation.label), `. ${sentence(recommendation.reason)}.`);
+  else byId("recommendation").replaceChildren(evaluation ? "No class needs examples." : "");
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
@@ -104,9 +104,9 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 async function undo() {
   try {
     const { id, label, count } = await post("undo");
-    toast(`Took back the last “${label}”; ${counted(count, "example")} left`, { name: "Bring back", act: () => restore([id]) });
+    toast(`Took back the last “${label}”; ${counted(count, "example")} left`, { name: "Bring back", run: () => restore([id]) });
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
@@ -115,7 +115,7 @@ export async function restore(ids) {
     const data = await post("restore", { ids });
     toast(`${counted(data.ids.length, "example")} brought back`);
   } catch (error) {
-    complain(error);
+    showError(error);
   }
 }
 
@@ -140,13 +140,13 @@ async function teachNew(event) {
 }
 
 export function startTeaching() {
-  link.on("hello", ({ regions }) => chooseRegion(regions));
-  link.on("examples", showExamples);
-  link.on("seen", (seen) => {
-    if (seen.region !== region) return;
-    for (const [label, { bar }] of buttons) fillBar(bar, seen.confidences[label] ?? 0);
+  connection.on("hello", ({ regions }) => chooseRegion(regions));
+  connection.on("examples", showExamples);
+  connection.on("result", (result) => {
+    if (result.region !== region) return;
+    for (const [label, { bar }] of buttons) fillBar(bar, result.confidences[label] ?? 0);
   });
-  link.on("camera", ({ state }) => {
+  connection.on("camera", ({ state }) => {
     if (state === "lost") for (const { bar } of buttons.values()) fillBar(bar, 0);
   });
   byId("undo").addEventListener("click", undo);

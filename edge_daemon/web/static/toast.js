@@ -1,4 +1,4 @@
-// One message at a time at the foot of the page, with at most one thing to do about it.
+// One message at a time at the foot of the page, with at most one action.
 
 import { byId, make } from "/static/dom.js";
 
@@ -9,7 +9,7 @@ export function toast(text, action = null) {
   show(make("p", {}, make("span", {}, text), action && button(action)));
 }
 
-export function complain(error) {
+export function showError(error) {
   show(make("p", { class: "wrong" }, make("span", {}, error.message)));
 }
 
@@ -25,6 +25,6 @@ function hide() {
   else toasted.replaceChildren();
 }
 
-function button({ name, act }) {
-  return make("button", { type: "button", onclick: () => (byId("toast").replaceChildren(), act()) }, name);
+function button({ name, run }) {
+  return make("button", { type: "button", onclick: () => (byId("toast").replaceChildren(), run()) }, name);
 }

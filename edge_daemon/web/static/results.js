@@ -1,14 +1,14 @@
-// What each region shows: the stable label, large, and what the last frames say.
+// The stable label of each region, large, with the confidence and similarity of the latest frames.
 
 import { colourOf } from "/static/classes.js";
+import { connection } from "/static/connection.js";
 import { byId, fillBar, make, percent, write } from "/static/dom.js";
-import { link } from "/static/link.js";
 
 const UNKNOWN = "unknown";
 const QUIET_MS = 1200;
 const SHOWN_CHANGES = 4;
 
-const sights = new Map();
+const cards = new Map();
 let classes = 0;
 let announcedAt = 0;
 let announcement = 0;
@@ -20,45 +20,45 @@ function meter(name) {
   return { value, bar, track, element: make("div", { class: "meter" }, make("p", {}, name, value), track) };
 }
 
-function sight(region, alone) {
-  const label = make("p", { class: "label unsure" }, "…");
+function card(region, alone) {
+  const label = make("p", { class: "label unknown" }, "…");
   const [confidence, similarity] = [meter("Confidence"), meter("Similarity")];
   const meters = make("div", { class: "meters" }, confidence.element, similarity.element);
-  const element = make("article", { class: "sight card" }, make("h2", {}, alone ? "This is" : region), label, meters);
+  const element = make("article", { class: "result card" }, make("h2", {}, alone ? "This is" : region), label, meters);
   return { element, label, confidence, similarity, stable: UNKNOWN };
 }
 
 function setUp({ regions, labels, changes }) {
   const alone = regions.length === 1;
-  sights.clear();
-  for (const { name } of regions) sights.set(name, sight(name, alone));
-  byId("sights").replaceChildren(...[...sights.values()].map(({ element }) => element));
-  byId("sights").classList.toggle("many", !alone);
+  cards.clear();
+  for (const { name } of regions) cards.set(name, card(name, alone));
+  byId("results").replaceChildren(...[...cards.values()].map(({ element }) => element));
+  byId("results").classList.toggle("many", !alone);
   for (const change of labels) showLabel(change);
   byId("changes").replaceChildren(...changes.slice(-SHOWN_CHANGES).reverse().map(row));
 }
 
 function showLabel({ region, label }) {
-  const here = sights.get(region);
-  const place = here?.label;
-  if (!place) return;
-  here.stable = label;
-  const unsure = label === UNKNOWN;
-  const text = unsure && classes === 0 ? "Nothing taught yet" : label;
-  place.dataset.length = text.length > 22 ? "longest" : text.length > 11 ? "long" : "short";
-  place.classList.toggle("unsure", unsure);
-  place.title = text;
-  write(place, text);
+  const card = cards.get(region);
+  if (!card) return;
+  const element = card.label;
+  card.stable = label;
+  const unknown = label === UNKNOWN;
+  const text = unknown && classes === 0 ? "Nothing taught yet" : label;
+  element.dataset.length = text.length > 22 ? "longest" : text.length > 11 ? "long" : "short";
+  element.classList.toggle("unknown", unknown);
+  element.title = text;
+  write(element, text);
 }
 
-// The confidence is that of the large label, which the last frame alone may contradict.
-function showSeen({ region, confidences, similarity, fps, latency_ms }) {
-  const here = sights.get(region);
-  if (!here) return;
-  const confidence = confidences[here.stable] ?? 0;
-  show(here.confidence, confidence, percent(confidence));
-  show(here.similarity, similarity, similarity.toFixed(2));
-  here.confidence.bar.className = confidence ? colourOf(here.stable) : "";
+// The confidence is that of the stable label; a single frame may have another label.
+function showResult({ region, confidences, similarity, fps, latency_ms }) {
+  const card = cards.get(region);
+  if (!card) return;
+  const confidence = confidences[card.stable] ?? 0;
+  show(card.confidence, confidence, percent(confidence));
+  show(card.similarity, similarity, similarity.toFixed(2));
+  card.confidence.bar.className = confidence ? colourOf(card.stable) : "";
   write(byId("fps"), fps.toFixed(fps < 5 ? 1 : 0));
   write(byId("latency"), latency_ms.toFixed(0));
 }
@@ -71,15 +71,15 @@ function show({ value, bar, track }, share, text) {
 
 function row({ region, label, confidence, at }) {
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const place = sights.size > 1 ? `${region} · ` : "";
+  const place = cards.size > 1 ? `${region} · ` : "";
   const sure = label === UNKNOWN ? "" : `${place}${percent(confidence)}`;
   return make("li", {}, make("time", { datetime: at }, time), make("b", {}, label), make("span", {}, sure || place));
 }
 
-// Screen readers hear the label that stayed, not each that flickered by.
+// Screen readers announce a label that lasts, not every short change.
 function announce({ region, label }) {
   clearTimeout(announcement);
-  const text = sights.size > 1 ? `${region}: ${label}` : label;
+  const text = cards.size > 1 ? `${region}: ${label}` : label;
   const wait = Math.max(0, announcedAt + QUIET_MS - performance.now());
   announcement = setTimeout(() => {
     announcedAt = performance.now();
@@ -87,24 +87,24 @@ function announce({ region, label }) {
   }, wait);
 }
 
-export function startSights() {
-  link.on("hello", setUp);
-  link.on("examples", ({ counts }) => {
+export function startResults() {
+  connection.on("hello", setUp);
+  connection.on("examples", ({ counts }) => {
     classes = Object.keys(counts).length;
-    for (const [region, { label }] of sights) if (label.classList.contains("unsure")) showLabel({ region, label: UNKNOWN });
+    for (const [region, { label }] of cards) if (label.classList.contains("unknown")) showLabel({ region, label: UNKNOWN });
   });
-  link.on("label", (change) => {
+  connection.on("label", (change) => {
     showLabel(change);
     announce(change);
     const list = byId("changes");
     list.prepend(row(change));
     while (list.children.length > SHOWN_CHANGES) list.lastChild.remove();
   });
-  link.on("seen", showSeen);
-  link.on("camera", ({ state }) => {
+  connection.on("result", showResult);
+  connection.on("camera", ({ state }) => {
     if (state !== "lost") return;
-    for (const { label, confidence, similarity } of sights.values()) {
-      label.classList.add("unsure");
+    for (const { label, confidence, similarity } of cards.values()) {
+      label.classList.add("unknown");
       write(label, "–");
       show(confidence, 0, "–");
       show(similarity, 0, "–");

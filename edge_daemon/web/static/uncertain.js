@@ -1,0 +1,70 @@
+// Uncertain samples as images with one-tap labels. A sample keeps its slot until a later one replaces it.
+
+import { post } from "/static/api.js";
+import { colourOf } from "/static/classes.js";
+import { connection } from "/static/connection.js";
+import { byId, make } from "/static/dom.js";
+import { showError, toast } from "/static/toast.js";
+
+const SLOTS = 4;
+const LABELS = 3;
+
+const shown = new Array(SLOTS).fill(null);
+let waiting = null;
+
+const strip = () => byId("uncertain");
+const inUse = () => strip().matches(":hover, :focus-within");
+
+function card({ sample, reason, likely }) {
+  const buttons = likely.slice(0, LABELS).map((label) =>
+    make("button", { type: "button", class: colourOf(label), "aria-label": `It was ${label}`, onclick: () => setLabel(sample, label) }, label),
+  );
+  const picture = make("img", { src: `/api/uncertain/${sample}.jpg`, alt: `Uncertain: ${reason}`, width: 168, height: 100, onerror: () => remove({ sample }) });
+  return make("li", { class: "full" }, picture, make("p", { class: "why", title: reason }, reason), make("div", { class: "labels" }, ...buttons));
+}
+
+const emptySlot = () => make("li", { "aria-hidden": "true" });
+
+function put(message) {
+  const slot = message.sample % SLOTS;
+  shown[slot] = message;
+  strip().children[slot].replaceWith(card(message));
+}
+
+// While the strip is hovered or focused no card is replaced; only the latest new sample is kept for later.
+function add(message) {
+  if (inUse() && shown[message.sample % SLOTS]) waiting = message;
+  else put(message);
+}
+
+function remove({ sample }) {
+  const slot = sample % SLOTS;
+  if (shown[slot]?.sample !== sample) return;
+  shown[slot] = null;
+  strip().children[slot].replaceWith(emptySlot());
+}
+
+async function setLabel(sample, label) {
+  try {
+    await post("label", { sample, label });
+    toast(`Added to “${label}”`);
+  } catch (error) {
+    showError(error);
+    remove({ sample });
+  }
+}
+
+export function startUncertain() {
+  connection.on("hello", () => {
+    shown.fill(null);
+    strip().replaceChildren(...shown.map(emptySlot));
+  });
+  connection.on("uncertain", add);
+  connection.on("resolved", remove);
+  setInterval(() => {
+    if (waiting && !inUse()) {
+      put(waiting);
+      waiting = null;
+    }
+  }, 500);
+}
