@@ -36,7 +36,7 @@ trigger: gpio
 store: {{path: {state}}}
 mqtt: {{host: 127.0.0.1, port: {port}, discovery: {{enabled: {discovery}}}}}
 """
-THRESHOLD = "number.tray_least_similarity_of_a_known_label"
+THRESHOLD = "number.tray_minimum_similarity_of_a_known_label"
 TIMEOUT_S = 20.0
 
 

@@ -50,7 +50,7 @@ def main() -> int:
 
 def fetch(options: MqttOptions, topics: Topics) -> bytes:
     """Ask for the archive and wait until it is whole. Raises BrokerError, RequestError."""
-    assembly = ExportReassembler(transaction := uuid4().hex)
+    reassembler = ExportReassembler(transaction := uuid4().hex)
     with Subscriber(options, topics.response("examples")) as subscriber:
         asked = msgspec.json.encode({"export": True, "transaction": transaction})
         subscriber.publish(Message(topics.request("examples"), asked, qos=1, retain=False))
@@ -59,13 +59,13 @@ def fetch(options: MqttOptions, topics: Topics) -> bytes:
             incoming = subscriber.receive(left_s)
             if incoming is None:
                 continue
-            before = assembly.parts
-            if (archive := assembly.take(incoming.payload)) is not None:
+            before = reassembler.parts
+            if (archive := reassembler.add(incoming.payload)) is not None:
                 return archive
-            if assembly.parts > before:
+            if reassembler.parts > before:
                 deadline = time.monotonic() + PATIENCE_S
     raise RequestError(
-        f"nothing came for {PATIENCE_S:g} s after {assembly.parts} parts; is the device online?"
+        f"nothing came for {PATIENCE_S:g} s after {reassembler.parts} parts; is the device online?"
     )
 
 

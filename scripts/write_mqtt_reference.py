@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from edge_daemon.mqtt.schemas import CATALOGUE, schemas
+from edge_daemon.mqtt.schemas import TOPICS, schemas
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "mqtt.md"
@@ -28,10 +28,10 @@ def files() -> dict[Path, str]:
 
 def _tables() -> Iterator[str]:
     yield from ("", "## Topics", "", "| topic | payload | QoS | retained | schema |", "|---|---|---|---|---|")
-    for entry in CATALOGUE:
-        link = f"[{entry.schema}](../edge_daemon/mqtt/schemas/{entry.schema}.json)" if entry.schema else ""
-        retained = "yes" if entry.retained else "no"
-        yield f"| `{entry.topic}` | {entry.text} | {entry.qos} | {retained} | {link} |"
+    for spec in TOPICS:
+        link = f"[{spec.schema}](../edge_daemon/mqtt/schemas/{spec.schema}.json)" if spec.schema else ""
+        retained = "yes" if spec.retained else "no"
+        yield f"| `{spec.topic}` | {spec.text} | {spec.qos} | {retained} | {link} |"
     yield from ("", "## Payloads")
     for name, schema in schemas().items():
         yield from ("", f"### {name}")

@@ -64,9 +64,9 @@ def build_sinks(
 
 def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttBridge:
     """Build the MQTT sink. Raises BrokerError for settings that can't work."""
-    from edge_daemon.mqtt.bridge import MqttBridge
+    from edge_daemon.mqtt.bridge import build_bridge
     from edge_daemon.mqtt.payloads import Info
-    from edge_daemon.mqtt.persistent_queue import backlog_path
+    from edge_daemon.mqtt.persistent_queue import queue_path
     from edge_daemon.mqtt.serializer import known_flags
     from edge_daemon.mqtt.topics import device_topics
 
@@ -85,13 +85,13 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         power=None if (power := read_power()) is None else known_flags(power.now),
     )
     base_topic = device_topics(config.mqtt.base_topic, info.device, info.regions).base
-    return MqttBridge(
+    return build_bridge(
         config.mqtt,
         info,
         mailbox.submit,
         clock,
         mailbox.crashed,
-        backlog_path(store_path(config).parent, base_topic),
+        queue_path(store_path(config).parent, base_topic),
         partial(export_examples, store_path(config)),
         fleet,
         CONNECT_DELAY_S,

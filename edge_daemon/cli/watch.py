@@ -1,4 +1,4 @@
-"""What a device says, for a person at a terminal or for a program."""
+"""The `watch` command: a live view of a device's messages, or JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from edge_daemon.mqtt.topics import Topics, device_topics
 
 _RATE_FRAMES = 30
 _STALE_S = 3.0
-_ABSENT_S = 3.0
+_OFFLINE_S = 3.0
 _WIDTH = 100
 
 
-class Watcher(Protocol):
-    """Shows what comes; None says that nothing came for a while."""
+class Writer(Protocol):
+    """A view of the received messages."""
 
-    def take(self, heard: Incoming | ConnectionState | None) -> None:
-        """Take the next thing."""
+    def write(self, received: Incoming | ConnectionState | None) -> None:
+        """Show a message or a change of the connection; None if none was received."""
 
 
 class OfflineTimer:
-    """Notices a device that the broker knows nothing of: a running one has a retained availability."""
+    """Detects a device without a retained availability, which every running device has."""
 
     def __init__(self, topics: Topics, monotonic: Callable[[], float]) -> None:
         self._topics = topics
         self._monotonic = monotonic
         self._due_s: float | None = None
 
-    def notice(self, heard: Incoming | ConnectionState | None) -> str | None:
-        """Take what came, or None; return what to say, once a connection, when nothing came for 3 s."""
-        if isinstance(heard, ConnectionState):
-            self._due_s = self._monotonic() + _ABSENT_S if heard.connected else None
-        elif heard is not None:
+    def check(self, received: Incoming | ConnectionState | None) -> str | None:
+        """Return a hint once per connection if no message was received for 3 s."""
+        if isinstance(received, ConnectionState):
+            self._due_s = self._monotonic() + _OFFLINE_S if received.connected else None
+        elif received is not None:
             self._due_s = None
         elif self._due_s is not None and self._monotonic() >= self._due_s:
             self._due_s = None
@@ -53,31 +53,33 @@ class OfflineTimer:
 
 
 class JsonWriter:
-    """One JSON object a line: `topic` and `payload`, or the state of the connection."""
+    """Prints one JSON object per line: `topic` and `payload`, or the state of the connection."""
 
     def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._topics = topics
         self._out = out
-        self._absence = OfflineTimer(topics, monotonic)
+        self._offline = OfflineTimer(topics, monotonic)
 
-    def take(self, heard: Incoming | ConnectionState | None) -> None:
-        """Write it, if it is anything."""
-        if text := self._absence.notice(heard):
-            self._write({"device": None, "text": text})
-        if isinstance(heard, ConnectionState):
-            self._write({"connected": heard.connected, "text": heard.text})
-        elif heard is not None:
-            topic = heard.topic.removeprefix(f"{self._topics.base}/")
-            self._write({"topic": topic, "retained": heard.retained, "payload": readable(heard.payload)})
+    def write(self, received: Incoming | ConnectionState | None) -> None:
+        """Print a message or a change of the connection."""
+        if text := self._offline.check(received):
+            self._print({"device": None, "text": text})
+        if isinstance(received, ConnectionState):
+            self._print({"connected": received.connected, "text": received.text})
+        elif received is not None:
+            topic = received.topic.removeprefix(f"{self._topics.base}/")
+            self._print(
+                {"topic": topic, "retained": received.retained, "payload": readable(received.payload)}
+            )
 
-    def _write(self, data: dict[str, Any]) -> None:
+    def _print(self, data: dict[str, Any]) -> None:
         print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
 
 
 class LineWriter:
-    """The last line of the terminal follows the results; events scroll above it.
+    """Shows the latest results in the last line of the terminal, with the events scrolling above it.
 
-    Where the output is no terminal, only the events are written.
+    If the output is no terminal, only the events are printed.
     """
 
     def __init__(self, topics: Topics, out: TextIO, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -85,24 +87,24 @@ class LineWriter:
         self._out = out
         self._monotonic = monotonic
         self._live = out.isatty()
-        self._absence = OfflineTimer(topics, monotonic)
+        self._offline = OfflineTimer(topics, monotonic)
         self._availability = "?"
         self._results: dict[str, dict[str, Any]] = {}
-        self._heard_s: deque[float] = deque(maxlen=_RATE_FRAMES)
+        self._result_s: deque[float] = deque(maxlen=_RATE_FRAMES)
 
-    def take(self, heard: Incoming | ConnectionState | None) -> None:
-        """Show it."""
-        if text := self._absence.notice(heard):
+    def write(self, received: Incoming | ConnectionState | None) -> None:
+        """Show a message or a change of the connection."""
+        if text := self._offline.check(received):
             self._scroll(text)
-        if isinstance(heard, ConnectionState):
-            self._forget()
-            self._scroll(heard.text if heard.connected else f"{heard.text}; trying again")
-        elif heard is not None:
-            self._hear(heard.topic.removeprefix(f"{self._topics.base}/"), heard)
+        if isinstance(received, ConnectionState):
+            self._clear()
+            self._scroll(received.text if received.connected else f"{received.text}; trying again")
+        elif received is not None:
+            self._show(received.topic.removeprefix(f"{self._topics.base}/"), received)
         self._draw()
 
-    def _hear(self, topic: str, heard: Incoming) -> None:
-        payload = readable(heard.payload)
+    def _show(self, topic: str, received: Incoming) -> None:
+        payload = readable(received.payload)
         if topic == "availability":
             self._availability = str(payload)
             self._scroll(f"the device is {payload}")
@@ -114,12 +116,12 @@ class LineWriter:
             topic.endswith("result") and isinstance(payload, dict) and isinstance(payload.get("region"), str)
         ):
             self._results[payload["region"]] = payload
-            self._heard_s.append(self._monotonic())
+            self._result_s.append(self._monotonic())
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         self._availability = "?"
         self._results.clear()
-        self._heard_s.clear()
+        self._result_s.clear()
 
     def _scroll(self, text: str) -> None:
         clear = "\r\x1b[K" if self._live else ""
@@ -131,19 +133,19 @@ class LineWriter:
             self._out.flush()
 
     def line(self) -> str:
-        """Return the live line: nothing is shown as current that was not heard for three seconds."""
+        """Return the live line; results older than 3 s are not shown."""
         now = self._monotonic()
-        if self._availability != "online" or not self._heard_s or now - self._heard_s[-1] > _STALE_S:
-            state = "no results" if self._availability == "online" else "no word"
+        if self._availability != "online" or not self._result_s or now - self._result_s[-1] > _STALE_S:
+            state = "no results" if self._availability == "online" else "no state"
             return f"{self._availability}  {state}"
         parts = [_result(name, result) for name, result in self._results.items()]
-        per_s = (len(self._heard_s) - 1) / max(self._heard_s[-1] - self._heard_s[0], 1e-9)
-        rate = f"{per_s / len(self._results):.1f}/s" if len(self._heard_s) > 1 else ""
+        per_s = (len(self._result_s) - 1) / max(self._result_s[-1] - self._result_s[0], 1e-9)
+        rate = f"{per_s / len(self._results):.1f}/s" if len(self._result_s) > 1 else ""
         return f"{self._availability}  {'  |  '.join(parts)}  {rate}"
 
 
 def readable(payload: bytes) -> Any:
-    """Return JSON as what it holds, other text as text, anything else as its size."""
+    """Return the content of JSON, other text as text, and the size of other payloads."""
     try:
         text = payload.decode()
     except UnicodeDecodeError:
@@ -155,15 +157,15 @@ def readable(payload: bytes) -> Any:
 
 
 def describe(event: dict[str, Any]) -> str:
-    """Say an event in a line; one of a later version is shown by its keys."""
+    """Return an event as one line; an event of a later version is shown with its keys."""
     kind = str(event.get("event_type", "event")).replace("_", " ")
     hidden = ("event_type", "at", "event_id", "captured_at", "by", "ranking")
-    told = [
+    fields = [
         f"{key} {_short(value)}"
         for key, value in event.items()
         if key not in hidden and (key, value) != ("region", WHOLE_FRAME)
     ]
-    return f"{kind:<16} {', '.join(told)}"
+    return f"{kind:<16} {', '.join(fields)}"
 
 
 def _short(value: object) -> str:
@@ -184,7 +186,7 @@ def _number(value: object) -> float:
 
 
 def _printable(text: str) -> str:
-    """Keep what strangers publish from steering the terminal."""
+    """Replace control characters, which could control the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
@@ -197,13 +199,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command, until interrupted."""
+    """Run the command until interrupted."""
     config = load_config(args.config, args.set)
     if config.mqtt.host is None:
         raise ConfigError("mqtt.host: there is no broker to watch; set one")
     base = None if args.device else config.mqtt.base_topic
     topics = device_topics(base, args.device or config.device.topic_id, region_names(config))
-    watcher: Watcher = JsonWriter(topics, sys.stdout) if args.json else LineWriter(topics, sys.stdout)
-    with ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as follower:
+    writer: Writer = JsonWriter(topics, sys.stdout) if args.json else LineWriter(topics, sys.stdout)
+    with ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as subscriber:
         while True:
-            watcher.take(follower.receive(TICK_S))
+            writer.write(subscriber.receive(TICK_S))

@@ -1,26 +1,27 @@
-"""What a broker takes: announced by MQTT 5, otherwise inferred from the messages that end a connection."""
+"""The limits of a broker: announced with MQTT 5, else estimated from messages that end a connection."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, replace
 
-from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.payload_shortening import shortened
+from edge_daemon.mqtt.message import Message, shorten
 
 SUBSCRIBE = "SUBSCRIBE "
-"""How the topic begins of a message that stands for a subscription."""
+"""Topic prefix of a message that represents a subscription."""
 
-_ANSWER_S = 5.0
-"""A message of QoS 0 that was sent longer ago did not end the connection."""
-_CAREFUL_S = 10.0
+_ACKNOWLEDGE_S = 5.0
+"""A message of QoS 0 sent longer ago has not ended the connection."""
+_CAUTIOUS_S = 10.0
 _SETTLED_S = 0.5
-_STRIKES = 3
+_MAX_FAILURES = 3
 _REMEMBERED_S = 86_400.0
-_LEAST_LIMIT_BYTES = 256
-"""What every broker takes; a shorter message is refused for another reason."""
+_MIN_LIMIT_BYTES = 256
+"""Size that every broker accepts; a shorter message was rejected for another reason."""
+_ORDINARY_BYTES = 65_536
+"""Only pictures exceed a limit of this size or more."""
 _MAX_TOPICS = 200
-_MAX_UNCONFIRMED = 200
+_MAX_UNACKNOWLEDGED = 200
 _UNSUSPICIOUS = frozenset(
     {
         "Administrative action",
@@ -34,19 +35,19 @@ _UNSUSPICIOUS = frozenset(
         "Use another server",
     }
 )
-"""Reasons of a DISCONNECT that no message is to blame for."""
+"""Reasons of a DISCONNECT that no message has caused."""
 
 
 @dataclass(frozen=True, slots=True)
 class BrokerLimits:
-    """Highest QoS, whether retained messages are kept, and the longest packet in bytes (None: no limit)."""
+    """Maximum QoS, support of retained messages, and maximum packet size in bytes (None: unlimited)."""
 
     max_qos: int = 2
     retain: bool = True
     max_packet: int | None = None
 
     def reduced(self, message: Message) -> Message:
-        """Return the message with a QoS and a retain flag that are allowed."""
+        """Return the message with an allowed QoS and retain flag."""
         if message.qos <= self.max_qos and (self.retain or not message.retain):
             return message
         return replace(message, qos=min(message.qos, self.max_qos), retain=message.retain and self.retain)
@@ -60,7 +61,7 @@ class BrokerLimits:
         )
 
     def describe(self, wanted_qos: int) -> list[str]:
-        """Return a clause for each limit that a device with `wanted_qos` meets."""
+        """Return a clause for each limit that affects a device with `wanted_qos`."""
         clauses = []
         if self.max_qos < wanted_qos:
             lost = "; events may be lost with the connection" if self.max_qos == 0 else ""
@@ -74,65 +75,55 @@ class BrokerLimits:
         return clauses
 
 
-_ORDINARY_BYTES = 65_536
-"""A limit from here up is met by no message but a picture."""
-
-
 _NO_LIMITS = BrokerLimits()
 
 
-class LimitLearner:
-    """Keeps a device from sending again and again what makes its broker hang up.
+class BrokerLimitEstimator:
+    """Estimates the limits of a broker, so that a device does not resend what ends the connection.
 
-    A message is unconfirmed until the broker has answered it or a later one; with QoS 0 for 5 s at most. A
-    connection that ends blames the unconfirmed messages that differ from all that have passed: by QoS, by
-    the retain flag, by size, or by topic. The next connection is `careful`: one message at a time. A message
-    that is to blame alone and for the third time is sent with less from then on: with QoS 0, not retained,
-    both, and at last only where it is shorter. Two topics with messages too long make a limit for all. A
-    connection that is to tell more has to hold for half a second before anything is sent; one that ends
-    without a message, or can't be had, clears them all. What was inferred is forgotten after a day, as it may
-    have been chance. Belongs to one thread; times are monotonic seconds.
+    A message is unacknowledged until the broker has acknowledged it or a later one; with QoS 0 for 5 s at
+    most. When a connection ends, the suspects are the unacknowledged messages that differ from all accepted
+    ones by QoS, retain flag, size or topic. The next connection is cautious: one message at a time. A message
+    that is the only suspect for the third time is sent with less from then on: with QoS 0, not retained,
+    both, and finally only if it is shorter. Two topics with too long messages set a limit for all topics.
+
+    A connection that tests a suspect must hold for 0.5 s before anything is sent. One that ends without a
+    message, or a broker that is unreachable, clears all suspicions. Estimates expire after a day, as they may
+    be due to chance. Belongs to one thread; times are monotonic seconds.
     """
 
     def __init__(self, max_qos: int) -> None:
         self._wanted_qos = max_qos
         self._announced = BrokerLimits(max_qos)
-        self._unconfirmed: deque[tuple[int | None, Message, float]] = deque(maxlen=_MAX_UNCONFIRMED)
+        self._unacknowledged: deque[tuple[int | None, Message, float]] = deque(maxlen=_MAX_UNACKNOWLEDGED)
         self._connected_s = 0.0
-        self._named: set[str] = set()
-        self._news: list[str] = []
-        self._forget(0.0)
+        self._reported: set[str] = set()
+        self._findings: list[str] = []
+        self._reset(0.0)
 
-    def _forget(self, now_s: float) -> None:
+    def _reset(self, now_s: float) -> None:
         self._since_s = now_s
-        self._passed_qos = 0
-        self._passed_retain = False
-        self._passed_bytes = 0
-        self._passed_topics: dict[str, None] = {}
-        self._strikes: Counter[str] = Counter()
-        self._guess = self._sure = BrokerLimits()
-        self._accused: str | None = None
-        self._guesses: deque[BrokerLimits] = deque()
+        self._accepted_qos = 0
+        self._accepted_retain = False
+        self._accepted_bytes = 0
+        self._accepted_topics: dict[str, None] = {}
+        self._failures: Counter[str] = Counter()
+        self._hypothesis = self._confirmed = BrokerLimits()
+        self._suspect_topic: str | None = None
+        self._hypotheses: deque[BrokerLimits] = deque()
         self._too_long: dict[str, int] = {}
-        self._refused_bytes: int | None = None
+        self._rejected_bytes: int | None = None
 
     @property
     def limits(self) -> BrokerLimits:
-        """What holds now for any topic, the configured QoS included."""
-        known = self._announced if self._guess == _NO_LIMITS else self._announced & self._guess
-        if self._refused_bytes is not None or len(self._too_long) > 1:
-            known &= BrokerLimits(max_packet=self._inferred_bytes())
+        """Current limits for every topic, including the configured QoS."""
+        known = self._announced if self._hypothesis == _NO_LIMITS else self._announced & self._hypothesis
+        if self._rejected_bytes is not None or len(self._too_long) > 1:
+            known &= BrokerLimits(max_packet=self._estimated_bytes())
         return known
 
-    def _inferred_bytes(self) -> int | None:
-        sizes = [] if self._refused_bytes is None else [self._refused_bytes]
-        least = min(self._too_long.values(), default=0)
-        if len(self._too_long) > 1 and least > max(self._passed_bytes, _LEAST_LIMIT_BYTES):
-            sizes.append(least)
-        return min(sizes) - 1 if sizes else None
-
-    def admit(self, message: Message) -> Message | None:
-        """Return what to send in place of a message, None where nothing of it can pass."""
+    def reduce(self, message: Message) -> Message | None:
+        """Return the message within the limits, shortened if need be; None if that is impossible."""
         limits = self.limits
         reduced = limits.reduced(message)
         limit = limits.max_packet
@@ -141,167 +132,178 @@ class LimitLearner:
         if limit is None or reduced.packet_bytes <= limit:
             return reduced
         room = limit - (reduced.packet_bytes - len(reduced.payload))
-        payload = shortened(reduced.payload, room)
+        payload = shorten(reduced.payload, room)
         if payload is None and not message.topic.startswith(SUBSCRIBE):
-            self._name(f"takes no message of {reduced.packet_bytes} bytes", message.topic)
+            self._report(f"takes no message of {reduced.packet_bytes} bytes", message.topic)
         return None if payload is None else replace(reduced, payload=payload)
 
     def connected(self, announced: BrokerLimits, now_s: float) -> None:
-        """Begin a connection to a broker that has announced its limits, if it has any."""
+        """Start a connection to a broker with the limits that it has announced, if any."""
         if now_s - self._since_s > _REMEMBERED_S:
-            self._forget(now_s)
+            self._reset(now_s)
         self._announced = announced & BrokerLimits(self._wanted_qos)
         self._connected_s = now_s
-        self._unconfirmed.clear()
-        self._name_limits()
+        self._unacknowledged.clear()
+        self._report_limits()
 
-    def careful(self, now_s: float) -> bool:
-        """Whether to send one message at a time."""
-        return bool(self._strikes) and now_s - self._connected_s < _CAREFUL_S
+    def is_cautious(self, now_s: float) -> bool:
+        """Return whether to send one message at a time."""
+        return bool(self._failures) and now_s - self._connected_s < _CAUTIOUS_S
 
     def must_wait(self, now_s: float) -> bool:
-        """Whether to send nothing for now: an answer is due, or the connection has yet to hold by itself."""
-        if not self.careful(now_s):
+        """Return whether to send nothing now: before an acknowledgement, or before the connection settled."""
+        if not self.is_cautious(now_s):
             return False
-        if self._unconfirmed:
-            return now_s - self._unconfirmed[-1][2] <= _ANSWER_S
-        decisive = any(count >= self._needed(topic) - 1 for topic, count in self._strikes.items())
+        if self._unacknowledged:
+            return now_s - self._unacknowledged[-1][2] <= _ACKNOWLEDGE_S
+        decisive = any(count >= self._failures_needed(topic) - 1 for topic, count in self._failures.items())
         return decisive and now_s - self._connected_s < _SETTLED_S
 
     def sent(self, message: Message, mid: int | None, now_s: float) -> None:
-        """Note a message as it was sent; an acknowledgement of `mid` confirms it."""
-        self._expire(now_s)
-        self._unconfirmed.append((mid, message, now_s))
+        """Record a message as sent; `mid` is the packet id of its acknowledgement."""
+        self._accept_expired(now_s)
+        self._unacknowledged.append((mid, message, now_s))
 
-    def confirmed(self, mid: int) -> None:
-        """Note an answer of the broker, which works in order: what was sent before has passed too."""
-        if any(mid == each[0] for each in self._unconfirmed):
-            while self._unconfirmed:
-                found, message, _ = self._unconfirmed.popleft()
-                self._pass(message)
+    def acknowledged(self, mid: int) -> None:
+        """Handle an acknowledgement. Brokers work in order, so all earlier messages are accepted too."""
+        if any(mid == each[0] for each in self._unacknowledged):
+            while self._unacknowledged:
+                found, message, _ = self._unacknowledged.popleft()
+                self._accept(message)
                 if found == mid:
                     return
 
-    def refused_as_too_large(self, mid: int) -> None:
-        """Note that the broker has named a message too large."""
-        for each in self._unconfirmed:
+    def rejected_as_too_large(self, mid: int) -> None:
+        """Handle the rejection of a message as too large."""
+        for each in self._unacknowledged:
             if each[0] == mid:
-                self._unconfirmed.remove(each)
-                self._refuse(each[1])
+                self._unacknowledged.remove(each)
+                self._limit_size(each[1])
                 return
 
-    def lost(self, reason: str, now_s: float) -> bool:
-        """Look for the message that ended the connection; return whether the next one may tell more."""
-        self._expire(now_s)
-        unconfirmed = list(self._unconfirmed)
-        self._unconfirmed.clear()
-        if not unconfirmed:
+    def connection_lost(self, reason: str, now_s: float) -> bool:
+        """Find the message that ended the connection; return whether the next connection may identify it."""
+        self._accept_expired(now_s)
+        unacknowledged = list(self._unacknowledged)
+        self._unacknowledged.clear()
+        if not unacknowledged:
             self.unreachable()
-        suspects = [message for _, message, _ in unconfirmed if self._is_new(message)]
+        suspects = [message for _, message, _ in unacknowledged if self._is_new(message)]
         if reason in _UNSUSPICIOUS or not suspects:
             return False
         if reason == "Packet too large":
-            self._refuse(max(suspects, key=lambda message: message.packet_bytes))
+            self._limit_size(max(suspects, key=lambda message: message.packet_bytes))
             return True
-        self._strikes.update({message.topic for message in suspects})
-        while len(self._strikes) > _MAX_TOPICS:
-            del self._strikes[next(iter(self._strikes))]
-        shortest = min(suspects, key=lambda message: message.packet_bytes)
-        alone = len({message.topic for message in suspects}) == 1
-        settled = unconfirmed[0][2] - self._connected_s >= _SETTLED_S
-        if alone and settled and self._strikes[shortest.topic] >= self._needed(shortest.topic):
-            self._blame(shortest)
-            return True
-        return any(self._strikes[message.topic] < _STRIKES for message in suspects)
-
-    def _needed(self, topic: str) -> int:
-        """Return after how many hang-ups a message is to blame: fewer, once its size was elsewhere."""
-        if topic in self._too_long:
-            return 1
-        return _STRIKES - 1 if self._too_long else _STRIKES
+        return self._suspect(suspects, first_sent_s=unacknowledged[0][2])
 
     def unreachable(self) -> None:
-        """Note that there is no connection though nothing was sent: no message is to blame."""
-        self._strikes.clear()
-        self._accused, self._guess = None, self._sure
+        """Handle a failure without a sent message: no message is the cause."""
+        self._failures.clear()
+        self._suspect_topic, self._hypothesis = None, self._confirmed
 
-    def take_news(self) -> list[str]:
+    def pop_findings(self) -> list[str]:
         """Return the limits found since the last call, each once."""
-        news, self._news = self._news, []
-        return news
+        findings, self._findings = self._findings, []
+        return findings
 
-    def _expire(self, now_s: float) -> None:
-        """Take for passed what is never answered and was sent long ago."""
-        while self._unconfirmed:
-            mid, message, sent_s = self._unconfirmed[0]
-            if mid is not None or now_s - sent_s <= _ANSWER_S:
+    def _suspect(self, suspects: list[Message], first_sent_s: float) -> bool:
+        self._failures.update({message.topic for message in suspects})
+        while len(self._failures) > _MAX_TOPICS:
+            del self._failures[next(iter(self._failures))]
+        shortest = min(suspects, key=lambda message: message.packet_bytes)
+        alone = len({message.topic for message in suspects}) == 1
+        settled = first_sent_s - self._connected_s >= _SETTLED_S
+        needed = self._failures_needed(shortest.topic)
+        if alone and settled and self._failures[shortest.topic] >= needed:
+            self._try_next_hypothesis(shortest)
+            return True
+        return any(self._failures[message.topic] < _MAX_FAILURES for message in suspects)
+
+    def _failures_needed(self, topic: str) -> int:
+        """Return the number of failures that convict a message: fewer once a size limit was found."""
+        if topic in self._too_long:
+            return 1
+        return _MAX_FAILURES - 1 if self._too_long else _MAX_FAILURES
+
+    def _accept_expired(self, now_s: float) -> None:
+        """Accept messages without acknowledgement that were sent long ago."""
+        while self._unacknowledged:
+            mid, message, sent_s = self._unacknowledged[0]
+            if mid is not None or now_s - sent_s <= _ACKNOWLEDGE_S:
                 return
-            self._unconfirmed.popleft()
-            self._pass(message)
+            self._unacknowledged.popleft()
+            self._accept(message)
 
     def _is_new(self, message: Message) -> bool:
         return (
-            message.qos > self._passed_qos
-            or (message.retain and not self._passed_retain)
-            or message.packet_bytes > self._passed_bytes
-            or message.topic not in self._passed_topics
+            message.qos > self._accepted_qos
+            or (message.retain and not self._accepted_retain)
+            or message.packet_bytes > self._accepted_bytes
+            or message.topic not in self._accepted_topics
         )
 
-    def _pass(self, message: Message) -> None:
-        self._passed_qos = max(self._passed_qos, message.qos)
-        self._passed_retain |= message.retain
-        self._passed_bytes = max(self._passed_bytes, message.packet_bytes)
-        self._passed_topics[message.topic] = None
-        if len(self._passed_topics) > _MAX_TOPICS:
-            del self._passed_topics[next(iter(self._passed_topics))]
-        self._strikes.pop(message.topic, None)
-        if message.topic == self._accused:
-            self._accused, self._sure = None, self._guess
-            self._name_limits()
+    def _accept(self, message: Message) -> None:
+        self._accepted_qos = max(self._accepted_qos, message.qos)
+        self._accepted_retain |= message.retain
+        self._accepted_bytes = max(self._accepted_bytes, message.packet_bytes)
+        self._accepted_topics[message.topic] = None
+        if len(self._accepted_topics) > _MAX_TOPICS:
+            del self._accepted_topics[next(iter(self._accepted_topics))]
+        self._failures.pop(message.topic, None)
+        if message.topic == self._suspect_topic:
+            self._suspect_topic, self._confirmed = None, self._hypothesis
+            self._report_limits()
 
-    def _blame(self, message: Message) -> None:
-        """Try the next guess at what is wrong with a message; at last it is its size at this topic."""
-        if self._accused != message.topic:
-            self._accused = message.topic
-            self._guesses = deque(self._guesses_for(message))
-        if self._guesses:
-            self._guess = self._guesses.popleft()
+    def _try_next_hypothesis(self, message: Message) -> None:
+        """Try the next explanation of a failing message; the last one is its size at this topic."""
+        if self._suspect_topic != message.topic:
+            self._suspect_topic = message.topic
+            self._hypotheses = deque(self._hypotheses_for(message))
+        if self._hypotheses:
+            self._hypothesis = self._hypotheses.popleft()
             return
-        self._guess, self._accused = self._sure, None
-        self._strikes.pop(message.topic)
+        self._hypothesis, self._suspect_topic = self._confirmed, None
+        self._failures.pop(message.topic)
         self._too_long[message.topic] = message.packet_bytes
         if message.topic.startswith(SUBSCRIBE):
-            self._name("hangs up at a subscription", message.topic.removeprefix(SUBSCRIBE))
+            self._report("hangs up at a subscription", message.topic.removeprefix(SUBSCRIBE))
         else:
-            self._name(
+            self._report(
                 f"hangs up at a message of {message.packet_bytes} bytes: too long, or not allowed,",
                 message.topic,
             )
-        self._name_limits()
+        self._report_limits()
 
-    def _guesses_for(self, message: Message) -> list[BrokerLimits]:
-        qos = message.qos > self._passed_qos
-        retain = message.retain and not self._passed_retain
-        guesses = []
+    def _hypotheses_for(self, message: Message) -> list[BrokerLimits]:
+        qos = message.qos > self._accepted_qos
+        retain = message.retain and not self._accepted_retain
+        hypotheses = []
         if qos:
-            guesses.append(replace(self._guess, max_qos=0))
+            hypotheses.append(replace(self._hypothesis, max_qos=0))
         if retain:
-            guesses.append(replace(self._guess, retain=False))
+            hypotheses.append(replace(self._hypothesis, retain=False))
         if qos and retain:
-            guesses.append(replace(self._guess, max_qos=0, retain=False))
-        return guesses
+            hypotheses.append(replace(self._hypothesis, max_qos=0, retain=False))
+        return hypotheses
 
-    def _refuse(self, message: Message) -> None:
-        self._refused_bytes = min(self._refused_bytes or message.packet_bytes, message.packet_bytes)
-        self._name_limits()
+    def _limit_size(self, message: Message) -> None:
+        self._rejected_bytes = min(self._rejected_bytes or message.packet_bytes, message.packet_bytes)
+        self._report_limits()
 
-    def _name_limits(self) -> None:
+    def _estimated_bytes(self) -> int | None:
+        sizes = [] if self._rejected_bytes is None else [self._rejected_bytes]
+        shortest = min(self._too_long.values(), default=0)
+        if len(self._too_long) > 1 and shortest > max(self._accepted_bytes, _MIN_LIMIT_BYTES):
+            sizes.append(shortest)
+        return min(sizes) - 1 if sizes else None
+
+    def _report_limits(self) -> None:
         for clause in self.limits.describe(self._wanted_qos):
-            self._name(clause)
+            self._report(clause)
 
-    def _name(self, clause: str, topic: str = "") -> None:
-        """Put a clause into the news, once for each of its kind and topic."""
+    def _report(self, clause: str, topic: str = "") -> None:
+        """Add a finding, once per kind and topic."""
         kind = f"{clause.split(' bytes')[0].rstrip('0123456789')} {topic}"
-        if kind not in self._named and len(self._named) < _MAX_TOPICS:
-            self._named.add(kind)
-            self._news.append(f"the MQTT broker {clause}" + (f" at {topic}" if topic else ""))
+        if kind not in self._reported and len(self._reported) < _MAX_TOPICS:
+            self._reported.add(kind)
+            self._findings.append(f"the MQTT broker {clause}" + (f" at {topic}" if topic else ""))

@@ -1,4 +1,4 @@
-"""A trial of a broker: connects, subscribes and publishes as the device does, and notes what is refused."""
+"""A trial of a broker: connect, subscribe and publish as the device does, and record the rejections."""
 
 from __future__ import annotations
 
@@ -13,33 +13,35 @@ from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.client import Connection, ConnectOptions
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
-from edge_daemon.mqtt.payloads import Response, encode
+from edge_daemon.mqtt.payloads import Response
+from edge_daemon.mqtt.serializer import encode
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.wakeup import Wakeup
 
 LONG_BYTES = 10_000
-"""Size of the long message that is tried: about what a discovery or an answer needs."""
+"""Size of the long test message, about that of a discovery message or a response."""
 _MAX_PACKET = 65_536
-_ANSWER_S = 5.0
+_ACKNOWLEDGE_S = 5.0
 _ECHO_S = 1.0
-_STANDING_S = 0.5
+_RETAINED_S = 0.5
 
 
 @dataclass(slots=True)
 class TrialResult:
-    """What a trial has found: `availability` is the retained text, `refused` a clause for each refusal."""
+    """Result of a trial: `availability` is the retained text, `rejections` has one clause per rejection."""
 
     limits: BrokerLimits = field(default_factory=BrokerLimits)
     availability: str | None = None
-    refused: list[str] = field(default_factory=list)
+    rejections: list[str] = field(default_factory=list)
 
 
 class BrokerTrial:
-    """Tries what a device does at a broker, without harm to a device that runs there.
+    """Tries the operations of a device at a broker, without effect on a running device.
 
-    The client id is another one. Will and retained messages repeat what the broker holds at their topics.
-    Labels and events, which subscribers act on, are tried only while the device is not online. `discovery` is
-    the topic of Home Assistant's discovery, None where it is off; `fleet` holds the fleet's topic filters.
+    The client id is a different one. Will and retained messages repeat the retained values of their topics.
+    Labels and events trigger actions of subscribers, so they are tried only while the device is not online.
+    `discovery` is the topic of Home Assistant's discovery, None if it is disabled; `fleet` holds the fleet's
+    topic filters.
     """
 
     def __init__(
@@ -57,89 +59,93 @@ class BrokerTrial:
         self._filters = (topics.requests, topics.response("doctor"), *self._states, *fleet)
         self._wakeup = Wakeup()
         self._connection: Connection
-        self._stored: dict[str, bytes] = {}
+        self._retained: dict[str, bytes] = {}
         self._echoes: list[tuple[str, bytes]] = []
-        self._findings = TrialResult()
+        self._result = TrialResult()
 
     def run(self) -> TrialResult:
-        """Return what was found. Raises BrokerError when there is no connection."""
+        """Return the result. Raises BrokerError if there is no connection."""
         try:
-            self._look()
+            self._read_retained()
             self._connect()
             for message in self._messages():
-                self._try(message)
+                self._try_publish(message)
             self._connection.close(graceful=True)
         finally:
             self._wakeup.close()
-        return self._findings
+        return self._result
 
-    def _look(self) -> None:
-        """Read what the broker holds at the device's topics."""
-        party = ConnectOptions(self._client_id, max_packet=_MAX_PACKET)
-        self._connection = connect(self._options, party, os.environ, lambda: False)
+    def _read_retained(self) -> None:
+        """Read the retained messages of the device's topics."""
+        connect_options = ConnectOptions(self._client_id, max_packet=_MAX_PACKET)
+        self._connection = connect(self._options, connect_options, os.environ, lambda: False)
         for topic in (self._topics.availability, *self._states):
             self._connection.subscribe(topic, qos=1)
-        self._wait_for(lambda: False, _STANDING_S)
+        self._wait_for(lambda: False, _RETAINED_S)
         self._connection.close(graceful=True)
-        self._stored = dict(self._echoes)
-        state = self._stored.get(self._topics.availability)
-        self._findings.availability = None if state is None else state.decode(errors="replace")
+        self._retained = dict(self._echoes)
+        state = self._retained.get(self._topics.availability)
+        self._result.availability = None if state is None else state.decode(errors="replace")
 
     def _connect(self) -> None:
-        state = self._stored.get(self._topics.availability) or b"offline"
+        state = self._retained.get(self._topics.availability) or b"offline"
         will = Message(self._topics.availability, state, self._options.qos, retain=True)
-        party = ConnectOptions(self._client_id, will, _MAX_PACKET)
-        self._connection = connect(self._options, party, os.environ, lambda: False)
-        self._findings.limits &= self._connection.limits
+        connect_options = ConnectOptions(self._client_id, will, _MAX_PACKET)
+        self._connection = connect(self._options, connect_options, os.environ, lambda: False)
+        self._result.limits &= self._connection.limits
         for topic_filter in self._filters:
-            self._settle(f"subscribing to {topic_filter}", self._connection.subscribe(topic_filter, qos=1))
+            self._await_acknowledgement(
+                f"subscribing to {topic_filter}", self._connection.subscribe(topic_filter, qos=1)
+            )
 
     def _messages(self) -> Iterator[Message]:
         qos = self._options.qos
         for topic in self._states:
-            yield Message(topic, self._stored.get(topic, b""), qos, retain=True)
+            yield Message(topic, self._retained.get(topic, b""), qos, retain=True)
         answer = self._topics.response("doctor")
         for padding in (0, LONG_BYTES):
             body = Response(status="ok", data={"padding": " " * padding} if padding else {})
             yield Message(answer, encode(body), qos, retain=False)
-        if self._findings.availability != "online":
+        if self._result.availability != "online":
             yield from (Message(self._topics.label(each), b"", qos, True) for each in self._topics.regions)
             yield Message(self._topics.event, b"", qos, retain=False)
 
-    def _try(self, message: Message) -> None:
-        """Publish within the limits that are known, and see whether it is answered and comes back."""
-        message = self._findings.limits.reduced(message)
-        if message.packet_bytes > (self._findings.limits.max_packet or message.packet_bytes):
+    def _try_publish(self, message: Message) -> None:
+        """Publish within the known limits; expect an acknowledgement and the delivery to ourselves."""
+        message = self._result.limits.reduced(message)
+        if message.packet_bytes > (self._result.limits.max_packet or message.packet_bytes):
             return
-        what = f"publishing {message.packet_bytes} bytes at {message.topic}"
+        action = f"publishing {message.packet_bytes} bytes at {message.topic}"
         self._echoes.clear()
         try:
             mid = self._connection.publish(message)
-            answer = mid if message.qos else self._connection.fence(self._topics.availability)
-            if self._settle(what, answer) and message.topic in self._filters:
-                self._expect(message, what)
+            answer = (
+                mid if message.qos else self._connection.request_acknowledgement(self._topics.availability)
+            )
+            if self._await_acknowledgement(action, answer) and message.topic in self._filters:
+                self._expect_echo(message, action)
         except BrokerError as exc:
-            self._findings.refused.append(f"{what} ended the connection ({exc})")
+            self._result.rejections.append(f"{action} ended the connection ({exc})")
             self._connect()
 
-    def _expect(self, message: Message, what: str) -> None:
+    def _expect_echo(self, message: Message, action: str) -> None:
         if not self._wait_for(lambda: (message.topic, message.payload) in self._echoes, _ECHO_S):
-            self._findings.refused.append(f"{what}: it is not delivered to this device's own subscription")
+            self._result.rejections.append(f"{action}: it is not delivered to this device's own subscription")
 
-    def _settle(self, what: str, mid: int | None) -> bool:
-        """Wait for the broker's answer to `mid`; return whether it took it."""
+    def _await_acknowledgement(self, action: str, mid: int | None) -> bool:
+        """Wait for the acknowledgement of `mid`; return whether it was positive."""
         connection = self._connection
-        answered = self._wait_for(
-            lambda: mid in connection.acknowledged or mid in connection.too_large, _ANSWER_S
+        acknowledged = self._wait_for(
+            lambda: mid in connection.acknowledged or mid in connection.too_large, _ACKNOWLEDGE_S
         )
-        refusals = [text for text in connection.refused if text not in self._findings.refused]
+        rejections = [text for text in connection.rejections if text not in self._result.rejections]
         if mid in connection.too_large:
-            refusals.append(f"{what}: packet too large")
-        elif not answered:
-            refusals.append(f"{what}: no answer")
-        self._findings.refused.extend(refusals)
-        connection.refused.clear()
-        return not refusals
+            rejections.append(f"{action}: packet too large")
+        elif not acknowledged:
+            rejections.append(f"{action}: no answer")
+        self._result.rejections.extend(rejections)
+        connection.rejections.clear()
+        return not rejections
 
     def _wait_for(self, condition: Callable[[], bool], timeout_s: float) -> bool:
         deadline = time.monotonic() + timeout_s

@@ -1,4 +1,4 @@
-"""A broker inside the process, for the demo: nothing else has to be installed or running."""
+"""A broker inside the process, for the demo: no other program has to run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class EmbeddedBroker:
 
     host = "127.0.0.1"
     version: Literal["3.1.1"] = "3.1.1"
-    """The MQTT that amqtt speaks; to one that asks in 5 it may not answer at all."""
+    """The MQTT version of amqtt, which may not answer a client of version 5 at all."""
 
     def __init__(self) -> None:
         self.port = _free_port()

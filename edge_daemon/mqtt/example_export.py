@@ -1,4 +1,4 @@
-"""The examples over MQTT: an archive, written beside the pipeline and handed out in numbered parts."""
+"""Export of all examples over MQTT: an archive in numbered parts, written in a thread of its own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.mqtt.payloads import ExportPart
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     status: Literal["ok", "error"]
     data: msgspec.Raw = msgspec.Raw(b"null")
     error: str = "no reason was given"
@@ -30,7 +30,7 @@ class _Answer(msgspec.Struct):
 
 
 class ExportReassembler:
-    """Collects the answers to one request, known by its `transaction`, in any order, also twice."""
+    """Joins the responses to one request with this `transaction`, in any order and with duplicates."""
 
     def __init__(self, transaction: str) -> None:
         self._transaction = transaction
@@ -38,13 +38,13 @@ class ExportReassembler:
 
     @property
     def parts(self) -> int:
-        """How many parts have come."""
+        """Number of received parts."""
         return len(self._parts)
 
-    def take(self, payload: bytes) -> bytes | None:
-        """Take one response; return the archive when it is whole. Raises RequestError when it can't be."""
+    def add(self, payload: bytes) -> bytes | None:
+        """Add a response; return the archive once it is complete. Raises RequestError for an invalid one."""
         try:
-            answer = msgspec.json.decode(payload, type=_Answer)
+            answer = msgspec.json.decode(payload, type=_Response)
             if answer.transaction != self._transaction:
                 return None
             if answer.status == "error":
@@ -53,36 +53,36 @@ class ExportReassembler:
             self._parts[part.part] = b64decode(part.base64, validate=True)
         except (msgspec.DecodeError, ValueError) as exc:
             raise RequestError(f"this is no part of an export: {exc}") from exc
-        return self._whole(part) if len(self._parts) == part.parts else None
+        return self._join(part) if len(self._parts) == part.parts else None
 
-    def _whole(self, last: ExportPart) -> bytes:
+    def _join(self, last: ExportPart) -> bytes:
         archive = b"".join(self._parts[number] for number in sorted(self._parts))
         if len(archive) != last.bytes or hashlib.sha256(archive).hexdigest() != last.sha256:
             raise RequestError("the parts don't make the archive that was announced; ask again")
         return archive
 
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 MAX_ARCHIVE_BYTES = 64_000_000
-"""A larger archive is better copied than sent."""
+"""Maximum size; a larger archive has to be copied from the device."""
 
 PART_BYTES = 48_000
-"""Of the archive in one message, 64,000 in base64: what most brokers take."""
+"""Bytes of the archive per message, 64,000 in base64: within the limits of most brokers."""
 
-REST_S = 10.0
-"""How long after an export the next is refused: each reads the whole store."""
+COOLDOWN_S = 10.0
+"""Pause after an export, because each reads the whole store."""
 
-LASTS_S = 600.0
-"""How long after it was asked for an export is still sent: later nobody waits for it."""
+EXPIRY_S = 600.0
+"""Maximum time from the request to the last part; later the requester has given up."""
 
 _ENVELOPE_BYTES = 4_096
-_LEAST_PART_BYTES = 1_024
+_MIN_PART_BYTES = 1_024
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """One message for whoever asked: a part, or why there is none."""
+class ExportAnswer:
+    """One response to the requester: a part, or an error."""
 
     origin: Origin
     part: ExportPart | None = None
@@ -91,7 +91,7 @@ class Answer:
 
 @dataclass(slots=True)
 class _Archive:
-    """A written archive. Its file has no name, so it is gone when it is closed."""
+    """A written archive. Its file has no name, so it disappears when it is closed."""
 
     file: BinaryIO
     size: int
@@ -102,11 +102,11 @@ class _Archive:
 
 
 class ExampleExporter:
-    """Serves one export at a time; a thread of its own writes it, slices are read as they are sent.
+    """Serves one export at a time. A thread writes the archive; each part is read when it is sent.
 
-    `write` writes the archive to an open file and raises EdgeError; `folder` has room for it (None:
-    the system's place for such). All methods belong to the thread that owns the connection; `on_ready`
-    is called from the writing one, and `on_crash` if that dies of a bug.
+    `write` writes the archive to an open file and may raise EdgeError. `folder` is the folder of the archive,
+    None for the system's temporary folder. All methods belong to the thread that owns the connection.
+    `on_ready` is called from the writing thread, `on_crash` if that dies of an unexpected exception.
     """
 
     def __init__(
@@ -115,82 +115,87 @@ class ExampleExporter:
         folder: Path | None,
         on_ready: Callable[[], None],
         on_crash: Callable[[BaseException], None],
-        most_bytes: int = MAX_ARCHIVE_BYTES,
+        max_bytes: int = MAX_ARCHIVE_BYTES,
     ) -> None:
         self._write = write
         self._folder = folder
         self._on_ready = on_ready
         self._on_crash = on_crash
-        self._most_bytes = most_bytes
+        self._max_bytes = max_bytes
         self._thread: threading.Thread | None = None
         self._origin: Origin | None = None
-        self._asked_s = 0.0
-        self._rests_until_s = float("-inf")
+        self._requested_s = 0.0
+        self._next_start_s = float("-inf")
         self._ready: _Archive | str | None = None
         if folder is not None:
             remove_leftovers(folder)
 
-    def ask(self, command: ExportExamples, now_s: float) -> bool:
-        """Begin; False while an export is under way, and for a while after it."""
-        if self._origin is not None or now_s < self._rests_until_s:
+    def start(self, command: ExportExamples, now_s: float) -> bool:
+        """Start an export; return False during an export and for 10 s after it."""
+        if self._origin is not None or now_s < self._next_start_s:
             return False
-        self._origin, self._asked_s, self._ready = command.origin, now_s, None
-        self._thread = threading.Thread(target=self._prepare, name="mqtt-export", daemon=True)
+        self._origin, self._requested_s, self._ready = command.origin, now_s, None
+        self._thread = threading.Thread(target=self._run, name="mqtt-export", daemon=True)
         self._thread.start()
         return True
 
-    def next(self, max_packet: int | None, now_s: float) -> Answer | None:
-        """Return what to send next, None while there is nothing; `max_packet` bytes is the broker's limit."""
+    @property
+    def has_answer(self) -> bool:
+        """True while a part or an error waits to be sent."""
+        return self._ready is not None
+
+    def next_answer(self, max_packet: int | None, now_s: float) -> ExportAnswer | None:
+        """Return the next answer, if any; `max_packet` is the broker's limit in bytes."""
         ready, origin = self._ready, self._origin
         if ready is None or origin is None:
             return None
         if isinstance(ready, str):
             return self._fail(origin, ready, now_s)
-        if now_s - self._asked_s > LASTS_S:
-            return self._fail(origin, f"the export took longer than {LASTS_S:g} s; ask again", now_s)
-        ready.part_bytes = ready.part_bytes or _part_bytes(max_packet)
-        if ready.part_bytes < _LEAST_PART_BYTES:
+        if now_s - self._requested_s > EXPIRY_S:
+            return self._fail(origin, f"the export took longer than {EXPIRY_S:g} s; ask again", now_s)
+        ready.part_bytes = ready.part_bytes or _part_size(max_packet)
+        if ready.part_bytes < _MIN_PART_BYTES:
             return self._fail(origin, f"the broker takes no messages above {max_packet} bytes", now_s)
         part = _next_part(ready)
         if part.part == part.parts:
             self._finish(now_s)
-        return Answer(origin, part)
+        return ExportAnswer(origin, part)
 
     def stop(self, timeout_s: float) -> None:
-        """Give up what is under way."""
+        """Abort an export."""
         if self._thread is not None:
             self._thread.join(timeout_s)
         self._finish(0.0)
 
-    def _fail(self, origin: Origin, error: str, now_s: float) -> Answer:
+    def _fail(self, origin: Origin, error: str, now_s: float) -> ExportAnswer:
         self._finish(now_s)
-        return Answer(origin, error=error)
+        return ExportAnswer(origin, error=error)
 
     def _finish(self, now_s: float) -> None:
         if isinstance(self._ready, _Archive):
             self._ready.file.close()
-        self._origin, self._ready, self._rests_until_s = None, None, now_s + REST_S
+        self._origin, self._ready, self._next_start_s = None, None, now_s + COOLDOWN_S
 
-    def _prepare(self) -> None:
-        """Write, in the exporter's own thread."""
+    def _run(self) -> None:
+        """Write the archive, in the exporter's own thread."""
         try:
-            self._ready = self._archive()
+            self._ready = self._write_archive()
         except (EdgeError, OSError) as exc:
-            log.warning("can't export the examples: %s", exc)
+            logger.warning("can't export the examples: %s", exc)
             self._ready = f"can't export the examples: {exc}"
         except BaseException as crash:
             self._on_crash(crash)
         self._on_ready()
 
-    def _archive(self) -> _Archive | str:
+    def _write_archive(self) -> _Archive | str:
         file = TemporaryFile(dir=self._folder)  # noqa: SIM115 - closed when it is sent; a kill leaves no file
         try:
             self._write(file)
             size = file.seek(0, os.SEEK_END)
-            if size > self._most_bytes:
+            if size > self._max_bytes:
                 file.close()
                 return (
-                    f"the archive has {size / 1e6:.0f} MB; at most {self._most_bytes / 1e6:.0f} MB are sent; "
+                    f"the archive has {size / 1e6:.0f} MB; at most {self._max_bytes / 1e6:.0f} MB are sent; "
                     "run `edge-daemon examples export` on the device"
                 )
             file.seek(0)
@@ -201,12 +206,12 @@ class ExampleExporter:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what exports of version 0.1.0 left behind when they were killed half way."""
+    """Remove the scratch folders of exports of version 0.1.0 that were killed."""
     for scratch in folder.glob(".mqtt-export-*"):
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _part_bytes(max_packet: int | None) -> int:
+def _part_size(max_packet: int | None) -> int:
     if max_packet is None:
         return PART_BYTES
     return min(PART_BYTES, (max_packet - _ENVELOPE_BYTES) * 3 // 4)

@@ -24,9 +24,9 @@ Component = dict[str, object]
 
 ORIGIN = "edge_daemon"
 MAX_BUTTONS = 50
-"""Labels with a button of their own: each costs a message of all entities some 250 bytes."""
-MAX_KNOWN = 300
-"""Entities of earlier messages that are remembered, so that those that are gone can be removed."""
+"""Maximum number of buttons: each adds about 250 bytes to the discovery message."""
+MAX_REMEMBERED = 300
+"""Maximum number of remembered entities, so that removed ones can be removed in Home Assistant."""
 EVENT_TYPES = [str(kind.__struct_config__.tag) for kind in get_args(EventPayload)]
 _PERCENT = {"unit_of_measurement": "%", "state_class": "measurement", "suggested_display_precision": 0}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
@@ -43,11 +43,11 @@ class Discovery:
         self.birth_topic = f"{prefix}/status"
 
     def announcement(self, labels: Sequence[str], known: Mapping[str, str], qos: int = 1) -> Message:
-        """Describe all entities, with a button for what the device's own teach and for each of `labels`.
+        """Return the message that describes all entities.
 
-        The first 50 have a button; with more, a text field teaches any label. `known` names the platform of
-        each entity described before; one that is gone is named with its platform alone, which removes it.
-        `qos` is what Home Assistant subscribes and publishes with.
+        The labels of the device's own buttons and `labels` get one button each, up to 50; with more labels, a
+        text field teaches any label. `known` is the platform of each entity described before; one that no
+        longer exists is listed with its platform alone, which removes it. `qos` is the QoS of Home Assistant.
         """
         every = list(dict.fromkeys([*self._info.button_labels, *labels]))
         components = dict(self._components(every[:MAX_BUTTONS], len(every) > MAX_BUTTONS))
@@ -62,7 +62,7 @@ class Discovery:
         return Message(self.topic, msgspec.json.encode(config), 1, retain=True)
 
     def removal(self) -> Message:
-        """Take the whole device back."""
+        """Return the message that removes the device."""
         return Message(self.topic, b"", 1, retain=True)
 
     def _device(self) -> dict[str, object]:
@@ -75,8 +75,8 @@ class Discovery:
         }
 
     def _components(self, labels: Iterable[str], any_label: bool) -> Iterator[tuple[str, Component]]:
-        field = [("teach", self._text_field())] if any_label else []
-        for key, component in (*self._sensors(), *field, *self._controls(labels)):
+        text_field = [("teach", self._text_field())] if any_label else []
+        for key, component in (*self._sensors(), *text_field, *self._controls(labels)):
             yield key, {"unique_id": f"{self._id}_{key}", **component}
 
     def _sensors(self) -> Iterator[tuple[str, Component]]:
@@ -91,14 +91,12 @@ class Discovery:
                 "json_attributes_template": "{{ value_json.counts | tojson }}",
             },
         )
-        accuracy = _percent("value_json.exam.accuracy")
-        known = "value_json.exam and value_json.exam.accuracy is not none"
+        accuracy = _percent("value_json.evaluation.accuracy")
+        known = "value_json.evaluation and value_json.evaluation.accuracy is not none"
         yield (
             "accuracy",
             {
-                **_sensor(
-                    "Exam accuracy", self._topics.examples, f"{{{{ {accuracy} if {known} else None }}}}"
-                ),
+                **_sensor("Accuracy", self._topics.examples, f"{{{{ {accuracy} if {known} else None }}}}"),
                 **_PERCENT,
             },
         )
@@ -126,7 +124,7 @@ class Discovery:
             yield key, {**_sensor(key.capitalize(), self._topics.info, template), **_DIAGNOSTIC}
 
     def _latency(self) -> Component:
-        """From capture to label, at each change of a label: not from each result, as the confidence."""
+        """Latency at each change of a label: one of each result would write a state per frame."""
         template = (
             "{% if value_json.event_type == 'label_changed' %}{{ value_json.latency_ms | round }}{% endif %}"
         )
@@ -140,12 +138,12 @@ class Discovery:
 
     def _region(self, region: str) -> Iterator[tuple[str, Component]]:
         whole = self._topics.regions == (WHOLE_FRAME,)
-        key, title = ("", "") if whole else (f"_{_short(region)}", f" {region}")
+        key, title = ("", "") if whole else (f"_{_short_id(region)}", f" {region}")
         yield (
             f"label{key}",
             _sensor(f"Label{title}", self._topics.label(region), "{{ value if value else None }}"),
         )
-        # Not from each result: that would write a state a frame.
+        # One of each result would write a state per frame.
         name = json.dumps(region, ensure_ascii=False)
         change = f"value_json.event_type == 'label_changed' and value_json.region == {name}"
         template = f"{{% if {change} %}}{{{{ {_percent('value_json.confidence')} }}}}{{% endif %}}"
@@ -160,7 +158,7 @@ class Discovery:
     def _controls(self, labels: Iterable[str]) -> Iterator[tuple[str, Component]]:
         for label in labels:
             body = json.dumps({"label": label}, ensure_ascii=False)
-            yield f"teach_{_short(label)}", self._button(f"Teach {label}", "add", body)
+            yield f"teach_{_short_id(label)}", self._button(f"Teach {label}", "add", body)
         yield "undo", self._button("Undo", "undo", "{}")
         yield "take_snapshot", self._button("Take snapshot", "snapshot", "{}")
         if len(self._info.triggers) > 1:
@@ -173,7 +171,7 @@ class Discovery:
             "threshold",
             {
                 "platform": "number",
-                "name": "Least similarity of a known label",
+                "name": "Minimum similarity of a known label",
                 "state_topic": self._topics.settings,
                 "value_template": "{{ value_json.unknown if value_json.unknown is number else None }}",
                 "command_topic": self._topics.request("threshold"),
@@ -218,7 +216,7 @@ class Discovery:
 
 
 def discovery_topic(prefix: str, device: str) -> str:
-    """Return where a device is announced."""
+    """Return the discovery topic of a device."""
     return f"{prefix}/device/{_node_id(device)}/config"
 
 
@@ -226,8 +224,8 @@ def _node_id(device: str) -> str:
     return "edge_daemon_" + re.sub(r"[^a-zA-Z0-9_-]", "_", device)
 
 
-def described(config: bytes) -> dict[str, str] | None:
-    """Return the platform of each entity that an announcement of ours describes, None for any other text."""
+def described_platforms(config: bytes) -> dict[str, str] | None:
+    """Return the platform of each entity in a discovery message of ours; None for any other payload."""
     try:
         found = msgspec.json.decode(config, type=_Config)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -259,19 +257,20 @@ def _percent(share: str) -> str:
     return f"({share} * 100) | round(1)"
 
 
-def _short(name: str) -> str:
-    """Name any text with eight letters that every topic and id can hold."""
+def _short_id(name: str) -> str:
+    """Return eight letters for any text, valid in every topic and id."""
     return hashlib.sha256(name.encode()).hexdigest()[:8]
 
 
-_LONGEST_DELAY_S = 10.0
+_MAX_DELAY_S = 10.0
 
 
 class DiscoveryPublisher:
-    """Announces once the labels are known, when they change, and after each birth of Home Assistant.
+    """Publishes the discovery once the labels are known, when they change, and after Home Assistant's birth.
 
-    After a birth it waits up to 10 s, at random, so that a hundred devices don't answer at once. When
-    discovery is turned off, an announcement of an earlier time is taken back. Belongs to one thread.
+    After a birth it waits a random time of up to 10 s, so that many devices don't answer at once. If
+    discovery is disabled, an earlier discovery message is removed. `set_labels` is for any thread; all other
+    methods belong to the thread that owns the connection.
     """
 
     def __init__(self, discovery: Discovery, enabled: bool, random: Random) -> None:
@@ -279,43 +278,49 @@ class DiscoveryPublisher:
         self._enabled = enabled
         self._random = random
         self._known: dict[str, str] = {}
-        self._told: tuple[str, ...] | None = None
+        self._labels: tuple[str, ...] | None = None
+        self._announced: tuple[str, ...] | None = None
         self._due_s: float | None = None
 
     @property
     def filters(self) -> tuple[str, ...]:
-        """What to subscribe to: our own retained announcement, and Home Assistant's birth."""
+        """Topic filters: our own retained discovery message, and Home Assistant's birth message."""
         return (self._discovery.topic, *((self._discovery.birth_topic,) if self._enabled else ()))
 
-    def take(self, incoming: Incoming, now_s: float) -> None:
-        """Note a birth or an earlier announcement of ours; anything else is passed over."""
+    def set_labels(self, labels: tuple[str, ...]) -> None:
+        """Replace the labels with buttons."""
+        self._labels = labels
+
+    def handle(self, incoming: Incoming, now_s: float) -> None:
+        """Handle a birth message or an earlier discovery message of ours; ignore all others."""
         if incoming.topic == self._discovery.birth_topic and incoming.payload == b"online":
-            self._due_s = now_s + self._random.uniform(0, _LONGEST_DELAY_S)
+            self._due_s = now_s + self._random.uniform(0, _MAX_DELAY_S)
         elif incoming.topic == self._discovery.topic and incoming.retained:
-            known = described(incoming.payload)
+            known = described_platforms(incoming.payload)
             if known is not None and not known.keys() <= self._known.keys():
                 self._remember(known)
                 self._due_s = now_s
 
-    def due(self, labels: Sequence[str] | None, now_s: float, max_qos: int = 2) -> Message | None:
-        """Return what is to be sent now, if anything. `labels` is None until they are known.
+    def pop_due(self, now_s: float, max_qos: int = 2) -> Message | None:
+        """Return the message that is due now, if any.
 
-        `max_qos` is the highest QoS that the broker takes, from Home Assistant as well.
+        `max_qos` is the maximum QoS of the broker, which applies to Home Assistant as well.
         """
+        labels = self._labels
         overdue = self._due_s is not None and now_s >= self._due_s
         if not self._enabled:
             self._due_s = None
             return self._discovery.removal() if overdue else None
-        if labels is None or not (overdue or tuple(labels) != self._told):
+        if labels is None or not (overdue or labels != self._announced):
             return None
         announcement = self._discovery.announcement(labels, self._known, min(1, max_qos))
-        self._remember(described(announcement.payload) or {})
-        self._told = tuple(labels)
+        self._remember(described_platforms(announcement.payload) or {})
+        self._announced = labels
         if overdue:
             self._due_s = None
         return announcement
 
     def _remember(self, known: dict[str, str]) -> None:
-        """Keep what was described last, up to a bound: labels come and go for years."""
+        """Remember the described entities, up to a limit: labels may change for years."""
         merged = {key: kind for key, kind in self._known.items() if key not in known} | known
-        self._known = dict(list(merged.items())[-MAX_KNOWN:])
+        self._known = dict(list(merged.items())[-MAX_REMEMBERED:])

@@ -1,19 +1,34 @@
-"""What is sent and received: values without a connection."""
+"""MQTT messages as values, and the shortening of payloads for brokers with a small packet limit."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
 
 _OVERHEAD_BYTES = 18
-"""Of a packet besides topic, payload and correlation data: lengths, packet id, expiry."""
+"""Bytes of a packet besides topic, payload and correlation data: lengths, packet id, expiry."""
+
+_TABLES = (
+    ("ranking",),
+    ("evaluation", "classes"),
+    ("fleet", "peers"),
+    ("counts",),
+    ("ids",),
+    ("button_labels",),
+)
+"""Lists and tables whose first entries are useful on their own, the least important first."""
+
+_BUTTON = "teach_"
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One MQTT publication. `retain` makes it a state: the broker keeps the topic's last one.
+    """One MQTT publication. With `retain` the broker keeps it as the last value of its topic.
 
-    Over MQTT 5 the broker drops it undelivered after `expiry_s`, and `correlation` tells the asker
-    which request it answers.
+    With MQTT 5 the broker discards it undelivered after `expiry_s` seconds, and `correlation` identifies the
+    request that it answers.
     """
 
     topic: str
@@ -25,16 +40,16 @@ class Message:
 
     @property
     def packet_bytes(self) -> int:
-        """The most bytes of the PUBLISH packet that carries it."""
+        """Upper bound of the size of its PUBLISH packet."""
         correlation = 0 if self.correlation is None else len(self.correlation)
         return len(self.topic.encode()) + len(self.payload) + correlation + _OVERHEAD_BYTES
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A message the broker delivered. `retained` says it was stored before we subscribed.
+    """A message delivered by the broker. `retained`: it was stored before the subscription.
 
-    Over MQTT 5 the sender may ask for an answer at `response_topic`, marked with `correlation`.
+    With MQTT 5 the sender may request an answer at `response_topic`, with `correlation` as its data.
     """
 
     topic: str
@@ -42,3 +57,52 @@ class Incoming:
     retained: bool
     response_topic: str | None = None
     correlation: bytes | None = None
+
+
+def shorten(payload: bytes, limit: int) -> bytes | None:
+    """Return the payload with less content and at most `limit` bytes; None if that is impossible.
+
+    Lists and tables keep their first entries. Home Assistant's discovery loses the buttons of labels. A
+    response becomes an error with its size. Only JSON objects can be shortened.
+    """
+    try:
+        body = msgspec.json.decode(payload)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    if not isinstance(body, dict):
+        return None
+    if "status" in body:
+        return _encode_within(_too_long_response(body, len(payload)), limit)
+    if "components" in body:
+        return _encode_within(_without_buttons(body), limit)
+    return _with_shorter_tables(body, limit)
+
+
+def _encode_within(body: object, limit: int) -> bytes | None:
+    payload = msgspec.json.encode(body)
+    return payload if len(payload) <= limit else None
+
+
+def _too_long_response(body: dict[str, Any], size: int) -> dict[str, Any]:
+    error = f"the answer of {size} bytes is longer than the broker takes"
+    return {"status": "error", "error": error, "transaction": body.get("transaction")}
+
+
+def _without_buttons(body: dict[str, Any]) -> dict[str, Any]:
+    components = body["components"]
+    return body | {
+        "components": {key: part for key, part in components.items() if not key.startswith(_BUTTON)}
+    }
+
+
+def _with_shorter_tables(body: dict[str, Any], limit: int) -> bytes | None:
+    for *above, key in _TABLES:
+        parent: Any = body
+        for name in above:
+            parent = parent.get(name) or {}
+        while isinstance(table := parent.get(key), dict | list) and table:
+            kept = list(table)[: len(table) // 2]
+            parent[key] = {name: table[name] for name in kept} if isinstance(table, dict) else kept
+            if (payload := _encode_within(body, limit)) is not None:
+                return payload
+    return None

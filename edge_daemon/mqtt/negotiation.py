@@ -1,4 +1,4 @@
-"""How a device and a broker agree on a version of MQTT and on a will."""
+"""Negotiation of the MQTT version and the will with a broker."""
 
 from __future__ import annotations
 
@@ -17,36 +17,39 @@ _FIRST_ANSWER_S = 2.0
 
 
 def connect(
-    options: MqttOptions, party: ConnectOptions, environ: Mapping[str, str], cancelled: Callable[[], bool]
+    options: MqttOptions,
+    connect_options: ConnectOptions,
+    environ: Mapping[str, str],
+    cancelled: Callable[[], bool],
 ) -> Connection:
     """Return an open connection in the newest version of MQTT that both sides speak.
 
-    Brokers that know only 3.1.1 refuse 5, hang up, or wait for more. Brokers that take no QoS 1 or keep
-    nothing retained refuse such a will, those of 3.1.1 without a word: the will is then reduced, and the
-    connection's `limits` show it. Raises BrokerError.
+    Brokers that support only 3.1.1 reject 5, hang up, or wait for more bytes. Brokers without QoS 1 or
+    retained messages reject such a will, with 3.1.1 without a reason: the will is then reduced, and the
+    connection's `limits` contain the reduction. Raises BrokerError.
     """
-    access = read_credentials(options, environ)
+    credentials = read_credentials(options, environ)
     versions: list[Version] = ["5", "3.1.1"] if options.version == "auto" else [options.version]
     error: BrokerError | None = None
     for version in versions:
         answer_s = _ANSWER_S if version == versions[-1] else _FIRST_ANSWER_S
-        for limits in _limits_of(party.will):
-            will = None if party.will is None else limits.reduced(party.will)
-            connection = Connection(options, version, replace(party, will=will), access)
+        for limits in _will_limits(connect_options.will):
+            will = None if connect_options.will is None else limits.reduced(connect_options.will)
+            connection = Connection(options, version, replace(connect_options, will=will), credentials)
             error = _try_to_open(connection, cancelled, answer_s)
             if error is None:
                 connection.limits &= limits
                 return connection
-            if cancelled() or not connection.will_refused:
+            if cancelled() or not connection.will_rejected:
                 break
-        if cancelled() or not connection.misunderstood:
+        if cancelled() or not connection.version_rejected:
             break
     assert error is not None
     raise error
 
 
-def _limits_of(will: Message | None) -> Iterator[BrokerLimits]:
-    """Yield what a broker may take of a will, the will as it is first."""
+def _will_limits(will: Message | None) -> Iterator[BrokerLimits]:
+    """Yield the limits to try for a will: none first."""
     yield BrokerLimits()
     if will is not None and will.qos:
         yield BrokerLimits(max_qos=0)

@@ -1,4 +1,4 @@
-"""A socket to a broker that hands on bounded packets only."""
+"""A socket to a broker with a bound on the size of received packets."""
 
 from __future__ import annotations
 
@@ -8,34 +8,35 @@ from typing import Any
 TOO_LARGE = 0x95
 """The MQTT 5 reason code "packet too large"."""
 
-LEAST_BOUND = 65_544
-"""Bytes that hold the longest topic there is and a packet id, so that a shortened packet can be read."""
+MIN_BOUND = 65_544
+"""Bytes of the longest possible topic and a packet id: the minimum of a readable shortened packet."""
 
 _CONNACK, _PUBLISH, _PUBACK, _PUBREC = 0x20, 0x30, 0x40, 0x50
 _KIND = 0xF0
 _IMPLEMENTATION_SPECIFIC = 0x83
 _MAX_LENGTH_BYTES = 4
 _DISCARD_BYTES = 65_536
-_DISCARDS = 64
+_MAX_DISCARDS = 64
 
 
 class PacketSocket:
     """Passes bytes on and shortens a PUBLISH of more than `bound` bytes to its first `bound` bytes.
 
-    The rest is read and thrown away, so that memory holds `bound` bytes whatever is published. Over MQTT
-    3.1.1 no broker can be asked to do this. `bound` None lets everything pass.
+    The rest is read and discarded, so that memory holds at most `bound` bytes of any publication. MQTT 3.1.1
+    has no such limit to announce to the broker. `bound` None passes everything on.
 
-    Brokers answer a message that is too long with a PUBACK of reason `TOO_LARGE`. paho takes that for a
-    malformed packet and ends the connection. Here the packet id goes to `too_large`, and paho reads another
-    refusal. Otherwise it is the socket: non-blocking, used by one thread.
+    Brokers answer a message that is too long with a PUBACK of reason `TOO_LARGE`. paho treats that as a
+    malformed packet and ends the connection. Therefore the packet id is added to `too_large`, and paho reads
+    another reason. All other attributes are those of the socket: non-blocking, used by one thread.
     """
 
     def __init__(self, sock: Any, bound: int | None) -> None:
         self.too_large: set[int] = set()
         self.error: OSError | None = None
         self.first_byte: int | None = None
+        self.send = sock.send  # an attribute, because `__getattr__` would cost a call per message
         self._sock = sock
-        self._bound = None if bound is None else max(bound, LEAST_BOUND)
+        self._bound = None if bound is None else max(bound, MIN_BOUND)
         self._header = bytearray()
         self._head: bytearray | None = None
         self._kept = 0
@@ -46,7 +47,7 @@ class PacketSocket:
         return getattr(self._sock, name)
 
     def recv(self, size: int) -> bytes:
-        """Return up to `size` bytes, empty at the end; raises as the socket does where there are none."""
+        """Return up to `size` bytes, empty at the end. Raises as the socket does if there are none yet."""
         try:
             return self._recv(size)
         except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -56,10 +57,10 @@ class PacketSocket:
             raise
 
     def _recv(self, size: int) -> bytes:
-        between = self._head is None and not self._ready and not self._left
-        if between and not self._begin_packet():
+        at_start = self._head is None and not self._ready and not self._left
+        if at_start and not self._read_header():
             return b""
-        if self._head is not None and not self._complete_head(self._head):
+        if self._head is not None and not self._read_kept(self._head):
             return b""
         if self._ready:
             found = bytes(self._ready[:size])
@@ -69,8 +70,8 @@ class PacketSocket:
         self._left = self._left - len(found) if found else 0
         return bytes(found)
 
-    def _begin_packet(self) -> bool:
-        """Read a packet's kind and length; False at the end of the connection."""
+    def _read_header(self) -> bool:
+        """Read a packet's kind and length; return False at the end of the connection."""
         while len(self._header) < 2 or self._header[-1] & 0x80:
             byte = self._sock.recv(1)
             if not byte:
@@ -84,15 +85,15 @@ class PacketSocket:
         kind = header[0] & _KIND
         if kind == _PUBLISH and self._bound is not None and self._left > self._bound:
             self._head, self._kept = bytearray((header[0],)) + _length(self._bound), self._bound
-        elif kind in (_PUBACK, _PUBREC) and 3 <= self._left <= LEAST_BOUND:
+        elif kind in (_PUBACK, _PUBREC) and 3 <= self._left <= MIN_BOUND:
             self._head, self._kept = header, self._left
         else:
             self._ready = header
         return True
 
-    def _complete_head(self, head: bytearray) -> bool:
-        """Read what is kept of a packet and discard the rest; False at the end of the connection."""
-        for _ in range(_DISCARDS):
+    def _read_kept(self, head: bytearray) -> bool:
+        """Read the kept part of a packet, discard the rest; return False at the end of the connection."""
+        for _ in range(_MAX_DISCARDS):
             if self._left == 0:
                 self._head, self._ready = None, self._readable(head)
                 return True
@@ -103,10 +104,10 @@ class PacketSocket:
             self._left -= len(found)
             head += found[: self._kept]
             self._kept -= min(self._kept, len(found))
-        raise BlockingIOError  # other work has its turn
+        raise BlockingIOError  # let other work run at_start parts of a large packet
 
     def _readable(self, packet: bytearray) -> bytearray:
-        """Return a packet that paho can read; note a refusal as too large."""
+        """Return a packet that paho can read; record a rejection as too large."""
         start = next(place for place, byte in enumerate(packet) if place and not byte & 0x80) + 1
         if packet[0] & _KIND != _PUBLISH and packet[start + 2] == TOO_LARGE:
             self.too_large.add(int.from_bytes(packet[start : start + 2], "big"))
@@ -115,7 +116,7 @@ class PacketSocket:
 
 
 def _length(count: int) -> bytes:
-    """Write a packet's remaining length."""
+    """Encode a packet's remaining length."""
     encoded = bytearray()
     while True:
         count, digit = count >> 7, count & 0x7F

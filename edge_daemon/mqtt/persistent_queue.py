@@ -1,4 +1,4 @@
-"""Events that wait on disk while there is no broker."""
+"""The persistent queue of the events that wait for the broker."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from edge_daemon.system.sqlite import free_name, is_locked, make_durable, move_a
 
 FIRST_S = 1.0
 LONGEST_S = 30.0
-"""The most of an outage that a power cut can take away."""
+"""Maximum time of events that a power cut can lose."""
 
 
 class WriteBatching:
-    """The pace of the writes in one outage: the longer it lasts, the more events each write holds.
+    """The intervals between writes in one outage: they grow, so that each write holds more events.
 
     Times are monotonic seconds.
     """
@@ -33,11 +33,11 @@ class WriteBatching:
         self._next_s = float("-inf")
 
     def due(self, now_s: float) -> bool:
-        """Whether it is time to write."""
+        """Return whether a write is due."""
         return now_s >= self._next_s
 
     def written(self, now_s: float) -> None:
-        """Note a write."""
+        """Record a write."""
         self._next_s = now_s + self._pauses.next_s()
 
 
@@ -54,30 +54,33 @@ CREATE TABLE IF NOT EXISTS event (
 
 
 class PersistentQueue:
-    """A queue in a SQLite file, or in memory where `path` is None; at most `bound` events, oldest first.
+    """A queue in a SQLite file, or in memory if `path` is None: at most `bound` events, oldest first.
 
-    A row stays until `remove`, so that what was read but not acknowledged is read again after `rewind`
-    or a restart. A file that is damaged or of another version is set aside, never overwritten. While the
-    disk is full or read-only, or another process holds the file, the events are in memory. While nothing
-    waits, asking costs no query: that is the rule, and it is asked for every frame.
-    Used by one thread at a time. Raises BrokerError for a folder that doesn't exist or may not be used.
+    A row stays until `remove`, so that events that were read but not acknowledged are read again after
+    `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten. While
+    the disk is full or read-only, or another process locks the file, the events are kept in memory.
+    `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
+    Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
 
     def __init__(self, path: Path | None, bound: int) -> None:
         self._bound = bound
         self._path = path
-        self._read_up_to = 0
+        self._count = 0
+        self._last_row = 0
+        self._last_read = 0
+        self.has_unread = False
         self._in_memory = False
         try:
             self._database = _open(path)
-            self._count, self._last = self._look()
+            self._refresh()
         except (OSError, sqlite3.Error) as exc:
             if path is None or not (is_locked(exc) or disk_refuses(path)):
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
             logger.warning("MQTT events wait in memory, as %s can't be written: %s", path, exc)
             self._in_memory = True
             self._database = _open(None)
-            self._count, self._last = self._look()
+            self._refresh()
 
     def store(self, messages: Sequence[Message]) -> int:
         """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error."""
@@ -93,43 +96,46 @@ class PersistentQueue:
             database.execute(
                 "DELETE FROM event WHERE id IN (SELECT id FROM event ORDER BY id LIMIT ?)", (dropped,)
             )
-        self._count, self._last = self._look()
+        self._refresh()
         return int(dropped)
 
     def next(self) -> tuple[int, Message] | None:
         """Return the oldest event not yet read, with its row."""
-        if self._read_up_to >= self._last:
+        if not self.has_unread:
             return None
         query = "SELECT id, topic, payload, qos FROM event WHERE id > ? ORDER BY id LIMIT 1"
-        found = self._database.execute(query, (self._read_up_to,)).fetchone()
+        found = self._database.execute(query, (self._last_read,)).fetchone()
         if found is None:
+            self.has_unread = False
             return None
         row, topic, payload, qos = found
-        self._read_up_to = row
+        self._last_read = row
+        self.has_unread = row < self._last_row
         return row, Message(topic, payload, qos, retain=False)
 
     def remove(self, rows: Iterable[int]) -> None:
-        """Forget events that the broker has."""
+        """Delete events that the broker has acknowledged."""
         with self._database as database:
             database.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])
-        self._count, self._last = self._look()
-        if not self._count:  # once an outage is over, and not amid it
+        self._refresh()
+        if not self._count:  # only after an outage, not during it
             self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def rewind(self) -> None:
-        """Read again from the oldest."""
-        self._read_up_to = 0
+        """Read again from the oldest event."""
+        self._last_read = 0
+        self.has_unread = self._last_row > 0
 
     def __len__(self) -> int:
-        """How many events wait."""
+        """Return the number of queued events."""
         return self._count
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         self._database.close()
 
     def _move_to_disk(self) -> None:
-        """Move what waits in memory into the file, if the disk can be written now."""
+        """Move the events from memory to the file, if the disk can be written now."""
         with contextlib.suppress(OSError, sqlite3.Error):
             database = _open(self._path)
             try:
@@ -141,20 +147,21 @@ class PersistentQueue:
                 raise
             self._database.close()
             self._database, self._in_memory = database, False
-            self._count, self._last = self._look()
+            self._refresh()
             self.rewind()
 
-    def _look(self) -> tuple[int, int]:
-        """Return how many events wait, and the last row."""
+    def _refresh(self) -> None:
+        """Read the number of queued events and the last row."""
         [row] = self._database.execute("SELECT count(*), coalesce(max(id), 0) FROM event")
-        return int(row[0]), int(row[1])
+        self._count, self._last_row = int(row[0]), int(row[1])
+        self.has_unread = self._last_read < self._last_row
 
 
-def backlog_path(folder: Path, base_topic: str) -> Path:
-    """Return the file of the events of one device: another device or name may not publish them.
+def queue_path(folder: Path, base_topic: str) -> Path:
+    """Return the queue file of one device; its name contains the base topic.
 
-    Several devices may have their stores in one folder. Events that version 0.1.0 left in the file they
-    shared are taken over by the device whose topics they have.
+    Several devices may have their stores in one folder. Version 0.1.0 had one file for all of them; its
+    events are moved to the file of the device whose topics they have.
     """
     name = quote(base_topic, safe="")
     if len(name) > _MAX_NAME:
@@ -163,13 +170,13 @@ def backlog_path(folder: Path, base_topic: str) -> Path:
     shared = folder / "mqtt-events.sqlite"
     if shared.exists():
         try:
-            _take_over(shared, path, base_topic)
+            _migrate(shared, path, base_topic)
         except (OSError, ValueError, sqlite3.Error) as exc:
             logger.warning("the waiting MQTT events in %s are not sent: %s", shared, exc)
     return path
 
 
-def _take_over(shared: Path, path: Path, base_topic: str) -> None:
+def _migrate(shared: Path, path: Path, base_topic: str) -> None:
     where, ours = "WHERE substr(topic, 1, ?) = ?", (len(base_topic) + 1, f"{base_topic}/")
     with closing(_open(shared)) as source, closing(_open(path)) as target, source:
         source.execute("BEGIN IMMEDIATE")

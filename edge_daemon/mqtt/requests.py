@@ -1,4 +1,4 @@
-"""From a request's bytes to a command. Pure: any topic and any bytes give a value, never an exception."""
+"""Parsing of requests to commands. Pure: any topic and any bytes give a value, never an exception."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ MAX_TRANSACTION_BYTES = 1_000
 _MAX_ERROR_CHARACTERS = 200
 
 Request: TypeAlias = Command | ExportExamples
-"""What a request can become."""
+"""A parsed request: a command of the pipeline, or an export by the bridge."""
 
 
-class Refusal(msgspec.Struct, frozen=True):
-    """A request that changes nothing: what is wrong, and what its sender called it."""
+class RejectedRequest(msgspec.Struct, frozen=True):
+    """A request that was not submitted: the error, and the transaction of its sender."""
 
     verb: str
     error: str
@@ -42,9 +42,9 @@ class Refusal(msgspec.Struct, frozen=True):
 
 
 class ReturnAddress(msgspec.Struct, frozen=True):
-    """Where an MQTT 5 request wants its answer, besides what its sender calls it.
+    """Response topic and correlation data of an MQTT 5 request, besides its own transaction.
 
-    Stands as the `transaction` of the command's origin, so that it comes back with the reply.
+    It is stored as the `transaction` of the command's origin, so that the reply returns it.
     """
 
     topic: str
@@ -53,10 +53,10 @@ class ReturnAddress(msgspec.Struct, frozen=True):
 
 
 class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What every request may hold besides its verb's own keys."""
+    """Keys of every request besides its verb's own."""
 
     transaction: Annotated[
-        object, Meta(description="any JSON of at most 1,000 bytes, echoed in the response")
+        object, Meta(description="any JSON of at most 1,000 bytes, returned in the response")
     ] = None
 
 
@@ -70,42 +70,43 @@ class AddRequest(_Body, frozen=True, kw_only=True):
 
 
 class LabelRequest(_Body, frozen=True, kw_only=True):
-    """Teach a label with a doubtful moment, as a `doubted` event told it."""
+    """Teach a label with the uncertain sample of an `uncertain` event."""
 
     label: Annotated[
         str,
         Meta(max_length=MAX_LABEL_CHARACTERS, description="without / \\ + # and control characters"),
     ]
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
-    moment: Annotated[
-        Annotated[int, Meta(ge=1)] | None, Meta(description="the latest few seconds' moment when left out")
+    sample: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="number of the sample; the latest of the last few seconds when left out"),
     ] = None
 
 
 class UndoRequest(_Body, frozen=True):
-    """Take back the example added last."""
+    """Remove the example added last."""
 
 
 class ClearRequest(_Body, frozen=True, kw_only=True):
-    """Take back every example, or every example of one label."""
+    """Remove all examples, or all examples of one label."""
 
     label: Annotated[str | None, Meta(description="all labels when left out")] = None
 
 
 class ExamplesRequest(_Body, frozen=True, kw_only=True):
-    """Ask for the counts per label, or with `export` for all examples as an archive, in parts."""
+    """Request the counts per label, or with `export` all examples as an archive, in parts."""
 
-    export: Annotated[bool, Meta(description="answered by an `export` for each part")] = False
+    export: Annotated[bool, Meta(description="answered by one response per part")] = False
 
 
 class SnapshotRequest(_Body, frozen=True):
-    """Ask for a JPEG of the next frame."""
+    """Request a JPEG of the next frame."""
 
 
 class TriggerRequest(_Body, frozen=True, kw_only=True):
-    """Say that an object is before the camera now; answered with its label once it was classified.
+    """Report that an object is in view now; the response holds its label once it was classified.
 
-    With `mode`, set instead how objects are told apart from now on, in every region.
+    With `mode`, set the trigger of all regions instead.
     """
 
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
@@ -116,11 +117,11 @@ class TriggerRequest(_Body, frozen=True, kw_only=True):
 
 
 class ThresholdRequest(_Body, frozen=True, kw_only=True):
-    """Set the unknown-rejection."""
+    """Set the threshold of the open-set rejection."""
 
     unknown: Annotated[
         Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"],
-        Meta(description="the least similarity of a known label, -1 to 1, or auto, or off"),
+        Meta(description="minimum similarity of a known label, -1 to 1, or auto, or off"),
     ]
 
 
@@ -136,10 +137,12 @@ REQUESTS: dict[str, type[_Body]] = {
 }
 
 
-def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float) -> Request | Refusal:
-    """Return the command that `payload` asks for, or why there is none.
+def read_request(
+    verb: str, payload: bytes, regions: Sequence[str], now_s: float
+) -> Request | RejectedRequest:
+    """Return the command of `payload`, or a RejectedRequest with the reason.
 
-    `now_s` (monotonic) is when the request came: an example shows the first frame after it.
+    `now_s` (monotonic) is the time of receipt: an example is taken from the first frame after it.
     """
     transaction: object = None
     try:
@@ -147,11 +150,11 @@ def read_request(verb: str, payload: bytes, regions: Sequence[str], now_s: float
         transaction = _transaction(body)
         return _command(verb, body, regions, now_s, Origin("mqtt", verb, transaction))
     except (RequestError, LabelError) as exc:
-        return Refusal(verb, str(exc), transaction)
+        return RejectedRequest(verb, str(exc), transaction)
 
 
 def _json_object(payload: bytes) -> dict[str, object]:
-    """Return the object; nothing counts as an empty one, as what must not be missing is asked for later."""
+    """Return the JSON object; an empty payload is an empty object, as required keys are checked later."""
     if not payload:
         return {}
     if len(payload) > MAX_REQUEST_BYTES:
@@ -167,12 +170,12 @@ def _json_object(payload: bytes) -> dict[str, object]:
 
 
 def _transaction(body: dict[str, object]) -> object:
-    """Return the transaction if it can be echoed: some numbers and depths can be read but not written."""
+    """Return the transaction if it can be encoded: some numbers and depths can only be decoded."""
     transaction = body.get("transaction")
     try:
         size = len(msgspec.json.encode(transaction))
     except (OverflowError, RecursionError) as exc:
-        raise RequestError("the transaction can't be echoed; send a short text or number") from exc
+        raise RequestError("the transaction can't be returned; send a short text or number") from exc
     if size > MAX_TRANSACTION_BYTES:
         raise RequestError(f"the transaction has {size} bytes; at most {MAX_TRANSACTION_BYTES}")
     return transaction
@@ -192,7 +195,7 @@ def _command(
             return AddExample(check_label(request.label), now_s, origin, _region(request.region, regions))
         case LabelRequest():
             region = _region(request.region, regions)
-            return LabelSample(check_label(request.label), now_s, origin, region, request.moment)
+            return LabelSample(check_label(request.label), now_s, origin, region, request.sample)
         case UndoRequest():
             return Undo(origin)
         case ClearRequest():

@@ -1,4 +1,4 @@
-"""Every topic with its payload: what the reference page and the JSON Schemas are made of."""
+"""The table of all topics and payloads, the source of the JSON Schemas and of the reference page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_daemon.mqtt.requests import REQUESTS
 
 @dataclass(frozen=True, slots=True)
 class TopicSpec:
-    """One topic. `payload` is the type of its JSON, None where `text` says it is something else."""
+    """One topic. `payload` is the type of its JSON; None for another format, which `text` names."""
 
     topic: str
     text: str
@@ -24,28 +24,43 @@ class TopicSpec:
     payload: Any = None
 
 
-CATALOGUE = (
+TOPICS = (
     TopicSpec("<base>/availability", "`online` or `offline`; the last will is `offline`", 1, True),
     TopicSpec(
         "<base>[/<region>]/label",
-        "the stable label as plain text; `unknown` when nothing taught fits; empty while the camera is lost; "
-        "with a `trigger` it is the present object's, `unknown` between objects; rely on `object` events",
+        "the stable label as plain text; `unknown` if no taught label fits; empty while the camera is lost; "
+        "with a `trigger` it is the label of the object in view, `unknown` between objects; "
+        "rely on `object` events",
         1,
         True,
     ),
-    TopicSpec("<base>[/<region>]/result", "JSON, one a frame", 0, False, "result", payloads.Result),
-    TopicSpec("<base>/event", "JSON, what happened", 1, False, "event", payloads.EventPayload),
-    TopicSpec("<base>/examples", "JSON, what was taught", 1, True, "examples", payloads.Examples),
-    TopicSpec("<base>/info", "JSON, what the device runs", 1, True, "info", payloads.Info),
+    TopicSpec("<base>[/<region>]/result", "JSON, one per frame", 0, False, "result", payloads.Result),
+    TopicSpec("<base>/event", "JSON, events", 1, False, "event", payloads.EventPayload),
     TopicSpec(
-        "<base>/settings", "JSON, what requests have set", 1, True, "settings", payloads.SettingsPayload
+        "<base>/examples",
+        "JSON, taught examples and their evaluation",
+        1,
+        True,
+        "examples",
+        payloads.Examples,
+    ),
+    TopicSpec(
+        "<base>/info", "JSON, identity and configuration of the device", 1, True, "info", payloads.Info
+    ),
+    TopicSpec(
+        "<base>/settings",
+        "JSON, current values of the settings that requests can change",
+        1,
+        True,
+        "settings",
+        payloads.SettingsPayload,
     ),
     TopicSpec("<base>/snapshot", "JPEG, on request", 0, False),
     *(
         TopicSpec(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)
         for verb, request in REQUESTS.items()
     ),
-    TopicSpec("<base>/response/<verb>", "JSON, the answer", 1, False, "response", payloads.Response),
+    TopicSpec("<base>/response/<verb>", "JSON, the response", 1, False, "response", payloads.Response),
     TopicSpec(
         "<base>/response/examples",
         "JSON, one for each part of an export",
@@ -59,7 +74,7 @@ CATALOGUE = (
 
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema (draft 2020-12) of each JSON payload by its name."""
-    return {entry.schema: _schema(entry.payload) for entry in CATALOGUE if entry.schema is not None}
+    return {spec.schema: _schema(spec.payload) for spec in TOPICS if spec.schema is not None}
 
 
 def _schema(payload: Any) -> dict[str, Any]:
@@ -74,4 +89,4 @@ def _schema(payload: Any) -> dict[str, Any]:
 def _any_json(kind: type) -> dict[str, Any]:
     if kind is object:
         return {"description": "any JSON"}
-    raise NotImplementedError(kind)  # msgspec's word for a type that a hook has no schema for
+    raise NotImplementedError(kind)  # as msgspec expects for a type without a schema

@@ -1,12 +1,12 @@
-"""From events to messages: which payload goes where, with which QoS, retained or not."""
+"""Serialization of events: payload, topic, QoS and retain flag of each message."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import singledispatchmethod
 from itertools import count
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
@@ -14,16 +14,15 @@ from edge_daemon.domain import events
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.types import ClassReport, Evaluation, FleetFigures, Prediction
 from edge_daemon.mqtt import payloads
-from edge_daemon.mqtt.example_export import Answer
+from edge_daemon.mqtt.example_export import ExportAnswer
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.payloads import encode, utc_ms
-from edge_daemon.mqtt.requests import Refusal, ReturnAddress
+from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
 from edge_daemon.mqtt.topics import Topics
 
 _DIGITS = 4
 _MAX_RANKED = 10
 _MAX_COUNTS = 200
-_MAX_VERDICTS = 50
+_MAX_CLASSES = 50
 _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
 
@@ -31,40 +30,41 @@ _RESPONSE_EXPIRY_S = 60
 class EventSerializer:
     """Turns one device's events into messages, without I/O. Any thread may use it.
 
-    `qos` is used for all but results and snapshots, which are fleeting and go with 0.
+    `qos` applies to all messages except results and snapshots, which have QoS 0.
     """
 
     def __init__(self, topics: Topics, info: payloads.Info, qos: int) -> None:
         self._topics = topics
         self._info = info
         self._qos = qos
-        self._numbers = count(1)
+        self._event_numbers = count(1)
+        self._result_topics = {region: topics.result(region) for region in topics.regions}
 
     def availability(self, online: bool) -> Message:
-        """The birth, or the will."""
-        return self._state(self._topics.availability, b"online" if online else b"offline")
+        """Return the birth message, or the will."""
+        return self._retained(self._topics.availability, b"online" if online else b"offline")
 
-    def at_start(self) -> list[Message]:
-        """The state before any event: no label stands from an earlier life of the device."""
-        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
-        return [*labels, self._state(self._topics.info, encode(self._info)), self.availability(True)]
+    def initial_messages(self) -> list[Message]:
+        """Return the state before any event: labels of an earlier run are cleared."""
+        labels = [self._retained(self._topics.label(region), b"") for region in self._topics.regions]
+        return [*labels, self._retained(self._topics.info, encode(self._info)), self.availability(True)]
 
-    def refusal(self, refusal: Refusal) -> Message:
-        """The answer to a request that became no command."""
-        return self._response(refusal.verb, refusal.error, {}, refusal.transaction)
+    def rejection(self, rejected: RejectedRequest) -> Message:
+        """Return the response to a request that was not submitted."""
+        return self._response(rejected.verb, rejected.error, {}, rejected.transaction)
 
-    def exported(self, answer: Answer) -> Message:
-        """A part of an export, or why there is none."""
+    def export_answer(self, answer: ExportAnswer) -> Message:
+        """Return the response with a part of an export, or with its error."""
         origin, part = answer.origin, answer.part
         data = {} if part is None else msgspec.structs.asdict(part)
         return self._response(origin.name, answer.error or None, data, origin.transaction)
 
     @singledispatchmethod
-    def of(self, event: object, now: datetime) -> list[Message]:
-        """Return the messages of an event, none for one that subscribers have no use for. `now` is UTC."""
+    def messages_for(self, event: object, now: datetime) -> list[Message]:
+        """Return the messages of an event at `now` (UTC); none if it does not concern subscribers."""
         return []
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.Classified, now: datetime) -> list[Message]:
         prediction = event.prediction
         body = payloads.Result(
@@ -79,9 +79,9 @@ class EventSerializer:
             latency_ms=round(event.latency_ms, 1),
             model=self._info.model,
         )
-        return [Message(self._topics.result(event.region), encode(body), 0, False, _RESULT_EXPIRY_S)]
+        return [Message(self._result_topics[event.region], encode(body), 0, False, _RESULT_EXPIRY_S)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
         body = payloads.LabelChangedEvent(
             at=utc_ms(now),
@@ -93,10 +93,10 @@ class EventSerializer:
             captured_at=utc_ms(event.captured_at),
             latency_ms=round(event.latency_ms, 1),
         )
-        label = self._state(self._topics.label(event.region), event.label.encode())
+        label = self._retained(self._topics.label(event.region), event.label.encode())
         return [label, self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ObjectPassed, now: datetime) -> list[Message]:
         body = payloads.ObjectEvent(
             at=utc_ms(now),
@@ -110,7 +110,7 @@ class EventSerializer:
         )
         return [self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ExampleAdded, now: datetime) -> list[Message]:
         body = payloads.ExampleAddedEvent(
             at=utc_ms(now),
@@ -123,7 +123,7 @@ class EventSerializer:
         )
         return [self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ExampleUndone, now: datetime) -> list[Message]:
         by = _source(event.command)
         body = payloads.ExampleUndoneEvent(
@@ -131,7 +131,7 @@ class EventSerializer:
         )
         return [self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.Cleared, now: datetime) -> list[Message]:
         by = _source(event.command)
         return [
@@ -140,7 +140,7 @@ class EventSerializer:
             )
         ]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ExamplesEdited, now: datetime) -> list[Message]:
         body = payloads.ExamplesEditedEvent(
             at=utc_ms(now),
@@ -151,11 +151,11 @@ class EventSerializer:
         )
         return [self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.UncertainSampleKept, now: datetime) -> list[Message]:
-        body = payloads.DoubtedEvent(
+        body = payloads.UncertainEvent(
             at=utc_ms(now),
-            moment=event.sample,
+            sample=event.sample,
             region=event.region,
             reason=event.reason,
             label=event.prediction.label,
@@ -165,32 +165,32 @@ class EventSerializer:
         )
         return [self._event(body)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
         body = payloads.Examples(
             counts=dict(list(event.counts.items())[-_MAX_COUNTS:]),
             total=sum(event.counts.values()),
             labels=len(event.counts),
-            exam=None if event.evaluation is None else _figures(event.evaluation),
+            evaluation=None if event.evaluation is None else _evaluation(event.evaluation),
             fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
         )
-        return [self._state(self._topics.examples, encode(body))]
+        return [self._retained(self._topics.examples, encode(body))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.SettingsChanged, now: datetime) -> list[Message]:
         body = payloads.SettingsPayload(trigger=event.trigger, unknown=event.unknown)
-        return [self._state(self._topics.settings, encode(body))]
+        return [self._retained(self._topics.settings, encode(body))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.Button, now: datetime) -> list[Message]:
         return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.CameraLost, now: datetime) -> list[Message]:
-        labels = [self._state(self._topics.label(region), b"") for region in self._topics.regions]
+        labels = [self._retained(self._topics.label(region), b"") for region in self._topics.regions]
         return [*labels, self._event(payloads.CameraLostEvent(at=utc_ms(now), reason=event.reason))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.CameraRestored, now: datetime) -> list[Message]:
         return [
             self._event(
@@ -198,45 +198,48 @@ class EventSerializer:
             )
         ]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.PanelLost, now: datetime) -> list[Message]:
         return [self._event(payloads.PanelLostEvent(at=utc_ms(now), reason=event.reason))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.PanelRestored, now: datetime) -> list[Message]:
         outage_s = round(max(0.0, event.outage_s), 3)
         return [self._event(payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.PowerLow, now: datetime) -> list[Message]:
         flags = known_flags(event.flags)
-        return [self._event(payloads.PowerLowEvent(at=utc_ms(now), flags=flags)), self._inform(power=flags)]
+        return [
+            self._event(payloads.PowerLowEvent(at=utc_ms(now), flags=flags)),
+            self._info_message(power=flags),
+        ]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.PowerOk, now: datetime) -> list[Message]:
         body = payloads.PowerOkEvent(at=utc_ms(now), low_s=round(max(0.0, event.low_s), 3))
-        return [self._event(body), self._inform(power=[])]
+        return [self._event(body), self._info_message(power=[])]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.ClockChanged, now: datetime) -> list[Message]:
-        return [self._inform(clock_synced=event.synced)]
+        return [self._info_message(clock_synced=event.synced)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
         return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
 
-    @of.register
+    @messages_for.register
     def _(self, event: events.CommandReply, now: datetime) -> list[Message]:
         origin = event.command.origin
         if origin.via != "mqtt":
             return []
         return [self._response(origin.name, event.error, event.data, origin.transaction)]
 
-    def _inform(self, **changed: object) -> Message:
+    def _info_message(self, **changed: object) -> Message:
         self._info = msgspec.structs.replace(self._info, **changed)
-        return self._state(self._topics.info, encode(self._info))
+        return self._retained(self._topics.info, encode(self._info))
 
-    def _state(self, topic: str, payload: bytes) -> Message:
+    def _retained(self, topic: str, payload: bytes) -> Message:
         return Message(topic, payload, self._qos, retain=True)
 
     def _response(
@@ -253,13 +256,13 @@ class EventSerializer:
         return Message(topic, encode(body), self._qos, False, _RESPONSE_EXPIRY_S, correlation)
 
     def _event(self, body: payloads.EventPayload) -> Message:
-        event_id = f"{self._info.instance}-{next(self._numbers)}"
+        event_id = f"{self._info.instance}-{next(self._event_numbers)}"
         numbered = msgspec.structs.replace(body, event_id=event_id)
         return Message(self._topics.event, encode(numbered), self._qos, retain=False)
 
 
 def known_flags(flags: Collection[str]) -> list[payloads.PowerFlag]:
-    """Return the flags of board/power.py that the payloads name: all of them."""
+    """Return the flags of board/power.py in the order of the payload."""
     return [flag for flag in get_args(payloads.PowerFlag) if flag in flags]
 
 
@@ -268,9 +271,9 @@ def _source(command: Command) -> payloads.Source:
     return payloads.Source(via=origin.via, name=origin.name)
 
 
-def _ranking(prediction: Prediction) -> list[payloads.RankedLabelPayload]:
+def _ranking(prediction: Prediction) -> list[payloads.RankingEntry]:
     return [
-        payloads.RankedLabelPayload(label=row.label, confidence=round(row.confidence, _DIGITS))
+        payloads.RankingEntry(label=row.label, confidence=round(row.confidence, _DIGITS))
         for row in prediction.ranking[:_MAX_RANKED]
     ]
 
@@ -280,10 +283,10 @@ def _fleet(figures: FleetFigures) -> payloads.Fleet:
         group=figures.group,
         shared=figures.shared,
         peers={
-            device: payloads.FleetPeer(counting=peer.accepted, probation=peer.quarantined)
+            device: payloads.FleetPeer(accepted=peer.accepted, quarantined=peer.quarantined)
             for device, peer in figures.peers.items()
         },
-        refused=dict(figures.rejected),
+        rejected=dict(figures.rejected),
     )
 
 
@@ -291,30 +294,33 @@ def _is_ok(labelled: tuple[str, ClassReport]) -> bool:
     return labelled[1].status == "ok"
 
 
-_VERDICTS: dict[str, Literal["good", "needs_more", "looks_like"]] = {
-    "ok": "good",
-    "needs_examples": "needs_more",
-    "confused": "looks_like",
-}
-
-
-def _figures(evaluation: Evaluation) -> payloads.ExamFigures:
-    verdicts = {
-        label: payloads.LabelVerdict(
-            verdict=_VERDICTS[report.status],
+def _evaluation(evaluation: Evaluation) -> payloads.EvaluationFigures:
+    classes = {
+        label: payloads.ClassEvaluation(
+            status=report.status,
             count=report.count,
             recall=report.recall,
-            looks_like=report.confused_with,
+            confused_with=report.confused_with,
         )
-        for label, report in sorted(evaluation.classes.items(), key=_is_ok)[:_MAX_VERDICTS]
+        for label, report in sorted(evaluation.classes.items(), key=_is_ok)[:_MAX_CLASSES]
     }
-    recommendation = evaluation.recommendation
-    return payloads.ExamFigures(
+    pair, next_label = evaluation.most_confused, evaluation.recommendation
+    return payloads.EvaluationFigures(
         accuracy=evaluation.accuracy,
-        verdicts=verdicts,
-        confused=None if evaluation.most_confused is None else list(evaluation.most_confused),
+        classes=classes,
+        most_confused=None if pair is None else list(pair),
         near_duplicates=evaluation.near_duplicates,
-        advice=None
-        if recommendation is None
-        else payloads.NextLabel(label=recommendation.label, reason=recommendation.reason),
+        recommendation=None
+        if next_label is None
+        else payloads.NextLabel(label=next_label.label, reason=next_label.reason),
     )
+
+
+def utc_ms(moment: datetime) -> str:
+    """Return a timezone-aware time as UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def encode(payload: payloads.Payload) -> bytes:
+    """Return a payload as compact JSON in UTF-8."""
+    return msgspec.json.encode(payload)

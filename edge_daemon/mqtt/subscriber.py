@@ -1,4 +1,4 @@
-"""A subscriber with a connection of its own, as any other program would have."""
+"""Subscribers with a connection of their own, for programs beside the daemon."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from edge_daemon.system.wakeup import Wakeup
 
 _SUBSCRIBE_S = 5.0
 _MAX_PACKET = 16_000_000
-"""Bytes, so that nobody's publication fills the memory; a device's own are far shorter."""
+"""Bytes of a packet, a bound on memory; a device's own messages are far shorter."""
 
 
 class Subscriber:
-    """Receives what is published at `topic_filter`; a context manager.
+    """Receives the messages at `topic_filter`; a context manager.
 
-    Entering connects and returns once the broker has granted the subscription. Used from one
-    thread, except `stop`, which any thread may call. Raises BrokerError when the broker can't be
-    reached, refuses, or is lost.
+    Entering connects and returns once the broker has granted the subscription. All methods belong to one
+    thread, except `stop`, which is for any thread. Raises BrokerError if the broker is unreachable or
+    refuses, and when the connection is lost.
     """
 
     def __init__(self, options: MqttOptions, topic_filter: str) -> None:
@@ -40,9 +40,9 @@ class Subscriber:
         self._connection: Connection
 
     def __enter__(self) -> Subscriber:
-        party = ConnectOptions(f"edge_daemon-{uuid4().hex[:12]}", max_packet=_MAX_PACKET)
+        connect_options = ConnectOptions(f"edge_daemon-{uuid4().hex[:12]}", max_packet=_MAX_PACKET)
         try:
-            self._connection = connect(self._options, party, os.environ, self._stopping.is_set)
+            self._connection = connect(self._options, connect_options, os.environ, self._stopping.is_set)
         except BrokerError:
             self._wakeup.close()
             raise
@@ -58,8 +58,8 @@ class Subscriber:
         deadline = time.monotonic() + _SUBSCRIBE_S
         while not connection.subscribed and time.monotonic() < deadline:
             connection.poll(self._wakeup, timeout_s=0.1)
-        if connection.refused or not connection.subscribed:
-            reason = connection.refused[0] if connection.refused else "no answer"
+        if connection.rejections or not connection.subscribed:
+            reason = connection.rejections[0] if connection.rejections else "no answer"
             raise BrokerError(f"can't subscribe to {self._topic_filter}: {reason}")
 
     def __exit__(
@@ -69,14 +69,14 @@ class Subscriber:
         self._wakeup.close()
 
     def __iter__(self) -> Iterator[Incoming]:
-        """Yield messages as they come, until `stop`."""
+        """Yield messages until `stop`."""
         while not self._stopping.is_set():
             message = self.receive(timeout_s=1.0)
             if message is not None:
                 yield message
 
     def receive(self, timeout_s: float) -> Incoming | None:
-        """Return the next message; None when none came in time or `stop` was called."""
+        """Return the next message; None after `timeout_s` seconds or `stop`."""
         deadline = time.monotonic() + timeout_s
         while not self._connection.received:
             left_s = deadline - time.monotonic()
@@ -86,44 +86,44 @@ class Subscriber:
         return self._connection.received.popleft()
 
     def publish(self, message: Message) -> None:
-        """Send a message, such as a request; it is on its way when this returns."""
+        """Send a message, such as a request; returns once it is written to the socket."""
         self._connection.publish(message)
-        while self._connection.congested:
+        while self._connection.write_blocked:
             self._connection.poll(self._wakeup, timeout_s=0.1)
 
     def stop(self) -> None:
-        """End the iteration soon, from any thread."""
+        """End the iteration, from any thread."""
         self._stopping.set()
         self._wakeup.set()
 
 
 _FIRST_PAUSE_S = 1.0
-_LONGEST_PAUSE_S = 5.0
+_MAX_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionState:
-    """The connection came or went; `text` says with whom, or why."""
+    """A change of the connection; `text` names the broker, or the reason of the loss."""
 
     connected: bool
     text: str
 
 
 class ReconnectingSubscriber:
-    """Receives what is published at `topic_filter`, through every outage; a context manager.
+    """Receives the messages at `topic_filter` and reconnects after each outage; a context manager.
 
-    Belongs to one thread. A change of the connection is told once, in its place between the messages.
-    A connection that is cut without a word is noticed after one and a half times `mqtt.keepalive_s`.
+    Belongs to one thread. Each change of the connection is returned once, in order with the messages. A
+    connection that is cut silently is detected after 1.5 times `mqtt.keepalive_s`.
     """
 
     def __init__(self, options: MqttOptions, topic_filter: str) -> None:
         self._options = options
         self._topic_filter = topic_filter
-        self._backoff = Backoff(_FIRST_PAUSE_S, _LONGEST_PAUSE_S, Random())
+        self._backoff = Backoff(_FIRST_PAUSE_S, _MAX_PAUSE_S, Random())
         self._subscriber: Subscriber | None = None
         self._connected_s = 0.0
         self._retry_s = 0.0
-        self._told: ConnectionState | None = None
+        self._reported: ConnectionState | None = None
 
     def __enter__(self) -> ReconnectingSubscriber:
         return self
@@ -131,21 +131,21 @@ class ReconnectingSubscriber:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._drop()
+        self._close()
 
     def receive(self, timeout_s: float) -> Incoming | ConnectionState | None:
-        """Return the next message or change of the connection; None when neither came in time.
+        """Return the next message or change of the connection; None after `timeout_s` seconds.
 
-        While there is no connection a try to have one may take some seconds longer than `timeout_s`.
+        An attempt to connect may take some seconds longer than `timeout_s`.
         """
         if self._subscriber is None:
-            return self._try_again(timeout_s)
+            return self._retry(timeout_s)
         try:
             return self._subscriber.receive(timeout_s)
         except BrokerError as exc:
-            return self._lose(exc)
+            return self._handle_loss(exc)
 
-    def _try_again(self, timeout_s: float) -> ConnectionState | None:
+    def _retry(self, timeout_s: float) -> ConnectionState | None:
         left_s = self._retry_s - time.monotonic()
         if left_s > 0:
             time.sleep(min(left_s, timeout_s))
@@ -154,24 +154,24 @@ class ReconnectingSubscriber:
         try:
             subscriber.__enter__()
         except BrokerError as exc:
-            return self._lose(exc)
+            return self._handle_loss(exc)
         self._subscriber, self._connected_s = subscriber, time.monotonic()
-        return self._tell(ConnectionState(True, f"connected to {self._options.host}:{self._options.port}"))
+        return self._report(ConnectionState(True, f"connected to {self._options.host}:{self._options.port}"))
 
-    def _lose(self, exc: BrokerError) -> ConnectionState | None:
+    def _handle_loss(self, exc: BrokerError) -> ConnectionState | None:
         held_s = time.monotonic() - self._connected_s if self._subscriber is not None else 0.0
-        self._drop()
+        self._close()
         self._retry_s = time.monotonic() + self._backoff.next_s(held_s)
-        return self._tell(ConnectionState(False, str(exc)))
+        return self._report(ConnectionState(False, str(exc)))
 
-    def _tell(self, link: ConnectionState) -> ConnectionState | None:
-        """Say it, unless it is only another failed try."""
-        if self._told is not None and not self._told.connected and not link.connected:
+    def _report(self, state: ConnectionState) -> ConnectionState | None:
+        """Return the state, or None if it is only another failed attempt."""
+        if self._reported is not None and not self._reported.connected and not state.connected:
             return None
-        self._told = link
-        return link
+        self._reported = state
+        return state
 
-    def _drop(self) -> None:
+    def _close(self) -> None:
         if self._subscriber is not None:
             self._subscriber.__exit__(None, None, None)
             self._subscriber = None

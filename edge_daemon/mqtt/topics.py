@@ -1,4 +1,4 @@
-"""Where each message stands: the topic tree of one device."""
+"""The topic tree of one device."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MAX_VERB_CHARACTERS = 32
 class Topics:
     """The topics below `base`. `regions` are the configured names, in order.
 
-    The region `frame` is at `base` itself: the whole frame, or the text of `combine_regions: text`;
-    named regions stand one level below. Raises ConfigError for a name that can't be a topic level or
-    would hide another topic.
+    The region `frame` is at `base` itself: the whole frame, or the text of `combine_regions: text`. Named
+    regions are one level below. Raises ConfigError for a name that can't be a topic level or that would hide
+    another topic.
     """
 
     base: str
@@ -40,12 +40,12 @@ class Topics:
 
     @property
     def event(self) -> str:
-        """What happened, JSON with `event_type`."""
+        """Events, JSON with `event_type`."""
         return f"{self.base}/event"
 
     @property
     def examples(self) -> str:
-        """Counts per label and the exam's figures, retained."""
+        """Counts per label and the evaluation, retained."""
         return f"{self.base}/examples"
 
     @property
@@ -55,43 +55,43 @@ class Topics:
 
     @property
     def settings(self) -> str:
-        """What can be set while the device runs, as it is now, retained."""
+        """Settings that requests can change, retained."""
         return f"{self.base}/settings"
 
     @property
     def snapshot(self) -> str:
-        """A JPEG, on request."""
+        """JPEG images, on request."""
         return f"{self.base}/snapshot"
 
     @property
     def requests(self) -> str:
-        """The filter to subscribe to for every request."""
+        """Topic filter of all requests."""
         return f"{self.base}/request/+"
 
     def label(self, region: str) -> str:
-        """The stable label of a region, retained."""
+        """Return the topic of a region's stable label, retained."""
         return f"{self._of(region)}/label"
 
     def result(self, region: str) -> str:
-        """One message for each classified frame of a region."""
+        """Return the topic of a region's results, one message per classified frame."""
         return f"{self._of(region)}/result"
 
     def request(self, verb: str) -> str:
-        """Where that verb is asked."""
+        """Return the request topic of a verb."""
         return f"{self.base}/request/{verb}"
 
     def response(self, verb: str) -> str:
-        """Where a request of that verb is answered."""
+        """Return the response topic of a verb."""
         return f"{self.base}/response/{verb}"
 
     def verb(self, topic: str) -> str | None:
-        """Return the verb of a request's topic; None for any other, or one that no response could name."""
+        """Return the verb of a request topic; None for other topics and for verbs that are no topic level."""
         parent, _, verb = topic.rpartition("/")
         plain = verb.isascii() and verb.isidentifier() and len(verb) <= _MAX_VERB_CHARACTERS
         return verb if plain and parent == f"{self.base}/request" else None
 
     def may_answer_at(self, topic: str) -> bool:
-        """Whether a request may have its answer at `topic`: never where the device tells its own state."""
+        """Return whether a response may be published at `topic`: never at the device's own state topics."""
         own = topic.startswith(f"{self.base}/") and not topic.startswith(f"{self.base}/response/")
         wild = any(character in topic for character in FORBIDDEN) or topic.startswith("$")
         return bool(topic) and not own and not wild and len(topic.encode("utf-8", "replace")) <= MAX_BYTES
@@ -101,7 +101,7 @@ class Topics:
 
 
 def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]) -> Topics:
-    """Build the tree at `base_topic`, or at `edge_daemon/<device id>` where none is given."""
+    """Build the tree at `base_topic`, or at `edge_daemon/<device id>` if it is None."""
     if base_topic is None and "/" in device_id:
         raise ConfigError(f"device.id '{device_id}' can't hold '/'; set mqtt.base_topic for deeper topics")
     return Topics(base_topic or f"edge_daemon/{device_id}", tuple(regions))

@@ -15,7 +15,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.events import Classified, CommandReply, ExamplesChanged, LabelChanged
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
-from edge_daemon.mqtt.bridge import MqttBridge
+from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.system.clock import SystemClock
 
@@ -49,7 +49,7 @@ class LightDevice:
             regions=[WHOLE_FRAME],
             config_digest="simulated",
         )
-        self.sink = MqttBridge(options, info, self._answer, SystemClock(), _crash)
+        self.sink = build_bridge(options, info, self._answer, SystemClock(), _crash)
         self.results = 0
         self.changes = 0
         self._label = LABELS[-1]

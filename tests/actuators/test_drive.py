@@ -23,7 +23,7 @@ from edge_daemon.actuators.sorting import Ejection, Sorting
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.mqtt.message import Incoming
-from edge_daemon.mqtt.payloads import utc_ms
+from edge_daemon.mqtt.serializer import utc_ms
 from edge_daemon.mqtt.subscriber import ReconnectingSubscriber
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.panel.simulated_buttons import SimulatedButtons

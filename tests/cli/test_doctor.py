@@ -512,7 +512,9 @@ def test_a_name_that_leads_nowhere_is_named(tmp_path: Path) -> None:
 def test_a_broker_behind_a_dead_link_is_not_blamed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.mqtt.local_fault.link_fault", lambda _: "wlan0 has no link: is it near?")
+    monkeypatch.setattr(
+        "edge_daemon.mqtt.connection_errors.link_fault", lambda _: "wlan0 has no link: is it near?"
+    )
 
     _, check = examine(capsys, "broker", "mqtt.host=no-such-broker.invalid")
 

@@ -1,4 +1,4 @@
-"""What a watcher shows of what it hears."""
+"""The output of the watch command."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ class Terminal(io.StringIO):
 
 
 class Watch:
-    """A live line and the time it lives in."""
+    """A LineWriter with a clock set by the test."""
 
     def __init__(self, out: io.StringIO) -> None:
         self.now = 100.0
         self.out = out
         self.live = LineWriter(TOPICS, out, lambda: self.now)
 
-    def hear(self, topic: str, payload: object) -> None:
+    def receive(self, topic: str, payload: object) -> None:
         text = payload if isinstance(payload, str) else json.dumps(payload)
-        self.live.take(Incoming(f"edge_daemon/pi/{topic}", text.encode(), retained=False))
+        self.live.write(Incoming(f"edge_daemon/pi/{topic}", text.encode(), retained=False))
 
     def results(self, count: int) -> None:
         for _ in range(count):
             self.now += 0.1
-            self.hear("result", RESULT)
+            self.receive("result", RESULT)
 
 
 @pytest.fixture
@@ -46,36 +46,38 @@ def watch() -> Watch:
     return Watch(Terminal())
 
 
-def test_the_line_tells_label_confidence_latency_rate_and_availability(watch: Watch) -> None:
-    watch.hear("availability", "online")
+def test_the_line_shows_label_confidence_latency_rate_and_availability(watch: Watch) -> None:
+    watch.receive("availability", "online")
     watch.results(20)
     assert watch.live.line().split() == ["online", "cat", "91%", "12", "ms", "10.0/s"]
     assert watch.out.getvalue().endswith("\r\x1b[K" + watch.live.line())
 
 
 def test_results_that_stop_are_not_shown_as_current(watch: Watch) -> None:
-    watch.hear("availability", "online")
+    watch.receive("availability", "online")
     watch.results(2)
     watch.now += 5
-    watch.live.take(None)
+    watch.live.write(None)
     assert watch.live.line() == "online  no results"
 
 
 @pytest.mark.parametrize("loss", [ConnectionState(False, "lost the broker"), "offline"])
-def test_when_device_or_broker_go_no_label_stays(watch: Watch, loss: ConnectionState | str) -> None:
-    watch.hear("availability", "online")
+def test_no_label_is_shown_after_the_loss_of_device_or_broker(
+    watch: Watch, loss: ConnectionState | str
+) -> None:
+    watch.receive("availability", "online")
     watch.results(2)
     if isinstance(loss, ConnectionState):
-        watch.live.take(loss)
+        watch.live.write(loss)
     else:
-        watch.hear("availability", loss)
+        watch.receive("availability", loss)
     assert "cat" not in watch.live.line()
 
 
 def test_events_scroll_above_the_line(watch: Watch) -> None:
-    watch.hear("availability", "online")
+    watch.receive("availability", "online")
     watch.results(1)
-    watch.hear("event", {"event_type": "object", "label": "nut", "confidence": 0.75, "frames": 4})
+    watch.receive("event", {"event_type": "object", "label": "nut", "confidence": 0.75, "frames": 4})
     *scrolled, line = watch.out.getvalue().split("\n")
     assert "object           label nut, confidence 0.75, frames 4" in scrolled[-1]
     assert line.endswith(watch.live.line())
@@ -83,14 +85,14 @@ def test_events_scroll_above_the_line(watch: Watch) -> None:
 
 def test_without_a_terminal_only_events_are_written() -> None:
     watch = Watch(io.StringIO())
-    watch.hear("availability", "online")
+    watch.receive("availability", "online")
     watch.results(5)
     assert watch.out.getvalue().count("\n") == 1
     assert "\x1b" not in watch.out.getvalue()
 
 
-def test_a_stranger_cannot_steer_the_terminal(watch: Watch) -> None:
-    watch.hear("event", {"event_type": "object", "label": "\x1b[2Jboo"})
+def test_control_characters_of_a_payload_are_not_printed(watch: Watch) -> None:
+    watch.receive("event", {"event_type": "object", "label": "\x1b[2Jboo"})
     assert "\x1b[2J" not in watch.out.getvalue()
 
 
@@ -105,40 +107,40 @@ JSON = st.recursive(
     st.sampled_from(["result", "event", "availability", "label", "a/result"]),
     st.binary() | JSON.map(lambda value: json.dumps(value).encode()),
 )
-def test_any_payload_is_shown_or_passed_over(topic: str, payload: bytes) -> None:
+def test_any_payload_is_shown_or_ignored(topic: str, payload: bytes) -> None:
     for watcher in (LineWriter(TOPICS, Terminal()), JsonWriter(TOPICS, io.StringIO())):
-        watcher.take(Incoming("edge_daemon/pi/availability", b"online", retained=True))
-        watcher.take(Incoming(f"edge_daemon/pi/{topic}", payload, retained=False))
+        watcher.write(Incoming("edge_daemon/pi/availability", b"online", retained=True))
+        watcher.write(Incoming(f"edge_daemon/pi/{topic}", payload, retained=False))
 
 
-def test_a_device_that_is_not_there_is_said_once_a_connection(watch: Watch) -> None:
-    watch.live.take(ConnectionState(True, "connected to here:1883"))
+def test_a_missing_device_is_reported_once_per_connection(watch: Watch) -> None:
+    watch.live.write(ConnectionState(True, "connected to here:1883"))
     for _ in range(3):
         watch.now += 2
-        watch.live.take(None)
+        watch.live.write(None)
     assert watch.out.getvalue().count("no device publishes at edge_daemon/pi") == 1
-    watch.live.take(ConnectionState(False, "lost"))
-    watch.live.take(ConnectionState(True, "connected"))
-    watch.hear("availability", "offline")
+    watch.live.write(ConnectionState(False, "lost"))
+    watch.live.write(ConnectionState(True, "connected"))
+    watch.receive("availability", "offline")
     watch.now += 10
-    watch.live.take(None)
+    watch.live.write(None)
     assert watch.out.getvalue().count("no device publishes") == 1
 
 
-def test_a_device_that_is_not_there_is_a_json_line_too() -> None:
+def test_a_missing_device_is_reported_as_json() -> None:
     out, now = io.StringIO(), [100.0]
     lines = JsonWriter(TOPICS, out, lambda: now[0])
-    lines.take(ConnectionState(True, "connected"))
+    lines.write(ConnectionState(True, "connected"))
     now[0] += 5
-    lines.take(None)
+    lines.write(None)
     last = json.loads(out.getvalue().splitlines()[-1])
     assert last["device"] is None
     assert "edge_daemon/pi" in last["text"]
 
 
-def test_the_whole_frame_is_no_name_for_a_person(watch: Watch) -> None:
-    watch.hear("event", {"event_type": "label_changed", "region": "frame", "label": "cat"})
-    watch.hear("event", {"event_type": "label_changed", "region": "left", "label": "dog"})
+def test_the_whole_frame_has_no_region_name(watch: Watch) -> None:
+    watch.receive("event", {"event_type": "label_changed", "region": "frame", "label": "cat"})
+    watch.receive("event", {"event_type": "label_changed", "region": "left", "label": "dog"})
     text = watch.out.getvalue()
     assert "frame" not in text
     assert "region left" in text

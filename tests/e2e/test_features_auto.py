@@ -56,7 +56,7 @@ def test_a_reload_reads_small_digits_by_their_patches_and_info_says_so(tmp_path:
         assert listener.wait_for(INFO).json()["model"] == Path(MODEL).stem
         with ExampleStore(tmp_path / "examples.sqlite") as store:
             import_pictures(store, TfliteEmbedder(shared_path(MODEL)), find_pictures(digits))
-        listener.forget()
+        listener.clear()
         process.send_signal(signal.SIGHUP)
         listener.wait_for(LABEL, b"7", PATIENCE_S)
         assert listener.wait_for(INFO).json()["model"] == "patch"

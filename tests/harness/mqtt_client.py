@@ -1,4 +1,4 @@
-"""Any other program at the broker: paho as its documentation shows it, sharing no code with the package."""
+"""A subscriber built on paho as in its documentation, without code of the package."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
 
-class Heard(NamedTuple):
-    """A message as the broker delivered it."""
+class ReceivedMessage(NamedTuple):
+    """A message delivered by the broker."""
 
     topic: str
     payload: bytes
@@ -23,12 +23,12 @@ class Heard(NamedTuple):
     properties: dict[str, Any]
 
     def json(self) -> dict[str, Any]:
-        """The payload as an object."""
+        """Return the payload as an object."""
         return cast("dict[str, Any]", json.loads(self.payload))
 
 
 class Listener:
-    """Subscribes to everything and keeps what it hears; a context manager."""
+    """Subscribes to all topics and keeps the messages; a context manager."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Listener:
         configure: Callable[[Client], None] = lambda client: None,
         version: MQTTProtocolVersion = MQTTProtocolVersion.MQTTv311,
     ) -> None:
-        self.heard: list[Heard] = []
+        self.messages: list[ReceivedMessage] = []
         self._changed = threading.Condition()
         self._subscribed = threading.Event()
         self._port = port
@@ -64,32 +64,32 @@ class Listener:
         self.client.loop_stop()
 
     def publish(self, topic: str, payload: bytes | str, retain: bool = False) -> None:
-        """Publish with QoS 1 and wait for the broker's word."""
+        """Publish with QoS 1 and wait for the acknowledgement."""
         self.client.publish(topic, payload, 1, retain).wait_for_publish(10)
 
     def texts(self, topic: str) -> list[str]:
-        """What was heard at a topic, in order."""
-        return [message.payload.decode() for message in list(self.heard) if message.topic == topic]
+        """Return the payloads received at a topic, in order."""
+        return [message.payload.decode() for message in list(self.messages) if message.topic == topic]
 
-    def wait_for(self, topic: str, payload: bytes | None = None, timeout_s: float = 15.0) -> Heard:
+    def wait_for(self, topic: str, payload: bytes | None = None, timeout_s: float = 15.0) -> ReceivedMessage:
         """Return the first message at `topic`, with that payload if one is given; fail after `timeout_s`."""
 
-        def first() -> Heard | None:
-            fitting = (heard for heard in self.heard if heard.topic == topic)
-            return next((heard for heard in fitting if payload is None or heard.payload == payload), None)
+        def first() -> ReceivedMessage | None:
+            fitting = (each for each in self.messages if each.topic == topic)
+            return next((each for each in fitting if payload is None or each.payload == payload), None)
 
         with self._changed:
             assert self._changed.wait_for(lambda: first() is not None, timeout_s), (
-                f"nothing such came at {topic}: {self.heard}"
+                f"no such message at {topic}: {self.messages}"
             )
             found = first()
             assert found is not None
             return found
 
-    def forget(self) -> None:
-        """Begin anew."""
+    def clear(self) -> None:
+        """Forget the received messages."""
         with self._changed:
-            self.heard.clear()
+            self.messages.clear()
 
     def _on_connect(self, client: Client, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         client.subscribe(self._filter, 1)
@@ -97,7 +97,7 @@ class Listener:
     def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
         with self._changed:
             properties = vars(message.properties) if message.properties else {}
-            self.heard.append(
-                Heard(message.topic, message.payload, message.qos, bool(message.retain), properties)
+            self.messages.append(
+                ReceivedMessage(message.topic, message.payload, message.qos, bool(message.retain), properties)
             )
             self._changed.notify_all()

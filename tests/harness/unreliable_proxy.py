@@ -13,7 +13,7 @@ _CHUNK = 65_536
 
 
 class Proxy:
-    """Passes bytes between clients and a port of 127.0.0.1, until told to cut, swallow or delay them."""
+    """Passes bytes between clients and a port of 127.0.0.1, until it is set to cut, swallow or delay them."""
 
     def __init__(self, target_port: int) -> None:
         self._target_port = target_port

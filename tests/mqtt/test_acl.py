@@ -47,19 +47,19 @@ def test_a_subscriber_sees_labels_and_can_t_teach(guarded: Mosquitto) -> None:
         assert "dog" not in subscriber.texts(f"{BASE}/label")
 
 
-def test_a_teacher_asks_and_hears_the_answer(guarded: Mosquitto) -> None:
-    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "teacher") as teacher:
-        teacher.wait_for(f"{BASE}/availability", b"online")
-        teacher.publish(f"{BASE}/request/undo", b"{}")
-        teacher.publish(f"{BASE}/request/add", b"no json")
-        assert teacher.wait_for(f"{BASE}/response/add").json()["status"] == "error"
+def test_a_client_with_write_access_sends_requests_and_receives_responses(guarded: Mosquitto) -> None:
+    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "teacher") as requester:
+        requester.wait_for(f"{BASE}/availability", b"online")
+        requester.publish(f"{BASE}/request/undo", b"{}")
+        requester.publish(f"{BASE}/request/add", b"no json")
+        assert requester.wait_for(f"{BASE}/response/add").json()["status"] == "error"
         wait_until(lambda: device.commands != [])
 
 
-def test_a_device_can_t_speak_in_another_s_name_and_says_so(
+def test_a_device_can_t_publish_for_another_and_logs_it(
     guarded: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with as_user(guarded, "teacher") as teacher:
+    with as_user(guarded, "teacher") as requester:
         with Device(options(guarded, "tray-2"), device_id="tray-1") as impostor:
             impostor.wait_connected()
             impostor.sink.handle(label_changed("false"))
@@ -67,7 +67,7 @@ def test_a_device_can_t_speak_in_another_s_name_and_says_so(
             impostor.sink.handle(label_changed("false again"))
         with Device(options(guarded, "tray-2"), device_id="tray-2") as device:
             device.sink.handle(label_changed("true"))
-            teacher.wait_for("edge_daemon/tray-2/label", b"true")
-        assert not [message for message in teacher.heard if message.topic.startswith(BASE)]
+            requester.wait_for("edge_daemon/tray-2/label", b"true")
+        assert not [message for message in requester.messages if message.topic.startswith(BASE)]
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert len(warnings) == len(set(warnings))

@@ -1,4 +1,4 @@
-"""Any bytes on any subscribed topic: never a crash, never a command that nobody asked for."""
+"""Any bytes on any subscribed topic: never a crash, never an unrequested command."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from paho.mqtt.client import topic_matches_sub
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.fleet.chunks import pack_records
 from edge_daemon.fleet.receive_queue import ReceiveQueue
-from edge_daemon.mqtt.bridge import MqttBridge
+from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.client import Connection
-from edge_daemon.mqtt.duplicate_id import DuplicateDeviceDetector
 from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
 from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher
+from edge_daemon.mqtt.incoming import DuplicateDeviceDetector
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.request_handler import RequestHandler
 from edge_daemon.mqtt.requests import REQUESTS, Request
@@ -40,7 +40,7 @@ FORGED = pack_records([SIGNER.sign_example("outsider", 1, example(1)), b"roll"])
 
 
 def damage(payload: bytes) -> st.SearchStrategy[bytes]:
-    """Payloads of ours with a byte replaced by up to three others."""
+    """Return payloads of ours with one byte replaced by up to three others."""
     return st.tuples(st.integers(0, len(payload)), st.binary(max_size=3)).map(
         lambda cut: payload[: cut[0]] + cut[1] + payload[cut[0] + 1 :]
     )
@@ -58,7 +58,7 @@ incoming = st.builds(
 
 
 @given(st.lists(incoming, max_size=5), st.booleans())
-def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
+def test_any_bytes_on_any_topic_cause_no_crash_and_no_command(
     messages: list[Incoming], enabled: bool
 ) -> None:
     commands: list[Request] = []
@@ -67,23 +67,24 @@ def test_any_bytes_on_any_topic_are_no_crash_and_teach_nothing(
         commands.append(command)
         return True
 
-    reception = RequestHandler(TOPICS, submit, per_s=0.0)
-    announcer = DiscoveryPublisher(DISCOVERY, enabled, Random(1))
-    twin = DuplicateDeviceDetector(TOPICS.info, "mine")
+    requests = RequestHandler(TOPICS, submit, per_s=0.0)
+    discovery = DiscoveryPublisher(DISCOVERY, enabled, Random(1))
+    discovery.set_labels(("cat",))
+    duplicates = DuplicateDeviceDetector(TOPICS.info, "mine")
     receive_queue = ReceiveQueue()
     fleet = FleetLink("x", SIGNER, receive_queue)
     for message in messages:
-        reception.take(message, 0.0)
-        announcer.take(message, 0.0)
-        announcer.due(["cat"], 20.0)
-        twin.take(message)
+        requests.handle(message, 0.0)
+        discovery.handle(message, 0.0)
+        discovery.pop_due(20.0)
+        duplicates.check(message)
         fleet.handle(message)
         fleet.next(20)
     assert commands == []
     assert receive_queue.pop() is None
 
 
-def test_all_that_a_device_subscribes_to_is_tried(
+def test_the_topics_above_are_all_that_a_device_subscribes_to(
     options: MqttOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subscribed: list[str] = []
@@ -97,7 +98,7 @@ def test_all_that_a_device_subscribes_to_is_tried(
     settings = msgspec.structs.replace(options, base_topic="b", discovery=DiscoveryOptions(enabled=True))
     link = FleetLink("x", SIGNER, ReceiveQueue())
     crashes: list[BaseException] = []
-    sink = MqttBridge(settings, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
+    sink = build_bridge(settings, info("x"), lambda command: True, TestClock(), crashes.append, fleet=link)
     sink.start()
     wait_until(lambda: sink.connected)
     sink.stop()

@@ -21,7 +21,7 @@ from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, labe
 BASE = "edge_daemon/tray-1"
 
 
-def test_every_topic_is_heard_with_its_qos(broker: Mosquitto, options: MqttOptions) -> None:
+def test_every_topic_is_published_with_its_qos(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         device.wait_connected()
         snapshot = TakeSnapshot(Origin("mqtt", "snapshot", 1))
@@ -50,10 +50,10 @@ def test_every_topic_is_heard_with_its_qos(broker: Mosquitto, options: MqttOptio
     assert answer.json() == {"status": "ok", "data": {}, "transaction": 1}
 
 
-def test_connecting_waits_for_the_first_label_and_loses_nothing(
+def test_the_first_connection_waits_for_the_first_label_and_loses_nothing(
     broker: Mosquitto, options: MqttOptions
 ) -> None:
-    with Listener(broker.port) as listener, Device(options, look_first_s=60) as device:
+    with Listener(broker.port) as listener, Device(options, connect_delay_s=60) as device:
         device.sink.handle(label_changed("cat"))
         with pytest.raises(AssertionError):
             device.wait_connected(timeout_s=0.5)
@@ -61,28 +61,28 @@ def test_connecting_waits_for_the_first_label_and_loses_nothing(
         assert listener.wait_for(f"{BASE}/label", b"cat")
 
 
-def test_a_device_that_sees_nothing_connects_all_the_same(options: MqttOptions) -> None:
-    with Device(options, look_first_s=0.05) as device:
+def test_a_device_without_a_label_connects_after_the_delay(options: MqttOptions) -> None:
+    with Device(options, connect_delay_s=0.05) as device:
         device.wait_connected()
 
 
 def test_a_device_that_waits_for_its_first_label_stops_at_once(
     options: MqttOptions, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with Device(options, look_first_s=60) as device:
+    with Device(options, connect_delay_s=60) as device:
         pass
     assert not device.sink.connected
     assert "did not end in time" not in caplog.text
 
 
-def test_what_a_broker_asks_for_can_be_logged_without_the_password(options: MqttOptions) -> None:
+def test_credentials_are_logged_without_the_password(options: MqttOptions) -> None:
     named = msgspec.structs.replace(options, username="tray")
-    access = read_credentials(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
-    assert access.password == "s3cret"
-    assert "s3cret" not in repr(access)
+    credentials = read_credentials(named, {"EDGE_DAEMON_MQTT_PASSWORD": "s3cret"})
+    assert credentials.password == "s3cret"
+    assert "s3cret" not in repr(credentials)
 
 
-def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_late_subscriber_receives_only_retained_messages(broker: Mosquitto, options: MqttOptions) -> None:
     with Device(options) as device:
         with Listener(broker.port) as first:
             device.sink.handle(label_changed("cat"))
@@ -92,18 +92,18 @@ def test_a_late_subscriber_gets_the_states_and_nothing_else(broker: Mosquitto, o
         states = [f"{BASE}/{name}" for name in ("availability", "examples", "info", "label")]
         with Listener(broker.port) as late:
             assert all(late.wait_for(state).retained for state in states)
-            assert {message.topic for message in late.heard} == set(states)
+            assert {message.topic for message in late.messages} == set(states)
 
 
-def test_a_label_of_an_earlier_life_is_cleared_before_the_birth(
+def test_a_label_of_an_earlier_run_is_cleared_before_the_birth(
     broker: Mosquitto, options: MqttOptions
 ) -> None:
     with Listener(broker.port) as listener:
         listener.publish(f"{BASE}/label", b"stale", retain=True)
-        listener.forget()
+        listener.clear()
         with Device(options):
             listener.wait_for(f"{BASE}/availability", b"online")
-        topics = [message.topic for message in listener.heard]
+        topics = [message.topic for message in listener.messages]
         assert listener.texts(f"{BASE}/label") == [""]
         assert topics.index(f"{BASE}/label") < topics.index(f"{BASE}/availability")
 
@@ -113,7 +113,7 @@ def test_a_lost_camera_removes_the_retained_label(broker: Mosquitto, options: Mq
         with Listener(broker.port) as first:
             device.sink.handle(label_changed("cat"))
             first.wait_for(f"{BASE}/label", b"cat")
-            first.forget()  # an empty label comes at the start as well
+            first.clear()  # an empty label comes at the start as well
             device.sink.handle(events.CameraLost("unplugged"))
             first.wait_for(f"{BASE}/label", b"")
         with Listener(broker.port) as late:
@@ -122,7 +122,7 @@ def test_a_lost_camera_removes_the_retained_label(broker: Mosquitto, options: Mq
             assert late.texts(f"{BASE}/label") == []
 
 
-def test_stop_sends_what_waits_and_then_offline(broker: Mosquitto, options: MqttOptions) -> None:
+def test_stop_sends_queued_messages_and_then_offline(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener:
         with Device(options) as device:
             device.wait_connected()
@@ -173,7 +173,7 @@ def test_a_retained_request_is_ignored(broker: Mosquitto, options: MqttOptions) 
     ],
     ids=["no-json", "oversize", "slash", "plus", "hash", "nul", "long", "reserved", "empty"],
 )
-def test_a_bad_request_is_answered_and_changes_nothing(
+def test_a_bad_request_gets_an_error_and_changes_nothing(
     broker: Mosquitto, options: MqttOptions, payload: bytes
 ) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
@@ -185,14 +185,14 @@ def test_a_bad_request_is_answered_and_changes_nothing(
     assert device.commands == []
 
 
-def test_an_unknown_verb_is_answered_with_those_there_are(broker: Mosquitto, options: MqttOptions) -> None:
+def test_the_error_for_an_unknown_verb_names_the_known_ones(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options):
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/fly", b"{}")
         assert "it offers add, " in listener.wait_for(f"{BASE}/response/fly").json()["error"]
 
 
-def test_a_busy_device_says_so(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_busy_device_answers_with_an_error(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         device.busy = True
         listener.wait_for(f"{BASE}/availability", b"online")
@@ -201,16 +201,16 @@ def test_a_busy_device_says_so(broker: Mosquitto, options: MqttOptions) -> None:
     assert answer == {"status": "error", "error": "the device is busy; ask again", "transaction": 3}
 
 
-def test_a_button_s_reply_is_nobody_s_business(broker: Mosquitto, options: MqttOptions) -> None:
+def test_the_reply_to_a_button_is_not_published(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         device.wait_connected()
         device.sink.handle(events.CommandReply(BY_BUTTON))
         device.sink.handle(events.Button("end", "press"))
         listener.wait_for(f"{BASE}/event")
-        assert not [message for message in listener.heard if "response" in message.topic]
+        assert not [message for message in listener.messages if "response" in message.topic]
 
 
-def test_results_keep_to_their_rate_in_each_region(broker: Mosquitto, options: MqttOptions) -> None:
+def test_results_are_rate_limited_in_each_region(broker: Mosquitto, options: MqttOptions) -> None:
     slow = msgspec.structs.replace(options, result_per_s=0.01)
     with Listener(broker.port) as listener, Device(slow, regions=["left", "right"]) as device:
         device.wait_connected()
@@ -232,13 +232,15 @@ def test_results_are_sent_for_every_frame_by_default(broker: Mosquitto, options:
         wait_until(lambda: len(listener.texts(f"{BASE}/result")) == 50)
 
 
-def test_files_that_can_t_be_used_are_named_at_once(options: MqttOptions) -> None:
+def test_unusable_files_are_an_error_at_once(options: MqttOptions) -> None:
     bad = msgspec.structs.replace(options, username="tray", password_file="/nowhere/secret")
     with pytest.raises(BrokerError, match="/nowhere/secret"):
         Device(bad)
 
 
-def test_a_password_without_a_name_is_refused(options: MqttOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_without_a_user_name_is_rejected(
+    options: MqttOptions, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "x")
     with pytest.raises(BrokerError, match=r"set mqtt\.username"):
         Device(options)
@@ -257,7 +259,7 @@ def test_a_crash_of_the_thread_is_reported(options: MqttOptions, monkeypatch: py
 
 
 @pytest.mark.parametrize(("spoken", "settings"), [("5", {}), ("3.1.1", {"version": "3.1.1"})])
-def test_both_versions_of_mqtt_are_spoken(
+def test_both_versions_of_mqtt_work(
     broker: Mosquitto,
     options: MqttOptions,
     caplog: pytest.LogCaptureFixture,
@@ -276,7 +278,9 @@ def test_both_versions_of_mqtt_are_spoken(
     assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
 
 
-def test_an_mqtt_5_request_is_answered_at_its_response_topic(broker: Mosquitto, options: MqttOptions) -> None:
+def test_the_response_to_an_mqtt_5_request_is_at_its_response_topic(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
     address = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     address.ResponseTopic, address.CorrelationData = "reply/me", b"\0\1"
     with Listener(broker.port, version=MQTTProtocolVersion.MQTTv5) as listener, Device(options) as device:
@@ -292,7 +296,9 @@ def test_an_mqtt_5_request_is_answered_at_its_response_topic(broker: Mosquitto, 
     assert result.properties["MessageExpiryInterval"] == 5
 
 
-def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_message_above_the_packet_limit_does_not_end_the_connection(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     with Mosquitto(settings="max_packet_size 2000") as narrow, Listener(narrow.port) as listener:
         with Device(MqttOptions(host=narrow.host, port=narrow.port)) as device:
             device.wait_connected()
@@ -304,7 +310,7 @@ def test_a_message_the_broker_would_not_take_costs_no_connection(caplog: pytest.
     assert f"takes no message of 3149 bytes at {BASE}/event" in caplog.text
 
 
-def test_a_huge_message_never_reaches_the_device(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_huge_message_is_not_processed(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/add", b"x" * 1_000_000)
@@ -325,7 +331,7 @@ def test_a_broker_that_takes_few_at_a_time_gets_few(caplog: pytest.LogCaptureFix
     assert "lost" not in caplog.text
 
 
-def test_a_wall_clock_corrected_by_years_disturbs_nothing(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_wall_clock_corrected_by_years_has_no_effect(broker: Mosquitto, options: MqttOptions) -> None:
     slow = msgspec.structs.replace(options, result_per_s=0.01)
     with Listener(broker.port) as listener, Device(slow) as device:
         device.clock.now = datetime(1970, 1, 1, tzinfo=UTC)
@@ -338,7 +344,7 @@ def test_a_wall_clock_corrected_by_years_disturbs_nothing(broker: Mosquitto, opt
         wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 2)
         device.sink.stop()
         listener.wait_for(f"{BASE}/availability", b"offline")
-    told = [json.loads(text)["at"] for text in listener.texts(f"{BASE}/event")]
-    assert told == ["1970-01-01T00:00:00.000Z", "2026-05-01T12:00:00.123Z"]
+    published = [json.loads(text)["at"] for text in listener.texts(f"{BASE}/event")]
+    assert published == ["1970-01-01T00:00:00.000Z", "2026-05-01T12:00:00.123Z"]
     assert len(listener.texts(f"{BASE}/result")) == 1
     assert listener.texts(f"{BASE}/availability") == ["online", "offline"]

@@ -1,4 +1,4 @@
-"""The trial of a broker, at mosquittos that refuse something."""
+"""The trial of a broker, at mosquittos with limits."""
 
 from __future__ import annotations
 
@@ -29,45 +29,45 @@ def trial(broker: Mosquitto, version: Version = "5", discovery: str | None = Non
 
 
 @both_versions
-def test_a_broker_that_takes_everything_refuses_nothing(broker: Mosquitto, version: Version) -> None:
+def test_a_broker_without_limits_has_no_rejections(broker: Mosquitto, version: Version) -> None:
     assert trial(broker, version, DISCOVERY) == TrialResult()
 
 
 @both_versions
 def test_the_highest_qos_is_found(version: Version) -> None:
     with Mosquitto(settings="max_qos 0") as broker:
-        findings = trial(broker, version)
-    assert findings.limits.max_qos == 0
-    assert findings.refused == []
+        result = trial(broker, version)
+    assert result.limits.max_qos == 0
+    assert result.rejections == []
 
 
 @both_versions
 def test_a_broker_without_retained_messages_is_found(version: Version) -> None:
     with Mosquitto(settings="retain_available false") as broker:
-        findings = trial(broker, version)
-    assert findings.limits == BrokerLimits(retain=False)
-    assert findings.refused == []
+        result = trial(broker, version)
+    assert result.limits == BrokerLimits(retain=False)
+    assert result.rejections == []
 
 
-def test_the_longest_packet_is_read_where_it_is_announced() -> None:
+def test_an_announced_packet_limit_is_read() -> None:
     with Mosquitto(settings="max_packet_size 4000") as broker:
-        findings = trial(broker)
-    assert findings.limits.max_packet == 4000
-    assert findings.refused == []
+        result = trial(broker)
+    assert result.limits.max_packet == 4000
+    assert result.rejections == []
 
 
 def test_a_long_message_that_ends_the_connection_is_found() -> None:
     with Mosquitto(settings="max_packet_size 4000") as broker:
-        [refused] = trial(broker, "3.1.1").refused
-    assert f"at {BASE}/response/doctor ended the connection" in refused
+        [rejections] = trial(broker, "3.1.1").rejections
+    assert f"at {BASE}/response/doctor ended the connection" in rejections
 
 
 @both_versions
 def test_a_long_message_that_is_dropped_is_found(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broker_trial, "_ECHO_S", 0.3)
     with Mosquitto(settings="message_size_limit 4000") as broker:
-        [refused] = trial(broker, version).refused
-    assert f"at {BASE}/response/doctor: " in refused
+        [rejections] = trial(broker, version).rejections
+    assert f"at {BASE}/response/doctor: " in rejections
 
 
 @both_versions
@@ -76,35 +76,37 @@ def test_topics_that_an_access_list_denies_are_found(
 ) -> None:
     monkeypatch.setattr(broker_trial, "_ECHO_S", 0.3)
     with Mosquitto(acl="topic readwrite other/#\n") as broker:
-        refused = trial(broker, version).refused
-    assert any(f"at {BASE}/info" in clause for clause in refused)
+        rejections = trial(broker, version).rejections
+    assert any(f"at {BASE}/info" in clause for clause in rejections)
 
 
 def test_a_single_topic_that_is_denied_is_found() -> None:
     acl = f"topic readwrite {BASE}/#\ntopic deny {BASE}/event\n"
     with Mosquitto(acl=acl) as broker:
-        assert trial(broker).refused == [f"publishing at {BASE}/event: Not authorized"]
+        assert trial(broker).rejections == [f"publishing at {BASE}/event: Not authorized"]
 
 
-def test_the_topic_of_discovery_is_tried_where_it_is_used() -> None:
+def test_the_discovery_topic_is_tried_if_enabled() -> None:
     with Mosquitto(acl=f"topic readwrite {BASE}/#\n") as broker:
-        assert trial(broker).refused == []
-        assert trial(broker, discovery=DISCOVERY).refused == [f"publishing at {DISCOVERY}: Not authorized"]
+        assert trial(broker).rejections == []
+        assert trial(broker, discovery=DISCOVERY).rejections == [f"publishing at {DISCOVERY}: Not authorized"]
 
 
-def test_a_running_device_and_its_subscribers_notice_nothing(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_running_device_and_its_subscribers_are_not_affected(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
     with Listener(broker.port) as listener, Device(options) as device:
         device.sink.handle(label_changed("cat"))
         listener.wait_for(f"{BASE}/label", b"cat")
         listener.wait_for(f"{BASE}/availability", b"online")
         info = listener.wait_for(f"{BASE}/info").payload
         listener.wait_for(f"{BASE}/event")
-        listener.forget()
-        findings = trial(broker)
+        listener.clear()
+        result = trial(broker)
         listener.wait_for(f"{BASE}/response/doctor")
-        assert findings.availability == "online"
+        assert result.availability == "online"
         assert device.sink.connected
-        assert {message.topic for message in listener.heard} == {f"{BASE}/info", f"{BASE}/response/doctor"}
+        assert {message.topic for message in listener.messages} == {f"{BASE}/info", f"{BASE}/response/doctor"}
         assert set(listener.texts(f"{BASE}/info")) == {info.decode()}
 
 

@@ -13,7 +13,7 @@ from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_harness import Device, label_changed
 
 
-def test_a_device_and_a_subscriber_meet_at_the_embedded_broker() -> None:
+def test_a_subscriber_receives_from_a_device_at_the_embedded_broker() -> None:
     with EmbeddedBroker() as broker:
         options = MqttOptions(host=broker.host, port=broker.port, version=broker.version)
         with Subscriber(options, "edge_daemon/+/label") as subscriber, Device(options) as device:
@@ -45,7 +45,7 @@ def test_a_subscriber_is_stopped_from_another_thread(options: MqttOptions) -> No
         timer.join()
 
 
-def test_a_subscriber_without_a_broker_says_so() -> None:
+def test_a_subscriber_without_a_broker_is_an_error() -> None:
     with (
         pytest.raises(BrokerError, match="can't reach the MQTT broker at 127"),
         Subscriber(MqttOptions(host="127.0.0.1", port=free_port()), "#"),
@@ -53,7 +53,7 @@ def test_a_subscriber_without_a_broker_says_so() -> None:
         pass
 
 
-def test_a_subscriber_notices_that_the_broker_is_gone(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_subscriber_detects_a_lost_broker(broker: Mosquitto, options: MqttOptions) -> None:
     with Subscriber(options, "#") as subscriber:
         broker.kill()
         with pytest.raises(BrokerError, match="lost the MQTT broker"):

@@ -1,4 +1,4 @@
-"""All examples over MQTT: whole, in bounded parts, without holding up anything else."""
+"""Export of all examples over MQTT, in bounded parts, without delaying other messages."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.example_store.archive import import_archive
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.mqtt.example_export import (
-    LASTS_S,
+    COOLDOWN_S,
+    EXPIRY_S,
     PART_BYTES,
-    REST_S,
-    Answer,
     ExampleExporter,
+    ExportAnswer,
     ExportReassembler,
 )
 from tests.harness.mosquitto import Mosquitto
@@ -40,7 +40,7 @@ from tests.mqtt.test_schemas import validator
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "edge_daemon/tray-1"
-ASK = ExportExamples(Origin("mqtt", "examples", 7))
+EXPORT = ExportExamples(Origin("mqtt", "examples", 7))
 NOISE = os.urandom(2 * PART_BYTES + 5)
 
 
@@ -49,24 +49,24 @@ def write_noise(file: BinaryIO) -> None:
 
 
 def make_exporter(
-    folder: Path, write: Callable[[BinaryIO], object] = write_noise, most_bytes: int = 10**6
+    folder: Path, write: Callable[[BinaryIO], object] = write_noise, max_bytes: int = 10**6
 ) -> tuple[ExampleExporter, threading.Event]:
-    """An exporter and what is set when its archive is ready."""
+    """Return an exporter and an event that is set once its archive is ready."""
     ready = threading.Event()
     crashes: list[BaseException] = []
-    return ExampleExporter(write, folder, ready.set, crashes.append, most_bytes), ready
+    return ExampleExporter(write, folder, ready.set, crashes.append, max_bytes), ready
 
 
-def all_parts(exporter: ExampleExporter, max_packet: int | None = None) -> list[Answer]:
+def all_parts(exporter: ExampleExporter, max_packet: int | None = None) -> list[ExportAnswer]:
     answers = []
-    while (answer := exporter.next(max_packet, 0.0)) is not None:
+    while (answer := exporter.next_answer(max_packet, 0.0)) is not None:
         answers.append(answer)
     return answers
 
 
-def test_the_parts_make_the_archive_and_leave_nothing_on_disk(tmp_path: Path) -> None:
+def test_the_parts_form_the_archive_and_leave_no_file(tmp_path: Path) -> None:
     exporter, ready = make_exporter(tmp_path)
-    assert exporter.ask(ASK, 0.0)
+    assert exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
     parts = [answer.part for answer in all_parts(exporter) if answer.part is not None]
     assert [(part.part, part.parts, part.bytes) for part in parts] == [
@@ -77,7 +77,7 @@ def test_the_parts_make_the_archive_and_leave_nothing_on_disk(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == []
 
 
-def test_nothing_is_left_on_disk_by_an_export_that_is_killed_half_way(tmp_path: Path) -> None:
+def test_an_export_that_is_killed_leaves_no_file(tmp_path: Path) -> None:
     half, release = threading.Event(), threading.Event()
     seen: list[list[Path]] = []
 
@@ -90,7 +90,7 @@ def test_nothing_is_left_on_disk_by_an_export_that_is_killed_half_way(tmp_path: 
     (tmp_path / ".mqtt-export-old").mkdir()
     (tmp_path / ".mqtt-export-old" / "examples.zip").write_bytes(NOISE)
     exporter, _ = make_exporter(tmp_path, write_half)
-    exporter.ask(ASK, 0.0)
+    exporter.start(EXPORT, 0.0)
     assert half.wait(10)
     seen.append(list(tmp_path.iterdir()))
     release.set()
@@ -98,61 +98,61 @@ def test_nothing_is_left_on_disk_by_an_export_that_is_killed_half_way(tmp_path: 
     assert seen == [[]]
 
 
-def test_the_parts_are_as_small_as_the_broker_wants_them(tmp_path: Path) -> None:
+def test_parts_stay_within_the_packet_limit(tmp_path: Path) -> None:
     exporter, ready = make_exporter(tmp_path)
-    exporter.ask(ASK, 0.0)
+    exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
     sizes = [len(answer.part.base64) for answer in all_parts(exporter, 20_000) if answer.part]
     assert max(sizes) <= 16_000
     assert len(sizes) == 9
 
 
-def test_a_broker_that_takes_next_to_nothing_is_an_error(tmp_path: Path) -> None:
+def test_a_packet_limit_below_the_minimum_is_an_error(tmp_path: Path) -> None:
     exporter, ready = make_exporter(tmp_path)
-    exporter.ask(ASK, 0.0)
+    exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
     (answer,) = all_parts(exporter, 5_000)
     assert "5000 bytes" in answer.error
 
 
-def test_one_export_at_a_time_and_a_rest_after_it(tmp_path: Path) -> None:
+def test_one_export_at_a_time_with_a_cooldown(tmp_path: Path) -> None:
     exporter, ready = make_exporter(tmp_path)
-    assert exporter.ask(ASK, 0.0)
-    assert not exporter.ask(ASK, 1.0)
+    assert exporter.start(EXPORT, 0.0)
+    assert not exporter.start(EXPORT, 1.0)
     assert ready.wait(10)
     all_parts(exporter)
-    assert not exporter.ask(ASK, REST_S - 1)
-    assert exporter.ask(ASK, REST_S + 1)
+    assert not exporter.start(EXPORT, COOLDOWN_S - 1)
+    assert exporter.start(EXPORT, COOLDOWN_S + 1)
     exporter.stop(10)
 
 
-def test_an_archive_that_is_too_big_is_refused_by_its_size(tmp_path: Path) -> None:
-    exporter, ready = make_exporter(tmp_path, most_bytes=50_000)
-    exporter.ask(ASK, 0.0)
+def test_a_too_large_archive_is_an_error(tmp_path: Path) -> None:
+    exporter, ready = make_exporter(tmp_path, max_bytes=50_000)
+    exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
     (answer,) = all_parts(exporter)
     assert "edge-daemon examples export" in answer.error
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_store_that_cannot_be_read_is_an_answer_not_a_crash(tmp_path: Path) -> None:
+def test_a_store_that_can_t_be_read_is_an_error(tmp_path: Path) -> None:
     def fail(file: BinaryIO) -> None:
         raise ArchiveError("the disk is full")
 
     exporter, ready = make_exporter(tmp_path, fail)
-    exporter.ask(ASK, 0.0)
+    exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
     assert [answer.error for answer in all_parts(exporter)] == ["can't export the examples: the disk is full"]
 
 
-def test_an_export_nobody_can_have_any_more_ends(tmp_path: Path) -> None:
+def test_an_export_expires(tmp_path: Path) -> None:
     exporter, ready = make_exporter(tmp_path)
-    exporter.ask(ASK, 0.0)
+    exporter.start(EXPORT, 0.0)
     assert ready.wait(10)
-    answer = exporter.next(None, LASTS_S + 1)
+    answer = exporter.next_answer(None, EXPIRY_S + 1)
     assert answer is not None
     assert "ask again" in answer.error
-    assert exporter.next(None, LASTS_S + 1) is None
+    assert exporter.next_answer(None, EXPIRY_S + 1) is None
 
 
 def fill(path: Path, count: int = 30) -> None:
@@ -162,20 +162,20 @@ def fill(path: Path, count: int = 30) -> None:
             store.add(np.array([1.0, number + 1.0], np.float32), "cat", space="s", thumbnail=jpeg)
 
 
-def sink_with_store(options: MqttOptions, folder: Path) -> Device:
+def device_with_store(options: MqttOptions, folder: Path) -> Device:
     path = folder / "examples.sqlite"
     fill(path)
     return Device(
         options,
-        backlog_path=folder / "events.sqlite",
+        queue_path=folder / "events.sqlite",
         write_archive=lambda to: export_examples(path, to),
     )
 
 
-def test_a_subscriber_rebuilds_the_archive_while_events_go_on(
+def test_a_subscriber_reassembles_the_archive_while_events_are_sent(
     broker: Mosquitto, options: MqttOptions, tmp_path: Path
 ) -> None:
-    with Listener(broker.port) as listener, sink_with_store(options, tmp_path) as device:
+    with Listener(broker.port) as listener, device_with_store(options, tmp_path) as device:
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/examples", b'{"export": true, "transaction": "t"}')
         listener.publish(f"{BASE}/request/examples", b'{"export": true, "transaction": "u"}')
@@ -185,10 +185,10 @@ def test_a_subscriber_rebuilds_the_archive_while_events_go_on(
         answers = [json.loads(text) for text in listener.texts(f"{BASE}/response/examples")]
     (refused,) = [answer for answer in answers if answer["status"] == "error"]
     assert (refused["transaction"], refused["error"]) == ("u", "the device is busy; ask again")
-    assembly, whole = ExportReassembler("t"), None
+    reassembler, whole = ExportReassembler("t"), None
     for answer in answers:
         validator("response-export").validate(answer)
-        whole = assembly.take(json.dumps(answer).encode()) or whole
+        whole = reassembler.add(json.dumps(answer).encode()) or whole
     assert whole is not None
     (tmp_path / "copy.zip").write_bytes(whole)
     with (
@@ -203,7 +203,7 @@ def test_the_parts_go_to_the_response_topic_with_the_correlation_data(
 ) -> None:
     properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
     properties.ResponseTopic, properties.CorrelationData = "mine/answers", b"\x01"
-    with Listener(broker.port, version=MQTTv5) as listener, sink_with_store(options, tmp_path):
+    with Listener(broker.port, version=MQTTv5) as listener, device_with_store(options, tmp_path):
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.client.publish(f"{BASE}/request/examples", b'{"export": true}', 1, properties=properties)
         wait_until(lambda: len(listener.texts("mine/answers")) >= 4)
@@ -217,7 +217,7 @@ def test_the_script_fetches_the_archive_and_overwrites_nothing(
     command = [sys.executable, "scripts/fetch_examples.py", "--device", "tray-1"]
     command += ["--set", f"mqtt.host={broker.host}", "--set", f"mqtt.port={broker.port}"]
     target = tmp_path / "fetched.zip"
-    with sink_with_store(options, tmp_path) as device:
+    with device_with_store(options, tmp_path) as device:
         device.wait_connected()
         done = subprocess.run([*command, target], cwd=ROOT, capture_output=True, text=True)
         again = subprocess.run([*command, target], cwd=ROOT, capture_output=True, text=True)
@@ -227,21 +227,21 @@ def test_the_script_fetches_the_archive_and_overwrites_nothing(
     assert "exists already" in again.stderr
 
 
-def test_a_changed_part_is_noticed() -> None:
+def test_a_changed_part_is_detected() -> None:
     body = {"export": "e", "part": 1, "parts": 1, "bytes": 3, "sha256": "0" * 64, "base64": "AAAA"}
     answer = {"status": "ok", "data": body, "transaction": "t"}
     with pytest.raises(RequestError, match="announced"):
-        ExportReassembler("t").take(json.dumps(answer).encode())
+        ExportReassembler("t").add(json.dumps(answer).encode())
 
 
 @pytest.mark.parametrize("payload", [b"", b"{}", b"\xff", b'{"status": "ok", "transaction": "t"}'])
-def test_what_is_no_part_is_refused(payload: bytes) -> None:
+def test_an_invalid_part_is_an_error(payload: bytes) -> None:
     with pytest.raises(RequestError):
-        ExportReassembler("t").take(payload)
+        ExportReassembler("t").add(payload)
 
 
-def test_the_answer_to_another_is_passed_over() -> None:
-    assert ExportReassembler("t").take(b'{"status": "error", "error": "busy", "transaction": "u"}') is None
+def test_an_answer_to_another_request_is_ignored() -> None:
+    assert ExportReassembler("t").add(b'{"status": "error", "error": "busy", "transaction": "u"}') is None
     assert (
-        ExportReassembler("t").take(b'{"status": "ok", "data": {"counts": {}}, "transaction": null}') is None
+        ExportReassembler("t").add(b'{"status": "ok", "data": {"counts": {}}, "transaction": null}') is None
     )

@@ -1,4 +1,4 @@
-"""What a broker and a network can do to us. Every broker here is a real mosquitto."""
+"""Faults of brokers and networks. Every broker here is a real mosquitto."""
 
 from __future__ import annotations
 
@@ -54,7 +54,9 @@ def test_the_will_is_published_when_the_process_is_killed(broker: Mosquitto) -> 
         assert late.wait_for(f"{BASE}/availability").payload == b"offline"
 
 
-def test_a_broker_that_starts_later_gets_the_state_and_the_events(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_broker_that_starts_later_receives_retained_messages_and_events(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     late = Mosquitto()
     with Device(at(late)) as device:
         wait_until(lambda: warnings(caplog) != [])
@@ -68,7 +70,7 @@ def test_a_broker_that_starts_later_gets_the_state_and_the_events(caplog: pytest
     assert "can't reach the MQTT broker" in warnings(caplog)[0]
 
 
-def test_a_restarted_broker_that_forgot_all_is_told_again(broker: Mosquitto) -> None:
+def test_retained_messages_are_resent_to_a_restarted_broker(broker: Mosquitto) -> None:
     with Device(at(broker)) as device:
         device.sink.handle(label_changed("cat"))
         device.sink.handle(events.ExamplesChanged({"cat": 1}))
@@ -105,7 +107,7 @@ def test_events_of_an_outage_arrive_in_order_and_no_old_label(broker: Mosquitto)
         assert listener.texts(f"{BASE}/result") == []
 
 
-def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     late = Mosquitto()
     with Device(at(late, max_queued=10)) as device:
         for number in range(25):
@@ -124,7 +126,7 @@ def test_events_of_an_outage_are_written_in_batches(tmp_path: Path, monkeypatch:
         return store(self, messages)
 
     monkeypatch.setattr(PersistentQueue, "store", counted)
-    with Device(at(Mosquitto()), backlog_path=path) as device:
+    with Device(at(Mosquitto()), queue_path=path) as device:
         for number in range(40):
             device.sink.handle(events.Button(str(number), "press"))
             time.sleep(0.1)
@@ -141,7 +143,7 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
         "from edge_daemon.config.mqtt import MqttOptions\n"
         "from tests.harness.mqtt_harness import Device\n"
         f"options = MqttOptions(port={late.port}, max_reconnect_s=0.2)\n"
-        f"with Device(options, backlog_path=Path({str(path)!r})) as device:\n"
+        f"with Device(options, queue_path=Path({str(path)!r})) as device:\n"
         "    for number in range(50): device.sink.handle(events.Button(str(number), 'press'))\n"
         "    time.sleep(60)"
     )
@@ -150,13 +152,13 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
     child.kill()
     child.wait()
     with late, Listener(late.port) as listener:
-        with Device(at(late), backlog_path=path) as device:
+        with Device(at(late), queue_path=path) as device:
             device.sink.handle(events.Button("50", "press"))
             wait_until(lambda: '"name":"50"' in "".join(listener.texts(f"{BASE}/event")))
         names = [json.loads(text)["name"] for text in listener.texts(f"{BASE}/event")]
         assert names == [str(number) for number in range(51)]
-        listener.forget()
-        with Device(at(late), backlog_path=path) as device:
+        listener.clear()
+        with Device(at(late), queue_path=path) as device:
             device.wait_connected()
         listener.wait_for(f"{BASE}/availability", b"offline")
         assert listener.texts(f"{BASE}/event") == []
@@ -165,16 +167,16 @@ def test_events_of_an_outage_outlive_the_process(tmp_path: Path) -> None:
 def test_events_go_to_disk_during_a_long_pause(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr("edge_daemon.system.backoff.Backoff.next_s", lambda self, held_s: 60.0)
-    monkeypatch.setattr("edge_daemon.mqtt.bridge._SPILL_S", 0.02)
+    monkeypatch.setattr("edge_daemon.system.backoff.Backoff.next_s", lambda self, held_s=0.0: 60.0)
+    monkeypatch.setattr("edge_daemon.mqtt.connection_loop._PERSIST_INTERVAL_S", 0.02)
     path = tmp_path / "events.sqlite"
-    with Device(at(Mosquitto()), backlog_path=path) as device:
+    with Device(at(Mosquitto()), queue_path=path) as device:
         wait_until(lambda: warnings(caplog) != [])
         device.sink.handle(events.Button("red", "press"))
         wait_until(lambda: len(PersistentQueue(path, 10)) == 1)
 
 
-def test_a_name_that_does_not_resolve_is_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_name_that_does_not_resolve_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     with Device(MqttOptions(host="broker.invalid", max_reconnect_s=0.2)):
         wait_until(lambda: warnings(caplog) != [])
         assert "broker.invalid:1883" in warnings(caplog)[0]
@@ -205,12 +207,12 @@ def test_stop_is_quick_when_the_broker_is_gone(broker: Mosquitto) -> None:
     assert time.monotonic() - begun < TOO_LONG_S
 
 
-def test_a_wrong_password_is_said_once(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+def test_a_wrong_password_is_logged_once(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("wrong\n")
     with Mosquitto(users={"tray": "right"}) as broker:
         options = at(broker, username="tray", password_file=str(secret))
-        with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.bridge"):
+        with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.connection_loop"):
             wait_until(lambda: len(caplog.records) >= 3)
             assert not device.sink.connected
             assert [text for text in warnings(caplog) if "refused us" in text] == warnings(caplog)
@@ -219,7 +221,7 @@ def test_a_wrong_password_is_said_once(caplog: pytest.LogCaptureFixture, tmp_pat
             device.wait_connected()
 
 
-def test_tls_with_an_authority_of_one_s_own(tmp_path: Path) -> None:
+def test_tls_with_a_private_authority(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     with Mosquitto(tls=certificates) as broker:
         tls = TlsOptions(enabled=True, ca_file=str(certificates.ca))
@@ -237,7 +239,7 @@ def test_tls_with_an_authority_of_one_s_own(tmp_path: Path) -> None:
     ("address", "days", "words"),
     [("IP:127.0.0.1", 0, "expired"), ("DNS:elsewhere", 1, "IP address mismatch")],
 )
-def test_a_wrong_certificate_is_said(
+def test_a_wrong_certificate_is_logged(
     caplog: pytest.LogCaptureFixture, tmp_path: Path, address: str, days: int, words: str
 ) -> None:
     certificates = make_certificates(tmp_path, address, days)
@@ -249,7 +251,7 @@ def test_a_wrong_certificate_is_said(
         assert not device.sink.connected
 
 
-def test_a_foreign_authority_is_refused_unless_told_otherwise(
+def test_an_unknown_authority_is_rejected_unless_insecure(
     caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     ours, foreign = make_certificates(tmp_path / "a"), make_certificates(tmp_path / "b")

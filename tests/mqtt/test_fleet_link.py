@@ -15,7 +15,7 @@ from edge_daemon.fleet.chunks import CHUNK_BYTES, pack_records, unpack_records
 from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import FleetMessage, RecordSigner
-from edge_daemon.mqtt.bridge import MqttBridge
+from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.fleet_link import CALM_S, FleetLink
 from tests.harness.fleet_harness import SIGNER, example
 from tests.harness.mosquitto import Mosquitto
@@ -45,7 +45,7 @@ class FleetDevice:
         options = MqttOptions(**place)  # type: ignore[arg-type]
         self.now_s = 1000.0
         link = FleetLink(name, signer, self.receive_queue, monotonic=lambda: self.now_s)
-        self.sink = MqttBridge(
+        self.sink = build_bridge(
             options, info(name), lambda command: True, TestClock(), self.crashes.append, fleet=link
         )
 
@@ -107,17 +107,17 @@ def test_a_new_example_rewrites_one_chunk_and_the_live_set_and_a_deleted_one_is_
 ) -> None:
     with Listener(broker.port, f"{BASE}/#") as listener, FleetDevice(broker, "north") as north:
         north.publish(*range(1, 31), size=1280)
-        wait_until(lambda: len({message.topic for message in listener.heard}) == 4)
-        assert all(len(message.payload) <= CHUNK_BYTES for message in listener.heard)
-        listener.forget()
+        wait_until(lambda: len({message.topic for message in listener.messages}) == 4)
+        assert all(len(message.payload) <= CHUNK_BYTES for message in listener.messages)
+        listener.clear()
         north.publish(*range(1, 32), size=1280)
-        wait_until(lambda: len(listener.heard) == 2)
-        assert [message.topic for message in listener.heard] == [f"{BASE}/north/roll", f"{BASE}/north/2"]
-        listener.forget()
+        wait_until(lambda: len(listener.messages) == 2)
+        assert [message.topic for message in listener.messages] == [f"{BASE}/north/roll", f"{BASE}/north/2"]
+        listener.clear()
         north.publish(*range(1, 12), number=40, size=1280)
-        wait_until(lambda: len(listener.heard) == 3)
-        assert listener.heard[0].topic == f"{BASE}/north/roll"
-        assert {message.payload for message in listener.heard[1:]} == {b""}
+        wait_until(lambda: len(listener.messages) == 3)
+        assert listener.messages[0].topic == f"{BASE}/north/roll"
+        assert {message.payload for message in listener.messages[1:]} == {b""}
 
 
 def test_messages_are_republished_after_the_broker_lost_them(broker: Mosquitto) -> None:
@@ -139,14 +139,14 @@ def test_after_a_reconnect_retained_messages_are_not_sent_again(broker: Mosquitt
         FleetDevice(broker, "north", port=network.port) as north,
     ):
         north.publish(*range(1, 201), size=1280)
-        wait_until(lambda: len(listener.heard) == 20)
-        listener.forget()
+        wait_until(lambda: len(listener.messages) == 20)
+        listener.clear()
         network.cut()
         wait_until(lambda: not north.sink.connected)
         wait_until(lambda: north.sink.connected)
         north.publish(*range(1, 202), size=1280)
         listener.wait_for(f"{BASE}/north/18")
-        assert len(listener.heard) < 12
+        assert len(listener.messages) < 12
 
 
 def test_chunks_stay_within_the_packet_limit_of_the_broker(caplog: pytest.LogCaptureFixture) -> None:
@@ -158,8 +158,8 @@ def test_chunks_stay_within_the_packet_limit_of_the_broker(caplog: pytest.LogCap
         north.publish(*range(1, 8), size=1280)
         with FleetDevice(broker, "east") as east:
             assert numbers(east.messages(5)) == set(range(1, 8))
-        wait_until(lambda: len(listener.heard) >= 5)
-        assert max(len(message.payload) for message in listener.heard) <= 4000
+        wait_until(lambda: len(listener.messages) >= 5)
+        assert max(len(message.payload) for message in listener.messages) <= 4000
         assert "takes no message" not in caplog.text
 
 
@@ -262,7 +262,7 @@ def test_a_forged_message_at_our_topic_is_overwritten_at_once(broker: Mosquitto)
     with Listener(broker.port, f"{BASE}/#") as listener, FleetDevice(broker, "north") as north:
         north.publish(1)
         true = listener.wait_for(f"{BASE}/north/0").payload
-        listener.forget()
+        listener.clear()
         listener.publish(f"{BASE}/north/0", b"forged", retain=True)
         listener.wait_for(f"{BASE}/north/0", true)
 
@@ -280,7 +280,7 @@ def test_a_record_at_another_device_s_topic_is_rejected(broker: Mosquitto) -> No
 def test_messages_above_the_queue_limit_are_requested_again(broker: Mosquitto) -> None:
     with Listener(broker.port, f"{BASE}/#") as listener, FleetDevice(broker, "north") as north:
         north.publish(*range(1, 40), size=1280)
-        wait_until(lambda: len(listener.heard) == 5)
+        wait_until(lambda: len(listener.messages) == 5)
         with FleetDevice(broker, "east", receive_queue=ReceiveQueue(max_queued=1)) as east:
             assert numbers(east.messages(5)) == set(range(1, 40))
 

@@ -12,9 +12,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from edge_daemon.config.mqtt import DiscoveryOptions, MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample
-from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher, described
+from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher, described_platforms
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.requests import REQUESTS, Refusal, read_request
+from edge_daemon.mqtt.requests import REQUESTS, RejectedRequest, read_request
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -30,7 +30,7 @@ REQUIRED = {
     "select": {"command_topic", "options"},
     "text": {"command_topic"},
 }
-"""What Home Assistant's documentation says each platform must have, besides the unique id."""
+"""Required keys of each platform by Home Assistant's documentation, besides the unique id."""
 
 
 def discovery(*regions: str) -> Discovery:
@@ -44,7 +44,7 @@ def config_of(message: Message) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("regions", [("frame",), ("left", 'the "right"')])
-def test_the_announcement_keeps_to_home_assistant_s_rules(regions: tuple[str, ...]) -> None:
+def test_the_discovery_message_follows_home_assistant_s_rules(regions: tuple[str, ...]) -> None:
     message = discovery(*regions).announcement(["cat", 'a "b"'], {})
     assert re.fullmatch(r"homeassistant/device/[a-zA-Z0-9_-]+/config", message.topic)
     assert message.retain
@@ -60,7 +60,7 @@ def test_the_announcement_keeps_to_home_assistant_s_rules(regions: tuple[str, ..
     assert len(set(names)) == len(names)
 
 
-def test_buttons_and_the_number_ask_what_the_device_understands() -> None:
+def test_buttons_and_the_number_send_valid_requests() -> None:
     components = config_of(discovery().announcement(["cat", 'a "b" {{ c }}'], {}))["components"].values()
     asked = []
     for part in components:
@@ -70,12 +70,14 @@ def test_buttons_and_the_number_ask_what_the_device_understands() -> None:
             template = part.get("command_template", "").replace("{{ value }}", value)
             asked.append(read_request(verb, (template or part["payload_press"]).encode(), ["frame"], 0.0))
     assert len(asked) == 7
-    assert not any(isinstance(answer, Refusal) for answer in asked)
-    assert {answer.origin.name for answer in asked if not isinstance(answer, Refusal)} <= set(REQUESTS)
+    assert not any(isinstance(answer, RejectedRequest) for answer in asked)
+    assert {answer.origin.name for answer in asked if not isinstance(answer, RejectedRequest)} <= set(
+        REQUESTS
+    )
 
 
 def rendered(template: str, payload: str) -> str:
-    """A value as Home Assistant renders it: `value` is the text, `value_json` what it holds."""
+    """Return a value as Home Assistant renders it: `value` is the text, `value_json` its content."""
     try:
         value_json = json.loads(payload)
     except ValueError:
@@ -84,7 +86,7 @@ def rendered(template: str, payload: str) -> str:
 
 
 CHANGE = {"event_type": "label_changed", "region": 'the "right"', "confidence": 0.987}
-EXAM = {"accuracy": 0.5}
+EVALUATION = {"accuracy": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -95,16 +97,16 @@ EXAM = {"accuracy": 0.5}
         ('Confidence the "right"', json.dumps(CHANGE), "98.7"),
         ("Confidence left", json.dumps(CHANGE), ""),
         ("Confidence left", '{"event_type": "button", "name": "red"}', ""),
-        ("Examples", '{"total": 4, "counts": {}, "exam": null}', "4"),
-        ("Exam accuracy", json.dumps({"exam": EXAM}), "50.0"),
-        ("Exam accuracy", json.dumps({"exam": None}), "None"),
-        ("Exam accuracy", json.dumps({"exam": {"accuracy": None}}), "None"),
+        ("Examples", '{"total": 4, "counts": {}, "evaluation": null}', "4"),
+        ("Accuracy", json.dumps({"evaluation": EVALUATION}), "50.0"),
+        ("Accuracy", json.dumps({"evaluation": None}), "None"),
+        ("Accuracy", json.dumps({"evaluation": {"accuracy": None}}), "None"),
         ("Model", '{"model": "mobilenet"}', "mobilenet"),
         ("Latency", '{"event_type": "label_changed", "latency_ms": 41.6}', "42.0"),
         ("Latency", '{"event_type": "button", "name": "red"}', ""),
         ("Trigger", '{"trigger": "motion", "unknown": "auto"}', "motion"),
-        ("Least similarity of a known label", '{"trigger": "motion", "unknown": 0.75}', "0.75"),
-        ("Least similarity of a known label", '{"trigger": "motion", "unknown": "auto"}', "None"),
+        ("Minimum similarity of a known label", '{"trigger": "motion", "unknown": 0.75}', "0.75"),
+        ("Minimum similarity of a known label", '{"trigger": "motion", "unknown": "auto"}', "None"),
     ],
 )
 def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: str) -> None:
@@ -113,7 +115,7 @@ def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: st
     assert rendered(template, payload) == shown
 
 
-def test_what_the_device_s_own_buttons_teach_can_be_taught_before_the_first_example() -> None:
+def test_labels_of_the_device_s_buttons_have_buttons_before_the_first_example() -> None:
     own = msgspec.structs.replace(info(), button_labels=["cat", "dog"])
     announced = Discovery(device_topics("b", "tray-1", ["frame"]), own, "homeassistant")
     components = config_of(announced.announcement(["dog", "eel"], {}))["components"].values()
@@ -133,26 +135,26 @@ def test_every_event_type_is_announced() -> None:
     assert {"label_changed", "example_added", "button", "camera_lost"} <= set(event["event_types"])
 
 
-def test_what_is_gone_is_named_with_its_platform_alone() -> None:
+def test_a_removed_entity_is_listed_with_its_platform_alone() -> None:
     first = discovery().announcement(["cat", "dog"], {})
-    known = described(first.payload)
+    known = described_platforms(first.payload)
     assert known is not None
     second = config_of(discovery().announcement(["dog"], known))["components"]
     gone = [part for part in second.values() if part == {"platform": "button"}]
     assert len(gone) == 1
-    assert described(json.dumps({"origin": {"name": "edge_daemon"}, "components": second}).encode()) == {
-        key: part["platform"] for key, part in second.items() if len(part) > 1
-    }
+    assert described_platforms(
+        json.dumps({"origin": {"name": "edge_daemon"}, "components": second}).encode()
+    ) == {key: part["platform"] for key, part in second.items() if len(part) > 1}
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"{", b"[]", b'{"origin": {"name": "other"}, "components": {}}', b"\xff", b"[" * 9000]
 )
-def test_another_s_text_is_no_announcement_of_ours(text: bytes) -> None:
-    assert described(text) is None
+def test_another_payload_is_no_discovery_message_of_ours(text: bytes) -> None:
+    assert described_platforms(text) is None
 
 
-def test_with_many_labels_the_announcement_stays_small_and_any_label_can_be_taught() -> None:
+def test_with_many_labels_the_message_stays_small_and_any_label_can_be_taught() -> None:
     labels = [f"label-{number}" for number in range(2000)]
     message = discovery().announcement(labels, {})
     assert len(message.payload) < 30_000
@@ -173,81 +175,86 @@ def test_with_few_labels_there_is_no_field_for_any() -> None:
     assert "text" not in [part["platform"] for part in components.values()]
 
 
-class TestAnnouncer:
-    """When it speaks."""
+def due(publisher: DiscoveryPublisher, labels: list[str], now_s: float, max_qos: int = 2) -> Message | None:
+    publisher.set_labels(tuple(labels))
+    return publisher.pop_due(now_s, max_qos)
+
+
+class TestDiscoveryPublisher:
+    """Times of the discovery messages."""
 
     @staticmethod
-    def announcer(enabled: bool = True) -> DiscoveryPublisher:
+    def publisher(enabled: bool = True) -> DiscoveryPublisher:
         return DiscoveryPublisher(discovery(), enabled, Random(1))
 
     def test_it_waits_until_the_labels_are_known(self) -> None:
-        announcer = self.announcer()
-        assert announcer.due(None, 0.0) is None
-        assert announcer.due([], 0.0) is not None
-        assert announcer.due([], 0.0) is None
+        publisher = self.publisher()
+        assert publisher.pop_due(0.0) is None
+        assert due(publisher, [], 0.0) is not None
+        assert due(publisher, [], 0.0) is None
 
-    def test_it_speaks_again_when_the_labels_change(self) -> None:
-        announcer = self.announcer()
-        announcer.due(["cat"], 0.0)
-        changed = announcer.due(["dog"], 1.0)
+    def test_it_is_published_again_when_the_labels_change(self) -> None:
+        publisher = self.publisher()
+        due(publisher, ["cat"], 0.0)
+        changed = due(publisher, ["dog"], 1.0)
         assert changed is not None
         assert b"Teach dog" in changed.payload
         assert b"Teach cat" not in changed.payload
 
     def test_after_a_birth_it_waits_at_random(self) -> None:
-        announcer = self.announcer()
-        announcer.due([], 0.0)
-        announcer.take(Incoming("homeassistant/status", b"online", False), 100.0)
-        assert announcer.due([], 100.0) is None
-        assert announcer.due([], 110.0) is not None
-        assert announcer.due([], 120.0) is None
+        publisher = self.publisher()
+        due(publisher, [], 0.0)
+        publisher.handle(Incoming("homeassistant/status", b"online", False), 100.0)
+        assert due(publisher, [], 100.0) is None
+        assert due(publisher, [], 110.0) is not None
+        assert due(publisher, [], 120.0) is None
 
-    def test_a_button_of_an_earlier_life_is_removed(self) -> None:
-        announcer = self.announcer()
-        announcer.due([], 0.0)
+    def test_a_button_of_an_earlier_run_is_removed(self) -> None:
+        publisher = self.publisher()
+        due(publisher, [], 0.0)
         earlier = discovery().announcement(["cat"], {})
-        announcer.take(Incoming(CONFIG, earlier.payload, True), 1.0)
-        message = announcer.due([], 1.0)
+        publisher.handle(Incoming(CONFIG, earlier.payload, True), 1.0)
+        message = due(publisher, [], 1.0)
         assert message is not None
         assert {"platform": "button"} in config_of(message)["components"].values()
 
-    def test_labels_that_come_and_go_for_years_leave_the_message_bounded(self) -> None:
-        announcer = self.announcer()
+    def test_changing_labels_leave_the_message_bounded(self) -> None:
+        publisher = self.publisher()
         message = None
         for number in range(1000):
-            message = announcer.due([f"label-{number}"], float(number))
+            message = due(publisher, [f"label-{number}"], float(number))
         assert message is not None
         assert len(message.payload) < 30_000
         assert list(config_of(message)["components"].values()).count({"platform": "button"}) > 100
 
-    def test_home_assistant_is_asked_for_no_qos_that_the_broker_refuses(self) -> None:
+    def test_the_qos_is_limited_by_the_broker(self) -> None:
         for max_qos, asked in ((2, 1), (0, 0)):
-            message = self.announcer().due([], 0.0, max_qos)
+            message = due(self.publisher(), [], 0.0, max_qos)
             assert message is not None
             assert config_of(message)["qos"] == asked
 
-    def test_turned_off_it_takes_back_only_what_was_announced(self) -> None:
-        announcer = self.announcer(enabled=False)
-        assert announcer.due(["cat"], 0.0) is None
-        announcer.take(Incoming("homeassistant/status", b"online", False), 1.0)
+    def test_disabled_discovery_removes_only_an_earlier_message(self) -> None:
+        publisher = self.publisher(enabled=False)
+        assert due(publisher, ["cat"], 0.0) is None
+        publisher.handle(Incoming("homeassistant/status", b"online", False), 1.0)
         earlier = discovery().announcement(["cat"], {})
-        announcer.take(Incoming(CONFIG, earlier.payload, True), 1.0)
-        assert announcer.due(["cat"], 20.0) == Message(CONFIG, b"", 1, retain=True)
-        assert announcer.due(["cat"], 21.0) is None
+        publisher.handle(Incoming(CONFIG, earlier.payload, True), 1.0)
+        assert due(publisher, ["cat"], 20.0) == Message(CONFIG, b"", 1, retain=True)
+        assert due(publisher, ["cat"], 21.0) is None
 
 
-def test_home_assistant_is_told_and_told_again_and_taken_back(
+def test_discovery_is_published_repeated_and_removed(
     broker: Mosquitto, options: MqttOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edge_daemon.mqtt.home_assistant._LONGEST_DELAY_S", 0.05)
+    monkeypatch.setattr("edge_daemon.mqtt.home_assistant._MAX_DELAY_S", 0.05)
     enabled = msgspec.structs.replace(options, discovery=DiscoveryOptions(enabled=True))
     with Listener(broker.port) as listener:
         with Device(enabled) as device:
             device.sink.handle(events.ExamplesChanged({"cat": 1}))
             listener.wait_for(CONFIG)
-            told = len(listener.texts(CONFIG))
+            published = len(listener.texts(CONFIG))
             listener.publish("homeassistant/status", b"online")
-            wait_until(lambda: len(listener.texts(CONFIG)) > told)
+            wait_until(lambda: len(listener.texts(CONFIG)) > published)
             assert '"Teach cat"' in listener.texts(CONFIG)[-1]
         with Device(options):
             listener.wait_for(CONFIG, b"")

@@ -1,4 +1,4 @@
-"""What docs/scale.md promises of bridges and shared subscriptions, at real mosquittos."""
+"""Bridges and shared subscriptions as in docs/scale.md, at real mosquittos."""
 
 from __future__ import annotations
 
@@ -51,7 +51,9 @@ def test_a_bridge_passes_labels_up_and_requests_down(centre: Mosquitto, site: Mo
         assert answer.properties["CorrelationData"] == b"\x07"
 
 
-def test_a_centre_that_forgot_everything_is_told_the_states_again(centre: Mosquitto, site: Mosquitto) -> None:
+def test_a_restarted_central_broker_receives_the_retained_messages_again(
+    centre: Mosquitto, site: Mosquitto
+) -> None:
     with Device(MqttOptions(host=site.host, port=site.port)) as device:
         device.sink.handle(label_changed("cat"))
         with Listener(centre.port) as listener:
@@ -64,7 +66,7 @@ def test_a_centre_that_forgot_everything_is_told_the_states_again(centre: Mosqui
             listener.wait_for(f"{BASE}/availability", b"online", timeout_s=30)
 
 
-def test_the_centre_knows_when_the_line_to_a_site_is_cut(centre: Mosquitto, site: Mosquitto) -> None:
+def test_the_central_broker_detects_a_cut_line_to_a_site(centre: Mosquitto, site: Mosquitto) -> None:
     state = "$SYS/broker/connection/site-1/state"
     with Listener(centre.port, topic_filter=state) as listener:
         listener.wait_for(state, b"1")
@@ -72,7 +74,7 @@ def test_the_centre_knows_when_the_line_to_a_site_is_cut(centre: Mosquitto, site
         listener.wait_for(state, b"0")
 
 
-def test_a_group_hears_each_event_once(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_shared_subscription_delivers_each_event_once(broker: Mosquitto, options: MqttOptions) -> None:
     shared = "$share/counters/edge_daemon/+/event"
     with (
         Device(options) as device,
@@ -81,7 +83,7 @@ def test_a_group_hears_each_event_once(broker: Mosquitto, options: MqttOptions) 
     ):
         for seq in range(20):
             device.sink.handle(label_changed("dog", seq=seq))
-        wait_until(lambda: len(one.heard) + len(two.heard) == 20)
-    assert sorted(heard.json()["seq"] for heard in one.heard + two.heard) == list(range(20))
-    assert one.heard
-    assert two.heard
+        wait_until(lambda: len(one.messages) + len(two.messages) == 20)
+    assert sorted(heard.json()["seq"] for heard in one.messages + two.messages) == list(range(20))
+    assert one.messages
+    assert two.messages

@@ -23,7 +23,7 @@ from tests.harness.mqtt_client import Listener
 WILL = Message("b/availability", b"offline", 1, retain=True)
 
 
-def version_spoken(port: int, will: Message | None = None) -> str:
+def negotiated_version(port: int, will: Message | None = None) -> str:
     connection = connect(
         MqttOptions(host="127.0.0.1", port=port), ConnectOptions("x", will), {}, lambda: False
     )
@@ -31,22 +31,24 @@ def version_spoken(port: int, will: Message | None = None) -> str:
     return connection.version
 
 
-def test_a_broker_that_refuses_version_5_is_asked_in_3_1_1() -> None:
+def test_a_broker_that_rejects_version_5_is_connected_with_3_1_1() -> None:
     with EmbeddedBroker() as broker:
-        assert version_spoken(broker.port) == "3.1.1"
+        assert negotiated_version(broker.port) == "3.1.1"
 
 
-def test_a_broker_that_leaves_version_5_unanswered_is_asked_in_3_1_1(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broker_that_does_not_answer_version_5_is_connected_with_3_1_1(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("edge_daemon.mqtt.negotiation._FIRST_ANSWER_S", 0.2)
     with EmbeddedBroker() as broker:
-        assert version_spoken(broker.port, WILL) == "3.1.1"
+        assert negotiated_version(broker.port, WILL) == "3.1.1"
 
 
-def test_a_broker_that_speaks_version_5_is_spoken_to_in_it(broker: Mosquitto) -> None:
-    assert version_spoken(broker.port, WILL) == "5"
+def test_a_broker_with_version_5_is_connected_with_it(broker: Mosquitto) -> None:
+    assert negotiated_version(broker.port, WILL) == "5"
 
 
-def test_the_broker_says_how_many_it_takes_at_once() -> None:
+def test_the_receive_maximum_of_the_broker_is_the_window() -> None:
     with Mosquitto(settings="max_inflight_messages 2") as narrow:
         options = MqttOptions(host=narrow.host, port=narrow.port)
         connection = connect(options, ConnectOptions("x"), {}, lambda: False)
@@ -54,17 +56,17 @@ def test_the_broker_says_how_many_it_takes_at_once() -> None:
     assert connection.window == 2
 
 
-def test_what_is_wrong_in_any_version_is_told() -> None:
+def test_an_error_of_all_versions_is_reported() -> None:
     with (
         Mosquitto(users={"tray": "secret"}) as broker,
         pytest.raises(BrokerError, match="refused us: Not auth"),
     ):
-        version_spoken(broker.port)
+        negotiated_version(broker.port)
     with pytest.raises(BrokerError, match="Connection refused"):
-        version_spoken(free_port())
+        negotiated_version(free_port())
 
 
-def refused_with(port: int, **settings: object) -> str:
+def error_with(port: int, **settings: object) -> str:
     options = MqttOptions(host="127.0.0.1", port=port, **settings)  # type: ignore[arg-type]
     with pytest.raises(BrokerError) as caught:
         connect(options, ConnectOptions("x", WILL), {}, lambda: False)
@@ -73,24 +75,24 @@ def refused_with(port: int, **settings: object) -> str:
 
 
 @pytest.mark.parametrize("version", ["auto", "5", "3.1.1"])
-def test_tls_at_the_plain_port_and_the_reverse_say_what_to_set(tmp_path: Path, version: str) -> None:
+def test_a_mismatch_of_tls_and_port_is_named(tmp_path: Path, version: str) -> None:
     certificates = make_certificates(tmp_path)
     with Mosquitto(tls=certificates) as encrypted:
-        text = refused_with(encrypted.port, version=version)
+        text = error_with(encrypted.port, version=version)
     assert "set mqtt.tls.enabled: true" in text
     with Mosquitto() as plain:
         tls = TlsOptions(enabled=True, ca_file=str(certificates.ca))
-        assert "set mqtt.tls.enabled: false" in refused_with(plain.port, version=version, tls=tls)
+        assert "set mqtt.tls.enabled: false" in error_with(plain.port, version=version, tls=tls)
 
 
-def test_a_broker_that_asks_for_a_certificate_says_what_to_set(tmp_path: Path) -> None:
+def test_a_required_client_certificate_is_named(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     tls = TlsOptions(enabled=True, ca_file=str(certificates.ca))
     with Mosquitto(tls=certificates, settings="require_certificate true") as broker:
-        assert "set mqtt.tls.cert_file" in refused_with(broker.port, tls=tls)
+        assert "set mqtt.tls.cert_file" in error_with(broker.port, tls=tls)
 
 
-def test_a_key_with_a_passphrase_is_refused_and_never_asked_for(tmp_path: Path) -> None:
+def test_a_key_with_a_passphrase_is_rejected_without_a_prompt(tmp_path: Path) -> None:
     certificates = make_certificates(tmp_path)
     locked = tmp_path / "locked.key"
     command: list[str | Path] = [
@@ -106,7 +108,7 @@ def test_a_key_with_a_passphrase_is_refused_and_never_asked_for(tmp_path: Path) 
     ]
     subprocess.run(command, check=True, capture_output=True)
     tls = TlsOptions(enabled=True, cert_file=str(certificates.cert), key_file=str(locked))
-    assert "the key has a passphrase" in refused_with(free_port(), tls=tls)
+    assert "the key has a passphrase" in error_with(free_port(), tls=tls)
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
@@ -120,7 +122,7 @@ def test_a_key_with_a_passphrase_is_refused_and_never_asked_for(tmp_path: Path) 
         ("max_qos 0\nretain_available false", BrokerLimits(max_qos=0, retain=False)),
     ],
 )
-def test_a_will_is_reduced_to_what_the_broker_takes(
+def test_a_will_is_reduced_to_the_limits_of_the_broker(
     version: Literal["5", "3.1.1"], settings: str, limits: BrokerLimits
 ) -> None:
     with Mosquitto(settings=settings) as broker:
@@ -133,7 +135,7 @@ def test_a_will_is_reduced_to_what_the_broker_takes(
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
-def test_a_huge_publication_takes_no_memory(broker: Mosquitto, version: Literal["5", "3.1.1"]) -> None:
+def test_a_huge_publication_uses_little_memory(broker: Mosquitto, version: Literal["5", "3.1.1"]) -> None:
     options = MqttOptions(host=broker.host, port=broker.port, version=version)
     connection = connect(options, ConnectOptions("x", max_packet=65_536), {}, lambda: False)
     connection.subscribe("t", 1)

@@ -1,4 +1,4 @@
-"""What happens to messages when the network between device and broker fails."""
+"""Messages while the network between device and broker fails."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def at(port: int, **settings: object) -> MqttOptions:
 
 
 def pressed(listener: Listener) -> list[int]:
-    """The numbers of the presses a subscriber heard of, in order."""
+    """Return the numbers of the received presses, in order."""
     heard = [json.loads(text) for text in listener.texts(f"{BASE}/event")]
     return [int(event["name"]) for event in heard if event["event_type"] == "button"]
 
 
-def test_a_connection_cut_silently_is_noticed_and_mended(broker: Mosquitto) -> None:
+def test_a_silently_cut_connection_is_detected_and_replaced(broker: Mosquitto) -> None:
     with Proxy(broker.port) as proxy, Device(at(proxy.port, keepalive_s=1)) as device:
         device.wait_connected()
         with Listener(broker.port) as listener:
@@ -72,7 +72,7 @@ def test_no_event_is_lost_over_forced_disconnects(
     assert "hangs up at" not in caplog.text
 
 
-def test_a_slow_broker_holds_up_nobody_and_fills_no_memory(broker: Mosquitto) -> None:
+def test_a_slow_broker_blocks_nothing_and_fills_no_memory(broker: Mosquitto) -> None:
     with Proxy(broker.port) as proxy, Device(at(proxy.port, max_queued=100)) as device:
         device.wait_connected()
         proxy.delay(0.2)
@@ -91,24 +91,24 @@ def test_a_slow_broker_holds_up_nobody_and_fills_no_memory(broker: Mosquitto) ->
             listener.wait_for(f"{BASE}/label", b"2999")
 
 
-def test_two_devices_of_one_id_are_told_apart_in_the_log(
+def test_two_devices_with_one_id_are_reported_in_the_log(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Device(at(broker.port)) as first:
         first.wait_connected()
         with Device(at(broker.port)):
-            wait_until(lambda: f"another device speaks at {BASE}/info" in caplog.text)
+            wait_until(lambda: f"another device publishes at {BASE}/info" in caplog.text)
 
 
 class _Chatter(socketserver.BaseRequestHandler):
-    """Answers as a web server does that hears no HTTP."""
+    """Answers like a web server that receives no HTTP."""
 
     def handle(self) -> None:
         self.request.recv(1000)
         self.request.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
 
 
-def test_something_that_is_no_broker_is_no_crash(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_server_that_is_no_broker_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     with socketserver.ThreadingTCPServer(("127.0.0.1", 0), _Chatter) as server:
         threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         with Device(at(server.server_address[1])) as device:

@@ -1,4 +1,4 @@
-"""Packets as a broker sends them, over a real pair of sockets."""
+"""Packets of a broker, over a real pair of sockets."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.mqtt.packet_socket import LEAST_BOUND, TOO_LARGE, PacketSocket
+from edge_daemon.mqtt.packet_socket import MIN_BOUND, TOO_LARGE, PacketSocket
 
 PINGRESP = b"\xd0\x00"
 
@@ -23,7 +23,7 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 def publish(payload: bytes) -> bytes:
-    """A PUBLISH of QoS 0 at topic `t`."""
+    """Return a PUBLISH of QoS 0 at topic `t`."""
     body = b"\x00\x01t" + payload
     length, encoded = len(body), b""
     while True:
@@ -50,7 +50,7 @@ def read_packet(packets: PacketSocket, theirs: socket.socket, content: bytes) ->
 
 
 def _missing(found: bytes) -> int:
-    """Return how many bytes paho asks for next."""
+    """Return the number of bytes that paho reads next."""
     if len(found) < 2 or (found[-1] & 0x80 and len(found) < 5):
         return 1
     length, place, at = 0, 0, 1
@@ -74,18 +74,18 @@ def test_a_long_publication_is_cut_and_the_next_packet_is_whole(
     ours, theirs = pair
     packets = PacketSocket(ours, 1)
     found = read_packet(packets, theirs, publish(b"x" * 5_000_000))
-    assert found == publish(b"x" * (LEAST_BOUND - 3))
+    assert found == publish(b"x" * (MIN_BOUND - 3))
     assert read_packet(packets, theirs, PINGRESP) == PINGRESP
 
 
-def test_without_a_bound_everything_passes(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_without_a_bound_packets_pass_unchanged(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     packet = publish(b"x" * 300_000)
     assert read_packet(PacketSocket(ours, None), theirs, packet) == packet
 
 
 @pytest.mark.parametrize("kind", [b"\x40", b"\x50"])
-def test_a_refusal_as_too_large_is_noted_and_readable(
+def test_a_rejection_as_too_large_is_recorded_and_readable(
     pair: tuple[socket.socket, socket.socket], kind: bytes
 ) -> None:
     ours, theirs = pair
@@ -98,7 +98,7 @@ def test_a_refusal_as_too_large_is_noted_and_readable(
         packets.too_large.clear()
 
 
-def test_other_refusals_pass_unchanged(pair: tuple[socket.socket, socket.socket]) -> None:
+def test_other_rejections_pass_unchanged(pair: tuple[socket.socket, socket.socket]) -> None:
     ours, theirs = pair
     packets = PacketSocket(ours, 65_536)
     refusal = b"\x40\x04\x01\x02\x87\x00"

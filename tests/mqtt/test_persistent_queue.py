@@ -8,13 +8,13 @@ import pytest
 
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import PersistentQueue, backlog_path
+from edge_daemon.mqtt.persistent_queue import PersistentQueue, queue_path
 from tests.harness.small_disk import SmallDisk
 
 MESSAGE = Message("event", b"\0\xff", 2, retain=False)
 
 
-def test_what_is_stored_is_read_back_exactly(tmp_path: Path) -> None:
+def test_a_stored_event_is_read_back_unchanged(tmp_path: Path) -> None:
     path = tmp_path / "state" / "events.sqlite"
     PersistentQueue(path, 10).store([MESSAGE])
     read = PersistentQueue(path, 10).next()
@@ -22,18 +22,18 @@ def test_what_is_stored_is_read_back_exactly(tmp_path: Path) -> None:
     assert read[1] == MESSAGE
 
 
-def test_a_removed_event_does_not_come_back(tmp_path: Path) -> None:
-    backlog = PersistentQueue(tmp_path / "events.sqlite", 10)
-    backlog.store([MESSAGE, MESSAGE])
-    first = backlog.next()
+def test_a_removed_event_is_not_read_again(tmp_path: Path) -> None:
+    queue = PersistentQueue(tmp_path / "events.sqlite", 10)
+    queue.store([MESSAGE, MESSAGE])
+    first = queue.next()
     assert first is not None
-    backlog.remove([first[0]])
-    backlog.rewind()
-    second = backlog.next()
+    queue.remove([first[0]])
+    queue.rewind()
+    second = queue.next()
     assert second is not None
     assert second[0] != first[0]
-    assert backlog.next() is None
-    assert len(backlog) == 1
+    assert queue.next() is None
+    assert len(queue) == 1
 
 
 @pytest.mark.parametrize("damage", ["garbage", "version", "truncated"])
@@ -53,15 +53,15 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
             database.execute("PRAGMA user_version = 99")
     content = path.read_bytes()
     for number in (1, 2):
-        backlog = PersistentQueue(path, 10)
-        backlog.store([MESSAGE])
-        assert len(backlog) == number
-        backlog.close()
+        queue = PersistentQueue(path, 10)
+        queue.store([MESSAGE])
+        assert len(queue) == number
+        queue.close()
     assert (tmp_path / "events.sqlite.damaged-1").read_bytes() == content
     assert caplog.text.count("can't be read") == 1
 
 
-def test_a_path_that_can_t_be_written_is_named(tmp_path: Path) -> None:
+def test_an_unusable_path_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(BrokerError, match=str(tmp_path / "file" / "events.sqlite")):
         PersistentQueue(tmp_path / "file" / "events.sqlite", 10)
@@ -69,54 +69,54 @@ def test_a_path_that_can_t_be_written_is_named(tmp_path: Path) -> None:
         PersistentQueue(tmp_path, 10)
 
 
-def test_on_a_full_disk_events_wait_in_memory_and_move_to_it_when_there_is_room(
+def test_on_a_full_disk_events_are_kept_in_memory_until_there_is_room(
     small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = small_disk.folder / "events.sqlite"
     small_disk.fill()
-    backlog = PersistentQueue(path, 10)
-    backlog.store([MESSAGE])
-    backlog.store([MESSAGE])
-    assert len(backlog) == 2
+    queue = PersistentQueue(path, 10)
+    queue.store([MESSAGE])
+    queue.store([MESSAGE])
+    assert len(queue) == 2
     assert caplog.text.count("wait in memory") == 1
     small_disk.free()
-    backlog.store([MESSAGE])
-    backlog.close()
+    queue.store([MESSAGE])
+    queue.close()
     with closing(PersistentQueue(path, 10)) as again:
         assert len(again) == 3
 
 
-def test_a_file_that_another_process_has_locked_is_no_reason_to_stop(
+def test_while_another_process_locks_the_file_events_are_kept_in_memory(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "events.sqlite"
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("PRAGMA locking_mode = EXCLUSIVE")
         other.execute("BEGIN EXCLUSIVE")
-        backlog = PersistentQueue(path, 10)
-        backlog.store([MESSAGE])
-        assert len(backlog) == 1
+        queue = PersistentQueue(path, 10)
+        queue.store([MESSAGE])
+        assert len(queue) == 1
     assert "locked" in caplog.text
 
 
-def test_each_device_in_a_folder_has_events_of_its_own(tmp_path: Path) -> None:
-    paths = {backlog_path(tmp_path, base) for base in ("edge/left", "edge/right", "edge/left/x", "x" * 3000)}
+def test_each_device_in_a_folder_has_its_own_queue_file(tmp_path: Path) -> None:
+    paths = {queue_path(tmp_path, base) for base in ("edge/left", "edge/right", "edge/left/x", "x" * 3000)}
     assert len(paths) == 4
     for path in paths:
         PersistentQueue(path, 10).store([MESSAGE])
         assert len(PersistentQueue(path, 10)) == 1
 
 
-def test_events_in_the_file_that_devices_once_shared_go_to_the_device_they_are_of(tmp_path: Path) -> None:
+def test_events_of_the_old_shared_file_are_moved_by_topic(tmp_path: Path) -> None:
     shared = PersistentQueue(tmp_path / "mqtt-events.sqlite", 10)
     topics = ("edge/left/event", "edge/right/event", "edge/left2/event", "edge/left/tray/event")
     shared.store([Message(topic, topic.encode(), 1, retain=False) for topic in topics])
     shared.close()
     found = {}
     for base in ("edge/left", "edge/right", "edge/left2"):
-        backlog = PersistentQueue(backlog_path(tmp_path, base), 10)
-        found[base] = [read[1].topic for read in iter(backlog.next, None)]
-        backlog.close()
+        queue = PersistentQueue(queue_path(tmp_path, base), 10)
+        found[base] = [read[1].topic for read in iter(queue.next, None)]
+        queue.close()
     assert found == {
         "edge/left": ["edge/left/event", "edge/left/tray/event"],
         "edge/right": ["edge/right/event"],
@@ -130,19 +130,19 @@ def test_a_shared_file_that_cannot_be_read_is_set_aside(
 ) -> None:
     (tmp_path / "mqtt-events.sqlite").write_bytes(b"no database" * 100)
     for _ in range(2):
-        backlog_path(tmp_path, "edge/left")
+        queue_path(tmp_path, "edge/left")
     assert caplog.text.count("kept as mqtt-events.sqlite.damaged-1") == 1
     assert (tmp_path / "mqtt-events.sqlite.damaged-1").read_bytes() == b"no database" * 100
 
 
-def test_the_journal_is_folded_in_once_an_outage_is_over(tmp_path: Path) -> None:
+def test_the_journal_is_checkpointed_after_an_outage(tmp_path: Path) -> None:
     path = tmp_path / "events.sqlite"
-    backlog = PersistentQueue(path, 10)
-    backlog.store([MESSAGE, MESSAGE])
-    rows = [stored[0] for stored in iter(backlog.next, None)]
+    queue = PersistentQueue(path, 10)
+    queue.store([MESSAGE, MESSAGE])
+    rows = [stored[0] for stored in iter(queue.next, None)]
     before = path.read_bytes()
-    backlog.remove(rows[:1])
+    queue.remove(rows[:1])
     assert path.read_bytes() == before
-    backlog.remove(rows[1:])
+    queue.remove(rows[1:])
     assert path.read_bytes() != before
-    assert len(backlog) == 0
+    assert len(queue) == 0

@@ -20,18 +20,18 @@ from edge_daemon.domain.commands import (
     Trigger,
     Undo,
 )
-from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, Refusal, Request, read_request
+from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, RejectedRequest, Request, read_request
 
 REGIONS = ("left", "right")
 
 
-def read(verb: str, body: object) -> Request | Refusal:
+def read(verb: str, body: object) -> Request | RejectedRequest:
     return read_request(verb, json.dumps(body).encode(), REGIONS, now_s=5.0)
 
 
-def refused(verb: str, payload: bytes) -> Refusal:
+def rejected(verb: str, payload: bytes) -> RejectedRequest:
     answer = read_request(verb, payload, REGIONS, now_s=5.0)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, RejectedRequest)
     return answer
 
 
@@ -47,7 +47,7 @@ def origin(verb: str, transaction: object = None) -> Origin:
         ("label", {"label": "cat"}, LabelSample("cat", 5.0, origin("label"))),
         (
             "label",
-            {"label": "cat", "region": "left", "moment": 3},
+            {"label": "cat", "region": "left", "sample": 3},
             LabelSample("cat", 5.0, origin("label"), "left", 3),
         ),
         ("undo", {"transaction": 7}, Undo(origin("undo", 7))),
@@ -76,57 +76,57 @@ def test_each_verb_becomes_its_command(verb: str, body: object, command: Request
         ("add", {"label": "cat", "region": "top"}, "no region 'top'; use one of left, right"),
         ("threshold", {"unknown": 2}, "unknown"),
         ("threshold", {"unknown": "sometimes"}, "unknown"),
-        ("label", {"label": "cat", "moment": 0}, "moment"),
+        ("label", {"label": "cat", "sample": 0}, "sample"),
         ("fly", {}, "doesn't offer 'fly'"),
         ("undo", [], "isn't a JSON object"),
     ],
 )
-def test_a_wrong_request_is_refused_with_what_would_be_right(verb: str, body: object, words: str) -> None:
+def test_an_invalid_request_is_rejected_with_the_correct_form(verb: str, body: object, words: str) -> None:
     answer = read(verb, body)
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, RejectedRequest)
     assert words in answer.error
 
 
 @pytest.mark.parametrize("label", ["a/b", "a+", "#", "a\0b", "x" * 10_000, "", "unknown", "\n"])
-def test_a_hostile_label_is_refused_and_the_transaction_echoed(label: str) -> None:
+def test_a_hostile_label_is_rejected_and_the_transaction_returned(label: str) -> None:
     answer = read("add", {"label": label, "transaction": "t1"})
-    assert isinstance(answer, Refusal)
+    assert isinstance(answer, RejectedRequest)
     assert "label" in answer.error
     assert len(answer.error) < 300
     assert answer.transaction == "t1"
 
 
 @pytest.mark.parametrize("payload", [b"cat", b"{", b'{"label": "\xff"}', b"[" * 15_000, b"NaN"])
-def test_what_is_not_json_is_refused(payload: bytes) -> None:
-    assert "JSON" in refused("add", payload).error
+def test_a_payload_that_is_not_json_is_rejected(payload: bytes) -> None:
+    assert "JSON" in rejected("add", payload).error
 
 
-def test_an_oversized_request_is_refused_unread() -> None:
+def test_an_oversized_request_is_rejected() -> None:
     payload = b'{"label": "cat"}'.ljust(MAX_REQUEST_BYTES + 1)
-    assert "longer than 16000 bytes" in refused("add", payload).error
-    assert not isinstance(read_request("add", payload[:-1], REGIONS, 5.0), Refusal)
+    assert "longer than 16000 bytes" in rejected("add", payload).error
+    assert not isinstance(read_request("add", payload[:-1], REGIONS, 5.0), RejectedRequest)
 
 
-def test_a_transaction_too_long_to_echo_is_refused() -> None:
-    assert "transaction" in refused("undo", b'{"transaction": "%s"}' % (b"x" * 1_000)).error
+def test_a_too_long_transaction_is_rejected() -> None:
+    assert "transaction" in rejected("undo", b'{"transaction": "%s"}' % (b"x" * 1_000)).error
 
 
-def test_a_deep_transaction_is_no_crash() -> None:
+def test_a_deeply_nested_transaction_is_rejected() -> None:
     depth = 900
-    answer = refused("undo", b'{"transaction": %s}' % (b"[" * depth + b"]" * depth))
+    answer = rejected("undo", b'{"transaction": %s}' % (b"[" * depth + b"]" * depth))
     assert answer.transaction is None
 
 
-def check_answer(answer: Request | Refusal) -> None:
-    """Every answer can be sent: its text and transaction can be written as JSON."""
-    if isinstance(answer, Refusal):
+def check_answer(answer: Request | RejectedRequest) -> None:
+    """Assert that text and transaction of an answer can be encoded as JSON."""
+    if isinstance(answer, RejectedRequest):
         msgspec.json.encode([answer.error, answer.transaction])
     else:
         msgspec.json.encode(answer.origin.transaction)
 
 
 @given(st.sampled_from([*REQUESTS, "fly"]), st.binary(max_size=200))
-def test_any_bytes_give_a_command_or_a_refusal(verb: str, payload: bytes) -> None:
+def test_any_bytes_give_a_command_or_a_rejection(verb: str, payload: bytes) -> None:
     check_answer(read_request(verb, payload, REGIONS, 5.0))
 
 

@@ -13,20 +13,20 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Undo
 from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
-from edge_daemon.mqtt.schemas import CATALOGUE
+from edge_daemon.mqtt.schemas import TOPICS
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import BY_BUTTON, NOON, Device, classified, label_changed, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 BASE = "edge_daemon/tray-1"
-EXAM = Evaluation(
+EVALUATION = Evaluation(
     0.5, {"cat": ClassReport("confused", 3, None, "dog")}, ("cat", "dog"), 1, Recommendation("dog", "few")
 )
 
 
 def validator(name: str) -> Draft202012Validator:
-    """The validator of a schema as it is shipped."""
+    """Return the validator of a shipped schema."""
     schema: dict[str, Any] = json.loads((ROOT / f"edge_daemon/mqtt/schemas/{name}.json").read_text())
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
@@ -38,8 +38,8 @@ def test_the_page_and_the_schemas_are_up_to_date() -> None:
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run scripts/write_mqtt_reference.py"
 
 
-def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: MqttOptions) -> None:
-    told: list[events.Event] = [
+def test_delivered_messages_fit_the_schemas(broker: Mosquitto, options: MqttOptions) -> None:
+    published: list[events.Event] = [
         label_changed("cat"),
         classified(),
         events.ExampleAdded(5, "cat", "frame", 3, 9, BY_BUTTON),
@@ -58,11 +58,11 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         events.SettingsChanged("motion", "auto"),
         events.SettingsChanged("mqtt", 0.7),
         events.ExamplesChanged({}),
-        events.ExamplesChanged({"cat": 3}, EXAM),
+        events.ExamplesChanged({"cat": 3}, EVALUATION),
     ]
     with Listener(broker.port) as listener, Device(options) as device:
         listener.wait_for(f"{BASE}/availability", b"online")
-        for event in told:
+        for event in published:
             device.sink.handle(event)
         listener.publish(f"{BASE}/request/add", b"no json")
         listener.publish(f"{BASE}/request/undo", b'{"transaction": [1, {"a": null}]}')
@@ -98,7 +98,7 @@ def test_what_a_broker_delivers_fits_the_schemas(broker: Mosquitto, options: Mqt
         ("event", {"event_type": "button", "at": "2026-05-01T12:00:00.000Z", "name": "a"}, False),
     ],
 )
-def test_the_schemas_tell_right_from_wrong(name: str, payload: dict[str, object], fits: bool) -> None:
+def test_the_schemas_reject_invalid_payloads(name: str, payload: dict[str, object], fits: bool) -> None:
     if fits:
         validator(name).validate(payload)
     else:
@@ -108,4 +108,4 @@ def test_the_schemas_tell_right_from_wrong(name: str, payload: dict[str, object]
 
 def test_each_schema_belongs_to_a_topic() -> None:
     shipped = {path.stem for path in (ROOT / "edge_daemon/mqtt/schemas").glob("*.json")}
-    assert shipped == {entry.schema for entry in CATALOGUE if entry.schema}
+    assert shipped == {entry.schema for entry in TOPICS if entry.schema}

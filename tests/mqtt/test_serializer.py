@@ -13,28 +13,28 @@ from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.events import Event
 from edge_daemon.domain.types import ClassReport, Evaluation, Prediction, Recommendation
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.requests import Refusal, ReturnAddress
+from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mqtt_harness import BY_BUTTON, NOON, classified, info, label_changed
 
 
-def publications(*regions: str, qos: int = 1) -> EventSerializer:
+def serializer(*regions: str, qos: int = 1) -> EventSerializer:
     names = regions or ("frame",)
     return EventSerializer(device_topics("b", "x", names), info(regions=names), qos)
 
 
-def of(event: Event, *regions: str) -> list[Message]:
-    return publications(*regions).of(event, NOON)
+def messages_for(event: Event, *regions: str) -> list[Message]:
+    return serializer(*regions).messages_for(event, NOON)
 
 
 def body(message: Message) -> dict[str, object]:
     return cast("dict[str, object]", json.loads(message.payload))
 
 
-def test_a_result_tells_the_whole_prediction_with_qos_0() -> None:
+def test_a_result_contains_the_whole_prediction_with_qos_0() -> None:
     event = events.Classified("frame", Prediction("dog", {"cat": 0.25, "dog": 0.75}, 0.98765), 7, NOON, 12.34)
-    [message] = of(event)
+    [message] = messages_for(event)
     assert (message.topic, message.qos, message.retain) == ("b/result", 0, False)
     assert body(message) == {
         "region": "frame",
@@ -50,14 +50,14 @@ def test_a_result_tells_the_whole_prediction_with_qos_0() -> None:
     }
 
 
-def test_a_captured_time_of_another_zone_is_told_in_utc() -> None:
+def test_a_capture_time_of_another_zone_is_sent_in_utc() -> None:
     local = datetime(2026, 5, 1, 14, 0, tzinfo=timezone(timedelta(hours=2)))
-    [message] = of(events.Classified("frame", Prediction("cat", {"cat": 1.0}, 1.0), 1, local, 1.0))
+    [message] = messages_for(events.Classified("frame", Prediction("cat", {"cat": 1.0}, 1.0), 1, local, 1.0))
     assert body(message)["captured_at"] == "2026-05-01T12:00:00.000Z"
 
 
 def test_a_label_change_is_plain_retained_text_and_an_event() -> None:
-    label, event = of(label_changed("Käse", region="left"), "left", "right")
+    label, event = messages_for(label_changed("Käse", region="left"), "left", "right")
     assert label == Message("b/left/label", "Käse".encode(), 1, retain=True)
     assert (event.topic, event.qos, event.retain) == ("b/event", 1, False)
     assert body(event)["event_type"] == "label_changed"
@@ -65,7 +65,7 @@ def test_a_label_change_is_plain_retained_text_and_an_event() -> None:
 
 
 def test_a_lost_camera_clears_the_label_of_every_region() -> None:
-    *labels, event = of(events.CameraLost("unplugged"), "left", "right")
+    *labels, event = messages_for(events.CameraLost("unplugged"), "left", "right")
     assert labels == [Message(f"b/{region}/label", b"", 1, retain=True) for region in ("left", "right")]
     assert body(event) == {
         "event_type": "camera_lost",
@@ -129,8 +129,8 @@ BY = {"via": "gpio", "name": "17"}
                 2, "frame", "close call", Prediction("cat", {"cat": 1.0}, 0.5), 9, NOON
             ),
             {
-                "event_type": "doubted",
-                "moment": 2,
+                "event_type": "uncertain",
+                "sample": 2,
                 "region": "frame",
                 "reason": "close call",
                 "label": "cat",
@@ -146,73 +146,73 @@ BY = {"via": "gpio", "name": "17"}
     ],
 )
 def test_each_event_names_its_type(event: Event, expected: dict[str, object]) -> None:
-    [message] = of(event)
+    [message] = messages_for(event)
     assert (message.topic, message.qos, message.retain) == ("b/event", 1, False)
     assert body(message) == {**expected, "at": "2026-05-01T12:00:00.123Z", "event_id": "-1"}
 
 
 def test_each_event_has_an_id_of_its_own() -> None:
-    mqtt = publications()
-    ids = [body(mqtt.of(events.Button("red", "press"), NOON)[0])["event_id"] for _ in range(2)]
+    mqtt = serializer()
+    ids = [body(mqtt.messages_for(events.Button("red", "press"), NOON)[0])["event_id"] for _ in range(2)]
     assert ids == ["-1", "-2"]
 
 
-def test_examples_tell_counts_and_the_exam_retained() -> None:
-    exam = Evaluation(
+def test_examples_contain_counts_and_evaluation_and_are_retained() -> None:
+    evaluation = Evaluation(
         accuracy=0.9,
         classes={"cat": ClassReport("confused", 3, 0.5, "dog")},
         most_confused=("cat", "dog"),
         near_duplicates=1,
         recommendation=Recommendation("dog", "few examples"),
     )
-    [message] = of(events.ExamplesChanged({"cat": 3, "dog": 1}, exam))
+    [message] = messages_for(events.ExamplesChanged({"cat": 3, "dog": 1}, evaluation))
     assert (message.topic, message.qos, message.retain) == ("b/examples", 1, True)
     assert body(message) == {
         "counts": {"cat": 3, "dog": 1},
         "total": 4,
         "labels": 2,
-        "exam": {
+        "evaluation": {
             "accuracy": 0.9,
-            "verdicts": {"cat": {"verdict": "looks_like", "count": 3, "recall": 0.5, "looks_like": "dog"}},
-            "confused": ["cat", "dog"],
+            "classes": {"cat": {"status": "confused", "count": 3, "recall": 0.5, "confused_with": "dog"}},
+            "most_confused": ["cat", "dog"],
             "near_duplicates": 1,
-            "advice": {"label": "dog", "reason": "few examples"},
+            "recommendation": {"label": "dog", "reason": "few examples"},
         },
     }
 
 
 def test_a_snapshot_is_the_jpeg_itself() -> None:
-    [message] = of(events.Snapshot(b"\xff\xd8", TakeSnapshot(Origin("mqtt", "snapshot"))))
+    [message] = messages_for(events.Snapshot(b"\xff\xd8", TakeSnapshot(Origin("mqtt", "snapshot"))))
     assert message == Message("b/snapshot", b"\xff\xd8", 0, retain=False)
 
 
-def test_a_done_request_is_answered_with_its_transaction() -> None:
-    [message] = of(events.CommandReply(Undo(Origin("mqtt", "undo", 7)), None, {"label": "cat"}))
+def test_the_response_to_a_successful_request_has_its_transaction() -> None:
+    [message] = messages_for(events.CommandReply(Undo(Origin("mqtt", "undo", 7)), None, {"label": "cat"}))
     assert (message.topic, message.qos, message.retain) == ("b/response/undo", 1, False)
     assert body(message) == {"status": "ok", "data": {"label": "cat"}, "transaction": 7}
 
 
-def test_a_failed_request_is_answered_with_its_error() -> None:
-    [message] = of(events.CommandReply(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
+def test_the_response_to_a_failed_request_has_its_error() -> None:
+    [message] = messages_for(events.CommandReply(AddExample("cat", 1.0, Origin("mqtt", "add")), "disk full"))
     assert body(message) == {"status": "error", "error": "disk full", "transaction": None}
 
 
 def test_an_answer_goes_to_its_return_address() -> None:
     origin = Origin("mqtt", "undo", ReturnAddress("reply/me", b"c", 7))
-    [message] = of(events.CommandReply(Undo(origin)))
+    [message] = messages_for(events.CommandReply(Undo(origin)))
     assert (message.topic, message.correlation) == ("reply/me", b"c")
     assert body(message)["transaction"] == 7
 
 
-def test_what_is_soon_stale_expires() -> None:
-    [result] = of(classified())
-    [answer] = of(events.CommandReply(Undo(Origin("mqtt", "undo"))))
-    label, event = of(label_changed("cat"))
+def test_results_and_responses_expire() -> None:
+    [result] = messages_for(classified())
+    [answer] = messages_for(events.CommandReply(Undo(Origin("mqtt", "undo"))))
+    label, event = messages_for(label_changed("cat"))
     assert [message.expiry_s for message in (result, answer, label, event)] == [5, 60, None, None]
 
 
-def test_a_refusal_is_answered_too() -> None:
-    message = publications().refusal(Refusal("add", "no label", "t"))
+def test_a_rejected_request_gets_a_response() -> None:
+    message = serializer().rejection(RejectedRequest("add", "no label", "t"))
     assert message.topic == "b/response/add"
     assert body(message) == {"status": "error", "error": "no label", "transaction": "t"}
 
@@ -220,12 +220,12 @@ def test_a_refusal_is_answered_too() -> None:
 @pytest.mark.parametrize(
     "event", [events.Ready(), events.ConfirmPending(2.0), events.CommandReply(BY_BUTTON)]
 )
-def test_what_concerns_no_subscriber_is_not_sent(event: Event) -> None:
-    assert of(event) == []
+def test_internal_events_are_not_sent(event: Event) -> None:
+    assert messages_for(event) == []
 
 
-def test_before_any_event_labels_are_empty_and_told_before_the_birth() -> None:
-    messages = publications("left", "right").at_start()
+def test_the_initial_labels_are_empty_and_precede_the_birth() -> None:
+    messages = serializer("left", "right").initial_messages()
     assert [(message.topic, message.payload) for message in messages if message.topic != "b/info"] == [
         ("b/left/label", b""),
         ("b/right/label", b""),
@@ -234,7 +234,7 @@ def test_before_any_event_labels_are_empty_and_told_before_the_birth() -> None:
     assert all(message.retain for message in messages)
 
 
-def test_the_room_is_imported_without_paho_and_amqtt() -> None:
+def test_the_package_is_imported_without_paho_and_amqtt() -> None:
     program = (
         "import sys; sys.modules['paho'] = sys.modules['amqtt'] = None\n"
         "import edge_daemon.mqtt.bridge, edge_daemon.mqtt.subscriber, edge_daemon.mqtt.embedded_broker"
@@ -242,10 +242,10 @@ def test_the_room_is_imported_without_paho_and_amqtt() -> None:
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_the_qos_of_the_configuration_holds_for_all_but_results() -> None:
-    exact = publications(qos=2)
-    assert [message.qos for message in exact.of(label_changed("cat"), NOON)] == [2, 2]
-    assert [message.qos for message in exact.of(classified(), NOON)] == [0]
+def test_the_configured_qos_applies_to_all_but_results() -> None:
+    exact = serializer(qos=2)
+    assert [message.qos for message in exact.messages_for(label_changed("cat"), NOON)] == [2, 2]
+    assert [message.qos for message in exact.messages_for(classified(), NOON)] == [0]
 
 
 def test_a_ranking_holds_the_first_ten_labels() -> None:
@@ -255,7 +255,7 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
         events.Classified("frame", prediction, 7, NOON, 12.34),
         events.UncertainSampleKept(1, "frame", "why", prediction, 7, NOON),
     ):
-        [message] = of(event)
+        [message] = messages_for(event)
         ranking = cast("list[dict[str, object]]", body(message)["ranking"])
         assert [row["label"] for row in ranking] == [f"label-{number}" for number in range(1999, 1989, -1)]
         assert len(message.payload) < 1000
@@ -263,35 +263,35 @@ def test_a_ranking_holds_the_first_ten_labels() -> None:
 
 def test_the_examples_of_many_labels_stay_small() -> None:
     counts = {f"label-{number}": 3 for number in range(2000)}
-    verdicts = {label: ClassReport("ok", 3, 1.0, None) for label in counts}
-    verdicts["label-1500"] = ClassReport("needs_examples", 1, None, None)
-    [message] = of(events.ExamplesChanged(counts, Evaluation(0.9, verdicts, None, 0, None)))
-    told = body(message)
+    reports = {label: ClassReport("ok", 3, 1.0, None) for label in counts}
+    reports["label-1500"] = ClassReport("needs_examples", 1, None, None)
+    [message] = messages_for(events.ExamplesChanged(counts, Evaluation(0.9, reports, None, 0, None)))
+    published = body(message)
     assert len(message.payload) < 12_000
-    assert (told["total"], told["labels"]) == (6000, 2000)
-    assert list(cast("dict[str, int]", told["counts"])) == list(counts)[-200:]
-    exam = cast("dict[str, dict[str, object]]", told["exam"])
-    assert len(exam["verdicts"]) == 50
-    assert next(iter(exam["verdicts"])) == "label-1500"
+    assert (published["total"], published["labels"]) == (6000, 2000)
+    assert list(cast("dict[str, int]", published["counts"])) == list(counts)[-200:]
+    evaluation = cast("dict[str, dict[str, object]]", published["evaluation"])
+    assert len(evaluation["classes"]) == 50
+    assert next(iter(evaluation["classes"])) == "label-1500"
 
 
-def test_low_power_is_an_event_and_a_part_of_the_info() -> None:
-    ours = publications()
+def test_low_power_is_an_event_and_part_of_the_info() -> None:
+    ours = serializer()
 
-    event, state = ours.of(events.PowerLow(("throttled", "under_voltage")), NOON)
+    event, state = ours.messages_for(events.PowerLow(("throttled", "under_voltage")), NOON)
 
     assert body(event)["event_type"] == "power_low"
     assert body(event)["flags"] == body(state)["power"] == ["under_voltage", "throttled"]
     assert (state.topic, state.retain) == ("b/info", True)
-    event, state = ours.of(events.PowerOk(61.25), NOON)
+    event, state = ours.messages_for(events.PowerOk(61.25), NOON)
     assert (body(event)["event_type"], body(event)["low_s"], body(state)["power"]) == ("power_ok", 61.25, [])
 
 
 def test_the_info_says_whether_the_clock_is_synchronised_and_keeps_the_rest() -> None:
-    ours = publications()
-    before = body(ours.at_start()[-2])
+    ours = serializer()
+    before = body(ours.initial_messages()[-2])
 
-    ours.of(events.PowerLow(("throttled",)), NOON)
-    [state] = ours.of(events.ClockChanged(True), NOON)
+    ours.messages_for(events.PowerLow(("throttled",)), NOON)
+    [state] = ours.messages_for(events.ClockChanged(True), NOON)
 
     assert body(state) == before | {"clock_synced": True, "power": ["throttled"]}

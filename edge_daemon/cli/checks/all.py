@@ -32,8 +32,8 @@ from edge_daemon.example_store.integrity import summarise
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
+from edge_daemon.mqtt.connection_errors import LocalConnectionError
 from edge_daemon.mqtt.home_assistant import discovery_topic
-from edge_daemon.mqtt.local_fault import LocalFault
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.file_owner import user_name
 
@@ -120,14 +120,14 @@ def check_broker(config: Config) -> Check:
         return Check("broker", "warning", detail, AS_SERVICE)
     try:
         findings = _try_broker(config)
-    except LocalFault as exc:
+    except LocalConnectionError as exc:
         return Check("broker", "failed", str(exc), "not the broker's fault: see `network` and `clock`")
     except BrokerError as exc:
         hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")
     where = f"{options.host}:{options.port}"
-    if findings.refused:
-        return Check("broker", "failed", f"{where} refuses {_shortly(findings.refused)}", HINTS["broker"])
+    if findings.rejections:
+        return Check("broker", "failed", f"{where} refuses {_shortly(findings.rejections)}", HINTS["broker"])
     if limits := findings.limits.describe(options.qos):
         hint = "the device keeps to it; see its max_qos, retain_available and max_packet_size, and mqtt.qos"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)

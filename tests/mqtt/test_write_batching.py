@@ -1,4 +1,4 @@
-"""Writes of an outage: soon at first, in batches of half a minute later."""
+"""Batching of writes during an outage: short intervals first, half a minute later."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_a_day_of_events_every_second_is_written_in_batches() -> None:
     assert writes_in(86_400) < 86_400 / LONGEST_S + 10
 
 
-def test_no_event_waits_longer_than_the_longest_pause() -> None:
+def test_no_event_waits_longer_than_the_maximum_interval() -> None:
     batches = WriteBatching()
     for now_s in range(0, 3600, 40):
         assert batches.due(now_s)

@@ -1,4 +1,4 @@
-"""A device at brokers that take less than it sends. Every broker here is a real mosquitto."""
+"""A device at brokers with limits. Every broker here is a real mosquitto."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def warnings(caplog: pytest.LogCaptureFixture) -> str:
 @pytest.mark.parametrize(
     "settings", ["max_qos 0", "retain_available false", "max_qos 0\nretain_available false"]
 )
-def test_events_and_labels_pass_at_a_broker_that_takes_less(
+def test_events_and_labels_are_accepted_by_a_limited_broker(
     version: Version, settings: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -62,7 +62,7 @@ def test_events_and_labels_pass_at_a_broker_that_takes_less(
 
 
 @both_versions
-def test_the_will_is_published_where_it_can_t_be_retained(version: Version) -> None:
+def test_the_will_is_published_by_a_broker_without_retained_messages(version: Version) -> None:
     with (
         Mosquitto(settings="retain_available false") as broker,
         Listener(broker.port) as listener,
@@ -82,7 +82,7 @@ def test_events_stored_with_another_qos_pass(version: Version, tmp_path: Path) -
     before.store([Message(f"{BASE}/event", str(number).encode(), 2, retain=False) for number in range(30)])
     before.close()
     with Mosquitto(settings="max_qos 0") as broker, Listener(broker.port) as listener:
-        with Device(at(broker.port, version, qos=0), backlog_path=path):
+        with Device(at(broker.port, version, qos=0), queue_path=path):
             listener.wait_for(f"{BASE}/event", b"29")
         assert listener.texts(f"{BASE}/event") == [str(number) for number in range(30)]
     after = PersistentQueue(path, 100)
@@ -130,7 +130,7 @@ def _passes(device: Device, listener: Listener) -> bool:
     return len(listener.texts(f"{BASE}/result")) > 5
 
 
-def test_an_answer_that_is_too_long_becomes_an_error_that_says_so() -> None:
+def test_a_too_long_response_becomes_an_error() -> None:
     with (
         Mosquitto(settings="max_packet_size 600") as broker,
         Listener(broker.port) as listener,
@@ -144,7 +144,7 @@ def test_an_answer_that_is_too_long_becomes_an_error_that_says_so() -> None:
     assert answer["transaction"] == 7
 
 
-def test_a_subscription_at_which_the_broker_hangs_up_is_given_up(
+def test_a_subscription_at_which_the_broker_hangs_up_is_omitted(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -159,7 +159,7 @@ def test_a_subscription_at_which_the_broker_hangs_up_is_given_up(
     assert "hangs up at a subscription at homeassistant/status" in warnings(caplog)
 
 
-def test_a_topic_at_which_the_broker_hangs_up_is_given_up(
+def test_a_topic_at_which_the_broker_hangs_up_is_omitted(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with (
@@ -174,7 +174,9 @@ def test_a_topic_at_which_the_broker_hangs_up_is_given_up(
     assert f"at {BASE}/info" in warnings(caplog)
 
 
-def test_two_devices_of_one_id_blame_no_message(broker: Mosquitto, caplog: pytest.LogCaptureFixture) -> None:
+def test_two_devices_with_one_id_suspect_no_message(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture
+) -> None:
     options = at(broker.port, "3.1.1")
     with Device(options) as one, Device(options) as other:
         deadline = time.monotonic() + 4
@@ -186,7 +188,7 @@ def test_two_devices_of_one_id_blame_no_message(broker: Mosquitto, caplog: pytes
     assert "QoS 0" not in warnings(caplog)
 
 
-def test_a_broker_that_restarts_again_and_again_is_blamed_for_nothing(
+def test_a_broker_that_restarts_repeatedly_is_not_limited(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
     with Device(at(broker.port, "3.1.1")) as device:

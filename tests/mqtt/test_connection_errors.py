@@ -1,4 +1,4 @@
-"""Faults of the device, kept apart from faults of the broker."""
+"""Connection errors with a cause in this device."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import pytest
 
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.config.mqtt import MqttOptions, TlsOptions
-from edge_daemon.mqtt import local_fault as module
-from edge_daemon.mqtt.local_fault import local_fault
+from edge_daemon.mqtt import connection_errors as module
+from edge_daemon.mqtt.connection_errors import explain_local_cause
 from tests.board.layout import lay_link, lay_loopback, lay_route, write
 from tests.harness.certificates import make_certificates
 from tests.harness.mosquitto import Mosquitto, free_port
@@ -35,27 +35,27 @@ def lay_network(root: Path, *, carrier: str = "1") -> None:
 def test_a_dead_link_is_named_instead_of_the_broker(tmp_path: Path, exc: Exception) -> None:
     lay_network(tmp_path, carrier="0")
 
-    assert "wlan0 has no link" in (local_fault("broker.local", exc, tmp_path) or "")
+    assert "wlan0 has no link" in (explain_local_cause("broker.local", exc, tmp_path) or "")
 
 
-def test_a_broker_that_refuses_is_not_excused_by_a_dead_link(tmp_path: Path) -> None:
+def test_a_refused_connection_has_no_local_cause(tmp_path: Path) -> None:
     lay_network(tmp_path, carrier="0")
 
-    refused = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
-    assert local_fault("10.0.0.9", refused, tmp_path) is None
+    error = ConnectionRefusedError(errno.ECONNREFUSED, "Connection error")
+    assert explain_local_cause("10.0.0.9", error, tmp_path) is None
 
 
 def test_a_broker_on_this_device_needs_no_link(tmp_path: Path) -> None:
     lay_network(tmp_path, carrier="0")
 
-    assert local_fault("127.0.0.1", TimeoutError("timed out"), tmp_path) is None
+    assert explain_local_cause("127.0.0.1", TimeoutError("timed out"), tmp_path) is None
 
 
-def test_with_a_link_an_unreachable_broker_is_the_brokers_fault(tmp_path: Path) -> None:
+def test_with_a_link_an_unreachable_broker_has_no_local_cause(tmp_path: Path) -> None:
     lay_network(tmp_path)
 
     for exc in (UNREACHABLE, TimeoutError("timed out"), ValueError("bad host")):
-        assert local_fault("10.0.0.9", exc, tmp_path) is None
+        assert explain_local_cause("10.0.0.9", exc, tmp_path) is None
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_name_that_is_not_resolved_yet(tmp_path: Path, host: str, hosts: str, 
     lay_network(tmp_path)
     write(tmp_path, "etc/nsswitch.conf", hosts)
 
-    assert text in (local_fault(host, NO_NAME, tmp_path) or "")
+    assert text in (explain_local_cause(host, NO_NAME, tmp_path) or "")
 
 
 def expired() -> ssl.SSLCertVerificationError:
@@ -79,33 +79,33 @@ def expired() -> ssl.SSLCertVerificationError:
     return exc
 
 
-def test_a_certificate_out_of_date_is_blamed_on_the_clock_while_that_is_not_synchronised(
+def test_an_expired_certificate_is_a_local_cause_while_the_clock_is_not_synchronised(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
 
-    assert "TLS waits for the time" in (local_fault("broker.local", expired(), tmp_path) or "")
+    assert "TLS waits for the time" in (explain_local_cause("broker.local", expired(), tmp_path) or "")
 
     write(tmp_path, "run/systemd/timesync/synchronized", "")
-    assert local_fault("broker.local", expired(), tmp_path) is None
+    assert explain_local_cause("broker.local", expired(), tmp_path) is None
 
 
-def test_another_fault_of_a_certificate_is_never_the_clocks(tmp_path: Path) -> None:
+def test_another_certificate_error_has_no_local_cause(tmp_path: Path) -> None:
     (tmp_path / "run/systemd/timesync").mkdir(parents=True)
     exc = ssl.SSLCertVerificationError("certificate verify failed")
     exc.verify_code = 19  # self-signed
 
-    assert local_fault("127.0.0.1", exc, tmp_path) is None
+    assert explain_local_cause("127.0.0.1", exc, tmp_path) is None
 
 
-def test_tls_waits_for_the_time_and_connects_when_it_is_there(
+def test_tls_connects_once_the_clock_is_synchronised(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A real handshake against a certificate that this device's time says is out of date."""
+    """A real handshake with a certificate that is expired by this device's clock."""
     root = tmp_path / "root"
     (root / "run/systemd/timesync").mkdir(parents=True)
     monkeypatch.setattr(module, "clock_synced", lambda _: clock_synced(root))
-    monkeypatch.setattr("edge_daemon.mqtt.bridge.LOCAL_RETRY_S", 0.2)
+    monkeypatch.setattr("edge_daemon.mqtt.connection_loop.LOCAL_RETRY_S", 0.2)
     bad, good = make_certificates(tmp_path / "bad", days=0), make_certificates(tmp_path / "good")
     ca = tmp_path / "ca.crt"
     ca.write_text(bad.ca.read_text() + good.ca.read_text())
@@ -120,10 +120,10 @@ def test_tls_waits_for_the_time_and_connects_when_it_is_there(
             device.wait_connected()
 
 
-def test_a_name_that_appears_late_is_tried_every_few_seconds_not_after_minutes(
+def test_an_unresolved_name_is_retried_every_few_seconds(
     broker: Mosquitto, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """As at boot, when the resolver is up after the service."""
+    """As at boot, when the resolver starts after the service."""
     real, names = socket.getaddrinfo, [0]
 
     def late(host: object, *rest: object, **more: object) -> object:
@@ -135,8 +135,8 @@ def test_a_name_that_appears_late_is_tried_every_few_seconds_not_after_minutes(
         return real(host, *rest, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(socket, "getaddrinfo", late)
-    monkeypatch.setattr("edge_daemon.mqtt.bridge.LOCAL_RETRY_S", 0.1)
-    monkeypatch.setattr(module, "link_fault", lambda _: None)  # whatever this machine's network
+    monkeypatch.setattr("edge_daemon.mqtt.connection_loop.LOCAL_RETRY_S", 0.1)
+    monkeypatch.setattr(module, "link_fault", lambda _: None)  # independent of this machine's network
     options = MqttOptions(host="broker.local", port=broker.port, max_reconnect_s=600)
     with caplog.at_level(logging.WARNING), Device(options) as device:
         device.wait_connected()

@@ -1,0 +1,322 @@
+"""The loop that connects to the broker, sends the queued messages, and reconnects."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import TYPE_CHECKING
+
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.domain.errors import BrokerError
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.mqtt.broker_limits import SUBSCRIBE, BrokerLimitEstimator
+from edge_daemon.mqtt.client import MAX_POLL_S, Connection, ConnectOptions
+from edge_daemon.mqtt.connection_errors import LOCAL_RETRY_S, LocalConnectionError
+from edge_daemon.mqtt.incoming import IncomingHandler
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.negotiation import connect
+from edge_daemon.mqtt.outbox import Outbox
+from edge_daemon.mqtt.persistent_queue import WriteBatching
+from edge_daemon.system.backoff import Backoff
+from edge_daemon.system.wakeup import Wakeup
+
+if TYPE_CHECKING:
+    from edge_daemon.mqtt.fleet_link import FleetLink
+
+logger = logging.getLogger(__name__)
+
+_WAITING_POLL_S = 0.1
+_GRACEFUL_S = 1.0
+_JOIN_S = 2.0
+_PERSIST_INTERVAL_S = 1.0
+_FIRST_RETRY_S = 1.0
+_QUICK_RETRY_S = 0.25
+"""Pause after a failure that the next attempt avoids."""
+
+
+class Sender:
+    """Sends subscriptions, then the outbox, then the fleet's messages, within the limits of the broker.
+
+    `fence_topic` is a topic that is never subscribed to. Each limit is logged once. While the estimator is
+    cautious, the next message waits until the broker has acknowledged the one before. Belongs to the thread
+    that owns the connection.
+    """
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        fleet: FleetLink | None,
+        estimator: BrokerLimitEstimator,
+        clock: Clock,
+        fence_topic: str,
+    ) -> None:
+        self._outbox = outbox
+        self._fleet = fleet
+        self._estimator = estimator
+        self._clock = clock
+        self._fence_topic = fence_topic
+        self._filters: deque[str] = deque()
+
+    def connected(self, connection: Connection, filters: Iterable[str]) -> None:
+        """Start a connection with its subscriptions."""
+        self._estimator.connected(connection.limits, self._clock.monotonic())
+        self._filters = deque(filters)
+        if self._fleet is not None:
+            self._fleet.connected(self._estimator.limits.max_packet)
+            self._filters.extend(self._fleet.filters)
+        self._outbox.connected()
+        while self._filters and not self._must_wait():
+            self._subscribe(connection)
+        self._log_findings()
+
+    def send(self, connection: Connection) -> None:
+        """Send all messages that may be sent now."""
+        while not connection.write_blocked and not self._must_wait():
+            sent = self._subscribe(connection) or self._publish(connection) or self._publish_fleet(connection)
+            if not sent:
+                break
+        self._log_findings()
+
+    def process_acknowledgements(self, connection: Connection) -> None:
+        """Pass the broker's acknowledgements on to the outbox and the fleet."""
+        while connection.acknowledged:
+            mid = connection.acknowledged.popleft()
+            self._estimator.acknowledged(mid)
+            self._outbox.acknowledged(mid)
+            if self._fleet is not None:
+                self._fleet.acknowledged(mid)
+        while connection.too_large:
+            mid = connection.too_large.popleft()
+            self._estimator.rejected_as_too_large(mid)
+            self._outbox.retry(mid)
+            if self._fleet is not None:
+                self._fleet.acknowledged(mid)
+
+    @property
+    def poll_timeout_s(self) -> float:
+        """Maximum time to wait for the broker before the next `send`."""
+        return _WAITING_POLL_S if self._must_wait() else MAX_POLL_S
+
+    def connection_failed(self) -> None:
+        """Handle an attempt without a connection."""
+        self._estimator.unreachable()
+
+    def connection_lost(self, connection: Connection) -> bool:
+        """Handle a broken connection; return whether a quick reconnect helps to find the cause."""
+        retry_soon = self._estimator.connection_lost(connection.end_reason, self._clock.monotonic())
+        self._log_findings()
+        return retry_soon
+
+    def _must_wait(self) -> bool:
+        return self._estimator.must_wait(self._clock.monotonic())
+
+    def _subscribe(self, connection: Connection) -> bool:
+        if not self._filters:
+            return False
+        topic_filter = self._filters.popleft()
+        subscription = Message(f"{SUBSCRIBE}{topic_filter}", b"", 0, retain=False)
+        if self._estimator.reduce(subscription) is not None:
+            mid = connection.subscribe(topic_filter, qos=1)
+            self._estimator.sent(subscription, mid, self._clock.monotonic())
+        return True
+
+    def _publish(self, connection: Connection) -> bool:
+        in_flight = 0 if self._fleet is None else self._fleet.in_flight
+        queued = self._outbox.next(connection.window - in_flight)
+        if queued is None:
+            return False
+        message = self._estimator.reduce(queued.message)
+        if message is None:
+            self._outbox.drop(queued)
+        else:
+            self._outbox.sent(queued, self._publish_tracked(connection, message))
+        return True
+
+    def _publish_fleet(self, connection: Connection) -> bool:
+        """Send a fleet message; subscribe again if incoming messages were dropped."""
+        if self._fleet is None:
+            return False
+        if self._fleet.must_resubscribe():
+            self._filters.extend(self._fleet.filters)
+            return True
+        queued = self._fleet.next(connection.window - self._outbox.in_flight)
+        if queued is None:
+            return False
+        message = self._estimator.reduce(queued)
+        mid = None if message is None else self._publish_tracked(connection, message)
+        if mid is not None:
+            self._fleet.sent(mid)
+        return True
+
+    def _publish_tracked(self, connection: Connection, message: Message) -> int | None:
+        """Publish; return the packet id that the broker will acknowledge, None with QoS 0."""
+        mid = connection.publish(message)
+        now_s = self._clock.monotonic()
+        acknowledged_mid = mid if message.qos else None
+        if acknowledged_mid is None and self._estimator.is_cautious(now_s):
+            self._estimator.sent(message, connection.request_acknowledgement(self._fence_topic), now_s)
+        else:
+            self._estimator.sent(message, acknowledged_mid, now_s)
+        return acknowledged_mid
+
+    def _log_findings(self) -> None:
+        for text in self._estimator.pop_findings():
+            logger.warning("%s", text)
+
+
+class ConnectionLoop:
+    """Connects, exchanges messages and reconnects until `stop`, in one thread named `mqtt`.
+
+    The thread owns the connection, the outbox and the incoming handler. The first connection waits for
+    `may_connect`, up to `connect_delay_s` seconds: loading the MQTT client would delay the first label.
+    `on_crash` is called if the thread dies of an unexpected exception.
+    """
+
+    def __init__(
+        self,
+        options: MqttOptions,
+        connect_options: ConnectOptions,
+        outbox: Outbox,
+        sender: Sender,
+        incoming: IncomingHandler,
+        wakeup: Wakeup,
+        clock: Clock,
+        on_crash: Callable[[BaseException], None],
+        connect_delay_s: float = 0.0,
+    ) -> None:
+        self.may_connect = threading.Event()
+        self._options = options
+        self._connect_options = connect_options
+        self._outbox = outbox
+        self._sender = sender
+        self._incoming = incoming
+        self._wakeup = wakeup
+        self._clock = clock
+        self._on_crash = on_crash
+        self._connect_delay_s = connect_delay_s
+        max_s = options.max_reconnect_s
+        self._backoff = Backoff(_FIRST_RETRY_S, max_s, Random())
+        self._local_backoff = Backoff(_FIRST_RETRY_S, min(LOCAL_RETRY_S, max_s), Random())
+        self._batching = WriteBatching()
+        self._stopping = threading.Event()
+        self._connected = threading.Event()
+        self._logged: str | None = None
+        self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
+
+    @property
+    def connected(self) -> bool:
+        """True while there is a connection."""
+        return self._connected.is_set()
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Send the queued messages and `offline`, then disconnect. Returns within 2 s without a broker."""
+        self._stopping.set()
+        self.may_connect.set()
+        self._wakeup.set()
+        if self._thread.is_alive():
+            self._thread.join(_JOIN_S)
+        if self._thread.is_alive():
+            logger.warning("the MQTT connection did not end in time; it ends with the process")
+        else:
+            self._incoming.stop(_JOIN_S)
+            self._outbox.close()
+            self._wakeup.close()
+
+    def _run(self) -> None:
+        try:
+            self.may_connect.wait(self._connect_delay_s)
+            while not self._stopping.is_set():
+                self._wait_before_retry(self._run_connection())
+            self._outbox.persist()
+        except BaseException as crash:
+            self._on_crash(crash)
+
+    def _wait_before_retry(self, seconds: float) -> None:
+        """Wait, and move queued events to disk from time to time."""
+        deadline = time.monotonic() + seconds
+        while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
+            self._stopping.wait(min(left_s, _PERSIST_INTERVAL_S))
+            now_s = time.monotonic()
+            if self._batching.due(now_s) and self._outbox.persist():
+                self._batching.written(now_s)
+
+    def _run_connection(self) -> float:
+        """Connect and exchange messages until the connection ends; return the pause before the next."""
+        connection: Connection | None = None
+        connected_s: float | None = None
+        backoff = self._backoff
+        try:
+            connection = self._connect()
+            connected_s = self._clock.monotonic()
+            while not self._stopping.is_set():
+                self._exchange(connection)
+            self._disconnect_gracefully(connection)
+        except BrokerError as exc:
+            if isinstance(exc, LocalConnectionError):
+                backoff = self._local_backoff
+            if not self._stopping.is_set():
+                self._log_once(str(exc))
+                self._handle_loss(connection)
+        finally:
+            self._connected.clear()
+            self._outbox.disconnected()
+            if connection is not None:
+                connection.close(graceful=False)
+        return backoff.next_s(0.0 if connected_s is None else self._clock.monotonic() - connected_s)
+
+    def _handle_loss(self, connection: Connection | None) -> None:
+        if connection is None:
+            self._sender.connection_failed()
+        elif self._sender.connection_lost(connection):
+            self._backoff.reset(_QUICK_RETRY_S)
+
+    def _connect(self) -> Connection:
+        connection = connect(self._options, self._connect_options, os.environ, self._stopping.is_set)
+        self._sender.connected(connection, self._incoming.filters)
+        self._connected.set()
+        self._batching = WriteBatching()
+        self._logged = None
+        logger.info(
+            "connected to the MQTT broker at %s:%d with MQTT %s",
+            self._options.host,
+            self._options.port,
+            connection.version,
+        )
+        if dropped := self._outbox.pop_dropped_count():
+            logger.warning("%d MQTT events were dropped while there was no broker", dropped)
+        return connection
+
+    def _exchange(self, connection: Connection) -> None:
+        """Send, wait for the socket or a wake-up, and handle the received packets."""
+        self._incoming.queue_pending()
+        self._sender.send(connection)
+        connection.poll(self._wakeup, self._sender.poll_timeout_s)
+        self._sender.process_acknowledgements(connection)
+        while connection.received:
+            if warning := self._incoming.handle(connection.received.popleft()):
+                self._log_once(warning)
+        while connection.rejections:
+            logger.warning("the MQTT broker refused %s", connection.rejections.popleft())
+
+    def _disconnect_gracefully(self, connection: Connection) -> None:
+        """Publish the will ourselves, wait until the outbox is idle, and disconnect."""
+        if self._connect_options.will is not None:
+            self._outbox.put(self._connect_options.will)
+        deadline = time.monotonic() + _GRACEFUL_S
+        while not self._outbox.idle and time.monotonic() < deadline:
+            self._exchange(connection)
+        connection.close(graceful=self._outbox.idle)
+
+    def _log_once(self, text: str) -> None:
+        level = logging.DEBUG if text == self._logged else logging.WARNING
+        logger.log(level, "%s", text)
+        self._logged = text
