@@ -1,9 +1,13 @@
-"""What importing costs: the help needs no numpy, the core no adapter library."""
+"""Cost of imports: the package alone loads nothing, the help no numpy, the core no adapter library."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
+
+import pytest
+
+import edge_daemon
 
 ADAPTERS = ["picamera2", "cv2", "gpiozero", "paho", "ai_edge_litert", "tflite_runtime", "amqtt", "starlette"]
 
@@ -13,6 +17,32 @@ def modules_after(code: str) -> set[str]:
     script = f"{code}\nimport sys; print('\\n'.join(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stderr.split())
+
+
+def test_the_package_alone_loads_no_other_module() -> None:
+    assert modules_after("import edge_daemon") - modules_after("pass") == {"edge_daemon"}
+
+
+@pytest.mark.parametrize("name", edge_daemon.__all__)
+def test_a_public_name_loads_no_adapter_library_and_is_imported_once(name: str) -> None:
+    modules = modules_after(
+        f"from edge_daemon import {name}\nimport edge_daemon\nvars(edge_daemon)['{name}']"
+    )
+    assert not modules & {"PIL", *ADAPTERS}
+
+
+def test_public_names_are_the_classes_and_functions_that_they_name() -> None:
+    loaded = {name: getattr(edge_daemon, name) for name in edge_daemon.__all__}
+    assert loaded["KNNClassifier"] is edge_daemon.KNNClassifier
+    assert [
+        loaded[name].__doc__ for name in loaded if name != "__version__" and not loaded[name].__doc__
+    ] == []
+    assert set(loaded) == {"Embedder", "ExampleStore", "KNNClassifier", "__version__", "load_config"}
+
+
+def test_another_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="module 'edge_daemon' has no attribute 'Classifier'"):
+        edge_daemon.Classifier  # type: ignore[attr-defined]  # noqa: B018
 
 
 def test_help_loads_no_numpy_and_no_adapter() -> None:
