@@ -1,8 +1,8 @@
-"""Our archive: a zip that carries examples whole, from one device to another or through a backup.
+"""The archive: a zip with complete examples, for backups and other devices.
 
 `manifest.json` describes every example in order, `embeddings.f32` holds their embeddings in that order
-(little-endian float32), `thumbnails/<number>.jpg` their pictures. Nothing is ever unpacked to disk; still
-an archive with any other entry is refused, since it is not what it claims to be.
+(little-endian float32), `thumbnails/<number>.jpg` their pictures. An archive with any other entry is
+refused. Nothing is unpacked to disk.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from edge_daemon.system.zip_stream import ZipStream
 VERSION = 1
 MAX_EXAMPLES = 50_000
 PIECE_BYTES = 65_536
-"""Of an archive, at least this much is written at once."""
+"""Smallest piece of an archive that is written at once."""
 _FORMAT: Final = "edge_daemon examples"
 _MANIFEST = "manifest.json"
 _EMBEDDINGS = "embeddings.f32"
@@ -68,13 +68,13 @@ class _Manifest(_Heading, frozen=True):
 
 
 def write_archive(store: ExampleStore, path: Path) -> int:
-    """Write every living example to a new file; how many. Raises ArchiveError."""
+    """Write every live example to a new file; return their number. Raises ArchiveError, OutputError."""
     with new_file(path) as file:
         return write_archive_to(store, file)
 
 
 def write_archive_to(store: ExampleStore, file: BinaryIO) -> int:
-    """Write every living example to an open file; how many. Raises ArchiveError, OSError."""
+    """Write every live example to an open file; return their number. Raises ArchiveError, OSError."""
     pieces = archive_pieces(store)
     while True:
         try:
@@ -84,10 +84,10 @@ def write_archive_to(store: ExampleStore, file: BinaryIO) -> int:
 
 
 def archive_pieces(store: ExampleStore) -> Generator[bytes, None, int]:
-    """Return the archive of every living example, made piece by piece as the store is read; it ends with
-    how many there are.
+    """Yield the archive of every live example in pieces; the generator returns the number of examples.
 
-    Between two pieces the store is free and may change. Raises ArchiveError at once, StoreError on the way.
+    The store is not locked between two pieces and may change. Raises ArchiveError at the call, StoreError
+    between pieces.
     """
     if sum(store.counts.values()) > MAX_EXAMPLES:
         raise ArchiveError(f"an archive holds at most {MAX_EXAMPLES} examples")
@@ -119,14 +119,14 @@ def _pieces(store: ExampleStore) -> Generator[bytes, None, int]:
 def import_archive(
     store: ExampleStore, path: Path, track: ProgressTracker = no_progress, labels: ImportLabels | None = None
 ) -> ImportReport:
-    """Check the whole archive, then add what is new of it in one transaction: all or none.
+    """Check the whole archive, then add its new examples in one transaction: all or none.
 
-    Raises ArchiveError naming the file and the entry, EmbeddingError when a space's length differs.
+    Raises ArchiveError naming the file and the entry, and EmbeddingError for another length than the space's.
     """
     report = ImportReport()
     labels = labels or ImportLabels()
-    with _opened(path) as archive:
-        manifest = _checked_manifest(archive)
+    with _open(path) as archive:
+        manifest = _read_manifest(archive)
         for number, record in enumerate(track(_records(archive, manifest, labels), len(manifest.examples))):
             _check(number, record)
         labels.check_renames(str(path))
@@ -152,8 +152,8 @@ def _thumbnail_name(number: int) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the zip; whatever turns out to be wrong with it becomes an ArchiveError that names it."""
+def _open(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open the zip; errors inside the block become an ArchiveError that names the file."""
     try:
         require_regular(path)
         check_directory_size(path)
@@ -162,40 +162,41 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except DAMAGED as exc:
         raise ArchiveError(f"archive '{path}' is damaged: {exc}") from exc
     except msgspec.DecodeError as exc:
-        raise ArchiveError(f"archive '{path}' is not one of ours: {_MANIFEST}: {exc}") from exc
+        raise ArchiveError(f"archive '{path}' is not an export of this program: {_MANIFEST}: {exc}") from exc
     except OSError as exc:
         raise ArchiveError(f"archive '{path}' can't be read: {exc.strerror}") from exc
     except ArchiveError as exc:
         raise ArchiveError(f"archive '{path}': {exc}") from exc
 
 
-def _checked_manifest(archive: zipfile.ZipFile) -> _Manifest:
-    """Return the manifest of an archive that holds just what the manifest promises."""
+def _read_manifest(archive: zipfile.ZipFile) -> _Manifest:
+    """Return the manifest after comparing the archive's entries and their sizes with it."""
     check_entries(archive.infolist())
     sizes = {info.filename: info.file_size for info in archive.infolist()}
     if sizes.get(_MANIFEST, 0) > _MAX_MANIFEST_BYTES:
         raise ArchiveError(f"{_MANIFEST} is too large")
-    manifest = _manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
+    manifest = _decode_manifest(archive.read(_MANIFEST) if _MANIFEST in sizes else b"")
     pictures = {_thumbnail_name(number) for number, entry in enumerate(manifest.examples) if entry.thumbnail}
     expected = {_MANIFEST, _EMBEDDINGS} | pictures
-    if odd := sorted(expected ^ sizes.keys()):
+    if unexpected := sorted(expected ^ sizes.keys()):
         raise ArchiveError(
-            f"entry '{odd[0]}' is {'missing' if odd[0] in expected else 'not in the manifest'}"
+            f"entry '{unexpected[0]}' is {'missing' if unexpected[0] in expected else 'not in the manifest'}"
         )
     numbers = sum(entry.size for entry in manifest.examples)
     if sizes[_EMBEDDINGS] != 4 * numbers:
-        raise ArchiveError(f"{_EMBEDDINGS} has {sizes[_EMBEDDINGS]} bytes, {4 * numbers} are promised")
-    if swollen := [name for name in pictures if sizes[name] > MAX_THUMBNAIL_BYTES]:
-        raise ArchiveError(f"entry '{min(swollen)}' is too large for a thumbnail")
+        raise ArchiveError(f"{_EMBEDDINGS} has {sizes[_EMBEDDINGS]} bytes, the manifest says {4 * numbers}")
+    if too_large := [name for name in pictures if sizes[name] > MAX_THUMBNAIL_BYTES]:
+        raise ArchiveError(f"entry '{min(too_large)}' is too large for a thumbnail")
     return manifest
 
 
-def _manifest(content: bytes) -> _Manifest:
+def _decode_manifest(content: bytes) -> _Manifest:
     if not content:
         raise ArchiveError(
-            f"it holds no {_MANIFEST}, so it isn't our export; unpack a zip of pictures and import the folder"
+            f"it holds no {_MANIFEST}, so it isn't an export of this program; "
+            "unpack a zip of pictures and import the folder"
         )
-    # The version first: what a newer program writes may not fit the types of this one.
+    # The version first: the manifest of a newer program may have other types.
     version = msgspec.json.decode(content, type=_Heading).version
     if version > VERSION:
         raise ArchiveError(
@@ -220,13 +221,13 @@ def _records(archive: zipfile.ZipFile, manifest: _Manifest, labels: ImportLabels
 
 
 def _check(number: int, record: ExampleRecord) -> None:
-    """Raise ArchiveError for what the store or a later re-embedding would choke on."""
+    """Raise ArchiveError for a record that the store or a later re-embedding would refuse."""
     try:
         check_label(record.label)
         pack(record.embedding)
         if record.thumbnail:
             if not record.thumbnail.startswith(JPEG_START):
-                raise ImageError("the thumbnail is no JPEG")
+                raise ImageError("the thumbnail is not a JPEG")
             read_image(record.thumbnail)
         if record.created_at is not None:
             record.created_at.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Folders of label folders, in and out: `<root>/<label>/<picture>`."""
+"""Import and export of label folders: `<root>/<label>/<picture>`."""
 
 from __future__ import annotations
 
@@ -25,29 +25,29 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 32  # pictures a commit: the embedding goes on without holding the store's lock
+_CHUNK = 32  # pictures per commit; the store is not locked during the embedding
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image file and what it shows."""
+    """An image file and its label."""
 
     label: str
     path: Path
 
     def source(self) -> Path | bytes:
-        """Return what `read_image` reads."""
+        """Return the file's path or content, for `read_image`."""
         return self.path
 
 
 def find_pictures(
     root: Path, taught: Iterable[str] = (), labels: ImportLabels | None = None
 ) -> list[Picture]:
-    """Return the pictures of a folder of label folders, in the order of their names.
+    """Return the pictures of a folder of label folders, sorted by name.
 
-    Hidden folders and those of systems are no labels; other files are counted in the log. Raises
-    ArchiveError when there are no pictures, and when labels differ only in case or spaces from each other or
-    from those `taught`; LabelError when no folder's name can be a label.
+    Hidden and system folders are not labels; the log has the number of other files. Raises ArchiveError
+    for a folder without pictures, and for labels that differ only in case or spaces from each other or from
+    those `taught`; LabelError if no folder's name can be a label.
     """
     labels = labels or ImportLabels()
     try:
@@ -73,7 +73,7 @@ def find_pictures(
 
 
 def read_pictures(pictures: Iterable[Picture]) -> Iterator[tuple[Picture, Image]]:
-    """Yield pictures with their pixels; one that can't be read is named in the log and left out."""
+    """Yield pictures with their pixels; unreadable ones are left out with a warning in the log."""
     for picture in pictures:
         try:
             yield picture, read_image(picture.source(), str(picture.path))
@@ -90,9 +90,9 @@ def import_pictures(
     thumbnail_px: int = THUMBNAIL_PX,
     report: ImportReport | None = None,
 ) -> ImportReport:
-    """Embed pictures and add what is new, a few at a time. One that can't be read is reported and left out.
+    """Embed pictures and add the new ones, 32 at a time. Unreadable ones are reported and left out.
 
-    Interrupted, it keeps what was added; repeated, it goes on where it was. `report` is added to.
+    An interrupted import keeps what was added; a repeated one leaves that out. `report` is updated.
     """
     report = report or ImportReport()
     records = _records(store, embedder, pictures, region, thumbnail_px, report)
@@ -129,7 +129,7 @@ def _record(
     thumbnail_px: int,
     report: ImportReport,
 ) -> ExampleRecord | None:
-    """Embed one picture; None for one taught already, which is seen before the costly embedding."""
+    """Embed one picture; None for a duplicate, which is found before the costly embedding."""
     source = picture.source()
     image = read_image(source, str(picture.path))
     thumbnail = thumbnail_of(_content(source), image, thumbnail_px)
@@ -148,12 +148,12 @@ def _record(
 
 
 def _readable(name: str) -> str:
-    """Return a file's name as text that can be stored; bytes that are no UTF-8 become question marks."""
+    """Return a file's name as text that can be stored; bytes that are not UTF-8 become question marks."""
     return os.fsencode(name).decode(errors="replace")
 
 
 def _content(source: Path | bytes) -> bytes:
-    """Return a file's bytes where it may be a thumbnail; a larger one is not read."""
+    """Return a file's bytes if they can be a thumbnail; a larger file is not read."""
     if isinstance(source, bytes):
         return source
     return source.read_bytes() if source.stat().st_size <= MAX_THUMBNAIL_BYTES else b""
@@ -171,7 +171,7 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
 
 
 def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
-    """Count and name in the log the files that are no pictures."""
+    """Log the number and names of files that are not pictures."""
     if others:
         log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
 
@@ -179,7 +179,7 @@ def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
 def check_similar_labels(
     root: Path, names: Sequence[tuple[str, str]], taught: Iterable[str], labels: ImportLabels
 ) -> None:
-    """Raise ArchiveError for labels too alike to be two; `names` pairs each folder's name with its label."""
+    """Raise ArchiveError for labels that are too similar; `names` has (folder name, label)."""
     own = [label for _, label in names]
     for first, second in similar_labels([*taught, *own]):
         if second in own:
@@ -194,29 +194,30 @@ def check_similar_labels(
 
 
 def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
-    """Write each example's thumbnail to `<root>/<label>/<id>.jpg`; how many, and how many have none.
+    """Write each example's thumbnail to `<root>/<label>/<id>.jpg`.
 
-    `root` must not exist or be empty; it appears complete or not at all. Raises ArchiveError.
+    Return the number of examples written and of those without a picture. `root` must not exist or must be
+    empty; it appears complete or not at all. Raises ArchiveError.
     """
     if hidden := next((label for label in store.counts if is_hidden(label)), None):
         raise ArchiveError(f"label '{hidden}' would be a hidden folder, which no import reads; export a .zip")
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ArchiveError(f"'{root}' exists and is not an empty folder; pick another name")
-    written = bare = 0
+    written = without_picture = 0
     try:
         root.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=root.parent, prefix=f".{root.name}.") as scratch:
             whole = Path(scratch) / "whole"
             whole.mkdir()
             for label in store.counts:
-                (whole / label).mkdir()  # on a card that knows no case, 'Cat' and 'cat' collide here
+                (whole / label).mkdir()  # on a file system that ignores case, 'Cat' and 'cat' collide here
             for example in store:
                 if example.thumbnail:
                     (whole / example.label / f"{example.id:06d}.jpg").write_bytes(example.thumbnail)
                     written += 1
                 else:
-                    bare += 1
+                    without_picture += 1
             os.replace(whole, root)
     except OSError as exc:
         raise ArchiveError(f"can't export to '{root}': {exc.strerror} ({exc.filename})") from exc
-    return written, bare
+    return written, without_picture

@@ -1,9 +1,9 @@
-"""The KNN datasets that browser sketches save, in and out: ml5's file and the TensorFlow.js idioms.
+"""Import and export of the KNN datasets of browser sketches: ml5's file and two TensorFlow.js forms.
 
 ml5 (`KNNClassifier.save`, ml5-library v0.x): `{"dataset": {"0": {"label", "shape", ...}},
-"tensors": [{"0": 0.1, "1": ...}]}`, a tensor per key of `dataset` in its order. TensorFlow.js
+"tensors": [{"0": 0.1, "1": ...}]}`, one tensor per key of `dataset`, in the same order. TensorFlow.js
 (tfjs issue 633): `[[label, [0.1, ...], [rows, columns]], ...]` or `{label: [0.1, ...]}`. The
-numbers of a class are in one list or in one for each example. A row is one embedding.
+numbers of a class are in one list, or in one list per example. A row is one embedding.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Form = Literal["ml5", "tfjs"]
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_NUMBERS = 16_000_000
-"""Of all classes together: 12,500 examples of 1,280 numbers."""
+"""In all classes together: 12,500 examples of 1,280 numbers."""
 MAX_EXAMPLES = 50_000
 _BROWSER_SIZES = (
     1024,
@@ -48,18 +48,18 @@ _BROWSER_SIZES = (
     1280,
 )  # MobileNet's embedding and classes in tfjs-models, MobileNetV2's embedding
 _UNIT_TOLERANCE = 1e-4
-_NUMBER = "%.9g"  # nine digits bring every float32 back exactly
+_NUMBER = "%.9g"  # nine digits are exact for every float32
 
 
 class _Header(msgspec.Struct):
-    """One class in ml5's `dataset`: the tensor's description, with the label beside it."""
+    """One class in ml5's `dataset`: the tensor's description and the label."""
 
     shape: list[int]
     label: str | int | None = None
 
 
 class _Ml5(msgspec.Struct):
-    """ml5's file. `space` is ours: ml5 overlooks it, and with it our own export finds home again."""
+    """ml5's file. Exports of this program add `space`, which ml5 ignores, for the way back."""
 
     dataset: dict[str, _Header | None]
     tensors: list[msgspec.Raw]
@@ -67,7 +67,7 @@ class _Ml5(msgspec.Struct):
 
 
 _Numbers: TypeAlias = list[float | list[float]] | dict[int, float]
-"""In a row, a list for each example, or keyed "0", "1", ... as typed arrays are saved."""
+"""One list, one list per example, or an object with the keys "0", "1", ... as typed arrays are saved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +80,27 @@ class _Class:
 def read_dataset(
     path: Path, space: str | None = None, region: str = WHOLE_FRAME, labels: ImportLabels | None = None
 ) -> list[ExampleRecord]:
-    """Read any of the forms, checked whole. Raises ArchiveError naming the file and the class.
+    """Read a dataset of any form and check all of it. Raises ArchiveError naming the file and the class.
 
-    The embeddings fit only the model that made them. The file doesn't name it: without `space` they
-    get a space of their own, made from the file's content.
+    The embeddings fit only the model that made them, which the file does not name: without `space` their
+    space is a digest of the file.
     """
     content = _content(path)
     labels = labels or ImportLabels()
     try:
-        classes, named = _parse(content)
+        classes, named_space = _parse(content)
         _refuse_excess(classes)
-        home = space or named or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
+        own_space = space or named_space or f"browser:{hashlib.sha256(content).hexdigest()[:16]}"
         where = f"'{path}': "
         records = [
-            ExampleRecord(row, label, space=home, region=region, source=path.name)
+            ExampleRecord(row, label, space=own_space, region=region, source=path.name)
             for one in classes
             if (label := labels.resolve(one.label, where)) is not None
             for row in _rows(one)
         ]
     except (msgspec.DecodeError, RecursionError) as exc:
-        why = "it holds NaN, which JSON has no word for" if b"NaN" in content else exc
-        raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {why}") from exc
+        reason = "it holds NaN, which is not valid JSON" if b"NaN" in content else exc
+        raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {reason}") from exc
     except ArchiveError as exc:
         raise ArchiveError(f"'{path}': {exc}") from exc
     if not records:
@@ -110,7 +110,7 @@ def read_dataset(
 
 
 def _content(path: Path) -> bytes:
-    """Return the JSON text, taken out of a JSON string where somebody encoded it twice."""
+    """Return the JSON text; text that was encoded twice is decoded from its JSON string."""
     try:
         content = without_bom(read_regular(path, MAX_FILE_BYTES)).strip()
         if content.startswith(b'"'):
@@ -119,7 +119,7 @@ def _content(path: Path) -> bytes:
         raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
     except ValueError as exc:
         raise ArchiveError(f"'{path}' is not JSON: {exc}") from exc
-    # An embedding has many numbers; brackets without any would cost far more memory than the file.
+    # Brackets without numbers would take far more memory than the file.
     if content.count(b"[") + content.count(b"{") > 4 * MAX_EXAMPLES:
         raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: it holds too many lists")
     return content
@@ -139,7 +139,7 @@ def _parse(content: bytes) -> tuple[list[_Class], str | None]:
     if len(saved.dataset) != len(saved.tensors):
         raise ArchiveError(f"{len(saved.dataset)} classes but {len(saved.tensors)} tensors")
     pairs = zip(saved.dataset.items(), saved.tensors, strict=True)
-    # A class number that was never used stands as null on both sides.
+    # An unused class number is null in both lists.
     used = [(key, header, values) for (key, header), values in pairs if header is not None]
     classes = [
         _class(key if header.label is None else str(header.label), header.shape, values)
@@ -149,10 +149,10 @@ def _parse(content: bytes) -> tuple[list[_Class], str | None]:
 
 
 def _parse_flat(content: bytes) -> list[_Class] | None:
-    """Read `{label: numbers}`; None for another object. Its nested rows say how long an embedding is.
+    """Read `{label: numbers}`; None for another object. Nested rows have the length of an embedding.
 
-    Where there are none, the length is a common one of browser models that divides all classes, or else the
-    longest that does.
+    Without nested rows, the length is that of a browser model which divides the numbers of every class, else
+    the greatest common divisor.
     """
     try:
         values = msgspec.json.decode(content, type=dict[str, _Numbers])
@@ -165,7 +165,7 @@ def _parse_flat(content: bytes) -> list[_Class] | None:
     common = math.gcd(*counts.values())
     size = next((size for size in _BROWSER_SIZES if common and common % size == 0), common)
     if not rows:
-        log.warning("the dataset names no shapes: taken as embeddings of %d numbers", size)
+        log.warning("the dataset has no shapes; it is read as embeddings of %d numbers", size)
     size = min(rows, default=size)
     return [_Class(label, (count // max(size, 1), size), values[label]) for label, count in counts.items()]
 
@@ -177,7 +177,7 @@ def _class(label: str, shape: list[int], values: msgspec.Raw) -> _Class:
 
 
 def _refuse_excess(classes: list[_Class]) -> None:
-    """Check what the shapes promise before any number is read."""
+    """Raise ArchiveError for shapes that are too large or differ, before any number is decoded."""
     if not classes:
         raise ArchiveError("it holds no examples")
     examples = sum(one.shape[0] for one in classes)
@@ -198,7 +198,7 @@ def _rows(one: _Class) -> Iterator[Vector]:
 
 
 def _numbers(one: _Class) -> Vector:
-    """Return one class's numbers, decoded only now."""
+    """Decode and return the numbers of one class."""
     try:
         values = one.values
         numbers = _flatten(
@@ -206,7 +206,7 @@ def _numbers(one: _Class) -> Vector:
         )
     except (msgspec.DecodeError, KeyError) as exc:
         raise ArchiveError(
-            f"class '{one.label}' holds what is no number (null stands for NaN): {exc}"
+            f"class '{one.label}' holds a value that is not a number (null stands for NaN): {exc}"
         ) from exc
     if len(numbers) != math.prod(one.shape):
         raise ArchiveError(f"class '{one.label}' has {len(numbers)} numbers, its shape is {list(one.shape)}")
@@ -215,7 +215,7 @@ def _numbers(one: _Class) -> Vector:
 
 
 def _flatten(values: _Numbers) -> list[float]:
-    """Return all numbers in order. Raises KeyError when an index is missing."""
+    """Return all numbers in order. Raises KeyError for a missing index."""
     if isinstance(values, dict):
         return [values[index] for index in range(len(values))]
     flat: list[float] = []
@@ -225,7 +225,7 @@ def _flatten(values: _Numbers) -> list[float]:
 
 
 def _unit(row: Vector) -> Vector:
-    """Scale to unit length; what has it already stays the same to the last bit, so twins are recognised."""
+    """Scale to unit length; a unit vector stays the same to the last bit, so that duplicates are found."""
     length = float(np.linalg.norm(row.astype(np.float64)))
     if abs(length - 1) < _UNIT_TOLERANCE:
         return row
@@ -233,7 +233,7 @@ def _unit(row: Vector) -> Vector:
 
 
 def write_dataset(store: ExampleStore, path: Path, form: Form = "ml5", space: str | None = None) -> int:
-    """Write the examples of one space; how many. Raises ArchiveError."""
+    """Write the examples of one space; return their number. Raises ArchiveError, OutputError."""
     rows: dict[str, list[Vector]] = {}
     for example in store.examples(_only_space(store, space), thumbnails=False):
         rows.setdefault(example.label, []).append(_unit(example.embedding))

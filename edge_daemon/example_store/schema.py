@@ -1,4 +1,4 @@
-"""The tables of the example store, and the way from each version to the next."""
+"""The tables of the example store, and the migrations between versions."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.integrity import add_checksum_function, sql_checksum
 from edge_daemon.system.sqlite import CorruptStoreError
 
-APPLICATION_ID = 0x45444745  # "EDGE": tells a store from any other SQLite file
+APPLICATION_ID = 0x45444745  # "EDGE": marks a SQLite file as a store
 
-# Narrow columns stand first: the blobs spill to overflow pages that counting and undo never touch.
-# AUTOINCREMENT keeps an id from being used again after a purge, so a restore can't meet a stranger.
+# The narrow columns come first: the blobs spill to overflow pages, which counting and undo never read.
+# AUTOINCREMENT never uses an id again, so that a restore after a purge can't restore another example.
 _FIRST = (
     """
     CREATE TABLE examples (
@@ -44,7 +44,7 @@ _PUT_FRESH_IN_PLACE = (
     "CREATE INDEX living_pictures ON examples (space, picture_digest) WHERE removed_at IS NULL",
     "CREATE INDEX living_embeddings ON examples (space, embedding_digest) WHERE removed_at IS NULL",
     "CREATE UNIQUE INDEX numbers ON examples (origin, space, number) WHERE number IS NOT NULL",
-    # To the peers an example of ours that changed, or came back, is another one: it needs another number.
+    # For the peers, an own example that was changed or restored is a new one: it gets another number.
     """
     CREATE TRIGGER renumbered AFTER UPDATE OF label, embedding, removed_at ON examples
         WHEN NEW.origin = '' AND NEW.number IS NOT NULL
@@ -52,9 +52,9 @@ _PUT_FRESH_IN_PLACE = (
     """,
 )
 
-# `origin` is the device of the fleet that taught an example, empty for our own; a peer's waits on probation
-# before it counts. `number` is what an example is called in the fleet, see fleet/live_set.py. Again
-# the narrow columns stand first, so the table is made anew.
+# `origin` is the device of the fleet that taught an example, empty for own examples; `probation` is 1 for a
+# peer's example in quarantine. `number` is the sequence number in the fleet, see fleet/live_set.py. The table
+# is copied, so that the narrow columns come first.
 _FLEET = (
     """
     CREATE TABLE fresh (
@@ -96,7 +96,7 @@ _FLEET = (
 )
 
 # `checksum` covers the other narrow columns, see integrity.py; NULL in a row that another program wrote. It
-# stands before the blobs, so that a damaged picture does not take it along.
+# comes before the blobs, so that a damaged picture does not damage it.
 _CHECKSUM = (
     """
     CREATE TABLE fresh (
@@ -129,22 +129,22 @@ _CHECKSUM = (
 )
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM)
-"""Statements that lead from version n to n + 1, by n. Append; never change one that was released."""
+"""Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 
 _COLUMNS = {1: 12, 2: 15, 3: 16}
-"""How many columns the examples have in each version: a header with another version is damaged."""
+"""Number of columns of `examples` in each version: a header with another version is damaged."""
 
-_LAST_PLAUSIBLE = 1000
-"""A version above is a flipped bit, not a newer program's."""
+_MAX_PLAUSIBLE = 1000
+"""A higher version is a flipped bit, not one of a newer program."""
 
 
 def migrate(
     connection: sqlite3.Connection, path: Path, migrations: tuple[tuple[str, ...], ...] | None = None
 ) -> None:
-    """Bring a store to the newest version in one transaction, so a power cut leaves it whole.
+    """Migrate a store to the newest version in one transaction, so that a power cut leaves it whole.
 
-    Raises StoreError for another program's database or a store from a newer version.
+    Raises StoreError for another program's database and for a newer version.
     """
     steps = MIGRATIONS if migrations is None else migrations
     if checked_version(connection, path, len(steps)) == len(steps):
@@ -152,7 +152,7 @@ def migrate(
     add_checksum_function(connection)
     connection.execute("BEGIN IMMEDIATE")
     try:
-        # Read again under the lock: another process may have just done the work.
+        # Read again under the lock: another process may have migrated it meanwhile.
         for statements in steps[checked_version(connection, path, len(steps)) :]:
             for statement in statements:
                 connection.execute(statement)
@@ -166,7 +166,7 @@ def migrate(
 
 
 def checked_version(connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
-    """Return a store's version. Raises StoreError for another program's database or a newer version."""
+    """Return a store's version. Raises StoreError for another program's database and for a newer version."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -176,12 +176,12 @@ def checked_version(connection: sqlite3.Connection, path: Path, newest: int = le
         raise StoreError(
             f"'{path}' is a database of another program, not an example store; pick another path"
         )
-    if newest < version <= _LAST_PLAUSIBLE and owner == APPLICATION_ID:
+    if newest < version <= _MAX_PLAUSIBLE and owner == APPLICATION_ID:
         raise StoreError(
             f"store '{path}' has version {version}, this program reads up to {newest}; update edge_daemon"
         )
     if tables and (owner != APPLICATION_ID or _COLUMNS.get(version, len(columns)) != len(columns)):
         raise CorruptStoreError(f"store '{path}' is corrupt: its header does not fit its tables")
-    if version > _LAST_PLAUSIBLE or version < 0 or (tables and version == 0):
-        raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is none of this program")
+    if version > _MAX_PLAUSIBLE or version < 0 or (tables and version == 0):
+        raise CorruptStoreError(f"store '{path}' is corrupt: its version {version} is not of this program")
     return version

@@ -1,6 +1,6 @@
-"""A zip of pictures: label folders packed up, or the project file (`.tm`) of Teachable Machine.
+"""Import of a zip of pictures: label folders, or the project file (`.tm`) of Teachable Machine.
 
-Teachable Machine names its pictures `<class>-!-<number>.jpg`, all at the root, beside a `manifest.json`.
+In a project file the pictures are `<class>-!-<number>.jpg`, all at the root beside a `manifest.json`.
 Nothing is unpacked to disk.
 """
 
@@ -21,13 +21,13 @@ from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
 
 MAX_PICTURE_BYTES = 64 << 20
-_OF_PROJECT = re.compile(r"(.+)-!-[^/]*")
-_OURS = "embeddings.f32"
+_PROJECT_NAME = re.compile(r"(.+)-!-[^/]*")
+_EMBEDDINGS = "embeddings.f32"
 
 
 @dataclass(frozen=True, slots=True)
 class ZippedPicture(Picture):
-    """A picture inside a zip; its `path` is the zip's, followed by the entry's name."""
+    """A picture inside a zip; `path` is the zip's path followed by the entry's name."""
 
     archive: Path
     entry: str
@@ -45,18 +45,18 @@ class ZippedPicture(Picture):
 
 
 def is_picture_zip(path: Path) -> bool:
-    """Whether a zip holds pictures and is no archive of ours; False for one that can't be opened."""
+    """Return whether a zip holds pictures and is not an archive; False for one that can't be opened."""
     try:
         names = _names(path)
     except (*DAMAGED, OSError, ArchiveError):
         return False
-    return _OURS not in names and any(named_as_image(Path(name)) for name in names)
+    return _EMBEDDINGS not in names and any(named_as_image(Path(name)) for name in names)
 
 
 def find_zipped_pictures(
     path: Path, taught: Iterable[str] = (), labels: ImportLabels | None = None
 ) -> list[Picture]:
-    """Return the pictures of a zip in the order of their names, as `find_pictures` does of a folder.
+    """Return the pictures of a zip, sorted by name, as `find_pictures` does for a folder.
 
     Raises ArchiveError, LabelError.
     """
@@ -75,7 +75,7 @@ def find_zipped_pictures(
     if not shown:
         raise ArchiveError(
             f"'{path}' holds no pictures in label folders; "
-            "unpack it and take the pictures of a label in with `edge-daemon examples add LABEL`"
+            "unpack it and add the pictures of a label with `edge-daemon examples add LABEL`"
         )
     taken = {label: labels.resolve(label, f"'{path}': ") for label in dict.fromkeys(shown.values())}
     chosen = [(name, label) for name, label in taken.items() if label is not None]
@@ -91,7 +91,7 @@ def find_zipped_pictures(
 
 
 def _names(path: Path) -> list[str]:
-    """Return the names of the files in a zip, hidden ones apart. Raises ArchiveError, OSError, DAMAGED."""
+    """Return the names of the files in a zip, without hidden ones. Raises ArchiveError, OSError, DAMAGED."""
     require_regular(path)
     check_directory_size(path)
     with zipfile.ZipFile(path) as archive:
@@ -102,7 +102,7 @@ def _names(path: Path) -> list[str]:
 
 
 def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
-    """Return the place of each entry below the folders that all of them share, label folders apart."""
+    """Return the path of each entry below the folders that all entries share, except label folders."""
     places = {name: PurePosixPath(name) for name in names}
     while (
         all(len(place.parts) > 2 for place in places.values())
@@ -113,10 +113,10 @@ def _without_common_folder(names: Iterable[str]) -> dict[str, PurePosixPath]:
 
 
 def _label_of(place: PurePosixPath) -> str | None:
-    """Return the label that an entry is of; None for another file."""
+    """Return an entry's label; None for a file that is not a picture of a label."""
     if not named_as_image(Path(place.name)):
         return None
     if len(place.parts) == 1:
-        match = _OF_PROJECT.fullmatch(place.name)
+        match = _PROJECT_NAME.fullmatch(place.name)
         return match[1] if match else None
     return place.parts[0] if len(place.parts) == 2 else None

@@ -1,4 +1,4 @@
-"""The real clocks."""
+"""The system's clocks."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Both clocks of the machine; fulfils interfaces.Clock."""
+    """The monotonic and the wall clock; implements interfaces.Clock."""
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return the monotonic time in seconds."""
         return time.monotonic()
 
     def utc(self) -> datetime:
-        """Now, timezone-aware."""
+        """Return the wall-clock time, timezone-aware."""
         return datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""Whether a disk takes what is written to it."""
+"""Test of a disk: can it be written?"""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import errno
 import tempfile
 from pathlib import Path
 
-_ROOM = 1_000_000
-"""Bytes that must be writable: SQLite asks for far less."""
+_TRIAL_BYTES = 1_000_000
+"""SQLite needs far less."""
 
 _REFUSES = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
@@ -17,7 +17,7 @@ def disk_refuses(path: Path) -> bool:
     folder = next(parent for parent in path.absolute().parents if parent.is_dir())
     try:
         with tempfile.TemporaryFile(dir=folder) as file:
-            file.write(bytes(_ROOM))
+            file.write(bytes(_TRIAL_BYTES))
             file.flush()
     except OSError as exc:
         return exc.errno in _REFUSES

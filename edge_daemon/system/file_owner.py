@@ -1,7 +1,7 @@
-"""Root's writing in folders that another user owns, such as the service's: done with that user's rights.
+"""Writing as root into folders of another user, such as the service's: with that user's rights.
 
-The owner of a folder can put a symbolic link in the place of any name in it, at any time. With root's
-rights the link would be followed wherever it points.
+The owner of a folder can replace any name in it by a symbolic link, at any time. Root would follow the
+link to any file.
 """
 
 from __future__ import annotations
@@ -15,15 +15,16 @@ from pathlib import Path
 from edge_daemon.domain.errors import EdgeError
 
 _UMASK = 0o022
-"""What root makes for the service must be readable by it, whatever root's own umask."""
+"""The service must be able to read the files that root makes, also under a stricter umask of root."""
 
 
 @contextmanager
 def as_owner_of(folder: Path) -> Iterator[None]:
-    """Have this process, if it is root's, act as the user who controls `folder`, which need not exist.
+    """Act, as root, with the rights of the user who controls `folder` inside the block.
 
-    That is the first owner other than root among the folders above it and itself. Files opened before
-    or in the block keep their rights after it. For a process with one thread at work.
+    That user is the first owner other than root on the path from / to `folder`, which need not exist.
+    Files opened before or in the block keep their rights after it. Only for processes whose other threads
+    open no files meanwhile.
     """
     if os.geteuid() != 0:
         yield
@@ -45,7 +46,7 @@ def as_owner_of(folder: Path) -> Iterator[None]:
 
 
 def refuse_planted_link(path: Path) -> None:
-    """Raise EdgeError when root would follow a symbolic link that another user made."""
+    """Raise EdgeError for a symbolic link of another user that root would follow."""
     if os.geteuid() == 0 and path.is_symlink() and path.lstat().st_uid != 0:
         owner = path.lstat().st_uid
         raise EdgeError(
@@ -55,7 +56,7 @@ def refuse_planted_link(path: Path) -> None:
 
 
 def user_name() -> str:
-    """Return the name of the user this process acts as; the number of one without a name."""
+    """Return the name of this process's effective user; the number of a user without a name."""
     try:
         return pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
@@ -63,7 +64,7 @@ def user_name() -> str:
 
 
 def _controlling_user(folder: Path) -> int:
-    """Return the first owner other than root on the way from / to `folder`, links themselves included."""
+    """Return the first owner other than root on the path from / to `folder`, owners of links included."""
     whole = folder.absolute()
     for place in (*reversed(whole.parents), whole):
         if os.path.lexists(place) and (owner := place.lstat().st_uid) != 0:

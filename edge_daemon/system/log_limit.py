@@ -1,4 +1,4 @@
-"""A limit on how often one line of the code may log: no fault that comes with every frame fills the card."""
+"""Rate limit for log records per line of code: a fault in every frame must not fill the SD card."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import logging
 import time
 from collections.abc import Callable
 
-MOST_LINES = 60
+MAX_LINES = 60
 PERIOD_S = 60.0
 
 
 class LogLimit(logging.Filter):
-    """Lets each call of a logger through `MOST_LINES` times in a period; what is left out is counted.
+    """A handler's filter that passes `MAX_LINES` records per line of code and period, and counts the others.
 
-    The last line before the limit, and the first one after the period, say so. DEBUG is not limited. For a
-    handler; any thread may log. `now` is the monotonic clock.
+    The last record before the limit announces it; the first record after the period has the number of
+    records left out. DEBUG is not limited. Any thread may log. `now` is the monotonic clock.
     """
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
@@ -23,7 +23,7 @@ class LogLimit(logging.Filter):
         self._calls: dict[tuple[str, int], _Call] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return whether the record is to be logged."""
+        """Return whether to log the record."""
         if record.levelno <= logging.DEBUG:
             return True
         now_s = self._now()
@@ -35,21 +35,21 @@ class LogLimit(logging.Filter):
 
 
 class _Call:
-    """What was logged at one place in the present period."""
+    """The number of records of one line of code in the current period."""
 
     def __init__(self, now_s: float) -> None:
         self._since_s = now_s
         self._lines = 0
 
     def note(self, now_s: float) -> str | None:
-        """Count a line; return what to add to it, None for a line to leave out."""
+        """Count a record; return the text to append to it, None for a record to leave out."""
         left_out = 0
         if now_s - self._since_s >= PERIOD_S:
-            left_out = max(0, self._lines - MOST_LINES)
+            left_out = max(0, self._lines - MAX_LINES)
             self._since_s, self._lines = now_s, 0
         self._lines += 1
         if left_out:
             return f"{left_out} lines like this were left out"
-        if self._lines == MOST_LINES:
+        if self._lines == MAX_LINES:
             return "further lines like this are left out for a minute"
-        return None if self._lines > MOST_LINES else ""
+        return None if self._lines > MAX_LINES else ""

@@ -1,6 +1,6 @@
-"""Redaction: text and plain data without passwords, tokens, keys and account names.
+"""Redaction of passwords, tokens, keys and account names in text and plain data.
 
-It errs towards leaving out too much: a host name that is missing costs a question, a password costs more.
+The rules leave out too much rather than too little.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _SHORT_NAME = (
 )
 """A word of a name, as in `fleet.key_2`, but not in `keyboard`."""
 _NAME = rf"(?:{_LONG_NAME}|{_SHORT_NAME})(?<!_file)(?<!_path)"
-"""Files are named by path, and what is in them is never read into the settings."""
+"""A name with such an end is a path; the file's content is never part of the settings."""
 _QUOTED = r"\"(?:[^\"\\]|\\.)*\"?|'(?:[^'\\]|\\.)*'?"
 _BEFORE_VALUE = (
     rf"{_NAME}[\"']?\s*=\s*",  # name=value, 'name' = value, ?name=value

@@ -1,4 +1,4 @@
-"""Files that people name: no pipe, socket or device, no more bytes than expected, no byte-order mark."""
+"""Reading of files that users name: no pipe, socket or device, a size limit, no byte-order mark."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_UNDECLARED = 1 << 16  # a file of /proc has the size 0
 
 
 def require_regular(path: Path) -> None:
-    """Raise OSError for a pipe, socket or device, which could block or never end, without opening it."""
+    """Raise OSError for a pipe, socket or device, without opening it: reading could block or never end."""
     kind = _SPECIAL.get(stat.S_IFMT(os.stat(path).st_mode))
     if kind is not None:
         raise OSError(errno.EINVAL, f"it is {kind}, not a regular file", str(path))
@@ -37,7 +37,7 @@ def read_regular(path: Path, limit: int) -> bytes:
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= limit:
-            content = file.read(size)  # `read` takes memory for as much as it is asked for
+            content = file.read(size)  # `read` allocates the size that it is given
             content += file.read(_MAX_UNDECLARED)
             size = len(content)
     if size > limit:
@@ -50,9 +50,9 @@ def _shown(size: int) -> str:
 
 
 def without_bom(content: bytes) -> bytes:
-    """Return text as UTF-8 without a byte-order mark; a mark of UTF-16 is obeyed.
+    """Return text as UTF-8 without a byte-order mark; text with a mark of UTF-16 is decoded.
 
-    Raises UnicodeDecodeError for text that breaks the encoding its mark names.
+    Raises UnicodeDecodeError for text that is not in the encoding of its mark.
     """
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16").encode()

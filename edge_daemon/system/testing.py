@@ -1,4 +1,4 @@
-"""Stand-ins for what tests and dry runs don't have: a clock turned by hand, an embedder without a model."""
+"""Fakes for tests and dry runs: a clock set by hand, an embedder without a model."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ if TYPE_CHECKING:
 
 
 class ManualClock:
-    """A clock that stands still until `advance`; fulfils interfaces.Clock."""
+    """A clock that only `advance` moves; implements interfaces.Clock."""
 
     def __init__(self, start_s: float = 1000.0, start_at: datetime | None = None) -> None:
         self._now_s = start_s
         self._now_at = start_at or datetime(2026, 1, 1, tzinfo=UTC)
 
     def monotonic(self) -> float:
-        """Seconds that never go back."""
+        """Return the monotonic time in seconds."""
         return self._now_s
 
     def utc(self) -> datetime:
-        """Now, timezone-aware."""
+        """Return the wall-clock time, timezone-aware."""
         return self._now_at
 
     def set_utc(self, at: datetime) -> None:
@@ -31,17 +31,17 @@ class ManualClock:
         self._now_at = at
 
     def advance(self, seconds: float) -> None:
-        """Let time pass on both clocks."""
+        """Move both clocks forward."""
         self._now_s += seconds
         self._now_at += timedelta(seconds=seconds)
 
     def sleep(self, seconds: float) -> None:
-        """Sleep as time.sleep does, without waiting."""
+        """Advance in place of time.sleep."""
         self.advance(seconds)
 
 
 class ColourEmbedder:
-    """Embeds a picture as its mean colour, centred on grey; fulfils interfaces.Embedder without a model."""
+    """Embeds a picture as its mean colour, centred on grey; implements interfaces.Embedder."""
 
     space = "mean-colour"
     size = 3

@@ -1,11 +1,11 @@
-"""Wakes a thread that waits for a socket."""
+"""A wake-up for a thread that waits for sockets."""
 
 from __future__ import annotations
 
 import select
 import socket
 
-_MANY = 4096
+_READ_BYTES = 4096
 
 
 class Wakeup:
@@ -21,16 +21,16 @@ class Wakeup:
         return self._reader.fileno()
 
     def set(self) -> None:
-        """Wake the waiting thread, or the next wait. Harmless after `close`."""
+        """Wake the waiting thread, or end its next wait at once. Harmless after `close`."""
         try:
             self._writer.send(b"\0")
         except (BlockingIOError, OSError):
-            return  # a full pipe wakes too; a closed one has nobody to wake
+            return  # a full pipe wakes as well; after `close` no thread waits
 
     def clear(self) -> None:
-        """Forget every `set` so far."""
+        """Discard every `set` so far."""
         try:
-            while len(self._reader.recv(_MANY)) == _MANY:
+            while len(self._reader.recv(_READ_BYTES)) == _READ_BYTES:
                 pass
         except BlockingIOError:
             return

@@ -1,4 +1,4 @@
-"""A named thread with an owner: it is asked to stop, joined, and its crash is not lost."""
+"""A named thread with an owner, which stops and joins it and receives its crash."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """Runs `body(stop)` in a thread; a crash is handed to `on_crash` and ends the daemon."""
+    """Runs `body(stop)` in a thread; an exception goes to `on_crash`, which ends the daemon."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Worker:
         self._thread.start()
 
     def stop(self, timeout_s: float = 2.0) -> None:
-        """Ask the body to stop and wait for it; a body that hangs is left behind with a warning."""
+        """Set the stop event and join the thread; after the timeout log a warning and go on."""
         self._stop.set()
         if self._thread.ident is None:
             return
@@ -40,5 +40,5 @@ class Worker:
     def _run(self) -> None:
         try:
             self._body(self._stop)
-        except BaseException as exc:  # handed on whole: the daemon ends with it
+        except BaseException as exc:  # passed on: the daemon ends with it
             self._on_crash(exc)

@@ -1,4 +1,4 @@
-"""Refusing hostile zips before anything in them is read."""
+"""Checks that refuse hostile zip archives before their content is read."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DAMAGED = (
     UnicodeDecodeError,  # a name that is not in the encoding it claims
     NotImplementedError,  # a compression this Python lacks
 )
-"""What Python raises for a zip that is not what its directory says."""
+"""Exceptions of Python for a zip whose content does not match its directory."""
 
 MAX_UNPACKED_BYTES = 2 * 1024**3
 _MAX_DIRECTORY_BYTES = 16 * 1024**2  # of the names; far above what 50,000 examples need
@@ -30,9 +30,9 @@ _ZIP64_LOCATOR = b"PK\x06\x07"
 
 
 def check_directory_size(path: Path) -> None:
-    """Refuse a zip whose directory alone would fill the memory; Python reads it whole on opening.
+    """Raise ArchiveError for a zip whose directory would fill the memory: Python reads it whole.
 
-    ZIP64 directories, for more than 65,535 entries or 4 GiB, are refused as well.
+    ZIP64 directories, for more than 65,535 entries or 4 GiB, are refused too.
     """
     with path.open("rb") as file:
         size = file.seek(0, 2)
@@ -46,13 +46,13 @@ def check_directory_size(path: Path) -> None:
 
 
 def check_entries(infos: list[zipfile.ZipInfo]) -> None:
-    """Refuse entries that leave the archive, link, hide, repeat, or unpack to too much."""
+    """Raise ArchiveError for entries outside the archive, links, encrypted or repeated entries, zip bombs."""
     for info in infos:
         if reason := _hostile(info):
             raise ArchiveError(f"entry {info.filename!r} {reason}")
     name, times = Counter(info.filename for info in infos).most_common(1)[0] if infos else ("", 0)
     if times > 1:
-        raise ArchiveError(f"entry {name!r} stands in it {times} times")
+        raise ArchiveError(f"entry {name!r} is in it {times} times")
     if sum(info.file_size for info in infos) > MAX_UNPACKED_BYTES:
         raise ArchiveError(f"it unpacks to more than {MAX_UNPACKED_BYTES >> 20} MiB")
 

@@ -1,4 +1,4 @@
-"""A zip written front to back and taken away in pieces, so that it is never whole in memory or on disk."""
+"""A zip written front to back and handed out in pieces, so that it is never whole in memory or on disk."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _UNCOMPRESSED, _COMPRESSED = 0, 6
 class ZipStream:
     """A zip whose written part is popped while it grows.
 
-    Every entry is in DEFLATE format: not every program reads a stored entry whose size follows its content,
-    as it must in a stream. Every entry has the date 1980-01-01, as `zipfile` refuses that of a clock that is
-    not set yet.
+    Every entry is in DEFLATE format: in a stream the size follows the content, and some programs can't read
+    such an entry in stored format. Every entry has the date 1980-01-01: `zipfile` refuses the earlier date of
+    a clock that is not set yet.
     """
 
     def __init__(self) -> None:
@@ -46,7 +46,7 @@ class ZipStream:
 
 
 class _Pieces:
-    """The file that zipfile writes to. It can't be sought, which zipfile allows for."""
+    """The unseekable file that zipfile writes to."""
 
     def __init__(self) -> None:
         self._pieces: list[bytes] = []

@@ -12,7 +12,7 @@ from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSamp
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Example, FleetFigures, Prediction
-from edge_daemon.example_store.clock_correction import KEEP_REMOVED, LEAST_STEP_S, shift_times
+from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
@@ -77,7 +77,7 @@ class Trainer:
         """Correct the times of the examples of this boot, and purge examples removed long ago."""
         step = timedelta(seconds=change.step_s)
         try:
-            if change.step_s >= LEAST_STEP_S:
+            if change.step_s >= MIN_STEP_S:
                 shift_times(self._store, change.since, change.until, step)
             self._store.purge(change.until + step - KEEP_REMOVED)
         except StoreError as exc:

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from edge_daemon.system.log_limit import MOST_LINES
+from edge_daemon.system.log_limit import MAX_LINES
 from tests.harness.daemon_harness import MODEL
 from tests.harness.shared_files import shared_path
 
@@ -23,7 +23,7 @@ camera: {{type: replay, path: {folder}/film}}
 def test_a_label_that_changes_with_every_frame_does_not_fill_the_log(tmp_path: Path) -> None:
     photos = {label: shared_path(f"images/imprinting/test/{label}/0.jpg") for label in ("cat", "dog")}
     (tmp_path / "film").mkdir()
-    for number in range(2 * MOST_LINES):
+    for number in range(2 * MAX_LINES):
         label = ("cat", "dog")[number % 2]
         shutil.copy(photos[label], tmp_path / f"film/{number:03}.jpg")
     config = tmp_path / "config.yaml"
@@ -34,5 +34,5 @@ def test_a_label_that_changes_with_every_frame_does_not_fill_the_log(tmp_path: P
     done = subprocess.run([*program, "run", "--once", "--config", config], capture_output=True, text=True)
     assert done.returncode == 0
     lines = [line for line in done.stderr.splitlines() if "cat (" in line or "dog (" in line]
-    assert len(lines) == MOST_LINES
+    assert len(lines) == MAX_LINES
     assert "further lines like this are left out" in lines[-1]

@@ -139,26 +139,26 @@ _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
         (lambda contents: contents.pop("thumbnails/000000.jpg"), "'thumbnails/000000.jpg' is missing"),
         (lambda contents: contents.pop("embeddings.f32"), "'embeddings.f32' is missing"),
         (lambda contents: contents.pop("manifest.json"), "holds no manifest.json"),
-        (_set("manifest.json", b"{"), "not one of ours"),
-        (_set("manifest.json", b"{}"), "not one of ours"),
-        (_set("manifest.json", b"[" * 100_000), "not one of ours"),
-        (_manifest(lambda one: one.update(format="something else")), "not one of ours"),
+        (_set("manifest.json", b"{"), "not an export of this program"),
+        (_set("manifest.json", b"{}"), "not an export of this program"),
+        (_set("manifest.json", b"[" * 100_000), "not an export of this program"),
+        (_manifest(lambda one: one.update(format="something else")), "not an export of this program"),
         (_manifest(lambda one: one.update(version=7)), "version 7, this program reads up to 1"),
-        (_manifest(lambda one: one["examples"].pop()), "is promised|are promised"),
+        (_manifest(lambda one: one["examples"].pop()), "the manifest says"),
         (_example(label="a/b"), "example 0.*'a/b'"),
         (_example(label="unknown"), "example 0.*reserved"),
-        (_example(label=5), "not one of ours.*label"),
-        (_example(size=-1), "not one of ours.*size"),
-        (_example(size=10**9), "not one of ours.*size"),
-        (_example(size=9), "are promised"),
-        (_example(created_at="yesterday"), "not one of ours.*created_at"),
-        (_example(created_at="2026-05-01T12:00:00"), "not one of ours.*created_at"),
+        (_example(label=5), "not an export of this program.*label"),
+        (_example(size=-1), "not an export of this program.*size"),
+        (_example(size=10**9), "not an export of this program.*size"),
+        (_example(size=9), "the manifest says"),
+        (_example(created_at="yesterday"), "not an export of this program.*created_at"),
+        (_example(created_at="2026-05-01T12:00:00"), "not an export of this program.*created_at"),
         (_example(created_at="0001-01-01T00:00:00+14:00"), "example 0.*out of range"),
-        (_example(space="x" * 5000), "not one of ours.*space"),
-        (_set("embeddings.f32", b"1234"), "4 bytes, 128 are promised"),
+        (_example(space="x" * 5000), "not an export of this program.*space"),
+        (_set("embeddings.f32", b"1234"), "4 bytes, the manifest says 128"),
         (_set("embeddings.f32", bytes(128)), "example 0.*zeros"),
         (_set("embeddings.f32", _BAD_FLOATS), "example 0.*NaN"),
-        (_set("thumbnails/000001.jpg", b"GIF89a"), "example 1.*no JPEG"),
+        (_set("thumbnails/000001.jpg", b"GIF89a"), "example 1.*not a JPEG"),
         (_set("thumbnails/000001.jpg", _jpeg(1)[:700]), "example 1.*damaged"),
         (_set("thumbnails/000001.jpg", bytes(2_000_000)), "too large for a thumbnail"),
     ],
@@ -188,7 +188,7 @@ def test_an_entry_that_stands_twice_is_refused(archive: Path, other: ExampleStor
     with warnings.catch_warnings(), zipfile.ZipFile(archive, "a") as opened:
         warnings.simplefilter("ignore")
         opened.writestr("manifest.json", "{}")
-    with pytest.raises(ArchiveError, match="stands in it 2 times"):
+    with pytest.raises(ArchiveError, match="is in it 2 times"):
         import_archive(other, archive)
 
 

@@ -101,7 +101,7 @@ def test_without_shapes_the_length_of_a_browsers_embedding_is_taken_and_named(
 ) -> None:
     records = read_dataset(_write(tmp_path, {"cat": [0.5] * 3072, "dog": [0.5] * 6144}))
     assert [one.embedding.size for one in records] == [1024] * 9
-    assert "taken as embeddings of 1024 numbers" in caplog.text
+    assert "read as embeddings of 1024 numbers" in caplog.text
 
 
 def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
@@ -198,7 +198,7 @@ _HEADER = _tensor("cat", 1, 2)
         ([["cat", [1, None], [1, 2]]], r"class 'cat'.*null stands for NaN"),
         ('[["cat", [1, 1e39], [1, 2]]]', r"class 'cat', example 0.*infinite"),
         ('[["cat", [1, 1e999], [1, 2]]]', r"class 'cat'.*out of range"),
-        ([["cat", [1, "2"], [1, 2]]], r"class 'cat'.*no number"),
+        ([["cat", [1, "2"], [1, 2]]], r"class 'cat'.*not a number"),
         ([["cat", [1, 2, 0, 0], [2, 2]]], r"class 'cat', example 1.*zeros"),
         ([["cat", [1, 2, 3], [2, 2]]], r"3 numbers, its shape is \[2, 2\]"),
         ([["cat", [1, 2], [2]]], r"shape \[2\]; expected"),

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from edge_daemon.system.log_limit import MOST_LINES, PERIOD_S, LogLimit
+from edge_daemon.system.log_limit import MAX_LINES, PERIOD_S, LogLimit
 from edge_daemon.system.testing import ManualClock
 
 log = logging.getLogger("tests.system.test_log_limit")
@@ -41,7 +41,7 @@ def journal() -> Iterator[Journal]:
 def test_what_a_person_can_follow_is_all_logged(journal: Journal) -> None:
     for number in range(500):
         log.info("label %d", number)
-        journal.clock.advance(2 * PERIOD_S / MOST_LINES)
+        journal.clock.advance(2 * PERIOD_S / MAX_LINES)
     assert journal.lines == [f"label {number}" for number in range(500)]
 
 
@@ -49,9 +49,9 @@ def test_a_line_with_every_frame_is_counted_instead(journal: Journal) -> None:
     for frame in range(901):
         journal.clock.advance(PERIOD_S if frame == 900 else 0.0)
         log.info("label %d", frame)
-    assert len(journal.lines) == MOST_LINES + 1
+    assert len(journal.lines) == MAX_LINES + 1
     assert journal.lines[-2].endswith("(further lines like this are left out for a minute)")
-    assert journal.lines[-1] == f"label 900 ({900 - MOST_LINES} lines like this were left out)"
+    assert journal.lines[-1] == f"label 900 ({900 - MAX_LINES} lines like this were left out)"
 
 
 def test_another_line_is_not_held_back(journal: Journal) -> None:
