@@ -8,7 +8,7 @@ import msgspec
 
 
 class ConfigSection(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the configuration. Unknown keys are refused; ranges stand in the annotations."""
+    """A section of the configuration. Unknown keys are refused; the annotations have the ranges."""
 
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, le=86400)]
@@ -19,6 +19,6 @@ Size = Annotated[
     msgspec.Meta(description="width, height in pixels"),
 ]
 FilePath = Annotated[str, msgspec.Meta(extra={"scalar": "path"})]
-"""A file or folder; a `~` at its start and `$NAME` are replaced when the configuration is read."""
+"""A file or folder; `~` at its start and `$NAME` are expanded when the configuration is read."""
 
 FramesPerSecond = Annotated[float, msgspec.Meta(gt=0, le=240)]

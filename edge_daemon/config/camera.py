@@ -13,27 +13,27 @@ ColourGain = Annotated[float, Meta(ge=0, le=32)]
 
 
 class PicameraControls(ConfigSection, frozen=True):
-    """Fixed camera controls; None leaves the camera's own automatic."""
+    """Fixed camera controls; None leaves a control to the camera."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
     gain: Annotated[float, Meta(ge=1, le=64)] | None = None
     colour_gains: tuple[ColourGain, ColourGain] | None = None
-    """Of red and blue."""
+    """Gains of red and blue."""
     flicker_period_us: Annotated[int, Meta(ge=100, le=1_000_000)] | None = None
-    """Of lamps on mains: 10000 at 50 Hz, 8333 at 60 Hz; the automatic exposure avoids their stripes."""
+    """Period of lamps on mains, 10000 at 50 Hz and 8333 at 60 Hz: the automatic exposure avoids stripes."""
     focus_dioptres: Annotated[float, Meta(ge=0, le=32)] | None = None
-    """1 / distance in metres, for cameras with a motor; None focuses by itself."""
+    """1 / distance in metres, for cameras with a focus motor; None focuses automatically."""
     focus_mode: Literal["continuous", "auto", "manual"] | None = None
-    """auto focuses once, at the start; None is manual with `focus_dioptres` and continuous without."""
+    """`auto` focuses once, at the start; None is `manual` with `focus_dioptres` and `continuous` without."""
     focus_window: tuple[Share, Share, Share, Share] | None = None
-    """The part of the picture to focus on: x, y, width, height in fractions."""
+    """Part of the picture to focus on: x, y, width, height in fractions."""
 
 
 class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamera2"):
-    """`camera:` with `type: picamera2`. `size` is that of the frame after rotation (clockwise).
+    """`camera:` with `type: picamera2`. `size` is the size of the frame after rotation (clockwise).
 
-    `index` picks one of several cameras, in the order in which `doctor` names them. `tuning_file` is a path
-    or a file that libcamera brings: imx219_noir.json is for a module 2 without infrared filter.
+    `index` selects one of several cameras, in the order of `doctor`. `tuning_file` is a path or the name of
+    a file of libcamera: imx219_noir.json is for a module 2 without infrared filter.
     """
 
     size: Size = (640, 480)
@@ -45,7 +45,7 @@ class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamer
 
 
 class V4l2Controls(ConfigSection, frozen=True):
-    """Fixed camera controls; None leaves the camera's own automatic."""
+    """Fixed camera controls; None leaves a control to the camera."""
 
     exposure_us: Annotated[int, Meta(ge=1, le=200_000_000)] | None = None
     gain: Annotated[float, Meta(ge=0)] | None = None
@@ -53,29 +53,29 @@ class V4l2Controls(ConfigSection, frozen=True):
 
 
 class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
-    """`camera:` with `type: v4l2`. `size` is that of the frame after rotation (clockwise)."""
+    """`camera:` with `type: v4l2`. `size` is the size of the frame after rotation (clockwise)."""
 
     device: FilePath = "/dev/video0"
     size: Size = (640, 480)
     fps: FramesPerSecond = 15.0
     rotation: Literal[0, 90, 180, 270] = 0
     fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
-    """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None lets it choose."""
+    """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None is its default."""
     controls: V4l2Controls = V4l2Controls()
 
 
 class ReplayOptions(ConfigSection, frozen=True, tag_field="type", tag="replay"):
-    """`camera:` with `type: replay`. Without `fps` every frame comes as fast as it is consumed.
+    """`camera:` with `type: replay`. Without `fps`, frames are delivered as fast as they are consumed.
 
-    `path` is an image, a folder of images, a film or a file of raw frames, known by its content. Raw frames
-    (`.npy`) are uint8, one picture of height x width x 3 (RGB) or a number of them.
+    `path` is an image, a folder of images, a video or a file of raw frames, recognised by its content. Raw
+    frames (`.npy`) are uint8: one picture of height x width x 3 (RGB), or several.
     """
 
     path: FilePath
     fps: FramesPerSecond | None = None
     loop: bool = False
     recursive: bool = False
-    """Search a folder's folders too."""
+    """Search subfolders too."""
     rotation: Literal[0, 90, 180, 270] = 0
 
 
@@ -87,13 +87,13 @@ class SyntheticOptions(ConfigSection, frozen=True, tag_field="type", tag="synthe
     fps: FramesPerSecond = 15.0
     seed: Annotated[int, Meta(ge=0)] = 1
     belt_speed: Annotated[float, Meta(gt=0, le=10)] = 0.5
-    """Widths of the frame per second."""
+    """Frame widths per second."""
     frames: Positive | None = None
-    """Stop after so many frames; None goes on for ever."""
+    """Number of frames before the end; None has no end."""
 
 
 def picamera_faults(options: PicameraOptions) -> Iterator[tuple[tuple[str, ...], str]]:
-    """Yield what no single key can say, as (path of the key, what is wrong and what would be right)."""
+    """Yield each contradiction between keys as (path of the key, fault and remedy)."""
     controls = options.controls
     if controls.focus_mode == "manual" and controls.focus_dioptres is None:
         yield (

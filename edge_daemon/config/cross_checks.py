@@ -1,4 +1,4 @@
-"""What no single field of the configuration can say: names used twice, pins, boxes, topics."""
+"""Checks across keys of the configuration: names used twice, pins, boxes, topics."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from edge_daemon.config.camera import PicameraOptions, SyntheticOptions, picamer
 from edge_daemon.config.mqtt import check_host
 from edge_daemon.config.panel import panel_faults
 from edge_daemon.config.topic_names import RESERVED_LEVELS, topic_fault
-from edge_daemon.config.validation import nearest
+from edge_daemon.config.validation import suggest
 from edge_daemon.config.yaml_source import ConfigSource, KeyPath
 from edge_daemon.domain.errors import LabelError, WebError
 from edge_daemon.domain.labels import check_label
@@ -18,91 +18,95 @@ if TYPE_CHECKING:
     from edge_daemon.config.schema import CameraOptions, Config
 
 
-def check_across(config: Config, layer: ConfigSource) -> None:
-    """Raise ConfigError for the first value that doesn't go with the others."""
+def cross_check(config: Config, source: ConfigSource) -> None:
+    """Raise ConfigError for the first value that contradicts another."""
     for index, button in enumerate(config.buttons):
         if button.label is not None:
             try:
                 check_label(button.label)
             except LabelError as exc:
-                raise layer.error(("buttons", index, "label"), str(exc)) from exc
-    _check_camera(config, layer)
-    _check_regions(config, layer)
-    _check_panel(config, layer)
-    _check_trigger(config, layer)
-    _check_fleet(config, layer)
-    _check_broker(config, layer)
-    _check_topics(config, layer)
-    _check_listen(config, layer)
+                raise source.error(("buttons", index, "label"), str(exc)) from exc
+    _check_camera(config, source)
+    _check_regions(config, source)
+    _check_panel(config, source)
+    _check_trigger(config, source)
+    _check_fleet(config, source)
+    _check_broker(config, source)
+    _check_topics(config, source)
+    _check_listen(config, source)
 
 
-def _check_broker(config: Config, layer: ConfigSource) -> None:
+def _check_broker(config: Config, source: ConfigSource) -> None:
     if config.mqtt.host is not None:
         try:
             check_host(config.mqtt.host)
         except ValueError as exc:
-            raise layer.error(("mqtt", "host"), str(exc)) from exc
+            raise source.error(("mqtt", "host"), str(exc)) from exc
 
 
-def _check_camera(config: Config, layer: ConfigSource) -> None:
+def _check_camera(config: Config, source: ConfigSource) -> None:
     if isinstance(config.camera, PicameraOptions):
         for path, text in picamera_faults(config.camera):
-            raise layer.error(path, text)
+            raise source.error(path, text)
 
 
-def _check_topics(config: Config, layer: ConfigSource) -> None:
+def _check_topics(config: Config, source: ConfigSource) -> None:
     for index, region in enumerate(config.regions):
         if config.mqtt.host is not None and region.name in RESERVED_LEVELS:
             text = f"region '{region.name}' would hide an MQTT topic of that name; pick another name"
-            raise layer.error(("regions", index, "name"), text)
+            raise source.error(("regions", index, "name"), text)
     topics: dict[KeyPath, str | None] = {
         ("mqtt", "base_topic"): config.mqtt.base_topic,
         ("mqtt", "discovery", "prefix"): config.mqtt.discovery.prefix,
     }
     for path, topic in topics.items():
         if topic is not None and (fault := topic_fault(topic)):
-            raise layer.error(path, f"{topic[:40]!r} {fault}")
+            raise source.error(path, f"{topic[:40]!r} {fault}")
 
 
-def _check_listen(config: Config, layer: ConfigSource) -> None:
+def _check_listen(config: Config, source: ConfigSource) -> None:
     if config.web.listen is None:
         return
-    from edge_daemon.config.web import parse_listen  # only a page needs it
+    from edge_daemon.config.web import parse_listen  # late: only a page needs it
 
     try:
         parse_listen(config.web.listen)
     except WebError as exc:
-        raise layer.error(("web", "listen"), str(exc).removeprefix("web.listen: ")) from exc
+        raise source.error(("web", "listen"), str(exc).removeprefix("web.listen: ")) from exc
 
 
-def _check_regions(config: Config, layer: ConfigSource) -> None:
+def _check_regions(config: Config, source: ConfigSource) -> None:
     names = [region.name for region in config.regions]
     if config.combine_regions == "text" and (not names or WHOLE_FRAME in names):
-        raise layer.error(
+        raise source.error(
             ("combine_regions",), "`text` joins the labels of regions; name some under `regions`"
         )
     for index, region in enumerate(config.regions):
         place: KeyPath = ("regions", index)
         if names.index(region.name) != index:
-            raise layer.error((*place, "name"), f"'{region.name}' names two regions")
+            raise source.error(
+                (*place, "name"), f"two regions are named '{region.name}'; give each its own name"
+            )
         if region.name == WHOLE_FRAME and len(names) > 1:
-            raise layer.error((*place, "name"), f"'{WHOLE_FRAME}' is the whole frame; pick another")
+            raise source.error(
+                (*place, "name"), f"'{WHOLE_FRAME}' is the name of the whole frame; pick another"
+            )
         width, height = region.box[2:]
         if width <= 0 or height <= 0:
             text = f"width and height must be above 0, got {width:g} x {height:g}"
-            raise layer.error((*place, "box"), text)
+            raise source.error((*place, "box"), text)
         if (outside := _outside(config.camera, region.box)) is not None:
-            raise layer.error((*place, "box"), f"{list(region.box)} reaches outside {outside}")
+            raise source.error((*place, "box"), f"{list(region.box)} reaches outside {outside}")
     for index, button in enumerate(config.buttons):
         if button.region is not None and button.region not in names:
-            text = f"no region '{button.region}'{nearest(button.region, names)}"
-            raise layer.error(("buttons", index, "region"), text)
+            text = f"no region '{button.region}'{suggest(button.region, names)}"
+            raise source.error(("buttons", index, "region"), text)
 
 
 def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> str | None:
-    """Return what a box reaches outside of, None where it fits as far as the configuration can say.
+    """Return the area that a box exceeds; None for a box that fits.
 
-    A box in pixels is measured by the size of those cameras that deliver exactly the size asked for.
+    A box in pixels is checked only for cameras that deliver exactly the configured size.
     """
     right, bottom = box[0] + box[2], box[1] + box[3]
     if max(box) <= 1:
@@ -114,28 +118,28 @@ def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> s
     return None
 
 
-def _check_panel(config: Config, layer: ConfigSource) -> None:
+def _check_panel(config: Config, source: ConfigSource) -> None:
     for path, text in panel_faults(config.buttons, config.panel):
-        raise layer.error(path, text)
+        raise source.error(path, text)
 
 
-def _check_trigger(config: Config, layer: ConfigSource) -> None:
-    told = any(button.action == "trigger" for button in config.buttons)
-    if config.trigger == "gpio" and not told:
+def _check_trigger(config: Config, source: ConfigSource) -> None:
+    has_trigger = any(button.action == "trigger" for button in config.buttons)
+    if config.trigger == "gpio" and not has_trigger:
         text = "`gpio` needs a light barrier or button; give one of `buttons` the action trigger"
-        raise layer.error(("trigger",), text)
-    if told and config.trigger not in ("gpio", "mqtt"):
-        text = f"a button triggers, and the trigger is `{config.trigger}`; set it to gpio"
-        raise layer.error(("trigger",), text)
+        raise source.error(("trigger",), text)
+    if has_trigger and config.trigger not in ("gpio", "mqtt"):
+        text = f"a button has the action trigger, but the trigger is `{config.trigger}`; set it to gpio"
+        raise source.error(("trigger",), text)
     if config.trigger == "mqtt" and config.mqtt.host is None:
-        raise layer.error(("trigger",), "`mqtt` needs a broker; set mqtt.host")
+        raise source.error(("trigger",), "`mqtt` needs a broker; set mqtt.host")
 
 
-def _check_fleet(config: Config, layer: ConfigSource) -> None:
+def _check_fleet(config: Config, source: ConfigSource) -> None:
     if config.fleet.group is None:
         return
     if config.mqtt.host is None:
-        raise layer.error(("fleet", "group"), "a fleet needs a broker; set mqtt.host")
+        raise source.error(("fleet", "group"), "a fleet needs a broker; set mqtt.host")
     if config.classifier.type == "pretrained":
         text = "`pretrained` learns no examples that could be shared; pick another classifier.type"
-        raise layer.error(("fleet", "group"), text)
+        raise source.error(("fleet", "group"), text)

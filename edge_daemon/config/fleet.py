@@ -10,9 +10,9 @@ from edge_daemon.config.base import ConfigSection, FilePath, Positive
 
 
 class FleetOptions(ConfigSection, frozen=True):
-    """Devices of one `group` and one embedding space share their examples. None: this one doesn't.
+    """Devices of one `group` and one embedding space share their examples. No `group` shares none.
 
-    The group's key never stands here: `key_file`, else `credential`, else $EDGE_DAEMON_FLEET_KEY.
+    The group's key is read from `key_file`, else `credential`, else $EDGE_DAEMON_FLEET_KEY.
     """
 
     group: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")] | None = None
@@ -20,6 +20,6 @@ class FleetOptions(ConfigSection, frozen=True):
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the key."""
     max_examples: Annotated[int, Meta(ge=1, le=5000)] = 500
-    """Most examples of one device, ours or a peer's, that are shared."""
+    """Maximum number of shared examples of each device."""
     max_peers: Positive = 20
-    """Most devices that are listened to."""
+    """Maximum number of devices whose examples are received."""

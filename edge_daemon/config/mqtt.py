@@ -1,4 +1,4 @@
-"""What stands in `mqtt.host`: a name or an address, nothing around it."""
+"""The `mqtt:` section, and the check of its `host`."""
 
 from __future__ import annotations
 
@@ -21,14 +21,17 @@ class TlsOptions(ConfigSection, frozen=True):
 
 
 class DiscoveryOptions(ConfigSection, frozen=True):
-    """Home Assistant's discovery."""
+    """MQTT discovery of Home Assistant."""
 
     enabled: bool = False
     prefix: str = "homeassistant"
 
 
 class MqttOptions(ConfigSection, frozen=True):
-    """The broker and our place in it. `host` None turns MQTT off. The password never stands here."""
+    """The broker and the topics. `host` null turns MQTT off.
+
+    The password is read from `password_file`, else `credential`, else $EDGE_DAEMON_MQTT_PASSWORD.
+    """
 
     host: str | None = "localhost"
     port: Annotated[int, Meta(ge=1, le=65535)] = 1883
@@ -39,15 +42,15 @@ class MqttOptions(ConfigSection, frozen=True):
     base_topic: str | None = None
     """Default `edge_daemon/<device id>`."""
     version: Literal["auto", "5", "3.1.1"] = "auto"
-    """Of MQTT: `auto` tries 5 and falls back to 3.1.1 where the broker doesn't speak it."""
+    """MQTT version. `auto` tries 5 and falls back to 3.1.1 if the broker does not support it."""
     qos: Literal[0, 1, 2] = 1
     keepalive_s: Annotated[int, Meta(ge=5, le=3600)] = 30
     max_queued: Positive = 1000
     max_reconnect_s: Annotated[float, Meta(ge=1, le=86400)] = 60.0
     result_per_s: Annotated[float, Meta(ge=0, le=240)] = 0.0
-    """Most `result` messages a second; 0 sends one a frame."""
+    """Maximum number of `result` messages per second; 0 sends one per frame."""
     requests_per_s: Annotated[float, Meta(ge=0, le=1000)] = 10.0
-    """Most requests taken a second in the long run, 20 at once; 0 takes all."""
+    """Maximum number of requests per second in the long run, 20 at once; 0 is no limit."""
     tls: TlsOptions = TlsOptions()
     discovery: DiscoveryOptions = DiscoveryOptions()
 
@@ -58,7 +61,7 @@ _PLAIN = {"mqtt", "tcp"}
 
 
 def check_host(host: str) -> None:
-    """Raise ValueError with the way out for a URL, a port, a path or a space in a host."""
+    """Raise ValueError with a remedy for a URL, a port, a path or a space in a host."""
     url = _SCHEME.fullmatch(host.strip())
     if url is not None and url["scheme"].lower() not in _ENCRYPTED | _PLAIN:
         raise ValueError(
@@ -79,7 +82,7 @@ def check_host(host: str) -> None:
         ways.append("`tls: {enabled: true}`" if port else "`port: 8883`, `tls: {enabled: true}`")
     if "@" in rest:
         ways.append("`username`, and `password_file` with the password")
-    raise ValueError(f"only the broker's name or address stands here; {', '.join(ways)}")
+    raise ValueError(f"write only the broker's name or address here; {', '.join(ways)}")
 
 
 def _split(text: str) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The `buttons:` and `panel:` sections, and what no single key of them can say."""
+"""The `buttons:` and `panel:` sections, and the checks across their keys."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ KeyPath = tuple[str | int, ...]
 
 
 class ButtonOptions(ConfigSection, frozen=True):
-    """One button: it teaches a `label` or does an `action`. `led` lights while its label is current.
+    """One button, which teaches a `label` or does an `action`. `led` is on while the label is current.
 
     `region` None teaches the first region. If `uncertain_s` > 0, a press labels the most recent uncertain
     frame of the last `uncertain_s` seconds, if any: on a conveyor the object has left the view by then.
-    The action `trigger` is for a light barrier: from the press on, an object is in view.
+    The action `trigger` is for a light barrier: an object is in view from the press on.
     """
 
     pin: Pin
@@ -33,12 +33,12 @@ class ButtonOptions(ConfigSection, frozen=True):
 
     @property
     def name(self) -> str:
-        """The label it teaches, as it is stored, or the action it does."""
+        """The normalised label, or the action."""
         return check_label(self.label) if self.label is not None else str(self.action)
 
 
 class LedOptions(ConfigSection, frozen=True):
-    """Status LEDs that belong to no button; each may be left out."""
+    """Status LEDs; each may be left out."""
 
     ready: Pin | None = None
     captured: Pin | None = None
@@ -47,9 +47,9 @@ class LedOptions(ConfigSection, frozen=True):
 
 
 class PanelOptions(ConfigSection, frozen=True):
-    """How presses are read; times in milliseconds and seconds.
+    """Debouncing and gestures of the buttons.
 
-    `burst_limit` is the most examples of one hold: a jammed button stops there.
+    `burst_limit` is the maximum number of examples of one hold, for a jammed button.
     """
 
     debounce_ms: Annotated[float, Meta(ge=0, le=1000)] = 25.0
@@ -62,7 +62,7 @@ class PanelOptions(ConfigSection, frozen=True):
 
 
 def pins_in_use(buttons: Sequence[ButtonOptions], leds: LedOptions) -> dict[int, str]:
-    """Return what each BCM number is used for, in words."""
+    """Return a description of the use of each BCM number in use."""
     used = {button.pin: f"button '{button.name}'" for button in buttons}
     used |= {button.led: f"LED of '{button.name}'" for button in buttons if button.led is not None}
     status = {name: getattr(leds, name) for name in leds.__struct_fields__}
@@ -70,7 +70,7 @@ def pins_in_use(buttons: Sequence[ButtonOptions], leds: LedOptions) -> dict[int,
 
 
 def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Iterator[tuple[KeyPath, str]]:
-    """Yield each fault in one line as (path of the key, what is wrong and what would be right)."""
+    """Yield each fault as (path of the key, fault and remedy)."""
     for index, button in enumerate(buttons):
         for key, text in _button_faults(button):
             yield ("buttons", index, key), f"button {index + 1} (BCM {button.pin}): {text}"
@@ -87,13 +87,16 @@ def _button_faults(button: ButtonOptions) -> Iterator[tuple[str, str]]:
     if button.label is not None and button.action is not None:
         yield "action", f"it has label '{button.label}' and action '{button.action}'; give it one of them"
     if button.label is None and button.led is not None:
-        yield "led", "an led shows a button's label, and this one has none; status LEDs stand in panel.leds"
+        yield (
+            "led",
+            "an led shows a button's label, and this one has none; status LEDs belong under panel.leds",
+        )
     if button.label is None and button.action != "trigger" and button.region is not None:
-        yield "region", "only a button with a label or the action trigger means a region; leave region out"
+        yield "region", "only a button with a label or the action trigger can have a region; leave region out"
 
 
 def _claims(buttons: Sequence[ButtonOptions], leds: LedOptions) -> Iterator[tuple[KeyPath, str, int]]:
-    """Yield every pin in use as (path of its key, its owner in words, pin)."""
+    """Yield every pin in use as (path of its key, description of its owner, pin)."""
     for index, button in enumerate(buttons):
         yield ("buttons", index, "pin"), f"button {index + 1}", button.pin
         if button.led is not None:

@@ -1,4 +1,4 @@
-"""Where state lives, systemd's directories for a service and the XDG ones for a person; paths as written."""
+"""Directories of state and package data, and the expansion of `~` and `$NAME` in paths."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from edge_daemon.domain.errors import EdgeError
 
 
 def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the directory for examples and pulled models; it need not exist yet."""
+    """Return the directory for examples and downloaded models, which need not exist yet.
+
+    It is systemd's for a service, else one of the XDG base directories.
+    """
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
     base = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/") / ".local/state"

@@ -1,6 +1,6 @@
-"""Boxes of regions that were moved on the page: a file of its own, laid over the configuration.
+"""Region overrides: boxes that were changed on the page, in a file that is applied to the configuration.
 
-It names regions and their boxes alone, so whatever else the configuration says keeps counting:
+The file has the regions' names and boxes, and overrides nothing else:
 
     left: [0.1, 0.2, 0.3, 0.4]
 """
@@ -19,24 +19,24 @@ from edge_daemon.system.atomic_file import replacing_file
 _HEADING = "# Regions as they were moved on the page. Delete this file to go back to the configuration.\n"
 
 
-def saved_regions_path(layer: ConfigSource) -> Path:
-    """Return where moved regions are kept: `web.regions_file`, or a file in the state directory."""
-    section = layer.data.get("web")
+def region_overrides_path(source: ConfigSource) -> Path:
+    """Return the path of the overrides: `web.regions_file`, or a file in the state directory."""
+    section = source.data.get("web")
     given = section.get("regions_file") if isinstance(section, dict) else None
     if not isinstance(given, str):
         return state_dir() / "regions.yaml"
-    with suppress(ValueError):  # named with its line when all values are read
+    with suppress(ValueError):  # reported with its line when all values are read
         given = expand(given)
     return Path(given)
 
 
-def apply_region_overrides(layer: ConfigSource, path: Path) -> None:
-    """Put the saved boxes in place of those that the layer gives the same regions.
+def apply_region_overrides(source: ConfigSource, path: Path) -> None:
+    """Replace the boxes of the source's regions by the saved ones.
 
-    A region that is no longer configured is passed over. Raises ConfigError for a damaged file; boxes
-    that make no sense are found where all boxes are checked, and named by this file's lines.
+    A region that is no longer configured is ignored. Raises ConfigError for a damaged file. Invalid boxes
+    are found by the check of all boxes and reported with the lines of this file.
     """
-    regions = layer.data.get("regions")
+    regions = source.data.get("regions")
     if not isinstance(regions, list) or not path.exists():
         return
     saved = read_yaml(path)
@@ -44,14 +44,14 @@ def apply_region_overrides(layer: ConfigSource, path: Path) -> None:
         name = region.get("name") if isinstance(region, dict) else None
         if isinstance(name, str) and name in saved.data:
             region["box"] = saved.data[name]
-            mark = saved.marks[(name,)]
-            for stale in [known for known in layer.marks if known[:3] == ("regions", index, "box")]:
-                del layer.marks[stale]
-            layer.marks["regions", index, "box"] = mark
+            location = saved.locations[(name,)]
+            for stale in [known for known in source.locations if known[:3] == ("regions", index, "box")]:
+                del source.locations[stale]
+            source.locations["regions", index, "box"] = location
 
 
-def save_regions(path: Path, boxes: Mapping[str, Sequence[float]]) -> None:
-    """Write the boxes so that a power cut leaves the old file or the new one. Raises ConfigError."""
+def save_region_overrides(path: Path, boxes: Mapping[str, Sequence[float]]) -> None:
+    """Write the boxes; a power cut leaves the old file or the new one. Raises ConfigError."""
     lines = [f"{name}: [{', '.join(f'{edge:g}' for edge in box)}]\n" for name, box in boxes.items()]
     try:
         with replacing_file(path) as file:

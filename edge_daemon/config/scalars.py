@@ -1,7 +1,8 @@
-"""What a scalar of the file means, by what is wanted where it stands: a word, number, boolean, path or pin.
+"""Conversion of the file's scalars to the type that their key expects: word, number, boolean, path or pin.
 
-YAML 1.1 decides by looks alone: `5` is a number even as a version, `017` is 15, `10:30` is 630 and `off` is
-a boolean. Here the text as it was written counts, and what can't be taken is refused with the way out.
+YAML 1.1 decides by the text alone: `5` is a number even as a version, `017` is 15, `10:30` is 630 and `off`
+is a boolean. The conversion uses the written text and the expected type; a value that can't be converted is
+refused with a remedy.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ _REAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What may stand at a key. `role` is `path`, `pin` or nothing."""
+class ExpectedScalar:
+    """The types of scalar that a key accepts. `role` is `path`, `pin` or empty."""
 
     boolean: bool
     integer: bool
@@ -47,36 +48,42 @@ class Wanted:
 
     @property
     def number(self) -> bool:
-        """Whether a number may stand there."""
+        """True if the key accepts a number."""
         return self.integer or self.real
 
 
-def read_scalars(layer: ConfigSource, struct: type[msgspec.Struct]) -> None:
-    """Replace each scalar in the layer's data by what is meant there. Raises ConfigError."""
+def read_scalars(source: ConfigSource, struct: type[msgspec.Struct]) -> None:
+    """Convert each scalar in the source's data to the type of its key. Raises ConfigError."""
     for section in msgspec.structs.fields(struct):
         key = section.encode_name
-        if key in layer.data:  # to look into the types of every section would take ten times as long
-            layer.data[key] = _read(layer.data[key], msgspec.inspect.type_info(section.type), layer, (key,))
+        if key in source.data:  # the types of all sections would take ten times as long
+            source.data[key] = _read(
+                source.data[key], msgspec.inspect.type_info(section.type), source, (key,)
+            )
 
 
-def _read(value: object, kind: Type, layer: ConfigSource, path: KeyPath) -> object:
-    """Return what is meant at `path`; mappings and lists are changed in place."""
+def _read(value: object, kind: Type, source: ConfigSource, path: KeyPath) -> object:
+    """Return the converted value at `path`; mappings and lists are changed in place."""
     if isinstance(value, dict | list):
         container: Any = value
         for key, each, below in list(children(value, kind)):
-            container[key] = _read(each, below, layer, (*path, key))
+            container[key] = _read(each, below, source, (*path, key))
         return container
-    mark = layer.marks.get(path)
+    location = source.locations.get(path)
     try:
-        return None if value is None else _meant(value, mark.text if mark else str(value), _wanted(kind))
+        return (
+            None
+            if value is None
+            else _convert(value, location.text if location else str(value), _expected_at(kind))
+        )
     except ValueError as exc:
-        raise layer.error(path, str(exc)) from exc
+        raise source.error(path, str(exc)) from exc
 
 
-def _wanted(kind: Type) -> Wanted:
+def _expected_at(kind: Type) -> ExpectedScalar:
     kinds = list(alternatives(kind))
     literals = [value for each in kinds if isinstance(each, LiteralType) for value in each.values]
-    return Wanted(
+    return ExpectedScalar(
         boolean=any(isinstance(each, BoolType) for each in kinds),
         integer=any(isinstance(each, IntType) for each in kinds)
         or any(type(each) is int for each in literals),
@@ -93,52 +100,52 @@ def _role(kind: Type) -> str:
     return str((kind.extra or {}).get("scalar", "")) if isinstance(kind, Metadata) else ""
 
 
-def _meant(value: object, written: str, wanted: Wanted) -> object:
-    """Return the value meant; one that fits nothing is left for the check of types. Raises ValueError."""
-    if wanted.boolean and isinstance(value, bool | str):
+def _convert(value: object, written: str, expected: ExpectedScalar) -> object:
+    """Return the converted value; the type check refuses values of other types. Raises ValueError."""
+    if expected.boolean and isinstance(value, bool | str):
         return _BOOLEANS.get(str(value).lower(), value)
     if isinstance(value, bool):
-        return _word(value, written, wanted)
-    if wanted.number and not (isinstance(value, str) and (wanted.text or value in wanted.words)):
-        number = _number(value, written, wanted)
-        if isinstance(number, int | float) or not wanted.text:
+        return _word(value, written, expected)
+    if expected.number and not (isinstance(value, str) and (expected.text or value in expected.words)):
+        number = _number(value, written, expected)
+        if isinstance(number, int | float) or not expected.text:
             return number
-    if wanted.text or wanted.words:
+    if expected.text or expected.words:
         text = value if isinstance(value, str) else written
-        return expand(text) if wanted.role == "path" else text
+        return expand(text) if expected.role == "path" else text
     return value
 
 
-def _word(value: bool, written: str, wanted: Wanted) -> object:
-    """Return `on` or `off` where a word is wanted, as people write them; `yes` and `no` have to be quoted."""
+def _word(value: bool, written: str, expected: ExpectedScalar) -> object:
+    """Return `on` or `off` for a key that accepts the word; `yes` and `no` need quotes."""
     if written.lower() not in ("on", "off"):
         return value
-    if written.lower() in wanted.words:
+    if written.lower() in expected.words:
         return written.lower()
-    return written if wanted.text else value
+    return written if expected.text else value
 
 
-def _number(value: object, written: str, wanted: Wanted) -> object:
-    if _LEADING_ZERO.fullmatch(written) and not wanted.text:
+def _number(value: object, written: str, expected: ExpectedScalar) -> object:
+    if _LEADING_ZERO.fullmatch(written) and not expected.text:
         plain = re.sub(r"^([-+]?)0+(?=[0-9])", r"\1", written)
         raise ValueError(
-            f"{written} is not {plain} in YAML, which takes the leading zero for octal; write {plain}"
+            f"{written} is not {plain} in YAML, which reads a leading zero as octal; write {plain}"
         )
     if isinstance(value, int | float) and ":" in written:
-        if wanted.text:
+        if expected.text:
             return written
-        raise ValueError(f"{written} is a number to the base of 60 in YAML, {value}; write it without ':'")
+        raise ValueError(f"{written} is a base-60 number in YAML, {value}; write it without ':'")
     if isinstance(value, str):
-        value = _number_in(value, wanted)
+        value = _number_in(value, expected)
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{written} is no number that can be used; leave the key out for its default")
+        raise ValueError(f"{written} is not a usable number; leave the key out for its default")
     return value
 
 
-def _number_in(text: str, wanted: Wanted) -> object:
-    """Return the number in a string, quoted or of a form that YAML 1.1 doesn't know; else the string."""
-    if wanted.role == "pin":
+def _number_in(text: str, expected: ExpectedScalar) -> object:
+    """Return the number in a string that is quoted or not a number in YAML 1.1; else the string."""
+    if expected.role == "pin":
         return parse_pin(text)
     if _DECIMAL.fullmatch(text.strip()):
         return int(text)
-    return float(text) if wanted.real and _REAL.fullmatch(text.strip()) else text
+    return float(text) if expected.real and _REAL.fullmatch(text.strip()) else text

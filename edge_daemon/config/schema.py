@@ -14,11 +14,11 @@ from msgspec import Meta
 
 from edge_daemon.config.base import ConfigSection, FilePath, Positive, Seconds, Share
 from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
-from edge_daemon.config.cross_checks import check_across
+from edge_daemon.config.cross_checks import cross_check
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
-from edge_daemon.config.region_overrides import apply_region_overrides, saved_regions_path
+from edge_daemon.config.region_overrides import apply_region_overrides, region_overrides_path
 from edge_daemon.config.scalars import read_scalars
 from edge_daemon.config.validation import explain, refuse_unknown_keys
 from edge_daemon.config.web import WebOptions
@@ -27,28 +27,31 @@ from edge_daemon.config.yaml_source import ConfigSource, KeyPath, apply_override
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
 CameraOptions = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
-_ANCHORS = "x-"
-"""How a top-level key starts that only holds what others merge with `<<`."""
+_MERGE_PREFIX = "x-"
+"""Prefix of top-level keys that only hold mappings to be merged with `<<`."""
 
-_NO_TEXT = re.compile("[\\0\ud800-\udfff]")
+_INVALID_TEXT = re.compile("[\\0\ud800-\udfff]")
 Name = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 Number = Annotated[float, Meta(ge=0)]
 
 
 class DeviceOptions(ConfigSection, frozen=True):
-    """Who this device is. `id` stands in topics; it defaults to the host's name."""
+    """The device's identity. `id` is part of topics; it defaults to the host's name."""
 
     id: Name | None = None
     name: str | None = None
 
     @property
     def topic_id(self) -> str:
-        """The id, or the host's name made fit for a topic."""
+        """The id, or the host's name with invalid characters replaced."""
         return self.id or re.sub(r"[^A-Za-z0-9_.-]", "-", socket.gethostname())[:64] or "edge"
 
 
 class RegionOptions(ConfigSection, frozen=True):
-    """A named part of the frame. `box` is [x, y, width, height], fractions when all are at most 1."""
+    """A named part of the frame. `box` is [x, y, width, height]: fractions if all are at most 1, else pixels.
+
+    `examples: own` keeps the region's examples separate from those of other regions.
+    """
 
     name: Name
     box: tuple[Number, Number, Number, Number]
@@ -56,11 +59,11 @@ class RegionOptions(ConfigSection, frozen=True):
 
 
 class ModelOptions(ConfigSection, frozen=True):
-    """The embedder. `name` is a shelf name or a path to a .tflite file; None takes the shipped model.
+    """The embedding model. `name` is a registered name or a path of a .tflite file; null: the shipped model.
 
-    `features: patch` needs no model: regions are compared pixel by pixel. `auto` takes that or `embedding`,
-    whichever the examples of small regions show to be better, at each start. `crop` says how a model sees a
-    region that isn't square: its middle, or all of it, distorted.
+    `features: patch` needs no model: regions are compared pixel by pixel. `auto` selects `patch` or
+    `embedding` at each start, by an evaluation on the examples of small regions. `crop` is for regions that
+    are not square: the model gets their center, or all of them, distorted.
     """
 
     name: FilePath | None = None
@@ -71,10 +74,10 @@ class ModelOptions(ConfigSection, frozen=True):
 
 
 class ClassifierOptions(ConfigSection, frozen=True):
-    """The head on the embeddings and its open-set rejection.
+    """The classifier on the embeddings and its open-set rejection.
 
-    The vote is padded by default: with one example a class the plain vote of the browser classifiers
-    ties, and names the first class whatever it sees.
+    `vote: padded` repeats the examples of small classes up to k. With one example per class, the `plain`
+    vote of the browser classifiers ties and always returns the first class.
     """
 
     type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "knn"
@@ -85,7 +88,10 @@ class ClassifierOptions(ConfigSection, frozen=True):
 
 
 class SmoothingOptions(ConfigSection, frozen=True):
-    """How many frames vote, how far ahead a newcomer must be, how long a label is held."""
+    """`window`: frames in the vote. `hysteresis`: lead that a new label needs, as a share of the window.
+
+    `min_hold_s`: minimum time for which a label is shown.
+    """
 
     window: Annotated[int, Meta(ge=1, le=255)] = 5
     hysteresis: Share = 0.2
@@ -93,9 +99,9 @@ class SmoothingOptions(ConfigSection, frozen=True):
 
 
 class ObjectOptions(ConfigSection, frozen=True):
-    """How objects are told apart when `trigger` isn't `continuous`; each gives one `object` event.
+    """Separation of objects for a `trigger` other than `continuous`; each object gives one `object` event.
 
-    With `motion`, an object is there while it covers `min_foreground` of the zone: the middle `zone` of
+    With `motion`, an object is in view while it covers `min_foreground` of the zone: the middle `zone` of
     the region along the `direction` of travel. With `gpio` and `mqtt`, the frames of `window_s` after a
     trigger belong to one object.
     """
@@ -107,17 +113,17 @@ class ObjectOptions(ConfigSection, frozen=True):
 
 
 class IdleOptions(ConfigSection, frozen=True):
-    """What a picture that stands still costs, when `trigger` is `continuous`.
+    """Idle mode for a static picture, when `trigger` is `continuous`.
 
-    After `after_s` seconds without motion it is classified, and its result sent, once a second until
-    something moves. None classifies every frame.
+    After `after_s` seconds without motion, one frame per second is classified and its result sent, until
+    something moves. null classifies every frame.
     """
 
     after_s: Annotated[float, Meta(ge=0.5, le=3600)] | None = None
 
 
 class StoreOptions(ConfigSection, frozen=True):
-    """Where examples live; None is `examples.sqlite` in the state directory."""
+    """The example store. `path` defaults to `examples.sqlite` in the state directory."""
 
     path: FilePath | None = None
     max_per_label: Positive | None = None
@@ -131,7 +137,7 @@ class Config(ConfigSection, frozen=True):
     camera: CameraOptions = PicameraOptions()
     regions: tuple[RegionOptions, ...] = ()
     combine_regions: Literal["text"] | None = None
-    """`text`: the regions' labels, in order, are also told joined, as the label of the whole frame."""
+    """`text`: the regions' labels, joined in order, are also published as the label of the whole frame."""
     model: ModelOptions = ModelOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
@@ -148,17 +154,17 @@ class Config(ConfigSection, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A checked configuration and where each given value came from; other values are defaults."""
+    """A checked configuration and the source of each given value; other values are defaults."""
 
     config: Config
-    layer: ConfigSource
+    source: ConfigSource
     path: Path | None
 
     def values(self) -> Iterator[tuple[str, object, str]]:
-        """Yield every leaf as (dotted key, value, origin), in the order of the sections."""
+        """Yield every value as (dotted key, value, source), in the order of the sections."""
         for path, value in _leaves(msgspec.to_builtins(self.config), ()):
-            mark = self.layer.marks.get(path)
-            yield dotted(path), value, mark.where if mark else "default"
+            location = self.source.locations.get(path)
+            yield dotted(path), value, location.where if location else "default"
 
 
 def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -> Config:
@@ -176,21 +182,23 @@ def load_with_sources(path: str | Path | None = None, overrides: Sequence[str] =
         path = DEFAULT_PATH
     path = None if path is None else Path(path)
     written = read_yaml(path) if path else ConfigSource()
-    apply_region_overrides(written, saved_regions_path(apply_overrides(written, overrides)))
-    layer = apply_overrides(written, overrides)
-    layer.data = {
-        key: value for key, value in layer.data.items() if value is not None and not key.startswith(_ANCHORS)
+    apply_region_overrides(written, region_overrides_path(apply_overrides(written, overrides)))
+    source = apply_overrides(written, overrides)
+    source.data = {
+        key: value
+        for key, value in source.data.items()
+        if value is not None and not key.startswith(_MERGE_PREFIX)
     }
-    _refuse_no_text(layer)
+    _refuse_invalid_text(source)
     try:
-        read_scalars(layer, Config)
-        config = msgspec.convert(layer.data, Config)
+        read_scalars(source, Config)
+        config = msgspec.convert(source.data, Config)
     except msgspec.ValidationError as exc:
         kind = msgspec.inspect.type_info(Config)
-        refuse_unknown_keys(layer.data, kind, layer)
-        raise explain(exc, kind, layer) from exc
-    check_across(config, layer)
-    return LoadedConfig(config, layer, path)
+        refuse_unknown_keys(source.data, kind, source)
+        raise explain(exc, kind, source) from exc
+    cross_check(config, source)
+    return LoadedConfig(config, source, path)
 
 
 def schema() -> dict[str, Any]:
@@ -198,12 +206,12 @@ def schema() -> dict[str, Any]:
     return msgspec.json.schema(Config)
 
 
-def _refuse_no_text(layer: ConfigSource) -> None:
-    """Refuse what an escape such as "\\0" can put into a string, and no file name or message can hold."""
-    for path, value in _leaves(layer.data, ()):
+def _refuse_invalid_text(source: ConfigSource) -> None:
+    """Raise ConfigError for characters of an escape such as "\\0" that no file name or message can hold."""
+    for path, value in _leaves(source.data, ()):
         values = value if isinstance(value, list) else [value]
-        if any(isinstance(text, str) and _NO_TEXT.search(text) for text in values):
-            raise layer.error(path, f"{value!r} holds a NUL or half a surrogate pair; leave it out")
+        if any(isinstance(text, str) and _INVALID_TEXT.search(text) for text in values):
+            raise source.error(path, f"{value!r} holds a NUL or half a surrogate pair; leave it out")
 
 
 def _leaves(data: object, path: KeyPath) -> Iterator[tuple[KeyPath, object]]:

@@ -19,23 +19,23 @@ RESERVED_LEVELS = frozenset(
         "snapshot",
     )
 )
-"""What stands below the base topic, where regions stand too."""
+"""Levels below the base topic in use, which no region can have as its name."""
 
 MAX_BYTES = 512
-"""Longest topic that the device uses."""
+"""Length limit for the device's topics."""
 
 
 def topic_fault(topic: str) -> str | None:
-    """Return why text can't be a topic with others below it, and what would be right; None when it can.
+    """Return the fault of a text as a base topic, with the remedy; None for a valid one.
 
-    Brokers hang up on control characters and noncharacters too (MQTT 5, 1.5.4).
+    Brokers disconnect clients that use control characters or noncharacters (MQTT 5, 1.5.4).
     """
     if not topic or any(character in topic for character in FORBIDDEN):
         return "can't be a topic: it must not be empty or hold + # or NUL"
     if topic.startswith("$") or not all(topic.split("/")):
         return "can't start with $ or hold an empty level (//, or / at an end)"
-    if strange := next((character for character in topic if _is_refused(character)), None):
-        return f"can't be a topic: brokers refuse {strange!r}; leave it out"
+    if refused := next((character for character in topic if _is_refused(character)), None):
+        return f"can't be a topic: brokers refuse {refused!r}; leave it out"
     return f"is longer than {MAX_BYTES} bytes" if len(topic.encode()) > MAX_BYTES else None
 
 

@@ -1,4 +1,4 @@
-"""Why the configuration's data don't fit its structure: unknown keys and wrong values, by name and line."""
+"""Errors for unknown keys and wrong values, with line, key and remedy."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from edge_daemon.domain.errors import ConfigError
 
 
 def alternatives(kind: Type) -> Iterator[Type]:
-    """Yield the kinds that a value may have, without what annotations add to them."""
+    """Yield the types of a union, without annotations."""
     if isinstance(kind, Metadata):
         yield from alternatives(kind.type)
     elif isinstance(kind, UnionType):
@@ -24,7 +24,7 @@ def alternatives(kind: Type) -> Iterator[Type]:
 
 
 def children(data: object, kind: Type) -> Iterator[tuple[Key, object, Type]]:
-    """Yield the key, the value and the kind of what stands directly in a mapping or list."""
+    """Yield key, value and type of each item of a mapping or list."""
     if isinstance(data, dict) and (struct := struct_for(data, kind)) is not None:
         fields = {field.encode_name: field.type for field in struct.fields}
         yield from ((key, value, fields[key]) for key, value in data.items() if key in fields)
@@ -40,7 +40,7 @@ def children(data: object, kind: Type) -> Iterator[tuple[Key, object, Type]]:
 
 
 def struct_for(data: object, kind: Type) -> StructType | None:
-    """Return the struct that `data` is meant for; of several, the one its tag names."""
+    """Return the struct for `data`; of several, the one with its tag."""
     structs = [each for each in alternatives(kind) if isinstance(each, StructType)]
     if len(structs) <= 1:
         return structs[0] if structs else None
@@ -48,43 +48,43 @@ def struct_for(data: object, kind: Type) -> StructType | None:
     return next((each for each in structs if each.tag == tag), None)
 
 
-def refuse_unknown_keys(data: object, kind: Type, layer: ConfigSource, path: KeyPath = ()) -> None:
-    """Raise ConfigError for the first key that no section has, with the nearest that one has."""
+def refuse_unknown_keys(data: object, kind: Type, source: ConfigSource, path: KeyPath = ()) -> None:
+    """Raise ConfigError for the first unknown key, with the most similar known key."""
     if isinstance(data, dict):
         known = _known_keys(data, kind)
         for key in data:
             if known and key not in known:
-                raise layer.error((*path, key), f"unknown key{nearest(str(key), known)}")
+                raise source.error((*path, key), f"unknown key{suggest(str(key), known)}")
     for key, value, below in children(data, kind):
-        refuse_unknown_keys(value, below, layer, (*path, key))
+        refuse_unknown_keys(value, below, source, (*path, key))
 
 
 def _known_keys(data: dict[str, object], kind: Type) -> list[str]:
-    """Return the keys of the struct that is meant; of all that may be, when the tag names none."""
+    """Return the keys of the struct for `data`; without a known tag, the keys of all possible structs."""
     chosen = struct_for(data, kind)
     structs = [chosen] if chosen else [each for each in alternatives(kind) if isinstance(each, StructType)]
     names = [field.encode_name for struct in structs for field in struct.fields]
     return list(dict.fromkeys([*(struct.tag_field for struct in structs if struct.tag_field), *names]))
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """Return the known word that is meant, as the end of a sentence; all known words when none is near."""
-    import difflib  # only a wrong word needs it
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Return the end of a message: the most similar known word, or all known words."""
+    import difflib  # late: only a wrong word needs it
 
     by_lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.5)
     return f"; did you mean '{by_lower[close[0]]}'?" if close else f"; known here: {', '.join(sorted(known))}"
 
 
-def explain(exc: msgspec.ValidationError, kind: Type, layer: ConfigSource) -> ConfigError:
-    """Turn msgspec's message into one that names line, key, value and remedy."""
+def explain(exc: msgspec.ValidationError, kind: Type, source: ConfigSource) -> ConfigError:
+    """Return msgspec's error as a ConfigError with line, key, value and remedy."""
     text, _, place = str(exc).partition(" - at `$")
     path = _parse_place(place.rstrip("`"))
-    mark = layer.mark(path)
-    written = mark.text if mark and layer.marks.get(path) else ""
+    location = source.location(path)
+    written = location.text if location and source.locations.get(path) else ""
     text = text[:1].lower() + text[1:]
     missing = re.search("missing required field `(.*)`", text)
-    words = _words_at(layer.data, kind, (*path, missing[1]) if missing else path)
+    words = _words_at(source.data, kind, (*path, missing[1]) if missing else path)
     if missing and words:
         text += f"; it is one of {', '.join(words)}"
     elif words and ("enum value" in text or "got `bool`" in text or "Invalid value" in str(exc)):
@@ -95,16 +95,16 @@ def explain(exc: msgspec.ValidationError, kind: Type, layer: ConfigSource) -> Co
         text = f"{written!r} is neither true nor false; write one of them"
     else:
         text += f" (got {written})" if written else ""
-    return layer.error(path, text)
+    return source.error(path, text)
 
 
 def _guess(word: str, words: Sequence[str]) -> str:
-    guess = nearest(word, words)
+    guess = suggest(word, words)
     return guess if "did you mean" in guess else ""
 
 
 def _words_at(data: object, kind: Type, path: KeyPath) -> list[str]:
-    """Return the words that may stand at `path`; of a missing or misspelt tag, the types there are."""
+    """Return the words that the key at `path` accepts; for a missing or misspelt tag, the known types."""
     if not path:
         return [
             str(value)

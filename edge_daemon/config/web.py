@@ -13,17 +13,20 @@ from edge_daemon.domain.errors import WebError
 
 
 class WebOptions(ConfigSection, frozen=True):
-    """The page. `listen` None turns it off; the token never stands here."""
+    """The page. `listen` null turns it off.
+
+    The token is read from `token_file`, else `credential`, else $EDGE_DAEMON_WEB_TOKEN.
+    """
 
     listen: Annotated[int, Meta(ge=1, le=65535)] | str | None = None
-    """A port, on 127.0.0.1, or `address:port`. Anything but the loopback needs a token."""
+    """A port on 127.0.0.1, or `address:port`. An address other than the loopback needs a token."""
     token_file: FilePath | None = None
     credential: str | None = None
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
     hosts: tuple[str, ...] = ()
-    """Further names under which the page is reached, a reverse proxy's; with them it always needs a token."""
+    """Further host names of the page, for a reverse proxy; with them the page always needs a token."""
     regions_file: FilePath | None = None
-    """Where regions are saved that were moved on the page; default `regions.yaml` in the state directory."""
+    """File for regions that were moved on the page; default `regions.yaml` in the state directory."""
 
 
 _EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"
@@ -38,7 +41,7 @@ class Address:
 
     @property
     def loopback(self) -> bool:
-        """Whether this machine alone can reach it."""
+        """True for an address that only this machine can reach."""
         return ipaddress.ip_address(self.ip).is_loopback
 
 
@@ -51,7 +54,7 @@ def parse_listen(listen: int | str) -> Address:
         number = int(port)
         ip = str(ipaddress.ip_address(host))
     except ValueError as exc:
-        raise WebError(f"web.listen: '{listen}' is no address; {_EXAMPLE}") from exc
+        raise WebError(f"web.listen: '{listen}' is not an address; {_EXAMPLE}") from exc
     if not 1 <= number <= 65535:
-        raise WebError(f"web.listen: {number} is no port; {_EXAMPLE}")
+        raise WebError(f"web.listen: {number} is not a port; {_EXAMPLE}")
     return Address(ip, number)

@@ -1,4 +1,4 @@
-"""Layers of configuration data: YAML with remembered lines, and `key.path=value` overrides."""
+"""Configuration data with the source of each value: YAML with lines, and `key.path=value` overrides."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ KeyPath = tuple[Key, ...]
 
 @dataclass(frozen=True, slots=True)
 class SourceLocation:
-    """Where a value was written: a file and line, or an override, and the text as it stood there."""
+    """The place of a value, a file and line or an override, and its text there."""
 
     where: str
     text: str = ""
@@ -34,26 +34,28 @@ class SourceLocation:
 
 @dataclass(slots=True)
 class ConfigSource:
-    """Plain data (dict, list, scalars) and the mark of every value in it by key path."""
+    """Plain data (dict, list, scalars) and the location of every value in it, by key path."""
 
     data: dict[str, object] = field(default_factory=dict)
-    marks: dict[KeyPath, SourceLocation] = field(default_factory=dict)
+    locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
 
-    def mark(self, path: KeyPath) -> SourceLocation | None:
-        """Return the mark of `path`, or of the nearest thing around it."""
+    def location(self, path: KeyPath) -> SourceLocation | None:
+        """Return the location of `path`, or of the nearest container around it."""
         for end in range(len(path), -1, -1):
-            if path[:end] in self.marks:
-                return self.marks[path[:end]]
+            if path[:end] in self.locations:
+                return self.locations[path[:end]]
         return None
 
     def error(self, path: KeyPath, text: str) -> ConfigError:
-        """Return an error that names where the key stands."""
-        mark = self.mark(path)
-        return ConfigError(f"{mark.where}: {dotted(path)}: {text}" if mark else f"{dotted(path)}: {text}")
+        """Return an error with the location of the key."""
+        location = self.location(path)
+        return ConfigError(
+            f"{location.where}: {dotted(path)}: {text}" if location else f"{dotted(path)}: {text}"
+        )
 
 
 def read_yaml(path: Path) -> ConfigSource:
-    """Read a YAML file. Raises ConfigError with file and line for anything that isn't a mapping of keys."""
+    """Read a YAML file. Raises ConfigError with file and line for a file that is not a mapping."""
     try:
         raw = read_regular(path, MAX_BYTES)
     except OSError as exc:
@@ -65,17 +67,17 @@ def read_yaml(path: Path) -> ConfigSource:
 
 
 def parse_yaml(text: str, name: str) -> ConfigSource:
-    """Parse YAML text; `name` stands in errors and marks for the file."""
-    layer = ConfigSource()
+    """Parse YAML text; `name` is the name of the file in errors and locations."""
+    source = ConfigSource()
     try:
         loader = _Loader(text)
         node = loader.get_single_node()
         if node is None:
-            return layer
+            return source
         if not isinstance(node, yaml.MappingNode):
             raise ConfigError(f"{name}:1: expected sections such as 'camera:', got {_shorten(text)!r}")
-        layer.data = _Reader(loader, name, layer.marks).mapping(node, ())
-        return layer
+        source.data = _Reader(loader, name, source.locations).mapping(node, ())
+        return source
     except yaml.YAMLError as exc:
         raise ConfigError(f"{name}:{_line_of(exc)}: not YAML: {_reason(exc)}") from exc
     except ValueError as exc:
@@ -89,7 +91,7 @@ def parse_yaml(text: str, name: str) -> ConfigSource:
 
 
 class _Loader(yaml.SafeLoader):
-    """PyYAML's loader with bounds: it takes seconds for what no configuration holds, or fails unnamed."""
+    """PyYAML's loader with limits: without them some texts take seconds, or fail without a line."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -114,17 +116,17 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as exc:
             kind = node.tag.rpartition(":")[2]
-            problem = f"{_shorten(_text(node))!r} is no {kind}; put text into quotes"
+            problem = f"{_shorten(_text(node))!r} is not a valid {kind}; put text into quotes"
             raise yaml.MarkedYAMLError(problem=problem, problem_mark=node.start_mark) from exc
 
 
 class _Reader:
-    """Turns nodes into plain data, noting lines and refusing duplicate keys and alias bombs."""
+    """Converts nodes into plain data with locations; refuses duplicate keys and alias bombs."""
 
-    def __init__(self, loader: yaml.SafeLoader, name: str, marks: dict[KeyPath, SourceLocation]) -> None:
+    def __init__(self, loader: yaml.SafeLoader, name: str, locations: dict[KeyPath, SourceLocation]) -> None:
         self._loader = loader
         self._name = name
-        self._marks = marks
+        self._marks = locations
         self._seen = 0
 
     def mapping(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
@@ -146,7 +148,7 @@ class _Reader:
         return data
 
     def _merged(self, node: yaml.MappingNode, path: KeyPath) -> dict[str, object]:
-        """Return what `<<` brings in; of two mappings that have a key, the first one's counts."""
+        """Return the data that `<<` merges; the first of several mappings with a key has precedence."""
         data: dict[str, object] = {}
         for key_node, value_node in node.value:
             if key_node.tag != _MERGE:
@@ -177,11 +179,11 @@ class _Reader:
         return f"{self._name}:{node.start_mark.line + 1}"
 
 
-def apply_overrides(layer: ConfigSource, overrides: Iterable[str]) -> ConfigSource:
-    """Return a layer with each `key.path=value` laid over it; the value is read as YAML."""
-    data = _copy(layer.data)
+def apply_overrides(source: ConfigSource, overrides: Iterable[str]) -> ConfigSource:
+    """Return the source with each `key.path=value` applied; the value is read as YAML."""
+    data = _copy(source.data)
     assert isinstance(data, dict)
-    marks = dict(layer.marks)
+    locations = dict(source.locations)
     for text in overrides:
         name, equals, value = text.partition("=")
         path = _parse_path(name)
@@ -189,17 +191,18 @@ def apply_overrides(layer: ConfigSource, overrides: Iterable[str]) -> ConfigSour
             raise ConfigError(f"--set {text}: expected key.path=value, such as mqtt.host=broker.local")
         parsed = _read_override(name, value)
         _put(data, path, parsed.data.get("value"), text)
-        for stale in [known for known in marks if known[: len(path)] == path]:
-            del marks[stale]
-        marks |= {
-            (*path, *rest): SourceLocation("--set", mark.text) for (_, *rest), mark in parsed.marks.items()
+        for stale in [known for known in locations if known[: len(path)] == path]:
+            del locations[stale]
+        locations |= {
+            (*path, *rest): SourceLocation("--set", location.text)
+            for (_, *rest), location in parsed.locations.items()
         }
-        marks[path] = SourceLocation("--set", value)
-    return ConfigSource(data, marks)
+        locations[path] = SourceLocation("--set", value)
+    return ConfigSource(data, locations)
 
 
 def _read_override(name: str, value: str) -> ConfigSource:
-    """Read a value as YAML, except that `#` begins no comment: nobody comments an override."""
+    """Read a value as YAML in which `#` does not begin a comment."""
     if "#" in value and value.lstrip()[:1] not in _QUOTING:
         return ConfigSource({"value": value.strip()})
     return parse_yaml(f"value: {value}", f"--set {name}") if value else ConfigSource()
@@ -217,7 +220,7 @@ def _put(data: object, path: KeyPath, value: object, text: str) -> None:
 
 
 def _child(data: object, key: Key, value: object, text: str, *, replace: bool = False) -> object:
-    """Return what stands at `key`, putting `value` there when it is missing or to be replaced."""
+    """Return the value at `key`; set it to `value` if it is missing or to be replaced."""
     if isinstance(data, list) and isinstance(key, int) and key <= len(data):
         if key == len(data):
             data.append(value)
@@ -229,7 +232,7 @@ def _child(data: object, key: Key, value: object, text: str, *, replace: bool = 
             data[key] = value
         return data[key]
     raise ConfigError(
-        f"--set {text}: {key!r} is no place in the configuration; see `edge-daemon config show`"
+        f"--set {text}: {key!r} is not a key of the configuration; see `edge-daemon config show`"
     )
 
 
@@ -242,7 +245,7 @@ def _copy(data: object) -> object:
 
 
 def dotted(path: KeyPath) -> str:
-    """Write a key path as people do: buttons[0].pin."""
+    """Return a key path as text, such as buttons[0].pin."""
     text = ""
     for key in path:
         text += f"[{key}]" if isinstance(key, int) else f".{key}" if text else key

@@ -19,7 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_daemon.config.region_overrides import save_regions
+from edge_daemon.config.region_overrides import save_region_overrides
 from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -77,7 +77,7 @@ def make_app(
             Route("/api/examples/{number:int}.jpg", examples.thumbnail),
             Route("/api/archive.zip", examples.archive),
             Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
-            Route("/api/save", commands.save_regions, methods=["POST"]),
+            Route("/api/save", commands.save_region_overrides, methods=["POST"]),
             Route("/api/health", health.checks),
             Route("/api/support.zip", health.support_bundle),
             Route("/healthz", health.healthz),
@@ -203,11 +203,11 @@ class CommandRoutes:
             raise HTTPException(404)
         return _jpeg(await _run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
 
-    async def save_regions(self, request: Request) -> Response:
+    async def save_region_overrides(self, request: Request) -> Response:
         """Save the current boxes of the regions, and return the file's path."""
         read_body(await _body(request), EmptyBody)
         path, boxes = self.regions_file, self.state.boxes
-        await _run_in(self.store_thread, lambda: save_regions(path, boxes))
+        await _run_in(self.store_thread, lambda: save_region_overrides(path, boxes))
         return _json({"path": str(path)})
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.config.region_overrides import save_regions
+from edge_daemon.config.region_overrides import save_region_overrides
 from edge_daemon.config.schema import Config, load_config, load_with_sources
 from edge_daemon.domain.errors import ConfigError
 
@@ -28,19 +28,19 @@ def load(folder: Path, *overrides: str) -> Config:
 
 
 def test_saved_boxes_count_by_name_and_nothing_else_changes(folder: Path) -> None:
-    save_regions(folder / "regions.yaml", {"right": (0.6, 0.1, 0.3, 0.5), "gone": (0, 0, 1, 1)})
+    save_region_overrides(folder / "regions.yaml", {"right": (0.6, 0.1, 0.3, 0.5), "gone": (0, 0, 1, 1)})
     left, right = load(folder).regions
     assert (left.box, left.examples) == ((0, 0, 0.5, 1), "own")
     assert right.box == (0.6, 0.1, 0.3, 0.5)
 
 
 def test_the_command_line_outranks_them(folder: Path) -> None:
-    save_regions(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
+    save_region_overrides(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
     assert load(folder, "regions[0].box=[0.2, 0.2, 0.2, 0.2]").regions[0].box == (0.2, 0.2, 0.2, 0.2)
 
 
 def test_where_a_saved_box_came_from_is_shown(folder: Path) -> None:
-    save_regions(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
+    save_region_overrides(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
     effective = load_with_sources(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}"])
     origins = {key: origin for key, _, origin in effective.values()}
     assert origins["regions[0].box"] == f"{folder / 'regions.yaml'}:2"
@@ -58,4 +58,4 @@ def test_a_damaged_file_is_named(folder: Path, text: str) -> None:
 def test_a_folder_that_may_not_be_written_is_named(folder: Path) -> None:
     (folder / "file").write_text("")
     with pytest.raises(ConfigError, match="can't be saved"):
-        save_regions(folder / "file" / "regions.yaml", {})
+        save_region_overrides(folder / "file" / "regions.yaml", {})

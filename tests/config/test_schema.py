@@ -107,8 +107,8 @@ def test_wrong_configuration_is_named_in_one_line(tmp_path: Path, text: str, par
         ("mqtt.port", "expected key.path=value"),
         ("mqtt.prt=3", "did you mean 'port'"),
         ("mqtt.port=x", "--set: mqtt.port"),
-        ("mqtt.host.name=x", "no place in the configuration"),
-        ("buttons.7.pin=3", "no place in the configuration"),
+        ("mqtt.host.name=x", "is not a key of the configuration"),
+        ("buttons.7.pin=3", "is not a key of the configuration"),
         ("=3", "expected key.path=value"),
     ],
 )
