@@ -14,6 +14,7 @@ from uuid import uuid4
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.client import Connection, ConnectOptions
+from edge_daemon.mqtt.credentials import read_credentials
 from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.system.backoff import Backoff
@@ -126,6 +127,8 @@ class ReconnectingSubscriber:
         self._reported: ConnectionState | None = None
 
     def __enter__(self) -> ReconnectingSubscriber:
+        """Raises BrokerError for settings that can't be used, which no retry would change."""
+        read_credentials(self._options, os.environ)
         return self
 
     def __exit__(

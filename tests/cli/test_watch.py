@@ -51,6 +51,12 @@ def heard_after_publishing(broker: Mosquitto, label: str, lines: Iterator[dict[s
     return next(lines)
 
 
+def test_a_password_file_that_is_missing_ends_it_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ["--set", "mqtt.username=ann", "--set", "mqtt.password_file=/none/password"]
+    assert main(["watch", *words]) == 1
+    assert "/none/password" in capsys.readouterr().err
+
+
 def test_without_a_broker_in_the_configuration_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", "--set", "mqtt.host=null"]) == 1
     assert "mqtt.host" in capsys.readouterr().err
