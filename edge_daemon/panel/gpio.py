@@ -71,6 +71,8 @@ def lgpio_home() -> Iterator[None]:
 
 log = logging.getLogger(__name__)
 
+_PANEL = "buttons and LEDs"
+
 MAX_EDGE_AGE_S = 5.0
 """A greater age is ignored: before Linux 5.7 an edge has the time of day, not the monotonic time."""
 
@@ -85,7 +87,7 @@ class GpioPins:
     def __init__(self, factory: Any = None) -> None:
         self._given = factory
         self._own: Any = None
-        self._make: Callable[[], Any] = _default_factory
+        self._make: Callable[[], Any] = choose_factory
         self._lines: dict[int, _Line] = {}
         self._leds: dict[int, Any] = {}
 
@@ -94,11 +96,11 @@ class GpioPins:
         factory = self._given if self._given is not None else self._make_factory()
         try:
             for button in buttons:
-                with _claiming(button.pin, f"button '{button.name}'"):
+                with claiming_pin(button.pin, f"button '{button.name}'"):
                     self._lines[button.pin] = _Line(button, factory, on_edge)
             for pin in sorted(leds):
-                with _claiming(pin, "an LED"):
-                    self._leds[pin] = _led(pin, factory)
+                with claiming_pin(pin, "an LED"):
+                    self._leds[pin] = output_device(pin, factory)
         except PanelError:
             self.close()
             raise
@@ -106,17 +108,17 @@ class GpioPins:
 
     def pressed(self, pin: int) -> bool:
         """Return whether the button is down now. Raises PanelError."""
-        with _gpio_errors():
+        with explaining_chip():
             return self._lines[pin].is_active
 
     def light(self, pin: int, on: bool) -> None:
         """Switch an LED. Raises PanelError."""
-        with _gpio_errors():
+        with explaining_chip():
             self._leds[pin].value = on
 
     def health_check(self) -> None:
         """Read one line, which takes microseconds. Raises PanelError if its chip is gone."""
-        with _gpio_errors():
+        with explaining_chip():
             for device in (*self._lines.values(), *self._leds.values()):
                 _ = device.is_active
                 return
@@ -129,13 +131,13 @@ class GpioPins:
             except Exception as exc:  # each pin library raises its own errors when the chip is gone
                 log.debug("BCM %d can't be released: %s", pin, exc)
         if self._own is not None:
-            _close_factory(self._own)
+            close_factory(self._own)
             self._own = None
         self._lines.clear()
         self._leds.clear()
 
     def _make_factory(self) -> Any:
-        with _gpio_errors():
+        with explaining_chip():
             self._own = self._make()
         # Choosing again could fall back to another library, while udev has not set the chip's mode yet.
         self._make = type(self._own)
@@ -179,14 +181,22 @@ def mock_factory() -> Any:
     return MockFactory()
 
 
-def _led(pin: int, factory: Any) -> Any:
+def output_device(pin: int, factory: Any) -> Any:
+    """Claim a pin as an output that is low, such as an LED or a relay."""
     from gpiozero import DigitalOutputDevice
 
     return DigitalOutputDevice(pin, pin_factory=factory)
 
 
+def servo_device(pin: int, factory: Any) -> Any:
+    """Claim a pin for a servo, which goes to its near end."""
+    from gpiozero import Servo
+
+    return Servo(pin, initial_value=-1, pin_factory=factory)
+
+
 @contextmanager
-def _claiming(pin: int, owner: str) -> Iterator[None]:
+def claiming_pin(pin: int, owner: str) -> Iterator[None]:
     """Turn any error into a PanelError with the pin's name: each pin library raises its own errors."""
     try:
         yield
@@ -195,17 +205,18 @@ def _claiming(pin: int, owner: str) -> Iterator[None]:
 
 
 @contextmanager
-def _gpio_errors() -> Iterator[None]:
+def explaining_chip(user: str = _PANEL) -> Iterator[None]:
     """Turn any error into a PanelError with the likely fault of the chip."""
     try:
         yield
     except PanelError:
         raise
     except Exception as exc:
-        raise PanelError(f"buttons and LEDs can't be used: {gpio_fault() or exc}") from exc
+        raise PanelError(f"{user} can't be used: {gpio_fault() or exc}") from exc
 
 
-def _default_factory() -> Any:
+def choose_factory(user: str = _PANEL) -> Any:
+    """Return gpiozero's pin factory for `user`, which error texts name. Raises PanelError."""
     try:
         from gpiozero import Device
     except ImportError as exc:
@@ -214,7 +225,7 @@ def _default_factory() -> Any:
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", DeprecationWarning)  # lgpio's bindings on Python 3.13
         if Device.pin_factory is None and _is_found_by_label():
-            Device.pin_factory = _header_factory_class()()
+            Device.pin_factory = _header_factory_class(user)()
         Device.ensure_pin_factory()
     for fallback in fallbacks:
         log.warning("%s", str(fallback.message).splitlines()[0])
@@ -226,7 +237,7 @@ def _is_found_by_label() -> bool:
     return uses_lgpio() and find_spec("lgpio") is not None and header_chip() is not None
 
 
-def _header_factory_class() -> Any:
+def _header_factory_class(user: str) -> Any:
     """Return a factory class that opens the chip by its label.
 
     gpiozero picks the chip's number by the board's revision: 2.0 opens 4 on every Pi 5, 2.0.1.post2 fails
@@ -241,16 +252,16 @@ def _header_factory_class() -> Any:
             super(LGPIOFactory, self).__init__()
             chip = header_chip()
             if chip is None:
-                raise PanelError("buttons and LEDs can't be used: the chip of the header is gone")
+                raise PanelError(f"{user} can't be used: the chip of the header is gone")
             self._handle = lgpio.gpiochip_open(chip.number)
             self._chip = chip.number
             self.pin_class = LGPIOPin
-            log.info("buttons and LEDs are on %s (/dev/%s)", chip.label, chip.name)
+            log.info("%s are on %s (/dev/%s)", user, chip.label, chip.name)
 
     return HeaderFactory
 
 
-def _close_factory(factory: Any) -> None:
+def close_factory(factory: Any) -> None:
     """Close the chip. The pins are dropped first, since their close fails if the chip is gone."""
     from gpiozero import Device
 
