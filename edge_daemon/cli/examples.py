@@ -7,7 +7,6 @@ import json
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeAlias
 
 from edge_daemon.app.model_factory import (
     build_classifier,
@@ -17,6 +16,7 @@ from edge_daemon.app.model_factory import (
     store_path,
 )
 from edge_daemon.board.mounts import mount_fault
+from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.progress import Progress
@@ -40,8 +40,6 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 
 log = logging.getLogger(__name__)
-
-_Action: TypeAlias = Callable[[argparse.Namespace, Config, ExampleStore], int]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,6 +71,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     give.add_argument("path", type=Path, metavar="PATH")
     give.add_argument("--form", choices=["ml5", "tfjs"], default="ml5", help="which JSON (default: ml5)")
     give.add_argument("--space", metavar="ID", help="embedding space to write as JSON, if there are several")
+    fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into NAME.zip, over MQTT")
+    add_fetch_arguments(fetch)
     add_action(actions, "list", _list, "count the examples of each label and say whether they suffice")
     add_action(actions, "undo", _undo, "take back the example added last")
     clear = add_action(actions, "clear", _clear, "take back all examples, or those of one label")
@@ -90,10 +90,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
     config = load_config(args.config, [*args.set, *args.more_set])
+    action: Callable[..., int] = args.action
+    if action is run_fetch:  # needs no store of this machine
+        return run_fetch(args, config)
     if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
     with open_store(config) as store:
-        action: _Action = args.action
         return action(args, config, store)
 
 

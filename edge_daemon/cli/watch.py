@@ -10,13 +10,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol, TextIO
 
-from edge_daemon.app.regions import region_names
+from edge_daemon.cli.followed_device import followed_topics
 from edge_daemon.config.schema import load_config
-from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
-from edge_daemon.mqtt.topics import Topics, device_topics
+from edge_daemon.mqtt.topics import Topics
 
 _RATE_FRAMES = 30
 _STALE_S = 3.0
@@ -201,10 +200,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command until interrupted."""
     config = load_config(args.config, args.set)
-    if config.mqtt.host is None:
-        raise ConfigError("mqtt.host: there is no broker to watch; set one")
-    base = None if args.device else config.mqtt.base_topic
-    topics = device_topics(base, args.device or config.device.topic_id, region_names(config))
+    topics = followed_topics(config, args.device)
     writer: Writer = JsonWriter(topics, sys.stdout) if args.json else LineWriter(topics, sys.stdout)
     with ReconnectingSubscriber(config.mqtt, f"{topics.base}/#") as subscriber:
         while True:

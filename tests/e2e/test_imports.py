@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import edge_daemon
 
-ADAPTERS = ["picamera2", "cv2", "gpiozero", "paho", "ai_edge_litert", "tflite_runtime", "amqtt", "starlette"]
+ADAPTERS = [
+    "picamera2", "cv2", "gpiozero", "paho", "ai_edge_litert", "tflite_runtime", "amqtt", "starlette", "evdev",
+]  # fmt: skip
+PACKAGE = Path(edge_daemon.__file__).parent
 
 
 def modules_after(code: str) -> set[str]:
@@ -48,6 +53,32 @@ def test_another_name_is_an_attribute_error() -> None:
 def test_help_loads_no_numpy_and_no_adapter() -> None:
     code = "from edge_daemon.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass"
     assert not modules_after(code) & {"numpy", "PIL", "yaml", "msgspec", *ADAPTERS}
+
+
+def test_the_help_of_every_command_loads_no_adapter() -> None:
+    code = """
+from edge_daemon.cli.main import COMMANDS, main
+for words in (*([name] for name in COMMANDS), ["examples", "fetch"]):
+    try: main([*words, "--help"])
+    except SystemExit: pass
+"""
+    modules = modules_after(code)
+    assert {"edge_daemon.cli.sort", "edge_daemon.cli.keys", "edge_daemon.cli.fetch"} <= modules
+    assert not modules & set(ADAPTERS)
+
+
+def test_other_commands_load_no_actuator() -> None:
+    code = "from edge_daemon.cli.main import main\nmain(['config', 'check', '--set', 'mqtt.host=null'])"
+    modules = modules_after(code)
+    assert "edge_daemon.cli.config" in modules
+    assert not [name for name in modules if name.startswith("edge_daemon.actuators")]
+
+
+@pytest.mark.parametrize("library", ["gpiozero", "paho", "evdev"])
+def test_a_vendor_library_is_imported_in_one_file(library: str) -> None:
+    statement = re.compile(rf"^ *(?:import|from) {library}\b|import_module\(\"{library}\"\)", re.MULTILINE)
+    importers = [path for path in PACKAGE.rglob("*.py") if statement.search(path.read_text())]
+    assert len(importers) == 1, importers
 
 
 def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import threading
 from base64 import b64decode
 from collections.abc import Callable
@@ -38,7 +36,6 @@ from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed, wait_until
 from tests.mqtt.test_schemas import validator
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = "edge_daemon/tray-1"
 EXPORT = ExportExamples(Origin("mqtt", "examples", 7))
 NOISE = os.urandom(2 * PART_BYTES + 5)
@@ -209,22 +206,6 @@ def test_the_parts_go_to_the_response_topic_with_the_correlation_data(
         wait_until(lambda: len(listener.texts("mine/answers")) >= 4)
         first = listener.wait_for("mine/answers")
     assert first.properties["CorrelationData"] == b"\x01"
-
-
-def test_the_script_fetches_the_archive_and_overwrites_nothing(
-    broker: Mosquitto, options: MqttOptions, tmp_path: Path
-) -> None:
-    command = [sys.executable, "scripts/fetch_examples.py", "--device", "tray-1"]
-    command += ["--set", f"mqtt.host={broker.host}", "--set", f"mqtt.port={broker.port}"]
-    target = tmp_path / "fetched.zip"
-    with device_with_store(options, tmp_path) as device:
-        device.wait_connected()
-        done = subprocess.run([*command, target], cwd=ROOT, capture_output=True, text=True)
-        again = subprocess.run([*command, target], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert target.read_bytes().startswith(b"PK")
-    assert again.returncode == 1
-    assert "exists already" in again.stderr
 
 
 def test_a_changed_part_is_detected() -> None:

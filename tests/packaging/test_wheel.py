@@ -67,6 +67,8 @@ def test_it_runs_with_no_source_around(kind: str, built: dict[str, Path], tmp_pa
 
     assert "ok" in run("config", "check")
     assert "edge_embedder_v1" in run("models", "list")
+    for command in (["sort"], ["keys"], ["examples", "fetch"]):
+        assert "example: " in run(*command, "--help")
     for name in ("red", "blue"):
         run("examples", "add", name, str(tmp_path / f"{name}.png"))
     store = str(tmp_path / ".local/state/edge_daemon/examples.sqlite")

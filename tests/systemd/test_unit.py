@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.cli.main import COMMANDS
+from edge_daemon.cli.main import COMMANDS, main
 
 UNIT = Path(__file__).parents[2] / "systemd/edge-daemon.service"
 MOST_EXPOSED = 1.5
@@ -56,6 +56,22 @@ def test_systemd_understands_the_settings_for_a_second_partition(unit: Path) -> 
     (folder / "partition.conf").write_text(textwrap.dedent(settings))
     done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
     assert [line for line in done.stderr.splitlines() if "partition.conf" in line] == []
+
+
+def test_the_documented_service_of_the_ejectors_starts_a_command_that_exists(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (Path(__file__).parents[2] / "docs/sorting.md").read_text()
+    (settings,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    (command,) = re.findall(r"(?m)^ExecStart=/usr/bin/edge-daemon (.*)$", settings)
+    path = tmp_path / "edge-daemon-sort.service"
+    path.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", settings))
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    assert [line for line in done.stderr.splitlines() if str(path) in line] == []
+    config = ["--config", str(Path(__file__).parents[2] / "config/sorter.yaml")]
+    words = command.replace("--config /etc/edge_daemon/config.yaml", " ".join(config)).split()
+    assert main([*words, "--set", "mqtt.host=null"]) == 1
+    assert "mqtt.host" in capsys.readouterr().err  # every argument before it is right
 
 
 def test_the_kernel_ends_it_before_a_login_where_its_limit_has_no_effect() -> None:

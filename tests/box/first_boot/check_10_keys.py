@@ -1,4 +1,4 @@
-"""`scripts/arcade.py`: what the camera sees holds a key down, for every program that reads a keyboard."""
+"""`edge-daemon keys`: the label of what the camera sees holds a key down, for every program."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ DEAD_MAN_S = 10
 
 @pytest.fixture
 def held() -> Iterator[Any]:
-    """Ask the kernel which keys of the virtual keyboard are down; it goes when the program ends."""
+    """Ask the kernel which keys of the virtual keyboard are down. It is removed when the program ends."""
     told("modprobe", "uinput")
-    words = ["/opt/edge-daemon/venv/bin/python", "scripts/arcade.py", "--config", str(CONFIG)]
+    words = ["/usr/local/bin/edge-daemon", "keys", "--config", str(CONFIG)]
     words += ["--dead-man", str(DEAD_MAN_S), *(f"--key={label}={key}" for label, key in KEYS.items())]
     with subprocess.Popen(words) as process:
         try:
@@ -37,7 +37,7 @@ def held() -> Iterator[Any]:
 def _keyboards() -> list[Any]:
     evdev: Any = import_module("evdev")
     devices = [evdev.InputDevice(path) for path in evdev.list_devices()]
-    return [device for device in devices if device.name == "edge_daemon arcade"]
+    return [device for device in devices if device.name == "edge_daemon keys"]
 
 
 def check_the_label_holds_its_key_down(held: Any, service: Service, scene: Scene) -> None:

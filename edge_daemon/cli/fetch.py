@@ -1,0 +1,78 @@
+"""`edge-daemon examples fetch`: the examples of a device, over MQTT, as an archive."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from uuid import uuid4
+
+import msgspec
+
+from edge_daemon.cli.followed_device import followed_topics
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import RequestError
+from edge_daemon.mqtt.example_export import ExportReassembler
+from edge_daemon.mqtt.message import Message
+from edge_daemon.mqtt.subscriber import Subscriber
+from edge_daemon.mqtt.topics import Topics
+from edge_daemon.system.atomic_file import new_file
+
+TIMEOUT_S = 30.0
+"""Longest time between two parts. Before the first part the device writes the whole archive."""
+
+_EPILOG = """\
+The archive holds the examples with their pictures; `edge-daemon examples import FILE` adds them to a store.
+The user of the `mqtt` section needs the right to send requests to the device, as the teacher in
+mosquitto-acl.conf has. The file appears when it is complete; no file is overwritten.
+
+example: keep a copy of the examples of the device tray-1:
+  edge-daemon examples fetch --set mqtt.host=broker.local --device tray-1 tray-1.zip
+
+With --json the line is {"path": "tray-1.zip", "bytes": 120345, "parts": 3}.
+"""
+
+
+def add_fetch_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the action's arguments."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _EPILOG
+    parser.add_argument("file", type=Path, metavar="FILE", help="the archive to write, such as tray-1.zip")
+    parser.add_argument("--device", metavar="ID", help="another device at this broker (default: this one)")
+
+
+def run_fetch(args: argparse.Namespace, config: Config) -> int:
+    """Run the action."""
+    topics = followed_topics(config, args.device)
+    with new_file(args.file) as file:
+        archive, parts = fetch_archive(config.mqtt, topics)
+        file.write(archive)
+    if args.json:
+        print(json.dumps({"path": str(args.file), "bytes": len(archive), "parts": parts}))
+    else:
+        print(f"{args.file}: {len(archive)} bytes in {parts} parts")
+    return 0
+
+
+def fetch_archive(options: MqttOptions, topics: Topics, timeout_s: float = TIMEOUT_S) -> tuple[bytes, int]:
+    """Request the archive and return it with its number of parts. Raises BrokerError, RequestError."""
+    reassembler = ExportReassembler(transaction := uuid4().hex)
+    request = msgspec.json.encode({"export": True, "transaction": transaction})
+    with Subscriber(options, topics.response("examples")) as subscriber:
+        subscriber.publish(Message(topics.request("examples"), request, qos=1, retain=False))
+        deadline = time.monotonic() + timeout_s
+        while (left_s := deadline - time.monotonic()) > 0:
+            incoming = subscriber.receive(left_s)
+            if incoming is None:
+                continue
+            before = reassembler.parts
+            if (archive := reassembler.add(incoming.payload)) is not None:
+                return archive, reassembler.parts
+            if reassembler.parts > before:
+                deadline = time.monotonic() + timeout_s
+    raise RequestError(
+        f"no answer at {topics.response('examples')} for {timeout_s:g} s, after {reassembler.parts} parts; "
+        "is the device online, and may this MQTT user send it requests?"
+    )
