@@ -173,9 +173,9 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
             confused_with=report.confused_with if report else None,
         )
     peers = count_peers(store)
-    for device, counting, waiting in peers:
-        words = f"of '{device}'\t{counting}\t{waiting} on probation"
-        _tell(args, words, device=device, counting=counting, probation=waiting)
+    for device, accepted, quarantined in peers:
+        words = f"of '{device}'\t{accepted}\t{quarantined} quarantined"
+        _tell(args, words, device=device, accepted=accepted, quarantined=quarantined)
     if not (reports or peers or args.json):
         print("no examples yet")
     if len(spaces := store.spaces()) > 1:

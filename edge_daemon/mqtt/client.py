@@ -264,7 +264,7 @@ class Connection:
         if reason.is_failure:
             self.will_rejected = str(reason) in ("QoS not supported", "Retain not supported")
             self._rejected = True
-            self._end_error = f"it refused us: {reason}" + self._password_hint_for(str(reason))
+            self._end_error = f"it refused the connection: {reason}" + self._password_hint_for(str(reason))
         else:
             self._accepted = True
             self.window = min(MAX_IN_FLIGHT, getattr(properties, "ReceiveMaximum", MAX_IN_FLIGHT))

@@ -21,7 +21,6 @@ from edge_daemon.mqtt.incoming import IncomingHandler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.outbox import Outbox
-from edge_daemon.mqtt.persistent_queue import WriteBatching
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.wakeup import Wakeup
 
@@ -202,7 +201,6 @@ class ConnectionLoop:
         max_s = options.max_reconnect_s
         self._backoff = Backoff(_FIRST_RETRY_S, max_s, Random())
         self._local_backoff = Backoff(_FIRST_RETRY_S, min(LOCAL_RETRY_S, max_s), Random())
-        self._batching = WriteBatching()
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._logged: str | None = None
@@ -245,9 +243,7 @@ class ConnectionLoop:
         deadline = time.monotonic() + seconds
         while not self._stopping.is_set() and (left_s := deadline - time.monotonic()) > 0:
             self._stopping.wait(min(left_s, _PERSIST_INTERVAL_S))
-            now_s = time.monotonic()
-            if self._batching.due(now_s) and self._outbox.persist():
-                self._batching.written(now_s)
+            self._outbox.persist_if_due(time.monotonic())
 
     def _run_connection(self) -> float:
         """Connect and exchange messages until the connection ends; return the pause before the next."""
@@ -283,7 +279,6 @@ class ConnectionLoop:
         connection = connect(self._options, self._connect_options, os.environ, self._stopping.is_set)
         self._sender.connected(connection, self._incoming.filters)
         self._connected.set()
-        self._batching = WriteBatching()
         self._logged = None
         logger.info(
             "connected to the MQTT broker at %s:%d with MQTT %s",

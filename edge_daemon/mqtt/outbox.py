@@ -9,7 +9,7 @@ from threading import Lock
 from typing import NamedTuple
 
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import PersistentQueue
+from edge_daemon.mqtt.persistent_queue import PersistentQueue, WriteBatching
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +51,7 @@ class Outbox:
         self._acknowledged_rows: list[int] = []
         self._dropped = 0
         self._disk_failing = False
+        self._batching = WriteBatching()
 
     def put(self, message: Message) -> None:
         """Queue a message. Never blocks."""
@@ -64,6 +65,7 @@ class Outbox:
 
     def connected(self) -> None:
         """Start a connection: retained messages are sent first, in the order their topics were first put."""
+        self._batching = WriteBatching()
         with self._lock:
             self._online = True
             self._telemetry.clear()
@@ -160,6 +162,11 @@ class Outbox:
             with self._lock:
                 self._dropped += dropped
         return True
+
+    def persist_if_due(self, now_s: float) -> None:
+        """Persist in batches, which grow with the outage; `now_s` is monotonic."""
+        if self._batching.due(now_s) and self.persist():
+            self._batching.written(now_s)
 
     @property
     def in_flight(self) -> int:

@@ -14,7 +14,7 @@ from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
 
 
-def test_peers_are_listed_with_what_counts_and_what_waits(
+def test_peers_are_listed_with_accepted_and_quarantined_examples(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "examples.sqlite"
@@ -27,6 +27,6 @@ def test_peers_are_listed_with_what_counts_and_what_waits(
         peers.accept(each.id for each in kept[:2])
     words = ["examples", "list", "--set", f"store.path={path}"]
     assert main([*words, "--json"]) == 0
-    assert json.loads(capsys.readouterr().out) == {"device": "north", "counting": 2, "probation": 1}
+    assert json.loads(capsys.readouterr().out) == {"device": "north", "accepted": 2, "quarantined": 1}
     assert main(words) == 0
-    assert capsys.readouterr().out == "of 'north'\t2\t1 on probation\n"
+    assert capsys.readouterr().out == "of 'north'\t2\t1 quarantined\n"

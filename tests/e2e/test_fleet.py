@@ -158,10 +158,10 @@ def test_three_devices_converge_through_cuts_and_a_broker_that_forgets(
     for name in NAMES:
         fleet.wait_for(name, {"blue": 1, "red": 1, "white": 1})
     with Ear(broker.port, "edge_daemon/south/examples") as ear:
-        told = json.loads(ear.wait_for('"counting":2').split(" ", 2)[2])
-    assert told["fleet"]["group"] == "sorters"
-    assert told["fleet"]["peers"] == {"north": {"counting": 2, "probation": 0}}
-    assert told["fleet"]["shared"] == 1
+        published = json.loads(ear.wait_for('"accepted":2').split(" ", 2)[2])
+    assert published["fleet"]["group"] == "sorters"
+    assert published["fleet"]["peers"] == {"north": {"accepted": 2, "quarantined": 0}}
+    assert published["fleet"]["shared"] == 1
 
 
 def test_a_device_with_another_key_shares_nothing_and_it_is_said_once(

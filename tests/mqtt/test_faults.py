@@ -215,7 +215,7 @@ def test_a_wrong_password_is_logged_once(caplog: pytest.LogCaptureFixture, tmp_p
         with Device(options) as device, caplog.at_level(logging.DEBUG, "edge_daemon.mqtt.connection_loop"):
             wait_until(lambda: len(caplog.records) >= 3)
             assert not device.sink.connected
-            assert [text for text in warnings(caplog) if "refused us" in text] == warnings(caplog)
+            assert [text for text in warnings(caplog) if "refused the connection" in text] == warnings(caplog)
             assert len(warnings(caplog)) == 1
             secret.write_text("right\n")
             device.wait_connected()

@@ -59,7 +59,7 @@ def test_the_receive_maximum_of_the_broker_is_the_window() -> None:
 def test_an_error_of_all_versions_is_reported() -> None:
     with (
         Mosquitto(users={"tray": "secret"}) as broker,
-        pytest.raises(BrokerError, match="refused us: Not auth"),
+        pytest.raises(BrokerError, match="refused the connection: Not auth"),
     ):
         negotiated_version(broker.port)
     with pytest.raises(BrokerError, match="Connection refused"):
