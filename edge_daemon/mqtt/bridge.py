@@ -20,8 +20,9 @@ from edge_daemon.mqtt.broker_limits import BrokerLimitEstimator
 from edge_daemon.mqtt.client import ConnectOptions
 from edge_daemon.mqtt.connection_loop import ConnectionLoop, Sender
 from edge_daemon.mqtt.credentials import read_credentials
+from edge_daemon.mqtt.discovery_publisher import DiscoveryPublisher
 from edge_daemon.mqtt.example_export import ExampleExporter
-from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher
+from edge_daemon.mqtt.home_assistant import Discovery
 from edge_daemon.mqtt.incoming import DuplicateDeviceDetector, IncomingHandler
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.payloads import Info

@@ -275,16 +275,13 @@ class BrokerLimitEstimator:
         self._report_limits()
 
     def _hypotheses_for(self, message: Message) -> list[BrokerLimits]:
+        without_qos = replace(self._hypothesis, max_qos=0)
+        without_retain = replace(self._hypothesis, retain=False)
         qos = message.qos > self._accepted_qos
         retain = message.retain and not self._accepted_retain
-        hypotheses = []
-        if qos:
-            hypotheses.append(replace(self._hypothesis, max_qos=0))
-        if retain:
-            hypotheses.append(replace(self._hypothesis, retain=False))
         if qos and retain:
-            hypotheses.append(replace(self._hypothesis, max_qos=0, retain=False))
-        return hypotheses
+            return [without_qos, without_retain, without_qos & without_retain]
+        return [without_qos] if qos else [without_retain] if retain else []
 
     def _limit_size(self, message: Message) -> None:
         self._rejected_bytes = min(self._rejected_bytes or message.packet_bytes, message.packet_bytes)

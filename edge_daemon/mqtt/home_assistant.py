@@ -9,14 +9,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from random import Random
-from typing import Literal, get_args
+from typing import get_args
 
 import msgspec
 
 from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS
 from edge_daemon.domain.types import WHOLE_FRAME
-from edge_daemon.mqtt.message import Incoming, Message
+from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import EventPayload, Info
 from edge_daemon.mqtt.topics import Topics
 
@@ -25,8 +24,6 @@ Component = dict[str, object]
 ORIGIN = "edge_daemon"
 MAX_BUTTONS = 50
 """Maximum number of buttons: each adds about 250 bytes to the discovery message."""
-MAX_REMEMBERED = 300
-"""Maximum number of remembered entities, so that removed ones can be removed in Home Assistant."""
 EVENT_TYPES = [str(kind.__struct_config__.tag) for kind in get_args(EventPayload)]
 _PERCENT = {"unit_of_measurement": "%", "state_class": "measurement", "suggested_display_precision": 0}
 _DIAGNOSTIC = {"entity_category": "diagnostic"}
@@ -82,46 +79,44 @@ class Discovery:
     def _sensors(self) -> Iterator[tuple[str, Component]]:
         for region in self._topics.regions:
             yield from self._region(region)
-        yield (
-            "examples",
-            {
-                **_sensor("Examples", self._topics.examples, "{{ value_json.total }}"),
-                "state_class": "measurement",
-                "json_attributes_topic": self._topics.examples,
-                "json_attributes_template": "{{ value_json.counts | tojson }}",
-            },
-        )
-        accuracy = _percent("value_json.evaluation.accuracy")
-        known = "value_json.evaluation and value_json.evaluation.accuracy is not none"
-        yield (
-            "accuracy",
-            {
-                **_sensor("Accuracy", self._topics.examples, f"{{{{ {accuracy} if {known} else None }}}}"),
-                **_PERCENT,
-            },
-        )
-        yield (
-            "event",
-            {
-                "platform": "event",
-                "name": "Event",
-                "state_topic": self._topics.event,
-                "event_types": EVENT_TYPES,
-            },
-        )
-        yield (
-            "snapshot",
-            {
-                "platform": "image",
-                "name": "Snapshot",
-                "image_topic": self._topics.snapshot,
-                "content_type": "image/jpeg",
-            },
-        )
+        yield "examples", self._examples()
+        yield "accuracy", self._accuracy()
+        yield "event", self._event()
+        yield "snapshot", self._snapshot()
         yield "latency", self._latency()
         for key in ("model", "classifier", "version"):
             template = f"{{{{ value_json.{key} }}}}"
             yield key, {**_sensor(key.capitalize(), self._topics.info, template), **_DIAGNOSTIC}
+
+    def _examples(self) -> Component:
+        return {
+            **_sensor("Examples", self._topics.examples, "{{ value_json.total }}"),
+            "state_class": "measurement",
+            "json_attributes_topic": self._topics.examples,
+            "json_attributes_template": "{{ value_json.counts | tojson }}",
+        }
+
+    def _accuracy(self) -> Component:
+        accuracy = _percent("value_json.evaluation.accuracy")
+        known = "value_json.evaluation and value_json.evaluation.accuracy is not none"
+        template = f"{{{{ {accuracy} if {known} else None }}}}"
+        return {**_sensor("Accuracy", self._topics.examples, template), **_PERCENT}
+
+    def _event(self) -> Component:
+        return {
+            "platform": "event",
+            "name": "Event",
+            "state_topic": self._topics.event,
+            "event_types": EVENT_TYPES,
+        }
+
+    def _snapshot(self) -> Component:
+        return {
+            "platform": "image",
+            "name": "Snapshot",
+            "image_topic": self._topics.snapshot,
+            "content_type": "image/jpeg",
+        }
 
     def _latency(self) -> Component:
         """Latency at each change of a label: one of each result would write a state per frame."""
@@ -167,22 +162,22 @@ class Discovery:
             "threshold_auto",
             self._button("Threshold from the examples", "threshold", '{"unknown": "auto"}'),
         )
-        yield (
-            "threshold",
-            {
-                "platform": "number",
-                "name": "Minimum similarity of a known label",
-                "state_topic": self._topics.settings,
-                "value_template": "{{ value_json.unknown if value_json.unknown is number else None }}",
-                "command_topic": self._topics.request("threshold"),
-                "command_template": '{"unknown": {{ value }}}',
-                "min": -1,
-                "max": 1,
-                "step": 0.01,
-                "mode": "box",
-                "entity_category": "config",
-            },
-        )
+        yield "threshold", self._threshold()
+
+    def _threshold(self) -> Component:
+        return {
+            "platform": "number",
+            "name": "Minimum similarity of a known label",
+            "state_topic": self._topics.settings,
+            "value_template": "{{ value_json.unknown if value_json.unknown is number else None }}",
+            "command_topic": self._topics.request("threshold"),
+            "command_template": '{"unknown": {{ value }}}',
+            "min": -1,
+            "max": 1,
+            "step": 0.01,
+            "mode": "box",
+            "entity_category": "config",
+        }
 
     def _text_field(self) -> Component:
         return {
@@ -224,31 +219,6 @@ def _node_id(device: str) -> str:
     return "edge_daemon_" + re.sub(r"[^a-zA-Z0-9_-]", "_", device)
 
 
-def described_platforms(config: bytes) -> dict[str, str] | None:
-    """Return the platform of each entity in a discovery message of ours; None for any other payload."""
-    try:
-        found = msgspec.json.decode(config, type=_Config)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    if found.origin.name != ORIGIN:
-        return None
-    return {key: part.platform for key, part in found.components.items() if part.unique_id}
-
-
-class _Origin(msgspec.Struct):
-    name: str
-
-
-class _Component(msgspec.Struct):
-    platform: Literal["sensor", "event", "image", "button", "number", "select", "text"]
-    unique_id: str = ""
-
-
-class _Config(msgspec.Struct):
-    origin: _Origin
-    components: dict[str, _Component]
-
-
 def _sensor(name: str, topic: str, template: str) -> Component:
     return {"platform": "sensor", "name": name, "state_topic": topic, "value_template": template}
 
@@ -260,67 +230,3 @@ def _percent(share: str) -> str:
 def _short_id(name: str) -> str:
     """Return eight letters for any text, valid in every topic and id."""
     return hashlib.sha256(name.encode()).hexdigest()[:8]
-
-
-_MAX_DELAY_S = 10.0
-
-
-class DiscoveryPublisher:
-    """Publishes the discovery once the labels are known, when they change, and after Home Assistant's birth.
-
-    After a birth it waits a random time of up to 10 s, so that many devices don't answer at once. If
-    discovery is disabled, an earlier discovery message is removed. `set_labels` is for any thread; all other
-    methods belong to the thread that owns the connection.
-    """
-
-    def __init__(self, discovery: Discovery, enabled: bool, random: Random) -> None:
-        self._discovery = discovery
-        self._enabled = enabled
-        self._random = random
-        self._known: dict[str, str] = {}
-        self._labels: tuple[str, ...] | None = None
-        self._announced: tuple[str, ...] | None = None
-        self._due_s: float | None = None
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """Topic filters: our own retained discovery message, and Home Assistant's birth message."""
-        return (self._discovery.topic, *((self._discovery.birth_topic,) if self._enabled else ()))
-
-    def set_labels(self, labels: tuple[str, ...]) -> None:
-        """Replace the labels with buttons."""
-        self._labels = labels
-
-    def handle(self, incoming: Incoming, now_s: float) -> None:
-        """Handle a birth message or an earlier discovery message of ours; ignore all others."""
-        if incoming.topic == self._discovery.birth_topic and incoming.payload == b"online":
-            self._due_s = now_s + self._random.uniform(0, _MAX_DELAY_S)
-        elif incoming.topic == self._discovery.topic and incoming.retained:
-            known = described_platforms(incoming.payload)
-            if known is not None and not known.keys() <= self._known.keys():
-                self._remember(known)
-                self._due_s = now_s
-
-    def pop_due(self, now_s: float, max_qos: int = 2) -> Message | None:
-        """Return the message that is due now, if any.
-
-        `max_qos` is the maximum QoS of the broker, which applies to Home Assistant as well.
-        """
-        labels = self._labels
-        overdue = self._due_s is not None and now_s >= self._due_s
-        if not self._enabled:
-            self._due_s = None
-            return self._discovery.removal() if overdue else None
-        if labels is None or not (overdue or labels != self._announced):
-            return None
-        announcement = self._discovery.announcement(labels, self._known, min(1, max_qos))
-        self._remember(described_platforms(announcement.payload) or {})
-        self._announced = labels
-        if overdue:
-            self._due_s = None
-        return announcement
-
-    def _remember(self, known: dict[str, str]) -> None:
-        """Remember the described entities, up to a limit: labels may change for years."""
-        merged = {key: kind for key, kind in self._known.items() if key not in known} | known
-        self._known = dict(list(merged.items())[-MAX_REMEMBERED:])

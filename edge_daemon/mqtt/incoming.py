@@ -8,8 +8,8 @@ import msgspec
 
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.broker_limits import BrokerLimitEstimator
+from edge_daemon.mqtt.discovery_publisher import DiscoveryPublisher
 from edge_daemon.mqtt.example_export import ExampleExporter
-from edge_daemon.mqtt.home_assistant import DiscoveryPublisher
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.request_handler import RequestHandler

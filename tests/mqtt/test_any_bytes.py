@@ -15,8 +15,9 @@ from edge_daemon.fleet.chunks import pack_records
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.mqtt.bridge import build_bridge
 from edge_daemon.mqtt.client import Connection
+from edge_daemon.mqtt.discovery_publisher import DiscoveryPublisher
 from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
-from edge_daemon.mqtt.home_assistant import Discovery, DiscoveryPublisher
+from edge_daemon.mqtt.home_assistant import Discovery
 from edge_daemon.mqtt.incoming import DuplicateDeviceDetector
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.request_handler import RequestHandler
