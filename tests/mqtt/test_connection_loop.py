@@ -147,30 +147,24 @@ def test_a_too_long_response_becomes_an_error() -> None:
 def test_a_subscription_at_which_the_broker_hangs_up_is_omitted(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (
-        Listener(broker.port) as listener,
-        Proxy(broker.port) as proxy,
-        Device(at(proxy.port, "3.1.1", discovery=DiscoveryOptions(enabled=True))) as device,
-    ):
+    with Listener(broker.port) as listener, Proxy(broker.port) as proxy:
         proxy.forbid(b"homeassistant/status")
-        device.sink.handle(label_changed("cat"))
-        listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
-        listener.wait_for(f"{BASE}/availability", b"online")
+        with Device(at(proxy.port, "3.1.1", discovery=DiscoveryOptions(enabled=True))) as device:
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
+            listener.wait_for(f"{BASE}/availability", b"online")
     assert "hangs up at a subscription at homeassistant/status" in warnings(caplog)
 
 
 def test_a_topic_at_which_the_broker_hangs_up_is_omitted(
     broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (
-        Listener(broker.port) as listener,
-        Proxy(broker.port) as proxy,
-        Device(at(proxy.port, "3.1.1")) as device,
-    ):
+    with Listener(broker.port) as listener, Proxy(broker.port) as proxy:
         proxy.forbid(f"{BASE}/info".encode() + b"\x00")  # with the packet id: not the subscription
-        device.sink.handle(label_changed("cat"))
-        listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
-        listener.wait_for(f"{BASE}/event", timeout_s=40)
+        with Device(at(proxy.port, "3.1.1")) as device:
+            device.sink.handle(label_changed("cat"))
+            listener.wait_for(f"{BASE}/label", b"cat", timeout_s=40)
+            listener.wait_for(f"{BASE}/event", timeout_s=40)
     assert f"at {BASE}/info" in warnings(caplog)
 
 
