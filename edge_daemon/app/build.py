@@ -23,7 +23,7 @@ from edge_daemon.app.model_factory import (
 )
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.regions import build_regions, build_settings, build_text_joiner
-from edge_daemon.app.sinks import build_board_watch, build_sinks
+from edge_daemon.app.sinks import build_board_monitor, build_sinks
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.config.schema import Config
@@ -84,7 +84,7 @@ def build(
             sinks=build_sinks(
                 config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory
             ),
-            inputs=[build_board_watch(mailbox, clock, None if once else store_path(config))],
+            inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,
             clock=clock,
             notifier=notifier or Notifier(),

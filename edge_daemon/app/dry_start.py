@@ -1,8 +1,8 @@
-"""A start without its effects: shows whether a program and a configuration fit before they replace others.
+"""Dry start: build the daemon without running it, before a new program or configuration replaces another.
 
-`preflight` checks the settings. This builds the daemon itself, on a copy of the examples, which a newer
-program may have to convert. It claims no camera, pin or port and connects to nothing, so that another daemon
-can run beside it.
+`preflight` checks the settings only. A dry start builds the daemon on a copy of the examples, which a newer
+program may have to convert. It opens no camera, pin or port and connects to nothing, so another daemon may
+run at the same time.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from edge_daemon.system.sqlite import CorruptStoreError, sqlite_errors_of
 
 
 def dry_start(config: Config) -> None:
-    """Build the daemon and release it. Raises the EdgeError that a start would end with."""
+    """Build the daemon and close it. Raises the EdgeError that a start would raise."""
     path = store_path(config)
     folder = path.parent if os.access(path.parent, os.W_OK) else None
-    # Beside the store, as the folder for temporary files may be memory.
+    # Beside the store, because the default folder for temporary files may be in memory.
     with as_owner_of(path.parent), TemporaryDirectory(prefix=".edge-daemon-", dir=folder) as temporary:
         copy = Path(temporary) / path.name
         if os.access(path, os.R_OK):
-            with suppress(CorruptStoreError), sqlite_errors_of(path):  # a start keeps a damaged one aside
+            with suppress(CorruptStoreError), sqlite_errors_of(path):  # a start moves a damaged file aside
                 copy_database(path, copy)
         build(_on_copy(config, copy)).close()
 
 
 def _on_copy(config: Config, store: Path) -> Config:
-    """Return the configuration with another store, and without what needs a credential of the service."""
+    """Return the configuration with another store, and without parts that need the service's credentials."""
     switches = {"fleet": "group", "mqtt": "host", "web": "listen"}
     sections = {"store": msgspec.structs.replace(config.store, path=str(store))}
     for key in unread_credentials(config):

@@ -1,4 +1,4 @@
-"""What the configuration means by the model, its tap and its examples; both daemon and commands ask here."""
+"""Embedder, classifier and example store of a configuration, for the daemon and the commands."""
 
 from __future__ import annotations
 
@@ -21,49 +21,49 @@ DEFAULT_MODEL = "edge_embedder_v1"
 
 
 def model_path(config: Config) -> Path:
-    """Return the file of the configured model. Raises ModelError."""
+    """Return the path of the configured model file. Raises ModelError."""
     return find(config.model.name or DEFAULT_MODEL)
 
 
 def model_name(config: Config) -> str:
-    """Return the model's name as people know it; `patch` where none is used."""
+    """Return the model's name for display; `patch` if no model is used."""
     if config.model.features == "patch" and config.classifier.type != "pretrained":
         return "patch"
     return Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite")
 
 
 def build_embedder(config: Config) -> Embedder:
-    """Load the configured model, if the tap needs one; an `auto` not settled is `embedding`.
+    """Load the configured model, unless the features are `patch`; unresolved `auto` means `embedding`.
 
     Raises ModelError.
     """
     model = config.model
-    tap = "probabilities" if config.classifier.type == "pretrained" else model.features
-    if tap == "patch":
+    features = "probabilities" if config.classifier.type == "pretrained" else model.features
+    if features == "patch":
         from edge_daemon.tflite.patch_embedder import PatchEmbedder
 
         return PatchEmbedder()
-    tap = "embedding" if tap == "auto" else tap
-    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, tap, model.crop)
+    features = "embedding" if features == "auto" else features
+    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, features, model.crop)
 
 
 def resolve_features(config: Config, *, tune: bool = False) -> Config:
-    """Replace `model.features: auto` by the features that the examples have; `tune` takes the best for them.
+    """Replace `model.features: auto` by the features of the stored examples; with `tune`, by the best ones.
 
     Raises ModelError, StoreError.
     """
     if config.model.features != "auto" or config.classifier.type == "pretrained":
         return config
-    settled = [_with_features(config, "embedding"), _with_features(config, "patch")]
+    candidates = [_with_features(config, "embedding"), _with_features(config, "patch")]
     from edge_daemon.evaluation.feature_selection import FeatureExtractor, features_in_use, tune_features
 
-    taps = [
+    extractors = [
         FeatureExtractor(each.model.features, build_embedder(each), build_query_augmentation(each))
-        for each in settled
+        for each in candidates
     ]
     with open_store(config) as store:
-        chosen = tune_features(store, taps) if tune else features_in_use(store, taps)
-    return settled[taps.index(chosen)]
+        chosen = tune_features(store, extractors) if tune else features_in_use(store, extractors)
+    return candidates[extractors.index(chosen)]
 
 
 def _with_features(config: Config, features: Literal["embedding", "patch"]) -> Config:
@@ -71,25 +71,31 @@ def _with_features(config: Config, features: Literal["embedding", "patch"]) -> C
 
 
 def store_path(config: Config) -> Path:
-    """Return where the configured store lies."""
+    """Return the path of the configured store."""
     return Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
 
 
 def open_store(config: Config) -> ExampleStore:
-    """Open the configured store, keeping a corrupt one aside. Raises StoreError."""
+    """Open the configured store; a corrupt file is moved aside first. Raises StoreError."""
     return ExampleStore.open_or_recover(store_path(config))
 
 
 def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClassifier:
-    """Make an empty learner; `classes` are the model's own, for `classifier.type: pretrained`."""
-    head = config.classifier
+    """Build an empty classifier; `classes` are the model's own names, for `classifier.type: pretrained`."""
+    options = config.classifier
     return make_classifier(
-        head.type, head.k, head.metric, head.vote, head.unknown, classes, build_query_augmentation(config)
+        options.type,
+        options.k,
+        options.metric,
+        options.vote,
+        options.unknown,
+        classes,
+        build_query_augmentation(config),
     )
 
 
 def build_query_augmentation(config: Config) -> QueryAugmentation | None:
-    """Return how a query is moved about before it is compared: only a patch is."""
+    """Return the test-time augmentation of queries; only patch embeddings have one."""
     if config.model.features != "patch":
         return None
     from edge_daemon.tflite.patch_embedder import moved

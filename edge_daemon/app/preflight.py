@@ -1,7 +1,7 @@
-"""The checks before a start or a reload: all that can be known to fail without claiming anything.
+"""Preflight checks before a start or a reload: every error that can be found without opening devices.
 
-`run`, a reload and `config check` use the same checks in the same order, so they refuse with the same line.
-Nothing is made and nothing is claimed: another daemon may run beside them, and that one may be ours.
+`run`, a reload and `config check` use the same checks in the same order, so they report the same line. The
+checks create and open nothing: another daemon, perhaps the one to be reloaded, may run at the same time.
 """
 
 from __future__ import annotations
@@ -39,17 +39,17 @@ FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A checked configuration and what was loaded for it; `embedder` is None for `model.features: auto`."""
+    """A checked configuration and its model; `embedder` is None for `model.features: auto`."""
 
     config: Config
     embedder: Embedder | None
     classes: Sequence[str] = ()
-    """The model's own, for `classifier.type: pretrained`."""
+    """The model's own class names, for `classifier.type: pretrained`."""
     files: FileMarks | None = None
-    """State of the files that were read; None where it is not compared."""
+    """State of the files that were read; None if it is not compared."""
 
     def is_current(self, config: Config) -> bool:
-        """Return whether `config` and the files that it names are what was prepared."""
+        """Return whether `config` and its files are unchanged since they were prepared."""
         if config != self.config or config.model.features == "auto":
             return False
         return self.files is None or self.files == file_marks(config)
@@ -57,7 +57,7 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The daemon that a reload replaces: what it holds may be taken over. Frame size in pixels, if known."""
+    """The daemon that a reload replaces, whose ports become free. Frame size in pixels, if known."""
 
     config: Config
     frame_size: tuple[int, int] | None = None
@@ -66,19 +66,19 @@ class Running:
 def preflight(
     config: Config, environment: Environment = os.environ, running: Running | None = None
 ) -> Prepared:
-    """Run every check and load the model. Raises the EdgeError that a start would end with."""
+    """Run every check and load the model. Raises the EdgeError that a start would raise."""
     files = file_marks(config)
     prepared = replace(load_model(config), files=files)
     for check in CHECKS:
         check(config, environment)
     if running is not None:
         _check_replay(config, environment)
-        _check_beside(config, running)
+        _check_against_running(config, running)
     return prepared
 
 
 def file_marks(config: Config) -> FileMarks:
-    """Return the state of the secrets, certificates and model that the configuration names."""
+    """Return the state of the secret, certificate and model files of the configuration."""
     tls = config.mqtt.tls
     named = (config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
     paths = {path for path in (*named, config.web.token_file, config.fleet.key_file) if path is not None}
@@ -93,9 +93,9 @@ def file_marks(config: Config) -> FileMarks:
 
 
 def refusals(config: Config, environment: Environment = os.environ) -> Iterator[EdgeError]:
-    """Yield what each check refuses, the first being the one that a start would end with.
+    """Yield the error of each failed check; a start would raise the first one.
 
-    Checks that need a credential which only the service can read are left out.
+    Checks that need a credential which only the service can read are skipped.
     """
     unread = unread_credentials(config, environment)
     for check in (_check_model, *CHECKS, _check_replay):
@@ -107,7 +107,7 @@ def refusals(config: Config, environment: Environment = os.environ) -> Iterator[
 
 
 def unread_credentials(config: Config, environment: Environment = os.environ) -> list[str]:
-    """Return the keys in use whose credential can't be read here: systemd hands it to the service alone."""
+    """Return the keys in use whose credential systemd gives only to the service."""
     if CREDENTIALS_DIRECTORY in environment:
         return []
     sections = {
@@ -123,7 +123,7 @@ def unread_credentials(config: Config, environment: Environment = os.environ) ->
 
 
 def load_model(config: Config) -> Prepared:
-    """Load the model and read its class names where they are needed. Raises ModelError."""
+    """Load the model, and its class names if they are needed. Raises ModelError."""
     pretrained = config.classifier.type == "pretrained"
     embedder = build_embedder(config)
     if not pretrained:
@@ -170,7 +170,7 @@ def _check_token(config: Config, environment: Environment) -> None:
 
 
 def _check_page(config: Config, environment: Environment) -> None:
-    """See that the page's packages are there, and that its address is one of this machine."""
+    """Check that the web page's packages are installed, and that its address belongs to this machine."""
     if config.web.listen is None:
         return
     try:
@@ -185,7 +185,7 @@ def _check_page(config: Config, environment: Environment) -> None:
 
 
 def _check_replay(config: Config, environment: Environment) -> None:
-    """Show the first picture of a replay: its files don't come back by themselves as a camera does."""
+    """Read the first image of a replay: missing files, unlike a lost camera, do not return by themselves."""
     if not isinstance(config.camera, ReplayOptions):
         return
     with ExitStack() as stack:
@@ -209,7 +209,7 @@ _SECRETS: Mapping[Check, str] = {_check_fleet: "fleet", _check_password: "mqtt",
 
 
 def check_regions(config: Config, frame_size: tuple[int, int]) -> None:
-    """Raise ConfigError for a region that reaches outside a frame of this width and height."""
+    """Check each region against a frame of this width and height. Raises ConfigError."""
     for region in config.regions:
         try:
             Box(*region.box).pixels(*frame_size)
@@ -217,8 +217,8 @@ def check_regions(config: Config, frame_size: tuple[int, int]) -> None:
             raise ConfigError(f"region '{region.name}': {exc}") from exc
 
 
-def _check_beside(config: Config, running: Running) -> None:
-    """Check what only the running daemon makes known: the size of its frames, and which port is its own."""
+def _check_against_running(config: Config, running: Running) -> None:
+    """Check against the running daemon: the size of its frames, and its port."""
     if running.frame_size is not None and config.camera == running.config.camera:
         check_regions(config, running.frame_size)
     if config.web.listen is None:
@@ -231,7 +231,7 @@ def _check_beside(config: Config, running: Running) -> None:
 
 
 def _try_to_bind(address: Address, *, claim: bool) -> None:
-    """Bind the address for a moment; without `claim` at any port, as a running service may hold its own."""
+    """Bind the address briefly; without `claim` at any port, because a running service may use its port."""
     family = socket.AF_INET6 if ":" in address.ip else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as channel:
         try:

@@ -21,7 +21,7 @@ from edge_daemon.board.power import read_power
 from edge_daemon.config.panel import LedOptions
 from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
-from edge_daemon.daemon.board_monitor import BoardWatch
+from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.daemon import SinkService
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.interfaces import Clock
@@ -160,9 +160,9 @@ def build_keyboard(config: Config, labels: Sequence[str], mailbox: Mailbox, cloc
     )
 
 
-def build_board_watch(mailbox: Mailbox, clock: Clock, store: Path | None) -> BoardWatch:
+def build_board_monitor(mailbox: Mailbox, clock: Clock, store: Path | None) -> BoardMonitor:
     """Build the monitor of supply, clock and, unless `store` is None, the mount of the store."""
-    return BoardWatch(
+    return BoardMonitor(
         emit=mailbox.announce, submit=mailbox.submit, on_crash=mailbox.crashed, clock=clock, store=store
     )
 

@@ -1,4 +1,4 @@
-"""One daemon after another: the configuration in use, and what a reload puts in its place."""
+"""Supervisor: runs the daemon, and replaces it after a reload of the configuration."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
 
-RESTORE_TRIES = 20
+MAX_RESTORE_ATTEMPTS = 20
 RESTORE_PAUSE_S = 0.5
-"""Between two tries to go back: a port or a camera that the failed daemon held is free a moment later."""
+"""Pause between two attempts to restore: a port or camera of the failed daemon may be busy for a while."""
 
 
 class Build(Protocol):
-    """Builds a daemon; with `needs_frame` one that ends when its camera delivers no first frame."""
+    """Builds a daemon; with `needs_frame`, one that ends if its camera delivers no first frame."""
 
     def __call__(self, prepared: Prepared, *, needs_frame: bool) -> Daemon: ...
 
@@ -34,9 +34,9 @@ class Build(Protocol):
 class Supervisor:
     """Runs a daemon, and replaces it when a changed configuration is prepared.
 
-    `load` reads the configuration and `prepare` checks it; after a reload both are called in a thread of
-    their own, `reload`, so frames go on meanwhile. The new daemon takes over once everything passed. If it
-    fails before it has classified a frame, the last configuration that did is taken again. `stop` and
+    `load` reads the configuration and `prepare` checks it. A reload calls both in the thread `reload`, while
+    the daemon continues to run; the new daemon replaces it after all checks have passed. If the new daemon
+    fails before it has classified a frame, the last configuration that worked is restored. `stop` and
     `reload` may be called from a signal handler at any time; all else belongs to the main thread.
     """
 
@@ -52,35 +52,35 @@ class Supervisor:
         self._build = build
         self._notifier = notifier
         self._stopping = False
-        # Its `put` may be interrupted by itself, as signals do; an Event's `set` would wait for its own lock.
+        # A signal handler may call `put` during a `put`; an Event's `set` would wait for its own lock.
         self._requests: SimpleQueue[bool] = SimpleQueue()
         self._worker = Worker("reload", lambda _: self._serve_requests(), _log_crash)
         self._good: Prepared | None = None
-        self._tries_left = 0
+        self._attempts_left = 0
         self._lock = threading.Lock()
-        """Over changes of the three below, which the main thread and `reload` share."""
+        """Guards changes of the three attributes below, which the main thread and `reload` share."""
         self._current: Prepared | None = None
         self._pending: Prepared | None = None
         self._daemon: Daemon | None = None
 
     def stop(self) -> None:
-        """End the daemon, or the one that is about to start."""
+        """Stop the daemon, or the one that is about to start."""
         self._stopping = True
         if self._daemon is not None:
             self._daemon.stop()
 
     def reload(self) -> None:
-        """Read the configuration again; requests that come at once are one."""
+        """Read the configuration again; several pending requests count as one."""
         self._requests.put(True)
 
     def prepare(self) -> None:
-        """Read and check the first configuration. Raises the EdgeError that names what can't work."""
+        """Read and check the first configuration. Raises EdgeError."""
         self._good = self._current = self._prepare(self._load(), None)
 
     def run(self) -> Outcome:
-        """Run what was prepared until stopped, or until a finite source ends.
+        """Run the prepared configuration until a stop or the end of a finite source.
 
-        Raises what ends the first daemon, or one that has classified a frame.
+        Raises the exception that ends the first daemon, or one that has classified a frame.
         """
         self._worker.start()
         try:
@@ -97,20 +97,20 @@ class Supervisor:
                 outcome = self._run_current(needs_frame)
             except Exception as exc:
                 if self._current is not self._good:
-                    log.error("configuration not reloaded, the old one is taken again: %s", _reason(exc))
+                    log.error("configuration not reloaded, the old one is restored: %s", _reason(exc))
                     log.debug("the new daemon failed", exc_info=exc)
-                    self._tries_left = RESTORE_TRIES
-                elif self._tries_left and isinstance(exc, EdgeError):
-                    self._tries_left -= 1
+                    self._attempts_left = MAX_RESTORE_ATTEMPTS
+                elif self._attempts_left and isinstance(exc, EdgeError):
+                    self._attempts_left -= 1
                     time.sleep(RESTORE_PAUSE_S)
                 else:
                     raise
                 needs_frame = False
-                self._choose(self._good)
+                self._make_current(self._good)
             else:
                 if outcome is not Outcome.RELOAD:
                     return outcome
-                needs_frame = self._advance()
+                needs_frame = self._take_pending()
             if self._stopping:
                 return Outcome.STOPPED
 
@@ -121,26 +121,29 @@ class Supervisor:
             self._daemon = daemon
             if self._pending is not None:
                 daemon.reload()
-        if self._stopping:  # the signal found no daemon, or the one before
+        if self._stopping:  # the signal came before this daemon was set
             daemon.stop()
         return daemon.run(self._approve)
 
     def _approve(self) -> None:
-        """Note that the current configuration works: a frame was classified."""
-        self._tries_left = 0
+        """Record that the current configuration works: a frame was classified."""
+        self._attempts_left = 0
         if self._good is not self._current:
             self._good = self._current
             log.info("configuration reloaded")
 
-    def _advance(self) -> bool:
-        """Choose what is pending; whether it must deliver a frame, as another camera did until now."""
+    def _take_pending(self) -> bool:
+        """Make the pending configuration current; return whether its camera must deliver a first frame.
+
+        That holds for a changed camera after one that worked.
+        """
         assert self._daemon is not None
         assert self._current is not None
         camera, works = self._current.config.camera, self._daemon.camera_works
-        self._choose(self._pending)
+        self._make_current(self._pending)
         return works and camera != self._current.config.camera
 
-    def _choose(self, prepared: Prepared | None) -> None:
+    def _make_current(self, prepared: Prepared | None) -> None:
         another = prepared is not self._current
         with self._lock:
             self._current = prepared
@@ -148,17 +151,17 @@ class Supervisor:
                 self._pending = None
             self._daemon = None
         if another:
-            gc.collect()  # what the last daemon held, before the next one needs as much
+            gc.collect()  # frees the last daemon before the next one needs as much memory
 
     def _serve_requests(self) -> None:
-        """Prepare what is asked for, until asked to end."""
+        """Prepare a configuration per request, until the request to end."""
         while self._next_request():
             self._notifier.reloading(time.monotonic())
             if not self._prepare_pending():
                 self._notifier.reload_ended()
 
     def _next_request(self) -> bool:
-        """Wait for a request, and take those that came with it: the configuration is read after the last."""
+        """Wait for a request, and merge all pending ones; return False for the request to end."""
         more = self._requests.get()
         with contextlib.suppress(Empty):
             while more:
@@ -166,7 +169,7 @@ class Supervisor:
         return more
 
     def _prepare_pending(self) -> bool:
-        """Prepare the changed configuration beside the daemon; False when the daemon goes on as it is."""
+        """Prepare the changed configuration; return False if the daemon keeps its configuration."""
         try:
             config = self._load()
             with self._lock:
@@ -175,11 +178,11 @@ class Supervisor:
             if latest.is_current(config):
                 log.info("configuration reloaded: nothing changed")
                 return False
-            daemon = self._daemon  # once, as the main thread may take it away
+            daemon = self._daemon  # read once, because the main thread may clear it
             frame_size = None if daemon is None else daemon.frame_size
             prepared = self._prepare(config, Running(latest.config, frame_size))
         except Exception as exc:
-            log.error("configuration not reloaded, the old one stays: %s", _reason(exc))
+            log.error("configuration not reloaded, the old one stays in use: %s", _reason(exc))
             log.debug("the new configuration failed", exc_info=exc)
             return False
         with self._lock:
@@ -194,4 +197,4 @@ def _reason(exc: Exception) -> str:
 
 
 def _log_crash(exc: BaseException) -> None:
-    log.error("the configuration can't be reloaded any more", exc_info=exc)
+    log.error("the configuration can no longer be reloaded", exc_info=exc)

@@ -1,4 +1,4 @@
-"""The command line's entry: picks one command, imports only that one, turns errors into one line."""
+"""Entry point of the command line: imports the chosen command only, and prints an error as one line."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from edge_daemon.domain.errors import EdgeError
 def add_action(
     actions: argparse._SubParsersAction[argparse.ArgumentParser], name: str, action: object, summary: str
 ) -> argparse.ArgumentParser:
-    """Add an action's parser; `args.action` is what it runs.
+    """Add the parser of an action; `args.action` is set to `action`.
 
-    The common options may stand behind the action too; absent there, they keep what stood before it.
-    Overrides behind it come in `args.more_set`.
+    The common options are accepted after the action as well, and keep their earlier values if absent there.
+    Overrides after the action are in `args.more_set`.
     """
     parser = actions.add_parser(name, help=summary, description=summary)
     parser.set_defaults(action=action)
@@ -34,15 +34,15 @@ def add_action(
 
 COMMANDS = {
     "run": "run the daemon",
-    "demo": "watch a device being taught, with no hardware",
-    "watch": "show live what a device says over MQTT",
+    "demo": "run a simulated device that is taught and tested",
+    "watch": "show the MQTT messages of a device live",
     "sort": "eject each object by its label, through GPIO outputs",
     "keys": "hold down the key of a device's label, on a virtual keyboard",
-    "classify": "name what pictures show",
+    "classify": "classify image files",
     "examples": "add, import, export, fetch, list, undo or clear examples",
-    "evaluate": "measure heads on a folder of labelled pictures",
+    "evaluate": "measure the accuracy of classifiers on a folder of labelled images",
     "models": "list, pull, add and inspect models",
-    "bench": "time each stage of a frame beside the bare interpreter",
+    "bench": "time each stage of a frame, and the interpreter alone",
     "doctor": "check camera, GPIO, broker, model, store and clock",
     "config": "check or show the configuration, or print its schema",
 }
@@ -50,8 +50,8 @@ COMMANDS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit status: 0 done, 1 a named failure, 2 usage."""
-    # One thread for numpy's linear algebra: a product with one vector is slower on more (measured).
-    # Before the command is imported, as numpy asks only once.
+    # One thread for numpy's linear algebra: a product with one vector is slower with more (measured).
+    # Set before the command is imported, because numpy reads it only once.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     _prepare_streams()
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _prepare_streams() -> None:
-    """Make writing safe: a label may not exist in the locale's encoding, and a stream may be closed."""
+    """Make writing safe: the locale's encoding may lack characters of a label, a stream may be closed."""
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:
@@ -86,10 +86,10 @@ def _prepare_streams() -> None:
 
 
 def _stop_writing(exc: OSError) -> int:
-    """End after a failed write: the reader went away, or the disk behind standard output is full."""
+    """End after a failed write: the reader is gone, or the disk of standard output is full."""
     if not isinstance(exc, BrokenPipeError):
         print(f"edge-daemon: the output can't be written: {exc.strerror}", file=sys.stderr)
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # discards the buffered rest
     return 1
 
 
@@ -118,7 +118,7 @@ def _add_common(command: argparse.ArgumentParser) -> None:
 
 
 def _start_logging(*, debug: bool) -> None:
-    # Under systemd the journal adds time and unit; on a terminal the time helps.
+    # Under systemd the journal adds time and unit; on a terminal the line needs the time.
     form = "%(levelname)s %(name)s: %(message)s"
     if "JOURNAL_STREAM" not in os.environ:
         form = "%(asctime)s " + form

@@ -1,4 +1,4 @@
-"""`edge-daemon run`: the daemon, until a signal stops it."""
+"""`edge-daemon run`: run the daemon until a signal stops it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--check",
         action="store_true",
-        help="build everything on a copy of the examples, claim nothing, and end",
+        help="build the daemon on a copy of the examples, open no device, and exit",
     )
-    parser.add_argument("--once", action="store_true", help="stop at the end of a finite source")
+    parser.add_argument("--once", action="store_true", help="exit at the end of a finite source")
     parser.add_argument(
         "--keyboard",
         nargs="?",
@@ -41,9 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command; with --check, see whether it could.
+    """Run the daemon; with --check, only check that it can start.
 
-    A HUP signal reads the configuration again; one that can't work is not used.
+    A HUP signal reloads the configuration; an invalid one is not used.
     """
     limit_malloc_arenas()
     if args.check:
@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
         )
 
     supervisor = Supervisor(lambda: load_config(args.config, args.set), prepare, build_daemon, notifier)
-    # First, as a HUP would end a process that doesn't handle it. TERM may, until there is a daemon to stop.
+    # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop.
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
     supervisor.prepare()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -84,13 +84,13 @@ def _check(args: argparse.Namespace) -> int:
     except EdgeError as exc:
         if not isinstance(exc.__cause__, PermissionError):
             raise
-        note(f"{exc}: not tried, as another user's")
+        note(f"{exc}: not tried, because it belongs to another user")
     print(f"edge-daemon {__version__} starts with {effective.path or 'the defaults'}")
     return 0
 
 
 def _keyboard_labels(given: str | None, config: Config) -> list[str]:
-    """Return the labels of the number keys; none without --keyboard."""
+    """Return the labels of the number keys; empty without --keyboard."""
     if given is None:
         return []
     words = given.split(",") if given else [button.label for button in config.buttons if button.label]

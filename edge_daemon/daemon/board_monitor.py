@@ -1,4 +1,4 @@
-"""Watches what changes on the board itself: supply, temperature limit, clock, the store's mount."""
+"""Board monitor: power supply, temperature limit, clock, Wi-Fi and the store's mount."""
 
 from __future__ import annotations
 
@@ -23,19 +23,21 @@ from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
 
-LOOK_S = 10.0
-"""Between two looks, unless the kernel signals an alarm."""
+POLL_S = 10.0
+"""Time between two polls, unless the kernel signals an alarm."""
 
 OK_AFTER_S = 60.0
-"""The supply dips with the load of each frame: it is in order after a minute without a flag."""
+"""Time without a flag after which the supply counts as good: it dips with the load of each frame."""
 
 NO_LIMIT = "MemoryMax= of the service has no effect, as the memory cgroup is off; %s"
 
-SAVING = "Wi-Fi power saving is on at %s: messages to this device come late or get lost; see docs/board.md"
+POWER_SAVING = (
+    "Wi-Fi power saving is on at %s: messages to this device arrive late or get lost; see docs/board.md"
+)
 
 
 class PowerMonitor:
-    """Turns flags, looked at from time to time, into the events PowerLow and PowerOk. Does no I/O."""
+    """Turns the flags of successive polls into the events PowerLow and PowerOk. Does no I/O."""
 
     def __init__(self) -> None:
         self._flags: tuple[str, ...] = ()
@@ -43,7 +45,7 @@ class PowerMonitor:
         self._seen_s = 0.0
 
     def update(self, flags: tuple[str, ...], now_s: float) -> Event | None:
-        """Return the event that these flags are; `now_s` is monotonic."""
+        """Return the event for these flags, if any; `now_s` is monotonic."""
         if not flags:
             return self._clear(now_s) if self._flags and now_s - self._seen_s >= OK_AFTER_S else None
         if not self._flags:
@@ -60,7 +62,7 @@ class PowerMonitor:
 
 
 class ClockMonitor:
-    """Notices when the clock becomes synchronised, and how far it was set forward by that."""
+    """Detects when the clock becomes synchronised, and by how much that changed it."""
 
     def __init__(self, clock: Clock, synced: bool | None) -> None:
         self._clock = clock
@@ -68,7 +70,7 @@ class ClockMonitor:
         self._zero = self._zero_now()
 
     def update(self, synced: bool | None) -> Iterator[Event | ClockSet]:
-        """Yield what has changed since the last call."""
+        """Yield the changes since the last call."""
         if synced == self._synced:
             return
         zero, now_s = self._zero_now(), self._clock.monotonic()
@@ -79,29 +81,29 @@ class ClockMonitor:
         yield ClockChanged(synced)
 
     def _zero_now(self) -> datetime:
-        """Return the wall clock's time at zero of the monotonic clock: about the boot."""
+        """Return the wall-clock time at zero of the monotonic clock: about the time of boot."""
         return self._clock.utc() - timedelta(seconds=self._clock.monotonic())
 
 
 class MountMonitor:
-    """Notices when examples are kept no longer, as on a card that faults have made read-only."""
+    """Detects when new examples are no longer kept, as on a card that is read-only after faults."""
 
     def __init__(self) -> None:
         self._reason = ""
 
     def update(self, reason: str) -> Event | None:
-        """Return the event that a reason is, empty for a sound mount; None when it is the same."""
+        """Return the event for a changed reason, which is empty for a sound mount; None if unchanged."""
         if reason == self._reason:
             return None
         self._reason = reason
         return ExamplesNotKept(reason) if reason else ExamplesKept()
 
 
-class BoardWatch:
-    """A service that looks at the board every `look_s` seconds, and at once when the kernel reports a dip.
+class BoardMonitor:
+    """A service that polls the board every `poll_s` seconds, and at once when the kernel reports a dip.
 
-    One thread, `board`, does it. `emit` takes events and `submit` instructions, from that thread. `store` is
-    the store whose mount is looked at, None for one that need not be kept.
+    Its thread is `board`, which calls `emit` with events and `submit` with instructions. `store` is the path
+    whose mount is checked; None disables the check.
     """
 
     def __init__(
@@ -112,69 +114,69 @@ class BoardWatch:
         on_crash: Callable[[BaseException], None],
         clock: Clock,
         root: Path = Path("/"),
-        look_s: float = LOOK_S,
+        poll_s: float = POLL_S,
         store: Path | None = None,
     ) -> None:
         self._emit = emit
         self._submit = submit
         self._clock = clock
         self._root = root
-        self._look_s = look_s
+        self._poll_s = poll_s
         self._store = store
         self._mount = MountMonitor()
         self._power = PowerMonitor()
-        self._time = ClockMonitor(clock, clock_synced(root))
-        self._saving: set[str] = set()
-        self._stopped = -1
-        self._worker = Worker("board", self._watch, on_crash)
+        self._clock_monitor = ClockMonitor(clock, clock_synced(root))
+        self._warned_interfaces: set[str] = set()
+        self._stop_fd = -1
+        self._worker = Worker("board", self._run, on_crash)
 
     def start(self) -> None:
-        """Begin to watch."""
-        self._stopped = os.eventfd(0)
+        """Start the thread, and report the current state."""
+        self._stop_fd = os.eventfd(0)
         if clock_synced(self._root) is False:
             self._emit(ClockChanged(False))
         if is_service(self._root) and memory_limits_apply(self._root) is False:
             log.warning(NO_LIMIT, limits_remedy(self._root))
-        self._look_at_mount()
+        self._check_mount()
         self._worker.start()
 
     def stop(self) -> None:
-        """End within two seconds."""
-        os.eventfd_write(self._stopped, 1)
+        """Stop within two seconds."""
+        os.eventfd_write(self._stop_fd, 1)
         self._worker.stop()
-        os.close(self._stopped)
+        os.close(self._stop_fd)
 
-    def _watch(self, stop: threading.Event) -> None:
+    def _run(self, stop: threading.Event) -> None:
         with contextlib.ExitStack() as stack:
             alarm = _open_alarm(self._root)
             if alarm is not None:
                 stack.callback(os.close, alarm)
             while not stop.is_set():
-                signalled = _wait(self._stopped, alarm if self._look() else None, self._look_s)
+                signalled = _wait(self._stop_fd, alarm if self._poll() else None, self._poll_s)
                 stop.wait(1.0 if signalled else 0.0)  # the kernel reports every dip, some twice in 4 s
 
-    def _look(self) -> bool:
-        """Look once; return whether this machine reports its supply."""
+    def _poll(self) -> bool:
+        """Poll once; return whether this machine reports its supply."""
         power = read_power(self._root)
         if power is not None and (event := self._power.update(power.now, self._clock.monotonic())):
             self._emit(event)
-        for change in self._time.update(clock_synced(self._root)):
+        for change in self._clock_monitor.update(clock_synced(self._root)):
             self._submit(change) if isinstance(change, ClockSet) else self._emit(change)
-        self._look_at_wifi()
-        self._look_at_mount()
+        self._check_wifi()
+        self._check_mount()
         return power is not None
 
-    def _look_at_mount(self) -> None:
+    def _check_mount(self) -> None:
         fault = None if self._store is None else mount_fault(self._store, self._root)
         event = self._mount.update(f"{fault.reason}; {fault.remedy}" if fault else "")
         if event is not None:
             self._emit(event)
 
-    def _look_at_wifi(self) -> None:
+    def _check_wifi(self) -> None:
         for link in interfaces(self._root):
-            if link.wireless and link.name not in self._saving and power_saving(link.name):
-                self._saving.add(link.name)
-                log.warning(SAVING, link.name)
+            if link.wireless and link.name not in self._warned_interfaces and power_saving(link.name):
+                self._warned_interfaces.add(link.name)
+                log.warning(POWER_SAVING, link.name)
 
 
 def _open_alarm(root: Path) -> int | None:
@@ -186,12 +188,12 @@ def _open_alarm(root: Path) -> int | None:
     return None
 
 
-def _wait(stopped: int, alarm: int | None, seconds: float) -> bool:
-    """Wait for the stop or the alarm; return whether it was the alarm."""
+def _wait(stop_fd: int, alarm: int | None, seconds: float) -> bool:
+    """Wait for the stop or the alarm, at most `seconds`; return whether it was the alarm."""
     poller = select.poll()
-    poller.register(stopped, select.POLLIN)
+    poller.register(stop_fd, select.POLLIN)
     if alarm is not None:
         with contextlib.suppress(OSError):
-            os.pread(alarm, 8, 0)  # a change counts from the last reading on
+            os.pread(alarm, 8, 0)  # the kernel signals changes after the last read
             poller.register(alarm, select.POLLPRI)
     return any(number == alarm for number, _ in poller.poll(seconds * 1000))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.daemon.board_monitor import OK_AFTER_S, BoardWatch, ClockMonitor, PowerMonitor
+from edge_daemon.daemon.board_monitor import OK_AFTER_S, BoardMonitor, ClockMonitor, PowerMonitor
 from edge_daemon.domain.commands import ClockSet, Instruction
 from edge_daemon.domain.events import ClockChanged, Event, ExamplesKept, ExamplesNotKept, PowerLow, PowerOk
 from edge_daemon.system.testing import ManualClock
@@ -78,13 +78,13 @@ class Watch:
         self.instructions: list[Instruction] = []
         self.crashes: list[BaseException] = []
         self.clock = ManualClock()
-        self.watch = BoardWatch(
+        self.watch = BoardMonitor(
             emit=self.events.append,
             submit=self._submit,
             on_crash=self.crashes.append,
             clock=self.clock,
             root=root,
-            look_s=look_s,
+            poll_s=look_s,
             store=store,
         )
 
@@ -204,7 +204,7 @@ def test_wifi_that_saves_power_is_logged_once(
 def test_it_ends_at_once_though_a_look_is_far_and_leaves_no_descriptor(tmp_path: Path) -> None:
     lay_alarm(tmp_path, "0")
     before = len(os.listdir("/proc/self/fd"))
-    with Watch(tmp_path, look_s=600.0):
+    with Watch(tmp_path, poll_s=600.0):
         time.sleep(0.1)
         started_s = time.monotonic()
     assert time.monotonic() - started_s < 1.5

@@ -193,7 +193,7 @@ def test_a_page_keeps_its_port_through_good_and_bad_reloads(device: Device) -> N
     device.reload({**page, "device": {"id": "other"}})
     device.wait_for_log("configuration reloaded", since)
     device.reload({**page, "camera": {"type": "v4l2", "device": "/dev/video99"}})
-    device.wait_for_log("the old one is taken again")
+    device.wait_for_log("the old one is restored")
     wait_until(lambda: "yes" if _answers(port) else "", lambda: "".join(device.lines))
     device.works()
 
@@ -298,7 +298,7 @@ def test_examples_stay_through_a_reload_that_fails_and_the_store_is_closed_at_th
     with ExampleStore(path) as store:
         store.add(np.ones(4, np.float32), "cat", space="elsewhere")
     device.reload({"camera": {"type": "v4l2", "device": "/dev/video99"}})
-    device.wait_for_log("the old one is taken again")
+    device.wait_for_log("the old one is restored")
     device.works()
     device.process.send_signal(signal.SIGTERM)
     assert device.process.wait(PATIENCE_S) == 0
