@@ -89,7 +89,7 @@ def _classify(
     image = read_image(path)
     crops = [crop(image, region.box) if region.box else image for region in regions]
     return [
-        (region.name, trainer.predict(region.name, embedder.embed(part)))
+        (region.name, trainer.classifier(region.name).predict(embedder.embed(part)))
         for region, part in zip(regions, crops, strict=True)
     ]
 

@@ -67,12 +67,13 @@ class Pipeline:
         make = partial(
             RegionPipeline,
             embedder=embedder,
-            trainer=trainer,
             labeller=self._labeller,
             clock=clock,
             text_joiner=text_joiner,
         )
-        self._regions = {region.name: make(region) for region in regions}
+        self._regions = {
+            region.name: make(region, classifier=trainer.classifier(region.name)) for region in regions
+        }
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None

@@ -15,9 +15,9 @@ from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, Prediction
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.imaging.static_scene import StaticSceneDetector
+from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import error_reply
-from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.object_tracker import ObjectTracker
 from edge_daemon.tracking.region_text import RegionTextJoiner
@@ -58,7 +58,7 @@ class RegionPipeline:
         region: Region,
         *,
         embedder: Embedder,
-        trainer: Trainer,
+        classifier: OpenSetClassifier,
         labeller: Labeller,
         clock: Clock,
         text_joiner: RegionTextJoiner | None = None,
@@ -69,7 +69,7 @@ class RegionPipeline:
         self._tracker = region.tracker
         self._static_scene = region.static_scene
         self._embedder = embedder
-        self._trainer = trainer
+        self._classifier = classifier
         self._labeller = labeller
         self._clock = clock
         self._text_joiner = text_joiner
@@ -97,7 +97,7 @@ class RegionPipeline:
         self._labeller.remember(observation)
         if pending:
             yield from self._labeller.label_pending(pending, observation)
-        prediction = self._trainer.predict(self.name, embedding)
+        prediction = self._classifier.predict(embedding)
         yield from self._emit_result(frame, prediction, embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
@@ -125,7 +125,7 @@ class RegionPipeline:
         if not visibility:
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedding)
             return
-        prediction = self._trainer.predict(self.name, embedding, relaxed_threshold=True)
+        prediction = self._classifier.predict(embedding, relaxed_threshold=True)
         tracker.add_vote(frame, prediction, visibility)
         yield from self._emit_result(frame, prediction, embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)

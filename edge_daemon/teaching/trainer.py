@@ -5,20 +5,17 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSample
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import Example, FleetFigures, Prediction
+from edge_daemon.domain.types import Example, FleetFigures
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
-
-if TYPE_CHECKING:
-    from edge_daemon.domain.types import Vector
 
 log = logging.getLogger(__name__)
 
@@ -87,12 +84,9 @@ class Trainer:
         """Checkpoint the store's journal if no example was added for a while. Raises StoreError."""
         self._store.checkpoint_if_idle(now_s)
 
-    def predict(self, region: str, embedding: Vector, *, relaxed_threshold: bool = False) -> Prediction:
-        """Classify an embedding with the region's pool of examples.
-
-        `relaxed_threshold` is for one of several frames of an object, whose vote decides.
-        """
-        return self._classifiers[self._pools[region]].predict(embedding, relaxed_threshold=relaxed_threshold)
+    def classifier(self, region: str) -> OpenSetClassifier:
+        """Return the classifier of the region's pool; it is the same object for every call."""
+        return self._classifiers[self._pools[region]]
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
@@ -153,7 +147,7 @@ class Trainer:
         In a full class, the most redundant example makes room in the same transaction.
         """
         label = record.label
-        classifier = self._classifiers[self._pools[record.region]]
+        classifier = self.classifier(record.region)
         classifier.check(label)
         added: list[int] = []
         try:

@@ -1,4 +1,4 @@
-"""`run --check` starts as far as a start can go without taking anything from the daemon that runs."""
+"""`run --check`: a dry start beside a running daemon."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def check(config: Path, *words: str) -> int:
     return main(["run", "--check", "--config", str(config), *words])
 
 
-def test_it_says_that_the_configuration_starts_and_makes_nothing(
+def test_it_reports_a_valid_configuration_and_creates_nothing(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check(config) == 0
@@ -40,7 +40,7 @@ def test_it_says_that_the_configuration_starts_and_makes_nothing(
     assert list((config.parent / "state").iterdir()) == []
 
 
-def test_an_older_store_is_converted_in_the_copy_alone(config: Path) -> None:
+def test_an_older_store_is_converted_in_the_copy_only(config: Path) -> None:
     path = config.parent / "state/examples.sqlite"
     with closing(sqlite3.connect(path)) as connection:
         schema.migrate(connection, path, schema.MIGRATIONS[:1])
@@ -50,7 +50,7 @@ def test_an_older_store_is_converted_in_the_copy_alone(config: Path) -> None:
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
-def test_a_store_in_use_is_left_to_the_daemon_that_writes_it(config: Path) -> None:
+def test_a_store_in_use_is_not_changed(config: Path) -> None:
     with ExampleStore(config.parent / "state/examples.sqlite") as store:
         with store.transaction():
             store.add(np.ones(8, np.float32), "red")
@@ -58,7 +58,7 @@ def test_a_store_in_use_is_left_to_the_daemon_that_writes_it(config: Path) -> No
         assert store.counts == {"red": 1}
 
 
-def test_a_store_of_a_newer_program_is_refused_in_one_line(
+def test_a_store_of_a_newer_program_is_rejected_in_one_line(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = config.parent / "state/examples.sqlite"
@@ -70,7 +70,7 @@ def test_a_store_of_a_newer_program_is_refused_in_one_line(
     assert "has version 99, this program reads up to" in line
 
 
-def test_a_database_of_another_program_is_refused_in_one_line(
+def test_a_database_of_another_program_is_rejected_in_one_line(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = config.parent / "state/examples.sqlite"
@@ -89,14 +89,14 @@ def test_a_damaged_store_does_not_stop_a_start(config: Path) -> None:
 
 
 @pytest.mark.parametrize("change", ["model={name: nosuch}", "trigger=gpio", "camera.path=/nonexistent"])
-def test_it_refuses_what_a_start_would_end_with(
+def test_it_fails_where_a_start_would_fail(
     config: Path, change: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert check(config, "--set", change) == 1
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_credential_of_the_service_is_noted_and_its_part_left_out(
+def test_a_credential_of_the_service_is_noted_and_its_part_skipped(
     config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
@@ -104,7 +104,7 @@ def test_a_credential_of_the_service_is_noted_and_its_part_left_out(
     assert "mqtt.credential: not read" in capsys.readouterr().err
 
 
-def test_a_password_that_is_missing_is_refused(
+def test_a_missing_password_is_rejected(
     config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(os.environ, "CREDENTIALS_DIRECTORY", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What replaces a daemon and what it goes back to, with daemons that do as the test says."""
+"""Reloads and restores of the supervisor, with fake daemons that the test controls."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import CameraError, ConfigError, WebError
 
-PATIENCE_S = 10.0
+TIMEOUT_S = 10.0
 
 
-class HandDaemon:
-    """Classifies a frame when it runs, then waits to be stopped or replaced; or fails before that."""
+class FakeDaemon:
+    """Classifies a frame, then waits for a stop or a reload; or fails before its first frame."""
 
     frame_size = (160, 120)
 
@@ -56,23 +56,23 @@ class HandDaemon:
         if self.outcome is None:
             on_classified()
             self.running.set()
-        assert self._asked.wait(PATIENCE_S)
+        assert self._asked.wait(TIMEOUT_S)
         if self.crash is not None:
             raise self.crash
         assert self.outcome is not None
         return self.outcome
 
 
-class Stand:
-    """A supervisor in a thread; the test writes the configuration and sees which daemons were built."""
+class SupervisorThread:
+    """A supervisor in a thread; the test edits the configuration and reads the list of built daemons."""
 
     def __init__(self) -> None:
         self.config = _named("first")
-        self.refusal: Exception | None = None
-        """What the next configuration is refused with."""
-        self.refused = threading.Event()
+        self.error: Exception | None = None
+        """The error that the next configuration is rejected with."""
+        self.rejected = threading.Event()
         self.faults: dict[str, list[Exception]] = {}
-        self.built: list[HandDaemon] = []
+        self.built: list[FakeDaemon] = []
         self.on_build: Callable[[], None] = lambda: None
         self._built = threading.Condition()
         self.supervisor = Supervisor(lambda: self.config, self._prepare, self._build, Notifier({}))
@@ -80,17 +80,17 @@ class Stand:
         self._thread = threading.Thread(target=self._run)
 
     def _prepare(self, config: Config, running: Running | None) -> Prepared:
-        refusal, self.refusal = self.refusal, None
-        if refusal is not None:
-            self.refused.set()
-            raise refusal
+        error, self.error = self.error, None
+        if error is not None:
+            self.rejected.set()
+            raise error
         return Prepared(config, None)
 
     def _build(self, prepared: Prepared, *, needs_frame: bool) -> Daemon:
         self.on_build()
         name = str(prepared.config.device.id)
         faults = self.faults.get(name, [])
-        daemon = HandDaemon(name, needs_frame, faults.pop(0) if faults else None)
+        daemon = FakeDaemon(name, needs_frame, faults.pop(0) if faults else None)
         with self._built:
             self.built.append(daemon)
             self._built.notify_all()
@@ -110,20 +110,20 @@ class Stand:
         self.config = _named(name)
         self.supervisor.reload()
 
-    def wait_for(self, *names: str) -> HandDaemon:
-        """Wait until daemons of these names were built, in this order, and the last one runs."""
+    def wait_for(self, *names: str) -> FakeDaemon:
+        """Wait until daemons with these names were built, in this order, and the last one runs."""
 
         def all_built() -> bool:
             return [daemon.name for daemon in self.built] == list(names)
 
         with self._built:
-            assert self._built.wait_for(all_built, PATIENCE_S), [daemon.name for daemon in self.built]
-        assert self.built[-1].running.wait(PATIENCE_S)
+            assert self._built.wait_for(all_built, TIMEOUT_S), [daemon.name for daemon in self.built]
+        assert self.built[-1].running.wait(TIMEOUT_S)
         return self.built[-1]
 
     def end(self) -> Outcome | BaseException | None:
         self.supervisor.stop()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
         return self.result
 
@@ -133,137 +133,143 @@ def _named(name: str, fps: float = 15.0) -> Config:
 
 
 @pytest.fixture
-def stand(monkeypatch: pytest.MonkeyPatch) -> Stand:
+def harness(monkeypatch: pytest.MonkeyPatch) -> SupervisorThread:
     monkeypatch.setattr(module, "RESTORE_PAUSE_S", 0.0)
-    return Stand()
+    return SupervisorThread()
 
 
-def test_a_changed_configuration_takes_over(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.edit("second")
-    stand.wait_for("first", "second")
-    assert stand.end() is Outcome.STOPPED
+def test_a_changed_configuration_replaces_the_daemon(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.edit("second")
+    harness.wait_for("first", "second")
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_a_start_that_cannot_work_raises(stand: Stand) -> None:
-    stand.refusal = ConfigError("no model")
+def test_a_start_that_fails_raises(harness: SupervisorThread) -> None:
+    harness.error = ConfigError("no model")
     with pytest.raises(ConfigError, match="no model"):
-        stand.start()
-    stand.faults["first"] = [WebError("port taken")]
-    stand.start()
-    assert isinstance(stand.end(), WebError)
-    assert len(stand.built) == 1
+        harness.start()
+    harness.faults["first"] = [WebError("port taken")]
+    harness.start()
+    assert isinstance(harness.end(), WebError)
+    assert len(harness.built) == 1
 
 
-def test_a_refused_change_leaves_the_daemon_alone_and_a_later_one_is_taken(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.refusal = RuntimeError("a fault of the program")
-    stand.edit("second")
-    assert stand.refused.wait(PATIENCE_S)
-    stand.edit("third")
-    assert stand.wait_for("first", "third").needs_frame is False
-    assert stand.end() is Outcome.STOPPED
+def test_a_rejected_change_leaves_the_daemon_running_and_a_later_one_is_used(
+    harness: SupervisorThread,
+) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.error = RuntimeError("a fault of the program")
+    harness.edit("second")
+    assert harness.rejected.wait(TIMEOUT_S)
+    harness.edit("third")
+    assert harness.wait_for("first", "third").needs_frame is False
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_a_daemon_that_fails_before_its_first_frame_gives_way_to_the_last_that_worked(stand: Stand) -> None:
-    stand.faults["bad"] = [ValueError("anything")]
-    stand.start()
-    stand.wait_for("first")
-    stand.edit("second")
-    stand.wait_for("first", "second")
-    stand.edit("bad")
-    stand.wait_for("first", "second", "bad", "second")
-    assert stand.end() is Outcome.STOPPED
+def test_after_a_failure_before_the_first_frame_the_last_working_configuration_is_restored(
+    harness: SupervisorThread,
+) -> None:
+    harness.faults["bad"] = [ValueError("anything")]
+    harness.start()
+    harness.wait_for("first")
+    harness.edit("second")
+    harness.wait_for("first", "second")
+    harness.edit("bad")
+    harness.wait_for("first", "second", "bad", "second")
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_going_back_is_tried_again_while_what_it_needs_is_still_held(stand: Stand) -> None:
-    stand.faults["bad"] = [WebError("port taken")]
-    stand.start()
-    stand.wait_for("first")
-    stand.faults["first"] = [WebError("port taken"), WebError("port taken")]
-    stand.edit("bad")
-    stand.wait_for("first", "bad", "first", "first", "first")
-    assert stand.end() is Outcome.STOPPED
+def test_a_restore_is_retried_while_its_port_is_busy(harness: SupervisorThread) -> None:
+    harness.faults["bad"] = [WebError("port taken")]
+    harness.start()
+    harness.wait_for("first")
+    harness.faults["first"] = [WebError("port taken"), WebError("port taken")]
+    harness.edit("bad")
+    harness.wait_for("first", "bad", "first", "first", "first")
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_going_back_in_vain_ends_with_the_reason(stand: Stand) -> None:
-    stand.faults["bad"] = [WebError("port taken")]
-    stand.start()
-    stand.wait_for("first")
-    stand.faults["first"] = [WebError(f"taken {number}") for number in range(module.RESTORE_TRIES + 1)]
-    stand.edit("bad")
-    stand._thread.join(PATIENCE_S)
-    assert str(stand.result) == f"taken {module.RESTORE_TRIES}"
+def test_a_restore_that_keeps_failing_ends_with_the_error(harness: SupervisorThread) -> None:
+    harness.faults["bad"] = [WebError("port taken")]
+    harness.start()
+    harness.wait_for("first")
+    harness.faults["first"] = [
+        WebError(f"taken {number}") for number in range(module.MAX_RESTORE_ATTEMPTS + 1)
+    ]
+    harness.edit("bad")
+    harness._thread.join(TIMEOUT_S)
+    assert str(harness.result) == f"taken {module.MAX_RESTORE_ATTEMPTS}"
 
 
-def test_a_daemon_that_has_worked_ends_with_its_crash(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.edit("second")
-    stand.wait_for("first", "second").fail(CameraError("a bug"))
-    stand._thread.join(PATIENCE_S)
-    assert isinstance(stand.result, CameraError)
+def test_the_crash_of_a_daemon_that_worked_is_raised(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.edit("second")
+    harness.wait_for("first", "second").fail(CameraError("a bug"))
+    harness._thread.join(TIMEOUT_S)
+    assert isinstance(harness.result, CameraError)
 
 
-def test_a_stop_while_a_daemon_is_built_ends_it(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.on_build = stand.supervisor.stop
-    stand.edit("second")
-    stand._thread.join(PATIENCE_S)
-    assert stand.result is Outcome.STOPPED
+def test_a_stop_during_a_build_takes_effect(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.on_build = harness.supervisor.stop
+    harness.edit("second")
+    harness._thread.join(TIMEOUT_S)
+    assert harness.result is Outcome.STOPPED
 
 
-def test_a_stop_while_going_back_ends_too(stand: Stand) -> None:
-    stand.faults["bad"] = [WebError("port taken")]
-    stand.start()
-    stand.wait_for("first")
-    stand.on_build = stand.supervisor.stop
-    stand.edit("bad")
-    stand._thread.join(PATIENCE_S)
-    assert stand.result is Outcome.STOPPED
+def test_a_stop_during_a_restore_takes_effect(harness: SupervisorThread) -> None:
+    harness.faults["bad"] = [WebError("port taken")]
+    harness.start()
+    harness.wait_for("first")
+    harness.on_build = harness.supervisor.stop
+    harness.edit("bad")
+    harness._thread.join(TIMEOUT_S)
+    assert harness.result is Outcome.STOPPED
 
 
-def test_an_edit_while_a_daemon_is_built_takes_over_next(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
+def test_an_edit_during_a_build_is_used_next(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
     prepared = threading.Event()
 
     def edit_again() -> None:
-        stand.on_build = lambda: None
-        stand.edit("third")
-        while stand.supervisor._pending is None:
+        harness.on_build = lambda: None
+        harness.edit("third")
+        while harness.supervisor._pending is None:
             prepared.wait(0.01)
 
-    stand.on_build = edit_again
-    stand.edit("second")
-    stand.wait_for("first", "second", "third")
-    assert stand.end() is Outcome.STOPPED
+    harness.on_build = edit_again
+    harness.edit("second")
+    harness.wait_for("first", "second", "third")
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_an_edit_that_goes_back_is_a_change_too(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.edit("second")
-    stand.wait_for("first", "second")
-    stand.edit("first")
-    assert stand.wait_for("first", "second", "first").name == "first"
-    assert stand.end() is Outcome.STOPPED
+def test_an_edit_back_to_an_earlier_configuration_is_a_change(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.edit("second")
+    harness.wait_for("first", "second")
+    harness.edit("first")
+    assert harness.wait_for("first", "second", "first").name == "first"
+    assert harness.end() is Outcome.STOPPED
 
 
-def test_only_another_camera_in_place_of_one_that_works_needs_a_frame(stand: Stand) -> None:
-    stand.start()
-    stand.wait_for("first")
-    stand.edit("second")
-    assert not stand.wait_for("first", "second").needs_frame
-    stand.config = _named("third", fps=5)
-    stand.supervisor.reload()
-    third = stand.wait_for("first", "second", "third")
+def test_only_a_changed_camera_after_a_working_one_needs_a_frame(harness: SupervisorThread) -> None:
+    harness.start()
+    harness.wait_for("first")
+    harness.edit("second")
+    assert not harness.wait_for("first", "second").needs_frame
+    harness.config = _named("third", fps=5)
+    harness.supervisor.reload()
+    third = harness.wait_for("first", "second", "third")
     assert third.needs_frame
     third.running.clear()
-    stand.config = _named("fourth", fps=6)
-    stand.supervisor.reload()
-    assert not stand.wait_for("first", "second", "third", "fourth").needs_frame
-    assert stand.end() is Outcome.STOPPED
+    harness.config = _named("fourth", fps=6)
+    harness.supervisor.reload()
+    assert not harness.wait_for("first", "second", "third", "fourth").needs_frame
+    assert harness.end() is Outcome.STOPPED

@@ -1,4 +1,4 @@
-"""What the watch over supply and clock announces."""
+"""Events of the board monitor: supply, clock and the store's mount."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_memory, lay_mounts
 STORE = Path("/var/lib/edge_daemon/examples.sqlite")
 
 
-def test_low_power_is_announced_once_and_again_when_flags_join() -> None:
+def test_low_power_is_reported_once_and_again_with_more_flags() -> None:
     monitor = PowerMonitor()
 
     assert monitor.update((), 0.0) is None
@@ -31,7 +31,7 @@ def test_low_power_is_announced_once_and_again_when_flags_join() -> None:
     assert monitor.update(("throttled",), 40.0) is None
 
 
-def test_power_that_dips_with_each_frame_is_in_order_after_a_quiet_minute() -> None:
+def test_power_that_dips_with_each_frame_is_ok_after_a_minute_without_a_dip() -> None:
     monitor = PowerMonitor()
     monitor.update(("under_voltage",), 10.0)
 
@@ -43,7 +43,7 @@ def test_power_that_dips_with_each_frame_is_in_order_after_a_quiet_minute() -> N
     assert monitor.update(("under_voltage",), 600.0) == PowerLow(("under_voltage",))
 
 
-def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> None:
+def test_a_clock_that_is_set_reports_the_wrong_times_and_the_step() -> None:
     boot = datetime(2025, 3, 1, tzinfo=UTC)
     clock = ManualClock(start_s=20.0, start_at=boot + timedelta(seconds=20))
     monitor = ClockMonitor(clock, synced=False)
@@ -59,7 +59,7 @@ def test_a_clock_that_is_set_says_which_times_were_wrong_and_by_how_much() -> No
     assert list(monitor.update(True)) == []
 
 
-def test_a_clock_that_nothing_revealed_shifts_no_times() -> None:
+def test_a_clock_of_unknown_state_shifts_no_times() -> None:
     clock = ManualClock()
     monitor = ClockMonitor(clock, synced=None)
     clock.set_utc(datetime(2027, 1, 1, tzinfo=UTC))
@@ -67,24 +67,24 @@ def test_a_clock_that_nothing_revealed_shifts_no_times() -> None:
     assert list(monitor.update(True)) == [ClockChanged(True)]
 
 
-class Watch:
-    """A running watch over a root; a context manager."""
+class RunningMonitor:
+    """A board monitor that runs on a fake root; a context manager."""
 
     def __init__(
-        self, root: Path, look_s: float = 0.05, synced: bool = True, store: Path | None = None
+        self, root: Path, poll_s: float = 0.05, synced: bool = True, store: Path | None = None
     ) -> None:
         write(root, f"run/systemd/timesync/{'synchronized' if synced else 'other'}", "")
         self.events: list[Event] = []
         self.instructions: list[Instruction] = []
         self.crashes: list[BaseException] = []
         self.clock = ManualClock()
-        self.watch = BoardMonitor(
+        self.monitor = BoardMonitor(
             emit=self.events.append,
             submit=self._submit,
             on_crash=self.crashes.append,
             clock=self.clock,
             root=root,
-            poll_s=look_s,
+            poll_s=poll_s,
             store=store,
         )
 
@@ -92,12 +92,12 @@ class Watch:
         self.instructions.append(instruction)
         return True
 
-    def __enter__(self) -> Watch:
-        self.watch.start()
+    def __enter__(self) -> RunningMonitor:
+        self.monitor.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.watch.stop()
+        self.monitor.stop()
         assert self.crashes == []
 
 
@@ -108,65 +108,65 @@ def until(condition: Callable[[], object]) -> None:
         time.sleep(0.01)
 
 
-def test_a_dip_of_a_boards_supply_is_announced_and_its_end(tmp_path: Path) -> None:
+def test_a_dip_of_the_supply_and_its_end_are_reported(tmp_path: Path) -> None:
     alarm = lay_alarm(tmp_path, "0")
-    with Watch(tmp_path) as watch:
+    with RunningMonitor(tmp_path) as running:
         alarm.write_text("1\n")
-        until(lambda: watch.events)
-        assert watch.events == [PowerLow(("under_voltage",))]
+        until(lambda: running.events)
+        assert running.events == [PowerLow(("under_voltage",))]
         alarm.write_text("0\n")
         time.sleep(0.2)
-        watch.clock.advance(OK_AFTER_S + 1)
-        until(lambda: len(watch.events) == 2)
-        assert isinstance(watch.events[1], PowerOk)
+        running.clock.advance(OK_AFTER_S + 1)
+        until(lambda: len(running.events) == 2)
+        assert isinstance(running.events[1], PowerOk)
 
 
-def test_a_sensor_that_goes_away_is_no_crash(tmp_path: Path) -> None:
+def test_a_sensor_that_disappears_crashes_nothing(tmp_path: Path) -> None:
     alarm = lay_alarm(tmp_path, "1")
-    with Watch(tmp_path) as watch:
-        until(lambda: watch.events)
+    with RunningMonitor(tmp_path) as running:
+        until(lambda: running.events)
         alarm.unlink()
         alarm.with_name("name").unlink()
         time.sleep(0.2)
 
 
-def test_time_that_arrives_after_the_start_is_announced(tmp_path: Path) -> None:
-    with Watch(tmp_path, synced=False) as watch:
-        assert watch.events == [ClockChanged(False)]
+def test_time_synchronised_after_the_start_is_reported(tmp_path: Path) -> None:
+    with RunningMonitor(tmp_path, synced=False) as running:
+        assert running.events == [ClockChanged(False)]
         write(tmp_path, "run/systemd/timesync/synchronized", "")
-        until(lambda: len(watch.events) == 2)
-        assert watch.events[1] == ClockChanged(True)
-        assert [type(one) for one in watch.instructions] == [ClockSet]
+        until(lambda: len(running.events) == 2)
+        assert running.events[1] == ClockChanged(True)
+        assert [type(one) for one in running.instructions] == [ClockSet]
 
 
-def test_a_card_that_becomes_read_only_is_announced_and_its_end(tmp_path: Path) -> None:
+def test_a_card_that_becomes_read_only_and_its_end_are_reported(tmp_path: Path) -> None:
     """As after faults of the card, with `errors=remount-ro`."""
     lay_mounts(tmp_path, CARD)
-    with Watch(tmp_path, store=STORE) as watch:
-        assert watch.events == []
+    with RunningMonitor(tmp_path, store=STORE) as running:
+        assert running.events == []
         lay_mounts(tmp_path, CARD.replace(" rw", " ro"))
-        until(lambda: watch.events)
+        until(lambda: running.events)
         lay_mounts(tmp_path, CARD)
-        until(lambda: len(watch.events) == 2)
-        (lost, kept) = watch.events
+        until(lambda: len(running.events) == 2)
+        (lost, kept) = running.events
         assert isinstance(lost, ExamplesNotKept)
         assert "read-only (ext4 at /)" in lost.reason
         assert kept == ExamplesKept()
 
 
-def test_a_store_in_memory_is_announced_once_before_the_first_frame(tmp_path: Path) -> None:
+def test_a_store_in_memory_is_reported_once_before_the_first_frame(tmp_path: Path) -> None:
     lay_mounts(tmp_path, *OVERLAY_ON_CARD)
-    with Watch(tmp_path, store=STORE) as watch:
-        assert len(watch.events) == 1
+    with RunningMonitor(tmp_path, store=STORE) as running:
+        assert len(running.events) == 1
         time.sleep(0.2)
-        assert len(watch.events) == 1
+        assert len(running.events) == 1
 
 
-def test_a_store_that_need_not_be_kept_is_not_looked_at(tmp_path: Path) -> None:
+def test_a_store_that_need_not_be_kept_is_not_checked(tmp_path: Path) -> None:
     lay_mounts(tmp_path, *OVERLAY_ON_CARD)
-    with Watch(tmp_path) as watch:
+    with RunningMonitor(tmp_path) as running:
         time.sleep(0.2)
-        assert watch.events == []
+        assert running.events == []
 
 
 @pytest.mark.parametrize(
@@ -182,7 +182,7 @@ def test_a_memory_limit_without_effect_is_logged_once_by_the_service(
 ) -> None:
     write(tmp_path, "proc/self/cgroup", f"0::{cgroup}\n")
     lay_memory(tmp_path, controllers=controllers)
-    with Watch(tmp_path):
+    with RunningMonitor(tmp_path):
         time.sleep(0.2)
     assert caplog.text.count("cgroup_enable=memory") == lines
 
@@ -190,21 +190,21 @@ def test_a_memory_limit_without_effect_is_logged_once_by_the_service(
 def test_wifi_that_saves_power_is_logged_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No Wi-Fi here: the driver's answer alone is made up.
+    # Test machines have no Wi-Fi: only the driver's answer is faked.
     monkeypatch.setattr("edge_daemon.daemon.board_monitor.power_saving", lambda name: name == "wlan0")
     lay_link(tmp_path, "wlan0", carrier="1", wireless=True)
     lay_link(tmp_path, "eth0", carrier="1")
-    with Watch(tmp_path):
+    with RunningMonitor(tmp_path):
         until(lambda: caplog.messages)
         time.sleep(0.2)
     assert [text for text in caplog.messages if "power saving is on at wlan0" in text] == caplog.messages
     assert len(caplog.messages) == 1
 
 
-def test_it_ends_at_once_though_a_look_is_far_and_leaves_no_descriptor(tmp_path: Path) -> None:
+def test_it_stops_at_once_between_polls_and_leaves_no_descriptor(tmp_path: Path) -> None:
     lay_alarm(tmp_path, "0")
     before = len(os.listdir("/proc/self/fd"))
-    with Watch(tmp_path, poll_s=600.0):
+    with RunningMonitor(tmp_path, poll_s=600.0):
         time.sleep(0.1)
         started_s = time.monotonic()
     assert time.monotonic() - started_s < 1.5

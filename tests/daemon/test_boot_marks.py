@@ -1,4 +1,4 @@
-"""The marks of a start, where `edge-daemon bench --boot` finds them."""
+"""Time stamps of a start, in the file that `edge-daemon bench --boot` reads."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_daemon.board.clock import boot_id
 from edge_daemon.daemon.boot_marks import BootMarks
 
 
-def test_marks_are_written_once_for_all_to_read(tmp_path: Path) -> None:
+def test_marks_are_written_once(tmp_path: Path) -> None:
     times = iter((3.0, 5.5, 6.25, 99.0))
     marks = BootMarks({"RUNTIME_DIRECTORY": f"{tmp_path}:/run/other"}, lambda: next(times))
     for name in ("loaded", "wired", "first_label"):
@@ -31,7 +31,7 @@ def test_marks_are_written_once_for_all_to_read(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_runtime_directory_or_with_one_that_is_gone_nothing_happens(tmp_path: Path) -> None:
+def test_without_a_runtime_directory_no_file_is_written(tmp_path: Path) -> None:
     for environ in ({}, {"RUNTIME_DIRECTORY": str(tmp_path / "gone")}):
         marks = BootMarks(environ)
         marks.note("first_label")

@@ -1,4 +1,4 @@
-"""The capture loop through outages, hand-driven: no thread, no waiting."""
+"""The capture loop through outages of a scripted source."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from edge_daemon.system.backoff import Backoff
 
 
 class ScriptedSource:
-    """Plays a script of frames and faults; counts how often it was opened and closed."""
+    """Delivers a script of frames and faults; counts the calls of open and close."""
 
     lossless = True
 
@@ -44,14 +44,14 @@ class ScriptedSource:
 
 
 def drain(mailbox: Mailbox, stop: threading.Event) -> tuple[list[int], list[str], bool]:
-    """Take everything until the end is announced."""
+    """Empty the mailbox until the source has ended; return frames, outages and True."""
     frames: list[int] = []
     outages: list[str] = []
     while True:
-        mail = mailbox.take_all(10)
-        frames += [mail.frame.seq] if mail.frame else []
-        outages += [each.reason for each in mail.instructions if isinstance(each, CameraFailed)]
-        if mail.ended:
+        batch = mailbox.take_all(10)
+        frames += [batch.frame.seq] if batch.frame else []
+        outages += [each.reason for each in batch.instructions if isinstance(each, CameraFailed)]
+        if batch.ended:
             return frames, outages, True
 
 
@@ -82,7 +82,7 @@ def test_stop_ends_the_wait_for_a_lost_camera() -> None:
     assert not thread.is_alive()
 
 
-def test_a_source_that_must_deliver_a_frame_ends_without_one_and_is_waited_for_after_one() -> None:
+def test_with_needs_frame_only_a_loss_before_the_first_frame_raises() -> None:
     mailbox = Mailbox()
     capture = Capture(ScriptedSource("lost"), mailbox, needs_frame=True)
     with pytest.raises(CameraError, match="the cable is out"):

@@ -1,4 +1,4 @@
-"""How old a label is when the camera is faster than the model, on a clock turned by hand."""
+"""Age of a label when the camera is faster than the model, on a manual clock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FRAMES = 200
 
 
 class Camera:
-    """Leaves a frame in the mailbox every `period_s`, whenever the clock has moved on."""
+    """Puts a frame into the mailbox every `period_s` of the manual clock."""
 
     def __init__(self, clock: ManualClock, mailbox: Mailbox, period_s: float) -> None:
         self._clock = clock
@@ -36,7 +36,7 @@ class Camera:
         self.delivered = 0
 
     def advance(self, seconds: float) -> None:
-        """Let time pass, with what the camera delivers in it."""
+        """Advance the clock, and deliver the frames of that time."""
         end_s = self._clock.monotonic() + seconds
         while self._due_s <= end_s:
             self._clock.advance(self._due_s - self._clock.monotonic())
@@ -48,7 +48,7 @@ class Camera:
 
 
 class SlowEmbedder(ColourEmbedder):
-    """Takes its time, in which the camera goes on."""
+    """Takes `takes_s` per image, while the camera continues."""
 
     def __init__(self, camera: Camera, takes_s: float) -> None:
         self._camera = camera
@@ -75,14 +75,14 @@ def test_a_labels_frame_is_never_older_than_two_frame_times(tmp_path: Path, peri
     camera.advance(period_s)
     ages_s, seqs = [], []
     for _ in range(FRAMES):
-        mail = mailbox.take_all(0.0)
-        assert mail.frame is not None
-        for event in list(pipeline.process(mail.frame, mail.instructions)):
+        batch = mailbox.take_all(0.0)
+        assert batch.frame is not None
+        for event in list(pipeline.process(batch.frame, batch.instructions)):
             if isinstance(event, events.Classified):
                 ages_s.append(event.latency_ms / 1000)
                 seqs.append(event.seq)
     assert max(ages_s) <= 2 * takes_s
-    assert max(ages_s) <= takes_s + period_s + 1e-9, "it waited no longer than until the next frame"
-    assert seqs == sorted(set(seqs)), "the latest, each once"
-    assert len(seqs) + mailbox.replaced + 1 >= camera.delivered, "what was not looked at was replaced"
+    assert max(ages_s) <= takes_s + period_s + 1e-9, "waited at most until the next frame"
+    assert seqs == sorted(set(seqs)), "each frame at most once, in order"
+    assert len(seqs) + mailbox.replaced + 1 >= camera.delivered, "skipped frames were replaced"
     pipeline.close()

@@ -1,4 +1,4 @@
-"""The mailbox: latest frame wins, nothing grows without bound, waiting ends when something comes."""
+"""The mailbox: the latest frame wins, queues are bounded, and a wait ends with new content."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def test_latest_frame_wins() -> None:
     mailbox = Mailbox()
     for seq in range(5):
         assert mailbox.put_frame(frame(seq))
-    mail = mailbox.take_all(0)
-    assert mail.frame is not None
-    assert mail.frame.seq == 4
+    batch = mailbox.take_all(0)
+    assert batch.frame is not None
+    assert batch.frame.seq == 4
     assert mailbox.replaced == 4
     assert mailbox.take_all(0).frame is None
 
@@ -44,7 +44,7 @@ def test_lossless_frame_waits_for_an_empty_slot() -> None:
     assert done.wait(10)
 
 
-def test_full_queue_refuses_instructions_and_keeps_their_order() -> None:
+def test_full_queue_rejects_instructions_and_keeps_their_order() -> None:
     mailbox = Mailbox(max_queued=3)
     presses = [Undo(Origin("gpio", str(number))) for number in range(5)]
     assert [mailbox.submit(press) for press in presses] == [True, True, True, False, False]
@@ -52,7 +52,7 @@ def test_full_queue_refuses_instructions_and_keeps_their_order() -> None:
     assert mailbox.submit(presses[4])
 
 
-def test_events_and_end_wake_the_taker() -> None:
+def test_events_and_end_wake_the_waiting_thread() -> None:
     mailbox = Mailbox()
     mailbox.announce(Ready())
     assert mailbox.take_all(10).events == [Ready()]
@@ -61,7 +61,7 @@ def test_events_and_end_wake_the_taker() -> None:
     assert not mailbox.take_all(0).ended
 
 
-def test_first_crash_is_handed_over_and_stays() -> None:
+def test_first_crash_is_reported_and_kept() -> None:
     mailbox = Mailbox()
     first = ZeroDivisionError("first")
     mailbox.crashed(first)

@@ -1,4 +1,4 @@
-"""One heap for all threads, asked of the real allocator in a process of its own."""
+"""One heap for all threads, counted by the real allocator in a child process."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ gate.wait()
 for thread in threads:
     thread.join()
 library.fopen.restype = ctypes.c_void_p
-with tempfile.NamedTemporaryFile() as told:
-    stream = ctypes.c_void_p(library.fopen(told.name.encode(), b"w"))
+with tempfile.NamedTemporaryFile() as report:
+    stream = ctypes.c_void_p(library.fopen(report.name.encode(), b"w"))
     library.malloc_info(0, stream)
     library.fclose(stream)
-    print(told.read().count(b"<heap nr="))
+    print(report.read().count(b"<heap nr="))
 """
 
 
 @pytest.mark.parametrize(("argument", "one"), [("shared", True), ("own", False)])
-def test_threads_share_one_heap_once_told(argument: str, one: bool) -> None:
+def test_threads_share_one_heap_after_the_limit(argument: str, one: bool) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _COUNT_HEAPS, argument], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""sd_notify against a real datagram socket."""
+"""sd_notify to a real datagram socket."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from edge_daemon.daemon.systemd import WATCHDOG_PERIOD_S, Notifier
 
 
 class Manager:
-    """The service manager's socket, read only when the test says so."""
+    """The service manager's socket, read on demand."""
 
     def __init__(self, path: Path) -> None:
         self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
@@ -32,7 +32,7 @@ class Manager:
                 return received
 
 
-class ManualClock:
+class SettableClock:
     """A monotonic clock that the test sets."""
 
     def __init__(self) -> None:
@@ -64,7 +64,7 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def fill(notifier: Notifier, clock: ManualClock) -> None:
+def fill(notifier: Notifier, clock: SettableClock) -> None:
     """Send watchdog messages until the unread ones fill the manager's socket."""
     for _ in range(10_000):
         clock.now_s += WATCHDOG_PERIOD_S
@@ -87,15 +87,15 @@ def test_without_a_manager_nothing_is_sent() -> None:
     notifier.watchdog()
 
 
-def test_a_manager_that_is_gone_is_no_error(tmp_path: Path) -> None:
+def test_a_missing_manager_is_no_error(tmp_path: Path) -> None:
     for address in (str(tmp_path / "nothing"), "@edge-daemon-nobody", "/" + "x" * 200):
         notifier = Notifier({"NOTIFY_SOCKET": address})
         notifier.ready("seeing")
         notifier.watchdog()
 
 
-def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> None:
-    clock = ManualClock()
+def test_the_watchdog_message_is_sent_at_most_twice_a_second(manager: Manager) -> None:
+    clock = SettableClock()
     notifier = Notifier(manager.environment, clock)
     for frame in range(101):
         clock.now_s = frame / 50
@@ -104,7 +104,7 @@ def test_the_watchdog_message_goes_at_most_twice_a_second(manager: Manager) -> N
 
 
 def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
-    clock = ManualClock()
+    clock = SettableClock()
     notifier = Notifier(manager.environment, clock)
     fill(notifier, clock)  # a blocking socket would wait here for good
     assert 0 < len(manager.read()) < 10_000
@@ -112,8 +112,8 @@ def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
     assert manager.read() == ["WATCHDOG=1"]
 
 
-def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager: Manager) -> None:
-    clock = ManualClock()
+def test_unsent_states_follow_in_order_once_the_manager_reads(manager: Manager) -> None:
+    clock = SettableClock()
     notifier = Notifier(manager.environment, clock)
     fill(notifier, clock)
     notifier.ready("seeing")
@@ -131,7 +131,7 @@ def test_what_could_not_be_sent_follows_in_order_once_the_manager_reads(manager:
 
 
 def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
-    clock = ManualClock()
+    clock = SettableClock()
     notifier = Notifier(manager.environment, clock)
     before = len(os.listdir("/proc/self/fd"))
     with no_descriptor_left():

@@ -1,4 +1,4 @@
-"""What may be a label."""
+"""Label validation."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_ordinary_words_are_labels(text: str) -> None:
     "text",
     ["", "  ", "a/b", "a\\b", "+", "a#", "a\0b", "a\nb", "x" * 10_000, "..", "unknown", "UNKNOWN", "\u202e"],
 )
-def test_what_topics_folders_and_terminals_cannot_carry_is_refused(text: str) -> None:
+def test_characters_unfit_for_topics_folders_and_terminals_are_rejected(text: str) -> None:
     with pytest.raises(LabelError) as caught:
         check_label(text)
     assert len(str(caught.value)) < 120
@@ -42,7 +42,7 @@ def test_what_topics_folders_and_terminals_cannot_carry_is_refused(text: str) ->
         "\U0001fabf",  # a goose, newer than Python 3.11's Unicode
     ],
 )
-def test_joiners_that_words_and_emoji_need_are_taken(label: str) -> None:
+def test_joiners_that_words_and_emoji_need_are_accepted(label: str) -> None:
     assert check_label(label) == label
 
 
@@ -71,13 +71,13 @@ def test_joiners_that_words_and_emoji_need_are_taken(label: str) -> None:
         "cat\U000e0067\U000e007f",
     ],
 )
-def test_what_is_invisible_or_breaks_lines_is_refused(text: str) -> None:
+def test_invisible_characters_and_line_breaks_are_rejected(text: str) -> None:
     with pytest.raises(LabelError) as caught:
         check_label(text)
     assert str(caught.value).isprintable()
 
 
-def test_every_space_is_a_plain_one() -> None:
+def test_every_space_becomes_a_plain_space() -> None:
     assert check_label("hot\u00a0dog\u3000") == "hot dog"
 
 
@@ -87,7 +87,7 @@ def test_a_label_fits_a_file_name() -> None:
 
 
 @given(st.text())
-def test_every_text_is_either_refused_or_stable(text: str) -> None:
+def test_every_text_is_either_rejected_or_stable(text: str) -> None:
     try:
         label = check_label(text)
     except LabelError:

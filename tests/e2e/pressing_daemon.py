@@ -1,4 +1,4 @@
-"""A daemon whose first button is clicked without end, to be killed: `python -m tests.e2e.pressing_daemon`."""
+"""A daemon that is killed while its first button is clicked: `python -m tests.e2e.pressing_daemon`."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ CLICK_S = 0.04
 def main() -> None:
     config = load_config(None, sys.argv[1:])
     presser = SimulatedButtons()
-    # gpiozero makes a pin when it is first asked for: by two threads at once, each would get its own.
+    # gpiozero creates a pin at its first use: two threads at once would each get their own.
     presser.release(config.buttons[0].pin)
     daemon = build(config, pin_factory=presser.factory)
-    threading.Thread(target=_click_for_ever, args=(presser, config.buttons[0].pin), daemon=True).start()
+    threading.Thread(target=_click_repeatedly, args=(presser, config.buttons[0].pin), daemon=True).start()
     daemon.run()
 
 
-def _click_for_ever(presser: SimulatedButtons, pin: int) -> None:
+def _click_repeatedly(presser: SimulatedButtons, pin: int) -> None:
     while True:
         presser.press(pin)
         time.sleep(CLICK_S)

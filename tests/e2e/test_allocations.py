@@ -1,6 +1,6 @@
-"""What a frame allocates: no more at once than the model's input, and nothing that stays.
+"""Allocations per frame: at most the size of the model's input at once, and no growth.
 
-Time stands still: once a second at most, a frame that is in doubt is kept as a small picture besides.
+The clock stands still, because an uncertain frame is kept as a small image, at most once a second.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
 
 
 @pytest.fixture(params=MODELS)
-def at_work(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, int]:
-    """A pipeline with 1,000 examples that has seen some frames, and the bytes of its model's input."""
+def warm_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipeline, int]:
+    """Return a warm pipeline with 1,000 examples, and the size of its model's input in bytes."""
     model = shared_path(f"models/{request.param}.tflite")
     embedder = TfliteEmbedder(model, probe_first=False)
     store_path = tmp_path / "examples.sqlite"
@@ -49,8 +49,8 @@ def frame(seq: int) -> Frame:
     return Frame(picture, seq, CLOCK.monotonic(), CLOCK.utc())
 
 
-def test_a_frame_allocates_no_more_at_once_than_the_models_input(at_work: tuple[Pipeline, int]) -> None:
-    pipeline, input_bytes = at_work
+def test_a_frame_allocates_no_more_at_once_than_the_models_input(warm_pipeline: tuple[Pipeline, int]) -> None:
+    pipeline, input_bytes = warm_pipeline
     shown = [frame(seq) for seq in range(20, 40)]
     gc.collect()
     tracemalloc.start()
@@ -60,15 +60,15 @@ def test_a_frame_allocates_no_more_at_once_than_the_models_input(at_work: tuple[
             tracemalloc.reset_peak()
             list(pipeline.process(one, ()))
             peak = tracemalloc.get_traced_memory()[1] - before
-            # The input itself, and the numbers and events that are left of it.
+            # The input itself, and the numbers and events made from it.
             assert peak <= 1.25 * input_bytes
     finally:
         tracemalloc.stop()
         pipeline.close()
 
 
-def test_frames_leave_nothing_behind(at_work: tuple[Pipeline, int]) -> None:
-    pipeline, _ = at_work
+def test_frames_leave_no_allocation(warm_pipeline: tuple[Pipeline, int]) -> None:
+    pipeline, _ = warm_pipeline
     one = frame(20)
     tracemalloc.start()
     try:
@@ -80,7 +80,7 @@ def test_frames_leave_nothing_behind(at_work: tuple[Pipeline, int]) -> None:
             list(pipeline.process(one, ()))
         gc.collect()
         left = tracemalloc.get_traced_memory()[0] - before
-        assert left / FRAMES < 32, "less than one number a frame: what Python keeps at hand"
+        assert left / FRAMES < 32, "less than one number per frame: free lists of Python"
     finally:
         tracemalloc.stop()
         pipeline.close()

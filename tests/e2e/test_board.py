@@ -1,4 +1,4 @@
-"""The daemon as systemd runs it, and what it says of its board."""
+"""The daemon under systemd: clock state in `info`, and the time stamps of the start."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.daemon.boot_marks import NAME
 from edge_daemon.mqtt.subscriber import Subscriber
 from tests.e2e.test_run_command import SYNTHETIC, started
-from tests.harness.daemon_harness import PATIENCE_S
+from tests.harness.daemon_harness import TIMEOUT_S
 from tests.harness.mosquitto import Mosquitto
 
 
-def test_info_says_whether_the_clock_is_right_and_a_start_leaves_its_marks(
+def test_info_has_the_clock_state_and_a_start_writes_its_marks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runtime = tmp_path / "runtime"
@@ -30,7 +30,7 @@ def test_info_says_whether_the_clock_is_right_and_a_start_leaves_its_marks(
             marks = json.loads((runtime / NAME).read_text())["marks"]
             options = MqttOptions(host=broker.host, port=broker.port)
             with Subscriber(options, "edge_daemon/unit/info") as subscriber:
-                info = subscriber.receive(timeout_s=PATIENCE_S)
+                info = subscriber.receive(timeout_s=TIMEOUT_S)
 
     assert info is not None
     assert json.loads(info.payload)["clock_synced"] is clock_synced()

@@ -1,4 +1,4 @@
-"""`model.features: auto` in a running daemon: a reload chooses the features that suit the new examples."""
+"""`model.features: auto` in a running daemon: a reload selects the best features for the new examples."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from tests.harness.daemon_harness import MODEL, PATIENCE_S
+from tests.harness.daemon_harness import MODEL, TIMEOUT_S
 from tests.harness.digit_pictures import draw_folders
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -42,21 +42,21 @@ def daemon(tmp_path: Path, shown: Path, port: int) -> Iterator[subprocess.Popen[
         yield process
     finally:
         process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
-def test_a_reload_reads_small_digits_by_their_patches_and_info_says_so(tmp_path: Path) -> None:
+def test_a_reload_selects_patch_features_for_small_digits(tmp_path: Path) -> None:
     digits = draw_folders(tmp_path / "digits", 5)
     with (
         Mosquitto() as broker,
         Listener(broker.port) as listener,
         daemon(tmp_path, digits / "7", broker.port) as process,
     ):
-        listener.wait_for(LABEL, b"unknown", PATIENCE_S)
+        listener.wait_for(LABEL, b"unknown", TIMEOUT_S)
         assert listener.wait_for(INFO).json()["model"] == Path(MODEL).stem
         with ExampleStore(tmp_path / "examples.sqlite") as store:
             import_pictures(store, TfliteEmbedder(shared_path(MODEL)), find_pictures(digits))
         listener.clear()
         process.send_signal(signal.SIGHUP)
-        listener.wait_for(LABEL, b"7", PATIENCE_S)
+        listener.wait_for(LABEL, b"7", TIMEOUT_S)
         assert listener.wait_for(INFO).json()["model"] == "patch"

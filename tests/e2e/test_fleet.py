@@ -1,4 +1,4 @@
-"""A fleet of whole daemons: real models, stores, brokers and networks that are cut and healed."""
+"""A fleet of whole daemons: real models, stores, brokers, and networks that are cut and restored."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ SHIPPED = "model.name=edge_embedder_v1"
 
 
 class Fleet:
-    """Daemons that each reach the broker through a network of their own."""
+    """Daemons that each reach the broker through their own network."""
 
     def __init__(self, broker: Mosquitto, folder: Path, parts: ExitStack) -> None:
         self._broker = broker
@@ -69,7 +69,7 @@ class Fleet:
         self.stages[name] = self._parts.enter_context(Stage(camera, settings, self.folder(name)))
 
     def stop(self, name: str) -> None:
-        """Stop a device in good order."""
+        """Stop a device cleanly."""
         self.stages[name].__exit__(None, None, None)
 
     def folder(self, name: str) -> Path:
@@ -80,46 +80,46 @@ class Fleet:
 
     def teach(self, name: str, label: str) -> None:
         """Show a colour and press its button."""
-        before = self.counting(name).get(label, 0)
+        before = self.counts(name).get(label, 0)
         self.cameras[name].picture = plain(COLOURS[label])
         self.stages[name].click(PINS[label])
         wait_until(
-            lambda: "yes" if self.counting(name).get(label, 0) > before else "",
+            lambda: "yes" if self.counts(name).get(label, 0) > before else "",
             lambda: f"{name} did not learn {label}",
         )
 
     def undo(self, name: str) -> None:
-        """Hold the undo button for long enough."""
+        """Hold the undo button long enough for an undo."""
         self.stages[name].presser.press(UNDO)
         time.sleep(0.5)
         self.stages[name].presser.release(UNDO)
 
     def cut_off(self, name: str) -> None:
-        """Let nothing pass between a device and the broker."""
+        """Cut the connection between a device and the broker."""
         self.networks[name].swallow(True)
         self.networks[name].cut()
 
-    def heal(self, name: str) -> None:
-        """Let it pass again."""
+    def restore(self, name: str) -> None:
+        """Restore the connection."""
         self.networks[name].swallow(False)
         self.networks[name].cut()
 
-    def counting(self, name: str) -> dict[str, int]:
-        """Return what counts on a device, by label."""
+    def counts(self, name: str) -> dict[str, int]:
+        """Return the counts per label of a device."""
         with ExampleStore(self.folder(name) / "examples.sqlite") as store:
             labels = [each.label for each in store.examples(thumbnails=False, peers=True)]
         return {label: labels.count(label) for label in sorted(set(labels))}
 
     def wait_for(self, name: str, counts: dict[str, int]) -> None:
-        """Wait until just this counts on a device."""
+        """Wait until a device has exactly these counts."""
         wait_until(
-            lambda: "yes" if self.counting(name) == counts else "",
-            lambda: f"on {name} {self.counting(name)} counts and not {counts}",
+            lambda: "yes" if self.counts(name) == counts else "",
+            lambda: f"on {name} counts are {self.counts(name)} instead of {counts}",
         )
 
 
 def plain(colour: tuple[int, int, int]) -> np.ndarray[tuple[int, int, int], np.dtype[np.uint8]]:
-    """A picture of one colour."""
+    """Return an image of one colour."""
     return np.full((120, 160, 3), colour, np.uint8)
 
 
@@ -135,7 +135,7 @@ def broker() -> Iterator[Mosquitto]:
         yield running
 
 
-def test_three_devices_converge_through_cuts_and_a_broker_that_forgets(
+def test_three_devices_converge_through_cuts_and_a_broker_that_loses_its_messages(
     fleet: Fleet, broker: Mosquitto
 ) -> None:
     for name in NAMES:
@@ -153,8 +153,8 @@ def test_three_devices_converge_through_cuts_and_a_broker_that_forgets(
     fleet.teach("north", "white")
     broker.start()
     fleet.wait_for("east", {"red": 1, "white": 1})
-    assert fleet.counting("south") == {"blue": 1, "red": 1}
-    fleet.heal("south")
+    assert fleet.counts("south") == {"blue": 1, "red": 1}
+    fleet.restore("south")
     for name in NAMES:
         fleet.wait_for(name, {"blue": 1, "red": 1, "white": 1})
     with Ear(broker.port, "edge_daemon/south/examples") as ear:
@@ -164,26 +164,26 @@ def test_three_devices_converge_through_cuts_and_a_broker_that_forgets(
     assert published["fleet"]["shared"] == 1
 
 
-def test_a_device_with_another_key_shares_nothing_and_it_is_said_once(
+def test_a_device_with_another_key_shares_nothing_and_is_logged_once(
     fleet: Fleet, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     (tmp_path / "another").write_text("ff" * 16)
     fleet.start("north")
-    fleet.start("stranger", f"fleet.key_file={tmp_path / 'another'}")
+    fleet.start("foreign", f"fleet.key_file={tmp_path / 'another'}")
     fleet.start("east")
-    fleet.teach("stranger", "blue")
-    fleet.teach("stranger", "white")
+    fleet.teach("foreign", "blue")
+    fleet.teach("foreign", "white")
     fleet.teach("north", "red")
     fleet.wait_for("east", {"red": 1})
     wait_until(
         lambda: "yes" if caplog.text.count("signs with another key") == len(fleet.stages) else "",
         lambda: caplog.text,
     )
-    assert fleet.counting("north") == {"red": 1}
-    assert fleet.counting("stranger") == {"blue": 1, "white": 1}
+    assert fleet.counts("north") == {"red": 1}
+    assert fleet.counts("foreign") == {"blue": 1, "white": 1}
 
 
-def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, broker: Mosquitto) -> None:
+def test_examples_of_peers_survive_a_restart_without_a_broker(fleet: Fleet, broker: Mosquitto) -> None:
     fleet.start("north")
     fleet.start("east")
     fleet.teach("north", "red")
@@ -202,7 +202,7 @@ def test_what_peers_taught_survives_a_restart_without_a_broker(fleet: Fleet, bro
         assert store.counts == {}
 
 
-def test_a_new_device_reaches_its_sleeping_peers_accuracy_with_no_press(fleet: Fleet) -> None:
+def test_a_new_device_reaches_the_accuracy_of_its_offline_peers_without_a_press(fleet: Fleet) -> None:
     kinds = sorted(path.name for path in shared_path("data/trashnet6").iterdir() if path.is_dir())
     for number, name in enumerate(NAMES):
         teach_photos(fleet.folder(name), kinds, range(number * 8, number * 8 + 8))
@@ -213,7 +213,7 @@ def test_a_new_device_reaches_its_sleeping_peers_accuracy_with_no_press(fleet: F
             lambda name=name: "yes" if known(fleet, name) == 3 * 8 * len(kinds) else "",  # type: ignore[misc]
             lambda name=name: f"{name} knows {known(fleet, name)} examples",  # type: ignore[misc]
         )
-    wait_until_judged(fleet)
+    wait_until_checked(fleet)
     for name in NAMES:
         fleet.stop(name)
     fleet.start("newcomer", SHIPPED)
@@ -221,12 +221,12 @@ def test_a_new_device_reaches_its_sleeping_peers_accuracy_with_no_press(fleet: F
     fleet.stop("newcomer")
     stores = {name: fleet.folder(name) / "examples.sqlite" for name in fleet.stages}
     own = {name: taught(stores[name], peers=False) for name in NAMES}
-    ways = {
+    example_sets = {
         **{f"{name} alone": own[name] for name in NAMES},
         **{name: taught(path, peers=True) for name, path in stores.items()},
         "one device taught everything": [example for name in NAMES for example in own[name]],
     }
-    truth, answers = answer(fleet.folder("newcomer"), kinds, range(24, 64), ways)
+    truth, answers = answer(fleet.folder("newcomer"), kinds, range(24, 64), example_sets)
     right = {way: share_alike(given, truth) for way, given in answers.items()}
     print({way: round(share, 3) for way, share in right.items()})
     assert share_alike(answers["newcomer"], answers["one device taught everything"]) >= 0.97
@@ -234,10 +234,10 @@ def test_a_new_device_reaches_its_sleeping_peers_accuracy_with_no_press(fleet: F
     assert right["newcomer"] > max(right[f"{name} alone"] for name in NAMES)
 
 
-def wait_until_judged(fleet: Fleet) -> None:
-    """Wait until no device has let another example count for a second."""
+def wait_until_checked(fleet: Fleet) -> None:
+    """Wait until no device has accepted another example for a second."""
     before: list[dict[str, int]] = []
-    while (now := [fleet.counting(name) for name in fleet.stages]) != before:
+    while (now := [fleet.counts(name) for name in fleet.stages]) != before:
         before = now
         time.sleep(1)
 
@@ -247,7 +247,7 @@ def settings_of(folder: Path) -> list[str]:
 
 
 def teach_photos(folder: Path, kinds: Sequence[str], which: range) -> None:
-    """Teach photos from the shell, as an owner does who has some."""
+    """Import photos from the shell."""
     for kind in kinds:
         (folder / "photos" / kind).mkdir(parents=True)
         for photo in photos(kind, which):
@@ -262,7 +262,7 @@ def photos(kind: str, which: range) -> list[Path]:
 
 
 def known(fleet: Fleet, name: str) -> int:
-    """How many examples a device has, of its own and of its peers, counting or on probation."""
+    """Return the number of examples of a device: its own and its peers', accepted or quarantined."""
     with ExampleStore(fleet.folder(name) / "examples.sqlite") as store:
         return int(store.query("SELECT count(*) FROM examples")[0][0])
 
@@ -277,21 +277,21 @@ def taught(path: Path, *, peers: bool) -> list[Example]:
 
 
 def answer(
-    folder: Path, kinds: Sequence[str], which: range, ways: Mapping[str, Sequence[Example]]
+    folder: Path, kinds: Sequence[str], which: range, example_sets: Mapping[str, Sequence[Example]]
 ) -> tuple[list[str], dict[str, list[str]]]:
-    """Return the labels of some photos, and what each way of being taught makes of them."""
+    """Return the true labels of some photos, and the labels given by each set of examples."""
     config = load_config(None, settings_of(folder))
     embedder = build_embedder(config)
-    learners = {way: build_classifier(config) for way in ways}
-    for way, examples in ways.items():
+    classifiers = {way: build_classifier(config) for way in example_sets}
+    for way, examples in example_sets.items():
         for number, example in enumerate(examples):
-            learners[way].add(example.embedding, example.label, number)
+            classifiers[way].add(example.embedding, example.label, number)
     truth: list[str] = []
-    answers: dict[str, list[str]] = {way: [] for way in ways}
+    answers: dict[str, list[str]] = {way: [] for way in example_sets}
     for kind in kinds:
         for photo in photos(kind, which):
             embedding = embedder.embed(read_image(photo.read_bytes()))
             truth.append(kind)
-            for way, learner in learners.items():
-                answers[way].append(learner.predict(embedding).label)
+            for way, classifier in classifiers.items():
+                answers[way].append(classifier.predict(embedding).label)
     return truth, answers

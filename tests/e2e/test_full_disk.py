@@ -1,4 +1,4 @@
-"""A device that is restarted while its disk is full: it sees, names and says what can't be kept."""
+"""A restart on a full disk: frames are classified, and examples are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def overrides(broker: Mosquitto) -> list[str]:
 
 
 @pytest.mark.parametrize("outage", ["full", "read-only"])
-def test_a_start_on_a_disk_that_refuses_goes_on_and_teaches_again_once_it_is_writable(
+def test_a_start_on_a_read_only_disk_works_and_teaches_once_it_is_writable(
     small_disk: SmallDisk, outage: str, tmp_path: Path
 ) -> None:
     source = Turntable(read_image(shared_path("images/cat.jpg").read_bytes()))

@@ -18,7 +18,7 @@ PACKAGE = Path(edge_daemon.__file__).parent
 
 
 def modules_after(code: str) -> set[str]:
-    """Run code in a fresh interpreter and return the modules it left loaded."""
+    """Run code in a new interpreter and return the loaded modules."""
     script = f"{code}\nimport sys; print('\\n'.join(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return set(done.stderr.split())

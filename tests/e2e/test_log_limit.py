@@ -1,4 +1,4 @@
-"""A label that changes with every frame, before the real daemon: its log stays short."""
+"""The log of a real daemon stays short when its label changes with every frame."""
 
 from __future__ import annotations
 

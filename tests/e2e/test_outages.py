@@ -1,4 +1,4 @@
-"""The whole daemon through a lost camera and a lost broker: states, never crashes, never a stale label."""
+"""The whole daemon through a lost camera, broker and GPIO chip: no crash, no stale label."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ def test_lost_camera_clears_the_retained_label_until_it_is_back(source: Turntabl
             source.broken = True
             ear.wait_for_state(LABEL, "")
             ear.wait_for("camera_lost")
-            with Ear(broker.port, "edge_daemon/stage/+") as newcomer:
-                newcomer.wait_for_state("edge_daemon/stage/availability", "online")
+            with Ear(broker.port, "edge_daemon/stage/+") as new_subscriber:
+                new_subscriber.wait_for_state("edge_daemon/stage/availability", "online")
                 source.broken = False
                 ear.wait_for("camera_restored")
-                newcomer.wait_for_state(LABEL, "red")
-                assert not [line for line in newcomer.lines if line.startswith(f"1 {LABEL} ")]
+                new_subscriber.wait_for_state(LABEL, "red")
+                assert not [line for line in new_subscriber.lines if line.startswith(f"1 {LABEL} ")]
 
 
 def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
@@ -61,7 +61,7 @@ def test_broker_that_comes_late_and_restarts_gets_the_state_each_time(
                 ear.wait_for("stage/result")
 
 
-def test_a_lost_gpio_chip_is_told_everywhere_and_frames_go_on(
+def test_a_lost_gpio_chip_is_reported_everywhere_and_frames_are_classified(
     source: Turntable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     chip, manager, page = flaky_chip(tmp_path), Manager(tmp_path / "notify"), free_port()

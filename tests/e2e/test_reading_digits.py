@@ -1,4 +1,4 @@
-"""Four digits of 8 x 10 pixels, between pixels, read as one text: real pipeline, store and configuration."""
+"""Four digits of 8 x 10 pixels at subpixel offsets, joined into one text by the real pipeline and store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOTS, ASKED = 3, 100
 
 
 class Meter:
-    """A device before a drawn meter of four digits; every frame counts by itself."""
+    """A device in front of a simulated meter with four digits, without smoothing."""
 
     def __init__(self, store: Path, style: str) -> None:
         self.clock = ManualClock()
@@ -40,7 +40,7 @@ class Meter:
         self.pipeline: Pipeline = build_pipeline(load_config(None, settings), self.clock)
 
     def show(self, text: str, reach: float, *presses: AddExample) -> list[events.Event]:
-        """Show one frame, the meter up to `reach` pixels off its place."""
+        """Show one frame, with the meter moved by at most `reach` pixels."""
         self.clock.advance(0.1)
         self.seq += 1
         image = draw_frame(self.style, text, random_light(self.draw, reach), self.draw)
@@ -48,7 +48,7 @@ class Meter:
         return list(self.pipeline.process(frame, presses))
 
     def teach(self) -> None:
-        """Press once for each digit of a few frames."""
+        """Label each digit of a few frames."""
         for text in ["0123", "4567", "8901"] * SHOTS:
             now = self.clock.monotonic()
             self.show(
@@ -61,7 +61,7 @@ class Meter:
             )
 
     def read(self, count: int, reach: float) -> Iterator[tuple[str, str]]:
-        """Yield what the meter showed and what was read, for random numbers."""
+        """Yield shown and read text for random numbers."""
         read = ""
         for number in self.draw.integers(0, 10_000, count).tolist():
             for event in self.show(f"{number:04}", reach):

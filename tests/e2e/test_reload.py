@@ -1,4 +1,4 @@
-"""Reloads of a real `edge-daemon run`: a change that can't work is named, and the device goes on."""
+"""Reloads of a real `edge-daemon run`: an invalid change is reported, and the daemon continues."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.daemon_harness import MODEL, PATIENCE_S, wait_until
+from tests.harness.daemon_harness import MODEL, TIMEOUT_S, wait_until
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
 from tests.harness.shared_files import shared_path
@@ -29,7 +29,7 @@ SYNTHETIC = {"type": "synthetic", "size": [160, 120], "fps": 15}
 
 
 class Device:
-    """A daemon in a process, with its log and the service manager's end of sd_notify."""
+    """A daemon in a child process, with its log and the messages it sends to the service manager."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -48,7 +48,7 @@ class Device:
         self.write({})
 
     def write(self, changes: Mapping[str, object]) -> None:
-        """Put a configuration in place of the last, as an editor does."""
+        """Replace the configuration file, as an editor does."""
         fresh = self.folder / "fresh.yaml"
         fresh.write_text(json.dumps({**self.settings, **changes}))
         fresh.replace(self.path)
@@ -163,7 +163,7 @@ BAD_CHANGES: dict[str, tuple[dict[str, object], str]] = {
 }
 
 
-def test_every_change_that_cannot_work_is_named_and_the_device_goes_on(device: Device) -> None:
+def test_every_invalid_change_is_reported_and_the_daemon_continues(device: Device) -> None:
     for name, (changes, part) in BAD_CHANGES.items():
         since, noted = len(device.lines), len(device.notes)
         device.reload(changes)
@@ -175,7 +175,7 @@ def test_every_change_that_cannot_work_is_named_and_the_device_goes_on(device: D
     assert not any("STOPPING" in note for note in device.notes)
 
 
-def test_a_port_that_is_taken_is_named_and_the_device_goes_on(device: Device) -> None:
+def test_a_port_in_use_is_reported_and_the_daemon_continues(device: Device) -> None:
     holder, port = _taken_port()
     with holder:
         device.reload({"web": {"listen": port}})
@@ -198,7 +198,7 @@ def test_a_page_keeps_its_port_through_good_and_bad_reloads(device: Device) -> N
     device.works()
 
 
-def test_pins_that_cannot_be_had_are_named_and_the_device_goes_on(
+def test_unavailable_pins_are_reported_and_the_daemon_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GPIOZERO_PIN_FACTORY", "nosuch")
@@ -221,8 +221,8 @@ def _answers(port: int) -> bool:
     return True
 
 
-def test_a_camera_that_was_never_there_can_be_changed_for_another_that_is_not(tmp_path: Path) -> None:
-    """A lost camera is a state; only one that works is not given up for one that doesn't."""
+def test_a_camera_that_never_worked_can_be_replaced_by_another_missing_one(tmp_path: Path) -> None:
+    """A lost camera is a state: only a working camera is kept if the new one fails."""
     device = Device(tmp_path)
     device.settings["camera"] = {"type": "v4l2", "device": "/dev/video98"}
     device.write({})
@@ -238,7 +238,7 @@ def test_a_camera_that_was_never_there_can_be_changed_for_another_that_is_not(tm
         device.end()
 
 
-def test_the_latest_of_two_edits_is_used_whenever_the_second_comes(tmp_path: Path) -> None:
+def test_the_later_of_two_edits_is_used(tmp_path: Path) -> None:
     device = Device(tmp_path)
     with Mosquitto() as broker, Listener(broker.port, INFO) as listener:
         device.settings["mqtt"] = {"host": broker.host, "port": broker.port}
@@ -267,14 +267,14 @@ def test_a_stop_is_never_lost_in_a_reload(device: Device, delay_s: float) -> Non
     device.reload({"device": {"id": "other"}})
     time.sleep(delay_s)
     device.process.send_signal(signal.SIGTERM)
-    assert device.process.wait(PATIENCE_S) == 0
+    assert device.process.wait(TIMEOUT_S) == 0
 
 
 def test_a_reload_while_the_daemon_starts_does_not_end_it(tmp_path: Path) -> None:
     device = Device(tmp_path)
     device.start()
     try:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + TIMEOUT_S
         while not _handles_hup(device.process.pid) and time.monotonic() < deadline:
             time.sleep(0.001)
         for _ in range(20):
@@ -293,7 +293,7 @@ def _handles_hup(pid: int) -> bool:
     return bool(int(caught, 16) & 1 << (signal.SIGHUP - 1))
 
 
-def test_examples_stay_through_a_reload_that_fails_and_the_store_is_closed_at_the_end(device: Device) -> None:
+def test_examples_survive_a_failed_reload_and_the_store_is_closed_at_the_end(device: Device) -> None:
     path = device.folder / "examples.sqlite"
     with ExampleStore(path) as store:
         store.add(np.ones(4, np.float32), "cat", space="elsewhere")
@@ -301,13 +301,13 @@ def test_examples_stay_through_a_reload_that_fails_and_the_store_is_closed_at_th
     device.wait_for_log("the old one is restored")
     device.works()
     device.process.send_signal(signal.SIGTERM)
-    assert device.process.wait(PATIENCE_S) == 0
+    assert device.process.wait(TIMEOUT_S) == 0
     assert not path.with_name(f"{path.name}-wal").exists(), "the store was not closed"
     with ExampleStore(path) as store:
         assert store.counts == {"cat": 1}
 
 
-def test_a_reload_takes_a_secret_that_changed_behind_the_same_configuration(
+def test_a_reload_reads_a_changed_secret_of_an_unchanged_configuration(
     device: Device, tmp_path: Path
 ) -> None:
     port, token = free_port(), tmp_path / "token"

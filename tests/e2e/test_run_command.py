@@ -1,4 +1,4 @@
-"""`edge-daemon run` as systemd runs it: readiness, watchdog, signals, one-line failures."""
+"""`edge-daemon run` under systemd: readiness, watchdog, signals, errors in one line."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ import pytest
 from edge_daemon.board.process import daemon_process, peak_memory
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt.subscriber import Subscriber
-from tests.harness.daemon_harness import MODEL, PATIENCE_S
+from tests.harness.daemon_harness import MODEL, TIMEOUT_S
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.shared_files import shared_path
 
 
 class Manager:
-    """The service manager's end of sd_notify."""
+    """The receiver of sd_notify messages."""
 
     def __init__(self, path: Path) -> None:
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._socket.bind(str(path))
-        self._socket.settimeout(PATIENCE_S)
+        self._socket.settimeout(TIMEOUT_S)
         self.path = path
 
     def wait_for(self, word: str) -> str:
@@ -64,7 +64,7 @@ def started(
 SYNTHETIC = "camera: {type: synthetic, size: [160, 120]}\n"
 
 
-def test_ready_after_the_first_inference_then_petted_then_stopped_cleanly(tmp_path: Path) -> None:
+def test_ready_then_watchdog_then_clean_stop(tmp_path: Path) -> None:
     with Mosquitto() as broker:
         mqtt = f"mqtt: {{host: {broker.host}, port: {broker.port}}}\ndevice: {{id: unit}}\n"
         with started(tmp_path, SYNTHETIC + mqtt) as (process, manager, _):
@@ -72,11 +72,11 @@ def test_ready_after_the_first_inference_then_petted_then_stopped_cleanly(tmp_pa
             manager.wait_for("WATCHDOG=1")
             options = MqttOptions(host=broker.host, port=broker.port)
             with Subscriber(options, "edge_daemon/unit/availability") as subscriber:
-                online = subscriber.receive(timeout_s=PATIENCE_S)
+                online = subscriber.receive(timeout_s=TIMEOUT_S)
                 asked_s = time.monotonic()
                 process.send_signal(signal.SIGTERM)
-                offline = subscriber.receive(timeout_s=PATIENCE_S)
-                assert process.wait(PATIENCE_S) == 0
+                offline = subscriber.receive(timeout_s=TIMEOUT_S)
+                assert process.wait(TIMEOUT_S) == 0
                 took_s = time.monotonic() - asked_s
             manager.wait_for("STOPPING=1")
     assert online is not None
@@ -92,11 +92,11 @@ def test_the_running_daemon_is_found_by_its_store(tmp_path: Path) -> None:
         assert daemon_process(tmp_path / "examples.sqlite") == process.pid
         assert (peak_memory(process.pid) or 0) > 10_000_000
         process.terminate()
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
     assert daemon_process(tmp_path / "examples.sqlite") is None
 
 
-def test_hup_reads_the_configuration_again_or_says_why_not(tmp_path: Path) -> None:
+def test_hup_reloads_the_configuration_or_logs_the_reason(tmp_path: Path) -> None:
     with started(tmp_path, SYNTHETIC + "mqtt: {host: null}\n") as (process, manager, path):
         manager.wait_for("READY=1")
         right = path.read_text()
@@ -110,7 +110,7 @@ def test_hup_reads_the_configuration_again_or_says_why_not(tmp_path: Path) -> No
         manager.wait_for("RELOADING=1")
         manager.wait_for("READY=1")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 def test_missing_camera_is_a_state_and_the_service_is_ready(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_missing_camera_is_a_state_and_the_service_is_ready(tmp_path: Path) -> N
         assert "camera lost" in manager.wait_for("READY=1")
         manager.wait_for("WATCHDOG=1")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE_S) == 0
+        assert process.wait(TIMEOUT_S) == 0
 
 
 @pytest.mark.parametrize(
@@ -131,13 +131,13 @@ def test_missing_camera_is_a_state_and_the_service_is_ready(tmp_path: Path) -> N
         ("camera={type: replay, path: /none.jpg}", ["/none.jpg"]),
     ],
 )
-def test_what_cannot_work_ends_in_one_line(tmp_path: Path, extra: str, parts: list[str]) -> None:
+def test_an_invalid_configuration_ends_with_one_line(tmp_path: Path, extra: str, parts: list[str]) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(
         SYNTHETIC + f"model: {{name: {shared_path(MODEL)}}}\nstore: {{path: {tmp_path}/e.sqlite}}\n"
     )
     command = [sys.executable, "-m", "edge_daemon", "run", "--once", "--config", str(path), "--set", extra]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S)
     assert done.returncode == 1
     last = done.stderr.splitlines()[-1]
     assert last.startswith("edge-daemon: ")

@@ -1,4 +1,4 @@
-"""A store in memory: the real daemon on a real tmpfs says that nothing survives, wherever an owner looks."""
+"""A store in memory: the daemon on a real tmpfs warns in log, status, shell, page and LED."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def memory_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def test_log_and_status_say_so(memory_folder: Path) -> None:
+def test_log_and_status_warn(memory_folder: Path) -> None:
     with started(memory_folder, SYNTHETIC + "mqtt: {host: null}\n") as (process, manager, _):
         assert LOST in manager.wait_for("READY=1")
         process.terminate()
@@ -39,7 +39,7 @@ def test_log_and_status_say_so(memory_folder: Path) -> None:
     assert f"tmpfs at {SHARED_MEMORY}" in lines[0]
 
 
-def test_the_shell_says_so(memory_folder: Path) -> None:
+def test_the_shell_warns(memory_folder: Path) -> None:
     command = [sys.executable, "-m", "edge_daemon", "examples", "list", "--json"]
     where = f"--set=store.path={memory_folder}/examples.sqlite"
     done = subprocess.run([*command, where], capture_output=True, text=True)
@@ -48,7 +48,7 @@ def test_the_shell_says_so(memory_folder: Path) -> None:
     assert LOST not in done.stdout
 
 
-def test_page_and_error_led_say_so(memory_folder: Path) -> None:
+def test_page_and_error_led_warn(memory_folder: Path) -> None:
     leds = [f"panel.leds={{error: {ERROR_PIN}}}"]
     with WebHarness(memory_folder, leds) as site:
         with site.client() as client:
@@ -60,7 +60,7 @@ def test_page_and_error_led_say_so(memory_folder: Path) -> None:
         wait_until(lambda: "yes" if site.stage.presser.is_lit(ERROR_PIN) else "", lambda: "it never blinked")
 
 
-def test_a_store_on_a_disk_needs_no_word(tmp_path: Path) -> None:
+def test_a_store_on_a_disk_gives_no_warning(tmp_path: Path) -> None:
     if mount_fault(tmp_path / "examples.sqlite"):
         pytest.skip("temporary files are in memory here")
     with WebHarness(tmp_path) as site, site.client() as client:

@@ -1,4 +1,4 @@
-"""The main job end to end: real photos, real model, real buttons' code, a real broker, another process."""
+"""Teaching by buttons end to end: real photos, model, button code, broker and a second process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUTTONS = [
 
 
 def wait_for_led(stage: Stage, label: str) -> None:
-    """Wait until only this label's LED is lit; between, the coach may blink another."""
+    """Wait until only this label's LED is lit; the coach may blink another one in between."""
 
     def lit() -> list[str]:
         return [name for name in PINS if stage.presser.is_lit(LEDS[name])]
@@ -27,7 +27,7 @@ def wait_for_led(stage: Stage, label: str) -> None:
     wait_until(lambda: "yes" if lit() == [label] else "", lambda: f"lit are {lit()}, not {label} alone")
 
 
-def test_cats_dogs_and_hot_dogs_taught_by_presses_are_named_to_a_subscriber(tmp_path: Path) -> None:
+def test_labels_taught_by_presses_reach_a_subscriber(tmp_path: Path) -> None:
     train = shared_path("images/imprinting/train")
     photos = [(path.parent.name, read_image(path)) for path in sorted(train.rglob("*.jpg"))]
     source = Turntable(photos[0][1])

@@ -1,4 +1,4 @@
-"""The whole daemon as a sorter's eye: a light barrier or a request, one object event each."""
+"""Triggers of the whole daemon: one object event per light-barrier pulse or request."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BASE = "edge_daemon/stage"
 BEAM, RED = 4, 17
 
 
-def test_each_trigger_of_beam_or_request_gives_one_object_event(tmp_path: Path) -> None:
+def test_each_pulse_or_request_gives_one_object_event(tmp_path: Path) -> None:
     source = Turntable(np.full((120, 160, 3), (200, 40, 40), np.uint8))
     with Mosquitto() as broker:
         overrides = [

@@ -30,8 +30,8 @@ def test_a_new_device_receives_its_peer_s_examples(make: Make) -> None:
         first.teach("dog", 100 + seed, around=1)
     second.receive_all(first)
     assert second.peer_examples() == first.own()
-    assert second.trainer.predict("frame", vector(7, around=0)).label == "cat"
-    assert second.trainer.predict("frame", vector(8, around=1)).label == "dog"
+    assert second.trainer.classifier("frame").predict(vector(7, around=0)).label == "cat"
+    assert second.trainer.classifier("frame").predict(vector(8, around=1)).label == "dog"
     assert second.figures.peers["a"].accepted == 12
     assert second.store.counts == {}
     assert second.published["roll"]
@@ -91,7 +91,7 @@ def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_exampl
     assert owner.figures.peers["b"].quarantined >= 6
     counts = owner.trainer.examples().counts
     assert counts["bird"] == 5
-    assert owner.trainer.predict("frame", vector(7, around=0)).label == "cat"
+    assert owner.trainer.classifier("frame").predict(vector(7, around=0)).label == "cat"
     cats = tuple(one for one, label, _ in owner.peers.own_numbers() if label == "cat")
     owner.execute(Remove(cats, BY_HAND))
     assert owner.trainer.examples().counts["dog"] == 10, (

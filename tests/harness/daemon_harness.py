@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 MODEL = "models/mobilenet_v1_0.25_128_quant.tflite"
-PATIENCE_S = 30.0
+TIMEOUT_S = 30.0
 
 
 class Turntable:
@@ -50,7 +50,7 @@ class Turntable:
 
     def read(self) -> Frame | None:
         time.sleep(self._period_s)
-        self.flowing.wait(PATIENCE_S)
+        self.flowing.wait(TIMEOUT_S)
         if self.broken:
             raise CameraError("the cable is out")
         self.seq += 1
@@ -100,7 +100,7 @@ class Stage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.daemon.stop()
-        self._thread.join(PATIENCE_S)
+        self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
         assert self.error is None
 
@@ -166,7 +166,7 @@ class Ear:
 
 def wait_until(condition: Callable[[], str], complaint: Callable[[], str]) -> str:
     """Poll until the condition gives something, with patience for a busy machine."""
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while time.monotonic() < deadline:
         if found := condition():
             return found

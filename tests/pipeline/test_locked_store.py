@@ -1,4 +1,4 @@
-"""A lock that another process holds on the store: frames go on, and no press is lost unanswered."""
+"""A store locked by another process: frames are classified, and every press gets a reply."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def locked(store: ExampleStore, how: str = "IMMEDIATE") -> Iterator[None]:
     other.close()
 
 
-def test_a_press_waits_for_the_lock_and_means_the_frame_it_was_made_for(
-    bench: Bench, store: ExampleStore
-) -> None:
+def test_a_press_waits_for_the_lock_and_labels_its_own_frame(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
     with locked(store):
         bench.show(GREEN, instructions=(bench.press("green"),))
@@ -59,7 +57,7 @@ def test_a_press_waits_for_the_lock_and_means_the_frame_it_was_made_for(
     assert np.array_equal(newest.embedding, ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)))
 
 
-def test_a_press_is_refused_once_when_its_time_is_up(bench: Bench, store: ExampleStore) -> None:
+def test_a_press_is_rejected_once_after_the_timeout(bench: Bench, store: ExampleStore) -> None:
     with locked(store):
         bench.show(RED, instructions=(bench.press("red"),))
         bench.clock.advance(CHANGE_TIMEOUT_S)
@@ -72,7 +70,7 @@ def test_a_press_is_refused_once_when_its_time_is_up(bench: Bench, store: Exampl
     assert store.counts == {}
 
 
-def test_commands_behind_a_waiting_press_keep_their_order(bench: Bench, store: ExampleStore) -> None:
+def test_commands_behind_a_pending_press_keep_their_order(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
     with locked(store):
         bench.show(GREEN, instructions=(bench.press("green"),))
@@ -83,7 +81,7 @@ def test_commands_behind_a_waiting_press_keep_their_order(bench: Bench, store: E
     assert store.counts == {"blue": 1}
 
 
-def test_what_needs_no_lock_is_answered_at_once(bench: Bench, store: ExampleStore) -> None:
+def test_commands_that_need_no_lock_get_their_reply_at_once(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
     with locked(store):
         bench.show(GREEN, instructions=(bench.press("green"),))
@@ -91,7 +89,7 @@ def test_what_needs_no_lock_is_answered_at_once(bench: Bench, store: ExampleStor
         assert bench.found(events.CommandReply)[0].data == {"counts": {"red": 1}}
 
 
-def test_no_more_wait_than_there_is_room_for(bench: Bench, store: ExampleStore) -> None:
+def test_pending_changes_are_bounded(bench: Bench, store: ExampleStore) -> None:
     with locked(store):
         presses = tuple(Undo(GPIO) for _ in range(MAX_PENDING + 2))
         bench.show(RED, instructions=presses)
@@ -100,7 +98,7 @@ def test_no_more_wait_than_there_is_room_for(bench: Bench, store: ExampleStore) 
     assert all("too many changes are waiting" in error for error in errors)
 
 
-def test_making_room_is_part_of_the_press(bench: Bench, store: ExampleStore) -> None:
+def test_the_removal_of_a_redundant_example_is_part_of_the_press(bench: Bench, store: ExampleStore) -> None:
     for colour in (RED, (200, 40, 40), (180, 60, 60)):
         bench.teach("red", colour)
     with locked(store):
@@ -111,23 +109,23 @@ def test_making_room_is_part_of_the_press(bench: Bench, store: ExampleStore) -> 
     assert bench.pipeline.examples().counts == {"red": 3}
 
 
-def test_a_doubtful_moment_that_left_the_ring_while_its_press_waited_is_taught(
+def test_an_uncertain_sample_dropped_while_its_request_waits_is_still_stored(
     bench: Bench, store: ExampleStore
 ) -> None:
     bench.teach("red", RED)
     bench.show(GREEN)
-    (doubt,) = bench.found(events.UncertainSampleKept)
+    (uncertain,) = bench.found(events.UncertainSampleKept)
     with locked(store):
-        command = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
+        command = LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample)
         bench.show(RED, instructions=(command,))
-        again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
+        again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample)
         bench.show(RED, instructions=(again,))
     bench.show(RED)
     assert len(bench.found(events.ExampleAdded)) == 2
     assert store.counts == {"red": 1, "green": 2}
 
 
-def test_a_store_that_cannot_be_read_loses_nothing_of_what_is_learnt(
+def test_a_store_that_cannot_be_read_keeps_the_classifiers(
     bench: Bench, store: ExampleStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def refuse(*_: object, **__: object) -> Iterator[Example]:
@@ -149,7 +147,7 @@ def test_a_store_that_cannot_be_read_loses_nothing_of_what_is_learnt(
     assert bench.label == "green"
 
 
-def test_a_second_daemon_on_the_store_is_named_once(
+def test_a_second_daemon_on_the_store_is_logged_once(
     store: ExampleStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     script = (

@@ -1,4 +1,4 @@
-"""Objects in the pipeline: exactly one event each, by motion and by trigger."""
+"""Object tracking in the pipeline: one event per object, by motion and by trigger."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
 
 
 def make_bench(store: ExampleStore, *overrides: str) -> Bench:
-    """Build a bench of a configuration's regions, taught red and green."""
+    """Build a bench with the regions of a configuration and examples of red and green."""
     bench = Bench(store, build_regions(load_config(None, list(overrides))))
     bench.show(GREY)
     bench.teach("red", RED)
@@ -55,7 +55,7 @@ def moving(store: ExampleStore) -> Bench:
 
 
 def show_object(bench: Bench, colour: tuple[int, int, int], frames: int = 3) -> list[events.Event]:
-    """Show an object that fills the picture and is gone again; return all that happened."""
+    """Show an object that fills the frame and then leaves; return all events."""
     happened = [event for _ in range(frames) for event in bench.show(colour)]
     return [*happened, *bench.show(GREY)]
 
@@ -64,14 +64,14 @@ def objects(happened: list[events.Event]) -> list[events.ObjectPassed]:
     return [event for event in happened if isinstance(event, events.ObjectPassed)]
 
 
-def test_without_a_trigger_the_model_does_not_run_and_nothing_is_named(triggered: Bench) -> None:
+def test_without_a_trigger_the_model_does_not_run(triggered: Bench) -> None:
     triggered.show(RED)
     (classified,) = triggered.found(events.Classified)
     assert classified.embedding is None
     assert triggered.label == "unknown"
 
 
-def test_a_trigger_is_answered_with_the_label_of_its_object(triggered: Bench) -> None:
+def test_the_reply_to_a_trigger_has_the_label_of_its_object(triggered: Bench) -> None:
     command = Trigger(triggered.clock.monotonic(), MQTT)
     happened = triggered.show(RED, instructions=(command,))
     happened += triggered.show(RED) + triggered.show(RED)
@@ -87,19 +87,19 @@ def test_a_trigger_ends_in_time_even_when_frames_stop(triggered: Bench) -> None:
     assert len(objects(list(triggered.pipeline.process(None, ())))) == 1
 
 
-def test_where_every_frame_is_classified_a_trigger_is_refused(store: ExampleStore) -> None:
+def test_a_trigger_in_continuous_mode_is_rejected(store: ExampleStore) -> None:
     bench = make_bench(store)
     bench.show(RED, instructions=(Trigger(bench.clock.monotonic(), MQTT),))
     assert "trigger: mqtt" in str(bench.found(events.CommandReply)[0].error)
 
 
-def test_a_press_between_objects_still_teaches_the_next_frame(triggered: Bench, store: ExampleStore) -> None:
+def test_a_press_between_objects_labels_the_next_frame(triggered: Bench, store: ExampleStore) -> None:
     triggered.teach("blue", BLUE)
     assert store.counts == {"red": 1, "green": 1, "blue": 1}
     assert triggered.label == "unknown"
 
 
-def test_a_late_press_still_means_a_frame_that_was_not_classified(triggered: Bench) -> None:
+def test_a_late_press_labels_a_frame_that_was_not_classified(triggered: Bench) -> None:
     press = triggered.press("blue")
     triggered.show(BLUE)
     meant = triggered.seq
@@ -108,32 +108,32 @@ def test_a_late_press_still_means_a_frame_that_was_not_classified(triggered: Ben
     assert added.seq == meant
 
 
-def test_each_object_that_moves_by_gives_one_event(moving: Bench) -> None:
+def test_each_moving_object_gives_one_event(moving: Bench) -> None:
     labels = [
         [event.label for event in objects(show_object(moving, colour))] for colour in (RED, RED, GREEN, BLUE)
     ]
     assert labels == [["red"], ["red"], ["green"], ["unknown"]]
 
 
-def test_the_label_is_that_of_the_present_object(moving: Bench) -> None:
+def test_the_label_is_that_of_the_object_in_view(moving: Bench) -> None:
     happened = show_object(moving, RED, frames=8)
     happened += [event for _ in range(8) for event in moving.show(GREY)]
     changes = [event.label for event in happened if isinstance(event, events.LabelChanged)]
     assert changes == ["red", "unknown"]
 
 
-def test_a_lost_camera_ends_the_object_it_saw(moving: Bench) -> None:
+def test_a_lost_camera_ends_the_object_in_view(moving: Bench) -> None:
     moving.show(RED)
     happened = list(moving.pipeline.process(None, (CameraFailed("unplugged"),)))
     assert [type(event) for event in happened] == [events.ObjectPassed, events.CameraLost]
 
 
-def test_an_object_the_model_cannot_embed_is_an_unknown_one(moving: Bench) -> None:
+def test_an_object_that_cannot_be_embedded_is_unknown(moving: Bench) -> None:
     moving.embedder.failing = True
     assert [event.label for event in objects(show_object(moving, RED))] == ["unknown"]
 
 
-def test_a_moved_region_learns_its_scene_anew(store: ExampleStore) -> None:
+def test_a_moved_region_learns_its_background_again(store: ExampleStore) -> None:
     overrides = ("trigger=motion", "regions.0={name: spot, box: [0, 0, 0.5, 1]}")
     bench = make_bench(store, *overrides)
     for _ in range(LEARN_FRAMES):
@@ -144,7 +144,7 @@ def test_a_moved_region_learns_its_scene_anew(store: ExampleStore) -> None:
 
 
 @pytest.mark.parametrize(("trigger", "kind"), [("motion", MotionGate), ("mqtt", TriggerWindow)])
-def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> None:
+def test_every_region_has_its_own_tracker(trigger: str, kind: type) -> None:
     regions = ["regions.0={name: a, box: [0, 0, 0.5, 1]}", "regions.1={name: b, box: [0.5, 0, 0.5, 1]}"]
     one, two = (
         region.tracker for region in build_regions(load_config(None, [f"trigger={trigger}", *regions]))
@@ -155,7 +155,7 @@ def test_every_region_tells_its_own_objects_apart(trigger: str, kind: type) -> N
 
 
 @pytest.mark.parametrize("speed", [0.6, 1.2])
-def test_a_drawn_belt_is_counted_and_named_by_a_real_model(tmp_path: Path, speed: float) -> None:
+def test_a_simulated_belt_is_counted_and_classified_by_a_real_model(tmp_path: Path, speed: float) -> None:
     model = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
     config = load_config(
         None, ["trigger=motion", f"model.name={model}", f"store.path={tmp_path / 'examples.sqlite'}"]
@@ -170,8 +170,8 @@ def test_a_drawn_belt_is_counted_and_named_by_a_real_model(tmp_path: Path, speed
     assert figures["embedded"] < figures["frames"] / 3
 
 
-def test_an_object_at_an_angle_never_taught_has_its_name_still(tmp_path: Path) -> None:
-    """The shipped model, whose threshold for single frames takes 5 of these 40 objects for unknown."""
+def test_an_object_at_a_new_angle_keeps_its_label(tmp_path: Path) -> None:
+    """Uses the shipped model, whose threshold for single frames rejects 5 of these 40 objects."""
     config = load_config(None, ["trigger=motion", f"store.path={tmp_path / 'examples.sqlite'}"])
     plan = BeltPlan(("gear", "lemon", "strawberry", "mug"), objects=50, speed=1.0, size=(320, 240), seed=8)
     figures = BeltRun(config, plan).run().figures()

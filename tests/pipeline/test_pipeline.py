@@ -1,4 +1,4 @@
-"""The way of a frame: real learner, real store, real smoother; only camera, model and clock are stand-ins."""
+"""The pipeline with a real classifier, store and smoother; camera, model and clock are fakes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     pass
 
 
-def test_taught_colours_are_named_from_the_same_frame_on(bench: Bench) -> None:
+def test_an_example_takes_effect_on_its_own_frame(bench: Bench) -> None:
     bench.show(RED)
     assert bench.label == "unknown"
     bench.teach("red", RED)
@@ -62,7 +62,7 @@ def test_press_labels_the_first_frame_captured_after_it(bench: Bench) -> None:
     assert bench.label == "unknown"
 
 
-def test_press_that_arrives_late_labels_the_frame_it_meant(bench: Bench) -> None:
+def test_press_that_arrives_late_labels_the_first_frame_after_it(bench: Bench) -> None:
     press = bench.press("red")
     for colour in (RED, GREEN, BLUE):
         bench.show(colour)
@@ -73,19 +73,19 @@ def test_press_that_arrives_late_labels_the_frame_it_meant(bench: Bench) -> None
     assert bench.label == "red"
 
 
-def test_refused_commands_are_answered_and_change_nothing(bench: Bench, store: ExampleStore) -> None:
+def test_rejected_commands_get_an_error_reply_and_change_nothing(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
-    refused: tuple[Instruction, ...] = (
+    rejected: tuple[Instruction, ...] = (
         AddExample("a/b", 0, GPIO), AddExample("red", 0, GPIO, region="left"), Clear(GPIO, "green"),
         SetThreshold(GPIO, "sometimes"),
     )  # fmt: skip
-    bench.show(RED, instructions=refused)
-    answers = bench.found(events.CommandReply)
-    assert [answer.command for answer in answers] == list(refused)
-    assert all(answer.error and "\n" not in answer.error for answer in answers)
+    bench.show(RED, instructions=rejected)
+    replies = bench.found(events.CommandReply)
+    assert [reply.command for reply in replies] == list(rejected)
+    assert all(reply.error and "\n" not in reply.error for reply in replies)
     assert store.counts == {"red": 1}
     bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO)))
-    assert [answer.error is None for answer in bench.found(events.CommandReply)] == [True, False]
+    assert [reply.error is None for reply in bench.found(events.CommandReply)] == [True, False]
 
 
 def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
@@ -98,7 +98,7 @@ def test_stable_label_changes_once_through_flicker(bench: Bench) -> None:
     assert changes == ["green"]
 
 
-def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
+def test_lost_camera_is_reported_once_and_resets_the_label(bench: Bench) -> None:
     bench.teach("red", RED)
     lost = list(bench.pipeline.process(None, (CameraFailed("the cable is out"),)))
     assert lost == [events.CameraLost("the cable is out")]
@@ -109,24 +109,24 @@ def test_lost_camera_is_said_once_and_labels_start_anew(bench: Bench) -> None:
     assert [change.label for change in bench.found(events.LabelChanged)] == ["red"]
 
 
-def test_silent_camera_counts_as_lost_and_waiting_presses_are_answered(bench: Bench) -> None:
+def test_camera_without_frames_counts_as_lost_and_pending_presses_get_a_reply(bench: Bench) -> None:
     bench.show(RED)
     assert list(bench.pipeline.process(None, (bench.press("red"),))) == []
     bench.clock.advance(6)
-    lost, answer = list(bench.pipeline.process(None, ()))
+    lost, reply = list(bench.pipeline.process(None, ()))
     assert isinstance(lost, events.CameraLost)
-    assert isinstance(answer, events.CommandReply)
-    assert "no frame" in str(answer.error)
+    assert isinstance(reply, events.CommandReply)
+    assert "no frame" in str(reply.error)
     bench.show(RED)
     assert not bench.found(events.ExampleAdded)
 
 
-def test_presses_that_wait_for_a_frame_are_bounded(bench: Bench) -> None:
+def test_pending_presses_are_bounded(bench: Bench) -> None:
     happened = list(bench.pipeline.process(None, tuple(bench.press("red") for _ in range(100))))
     assert sum(isinstance(event, events.CommandReply) for event in happened) == 36
 
 
-def test_picture_without_an_embedding_is_unknown_and_not_taught(bench: Bench) -> None:
+def test_image_without_an_embedding_is_unknown_and_not_stored(bench: Bench) -> None:
     bench.teach("red", RED)
     bench.embedder.failing = True
     bench.show(RED, instructions=(bench.press("red"),))
@@ -144,7 +144,7 @@ def test_snapshot_is_the_next_frame(bench: Bench) -> None:
     assert not bench.found(events.Snapshot)
 
 
-def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(store: ExampleStore) -> None:
+def test_regions_are_classified_separately_and_share_examples_by_default(store: ExampleStore) -> None:
     regions = (
         Region("left", Box(0, 0, 1 / 3, 1), "", LabelSmoother()),
         Region("middle", Box(1 / 3, 0, 1 / 3, 1), "", LabelSmoother()),
@@ -160,7 +160,7 @@ def test_regions_are_classified_apart_and_share_examples_unless_told_otherwise(s
     assert named == {"left": "unknown", "middle": "unknown", "right": "blue"}
 
 
-def test_regions_are_read_as_one_text(store: ExampleStore) -> None:
+def test_regions_are_joined_into_one_text(store: ExampleStore) -> None:
     names = ("tens", "ones")
     regions = tuple(
         Region(name, Box(index / 2, 0, 0.5, 1), "", LabelSmoother(window=1))
@@ -188,7 +188,7 @@ def test_ready_comes_with_the_first_classified_frame(bench: Bench) -> None:
     assert not bench.found(events.Ready)
 
 
-def test_a_moved_region_looks_elsewhere_from_the_next_frame(store: ExampleStore) -> None:
+def test_a_moved_region_takes_effect_with_the_next_frame(store: ExampleStore) -> None:
     bench = Bench(store, (Region("spot", Box(0, 0, 0.5, 1), "", LabelSmoother()),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
     bench.show(RED, GREEN, instructions=(bench.press("red"),))
@@ -206,29 +206,29 @@ def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
     assert bench.found(events.Classified)
 
 
-def test_a_press_is_acknowledged_then_the_frame_is_named_then_the_examples_are_examined(bench: Bench) -> None:
+def test_acknowledgement_then_label_then_evaluation(bench: Bench) -> None:
     bench.show(RED)
     press = bench.press("red")
     bench.show(RED)
     presses = (press, bench.press("red"))
-    told = [type(event) for event in bench.pipeline.process(bench.frame(RED), presses)]
-    assert told[:2] == [events.ExampleAdded, events.CommandReply]
-    assert told.index(events.Classified) < told.index(events.ExamplesChanged)
-    assert told.count(events.ExamplesChanged) == 1
+    kinds = [type(event) for event in bench.pipeline.process(bench.frame(RED), presses)]
+    assert kinds[:2] == [events.ExampleAdded, events.CommandReply]
+    assert kinds.index(events.Classified) < kinds.index(events.ExamplesChanged)
+    assert kinds.count(events.ExamplesChanged) == 1
 
 
-def test_an_example_on_disk_is_told_of_before_anything_else_is_done(
+def test_an_example_is_acknowledged_before_the_next_frame_is_processed(
     bench: Bench, store: ExampleStore
 ) -> None:
     bench.show(RED)
     press = bench.press("red")
     bench.show(RED)
     with mock.patch.object(Pipeline, "_process_frame", side_effect=RuntimeError("the model broke")):
-        proceeding = bench.pipeline.process(bench.frame(GREEN), (press,))
-        assert isinstance(next(proceeding), events.ExampleAdded)
+        happening = bench.pipeline.process(bench.frame(GREEN), (press,))
+        assert isinstance(next(happening), events.ExampleAdded)
         assert store.counts == {"red": 1}
         with pytest.raises(RuntimeError):
-            list(proceeding)
+            list(happening)
 
 
 _FIRST_PRESS = """
@@ -252,7 +252,7 @@ print(*sorted(set(sys.modules) - before))
 """
 
 
-def test_the_first_press_waits_for_no_picture_library(tmp_path: Path) -> None:
+def test_the_first_press_loads_no_image_library(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _FIRST_PRESS, tmp_path], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""What is set while the device runs: the trigger and the threshold, and what is told of them."""
+"""Settings that change while the device runs: trigger and threshold, and their events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_bench(store: ExampleStore, *overrides: str) -> Bench:
     return bench
 
 
-def test_a_continuous_device_set_to_motion_tells_objects_apart_and_back(store: ExampleStore) -> None:
+def test_continuous_to_motion_and_back(store: ExampleStore) -> None:
     bench = make_bench(store)
     assert bench.pipeline.settings() == events.SettingsChanged("continuous", "auto")
     bench.show(GREY, instructions=(TO_MOTION,))
@@ -51,7 +51,9 @@ def test_a_continuous_device_set_to_motion_tells_objects_apart_and_back(store: E
     assert bench.found(events.ObjectPassed) == []
 
 
-def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: ExampleStore) -> None:
+def test_a_change_of_trigger_ends_the_object_in_view_and_replies_to_pending_triggers(
+    store: ExampleStore,
+) -> None:
     bench = make_bench(store, "trigger=mqtt")
     seen = Trigger(bench.clock.monotonic(), MQTT)
     bench.show(RED, instructions=(seen,))
@@ -66,7 +68,7 @@ def test_an_object_under_way_and_a_trigger_without_a_frame_are_answered(store: E
     assert [event.label for event in happened if isinstance(event, events.ObjectPassed)] == ["red"]
 
 
-def test_a_mode_that_is_not_offered_changes_nothing(store: ExampleStore) -> None:
+def test_an_unavailable_mode_changes_nothing(store: ExampleStore) -> None:
     bench = make_bench(store, "trigger=mqtt")
     (reply,) = list(bench.pipeline.process(None, (SetTrigger(MQTT, "gpio"),)))
     assert isinstance(reply, events.CommandReply)
@@ -76,7 +78,7 @@ def test_a_mode_that_is_not_offered_changes_nothing(store: ExampleStore) -> None
     assert bench.label == "red"
 
 
-def test_gpio_is_offered_where_a_button_triggers(store: ExampleStore) -> None:
+def test_gpio_is_available_if_a_button_triggers(store: ExampleStore) -> None:
     button = "buttons.0={pin: 4, action: trigger}"
     bench = make_bench(store, "trigger=gpio", button)
     list(bench.pipeline.process(None, (TO_CONTINUOUS,)))
@@ -85,9 +87,7 @@ def test_gpio_is_offered_where_a_button_triggers(store: ExampleStore) -> None:
 
 
 @pytest.mark.parametrize("unknown", [0.5, "off", "auto"])
-def test_a_threshold_that_is_taken_is_told_and_one_that_is_not_is_not(
-    store: ExampleStore, unknown: float | str
-) -> None:
+def test_only_an_accepted_threshold_is_reported(store: ExampleStore, unknown: float | str) -> None:
     bench = make_bench(store)
     happened = list(bench.pipeline.process(None, (SetThreshold(MQTT, unknown),)))
     assert events.SettingsChanged("continuous", unknown) in happened

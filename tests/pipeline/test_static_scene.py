@@ -13,7 +13,7 @@ from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, RED, Bench
 
 
-def resting(tmp_path: Path) -> Bench:
+def idle_bench(tmp_path: Path) -> Bench:
     region = Region(
         "frame", None, "", LabelSmoother(window=1, min_hold_s=0), static_scene=StaticSceneDetector(0.5)
     )
@@ -25,32 +25,32 @@ def resting(tmp_path: Path) -> Bench:
     return bench
 
 
-def test_frames_at_rest_are_neither_classified_nor_told(tmp_path: Path) -> None:
-    bench = resting(tmp_path)
-    told = [len(bench.show(RED)) for _ in range(20)]
-    assert told.count(0) >= 17
-    assert sum(told) <= 3, "one look a second"
+def test_unchanged_frames_are_neither_classified_nor_reported(tmp_path: Path) -> None:
+    bench = idle_bench(tmp_path)
+    counts = [len(bench.show(RED)) for _ in range(20)]
+    assert counts.count(0) >= 17
+    assert sum(counts) <= 3, "one frame per second is classified"
 
 
-def test_the_first_frame_that_moves_is_classified(tmp_path: Path) -> None:
-    bench = resting(tmp_path)
+def test_the_first_changed_frame_is_classified(tmp_path: Path) -> None:
+    bench = idle_bench(tmp_path)
     bench.show(BLUE)
     assert bench.label == "blue"
     assert bench.found(events.LabelChanged)[0].label == "blue"
 
 
-def test_a_press_at_rest_teaches_what_is_seen_and_the_next_frame_says_so(tmp_path: Path) -> None:
-    bench = resting(tmp_path)
+def test_a_press_on_an_unchanged_scene_adds_an_example_and_updates_the_label(tmp_path: Path) -> None:
+    bench = idle_bench(tmp_path)
     bench.show(RED, instructions=(bench.press("crimson"),))
     assert bench.found(events.ExampleAdded)[0].label == "crimson"
     bench.press("crimson")
     bench.show(RED, instructions=(Undo(GPIO),))
     assert bench.found(events.ExampleUndone)[0].label == "crimson"
-    assert bench.label == "red", "an undo may change a label at rest"
+    assert bench.label == "red", "an undo may change the label of an unchanged scene"
 
 
-def test_a_press_that_means_a_frame_passed_over_teaches_that_frame(tmp_path: Path) -> None:
-    bench = resting(tmp_path)
+def test_a_press_labels_a_frame_that_was_skipped(tmp_path: Path) -> None:
+    bench = idle_bench(tmp_path)
     press = bench.press("scarlet")
     bench.show(RED)
     assert not bench.happened

@@ -1,8 +1,6 @@
-"""Teaching through the pipeline: what is kept, taken back, labelled afterwards, and refused."""
+"""Teaching through the pipeline: add, undo, remove, label uncertain samples, reject."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -23,9 +21,6 @@ from edge_daemon.system.testing import ColourEmbedder
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
-if TYPE_CHECKING:
-    pass
-
 
 def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
@@ -43,7 +38,7 @@ def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: E
     assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}
 
 
-def test_undo_and_clear_take_back(bench: Bench, store: ExampleStore) -> None:
+def test_undo_and_clear_remove_examples(bench: Bench, store: ExampleStore) -> None:
     for label, colour in [("red", RED), ("green", GREEN), ("green", GREEN)]:
         bench.teach(label, colour)
     bench.show(GREEN, instructions=(Undo(GPIO),))
@@ -57,7 +52,9 @@ def test_undo_and_clear_take_back(bench: Bench, store: ExampleStore) -> None:
     assert bench.label == "unknown"
 
 
-def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store: ExampleStore) -> None:
+def test_full_disk_gives_an_error_reply_and_frames_are_still_classified(
+    bench: Bench, store: ExampleStore
+) -> None:
     bench.teach("red", RED)
     store._connection._connection.execute("PRAGMA max_page_count = 1")
     for _ in range(20):
@@ -67,26 +64,28 @@ def test_full_disk_answers_the_press_and_the_device_goes_on(bench: Bench, store:
     assert bench.label == "red"
 
 
-def test_doubtful_moment_can_be_labelled_afterwards(bench: Bench) -> None:
+def test_uncertain_sample_can_be_labelled_later(bench: Bench) -> None:
     bench.teach("red", RED)
     bench.show(GREEN)
-    (doubt,) = bench.found(events.UncertainSampleKept)
-    assert "nearest to 'red'" in doubt.reason
-    bench.show(RED, instructions=(LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample),))
-    assert bench.found(events.ExampleAdded)[0].seq == doubt.seq
+    (uncertain,) = bench.found(events.UncertainSampleKept)
+    assert "nearest to 'red'" in uncertain.reason
+    bench.show(
+        RED, instructions=(LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample),)
+    )
+    assert bench.found(events.ExampleAdded)[0].seq == uncertain.seq
     bench.show(GREEN)
     assert bench.label == "green"
-    again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=doubt.sample)
+    again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample)
     bench.show(RED, instructions=(again,))
     assert "no longer kept" in str(bench.found(events.CommandReply)[0].error)
 
 
-def test_press_on_a_button_of_doubts_means_the_doubt_while_it_is_fresh(bench: Bench) -> None:
+def test_press_of_a_button_with_uncertain_s_labels_a_recent_uncertain_sample(bench: Bench) -> None:
     bench.teach("red", RED)
     bench.show(GREEN)
-    doubtful = bench.seq
+    uncertain = bench.seq
     bench.show(RED, instructions=(AddExample("green", bench.clock.monotonic(), GPIO, uncertain_s=3),))
-    assert bench.found(events.ExampleAdded)[0].seq == doubtful
+    assert bench.found(events.ExampleAdded)[0].seq == uncertain
     for _ in range(40):
         bench.show(RED)
     bench.show(BLUE, instructions=(AddExample("blue", bench.clock.monotonic(), GPIO, uncertain_s=3),))
@@ -109,7 +108,7 @@ def test_examples_are_removed_restored_and_relabelled_by_id(bench: Bench, store:
     assert store.counts == {"red": 1, "leaf": 1}
 
 
-def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store: ExampleStore) -> None:
+def test_examples_of_another_process_are_used_within_seconds(bench: Bench, store: ExampleStore) -> None:
     bench.teach("red", RED)
     with ExampleStore(store.path) as other:
         other.add(ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)), "green", space="mean-colour")
@@ -123,7 +122,7 @@ def test_what_another_process_teaches_counts_within_seconds(bench: Bench, store:
     assert not bench.found(events.ExamplesChanged)
 
 
-def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: ExampleStore) -> None:
+def test_label_that_the_classifier_rejects_is_not_stored(store: ExampleStore) -> None:
     store.add(ColourEmbedder().embed(np.full((2, 2, 3), RED, np.uint8)), "red", space="mean-colour")
     region = Region("frame", None, "", LabelSmoother())
     bench = Bench(store, (region,), classifier="regression")
@@ -134,7 +133,7 @@ def test_label_the_classifier_cannot_take_is_refused_before_it_is_stored(store: 
     assert store.counts == {"red": 1, "12": 1}
 
 
-def test_most_redundant_example_makes_room(store: ExampleStore) -> None:
+def test_most_redundant_example_is_removed_from_a_full_class(store: ExampleStore) -> None:
     bench = Bench(store, (Region("frame", None, "", LabelSmoother()),), max_per_label=3)
     for colour in [(220, 30, 30), (220, 31, 30), (150, 30, 30), (220, 130, 30), (221, 30, 30)]:
         bench.teach("warm", colour)
