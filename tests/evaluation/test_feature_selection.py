@@ -1,4 +1,4 @@
-"""`model.features: auto`: the better features are chosen, and every example is moved or none."""
+"""`model.features: auto` selects the better features and recomputes every example or none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from PIL import Image
 from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import resolve_features
 from edge_daemon.config.schema import Config, load_config
-from edge_daemon.evaluation import feature_selection as tap_tuner
+from edge_daemon.evaluation import feature_selection
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
@@ -29,7 +29,7 @@ PATCH = PatchEmbedder.space
 
 
 @pytest.fixture(autouse=True)
-def _no_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
 
 
@@ -55,7 +55,7 @@ def contents(store: ExampleStore) -> list[tuple[int, str, bytes]]:
     return [(each.id, each.label, each.thumbnail) for each in store]
 
 
-def test_small_digits_are_read_by_their_patches_from_the_next_start(
+def test_small_digits_have_patch_features_from_the_next_start(
     store: ExampleStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = contents(store)
@@ -68,7 +68,7 @@ def test_small_digits_are_read_by_their_patches_from_the_next_start(
     np.testing.assert_array_equal(one.embedding, PatchEmbedder().embed(read_image(one.thumbnail)))
 
 
-def test_the_daemon_starts_at_the_better_tap(
+def test_the_daemon_starts_with_the_better_features(
     store: ExampleStore, digits: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     shown = ["camera.type=replay", f"camera.path={json.dumps(str(digits / '7'))}"]
@@ -78,17 +78,17 @@ def test_the_daemon_starts_at_the_better_tap(
     assert store.spaces() == {PATCH: 50}
 
 
-def test_without_tuning_the_tap_of_the_examples_is_kept(store: ExampleStore) -> None:
+def test_without_tuning_the_features_of_the_examples_are_kept(store: ExampleStore) -> None:
     assert resolve_features(config(store.path)).model.features == "embedding"
     resolve_features(config(store.path), tune=True)
     assert resolve_features(config(store.path)).model.features == "patch"
 
 
-def test_an_empty_store_means_the_model(tmp_path: Path) -> None:
+def test_an_empty_store_has_the_features_of_the_model(tmp_path: Path) -> None:
     assert resolve_features(config(tmp_path / "none.sqlite"), tune=True).model.features == "embedding"
 
 
-def test_a_tap_that_was_named_is_left_alone(store: ExampleStore) -> None:
+def test_configured_features_are_not_changed(store: ExampleStore) -> None:
     assert (
         resolve_features(config(store.path, "model.features=embedding"), tune=True).model.features
         == "embedding"
@@ -96,16 +96,16 @@ def test_a_tap_that_was_named_is_left_alone(store: ExampleStore) -> None:
     assert PATCH not in store.spaces()
 
 
-def test_large_pictures_are_never_read_by_their_pixels(
+def test_large_pictures_never_have_patch_features(
     store: ExampleStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tap_tuner, "SMALL_PX", 9)
+    monkeypatch.setattr(feature_selection, "SMALL_PX", 9)
     assert resolve_features(config(store.path), tune=True).model.features == "embedding"
     assert PATCH not in store.spaces()
 
 
 @pytest.mark.parametrize("picture", ["none", "broken", "flat"])
-def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
+def test_one_example_that_can_not_be_embedded_prevents_the_change(
     picture: str, store: ExampleStore, tmp_path: Path
 ) -> None:
     grey = io.BytesIO()
@@ -119,7 +119,7 @@ def test_one_example_that_can_not_be_read_anew_keeps_all_where_they_are(
     assert store.spaces() == {space: 51}
 
 
-def test_a_question_that_was_answered_is_not_asked_again(
+def test_a_comparison_is_not_repeated_without_a_change(
     tmp_path: Path, store: ExampleStore, caplog: pytest.LogCaptureFixture
 ) -> None:
     resolve_features(config(store.path), tune=True)

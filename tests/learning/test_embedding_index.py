@@ -1,4 +1,4 @@
-"""The set of examples: growth, removal, class order, and what it refuses."""
+"""Embedding index: growth, removal, class order and invalid input."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def labels_of(examples: EmbeddingIndex) -> str:
     return "".join(examples.labels[class_id] for class_id in examples.class_ids)
 
 
-def test_rows_keep_their_place_while_the_matrix_grows() -> None:
+def test_rows_keep_their_position_while_the_matrix_grows() -> None:
     rng = np.random.default_rng(1)
     rows = rng.normal(size=(500, 16)).astype(np.float32)
     examples = EmbeddingIndex()
@@ -54,7 +54,7 @@ def test_removing_keeps_the_others_in_order() -> None:
     np.testing.assert_array_equal(examples.matrix, before[[0, 2, 4, 5]])
 
 
-def test_a_class_without_examples_is_gone_and_comes_back_last() -> None:
+def test_a_class_without_examples_is_removed_and_added_last() -> None:
     examples = taught("abc")
     examples.remove([0])
     assert list(examples.counts) == ["b", "c"]
@@ -63,13 +63,13 @@ def test_a_class_without_examples_is_gone_and_comes_back_last() -> None:
     assert labels_of(examples) == "bca"
 
 
-def test_an_integer_label_is_put_before_the_others() -> None:
+def test_an_integer_label_precedes_the_others() -> None:
     examples = taught("b7a3")
     assert list(examples.counts) == ["3", "7", "b", "a"]
     assert labels_of(examples) == "b7a3"
 
 
-def test_clear_of_all_forgets_the_length_of_the_embeddings() -> None:
+def test_clear_of_all_allows_another_length() -> None:
     examples = taught("ab")
     assert examples.clear() == 2
     assert examples.size is None
@@ -94,7 +94,7 @@ def test_similarities_are_cosines_of_unnormalised_input() -> None:
     np.testing.assert_allclose(examples.similarities(np.array([3, 3], np.float32)), [0.5**0.5] * 2, atol=1e-6)
 
 
-def test_the_quick_path_and_the_checked_path_agree() -> None:
+def test_the_fast_and_the_checked_normalization_agree() -> None:
     examples = taught("abcabc", 100)
     query = np.random.default_rng(2).normal(size=100).astype(np.float32)
     for scale in (1e-20, 1e-3, 1.0, 1e3, 1e18):
@@ -108,7 +108,7 @@ def test_a_query_before_the_first_example_is_refused() -> None:
         EmbeddingIndex().search([1.0])
 
 
-def test_unit_scales_numbers_whose_squares_overflow() -> None:
+def test_normalize_handles_numbers_whose_squares_overflow() -> None:
     vector, norm = normalize([3e200, 4e200])
     np.testing.assert_allclose(vector, [0.6, 0.8], atol=1e-6)
     assert norm == pytest.approx(5e200)
@@ -124,11 +124,11 @@ def test_bad_embeddings_change_nothing() -> None:
     assert list(examples.counts) == ["a", "b"]
 
 
-def test_with_variants_the_nearest_variant_counts() -> None:
-    def rolled(vector: Floats) -> Floats:
-        return np.stack([np.roll(vector, step) for step in (-1, 0, 1)])
+def test_with_query_augmentation_the_nearest_variant_counts() -> None:
+    def shifted(vector: Floats) -> Floats:
+        return np.stack([np.append(vector[1:], vector[:1]), vector, np.append(vector[-1:], vector[:-1])])
 
-    examples = EmbeddingIndex(rolled)
+    examples = EmbeddingIndex(shifted)
     examples.add([1, 0, 0, 0], "first", 0)
     examples.add([0, 0, 1, 0.1], "third", 1)
     query = examples.search([0, 1, 0, 0])

@@ -1,4 +1,4 @@
-"""The learner: what the pipeline asks of a pool of examples."""
+"""Open-set classifier of a pool of examples."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_the_threshold_can_be_set_while_running() -> None:
             classifier.set_unknown(bad)
 
 
-def test_remove_forgets_by_id() -> None:
+def test_remove_is_by_id() -> None:
     classifier = taught(make_classifier(unknown="off"))
     assert classifier.remove([1, 2, 77]) == 2
     assert classifier.counts == {"a": 1}
@@ -54,7 +54,7 @@ def test_an_embedding_of_another_length_is_refused() -> None:
         classifier.predict(np.ones(3, np.float32))
 
 
-def test_the_exam_is_silent_about_a_single_class() -> None:
+def test_a_single_class_has_no_accuracy() -> None:
     classifier = make_classifier()
     assert classifier.evaluate().accuracy is None
     classifier.add([1.0, 0.0], "a", 0)

@@ -1,4 +1,4 @@
-"""The model's own classes."""
+"""Pretrained classifier: the classes of the model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.learning.open_set_classifier import make_classifier
 
 
-def test_the_most_probable_class_is_named_at_any_length_of_the_vector() -> None:
+def test_the_most_probable_class_is_predicted_at_any_length_of_the_vector() -> None:
     classifier = make_classifier("pretrained", classes=["cat", "dog", "hot dog"])
     shares = np.array([0.1, 0.2, 0.7], np.float32)
     prediction = classifier.predict(shares / np.linalg.norm(shares))
@@ -29,14 +29,14 @@ def test_an_improbable_best_class_is_unknown() -> None:
     assert classifier.predict(flat).label == UNKNOWN
 
 
-def test_classes_of_one_name_are_added_up() -> None:
+def test_probabilities_of_classes_of_one_name_are_added() -> None:
     classifier = make_classifier("pretrained", classes=["crane", "bird", "crane"])
     assert classifier.predict(np.array([0.4, 0.2, 0.4])).confidences == pytest.approx(
         {"crane": 0.8, "bird": 0.2}
     )
 
 
-def test_it_cannot_be_taught() -> None:
+def test_examples_are_refused() -> None:
     classifier = make_classifier("pretrained", classes=["a"])
     with pytest.raises(LabelError, match="can't be taught"):
         classifier.add([1.0], "b", 0)

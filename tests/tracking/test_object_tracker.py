@@ -1,4 +1,4 @@
-"""Exactly one event for each object: by motion, and by triggers."""
+"""Object trackers: exactly one event per object, by motion and by triggers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,15 @@ import pytest
 from edge_daemon.domain.commands import Origin, Trigger
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, ObjectPassed
-from edge_daemon.domain.types import Frame, Prediction
+from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
 from edge_daemon.imaging.motion import LEARN_FRAMES, MotionDetector
-from edge_daemon.tracking.object_tracker import MAX_WAITING, MotionGate, ObjectTracker, TriggerWindow
+from edge_daemon.tracking.object_tracker import (
+    MAX_WAITING,
+    MotionGate,
+    ObjectTracker,
+    TriggerWindow,
+    VoteAggregator,
+)
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -25,7 +31,7 @@ Spans = Sequence[tuple[float, float]]
 
 
 class Belt:
-    """Shows grey pictures with white blocks to a passage and votes for whatever it asks about."""
+    """Passes grey pictures with white blocks to a tracker, and adds a vote for each visible object."""
 
     def __init__(self, tracker: ObjectTracker) -> None:
         self.tracker = tracker
@@ -47,7 +53,7 @@ class Belt:
         self.events += self.tracker.pop_finished(self.now)
 
     def run(self, *starts: float, length: float = 0.3, step: float = 0.05, frames: int = 40) -> None:
-        """Let blocks travel from these places to the right."""
+        """Move blocks from these positions to the right."""
         for index in range(frames):
             places = [start + index * step for start in starts]
             self.show(*((place, place + length) for place in places))
@@ -72,19 +78,19 @@ def belt() -> Belt:
     return belt
 
 
-def test_an_object_gives_one_event_with_the_frame_that_shows_it_in_the_middle(belt: Belt) -> None:
+def test_an_object_gives_one_event_with_the_frame_in_the_middle(belt: Belt) -> None:
     belt.run(-0.3)
-    (seen,) = belt.objects
+    (prediction_of,) = belt.objects
     centred = LEARN_FRAMES + 1 + round((0.5 - 0.15 + 0.3) / 0.05)
-    assert (seen.label, seen.confidence, seen.seq) == ("nut", 1.0, centred)
+    assert (prediction_of.label, prediction_of.confidence, prediction_of.seq) == ("nut", 1.0, centred)
     left_gate = (0.55 - 0.35) / 0.05
-    assert seen.latency_ms == pytest.approx(left_gate * PERIOD_S * 1000, abs=150)
+    assert prediction_of.latency_ms == pytest.approx(left_gate * PERIOD_S * 1000, abs=150)
 
 
-def test_only_frames_with_an_object_at_the_gate_are_asked_about(belt: Belt) -> None:
+def test_only_frames_with_an_object_in_the_zone_are_classified(belt: Belt) -> None:
     belt.run(-0.3)
-    (seen,) = belt.objects
-    assert seen.frames == len(belt.voted) == pytest.approx((0.3 + 0.1) / 0.05, abs=1)
+    (prediction_of,) = belt.objects
+    assert prediction_of.frames == len(belt.voted) == pytest.approx((0.3 + 0.1) / 0.05, abs=1)
 
 
 @pytest.mark.parametrize("step", [0.02, 0.05, 0.15])
@@ -93,7 +99,7 @@ def test_two_objects_close_behind_each_other_are_two(belt: Belt, step: float) ->
     assert len(belt.objects) == 2
 
 
-def test_both_of_two_close_objects_have_a_best_frame_of_their_own(belt: Belt) -> None:
+def test_each_of_two_close_objects_has_its_best_frame(belt: Belt) -> None:
     belt.run(-0.3, -0.75, frames=50)
     one, two = belt.objects
     assert two.seq - one.seq == pytest.approx(0.45 / 0.05, abs=1)
@@ -108,7 +114,7 @@ def test_an_object_that_stops_is_one(belt: Belt) -> None:
     assert len(belt.objects) == 1
 
 
-def test_an_object_that_rocks_within_the_gate_is_one(belt: Belt) -> None:
+def test_an_object_that_moves_back_and_forth_in_the_zone_is_one(belt: Belt) -> None:
     belt.run(-0.3, frames=14)
     for index in range(60):
         shift = 0.1 * (index % 3)
@@ -117,27 +123,27 @@ def test_an_object_that_rocks_within_the_gate_is_one(belt: Belt) -> None:
     assert len(belt.objects) == 1
 
 
-def test_nothing_is_an_object_while_the_scene_is_learnt() -> None:
+def test_there_is_no_object_during_the_warmup() -> None:
     belt = Belt(MotionGate("frame", MotionDetector(), 0.05))
     for _ in range(LEARN_FRAMES):
         belt.show((0.4, 0.6))
     assert belt.voted == []
 
 
-def test_an_interrupted_object_gets_its_event_at_once(belt: Belt) -> None:
+def test_an_aborted_object_has_its_event_at_once(belt: Belt) -> None:
     belt.run(-0.3, frames=14)
-    (seen,) = belt.tracker.abort(belt.now)
-    assert isinstance(seen, ObjectPassed)
+    (prediction_of,) = belt.tracker.abort(belt.now)
+    assert isinstance(prediction_of, ObjectPassed)
     assert belt.tracker.abort(belt.now) == []
 
 
-def test_a_trigger_means_nothing_where_motion_tells() -> None:
+def test_a_motion_gate_refuses_triggers() -> None:
     with pytest.raises(RequestError, match="gpio"):
         MotionGate("frame", MotionDetector(), 0.05).trigger(Trigger(1.0, Origin("mqtt")))
 
 
 class Beam(Belt):
-    """A belt whose light barrier is broken now and then."""
+    """A belt with a light barrier that triggers."""
 
     def __init__(self) -> None:
         super().__init__(TriggerWindow("frame", window_s=0.35))
@@ -158,15 +164,15 @@ def test_a_trigger_is_one_object_of_the_frames_in_its_window() -> None:
     command = belt.broken()
     for _ in range(8):
         belt.show()
-    (seen,) = belt.objects
+    (prediction_of,) = belt.objects
     assert belt.voted == [2, 3, 4]
-    assert (seen.frames, seen.label) == (3, "nut")
+    assert (prediction_of.frames, prediction_of.label) == (3, "nut")
     (reply,) = belt.replies
     assert (reply.command, reply.error) == (command, None)
     assert reply.data["label"] == "nut"
 
 
-def test_without_a_trigger_no_frame_is_asked_about() -> None:
+def test_without_a_trigger_no_frame_is_classified() -> None:
     belt = Beam()
     for _ in range(20):
         belt.show()
@@ -195,7 +201,7 @@ def test_two_triggers_between_two_frames_are_two_objects() -> None:
     assert sorted(event.frames for event in belt.objects) == [1, 3]
 
 
-def test_a_late_frame_still_answers_a_trigger() -> None:
+def test_a_late_frame_still_counts_for_a_trigger() -> None:
     belt = Beam()
     belt.broken()
     belt.now += 1.0
@@ -203,7 +209,7 @@ def test_a_late_frame_still_answers_a_trigger() -> None:
     assert [event.frames for event in belt.objects] == [1]
 
 
-def test_a_trigger_without_any_frame_is_answered_with_an_error() -> None:
+def test_a_trigger_without_a_frame_gets_an_error_reply() -> None:
     belt = Beam()
     command = belt.broken()
     assert belt.tracker.pop_finished(belt.now + 4.9) == []
@@ -219,3 +225,50 @@ def test_a_flood_of_triggers_is_refused() -> None:
         belt.broken()
     with pytest.raises(RequestError, match="too many"):
         belt.broken()
+
+
+def _frame(seq: int) -> Frame:
+    return Frame(np.zeros((1, 1, 3), np.uint8), seq, float(seq), datetime(2026, 1, 1, tzinfo=UTC))
+
+
+def _votes(*frames: tuple[str, float, float]) -> VoteAggregator:
+    aggregator = VoteAggregator()
+    for seq, (label, confidence, visibility) in enumerate(frames):
+        confidences = {} if label == UNKNOWN else {label: confidence}
+        aggregator.add(_frame(seq), Prediction(label, confidences, 0.9), visibility)
+    return aggregator
+
+
+def test_without_a_frame_there_is_no_result() -> None:
+    assert VoteAggregator().result() is None
+
+
+def test_one_centred_frame_outvotes_several_at_the_edge() -> None:
+    result = _votes(("nut", 1.0, 0.05), ("bolt", 1.0, 0.5), ("nut", 1.0, 0.05)).result()
+    assert result is not None
+    assert (result.label, result.frames, result.best.seq) == ("bolt", 3, 1)
+    assert result.confidence == pytest.approx(0.5 / 0.6)
+
+
+def test_a_confident_frame_outvotes_a_less_confident_one() -> None:
+    result = _votes(("nut", 0.4, 0.5), ("bolt", 0.9, 0.5)).result()
+    assert result is not None
+    assert result.label == "bolt"
+
+
+def test_an_object_rejected_in_most_frames_is_unknown_with_confidence_zero() -> None:
+    result = _votes(*[(UNKNOWN, 0.0, 0.5)] * 5, ("nut", 1.0, 0.5)).result()
+    assert result is not None
+    assert (result.label, result.confidence) == (UNKNOWN, 0.0)
+
+
+def test_an_object_rejected_only_at_the_edges_keeps_its_label() -> None:
+    result = _votes((UNKNOWN, 0, 0.1), ("nut", 1.0, 0.5), (UNKNOWN, 0, 0.2)).result()
+    assert result is not None
+    assert result.label == "nut"
+
+
+def test_the_most_confident_of_equally_visible_frames_is_the_best() -> None:
+    result = _votes(("nut", 0.5, 1.0), ("nut", 0.9, 1.0), ("nut", 0.7, 1.0)).result()
+    assert result is not None
+    assert result.best.seq == 1

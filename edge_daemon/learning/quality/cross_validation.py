@@ -21,7 +21,7 @@ class CrossValidationScores:
     """Scores for the evaluation of classifiers that learn a discriminant subspace.
 
     Exact leave-one-out needs one fit per example. Reusing a single fit leaks the held-out example into the
-    subspace: with 5 to 20 examples per class the estimate is then 87-100 % whatever the true accuracy. The
+    subspace: with 5 to 20 examples per class the estimate is then 87-100 % at any true accuracy. The
     directions of the largest variance, which do not depend on the classes, are computed once for all folds.
     Scores are cached between refits; newer examples are scored against the class means.
     """

@@ -1,4 +1,4 @@
-"""The KNN vote against the conformance cases, and what a user may do wrong."""
+"""The KNN vote against conformance data, and invalid input."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ def test_an_embedding_without_direction_is_refused_and_changes_nothing(bad: list
     assert classifier.counts == {"a": 1}
 
 
-def test_clear_of_a_foreign_label_is_refused() -> None:
+def test_clear_of_an_unknown_label_is_refused() -> None:
     classifier = KNNClassifier()
     classifier.add([1.0, 0.0], "a")
     with pytest.raises(NoExamplesError, match="'b'"):
         classifier.clear("b")
 
 
-def test_clear_forgets_one_label_or_all() -> None:
+def test_clear_removes_one_label_or_all() -> None:
     classifier = KNNClassifier(k=1)
     for embedding, label in (([1.0, 0.0], "a"), ([0.0, 1.0], "b"), ([0.1, 1.0], "b")):
         classifier.add(embedding, label)
@@ -82,7 +82,7 @@ def test_clear_forgets_one_label_or_all() -> None:
     assert classifier.predict([1.0, 0.0, 0.0]).label == "c"
 
 
-def test_undo_takes_back_the_last_example_and_says_whose() -> None:
+def test_undo_removes_the_last_example_and_returns_its_label() -> None:
     classifier = KNNClassifier()
     classifier.add([1.0, 0.0], "a")
     classifier.add([0.0, 1.0], "b")
@@ -106,7 +106,7 @@ def test_similarity_is_the_cosine_to_the_nearest_example() -> None:
     assert classifier.predict([5.0, 5.0]).similarity == pytest.approx(0.5**0.5, abs=1e-6)
 
 
-def test_equal_similarities_give_the_same_votes_wherever_the_rows_lie() -> None:
+def test_equal_similarities_give_the_same_votes_at_any_row() -> None:
     rng = np.random.default_rng(3)
     row, query = rng.normal(size=(2, 257))
     for many in (5, 50, 500):
@@ -117,7 +117,7 @@ def test_equal_similarities_give_the_same_votes_wherever_the_rows_lie() -> None:
         assert classifier.predict(query).confidences == {"a": share, "b": 1.0 - share, "c": 0.0}
 
 
-def test_euclidean_measures_the_lengths_that_cosine_ignores() -> None:
+def test_euclidean_uses_the_lengths_that_cosine_ignores() -> None:
     examples = (([1.0, 1.0], "near"), ([9.0, 8.0], "far"))
     for metric, expected in (("cosine", "near"), ("euclidean", "far"), ("manhattan", "far")):
         classifier = KNNClassifier(1, metric=metric)  # type: ignore[arg-type]
@@ -139,7 +139,7 @@ def test_metrics_agree_with_their_definition(metric: Any) -> None:
         assert classifier.predict(query).label == str(expected)
 
 
-def test_padding_repeats_there_and_back_again() -> None:
+def test_padding_repeats_forwards_and_backwards() -> None:
     classifier = KNNClassifier(7, "padded")
     for embedding, label in (([1.0, 0.19], "a"), ([1.0, 0.1], "b"), ([1.0, 0.2], "b"), ([1.0, 0.3], "b")):
         classifier.add(embedding, label)

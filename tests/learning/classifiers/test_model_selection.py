@@ -1,4 +1,4 @@
-"""The choice of a head: only for a real gain, and never in one long stop once running."""
+"""Selection of a classifier: only for a significant gain, and in short steps while running."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from edge_daemon.learning.sampling import Flags
 
 
 def rings(count: int, seed: int = 0) -> EmbeddingIndex:
-    """Two classes that only neighbours tell apart: each is a ring of narrow clusters between the other's."""
+    """Two classes that only KNN separates: narrow clusters on a ring, classes in turn."""
     rng = np.random.default_rng(seed)
     examples = EmbeddingIndex()
     for example_id in range(count):
@@ -37,7 +37,9 @@ def rings(count: int, seed: int = 0) -> EmbeddingIndex:
     return examples
 
 
-def test_a_head_with_a_real_gain_is_taken_and_said(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_classifier_with_a_significant_gain_is_selected_and_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     examples = rings(96)
     classifier = ModelSelector(examples)
     with caplog.at_level(logging.INFO):
@@ -46,7 +48,7 @@ def test_a_head_with_a_real_gain_is_taken_and_said(caplog: pytest.LogCaptureFixt
     assert "points more correctly than discriminant" in caplog.text
 
 
-def test_without_a_real_gain_the_first_stays() -> None:
+def test_without_a_significant_gain_the_first_classifier_is_kept() -> None:
     rng = np.random.default_rng(1)
     examples = EmbeddingIndex()
     for example_id in range(40):
@@ -64,7 +66,7 @@ def test_a_gain_must_be_twice_its_standard_error() -> None:
         assert select_if_significant({"old": present, "new": new}, "old") == expected
 
 
-def test_a_later_choice_takes_a_step_a_frame() -> None:
+def test_a_later_selection_takes_one_step_per_prediction() -> None:
     examples = rings(12)
     classifier = ModelSelector(examples)
     classifier.predict(examples.search([1.0, 0.0]))
@@ -77,12 +79,12 @@ def test_a_later_choice_takes_a_step_a_frame() -> None:
     while classifier.selected == "discriminant":
         classifier.predict(examples.search([1.0, 0.0]))
         frames += 1
-    # One frame begins, each step takes one, one decides.
+    # One prediction starts, one is for each step, one selects.
     assert frames == 1 + steps + 1
 
 
 def near_duplicates(scenes: int, each: int, classes: int = 4, size: int = 32) -> Dataset:
-    """Each scene shown several times, in turn; nothing but the scene tells its class."""
+    """Several near-duplicates of each scene, in turn; only the scene determines the class."""
     rng = np.random.default_rng(0)
     centres = np.tile(rng.normal(size=(scenes, size)), (each, 1))
     vectors = centres + 0.1 * rng.normal(size=centres.shape)
@@ -91,7 +93,7 @@ def near_duplicates(scenes: int, each: int, classes: int = 4, size: int = 32) ->
     return Dataset(vectors.astype(np.float32), class_ids, tuple("abcd"[:classes]))
 
 
-def test_in_a_large_store_the_choice_is_as_good_as_the_best_head() -> None:
+def test_with_many_examples_the_selection_is_as_good_as_the_best_classifier() -> None:
     data = near_duplicates(scenes=700, each=4)
     part = Split(np.arange(2100), np.arange(2100, 2800))
 
@@ -104,7 +106,7 @@ def test_in_a_large_store_the_choice_is_as_good_as_the_best_head() -> None:
     assert right(ModelSelector) >= best - 0.005
 
 
-def test_the_first_choice_looks_at_few_and_the_next_at_more() -> None:
+def test_the_first_selection_uses_few_examples_and_the_next_more() -> None:
     data = near_duplicates(scenes=700, each=3)
     examples = EmbeddingIndex()
     for row, class_id in enumerate(data.class_ids.tolist()):
@@ -118,11 +120,11 @@ def test_the_first_choice_looks_at_few_and_the_next_at_more() -> None:
     assert classifier.selected.startswith("knn")
 
 
-def test_the_chosen_head_takes_over_when_it_is_fitted() -> None:
+def test_the_selected_classifier_is_used_when_it_is_fitted() -> None:
     rng = np.random.default_rng(0)
     examples = EmbeddingIndex()
     classifier = ModelSelector(examples)
-    # A line parts the classes; their spread along it misleads all heads but the linear one.
+    # A line separates the classes; the variance along it misleads all classifiers except the linear one.
     for row in range(1500):
         vector = rng.normal(size=256) * np.geomspace(30, 1, 256)
         vector[-1] = 10 * (row % 2) - 5 + 0.3 * rng.normal()
@@ -139,14 +141,14 @@ def test_the_chosen_head_takes_over_when_it_is_fitted() -> None:
     assert meanwhile.confidences != pytest.approx(expected.confidences, abs=0.01)
     for _ in range(3):
         said = classifier.predict(examples.search(query)).confidences
-        assert said == pytest.approx(meanwhile.confidences, abs=1e-5)  # rounded in the processor's own way
+        assert said == pytest.approx(meanwhile.confidences, abs=1e-5)  # rounding differs between processors
     run_to_convergence(classifier, examples.search(query))
     assert classifier.predict(examples.search(query)).confidences == pytest.approx(
         expected.confidences, abs=1e-3
     )
 
 
-def test_after_start_a_fitted_head_answers_at_once() -> None:
+def test_the_first_prediction_uses_a_fitted_classifier() -> None:
     rng = np.random.default_rng(0)
     examples = EmbeddingIndex()
     for row in range(600):
@@ -158,7 +160,7 @@ def test_after_start_a_fitted_head_answers_at_once() -> None:
     assert classifier.selected == "discriminant"
 
 
-def test_other_examples_may_be_taught_during_a_choice() -> None:
+def test_other_examples_can_be_added_during_a_selection() -> None:
     examples = rings(12)
     classifier = ModelSelector(examples)
     classifier.predict(examples.search([1.0, 0.0]))
@@ -173,7 +175,7 @@ def test_other_examples_may_be_taught_during_a_choice() -> None:
 
 
 class Slow:
-    """Names all "nothing yet" until it has been asked three times."""
+    """Predicts "nothing yet" until its third query."""
 
     def __init__(self, examples: EmbeddingIndex) -> None:
         self._classifier = NearestNeighbours(examples, 1)
@@ -189,7 +191,7 @@ class Slow:
         return said if self._asked > 3 else replace(said, label="nothing yet")
 
 
-def test_heads_are_judged_when_they_are_fitted() -> None:
+def test_classifiers_are_scored_after_their_fit() -> None:
     correct = cross_validate(
         rings(48), {"slow": Slow, "quick": lambda examples: NearestNeighbours(examples, 1)}
     )
@@ -197,7 +199,7 @@ def test_heads_are_judged_when_they_are_fitted() -> None:
     assert correct["slow"].all()
 
 
-def test_the_examples_may_change_during_a_contest() -> None:
+def test_the_examples_can_change_during_cross_validation() -> None:
     examples = rings(48)
     expected = cross_validate(rings(48), CANDIDATES)
     steps = iter_cross_validation(examples, CANDIDATES)

@@ -1,4 +1,4 @@
-"""The discriminant head: fitted at once to few examples, over some frames to many."""
+"""PLDA classifier: fitted at once to few examples, over several predictions to many."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from edge_daemon.learning.sampling import Floats
 
 SIZE = 48
 ROUNDING = 1e-5
-"""Confidences come of float32 sums, and each processor adds in an order of its own: some 1e-6 apart."""
+"""Tolerance of confidences: the order of float32 sums differs between processors, by about 1e-6."""
 
 
 def cloud(label: str, count: int, seed: int = 0) -> Floats:
-    """Points around a direction of the label's own."""
+    """Points around the direction of the label."""
     centre = np.random.default_rng(int(label)).normal(size=SIZE)
     noise = np.random.default_rng([int(label), seed]).normal(size=(count, SIZE))
     return (centre + noise).astype(np.float32)
@@ -34,7 +34,7 @@ def taught(each: int, labels: str = "123") -> EmbeddingIndex:
     return examples
 
 
-def frames_to_settle(classifier: PLDAClassifier, examples: EmbeddingIndex) -> int:
+def frames_to_convergence(classifier: PLDAClassifier, examples: EmbeddingIndex) -> int:
     frames = 0
     while not classifier.is_converged:
         classifier.predict(examples.search(np.ones(SIZE)))
@@ -42,64 +42,64 @@ def frames_to_settle(classifier: PLDAClassifier, examples: EmbeddingIndex) -> in
     return frames
 
 
-def fresh(examples: EmbeddingIndex, query: npt.ArrayLike) -> Mapping[str, float]:
-    """The confidences of a head that is fitted to the examples as they are."""
+def newly_fitted(examples: EmbeddingIndex, query: npt.ArrayLike) -> Mapping[str, float]:
+    """Return the confidences of a classifier fitted to the present examples."""
     classifier = PLDAClassifier(examples)
     run_to_convergence(classifier, examples.search(query))
     return classifier.predict(examples.search(query)).confidences
 
 
-def test_few_examples_are_fitted_in_the_frame_that_asks() -> None:
+def test_few_examples_are_fitted_within_one_prediction() -> None:
     examples = taught(SUBSPACE_SAMPLE // 3)
     classifier = PLDAClassifier(examples)
-    assert frames_to_settle(classifier, examples) == 1
+    assert frames_to_convergence(classifier, examples) == 1
 
 
-def test_a_press_on_many_is_answered_by_the_old_fit_until_the_new_one_is_done() -> None:
+def test_the_previous_fit_is_used_until_the_new_one_is_complete() -> None:
     examples = taught(1000)
     classifier = PLDAClassifier(examples)
     query = cloud("2", 1, seed=5000)[0]
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     before = classifier.predict(examples.search(query))
     for row in range(10):
         examples.add(cloud("4", 1, seed=row)[0], "4", 9000 + row)
     meanwhile = classifier.predict(examples.search(query))
     assert meanwhile.confidences == pytest.approx({**before.confidences, "4": 0.0}, abs=ROUNDING)
-    assert frames_to_settle(classifier, examples) <= SAMPLE // ROWS_PER_FRAME + 2
+    assert frames_to_convergence(classifier, examples) <= SAMPLE // ROWS_PER_FRAME + 2
     assert classifier.predict(examples.search(cloud("4", 1, seed=77)[0])).label == "4"
     assert classifier.predict(examples.search(query)).confidences == pytest.approx(
-        fresh(examples, query), abs=ROUNDING
+        newly_fitted(examples, query), abs=ROUNDING
     )
 
 
-def test_the_class_means_answer_until_the_first_fit_to_many_is_done() -> None:
+def test_class_means_are_used_until_the_first_fit_is_complete() -> None:
     examples = taught(200)
     classifier = PLDAClassifier(examples)
     query = cloud("1", 1, seed=5000)[0]
     means = NearestCentroid(examples).predict(examples.search(query))
     assert classifier.predict(examples.search(query)) == means
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     assert classifier.predict(examples.search(query)) != means
 
 
-def test_a_change_during_a_fit_begins_it_again() -> None:
+def test_a_change_during_a_fit_restarts_it() -> None:
     examples = taught(200)
     classifier = PLDAClassifier(examples)
     classifier.predict(examples.search(np.ones(SIZE)))
     examples.add(cloud("1", 1, seed=300)[0], "1", 9000)
     classifier.predict(examples.search(np.ones(SIZE)))
     examples.clear("3")
-    assert frames_to_settle(classifier, examples) > 1
+    assert frames_to_convergence(classifier, examples) > 1
     query = np.ones(SIZE)
     assert classifier.predict(examples.search(query)).confidences == pytest.approx(
-        fresh(examples, query), abs=ROUNDING
+        newly_fitted(examples, query), abs=ROUNDING
     )
 
 
-def test_a_class_the_old_fit_never_saw_is_not_named_by_it_alone() -> None:
+def test_the_previous_fit_never_predicts_a_new_class() -> None:
     examples = taught(100)
     classifier = PLDAClassifier(examples)
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     for row in range(300):
         for label in "78":
             examples.add(cloud(label, 1, seed=row)[0], label, 1000 + len(examples))
@@ -112,10 +112,10 @@ def test_a_class_the_old_fit_never_saw_is_not_named_by_it_alone() -> None:
     )
 
 
-def test_when_all_labels_are_new_nothing_old_answers() -> None:
+def test_the_previous_fit_is_dropped_when_all_labels_are_new() -> None:
     examples = taught(100)
     classifier = PLDAClassifier(examples)
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     examples.clear()
     for row in range(300):
         label = "78"[row % 2]
@@ -123,10 +123,10 @@ def test_when_all_labels_are_new_nothing_old_answers() -> None:
     assert classifier.predict(examples.search(cloud("7", 1, seed=900)[0])).label == "7"
 
 
-def test_embeddings_of_another_length_begin_anew() -> None:
+def test_embeddings_of_another_length_start_a_new_fit() -> None:
     examples = taught(100)
     classifier = PLDAClassifier(examples)
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     examples.clear()
     for row in range(300):
         examples.add([1.0, 0.01 * row, row % 2], "12"[row % 2], row)
@@ -136,14 +136,14 @@ def test_embeddings_of_another_length_begin_anew() -> None:
     )
 
 
-def test_more_examples_tell_more_than_the_first_four_hundred() -> None:
-    """Each class is shown in two ways, the older of which the newest examples no longer show."""
+def test_accuracy_grows_with_more_than_four_hundred_examples() -> None:
+    """Each class has two views, and the newest examples show only one of them."""
     examples = EmbeddingIndex()
     for row in range(1800):
         label = "12"[row % 2]
         way = label if row >= 900 else {"1": "5", "2": "6"}[label]
         examples.add(cloud(way, 1, seed=row)[0], label, row)
     classifier = PLDAClassifier(examples)
-    frames_to_settle(classifier, examples)
+    frames_to_convergence(classifier, examples)
     old = [classifier.predict(examples.search(vector)).label for vector in cloud("5", 50, seed=7000)]
     assert old.count("1") >= 45

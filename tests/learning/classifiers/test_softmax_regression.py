@@ -1,4 +1,4 @@
-"""Softmax regression in pieces: the same weights as at once, and no more work at a time than asked."""
+"""Softmax regression in chunks: the same weights as at once, and bounded work at a time."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ SIZE, CLASSES = 64, 4
 
 
 def cloud(count: int, seed: int = 0) -> tuple[Floats, Ints]:
-    """Unit vectors around a direction for each class, in turn."""
+    """Unit vectors around a direction per class, classes in turn."""
     rng = np.random.default_rng(seed)
     class_ids = np.arange(count) % CLASSES
     rows = np.eye(CLASSES, SIZE)[class_ids] + 0.3 * rng.normal(size=(count, SIZE))
     return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32), class_ids
 
 
-def test_in_pieces_the_weights_are_those_of_a_fit_at_once() -> None:
+def test_chunked_work_gives_the_same_weights() -> None:
     vectors, class_ids = cloud(200)
     whole = SoftmaxFit(vectors, class_ids, CLASSES).run_iterations(MAX_ITERATIONS)
     fit = SoftmaxFit(vectors, class_ids, CLASSES, chunk_work=SIZE * 2 * CLASSES * 17)
@@ -36,7 +36,7 @@ def test_in_pieces_the_weights_are_those_of_a_fit_at_once() -> None:
     assert (weights.scores(vectors).argmax(axis=1) == class_ids).mean() > 0.95
 
 
-def test_only_the_chosen_rows_are_fitted() -> None:
+def test_only_the_given_rows_are_fitted() -> None:
     vectors, class_ids = cloud(80)
     rows = np.arange(0, 80, 3)
     chosen = SoftmaxFit(vectors, class_ids, CLASSES, rows=rows).run_iterations(5)
@@ -44,7 +44,7 @@ def test_only_the_chosen_rows_are_fitted() -> None:
     np.testing.assert_array_equal(chosen.matrix, alone.matrix)
 
 
-def test_spending_little_does_little() -> None:
+def test_little_work_does_few_iterations() -> None:
     vectors, class_ids = cloud(1000)
     fit = SoftmaxFit(vectors, class_ids, CLASSES, chunk_work=1e5)
     round_costs = 2 * SIZE * CLASSES * 1000
@@ -56,14 +56,14 @@ def test_spending_little_does_little() -> None:
     assert MAX_ITERATIONS * round_costs / 2e5 < spent < 1.5 * MAX_ITERATIONS * round_costs / 1e5
 
 
-def test_equal_vectors_have_weights_too() -> None:
+def test_equal_vectors_have_finite_weights() -> None:
     vectors = np.full((6, SIZE), 1 / 8, np.float32)
     weights = SoftmaxFit(vectors, np.arange(6) % 2, 2).run_iterations(MAX_ITERATIONS)
     assert np.isfinite(weights.scores(vectors)).all()
 
 
 @pytest.mark.parametrize("count", [40, 2500])
-def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(count: int) -> None:
+def test_a_change_is_fitted_over_several_predictions_with_the_previous_weights_until_then(count: int) -> None:
     examples = EmbeddingIndex()
     vectors, class_ids = cloud(count)
     for row, class_id in enumerate(class_ids.tolist()):
@@ -80,7 +80,7 @@ def test_a_press_is_learnt_over_frames_and_the_old_weights_answer_until_then(cou
     assert frames == pytest.approx(1.2 * MAX_ITERATIONS * per_round / 2e7, abs=2)
 
 
-def linear_head(count: int, *, spread_first_fit: bool) -> tuple[SoftmaxRegression, EmbeddingIndex]:
+def softmax_regression(count: int, *, spread_first_fit: bool) -> tuple[SoftmaxRegression, EmbeddingIndex]:
     vectors, class_ids = cloud(count)
     examples = EmbeddingIndex()
     for row, vector in enumerate(vectors):
@@ -88,9 +88,9 @@ def linear_head(count: int, *, spread_first_fit: bool) -> tuple[SoftmaxRegressio
     return SoftmaxRegression(examples, spread_first_fit=spread_first_fit), examples
 
 
-def test_a_patient_head_has_no_long_first_frame_and_comes_to_the_same() -> None:
-    classifier, examples = linear_head(2000, spread_first_fit=True)
-    at_once, same = linear_head(2000, spread_first_fit=False)
+def test_a_spread_first_fit_has_no_long_prediction_and_the_same_result() -> None:
+    classifier, examples = softmax_regression(2000, spread_first_fit=True)
+    at_once, same = softmax_regression(2000, spread_first_fit=False)
     expected = at_once.predict(same.search(np.ones(SIZE))).confidences
     assert at_once.is_converged
     frames = 0
@@ -101,8 +101,8 @@ def test_a_patient_head_has_no_long_first_frame_and_comes_to_the_same() -> None:
     assert classifier.predict(examples.search(np.ones(SIZE))).confidences == pytest.approx(expected, abs=1e-3)
 
 
-def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
-    classifier, examples = linear_head(2000, spread_first_fit=False)
+def test_a_finished_or_stopped_fit_releases_its_memory() -> None:
+    classifier, examples = softmax_regression(2000, spread_first_fit=False)
     query = np.ones(SIZE)
     gc.collect()
     gc.disable()
@@ -121,8 +121,8 @@ def test_nothing_of_an_ended_or_a_broken_off_fit_stays_in_memory() -> None:
 
 
 @pytest.mark.parametrize("spread_first_fit", [True, False])
-def test_embeddings_of_another_length_begin_anew(spread_first_fit: bool) -> None:
-    classifier, examples = linear_head(40, spread_first_fit=spread_first_fit)
+def test_embeddings_of_another_length_start_a_new_fit(spread_first_fit: bool) -> None:
+    classifier, examples = softmax_regression(40, spread_first_fit=spread_first_fit)
     run_to_convergence(classifier, examples.search(np.ones(SIZE)))
     examples.clear()
     for row in range(40):

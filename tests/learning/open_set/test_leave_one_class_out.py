@@ -1,4 +1,4 @@
-"""What a taught class would score if it had not been taught."""
+"""Scores of held-out classes, and the views of each class."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def scores(classes: int, each: int, rank: int) -> list[float]:
 
 
 @pytest.mark.parametrize(("classes", "count"), [(3, 24), (6, 48), (20, 7 * 8)])
-def test_each_class_is_asked_but_not_more_than_a_few(classes: int, count: int) -> None:
+def test_each_class_is_held_out_up_to_a_maximum(classes: int, count: int) -> None:
     assert len(scores(classes, 8, 10)) == count
     assert count <= MAX_HELD_OUT * 8
 
 
 @pytest.mark.parametrize(("classes", "each", "rank"), [(1, 8, 5), (2, 8, 10), (3, 3, 12)])
-def test_without_enough_others_nothing_is_said(classes: int, each: int, rank: int) -> None:
+def test_too_few_others_give_no_scores(classes: int, each: int, rank: int) -> None:
     assert scores(classes, each, rank) == []
 
 
@@ -45,7 +45,7 @@ def test_a_class_is_scored_without_its_own_examples() -> None:
 
 
 def has_enough_views(taught: dict[str, list[str]], limit: int = 100) -> dict[str, bool]:
-    """Teach each label examples of these bursts, far from each other; say which classes have enough."""
+    """Return which labels have enough views, with dissimilar examples of these bursts."""
     rng = np.random.default_rng(0)
     examples = EmbeddingIndex()
     for label, bursts in taught.items():
@@ -56,7 +56,7 @@ def has_enough_views(taught: dict[str, list[str]], limit: int = 100) -> dict[str
     return dict(zip(examples.labels, flags.tolist(), strict=True))
 
 
-def test_a_class_of_three_views_is_settled_whatever_others_have() -> None:
+def test_three_views_are_enough() -> None:
     assert has_enough_views({"a": [""] * 9, "b": [""] * 3, "c": [""] * 2}) == {
         "a": True,
         "b": True,
@@ -68,11 +68,11 @@ def test_a_burst_is_one_view() -> None:
     assert has_enough_views({"a": [""] * 3, "b": ["held"] * 9 + [""]}) == {"a": True, "b": False}
 
 
-def test_classes_of_equally_few_views_are_all_has_enough_views() -> None:
+def test_classes_of_equally_few_views_have_enough() -> None:
     assert has_enough_views({"a": [""], "b": ["held"] * 5}) == {"a": True, "b": True}
 
 
-def test_a_class_too_old_to_be_examined_is_has_enough_views() -> None:
+def test_a_class_older_than_the_statistics_has_enough() -> None:
     assert has_enough_views({"old": [""] * 5, "new": [""] * 10, "young": [""]}, limit=11) == {
         "old": True,
         "new": True,

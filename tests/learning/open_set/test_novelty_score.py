@@ -1,4 +1,4 @@
-"""A query is scored as the examples were when they set the threshold."""
+"""Novelty scores: single queries, batches and top-k."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def taught(classes: int, each: int) -> EmbeddingIndex:
     return examples
 
 
-def test_one_query_scores_as_many_do() -> None:
+def test_single_and_batch_scores_agree() -> None:
     examples = taught(4, 8)
     space = subspace(examples.matrix, 40)
     plda = fit_plda(space.coordinates, examples.class_ids, 4, 20)
     assert plda is not None
-    judge = NoveltyScorer(examples, plda.in_full_space(space))
+    scorer = NoveltyScorer(examples, plda.in_full_space(space))
     queries = np.concatenate([class_of(class_id, 3, seed=1) for class_id in (0, 2, 99)])
     queries /= np.linalg.norm(queries, axis=1, keepdims=True)
     similarities = queries @ examples.matrix.T
@@ -32,12 +32,12 @@ def test_one_query_scores_as_many_do() -> None:
         -np.sort(-similarities)[:, :NEIGHBOURS], queries, examples.matrix[similarities.argmax(axis=1)]
     )
     expected = near + plda_score(plda, (queries - space.centre) @ space.directions)
-    scores = [judge(examples.search(query)) for query in queries]
+    scores = [scorer(examples.search(query)) for query in queries]
     np.testing.assert_allclose(scores, expected, atol=1e-4)
     assert min(scores[:6]) > max(scores[6:])
 
 
-def test_a_query_keeps_its_similarities_whoever_asks_for_the_largest() -> None:
+def test_top_k_does_not_change_the_similarities() -> None:
     examples = taught(3, 4)
     query = examples.search(class_of(1, 1, seed=1)[0])
     before = query.similarities.copy()

@@ -1,4 +1,4 @@
-"""The rejection of what was never taught, on made-up classes and on real pictures' embeddings."""
+"""Unknown rejection on synthetic classes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 def class_of(
     name: int, count: int, seed: int = 0, size: int = 64, spread: float = 0.6
 ) -> npt.NDArray[np.float32]:
-    """Non-negative embeddings around a class's own pattern, as a network's pooled ones are."""
+    """Non-negative embeddings around the pattern of a class, similar to pooled features of a network."""
     pattern = np.random.default_rng(name).exponential(size=size)
     noise = np.random.default_rng([name, seed]).exponential(size=(count, size))
     return (pattern + spread * noise).astype(np.float32)
@@ -36,19 +36,19 @@ def rejected(examples: EmbeddingIndex, rejector: UnknownRejector, queries: npt.N
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 10), (4, 5), (6, 10), (3, 20)])
-def test_about_five_of_a_hundred_taught_things_are_rejected(classes: int, each: int) -> None:
+def test_about_five_percent_of_known_queries_are_rejected(classes: int, each: int) -> None:
     examples, rejector = taught(classes, each)
     shares = [rejected(examples, rejector, class_of(class_id, 100, seed=1)) for class_id in range(classes)]
     assert np.mean(shares) <= 0.12
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 5), (4, 5), (6, 10)])
-def test_a_class_never_taught_is_rejected(classes: int, each: int) -> None:
+def test_an_unknown_class_is_rejected(classes: int, each: int) -> None:
     examples, rejector = taught(classes, each)
     assert rejected(examples, rejector, class_of(99, 100)) >= 0.95
 
 
-def test_one_class_alone_rejects_others_once_it_has_a_few_examples() -> None:
+def test_one_class_with_a_few_examples_rejects_others() -> None:
     examples, rejector = taught(1, 8)
     assert rejected(examples, rejector, class_of(0, 100, seed=1)) <= 0.15
     assert rejected(examples, rejector, class_of(99, 100)) >= 0.95
@@ -60,7 +60,7 @@ def test_a_single_example_rejects_nothing() -> None:
     assert rejector.threshold == -math.inf
 
 
-def test_one_example_of_each_rejects_what_is_less_near_than_they_are_to_each_other() -> None:
+def test_with_one_example_each_the_threshold_is_their_smallest_similarity() -> None:
     examples, rejector = taught(4, 1)
     assert rejected(examples, rejector, class_of(2, 50, seed=1)) <= 0.1
     assert rejected(examples, rejector, np.eye(64, dtype=np.float32)) >= 0.9
@@ -73,8 +73,8 @@ def test_a_burst_alone_does_not_set_a_threshold_of_near_duplicates() -> None:
     assert rejected(examples, rejector, class_of(0, 50, seed=1)) <= 0.1
 
 
-def press_still(examples: EmbeddingIndex, name: int, presses: int) -> None:
-    """Press while one thing stands still before the camera: sensor noise is all that changes."""
+def add_near_duplicates(examples: EmbeddingIndex, name: int, presses: int) -> None:
+    """Add examples of a static object: they differ by sensor noise only."""
     view = class_of(name, 1)[0]
     noise = np.random.default_rng(name).normal(scale=0.02, size=(presses, view.size))
     for shot in view * (1 + noise):
@@ -82,22 +82,22 @@ def press_still(examples: EmbeddingIndex, name: int, presses: int) -> None:
 
 
 @pytest.mark.parametrize("presses", [(1, 1), (3, 3), (1, 3), (8, 1), (3, 3, 3, 3)])
-def test_presses_without_a_move_do_not_make_unknown_what_moves(presses: tuple[int, ...]) -> None:
+def test_near_duplicate_presses_do_not_reject_other_poses(presses: tuple[int, ...]) -> None:
     examples = EmbeddingIndex()
     for name, count in enumerate(presses):
-        press_still(examples, name, count)
+        add_near_duplicates(examples, name, count)
     rejector = UnknownRejector(examples, LeaveOneOut(examples))
     for name in range(len(presses)):
-        assert rejected(examples, rejector, class_of(name, 1)) == 0.0, "what was taught, as it was taught"
+        assert rejected(examples, rejector, class_of(name, 1)) == 0.0, "a taught view is known"
         assert rejected(examples, rejector, class_of(name, 50, seed=1)) <= 0.1
     assert rejected(examples, rejector, np.eye(64, dtype=np.float32)) >= 0.9
 
 
-@pytest.mark.parametrize("young", [1, 2])
-def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) -> None:
+@pytest.mark.parametrize("new_examples", [1, 2])
+def test_a_new_class_uses_the_within_class_similarity_of_the_others(new_examples: int) -> None:
     examples, rejector = taught(3, 10)
-    for row in range(young):
-        examples.add(class_of(50, young)[row], "young", 1000 + row)
+    for row in range(new_examples):
+        examples.add(class_of(50, new_examples)[row], "young", 1000 + row)
     assert rejected(examples, rejector, class_of(50, 50, seed=1)) <= 0.15
     assert rejected(examples, rejector, class_of(99, 100)) >= 0.9
     assert (
@@ -107,7 +107,7 @@ def test_a_young_class_is_known_by_what_the_others_taught_of_change(young: int) 
 
 
 @pytest.mark.parametrize(("classes", "each"), [(1, 2), (1, 3), (1, 5), (3, 2)])
-def test_the_second_view_does_not_make_the_next_one_unknown(classes: int, each: int) -> None:
+def test_the_second_view_does_not_reject_the_third(classes: int, each: int) -> None:
     refused = []
     for start in range(0, 40, 4):
         examples = EmbeddingIndex()
@@ -120,7 +120,7 @@ def test_the_second_view_does_not_make_the_next_one_unknown(classes: int, each: 
     assert np.mean(refused) <= 0.12
 
 
-def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
+def test_two_views_of_one_class_do_not_reject_another() -> None:
     examples = EmbeddingIndex()
     for row, name in enumerate((0, 0, 1)):
         examples.add(class_of(name, 2)[row % 2], f"c{name}", row)
@@ -130,7 +130,7 @@ def test_two_views_of_one_class_say_little_yet_of_how_others_change() -> None:
     assert math.isfinite(rejector.score(examples.search(class_of(1, 1)[0])))
 
 
-def test_long_bursts_do_not_outvote_single_presses() -> None:
+def test_a_burst_counts_as_one_view() -> None:
     refused = []
     for start in range(0, 40, 4):
         examples = EmbeddingIndex()
@@ -148,7 +148,7 @@ def test_long_bursts_do_not_outvote_single_presses() -> None:
     assert np.mean(refused) <= 0.15
 
 
-def test_a_newcomer_that_changes_more_than_the_only_other_class_is_given_room() -> None:
+def test_a_new_class_with_more_variance_than_the_only_other_has_slack() -> None:
     refused = []
     for start in range(0, 60, 3):
         examples = EmbeddingIndex()
@@ -160,7 +160,7 @@ def test_a_newcomer_that_changes_more_than_the_only_other_class_is_given_room() 
     assert np.mean(refused) <= 0.3
 
 
-def test_repeating_one_view_leaves_the_threshold_where_the_views_put_it() -> None:
+def test_repeating_one_view_does_not_move_the_threshold() -> None:
     examples, rejector = taught(3, 8)
     rejector.score(examples.search(class_of(0, 1)[0]))
     before = rejector.threshold
@@ -173,34 +173,34 @@ def test_repeating_one_view_leaves_the_threshold_where_the_views_put_it() -> Non
     assert rejector.threshold < before + 0.1
 
 
-def test_a_change_calibrates_anew() -> None:
+def test_a_change_recalibrates() -> None:
     examples, rejector = taught(3, 8)
-    newcomer = class_of(99, 30)
-    assert rejected(examples, rejector, newcomer) >= 0.9
-    for row, embedding in enumerate(newcomer[:8]):
+    new_class = class_of(99, 30)
+    assert rejected(examples, rejector, new_class) >= 0.9
+    for row, embedding in enumerate(new_class[:8]):
         examples.add(embedding, "new", 1000 + row)
-    assert rejected(examples, rejector, newcomer[8:]) <= 0.2
+    assert rejected(examples, rejector, new_class[8:]) <= 0.2
 
 
-def test_leniency_takes_the_unusual_of_taught_classes_and_still_no_stranger() -> None:
+def test_the_relaxed_threshold_accepts_more_of_known_classes_and_no_unknown_class() -> None:
     examples, rejector = taught(4, 8)
     known = np.concatenate([class_of(class_id, 200, seed=1) for class_id in range(4)])
     strict = rejected(examples, rejector, known)
     relaxed = np.mean([rejector.rejects(examples.search(query), relaxed_threshold=True) for query in known])
     assert strict > 0.0
     assert relaxed < strict / 2
-    strangers = [examples.search(query) for query in class_of(99, 100)]
-    assert all(rejector.rejects(query, relaxed_threshold=True) for query in strangers)
+    unknown = [examples.search(query) for query in class_of(99, 100)]
+    assert all(rejector.rejects(query, relaxed_threshold=True) for query in unknown)
 
 
 @pytest.mark.parametrize(("classes", "each"), [(2, 8), (1, 8)])
-def test_where_no_class_can_be_taken_for_a_stranger_there_is_no_leniency(classes: int, each: int) -> None:
+def test_without_held_out_scores_the_thresholds_are_equal(classes: int, each: int) -> None:
     examples, rejector = taught(classes, each)
     rejector.score(examples.search(class_of(0, 1)[0]))
     assert rejector.relaxed_threshold == rejector.threshold
 
 
-def test_classes_as_near_as_their_own_examples_allow_no_leniency() -> None:
+def test_with_indistinguishable_classes_the_thresholds_are_equal() -> None:
     examples = EmbeddingIndex()
     for row, embedding in enumerate(class_of(0, 32)):
         examples.add(embedding, "abcd"[row % 4], row)
@@ -209,7 +209,7 @@ def test_classes_as_near_as_their_own_examples_allow_no_leniency() -> None:
     assert rejector.relaxed_threshold == rejector.threshold
 
 
-def test_leniency_leaves_a_threshold_that_was_set_alone() -> None:
+def test_a_numeric_threshold_is_not_relaxed() -> None:
     examples, rejector = taught(4, 8)
     rejector.set(0.99)
     query = examples.search(class_of(0, 1, seed=1)[0])
@@ -224,14 +224,14 @@ def test_many_equal_examples_do_not_break_the_fit() -> None:
     assert math.isfinite(rejector.score(examples.search(np.ones(16))))
 
 
-def test_lower_bound_is_the_unbiased_quantile_of_many_and_a_prediction_bound_of_few() -> None:
+def test_lower_bound_is_a_quantile_of_many_and_a_prediction_bound_of_few() -> None:
     rng = np.random.default_rng(0)
     for count in (5, 12, 40, 200):
         below = [rng.normal() < lower_bound(rng.normal(size=count).tolist(), count) for _ in range(2000)]
         assert np.mean(below) == pytest.approx(0.065 if count > 19 else 0.05, abs=0.02)
 
 
-def test_likelihood_ratios_agree_with_the_gaussians_they_stand_for() -> None:
+def test_likelihood_ratios_agree_with_their_gaussians() -> None:
     rng = np.random.default_rng(2)
     class_ids = np.repeat(np.arange(4), 12)
     vectors = (rng.normal(size=(4, 20))[class_ids] + 0.5 * rng.normal(size=(48, 20))).astype(np.float32)
@@ -242,8 +242,8 @@ def test_likelihood_ratios_agree_with_the_gaussians_they_stand_for() -> None:
     together = plda.ratio_batch(vectors)
     np.testing.assert_allclose(together, np.log(np.exp(ratios).mean(axis=1)), rtol=1e-4)
     assert plda.ratio(vectors[7]) == pytest.approx(together[7], rel=1e-4)
-    stranger = plda.ratio((rng.normal(size=20) * 1.5).astype(np.float32))
-    assert stranger < np.quantile(together, 0.1)
+    unknown_ratio = plda.ratio((rng.normal(size=20) * 1.5).astype(np.float32))
+    assert unknown_ratio < np.quantile(together, 0.1)
 
 
 @pytest.mark.parametrize("class_ids", [[0, 0, 0], [0, 1, 2]])
@@ -251,7 +251,7 @@ def test_without_two_classes_and_a_second_example_there_is_no_ratio(class_ids: l
     assert fit_plda(np.eye(3, 8, dtype=np.float32), np.array(class_ids), 3) is None
 
 
-def test_with_variants_a_correlation_with_an_example_is_asked() -> None:
+def test_with_query_augmentation_the_threshold_is_a_correlation() -> None:
     examples = EmbeddingIndex(lambda vector: vector[None])
     rejector = UnknownRejector(examples, LeaveOneOut(examples))
     for row in range(4):

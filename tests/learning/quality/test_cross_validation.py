@@ -1,4 +1,4 @@
-"""The exam of heads that learn directions: no example is judged by what was learnt from it."""
+"""Cross-validated scores: no example is scored by a model that was fitted to it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from edge_daemon.learning.quality.evaluation import centroid_scores, confusion_m
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
-def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Dataset:
-    """Classes apart in a few directions, and much wider spread in others that they share."""
+def wide_classes(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Dataset:
+    """Classes that differ in a few directions and vary more in others."""
     rng = np.random.default_rng(seed)
     class_ids = np.arange(count) % classes
     wide = 3.0 * rng.normal(size=(count, 5)) @ rng.normal(size=(5, size))
@@ -23,44 +23,46 @@ def tilted(count: int, classes: int = 4, size: int = 60, seed: int = 0) -> Datas
     return Dataset(vectors, class_ids, tuple("abcdefgh"[:classes]))
 
 
-def share(examples: EmbeddingIndex, scores: CrossValidationScores | None = None) -> float:
+def accuracy(examples: EmbeddingIndex, scores: CrossValidationScores | None = None) -> float:
     loo = LeaveOneOut(examples).scores()
     confusion = confusion_matrix(loo, (scores or centroid_scores)(loo))
     return float(np.trace(confusion) / confusion.sum())
 
 
-def test_the_exam_comes_closer_to_what_is_held_out_than_class_means_do() -> None:
-    data = tilted(1000)
+def test_cross_validation_estimates_accuracy_better_than_class_means() -> None:
+    data = wide_classes(1000)
     errors = []
     for seed in range(3):
         part = split(data, 20, seed)
         confusion = evaluate_split(data, PLDAClassifier, part)
         truth = float(np.trace(confusion) / confusion.sum())
         examples = build_index(data, part.train)
-        errors.append((share(examples, CrossValidationScores(examples)) - truth, share(examples) - truth))
+        errors.append(
+            (accuracy(examples, CrossValidationScores(examples)) - truth, accuracy(examples) - truth)
+        )
     folds, means = np.abs(np.mean(errors, axis=0)).tolist()
     assert folds < 0.15 < 0.3 < means
 
 
-def test_random_labels_are_not_flattered() -> None:
-    data = tilted(80)
+def test_random_labels_have_a_low_accuracy() -> None:
+    data = wide_classes(80)
     shuffled = np.random.default_rng(1).permutation(data.class_ids)
     examples = build_index(Dataset(data.vectors, shuffled, data.labels), np.arange(80))
-    assert share(examples, CrossValidationScores(examples)) < 0.45
+    assert accuracy(examples, CrossValidationScores(examples)) < 0.45
 
 
-def test_a_burst_is_never_judged_by_itself() -> None:
+def test_a_burst_is_not_scored_by_itself() -> None:
     examples = EmbeddingIndex()
     rng = np.random.default_rng(3)
     for burst in range(10):
-        place = rng.normal(size=20)
+        centre = rng.normal(size=20)
         for shot in range(4):
-            examples.add(place + 0.01 * rng.normal(size=20), "ab"[burst % 2], 4 * burst + shot, f"{burst}")
-    assert share(examples, CrossValidationScores(examples)) < 0.8
+            examples.add(centre + 0.01 * rng.normal(size=20), "ab"[burst % 2], 4 * burst + shot, f"{burst}")
+    assert accuracy(examples, CrossValidationScores(examples)) < 0.8
 
 
 def test_a_few_presses_keep_the_scores_and_the_new_go_by_class_means() -> None:
-    data = tilted(130)
+    data = wide_classes(130)
     examples = build_index(data, np.arange(120))
     scores = CrossValidationScores(examples)
     before = scores(LeaveOneOut(examples).scores())
@@ -75,7 +77,7 @@ def test_a_few_presses_keep_the_scores_and_the_new_go_by_class_means() -> None:
 
 
 def test_only_a_sample_is_fitted_and_all_are_scored() -> None:
-    data = tilted(SAMPLE + 60)
+    data = wide_classes(SAMPLE + 60)
     examples = build_index(data, np.arange(SAMPLE + 60))
     loo = LeaveOneOut(examples).scores()
     scores = CrossValidationScores(examples)(loo)
@@ -84,8 +86,8 @@ def test_only_a_sample_is_fitted_and_all_are_scored() -> None:
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5])
-def test_with_too_few_to_fit_the_class_means_judge(count: int) -> None:
-    data = tilted(8)
+def test_too_few_examples_are_scored_by_the_class_means(count: int) -> None:
+    data = wide_classes(8)
     examples = build_index(data, np.arange(count))
     loo = LeaveOneOut(examples).scores()
     np.testing.assert_array_equal(CrossValidationScores(examples)(loo), centroid_scores(loo))

@@ -1,4 +1,4 @@
-"""The evaluation and the coach: figures by hand, and what they advise."""
+"""Evaluation and recommendation, on figures computed by hand."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_daemon.learning.quality.evaluation import (
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
 
-def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Evaluation:
-    """Teach unit vectors at angles (degrees) and examine them by their nearest others."""
+def evaluated(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Evaluation:
+    """Evaluate unit vectors at angles (degrees) by their nearest neighbours."""
     examples = EmbeddingIndex()
     for example_id, (degrees, label) in enumerate(rows):
         angle = np.radians(degrees)
@@ -28,10 +28,10 @@ def exam_of(rows: list[tuple[float, str]], groups: dict[int, str] | None = None,
     return evaluate_examples(examples.labels, loo, knn_scores(loo))
 
 
-def test_separate_classes_are_good() -> None:
+def test_separate_classes_are_ok() -> None:
     rows = [(float(degrees), "a") for degrees in range(0, 80, 16)]
     rows += [(float(degrees), "b") for degrees in range(180, 260, 16)]
-    evaluation = exam_of(rows)
+    evaluation = evaluated(rows)
     assert evaluation.accuracy == 1.0
     assert {report.status for report in evaluation.classes.values()} == {"ok"}
     assert evaluation.most_confused is None
@@ -39,10 +39,10 @@ def test_separate_classes_are_good() -> None:
     assert evaluation.near_duplicates == 0
 
 
-def test_a_class_among_another_looks_like_it() -> None:
+def test_a_class_within_another_is_confused_with_it() -> None:
     rows = [(float(degrees), "ring") for degrees in range(0, 60, 6)]
     rows += [(degrees + 0.5, "coin") for degrees in (6.0, 24.0, 42.0)]
-    evaluation = exam_of(rows)
+    evaluation = evaluated(rows)
     report = evaluation.classes["coin"]
     assert (report.status, report.confused_with, report.recall) == ("confused", "ring", 0.0)
     assert evaluation.most_confused is not None
@@ -52,38 +52,38 @@ def test_a_class_among_another_looks_like_it() -> None:
     assert "taken for ring" in evaluation.recommendation.reason
 
 
-def test_a_burst_does_not_flatter() -> None:
+def test_a_burst_does_not_raise_the_accuracy() -> None:
     rows = [(0.0, "a"), (15.0, "a"), (30.0, "a"), (90.0, "b"), (106.0, "b"), (50.0, "b"), (150.0, "a")]
-    alone = exam_of(rows)
-    grouped = exam_of(rows, {0: "burst", 1: "burst", 2: "burst"})
+    alone = evaluated(rows)
+    grouped = evaluated(rows, {0: "burst", 1: "burst", 2: "burst"})
     assert alone.accuracy is not None
     assert grouped.accuracy is not None
     assert grouped.accuracy < alone.accuracy
 
 
-def test_presses_without_a_move_flatter_no_more_than_a_burst() -> None:
+def test_near_duplicate_presses_count_as_one_burst() -> None:
     still = [(0.0, "a"), (1.0, "a"), (2.0, "a"), (90.0, "b"), (50.0, "b"), (150.0, "a")]
-    once = exam_of(still)
-    assert once.accuracy == exam_of(still, {0: "burst", 1: "burst", 2: "burst"}).accuracy
+    once = evaluated(still)
+    assert once.accuracy == evaluated(still, {0: "burst", 1: "burst", 2: "burst"}).accuracy
     assert once.near_duplicates == 2
-    assert exam_of([row for row in still if row not in ((1.0, "a"), (2.0, "a"))]).near_duplicates == 0
+    assert evaluated([row for row in still if row not in ((1.0, "a"), (2.0, "a"))]).near_duplicates == 0
 
 
-def test_the_same_view_of_two_classes_is_no_repetition() -> None:
-    evaluation = exam_of([(0.0, "a"), (0.0, "b"), (50.0, "a"), (50.0, "b")])
+def test_equal_views_of_two_classes_are_no_near_duplicates() -> None:
+    evaluation = evaluated([(0.0, "a"), (0.0, "b"), (50.0, "a"), (50.0, "b")])
     assert evaluation.near_duplicates == 0
     assert evaluation.accuracy == 0.0
 
 
-def test_a_class_of_one_burst_can_not_be_judged() -> None:
-    evaluation = exam_of([(0.0, "a"), (1.0, "a"), (90.0, "b"), (100.0, "b")], {0: "burst", 1: "burst"})
+def test_a_class_of_one_burst_has_no_recall() -> None:
+    evaluation = evaluated([(0.0, "a"), (1.0, "a"), (90.0, "b"), (100.0, "b")], {0: "burst", 1: "burst"})
     assert evaluation.classes["a"].recall is None
     assert evaluation.classes["a"].status == "needs_examples"
 
 
-def test_nothing_and_one_class_have_no_accuracy() -> None:
-    assert exam_of([]) == Evaluation(None, {})
-    evaluation = exam_of([(0.0, "a"), (5.0, "a")])
+def test_without_two_classes_there_is_no_accuracy() -> None:
+    assert evaluated([]) == Evaluation(None, {})
+    evaluation = evaluated([(0.0, "a"), (5.0, "a")])
     assert evaluation.accuracy is None
     assert evaluation.recommendation is not None
     assert "only class" in evaluation.recommendation.reason
@@ -106,20 +106,20 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
     assert confusion_matrix(loo, scores).sum() == 40
 
 
-def good(count: int = 10, recall: float = 0.9) -> ClassReport:
+def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
     return ClassReport("ok", count, recall)
 
 
 @pytest.mark.parametrize(
     ("reports", "label", "word"),
     [
-        ({"a": good()}, "a", "only class"),
-        ({"a": good(), "b": ClassReport("needs_examples", 1, None)}, "b", "only 1 example"),
-        ({"a": good(), "b": ClassReport("confused", 6, 0.5, "a"), "c": good(8)}, "b", "taken for a"),
-        ({"a": good(12), "b": good(4)}, "b", "4 examples, a has 12"),
+        ({"a": ok()}, "a", "only class"),
+        ({"a": ok(), "b": ClassReport("needs_examples", 1, None)}, "b", "only 1 example"),
+        ({"a": ok(), "b": ClassReport("confused", 6, 0.5, "a"), "c": ok(8)}, "b", "taken for a"),
+        ({"a": ok(12), "b": ok(4)}, "b", "4 examples, a has 12"),
         (
             {
-                "a": good(),
+                "a": ok(),
                 "b": ClassReport("needs_examples", 8, 0.5),
                 "c": ClassReport("needs_examples", 8, 0.6),
             },
@@ -128,24 +128,26 @@ def good(count: int = 10, recall: float = 0.9) -> ClassReport:
         ),
         (
             {
-                "a": good(),
+                "a": ok(),
                 "b": ClassReport("needs_examples", 9, 0.6),
                 "c": ClassReport("needs_examples", 4, 0.75),
             },
             "c",
             "75%",
         ),
-        ({"a": good(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "few to be sure"),
-        ({"a": good(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
+        ({"a": ok(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "few to be sure"),
+        ({"a": ok(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
     ],
 )
-def test_the_coach_names_a_class_and_says_why(reports: dict[str, ClassReport], label: str, word: str) -> None:
+def test_the_recommendation_has_a_class_and_a_reason(
+    reports: dict[str, ClassReport], label: str, word: str
+) -> None:
     recommendation = recommend_next_label(reports)
     assert recommendation is not None
     assert recommendation.label == label
     assert word in recommendation.reason
 
 
-def test_the_coach_is_silent_when_all_is_well() -> None:
-    assert recommend_next_label({"a": good(), "b": good()}) is None
+def test_there_is_no_recommendation_when_every_class_is_ok() -> None:
+    assert recommend_next_label({"a": ok(), "b": ok()}) is None
     assert recommend_next_label({}) is None

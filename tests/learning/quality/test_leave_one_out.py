@@ -1,4 +1,4 @@
-"""The incremental figures against those computed from scratch."""
+"""Incremental statistics against those of a complete computation."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ def check(examples: EmbeddingIndex, leave_one_out: LeaveOneOut, k: int, limit: i
             zip(class_ids.tolist(), examples.groups[first:], strict=True)
         )
     ]
-    kin = np.array([[a == b for b in bursts] for a in bursts])
+    same_burst = np.array([[a == b for b in bursts] for a in bursts])
     similarities = (matrix @ matrix.T).astype(np.float64)
     np.testing.assert_array_equal(loo.class_ids, class_ids)
     for class_id in range(len(examples.labels)):
-        expected = np.where(kin | (class_ids != class_id), 0, similarities).sum(axis=1)
+        expected = np.where(same_burst | (class_ids != class_id), 0, similarities).sum(axis=1)
         np.testing.assert_allclose(loo.class_sums[:, class_id], expected, atol=1e-5)
     np.testing.assert_allclose(
-        loo.own_burst_similarity, np.where(kin, similarities, 0).sum(axis=1), atol=1e-5
+        loo.own_burst_similarity, np.where(same_burst, similarities, 0).sum(axis=1), atol=1e-5
     )
     np.testing.assert_array_equal(
-        loo.same_class_count, (~kin & (class_ids[:, None] == class_ids)).sum(axis=1)
+        loo.same_class_count, (~same_burst & (class_ids[:, None] == class_ids)).sum(axis=1)
     )
-    masked = np.where(kin, -np.inf, similarities)
+    masked = np.where(same_burst, -np.inf, similarities)
     expected = -np.sort(-masked, axis=1)[:, :k]
     np.testing.assert_allclose(loo.neighbour_similarities[:, : expected.shape[1]], expected, atol=1e-6)
     found = np.take_along_axis(masked, loo.neighbour_rows, 1)
@@ -42,7 +42,7 @@ def check(examples: EmbeddingIndex, leave_one_out: LeaveOneOut, k: int, limit: i
 
 
 @pytest.mark.parametrize(("limit", "seed"), [(1000, 0), (1000, 1), (25, 2), (25, 3)])
-def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(limit: int, seed: int) -> None:
+def test_any_order_of_additions_and_removals_equals_a_new_computation(limit: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     examples = EmbeddingIndex()
     leave_one_out = LeaveOneOut(examples, k=3, limit=limit)
@@ -56,9 +56,9 @@ def test_any_order_of_presses_and_removals_gives_the_figures_of_a_fresh_start(li
             next_id += 1
         else:
             many = 1 if choice < 0.95 else len(examples) // 3
-            gone = rng.choice(list(examples.ids), size=many, replace=False).tolist()
-            leave_one_out.remove(gone)
-            examples.remove(gone)
+            removed = rng.choice(list(examples.ids), size=many, replace=False).tolist()
+            leave_one_out.remove(removed)
+            examples.remove(removed)
         if step % 3 == 0 and len(examples):
             check(examples, leave_one_out, 3, limit)
 
@@ -72,7 +72,7 @@ def test_many_at_once_equals_one_by_one() -> None:
     check(examples, leave_one_out, 2, 2000)
 
 
-def test_among_equals_the_one_taught_first_is_the_nearest_however_many_come_at_once() -> None:
+def test_the_oldest_of_equal_examples_is_the_nearest() -> None:
     examples, pressed = EmbeddingIndex(), EmbeddingIndex()
     at_once, in_turn = LeaveOneOut(examples, k=3), LeaveOneOut(pressed, k=3)
     for example_id in range(300):
@@ -90,7 +90,7 @@ def view(degrees: float) -> list[float]:
     return [float(np.cos(np.radians(degrees))), float(np.sin(np.radians(degrees)))]
 
 
-def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
+def test_near_duplicate_presses_join_the_burst_that_they_repeat() -> None:
     examples = EmbeddingIndex()
     leave_one_out = LeaveOneOut(examples, k=3)
     taught = [(0, "a", ""), (2, "a", ""), (2, "b", ""), (40, "a", "held"), (60, "a", "held"), (41, "a", "")]
@@ -108,7 +108,7 @@ def test_presses_without_a_move_are_of_one_burst_with_all_they_repeat() -> None:
         leave_one_out = LeaveOneOut(examples, k=3)
 
 
-def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> None:
+def test_a_held_button_joins_the_burst_that_its_first_example_repeats() -> None:
     examples = EmbeddingIndex()
     leave_one_out = LeaveOneOut(examples, k=3)
     for example_id, (degrees, group) in enumerate(
@@ -119,7 +119,7 @@ def test_a_held_button_goes_on_in_the_burst_that_its_first_example_repeats() -> 
     assert bursts[0] == bursts[1] == bursts[2] == bursts[3] != bursts[4]
 
 
-def test_a_repetition_that_leaves_no_longer_counts() -> None:
+def test_a_removed_near_duplicate_does_not_count() -> None:
     examples = EmbeddingIndex()
     leave_one_out = LeaveOneOut(examples, k=3)
     for example_id, degrees in enumerate((0, 2, 90)):

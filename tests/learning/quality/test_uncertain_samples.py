@@ -1,4 +1,4 @@
-"""The ring of doubtful moments: what it holds of a picture."""
+"""The buffer of uncertain samples: pictures and capacity."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from edge_daemon.learning.quality.uncertain_samples import UncertainSamples
 from edge_daemon.system.testing import ManualClock
 
 
-def test_kept_moments_hold_small_pictures_and_no_frame() -> None:
+def test_samples_hold_small_pictures_and_no_frame() -> None:
     clock = ManualClock()
     samples = UncertainSamples(partial(shrink, size=224), size=2)
     for seq in range(3):
