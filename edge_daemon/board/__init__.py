@@ -1,1 +1,1 @@
-"""Facts about the machine, read from the files of its kernel and system under a root."""
+"""Facts about the machine, read from files of its kernel and system; `root` is the folder of these files."""

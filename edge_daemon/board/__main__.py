@@ -1,6 +1,6 @@
-"""`python3 -m edge_daemon.board FOLDER...`: a line for each fault of this machine, for the installers.
+"""`python3 -m edge_daemon.board FOLDER...`: print a line for each fault of this machine, for the installers.
 
-It runs with the system's Python before anything is installed.
+Runs with the system's Python before anything is installed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from edge_daemon.board.mounts import mount_fault
 
 
 def main(folders: list[str], root: Path = Path("/")) -> None:
-    """Print what an owner should know before installing into these folders."""
+    """Print the faults that concern an installation into these folders."""
     for folder in folders:
         if fault := mount_fault(Path(folder) / "file", root):
             print(f"{fault.reason}; {fault.remedy}")

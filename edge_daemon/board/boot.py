@@ -1,4 +1,4 @@
-"""When this boot and this process began, on the clock that systemd's `…Monotonic` timestamps use."""
+"""Start times of this boot and this process, on the clock of systemd's `…Monotonic` timestamps."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _START_TIME = 22
 
 
 def process_start_s(root: Path = Path("/"), ticks_per_s: int = os.sysconf("SC_CLK_TCK")) -> float | None:
-    """Return when this process was started, in seconds after the kernel's start."""
-    # The name of the program, field 2, may hold spaces and brackets.
+    """Return the start of this process in seconds after the kernel's start; None if it can't be read."""
+    # Field 2, the name of the program, may hold spaces and brackets.
     fields = (read_line(root / "proc/self/stat") or "").rpartition(")")[2].split()
     index = _START_TIME - 3
     if len(fields) <= index or not fields[index].isdigit():
@@ -23,5 +23,5 @@ def process_start_s(root: Path = Path("/"), ticks_per_s: int = os.sysconf("SC_CL
 
 
 def suspended_s() -> float:
-    """Return how long the machine slept since the boot: the start counts that time, the timestamps don't."""
+    """Return the time in suspend since the boot, in seconds; the timestamps do not count it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()

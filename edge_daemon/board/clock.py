@@ -1,4 +1,4 @@
-"""Whether the wall clock is right, and time that needs none: a Pi keeps no time while it is off."""
+"""State of the wall clock, and the time since the boot: most Raspberry Pis have no battery-backed clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TIMESYNC = "run/systemd/timesync"
 _MAX_ERROR_US = 16_000_000
 
 BUILT_AFTER = datetime(2026, 1, 1, tzinfo=UTC)
-"""A clock that shows less was never set."""
+"""An earlier time means a clock that was never set."""
 
 
 class _Timex(ctypes.Structure):
@@ -31,7 +31,7 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_synced() -> bool | None:
-    """Return the kernel's answer, as `timedatectl` shows it; None where the call is not allowed.
+    """Return whether the kernel's clock is synchronised, as `timedatectl` does; None if the call is denied.
 
     systemd counts a maximum error below 16 s as synchronised (`ntp_synced` in its src/basic/time-util.c).
     `ProtectClock=` in the unit denies the call, although it changes nothing.
@@ -47,26 +47,26 @@ def kernel_synced() -> bool | None:
 
 
 def clock_synced(root: Path = Path("/"), kernel: Callable[[], bool | None] = kernel_synced) -> bool | None:
-    """Return whether the clock was synchronised since the boot; None where nothing here reveals it.
+    """Return whether the clock was synchronised since the boot; None if that is unknown.
 
     systemd-timesyncd makes `synchronized` in its runtime directory at the first synchronisation of a boot
-    (systemd-time-wait-sync.service(8) waits for that file). Without timesyncd, as beside chrony, the kernel
-    is asked.
+    (systemd-time-wait-sync.service(8) waits for that file). Without timesyncd, as with chrony, the
+    kernel's state is used.
     """
     timesync = root / _TIMESYNC
     return (timesync / "synchronized").exists() if timesync.is_dir() else kernel()
 
 
 def is_trusted(synced: bool | None, shown: datetime) -> bool:
-    """Return whether a clock that shows this time can be relied on, as far as anything reveals it."""
+    """Return whether the time `shown` can be trusted; `synced` None stands for an unknown state."""
     return bool(synced) if synced is not None else shown >= BUILT_AFTER
 
 
 @dataclass(frozen=True, slots=True)
 class BootTime:
-    """A time that no setting of the clock changes: the boot's id and the seconds since.
+    """A time that is independent of the wall clock: the boot's id and the seconds since the boot.
 
-    `synced` says whether the wall clock can be relied on instead.
+    `synced` is the state of the wall clock, as `clock_synced` returns it.
     """
 
     id: str = ""
@@ -75,10 +75,10 @@ class BootTime:
 
 
 def boot_time(root: Path = Path("/")) -> BootTime:
-    """Return the present time in this boot."""
+    """Return the current time since the boot."""
     return BootTime(boot_id(root), time.clock_gettime(time.CLOCK_BOOTTIME), clock_synced(root))
 
 
 def boot_id(root: Path = Path("/")) -> str:
-    """Return the random id of this boot (proc_sys_kernel(5)); empty where there is none."""
+    """Return the random id of this boot (proc_sys_kernel(5)); empty without one."""
     return read_line(root / "proc/sys/kernel/random/boot_id") or ""

@@ -1,4 +1,4 @@
-"""How much was written to a disk since the boot."""
+"""Bytes written to a disk since the boot."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DAY_S = 86_400.0
 _SECTOR = 512
 """Bytes: the unit of /sys/block/*/stat for every disk (the kernel's Documentation/block/stat.rst)."""
 _SECTORS_WRITTEN = 6
-"""Index of that field in the same file."""
+"""Index of the field in the same file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +26,20 @@ class DiskWrites:
 
     @property
     def per_day(self) -> float:
-        """Bytes a day. Before a day is over, all that was written so far: a boot writes more than an hour."""
+        """Bytes per day; on the first day all bytes so far, since a boot writes more than an hour of work."""
         return self.written * DAY_S / max(self.seconds, DAY_S)
 
 
 def disk_writes(path: Path, root: Path = Path("/")) -> DiskWrites | None:
-    """Return what was written to the whole disk under `path`; None where that is no block device."""
+    """Return the writes to the whole disk of `path`; None if that is not a block device."""
     mount = mount_of(path, root)
     uptime = (read_line(root / "proc/uptime") or "").split()
     if mount is None or not uptime:
         return None
     folder = (root / "sys/dev/block" / mount.device).resolve()
-    if not folder.exists() and mount.source.startswith("/dev/"):  # btrfs has a device number of no disk
+    if not folder.exists() and mount.source.startswith(
+        "/dev/"
+    ):  # the device number of btrfs is not that of a disk
         folder = (root / "sys/class/block" / Path(mount.source).name).resolve()
     if (folder / "partition").exists():
         folder = folder.parent

@@ -1,4 +1,4 @@
-"""GPIO chips and their lines, as the kernel names them; numbers of chips change, labels don't."""
+"""GPIO chips and their lines in the kernel. Numbers of chips change between kernels, labels do not."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
-"""Of the chip behind the 40-pin header: Pi 5, 500 and Compute Module 5; 4, 400 and CM4; all before.
+"""Labels of the chip of the 40-pin header: Pi 5, 500 and Compute Module 5; 4, 400 and CM4; earlier ones.
 
-On a Pi 5 it is gpiochip4 up to Linux 6.6.44 and gpiochip0 later, then with a link of the old name
+On a Pi 5 the chip is gpiochip4 up to Linux 6.6.44, then gpiochip0 with a link of the old name
 (raspberrypi/linux pull request 6144, WiringPi issue 280, gpiozero pull request 1216).
 """
 
-# linux/gpio.h, the same on every architecture that Debian has for a Pi.
+# linux/gpio.h; the same on all of Debian's architectures for a Raspberry Pi.
 _GET_CHIP_INFO = 0x8044B401
 _CHIP_INFO = struct.Struct("=32s32sI")
 _GET_LINE_INFO = 0xC100B405
@@ -29,7 +29,7 @@ _LINE_FILE = "anon_inode:gpio-line"
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """One chip; `name` is that of its device. `label` is empty and `lines` 0 where they can't be read."""
+    """One chip; `name` is the name of its device. Unreadable chips have an empty `label` and 0 `lines`."""
 
     name: str
     label: str
@@ -37,50 +37,50 @@ class Chip:
 
     @property
     def number(self) -> int:
-        """The number in its name, by which libraries open it."""
+        """The number in the name, by which libraries open the chip."""
         return int(self.name.removeprefix("gpiochip"))
 
 
 def chips(root: Path = Path("/")) -> list[Chip]:
-    """Return every chip once, by number; a node that is a link to another is left out."""
+    """Return the chips by number; links to other nodes are left out."""
     names = [node.name for node in (root / "dev").glob("gpiochip*") if not node.is_symlink()]
     numbered = [name for name in names if name.removeprefix("gpiochip").isdigit()]
     return [_chip(name, root) for name in sorted(numbered, key=lambda name: int(name[8:]))]
 
 
 def header_chip(root: Path = Path("/")) -> Chip | None:
-    """Return the chip behind the header of a Raspberry Pi; None when no chip bears such a label."""
+    """Return the chip of a Raspberry Pi's header; None if no chip has such a label."""
     found = {chip.label: chip for chip in reversed(chips(root))}
     return next((found[label] for label in HEADER_LABELS if label in found), None)
 
 
 def holder_of(chip: Chip, line: int, root: Path = Path("/")) -> str | None:
-    """Return what the holder of a line calls itself; None when the line is free or can't be read."""
+    """Return the consumer name of a line; None for a line that is free or can't be read."""
     request = bytearray(_LINE_INFO.pack(b"", b"", line, 0, 0, b""))
     return None if not _ask(root / "dev" / chip.name, _GET_LINE_INFO, request) else parse_holder(request)
 
 
 def parse_holder(info: bytes | bytearray) -> str | None:
-    """Return the consumer in a `gpio_v2_line_info`; None for a line that is free."""
+    """Return the consumer in a `gpio_v2_line_info`; None for a free line."""
     _, consumer, _, _, flags, _ = _LINE_INFO.unpack(info)
     return (_text(consumer) or "the kernel") if flags & _USED else None
 
 
 def parse_chip(name: str, info: bytes | bytearray) -> Chip:
-    """Return the chip that a `gpiochip_info` describes."""
+    """Return the chip of a `gpiochip_info`."""
     _, label, lines = _CHIP_INFO.unpack(info)
     return Chip(name, _text(label), lines)
 
 
 def processes_with_lines(chip: Chip, root: Path = Path("/")) -> list[tuple[int, str]]:
-    """Return id and name of each process that has the chip or one of its lines open, as far as we may see."""
+    """Return (id, name) of the processes that have the chip or a line open and that this user may see."""
     wanted = {f"/dev/{chip.name}", _LINE_FILE}
     folders = sorted((root / "proc").glob("[0-9]*"), key=lambda each: int(each.name))
     return [(int(each.name), _read(each / "comm")) for each in folders if wanted & set(_links(each / "fd"))]
 
 
 def _links(folder: Path) -> Iterable[str]:
-    """Yield what the open files of a process are; nothing for one that is gone or another user's."""
+    """Yield the targets of a process's open files; nothing for an ended process or one of another user."""
     try:
         names = os.listdir(folder)
     except OSError:
@@ -100,7 +100,7 @@ def _chip(name: str, root: Path) -> Chip:
 
 
 def _chip_of_sysfs(name: str, root: Path) -> Chip:
-    """Read what /sys shows of a device that may not be opened; chips have other numbers there."""
+    """Read from /sys a device that may not be opened; the chips have other numbers there."""
     for folder in (root / "sys/class/gpio").glob("gpiochip*"):
         if (folder / "device" / name).exists() or (folder / "device").resolve().name == name:
             lines = _read(folder / "ngpio")
@@ -109,7 +109,7 @@ def _chip_of_sysfs(name: str, root: Path) -> Chip:
 
 
 def _ask(node: Path, request: int, answer: bytearray) -> bool:
-    """Fill in `answer`; False when the device isn't one, or may not be opened."""
+    """Fill in `answer`; return False if `node` is not a character device or may not be opened."""
     try:
         if not stat.S_ISCHR(os.stat(node).st_mode):
             return False

@@ -1,4 +1,4 @@
-"""The names of a Raspberry Pi's pins: BCM numbers, and positions on the header of 40 pins."""
+"""Names of a Raspberry Pi's pins: BCM numbers and positions on the 40-pin header."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def parse_pin(text: str) -> int:
     """Return the BCM number of `17`, `GPIO17`, `BCM17` or `BOARD11`. Raises ValueError for other names."""
     match = _NAME.fullmatch(text.strip())
     if match is None:
-        raise ValueError(f"'{text}' is no pin; write its BCM number, such as 17 or GPIO17")
+        raise ValueError(f"'{text}' is not a pin; write its BCM number, such as 17 or GPIO17")
     number = int(match[2])
     if (match[1] or "").upper() not in ("BOARD", "J8:"):
         return number
     if number not in _HEADER:
         raise ValueError(
-            f"'{text}': position {number} of the header is no GPIO; write a BCM number such as 17"
+            f"'{text}': position {number} of the header is not a GPIO pin; write a BCM number such as 17"
         )
     return _HEADER[number]

@@ -1,4 +1,4 @@
-"""Memory of the machine, and whether limits of it apply."""
+"""Memory of the machine, and the state of memory limits."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _CMDLINES = ("boot/firmware/cmdline.txt", "boot/cmdline.txt")
 
 
 def memory_limits_apply(root: Path = Path("/")) -> bool | None:
-    """Return whether the kernel's memory cgroup is on, without which MemoryMax= has no effect.
+    """Return whether the kernel's memory cgroup is on; without it MemoryMax= has no effect.
 
     The Raspberry Pi's kernel has it off by default to save memory (github.com/raspberrypi/linux/issues/6980).
     `/proc/cgroups` does not list it in newer kernels even when it is on, as that is a file of cgroup v1.
-    None where no cgroups are mounted.
+    None if no cgroups are mounted.
     """
     folder = root / _CGROUPS
     controllers = read_line(folder / "cgroup.controllers")
@@ -28,12 +28,12 @@ def memory_limits_apply(root: Path = Path("/")) -> bool | None:
 
 
 def is_service(root: Path = Path("/")) -> bool:
-    """Return whether systemd runs this process as a service of the system, whose unit may set limits."""
+    """Return whether this process is a system service, whose unit may set limits."""
     return "/system.slice/" in (read_line(root / "proc/self/cgroup") or "")
 
 
 def limits_remedy(root: Path = Path("/")) -> str:
-    """Return how to switch the memory cgroup on; options apply in the order of /proc/cmdline (issue 6980)."""
+    """Return the instruction to enable the memory cgroup. The last option wins (issue 6980)."""
     file = next((f"/{path}" for path in _CMDLINES if (root / path).exists()), None)
     where = "the kernel's command line" if file is None else f"the one line of {file}"
     return f"add ` cgroup_enable=memory` at the end of {where} and reboot"

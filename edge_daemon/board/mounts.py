@@ -1,4 +1,4 @@
-"""Which file system a path lies on, and why what is written there would be lost or refused."""
+"""The file system of a path, and faults by which files there are lost or refused."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _ALLOW = "let the service write there with ReadWritePaths=: docs/storage.md"
 class Mount:
     """A line of /proc/self/mountinfo (proc_pid_mountinfo(5)).
 
-    `device` is the number of the file system's block device, `major:minor`. `inner` is the mounted folder as
-    the file system names it. `options` are those of this mount, which a service may have of its own;
-    `fs_options` those of the file system.
+    `device` is the number of the file system's block device, `major:minor`. `inner` is the mounted folder
+    inside the file system. `options` belong to this mount, and a service may have its own; `fs_options`
+    belong to the file system.
     """
 
     point: str
@@ -43,19 +43,19 @@ class Mount:
 
 @dataclass(frozen=True, slots=True)
 class MountFault:
-    """Why a path keeps nothing, and what to do about it."""
+    """The reason why files in a folder are lost or refused, and the remedy."""
 
     reason: str
     remedy: str
 
 
 def mount_of(path: Path, root: Path = Path("/")) -> Mount | None:
-    """Return the mount under `path`, which need not exist yet; None where the kernel lists none."""
+    """Return the mount of `path`, which need not exist yet; None if the kernel lists none."""
     return _longest(read_mounts(root), _resolved(path, root))
 
 
 def mount_fault(path: Path, root: Path = Path("/")) -> MountFault | None:
-    """Return why nothing that is written to the folder of `path` would be there after a reboot, or None."""
+    """Return the fault that loses or refuses files in the folder of `path`; None without one."""
     folder, mounts = _resolved(path.absolute().parent, root), read_mounts(root)
     mount = _longest(mounts, folder)
     if mount is None:
@@ -76,7 +76,7 @@ def mount_fault(path: Path, root: Path = Path("/")) -> MountFault | None:
 
 
 def read_mounts(root: Path = Path("/")) -> list[Mount]:
-    """Return the mounts that this process sees, in the order in which they were made."""
+    """Return the mounts of this process's namespace, in the order of mounting."""
     lines = (read_line(root / "proc/self/mountinfo") or "").splitlines()
     return [mount for line in lines if (mount := _parsed(line)) is not None]
 
@@ -100,12 +100,12 @@ def _parsed(line: str) -> Mount | None:
 
 
 def _unescaped(text: str) -> str:
-    """Return a field with its blanks and backslashes, which the kernel writes in octal."""
+    """Decode the octal escapes of blanks and backslashes in a field."""
     return _ESCAPE.sub(lambda match: chr(int(match[1], 8)), text)
 
 
 def _resolved(path: Path, root: Path) -> str:
-    """Return the path without symbolic links, as seen from `root`."""
+    """Return the path under `root` with symbolic links resolved."""
     absolute = path.absolute()
     top = os.path.realpath(root)
     real = os.path.realpath(os.path.join(top, str(absolute).lstrip("/")))
@@ -113,7 +113,7 @@ def _resolved(path: Path, root: Path) -> str:
 
 
 def _longest(mounts: Sequence[Mount], path: str) -> Mount | None:
-    """Return the mount that `path` lies on; of several at one point the last, which hides the others."""
+    """Return the mount of `path`; of several mounts at one point the last one, which hides the others."""
     above = [mount for mount in mounts if f"{path}/".startswith(f"{mount.point.rstrip('/')}/")]
     return max(reversed(above), key=lambda mount: len(mount.point), default=None)
 
@@ -131,15 +131,15 @@ def _is_in_memory(mount: Mount, mounts: Sequence[Mount], root: Path) -> bool:
 
 
 def _upper(mount: Mount) -> str | None:
-    """Return the folder that an overlay writes to; None for an overlay that can't be written."""
+    """Return the upper folder of an overlay; None for a read-only overlay."""
     return next((option[9:] for option in mount.fs_options if option.startswith("upperdir=")), None)
 
 
 def _boots_into_memory(root: Path) -> bool:
-    """Return whether the kernel's command line asks for a root whose changes are in memory.
+    """Return whether the kernel's command line keeps changes of the root file system in memory.
 
-    `boot=overlay` is raspi-config's up to Bullseye, `overlayroot=tmpfs` since (its `enable_overlayfs`), and
-    `systemd.volatile=` is described in kernel-command-line(7).
+    raspi-config sets `boot=overlay` up to Bullseye and `overlayroot=tmpfs` since (its `enable_overlayfs`);
+    kernel-command-line(7) describes `systemd.volatile=`.
     """
     words = (read_line(root / "proc/cmdline") or "").split()
     settings = dict(word.partition("=")[::2] for word in words)

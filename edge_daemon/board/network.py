@@ -1,4 +1,4 @@
-"""The network at this device: links, addresses, Wi-Fi power saving, names of the local network."""
+"""This device's network: links, addresses, Wi-Fi power saving, `.local` names."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from edge_daemon.board.files import read_line
 
 _SIOCGIWPOWER = 0x8B2D
-"""Of linux/wireless.h: reads a `struct iw_param`, whose `disabled` follows a 32-bit value and `fixed`."""
+"""From linux/wireless.h: reads a `struct iw_param`; `disabled` follows a 32-bit value and `fixed`."""
 _MDNS_MODULES = re.compile(r"\b(?:mdns\w*|resolve)\b")
 
 
 @dataclass(frozen=True, slots=True)
 class Interface:
-    """A network interface; `has_link` says that a cable or an access point is at its other end."""
+    """A network interface; `has_link` is true with a connected cable or access point."""
 
     name: str
     wireless: bool
@@ -27,7 +27,7 @@ class Interface:
 
 
 def interfaces(root: Path = Path("/")) -> list[Interface]:
-    """Return the interfaces that lead out of the device; virtual ones only where there are no others."""
+    """Return the hardware interfaces; without any, the virtual ones except loopback."""
     found: dict[bool, list[Interface]] = {True: [], False: []}
     for folder in sorted(root.glob("sys/class/net/*")):
         if read_line(folder / "type") != "772":  # ARPHRD_LOOPBACK
@@ -38,13 +38,13 @@ def interfaces(root: Path = Path("/")) -> list[Interface]:
 
 
 def _has_link(folder: Path) -> bool:
-    """Return whether there is a carrier; reading it fails while the interface is down."""
+    """Return whether the interface has a carrier; reading it fails while the interface is down."""
     carrier = read_line(folder / "carrier")
     return carrier == "1" if carrier else read_line(folder / "operstate") == "up"
 
 
 def link_fault(root: Path = Path("/")) -> str | None:
-    """Return why this device has no network at all, and what to do; None when it has one."""
+    """Return the reason for a missing network and the remedy; None with a network."""
     links = interfaces(root)
     if not links:
         return "there is no network interface"
@@ -65,7 +65,7 @@ def _no_link(link: Interface, root: Path) -> str:
 
 
 def is_blocked(root: Path = Path("/")) -> bool:
-    """Return whether Wi-Fi is switched off by rfkill, as Raspberry Pi OS has it until a country is set."""
+    """Return whether rfkill blocks Wi-Fi, as on Raspberry Pi OS until a country is set."""
     for kind in root.glob("sys/class/rfkill/*/type"):
         blocks = (read_line(kind.with_name("soft")), read_line(kind.with_name("hard")))
         if read_line(kind) == "wlan" and "1" in blocks:
@@ -74,9 +74,9 @@ def is_blocked(root: Path = Path("/")) -> bool:
 
 
 def has_address(root: Path = Path("/")) -> bool:
-    """Return whether there is a route beyond the loopback, of IPv4 or of a global or local IPv6 address.
+    """Return whether the device has an IPv4 route or an IPv6 address of global or site scope.
 
-    Where neither file can be read, an address is assumed.
+    If neither file can be read, an address is assumed.
     """
     routes, addresses = read_line(root / "proc/net/route"), read_line(root / "proc/net/if_inet6")
     if routes is None and addresses is None:
@@ -88,9 +88,9 @@ def has_address(root: Path = Path("/")) -> bool:
 
 
 def power_saving(name: str, ioctl: Callable[[socket.socket, int, bytes], bytes] = fcntl.ioctl) -> bool | None:
-    """Return whether a Wi-Fi interface sleeps between beacons; None where its driver doesn't reveal it.
+    """Return whether a Wi-Fi interface saves power between beacons; None if its driver does not report it.
 
-    Raspberry Pi OS has it on: messages from the network then wait for the next beacon or get lost
+    Raspberry Pi OS enables it: messages from the network then wait for the next beacon or get lost
     (github.com/RPi-Distro/raspi-config/issues/282).
     """
     request = struct.pack("16s16x", name.encode()[:15])
@@ -103,7 +103,7 @@ def power_saving(name: str, ioctl: Callable[[socket.socket, int, bytes], bytes] 
 
 
 def names_fault(host: str, root: Path = Path("/")) -> str | None:
-    """Return why this system never resolves a `.local` name, and what to do; None for other names."""
+    """Return the reason why this system resolves no `.local` names, and the remedy; None for other names."""
     if not is_mdns_name(host):
         return None
     for line in (read_line(root / "etc/nsswitch.conf") or "").splitlines():
@@ -121,5 +121,5 @@ def is_mdns_name(host: str) -> bool:
 
 
 def is_this_device(host: str) -> bool:
-    """Return whether a host is reached without any network."""
+    """Return whether a host is this device itself, which needs no network."""
     return host in ("localhost", "::1", "0.0.0.0", "::") or host.startswith("127.")

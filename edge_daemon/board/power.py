@@ -1,9 +1,9 @@
-"""Under-voltage and throttling of a Raspberry Pi, as its firmware reports them to the kernel.
+"""Under-voltage and throttling of a Raspberry Pi, as reported by its firmware.
 
 The firmware driver makes `get_throttled`; its device is `soc:firmware` on a Pi 3, 4 and Zero 2 and
-`soc@107c000000:firmware` on a Pi 5, so it is found through the driver (raspberrypi/linux,
-drivers/firmware/raspberrypi.c, driver "raspberrypi-firmware"). Newer kernels leave that file out. The hwmon
-device `rpi_volt` has the under-voltage alone and is on all of them (drivers/hwmon/raspberrypi-hwmon.c).
+`soc@107c000000:firmware` on a Pi 5, so the file is searched through the driver (raspberrypi/linux,
+drivers/firmware/raspberrypi.c, driver "raspberrypi-firmware"). Newer kernels lack the file. The hwmon
+device `rpi_volt` reports under-voltage only and exists in all kernels (drivers/hwmon/raspberrypi-hwmon.c).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edge_daemon.board.files import read_line
 
 UNDER_VOLTAGE = "under_voltage"
 _BITS = {0: UNDER_VOLTAGE, 1: "frequency_capped", 2: "throttled", 3: "temperature_limit"}
-"""Bits of get_throttled (Raspberry Pi's documentation of vcgencmd); those 16 higher: has occurred."""
+"""Bits of get_throttled (Raspberry Pi's documentation of vcgencmd); 16 bits higher: has occurred."""
 
 FLAGS = tuple(_BITS.values())
 _TEXTS = {
@@ -29,23 +29,23 @@ _GET_THROTTLED = (
     "sys/bus/platform/drivers/raspberrypi-firmware/*/get_throttled",
     "sys/devices/platform/*/*firmware/get_throttled",
 )
-_MOST_BITS = 32
+_MAX_BITS = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """Flags of FLAGS that are set `now`, and those that were set `before`, since the boot."""
+    """The FLAGS that are set `now`, and those that were set `before`, since the boot."""
 
     now: tuple[str, ...] = ()
     before: tuple[str, ...] = ()
 
 
 def read_power(root: Path = Path("/")) -> Power | None:
-    """Return what holds the board back; None on a machine that doesn't report it.
+    """Return the power flags; None on a machine that does not report them.
 
-    Beside `rpi_volt` the "has occurred" bits mean now as well: its driver clears them every 2 s, so they
-    cover the time between two of its looks. The first reading of get_throttled after a boot leaves a warning
-    "deprecated, use hwmon sysfs instead" in the kernel's log; hwmon has no throttling.
+    With `rpi_volt` the "has occurred" bits count as `now`: its driver reads and clears them every 2 s. The
+    first reading of get_throttled after a boot logs "deprecated, use hwmon sysfs instead" in the kernel's
+    log; hwmon does not report throttling.
     """
     alarm, bits = _read_alarm(root), _read_bits(root)
     if alarm is None and bits is None:
@@ -64,12 +64,12 @@ def parse_bits(bits: int) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def describe(flags: Iterable[str]) -> str:
-    """Return flags as text for people."""
+    """Return the flags as readable text."""
     return ", ".join(_TEXTS.get(flag, flag) for flag in flags)
 
 
 def alarm_path(root: Path = Path("/")) -> Path | None:
-    """Return the under-voltage alarm of `rpi_volt`; a poll(2) of it wakes with POLLPRI at each change."""
+    """Return the file of `rpi_volt`'s under-voltage alarm; poll(2) returns POLLPRI at each change."""
     for name in sorted(root.glob("sys/class/hwmon/hwmon*/name")):
         if read_line(name) == "rpi_volt":
             return name.with_name("in0_lcrit_alarm")
@@ -83,13 +83,13 @@ def _read_alarm(root: Path) -> bool | None:
 
 
 def _read_bits(root: Path) -> int | None:
-    """Return get_throttled, which is hexadecimal without a prefix; None where it is missing or no number."""
+    """Return get_throttled, hexadecimal without a prefix; None if it is missing or not a number."""
     for text in _throttled_texts(root):
         try:
             bits = int(text, 16)
         except ValueError:
             continue
-        if 0 <= bits < 1 << _MOST_BITS:
+        if 0 <= bits < 1 << _MAX_BITS:
             return bits
     return None
 

@@ -1,4 +1,4 @@
-"""The daemon that runs on this machine: its number, peak memory and writes."""
+"""The running daemon: its process id, peak memory and writes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_daemon.board.files import read_line
 
 
 def daemon_process(store: Path, root: Path = Path("/")) -> int | None:
-    """Return the process that has claimed a store in its `.lock` file; None where it has ended."""
+    """Return the id of the daemon that holds a store's `.lock` file; None if that process has ended."""
     number = read_line(store.with_name(f"{store.name}.lock")) or ""
     if not number.isdigit():
         return None
@@ -18,12 +18,12 @@ def daemon_process(store: Path, root: Path = Path("/")) -> int | None:
 
 
 def process_writes(process: int, root: Path = Path("/")) -> int | None:
-    """Return the bytes that a process caused to be written (proc_pid_io(5)); None if that is closed."""
+    """Return the bytes written by a process (proc_pid_io(5)); None without permission."""
     return _number(root / "proc" / str(process) / "io", r"^write_bytes: (\d+)$")
 
 
 def peak_memory(process: int, root: Path = Path("/")) -> int | None:
-    """Return the most resident memory a process has had, in bytes; camera buffers are no part of it."""
+    """Return the peak resident memory of a process in bytes, without camera buffers."""
     peak_kib = _number(root / "proc" / str(process) / "status", r"^VmHWM:\s+(\d+) kB$")
     return None if peak_kib is None else peak_kib * 1024
 

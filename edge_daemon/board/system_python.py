@@ -1,4 +1,4 @@
-"""The Python of the system, which an upgrade from one Debian to the next replaces."""
+"""The system's Python, which an upgrade to the next Debian replaces."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 def system_python(root: Path = Path("/")) -> str | None:
-    """Return major and minor version of /usr/bin/python3, by the name it is a link to; None if there is none.
+    """Return major and minor version of /usr/bin/python3 by its link's target; None without one.
 
-    Debian's package python3-minimal has it as a link to `python3.11` or whichever is the release's.
+    Debian's package python3-minimal links it to the release's version, such as `python3.11`.
     """
     try:
         target = (root / "usr/bin/python3").resolve(strict=True)

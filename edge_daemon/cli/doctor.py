@@ -1,4 +1,4 @@
-"""`edge-daemon doctor`: check everything the device needs, each with a hint."""
+"""`edge-daemon doctor`: check everything that the device needs, with a hint for each fault."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from edge_daemon.cli.checks.all import examine
+from edge_daemon.cli.checks.all import run_checks
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
@@ -20,18 +20,22 @@ COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help="leave a check out")
+    parser.add_argument("--skip", action="append", default=[], metavar="CHECK", help="skip a check")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write a report without secrets, to send")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write all of it, without secrets, to send"
+        "--picture", type=Path, metavar="FILE", help="write a picture of the camera, as a JPEG"
     )
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="write what the camera sees, as a JPEG")
     parser.add_argument(
-        "--buttons", type=_seconds, default=0.0, metavar="SECONDS", help="watch which buttons move"
+        "--buttons",
+        type=_seconds,
+        default=0.0,
+        metavar="SECONDS",
+        help="watch the buttons and name those that move",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run every check; 1 when one failed."""
+    """Run the checks; return 1 if one failed."""
     for path in (args.picture, args.report):
         if path is not None:
             check_new_file(path)
@@ -52,23 +56,23 @@ def _report(args: argparse.Namespace, checks: list[Check]) -> None:
     except ConfigError:
         config = None
     write_report(args.report, checks, config)
-    print(f"wrote {args.report}: no secret is in it; look it through before you send it", file=sys.stderr)
+    print(f"wrote {args.report}: it holds no known secret; read it before you send it", file=sys.stderr)
 
 
 def _checks(args: argparse.Namespace) -> Iterator[Check]:
     try:
-        effective = load_with_sources(args.config, args.set)
+        loaded = load_with_sources(args.config, args.set)
     except ConfigError as exc:
-        yield Check("config", "failed", str(exc), "nothing else can be checked before this is right")
+        yield Check("config", "failed", str(exc), "nothing else can be checked until this is corrected")
         return
-    yield Check("config", "ok", str(effective.path or "none: all values are the defaults"))
-    yield from examine(effective.config, args.skip, args.picture, args.buttons)
+    yield Check("config", "ok", str(loaded.path or "none: all values are the defaults"))
+    yield from run_checks(loaded.config, args.skip, args.picture, args.buttons)
 
 
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not 0 < seconds <= 600:
-        raise argparse.ArgumentTypeError(f"{text} is not from above 0 to 600 seconds")
+        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 600 seconds")
     return seconds
 
 

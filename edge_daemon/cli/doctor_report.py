@@ -1,4 +1,4 @@
-"""One text file about a device that its owner can send to someone who helps: no secret is in it."""
+"""The doctor's report: one text file about the device, without secrets, to send to someone who helps."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 from edge_daemon.web.token import WEB_TOKEN
 
 LOG_LINES = 200
-LEAST_SECRET = 4
-"""A shorter secret is left to the masking by name: it may be part of any word."""
+MIN_SECRET = 4
+"""Characters. A shorter secret can be part of any word and is only masked by its name."""
 
 PACKAGES = (
     "ai-edge-litert",
@@ -45,7 +45,7 @@ _JOURNAL = ("journalctl", "--unit=edge-daemon", f"--lines={LOG_LINES}", "--no-pa
 
 
 def write_report(path: Path, checks: Sequence[Check], config: Config | None, root: Path = Path("/")) -> None:
-    """Write checks, machine, settings and the end of the log. Raises OutputError; overwrites nothing."""
+    """Write checks, machine, settings and the end of the log to a new file. Raises OutputError."""
     sections = {
         "Checks": "\n".join(_lines(checks)),
         "Machine": "\n".join(_machine(root)),
@@ -54,7 +54,7 @@ def write_report(path: Path, checks: Sequence[Check], config: Config | None, roo
         f"Log, the last {LOG_LINES} lines": _journal(),
     }
     head = f"edge-daemon {__version__}, {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    head += "\nLook it through before you send it."
+    head += "\nRead it before you send it."
     text = "\n\n".join([head, *(f"== {title}\n{body}" for title, body in sections.items())]) + "\n"
     secrets = known_secrets(config, os.environ, root)
     with new_file(path) as file:
@@ -62,7 +62,7 @@ def write_report(path: Path, checks: Sequence[Check], config: Config | None, roo
 
 
 def masked(text: str, secrets: Sequence[str]) -> str:
-    """Leave out known secrets wherever they are, and what is called one."""
+    """Return text without the known secrets and without values that are named as secrets."""
     for secret in sorted(secrets, key=len, reverse=True):
         for form in (secret, json.dumps(secret)[1:-1]):
             text = text.replace(form, LEFT_OUT)
@@ -81,7 +81,7 @@ def known_secrets(config: Config | None, environment: Mapping[str, str], root: P
         named = (config.mqtt.password_file, config.web.token_file, config.fleet.key_file)
         files += [Path(file) for file in named if file is not None]
     found += [line for file in files for line in _read(file).splitlines()]
-    return [secret for secret in map(str.strip, found) if len(secret) >= LEAST_SECRET]
+    return [secret for secret in map(str.strip, found) if len(secret) >= MIN_SECRET]
 
 
 def _lines(checks: Sequence[Check]) -> Iterator[str]:

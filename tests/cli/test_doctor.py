@@ -17,7 +17,7 @@ import pytest
 from msgspec import convert
 from PIL import Image
 
-from edge_daemon.cli.checks import all as checkup
+from edge_daemon.cli.checks import all as checks_all
 from edge_daemon.cli.checks import gpio as checks_gpio
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.clock import check_clock
@@ -72,7 +72,7 @@ sys.exit(main(sys.argv[1:]))
 """
 
 
-def examine(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> tuple[int, Check]:
+def run_check(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> tuple[int, Check]:
     """Return the doctor's exit status and what it says of one check."""
     status = main(_words(only, settings))
     return status, _found(only, capsys.readouterr().out)
@@ -180,7 +180,7 @@ def test_a_camera_library_that_can_not_be_imported_is_named_before_the_camera_is
     for module in ("picamera2", "picamera2.allocators"):
         monkeypatch.delitem(sys.modules, module, raising=False)
 
-    status, check = examine(capsys, "python", "camera.type=picamera2")
+    status, check = run_check(capsys, "python", "camera.type=picamera2")
 
     assert (status, check.state) == (1, "failed")
     assert words in check.detail
@@ -193,7 +193,7 @@ def test_what_is_imported_is_shown(
 ) -> None:
     fake_picamera2.install(monkeypatch)
 
-    status, check = examine(capsys, "python", "camera.type=picamera2")
+    status, check = run_check(capsys, "python", "camera.type=picamera2")
 
     assert (status, check.state) == (0, "ok")
     assert f"numpy {np.__version__} of " in check.detail
@@ -205,7 +205,7 @@ def test_a_busy_camera_names_who_may_hold_it(
 ) -> None:
     fake_picamera2.install(monkeypatch).held_by_another = True
 
-    status, check = examine(capsys, "camera", "camera.type=picamera2")
+    status, check = run_check(capsys, "camera", "camera.type=picamera2")
 
     assert (status, check.state) == (1, "failed")
     assert "another program may hold it" in check.detail
@@ -216,7 +216,7 @@ def test_a_black_picture_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixt
     picture = tmp_path / "black.png"
     Image.new("RGB", (64, 48)).save(picture)
 
-    status, check = examine(capsys, "camera", "camera.type=replay", f"camera.path={picture}")
+    status, check = run_check(capsys, "camera", "camera.type=replay", f"camera.path={picture}")
 
     assert (status, check.state) == (0, "warning")
     assert "lens cap" in check.hint
@@ -236,7 +236,7 @@ def test_root_is_told_that_the_service_is_not_root(
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
 
-    status, check = examine(capsys, "groups", "camera.type=v4l2")
+    status, check = run_check(capsys, "groups", "camera.type=v4l2")
 
     assert (status, check.state) == (0, "warning")
     assert "sudo -u edge-daemon" in check.hint
@@ -247,7 +247,7 @@ def test_a_missing_chip_is_named(
 ) -> None:
     monkeypatch.setattr(checks_gpio, "gpio_fault", lambda _: gpio_fault(tmp_path))
 
-    status, check = examine(capsys, "gpio", BUTTON)
+    status, check = run_check(capsys, "gpio", BUTTON)
 
     assert (status, check.state) == (1, "failed")
     assert "no GPIO chip" in check.detail
@@ -260,7 +260,7 @@ def test_lgpio_without_a_folder_to_write_is_named(
     monkeypatch.setattr(checks_gpio, "gpio_fault", lambda _: None)
     monkeypatch.setenv("RUNTIME_DIRECTORY", str(tmp_path / "missing"))
 
-    status, check = examine(capsys, "gpio", BUTTON)
+    status, check = run_check(capsys, "gpio", BUTTON)
 
     assert (status, check.state) == (1, "failed")
     assert str(tmp_path / "missing") in check.detail
@@ -270,7 +270,7 @@ def test_lgpio_without_a_folder_to_write_is_named(
 def test_a_broker_that_is_down_is_named_with_a_command_to_try(capsys: pytest.CaptureFixture[str]) -> None:
     port = free_port()
 
-    status, check = examine(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={port}")
+    status, check = run_check(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={port}")
 
     assert (status, check.state) == (1, "failed")
     assert f"127.0.0.1:{port}" in check.detail
@@ -282,7 +282,7 @@ def test_a_password_that_only_the_service_can_read_is_no_failure(
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
 
-    status, check = examine(capsys, "broker", "mqtt.credential=edge_mqtt-password")
+    status, check = run_check(capsys, "broker", "mqtt.credential=edge_mqtt-password")
 
     assert (status, check.state) == (0, "warning")
     assert "'edge_mqtt-password'" in check.detail
@@ -295,7 +295,7 @@ def test_a_group_with_a_sound_key_passes_and_the_key_is_not_shown(
     path = tmp_path / "fleet-key"
     path.write_text("5e" * 32)
 
-    status, check = examine(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
+    status, check = run_check(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
 
     assert (status, check.state) == (0, "ok")
     assert check.detail == "group 'sorters', a key of 32 bytes"
@@ -309,7 +309,7 @@ def test_a_key_that_can_not_be_used_is_named(
     if content is not None:
         path.write_text(content)
 
-    status, check = examine(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
+    status, check = run_check(capsys, "fleet", "fleet.group=sorters", f"fleet.key_file={path}")
 
     assert (status, check.state) == (1, "failed")
     assert check.detail.startswith("fleet.key_file")
@@ -322,12 +322,12 @@ def test_a_key_that_only_the_service_can_read_is_no_failure(
 ) -> None:
     settings = ("fleet.group=sorters", "fleet.credential=edge_fleet-key")
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    status, check = examine(capsys, "fleet", *settings)
+    status, check = run_check(capsys, "fleet", *settings)
     assert (status, check.state) == (0, "warning")
     assert "systemd-run" in check.hint
 
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
-    status, check = examine(capsys, "fleet", *settings)
+    status, check = run_check(capsys, "fleet", *settings)
     assert (status, check.state) == (1, "failed")
     assert str(tmp_path / "edge_fleet-key") in check.detail
 
@@ -340,7 +340,7 @@ def test_a_missing_or_corrupt_model_is_named(
     if content is not None:
         path.write_bytes(content)
 
-    status, check = examine(capsys, "model", f"model.name={path}")
+    status, check = run_check(capsys, "model", f"model.name={path}")
 
     assert (status, check.state) == (1, "failed")
     assert str(path) in check.detail
@@ -352,7 +352,7 @@ def test_a_store_that_is_not_there_yet_is_not_made(
 ) -> None:
     path = tmp_path / "state/examples.sqlite"
 
-    status, check = examine(capsys, "store", f"store.path={path}")
+    status, check = run_check(capsys, "store", f"store.path={path}")
 
     assert (status, check.state, check.detail) == (0, "ok", f"{path}: nothing taught yet")
     assert list(tmp_path.iterdir()) == []
@@ -362,7 +362,7 @@ def test_a_corrupt_store_is_named_and_left_alone(tmp_path: Path, capsys: pytest.
     path = tmp_path / "examples.sqlite"
     path.write_bytes(b"damage" * 500)
 
-    status, check = examine(capsys, "store", f"store.path={path}")
+    status, check = run_check(capsys, "store", f"store.path={path}")
 
     assert (status, check.state) == (1, "failed")
     assert "corrupt" in check.detail
@@ -377,7 +377,7 @@ def test_an_example_that_is_left_out_is_named(tmp_path: Path, capsys: pytest.Cap
         connection.execute("UPDATE examples SET created_at = 'x'")
         connection.commit()
 
-    status, check = examine(capsys, "store", f"store.path={path}")
+    status, check = run_check(capsys, "store", f"store.path={path}")
 
     assert (status, check.state) == (0, "warning")
     assert "example 1 ('cat'): its created_at is not a time" in check.detail
@@ -402,9 +402,9 @@ def test_a_store_that_may_not_be_written_is_named(there: bool, open_path: Path) 
 def test_a_disk_nearly_full_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checkup, "LEAST_FREE_MB", 10**12)
+    monkeypatch.setattr(checks_all, "MIN_FREE_MB", 10**12)
 
-    status, check = examine(capsys, "disk", f"store.path={tmp_path}/missing/examples.sqlite")
+    status, check = run_check(capsys, "disk", f"store.path={tmp_path}/missing/examples.sqlite")
 
     assert (status, check.state) == (1, "failed")
     assert str(tmp_path) in check.detail
@@ -516,7 +516,7 @@ def test_a_broker_behind_a_dead_link_is_not_blamed(
         "edge_daemon.mqtt.connection_errors.link_fault", lambda _: "wlan0 has no link: is it near?"
     )
 
-    _, check = examine(capsys, "broker", "mqtt.host=no-such-broker.invalid")
+    _, check = run_check(capsys, "broker", "mqtt.host=no-such-broker.invalid")
 
     assert (check.state, "wlan0 has no link" in check.detail) == ("failed", True)
     assert "mosquitto_sub" not in check.hint
@@ -543,7 +543,7 @@ def test_a_broker_that_takes_less_is_a_warning(
     capsys: pytest.CaptureFixture[str], settings: str, words: str
 ) -> None:
     with Mosquitto(settings=settings) as narrow:
-        status, check = examine(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
+        status, check = run_check(capsys, "broker", "mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
 
     assert (status, check.state) == (0, "warning")
     assert words in check.detail
@@ -552,7 +552,7 @@ def test_a_broker_that_takes_less_is_a_warning(
 def test_a_broker_that_takes_what_the_configuration_asks_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
     with Mosquitto(settings="max_qos 0") as narrow:
         where = ("mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
-        status, check = examine(capsys, "broker", *where, "mqtt.qos=0")
+        status, check = run_check(capsys, "broker", *where, "mqtt.qos=0")
 
     assert (status, check.state) == (0, "ok")
 
@@ -560,7 +560,7 @@ def test_a_broker_that_takes_what_the_configuration_asks_is_sound(capsys: pytest
 def test_topics_that_the_broker_refuses_are_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     with Mosquitto(acl="topic readwrite other/#\n") as closed:
         where = ("mqtt.host=127.0.0.1", f"mqtt.port={closed.port}")
-        status, check = examine(capsys, "broker", *where, "device.id=tray-1")
+        status, check = run_check(capsys, "broker", *where, "device.id=tray-1")
 
     assert (status, check.state) == (1, "failed")
     assert "publishing at edge_daemon/tray-1/info: Not authorized" in check.detail

@@ -1,5 +1,4 @@
-"""What the doctor looks at: Python, camera, GPIO, groups, network, broker, fleet, model, store, disk,
-mount, writes, memory, clock, power."""
+"""All checks of the doctor, in order, and those of groups, broker, fleet, model, store and disk."""
 
 from __future__ import annotations
 
@@ -37,15 +36,15 @@ from edge_daemon.mqtt.home_assistant import discovery_topic
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.file_owner import user_name
 
-LEAST_FREE_MB = 200
+MIN_FREE_MB = 200
 
 
-def examine(
+def run_checks(
     config: Config, skip: Collection[str] = (), picture: Path | None = None, watch_buttons_s: float = 0.0
 ) -> Iterator[Check]:
-    """Run the checks one by one; what a check itself stumbles over counts as its failure.
+    """Run the checks one by one; an EdgeError or OSError in a check is its failure.
 
-    The camera's picture is written to `picture`; the buttons are watched for `watch_buttons_s`.
+    The camera's picture is written to `picture`; the buttons are watched for `watch_buttons_s` seconds.
     """
     checks: dict[str, Callable[[Config], Check]] = {
         "python": check_python,
@@ -95,7 +94,7 @@ def check_groups(config: Config) -> Check:
         return Check("groups", "ok", "none needed")
     if os.geteuid() == 0:
         hint = "check as the service's user: `sudo -u edge-daemon edge-daemon doctor`"
-        return Check("groups", "warning", "root may do all; the service may not", hint)
+        return Check("groups", "warning", "root may do everything; the service may not", hint)
     mine = {_group_name(number) for number in (os.getegid(), *os.getgroups())}
     if missing := sorted(needed - mine):
         command = f"sudo usermod -aG {','.join(missing)} {user_name()}, then log in again"
@@ -127,7 +126,7 @@ def check_broker(config: Config) -> Check:
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")
     where = f"{options.host}:{options.port}"
     if findings.rejections:
-        return Check("broker", "failed", f"{where} refuses {_shortly(findings.rejections)}", HINTS["broker"])
+        return Check("broker", "failed", f"{where} refuses {_first_of(findings.rejections)}", HINTS["broker"])
     if limits := findings.limits.describe(options.qos):
         hint = "the device keeps to it; see its max_qos, retain_available and max_packet_size, and mqtt.qos"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
@@ -144,13 +143,13 @@ def _try_broker(config: Config) -> TrialResult:
     return BrokerTrial(options, device, topics, discovery).run()
 
 
-def _shortly(clauses: list[str]) -> str:
+def _first_of(clauses: list[str]) -> str:
     more = f", and {len(clauses) - 1} more" if len(clauses) > 1 else ""
     return clauses[0] + more
 
 
 def check_fleet(config: Config) -> Check:
-    """Read the group's key, if the device is in one; a credential is there for the service alone."""
+    """Read the key of the device's fleet group, if it is in one; only the service can read a credential."""
     options = config.fleet
     if options.group is None:
         return Check("fleet", "ok", "in no group")
@@ -162,7 +161,7 @@ def check_fleet(config: Config) -> Check:
 
 
 def check_model(config: Config) -> Check:
-    """Load the model and time one picture."""
+    """Load the model and measure the time of one picture."""
     embedder = build_embedder(config)
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     embedder.embed(image)
@@ -173,9 +172,9 @@ def check_model(config: Config) -> Check:
 
 
 def check_store(config: Config) -> Check:
-    """Open the store, see that it may be written, and compare its embedding spaces with the model's.
+    """Open the store, check that it can be written, and compare its embedding spaces with the model's.
 
-    Makes nothing: a store that root began would be closed to the service.
+    A missing store is not made: the service could not write a store of root.
     """
     path = store_path(config)
     if not os.path.exists(path):
@@ -187,7 +186,7 @@ def check_store(config: Config) -> Check:
     detail = f"{path}: {sum(counts.values())} examples of {len(counts)} labels"
     foreign = sum(spaces.values()) - spaces.get(_space(config), 0)
     if foreign:
-        hint = "`edge-daemon examples reembed` brings them over from their pictures"
+        hint = "`edge-daemon examples reembed` embeds them again from their pictures"
         return Check("store", "warning", f"{detail}, {foreign} of another model", hint)
     return Check("store", "ok", detail)
 
@@ -200,12 +199,12 @@ def _check_store_path(path: Path) -> Check:
 
 
 def _nearest_folder(path: Path) -> Path:
-    """Return the first folder above `path` that is there, as far as this user can see."""
+    """Return the nearest existing folder above `path` that this user can see."""
     return next(folder for folder in path.absolute().parents if os.path.isdir(folder))
 
 
 def _space(config: Config) -> str:
-    """Return the model's embedding space; none for a model that the check of models has failed."""
+    """Return the model's embedding space; empty for a model that `check_model` reports."""
     try:
         return build_embedder(resolve_features(config)).space
     except ModelError:
@@ -213,9 +212,9 @@ def _space(config: Config) -> str:
 
 
 def check_disk(config: Config) -> Check:
-    """Look at the free space where the examples live."""
+    """Check the free space on the store's disk."""
     folder = _nearest_folder(store_path(config))
     free_mb = shutil.disk_usage(folder).free // 1_000_000
-    if free_mb < LEAST_FREE_MB:
+    if free_mb < MIN_FREE_MB:
         return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
     return Check("disk", "ok", f"{free_mb} MB free at {folder}")

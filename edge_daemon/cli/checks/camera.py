@@ -1,4 +1,4 @@
-"""What the doctor sees of the camera: module, sensor mode, crop, and a picture to look at."""
+"""The doctor's check of the camera: module, sensor mode, crop, and a picture."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from edge_daemon.system.clock import SystemClock
 CAMERA_HINT = "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`"
 
 SETTLING_FRAMES = 15
-"""Frames until a camera's exposure and colours fit the scene."""
+"""Frames until the automatic exposure and white balance have settled."""
 
-_MOST = 0.95
-"""A smaller share of the sensor in the picture is worth a hint."""
+_FULL_VIEW = 0.95
+"""Share of the sensor in the picture; a smaller one gets a hint."""
 
 
 def check_camera(config: Config, picture: Path | None = None) -> Check:
-    """Open the camera and take a frame, which is written to `picture`. Raises CameraError, OutputError."""
+    """Open the camera and read a frame; write it to `picture`. Raises CameraError, OutputError."""
     source = open_camera(config.camera, SystemClock())
     try:
         source.open()
-        frame = _settled(source) if picture is not None else source.read()
+        frame = _read_settled(source) if picture is not None else source.read()
     finally:
         source.close()
     if frame is None:
@@ -42,8 +42,8 @@ def check_camera(config: Config, picture: Path | None = None) -> Check:
     return Check("camera", "ok", detail, _view_hint(source, config))
 
 
-def _settled(source: FrameSource) -> Frame | None:
-    """Return a frame of a camera that had time to regulate itself; of a folder of pictures the first."""
+def _read_settled(source: FrameSource) -> Frame | None:
+    """Return a frame after the automatic controls have settled; the first picture of a replay."""
     frame = source.read()
     for _ in range(0 if source.lossless else SETTLING_FRAMES):
         frame = source.read()
@@ -56,7 +56,7 @@ def _picture(frame: Frame) -> str:
 
 
 def _module(source: FrameSource) -> list[str]:
-    """Say what libcamera knows of the module, and which of several cameras it is."""
+    """Return the module as libcamera describes it, the tuning file, and the index among several cameras."""
     if not isinstance(source, PicameraSource) or source.view is None:
         return []
     models = source.models
@@ -70,11 +70,11 @@ def _module(source: FrameSource) -> list[str]:
 
 
 def _view_hint(source: FrameSource, config: Config) -> str:
-    """Say with which size the sides that a frame of another shape cuts off would be seen."""
+    """Return a hint with the size that shows the whole sensor; empty if little is cut off."""
     if not isinstance(source, PicameraSource) or source.view is None or source.view.sensor is None:
         return ""
     view, options = source.view, source.options
-    if view.share >= _MOST:
+    if view.share >= _FULL_VIEW:
         return ""
     width, height = whole_size(source.view.sensor, options.size, options.rotation)
     return (

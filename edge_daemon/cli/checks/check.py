@@ -1,4 +1,4 @@
-"""The outcome of one of the doctor's checks."""
+"""The result of one check of the doctor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """The outcome of one check; `hint` says what to do about it."""
+    """The result of one check; `hint` is the remedy."""
 
     name: str
     state: Literal["ok", "warning", "failed"]

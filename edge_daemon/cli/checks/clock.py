@@ -14,7 +14,7 @@ _HINT = "times in messages are wrong until network time arrives; see `timedatect
 
 
 def check_clock(config: Config, clock: Clock | None = None, root: Path = Path("/")) -> Check:
-    """See whether the wall clock was ever set, and synchronised since the boot."""
+    """Check that the wall clock was set, and synchronised since the boot."""
     shown = (clock or SystemClock()).utc()
     synced = clock_synced(root)
     if shown < BUILT_AFTER and not synced:

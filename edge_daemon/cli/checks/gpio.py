@@ -1,4 +1,4 @@
-"""What the doctor sees of buttons and LEDs: the chip, who holds a line, how each button is wired."""
+"""The doctor's check of buttons and LEDs: the chip, the holders of lines, the wiring of each button."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from edge_daemon.config.panel import LedOptions, pins_in_use
 from edge_daemon.config.schema import Config
 from edge_daemon.panel.gpio import GpioPins, gpio_fault, lgpio_home, uses_lgpio
 
-GPIO_HINT = "lgpio needs a folder it may write: $RUNTIME_DIRECTORY, else the one for temporary files"
+GPIO_HINT = "lgpio needs a writable folder: $RUNTIME_DIRECTORY, else the folder for temporary files"
 
 _OTHER_HOLDER = (
     "end that program, take its overlay out of /boot/firmware/config.txt, or give the button another pin"
@@ -23,9 +23,9 @@ _WIRING = "check the wire, that the pin is a BCM number, and `pull` (down for a 
 
 
 def check_gpio(config: Config, watch_s: float = 0.0, root: Path = Path("/")) -> Check:
-    """Find the header's chip, the holders of the lines in use, and buttons that are down or never move.
+    """Check the header's chip, the holders of the lines in use, and buttons that are down or never move.
 
-    Lines that are free are claimed for as long as it takes, `watch_s` to see which buttons move.
+    Free lines are claimed during the check; buttons are watched for `watch_s` seconds.
     """
     if not config.buttons and config.panel.leds == LedOptions():
         return Check("gpio", "ok", "no buttons configured")
@@ -46,12 +46,12 @@ def check_gpio(config: Config, watch_s: float = 0.0, root: Path = Path("/")) -> 
 
 def _where(chip: Chip | None) -> str:
     if chip is None:
-        return "no chip bears the label of a Raspberry Pi's header, gpiozero picks one"
+        return "no chip has the label of a Raspberry Pi's header; gpiozero picks one"
     return f"{chip.label} (/dev/{chip.name}, {chip.lines} lines)"
 
 
 def _holders(config: Config, chip: Chip | None, root: Path) -> dict[int, str]:
-    """Return who holds which of the lines in use."""
+    """Return the holders of the lines in use, by pin."""
     if chip is None:
         return {}
     asked = {pin: holder_of(chip, pin, root) for pin in pins_in_use(config.buttons, config.panel.leds)}
@@ -67,7 +67,7 @@ def _listed(config: Config, holders: Mapping[int, str]) -> str:
 
 
 def _held(detail: str, chip: Chip, root: Path) -> Check:
-    """Say which processes have lines open; those of our own service are where they belong."""
+    """Return the check for lines that are held; lines of the running service are ok."""
     processes = processes_with_lines(chip, root)
     if any(name.startswith("edge-daemon") for _, name in processes):
         return Check("gpio", "ok", f"{detail}; the running service has them")
@@ -77,7 +77,7 @@ def _held(detail: str, chip: Chip, root: Path) -> Check:
 
 
 def _check_wiring(config: Config, detail: str, watch_s: float) -> Check:
-    """Claim the buttons and look which are down, and which move. Raises PanelError."""
+    """Claim the buttons and find those that are down and those that never move. Raises PanelError."""
     names = {button.pin: f"'{button.name}' (BCM {button.pin})" for button in config.buttons}
     moved: set[int] = set()
     all_moved = threading.Event()
@@ -97,7 +97,7 @@ def _check_wiring(config: Config, detail: str, watch_s: float) -> Check:
         pins.close()
     if down:
         text = ", ".join(names[pin] for pin in down)
-        return Check("gpio", "warning", f"{detail}; down though nobody presses: {text}", _WIRING)
+        return Check("gpio", "warning", f"{detail}; down without a press: {text}", _WIRING)
     if watch_s and (still := [name for pin, name in names.items() if pin not in moved]):
         return Check("gpio", "warning", f"{detail}; never moved: {', '.join(still)}", _WIRING)
     return Check("gpio", "ok", detail)

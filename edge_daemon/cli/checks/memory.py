@@ -1,4 +1,4 @@
-"""The doctor's check of memory: what is free, the camera's part, and whether the service's limit applies."""
+"""The doctor's check of memory: available memory, camera buffers, the service's limit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.config.schema import Config
 
-LEAST_AVAILABLE = 100_000_000
-"""Bytes: about what the service takes (docs/storage.md)."""
+MIN_AVAILABLE = 100_000_000
+"""Bytes: about the memory of the service (docs/storage.md)."""
 
 _RAW_BUFFERS = 4
-"""Of the sensor's stream: libcamera's `min_total_unicam_buffers`."""
+"""Buffers of the sensor's stream: libcamera's `min_total_unicam_buffers`."""
 
 
 def check_memory(config: Config, root: Path = Path("/")) -> Check:
-    """Look at free memory, camera buffers, the running service's peak and the memory cgroup."""
+    """Check the available memory, the camera buffers, the running service's peak and the memory cgroup."""
     info = memory_info(root)
     if "MemTotal" not in info:
-        return Check("memory", "ok", "the system doesn't say how much there is")
+        return Check("memory", "ok", "the system does not report its memory")
     process = daemon_process(store_path(config), root)
     peak = None if process is None else peak_memory(process, root)
     detail = _detail(info, peak)
@@ -34,16 +34,16 @@ def check_memory(config: Config, root: Path = Path("/")) -> Check:
     if needed > cma > 0:
         hint = "lower camera.size, or reserve more with `cma=` of the kernel's command line"
         return Check("memory", "warning", f"{detail}; camera.size needs {_mb(needed)} MB there", hint)
-    if peak is None and info.get("MemAvailable", LEAST_AVAILABLE) < LEAST_AVAILABLE:
+    if peak is None and info.get("MemAvailable", MIN_AVAILABLE) < MIN_AVAILABLE:
         return Check("memory", "warning", detail, "the service needs about 100 MB; end other programs")
     return Check("memory", "ok", detail)
 
 
 def camera_bytes(options: object) -> int:
-    """Return the least that the two streams of a Pi's camera take; 0 for another camera.
+    """Return the minimum bytes of the two streams of a Pi's camera; 0 for another camera.
 
-    These are RGB frames, and the sensor's raw ones of at least that size, packed with 10 bits a pixel. Both
-    are in contiguous memory (github.com/raspberrypi/picamera2/issues/972).
+    The streams are RGB frames, and raw frames of at least the same size with 10 bits per pixel, packed. Both
+    need contiguous memory (github.com/raspberrypi/picamera2/issues/972).
     """
     if not isinstance(options, PicameraOptions):
         return 0

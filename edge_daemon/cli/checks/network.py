@@ -1,4 +1,4 @@
-"""The doctor's check of this device's own network, so that a dead link is not taken for a dead broker."""
+"""The doctor's check of this device's network: a dead link is not reported as a dead broker."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SAVING = (
 
 
 def check_network(config: Config, root: Path = Path("/")) -> Check:
-    """Look at links and addresses, at Wi-Fi power saving, and at the broker's name."""
+    """Check links and addresses, Wi-Fi power saving, and the resolution of the broker's name."""
     host = config.mqtt.host
     needed = host is not None and not is_this_device(host)
     if needed and (fault := link_fault(root)):
@@ -41,7 +41,7 @@ def check_network(config: Config, root: Path = Path("/")) -> Check:
 
 
 def _name_fault(host: str, root: Path) -> str | None:
-    """Return why the broker's name leads nowhere."""
+    """Return the reason why the broker's name is not resolved, and the remedy; None if it is."""
     with contextlib.suppress(OSError, UnicodeError):
         socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         return None
@@ -49,13 +49,13 @@ def _name_fault(host: str, root: Path) -> str | None:
         return fault
     if is_mdns_name(host):
         return f"nothing on the local network answers to {host}: is the broker up, and avahi-daemon on it?"
-    return f"{host} is not resolved: is the name right, and the name server in reach?"
+    return f"{host} is not resolved: is the name right, and the name server reachable?"
 
 
 def _split(fault: str) -> tuple[str, str]:
-    """Return a fault's text and the way out after its colon."""
-    what, _, way_out = fault.partition(": ")
-    return what, way_out
+    """Split a fault at its colon into reason and remedy."""
+    reason, _, remedy = fault.partition(": ")
+    return reason, remedy
 
 
 def _describe(link: Interface) -> str:

@@ -1,4 +1,4 @@
-"""The doctor's check of the supply."""
+"""The doctor's check of the power supply."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HEAT = "give it air or a heat sink; camera.fps and model.threads lower the load
 
 
 def check_power(config: Config, root: Path = Path("/")) -> Check:
-    """Read the flags for under-voltage and throttling."""
+    """Check the flags for under-voltage and throttling."""
     model = read_line(root / "proc/device-tree/model") or ""
     power = _ask_firmware() if "Raspberry Pi" in model else None
     power = power or read_power(root)
@@ -26,7 +26,7 @@ def check_power(config: Config, root: Path = Path("/")) -> Check:
     if power.now:
         return Check("power", "failed", describe(power.now), _hint(power.now))
     if power.before:
-        detail = f"well now; since the start there was {describe(power.before)}"
+        detail = f"ok now; since the boot there was {describe(power.before)}"
         return Check("power", "warning", detail, _hint(power.before))
     return Check("power", "ok", "no under-voltage, not throttled")
 
@@ -36,9 +36,9 @@ def _hint(flags: tuple[str, ...]) -> str:
 
 
 def _ask_firmware() -> Power | None:
-    """Return what `vcgencmd get_throttled` says, which remembers the time since the boot; None without it.
+    """Return the flags of `vcgencmd get_throttled`, which cover the time since the boot; None without it.
 
-    It may be called by the group video alone.
+    Only the group video may call it.
     """
     with contextlib.suppress(OSError, subprocess.TimeoutExpired):
         done = subprocess.run(["vcgencmd", "get_throttled"], capture_output=True, text=True, timeout=5)

@@ -1,4 +1,4 @@
-"""The doctor's check of Python, and of what it imports."""
+"""The doctor's check of Python and its libraries."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ def check_python(
     base: str = sys.base_prefix,
     bits: int = sys.maxsize.bit_length() + 1,
 ) -> Check:
-    """Compare with the system's Python, and import what the camera needs without claiming the camera."""
+    """Compare with the system's Python, and import the camera's library without claiming the camera."""
     if bits < 64:
-        return Check("python", "failed", f"a {bits}-bit one, and LiteRT needs a 64-bit one", _WRITE_AGAIN)
+        return Check(
+            "python", "failed", f"this is a {bits}-bit Python, and LiteRT needs a 64-bit one", _WRITE_AGAIN
+        )
     import_library(config.camera)
     mine, current = ".".join(platform.python_version_tuple()[:2]), system_python(root)
     if base == "/usr" and current not in (None, mine):

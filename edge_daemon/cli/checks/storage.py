@@ -1,4 +1,4 @@
-"""The doctor's checks of where examples are kept: whether they survive, and how fast the disk wears."""
+"""The doctor's checks of the store's disk: files survive a reboot, and the rate of writes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from edge_daemon.board.process import daemon_process, process_writes
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import Config
 
-MOST_A_DAY = 10_000_000_000
-"""Bytes: a card of 32 GB whose cells take 500 writes lasts four years at this rate, at the very best."""
+MAX_PER_DAY = 10_000_000_000
+"""Bytes: a card of 32 GB whose cells endure 500 writes lasts at most four years at this rate."""
 
 
 def check_mount(config: Config, root: Path = Path("/")) -> Check:
-    """See whether what is written beside the store would be there after a reboot."""
+    """Check that files beside the store survive a reboot."""
     path = store_path(config)
     if fault := mount_fault(path, root):
         return Check("mount", "failed", fault.reason, fault.remedy)
@@ -27,7 +27,7 @@ def check_mount(config: Config, root: Path = Path("/")) -> Check:
 
 
 def check_writes(config: Config, root: Path = Path("/")) -> Check:
-    """Count what was written to the store's disk, by all programs and by the running service."""
+    """Check the bytes written to the store's disk by all programs; report those of the running service."""
     path = store_path(config)
     writes = disk_writes(path.parent, root)
     if writes is None:
@@ -36,7 +36,7 @@ def check_writes(config: Config, root: Path = Path("/")) -> Check:
     process = daemon_process(path, root)
     if process is not None and (own := process_writes(process, root)) is not None:
         detail += f"; by the service since its start: {_size(own)}"
-    if not writes.name.startswith("mmcblk") or writes.per_day <= MOST_A_DAY:
+    if not writes.name.startswith("mmcblk") or writes.per_day <= MAX_PER_DAY:
         return Check("writes", "ok", detail)
     hint = "a card wears out in a few years at this rate: `sudo iotop -ao` names the program that writes"
     return Check("writes", "warning", detail, hint)

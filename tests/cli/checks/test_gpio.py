@@ -60,7 +60,7 @@ def test_a_board_without_a_known_label_says_who_picks_the_chip(
     presser: SimulatedButtons, tmp_path: Path
 ) -> None:
     check = check_gpio(CONFIG, root=lay_out_chips(tmp_path, dict(enumerate(SOC_OF_PI_5))))
-    assert check.detail.startswith("no chip bears the label of a Raspberry Pi's header, gpiozero picks one")
+    assert check.detail.startswith("no chip has the label of a Raspberry Pi's header; gpiozero picks one")
 
 
 def test_pins_of_another_library_need_no_chip(
@@ -98,7 +98,7 @@ def test_a_button_that_is_down_is_a_warning(presser: SimulatedButtons, root: Pat
     line._set_pull = lambda value: None  # the wire to ground is stronger than the pull
     check = check_gpio(CONFIG, root=root)
     assert check.state == "warning"
-    assert check.detail.endswith("down though nobody presses: 'cat' (BCM 17)")
+    assert check.detail.endswith("down without a press: 'cat' (BCM 17)")
     assert "BCM number" in check.hint
 
 

@@ -54,5 +54,5 @@ def test_the_systems_own_python_is_well_and_so_is_one_of_the_owner(
 
 def test_a_32_bit_python_is_a_failure_that_says_what_to_do(tmp_path: Path) -> None:
     check = check_python(CONFIG, tmp_path, bits=32)
-    assert (check.state, check.detail) == ("failed", "a 32-bit one, and LiteRT needs a 64-bit one")
+    assert (check.state, check.detail) == ("failed", "this is a 32-bit Python, and LiteRT needs a 64-bit one")
     assert "Raspberry Pi OS (64-bit)" in check.hint

@@ -8,7 +8,7 @@ import pytest
 
 from edge_daemon.board.disk_writes import DAY_S
 from edge_daemon.cli.checks.memory import check_memory
-from edge_daemon.cli.checks.storage import MOST_A_DAY, check_mount, check_writes
+from edge_daemon.cli.checks.storage import MAX_PER_DAY, check_mount, check_writes
 from edge_daemon.config.schema import Config, load_config
 from tests.board.layout import write
 from tests.board.storage import CARD, OVERLAY_ON_CARD, lay_card, lay_daemon, lay_memory, lay_mounts
@@ -47,7 +47,7 @@ def test_writes_are_counted_per_day_with_the_services_own(config: Config, tmp_pa
 
 def test_a_card_that_wears_out_soon_is_a_warning(config: Config, tmp_path: Path) -> None:
     lay_mounts(tmp_path, CARD)
-    lay_card(tmp_path, sectors=3 * MOST_A_DAY // 512, uptime_s=2 * DAY_S)
+    lay_card(tmp_path, sectors=3 * MAX_PER_DAY // 512, uptime_s=2 * DAY_S)
     check = check_writes(config, tmp_path)
     assert check.state == "warning"
     assert "15.0 GB a day" in check.detail
