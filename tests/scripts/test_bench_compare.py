@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "scripts/bench_compare.py"
+SCRIPT = Path(__file__).parents[2] / "scripts/benchmarks/bench_compare.py"
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -1,6 +1,6 @@
 """Put the daemon beside what users would take instead, in one run; prints a table with ratios.
 
-    .venv/bin/python scripts/bench_compare.py --install [--examples 1000,10000] [--model M] [--json]
+    .venv/bin/python scripts/benchmarks/bench_compare.py --install [--examples 1000,10000] [--only PART]
 
 answer: the browser's KNN classifier in Node, and scikit-learn's brute force. frame: the loop that tutorials
 write with OpenCV and an interpreter. publish: JSON of every frame through paho. All that is compared takes
@@ -21,7 +21,7 @@ from pathlib import Path
 
 # A thread each, for all: scikit-learn's would go on spinning into the next one's turn.
 os.environ.update(OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from rivals import browser_knn, scikit_knn
 from rivals.answers import compare_answers
