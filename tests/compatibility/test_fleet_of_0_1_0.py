@@ -18,7 +18,8 @@ from edge_daemon.fleet.key import key_id
 from edge_daemon.fleet.live_set import LiveSet
 from edge_daemon.fleet.records import RecordSigner, decode_message
 from edge_daemon.fleet.sync import FleetPublisher
-from edge_daemon.mqtt.home_assistant import Discovery, described
+from edge_daemon.mqtt.discovery_publisher import described_platforms
+from edge_daemon.mqtt.home_assistant import Discovery
 from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.testing import ManualClock
@@ -85,7 +86,7 @@ def test_the_store_publishes_what_the_broker_retained(tmp_path: Path) -> None:
     chunks = Chunks()
     chunks.update(snapshot.records)
     topic = f"edge_daemon/fleet/{GROUP}/north"
-    again = {f"{topic}/roll": pack_records([snapshot.roll]), f"{topic}/0": chunks.payload(0)}
+    again = {f"{topic}/roll": pack_records([snapshot.live_set]), f"{topic}/0": chunks.payload(0)}
     assert again == fleet_messages("north")
 
 
@@ -103,7 +104,9 @@ def test_home_assistant_keeps_its_entities() -> None:
     message = discovery.announcement(list(dict.fromkeys(labels)), {})
     now = json.loads(message.payload)
     assert message.topic == topic
-    assert described(retained()[topic]) == {key: each["platform"] for key, each in then["components"].items()}
+    assert described_platforms(retained()[topic]) == {
+        key: each["platform"] for key, each in then["components"].items()
+    }
     assert now["device"]["identifiers"] == then["device"]["identifiers"]
     assert {key: (each["platform"], each["unique_id"]) for key, each in now["components"].items()} == {
         key: (each["platform"], each["unique_id"]) for key, each in then["components"].items()

@@ -18,7 +18,7 @@ from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.types import Prediction
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.payloads import Info
-from edge_daemon.mqtt.requests import Refusal, ReturnAddress, read_request
+from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress, read_request
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import device_topics
 from tests.compatibility.written import WRITTEN
@@ -51,14 +51,14 @@ def fixed_run() -> Iterator[Message]:
     )
     topics = device_topics(None, "tray-1", ("left", "right"))
     run = EventSerializer(topics, info, 1)
-    yield from run.at_start()
+    yield from run.initial_messages()
     for event in happenings():
-        yield from run.of(event, NOON)
-    yield run.refusal(Refusal("add", "the label is missing", "t-1"))
+        yield from run.messages_for(event, NOON)
+    yield run.rejection(RejectedRequest("add", "the label is missing", "t-1"))
     yield run.availability(False)
     whole = EventSerializer(device_topics("plant/cam", "tray-1", ("frame",)), info, 2)
-    yield from whole.at_start()
-    yield from whole.of(events.LabelChanged("frame", "cat", None, 1.0, 3, NOON, 0.04), NOON)
+    yield from whole.initial_messages()
+    yield from whole.messages_for(events.LabelChanged("frame", "cat", None, 1.0, 3, NOON, 0.04), NOON)
 
 
 def happenings() -> Iterator[events.Event]:
@@ -126,5 +126,5 @@ def test_a_fixed_run_sends_the_same_bytes() -> None:
 )
 def test_a_request_is_taken_as_it_was(verb: str, payload: str) -> None:
     asked = read_request(verb, payload.encode(), ("left", "right"), 1.0)
-    assert not isinstance(asked, Refusal), asked
+    assert not isinstance(asked, RejectedRequest), asked
     assert (asked.origin.via, asked.origin.name, asked.origin.transaction) == ("mqtt", verb, 7)

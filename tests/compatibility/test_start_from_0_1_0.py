@@ -64,7 +64,7 @@ def wait_for(condition: Callable[[], object], complaint: Callable[[], object]) -
 
 def sent(listener: Listener, topics: Sequence[str]) -> list[tuple[str, bytes]]:
     """Return what was published at these topics since the listener came."""
-    return [(m.topic, m.payload) for m in list(listener.heard) if m.topic in topics and not m.retained]
+    return [(m.topic, m.payload) for m in list(listener.messages) if m.topic in topics and not m.retained]
 
 
 def test_a_device_of_the_fleet_goes_on_where_it_was(tmp_path: Path, broker: Mosquitto) -> None:
@@ -76,7 +76,7 @@ def test_a_device_of_the_fleet_goes_on_where_it_was(tmp_path: Path, broker: Mosq
     with Listener(broker.port) as listener:
         settings = ("device.id=north", f"fleet.group={GROUP}", "mqtt.discovery.enabled=true")
         with started(tmp_path, state, broker.port, *settings):
-            wait_for(lambda: sent(listener, ["edge_daemon/north/examples"]), lambda: listener.heard)
+            wait_for(lambda: sent(listener, ["edge_daemon/north/examples"]), lambda: listener.messages)
             for topic, payload in sent(listener, list(ours)):
                 assert payload == ours[topic]
             listener.publish("edge_daemon/north/request/add", '{"label": "new", "region": "right"}')
@@ -105,6 +105,6 @@ def test_the_events_that_waited_reach_the_broker_as_they_were(tmp_path: Path, br
     assert len(then) == len(EXPECTED["queue"]) >= 4
     with Listener(broker.port) as listener:
         with started(tmp_path, state, broker.port, "device.id=west"):
-            wait_for(lambda: len(sent(listener, [topic])) >= len(then), lambda: listener.heard)
+            wait_for(lambda: len(sent(listener, [topic])) >= len(then), lambda: listener.messages)
         assert sent(listener, [topic])[: len(then)] == then
     assert raw_rows(queue, statement) == []

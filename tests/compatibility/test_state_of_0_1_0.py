@@ -11,15 +11,15 @@ import numpy as np
 import pytest
 
 from edge_daemon.board.clock import BootTime
-from edge_daemon.config.region_overrides import save_regions
-from edge_daemon.config.schema import load_effective
+from edge_daemon.config.region_overrides import save_region_overrides
+from edge_daemon.config.schema import load_config
 from edge_daemon.evaluation.feature_selection import FeatureExtractor, tune_features
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.models.registry import find
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.persistent_queue import PersistentQueue, backlog_path
+from edge_daemon.mqtt.persistent_queue import PersistentQueue, queue_path
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
 from edge_daemon.web.auth import Lockout, Sessions
@@ -90,7 +90,7 @@ def test_the_model_that_was_added_keeps_its_range_and_its_names(
 
 def test_the_events_that_waited_are_read_in_order_and_new_ones_follow(tmp_path: Path) -> None:
     copy_of("west", tmp_path)
-    path = backlog_path(tmp_path / "west", "edge_daemon/west")
+    path = queue_path(tmp_path / "west", "edge_daemon/west")
     before = raw_rows(path, EVENTS)
     expected = [(row["topic"], row["payload"], row["qos"]) for row in EXPECTED["queue"]]
     assert [(topic, digest(payload), qos) for topic, payload, qos in before] == expected
@@ -110,10 +110,10 @@ def test_moved_regions_are_where_they_were_moved_to(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("STATE_DIRECTORY", str(copy_of("state", tmp_path)))
     config = tmp_path / "config.yaml"
     config.write_text("regions: [{name: left, box: [0, 0, 1, 1]}, {name: right, box: [0.5, 0, 0.5, 1]}]\n")
-    boxes = {region.name: list(region.box) for region in load_effective(config).regions}
+    boxes = {region.name: list(region.box) for region in load_config(config).regions}
     assert boxes["left"] == EXPECTED["regions"]["left"]
     again = tmp_path / "again.yaml"
-    save_regions(again, boxes)
+    save_region_overrides(again, boxes)
     assert again.read_bytes() == (WRITTEN / "state" / "regions.yaml").read_bytes()
 
 
@@ -121,7 +121,7 @@ def test_a_lock_that_was_left_behind_keeps_nobody_out(tmp_path: Path) -> None:
     state = copy_of("state", tmp_path)
     assert (state / "examples.sqlite.lock").exists()
     claim = StoreLock(state / "examples.sqlite")
-    assert claim.take() is None
+    assert claim.acquire() is None
     assert claim.held
     claim.release()
 
@@ -138,7 +138,7 @@ class TestCookie:
         for left_s, open_ in ((60, True), (-1, False)):
             now_s = int(end) - left_s
             sessions = self.sessions(now_s, BootTime(boot_id, now_s))
-            assert sessions.knows(self.cookie, None, "127.0.0.1") is open_
+            assert sessions.is_authorized(self.cookie, None, "127.0.0.1") is open_
 
     @pytest.mark.parametrize("end", ["1800000000", "0d6e-boot/2592000"])
     def test_both_forms_of_a_cookie_are_known(self, end: str) -> None:
@@ -147,7 +147,7 @@ class TestCookie:
             self.token.encode(), f"edge_daemon session until {end}".encode(), hashlib.sha256
         ).hexdigest()
         sessions = self.sessions(float(end_s) - 1, BootTime(boot_id, float(end_s) - 1))
-        assert sessions.knows(f"{end}.{signature}", None, "127.0.0.1")
+        assert sessions.is_authorized(f"{end}.{signature}", None, "127.0.0.1")
 
 
 @pytest.mark.parametrize("reading", ["square", "stretch", "patch"])

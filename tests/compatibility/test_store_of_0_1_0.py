@@ -75,16 +75,16 @@ def test_peers_examples_numbers_and_rolls_are_as_they_were(path: Path) -> None:
         peers = PeerExamples(store, SPACE)
         peers.join(GROUP, key_id(KEY))  # which drops everything where group or key are others
         theirs = [row for row in EXPECTED["examples"] if row["origin"]]
-        assert peers.known("south") == {row["number"]: row["id"] for row in theirs}
+        assert peers.ids_by_number("south") == {row["number"]: row["id"] for row in theirs}
         waiting = [row for row in theirs if row["probation"] and row["removed_at"] is None]
-        assert [as_row(each) for each in peers.waiting()] == kept(waiting)
+        assert [as_row(each) for each in peers.quarantined()] == kept(waiting)
         counting = [row for row in EXPECTED["examples"] if row["space"] == SPACE and not row["probation"]]
-        found = [as_row(each) for page in peers.counting() for each in page]
+        found = [as_row(each) for page in peers.accepted() for each in page]
         assert found == kept([row for row in counting if row["removed_at"] is None])
         ours = [row for row in LIVING if row["space"] == SPACE]
-        assert peers.own() == [(row["id"], row["label"], row["number"]) for row in ours]
+        assert peers.own_numbers() == [(row["id"], row["label"], row["number"]) for row in ours]
         for row in EXPECTED["rolls"]:
-            number, living = peers.roll(row["device"]) or (0, b"")
+            number, living = peers.live_set(row["device"]) or (0, b"")
             assert (number, digest(living)) == (row["number"], row["living"])
 
 
