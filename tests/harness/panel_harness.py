@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from edge_daemon.config.panel import ButtonOptions, LedOptions, PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Undo
@@ -14,6 +15,7 @@ from edge_daemon.panel.panel import Panel, Pins
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.system.testing import ManualClock
 
+START = datetime(2025, 1, 1, tzinfo=UTC)
 CAT, DOG, UNDO = 17, 27, 22
 CAT_LED, DOG_LED, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
 BUTTONS = (

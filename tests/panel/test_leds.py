@@ -23,7 +23,7 @@ from edge_daemon.domain.events import (
 )
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Recommendation
 from edge_daemon.panel.leds import CAPTURED_S, ERROR_S, Leds
-from tests.harness.manual_clock import START
+from tests.harness.panel_harness import START
 
 CAT, DOG, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
 BUTTONS = (

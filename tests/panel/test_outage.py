@@ -17,8 +17,7 @@ from edge_daemon.panel.gpio import GpioPins, gpio_fault
 from edge_daemon.panel.panel import RETRY_S, WAKE_S
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.harness.flaky_gpio_chip import FlakyChip, flaky_chip
-from tests.harness.manual_clock import START
-from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, PanelHarness
+from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, START, PanelHarness
 
 
 @pytest.fixture

@@ -21,7 +21,6 @@ from edge_daemon.domain.events import (
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
 from edge_daemon.system.clock import SystemClock
-from tests.harness.manual_clock import START
 from tests.harness.panel_harness import (
     BUSY,
     CAPTURED,
@@ -31,6 +30,7 @@ from tests.harness.panel_harness import (
     DOG_LED,
     ERROR,
     READY,
+    START,
     UNDO,
     PanelHarness,
 )

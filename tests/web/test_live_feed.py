@@ -1,0 +1,115 @@
+"""The feed from the pipeline: every frame is observed, the latest is broadcast, and nothing grows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from edge_daemon.domain.events import CameraLost, Classified
+from edge_daemon.domain.types import Prediction
+from edge_daemon.system.testing import ManualClock
+from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.live_feed import MAX_UNREAD, PER_S, LiveFeed
+from edge_daemon.web.requests import CommandClient
+from edge_daemon.web.state import StateCache, UncertainImages
+from edge_daemon.web.viewers import Viewer, ViewerRegistry
+
+
+class FeedHarness:
+    """A feed on the running loop, with one viewer."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = ManualClock()
+        self.observed: list[Classified] = []
+        self.viewer = Viewer()
+        viewers = ViewerRegistry()
+        viewers.add(self.viewer)
+        device = DeviceInfo("n", "1", "m", "knn", {}, "s", folder / "x", folder / "r", {}, lambda: None)
+        self.feed = LiveFeed(
+            asyncio.get_running_loop(),
+            StateCache(device, UncertainImages()),
+            viewers,
+            CommandClient(lambda _: True),
+            ExampleBrowser(device.store_path, "s"),
+            self.clock.monotonic,
+            self.observed.append,
+        )
+
+    async def run_for(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.feed.run()
+
+    async def messages(self, number: int) -> list[dict[str, object]]:
+        return [json.loads(str(await self.viewer.next())) for _ in range(number)]
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run in another thread: a browser test may have left an event loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
+
+
+def classified(seq: int, region: str = "frame") -> Classified:
+    return Classified(region, Prediction("cat", {"cat": 1.0}, 0.9), seq, datetime.now(UTC), 12.5)
+
+
+def test_every_frame_is_observed_once_and_the_latest_of_each_region_is_kept(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        events = [classified(1), classified(1, "left"), classified(2), classified(3)]
+        for event in events:
+            harness.feed.handle(event)
+        assert harness.feed.classified() == [events[3], events[1]]
+        assert harness.feed.classified() == [events[3], events[1]]
+        assert harness.observed == events
+        assert harness.feed.frames == 4
+
+    run(scenario())
+
+
+def test_a_stalled_loop_keeps_a_bounded_number_of_frames(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        for seq in range(MAX_UNREAD + 50):
+            harness.feed.handle(classified(seq))
+        [latest] = harness.feed.classified()
+        assert latest.seq == MAX_UNREAD + 49
+        assert len(harness.observed) == MAX_UNREAD
+        assert harness.feed.frames == MAX_UNREAD + 50
+
+    run(scenario())
+
+
+def test_a_frame_is_broadcast_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        harness.feed.handle(classified(1))
+        harness.feed.handle(classified(2))
+        await harness.run_for(3 / PER_S)
+        harness.feed.handle(CameraLost("the cable is out"))
+        kinds = [(each["type"], each.get("seq")) for each in await harness.messages(3)]
+        assert kinds == [("heartbeat", None), ("result", 2), ("camera", None)]
+
+    run(scenario())
+
+
+def test_the_rate_is_that_of_the_last_two_seconds_per_region(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        for step in range(4):
+            for seq in range(10):
+                harness.feed.handle(classified(10 * step + seq))
+                harness.feed.handle(classified(10 * step + seq, "left"))
+            await harness.run_for(0.01)
+            harness.clock.advance(1)
+        assert harness.feed.fps == 10.0
+
+    run(scenario())
