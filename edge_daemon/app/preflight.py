@@ -163,7 +163,7 @@ def _check_tls(config: Config, environment: Environment) -> None:
 def _check_token(config: Config, environment: Environment) -> None:
     if config.web.listen is not None:
         from edge_daemon.config.web import parse_listen
-        from edge_daemon.web.token import check_reach, read_token
+        from edge_daemon.web.auth import check_reach, read_token
 
         token = read_token(config.web, environment)
         check_reach(parse_listen(config.web.listen), token, config.web.hosts)

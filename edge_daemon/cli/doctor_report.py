@@ -22,7 +22,7 @@ from edge_daemon.mqtt.credentials import MQTT_PASSWORD
 from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
 from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
-from edge_daemon.web.token import WEB_TOKEN
+from edge_daemon.web.auth import WEB_TOKEN
 
 LOG_LINES = 200
 MIN_SECRET = 4

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from edge_daemon.web.auth import COOKIE, Sessions
-from edge_daemon.web.token import TOKEN_SOURCES
+from edge_daemon.web.auth import COOKIE, TOKEN_SOURCES, Sessions
 
 MAX_BODY_BYTES = 16_384
 MAX_HEAD_BYTES = 16_384

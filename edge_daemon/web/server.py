@@ -19,11 +19,11 @@ from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
 from edge_daemon.web.app import WebApp, lower_priority
+from edge_daemon.web.auth import check_reach, read_token
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.http_timeouts import TimeLimitedHttp, TimeLimitedWebSocket, close_longest_waiting
 from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
 from edge_daemon.web.security import MAX_HEAD_BYTES
-from edge_daemon.web.token import check_reach, read_token
 
 log = logging.getLogger(__name__)
 

@@ -31,7 +31,7 @@ from edge_daemon.models.tfjs import read_layers_model
 from edge_daemon.mqtt.credentials import tls_context
 from edge_daemon.system.regular_file import open_regular, read_regular, without_bom
 from edge_daemon.tflite.embedder import read_model
-from edge_daemon.web.token import read_token
+from edge_daemon.web.auth import read_token
 
 
 @pytest.fixture(params=["pipe", "socket", "device"])

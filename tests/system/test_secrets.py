@@ -9,7 +9,7 @@ import pytest
 from edge_daemon.fleet.key import FLEET_KEY
 from edge_daemon.mqtt.credentials import MQTT_PASSWORD
 from edge_daemon.system.secrets import Secret, SecretKind, read_secret
-from edge_daemon.web.token import WEB_TOKEN
+from edge_daemon.web.auth import WEB_TOKEN
 
 KINDS = pytest.mark.parametrize("kind", [FLEET_KEY, MQTT_PASSWORD, WEB_TOKEN], ids=lambda kind: kind.name)
 

@@ -8,9 +8,8 @@ import pytest
 
 from edge_daemon.config.web import Address, WebOptions, parse_listen
 from edge_daemon.domain.errors import WebError
-from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Lockout, Sessions
+from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Lockout, Sessions, check_reach, read_token
 from edge_daemon.web.security import AllowedHosts, RequestHead, RequestPolicy
-from edge_daemon.web.token import check_reach, read_token
 
 TOKEN = "correct horse battery"
 HOST = {"host": "edge.local:8080"}
