@@ -1,4 +1,4 @@
-"""`edge-daemon examples`: the store from the shell."""
+"""`edge-daemon examples`: add, import, export, list, remove and restore examples."""
 
 from __future__ import annotations
 
@@ -49,41 +49,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add.add_argument("label", metavar="LABEL")
     add.add_argument("image", nargs="+", type=Path, metavar="IMAGE")
     _add_region(add)
-    take = add_action(
+    import_ = add_action(
         actions,
         "import",
         _import,
-        "take in label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or our zip",
+        "import label folders, a zip of them, a Teachable Machine project, an ml5/tfjs dataset or an export",
     )
-    take.add_argument("path", type=Path, metavar="PATH")
-    take.add_argument(
+    import_.add_argument("path", type=Path, metavar="PATH")
+    import_.add_argument(
         "--rename",
         action="append",
         default=[],
         metavar="OLD=NEW",
-        help="take a label in as another; repeatable",
+        help="import a label under another name; repeatable",
     )
-    take.add_argument("--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it")
-    _add_region(take)
-    give = add_action(
-        actions, "export", _export, "write NAME.zip (whole), NAME.json (ml5/tfjs) or a folder (pictures)"
+    import_.add_argument(
+        "--space", metavar="ID", help="embedding space of an ml5/tfjs dataset, if you know it"
     )
-    give.add_argument("path", type=Path, metavar="PATH")
-    give.add_argument("--form", choices=["ml5", "tfjs"], default="ml5", help="which JSON (default: ml5)")
-    give.add_argument("--space", metavar="ID", help="embedding space to write as JSON, if there are several")
+    _add_region(import_)
+    export = add_action(
+        actions, "export", _export, "write NAME.zip (complete), NAME.json (ml5/tfjs) or a folder (pictures)"
+    )
+    export.add_argument("path", type=Path, metavar="PATH")
+    export.add_argument(
+        "--form", choices=["ml5", "tfjs"], default="ml5", help="form of the JSON (default: ml5)"
+    )
+    export.add_argument("--space", metavar="ID", help="embedding space for JSON, if the store has several")
     fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into NAME.zip, over MQTT")
     add_fetch_arguments(fetch)
-    add_action(actions, "list", _list, "count the examples of each label and say whether they suffice")
+    add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
     add_action(actions, "undo", _undo, "take back the example added last")
     clear = add_action(actions, "clear", _clear, "take back all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL")
-    add_action(actions, "restore", _restore, "bring back what the last undo or clear took")
+    add_action(actions, "restore", _restore, "restore the examples that the last undo or clear removed")
     salvage = add_action(
-        actions, "salvage", _salvage, "take in what can be read of a damaged store, such as one kept aside"
+        actions,
+        "salvage",
+        _salvage,
+        "import the readable examples of a damaged store, such as one kept aside",
     )
     salvage.add_argument("file", type=Path, metavar="FILE")
     add_action(
-        actions, "reembed", _reembed, "bring examples over to the configured model, from their thumbnails"
+        actions, "reembed", _reembed, "embed examples again with the configured model, from their thumbnails"
     )
 
 
@@ -91,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
     """Run the command."""
     config = load_config(args.config, [*args.set, *args.more_set])
     action: Callable[..., int] = args.action
-    if action is run_fetch:  # needs no store of this machine
+    if action is run_fetch:  # needs no store here
         return run_fetch(args, config)
     if fault := mount_fault(store_path(config)):
         log.warning("%s; %s", fault.reason, fault.remedy)
@@ -107,8 +114,8 @@ def _add(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     label = check_label(args.label)
     pictures = [Picture(label, path) for path in args.image]
     report = _teach(args, config, store, pictures, ImportReport())
-    _tell_report(args, store, report)
-    return 1 if report.problems else 0  # each was named by hand, so each counts
+    _print_report(args, store, report)
+    return 1 if report.problems else 0  # every picture was named on the command line
 
 
 def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
@@ -128,10 +135,10 @@ def _import(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
         add_new(store, records, report)
     else:
         raise ArchiveError(
-            f"'{path}' is no folder of label folders, nor a zip of one, a Teachable Machine project, "
-            "an ml5/tfjs JSON or an archive of ours"
+            f"'{path}' can't be imported: expected a folder or zip of label folders, "
+            "a Teachable Machine project, an ml5/tfjs JSON or a zip of `examples export`"
         )
-    _tell_report(args, store, report)
+    _print_report(args, store, report)
     return 0
 
 
@@ -144,17 +151,21 @@ def _renames(options: list[str]) -> dict[str, str]:
 
 def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     path: Path = args.path
-    bare = 0
+    without_picture = 0
     match path.suffix.lower():
         case ".zip":
             written = write_archive(store, path)
         case ".json":
             written = write_dataset(store, path, args.form, args.space)
         case _:
-            written, bare = export_folders(store, path)
-    without = f"; {bare} have no picture and were left out" if bare else ""
-    _tell(
-        args, f"{written} examples in {path}{without}", path=str(path), exported=written, without_picture=bare
+            written, without_picture = export_folders(store, path)
+    note = f"; {without_picture} have no picture and were left out" if without_picture else ""
+    _print(
+        args,
+        f"{written} examples in {path}{note}",
+        path=str(path),
+        exported=written,
+        without_picture=without_picture,
     )
     return 0
 
@@ -163,9 +174,9 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     reports = _class_reports(config, store)
     for label, count in store.counts.items():
         report = reports.get(label)
-        _tell(
+        _print(
             args,
-            f"{label}\t{count}\t{_in_words(report)}".rstrip(),
+            f"{label}\t{count}\t{_describe(report)}".rstrip(),
             label=label,
             count=count,
             status=report.status if report else None,
@@ -175,11 +186,14 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     peers = count_peers(store)
     for device, accepted, quarantined in peers:
         words = f"of '{device}'\t{accepted}\t{quarantined} quarantined"
-        _tell(args, words, device=device, accepted=accepted, quarantined=quarantined)
+        _print(args, words, device=device, accepted=accepted, quarantined=quarantined)
     if not (reports or peers or args.json):
         print("no examples yet")
     if len(spaces := store.spaces()) > 1:
-        log.warning("examples of %d models; `edge-daemon examples reembed` brings them together", len(spaces))
+        log.warning(
+            "examples of %d models; `edge-daemon examples reembed` embeds all with the configured one",
+            len(spaces),
+        )
     return 0
 
 
@@ -187,31 +201,31 @@ def _undo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     example = store.undo()
     count = store.counts.get(example.label, 0)
     words = f"took back example {example.id} of '{example.label}'; {count} left"
-    _tell(args, words, id=example.id, label=example.label, count=count)
+    _print(args, words, id=example.id, label=example.label, count=count)
     return 0
 
 
 def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     removed = len(store.clear(args.label))
-    _tell(args, f"took back {removed} examples", label=args.label, removed=removed)
+    _print(args, f"took back {removed} examples", label=args.label, removed=removed)
     return 0
 
 
 def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     restored = len(store.restore_last())
-    _tell(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
+    _print(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
     return 0
 
 
 def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    _tell_report(args, store, import_salvage(store, args.file))
+    _print_report(args, store, import_salvage(store, args.file))
     return 0
 
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     embedder = build_embedder(resolve_features(config))
     report = reembed(store, embedder, Progress("embedding"))
-    _tell_report(args, store, report)
+    _print_report(args, store, report)
     return 0
 
 
@@ -242,13 +256,13 @@ def _region(args: argparse.Namespace, config: Config) -> str:
 def _class_reports(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
     """Evaluate the examples of the most frequent embedding space. This needs no model."""
     spaces = store.spaces()
-    learner = build_classifier(config)
+    classifier = build_classifier(config)
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
-        learner.add(example.embedding, example.label, example.id, example.group)
-    return dict(learner.evaluate().classes)
+        classifier.add(example.embedding, example.label, example.id, example.group)
+    return dict(classifier.evaluate().classes)
 
 
-def _in_words(report: ClassReport | None) -> str:
+def _describe(report: ClassReport | None) -> str:
     if report is None:
         return ""
     if report.confused_with is not None:
@@ -256,17 +270,19 @@ def _in_words(report: ClassReport | None) -> str:
     return report.status.replace("_", " ")
 
 
-def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:
-    """Say what came in. Raises ArchiveError when it was nothing at all."""
+def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportReport) -> None:
+    """Print the result of an import. Raises ArchiveError if nothing was added or known."""
     if report.problems and not (report.added or report.duplicates):
         more = f" (and {len(report.problems) - 1} more)" if len(report.problems) > 1 else ""
-        raise ArchiveError(f"nothing taken in: {report.problems[0]}{more}")
+        raise ArchiveError(f"nothing imported: {report.problems[0]}{more}")
     for problem in report.problems:
         log.warning("%s", problem)
     for first, second in similar_labels(store.counts):
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
-    words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
-    _tell(
+    words = (
+        f"{report.added} examples added, {report.duplicates} known already, {len(report.problems)} left out"
+    )
+    _print(
         args,
         words,
         added=report.added,
@@ -276,5 +292,5 @@ def _tell_report(args: argparse.Namespace, store: ExampleStore, report: ImportRe
     )
 
 
-def _tell(args: argparse.Namespace, words: str, **values: object) -> None:
+def _print(args: argparse.Namespace, words: str, **values: object) -> None:
     print(json.dumps(values) if args.json else words)

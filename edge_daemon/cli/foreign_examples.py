@@ -1,4 +1,4 @@
-"""What an import file of another program holds, and whether the configured model can use it."""
+"""Checks of import files from other programs: their format, and their fit to the configured model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 def first_byte(path: Path) -> bytes:
-    """Return a file's first byte behind a byte-order mark and spaces."""
+    """Return a file's first byte after a byte-order mark and spaces."""
     try:
         with open_regular(path) as file:
             return without_bom(file.read(64)).lstrip()[:1]
@@ -28,7 +28,7 @@ def first_byte(path: Path) -> bytes:
 
 
 def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
-    """Warn of embeddings that the configured model did not make. Raises ArchiveError for a false --space."""
+    """Warn of embeddings that are not of the configured model. Raises ArchiveError for a wrong --space."""
     try:
         embedder = build_embedder(resolve_features(config))
     except ModelError as exc:
@@ -37,7 +37,7 @@ def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
     size, space = records[0].embedding.size, records[0].space
     model = model_name(config)
     if size != embedder.size and space == embedder.space:
-        raise ArchiveError(f"embeddings of {size} numbers are none of '{model}', which makes {embedder.size}")
+        raise ArchiveError(f"embeddings of {size} numbers can't be of '{model}', which makes {embedder.size}")
     if size != embedder.size:
         log.warning(
             "embeddings of %d numbers do not fit the model '%s', which makes %d%s; they are kept, but only "
@@ -57,9 +57,11 @@ def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
 
 
 def _fitting(size: int) -> str:
-    """Return the models here that make embeddings of this size, for a message."""
-    here = models()
+    """Return a note on the installed models with embeddings of this size, for a message."""
+    installed = models()
     names = [
-        f"'{each.name}'" for each in shipped_manifests() if each.embedding_size == size and each.name in here
+        f"'{each.name}'"
+        for each in shipped_manifests()
+        if each.embedding_size == size and each.name in installed
     ]
     return f" (of that size: {', '.join(names)})" if names else ", nor any other model here"
