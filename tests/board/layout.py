@@ -1,4 +1,4 @@
-"""A root folder that looks like a board's."""
+"""A root folder with the files of a board."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roots of file systems that look like a Raspberry Pi's."""
+"""Root folders with the files of a Raspberry Pi."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When this process began."""
+"""The start of this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from edge_daemon.board.boot import process_start_s, suspended_s
 from tests.board.layout import write
 
 
-def test_the_start_is_field_22_whatever_the_programs_name_holds(tmp_path: Path) -> None:
+def test_the_start_is_field_22_for_any_name_of_the_program(tmp_path: Path) -> None:
     fields = ["S", *(str(number) for number in range(4, 22)), "1234", "23"]
     write(tmp_path, "proc/self/stat", f"815 (edge) daemon 1) {' '.join(fields)}\n")
 

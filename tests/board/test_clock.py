@@ -1,4 +1,4 @@
-"""Whether the clock was synchronised."""
+"""The state of the clock's synchronisation."""
 
 from __future__ import annotations
 

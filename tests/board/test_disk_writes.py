@@ -1,4 +1,4 @@
-"""Writes counted by the kernel: of the whole card, and a day's worth of them."""
+"""Writes to the whole card, and the rate per day."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def test_a_board_without_such_a_label_has_no_header(tmp_path: Path) -> None:
     assert header_chip(lay_out_chips(tmp_path, dict(enumerate(SOC_OF_PI_5)))) is None
 
 
-def test_what_the_kernel_answers_is_read() -> None:
+def test_the_kernel_s_answer_is_read() -> None:
     chip = parse_chip("gpiochip4", struct.pack("=32s32sI", b"gpiochip4", b"pinctrl-rp1", 54))
     assert chip == Chip("gpiochip4", "pinctrl-rp1", 54)
 

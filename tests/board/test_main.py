@@ -1,4 +1,4 @@
-"""What an installer says of the machine, with the system's Python, before it changes anything."""
+"""Faults that installers print, with the system's Python, before a change."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_each_fault_is_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert limit.startswith("MemoryMax= has no effect")
 
 
-def test_a_sound_board_needs_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_board_without_faults_prints_no_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     lay_mounts(tmp_path, CARD)
     lay_memory(tmp_path)
     main(FOLDERS, tmp_path)

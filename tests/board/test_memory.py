@@ -1,4 +1,4 @@
-"""Whether MemoryMax= applies: control groups of both versions, as boards have them."""
+"""The effect of MemoryMax= with control groups of both versions."""
 
 from __future__ import annotations
 

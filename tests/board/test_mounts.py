@@ -1,4 +1,4 @@
-"""Where a store is lost at the next boot: mounts as the kernel lists them on boards."""
+"""Mounts on which a store is lost or refused, as the kernel lists them on boards."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ def test_an_overlay_that_writes_to_a_disk_keeps_a_store(tmp_path: Path) -> None:
         ("179:2 / / ro,noatime - ext4 /dev/mmcblk0p2 rw", "ReadWritePaths="),
     ],
 )
-def test_a_read_only_mount_is_told_from_one_that_only_the_service_may_not_write(
+def test_a_read_only_mount_differs_from_one_that_only_the_service_may_not_write(
     mount: str, remedy: str, tmp_path: Path
 ) -> None:
     lay_mounts(tmp_path, mount)

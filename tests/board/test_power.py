@@ -30,7 +30,7 @@ def test_a_kernel_with_the_voltage_sensor_alone(tmp_path: Path, alarm: str, now:
     assert read_power(tmp_path) == Power(now)
 
 
-def test_beside_the_sensor_what_has_occurred_is_what_its_last_two_seconds_held(tmp_path: Path) -> None:
+def test_with_the_sensor_the_has_occurred_bits_count_as_now(tmp_path: Path) -> None:
     lay_alarm(tmp_path, "0")
     lay_throttled(tmp_path, "soc/soc:firmware", "60000\n")
 
@@ -45,7 +45,7 @@ def test_the_alarm_counts_though_the_bits_have_passed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n", "none\n", "-1\n", "1ffffffff0\n"])
-def test_what_is_no_value_is_no_report(tmp_path: Path, text: str) -> None:
+def test_an_invalid_value_is_not_reported(tmp_path: Path, text: str) -> None:
     lay_throttled(tmp_path, "soc/soc:firmware", text)
 
     assert read_power(tmp_path) is None

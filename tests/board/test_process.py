@@ -1,4 +1,4 @@
-"""The running daemon, found by its claim of the store."""
+"""The running daemon, found by its lock of the store."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_running_daemon_is_found_with_its_figures(tmp_path: Path) -> None:
     assert peak_memory(process, tmp_path) == 100 * 2**20
 
 
-def test_a_claim_of_a_daemon_that_has_ended_is_none(tmp_path: Path) -> None:
+def test_the_lock_of_a_daemon_that_has_ended_is_ignored(tmp_path: Path) -> None:
     store = tmp_path / "state/examples.sqlite"
     lay_daemon(tmp_path, store)
     write(tmp_path, "proc/812/cmdline", "/usr/sbin/sshd\0")

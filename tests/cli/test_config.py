@@ -53,7 +53,7 @@ REFUSED = [
 
 
 @pytest.mark.parametrize("wrong", REFUSED)
-def test_what_run_refuses_is_refused_with_the_same_line(
+def test_an_error_of_run_is_reported_with_the_same_line(
     wrong: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     camera = ["--set", "camera.type=replay", "--set", f"camera.path={PICTURE}"]

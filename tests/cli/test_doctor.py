@@ -78,7 +78,7 @@ def run_check(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> 
     return status, _found(only, capsys.readouterr().out)
 
 
-def examine_as_nobody(only: str, *settings: str) -> tuple[int, Check]:
+def run_check_as_nobody(only: str, *settings: str) -> tuple[int, Check]:
     """Do the same in a process of a user without rights."""
     command = [sys.executable, "-c", AS_NOBODY, *_words(only, settings)]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -111,7 +111,7 @@ def broker() -> Iterator[Mosquitto]:
         yield running
 
 
-def test_a_sound_device_passes_and_exits_0(
+def test_a_device_without_faults_passes_and_exits_0(
     tmp_path: Path, broker: Mosquitto, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings = (
@@ -188,7 +188,7 @@ def test_a_camera_library_that_can_not_be_imported_is_named_before_the_camera_is
     assert "\n" not in check.detail
 
 
-def test_what_is_imported_is_shown(
+def test_imported_libraries_are_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_picamera2.install(monkeypatch)
@@ -200,7 +200,7 @@ def test_what_is_imported_is_shown(
     assert sys.prefix in check.detail
 
 
-def test_a_busy_camera_names_who_may_hold_it(
+def test_a_busy_camera_names_its_likely_holder(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_picamera2.install(monkeypatch).held_by_another = True
@@ -223,15 +223,15 @@ def test_a_black_picture_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-def test_who_is_not_in_the_groups_gets_the_command() -> None:
-    status, check = examine_as_nobody("groups", "camera.type=v4l2", BUTTON)
+def test_a_missing_group_is_a_failure_with_the_command() -> None:
+    status, check = run_check_as_nobody("groups", "camera.type=v4l2", BUTTON)
 
     assert (status, check.state) == (1, "failed")
     assert check.detail == "not in gpio, video"
     assert check.hint.startswith("sudo usermod -aG gpio,video nobody")
 
 
-def test_root_is_told_that_the_service_is_not_root(
+def test_root_gets_a_warning_that_the_service_is_not_root(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -289,7 +289,7 @@ def test_a_password_that_only_the_service_can_read_is_no_failure(
     assert "systemd-run" in check.hint
 
 
-def test_a_group_with_a_sound_key_passes_and_the_key_is_not_shown(
+def test_a_group_with_a_valid_key_passes_and_the_key_is_not_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "fleet-key"
@@ -391,7 +391,7 @@ def test_a_store_that_may_not_be_written_is_named(there: bool, open_path: Path) 
         path.chmod(0o444)
     open_path.chmod(0o555)
 
-    status, check = examine_as_nobody("store", f"store.path={path}")
+    status, check = run_check_as_nobody("store", f"store.path={path}")
     open_path.chmod(0o755)
 
     assert (status, check.state) == (1, "failed")
@@ -415,7 +415,7 @@ def test_the_disk_behind_a_closed_folder_is_still_measured(open_path: Path) -> N
     closed = open_path / "closed"
     closed.mkdir(mode=0o700)
 
-    _, check = examine_as_nobody("disk", f"store.path={closed}/state/examples.sqlite")
+    _, check = run_check_as_nobody("disk", f"store.path={closed}/state/examples.sqlite")
 
     assert "MB free" in check.detail
 
@@ -480,7 +480,7 @@ def test_where_the_kernel_has_no_flags_the_firmware_is_asked(
     assert check_power(Config(), tmp_path).state == "ok"
 
 
-def test_a_machine_without_such_flags_is_in_order(tmp_path: Path) -> None:
+def test_a_machine_without_such_flags_passes(tmp_path: Path) -> None:
     check = check_power(Config(), tmp_path)
 
     assert (check.state, check.detail) == ("ok", "this machine doesn't report under-voltage or throttling")
@@ -498,7 +498,7 @@ def test_a_dead_link_is_a_failure_of_the_network_where_a_broker_is_wanted(tmp_pa
         assert check_network(convert({"mqtt": {"host": host}}, Config), tmp_path).state == "ok"
 
 
-def test_a_name_that_leads_nowhere_is_named(tmp_path: Path) -> None:
+def test_an_unresolved_name_is_reported(tmp_path: Path) -> None:
     lay_link(tmp_path, "eth0", carrier="1")
     lay_route(tmp_path, "eth0\t00000000\t0101A8C0")
     write(tmp_path, "etc/nsswitch.conf", "hosts: files dns\n")
@@ -522,7 +522,7 @@ def test_a_broker_behind_a_dead_link_is_not_blamed(
     assert "mosquitto_sub" not in check.hint
 
 
-def test_wifi_power_saving_is_a_warning_with_the_way_out(
+def test_wifi_power_saving_is_a_warning_with_a_remedy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("edge_daemon.cli.checks.network.power_saving", lambda name: True)  # no Wi-Fi here
@@ -549,7 +549,7 @@ def test_a_broker_that_takes_less_is_a_warning(
     assert words in check.detail
 
 
-def test_a_broker_that_takes_what_the_configuration_asks_is_sound(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_broker_that_supports_the_configuration_passes(capsys: pytest.CaptureFixture[str]) -> None:
     with Mosquitto(settings="max_qos 0") as narrow:
         where = ("mqtt.host=127.0.0.1", f"mqtt.port={narrow.port}")
         status, check = run_check(capsys, "broker", *where, "mqtt.qos=0")

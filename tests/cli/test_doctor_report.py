@@ -88,7 +88,7 @@ def test_a_wrong_configuration_still_makes_a_report(
     assert "did you mean 'port'?" in path.read_text()
 
 
-def test_what_is_there_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_existing_file_is_not_overwritten(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "config.yaml"
     path.write_text("mine")
 

@@ -49,7 +49,7 @@ def shell(tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.Log
     return Shell(tmp_path, capsys, caplog)
 
 
-def test_photos_are_taught_listed_and_taken_back(shell: Shell) -> None:
+def test_photos_are_added_listed_and_removed(shell: Shell) -> None:
     cat, dog = shared_path("images/cat.jpg"), shared_path("images/imprinting/train/dog/0.jpg")
     assert shell.ask("add", " cat ", cat) == [
         {"added": 1, "duplicates": 0, "problems": [], "counts": {"cat": 1}}
@@ -63,7 +63,7 @@ def test_photos_are_taught_listed_and_taken_back(shell: Shell) -> None:
     assert shell.ask("restore") == [{"restored": 1, "counts": {"cat": 1}}]
 
 
-def test_a_folder_goes_in_and_every_export_comes_back_as_known(shell: Shell, tmp_path: Path) -> None:
+def test_a_folder_is_imported_and_every_export_is_recognised(shell: Shell, tmp_path: Path) -> None:
     (taken,) = shell.ask("import", shared_path("images/imprinting/train"))
     assert taken["counts"] == {"cat": 1, "dog": 1, "hotdog": 2}
     for name in ("out.zip", "ml5.json", "pictures"):
@@ -112,7 +112,7 @@ def test_labels_are_renamed_on_import(shell: Shell, tmp_path: Path) -> None:
     assert taken["counts"] == {"C sharp": 1, "E": 1}
 
 
-def test_a_project_of_teachable_machine_is_taken_in(shell: Shell, tmp_path: Path) -> None:
+def test_a_project_of_teachable_machine_is_imported(shell: Shell, tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "project.tm", "w") as project:
         project.writestr("manifest.json", '{"type": "image"}')
         project.writestr("cat-!-0.jpg", shared_path("images/cat.jpg").read_bytes())
@@ -120,7 +120,7 @@ def test_a_project_of_teachable_machine_is_taken_in(shell: Shell, tmp_path: Path
     assert shell.ask("import", tmp_path / "project.tm")[0]["counts"] == {"bird": 1, "cat": 1}
 
 
-def test_examples_are_brought_over_to_another_model(shell: Shell) -> None:
+def test_examples_are_reembedded_for_another_model(shell: Shell) -> None:
     shell.ask("import", shared_path("images/imprinting/train"))
     assert shell.ask("reembed", model=_OTHER)[0]["added"] == 4
     assert shell.ask("reembed", model=_OTHER)[0]["added"] == 0
@@ -143,7 +143,7 @@ def kept_aside(shell: Shell, folder: Path) -> Path:
     return kept
 
 
-def test_what_a_damaged_store_still_holds_can_be_taken_in_later(shell: Shell, tmp_path: Path) -> None:
+def test_readable_examples_of_a_damaged_store_can_be_imported_later(shell: Shell, tmp_path: Path) -> None:
     kept = kept_aside(shell, tmp_path)
     before = kept.read_bytes()
     (report,) = shell.ask("salvage", kept)
@@ -189,7 +189,7 @@ def test_a_picture_that_is_none_fails_but_the_others_are_taught(shell: Shell, tm
     assert shell.ask("list")[0]["count"] == 1
 
 
-def test_a_label_that_looks_like_another_is_warned_of(shell: Shell) -> None:
+def test_similar_labels_are_a_warning(shell: Shell) -> None:
     shell.run("add", "hot dog", shared_path("images/hot_dog.jpg"))
     shell.run("add", "Hotdog", shared_path("images/cat.jpg"))
     assert "'hot dog' and 'Hotdog' differ only in case or spaces" in shell.error
@@ -219,7 +219,7 @@ def test_failures_are_one_line(shell: Shell, words: list[str], complaint: str) -
     assert "Traceback" not in shell.error
 
 
-def test_a_folder_with_a_bad_picture_is_taken_in_and_one_of_bad_pictures_is_a_failure(
+def test_a_folder_with_a_bad_picture_is_imported_and_one_of_bad_pictures_is_a_failure(
     shell: Shell, tmp_path: Path
 ) -> None:
     (tmp_path / "teach" / "cat").mkdir(parents=True)

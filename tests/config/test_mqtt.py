@@ -33,7 +33,7 @@ def test_names_and_addresses_pass(host: str) -> None:
         ("mqtt://", ["null to turn MQTT off"]),
     ],
 )
-def test_anything_else_is_refused_with_the_way_out(host: str, ways: list[str]) -> None:
+def test_other_hosts_are_refused_with_a_remedy(host: str, ways: list[str]) -> None:
     with pytest.raises(ValueError) as caught:
         check_host(host)
     assert [way for way in ways if way not in str(caught.value)] == []

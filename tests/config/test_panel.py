@@ -1,4 +1,4 @@
-"""What no single key can say: pins used twice, and buttons that do nothing or two things."""
+"""Checks across keys: pins used twice, and buttons without or with two functions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Regions moved on the page: a file of their own, laid over the configuration by name."""
+"""Region overrides: boxes in a separate file, applied to the configuration by name."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(folder: Path, *overrides: str) -> Config:
     return load_config(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}", *overrides])
 
 
-def test_saved_boxes_count_by_name_and_nothing_else_changes(folder: Path) -> None:
+def test_saved_boxes_override_by_name_and_change_nothing_else(folder: Path) -> None:
     save_region_overrides(folder / "regions.yaml", {"right": (0.6, 0.1, 0.3, 0.5), "gone": (0, 0, 1, 1)})
     left, right = load(folder).regions
     assert (left.box, left.examples) == ((0, 0, 0.5, 1), "own")
@@ -39,7 +39,7 @@ def test_the_command_line_outranks_them(folder: Path) -> None:
     assert load(folder, "regions[0].box=[0.2, 0.2, 0.2, 0.2]").regions[0].box == (0.2, 0.2, 0.2, 0.2)
 
 
-def test_where_a_saved_box_came_from_is_shown(folder: Path) -> None:
+def test_the_source_of_a_saved_box_is_shown(folder: Path) -> None:
     save_region_overrides(folder / "regions.yaml", {"left": (0.1, 0.1, 0.1, 0.1)})
     effective = load_with_sources(folder / "config.yaml", [f"web.regions_file={folder / 'regions.yaml'}"])
     origins = {key: origin for key, _, origin in effective.values()}

@@ -1,4 +1,4 @@
-"""What people write for a boolean, a word, a number, a pin or a path, and what is taken for it."""
+"""Conversion of booleans, words, numbers, pins and paths as users write them."""
 
 from __future__ import annotations
 
@@ -95,9 +95,7 @@ def test_a_pin_is_taken_by_each_of_its_names(tmp_path: Path, text: str) -> None:
         ("web: {regions_file: ~nobody-here/s}", ["web.regions_file", "~nobody-here"]),
     ],
 )
-def test_what_means_two_things_is_refused_with_the_way_out(
-    tmp_path: Path, text: str, parts: list[str]
-) -> None:
+def test_ambiguous_values_are_refused_with_a_remedy(tmp_path: Path, text: str, parts: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
     for part in parts:
@@ -138,7 +136,7 @@ def test_a_hash_begins_no_comment_in_an_override() -> None:
         load_config(None, [*words, "mqtt.base_topic=#"])
 
 
-def test_merge_keys_bring_in_what_a_mapping_does_not_say_itself(tmp_path: Path) -> None:
+def test_merge_keys_add_the_keys_that_a_mapping_lacks(tmp_path: Path) -> None:
     config = read(
         tmp_path,
         "x-quiet: &quiet {hold: none, pull: down}\nx-led: &led {led: 5, pull: up}\n"

@@ -1,4 +1,4 @@
-"""The configuration: layers, and errors that name file, line, key and remedy."""
+"""The configuration: sources of values, and errors with file, line, key and remedy."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_file_values_win_over_defaults_and_overrides_over_both(tmp_path: Path) -
     assert [(button.pin, button.label) for button in config.buttons] == [(17, "cat")]
 
 
-def test_every_value_tells_where_it_came_from(tmp_path: Path) -> None:
+def test_every_value_has_its_source(tmp_path: Path) -> None:
     path = write(tmp_path, "mqtt:\n  host: broker.local\n")
     origins = {key: origin for key, _, origin in load_with_sources(path, ["mqtt.port=1885"]).values()}
     assert origins["mqtt.host"] == f"{path}:2"
@@ -178,7 +178,7 @@ def test_schema_is_json_and_closed() -> None:
         ),
     ],
 )
-def test_what_no_configuration_holds_is_refused_in_one_line(tmp_path: Path, text: str) -> None:
+def test_absurd_files_are_refused_in_one_line(tmp_path: Path, text: str) -> None:
     path = write(tmp_path, text)
     with pytest.raises(ConfigError) as caught:
         load_config(path)

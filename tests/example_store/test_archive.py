@@ -65,7 +65,7 @@ def test_an_archive_carries_examples_whole(store: ExampleStore, archive: Path, o
     assert _values(other) == _values(store)
 
 
-def test_what_is_there_already_is_left_out(archive: Path, store: ExampleStore, other: ExampleStore) -> None:
+def test_duplicates_are_left_out(archive: Path, store: ExampleStore, other: ExampleStore) -> None:
     assert import_archive(store, archive).duplicates == 3
     other.add(unit(9), "Bär", space="t2")
     other.add(unit(2), "wolf", space="s")
@@ -184,7 +184,7 @@ def test_a_link_in_an_archive_is_refused(archive: Path, other: ExampleStore) -> 
         import_archive(other, archive)
 
 
-def test_an_entry_that_stands_twice_is_refused(archive: Path, other: ExampleStore) -> None:
+def test_an_entry_that_occurs_twice_is_refused(archive: Path, other: ExampleStore) -> None:
     with warnings.catch_warnings(), zipfile.ZipFile(archive, "a") as opened:
         warnings.simplefilter("ignore")
         opened.writestr("manifest.json", "{}")
@@ -199,7 +199,7 @@ def test_other_packing_is_refused(archive: Path, other: ExampleStore) -> None:
         import_archive(other, archive)
 
 
-def test_a_bomb_is_refused_by_what_it_promises(tmp_path: Path, other: ExampleStore) -> None:
+def test_a_zip_bomb_is_refused_by_its_declared_size(tmp_path: Path, other: ExampleStore) -> None:
     path = tmp_path / "bomb.zip"
     with (
         zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as opened,
@@ -217,7 +217,7 @@ def test_a_bomb_is_refused_by_what_it_promises(tmp_path: Path, other: ExampleSto
         import_archive(other, path)
 
 
-def test_a_size_that_lies_is_found_out(archive: Path, other: ExampleStore) -> None:
+def test_a_wrong_declared_size_is_refused(archive: Path, other: ExampleStore) -> None:
     content = bytearray(archive.read_bytes())
     start = content.find(b"\xff\xd8\xff")
     content[start + 400] ^= 0xFF
@@ -245,7 +245,7 @@ def test_a_directory_of_millions_is_refused_unread(archive: Path, other: Example
 
 
 @pytest.mark.parametrize("content", [b"", b"not a zip", b"PK\5\6", b"PK\3\4" + bytes(500)])
-def test_what_is_no_zip_is_refused(tmp_path: Path, other: ExampleStore, content: bytes) -> None:
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path: Path, other: ExampleStore, content: bytes) -> None:
     path = tmp_path / "x.zip"
     path.write_bytes(content)
     with pytest.raises(ArchiveError, match="it is no zip"):

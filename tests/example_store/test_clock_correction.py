@@ -1,4 +1,4 @@
-"""The times of what was stored before the clock was set."""
+"""Correction of the times of examples that were stored before the clock was set."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BOOT = datetime(2026, 1, 10, tzinfo=UTC)
 STEP = timedelta(days=60)
 
 
-class Shelf:
+class DatedStore:
     """A store whose clock the test sets."""
 
     def __init__(self, path: Path) -> None:
@@ -33,42 +33,42 @@ class Shelf:
 
 
 def test_times_of_this_boot_are_set_right_and_others_stay(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "examples.sqlite")
-    with shelf.store:
-        shelf.teach("earlier", BOOT - timedelta(days=1))
-        shelf.teach("now", BOOT + timedelta(seconds=50))
-        shelf.teach("since", BOOT + STEP + timedelta(seconds=90))
+    dated = DatedStore(tmp_path / "examples.sqlite")
+    with dated.store:
+        dated.teach("earlier", BOOT - timedelta(days=1))
+        dated.teach("now", BOOT + timedelta(seconds=50))
+        dated.teach("since", BOOT + STEP + timedelta(seconds=90))
 
-        assert shift_times(shelf.store, BOOT, BOOT + timedelta(seconds=80), STEP) == 1
+        assert shift_times(dated.store, BOOT, BOOT + timedelta(seconds=80), STEP) == 1
 
-        assert [example.created_at for example in shelf.store] == [
+        assert [example.created_at for example in dated.store] == [
             BOOT - timedelta(days=1),
             BOOT + STEP + timedelta(seconds=50),
             BOOT + STEP + timedelta(seconds=90),
         ]
 
 
-def test_what_was_removed_before_the_time_was_known_can_still_be_restored(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "examples.sqlite")
-    one = shelf.teach("cat", BOOT - timedelta(days=1))
-    old = shelf.teach("cat", BOOT - timedelta(days=1))
-    shelf.remove(old, BOOT - timedelta(hours=1))
-    shelf.remove(one, BOOT + timedelta(seconds=50))
-    teacher = Trainer(shelf.store, {}, {}, "s")
+def test_examples_removed_before_the_clock_was_set_can_be_restored(tmp_path: Path) -> None:
+    dated = DatedStore(tmp_path / "examples.sqlite")
+    one = dated.teach("cat", BOOT - timedelta(days=1))
+    old = dated.teach("cat", BOOT - timedelta(days=1))
+    dated.remove(old, BOOT - timedelta(hours=1))
+    dated.remove(one, BOOT + timedelta(seconds=50))
+    trainer = Trainer(dated.store, {}, {}, "s")
 
-    teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+    trainer.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
 
     # By the wrong clock both were removed 60 days ago, longer than they are kept.
     assert STEP > KEEP_REMOVED
-    assert [example.id for example in shelf.store.removed()] == [one]
-    teacher.close()
+    assert [example.id for example in dated.store.removed()] == [one]
+    trainer.close()
 
 
 def test_a_store_that_is_locked_keeps_its_times_and_the_daemon(tmp_path: Path) -> None:
-    shelf = Shelf(tmp_path / "examples.sqlite")
-    shelf.store.close()
+    dated = DatedStore(tmp_path / "examples.sqlite")
+    dated.store.close()
     one = ExampleStore(tmp_path / "examples.sqlite", busy_s=0.1)
-    teacher = Trainer(one, {}, {}, "s")
+    trainer = Trainer(one, {}, {}, "s")
     with ExampleStore(tmp_path / "examples.sqlite") as other, other.transaction():
-        teacher.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
-    teacher.close()
+        trainer.set_clock(ClockSet(BOOT, BOOT + timedelta(seconds=80), STEP.total_seconds()))
+    trainer.close()

@@ -1,4 +1,4 @@
-"""A store that version 0.1.0 wrote: the very bytes, opened by this version."""
+"""A store file of version 0.1.0 is opened by this version."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_fleet_s_part_is_as_it_was(path: Path) -> None:
         assert peers.peer_counts() == [("north", 1, 1)]
 
 
-def test_a_damaged_one_is_salvaged_and_a_label_that_its_index_contradicts_is_left_out(
+def test_a_damaged_old_store_is_salvaged_without_labels_that_an_index_contradicts(
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Damaged files, as SD cards make them: nothing is silently changed, and what is readable is kept."""
+"""Damaged files, as on SD cards: no example changes silently, and readable examples are kept."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def rows_by_id(path: Path) -> dict[int, tuple[object, ...]]:
 
 
 @pytest.mark.parametrize("damage", [flip_bits, overwrite_bytes, overwrite_page, truncate])
-def test_no_example_changes_silently_and_what_is_readable_is_kept(
+def test_no_example_changes_silently_and_readable_ones_are_kept(
     tmp_path: Path, damage: Callable[[bytearray, random.Random], None], caplog: pytest.LogCaptureFixture
 ) -> None:
     taught = fill(tmp_path / "whole.sqlite")
@@ -248,7 +248,7 @@ def test_a_header_whose_version_or_owner_is_damaged_costs_no_example(tmp_path: P
             assert {example.id for example in store} == taught.keys()
 
 
-def test_what_lies_in_the_journal_of_a_damaged_store_is_salvaged_too(tmp_path: Path) -> None:
+def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     fill(path)
     script = (

@@ -1,4 +1,4 @@
-"""What a power cut, a full disk, a lock or a damaged file may do to the store: nothing is lost."""
+"""Power cuts, full disks, locks and damaged files: no acknowledged example is lost."""
 
 from __future__ import annotations
 
@@ -189,7 +189,7 @@ def _truncate(path: Path) -> None:
 
 
 @pytest.mark.parametrize(("damage", "readable"), [(_damage_header, 0), (_damage_middle, 15), (_truncate, 5)])
-def test_a_corrupt_store_is_kept_aside_and_what_is_readable_goes_on(
+def test_a_corrupt_store_is_kept_aside_and_its_readable_examples_stay_in_use(
     tmp_path: Path, damage: Callable[[Path], None], readable: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "examples.db"
@@ -228,7 +228,7 @@ def test_the_journal_of_a_corrupt_store_is_kept_with_it(tmp_path: Path, damaged:
     assert journal.read_bytes() == b"journal"
 
 
-def test_a_sound_store_is_not_recovered(tmp_path: Path) -> None:
+def test_an_intact_store_is_not_replaced(tmp_path: Path) -> None:
     path = tmp_path / "examples.db"
     with ExampleStore(path) as store:
         store.add(unit(0), "cat")

@@ -1,4 +1,4 @@
-"""A store on a full or read-only disk: what was taught counts, and nothing is acknowledged in vain."""
+"""A store on a full or read-only disk: examples stay in use, and no change is acknowledged wrongly."""
 
 from __future__ import annotations
 

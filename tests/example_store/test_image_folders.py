@@ -50,7 +50,7 @@ def test_importing_again_adds_nothing_and_embeds_nothing(store: ExampleStore, tm
     assert (report.added, report.duplicates, again.embedded) == (0, 3, 0)
 
 
-def test_twins_within_one_import_are_taken_once(store: ExampleStore, tmp_path: Path) -> None:
+def test_duplicates_within_one_import_are_added_once(store: ExampleStore, tmp_path: Path) -> None:
     for name in "ab":
         save(tmp_path / "teach" / "cat" / f"{name}.png", noise(1))
     report = _import(store, tmp_path / "teach")
@@ -76,7 +76,7 @@ def test_the_same_folder_can_be_taught_to_another_model(store: ExampleStore, tmp
     assert store.spaces() == {"colours": 3, "another": 3}
 
 
-def test_what_was_exported_is_recognised_when_imported(store: ExampleStore, tmp_path: Path) -> None:
+def test_an_export_is_recognised_when_imported(store: ExampleStore, tmp_path: Path) -> None:
     _import(store, write_tree(tmp_path / "teach", {"cat": 3, "dog": 2}))
     assert export_folders(store, tmp_path / "new" / "out") == (5, 0)
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out"]
@@ -193,7 +193,7 @@ def test_labels_that_differ_only_in_case_or_spaces_are_refused(
         find_pictures(single, store.counts)
 
 
-def test_taught_lookalikes_do_not_hinder_a_folder_with_other_labels(tmp_path: Path) -> None:
+def test_similar_labels_in_the_store_do_not_hinder_a_folder_with_other_labels(tmp_path: Path) -> None:
     root = write_tree(tmp_path / "teach", {"dog": 1})
     assert len(find_pictures(root, ["Cat", "cat", "dog"])) == 1
 

@@ -38,7 +38,7 @@ def store(tmp_path: Path) -> ExampleStore:
     return store
 
 
-def test_examples_move_into_the_new_space_and_keep_all_else(store: ExampleStore) -> None:
+def test_reembedded_examples_keep_everything_but_space_and_embedding(store: ExampleStore) -> None:
     before = list(store)
     totals = []
 
@@ -58,7 +58,7 @@ def test_examples_move_into_the_new_space_and_keep_all_else(store: ExampleStore)
         np.testing.assert_array_equal(example.embedding, expected)
 
 
-def test_a_second_time_there_is_nothing_to_do(store: ExampleStore) -> None:
+def test_reembedding_twice_changes_nothing(store: ExampleStore) -> None:
     embedder = ColourEmbedder("new")
     reembed(store, embedder)
     assert reembed(store, embedder).added == 0
@@ -80,7 +80,7 @@ def test_a_failure_leaves_the_old_space_as_it_was(store: ExampleStore) -> None:
     assert [one.embedding.tobytes() for one in store] == before
 
 
-def test_examples_without_a_usable_thumbnail_stay_and_are_named(store: ExampleStore) -> None:
+def test_examples_without_a_readable_thumbnail_stay_and_are_reported(store: ExampleStore) -> None:
     bare = store.add(unit(7), "fox", space="old").id
     store.add(unit(8), "owl", space="old", thumbnail=b"no jpeg")
     report = reembed(store, ColourEmbedder("new"))
@@ -90,14 +90,14 @@ def test_examples_without_a_usable_thumbnail_stay_and_are_named(store: ExampleSt
     assert "no thumbnail" in report.problems[0]
 
 
-def test_a_picture_taught_in_the_new_space_already_is_not_doubled(store: ExampleStore) -> None:
+def test_a_duplicate_in_the_new_space_is_removed(store: ExampleStore) -> None:
     store.add(unit(7, 3), "cat", space="new", thumbnail=_jpeg(0))
     report = reembed(store, ColourEmbedder("new"))
     assert (report.added, report.duplicates) == (2, 1)
     assert store.counts == {"dog": 1, "cat": 2}
 
 
-def test_with_real_models_reembedded_examples_are_what_the_new_model_sees_in_the_photos(
+def test_with_real_models_reembedded_examples_equal_the_embeddings_of_the_photos(
     tmp_path: Path,
 ) -> None:
     old = TfliteEmbedder(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"))

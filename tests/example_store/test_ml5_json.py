@@ -104,7 +104,7 @@ def test_without_shapes_the_length_of_a_browsers_embedding_is_taken_and_named(
     assert "read as embeddings of 1024 numbers" in caplog.text
 
 
-def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
+def test_an_invalid_label_is_left_out(tmp_path: Path) -> None:
     path = _write(tmp_path, [["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]], ["Unknown", [1, 1], [1, 2]]])
     report = ImportReport()
     assert [one.label for one in read_dataset(path, labels=ImportLabels(report))] == ["D"]
@@ -133,7 +133,9 @@ def store(tmp_path: Path) -> ExampleStore:
 
 
 @pytest.mark.parametrize("form", ["ml5", "tfjs"])
-def test_what_is_written_comes_back_to_the_last_bit(store: ExampleStore, tmp_path: Path, form: Form) -> None:
+def test_an_exported_dataset_is_read_back_to_the_last_bit(
+    store: ExampleStore, tmp_path: Path, form: Form
+) -> None:
     path = tmp_path / "out.json"
     assert write_dataset(store, path, form) == 4
     records = read_dataset(path, space="home")
@@ -145,7 +147,7 @@ def test_what_is_written_comes_back_to_the_last_bit(store: ExampleStore, tmp_pat
     assert (report.added, report.duplicates) == (0, 4)
 
 
-def test_our_ml5_file_is_what_ml5_loads_and_remembers_its_space(store: ExampleStore, tmp_path: Path) -> None:
+def test_an_exported_ml5_file_has_ml5_s_form_and_its_space(store: ExampleStore, tmp_path: Path) -> None:
     write_dataset(store, tmp_path / "out.json")
     saved = json.loads((tmp_path / "out.json").read_text())
     # As ml5's load does it: labels by key, and `tensors[i]` belongs to `dataset[i]`.

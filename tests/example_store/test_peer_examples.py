@@ -1,4 +1,4 @@
-"""What peers taught, in the same file as our own: it survives, and gets into nobody's way."""
+"""Peers' examples in the store file, beside the examples of this device."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def counting(store: ExampleStore) -> list[int]:
     return [example.id for example in store.examples(peers=True)]
 
 
-def test_a_peer_s_example_counts_once_it_is_settled_and_after_a_restart(
+def test_a_peer_s_example_is_used_once_it_is_accepted_and_after_a_restart(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
     first, second = peers.add([a_peer_s(1), a_peer_s(2, "dog")])
@@ -51,7 +51,7 @@ def test_a_peer_s_example_counts_once_it_is_settled_and_after_a_restart(
     assert count_peers(store, "another space") == []
 
 
-def test_only_ours_are_counted_undone_exported_and_brought_over(
+def test_only_own_examples_are_counted_undone_exported_and_reembedded(
     store: ExampleStore, peers: PeerExamples, tmp_path: Path
 ) -> None:
     ours = store.add(unit(1), "dog", space=SPACE, thumbnail=b"")
@@ -71,7 +71,7 @@ def test_only_ours_are_counted_undone_exported_and_brought_over(
     assert len(counting(store)) == 3
 
 
-def test_a_cleared_label_is_muted_and_stays_known(store: ExampleStore, peers: PeerExamples) -> None:
+def test_a_cleared_peer_s_example_stays_as_a_tombstone(store: ExampleStore, peers: PeerExamples) -> None:
     peers.accept(each.id for each in peers.add([a_peer_s(1), a_peer_s(2, "dog")]))
     [muted] = store.clear("cat")
     assert peers.ids_by_number("north").keys() == {1, 2}
@@ -81,7 +81,7 @@ def test_a_cleared_label_is_muted_and_stays_known(store: ExampleStore, peers: Pe
     assert len(counting(store)) == 2
 
 
-def test_a_buried_example_is_gone_for_good_and_ours_are_safe(
+def test_a_deleted_peer_s_example_is_gone_and_own_examples_stay(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
     ours = store.add(unit(1), "dog", space=SPACE)
@@ -92,7 +92,7 @@ def test_a_buried_example_is_gone_for_good_and_ours_are_safe(
     assert peers.live_set("north") == (5, b"")
 
 
-def test_our_examples_lose_their_number_when_they_change_and_only_then(
+def test_own_examples_lose_their_number_when_they_change_and_only_then(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
     one = store.add(unit(1), "dog", space=SPACE).id
@@ -122,14 +122,14 @@ def test_a_peer_s_number_is_kept_through_local_changes(store: ExampleStore, peer
     assert [each.label for each in peers.quarantined()] == ["dog"]
 
 
-def test_keeping_is_all_or_nothing(store: ExampleStore, peers: PeerExamples) -> None:
+def test_peers_examples_are_added_all_or_none(store: ExampleStore, peers: PeerExamples) -> None:
     bad = ExampleRecord(np.zeros(unit(1).size, np.float32), "cat", SPACE, origin="north", number=2)
     with pytest.raises(ValueError, match="all zeros"):
         peers.add([a_peer_s(1), bad])
     assert peers.ids_by_number("north") == {}
 
 
-def test_joining_another_group_forgets_the_peers_of_the_first(
+def test_joining_another_group_deletes_the_examples_of_the_first(
     store: ExampleStore, peers: PeerExamples
 ) -> None:
     assert not was_ever_joined(store)

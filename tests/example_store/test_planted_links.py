@@ -1,4 +1,4 @@
-"""Links in the place of a store's files: root follows none that another user made."""
+"""Links in place of a store's files: root follows no link of another user."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ def store(tmp_path: Path) -> Iterator[ExampleStore]:
         yield opened
 
 
-def test_an_example_comes_back_as_it_was_given_after_reopening(tmp_path: Path) -> None:
+def test_an_example_is_unchanged_after_reopening(tmp_path: Path) -> None:
     path = tmp_path / "new folder" / "examples.db"
     taught_at = datetime(2026, 5, 1, 14, tzinfo=timezone(timedelta(hours=2)))
     with ExampleStore(path) as first:
@@ -75,7 +75,7 @@ def test_spaces_never_mix_though_their_embeddings_differ_in_length(store: Exampl
     assert [one.embedding.size for one in store.examples("large")] == [16]
 
 
-def test_undo_takes_back_the_last_living_example_and_restore_brings_it_to_its_place(
+def test_undo_removes_the_newest_live_example_and_restore_puts_it_back(
     store: ExampleStore,
 ) -> None:
     ids = [store.add(unit(seed), label).id for seed, label in enumerate("abc")]
@@ -94,7 +94,7 @@ def test_undo_of_an_empty_store_is_an_error(store: ExampleStore) -> None:
         store.undo()
 
 
-def test_clear_of_one_label_leaves_the_others_and_can_be_taken_back(store: ExampleStore) -> None:
+def test_clear_of_one_label_leaves_the_others_and_can_be_restored(store: ExampleStore) -> None:
     ids = [store.add(unit(seed), label).id for seed, label in enumerate(["cat", "dog", "cat"])]
     assert store.clear("cat") == [ids[0], ids[2]]
     assert store.counts == {"dog": 1}
@@ -102,7 +102,7 @@ def test_clear_of_one_label_leaves_the_others_and_can_be_taken_back(store: Examp
     assert store.counts == {"cat": 2, "dog": 1}
 
 
-def test_clear_takes_all_and_a_foreign_label_is_an_error(store: ExampleStore) -> None:
+def test_clear_removes_all_and_an_unknown_label_is_an_error(store: ExampleStore) -> None:
     store.add(unit(0), "cat")
     with pytest.raises(NoExamplesError, match="'dog'"):
         store.clear("dog")
@@ -112,7 +112,7 @@ def test_clear_takes_all_and_a_foreign_label_is_an_error(store: ExampleStore) ->
         store.clear("cat")
 
 
-def test_recover_brings_back_what_the_last_removal_took(tmp_path: Path) -> None:
+def test_restore_last_restores_the_examples_of_the_last_removal(tmp_path: Path) -> None:
     minutes = iter(range(60))
     with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
         with pytest.raises(NoExamplesError, match="nothing to restore"):
@@ -127,13 +127,13 @@ def test_recover_brings_back_what_the_last_removal_took(tmp_path: Path) -> None:
         assert store.counts == {"cat": 2, "dog": 1, "fox": 1}
 
 
-def test_remove_says_which_were_there(store: ExampleStore) -> None:
+def test_remove_returns_the_ids_of_removed_examples(store: ExampleStore) -> None:
     first, second = (store.add(unit(seed), "cat").id for seed in range(2))
     assert store.remove(np.array([first, 77])) == [first]
     assert store.remove([first, second]) == [second]
 
 
-def test_relabel_moves_living_examples_alone(store: ExampleStore) -> None:
+def test_relabel_changes_live_examples_only(store: ExampleStore) -> None:
     first, second = (store.add(unit(seed), "cat").id for seed in range(2))
     store.remove([second])
     assert store.relabel([first, second], " dog ") == [first]
@@ -161,7 +161,7 @@ def test_a_transaction_keeps_all_or_none(store: ExampleStore) -> None:
     assert store.counts == {"dog": 1}
 
 
-def test_purge_forgets_old_tombstones_for_good_and_never_reuses_their_ids(store: ExampleStore) -> None:
+def test_purge_deletes_old_tombstones_and_never_reuses_their_ids(store: ExampleStore) -> None:
     kept = store.add(unit(0), "cat").id
     gone = store.add(unit(1), "cat").id
     store.remove([gone])
@@ -190,7 +190,9 @@ def test_thumbnails_can_be_left_on_disk(store: ExampleStore) -> None:
     assert [one.thumbnail for one in store.examples(thumbnails=False)] == [b""]
 
 
-def test_a_twin_is_the_same_picture_or_embedding_in_the_same_space_and_region(store: ExampleStore) -> None:
+def test_a_duplicate_has_the_same_picture_or_embedding_in_the_same_space_and_region(
+    store: ExampleStore,
+) -> None:
     taught = store.add(unit(0), "cat", space="s", thumbnail=b"jpeg")
     store.add(unit(1), "dog", space="s")
     assert store.find_duplicate("s", thumbnail=b"jpeg") == "cat"
@@ -203,7 +205,7 @@ def test_a_twin_is_the_same_picture_or_embedding_in_the_same_space_and_region(st
     assert store.find_duplicate("s", thumbnail=b"jpeg", embedding=unit(0)) is None
 
 
-def test_move_gives_examples_new_embeddings_in_another_space_or_changes_nothing(store: ExampleStore) -> None:
+def test_replace_embeddings_replaces_all_or_none(store: ExampleStore) -> None:
     ids = [store.add(unit(seed), "cat", space="old").id for seed in range(2)]
     with pytest.raises(EmbeddingError):
         store.replace_embeddings([(ids[0], unit(5, 16)), (ids[1], unit(6, 15))], "new")
@@ -222,21 +224,21 @@ def test_a_closed_store_says_so_and_closing_twice_is_harmless(tmp_path: Path) ->
         store.add(unit(0), "cat")
 
 
-def test_two_processes_worth_of_connections_see_each_other(tmp_path: Path) -> None:
+def test_two_connections_see_each_other_s_changes(tmp_path: Path) -> None:
     with ExampleStore(tmp_path / "e.db") as one, ExampleStore(tmp_path / "e.db") as other:
         one.add(unit(0), "cat")
         assert other.undo().label == "cat"
         assert one.counts == {}
 
 
-def test_a_picture_is_found_by_its_examples_id_living_or_removed(store: ExampleStore) -> None:
+def test_a_picture_is_found_by_the_id_of_a_live_or_removed_example(store: ExampleStore) -> None:
     number = store.add(unit(0), "cat", thumbnail=b"jpeg").id
     store.undo()
     assert store.thumbnail(number) == b"jpeg"
     assert store.thumbnail(999) is None
 
 
-def test_what_was_removed_is_listed_the_latest_first(tmp_path: Path) -> None:
+def test_removed_examples_are_listed_latest_first(tmp_path: Path) -> None:
     minutes = iter(range(60))
     with ExampleStore(tmp_path / "e.db", now=lambda: NOON + timedelta(minutes=next(minutes))) as store:
         first, second, _ = (store.add(unit(seed), "cat", thumbnail=b"jpeg").id for seed in range(3))

@@ -1,4 +1,4 @@
-"""Zips of pictures: packed label folders and projects of Teachable Machine."""
+"""Zips of pictures: label folders and projects of Teachable Machine."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_packed_label_folders_go_in_like_a_folder(
     assert "1 other files passed over (notes.txt)" in caplog.text
 
 
-def test_a_label_that_can_not_be_taken_costs_that_label(tmp_path: Path) -> None:
+def test_an_invalid_label_is_left_out(tmp_path: Path) -> None:
     packed = _zip(tmp_path / "x.tm", "C#-!-0.jpg", "D-!-0.jpg")
     report = ImportReport()
     assert _shown(find_zipped_pictures(packed, (), ImportLabels(report))) == [("D", "D-!-0.jpg")]
@@ -87,9 +87,7 @@ def test_pictures_in_no_label_folder_are_refused(names: list[str], tmp_path: Pat
         find_zipped_pictures(_zip(tmp_path / "x.zip", *names))
 
 
-def test_an_archive_of_ours_or_a_damaged_one_is_no_zip_of_pictures(
-    tmp_path: Path, store: ExampleStore
-) -> None:
+def test_an_exported_or_damaged_archive_is_not_a_zip_of_pictures(tmp_path: Path, store: ExampleStore) -> None:
     store.add(unit(0), "cat", thumbnail=_jpeg(1))
     write_archive(store, tmp_path / "ours.zip")
     assert not is_picture_zip(tmp_path / "ours.zip")

@@ -1,4 +1,4 @@
-"""Child processes import this process's libraries and run nothing from the folder they are started in."""
+"""Child processes import this process's libraries and nothing from the current folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SHOW = "import edge_daemon, numpy\nprint(json.dumps([edge_daemon.__file__, numpy
 
 @pytest.fixture
 def mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Where the modules planted in the current folder leave a mark when one of them is run."""
+    """Return the file that a module planted in the current folder writes when it runs."""
     folder, mark = tmp_path / "unpacked", tmp_path / "mark"
     for name in PLANTED:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""No line of the code fills the log, however often its fault comes."""
+"""The limit of log records per line of code."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def journal() -> Iterator[Journal]:
     log.setLevel(logging.NOTSET)
 
 
-def test_what_a_person_can_follow_is_all_logged(journal: Journal) -> None:
+def test_a_slow_stream_of_records_is_logged_whole(journal: Journal) -> None:
     for number in range(500):
         log.info("label %d", number)
         journal.clock.advance(2 * PERIOD_S / MAX_LINES)

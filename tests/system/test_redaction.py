@@ -1,4 +1,4 @@
-"""No secret survives redaction, whatever its shape, and what helps a reader does."""
+"""Redaction removes secrets of every form and keeps other text."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_quoted_values_are_left_out_whole(secret: str) -> None:
         "-----BEGIN PRIVATE KEY-----\nYWRhOmh1bnRlcjI=",
     ],
 )
-def test_what_bears_a_secret_without_a_name_is_left_out(line: str) -> None:
+def test_secrets_without_a_name_are_left_out(line: str) -> None:
     text = redact(line)
     for secret in (
         *("abc.def", "mno+pqr", "YWRhOmh1bnRlcjI", "0f1e2d3c", "0F1E2D3C", "Zm9vYmFy", "eyJ", "MIIE"),
@@ -138,7 +138,7 @@ def test_what_bears_a_secret_without_a_name_is_left_out(line: str) -> None:
         "fe80::1%eth0 and 192.0.2.7:1883 answered at 10:15:02",
     ],
 )
-def test_what_is_no_secret_stays(line: str) -> None:
+def test_other_text_stays(line: str) -> None:
     assert redact(line) == line
 
 

@@ -1,4 +1,4 @@
-"""Files that people name: refused at once when they could block or never end."""
+"""Files that users name: special files are refused without opening them."""
 
 from __future__ import annotations
 

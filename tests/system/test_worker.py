@@ -1,4 +1,4 @@
-"""Workers: a crash is handed on, a stop is obeyed."""
+"""Workers: a crash is reported, a stop ends the body."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import threading
 from edge_daemon.system.worker import Worker
 
 
-def test_crash_is_handed_to_the_owner() -> None:
+def test_a_crash_is_reported_to_the_owner() -> None:
     crashes: list[BaseException] = []
     handed = threading.Event()
 

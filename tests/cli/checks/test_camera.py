@@ -1,4 +1,4 @@
-"""The doctor at the camera: module, mode and crop, and a picture to look at."""
+"""The doctor's check of the camera: module, mode and crop, and a picture."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_model_mode_and_crop_are_shown(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(0, "[640, 360]"), (90, "[360, 640]")])
-def test_what_a_frame_of_another_shape_cuts_off_is_said(rig: Rig, rotation: int, size: str) -> None:
+def test_a_crop_by_the_frame_s_shape_is_a_hint(rig: Rig, rotation: int, size: str) -> None:
     rig.sensor = IMX708
     config = Config(camera=PicameraOptions(rotation=rotation))  # type: ignore[arg-type]
     check = check_camera(config)

@@ -1,4 +1,4 @@
-"""The doctor at the buttons: the chip's label, who holds a line, and how the buttons are wired."""
+"""The doctor's check of buttons: the chip's label, holders of lines, wiring."""
 
 from __future__ import annotations
 
@@ -56,9 +56,7 @@ def test_label_node_and_lines_are_shown(presser: SimulatedButtons, root: Path) -
         assert line in check.detail
 
 
-def test_a_board_without_a_known_label_says_who_picks_the_chip(
-    presser: SimulatedButtons, tmp_path: Path
-) -> None:
+def test_without_a_known_label_gpiozero_picks_the_chip(presser: SimulatedButtons, tmp_path: Path) -> None:
     check = check_gpio(CONFIG, root=lay_out_chips(tmp_path, dict(enumerate(SOC_OF_PI_5))))
     assert check.detail.startswith("no chip has the label of a Raspberry Pi's header; gpiozero picks one")
 

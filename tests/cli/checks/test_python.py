@@ -1,4 +1,4 @@
-"""The doctor's check of Python, with a laid-out root."""
+"""The doctor's check of Python, with files under a root folder."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def test_the_systems_version_is_in_the_name_of_the_link(
     assert system_python(root_with(tmp_path, target)) == version
 
 
-def test_another_python_of_the_system_is_a_warning_that_says_what_to_do(tmp_path: Path) -> None:
+def test_another_python_of_the_system_is_a_warning_with_a_remedy(tmp_path: Path) -> None:
     check = check_python(CONFIG, root_with(tmp_path, "python3.99"), base="/usr")
     assert (check.state, check.detail) == ("warning", f"installed for {MINE}, and the system's is 3.99 now")
     assert "sudo scripts/install" in check.hint
 
 
 @pytest.mark.parametrize(("target", "base"), [(f"python{MINE}", "/usr"), ("python3.99", "/home/ada/python")])
-def test_the_systems_own_python_is_well_and_so_is_one_of_the_owner(
+def test_the_systems_own_python_passes_and_so_does_another_installation(
     tmp_path: Path, target: str, base: str
 ) -> None:
     check = check_python(CONFIG, root_with(tmp_path, target), base=base)
@@ -52,7 +52,7 @@ def test_the_systems_own_python_is_well_and_so_is_one_of_the_owner(
     assert "numpy" in check.detail
 
 
-def test_a_32_bit_python_is_a_failure_that_says_what_to_do(tmp_path: Path) -> None:
+def test_a_32_bit_python_is_a_failure_with_a_remedy(tmp_path: Path) -> None:
     check = check_python(CONFIG, tmp_path, bits=32)
     assert (check.state, check.detail) == ("failed", "this is a 32-bit Python, and LiteRT needs a 64-bit one")
     assert "Raspberry Pi OS (64-bit)" in check.hint

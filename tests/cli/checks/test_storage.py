@@ -1,4 +1,4 @@
-"""What the doctor says of mount, writes and memory on laid-out boards."""
+"""The doctor's checks of mount, writes and memory, with files under a root folder."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_store_under_an_overlay_is_a_failure(config: Config, tmp_path: Path) -
     assert "second partition" in check.hint
 
 
-def test_a_store_on_the_card_is_sound_and_named(config: Config, tmp_path: Path) -> None:
+def test_a_store_on_the_card_passes_and_is_named(config: Config, tmp_path: Path) -> None:
     lay_mounts(tmp_path, CARD)
     check = check_mount(config, tmp_path)
     assert check.state == "ok"
