@@ -42,7 +42,9 @@ def choose(data: Dataset, learner: OpenSetClassifier, pool: list[int], way: str)
     if way == "random":
         return pool[0]
     advice = learner.evaluate().recommendation
-    advised = [row for row in pool if advice is None or data.labels[data.codes[row]] == advice.label] or pool
+    advised = [
+        row for row in pool if advice is None or data.labels[data.class_ids[row]] == advice.label
+    ] or pool
     if way == "coach":
         return advised[0]
     return min(advised[:RING], key=lambda row: learner.predict(data.vectors[row]).margin)
@@ -50,19 +52,19 @@ def choose(data: Dataset, learner: OpenSetClassifier, pool: list[int], way: str)
 
 def accuracy(data: Dataset, learner: OpenSetClassifier, rows: Sequence[int]) -> float:
     """Return the share of the pictures that are named right."""
-    right = [learner.predict(data.vectors[row]).label == data.labels[data.codes[row]] for row in rows]
+    right = [learner.predict(data.vectors[row]).label == data.labels[data.class_ids[row]] for row in rows]
     return float(np.mean(right))
 
 
 def replay(data: Dataset, head: str, way: str, presses: int, seed: int) -> Iterator[float]:
     """Yield the accuracy on the pictures held out, every few presses."""
-    order = np.random.default_rng(seed).permutation(len(data.codes)).tolist()
+    order = np.random.default_rng(seed).permutation(len(data.class_ids)).tolist()
     held_out, pool = order[: len(order) // 3], order[len(order) // 3 :]
     learner = make_classifier(head, unknown="off")
     for count in range(1, min(presses, len(pool)) + 1):
-        untaught = [row for row in pool if data.labels[data.codes[row]] not in learner.counts]
+        untaught = [row for row in pool if data.labels[data.class_ids[row]] not in learner.counts]
         row = untaught[0] if untaught else choose(data, learner, pool, way)
-        learner.add(data.vectors[row], data.labels[data.codes[row]], count)
+        learner.add(data.vectors[row], data.labels[data.class_ids[row]], count)
         pool.remove(row)
         if count % EVERY == 0:
             yield accuracy(data, learner, held_out)

@@ -27,7 +27,7 @@ class PretrainedClassifier:
 
     def __init__(self, classes: Sequence[str], unknown: float | str = "auto") -> None:
         if not classes:
-            raise ConfigError("classifier.type pretrained needs a model that comes with labels")
+            raise ConfigError("classifier.type pretrained needs a model with class names")
         self._classes = classes
         self.set_unknown(unknown)
 

@@ -45,7 +45,7 @@ def test_examples_are_refused() -> None:
 
 
 def test_wrong_models_are_refused() -> None:
-    with pytest.raises(ConfigError, match="comes with labels"):
+    with pytest.raises(ConfigError, match="with class names"):
         make_classifier("pretrained")
     classifier = make_classifier("pretrained", classes=["a", "b"])
     with pytest.raises(EmbeddingError):

@@ -40,9 +40,10 @@ def run_to_convergence(classifier: Classifier, query: SearchResult) -> None:
 
 def softmax(scores: Floats) -> Floats:
     """Replace scores by probabilities over the last axis, in place, and return them."""
-    scores -= scores.max(axis=-1, keepdims=True)
+    rows = scores.ndim > 1  # a scalar is faster than an array of one element
+    scores -= scores.max(axis=-1, keepdims=True) if rows else scores.max()
     np.exp(scores, out=scores)
-    scores /= scores.sum(axis=-1, keepdims=True)
+    scores /= scores.sum(axis=-1, keepdims=True) if rows else scores.sum()
     return scores
 
 

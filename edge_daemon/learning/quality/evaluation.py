@@ -29,7 +29,7 @@ def recommend_next_label(classes: Mapping[str, ClassReport]) -> Recommendation |
     fewest = min(classes, key=lambda label: classes[label].count)
     count = classes[fewest].count
     if len(classes) == 1:
-        return Recommendation(fewest, "it is the only class; teach something else to compare it with")
+        return Recommendation(fewest, "it is the only class; teach a second one")
     if count < FIRST_EXAMPLES:
         return Recommendation(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
     most = max(classes, key=lambda label: classes[label].count)
@@ -60,14 +60,14 @@ def _is_imbalanced(report: ClassReport, largest: ClassReport) -> bool:
 
 def _reason(report: ClassReport, largest: ClassReport, largest_label: str) -> str:
     if report.confused_with is not None:
-        return f"it is taken for {report.confused_with}; show what sets it apart"
+        return f"it is confused with {report.confused_with}; show how they differ"
     if _is_imbalanced(report, largest):
         return f"it has {report.count} examples, {largest_label} has {largest.count}"
     if report.recall is None:
-        return "all its examples show one view, or come from one burst; turn it and press again"
+        return "all its examples are of one view or one burst; turn the object and press again"
     if report.recall == 1.0:
-        return f"it is recognised, but {report.count} examples are few to be sure"
-    return f"only {report.recall:.0%} of its examples are recognised by the others"
+        return f"it is recognised, but {report.count} examples are too few for a reliable figure"
+    return f"only {report.recall:.0%} of its examples are recognised by the other examples"
 
 
 MIN_SCORED = 5

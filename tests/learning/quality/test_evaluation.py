@@ -49,7 +49,7 @@ def test_a_class_within_another_is_confused_with_it() -> None:
     assert set(evaluation.most_confused) == {"coin", "ring"}
     assert evaluation.recommendation is not None
     assert evaluation.recommendation.label == "coin"
-    assert "taken for ring" in evaluation.recommendation.reason
+    assert "confused with ring" in evaluation.recommendation.reason
 
 
 def test_a_burst_does_not_raise_the_accuracy() -> None:
@@ -115,7 +115,7 @@ def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
     [
         ({"a": ok()}, "a", "only class"),
         ({"a": ok(), "b": ClassReport("needs_examples", 1, None)}, "b", "only 1 example"),
-        ({"a": ok(), "b": ClassReport("confused", 6, 0.5, "a"), "c": ok(8)}, "b", "taken for a"),
+        ({"a": ok(), "b": ClassReport("confused", 6, 0.5, "a"), "c": ok(8)}, "b", "confused with a"),
         ({"a": ok(12), "b": ok(4)}, "b", "4 examples, a has 12"),
         (
             {
@@ -135,7 +135,7 @@ def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
             "c",
             "75%",
         ),
-        ({"a": ok(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "few to be sure"),
+        ({"a": ok(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "too few for"),
         ({"a": ok(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
     ],
 )
