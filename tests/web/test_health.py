@@ -1,4 +1,4 @@
-"""Power, clock and network among the health checks and the metrics."""
+"""System statistics, health checks and metrics over files laid out like a board's /proc and /sys."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import cast
 
 import pytest
 
+from edge_daemon.board.power import Power
 from edge_daemon.domain import events
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import HealthChecks, SystemStats
@@ -108,3 +109,18 @@ def test_the_process_has_the_standard_memory_metric(tmp_path: Path) -> None:
         if line.startswith("process_resident_memory_bytes ")
     ]
     assert value > 1_000_000
+
+
+def test_temperature_memory_and_throttling_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "sys/class/thermal/thermal_zone0/temp", "61842\n")
+    write(tmp_path, "sys/devices/platform/soc/soc:firmware/get_throttled", "50005\n")
+    system = SystemStats(tmp_path)
+    assert system.temperature() == 61.842
+    assert system.power() == Power(("under_voltage", "throttled"), ("under_voltage", "throttled"))
+    assert system.memory_bytes() is None
+    assert (SystemStats().memory_bytes() or 0) > 1_000_000
+
+
+def test_missing_files_give_no_values(tmp_path: Path) -> None:
+    system = SystemStats(tmp_path)
+    assert (system.temperature(), system.power()) == (None, None)
