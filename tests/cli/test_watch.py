@@ -57,6 +57,6 @@ def test_a_password_file_that_is_missing_ends_it_at_once(capsys: pytest.CaptureF
     assert "/none/password" in capsys.readouterr().err
 
 
-def test_without_a_broker_in_the_configuration_it_says_so(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_configuration_without_a_broker_is_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["watch", "--set", "mqtt.host=null"]) == 1
     assert "mqtt.host" in capsys.readouterr().err

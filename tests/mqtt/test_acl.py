@@ -18,7 +18,7 @@ BASE = "edge_daemon/tray-1"
 
 
 @pytest.fixture
-def guarded(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
+def acl_broker(monkeypatch: pytest.MonkeyPatch) -> Iterator[Mosquitto]:
     monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "secret")
     with Mosquitto(users=USERS, acl=ACL.read_text()) as broker:
         yield broker
@@ -35,8 +35,8 @@ def options(broker: Mosquitto, name: str) -> MqttOptions:
     return MqttOptions(host=broker.host, port=broker.port, username=name)
 
 
-def test_a_subscriber_sees_labels_and_can_t_teach(guarded: Mosquitto) -> None:
-    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "subscriber") as subscriber:
+def test_a_subscriber_sees_labels_and_can_t_teach(acl_broker: Mosquitto) -> None:
+    with Device(options(acl_broker, "tray-1")) as device, as_user(acl_broker, "subscriber") as subscriber:
         device.sink.handle(label_changed("cat"))
         subscriber.wait_for(f"{BASE}/label", b"cat")
         subscriber.publish(f"{BASE}/request/add", b'{"label": "dog"}')
@@ -47,8 +47,8 @@ def test_a_subscriber_sees_labels_and_can_t_teach(guarded: Mosquitto) -> None:
         assert "dog" not in subscriber.texts(f"{BASE}/label")
 
 
-def test_a_client_with_write_access_sends_requests_and_receives_responses(guarded: Mosquitto) -> None:
-    with Device(options(guarded, "tray-1")) as device, as_user(guarded, "teacher") as requester:
+def test_a_client_with_write_access_sends_requests_and_receives_responses(acl_broker: Mosquitto) -> None:
+    with Device(options(acl_broker, "tray-1")) as device, as_user(acl_broker, "teacher") as requester:
         requester.wait_for(f"{BASE}/availability", b"online")
         requester.publish(f"{BASE}/request/undo", b"{}")
         requester.publish(f"{BASE}/request/add", b"no json")
@@ -57,15 +57,15 @@ def test_a_client_with_write_access_sends_requests_and_receives_responses(guarde
 
 
 def test_a_device_can_t_publish_for_another_and_logs_it(
-    guarded: Mosquitto, caplog: pytest.LogCaptureFixture
+    acl_broker: Mosquitto, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with as_user(guarded, "teacher") as requester:
-        with Device(options(guarded, "tray-2"), device_id="tray-1") as impostor:
+    with as_user(acl_broker, "teacher") as requester:
+        with Device(options(acl_broker, "tray-2"), device_id="tray-1") as impostor:
             impostor.wait_connected()
             impostor.sink.handle(label_changed("false"))
             wait_until(lambda: f"refused publishing at {BASE}/label: Not authorized" in caplog.text)
             impostor.sink.handle(label_changed("false again"))
-        with Device(options(guarded, "tray-2"), device_id="tray-2") as device:
+        with Device(options(acl_broker, "tray-2"), device_id="tray-2") as device:
             device.sink.handle(label_changed("true"))
             requester.wait_for("edge_daemon/tray-2/label", b"true")
         assert not [message for message in requester.messages if message.topic.startswith(BASE)]

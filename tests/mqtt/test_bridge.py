@@ -30,12 +30,12 @@ def test_every_topic_is_published_with_its_qos(broker: Mosquitto, options: MqttO
         device.sink.handle(events.ExamplesChanged({"cat": 1}))
         device.sink.handle(events.Snapshot(b"\xff\xd8\xff", snapshot))
         device.sink.handle(events.CommandReply(snapshot))
-        heard = {
+        received = {
             name: listener.wait_for(f"{BASE}/{name}")
             for name in ("availability", "label", "result", "event", "examples", "info", "snapshot")
         }
         answer = listener.wait_for(f"{BASE}/response/snapshot")
-    assert {name: message.qos for name, message in heard.items()} == {
+    assert {name: message.qos for name, message in received.items()} == {
         "availability": 1,
         "label": 1,
         "result": 0,
@@ -44,9 +44,9 @@ def test_every_topic_is_published_with_its_qos(broker: Mosquitto, options: MqttO
         "info": 1,
         "snapshot": 0,
     }
-    assert heard["availability"].payload == b"online"
-    assert heard["snapshot"].payload == b"\xff\xd8\xff"
-    assert heard["event"].json()["event_type"] == "label_changed"
+    assert received["availability"].payload == b"online"
+    assert received["snapshot"].payload == b"\xff\xd8\xff"
+    assert received["event"].json()["event_type"] == "label_changed"
     assert answer.json() == {"status": "ok", "data": {}, "transaction": 1}
 
 

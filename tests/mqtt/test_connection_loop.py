@@ -136,8 +136,8 @@ def test_a_too_long_response_becomes_an_error() -> None:
         Listener(broker.port) as listener,
         Device(at(broker.port)) as device,
     ):
-        asked = ListExamples(Origin("mqtt", "examples", 7))
-        device.sink.handle(events.CommandReply(asked, data={"counts": MANY}))
+        request = ListExamples(Origin("mqtt", "examples", 7))
+        device.sink.handle(events.CommandReply(request, data={"counts": MANY}))
         answer = listener.wait_for(f"{BASE}/response/examples").json()
     assert answer["status"] == "error"
     assert "longer than the broker takes" in answer["error"]

@@ -42,7 +42,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_password(MqttOptions(password_file=str(path)), {})
 
 
-def test_an_empty_or_binary_file_is_refused(tmp_path: Path) -> None:
+def test_an_empty_or_binary_file_is_rejected(tmp_path: Path) -> None:
     contents = (
         (b"\n", "is empty"),
         (b"\xff\xfes", "not UTF-8"),
@@ -55,7 +55,7 @@ def test_an_empty_or_binary_file_is_refused(tmp_path: Path) -> None:
             read_password(MqttOptions(password_file=str(tmp_path / "secret")), {})
 
 
-def test_a_credential_without_systemd_says_what_to_do() -> None:
+def test_a_credential_without_systemd_names_the_remedy() -> None:
     with pytest.raises(BrokerError, match="LoadCredential="):
         read_password(MqttOptions(credential="mqtt"), {})
 
@@ -65,14 +65,14 @@ def test_a_byte_order_mark_is_no_part_of_the_password(tmp_path: Path) -> None:
     assert read_password(MqttOptions(password_file=str(tmp_path / "secret")), {}) == "s3cret"
 
 
-def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+def test_a_pipe_is_rejected_at_once(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(BrokerError, match="pipe: it is a pipe"):
         read_password(MqttOptions(password_file=str(tmp_path / "pipe")), {})
 
 
 @pytest.mark.parametrize("settings", ["", "password_file"])
-def test_a_refused_password_with_a_space_around_it_says_so(
+def test_a_rejected_password_with_a_space_around_it_is_explained(
     tmp_path: Path, settings: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "secret").write_text("right \n")

@@ -77,10 +77,10 @@ class TestDiscoveryPublisher:
         assert list(config_of(message)["components"].values()).count({"platform": "button"}) > 100
 
     def test_the_qos_is_limited_by_the_broker(self) -> None:
-        for max_qos, asked in ((2, 1), (0, 0)):
+        for max_qos, expected_qos in ((2, 1), (0, 0)):
             message = due(self.publisher(), [], 0.0, max_qos)
             assert message is not None
-            assert config_of(message)["qos"] == asked
+            assert config_of(message)["qos"] == expected_qos
 
     def test_disabled_discovery_removes_only_an_earlier_message(self) -> None:
         publisher = self.publisher(enabled=False)

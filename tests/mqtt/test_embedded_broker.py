@@ -31,7 +31,7 @@ def test_a_subscriber_receives_from_a_device_at_the_embedded_broker() -> None:
         assert all(message.retained for message in heard)
 
 
-def test_without_amqtt_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_amqtt_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edge_daemon.mqtt.embedded_broker.find_spec", lambda name: None)
     with pytest.raises(BrokerError, match=r"pip install 'edge-daemon\[demo\]'"), EmbeddedBroker():
         pass

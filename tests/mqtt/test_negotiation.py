@@ -130,7 +130,7 @@ def test_a_will_is_reduced_to_the_limits_of_the_broker(
         connection = connect(options, ConnectOptions("x", WILL), {}, lambda: False)
         connection.close(graceful=True)
     if version == "3.1.1" and settings == "max_qos 1":
-        limits = BrokerLimits()  # the will of QoS 1 passed, and nothing says more
+        limits = BrokerLimits()  # the will of QoS 1 was accepted, so no limit is known
     assert connection.limits == limits
 
 

@@ -139,5 +139,5 @@ KEYS = st.sampled_from(["label", "region", "transaction", "unknown", "more"])
 
 
 @given(st.sampled_from(list(REQUESTS)), st.dictionaries(KEYS, JSON))
-def test_any_json_gives_a_command_or_a_refusal(verb: str, body: dict[str, object]) -> None:
+def test_any_json_gives_a_command_or_a_rejection(verb: str, body: dict[str, object]) -> None:
     check_answer(read(verb, body))

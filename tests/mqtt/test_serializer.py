@@ -287,7 +287,7 @@ def test_low_power_is_an_event_and_part_of_the_info() -> None:
     assert (body(event)["event_type"], body(event)["low_s"], body(state)["power"]) == ("power_ok", 61.25, [])
 
 
-def test_the_info_says_whether_the_clock_is_synchronised_and_keeps_the_rest() -> None:
+def test_the_info_shows_the_synchronisation_of_the_clock_and_keeps_other_keys() -> None:
     ours = serializer()
     before = body(ours.initial_messages()[-2])
 
