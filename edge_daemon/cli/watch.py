@@ -21,6 +21,7 @@ _RATE_FRAMES = 30
 _STALE_S = 3.0
 _OFFLINE_S = 3.0
 _WIDTH = 100
+TICK_S = 0.5
 
 
 class Writer(Protocol):
@@ -187,9 +188,6 @@ def _number(value: object) -> float:
 def _printable(text: str) -> str:
     """Replace control characters, which could control the terminal."""
     return "".join(character if character.isprintable() else "?" for character in text)
-
-
-TICK_S = 0.5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -21,6 +21,23 @@ from edge_daemon.domain.commands import ExportExamples, Origin
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.mqtt.payloads import ExportPart
 
+logger = logging.getLogger(__name__)
+
+MAX_ARCHIVE_BYTES = 64_000_000
+"""Maximum size; a larger archive has to be copied from the device."""
+
+PART_BYTES = 48_000
+"""Bytes of the archive per message, 64,000 in base64: within the limits of most brokers."""
+
+COOLDOWN_S = 10.0
+"""Pause after an export, because each reads the whole store."""
+
+EXPIRY_S = 600.0
+"""Maximum time from the request to the last part; later the requester has given up."""
+
+_ENVELOPE_BYTES = 4_096
+_MIN_PART_BYTES = 1_024
+
 
 class _Response(msgspec.Struct):
     status: Literal["ok", "error"]
@@ -60,24 +77,6 @@ class ExportReassembler:
         if len(archive) != last.bytes or hashlib.sha256(archive).hexdigest() != last.sha256:
             raise RequestError("the parts don't make the archive that was announced; ask again")
         return archive
-
-
-logger = logging.getLogger(__name__)
-
-MAX_ARCHIVE_BYTES = 64_000_000
-"""Maximum size; a larger archive has to be copied from the device."""
-
-PART_BYTES = 48_000
-"""Bytes of the archive per message, 64,000 in base64: within the limits of most brokers."""
-
-COOLDOWN_S = 10.0
-"""Pause after an export, because each reads the whole store."""
-
-EXPIRY_S = 600.0
-"""Maximum time from the request to the last part; later the requester has given up."""
-
-_ENVELOPE_BYTES = 4_096
-_MIN_PART_BYTES = 1_024
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,30 +17,6 @@ from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import free_name, is_locked, make_durable, move_aside
 
-FIRST_S = 1.0
-LONGEST_S = 30.0
-"""Maximum time of events that a power cut can lose."""
-
-
-class WriteBatching:
-    """The intervals between writes in one outage: they grow, so that each write holds more events.
-
-    Times are monotonic seconds.
-    """
-
-    def __init__(self) -> None:
-        self._pauses = Backoff(FIRST_S, LONGEST_S)
-        self._next_s = float("-inf")
-
-    def due(self, now_s: float) -> bool:
-        """Return whether a write is due."""
-        return now_s >= self._next_s
-
-    def written(self, now_s: float) -> None:
-        """Record a write."""
-        self._next_s = now_s + self._pauses.next_s()
-
-
 logger = logging.getLogger(__name__)
 
 _INSERT = "INSERT INTO event (topic, payload, qos) VALUES (?, ?, ?)"
@@ -51,6 +27,29 @@ CREATE TABLE IF NOT EXISTS event (
     id INTEGER PRIMARY KEY AUTOINCREMENT, topic TEXT NOT NULL, payload BLOB NOT NULL, qos INTEGER NOT NULL
 )
 """
+
+FIRST_INTERVAL_S = 1.0
+MAX_INTERVAL_S = 30.0
+"""Maximum time of events that a power cut can lose."""
+
+
+class WriteBatching:
+    """The intervals between writes in one outage: they grow, so that each write holds more events.
+
+    Times are monotonic seconds.
+    """
+
+    def __init__(self) -> None:
+        self._pauses = Backoff(FIRST_INTERVAL_S, MAX_INTERVAL_S)
+        self._next_s = float("-inf")
+
+    def due(self, now_s: float) -> bool:
+        """Return whether a write is due."""
+        return now_s >= self._next_s
+
+    def written(self, now_s: float) -> None:
+        """Record a write."""
+        self._next_s = now_s + self._pauses.next_s()
 
 
 class PersistentQueue:

@@ -21,6 +21,8 @@ from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.wakeup import Wakeup
 
 _SUBSCRIBE_S = 5.0
+_FIRST_PAUSE_S = 1.0
+_MAX_PAUSE_S = 5.0
 _MAX_PACKET = 16_000_000
 """Bytes of a packet, a bound on memory; a device's own messages are far shorter."""
 
@@ -96,10 +98,6 @@ class Subscriber:
         """End the iteration, from any thread."""
         self._stopping.set()
         self._wakeup.set()
-
-
-_FIRST_PAUSE_S = 1.0
-_MAX_PAUSE_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
