@@ -32,7 +32,7 @@ def uncertainty_reason(prediction: Prediction) -> str | None:
     if not prediction.confidences:
         return None
     if prediction.label == UNKNOWN:
-        return f"unknown; the nearest label is '{prediction.ranking[0].label}'"
+        return f"unknown, nearest to '{prediction.ranking[0].label}'"
     if len(prediction.confidences) > 1 and prediction.margin < SMALL_MARGIN:
         first, second = prediction.ranking[:2]
         return f"'{first.label}' and '{second.label}' have nearly equal confidence"
