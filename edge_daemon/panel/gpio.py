@@ -9,7 +9,6 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,13 @@ from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.panel.inbox import OnEdge
 from edge_daemon.system.file_owner import user_name
+
+log = logging.getLogger(__name__)
+
+_PANEL = "buttons and LEDs"
+
+MAX_EDGE_AGE_S = 5.0
+"""A greater age is ignored: before Linux 5.7 an edge has the time of day, not the monotonic time."""
 
 
 def gpio_fault(dev: Path = Path("/dev")) -> str | None:
@@ -67,14 +73,6 @@ def lgpio_home() -> Iterator[None]:
                 del os.environ["LG_WD"]
             else:
                 os.environ["LG_WD"] = lg_wd
-
-
-log = logging.getLogger(__name__)
-
-_PANEL = "buttons and LEDs"
-
-MAX_EDGE_AGE_S = 5.0
-"""A greater age is ignored: before Linux 5.7 an edge has the time of day, not the monotonic time."""
 
 
 class GpioPins:
@@ -234,7 +232,7 @@ def choose_factory(user: str = _PANEL) -> Any:
 
 def _is_found_by_label() -> bool:
     """Return whether the chip is found by label: on a Raspberry Pi, if no other library is selected."""
-    return uses_lgpio() and find_spec("lgpio") is not None and header_chip() is not None
+    return uses_lgpio() and importlib.util.find_spec("lgpio") is not None and header_chip() is not None
 
 
 def _header_factory_class(user: str) -> Any:

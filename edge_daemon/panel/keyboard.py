@@ -28,6 +28,16 @@ from edge_daemon.domain.events import (
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.worker import Worker
 
+log = logging.getLogger(__name__)
+
+WAKE_S = 0.25
+"""Longest sleep of the loop: a stop is noticed within it."""
+
+MAX_LABELS = 9
+
+_ESCAPE = b"\x1b"
+_VIA = "keyboard"
+
 
 @dataclass(frozen=True, slots=True)
 class UnusedKey:
@@ -37,8 +47,6 @@ class UnusedKey:
 
 
 KeyResult: TypeAlias = AddExample | Undo | Clear | ConfirmPending | UnusedKey
-
-MAX_LABELS = 9
 
 
 class Keys:
@@ -69,7 +77,7 @@ class Keys:
         if self._is_repeat(key, now):
             return None
         self._accepted_s = now
-        origin = Origin("keyboard", key)
+        origin = Origin(_VIA, key)
         if key == "u":
             return Undo(origin)
         if key == "c":
@@ -91,15 +99,6 @@ class Keys:
         held = key == self._key and now - since_s < self._repeat_s
         self._key, self._seen_s = key, now
         return held
-
-
-log = logging.getLogger(__name__)
-
-WAKE_S = 0.25
-"""Longest sleep of the loop: a stop is noticed within it."""
-
-_ESCAPE = b"\x1b"
-_VIA = "keyboard"
 
 
 class Keyboard:

@@ -16,8 +16,17 @@ from edge_daemon.system.secrets import SecretKind, read_secret
 
 log = logging.getLogger(__name__)
 
-WEB_TOKEN = SecretKind("web", "token", "EDGE_DAEMON_WEB_TOKEN", WebError)
+COOKIE = "edge_daemon_session"
+MAX_AGE_S = 30 * 86400
 MIN_CHARACTERS = 12
+MAX_WRONG = 10
+WINDOW_S = 60.0
+MAX_ADDRESSES = 1024
+_MAX_CHARACTERS = 64
+_IPV6_PREFIX = 64
+"""One host can choose any address of an IPv6 network of this size."""
+
+WEB_TOKEN = SecretKind("web", "token", "EDGE_DAEMON_WEB_TOKEN", WebError)
 TOKEN_SOURCES = f"set web.token_file, web.credential or ${WEB_TOKEN.variable}"
 
 
@@ -60,14 +69,6 @@ def check_reach(address: Address, token: str | None, hosts: Collection[str] = ()
         )
 
 
-MAX_WRONG = 10
-WINDOW_S = 60.0
-MAX_ADDRESSES = 1024
-_MAX_CHARACTERS = 64
-_IPV6_PREFIX = 64
-"""One host can choose any address of an IPv6 network of this size."""
-
-
 class Lockout:
     """Counts the wrong tokens of each client in the last minute.
 
@@ -105,10 +106,6 @@ def _network(address: str) -> str:
     if ip.ipv4_mapped is not None:
         return str(ip.ipv4_mapped)
     return str(ipaddress.IPv6Network((int(ip), _IPV6_PREFIX), strict=False))
-
-
-MAX_AGE_S = 30 * 86400
-COOKIE = "edge_daemon_session"
 
 
 class Sessions:

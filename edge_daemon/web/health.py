@@ -16,6 +16,12 @@ from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.state import StateCache
 
+STALE_S = 5.0
+"""Longest time without a classified frame before the device counts as failing."""
+
+_HOT_CELSIUS = 80.0
+_MIN_FREE_BYTES = 200_000_000
+
 
 class SystemStats:
     """Reads /proc and /sys under `root`. Nothing is cached and no call blocks."""
@@ -54,13 +60,6 @@ class SystemStats:
             return (self._root / path).read_text().strip()
         except OSError:
             return ""
-
-
-STALE_S = 5.0
-"""Longest time without a classified frame before the device counts as failing."""
-
-_HOT_CELSIUS = 80.0
-_MIN_FREE_BYTES = 200_000_000
 
 
 @dataclass(frozen=True, slots=True)

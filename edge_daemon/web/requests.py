@@ -17,6 +17,10 @@ from edge_daemon.domain.events import CommandReply
 from edge_daemon.domain.labels import check_label
 
 MAX_IDS = 1000
+MAX_PENDING = 64
+TIMEOUT_S = 8.0
+"""Longer than the pipeline waits for a frame, so that the pipeline's own error comes first."""
+
 _MAX_ERROR_CHARACTERS = 200
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
@@ -112,11 +116,6 @@ def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
         return msgspec.json.decode(body or b"{}", type=kind)
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
-
-
-MAX_PENDING = 64
-TIMEOUT_S = 8.0
-"""Longer than the pipeline waits for a frame, so that the pipeline's own error comes first."""
 
 
 class CommandClient:
