@@ -17,12 +17,11 @@ import pytest
 from msgspec import convert
 from PIL import Image
 
-from edge_daemon.cli.checks import all as checks_all
 from edge_daemon.cli.checks import gpio as checks_gpio
+from edge_daemon.cli.checks import storage as checks_storage
 from edge_daemon.cli.checks.check import Check
-from edge_daemon.cli.checks.clock import check_clock
+from edge_daemon.cli.checks.machine import check_clock, check_power
 from edge_daemon.cli.checks.network import check_network
-from edge_daemon.cli.checks.power import check_power
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.store import ExampleStore
@@ -73,13 +72,13 @@ sys.exit(main(sys.argv[1:]))
 
 
 def run_check(capsys: pytest.CaptureFixture[str], only: str, *settings: str) -> tuple[int, Check]:
-    """Return the doctor's exit status and what it says of one check."""
+    """Return the doctor's exit status and the result of one check."""
     status = main(_words(only, settings))
     return status, _found(only, capsys.readouterr().out)
 
 
 def run_check_as_nobody(only: str, *settings: str) -> tuple[int, Check]:
-    """Do the same in a process of a user without rights."""
+    """Return the same from a process of the user nobody."""
     command = [sys.executable, "-c", AS_NOBODY, *_words(only, settings)]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode, _found(only, done.stdout)
@@ -402,7 +401,7 @@ def test_a_store_that_may_not_be_written_is_named(there: bool, open_path: Path) 
 def test_a_disk_nearly_full_is_a_failure(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(checks_all, "MIN_FREE_MB", 10**12)
+    monkeypatch.setattr(checks_storage, "MIN_FREE_MB", 10**12)
 
     status, check = run_check(capsys, "disk", f"store.path={tmp_path}/missing/examples.sqlite")
 

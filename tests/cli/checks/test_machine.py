@@ -1,4 +1,4 @@
-"""The doctor's check of Python, with files under a root folder."""
+"""The doctor's checks of Python and memory, with files under a root folder."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.board.system_python import system_python
-from edge_daemon.cli.checks.python import check_python
+from edge_daemon.cli.checks.machine import check_memory, check_python
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.config.schema import Config
+from edge_daemon.config.schema import Config, load_config
+from tests.board.layout import write
+from tests.board.storage import lay_daemon, lay_memory
 
 MINE = f"{sys.version_info.major}.{sys.version_info.minor}"
 CONFIG = Config(camera=SyntheticOptions())
@@ -56,3 +58,44 @@ def test_a_32_bit_python_is_a_failure_with_a_remedy(tmp_path: Path) -> None:
     check = check_python(CONFIG, tmp_path, bits=32)
     assert (check.state, check.detail) == ("failed", "this is a 32-bit Python, and LiteRT needs a 64-bit one")
     assert "Raspberry Pi OS (64-bit)" in check.hint
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return load_config(None, [f"store.path={tmp_path}/state/examples.sqlite"])
+
+
+def test_memory_shows_what_the_camera_holds_and_the_services_peak(config: Config, tmp_path: Path) -> None:
+    lay_memory(tmp_path)
+    lay_daemon(tmp_path, tmp_path / "state/examples.sqlite")
+    check = check_memory(config, tmp_path)
+    assert check.state == "ok"
+    assert check.detail == (
+        "287 of 448 MB available; camera buffers (CMA): 16 of 67 MB in use; the service's peak: 105 MB"
+    )
+
+
+def test_a_limit_without_effect_is_a_warning(config: Config, tmp_path: Path) -> None:
+    lay_memory(tmp_path, controllers="cpuset cpu io pids")
+    write(tmp_path, "boot/firmware/cmdline.txt", "console=tty1\n")
+    check = check_memory(config, tmp_path)
+    assert check.state == "warning"
+    assert "MemoryMax= has no effect" in check.detail
+    assert "cgroup_enable=memory" in check.hint
+
+
+def test_frames_too_large_for_the_cameras_memory_are_a_warning(tmp_path: Path) -> None:
+    lay_memory(tmp_path)
+    settings = ["camera.type=picamera2", f"store.path={tmp_path}/examples.sqlite"]
+    small = load_config(None, settings)
+    large = load_config(None, [*settings, "camera.size=[4608, 2592]"])
+    assert check_memory(small, tmp_path).state == "ok"
+    check = check_memory(large, tmp_path)
+    assert check.state == "warning"
+    assert "camera.size needs 203 MB there" in check.detail
+
+
+def test_too_little_memory_for_the_service_is_a_warning(config: Config, tmp_path: Path) -> None:
+    lay_memory(tmp_path)
+    write(tmp_path, "proc/meminfo", "MemTotal:         437248 kB\nMemAvailable:      60000 kB\n")
+    assert check_memory(config, tmp_path).state == "warning"
