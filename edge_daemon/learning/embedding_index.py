@@ -211,10 +211,6 @@ class EmbeddingIndex:
             self.matrix.dot(vector, self._out)
         return SearchResult(vector, norm, self._out)
 
-    def similarities(self, embedding: npt.ArrayLike) -> Floats:
-        """Return the cosines of an embedding to every row, as a new array."""
-        return self.search(embedding).similarities.copy()
-
     def _search_augmented(self, variants: Floats) -> Vector:
         """Store the similarity of each example to its nearest variant; return the nearest variant of all."""
         similarities = self.matrix @ variants.T

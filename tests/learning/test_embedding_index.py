@@ -90,8 +90,10 @@ def test_similarities_are_cosines_of_unnormalised_input() -> None:
     examples = EmbeddingIndex()
     examples.add([2.0, 0.0], "a", 0)
     examples.add([0.0, 0.1], "b", 1)
-    np.testing.assert_allclose(examples.similarities([3.0, 3.0]), [0.5**0.5] * 2, atol=1e-6)
-    np.testing.assert_allclose(examples.similarities(np.array([3, 3], np.float32)), [0.5**0.5] * 2, atol=1e-6)
+    np.testing.assert_allclose(examples.search([3.0, 3.0]).similarities, [0.5**0.5] * 2, atol=1e-6)
+    np.testing.assert_allclose(
+        examples.search(np.array([3, 3], np.float32)).similarities, [0.5**0.5] * 2, atol=1e-6
+    )
 
 
 def test_the_fast_and_the_checked_normalization_agree() -> None:
@@ -99,8 +101,8 @@ def test_the_fast_and_the_checked_normalization_agree() -> None:
     query = np.random.default_rng(2).normal(size=100).astype(np.float32)
     for scale in (1e-20, 1e-3, 1.0, 1e3, 1e18):
         scaled = query * np.float32(scale)
-        quick = examples.similarities(scaled)
-        np.testing.assert_allclose(quick, examples.similarities(scaled.tolist()), atol=1e-6)
+        quick = examples.search(scaled).similarities.copy()
+        np.testing.assert_allclose(quick, examples.search(scaled.tolist()).similarities, atol=1e-6)
 
 
 def test_a_query_before_the_first_example_is_refused() -> None:

@@ -163,7 +163,7 @@ class SoftmaxFit:
 
 
 def _slices(count: int, length: float) -> list[slice]:
-    """Return slices of about `length` that cover `count` rows."""
+    """Return slices of about `length` rows that cover `count` rows."""
     rows = max(1, int(min(length, count)))
     return [slice(first, first + rows) for first in range(0, count, rows)]
 
@@ -184,11 +184,11 @@ _NO_WEIGHTS = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.
 class SoftmaxRegression:
     """Softmax regression that continues from its weights after a change.
 
-    The fit is spread over the next predictions in chunks of bounded work, reading the examples included,
-    so that no frame waits for a fit and no thread is needed: 100 examples of 1,280 numbers and 10 classes
-    take 8 predictions, 2,000 examples about 180. The previous weights are used until the first iteration
-    is complete. The first fit is completed at once; with `spread_first_fit` it is spread as well, and
-    all classes are equally probable at first.
+    The fit, including the copy of the examples, is spread over the next predictions in chunks of bounded
+    work, so that no frame waits for a fit and no thread is needed. With 1,280 numbers and 10 classes, 100
+    examples take 8 predictions and 2,000 examples about 180. The previous weights are used until the first
+    iteration is complete. The first fit is completed at once; with `spread_first_fit` it is spread as well,
+    and all classes are equally probable at first.
     """
 
     def __init__(self, examples: EmbeddingIndex, *, spread_first_fit: bool = False) -> None:

@@ -20,7 +20,7 @@ Two pictures of a static object exceed it in 99 of 100 cases (three models, nois
 one pixel), pictures of a moved object rarely, pictures of two objects of a class never.
 """
 
-_COLUMNS_AT_ONCE = 64
+_COLUMNS_PER_BLOCK = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +115,8 @@ class LeaveOneOut:
         self._ids = list(self._examples.ids[self._first_row :])
         self._append_rows(start)
         matrix = self._matrix()
-        for block in range(start, len(matrix), _COLUMNS_AT_ONCE):
-            stop = min(len(matrix), block + _COLUMNS_AT_ONCE)
+        for block in range(start, len(matrix), _COLUMNS_PER_BLOCK):
+            stop = min(len(matrix), block + _COLUMNS_PER_BLOCK)
             similarities = matrix[:stop] @ matrix[block:stop].T
             self._merge_repeated_presses(block, stop, similarities)
             self._update_neighbours(block, stop, similarities)
@@ -166,16 +166,15 @@ class LeaveOneOut:
         return self._burst_id_of_press[self._press_ids]
 
     def _merge_repeated_presses(self, start: int, stop: int, similarities: Floats) -> None:
-        """Assign presses among the columns that repeat an earlier press of the class to its burst."""
+        """Assign presses whose first example (a column) repeats an earlier press to the burst of that."""
         class_ids = self._examples.class_ids[self._first_row : self._first_row + stop]
         repeated = (similarities >= NEAR_DUPLICATE) & (class_ids[:, None] == class_ids[start:])
         repeated[start:] = np.triu(repeated[start:], k=1)  # only earlier rows
         repeated &= self._press_ids[:stop, None] != self._press_ids[start:stop]
         for column in np.flatnonzero(repeated.any(axis=0)).tolist():
             press = self._press_ids[start + column]
-            if (
-                self._press_ids == press
-            ).argmax() == start + column:  # the first example of the press decides
+            first_of_press = (self._press_ids == press).argmax()
+            if first_of_press == start + column:
                 nearest = np.where(repeated[:, column], similarities[:, column], -1.0).argmax()
                 self._burst_id_of_press[press] = self._burst_id_of_press[self._press_ids[nearest]]
 
@@ -208,11 +207,11 @@ class LeaveOneOut:
         values = np.hstack((self._neighbour_similarities[known][closer], similarities[closer]))
         rows = closer + (known.start or 0)
         listed, each = self._neighbour_rows[rows], np.arange(len(rows))
-        for place in range(self._k):
+        for position in range(self._k):
             best = values.argmax(axis=1)
-            self._neighbour_similarities[rows, place] = values[each, best]
+            self._neighbour_similarities[rows, position] = values[each, best]
             before = listed[each, np.minimum(best, self._k - 1)]
-            self._neighbour_rows[rows, place] = np.where(best < self._k, before, first + best - self._k)
+            self._neighbour_rows[rows, position] = np.where(best < self._k, before, first + best - self._k)
             values[each, best] = -np.inf
 
     def _subtract_row(self, row: int) -> None:
@@ -224,7 +223,7 @@ class LeaveOneOut:
         self._own_burst_similarity -= np.where(same_burst, similarities, 0.0)
 
     def _remove_rows(self, removed: Ints) -> None:
-        """Find new neighbours in place of the removed ones, then renumber the remaining rows."""
+        """Replace removed neighbours, then renumber the remaining rows."""
         keep = np.ones(len(self._ids), dtype=bool)
         keep[removed] = False
         matrix, burst_ids = self._matrix(), self._burst_ids

@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from edge_daemon.learning.classifiers.base import run_to_convergence
-from edge_daemon.learning.classifiers.softmax_regression import MAX_ITERATIONS, SoftmaxFit, SoftmaxRegression
+from edge_daemon.learning.classifiers.softmax_regression import (
+    L2,
+    MAX_ITERATIONS,
+    SCALE,
+    SoftmaxFit,
+    SoftmaxRegression,
+)
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats, Ints
 
@@ -54,6 +60,20 @@ def test_little_work_does_few_iterations() -> None:
         fit.run(1e5)
         spent += 1
     assert MAX_ITERATIONS * round_costs / 2e5 < spent < 1.5 * MAX_ITERATIONS * round_costs / 1e5
+
+
+def test_the_weights_minimise_the_regularised_loss() -> None:
+    vectors, class_ids = cloud(60)
+    weights = SoftmaxFit(vectors, class_ids, CLASSES).run_iterations(3000)
+    matrix = weights.matrix.astype(np.float64)
+    scores = (vectors - weights.centre) @ matrix.T + weights.bias
+    probabilities = np.exp(scores - scores.max(axis=1, keepdims=True))
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    residuals = (probabilities - np.eye(CLASSES)[class_ids]) / len(vectors)
+    # The fitted data are SCALE times the vectors, the fitted weights 1 / SCALE of these.
+    gradient = SCALE * residuals.T @ (vectors - weights.centre) + L2 * matrix / SCALE
+    assert np.abs(gradient).max() < 1e-4
+    assert np.abs(residuals.sum(axis=0)).max() < 1e-4
 
 
 def test_equal_vectors_have_finite_weights() -> None:
