@@ -14,7 +14,7 @@ from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.topics import Topics
-from edge_daemon.panel.gpio import (
+from edge_daemon.panel.pin_factory import (
     choose_factory,
     claiming_pin,
     close_factory,

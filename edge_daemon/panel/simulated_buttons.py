@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edge_daemon.panel.gpio import mock_factory
+from edge_daemon.panel.pin_factory import mock_factory
 
 
 class SimulatedButtons:

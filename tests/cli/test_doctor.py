@@ -25,7 +25,7 @@ from edge_daemon.cli.checks.network import check_network
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import Config
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.panel.gpio import gpio_fault
+from edge_daemon.panel.pin_factory import gpio_fault
 from edge_daemon.system.testing import ManualClock
 from tests.board.layout import (
     FIRMWARE,

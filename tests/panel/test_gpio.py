@@ -17,7 +17,8 @@ from gpiozero.exc import PinFactoryFallback
 from edge_daemon.board.gpio import header_chip
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.errors import PanelError
-from edge_daemon.panel.gpio import GpioPins, lgpio_home, mock_factory
+from edge_daemon.panel.gpio import GpioPins
+from edge_daemon.panel.pin_factory import lgpio_home, mock_factory
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.board.roots import BOARDS, lay_out_chips
 
@@ -107,7 +108,7 @@ NO_CHIP = pytest.mark.skipif(any(Path("/dev").glob("gpiochip*")), reason="this m
 
 OPEN = """
 import os, threading
-from edge_daemon.panel.gpio import GpioPins, mock_factory
+from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.errors import PanelError
 try:
@@ -159,7 +160,7 @@ def test_the_chip_is_opened_by_its_label_each_time(
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     monkeypatch.setattr(Device, "pin_factory", None)
     root = lay_out_chips(tmp_path / "before", BOARDS[board])
-    monkeypatch.setattr("edge_daemon.panel.gpio.header_chip", lambda: header_chip(root))
+    monkeypatch.setattr("edge_daemon.panel.pin_factory.header_chip", lambda: header_chip(root))
     with lgpio_home():
         import lgpio
     monkeypatch.setattr(lgpio, "gpiochip_open", opened.append)

@@ -13,8 +13,9 @@ from gpiozero import Device
 
 from edge_daemon.domain.errors import PanelError
 from edge_daemon.domain.events import LabelChanged, PanelLost, PanelRestored
-from edge_daemon.panel.gpio import GpioPins, gpio_fault
+from edge_daemon.panel.gpio import GpioPins
 from edge_daemon.panel.panel import RETRY_S, WAKE_S
+from edge_daemon.panel.pin_factory import gpio_fault
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from tests.harness.flaky_gpio_chip import FlakyChip, flaky_chip
 from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, START, PanelHarness
@@ -24,7 +25,7 @@ from tests.harness.panel_harness import CAT, CAT_LED, DOG_LED, START, PanelHarne
 def chip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> type[FlakyChip]:
     """A chip that is gpiozero's default."""
     kind = flaky_chip(tmp_path)
-    monkeypatch.setattr("edge_daemon.panel.gpio.gpio_fault", partial(gpio_fault, tmp_path))
+    monkeypatch.setattr("edge_daemon.panel.pin_factory.gpio_fault", partial(gpio_fault, tmp_path))
     monkeypatch.setattr(Device, "pin_factory", kind())
     return kind
 

@@ -12,7 +12,8 @@ from edge_daemon.board.gpio import Chip, header_chip, holder_of, processes_with_
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.panel import LedOptions, pins_in_use
 from edge_daemon.config.schema import Config
-from edge_daemon.panel.gpio import GpioPins, gpio_fault, lgpio_home, uses_lgpio
+from edge_daemon.panel.gpio import GpioPins
+from edge_daemon.panel.pin_factory import gpio_fault, lgpio_home, uses_lgpio
 
 GPIO_HINT = "lgpio needs a writable folder: $RUNTIME_DIRECTORY, else the folder for temporary files"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.panel.gpio import gpio_fault, lgpio_home
+from edge_daemon.panel.pin_factory import gpio_fault, lgpio_home
 from tests.board.roots import BOARDS, lay_out_chips
 
 
@@ -87,7 +87,7 @@ def test_the_real_lgpio_is_imported_without_leaving_a_trace(tmp_path: Path) -> N
     code = f"""
 import sys
 sys.path.insert(0, {str(Path.cwd())!r})
-from edge_daemon.panel.gpio import lgpio_home
+from edge_daemon.panel.pin_factory import lgpio_home
 with lgpio_home():
     import lgpio
 import os
