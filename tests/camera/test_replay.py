@@ -15,7 +15,7 @@ from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.testing import ManualClock
-from tests.harness.colour_embedder import noise
+from tests.harness.example_pictures import noise
 from tests.harness.shared_files import shared_path
 from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
 

@@ -18,7 +18,7 @@ import pytest
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, OutputError
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.colour_embedder import noise
+from tests.harness.example_pictures import noise
 from tests.harness.unit_vectors import unit
 
 

@@ -13,7 +13,7 @@ from edge_daemon.example_store.image_folders import Picture, export_folders, fin
 from edge_daemon.example_store.importing import ImportLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from tests.harness.colour_embedder import ColourEmbedder, noise, save, write_tree
+from tests.harness.example_pictures import CountingEmbedder, noise, save, write_tree
 from tests.harness.unit_vectors import unit
 
 
@@ -22,8 +22,8 @@ def store(tmp_path: Path) -> ExampleStore:
     return ExampleStore(tmp_path / "examples.db")
 
 
-def _import(store: ExampleStore, root: Path, embedder: ColourEmbedder | None = None) -> ImportReport:
-    return import_pictures(store, embedder or ColourEmbedder(), find_pictures(root, store.counts))
+def _import(store: ExampleStore, root: Path, embedder: CountingEmbedder | None = None) -> ImportReport:
+    return import_pictures(store, embedder or CountingEmbedder(), find_pictures(root, store.counts))
 
 
 def test_a_folder_of_label_folders_becomes_examples(store: ExampleStore, tmp_path: Path) -> None:
@@ -45,7 +45,7 @@ def test_a_class_with_one_image_is_taught(store: ExampleStore, tmp_path: Path) -
 def test_importing_again_adds_nothing_and_embeds_nothing(store: ExampleStore, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "teach", {"cat": 3})
     _import(store, root)
-    again = ColourEmbedder()
+    again = CountingEmbedder()
     report = _import(store, root, again)
     assert (report.added, report.duplicates, again.embedded) == (0, 3, 0)
 
@@ -72,7 +72,7 @@ def test_a_picture_taught_under_another_label_is_left_out_and_reported(
 def test_the_same_folder_can_be_taught_to_another_model(store: ExampleStore, tmp_path: Path) -> None:
     root = write_tree(tmp_path / "teach", {"cat": 3})
     _import(store, root)
-    assert _import(store, root, ColourEmbedder("another")).added == 3
+    assert _import(store, root, CountingEmbedder("another")).added == 3
     assert store.spaces() == {"colours": 3, "another": 3}
 
 
@@ -255,8 +255,8 @@ def test_an_interrupted_import_keeps_what_was_added_and_goes_on(store: ExampleSt
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        import_pictures(store, ColourEmbedder(), interrupted())  # type: ignore[arg-type]
+        import_pictures(store, CountingEmbedder(), interrupted())  # type: ignore[arg-type]
     kept = sum(store.counts.values())
     assert 0 < kept <= 80
-    report = import_pictures(store, ColourEmbedder(), pictures)
+    report = import_pictures(store, CountingEmbedder(), pictures)
     assert (report.added, report.duplicates) == (100 - kept, kept)

@@ -14,7 +14,7 @@ from edge_daemon.example_store.importing import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from tests.harness.colour_embedder import ColourEmbedder, noise
+from tests.harness.example_pictures import CountingEmbedder, noise
 from tests.harness.shared_files import shared_path
 from tests.harness.unit_vectors import unit
 
@@ -46,7 +46,7 @@ def test_reembedded_examples_keep_everything_but_space_and_embedding(store: Exam
         totals.append(total)
         return items
 
-    report = reembed(store, ColourEmbedder("new"), track)
+    report = reembed(store, CountingEmbedder("new"), track)
     assert (report.added, report.problems, totals) == (3, [], [3])
     after = list(store)
     assert [(one.id, one.label, one.group, one.thumbnail) for one in after] == [
@@ -54,18 +54,18 @@ def test_reembedded_examples_keep_everything_but_space_and_embedding(store: Exam
     ]
     for example in after:
         assert example.space == "new"
-        expected = ColourEmbedder().embed(read_image(example.thumbnail))
+        expected = CountingEmbedder().embed(read_image(example.thumbnail))
         np.testing.assert_array_equal(example.embedding, expected)
 
 
 def test_reembedding_twice_changes_nothing(store: ExampleStore) -> None:
-    embedder = ColourEmbedder("new")
+    embedder = CountingEmbedder("new")
     reembed(store, embedder)
     assert reembed(store, embedder).added == 0
     assert embedder.embedded == 3
 
 
-class _FailingEmbedder(ColourEmbedder):
+class _FailingEmbedder(CountingEmbedder):
     def embed(self, image: Image) -> Vector:
         if self.embedded == 2:
             raise ModelError("the interpreter failed")
@@ -83,7 +83,7 @@ def test_a_failure_leaves_the_old_space_as_it_was(store: ExampleStore) -> None:
 def test_examples_without_a_readable_thumbnail_stay_and_are_reported(store: ExampleStore) -> None:
     bare = store.add(unit(7), "fox", space="old").id
     store.add(unit(8), "owl", space="old", thumbnail=b"no jpeg")
-    report = reembed(store, ColourEmbedder("new"))
+    report = reembed(store, CountingEmbedder("new"))
     assert store.spaces() == {"new": 3, "old": 2}
     assert len(report.problems) == 2
     assert f"example {bare} ('fox')" in report.problems[0]
@@ -92,7 +92,7 @@ def test_examples_without_a_readable_thumbnail_stay_and_are_reported(store: Exam
 
 def test_a_duplicate_in_the_new_space_is_removed(store: ExampleStore) -> None:
     store.add(unit(7, 3), "cat", space="new", thumbnail=_jpeg(0))
-    report = reembed(store, ColourEmbedder("new"))
+    report = reembed(store, CountingEmbedder("new"))
     assert (report.added, report.duplicates) == (2, 1)
     assert store.counts == {"dog": 1, "cat": 2}
 

@@ -18,7 +18,7 @@ from edge_daemon.example_store.peer_examples import PeerExamples, count_peers, w
 from edge_daemon.example_store.record import ExampleRecord, content_digest
 from edge_daemon.example_store.schema import MIGRATIONS, migrate
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.colour_embedder import ColourEmbedder
+from tests.harness.example_pictures import CountingEmbedder
 from tests.harness.unit_vectors import unit
 
 SPACE = "colours"
@@ -63,7 +63,7 @@ def test_only_own_examples_are_counted_undone_exported_and_reembedded(
     assert write_dataset(store, tmp_path / "a.json", "ml5", SPACE) == 1
     assert export_folders(store, tmp_path / "folder") == (0, 1)
     assert store.find_duplicate(SPACE, embedding=unit(101)) is None
-    report = reembed(store, ColourEmbedder("another"))
+    report = reembed(store, CountingEmbedder("another"))
     assert len(report.problems) == 1, "ours has no picture, and the peers' are not asked for one"
     assert store.undo().id == ours.id
     with pytest.raises(NoExamplesError):

@@ -15,7 +15,7 @@ from edge_daemon.example_store.image_folders import Picture, import_pictures
 from edge_daemon.example_store.importing import ImportLabels, ImportReport
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
-from tests.harness.colour_embedder import ColourEmbedder, noise
+from tests.harness.example_pictures import CountingEmbedder, noise
 from tests.harness.unit_vectors import unit
 
 
@@ -44,7 +44,7 @@ def test_a_project_of_teachable_machine_gives_its_pictures(tmp_path: Path, store
     names = ("Rock-!-0.jpg", "Rock-!-1.jpg", "Paper white-!-0.jpg")
     project = _zip(tmp_path / "project.tm", *names, manifest=True)
     assert is_picture_zip(project)
-    report = import_pictures(store, ColourEmbedder(), find_zipped_pictures(project))
+    report = import_pictures(store, CountingEmbedder(), find_zipped_pictures(project))
     assert (report.added, report.problems) == (3, [])
     assert store.counts == {"Paper white": 1, "Rock": 2}
     assert next(iter(store)).source == "project.tm/Paper white-!-0.jpg"
@@ -76,7 +76,7 @@ def test_a_damaged_picture_costs_that_picture(tmp_path: Path, store: ExampleStor
     content = bytearray(packed.read_bytes())
     content[content.find(b"\xff\xd8\xff") + 400] ^= 0xFF
     packed.write_bytes(content)
-    report = import_pictures(store, ColourEmbedder(), find_zipped_pictures(packed))
+    report = import_pictures(store, CountingEmbedder(), find_zipped_pictures(packed))
     assert report.added == 1
     assert "x.zip/cat/1.jpg is damaged" in report.problems[0]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.imaging.image_files import find_images, is_hidden, named
-from tests.harness.colour_embedder import noise, save
+from tests.harness.example_pictures import noise, save
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 
 from edge_daemon.imaging.image_io import read_image, thumbnail_of
-from tests.harness.colour_embedder import noise
+from tests.harness.example_pictures import noise
 
 
 def _file(kind: str, width: int = 60, height: int = 20, exif: PIL.Image.Exif | None = None) -> bytes:
