@@ -31,6 +31,7 @@ from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.daemon import Daemon
 from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder, FrameSource
@@ -68,6 +69,7 @@ def build(
     prepared = config if isinstance(config, Prepared) else preflight(config)
     config = resolve_features(prepared.config, tune=True)
     clock = SystemClock()
+    notifier = notifier or Notifier()
     mailbox = Mailbox()
     camera = source or open_camera(config.camera, clock)
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
@@ -87,9 +89,9 @@ def build(
             inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,
             clock=clock,
-            notifier=notifier or Notifier(),
+            notifier=notifier,
             once=once,
-            marks=marks,
+            status=StatusReporter(notifier, marks),
         )
     except BaseException:
         pipeline.close()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from edge_daemon.config.web import Address
 
 Environment: TypeAlias = Mapping[str, str]
-Check: TypeAlias = Callable[[Config, Environment], None]
+PreflightCheck: TypeAlias = Callable[[Config, Environment], None]
 FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
 """Path, inode, size and time of change (ns) of each file."""
 
@@ -197,7 +197,7 @@ def _check_replay(config: Config, environment: Environment) -> None:
             check_regions(config, (width, height))
 
 
-CHECKS: tuple[Check, ...] = (
+CHECKS: tuple[PreflightCheck, ...] = (
     _check_fleet,
     _check_store,
     _check_password,
@@ -205,7 +205,7 @@ CHECKS: tuple[Check, ...] = (
     _check_page,
     _check_token,
 )
-_SECRETS: Mapping[Check, str] = {_check_fleet: "fleet", _check_password: "mqtt", _check_token: "web"}
+_SECRETS: Mapping[PreflightCheck, str] = {_check_fleet: "fleet", _check_password: "mqtt", _check_token: "web"}
 
 
 def check_regions(config: Config, frame_size: tuple[int, int]) -> None:

@@ -3,42 +3,21 @@
 from __future__ import annotations
 
 import enum
-import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from edge_daemon.board.power import describe
-from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
+from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
-from edge_daemon.domain.events import (
-    CameraLost,
-    CameraRestored,
-    ClockChanged,
-    Event,
-    ExamplesKept,
-    ExamplesNotKept,
-    LabelChanged,
-    PanelLost,
-    PanelRestored,
-    PowerLow,
-    PowerOk,
-    Ready,
-)
+from edge_daemon.domain.events import Event, Ready
 from edge_daemon.domain.interfaces import Clock, Sink
-from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
 
-log = logging.getLogger(__name__)
-
 WAKE_S = 0.25
 """Longest wait of the loop: a signal takes effect within it."""
-
-SYNCED = "the clock is synchronised"
-NOT_SYNCED = "the clock is not synchronised: times in messages may be wrong until it is; see `timedatectl`"
 
 
 def _ignore() -> None:
@@ -85,7 +64,7 @@ class Daemon:
         clock: Clock,
         notifier: Notifier,
         once: bool = False,
-        marks: BootMarks | None = None,
+        status: StatusReporter,
     ) -> None:
         self._pipeline = pipeline
         self._capture = capture
@@ -96,13 +75,9 @@ class Daemon:
         self._clock = clock
         self._notifier = notifier
         self._once = once
-        self._marks = marks
+        self._status = status
         self._outcome: Outcome | None = None
         self._progress_s = clock.monotonic()
-        self._activity = "starting"
-        self._lost: dict[str, str] = {}
-        self._not_kept_reason = ""
-        self._classified = False
         self._on_classified: Callable[[], None] = _ignore
         self.frame_size: tuple[int, int] | None = None
         """Width and height of the last frame in pixels; any thread may read it."""
@@ -110,7 +85,7 @@ class Daemon:
     @property
     def camera_works(self) -> bool:
         """True after the first classified frame, unless the camera has been lost since."""
-        return self._classified and "camera" not in self._lost
+        return self._status.camera_works
 
     def stop(self) -> None:
         """End the loop."""
@@ -165,65 +140,11 @@ class Daemon:
 
     def _publish(self, happened: Iterable[Event]) -> None:
         for event in happened:
-            self._report(event)
+            if isinstance(event, Ready):
+                self._on_classified()
+            self._status.handle(event)
             for sink in self._sinks:
                 sink.handle(event)
-
-    def _report(self, event: Event) -> None:
-        """Log an event that users notice, and update the service manager's status line."""
-        match event:
-            case Ready():
-                self._classified = True
-                self._on_classified()
-                log.info("ready: the first frame was classified")
-                if self._marks is not None:
-                    self._marks.note("first_label")
-                    self._marks.write()
-                self._activity = "seeing"
-                self._notifier.ready(self._status)
-            case CameraLost(reason):
-                self._mark_lost("camera", reason)
-                # Ready nevertheless: an unplugged camera is a state, and must not let the start time out.
-                self._notifier.ready(self._status)
-            case CameraRestored():
-                self._activity = "seeing"
-                self._mark_restored("camera")
-            case PanelLost(reason):
-                self._mark_lost("panel", reason)
-                self._notifier.status(self._status)
-            case PanelRestored(outage_s):
-                log.info("panel restored after %.0f s", outage_s)
-                self._mark_restored("panel")
-            case PowerLow(flags):
-                log.warning("power: %s; see docs/board.md", describe(flags))
-            case PowerOk(low_s):
-                log.info("power: nothing holds the board back any more, after %.0f s", low_s)
-            case ClockChanged(synced):
-                log.info(SYNCED if synced else NOT_SYNCED)
-            case ExamplesNotKept(reason):
-                log.warning("%s", reason)
-                self._not_kept_reason = reason
-                self._notifier.status(self._status)
-            case ExamplesKept():
-                log.info("examples are kept again")
-                self._not_kept_reason = ""
-                self._notifier.status(self._status)
-            case LabelChanged():
-                where = "" if event.region == WHOLE_FRAME else f"{event.region}: "
-                log.info("%s%s (%.0f %%)", where, event.label, event.confidence * 100)
-
-    @property
-    def _status(self) -> str:
-        faults = [f"{part} lost: {reason}" for part, reason in self._lost.items()]
-        return "; ".join([*faults, *filter(None, [self._not_kept_reason])]) or self._activity
-
-    def _mark_lost(self, part: str, reason: str) -> None:
-        log.warning("%s lost: %s", part, reason)
-        self._lost[part] = reason
-
-    def _mark_restored(self, part: str) -> None:
-        self._lost.pop(part, None)
-        self._notifier.status(self._status)
 
     def _feed_watchdog(self, *, saw_frame: bool) -> None:
         """Report progress to the watchdog: a classified frame, or a camera that is known to be lost.

@@ -40,7 +40,7 @@ def error_reply(command: Command, exc: EdgeError) -> CommandReply:
     return CommandReply(command, error=str(exc))
 
 
-class _Pending(Struct, frozen=True):
+class _PendingChange(Struct, frozen=True):
     command: Command
     attempt: Attempt
     deadline_s: float
@@ -54,7 +54,7 @@ class PendingChanges:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[_PendingChange] = deque()
 
     def make(self, command: Command, attempt: Attempt) -> Iterator[Event]:
         """Make a change, or queue it if the store is locked or earlier changes are pending.
@@ -71,7 +71,7 @@ class PendingChanges:
         if len(self._pending) >= MAX_PENDING:
             raise RequestError("too many changes are waiting for the store, which another process has locked")
         deadline_s = self._clock.monotonic() + CHANGE_TIMEOUT_S
-        self._pending.append(_Pending(command, attempt, deadline_s))
+        self._pending.append(_PendingChange(command, attempt, deadline_s))
 
     def retry(self) -> Iterator[Event]:
         """Make the pending changes up to the first that still meets a lock; reject the overdue ones."""
