@@ -59,7 +59,7 @@ def is_served(port: int) -> bool:
 
 
 def is_closed(channel: socket.socket, drip: bytes = b"") -> bool:
-    """Send a little more and say whether the server has hung up."""
+    """Send a little more and return whether the server has closed the connection."""
     channel.settimeout(0.01)
     try:
         if drip:
@@ -141,7 +141,7 @@ def request_without_reading(port: int, stack: ExitStack) -> socket.socket:
 
 
 def is_reset(channel: socket.socket) -> bool:
-    """Say whether the server has hung up, without reading."""
+    """Return whether the server has reset the connection, without reading."""
     channel.setblocking(False)
     try:
         channel.send(b" ")

@@ -100,6 +100,16 @@ def test_the_evaluation_and_its_recommendation_are_shown(site: WebHarness, visit
     expect(page.locator("#recommendation")).to_contain_text("Show next: gear")
 
 
+def test_confused_classes_name_each_other(site: WebHarness, visit: Visit) -> None:
+    for variation in range(4):
+        site.show("gear", variation)
+        site.teach("gear")
+        site.teach("cog")
+    page = visit("phone").open(site.url)
+    expect(class_button(page, "gear").locator(".status.confused")).to_have_text("confused with cog")
+    expect(class_button(page, "cog").locator(".status.confused")).to_have_text("confused with gear")
+
+
 def test_a_lost_camera_and_its_return_are_shown(site: WebHarness, visit: Visit) -> None:
     viewer = visit("phone")
     page = viewer.open(site.url)
