@@ -22,12 +22,12 @@ def write(root: Path, path: str, text: str) -> Path:
 
 
 def lay_model(root: Path, model: str) -> None:
-    """Lay out the model's name, which the device tree ends with a zero byte."""
+    """Write the model's name, which ends with a zero byte in the device tree."""
     write(root, "proc/device-tree/model", f"{model}\0")
 
 
 def lay_throttled(root: Path, device: str, text: str) -> None:
-    """Lay out get_throttled at a device, and the firmware driver's link to it."""
+    """Write get_throttled of a device, and the firmware driver's link to it."""
     path = write(root, f"sys/devices/platform/{device}/get_throttled", text)
     driver = root / "sys/bus/platform/drivers/raspberrypi-firmware"
     driver.mkdir(parents=True)
@@ -35,7 +35,7 @@ def lay_throttled(root: Path, device: str, text: str) -> None:
 
 
 def lay_alarm(root: Path, alarm: str, number: int = 1) -> Path:
-    """Lay out the voltage sensor among others; return its alarm."""
+    """Write the voltage sensor and others; return its alarm file."""
     write(root, "sys/class/hwmon/hwmon0/name", "cpu_thermal\n")
     write(root, "sys/class/hwmon/hwmon0/in0_lcrit_alarm", "1\n")
     write(root, f"sys/class/hwmon/hwmon{number}/name", "rpi_volt\n")
@@ -43,7 +43,7 @@ def lay_alarm(root: Path, alarm: str, number: int = 1) -> Path:
 
 
 def lay_link(root: Path, name: str, *, carrier: str, wireless: bool = False, virtual: bool = False) -> None:
-    """Lay out a network interface."""
+    """Write the files of a network interface."""
     folder = f"sys/class/net/{name}"
     write(root, f"{folder}/type", "1\n")
     write(root, f"{folder}/carrier", f"{carrier}\n")
@@ -54,13 +54,13 @@ def lay_link(root: Path, name: str, *, carrier: str, wireless: bool = False, vir
 
 
 def lay_loopback(root: Path) -> None:
-    """Lay out the loopback, which is always up."""
+    """Write the files of the loopback, which is always up."""
     write(root, "sys/class/net/lo/type", "772\n")
     write(root, "sys/class/net/lo/carrier", "1\n")
 
 
 def lay_route(root: Path, *rows: str) -> None:
-    """Lay out the IPv4 routes, and no IPv6 address but the loopback's and a link-local one."""
+    """Write IPv4 routes, and only a loopback and a link-local IPv6 address."""
     write(root, "proc/net/route", "\n".join(["Iface\tDestination\tGateway", *rows]) + "\n")
     own = "0" * 31 + "1 01 80 10 80 lo\n"
     write(root, "proc/net/if_inet6", f"{own}fe800000000000000000000000000001 02 40 20 80 wlan0\n")

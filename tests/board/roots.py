@@ -16,7 +16,7 @@ BOARDS: dict[str, dict[int, str]] = {
 
 
 def lay_out_chips(root: Path, labels: dict[int, str], lines: int = 54) -> Path:
-    """Make the nodes, as plain files, and what the kernel shows of them under /sys; return the root."""
+    """Make the nodes as plain files, and the kernel's files under /sys; return the root."""
     (root / "dev").mkdir(parents=True, exist_ok=True)
     base = 512
     for number, label in labels.items():

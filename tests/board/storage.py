@@ -17,7 +17,7 @@ OVERLAY_ON_CARD = (
 
 
 def lay_mounts(root: Path, *mounts: str, cmdline: str = "console=tty1 rootwait") -> None:
-    """Lay out mounts, each as `major:minor root point options... - type source options`."""
+    """Write mounts, each as `major:minor root point options... - type source options`."""
     lines = [f"{number} 1 {mount}" for number, mount in enumerate(mounts, 22)]
     write(root, "proc/self/mountinfo.new", "\n".join(lines) + "\n")
     os.replace(root / "proc/self/mountinfo.new", root / "proc/self/mountinfo")  # a reader sees all or nothing
@@ -25,7 +25,7 @@ def lay_mounts(root: Path, *mounts: str, cmdline: str = "console=tty1 rootwait")
 
 
 def lay_card(root: Path, sectors: int, uptime_s: float) -> None:
-    """Lay out a card with two partitions and what was written to it since the boot."""
+    """Write the files of a card with two partitions and a count of written sectors."""
     stat = f"  4210 1402 311204 5120 901 640 {sectors} 80104 0 9000 85224 0 0 0 0 0 0\n"
     write(root, "sys/devices/platform/mmc/block/mmcblk0/stat", stat)
     write(root, "sys/devices/platform/mmc/block/mmcblk0/mmcblk0p2/stat", stat.replace(str(sectors), "16"))
@@ -37,7 +37,7 @@ def lay_card(root: Path, sectors: int, uptime_s: float) -> None:
 
 
 def lay_daemon(root: Path, store: Path, process: int = 812) -> None:
-    """Lay out a daemon that has claimed a store."""
+    """Write the files of a daemon that holds a store's lock."""
     store.parent.mkdir(parents=True, exist_ok=True)
     store.with_name(f"{store.name}.lock").write_text(f"{process}\n")
     write(root, f"proc/{process}/cmdline", "/opt/edge-daemon/venv/bin/python\0edge-daemon\0run\0")
@@ -48,7 +48,7 @@ def lay_daemon(root: Path, store: Path, process: int = 812) -> None:
 
 
 def lay_memory(root: Path, *, controllers: str | None = "cpuset cpu io memory pids") -> None:
-    """Lay out a board with 512 MB, of which the firmware keeps a part, and its control groups."""
+    """Write the files of a board with 512 MB, less the firmware's part, and its control groups."""
     sizes = {"MemTotal": 437_248, "MemAvailable": 280_000, "CmaTotal": 65_536, "CmaFree": 50_000}
     write(root, "proc/meminfo", "".join(f"{name + ':':<16}{kib:>8} kB\n" for name, kib in sizes.items()))
     if controllers is not None:

@@ -137,7 +137,7 @@ def test_off_is_a_word_and_no_is_not(tmp_path: Path) -> None:
 
 
 def test_every_section_is_closed() -> None:
-    """The keys are looked at one by one only when the data are refused as a whole."""
+    """Single keys are checked only after the conversion of all data failed."""
     sections = schema()["$defs"]
     assert {"Config", "PicameraControls", "LedOptions", "TlsOptions"} <= sections.keys()
     assert [

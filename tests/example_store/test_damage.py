@@ -28,7 +28,7 @@ COUNT = 40
 
 
 def fill(path: Path) -> dict[int, Example]:
-    """Teach two labels with pictures, and take some back; what lives, by id."""
+    """Add examples of two labels with pictures, and remove some; return the live ones by id."""
     draw = np.random.default_rng(3)
     with ExampleStore(path) as store:
         for seed in range(COUNT):
@@ -40,7 +40,7 @@ def fill(path: Path) -> dict[int, Example]:
 
 
 def execute(path: Path, statement: str, *values: object) -> None:
-    """Change a store as another program does."""
+    """Change a store with plain SQL, as another program does."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute(statement, values)
         connection.commit()
@@ -67,7 +67,7 @@ def truncate(content: bytearray, draw: random.Random) -> None:
 
 
 def rows_by_id(path: Path) -> dict[int, tuple[object, ...]]:
-    """Return what plain SQL reads of each example, one by one, but its picture."""
+    """Return each example's columns without the picture, read one by one with plain SQL."""
     rows = {}
     with closing(sqlite3.connect(f"file:{path}?mode=ro&immutable=1", uri=True)) as connection:
         for number in range(1, COUNT + 1):
@@ -285,7 +285,7 @@ def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path)
 
 
 def test_a_second_connection_of_the_process_keeps_the_first_one_s_locks(tmp_path: Path) -> None:
-    """Another process that leaves would else delete the journal, and acknowledged examples with it."""
+    """Without the locks, another process that closes the store deletes the journal and its examples."""
     path = tmp_path / "examples.sqlite"
     command = [sys.executable, "-c", "import sys\nfrom edge_daemon.example_store.store import ExampleStore\n"]
     command[2] += "ExampleStore(sys.argv[1]).close()"

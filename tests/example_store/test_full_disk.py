@@ -31,7 +31,7 @@ def damage(path: Path) -> None:
 
 
 def age(path: Path) -> None:
-    """Make it a store of version 0.1.0, which has to be migrated."""
+    """Turn a store into one of version 0.1.0, which has to be migrated."""
     path.write_bytes((Path(__file__).parent / "data" / "store-0.1.0.sqlite").read_bytes())
 
 

@@ -21,7 +21,7 @@ def _write(tmp_path: Path, content: object) -> Path:
 
 
 def _tensor(label: str | None, rows: int, columns: int) -> dict[str, object]:
-    """A tensor as tfjs 1.x and 2.x print it; ml5 adds the label."""
+    """Return a tensor in the format of tfjs 1.x and 2.x; ml5 adds the label."""
     return {
         "kept": True,
         "isDisposedInternal": False,
@@ -38,7 +38,7 @@ def _tensor(label: str | None, rows: int, columns: int) -> dict[str, object]:
 
 
 def _typed(values: list[float]) -> dict[str, float]:
-    """A Float32Array as JSON.stringify prints it."""
+    """Return a Float32Array in the format of JSON.stringify."""
     return {str(index): value for index, value in enumerate(values)}
 
 

@@ -14,7 +14,7 @@ from edge_daemon.example_store.store import ExampleStore
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's rights are worth borrowing")
 @pytest.mark.parametrize("suffix", ["", "-wal", "-journal"])
 def test_root_follows_no_link_that_the_stores_owner_made(tmp_path: Path, suffix: str) -> None:
-    """As root's `examples list` would after the service was taken over: the store could begin anywhere."""
+    """A compromised service must not make root's `examples list` write a store elsewhere."""
     planted = tmp_path / f"examples.sqlite{suffix}"
     planted.symlink_to(tmp_path / "roots")
     os.chown(planted, 65534, 65534, follow_symlinks=False)

@@ -43,7 +43,7 @@ def said(command: list[str]) -> list[object]:
 def test_nothing_of_the_current_folder_is_run(
     mark: Path, monkeypatch: pytest.MonkeyPatch, also_on_the_path: str
 ) -> None:
-    """Neither as `python -m` has it, first on the path, nor by a $PYTHONPATH with an empty part."""
+    """Two ways to the current folder: `python -m`, which puts it first, and an empty part of $PYTHONPATH."""
     monkeypatch.setenv("PYTHONPATH", also_on_the_path.format(cwd=os.getcwd()))
     monkeypatch.syspath_prepend(also_on_the_path.format(cwd=os.getcwd()))
     assert said(script_command(SHOW, "a", "b")) == [edge_daemon.__file__, np.__file__, ["a", "b"]]
@@ -66,7 +66,7 @@ def test_a_module_is_run_with_its_words_as_main(mark: Path) -> None:
 def test_the_package_is_found_where_this_process_found_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From a source tree that is the current folder, as `python -m edge_daemon` there has it."""
+    """Also from a source tree that is the current folder, as with `python -m edge_daemon`."""
     monkeypatch.chdir(ROOT)
     monkeypatch.setattr(sys, "path", ["", *(place for place in sys.path if place != str(ROOT))])
     assert said(script_command(SHOW))[0] == edge_daemon.__file__

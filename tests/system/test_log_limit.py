@@ -15,7 +15,7 @@ log = logging.getLogger("tests.system.test_log_limit")
 
 
 class Journal:
-    """A handler with the limit, and what it wrote."""
+    """A handler with the limit, and its lines."""
 
     def __init__(self) -> None:
         self.clock = ManualClock()

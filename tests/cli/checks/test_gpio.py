@@ -26,7 +26,7 @@ CONFIG = Config(
 
 @pytest.fixture
 def presser(monkeypatch: pytest.MonkeyPatch) -> SimulatedButtons:
-    """A finger on the mock pins that gpiozero hands out."""
+    """Presses buttons on gpiozero's mock pins."""
     monkeypatch.delenv("GPIOZERO_PIN_FACTORY", raising=False)
     made = SimulatedButtons()
     monkeypatch.setattr(Device, "pin_factory", made.factory)
@@ -39,7 +39,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def hold(monkeypatch: pytest.MonkeyPatch, holders: dict[int, str], processes: list[tuple[int, str]]) -> None:
-    """Let lines be held, which only a kernel could say."""
+    """Fake the kernel's answer about the holders of lines."""
 
     def holder_of(_chip: Chip, line: int, _root: Path) -> str | None:
         return holders.get(line)
@@ -113,7 +113,7 @@ def test_watching_ends_once_all_have_moved(presser: SimulatedButtons, root: Path
 
 
 def press_while_watched(presser: SimulatedButtons, root: Path, pins: list[int], watch_s: float) -> Check:
-    """Press buttons as soon as the doctor has claimed them."""
+    """Press buttons once the doctor has claimed them."""
 
     def press() -> None:
         for pin in pins:

@@ -19,7 +19,7 @@ CONFIG = Config(camera=SyntheticOptions())
 
 
 def root_with(place: Path, target: str | None) -> Path:
-    """Lay out a root whose /usr/bin/python3 leads to this name."""
+    """Return a root folder whose /usr/bin/python3 links to `target`."""
     folder = place / "usr/bin"
     folder.mkdir(parents=True)
     if target is not None:
