@@ -31,9 +31,9 @@ from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
-from edge_daemon.models.registry import find
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
+from edge_daemon.tflite.patch_embedder import PatchEmbedder, shifted_variants
 from tests.harness.digit_pictures import STYLES, boxes, draw_frame, random_light
 
 SHOTS, REACHES = (3, 5), (0.25, 0.75, 1.5)
@@ -57,7 +57,7 @@ def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -
 
 def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], Callable | None]]:
     """Yield the ways of reading a crop: name, embed, variants of the query."""
-    embedder = TfliteEmbedder(find(model))
+    embedder = TfliteEmbedder(find_model(model))
     size = embedder.input.width
     for fit in ("square", "stretch", "pad"):
         for name, kernel in FILTERS.items():
@@ -66,9 +66,9 @@ def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], 
                 lambda image, fit=fit, kernel=kernel: embedder.embed(enlarge(image, size, fit, kernel)),
                 None,
             )
-    yield "tap pixels, stretch", TfliteEmbedder(find(model), tap="pixels", crop="squash").embed, None
+    yield "tap pixels, stretch", TfliteEmbedder(find_model(model), tap="pixels", crop="squash").embed, None
     yield "patch, unmoved", PatchEmbedder().embed, None
-    yield "patch, moved", PatchEmbedder().embed, moved
+    yield "patch, shifted_variants", PatchEmbedder().embed, shifted_variants
 
 
 def frames(
@@ -128,7 +128,7 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
         for style in STYLES:
             draw = np.random.default_rng(0)
             taught = teach(style, shots, draw)
-            examples = learn(taught, embed, moved)
+            examples = learn(taught, embed, shifted_variants)
             rejector = UnknownRejector(examples, LeaveOneOut(examples), unknown)
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
@@ -140,7 +140,7 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
                 frame = draw_frame(style, text, random_light(draw, REACHES[0]), draw)
                 halves += [not rejector.rejects(examples.search(embed(crop(frame, box)))) for box in between]
             for digit in "0123456789":
-                part = learn([each for each in taught if each[0] != digit], embed, moved)
+                part = learn([each for each in taught if each[0] != digit], embed, shifted_variants)
                 judge = UnknownRejector(part, LeaveOneOut(part), unknown)
                 asked = frames(style, [digit * 4] * 3, REACHES[0], draw)
                 hidden += [not judge.rejects(part.search(embed(image))) for _, image in asked]
@@ -167,8 +167,8 @@ def costs(model: str) -> None:
     taught = teach("lcd", 5, draw)
     image = taught[0][1]
     for name, embed, augment_query in (
-        ("embedding", TfliteEmbedder(find(model), crop="squash").embed, None),
-        ("patch, moved", PatchEmbedder().embed, moved),
+        ("embedding", TfliteEmbedder(find_model(model), crop="squash").embed, None),
+        ("patch, shifted_variants", PatchEmbedder().embed, shifted_variants),
     ):
         examples = learn(taught, embed, augment_query)
         embed_ms = timed_ms(partial(embed, image))

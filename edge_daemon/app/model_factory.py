@@ -14,7 +14,7 @@ from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
-from edge_daemon.models.registry import find
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite import embedder as litert
 
 DEFAULT_MODEL = "edge_embedder_v1"
@@ -22,7 +22,7 @@ DEFAULT_MODEL = "edge_embedder_v1"
 
 def model_path(config: Config) -> Path:
     """Return the path of the configured model file. Raises ModelError."""
-    return find(config.model.name or DEFAULT_MODEL)
+    return find_model(config.model.name or DEFAULT_MODEL)
 
 
 def model_name(config: Config) -> str:
@@ -98,6 +98,6 @@ def build_query_augmentation(config: Config) -> QueryAugmentation | None:
     """Return the test-time augmentation of queries; only patch embeddings have one."""
     if config.model.features != "patch":
         return None
-    from edge_daemon.tflite.patch_embedder import moved
+    from edge_daemon.tflite.patch_embedder import shifted_variants
 
-    return moved
+    return shifted_variants

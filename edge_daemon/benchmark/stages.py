@@ -41,7 +41,7 @@ class Stages:
 
     def __init__(self, config: Config, examples: int) -> None:
         embedder = build_embedder(config)
-        if not isinstance(embedder, litert.TfliteEmbedder) or embedder.tap == "pixels":
+        if not isinstance(embedder, litert.TfliteEmbedder) or embedder.features == "pixels":
             raise ConfigError("bench needs a model to compare with; leave model.features at embedding")
         self.embedder = embedder
         self._clock = SystemClock()
@@ -88,9 +88,9 @@ class Stages:
     def _embed(self, image: Image) -> Vector:
         embedder = self.embedder
         prepared = self._time("crop and resize", lambda: embedder.prepare(image))
-        self._time("set input", lambda: embedder.feed(prepared))
+        self._time("set input", lambda: embedder.set_input(prepared))
         self._time("invoke", embedder.invoke)
-        return self._time("read", embedder.read)
+        return self._time("read", embedder.read_output)
 
     def _time(self, name: str, work: Callable[[], Result]) -> Result:
         begun_s = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Embed pictures with a TFLite model."""
+"""Image embeddings from a TFLite model."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from edge_daemon.domain.errors import EmbeddingError, ModelError
 from edge_daemon.imaging.preprocess import CropMode, InputTensor, Preprocessor
 from edge_daemon.system.regular_file import read_regular
 from edge_daemon.tflite.feature_layer import FeatureLayer, FeatureName, find_feature_layer
-from edge_daemon.tflite.find_input_range import find_range
-from edge_daemon.tflite.graph import Graph, end_at, read_graph
+from edge_daemon.tflite.graph import Graph, read_graph, truncate_at
+from edge_daemon.tflite.input_range_sources import find_input_range
 from edge_daemon.tflite.interpreter import (
     input_and_output,
     is_external,
@@ -27,7 +27,7 @@ from edge_daemon.tflite.interpreter import (
     runtime,
 )
 from edge_daemon.tflite.model_check import image_input
-from edge_daemon.tflite.resizer import Resizers
+from edge_daemon.tflite.resizer import ResizerCache
 from edge_daemon.tflite.verdict_cache import contains, put
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """An operator as the interpreter lists it; one named DELEGATE replaces some of the others."""
+    """An operator in the interpreter's list. A DELEGATE operator replaces other operators of the list."""
 
     name: str
     inputs: tuple[int, ...]
@@ -47,13 +47,13 @@ class Operation:
 
 
 class TfliteEmbedder:
-    """A TFLite image model read at one tap. Owned by one thread.
+    """A TFLite image model read at one feature layer. Owned by one thread.
 
-    `delegate`: `auto` is the interpreter's default (XNNPACK), `none` its plain kernels, anything else the
-    path of an external delegate's shared library. Numbers of two delegates differ, so `space` names it.
-    `input_range` says what black and white are to the model and why, except at the tap `pixels`.
-    Every failure is a ModelError of one line. A file not seen before is first tried in a child
-    process; `probe_first=False` skips that for files known to be good.
+    `delegate`: `auto` is the interpreter's default (XNNPACK), `none` its builtin kernels, any other value
+    the path of an external delegate's shared library. Two delegates give slightly different embeddings, so
+    `space` includes the delegate's name. `input_range` is the range that the model gets for black to white,
+    and its source; it is not set for `pixels`. Every failure is a ModelError of one line. A new file
+    is first tried in a child process; `probe_first=False` skips the trial for files known to be good.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class TfliteEmbedder:
         model_path: Path | str,
         threads: int = 1,
         delegate: str = "auto",
-        tap: FeatureName = "embedding",
+        features: FeatureName = "embedding",
         crop: CropMode = "center",
         *,
         probe_first: bool = True,
@@ -72,69 +72,74 @@ class TfliteEmbedder:
             graph = read_graph(content)
             digest = hashlib.sha256(content).hexdigest()
             self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
-            self.tap = tap
-            shrink = Resizers() if delegate == "auto" else None
-            if tap == "pixels":
-                self._prepare = Preprocessor(self.input, crop, shrink)
+            self.features = features
+            resize = ResizerCache() if delegate == "auto" else None
+            if features == "pixels":
+                self._prepare = Preprocessor(self.input, crop, resize)
                 self.size = self.input.height * self.input.width * self.input.channels
             else:
-                self._tap: FeatureLayer = find_feature_layer(graph, tap)
+                self._layer: FeatureLayer = find_feature_layer(graph, features)
                 if probe_first:
-                    _probe_once(path, digest, threads, delegate, tap)
-                answer = partial(_answers, threads=threads, delegate=delegate)
-                self.input_range = find_range(path, content, digest, graph, answer)
-                self._prepare = Preprocessor(self.input, crop, shrink, self.input_range.range)
+                    _probe_once(path, digest, threads, delegate, features)
+                run = partial(_run_model, threads=threads, delegate=delegate)
+                self.input_range = find_input_range(path, content, digest, graph, run)
+                self._prepare = Preprocessor(self.input, crop, resize, self.input_range.range)
                 self._start(content, graph, threads, delegate)
-            self.space = f"{path.stem}-{digest[:8]}/{tap}/{self._prepare.id}/{_delegate_name(delegate, tap)}"
+            self.space = (
+                f"{path.stem}-{digest[:8]}/{features}/{self._prepare.id}/{_delegate_name(delegate, features)}"
+            )
         except ModelError as exc:
             raise ModelError(f"{path}: {exc}") from exc
 
     def _start(self, content: bytes, graph: Graph, threads: int, delegate: str) -> None:
-        """Make the interpreter, its graph ended at the tap."""
-        if self._tap.tensor != graph.outputs[0]:
-            content = end_at(content, graph, self._tap.tensor)
-        self._content = content  # The interpreter reads weights from these bytes as long as it lives.
+        """Open an interpreter for the graph truncated at the feature layer."""
+        if self._layer.tensor != graph.outputs[0]:
+            content = truncate_at(content, graph, self._layer.tensor)
+        self._content = content  # The interpreter reads its weights from these bytes.
         self._interpreter = open_interpreter(content, threads, delegate)
-        given, self._output = input_and_output(self._interpreter)
-        self._input_index = int(given["index"])
+        input_details, self._output = input_and_output(self._interpreter)
+        self._input_index = int(input_details["index"])
         self.size = int(self._output["shape"][-1])
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        """Height, width and channels of the picture the model sees."""
+        """Height, width and channels of the model's input."""
         return self.input.height, self.input.width, self.input.channels
 
     def embed(self, image: Image) -> Vector:
-        """Embed an RGB uint8 HWC image of any size; a fresh float32 vector of `size`, unit length.
+        """Embed an RGB uint8 HWC image of any size; a new float32 vector of `size`, unit length.
 
-        At the tap `probabilities` these are the shares themselves, summing to about 1.
+        With the features `probabilities` the vector holds the probabilities, which sum to about 1.
 
-        Raises ImageError for what is no image, EmbeddingError when the model answers all zeros.
+        Raises ImageError for an invalid array, EmbeddingError when the model's output is all zeros.
         """
-        if self.tap == "probabilities":
+        if self.features == "probabilities":
             return self.probabilities(image)
-        vector = self._pixels(image) if self.tap == "pixels" else self._run(image)
+        vector = self._pixels(image) if self.features == "pixels" else self._run(image)
         length = math.sqrt(float(vector @ vector))
         if not 0 < length < math.inf:
             raise EmbeddingError(
-                f"{self.space} answered a vector of length {length}; it can't be used for this picture"
+                f"{self.space} gave a vector of length {length}; this picture can't be embedded"
             )
         vector /= np.float32(length)
         return vector
 
     def probabilities(self, image: Image) -> Vector:
-        """Return the share of each of the model's own classes, summing to about 1 (tap `probabilities`)."""
-        if self.tap != "probabilities":
-            raise ModelError(f"{self.space} is read at {self.tap}; set model.features to probabilities")
+        """Return the probability of each of the model's own classes, which sum to about 1.
+
+        Raises ModelError unless `features` is `probabilities`.
+        """
+        if self.features != "probabilities":
+            raise ModelError(f"{self.space} gives {self.features}; set model.features to probabilities")
         vector = self._run(image)
-        return _softmax(vector) if self._tap.needs_softmax else vector
+        return _softmax(vector) if self._layer.needs_softmax else vector
 
     def operations(self) -> list[Operation]:
-        """List the operators up to the tap, replaced ones included; empty for the tap `pixels`.
+        """List the operators up to the feature layer, replaced ones included; empty for `pixels`.
 
-        Asks the interpreter by a method that its documentation leaves out, so use it for inspection only.
+        Calls an undocumented method of the interpreter, so use it for inspection only.
         """
-        if self.tap == "pixels":
+        if self.features == "pixels":
             return []
         return [
             Operation(str(row["op_name"]), tuple(map(int, row["inputs"])), tuple(map(int, row["outputs"])))
@@ -145,30 +150,30 @@ class TfliteEmbedder:
         return self._prepare.pixels(image).ravel().astype(np.float32) / np.float32(127.5) - np.float32(1)
 
     def _run(self, image: Image) -> Vector:
-        """Return the tapped tensor in real numbers, averaged over height and width if it has them."""
+        """Return the feature layer's real values, averaged over height and width if it has these axes."""
         try:
-            self.feed(self.prepare(image))
+            self.set_input(self.prepare(image))
             self.invoke()
         except (RuntimeError, ValueError) as exc:
             raise ModelError(f"{self.space}: the interpreter fails on it: {one_line(exc)}") from exc
-        return self.read()
+        return self.read_output()
 
-    # The four steps of `embed`, apart so that a benchmark can time them. The last three belong together.
+    # The four steps of `embed`, public so that a benchmark can time each. Call the last three in this order.
 
     def prepare(self, image: Image) -> npt.NDArray[np.generic]:
-        """Return the picture as the model's input takes it. Raises ImageError."""
+        """Return the picture as the model's input tensor, 1 x H x W x C. Raises ImageError."""
         return self._prepare(image)
 
-    def feed(self, picture: npt.NDArray[np.generic]) -> None:
+    def set_input(self, picture: npt.NDArray[np.generic]) -> None:
         """Copy a prepared picture into the interpreter."""
         self._interpreter.set_tensor(self._input_index, picture)
 
     def invoke(self) -> None:
-        """Run the model on what was fed."""
+        """Run the model on the current input."""
         self._interpreter.invoke()
 
-    def read(self) -> Vector:
-        """Return what the model answered at the tap, in real numbers."""
+    def read_output(self) -> Vector:
+        """Return the feature layer of the last `invoke` as float32 real values."""
         raw = self._interpreter.get_tensor(self._output["index"]).reshape(-1, self.size)
         scale, zero_point = self._output["quantization"]
         numbers = raw.astype(np.float32)
@@ -179,32 +184,32 @@ class TfliteEmbedder:
         return vector
 
 
-def _answers(
+def _run_model(
     content: bytes, pictures: npt.NDArray[np.float32], threads: int, delegate: str
 ) -> npt.NDArray[np.float32]:
     """Return a float model's first output for each prepared picture. Raises ModelError."""
     interpreter = open_interpreter(content, threads, delegate)
-    given, output = input_and_output(interpreter)
-    answers = []
+    input_details, output = input_and_output(interpreter)
+    outputs = []
     try:
         for picture in pictures:
-            interpreter.set_tensor(given["index"], picture[np.newaxis])
+            interpreter.set_tensor(input_details["index"], picture[np.newaxis])
             interpreter.invoke()
-            answers.append(np.atleast_1d(interpreter.get_tensor(output["index"]))[0])
+            outputs.append(np.atleast_1d(interpreter.get_tensor(output["index"]))[0])
     except (RuntimeError, ValueError) as exc:
         raise ModelError(f"the interpreter fails on it: {one_line(exc)}") from exc
-    return np.stack(answers).astype(np.float32)
+    return np.stack(outputs).astype(np.float32)
 
 
 def baseline_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]:
-    """Return what a benchmark compares with: set_tensor, invoke, get_tensor of the whole file, no more."""
+    """Return a benchmark's baseline: one set_tensor, invoke and get_tensor on the whole model."""
     interpreter = open_interpreter(read_model(path), threads, delegate)
-    given, output = input_and_output(interpreter)
+    input_details, output = input_and_output(interpreter)
     result = output["index"]
-    noise = np.random.default_rng(0).integers(0, 127, given["shape"]).astype(given["dtype"])
+    noise = np.random.default_rng(0).integers(0, 127, input_details["shape"]).astype(input_details["dtype"])
 
     def loop() -> None:
-        interpreter.set_tensor(given["index"], noise)
+        interpreter.set_tensor(input_details["index"], noise)
         interpreter.invoke()
         interpreter.get_tensor(result)
 
@@ -212,10 +217,10 @@ def baseline_loop(path: Path, threads: int, delegate: str) -> Callable[[], None]
 
 
 def read_model(path: Path) -> bytes:
-    """Return a file's bytes. Raises ModelError when it is missing, unreadable or far too large."""
+    """Return a model file's bytes. Raises ModelError when it is missing, unreadable or over MAX_BYTES."""
     try:
         if (size := path.stat().st_size) > MAX_BYTES:
-            raise ModelError(f"{size >> 20} MiB is too large for a model here (at most {MAX_BYTES >> 20})")
+            raise ModelError(f"{size >> 20} MiB is too large for a model (at most {MAX_BYTES >> 20} MiB)")
         return read_regular(path, MAX_BYTES)
     except FileNotFoundError as exc:
         raise ModelError("no such model file") from exc
@@ -223,25 +228,27 @@ def read_model(path: Path) -> bytes:
         raise ModelError(f"can't be read: {exc.strerror}") from exc
 
 
-def _delegate_name(delegate: str, tap: FeatureName) -> str:
-    return "none" if tap == "pixels" else _DELEGATE_NAMES.get(delegate, Path(delegate).name.split(".")[0])
+def _delegate_name(delegate: str, features: FeatureName) -> str:
+    return (
+        "none" if features == "pixels" else _DELEGATE_NAMES.get(delegate, Path(delegate).name.split(".")[0])
+    )
 
 
-def _probe_once(path: Path, digest: str, threads: int, delegate: str, tap: FeatureName) -> None:
-    """Probe a file unless this content passed before, with this interpreter, at this tap."""
-    key = hashlib.sha256(f"{digest} {runtime()} {delegate} {tap}".encode()).hexdigest()[:32]
+def _probe_once(path: Path, digest: str, threads: int, delegate: str, features: FeatureName) -> None:
+    """Probe a file unless its content passed before with this interpreter, delegate and feature layer."""
+    key = hashlib.sha256(f"{digest} {runtime()} {delegate} {features}".encode()).hexdigest()[:32]
     if contains("probed", key):
         return
-    # Late, as most starts remember the file.
+    # Late, as most starts find the file in the cache.
     from edge_daemon.tflite.sandbox import probe
 
-    problem = probe([path], threads, delegate, tap)[0]
+    problem = probe([path], threads, delegate, features)[0]
     if problem is not None:
         raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
     put("probed", key)
 
 
 def _softmax(logits: Vector) -> Vector:
-    shares: Vector = np.exp(logits - logits.max())
-    shares /= shares.sum()
-    return shares
+    probabilities: Vector = np.exp(logits - logits.max())
+    probabilities /= probabilities.sum()
+    return probabilities

@@ -1,4 +1,4 @@
-"""Where in a graph the embedding is read."""
+"""Search for the feature layer: the tensor that holds the embedding, logits or probabilities."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _POINTWISE = {"RELU", "RELU6", "ADD", "MUL", "SUB", "HARD_SWISH", "LEAKY_RELU"}
 
 @dataclass(frozen=True, slots=True)
 class FeatureLayer:
-    """The tensor to read; `why` is a phrase that follows "the tap is".
+    """The tensor to read; `why` is a phrase that follows "the feature layer is".
 
-    A tensor with height and width is averaged over both by the reader. `needs_softmax`: the tensor
-    holds logits where probabilities were asked for.
+    The embedder averages a tensor with height and width over both. `needs_softmax`: the tensor
+    holds logits, though probabilities were requested.
     """
 
     tensor: int
@@ -34,11 +34,11 @@ class FeatureLayer:
 class _Step:
     operator: Operator
     computed: int
-    """The operator's only computed input, -1 when it has none or several."""
+    """The operator's only computed input; -1 without one or with several."""
 
 
 def find_feature_layer(graph: Graph, name: FeatureName) -> FeatureLayer:
-    """Return where `name` is read. Raises ModelError naming what was found instead."""
+    """Return the tensor for `name`. Raises ModelError that names the operators found instead."""
     tail, body = _split(_walk_back(graph))
     if name == "embedding":
         return _embedding(graph, tail, body)
@@ -53,14 +53,14 @@ def find_feature_layer(graph: Graph, name: FeatureName) -> FeatureLayer:
     return FeatureLayer(graph.outputs[0], "the model's output", needs_softmax=activation is None)
 
 
-def ends_in_classes(graph: Graph) -> bool:
-    """Whether the graph ends in a softmax, a logistic, or a layer that gives one number for each class."""
+def is_classifier_graph(graph: Graph) -> bool:
+    """Return whether the graph ends in a softmax, a logistic, or a layer with one output per class."""
     tail, body = _split(_walk_back(graph))
     return any(step.operator.name in ACTIVATIONS for step in tail) or _ends_in_classifier(graph, body)
 
 
 def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> FeatureLayer:
-    """Return the pool before the classifier layers, else the input of the last of them, else the logits."""
+    """Return the pool before the classifier layers, or the last classifier layer's input, or the logits."""
     if _ends_in_classifier(graph, body):
         return _before_classifier(graph, body)
     normalised = any(step.operator.name in ACTIVATIONS for step in tail)
@@ -75,9 +75,7 @@ def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> FeatureLay
         )
     scores = next((s.computed for s in tail if s.operator.name in ACTIVATIONS and s.computed >= 0), None)
     if scores is not None and _is_flat(graph, scores):
-        return FeatureLayer(
-            scores, "the scores of its classes: no pool or classifier layer stands before them"
-        )
+        return FeatureLayer(scores, "the scores of its classes: no pool or classifier layer precedes them")
     raise ModelError(_nothing_found([*tail, *body]))
 
 
@@ -92,7 +90,7 @@ def _before_classifier(graph: Graph, body: list[_Step]) -> FeatureLayer:
     if last.computed < 0:
         raise ModelError(_nothing_found(body))
     return FeatureLayer(
-        last.computed, f"the input of the last {last.operator.name}: no global pool stands before it"
+        last.computed, f"the input of the last {last.operator.name}: no global pool precedes it"
     )
 
 
@@ -104,19 +102,18 @@ def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:
 
 
 def _pools_classes(body: list[_Step]) -> bool:
-    """Whether the graph ends in a convolution to classes and their global pool, as Darknet's do.
+    """Return whether the graph ends in a convolution to classes and a global pool, as Darknet's do.
 
-    The features of an embedder have an activation before they are pooled.
+    An embedder's features pass an activation before the pool.
     """
     names = [step.operator.name for step in body[:2]]
     return len(names) == 2 and names[0] in POOLS and names[1] == "CONV_2D" and not body[1].operator.activated
 
 
 def _walk_back(graph: Graph) -> list[_Step]:
-    """Return the operators from the first output backwards, as long as each has one computed input.
+    """Return the operators from the first output backwards, while each has one computed input.
 
-    Constants that are dequantised and shapes that are computed, as converters write them for 16-bit
-    weights and open batches, don't count.
+    Dequantised constants (16-bit weights) and computed shapes (open batches) are not counted as inputs.
     """
     producers = graph.computed()
     steps: list[_Step] = []
@@ -132,13 +129,13 @@ def _walk_back(graph: Graph) -> list[_Step]:
 
 
 def _split(steps: list[_Step]) -> tuple[list[_Step], list[_Step]]:
-    """Part the steps into those at the end that only normalise, reshape or requantise, and the others."""
+    """Split the steps into the tail, which only normalises, reshapes or requantises, and the body."""
     count = next((i for i, s in enumerate(steps) if s.operator.name not in ACTIVATIONS | _SHAPES), len(steps))
     return steps[:count], steps[count:]
 
 
 def _is_flat(graph: Graph, tensor: int) -> bool:
-    """Whether a tensor is one vector: all its dimensions but the last are 1."""
+    """Return whether a tensor is one vector: every dimension except the last is 1."""
     return all(size == 1 for size in graph.tensors[tensor].shape[:-1])
 
 

@@ -1,7 +1,7 @@
-"""Read FlatBuffers tables by field number, checking every offset against the file's end.
+"""Reader and writer of FlatBuffers tables by field number.
 
-Only what a TFLite file's graph needs. The interpreter's package ships a generated schema, but importing it
-takes 240 ms and 690 kB of source, and the older tflite_runtime has none.
+The reader checks every offset against the file's end. Both cover the parts of the format that a TFLite graph
+needs. The interpreter's package ships a generated schema of 690 kB; the older tflite_runtime has none.
 Format: https://flatbuffers.dev/internals/
 """
 
@@ -30,13 +30,13 @@ def unpack(data: Data, code: str, at: int) -> int:
 
 
 def root(data: Data) -> Table:
-    """Return the table the file begins with."""
+    """Return the file's root table."""
     return Table(data, unpack(data, "I", 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Vector:
-    """`count` elements of `width` bytes from byte `at`, all inside the data; the count stands before."""
+    """`count` elements of `width` bytes from byte `at`, all inside the data; the count precedes them."""
 
     data: Data
     at: int
@@ -70,20 +70,20 @@ class Table:
 
     def integer(self, field: int, code: str, default: int = 0) -> int:
         """Return a scalar field of struct code `code`."""
-        place = self._place(field)
-        return unpack(self.data, code, place) if place else default
+        position = self._position(field)
+        return unpack(self.data, code, position) if position else default
 
     def table(self, field: int) -> Table | None:
         """Return a table field, or None."""
-        place = self._place(field)
-        return Table(self.data, place + unpack(self.data, "I", place)) if place else None
+        position = self._position(field)
+        return Table(self.data, position + unpack(self.data, "I", position)) if position else None
 
     def vector(self, field: int, width: int) -> Vector:
-        """Return a vector field whose elements have `width` bytes."""
-        place = self._place(field)
-        if not place:
+        """Return a vector field with elements of `width` bytes. Raises FlatBufferError."""
+        position = self._position(field)
+        if not position:
             return Vector(self.data, 0, 0, width)
-        start = place + unpack(self.data, "I", place)
+        start = position + unpack(self.data, "I", position)
         count = unpack(self.data, "I", start)
         if start + 4 + count * width > len(self.data):
             raise FlatBufferError(f"{count * width} bytes at offset {start} reach behind the file's end")
@@ -93,8 +93,8 @@ class Table:
         """Return a string field; bytes that are no UTF-8 as `\\xff`."""
         return self.vector(field, 1).bytes().decode("utf-8", "backslashreplace")
 
-    def _place(self, field: int) -> int:
-        """Return where a field's value lies, 0 when it is absent."""
+    def _position(self, field: int) -> int:
+        """Return the byte position of a field's value, 0 if the field is absent."""
         vtable = self.at - unpack(self.data, "i", self.at)
         slot = 4 + 2 * field
         if slot + 2 > unpack(self.data, "H", vtable):
@@ -104,10 +104,10 @@ class Table:
 
 
 _SLOT = 8
-"""Every field gets as much room as the widest scalar, which keeps all of them aligned."""
+"""Bytes of every field: those of the widest scalar, which keeps all fields aligned."""
 
-_ALIGNED = 16
-"""Vectors begin at such a multiple: TFLite reads constants in place."""
+_ALIGNMENT = 16
+"""Vectors begin at such a multiple: TFLite reads constants in position."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +133,7 @@ Value: TypeAlias = Scalar | Numbers | bytes | Fields | Sequence[Fields]
 
 
 def write(root: Fields, identifier: bytes) -> bytes:
-    """Return a file whose root is that table; `identifier` are its bytes 4 to 8."""
+    """Return a file with `root` as its root table; `identifier` becomes its bytes 4 to 8."""
     writer = _Writer(bytearray(4) + identifier)
     writer.point(0, writer.table(root))
     return bytes(writer.data)
@@ -141,12 +141,12 @@ def write(root: Fields, identifier: bytes) -> bytes:
 
 @dataclass(slots=True)
 class _Writer:
-    """Lays each table down and its children behind it, as offsets can only lead on."""
+    """Writes each table before its children, as offsets only point forward."""
 
     data: bytearray = field(default_factory=bytearray)
 
-    def point(self, place: int, at: int) -> None:
-        struct.pack_into("<I", self.data, place, at - place)
+    def point(self, position: int, at: int) -> None:
+        struct.pack_into("<I", self.data, position, at - position)
 
     def table(self, fields: Fields) -> int:
         slots = max(fields, default=-1) + 1
@@ -161,11 +161,11 @@ class _Writer:
             self._fill(at + offsets[number], value)
         return at
 
-    def _fill(self, place: int, value: Value) -> None:
+    def _fill(self, position: int, value: Value) -> None:
         if isinstance(value, Scalar):
-            struct.pack_into("<" + value.code, self.data, place, value.value)
+            struct.pack_into("<" + value.code, self.data, position, value.value)
         else:
-            self.point(place, self.table(value) if isinstance(value, Mapping) else self._vector(value))
+            self.point(position, self.table(value) if isinstance(value, Mapping) else self._vector(value))
 
     def _vector(self, value: Numbers | bytes | Sequence[Fields]) -> int:
         if isinstance(value, Numbers):
@@ -180,11 +180,11 @@ class _Writer:
         return at
 
     def _array(self, count: int, content: bytes) -> int:
-        self._pad(_ALIGNED, 4)
+        self._pad(_ALIGNMENT, 4)
         at = len(self.data)
         self.data += struct.pack("<I", count) + content
         return at
 
     def _pad(self, multiple: int, ahead: int) -> None:
-        """Fill up so that what follows after `ahead` bytes begins at a multiple."""
+        """Append zeros until the position after `ahead` more bytes is a multiple of `multiple`."""
         self.data += bytes(-(len(self.data) + ahead) % multiple)

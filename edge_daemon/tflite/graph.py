@@ -1,4 +1,4 @@
-"""A TFLite file's main graph as values, and the same file with its graph ended earlier."""
+"""A TFLite file's main graph as values, and the file with its graph truncated."""
 
 from __future__ import annotations
 
@@ -49,12 +49,12 @@ TYPES = tuple(_TYPES.split())
 
 
 def operator_name(code: int) -> str:
-    """Return a builtin operator's name, or its number when it is newer than this list."""
+    """Return a builtin operator's name, or its number if this list lacks it."""
     return OPERATORS[code] if 0 <= code < len(OPERATORS) else f"operator {code}"
 
 
 def type_name(code: int) -> str:
-    """Return a tensor type's name, or its number when it is newer than this list."""
+    """Return a tensor type's name, or its number if this list lacks it."""
     return TYPES[code] if 0 <= code < len(TYPES) else f"type {code}"
 
 
@@ -71,7 +71,7 @@ _OTHER_FILES = (
 
 @dataclass(frozen=True, slots=True)
 class Tensor:
-    """A tensor. `scale` 0 means not quantised per tensor; `constant` that the file holds its numbers."""
+    """A tensor. `scale` 0: not quantised per tensor. `constant`: the file holds its values."""
 
     name: str
     shape: tuple[int, ...]
@@ -82,15 +82,15 @@ class Tensor:
     dynamic: bool = False
 
     def __str__(self) -> str:
-        """Name shape and type as error messages do."""
+        """Return type and shape as error messages show them."""
         return f"{self.dtype} {'x'.join(map(str, self.shape)) or 'scalar'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A step of the graph: a builtin's name, or the name a custom operator registered.
+    """A step of the graph, with a builtin's name or a custom operator's registered name.
 
-    `activated`: a convolution with a RELU or another activation in it.
+    `activated`: a convolution with a fused activation, such as RELU.
     """
 
     name: str
@@ -102,22 +102,22 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """Tensors by index, operators in the order they run, and which tensors go in and out."""
+    """Tensors by index, operators in execution order, and the indices of input and output tensors."""
 
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    places: Mapping[str, Vector] = field(default_factory=dict, repr=False, compare=False)
+    vectors: Mapping[str, Vector] = field(default_factory=dict, repr=False, compare=False)
     constants: Mapping[int, Vector] = field(default_factory=dict, repr=False, compare=False)
-    """The bytes of the constant tensors, but of those that lie behind the flatbuffer."""
+    """The bytes of the constant tensors, except those stored behind the flatbuffer."""
 
     def producers(self) -> dict[int, int]:
-        """Return, for each computed tensor, the index of the operator that makes it."""
+        """Return, for each computed tensor, the index of the operator that produces it."""
         return {tensor: index for index, step in enumerate(self.operators) for tensor in step.outputs}
 
     def computed(self) -> dict[int, int]:
-        """Return the part of `producers` whose tensors hold numbers that depend on the graph's input."""
+        """Return the part of `producers` with tensors whose values depend on the graph's input."""
         dependent = set(self.inputs)
         producers: dict[int, int] = {}
         for index, step in enumerate(self.operators):
@@ -128,26 +128,26 @@ class Graph:
 
 
 def read_graph(content: Data) -> Graph:
-    """Read the first subgraph of a TFLite file. Raises ModelError saying what else the file is."""
+    """Read the first subgraph of a TFLite file. Raises ModelError that says what else the file is."""
     if bytes(content[4:8]) != _MAGIC:
-        raise ModelError(_what_else(content))
+        raise ModelError(_other_file_kind(content))
     try:
         return _read(root(content))
     except (FlatBufferError, IndexError) as exc:
         raise ModelError(f"truncated or damaged ({exc}); fetch the file again") from exc
 
 
-def end_at(content: Data, graph: Graph, tensor: int) -> bytes:
-    """Return the file with `tensor` as its graph's only output, and without the operators behind it.
+def truncate_at(content: Data, graph: Graph, tensor: int) -> bytes:
+    """Return the file with `tensor` as its graph's only output, without the operators behind it.
 
-    Three numbers are written in place: the output's index and the lengths of the lists of outputs and
-    of operators (and of the signatures, which name the old output). Everything else stays byte for byte.
+    The output's index and the lengths of the lists of outputs, operators and signatures (which name the old
+    output) are overwritten in place. All other bytes stay the same.
     """
     changed = bytearray(content)
-    _shorten(changed, graph.places["outputs"], 1)
-    struct.pack_into("<i", changed, graph.places["outputs"].at, tensor)
-    _shorten(changed, graph.places["operators"], graph.producers()[tensor] + 1)
-    _shorten(changed, graph.places["signatures"], 0)
+    _shorten(changed, graph.vectors["outputs"], 1)
+    struct.pack_into("<i", changed, graph.vectors["outputs"].at, tensor)
+    _shorten(changed, graph.vectors["operators"], graph.producers()[tensor] + 1)
+    _shorten(changed, graph.vectors["signatures"], 0)
     return bytes(changed)
 
 
@@ -156,17 +156,17 @@ def _shorten(content: bytearray, vector: Vector, count: int) -> None:
         struct.pack_into("<I", content, vector.at - 4, count)
 
 
-def _what_else(content: Data) -> str:
+def _other_file_kind(content: Data) -> str:
     if not content:
         return "an empty file"
-    for start, what in _OTHER_FILES:
+    for start, kind in _OTHER_FILES:
         if content.startswith(start):
-            return what
+            return kind
     return "not a TFLite model (its bytes 4 to 8 should be TFL3)"
 
 
 def _read(model: Table) -> Graph:
-    """Read by the field numbers of TFLite's schema, version 3."""
+    """Read a model table by the field numbers of TFLite's schema, version 3."""
     buffers = list(model.vector(4, 4).tables())
     inside = [buffer.vector(0, 1) for buffer in buffers]
     held = [
@@ -222,7 +222,7 @@ def _operator(step: Table, names: list[tuple[str, bool]]) -> Operator:
 
 
 def _check_indices(graph: Graph) -> None:
-    """Refuse tensor numbers that no tensor has; -1 stands for an optional input left out."""
+    """Raise FlatBufferError for a tensor index out of range; -1 is an omitted optional input."""
     count = len(graph.tensors)
     used = [*graph.inputs, *graph.outputs]
     for step in graph.operators:

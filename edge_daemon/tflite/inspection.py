@@ -1,4 +1,4 @@
-"""Say all about a model file that decides whether and how well it runs here."""
+"""Report on a model file: tensors, operators, feature layers, delegate coverage and inference time."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from edge_daemon.tflite.graph import Graph, Tensor, read_graph
 from edge_daemon.tflite.interpreter import is_external, runtime
 from edge_daemon.tflite.model_check import image_input
 
-TAPS: tuple[FeatureName, ...] = ("embedding", "logits", "probabilities")
+INSPECTED_FEATURES: tuple[FeatureName, ...] = ("embedding", "logits", "probabilities")
 _TIMED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class FeatureLayerInfo:
-    """A tap that can be read: how many numbers, and where."""
+    """A readable feature layer: its vector length and its place in the graph."""
 
     size: int
     why: str
@@ -33,12 +33,12 @@ class FeatureLayerInfo:
 
 @dataclass(frozen=True, slots=True)
 class Inspection:
-    """What a model file is. `problem` says why it can't be used here and what to do, None when it can.
+    """Report on a model file. `problem` is the reason it can't be used and the remedy, or None.
 
-    `input_range` is what the model gets for black and white, and what says so.
-    `taps` holds facts or the reason a tap can't be read. `operators` counts the whole graph;
-    `undelegated` those up to the embedding that the delegate left to the plain kernels; it and
-    `inference_ms` (median, one picture of the model's own size) are None where the model did not run.
+    `input_range` is the range that the model gets for black to white, and its source. `features` holds each
+    feature layer, or the reason it can't be read. `operators` counts the operators of the whole graph.
+    `undelegated` counts those up to the embedding that the delegate left to the builtin kernels.
+    `undelegated` and `inference_ms` (median, one picture of the input's size) are None if it did not run.
     """
 
     bytes: int
@@ -47,7 +47,7 @@ class Inspection:
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
     operators: Mapping[str, int]
-    taps: Mapping[FeatureName, FeatureLayerInfo | str]
+    features: Mapping[FeatureName, FeatureLayerInfo | str]
     problem: str | None
     space: str | None = None
     input_range: str | None = None
@@ -62,8 +62,8 @@ def inspect(path: Path, threads: int = 1, delegate: str = "auto") -> Inspection:
         graph = read_graph(content)
     except ModelError as exc:
         raise ModelError(f"{path}: {exc}") from exc
-    taps = {name: _tap_facts(graph, name) for name in TAPS}
-    problem, embedder = _try(path, graph, taps, threads, delegate)
+    features = {name: _feature_layer_info(graph, name) for name in INSPECTED_FEATURES}
+    problem, embedder = _load(path, graph, features, threads, delegate)
     return Inspection(
         bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
@@ -71,55 +71,60 @@ def inspect(path: Path, threads: int = 1, delegate: str = "auto") -> Inspection:
         inputs=tuple(graph.tensors[i] for i in graph.inputs),
         outputs=tuple(graph.tensors[i] for i in graph.outputs),
         operators=dict(Counter(step.name for step in graph.operators)),
-        taps=taps,
+        features=features,
         problem=problem,
         space=embedder.space if embedder else None,
         input_range=str(embedder.input_range) if embedder else None,
-        undelegated=dict(Counter(left_over(embedder.operations()))) if embedder else None,
+        undelegated=dict(Counter(undelegated_operators(embedder.operations()))) if embedder else None,
         inference_ms=_inference_ms(embedder) if embedder else None,
     )
 
 
-def left_over(operations: Sequence[Operation]) -> list[str]:
+def undelegated_operators(operations: Sequence[Operation]) -> list[str]:
     """Return the names of the operators that no delegate replaced.
 
-    The interpreter lists the replaced ones still, with the delegates' own behind them. A delegate makes
-    the tensors it hands on, so the list is walked back from the last operator's result: what a
-    delegate makes is its, what is left has to come from a plain kernel.
+    The interpreter still lists replaced operators, followed by the DELEGATE operators. The walk goes back
+    from the last operator's result: a tensor that a DELEGATE operator produces is delegated, any other one
+    comes from a builtin kernel.
     """
     delegated = {tensor: op for op in operations if op.name == "DELEGATE" for tensor in op.outputs}
     plain = {tensor: op for op in operations if op.name != "DELEGATE" for tensor in op.outputs}
     last = [op for op in operations if op.name != "DELEGATE"][-1:]
-    waiting, seen, left = [tensor for op in last for tensor in op.outputs], set[int](), list[str]()
-    while waiting:
-        tensor = waiting.pop()
-        maker = delegated.get(tensor) or plain.get(tensor)
-        if maker is None or tensor in seen:
+    pending, seen, undelegated = [tensor for op in last for tensor in op.outputs], set[int](), list[str]()
+    while pending:
+        tensor = pending.pop()
+        producer = delegated.get(tensor) or plain.get(tensor)
+        if producer is None or tensor in seen:
             continue
-        seen.update(maker.outputs)
-        waiting += maker.inputs
-        if maker.name != "DELEGATE":
-            left.append(maker.name)
-    return left
+        seen.update(producer.outputs)
+        pending += producer.inputs
+        if producer.name != "DELEGATE":
+            undelegated.append(producer.name)
+    return undelegated
 
 
-def _tap_facts(graph: Graph, name: FeatureName) -> FeatureLayerInfo | str:
+def _feature_layer_info(graph: Graph, name: FeatureName) -> FeatureLayerInfo | str:
     try:
-        tap = find_feature_layer(graph, name)
+        layer = find_feature_layer(graph, name)
     except ModelError as exc:
         return str(exc)
-    shape = graph.tensors[tap.tensor].shape
-    return FeatureLayerInfo(shape[-1] if shape else 1, tap.why)
+    shape = graph.tensors[layer.tensor].shape
+    return FeatureLayerInfo(shape[-1] if shape else 1, layer.why)
 
 
-def _try(
-    path: Path, graph: Graph, taps: Mapping[FeatureName, FeatureLayerInfo | str], threads: int, delegate: str
+def _load(
+    path: Path,
+    graph: Graph,
+    features: Mapping[FeatureName, FeatureLayerInfo | str],
+    threads: int,
+    delegate: str,
 ) -> tuple[str | None, TfliteEmbedder | None]:
-    """Load the model at the first tap that can be read; what is wrong, or the loaded model."""
-    tap = next((name for name in TAPS if isinstance(taps[name], FeatureLayerInfo)), TAPS[0])
+    """Load the model with the first readable feature layer. Return the problem, or the loaded model."""
+    readable = [name for name in INSPECTED_FEATURES if isinstance(features[name], FeatureLayerInfo)]
+    chosen = readable[0] if readable else INSPECTED_FEATURES[0]
     try:
         image_input(graph, is_external(delegate))
-        return None, TfliteEmbedder(path, threads, delegate, tap)
+        return None, TfliteEmbedder(path, threads, delegate, chosen)
     except EdgeError as exc:
         return str(exc).removeprefix(f"{path}: "), None
 

@@ -1,4 +1,4 @@
-"""Open a TFLite interpreter. The only file that imports one."""
+"""Construction of the TFLite interpreter. The only file that imports one."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _MISSING = re.compile(
 
 
 def is_external(delegate: str) -> bool:
-    """Whether a delegate is given as the path of a library."""
+    """Return whether `delegate` is the path of a library."""
     return delegate not in ("auto", "none")
 
 
 def runtime() -> str:
-    """Return name and version of the interpreter in use. Raises ModelError when there is none."""
+    """Return the interpreter package's name and version. Raises ModelError when none is installed."""
     package = importlib.import_module(str(_module().__name__).partition(".")[0])
     return f"{package.__name__.replace('_', '-')} {package.__version__}"
 
@@ -56,7 +56,7 @@ def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError, TypeError, MemoryError) as exc:
-        raise ModelError(_refusal(one_line(exc))) from exc
+        raise ModelError(_load_error(one_line(exc))) from exc
     return interpreter
 
 
@@ -64,8 +64,8 @@ def open_interpreter(content: bytes, threads: int, delegate: str) -> Any:
 def _without_notices() -> Iterator[None]:
     """Drop the "INFO: Created ... delegate" lines that the library prints to standard error.
 
-    It has no setting for them in Python. All else that is written to standard error meanwhile, by any thread,
-    is passed on afterwards.
+    The library has no Python setting for them. Other output of any thread to standard error is written
+    afterwards.
     """
     try:
         kept = os.dup(2)
@@ -87,7 +87,7 @@ def _without_notices() -> Iterator[None]:
 
 
 def input_and_output(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what the interpreter says of its first input and output. Raises ModelError."""
+    """Return the interpreter's details of its first input and output. Raises ModelError."""
     try:
         return interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     except UnicodeDecodeError as exc:
@@ -97,10 +97,10 @@ def input_and_output(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         ) from exc
 
 
-def _refusal(complaint: str) -> str:
-    """Return why a model can't be loaded; an operator that the interpreter lacks is named."""
-    if (missing := _MISSING.search(complaint)) is None:
-        return f"the interpreter refuses it: {complaint}"
+def _load_error(message: str) -> str:
+    """Return the reason that a model can't be loaded, with the name of an operator that is missing."""
+    if (missing := _MISSING.search(message)) is None:
+        return f"the interpreter refuses it: {message}"
     if missing["custom"]:
         return (
             f"the delegate leaves the custom operator {missing['custom']} to an interpreter without it; "
@@ -121,7 +121,7 @@ def _external(module: Any, library: str) -> Any:
     import ctypes
 
     try:
-        # The interpreter's own attempt leaves a half-made object that complains when freed.
+        # A failed load_delegate() leaves a half-made object that prints an error when freed.
         getattr(ctypes.CDLL(library), "tflite_plugin_create_delegate")  # noqa: B009
         return module.load_delegate(library)
     except (ValueError, OSError, AttributeError) as exc:
@@ -129,5 +129,5 @@ def _external(module: Any, library: str) -> Any:
 
 
 def one_line(exc: Exception) -> str:
-    """Return what the interpreter complains of, without its line breaks."""
+    """Return an exception's text without line breaks."""
     return " ".join(str(exc).split())

@@ -1,4 +1,4 @@
-"""Tell an image model from the other things that come in TFLite files."""
+"""Check that a TFLite file holds an image model with one picture as its input."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _TEXT_TYPES = ("int32", "int64", "string")
 
 
 def image_input(graph: Graph, external_delegate: bool = False) -> InputTensor:
-    """Return what picture the model takes. Raises ModelError saying what the model is instead.
+    """Return the model's image input. Raises ModelError that says what the model is instead.
 
-    Custom operators are let through when an `external_delegate` may know them.
+    With an `external_delegate` custom operators are accepted, as it may implement them.
     """
     _check_operators(graph, external_delegate)
     if len(graph.inputs) != 1:
-        raise ModelError(f"a model with {len(graph.inputs)} inputs; one picture is all this program gives")
+        raise ModelError(f"a model with {len(graph.inputs)} inputs; use one that takes a single picture")
     tensor = graph.tensors[graph.inputs[0]]
     _check_input(tensor)
     _check_output(graph)
@@ -43,14 +43,14 @@ def _check_operators(graph: Graph, external_delegate: bool) -> None:
         )
     names = ", ".join("one without a name" if name == CUSTOM else name for name in custom)
     raise ModelError(
-        f"built with custom operators ({names}) that no interpreter here has; "
-        "convert it again with builtin operators only, or set model.delegate to the library that has them"
+        f"built with custom operators ({names}) that the interpreter lacks; "
+        "convert it again with builtin operators only, or set model.delegate to a library that has them"
     )
 
 
 def _check_input(tensor: Tensor) -> None:
     if tensor.dtype in _TEXT_TYPES:
-        raise ModelError(f"a text model (its input is {tensor}: words by number); use an image model")
+        raise ModelError(f"a text model (its input is {tensor}: word ids); use an image model")
     if len(tensor.shape) != 4:
         raise ModelError(
             f"not an image model (its input is {tensor}; a picture is 1 x height x width x channels)"
@@ -59,9 +59,9 @@ def _check_input(tensor: Tensor) -> None:
         raise ModelError(f"a model whose input is {tensor}; inputs can be {', '.join(_IMAGE_TYPES)}")
     batch, height, width, channels = tensor.shape
     if batch != 1 or channels not in (1, 3) or not (8 <= height <= 4096 and 8 <= width <= 4096):
-        what = "open" if tensor.dynamic else "unusual"
+        kind = "open" if tensor.dynamic else "unusual"
         raise ModelError(
-            f"a model with an input of {what} size ({tensor}); "
+            f"a model with an input of {kind} size ({tensor}); "
             "convert it with a fixed 1 x height x width x 3 (or x 1)"
         )
 

@@ -1,11 +1,11 @@
-"""Try a model file in a child process before it is loaded here.
+"""Trial of a model file in a child process before the daemon loads it.
 
 The interpreter trusts its input: a damaged file can make it read outside its memory or abort. The child
-does exactly what this process would do next, up to the first inference; what kills it there
-does not kill the daemon. A file that passed is remembered by content, so later starts only hash it.
+takes the daemon's next steps, up to the first inference, so a crash does not end the daemon. The content
+of a file that passed is cached, so later starts only hash it.
 
-Its arguments are THREADS DELEGATE TAP, with paths on stdin, a JSON string a line; it answers a JSON line for
-each path: {"error": null or text}.
+Arguments: THREADS DELEGATE FEATURES. Standard input: one path a line, each a JSON string. Standard output:
+one JSON line for each path, {"error": null or text}.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ TIMEOUT_S = 60
 _MIB = 1 << 20
 
 
-def probe(paths: Sequence[Path], threads: int, delegate: str, tap: FeatureName) -> list[str | None]:
-    """Return for each file what is wrong with it, None when it loads and embeds a picture.
+def probe(paths: Sequence[Path], threads: int, delegate: str, features: FeatureName) -> list[str | None]:
+    """Return each file's problem, None if it loads and embeds a picture.
 
-    Raises ModelError when no child can be started.
+    Raises ModelError when no child process can be started.
     """
     verdicts: list[str | None] = []
     while len(verdicts) < len(paths):
-        verdicts += _one_child(paths[len(verdicts) :], threads, delegate, tap)
+        verdicts += _one_child(paths[len(verdicts) :], threads, delegate, features)
     return verdicts
 
 
-def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: FeatureName) -> list[str | None]:
-    """Run one child over the files until it ends or dies; at least one verdict."""
-    command = module_command("edge_daemon.tflite.sandbox", str(threads), delegate, tap)
+def _one_child(paths: Sequence[Path], threads: int, delegate: str, features: FeatureName) -> list[str | None]:
+    """Run one child over the files until it ends or crashes. Return at least one verdict."""
+    command = module_command("edge_daemon.tflite.sandbox", str(threads), delegate, features)
     job = "\n".join(json.dumps(str(path.absolute())) for path in paths)
     try:
         done = subprocess.run(
@@ -60,24 +60,24 @@ def _one_child(paths: Sequence[Path], threads: int, delegate: str, tap: FeatureN
     except OSError as exc:
         raise ModelError(f"can't be tried out: no process can be started ({exc.strerror})") from exc
     except subprocess.TimeoutExpired as exc:
-        answers = exc.stdout.decode() if isinstance(exc.stdout, bytes) else exc.stdout or ""
-        return [*_verdicts(answers), f"damaged: it keeps the interpreter busy for over {TIMEOUT_S} s"]
+        output = exc.stdout.decode() if isinstance(exc.stdout, bytes) else exc.stdout or ""
+        return [*_verdicts(output), f"damaged: it keeps the interpreter busy for over {TIMEOUT_S} s"]
     verdicts = _verdicts(done.stdout)
     if len(verdicts) < len(paths):
-        verdicts.append(_cause_of_death(done))
+        verdicts.append(_crash_message(done))
     return verdicts
 
 
-def _verdicts(answers: str) -> list[str | None]:
-    """Read the child's complete lines; the interpreter's own prints don't parse and are left out."""
+def _verdicts(output: str) -> list[str | None]:
+    """Parse the child's output. Lines that the interpreter prints are no JSON and are skipped."""
     verdicts = []
-    for line in answers.splitlines():
+    for line in output.splitlines():
         with contextlib.suppress(ValueError, TypeError, KeyError):
             verdicts.append(json.loads(line)["error"])
     return verdicts
 
 
-def _cause_of_death(done: subprocess.CompletedProcess[str]) -> str:
+def _crash_message(done: subprocess.CompletedProcess[str]) -> str:
     if done.returncode < 0:
         name = signal.Signals(-done.returncode).name
         return f"damaged: it crashes the interpreter ({name}); fetch the file again"
@@ -86,33 +86,33 @@ def _cause_of_death(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def main() -> None:
-    """Answer for each path on stdin."""
+    """Print a verdict for each path on standard input."""
     import numpy as np
 
     from edge_daemon.tflite.embedder import TfliteEmbedder
 
-    threads, delegate, tap = int(sys.argv[1]), sys.argv[2], cast("FeatureName", sys.argv[3])
+    threads, delegate, features = int(sys.argv[1]), sys.argv[2], cast("FeatureName", sys.argv[3])
     paths = [Path(json.loads(line)) for line in sys.stdin]
     _confine(threads, paths)
     picture = np.random.default_rng(0).integers(0, 256, (240, 320, 3), dtype=np.uint8)
     for path in paths:
         error = None
         try:
-            TfliteEmbedder(path, threads, delegate, tap, probe_first=False).embed(picture)
+            TfliteEmbedder(path, threads, delegate, features, probe_first=False).embed(picture)
         except EdgeError as exc:
             error = str(exc)
         print(json.dumps({"error": error}), flush=True)
 
 
 def _environment() -> dict[str, str]:
-    """Return the child's environment: one thread for numpy, whose pool would count as memory."""
+    """Return the child's environment, with one thread for numpy: its thread pool would count as memory."""
     return {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
 
 
 def _confine(threads: int, paths: Sequence[Path]) -> None:
-    """Limit the child's memory, so that a damaged shape does not push a small device out of its own.
+    """Limit the child's memory, so that a damaged shape can't exhaust a small device's memory.
 
-    Official models need 100 MiB in all, of which their files are 4; each thread reserves its stack.
+    Official models need 100 MiB in all, of which their files take 4; each thread reserves its stack.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     largest = max((path.stat().st_size for path in paths if path.exists()), default=0)

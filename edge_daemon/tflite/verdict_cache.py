@@ -1,4 +1,4 @@
-"""Where verdicts on model files are remembered between starts."""
+"""Cache of verdicts on model files, kept between starts as empty files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def cache_folder() -> Path:
 
 
 def contains(kind: str, key: str) -> bool:
-    """Whether `put` was called for this key."""
+    """Return whether `put` was called for this key."""
     try:
         return (cache_folder() / kind / key).exists()
     except (OSError, RuntimeError):
@@ -24,7 +24,7 @@ def contains(kind: str, key: str) -> bool:
 
 
 def put(kind: str, key: str) -> None:
-    """Note the key for later starts. Where no file can be written it is simply not remembered."""
+    """Store the key for later starts. Nothing is stored if the folder can't be written."""
     try:
         folder = cache_folder() / kind
         folder.mkdir(parents=True, exist_ok=True)

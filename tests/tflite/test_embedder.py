@@ -113,7 +113,7 @@ def test_like_pictures_are_nearer_than_unlike_ones() -> None:
 def test_probabilities_name_the_picture(name: str, word: str) -> None:
     labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
     embedder = TfliteEmbedder(
-        official("tf2_mobilenet_v2_1.0_224_ptq"), tap="probabilities", probe_first=False
+        official("tf2_mobilenet_v2_1.0_224_ptq"), features="probabilities", probe_first=False
     )
     shares = embedder.probabilities(photo(name))
     assert word in labels[int(shares.argmax())]
@@ -122,7 +122,7 @@ def test_probabilities_name_the_picture(name: str, word: str) -> None:
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
 def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
-    embedder = TfliteEmbedder(official(name), tap="probabilities", probe_first=False)
+    embedder = TfliteEmbedder(official(name), features="probabilities", probe_first=False)
     bare = Interpreter(str(official(name)), num_threads=1)
     bare.allocate_tensors()
     bare.set_tensor(bare.get_input_details()[0]["index"], Preprocessor(embedder.input)(photo("cat")))
@@ -133,14 +133,14 @@ def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
     assert embedder.probabilities(photo("cat")) == pytest.approx(expected, abs=1e-6)
 
 
-def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
+def test_the_space_names_model_features_preprocessing_and_delegate() -> None:
     path = official("mobilenet_v1_0.25_128_quant")
     spaces = {
         TfliteEmbedder(path, probe_first=False).space,
-        TfliteEmbedder(path, tap="logits", probe_first=False).space,
+        TfliteEmbedder(path, features="logits", probe_first=False).space,
         TfliteEmbedder(path, delegate="none", probe_first=False).space,
         TfliteEmbedder(path, crop="squash", probe_first=False).space,
-        TfliteEmbedder(path, tap="pixels", probe_first=False).space,
+        TfliteEmbedder(path, features="pixels", probe_first=False).space,
     }
     assert "mobilenet_v1_0.25_128_quant-cb273c23/embedding/square-bilinear/xnnpack" in spaces
     assert "mobilenet_v1_0.25_128_quant-cb273c23/embedding/square-bilinear/builtin" in spaces
@@ -148,7 +148,7 @@ def test_the_space_names_model_tap_preprocessing_and_delegate() -> None:
 
 
 def test_pixels_are_the_preprocessed_picture() -> None:
-    embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), tap="pixels", probe_first=False)
+    embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), features="pixels", probe_first=False)
     vector = embedder.embed(photo("cat"))
     wanted = Preprocessor(embedder.input).pixels(photo("cat")).ravel() / 127.5 - 1
     assert embedder.size == 128 * 128 * 3
@@ -168,9 +168,9 @@ def test_a_float_models_logits_and_probabilities(write: Path) -> None:
     expected = np.array([np.e, 1 / np.e]) / (np.e + 1 / np.e)
     for with_softmax in (True, False):
         write.write_bytes(tiny.float_classifier(weights=weights, with_softmax=with_softmax))
-        shares = TfliteEmbedder(write, tap="probabilities", probe_first=False).probabilities(colour)
+        shares = TfliteEmbedder(write, features="probabilities", probe_first=False).probabilities(colour)
         assert shares == pytest.approx(expected, abs=1e-5)
-        logits = TfliteEmbedder(write, tap="logits", probe_first=False).embed(colour)
+        logits = TfliteEmbedder(write, features="logits", probe_first=False).embed(colour)
         assert logits == pytest.approx(np.array([1, -1]) / np.sqrt(2), abs=1e-5)
 
 
@@ -195,9 +195,9 @@ def test_an_answer_of_zeros_is_an_error_not_a_nan(write: Path) -> None:
         TfliteEmbedder(write, probe_first=False).embed(np.zeros((20, 20, 3), np.uint8))
 
 
-def test_probabilities_need_their_tap(write: Path) -> None:
+def test_probabilities_need_their_features(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
-    with pytest.raises(ModelError, match=r"set model\.tap to probabilities"):
+    with pytest.raises(ModelError, match=r"set model\.features to probabilities"):
         TfliteEmbedder(write, probe_first=False).probabilities(photo("cat"))
 
 
@@ -239,7 +239,7 @@ def test_a_file_is_probed_once_and_its_content_remembered(
     renamed = write.rename(write.with_name("renamed.tflite"))
     assert TfliteEmbedder(renamed).size == 3, "the same content needs no child"
     with pytest.raises(ModelError, match="no process can be started"):
-        TfliteEmbedder(renamed, tap="logits")
+        TfliteEmbedder(renamed, features="logits")
 
 
 def test_a_file_far_too_large_is_not_read(write: Path) -> None:

@@ -26,7 +26,7 @@ SOFTMAX: Layer = ("SOFTMAX", (1, 10))
 
 
 @pytest.mark.parametrize(
-    ("name", "taps"),
+    ("name", "tensors"),
     [
         ("mobilenet_v1_0.25_128_quant", (84, 87, 88)),
         ("mobilenet_v1_0.5_160_quant", (84, 87, 88)),
@@ -34,10 +34,10 @@ SOFTMAX: Layer = ("SOFTMAX", (1, 10))
         ("tf2_mobilenet_v2_1.0_224_ptq", (172, 174, 176)),
     ],
 )
-def test_official_models(name: str, taps: tuple[int, int, int]) -> None:
+def test_official_models(name: str, tensors: tuple[int, int, int]) -> None:
     graph = read_graph(shared_path(f"models/{name}.tflite").read_bytes())
-    found = [find_feature_layer(graph, tap) for tap in ("embedding", "logits", "probabilities")]
-    assert tuple(tap.tensor for tap in found) == taps
+    found = [find_feature_layer(graph, layer) for layer in ("embedding", "logits", "probabilities")]
+    assert tuple(layer.tensor for layer in found) == tensors
     assert "before the classifier" in found[0].why
     assert not found[2].needs_softmax
 
@@ -73,9 +73,9 @@ def test_without_a_pool_the_last_dense_layers_input_is_read() -> None:
     graph = chain(
         CONV, ("MAX_POOL_2D", (1, 3, 3, 64)), ("RESHAPE", (1, 576)), ("FULLY_CONNECTED", (1, 64)), DENSE
     )
-    tap = find_feature_layer(graph, "embedding")
-    assert tap.tensor == 4
-    assert "no global pool" in tap.why
+    layer = find_feature_layer(graph, "embedding")
+    assert layer.tensor == 4
+    assert "no global pool" in layer.why
 
 
 def test_a_pool_that_leaves_height_and_width_is_not_the_global_one() -> None:
@@ -95,9 +95,9 @@ def test_an_embedder_that_joins_two_branches_is_used_as_it_is() -> None:
 
 def test_classes_pooled_last_without_a_softmax_are_the_classes_too() -> None:
     graph = chain(CONV, ("CONV_2D", (1, 7, 7, 10)), ("AVERAGE_POOL_2D", (1, 1, 1, 10)))
-    tap = find_feature_layer(graph, "probabilities")
-    assert tap.tensor == 3
-    assert tap.needs_softmax
+    layer = find_feature_layer(graph, "probabilities")
+    assert layer.tensor == 3
+    assert layer.needs_softmax
     assert find_feature_layer(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
 
 

@@ -6,7 +6,7 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite.graph import OPERATORS, TYPES, end_at, read_graph
+from edge_daemon.tflite.graph import OPERATORS, TYPES, read_graph, truncate_at
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -56,7 +56,7 @@ def test_the_graph_is_what_the_generated_schema_reads(name: str) -> None:
 
 def test_ending_a_graph_changes_only_the_output_and_the_lengths() -> None:
     content = content_of("mobilenet_v1_0.25_128_quant")
-    cut = end_at(content, read_graph(content), 84)
+    cut = truncate_at(content, read_graph(content), 84)
     assert sum(a != b for a, b in zip(content, cut, strict=True)) <= 3 * 4
     graph = read_graph(cut)
     assert graph.outputs == (84,)
@@ -66,7 +66,7 @@ def test_ending_a_graph_changes_only_the_output_and_the_lengths() -> None:
 
 def test_an_ended_graph_runs_without_the_rest() -> None:
     content = tiny.float_classifier()
-    cut = end_at(content, read_graph(content), 1)
+    cut = truncate_at(content, read_graph(content), 1)
     interpreter = Interpreter(model_content=cut)
     interpreter.allocate_tensors()
     interpreter.set_tensor(0, np.full((1, 16, 16, 3), 0.5, np.float32))
@@ -84,7 +84,7 @@ def test_an_ended_graph_loses_the_signature_that_names_the_old_output() -> None:
     recipe.sign("picture", picture, "classes", result)
     content = recipe.content([picture], [result])
     assert Interpreter(model_content=content).get_signature_list() != {}
-    interpreter = Interpreter(model_content=end_at(content, read_graph(content), pool))
+    interpreter = Interpreter(model_content=truncate_at(content, read_graph(content), pool))
     interpreter.allocate_tensors()
     interpreter.invoke()
     assert interpreter.get_signature_list() == {}

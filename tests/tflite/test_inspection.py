@@ -6,7 +6,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.embedder import Operation
-from edge_daemon.tflite.inspection import FeatureLayerInfo, inspect, left_over
+from edge_daemon.tflite.inspection import FeatureLayerInfo, inspect, undelegated_operators
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -16,14 +16,14 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
 
 
-def test_an_official_model_is_told_in_full() -> None:
+def test_an_official_model_is_reported_in_full() -> None:
     found = inspect(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"))
     assert found.bytes == 525598
     assert found.sha256.startswith("cb273c23")
     assert [(tensor.shape, tensor.dtype) for tensor in found.inputs] == [((1, 128, 128, 3), "uint8")]
     assert found.outputs[0].shape == (1, 1001)
-    assert found.taps["embedding"] == FeatureLayerInfo(256, "the AVERAGE_POOL_2D before the classifier")
-    assert found.taps["logits"] == FeatureLayerInfo(1001, "the input of the last SOFTMAX")
+    assert found.features["embedding"] == FeatureLayerInfo(256, "the AVERAGE_POOL_2D before the classifier")
+    assert found.features["logits"] == FeatureLayerInfo(1001, "the input of the last SOFTMAX")
     assert found.operators["DEPTHWISE_CONV_2D"] == 13
     assert found.problem is None
     assert found.inference_ms is not None
@@ -43,13 +43,13 @@ def test_operators_behind_a_delegate_are_its_own() -> None:
     conv, relu = Operation("CONV_2D", (0,), (1,)), Operation("RELU", (1,), (2,))
     custom, pool = Operation("CAST", (2,), (3,)), Operation("MEAN", (3,), (4,))
     delegate = Operation("DELEGATE", (0,), (2,))
-    assert left_over([conv, relu, custom, pool, delegate]) == ["MEAN", "CAST"]
-    assert left_over([conv, relu, Operation("DELEGATE", (0,), (2,))]) == []
-    assert left_over([conv, relu]) == ["RELU", "CONV_2D"]
-    assert left_over([]) == []
+    assert undelegated_operators([conv, relu, custom, pool, delegate]) == ["MEAN", "CAST"]
+    assert undelegated_operators([conv, relu, Operation("DELEGATE", (0,), (2,))]) == []
+    assert undelegated_operators([conv, relu]) == ["RELU", "CONV_2D"]
+    assert undelegated_operators([]) == []
 
 
-def test_an_edge_tpu_file_is_told_with_what_to_do(tmp_path: Path) -> None:
+def test_an_edge_tpu_file_is_reported_with_the_remedy(tmp_path: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 224, 224, 3), tiny.TYPE.UINT8, scale=1 / 128, zero_point=128)
     result = recipe.tensor((1, 1001), tiny.TYPE.UINT8, scale=1 / 256)
@@ -71,7 +71,7 @@ def test_a_model_without_a_readable_embedding_is_timed_all_the_same(tmp_path: Pa
     path = tmp_path / "odd.tflite"
     path.write_bytes(recipe.content([picture], [result]))
     found = inspect(path)
-    assert isinstance(found.taps["embedding"], str)
+    assert isinstance(found.features["embedding"], str)
     assert found.problem is None
     assert found.inference_ms is not None
 

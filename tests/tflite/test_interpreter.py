@@ -31,7 +31,7 @@ def refusal(content: bytes, folder: Path, delegate: str = "auto") -> str:
     path = folder / "m.tflite"
     path.write_bytes(content)
     with pytest.raises(ModelError) as caught:
-        TfliteEmbedder(path, delegate=delegate, tap="probabilities")
+        TfliteEmbedder(path, delegate=delegate, features="probabilities")
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -39,8 +39,8 @@ def refusal(content: bytes, folder: Path, delegate: str = "auto") -> str:
 def test_an_operator_of_a_newer_version_is_named_with_it(tmp_path: Path) -> None:
     recipe, inputs, outputs = classifier()
     recipe.model.operatorCodes[1].version = 99
-    told = refusal(recipe.content(inputs, outputs), tmp_path)
-    assert f"uses FULLY_CONNECTED version 99, which {runtime()} does not have" in told
+    message = refusal(recipe.content(inputs, outputs), tmp_path)
+    assert f"uses FULLY_CONNECTED version 99, which {runtime()} does not have" in message
 
 
 def test_an_operator_newer_than_the_schema_is_named_by_its_number(tmp_path: Path) -> None:
@@ -54,8 +54,8 @@ def test_an_operator_that_no_kernel_is_registered_for_is_named(tmp_path: Path) -
     recipe, inputs, outputs = classifier()
     recipe.model.operatorCodes[0].builtinCode = tiny.BUILTIN.STABLEHLO_BROADCAST_IN_DIM
     recipe.model.operatorCodes[0].deprecatedBuiltinCode = 127
-    told = refusal(recipe.content(inputs, outputs), tmp_path, delegate="none")
-    assert "uses STABLEHLO_BROADCAST_IN_DIM version 1, which" in told
+    message = refusal(recipe.content(inputs, outputs), tmp_path, delegate="none")
+    assert "uses STABLEHLO_BROADCAST_IN_DIM version 1, which" in message
 
 
 @pytest.mark.parametrize(("custom", "named"), [("", "one without a name"), (b"\xffOp", r"\xffOp")])
@@ -66,15 +66,17 @@ def test_a_custom_operator_with_a_bad_name_is_named_as_far_as_it_goes(
     code = recipe.model.operatorCodes[1]
     code.builtinCode = code.deprecatedBuiltinCode = tiny.BUILTIN.CUSTOM
     code.customCode = custom or None
-    assert f"custom operators ({named}) that no" in refusal(recipe.content(inputs, outputs), tmp_path)
+    assert f"custom operators ({named}) that the interpreter lacks" in refusal(
+        recipe.content(inputs, outputs), tmp_path
+    )
 
 
 @pytest.mark.parametrize("side", ["input", "output"])
 def test_a_tensor_name_that_is_no_utf8_is_named_in_one_line(tmp_path: Path, side: str) -> None:
     recipe, inputs, outputs = classifier()
     recipe.graph.tensors[(inputs if side == "input" else outputs)[0]].name = b"\xffpicture"
-    told = refusal(recipe.content(inputs, outputs), tmp_path)
-    assert r"the name b'\xffpicture', which is no UTF-8 text" in told
+    message = refusal(recipe.content(inputs, outputs), tmp_path)
+    assert r"the name b'\xffpicture', which is no UTF-8 text" in message
 
 
 def test_a_tensor_name_within_the_graph_may_be_anything(tmp_path: Path) -> None:
@@ -82,4 +84,4 @@ def test_a_tensor_name_within_the_graph_may_be_anything(tmp_path: Path) -> None:
     recipe.graph.tensors[1].name = b"\xffpool"
     path = tmp_path / "m.tflite"
     path.write_bytes(recipe.content(inputs, outputs))
-    assert TfliteEmbedder(path, tap="probabilities").size == 4
+    assert TfliteEmbedder(path, features="probabilities").size == 4

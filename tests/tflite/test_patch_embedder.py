@@ -7,7 +7,7 @@ import pytest
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
 from edge_daemon.imaging.regions import crop
-from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
+from edge_daemon.tflite.patch_embedder import PatchEmbedder, shifted_variants
 from tests.harness.digit_pictures import Light, boxes, draw_frame
 
 EMBEDDER = PatchEmbedder()
@@ -35,12 +35,12 @@ def test_brightness_and_contrast_change_nothing() -> None:
 def test_a_shift_of_a_pixel_is_found_again() -> None:
     still, shifted = patch(5, Light()), patch(5, Light(shift=(1.0, -0.8)))
     assert still @ shifted < 0.5
-    assert (moved(shifted) @ still).max() > 0.75
+    assert (shifted_variants(shifted) @ still).max() > 0.75
 
 
 def test_moved_holds_the_patch_itself_in_the_middle() -> None:
     vector = patch(8, Light())
-    rows = moved(vector)
+    rows = shifted_variants(vector)
     assert rows.shape == (25, EMBEDDER.size)
     assert rows[12] == pytest.approx(vector, abs=1e-6)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(25), abs=1e-5)
@@ -49,7 +49,7 @@ def test_moved_holds_the_patch_itself_in_the_middle() -> None:
 def test_what_lies_at_the_edge_alone_may_be_moved_out_of_sight() -> None:
     picture = np.zeros((16, 16, 3), np.uint8)
     picture[:, 0] = 255
-    rows = moved(EMBEDDER.embed(picture))
+    rows = shifted_variants(EMBEDDER.embed(picture))
     assert np.isfinite(rows).all()
 
 

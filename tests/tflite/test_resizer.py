@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.flatbuffers import Numbers, Scalar, root, write
-from edge_daemon.tflite.resizer import MAX_KEPT, Resizers, block, build_resize_graph
+from edge_daemon.tflite.resizer import MAX_CACHED, ResizerCache, block_size, build_resize_graph
 from tests.harness.shared_files import shared_path
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def reference(picture: Image, target: int) -> Image:
 def test_photos_come_out_within_one_level_of_the_reference_on_average(
     size: tuple[int, int], target: int
 ) -> None:
-    shrink = Resizers()
+    shrink = ResizerCache()
     off = []
     for name in ("cat", "bird", "sunflower", "hot_dog"):
         picture = photo(size, name)
@@ -44,7 +44,7 @@ def test_photos_come_out_within_one_level_of_the_reference_on_average(
 
 
 def test_black_stays_black_and_white_white() -> None:
-    shrink = Resizers()
+    shrink = ResizerCache()
     for level in (0, 255):
         small = shrink(np.full((480, 480, 3), level, np.uint8), (128, 128))
         assert small is not None
@@ -55,7 +55,7 @@ def test_colours_and_places_are_kept() -> None:
     picture = np.zeros((480, 480, 3), np.uint8)
     picture[:240, :, 0] = 255  # red above
     picture[:, 240:, 2] = 255  # blue on the right
-    small = Resizers()(picture, (224, 224))
+    small = ResizerCache()(picture, (224, 224))
     assert small is not None
     assert small[10, 10].tolist() == [255, 0, 0]
     assert small[10, 210].tolist() == [255, 0, 255]
@@ -65,7 +65,7 @@ def test_colours_and_places_are_kept() -> None:
 
 def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
     picture = photo((480, 960))
-    small = Resizers()(picture, (128, 224))
+    small = ResizerCache()(picture, (128, 224))
     assert small is not None
     wanted = Pillow.fromarray(picture).resize((224, 128), Pillow.Resampling.BILINEAR)
     assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 1
@@ -75,13 +75,13 @@ def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
     ("length", "target"), [(128, 128), (100, 128), (240, 224), (481, 224), (240, 128), (1080, 128)]
 )
 def test_lengths_without_a_good_way_are_left_to_pillow(length: int, target: int) -> None:
-    assert block(length, target) is None
+    assert block_size(length, target) is None
     assert build_resize_graph((length, 480), (target, 224)) is None
     assert build_resize_graph((480, length), (224, target)) is None
 
 
 def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> None:
-    shrink = Resizers()
+    shrink = ResizerCache()
     cat, bird = photo((480, 480)), photo((480, 480), "bird")
     cat.flags.writeable = False
     first = shrink(cat, (128, 128))
@@ -95,24 +95,24 @@ def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> No
 
 
 def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
-    shrink = Resizers()
-    sizes = [480 + 2 * number for number in range(MAX_KEPT + 2)]
+    shrink = ResizerCache()
+    sizes = [480 + 2 * number for number in range(MAX_CACHED + 2)]
     for side in (*sizes, sizes[0]):
         assert shrink(np.full((side, side, 3), 7, np.uint8), (224, 224)) is not None
-    assert len(shrink._kept) == MAX_KEPT
+    assert len(shrink._cached) == MAX_CACHED
 
 
 def test_pictures_of_many_megapixels_are_left_to_pillow() -> None:
-    assert Resizers()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
+    assert ResizerCache()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
 
 
 def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
     frame = photo((480, 640))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Resizers())
-    small = Resizers()(frame[:, 80:560], (128, 128))
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=ResizerCache())
+    small = ResizerCache()(frame[:, 80:560], (128, 128))
     assert small is not None
     assert np.array_equal(prepare.pixels(frame), small)
-    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash", shrink=Resizers())
+    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash", shrink=ResizerCache())
     assert np.array_equal(
         stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash").pixels(frame)
     )
@@ -120,7 +120,7 @@ def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
 
 def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
     frame = photo((128, 128))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=Resizers())
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=ResizerCache())
     assert np.shares_memory(prepare(frame), frame)
     assert np.array_equal(prepare(frame)[0], frame)
     wide = photo((128, 170))

@@ -64,7 +64,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
     path.write_bytes(tiny.float_classifier(channels=3, weights=np.ones((2, 7), np.float32)))
     for _ in range(2):
         with pytest.raises(ModelError, match=rf"^{path}: [^\n]+$") as caught:
-            TfliteEmbedder(path, tap="logits")
+            TfliteEmbedder(path, features="logits")
         assert str(caught.value).count(str(path)) == 1
     assert not (tmp_path / "cache" / "probed").exists(), "only files that passed are remembered"
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.tflite.graph import read_graph
-from edge_daemon.tflite.implied_input_range import implied_range
+from edge_daemon.tflite.input_range_inference import implied_range
 from tests.harness import tiny_models as tiny
 
 MUL, ADD, SUB, DIV = (tiny.BUILTIN.MUL, tiny.BUILTIN.ADD, tiny.BUILTIN.SUB, tiny.BUILTIN.DIV)
@@ -13,7 +13,7 @@ DEVIATION = [0.229, 0.224, 0.225]
 
 
 def beginning(*steps: tuple[int, list[float]], kind: type = np.float32) -> str:
-    """Return what follows from a graph that begins with these steps, then pools."""
+    """Return the range implied by a graph of these steps and a pool."""
     recipe = tiny.Recipe()
     picture = tensor = recipe.tensor((1, 16, 16, 3))
     for code, constant in steps:

@@ -1,4 +1,4 @@
-"""The range of a model file, asked of the embedder that uses it."""
+"""Input ranges of model files, as the embedder finds them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite import declared_input_range as declared_range
+from edge_daemon.tflite import input_range_sources
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.tflite.test_metadata import metadata
@@ -37,7 +37,7 @@ def found(path: Path) -> str:
 
 def named(path: Path) -> list[int]:
     """Return which class each of the three colours is named."""
-    embedder = TfliteEmbedder(path, tap="probabilities")
+    embedder = TfliteEmbedder(path, features="probabilities")
     return [int(embedder.probabilities(colour).argmax()) for colour in COLOURS]
 
 
@@ -65,15 +65,15 @@ def test_an_embedder_is_tried_at_its_first_layer(model: Path, scale: float, want
     assert found(model).startswith(f"{wanted}, ")
 
 
-def test_a_trial_is_told_once_and_remembered(model: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_trial_is_logged_once_and_cached(model: Path, caplog: pytest.LogCaptureFixture) -> None:
     model.write_bytes(tiny.colour_namer(4 / 127.5))
     with caplog.at_level(logging.INFO):
         TfliteEmbedder(model, probe_first=False)
         TfliteEmbedder(model, probe_first=False)
-    told = [record.getMessage() for record in caplog.records]
-    assert len(told) == 1
-    assert "m.tflite does not say what pixels it was trained on" in told[0]
-    assert "black..white = 0..255" in told[0]
+    messages = [record.getMessage() for record in caplog.records]
+    assert len(messages) == 1
+    assert "m.tflite does not declare its input range" in messages[0]
+    assert "black..white = 0..255" in messages[0]
 
 
 def test_metadata_goes_before_a_trial(model: Path) -> None:
@@ -170,7 +170,7 @@ def test_a_manifest_that_ships_declares_the_range_of_a_pulled_model(
 ) -> None:
     shipped = tmp_path / "shipped"
     shipped.mkdir()
-    monkeypatch.setattr(declared_range, "package_data", lambda name: shipped)
+    monkeypatch.setattr(input_range_sources, "package_data", lambda name: shipped)
     model.write_bytes(tiny.colour_namer(4))
     digest = hashlib.sha256(model.read_bytes()).hexdigest()
     (shipped / "m.json").write_text(json.dumps({"sha256": digest, "input": {"range": "0..255"}}))
