@@ -1,4 +1,4 @@
-"""Measure the models on the shelf and write the figures into their manifests.
+"""Measure the installed models and write the figures into their manifests.
 
     python scripts/measure_models.py DATA [NAME...]
 
@@ -20,7 +20,7 @@ from embedder_training.measure import few_shot
 
 from edge_daemon.config.paths import package_data
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.models.registry import find
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SETS = ("trashnet6", "signdigits10")
@@ -53,12 +53,12 @@ def cost(embedder: TfliteEmbedder, reference: TfliteEmbedder) -> float:
 
 def main() -> None:
     data, names = Path(sys.argv[1]), sys.argv[2:]
-    reference = TfliteEmbedder(find(REFERENCE))
+    reference = TfliteEmbedder(find_model(REFERENCE))
     for path in sorted(package_data("models").glob("*.json")):
         manifest = json.loads(path.read_text())
         if names and manifest["name"] not in names:
             continue
-        embedder = TfliteEmbedder(find(manifest["name"]))
+        embedder = TfliteEmbedder(find_model(manifest["name"]))
         reference_itself = manifest["name"] == REFERENCE
         manifest["relative_cost"] = 1.0 if reference_itself else float(f"{cost(embedder, reference):.2g}")
         manifest["few_shot"] = {name: accuracy(embedder, data / name) for name in SETS}

@@ -21,7 +21,7 @@ import numpy as np
 
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.classifiers.knn import KNNClassifier
-from edge_daemon.models.registry import find
+from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SHOTS, SEEDS = 10, 5
@@ -61,7 +61,7 @@ def main() -> int:
         labels = [file.parent.name for file in files]
         images = [read_image(file) for file in files]
         for name in args.model:
-            embedder = TfliteEmbedder(find(name))
+            embedder = TfliteEmbedder(find_model(name))
             shown = np.stack([embedder.embed(image) for image in images])
             figures, sizes = [accuracy(shown, shown, labels)], []
             for size, quality in FORMS:

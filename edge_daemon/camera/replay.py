@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from edge_daemon.camera.frames import FramePacer, make_frame
 from edge_daemon.config.camera import ReplayOptions
-from edge_daemon.domain.errors import CameraError, FilmError, ImageError
+from edge_daemon.domain.errors import CameraError, DecoderCrashError, ImageError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.regular_file import open_regular
@@ -60,7 +60,7 @@ class ReplaySource:
         self._reel: _FrameIterator | None = None
         self._stills: _Stills | None = None
         self._next_seq = 0
-        self._crash: tuple[int, FilmError] | None = None
+        self._crash: tuple[int, DecoderCrashError] | None = None
 
     def open(self) -> None:
         """Find the files. Raises CameraError when there are none, or the video can't be decoded."""
@@ -72,7 +72,7 @@ class ReplaySource:
         try:
             self._refuse_crashing(path)
             self._reel = (None if path.is_dir() else _open_film(path)) or self._open_stills(path)
-        except FilmError as exc:
+        except DecoderCrashError as exc:
             self._note_crash(exc)
             raise
         except OSError as exc:
@@ -83,7 +83,7 @@ class ReplaySource:
         if self._crash is not None and self._crash[0] == path.stat().st_mtime_ns:
             raise CameraError(str(self._crash[1]))
 
-    def _note_crash(self, exc: FilmError) -> None:
+    def _note_crash(self, exc: DecoderCrashError) -> None:
         self._crash = (Path(self._options.path).stat().st_mtime_ns, exc)
 
     def _open_stills(self, path: Path) -> _Stills:
@@ -97,7 +97,7 @@ class ReplaySource:
             raise CameraError(f"{self._options.path} is closed; open it before reading")
         try:
             pixels = self._next_pixels(self._reel)
-        except FilmError as exc:
+        except DecoderCrashError as exc:
             self._note_crash(exc)
             raise
         if pixels is None:

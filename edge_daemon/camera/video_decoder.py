@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from edge_daemon.camera.opencv import MAX_PIXELS, VideoStream, open_video
-from edge_daemon.domain.errors import CameraError, FilmError
+from edge_daemon.domain.errors import CameraError, DecoderCrashError
 from edge_daemon.system.child_process import module_command
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ class DecoderProcess:
             return CameraError(f"{self._path}: the video decoder {how}")
         return self._crashed(signal.Signals(-code).name)
 
-    def _crashed(self, how: str) -> FilmError:
-        return FilmError(
+    def _crashed(self, how: str) -> DecoderCrashError:
+        return DecoderCrashError(
             f"{self._path} makes the video decoder crash ({how}); "
             "convert it, for example with `ffmpeg -i FILE -c:v libx264 NEW.mp4`"
         )

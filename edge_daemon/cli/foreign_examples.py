@@ -10,7 +10,7 @@ from edge_daemon.app.model_factory import build_embedder, model_name, resolve_fe
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.example_store.record import ExampleRecord
-from edge_daemon.models.registry import models, shipped_manifests
+from edge_daemon.models.registry import installed_models, shipped_manifests
 from edge_daemon.system.regular_file import open_regular, without_bom
 
 log = logging.getLogger(__name__)
@@ -58,7 +58,7 @@ def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
 
 def _fitting(size: int) -> str:
     """Return a note on the installed models with embeddings of this size, for a message."""
-    installed = models()
+    installed = installed_models()
     names = [
         f"'{each.name}'"
         for each in shipped_manifests()

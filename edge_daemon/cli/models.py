@@ -18,9 +18,9 @@ from edge_daemon.cli.main import add_action
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
-from edge_daemon.models import registry as shelf
+from edge_daemon.models import registry
 from edge_daemon.models.class_names import labels_of
-from edge_daemon.models.download import pull
+from edge_daemon.models.download import download_model
 from edge_daemon.models.registry import Manifest, shipped_manifests
 from edge_daemon.models.teachable_machine import Added, add
 from edge_daemon.tflite.graph import Tensor
@@ -32,35 +32,43 @@ _Action: TypeAlias = Callable[[argparse.Namespace], int]
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    add_action(actions, "list", _list, "list the models here and those that can be pulled")
+    add_action(actions, "list", _list, "list the installed models and those that can be pulled")
     fetch = add_action(
-        actions, "pull", _pull, "fetch a model; goes on where it broke off, checks size and hash"
+        actions, "pull", _pull, "download a model; resumes a broken transfer, checks size and hash"
     )
     fetch.add_argument("name", metavar="NAME")
     fetch.add_argument(
-        "--from", dest="source", metavar="DIR|URL", help="take it from a folder or another address"
+        "--from", dest="source", metavar="DIR|URL", help="download it from a folder or another address"
     )
-    look = add_action(actions, "inspect", _inspect, "say what a model file is and how it runs here")
-    look.add_argument("file", metavar="FILE", help="a .tflite file or a name from the shelf")
-    take = add_action(actions, "add", _add, "put a Teachable Machine export or a .tflite file on the shelf")
+    look = add_action(actions, "inspect", _inspect, "report on a model file and its speed on this machine")
+    look.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
+    take = add_action(
+        actions, "add", _add, "add a Teachable Machine export or a .tflite file to the model folder"
+    )
     take.add_argument(
         "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
     )
-    # argparse takes -1..1 for an option, as it looks like no number. Python 3.14 takes it for a value.
+    # argparse parses -1..1 as an option, as it is not a number. Python 3.14 parses it as a value.
     vars(take)["_negative_number_matcher"] = re.compile(r"-\d")
     take.add_argument(
         "--range",
         type=_range,
         metavar="LOW..HIGH",
-        help="what black..white was in training, where the model doesn't say: -1..1, 0..1, 0..255, 1..0",
+        help="black..white in training, if the model doesn't declare it: -1..1, 0..1, 0..255, 1..0",
     )
     take.add_argument(
-        "--labels", type=Path, metavar="FILE", help="its class names, one a line (default: those with it)"
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="its class names, one a line (default: those beside or inside it)",
     )
     take.add_argument(
-        "--calibrate", type=Path, metavar="DIR", help="of model.json: 8-bit weights, tried on these pictures"
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="for a model.json: 8-bit weights, calibrated with these pictures",
     )
-    take.add_argument("--name", metavar="NAME", help="name on the shelf (default: the file's)")
+    take.add_argument("--name", metavar="NAME", help="name of the model (default: the file's)")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -71,7 +79,7 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A model of the list; accuracy in per cent by head, with 10 examples a class."""
+    """A model of the list; accuracy in per cent by classifier, with 10 examples per class."""
 
     name: str
     used: bool
@@ -86,9 +94,9 @@ class _Row:
 def _list(args: argparse.Namespace) -> int:
     config = load_config(args.config, [*args.set, *args.more_set])
     used = config.model.name or DEFAULT_MODEL
-    on_disk = shelf.models()
+    installed = registry.installed_models()
     known = {manifest.name: manifest for manifest in shipped_manifests()}
-    rows = [_row(name, known.get(name), on_disk.get(name), used) for name in sorted({*known, *on_disk})]
+    rows = [_row(name, known.get(name), installed.get(name), used) for name in sorted({*known, *installed})]
     if args.json:
         for row in rows:
             print(json.dumps(asdict(row)))
@@ -101,8 +109,8 @@ def _list(args: argparse.Namespace) -> int:
 
 
 _LEGEND = """
-* in use. cost: time of one inference, mobilenet_v1_0.25_128_quant being 1. KNN, linear: accuracy in % with
-10 examples a class, mean of two measuring sets. `edge-daemon models pull NAME` fetches what is not here."""
+* in use. cost: time of one inference, relative to mobilenet_v1_0.25_128_quant. KNN, linear: accuracy in %
+with 10 examples per class, mean of two test sets. `edge-daemon models pull NAME` downloads one not here."""
 
 
 def _row(name: str, manifest: Manifest | None, path: Path | None, used: str) -> _Row:
@@ -112,7 +120,7 @@ def _row(name: str, manifest: Manifest | None, path: Path | None, used: str) -> 
         path=str(path) if path else None,
         bytes=path.stat().st_size if path else manifest.bytes if manifest else 0,
         relative_cost=manifest.relative_cost if manifest else None,
-        accuracy={head: manifest.accuracy(head) if manifest else None for head in ("knn", "linear")},
+        accuracy={key: manifest.accuracy(key) if manifest else None for key in ("knn", "linear")},
         licence=manifest.licence if manifest else None,
         recommended_for=manifest.recommended_for if manifest else None,
     )
@@ -132,10 +140,10 @@ def _line(row: _Row) -> str:
 
 
 def _pull(args: argparse.Namespace) -> int:
-    manifest = shelf.manifest_of(args.name)
+    manifest = registry.find_manifest(args.name)
     if manifest.url is None and args.source is None:
         raise ModelError(f"{args.name} ships with the program; there is nothing to pull")
-    path = pull(manifest, shelf.home(), args.source, _draw)
+    path = download_model(manifest, registry.download_folder(), args.source, _draw_progress)
     if args.json:
         print(json.dumps({"name": args.name, "path": str(path), "bytes": manifest.bytes}))
     else:
@@ -143,8 +151,8 @@ def _pull(args: argparse.Namespace) -> int:
     return 0
 
 
-def _draw(name: str, done: int, total: int) -> None:
-    """Draw a download's progress on a terminal; wipe it at the end."""
+def _draw_progress(name: str, done: int, total: int) -> None:
+    """Print a download's progress on a terminal; erase it at the end."""
     if sys.stderr.isatty():
         line = "" if done >= total else f"{name} {100 * done // total:3d} % of {_megabytes(total)}"
         print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
@@ -164,14 +172,14 @@ def _add(args: argparse.Namespace) -> int:
 
 def _added(args: argparse.Namespace) -> Added:
     model = load_config(args.config, [*args.set, *args.more_set]).model
-    put = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
+    add_export = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
     if args.path.name != "model.json":
-        return put(args.path, shelf.home(), args.name, values=args.range)
+        return add_export(args.path, registry.download_folder(), args.name, values=args.range)
     from edge_daemon.models.converter import convert_to_folder
 
     with tempfile.TemporaryDirectory() as folder:
         converted = convert_to_folder(args.path, Path(folder), args.range, args.calibrate)
-        return put(converted, shelf.home(), args.name or args.path.resolve().parent.name)
+        return add_export(converted, registry.download_folder(), args.name or args.path.resolve().parent.name)
 
 
 def _range(text: str) -> InputRange:
@@ -183,7 +191,7 @@ def _range(text: str) -> InputRange:
 
 def _inspect(args: argparse.Namespace) -> int:
     config = load_config(args.config, [*args.set, *args.more_set])
-    path = shelf.find(args.file)
+    path = registry.find_model(args.file)
     found = inspect(path, config.model.threads, config.model.delegate)
     labels = _label_note(path, found)
     if args.json:
@@ -196,8 +204,8 @@ def _inspect(args: argparse.Namespace) -> int:
 
 
 def _label_note(path: Path, found: Inspection) -> str | None:
-    """Say how many labels there are, or why none fit; None for a model without classes."""
-    classes = found.taps["probabilities"]
+    """Return the number of labels and the first three, or the reason none fit; None without classes."""
+    classes = found.features["probabilities"]
     if isinstance(classes, str):
         return None
     try:
@@ -208,15 +216,12 @@ def _label_note(path: Path, found: Inspection) -> str | None:
 
 
 def _report(path: Path, found: Inspection, labels: str | None) -> list[str]:
-    """Lay an inspection out in lines of name and value."""
+    """Format an inspection as lines of name and value."""
     lines = [("file", f"{path}, {found.bytes:,} bytes, SHA-256 {found.sha256}")]
     lines += [("input", _tensor(tensor)) for tensor in found.inputs]
     lines += [("black..white", found.input_range)] if found.input_range else []
     lines += [("output", _tensor(tensor)) for tensor in found.outputs]
-    for name, tap in found.taps.items():
-        lines.append(
-            (name, f"{tap.size} numbers: {tap.why}" if isinstance(tap, FeatureLayerInfo) else f"none: {tap}")
-        )
+    lines += [(name, _feature_layer(layer)) for name, layer in found.features.items()]
     lines += [("labels", labels)] if labels else []
     lines.append(("operators", _counted(found.operators)))
     if found.undelegated is not None:
@@ -227,6 +232,10 @@ def _report(path: Path, found: Inspection, labels: str | None) -> list[str]:
         lines.append(("time", f"{found.inference_ms:.2f} ms an inference, {found.runtime}"))
     lines += [("space", found.space)] if found.space else []
     return [f"{name:<13} {value}" for name, value in lines]
+
+
+def _feature_layer(layer: FeatureLayerInfo | str) -> str:
+    return f"none: {layer}" if isinstance(layer, str) else f"{layer.size} numbers: {layer.why}"
 
 
 def _tensor(tensor: Tensor) -> str:

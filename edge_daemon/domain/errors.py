@@ -13,7 +13,7 @@ class CameraError(EdgeError):
     """A frame source can't be opened or stopped delivering frames; opening it again may help."""
 
 
-class FilmError(CameraError):
+class DecoderCrashError(CameraError):
     """A video file makes its decoder crash; opening the same file again can't help."""
 
 

@@ -15,7 +15,7 @@ Cells: TypeAlias = npt.NDArray[np.float32]
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Profile: TypeAlias = npt.NDArray[np.float64]
 
-LEARN_FRAMES = 15
+WARMUP_FRAMES = 15
 """Of so many pictures the first background is the median: what passes meanwhile leaves no ghost."""
 
 _MOST_CELLS = 80
@@ -33,14 +33,14 @@ _LONGEST_STEP_S = 1.0
 class Foreground:
     """What stands out: its share of the zone, and of the region; all numbers are 0 to 1.
 
-    `object_share` is the region's share of the one thing nearest to the zone, `object_middle` the place of
+    `object_share` is the region's share of the one thing nearest to the zone, `object_position` the place of
     its middle along the travel; 0.5 when nothing stands out.
     """
 
-    gate_share: float
+    zone_share: float
     share: float
     object_share: float
-    object_middle: float
+    object_position: float
 
 
 class MotionDetector:
@@ -57,7 +57,7 @@ class MotionDetector:
     def __init__(self, *, vertical: bool = False, zone: float = 0.15) -> None:
         self._vertical = vertical
         self._zone = zone
-        self._lessons: list[Cells] = []
+        self._warmup_frames: list[Cells] = []
         self._background: Cells | None = None
         self._deviation: Cells = np.empty(0, np.float32)
         self._shape: tuple[int, ...] = ()
@@ -67,12 +67,12 @@ class MotionDetector:
     def reset(self) -> None:
         """Forget the scene, as when the region was moved."""
         self._background = None
-        self._lessons.clear()
+        self._warmup_frames.clear()
         self._filled_s = None
 
     def update(self, image: Image, now: float) -> Foreground | None:
         """Take an RGB uint8 HWC picture captured at `now` (monotonic); None while the scene is learnt."""
-        cells = _thin(image)
+        cells = _downsample(image)
         if cells.shape != self._shape:
             self.reset()
             self._shape = cells.shape
@@ -83,17 +83,17 @@ class MotionDetector:
         mask: Mask = (difference > _LEAST_DIFFERENCE + _DEVIATIONS * self._deviation).any(axis=2)
         self._adapt(self._background, cells, difference, mask, now)
         foreground = self._measure(mask)
-        self._notice_new_scene(foreground.share, now)
+        self._relearn_if_filled(foreground.share, now)
         return foreground
 
     def _learn(self, cells: Cells, now: float) -> None:
-        self._lessons.append(cells)
+        self._warmup_frames.append(cells)
         self._last_s = now
-        if len(self._lessons) == LEARN_FRAMES:
-            stack = np.stack(self._lessons)
+        if len(self._warmup_frames) == WARMUP_FRAMES:
+            stack = np.stack(self._warmup_frames)
             self._background = np.median(stack, axis=0)
             self._deviation = np.median(np.abs(stack - self._background), axis=0)
-            self._lessons.clear()
+            self._warmup_frames.clear()
 
     def _adapt(self, background: Cells, cells: Cells, difference: Cells, mask: Mask, now: float) -> None:
         step_s = min(max(now - self._last_s, 0.0), _LONGEST_STEP_S)
@@ -111,10 +111,10 @@ class MotionDetector:
         run = _run_around(profile, length // 2)
         seen = float(profile[run].sum())
         middle = float((np.arange(length)[run] + 0.5) @ profile[run]) / (seen * length) if seen else 0.5
-        gate_share = float(profile[first : first + width].mean())
-        return Foreground(gate_share, float(profile.mean()), seen / length, middle)
+        zone_share = float(profile[first : first + width].mean())
+        return Foreground(zone_share, float(profile.mean()), seen / length, middle)
 
-    def _notice_new_scene(self, share: float, now: float) -> None:
+    def _relearn_if_filled(self, share: float, now: float) -> None:
         if share < _FILLED:
             self._filled_s = None
         elif self._filled_s is None:
@@ -133,6 +133,6 @@ def _run_around(profile: Profile, place: int) -> slice:
     return slice(int(nearest[0]), int(nearest[-1]) + 1)
 
 
-def _thin(image: Image) -> Cells:
+def _downsample(image: Image) -> Cells:
     step = -(-max(image.shape[:2]) // _MOST_CELLS)
     return image[step // 2 :: step, step // 2 :: step].astype(np.float32)

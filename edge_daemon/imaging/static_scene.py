@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from edge_daemon.domain.types import Image
 
-LOOK_EVERY_S = 1.0
+MAX_SKIP_S = 1.0
 """A picture at rest is looked at so often all the same: what slips through the grid is seen then."""
 
 _LINES = 32
@@ -43,7 +43,7 @@ class StaticSceneDetector:
         if self._seen is None or _differ(points, self._seen):
             self._seen, self._moved_s, self._looked_s = points, now, now
             return False
-        if now - self._moved_s >= self._after_s and now - self._looked_s < LOOK_EVERY_S:
+        if now - self._moved_s >= self._after_s and now - self._looked_s < MAX_SKIP_S:
             return True
         self._looked_s = now
         return False

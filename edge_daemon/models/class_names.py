@@ -1,4 +1,4 @@
-"""The class names of a classifier, in every common form."""
+"""A classifier's class names, from label files of the common formats or inside the model."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _OF_FOLDER = ("labels.txt", "signature.json")
 def labels_of(model: Path, classes: int) -> tuple[str, ...]:
     """Return the names of a model's classes.
 
-    They are looked for in its folder as `<stem>.labels.txt`, `<stem>_labels.txt`, `<stem>.txt` or
-    `<stem>.labels.json`, then inside the model, then in its folder as `labels.txt` or `signature.json`.
-    Raises ModelError when there are none, or not as many as `classes`.
+    Search order: `<stem>.labels.txt`, `<stem>_labels.txt`, `<stem>.txt` or `<stem>.labels.json` in the
+    model's folder, the model file itself, `labels.txt` or `signature.json` in the folder. Raises ModelError
+    without labels, and when their number is not `classes`.
     """
     if found := found_labels(model):
         return check_count(found[0], classes, found[1])
@@ -40,11 +40,14 @@ def labels_of(model: Path, classes: int) -> tuple[str, ...]:
 
 
 def found_labels(model: Path) -> tuple[tuple[str, ...], str] | None:
-    """Return the names that `labels_of` finds and where, unchecked; None without. Raises ModelError."""
+    """Return the labels that `labels_of` finds, unchecked, and their source; None without.
+
+    Raises ModelError for a damaged label file.
+    """
     if own := _first_file(model, _OWN):
         return read_labels(own), str(own)
-    if inside := embedded_labels(model):
-        return inside, f"{model} (inside)"
+    if embedded := embedded_labels(model):
+        return embedded, f"{model} (inside)"
     if near := _first_file(model, _OF_FOLDER):
         return read_labels(near), str(near)
     return None
@@ -56,7 +59,7 @@ def _first_file(model: Path, patterns: tuple[str, ...]) -> Path | None:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Read a label file. Raises ModelError naming it."""
+    """Read a label file. Raises ModelError that names it."""
     try:
         with open_regular(path) as file:
             return parse_labels(file.read(MAX_BYTES + 1), str(path))
@@ -65,9 +68,9 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def embedded_labels(model: Path) -> tuple[str, ...] | None:
-    """Return the labels that TFLite metadata carries as a zip archive at the file's end, None without.
+    """Return the labels in the zip archive at the model file's end (TFLite metadata), None without.
 
-    Of several files, as in several languages, the one that the metadata names, else the first.
+    Of several label files (languages) the one that the metadata names is read, else the first.
     """
     try:
         with zipfile.ZipFile(model) as archive:
@@ -84,9 +87,9 @@ def embedded_labels(model: Path) -> tuple[str, ...] | None:
 
 
 def parse_labels(content: bytes, name: str) -> tuple[str, ...]:
-    """Return labels from text (one a line, or "0 name") or JSON; `name` stands in errors.
+    """Parse labels from text (one a line, or "0 name") or JSON; errors begin with `name`.
 
-    No two are the same: ImageNet's second "crane" becomes "crane (2)", a line without a name "class 7".
+    All labels are distinct: ImageNet's second "crane" becomes "crane (2)", an empty line "class 7".
     JSON: a list of names or of objects with a name, {"0": name}, {name: 0}, {"0": [id, name]},
     {"labels": [...]} and Lobe's {"classes": {"Label": [...]}}.
     """
@@ -103,7 +106,7 @@ def parse_labels(content: bytes, name: str) -> tuple[str, ...]:
 
 
 def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, ...]:
-    """Return the labels if there is one for each class. Raises ModelError naming both counts."""
+    """Return the labels if there is one per class. Raises ModelError that names both counts."""
     if len(labels) == classes:
         return labels
     hint = ' (one is missing: often line 0, "background")' if classes - len(labels) == 1 else ""
@@ -111,7 +114,7 @@ def check_count(labels: tuple[str, ...], classes: int, name: str) -> tuple[str, 
 
 
 def _distinct(labels: Iterable[str]) -> tuple[str, ...]:
-    """Return the labels with a number behind each that stands before it already, and none empty."""
+    """Return the labels with a number appended to each repeated one, and a name for each empty one."""
     names = [label.strip() or f"class {number}" for number, label in enumerate(labels)]
     taken, seen = set(names), set()
     for index, name in enumerate(names):
@@ -129,7 +132,7 @@ def _from_lines(text: str) -> tuple[str, ...]:
         lines.pop()
     numbered = [_NUMBERED.fullmatch(line) for line in lines]
     pairs = {int(match[1]): match[2].strip() for match in numbered if match}
-    # "0 bolts" and "1 bolts" count bolts; without the numbers they would be one class.
+    # "0 bolts" and "1 bolts" are counts of bolts; without the numbers they would be one class.
     if sorted(pairs) == list(range(len(lines))) and len(set(pairs.values())) == len(lines):
         return tuple(pairs[number] for number in range(len(lines)))
     return tuple(lines)
@@ -143,7 +146,7 @@ def _from_json(text: str, name: str) -> tuple[str, ...]:
 
 
 def _names(data: object) -> list[str]:
-    """Return the names in a JSON value. Raises ValueError for a shape that holds none."""
+    """Return the names in a JSON value. Raises ValueError for an unknown structure."""
     if isinstance(data, list):
         return [_name(item) for item in data]
     if isinstance(data, dict):

@@ -1,4 +1,7 @@
-"""Turn a TensorFlow.js layers model into TFLite. The only file that imports TensorFlow (extra `convert`)."""
+"""Conversion of TensorFlow.js layers models to TFLite.
+
+The only file that imports TensorFlow (extra `convert`).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, InputRange
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
 from edge_daemon.models.tfjs import LayersModel, read_layers_model
-from edge_daemon.tflite.declared_input_range import write_manifest
+from edge_daemon.tflite.input_range_sources import write_manifest
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -26,54 +29,62 @@ if TYPE_CHECKING:
 Floats = npt.NDArray[np.float32]
 Weights = Mapping[str, Floats]
 
-STRENGTH = 0.3
-"""The exponent a; measured best of 0 to 0.7 on DoodleNet."""
+EQUALIZATION_EXPONENT = 0.3
+"""Exponent of the activations in cross-layer equalization; best of 0 to 0.7, measured on DoodleNet."""
 
 _WEIGHTED = ("Conv2D", "Dense")
 _TRANSPARENT = ("MaxPooling2D", "AveragePooling2D", "Dropout", "Flatten", "ZeroPadding2D")
 _LIMIT = 100.0
 
 
-def pairs(topology: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return the neighbouring layers that can be evened out; none for a model that isn't a plain sequence."""
+def equalizable_pairs(topology: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return the pairs of consecutive layers that can be equalized; none for a model that is no sequence."""
     if topology["class_name"] != "Sequential":
         return []
     config = topology["config"]
-    return list(_neighbours(config if isinstance(config, list) else config["layers"]))
+    return list(_consecutive_layers(config if isinstance(config, list) else config["layers"]))
 
 
-def _neighbours(layers: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    before: str | None = None
+def _consecutive_layers(layers: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
+    previous: str | None = None
     for layer in layers:
         kind, config = layer["class_name"], layer["config"]
         if kind in _WEIGHTED:
-            if before is not None:
-                yield before, config["name"]
-            before = config["name"] if config.get("activation") == "relu" else None
+            if previous is not None:
+                yield previous, config["name"]
+            previous = config["name"] if config.get("activation") == "relu" else None
         elif kind not in _TRANSPARENT:
-            before = None
+            previous = None
 
 
-def equalise(weights: Weights, peaks: Mapping[str, Floats], chain: Sequence[tuple[str, str]]) -> Weights:
-    """Return weights that compute the same. `peaks` holds each first layer's largest output per channel."""
-    even = dict(weights)
-    for first, second in chain:
-        kernel = even[f"{second}/kernel"]
+def equalize_layers(
+    weights: Weights, peaks: Mapping[str, Floats], layer_pairs: Sequence[tuple[str, str]]
+) -> Weights:
+    """Equalize the channels between consecutive layers; the network's function stays the same.
+
+    `peaks` holds each first layer's largest output per channel. Cross-layer equalization: Nagel et al.,
+    "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, here with activations.
+    """
+    equalized = dict(weights)
+    for first, second in layer_pairs:
+        kernel = equalized[f"{second}/kernel"]
         channels = len(peaks[first])
         by_channel = kernel.reshape(-1, channels, kernel.shape[-1])
         if kernel.ndim == 4:
             by_channel = kernel.reshape(-1, *kernel.shape[2:])
         scale = _scale(peaks[first], np.abs(by_channel).max(axis=(0, 2)))
-        even[f"{first}/kernel"] = even[f"{first}/kernel"] / scale
-        if f"{first}/bias" in even:
-            even[f"{first}/bias"] = even[f"{first}/bias"] / scale
-        even[f"{second}/kernel"] = (by_channel * scale[:, None]).reshape(kernel.shape)
-    return even
+        equalized[f"{first}/kernel"] = equalized[f"{first}/kernel"] / scale
+        if f"{first}/bias" in equalized:
+            equalized[f"{first}/bias"] = equalized[f"{first}/bias"] / scale
+        equalized[f"{second}/kernel"] = (by_channel * scale[:, None]).reshape(kernel.shape)
+    return equalized
 
 
 def _scale(activations: Floats, weights: Floats) -> Floats:
     smallest = 1e-3
-    raw = np.maximum(activations, smallest) ** STRENGTH / np.maximum(weights, smallest) ** (1 - STRENGTH)
+    raw = np.maximum(activations, smallest) ** EQUALIZATION_EXPONENT / np.maximum(weights, smallest) ** (
+        1 - EQUALIZATION_EXPONENT
+    )
     centred = raw / np.exp(np.log(raw).mean())
     scale: Floats = np.clip(centred, 1 / _LIMIT, _LIMIT).astype(np.float32)
     return scale
@@ -82,7 +93,7 @@ def _scale(activations: Floats, weights: Floats) -> Floats:
 MAX_CALIBRATION = 500
 DARK_LINES = InputRange((1.0,), (0.0,))
 
-# Every layer with the keys of its configuration that matter for inference.
+# Supported layers, each with the keys of its configuration that affect inference.
 _LAYERS: Mapping[str, tuple[str, ...]] = {
     "Activation": ("activation",),
     "Add": (),
@@ -120,15 +131,15 @@ _PARAMETERS = (
 def convert(
     model: LayersModel, input_range: InputRange = MINUS_ONE_TO_ONE, calibration: Sequence[Image] = ()
 ) -> bytes:
-    """Return the model as TFLite: float, or with 8-bit weights when calibration pictures are given.
+    """Return the model as a TFLite file: float, or with 8-bit weights if `calibration` has pictures.
 
-    It takes -1..1; a first layer brings that to `input_range`, which the original took.
-    8-bit weights come with activations quantised on the fly. Calibrated int8 activations as well lose more
-    than they save on such small models: DoodleNet names 94 % as the original does, against 97.5 %.
-    Raises ModelError for a layer that isn't known, and when TensorFlow is not installed.
+    Its input range is -1..1; a first layer rescales it to `input_range`, the original model's range.
+    8-bit weights are used with activations quantised at run time (dynamic range). Calibrated int8 activations
+    lose more than they save on such small models: 94 % of DoodleNet's top-1 classes then agree with the
+    original's, against 97.5 %. Raises ModelError for an unknown layer, and when TensorFlow is not installed.
     """
     tf = _tensorflow()
-    weights = _evened(tf, model, input_range, calibration) if calibration else model.weights
+    weights = _equalized_weights(tf, model, input_range, calibration) if calibration else model.weights
     network = _network(tf, model.topology, weights, input_range)
     converter = tf.lite.TFLiteConverter.from_keras_model(network.whole)
     if calibration:
@@ -136,28 +147,30 @@ def convert(
     return bytes(converter.convert())
 
 
-def _evened(tf: Any, model: LayersModel, input_range: InputRange, calibration: Sequence[Image]) -> Weights:
-    """Return weights that lose less in 8 bits, from what the layers answer to the calibration pictures."""
-    chain = pairs(model.topology)
-    if not chain:
+def _equalized_weights(
+    tf: Any, model: LayersModel, input_range: InputRange, calibration: Sequence[Image]
+) -> Weights:
+    """Return weights that lose less in 8 bits, from the layers' outputs for the calibration pictures."""
+    layer_pairs = equalizable_pairs(model.topology)
+    if not layer_pairs:
         return model.weights
     network = _network(tf, model.topology, model.weights, input_range)
-    firsts = [first for first, _ in chain]
+    firsts = [first for first, _ in layer_pairs]
     probe = tf.keras.Model(network.whole.input, [network.outputs[name] for name in firsts])
     prepare = Preprocessor(InputTensor(*_input_shape(model.topology), dtype="float32"))
-    answers = probe.predict(np.concatenate([prepare(image) for image in calibration]), verbose=0)
+    outputs = probe.predict(np.concatenate([prepare(image) for image in calibration]), verbose=0)
     peaks = {
-        name: answer.max(axis=tuple(range(answer.ndim - 1)))
-        for name, answer in zip(firsts, answers if len(firsts) > 1 else [answers], strict=True)
+        name: output.max(axis=tuple(range(output.ndim - 1)))
+        for name, output in zip(firsts, outputs if len(firsts) > 1 else [outputs], strict=True)
     }
-    return equalise(model.weights, peaks, chain)
+    return equalize_layers(model.weights, peaks, layer_pairs)
 
 
 @dataclass(frozen=True, slots=True)
 class _Network:
     whole: Any
     outputs: Mapping[str, Any]
-    """Every named layer's output tensor."""
+    """Output tensors by layer name."""
 
 
 def _network(tf: Any, topology: Mapping[str, Any], weights: Weights, input_range: InputRange) -> _Network:
@@ -169,9 +182,9 @@ def _network(tf: Any, topology: Mapping[str, Any], weights: Weights, input_range
 
 
 def usual_range(model: LayersModel) -> InputRange:
-    """Return the range for a model that comes without one. Raises ModelError.
+    """Return the usual range of a model that declares none. Raises ModelError.
 
-    Teachable Machine's models and those in colour take -1..1, other grey ones dark lines on white, as
+    Teachable Machine's models and colour models take -1..1. Other grey models take dark lines on white, as
     DoodleNet does.
     """
     is_grey = _input_shape(model.topology)[2] == 1
@@ -179,7 +192,7 @@ def usual_range(model: LayersModel) -> InputRange:
 
 
 def rescaling(input_range: InputRange) -> tuple[float, float]:
-    """Return what multiplies -1..1 and what is added to reach a range. Raises ModelError."""
+    """Return the factor and the offset that map -1..1 to a range. Raises ModelError."""
     if len(input_range.black) > 1:
         raise ModelError(f"{input_range}: a converted model takes one range for all channels")
     black, white = input_range.black[0], input_range.white[0]
@@ -189,9 +202,9 @@ def rescaling(input_range: InputRange) -> tuple[float, float]:
 def convert_to_folder(
     source: Path, folder: Path, input_range: InputRange | None, pictures: Path | None
 ) -> Path:
-    """Convert a model.json into `folder`, its labels beside it, as an export that can be added.
+    """Convert a model.json into `folder`, with its labels, as an export that `models add` can import.
 
-    `pictures` is a folder to calibrate 8-bit weights with. Raises ModelError.
+    `pictures` is a folder of pictures that calibrate 8-bit weights. Raises ModelError.
     """
     model = read_layers_model(source)
     files = find_images(pictures, recursive=True).images if pictures else ()
@@ -207,7 +220,7 @@ def convert_to_folder(
 
 
 class _Builder:
-    """Applies layer configurations to tensors, giving each layer its weights by name."""
+    """Builds Keras layers from their configurations and sets their weights by name."""
 
     def __init__(self, tf: Any, weights: Weights) -> None:
         self._tf = tf
@@ -258,17 +271,17 @@ class _Builder:
         found = [self._weights[name] for name in named if name in self._weights]
         have = [array.shape for array in found]
         if have != shapes:
-            raise ModelError(f"layer '{layer}' wants weights of {shapes}, the file has {have or 'none'}")
+            raise ModelError(f"layer '{layer}' needs weights of {shapes}, the file has {have or 'none'}")
         return found
 
 
 def _plain(value: Any) -> Any:
-    """TensorFlow.js writes tuples as lists, which Keras takes for other things."""
+    """Return lists as tuples: TensorFlow.js writes tuples as lists, which Keras reads differently."""
     return tuple(value) if isinstance(value, list) else value
 
 
 def _input_shape(topology: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return height, width and channels of the first layer that says its input's."""
+    """Return height, width and channels of the first layer with an input shape. Raises ModelError."""
     config = topology["config"]
     for layer in config if isinstance(config, list) else config["layers"]:
         shape = layer["config"].get("batch_input_shape") if isinstance(layer["config"], dict) else None
@@ -276,7 +289,7 @@ def _input_shape(topology: Mapping[str, Any]) -> tuple[int, int, int]:
             return _input_shape(layer)
         if shape is not None and len(shape) == 4 and all(isinstance(size, int) for size in shape[1:]):
             return int(shape[1]), int(shape[2]), int(shape[3])
-    raise ModelError("the model doesn't say the size of its input; only image models can be converted")
+    raise ModelError("the model doesn't declare the size of its input; only image models can be converted")
 
 
 def _tensorflow() -> Any:

@@ -1,4 +1,4 @@
-"""Fetch model files: resumed, checked by size and SHA-256, and put in place in one step."""
+"""Download of model files: resumable, verified by size and SHA-256, put in place atomically."""
 
 from __future__ import annotations
 
@@ -23,80 +23,80 @@ from edge_daemon.models.registry import Manifest, RemoteFile
 from edge_daemon.system.regular_file import open_regular
 
 Progress: TypeAlias = Callable[[str, int, int], None]
-"""Called with file name, bytes so far and bytes in all."""
+"""Called with the file name, the bytes so far and the total bytes."""
 
 ATTEMPTS = 4
 TIMEOUT_S = 30.0
 PAUSE_S = 1.0
 _CHUNK = 64 * 1024
-_PAGES = (b"<!doctype", b"<html", b"<?xml")
+_HTML_STARTS = (b"<!doctype", b"<html", b"<?xml")
 _REFUSALS = (401, 403, 404, 407, 410)
 
 
-class _Broken(Exception):
-    """A transfer broke off; another attempt may go on from there."""
+class _TransferInterrupted(Exception):
+    """A transfer ended early; another attempt may resume it."""
 
 
-def pull(
+def download_model(
     manifest: Manifest,
     folder: Path,
     source: str | None = None,
     progress: Progress = lambda name, done, total: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Path:
-    """Fetch a model (and its labels) into `folder` and return the model's path.
+    """Download a model and its labels into `folder` and return the model's path.
 
-    `source` is a folder or an http(s) address that holds the files under their names, instead of the
-    public address. Files that are there and right are left alone. Raises ModelError.
+    `source` replaces the public address: a folder or an http(s) address with files of these names. Files that
+    exist with the right hash are not downloaded again. Raises ModelError.
     """
     for item in manifest.files:
         target = folder / item.file
         if target.is_file() and _digest(target) == item.sha256:
             continue
         try:
-            _Transfer(item, source, progress, pause).to(target)
+            _Download(item, source, progress, pause).save_to(target)
         except OSError as exc:
             raise ModelError(f"{target}: can't be written: {exc.strerror or exc}") from exc
     return folder / manifest.file
 
 
 @dataclass(frozen=True, slots=True)
-class _Transfer:
-    """One file on its way: what it must be, where it comes from, and who watches."""
+class _Download:
+    """Download of one file, with its expected size and hash, its source and a progress callback."""
 
     item: RemoteFile
     source: str | None
     progress: Progress
     pause: Callable[[float], None]
 
-    def to(self, target: Path) -> None:
-        """Put the right bytes at `target` in one step, or nothing."""
+    def save_to(self, target: Path) -> None:
+        """Put the verified file at `target` atomically. Raises ModelError and leaves `target` as it was."""
         with PartFile(target) as part:
-            self._fill_right(part.file)
+            self._fetch_verified(part.file)
             part.put_in_place()
         self.progress(self.item.file, self.item.bytes, self.item.bytes)
 
-    def _fill_right(self, file: BufferedRandom) -> None:
-        """Fill `file` with the right bytes, going on from what it holds, or leave it empty."""
+    def _fetch_verified(self, file: BufferedRandom) -> None:
+        """Fill `file` with the verified content, resuming after the bytes it holds, or leave it empty."""
         resumed = _size(file) > 0
-        self._fill(file)
-        if resumed and self._wrong(file):
-            file.truncate(0)  # What an earlier run left may be of another version.
-            self._fill(file)
-        if problem := self._wrong(file):
+        self._fetch(file)
+        if resumed and self._mismatch(file):
+            file.truncate(0)  # The bytes of an earlier run may be of another version.
+            self._fetch(file)
+        if problem := self._mismatch(file):
             file.truncate(0)
             raise ModelError(
                 f"{self.item.file} from {self.source or self.item.url} {problem}; nothing was kept"
             )
 
-    def _fill(self, file: BufferedRandom) -> None:
+    def _fetch(self, file: BufferedRandom) -> None:
         if self.source is not None and not _is_web(self.source):
             _copy(Path(self.source) / self.item.file, file)
         else:
-            self._download(self._address(), file)
+            self._fetch_from_web(self._address(), file)
 
-    def _wrong(self, file: BufferedRandom) -> str | None:
-        """Say in what a fetched file differs from its manifest."""
+    def _mismatch(self, file: BufferedRandom) -> str | None:
+        """Return the difference between a file and its manifest, None without one."""
         if (size := _size(file)) != self.item.bytes:
             return f"has {size} bytes instead of {self.item.bytes}"
         file.seek(0)
@@ -108,44 +108,44 @@ class _Transfer:
     def _address(self) -> str:
         name = self.item.file
         if self.source is not None:
-            whole = self.source.endswith(f"/{name}")
-            return self.source if whole else f"{self.source.rstrip('/')}/{quote(name)}"
+            is_file_address = self.source.endswith(f"/{name}")
+            return self.source if is_file_address else f"{self.source.rstrip('/')}/{quote(name)}"
         if self.item.url is None:
             raise ModelError(f"{name} has no public address; it ships with the program")
         return self.item.url
 
-    def _download(self, address: str, file: BufferedRandom) -> None:
-        """Fill `file` up to the expected size; attempts that bring nothing are counted, up to ATTEMPTS."""
-        barren = 0
+    def _fetch_from_web(self, address: str, file: BufferedRandom) -> None:
+        """Fill `file` up to the expected size. Give up after ATTEMPTS attempts in a row without a byte."""
+        failures = 0
         while (before := _size(file)) < self.item.bytes:
             try:
                 self._attempt(address, file)
                 problem = "the server ended early"
-            except (_Broken, OSError, http.client.HTTPException) as exc:
+            except (_TransferInterrupted, OSError, http.client.HTTPException) as exc:
                 problem = str(getattr(exc, "reason", "") or exc) or type(exc).__name__
             if (after := _size(file)) > before:
-                barren = 0
+                failures = 0
                 continue
-            barren += 1
-            if barren >= ATTEMPTS:
+            failures += 1
+            if failures >= ATTEMPTS:
                 raise ModelError(
                     f"{address}: {problem}; got {after} of {self.item.bytes} bytes. "
-                    "Run the command again to go on from there, or use --from FOLDER"
+                    "Run the command again to resume, or use --from FOLDER"
                 )
-            self.pause(PAUSE_S * barren)
+            self.pause(PAUSE_S * failures)
 
     def _attempt(self, address: str, file: BufferedRandom) -> None:
-        """Ask once for what is missing and append it."""
+        """Request the missing bytes once and append them."""
         have = _size(file)
         try:
-            with _ask(address, have) as answer:
-                if not _continues(answer, have):
+            with _request(address, have) as response:
+                if not _resumes(response, have):
                     file.truncate(0)
-                self._append(answer, file)
-                if _is_page(answer, file):
+                self._append(response, file)
+                if _is_html(response, file):
                     file.truncate(0)
                     raise ModelError(
-                        f"{address}: answers a web page, not a model; is a login or a proxy between?"
+                        f"{address}: answers a web page, not a model; check for a login page or a proxy"
                     )
         except urllib.error.HTTPError as exc:
             exc.close()
@@ -153,42 +153,46 @@ class _Transfer:
                 file.truncate(0)
             if exc.code in _REFUSALS:
                 raise ModelError(f"{address}: the server answers {exc.code} {exc.reason}") from exc
-            raise _Broken(f"the server answers {exc.code} {exc.reason}") from exc
+            raise _TransferInterrupted(f"the server answers {exc.code} {exc.reason}") from exc
 
-    def _append(self, answer: Any, file: BufferedRandom) -> None:
-        """Append until the server ends; one byte more than expected is enough to know it is wrong."""
+    def _append(self, response: Any, file: BufferedRandom) -> None:
+        """Append the response, up to one byte more than expected: a longer file is a mismatch."""
         have, most = _size(file), self.item.bytes + 1
-        while have < most and (chunk := answer.read(min(_CHUNK, most - have))):
+        while have < most and (chunk := response.read(min(_CHUNK, most - have))):
             file.write(chunk)
             file.flush()
             have += len(chunk)
             self.progress(self.item.file, have, self.item.bytes)
 
 
-def _ask(address: str, have: int) -> Any:
-    """Request an address from byte `have` on. Raises what urllib raises, ModelError for no address."""
+def _request(address: str, have: int) -> Any:
+    """Request an address from byte `have` on. Raises urllib's errors, ModelError for an invalid address."""
     headers = {"User-Agent": f"edge-daemon/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
-    opener = urllib.request.build_opener()  # urlopen() would remember the proxies of its first call.
+    opener = urllib.request.build_opener()  # urlopen() would keep the proxies of its first call.
     try:
         return opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S)
     except ValueError as exc:
         raise ModelError(f"{address}: not an address: {exc}") from exc
 
 
-def _is_page(answer: Any, file: BufferedRandom) -> bool:
-    """Whether a server answered HTML, saying so or not."""
+def _is_html(response: Any, file: BufferedRandom) -> bool:
+    """Return whether the response is HTML, by its content type or its first bytes."""
     file.seek(0)
-    kind = answer.headers.get_content_type()
-    return kind in ("text/html", "application/xhtml+xml") or file.read(64).lstrip().lower().startswith(_PAGES)
+    kind = response.headers.get_content_type()
+    return kind in ("text/html", "application/xhtml+xml") or file.read(64).lstrip().lower().startswith(
+        _HTML_STARTS
+    )
 
 
-def _continues(answer: Any, have: int) -> bool:
-    """Whether the answer goes on from byte `have`, rather than starting over."""
-    return answer.status == 206 and str(answer.headers.get("Content-Range", "")).startswith(f"bytes {have}-")
+def _resumes(response: Any, have: int) -> bool:
+    """Return whether the response begins at byte `have` of the file."""
+    return response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(
+        f"bytes {have}-"
+    )
 
 
 def _copy(source: Path, file: BufferedRandom) -> None:
-    """Replace what is in `file` by a local file."""
+    """Replace the content of `file` by a local file's."""
     try:
         with open_regular(source) as given:
             file.truncate(0)

@@ -1,7 +1,7 @@
-"""A model somebody exported: a zip archive, a folder, or a single file, read without trusting it.
+"""Safe reader of an exported model: a zip archive, a folder or a single file.
 
-An archive is never unpacked: what is needed is read out of it, up to a limit. Names that reach outside and
-links still refuse it, since no honest export has them.
+An archive is never unpacked: its members are read one by one, up to a size limit. An archive with links or
+with names that point outside is refused all the same, since real exports have none.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from edge_daemon.system.zip_safety import DAMAGED
 
 MAX_ENTRIES = 1000
 TFLITE_MARK = b"TFL3"
-"""At the fifth byte of every TFLite file."""
+"""The bytes 4 to 8 of every TFLite file."""
 
-UNREADABLE = (*DAMAGED, OSError, RuntimeError)  # the last for what is encrypted
-"""What reading a damaged or hostile zip archive raises."""
+UNREADABLE = (*DAMAGED, OSError, RuntimeError)  # RuntimeError: an encrypted member
+"""Exceptions from reading a damaged or hostile zip archive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """Every file's name, and how to read one: up to a number of bytes."""
+    """The names of an export's files, and a reader of a file's first bytes."""
 
     source: Path
     names: tuple[str, ...]
     _reader: Callable[[str, int], bytes]
 
     def read(self, name: str, limit: int) -> bytes:
-        """Return a file's content. Raises ArchiveError when it has more than `limit` bytes or is damaged."""
+        """Return a file's content. Raises ArchiveError if it is damaged or larger than `limit` bytes."""
         try:
             content = self._reader(name, limit + 1)
         except UNREADABLE as exc:
@@ -55,7 +55,7 @@ def open_export(source: Path) -> Export:
         raise ArchiveError(f"{source}: no such file or folder") from exc
     except OSError as exc:
         raise ArchiveError(f"{source}: can't be read ({exc.strerror})") from exc
-    # A model's metadata is a zip at the file's end.
+    # A TFLite file with metadata ends in a zip archive too.
     if start[4:] != TFLITE_MARK and zipfile.is_zipfile(source):
         return _archive(source)
     return Export(source, (source.name,), lambda name, count: _read_file(source, count))

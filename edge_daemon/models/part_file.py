@@ -1,4 +1,4 @@
-"""A file on its way to the shelf: filled under a name of its own, put in place in one step."""
+"""A file that is written under a temporary name in the model folder and put in place atomically."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from edge_daemon.system.file_owner import as_owner_of, user_name
 
 _FLAGS = os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
 _NO_FILE = (errno.ELOOP, errno.ENXIO, errno.EACCES)
-"""What opening a link, a socket, or another user's file gives."""
+"""Errors from opening a link, a socket or another user's file."""
 
 
 class PartFile:
-    """`<target>.part`, with what an earlier attempt left in it; a context manager.
+    """The file `<target>.part`, with the content of an earlier attempt; a context manager.
 
-    Open for reading and appending in `file`, and locked. A link, a pipe, another user's file and a file
-    with a second name are not used but removed: whoever can write in the folder could have put them
-    there. Root works with the rights of the folder's owner. Raises ModelError when another process fills
-    the same file, OSError for what can't be written.
+    `file` is open for reading and appending, and locked. A link, a pipe, another user's file and a file
+    with a second hard link are removed, not used: any user with write access to the folder could have put
+    them there. Root works with the rights of the folder's owner. Raises ModelError when another process
+    writes the same file, OSError when it can't be written.
     """
 
     file: BufferedRandom
@@ -62,7 +62,7 @@ class PartFile:
             os.close(self._folder)
 
     def put_in_place(self) -> None:
-        """Make it the target, in the place of whatever has that name."""
+        """Rename the file to the target. An existing target is replaced."""
         with as_owner_of(self._target.parent):
             put_in_place(self.file, self._name, self._target.name, self._folder)
 
@@ -82,13 +82,13 @@ class PartFile:
         except OSError:
             busy = True
         else:
-            busy = not self._is_named()  # put in place between our opening and locking it
+            busy = not self._is_named()  # another process renamed it between our open and lock
         if busy:
             self.file.close()
-            raise ModelError(f"{self._name} is being fetched by another process")
+            raise ModelError(f"{self._name} is being written by another process")
 
     def _is_named(self) -> bool:
-        """Whether the name in the folder still is that of the open file."""
+        """Return whether the name in the folder still refers to the open file."""
         with suppress(FileNotFoundError):
             named = os.stat(self._name, dir_fd=self._folder, follow_symlinks=False)
             return os.path.samestat(named, os.fstat(self.file.fileno()))
@@ -96,7 +96,7 @@ class PartFile:
 
 
 def _open(folder: int, name: str) -> int:
-    """Open the plain file of that name that is this user's alone, else make one."""
+    """Open the regular file of this name that only this user owns, else create one."""
     with suppress(FileNotFoundError):
         try:
             found = os.open(name, _FLAGS, dir_fd=folder)

@@ -1,4 +1,4 @@
-"""The shelf: folders in which models lie, found by name, and the one that new models go to."""
+"""Model registry: model files by name on a search path, and the manifests of known models."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Address = Annotated[str, Meta(pattern="^https?://")]
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The picture a model takes. `range`, or `mean` and `std` of pixels, say what the numbers are."""
+    """A model's image input. `range`, or `mean` and `std` in pixel values, give its input range."""
 
     width: Count
     height: Count
@@ -33,7 +33,7 @@ class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A file to fetch: its name on disk, size and hash, and where it lies."""
+    """A file to download: its name on disk, address, size and hash."""
 
     file: FileName
     url: Address | None = None
@@ -42,11 +42,11 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A model's facts. Without `url` the file ships with the program.
+    """Facts of a known model. Without `url` the file ships with the program.
 
-    `labels` is "embedded" when the class names lie inside the file, None when it has no classes.
-    `few_shot` holds accuracy in per cent by measuring set, head and examples a class;
-    `relative_cost` the time of one inference, mobilenet_v1_0.25_128_quant being 1.
+    `labels` is "embedded" if the class names are inside the file, None for a model without classes.
+    `few_shot` holds the accuracy in per cent by test set, classifier and examples per class.
+    `relative_cost` is the time of one inference; mobilenet_v1_0.25_128_quant has 1.
     """
 
     name: FileName
@@ -56,7 +56,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     bytes: Count
     licence: str
     input: Input
-    tap: Literal["embedding", "logits", "probabilities"] = "embedding"
+    features: Literal["embedding", "logits", "probabilities"] = "embedding"
     embedding_size: Count
     labels: RemoteFile | Literal["embedded"] | None = None
     relative_cost: Annotated[float, Meta(gt=0)] | None = None
@@ -65,19 +65,19 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     @property
     def files(self) -> tuple[RemoteFile, ...]:
-        """Everything to fetch, the model first."""
+        """All files to download, the model first."""
         model = RemoteFile(file=self.file, url=self.url, sha256=self.sha256, bytes=self.bytes)
         return (model, self.labels) if isinstance(self.labels, RemoteFile) else (model,)
 
-    def accuracy(self, head: str = "knn", shots: str = "10") -> float | None:
-        """Return the mean over the measuring sets in per cent, None where it was not measured."""
-        values = [heads.get(head, {}).get(shots) for heads in self.few_shot.values()]
-        known = [value for value in values if value is not None]
-        return round(sum(known) / len(known), 1) if known else None
+    def accuracy(self, classifier: str = "knn", shots: str = "10") -> float | None:
+        """Return the mean accuracy over the test sets in per cent, None if it was not measured."""
+        values = [by_classifier.get(classifier, {}).get(shots) for by_classifier in self.few_shot.values()]
+        measured = [value for value in values if value is not None]
+        return round(sum(measured) / len(measured), 1) if measured else None
 
 
 def read_manifest(path: Path) -> Manifest:
-    """Read one manifest. Raises ModelError naming the file, the field and what is wrong."""
+    """Read one manifest. Raises ModelError that names the file, the field and the fault."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError) as exc:
@@ -85,67 +85,73 @@ def read_manifest(path: Path) -> Manifest:
 
 
 def shipped_manifests() -> tuple[Manifest, ...]:
-    """Return every manifest of the shipped folder, by name."""
+    """Return the manifests that ship with the program, by name."""
     return tuple(read_manifest(path) for path in sorted(package_data("models").glob("*.json")))
 
 
 SUFFIX = ".tflite"
 SERVICE_STATE = Path("/var/lib/edge_daemon")
-"""The installed service's state; root pulls models there, so that the service finds them."""
+"""State folder of the installed service. Root downloads models to it, so that the service finds them."""
 
 
-def home(environment: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder that new models go to; it need not exist yet."""
+def download_folder(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder for new models; it may not exist yet."""
     if given := environment.get("EDGE_DAEMON_MODELS"):
         return Path(given)
     if state := environment.get("STATE_DIRECTORY"):
         return Path(state.split(":")[0]) / "models"
     if os.geteuid() == 0 and SERVICE_STATE.is_dir():
         return SERVICE_STATE / "models"
-    return _of_user(environment)
+    return _user_folder(environment)
 
 
-def folders(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
-    """Return where models are looked for, in this order; the last are those that ship."""
-    places = (home(environment), _of_user(environment), SERVICE_STATE / "models", package_data("models"))
-    return tuple(dict.fromkeys(places))
+def search_path(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]:
+    """Return the folders to search for models, in this order; the shipped models come last."""
+    folders = (
+        download_folder(environment),
+        _user_folder(environment),
+        SERVICE_STATE / "models",
+        package_data("models"),
+    )
+    return tuple(dict.fromkeys(folders))
 
 
-def models() -> dict[str, Path]:
-    """Return every model on disk by name; of equal names the first folder's."""
+def installed_models() -> dict[str, Path]:
+    """Return all models on disk by name. For equal names the first folder's file counts."""
     found: dict[str, Path] = {}
-    for folder in folders():
-        for path in _listed(folder):
+    for folder in search_path():
+        for path in _model_files(folder):
             found.setdefault(path.stem, path)
     return found
 
 
-def find(name_or_path: str) -> Path:
-    """Return the file of a model. Raises ModelError that says how to get one."""
+def find_model(name_or_path: str) -> Path:
+    """Return the path of a model file. Raises ModelError that says how to get one."""
     as_path = Path(name_or_path).expanduser()
     if os.path.isfile(as_path):
         return as_path
     if as_path.name != name_or_path:
-        guess = _nearest(as_path.name, [path.name for path in _listed(as_path.parent)])
+        guess = _did_you_mean(as_path.name, [path.name for path in _model_files(as_path.parent)])
         raise ModelError(
-            f"no model file {as_path}{guess}; give the path of a {SUFFIX} file or a name from the shelf"
+            f"no model file {as_path}{guess}; "
+            f"give the path of a {SUFFIX} file or a name of `edge-daemon models list`"
         )
     name = name_or_path.removesuffix(SUFFIX)
-    for folder in folders():
+    for folder in search_path():
         if os.path.isfile(folder / f"{name}{SUFFIX}"):
             return folder / f"{name}{SUFFIX}"
-    raise ModelError(_absence(name))
+    raise ModelError(_not_found_message(name))
 
 
-def manifest_of(name: str) -> Manifest:
-    """Return a known model's manifest. Raises ModelError with the nearest right name."""
+def find_manifest(name: str) -> Manifest:
+    """Return a known model's manifest. Raises ModelError that suggests the nearest known name."""
     known = {manifest.name: manifest for manifest in shipped_manifests()}
     if name in known:
         return known[name]
-    raise ModelError(f"no model '{name}' is known{_nearest(name, known)}; see `edge-daemon models list`")
+    raise ModelError(f"no model '{name}' is known{_did_you_mean(name, known)}; see `edge-daemon models list`")
 
 
-def _absence(name: str) -> str:
+def _not_found_message(name: str) -> str:
     known = {manifest.name: manifest for manifest in shipped_manifests()}
     if name in known and known[name].url:
         return (
@@ -153,33 +159,33 @@ def _absence(name: str) -> str:
             f"or point $EDGE_DAEMON_MODELS at a folder that holds {known[name].file}"
         )
     return (
-        f"no model '{name}'{_nearest(name, [*models(), *known])}; "
+        f"no model '{name}'{_did_you_mean(name, [*installed_models(), *known])}; "
         "get one with `edge-daemon models pull NAME`, "
         f"point $EDGE_DAEMON_MODELS at a folder of {SUFFIX} files, or give a path with --set model.name=FILE"
     )
 
 
-def _nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is meant, case and separators aside; nothing when none is near."""
-    import difflib  # only a wrong name needs it
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint at the nearest known name, without case and separators; empty if none is near."""
+    import difflib  # late: only a wrong name needs it
 
-    plain = {_plain(each): each for each in known}
-    begun = sorted(each for each in plain if each.startswith(_plain(name)))
-    near = begun or difflib.get_close_matches(_plain(name), plain, n=1)
-    return f" (did you mean '{plain[near[0]]}'?)" if near and _plain(name) else ""
+    normalized = {_normalize(each): each for each in known}
+    prefixed = sorted(each for each in normalized if each.startswith(_normalize(name)))
+    near = prefixed or difflib.get_close_matches(_normalize(name), normalized, n=1)
+    return f" (did you mean '{normalized[near[0]]}'?)" if near and _normalize(name) else ""
 
 
-def _plain(name: str) -> str:
+def _normalize(name: str) -> str:
     return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
-def _of_user(environment: Mapping[str, str]) -> Path:
+def _user_folder(environment: Mapping[str, str]) -> Path:
     base = environment.get("XDG_DATA_HOME") or Path(environment.get("HOME") or "/") / ".local/share"
     return Path(base).absolute() / "edge_daemon" / "models"
 
 
-def _listed(folder: Path) -> Iterator[Path]:
-    """Yield a folder's models by name; a folder that is missing or closed to this user has none."""
+def _model_files(folder: Path) -> Iterator[Path]:
+    """Yield a folder's model files by name; none for a folder that is missing or not readable."""
     try:
         yield from sorted(path for path in folder.iterdir() if path.suffix == SUFFIX and path.is_file())
     except OSError:

@@ -1,4 +1,4 @@
-"""Put a model on the shelf: a Teachable Machine or Lobe export (zip or folder), or a .tflite file."""
+"""Import of a Teachable Machine or Lobe export (zip or folder), or a .tflite file, into the model folder."""
 
 from __future__ import annotations
 
@@ -19,9 +19,8 @@ from edge_daemon.models.class_names import (
 from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.system.file_owner import as_owner_of
-from edge_daemon.tflite.declared_input_range import SIGNATURE, manifest_path, write_manifest
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from edge_daemon.tflite.feature_layer import FeatureName
+from edge_daemon.tflite.input_range_sources import SIGNATURE, manifest_path, write_manifest
 
 MAX_MODEL_BYTES = 256 << 20
 MAX_LABEL_BYTES = 4 << 20
@@ -37,9 +36,9 @@ _OTHER_EXPORTS = {
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """A model now on the shelf; `labels` is empty for one without class names.
+    """A model in the model folder; `labels` is empty for one without class names.
 
-    `input_range` is what it gets for black and white, and what says so.
+    `input_range` is the range that the model gets for black to white, and its source.
     """
 
     path: Path
@@ -50,7 +49,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class _Labels:
-    """Class names and where they come from; `beside`: they only lie in the folder of a single model."""
+    """Class names and their source; `beside`: from a file in the folder of a single model."""
 
     names: tuple[str, ...]
     origin: str
@@ -59,7 +58,7 @@ class _Labels:
 
 def add(
     source: Path,
-    shelf: Path,
+    folder: Path,
     name: str | None = None,
     *,
     labels: Path | None = None,
@@ -67,37 +66,37 @@ def add(
     threads: int = 1,
     delegate: str = "auto",
 ) -> Added:
-    """Copy a model and its labels to `shelf` as `name` (by default the source's) after trying it.
+    """Try a model, then copy it and its labels to `folder` as `name` (by default the source's name).
 
-    `labels` is a file to take instead of those that come with the model, `values` its input range.
-    Raises ArchiveError for an export that isn't one, ModelError for a model that can't be used or whose
-    labels don't match, or when another model of that name is there. Nothing is kept then.
+    `labels` is a label file that replaces the model's own labels, `values` the model's input range.
+    Raises ArchiveError for an invalid export. Raises ModelError for an unusable model, for labels that don't
+    match, and when another model has that name. Nothing is kept then.
     """
     chosen = (name or source.name).removesuffix(".zip").removesuffix(".tflite")
     if not _NAME.fullmatch(chosen):
         raise ModelError(f"'{chosen}' can't name a model; give one of letters, digits, _ . - with --name")
     export = open_export(source)
-    member = _the_model(export)
+    member = _find_model(export)
     content = export.read(member, MAX_MODEL_BYTES)
-    found = _named(labels) if labels is not None else _labels(export)
-    target = shelf / f"{chosen}.tflite"
+    found = _read_label_file(labels) if labels is not None else _labels(export)
+    target = folder / f"{chosen}.tflite"
     try:
         if target.exists() and target.read_bytes() != content:
             raise ModelError(f"{target} is another model; choose a name with --name")
-        with as_owner_of(shelf):
-            shelf.mkdir(parents=True, exist_ok=True)
-        # Not on the shelf, whose owner could put a link in the place of anything in it.
-        with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as folder:
-            trial = Path(folder) / PurePosixPath(member).name
+        with as_owner_of(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        # Not in the model folder: its owner could replace any file in it by a link.
+        with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as temporary:
+            trial = Path(temporary) / PurePosixPath(member).name
             trial.write_bytes(content)
-            _declare(trial, export, member, values)
-            return _keep(trial, target, _try(trial, found, source, threads, delegate))
+            _declare_range(trial, export, member, values)
+            return _install(trial, target, _try(trial, found, source, threads, delegate))
     except OSError as exc:
-        raise ModelError(f"{shelf}: can't be written: {exc.strerror}") from exc
+        raise ModelError(f"{folder}: can't be written: {exc.strerror}") from exc
 
 
-def _declare(trial: Path, export: Export, member: str, values: InputRange | None) -> None:
-    """Lay beside the trial what declares its input range: the user's word, else the export's files."""
+def _declare_range(trial: Path, export: Export, member: str, values: InputRange | None) -> None:
+    """Write the files that declare the input range beside the trial: the user's, else the export's."""
     if values is not None:
         write_manifest(trial, values)
         return
@@ -109,26 +108,26 @@ def _declare(trial: Path, export: Export, member: str, values: InputRange | None
 
 
 def _beside(export: Export, name: str) -> bytes | None:
-    """Return a small file of an export, or one that lies beside a single model, None without."""
+    """Return a small file of an export or beside a single model, None if there is none."""
     if name in export.names:
         return export.read(name, MAX_LABEL_BYTES)
     near = export.source.with_name(name)
-    if not _is_alone(export) or not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
+    if not _is_single_file(export) or not near.is_file() or near.stat().st_size > MAX_LABEL_BYTES:
         return None
     return near.read_bytes()
 
 
-def _is_alone(export: Export) -> bool:
-    """Whether the source is the model's own file."""
+def _is_single_file(export: Export) -> bool:
+    """Return whether the source is a single model file."""
     return export.source.suffix == ".tflite" and export.source.is_file()
 
 
 def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegate: str) -> Added:
-    """Load the model as the daemon does, and as a classifier where it comes with labels."""
+    """Load the model as the daemon does; with labels, load it as a classifier too."""
     try:
         embedder = TfliteEmbedder(trial, threads, delegate)
         inside = embedded_labels(trial) if found is None else None
-        labels = _fitting(
+        labels = _check_labels(
             found or (_Labels(inside, str(source)) if inside else None), trial, threads, delegate
         )
     except ModelError as exc:
@@ -138,16 +137,15 @@ def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegat
     return Added(trial, labels, embedder.size, str(embedder.input_range))
 
 
-def _fitting(found: _Labels | None, trial: Path, threads: int, delegate: str) -> tuple[str, ...]:
-    """Return the labels if the model has as many classes. Raises ModelError.
+def _check_labels(found: _Labels | None, trial: Path, threads: int, delegate: str) -> tuple[str, ...]:
+    """Return the labels if their number is that of the model's classes. Raises ModelError.
 
-    Labels that only lie beside a model without classes are not its own.
+    Labels beside a model without classes belong to another model and are dropped.
     """
     if found is None:
         return ()
-    tap: FeatureName = "probabilities"
     try:
-        classes = TfliteEmbedder(trial, threads, delegate, tap).size
+        classes = TfliteEmbedder(trial, threads, delegate, "probabilities").size
     except ModelError as exc:
         if found.beside:
             return ()
@@ -162,7 +160,7 @@ def _without(trial: Path, error: ModelError) -> str:
     return str(error).removeprefix(f"{trial}: ")
 
 
-def _keep(trial: Path, target: Path, added: Added) -> Added:
+def _install(trial: Path, target: Path, added: Added) -> Added:
     if added.labels:
         names = "".join(f"{label}\n" for label in added.labels)
         _put(names.encode(), target.with_suffix(".labels.txt"))
@@ -179,13 +177,13 @@ def _put(content: bytes, target: Path) -> None:
         part.put_in_place()
 
 
-def _named(path: Path) -> _Labels:
+def _read_label_file(path: Path) -> _Labels:
     return _Labels(read_labels(path), str(path))
 
 
 def _labels(export: Export) -> _Labels | None:
-    """Return the export's labels, or those that lie beside a single model."""
-    if _is_alone(export):
+    """Return the export's labels, or those beside a single model."""
+    if _is_single_file(export):
         found = found_labels(export.source)
         return _Labels(*found, beside=True) if found else None
     for wanted in _LABEL_FILES:
@@ -196,9 +194,9 @@ def _labels(export: Export) -> _Labels | None:
     return None
 
 
-def _the_model(export: Export) -> str:
+def _find_model(export: Export) -> str:
     found = [name for name in export.names if name.lower().endswith(".tflite")]
-    if not found and len(export.names) == 1:  # a model whose name does not say so
+    if not found and len(export.names) == 1:  # a model without the suffix
         found = [name for name in export.names if _is_model(export, name)]
     if len(found) == 1:
         return found[0]
@@ -207,11 +205,11 @@ def _the_model(export: Export) -> str:
             f"{export.source}: holds {len(found)} models ({', '.join(found[:4])}); add one of them"
         )
     names = {PurePosixPath(name).name for name in export.names}
-    what = next((text for file, text in _OTHER_EXPORTS.items() if file in names), None)
+    kind = next((text for file, text in _OTHER_EXPORTS.items() if file in names), None)
     if any("-!-" in name for name in names):
-        what = "a Teachable Machine project; `edge-daemon examples import` takes in its pictures"
+        kind = "a Teachable Machine project; `edge-daemon examples import` imports its pictures"
     raise ArchiveError(
-        f"{export.source}: {what or 'no model: neither a .tflite file nor an archive with one'}"
+        f"{export.source}: {kind or 'no model: neither a .tflite file nor an archive with one'}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Read a TensorFlow.js layers model: the JSON topology and the weight shards beside it."""
+"""Reader of TensorFlow.js layers models: the JSON topology and the weight shards beside it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LABEL_FILES = ("class_names.txt", "labels.txt")
 class LayersModel:
     """A Keras topology as plain data, its weights by name (`layer/kernel`), and its class names.
 
-    `is_teachable_machine`: the metadata beside it says so; such models take -1..1, grey ones too.
+    `is_teachable_machine` follows from the metadata beside it; such models take -1..1, grey ones too.
     """
 
     name: str
@@ -37,7 +37,7 @@ class LayersModel:
 
 
 def read_layers_model(path: Path) -> LayersModel:
-    """Read `model.json`, its shards and its labels. Raises ModelError naming the file and what is wrong."""
+    """Read `model.json`, its shards and its labels. Raises ModelError that names the file and the fault."""
     document = _read_json(path)
     if "modelTopology" not in document:
         raise ModelError(f"{path}: not a TensorFlow.js model: it has no modelTopology")
@@ -84,7 +84,7 @@ def _weights(manifest: Any, path: Path) -> Iterator[tuple[str, npt.NDArray[np.fl
 def _shard(folder: Path, name: str) -> bytes:
     shard = folder / name
     if Path(name).name != name:
-        raise ModelError(f"{folder}: a weight shard must lie beside model.json, not at '{name}'")
+        raise ModelError(f"{folder}: a weight shard must be beside model.json, not at '{name}'")
     try:
         return read_regular(shard, MAX_WEIGHT_BYTES)
     except OSError as exc:
@@ -94,7 +94,7 @@ def _shard(folder: Path, name: str) -> bytes:
 def _weight(
     entry: dict[str, Any], content: bytes, offset: int, path: Path
 ) -> tuple[npt.NDArray[np.float32], int]:
-    """Cut one weight out of the shards; quantised ones are stored as `number * scale + min`."""
+    """Return one weight and its end in the shards; a quantised one is `number * scale + min`."""
     quantisation = entry.get("quantization")
     stored = (quantisation or entry)["dtype"]
     if stored not in _DTYPES:
@@ -112,13 +112,13 @@ def _weight(
 
 
 def _metadata(folder: Path) -> dict[str, Any]:
-    """Return Teachable Machine's metadata.json, empty without."""
+    """Return Teachable Machine's metadata.json, empty if it is missing."""
     metadata = folder / "metadata.json"
     return _read_json(metadata) if metadata.exists() else {}
 
 
 def _labels(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
-    """Return the class names of Teachable Machine's metadata.json, or of a file with one a line."""
+    """Return the class names of Teachable Machine's metadata.json, or of a label file."""
     if isinstance(labels := metadata.get("labels"), list):
         return tuple(str(label) for label in labels)
     for name in _LABEL_FILES:

@@ -114,11 +114,11 @@ class MotionGate:
         """
         seen = self._detector.update(image, frame.captured_s)
         min_share = self._min_foreground if self._current is None else self._min_foreground * _EXIT_SHARE
-        if seen is None or seen.gate_share < min_share:
+        if seen is None or seen.zone_share < min_share:
             self._close()
             return 0.0
         self._current = self._current or VoteAggregator()
-        centred: float = max(0.0, 1 - 2 * abs(seen.object_middle - 0.5)) ** _CENTRED_POWER
+        centred: float = max(0.0, 1 - 2 * abs(seen.object_position - 0.5)) ** _CENTRED_POWER
         return max((centred * seen.object_share) ** _SHARPNESS, _MIN_VISIBILITY)
 
     def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:

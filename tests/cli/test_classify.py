@@ -64,7 +64,7 @@ def test_ranking_equals_the_bare_interpreters(capsys: pytest.CaptureFixture[str]
     shares = (interpreter.get_tensor(result["index"])[0].astype(float) - zero) * scale
     labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
     (row,) = classify(capsys, "--model", name, str(photo))
-    assert TfliteEmbedder(path, tap="probabilities").size == len(labels)
+    assert TfliteEmbedder(path, features="probabilities").size == len(labels)
     for each in row["ranking"]:
         theirs = [share for label, share in zip(labels, shares, strict=True) if label == each["label"]]
         assert each["confidence"] == pytest.approx(sum(theirs), abs=0.005)

@@ -1,4 +1,4 @@
-"""The shelf from the shell."""
+"""`edge-daemon models`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.models import registry as shelf
+from edge_daemon.models import registry
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -18,11 +18,11 @@ BEST = "tf2_mobilenet_v2_1.0_224_ptq"
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the shelf an empty folder of its own; the folder."""
+    """Return an empty model folder, which the environment names."""
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(shelf, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
     return tmp_path / "models"
 
 
@@ -62,10 +62,10 @@ def test_pull_from_a_folder_then_inspect(home: Path, capsys: pytest.CaptureFixtu
     pulled = json.loads(capsys.readouterr().out)
     assert pulled == {"name": LIGHT, "path": str(home / f"{LIGHT}.tflite"), "bytes": 525598}
     assert main(["models", "inspect", LIGHT, "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["taps"]["embedding"]["size"] == 256
-    assert told["labels"].startswith("1001: background;")
-    assert told["problem"] is None
+    report = json.loads(capsys.readouterr().out)
+    assert report["features"]["embedding"]["size"] == 256
+    assert report["labels"].startswith("1001: background;")
+    assert report["problem"] is None
     assert main(["models", "inspect", LIGHT]) == 0
     assert "256 numbers: the AVERAGE_POOL_2D before the classifier" in capsys.readouterr().out
 
@@ -94,7 +94,7 @@ def test_inspect_of_a_detector_tells_what_it_is_and_exits_1(
     assert captured.err.count("\n") == 1
 
 
-def test_add_puts_a_model_on_the_shelf(
+def test_add_puts_a_model_into_the_model_folder(
     tmp_path: Path, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = tmp_path / "export"
@@ -125,14 +125,14 @@ def test_a_range_and_labels_are_taken_with_the_model_and_used(
     model.write_bytes(tiny.float_classifier())
     labels.write_text("a\nb\nc\nd\n")
     assert main(["models", "add", str(model), "--range", "-1..1", "--labels", str(labels)]) == 0
-    told = capsys.readouterr().out
-    assert "4 classes, an embedding of 3 numbers" in told
-    assert "black..white: -1..1, " in told
+    report = capsys.readouterr().out
+    assert "4 classes, an embedding of 3 numbers" in report
+    assert "black..white: -1..1, " in report
     assert main(["models", "add", str(model), "--range", "1..0"]) == 0
     assert main(["models", "inspect", "m"]) == 0
-    told = capsys.readouterr().out
-    assert "black..white  1..0, from its manifest m.json" in told
-    assert "4: a; b; c" in told
+    report = capsys.readouterr().out
+    assert "black..white  1..0, from its manifest m.json" in report
+    assert "4: a; b; c" in report
 
 
 def test_what_is_no_range_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

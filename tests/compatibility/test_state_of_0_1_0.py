@@ -17,7 +17,7 @@ from edge_daemon.evaluation.feature_selection import FeatureExtractor, tune_feat
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.models.registry import find
+from edge_daemon.models.registry import find_model
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue, queue_path
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -48,7 +48,7 @@ def interpreter(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_model_that_was_tried_is_not_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = copy_of("cache", tmp_path)
     monkeypatch.setenv("CACHE_DIRECTORY", str(cache))
-    embedder = TfliteEmbedder(find("edge_embedder_v1"))
+    embedder = TfliteEmbedder(find_model("edge_embedder_v1"))
     TfliteEmbedder(TINY)
     taps = [FeatureExtractor("embedding", embedder), FeatureExtractor("patch", PatchEmbedder(), moved)]
     with ExampleStore(copy_of("state/examples.sqlite", tmp_path)) as store:
@@ -61,7 +61,7 @@ def test_a_verdict_is_remembered_under_the_name_that_it_had(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path))
-    TfliteEmbedder(find("edge_embedder_v1"))
+    TfliteEmbedder(find_model("edge_embedder_v1"))
     TfliteEmbedder(TINY)
     found = verdicts(tmp_path)
     assert [each.partition("/")[0] for each in found] == ["probed", "probed", "ranges"]
@@ -74,7 +74,7 @@ def test_a_picture_is_read_in_the_space_that_it_was_read_in() -> None:
         if tap == "patch":
             assert PatchEmbedder.space == space
         else:
-            embedder = TfliteEmbedder(find("edge_embedder_v1"), 1, delegate, tap, FITS[fit])  # type: ignore[arg-type]
+            embedder = TfliteEmbedder(find_model("edge_embedder_v1"), 1, delegate, tap, FITS[fit])  # type: ignore[arg-type]
             assert embedder.space == space
 
 
@@ -83,7 +83,7 @@ def test_the_model_that_was_added_keeps_its_range_and_its_names(
 ) -> None:
     monkeypatch.setenv("STATE_DIRECTORY", str(copy_of("state", tmp_path)))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
-    embedder = TfliteEmbedder(find("tiny"))
+    embedder = TfliteEmbedder(find_model("tiny"))
     assert str(embedder.input_range) == "0..255, from its manifest tiny.json"
     assert json.loads((tmp_path / "state/models/tiny.json").read_bytes()) == {"input": {"range": "0..255"}}
 
@@ -156,7 +156,7 @@ def test_a_picture_is_still_read_as_it_was(tmp_path: Path, reading: str) -> None
 
     The three examples that the command line added keep the very picture that was read.
     """
-    model = find("edge_embedder_v1")
+    model = find_model("edge_embedder_v1")
     patch = reading == "patch"
     embedder = PatchEmbedder() if patch else TfliteEmbedder(model, crop=FITS[reading])  # type: ignore[arg-type]
     with ExampleStore(copy_of("state/examples.sqlite", tmp_path)) as store:

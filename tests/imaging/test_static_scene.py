@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from edge_daemon.imaging.static_scene import LOOK_EVERY_S, StaticSceneDetector
+from edge_daemon.imaging.static_scene import MAX_SKIP_S, StaticSceneDetector
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -47,7 +47,7 @@ def test_light_that_changes_slowly_adds_up() -> None:
 def test_a_picture_at_rest_is_looked_at_once_a_second() -> None:
     watch = settled(StaticSceneDetector(1.0), 1.0)
     looks = [not watch.is_static(scene(step), 1.1 + step / 10) for step in range(50)]
-    assert sum(looks) == pytest.approx(5 / LOOK_EVERY_S, abs=1)
+    assert sum(looks) == pytest.approx(5 / MAX_SKIP_S, abs=1)
 
 
 def test_waking_has_the_next_picture_looked_at() -> None:

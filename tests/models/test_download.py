@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.download import ATTEMPTS, pull
+from edge_daemon.models.download import ATTEMPTS, download_model
 from edge_daemon.models.registry import Input, Manifest, RemoteFile
 from tests.harness.http_server import Site, serving
 
@@ -50,7 +50,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def fetch(site: Site, folder: Path, source: str | None = None) -> Path:
     pauses: list[float] = []
-    return pull(manifest(site.address), folder, source, pause=pauses.append)
+    return download_model(manifest(site.address), folder, source, pause=pauses.append)
 
 
 def files(folder: Path) -> list[str]:
@@ -59,7 +59,7 @@ def files(folder: Path) -> list[str]:
 
 def test_a_model_is_fetched_checked_and_put_in_place(site: Site, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
-    path = pull(manifest(site.address), tmp_path / "new", progress=lambda *step: steps.append(step))
+    path = download_model(manifest(site.address), tmp_path / "new", progress=lambda *step: steps.append(step))
     assert path.read_bytes() == CONTENT
     assert files(tmp_path / "new") == ["tiny.tflite"]
     assert steps[-1] == ("tiny.tflite", len(CONTENT), len(CONTENT))
@@ -72,9 +72,9 @@ def test_a_dropped_transfer_goes_on_where_it_broke_off(site: Site, tmp_path: Pat
     assert [asked for _, asked in site.requests] == [None, "bytes=100000-", "bytes=150000-"]
 
 
-def test_a_later_run_goes_on_from_the_part_an_earlier_one_left(site: Site, tmp_path: Path) -> None:
+def test_a_later_run_resumes_an_earlier_part_file(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["drop 70000", *["503"] * ATTEMPTS]
-    with pytest.raises(ModelError, match=r"503.*got 70000 of 307200 bytes.*again to go on"):
+    with pytest.raises(ModelError, match=r"503.*got 70000 of 307200 bytes.*again to resume"):
         fetch(site, tmp_path)
     assert files(tmp_path) == ["tiny.tflite.part"]
     site.behaviours, site.requests = ["serve"], []
@@ -169,7 +169,7 @@ def test_a_missing_file_is_refused_at_once(site: Site, tmp_path: Path) -> None:
 def test_a_busy_server_is_asked_again_with_growing_pauses(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["503", "503", "serve"]
     pauses: list[float] = []
-    pull(manifest(site.address), tmp_path, pause=pauses.append)
+    download_model(manifest(site.address), tmp_path, pause=pauses.append)
     assert pauses == sorted(pauses)
     assert len(pauses) == 2
 
@@ -186,24 +186,24 @@ def test_from_a_folder(tmp_path: Path) -> None:
     stick.mkdir()
     (stick / "tiny.tflite").write_bytes(CONTENT)
     item = manifest("http://nowhere.invalid")
-    assert pull(item, tmp_path / "shelf", str(stick)).read_bytes() == CONTENT
+    assert download_model(item, tmp_path / "models", str(stick)).read_bytes() == CONTENT
     (stick / "tiny.tflite").write_bytes(b"wrong")
     with pytest.raises(ModelError, match="has 5 bytes instead of 307200"):
-        pull(item, tmp_path / "other", str(stick))
+        download_model(item, tmp_path / "other", str(stick))
     with pytest.raises(ModelError, match="can't be copied: No such file"):
-        pull(item, tmp_path / "third", str(tmp_path / "absent"))
+        download_model(item, tmp_path / "third", str(tmp_path / "absent"))
 
 
 @pytest.mark.parametrize("suffix", ["", "/", "/tiny.tflite"])
 def test_from_another_address(site: Site, tmp_path: Path, suffix: str) -> None:
     item = manifest("http://nowhere.invalid")
-    assert pull(item, tmp_path, site.address + suffix).read_bytes() == CONTENT
+    assert download_model(item, tmp_path, site.address + suffix).read_bytes() == CONTENT
     assert site.requests == [("/files/tiny.tflite", None)]
 
 
 def test_labels_come_along(site: Site, tmp_path: Path) -> None:
     with serving(Site(LABELS)) as labels:
-        pull(manifest(site.address, labels.address), tmp_path)
+        download_model(manifest(site.address, labels.address), tmp_path)
     assert (tmp_path / "tiny.labels.txt").read_bytes() == LABELS
 
 
@@ -213,18 +213,18 @@ def test_a_proxy_from_the_environment_is_used(
     monkeypatch.setenv("http_proxy", site.address.removesuffix("/files"))
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    pull(manifest("http://models.invalid"), tmp_path)
+    download_model(manifest("http://models.invalid"), tmp_path)
     assert site.requests == [("http://models.invalid/tiny.tflite", None)]
 
 
 def test_two_pulls_at_once_do_not_mix(site: Site, tmp_path: Path) -> None:
     with (tmp_path / "tiny.tflite.part").open("ab") as other:
         fcntl.flock(other, fcntl.LOCK_EX)
-        with pytest.raises(ModelError, match="being fetched by another process"):
+        with pytest.raises(ModelError, match="being written by another process"):
             fetch(site, tmp_path)
 
 
-def test_a_shelf_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
-    (tmp_path / "shelf").write_text("a file")
-    with pytest.raises(ModelError, match=r"shelf/tiny\.tflite: can't be written"):
-        fetch(site, tmp_path / "shelf")
+def test_a_model_folder_that_cannot_be_written_is_named(site: Site, tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("a file")
+    with pytest.raises(ModelError, match=r"models/tiny\.tflite: can't be written"):
+        fetch(site, tmp_path / "models")

@@ -25,7 +25,7 @@ def test_an_official_manifest_tells_the_truth(manifest: Manifest) -> None:
     path = shared_path(f"models/{manifest.file}")
     content = path.read_bytes()
     assert (len(content), hashlib.sha256(content).hexdigest()) == (manifest.bytes, manifest.sha256)
-    embedder = TfliteEmbedder(path, tap=manifest.tap, probe_first=False)
+    embedder = TfliteEmbedder(path, features=manifest.features, probe_first=False)
     assert embedder.size == manifest.embedding_size
     assert embedder.input_shape == (manifest.input.height, manifest.input.width, manifest.input.channels)
     assert embedder.input.dtype == manifest.input.dtype

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models import registry as shelf
+from edge_daemon.models import registry
 
 
 @pytest.fixture(autouse=True)
@@ -14,7 +14,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("EDGE_DAEMON_MODELS", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(shelf, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     return tmp_path
 
@@ -27,43 +27,43 @@ def put(folder: Path, name: str) -> Path:
 
 
 def test_new_models_go_where_the_environment_says(user: Path) -> None:
-    assert shelf.home({"EDGE_DAEMON_MODELS": "/m", "STATE_DIRECTORY": "/s"}) == Path("/m")
-    assert shelf.home({"STATE_DIRECTORY": "/var/lib/edge_daemon:/other"}) == Path(
+    assert registry.download_folder({"EDGE_DAEMON_MODELS": "/m", "STATE_DIRECTORY": "/s"}) == Path("/m")
+    assert registry.download_folder({"STATE_DIRECTORY": "/var/lib/edge_daemon:/other"}) == Path(
         "/var/lib/edge_daemon/models"
     )
-    assert shelf.home({"XDG_DATA_HOME": "/x"}) == Path("/x/edge_daemon/models")
-    assert shelf.home({"HOME": "/home/pi"}) == Path("/home/pi/.local/share/edge_daemon/models")
+    assert registry.download_folder({"XDG_DATA_HOME": "/x"}) == Path("/x/edge_daemon/models")
+    assert registry.download_folder({"HOME": "/home/pi"}) == Path("/home/pi/.local/share/edge_daemon/models")
 
 
 def test_root_pulls_for_the_service_once_it_is_installed(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 0)
-    assert shelf.home({"XDG_DATA_HOME": "/x"}) == Path("/x/edge_daemon/models")
+    assert registry.download_folder({"XDG_DATA_HOME": "/x"}) == Path("/x/edge_daemon/models")
     (user / "service").mkdir()
-    assert shelf.home({"XDG_DATA_HOME": "/x"}) == user / "service" / "models"
+    assert registry.download_folder({"XDG_DATA_HOME": "/x"}) == user / "service" / "models"
 
 
 def test_a_name_is_found_in_order_of_the_folders(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     of_service = put(user / "service" / "models", "m")
-    assert shelf.find("m") == of_service
+    assert registry.find_model("m") == of_service
     of_user = put(user / "data" / "edge_daemon" / "models", "m")
-    assert shelf.find("m") == of_user
+    assert registry.find_model("m") == of_user
     given = put(user / "given", "m")
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(user / "given"))
-    assert shelf.find("m") == given
-    assert shelf.find("m.tflite") == given
-    assert shelf.models()["m"] == given
+    assert registry.find_model("m") == given
+    assert registry.find_model("m.tflite") == given
+    assert registry.installed_models()["m"] == given
 
 
 def test_a_path_is_taken_as_it_is(user: Path) -> None:
     path = put(user / "anywhere", "mine")
-    assert shelf.find(str(path)) == path
+    assert registry.find_model(str(path)) == path
     with pytest.raises(ModelError, match=r"no model file .*absent\.tflite"):
-        shelf.find(str(user / "absent.tflite"))
+        registry.find_model(str(user / "absent.tflite"))
 
 
 def test_a_known_model_that_is_not_here_says_how_to_pull_it() -> None:
     with pytest.raises(ModelError, match=r"`edge-daemon models pull mobilenet_v2_1\.0_224_quant`") as caught:
-        shelf.find("mobilenet_v2_1.0_224_quant")
+        registry.find_model("mobilenet_v2_1.0_224_quant")
     assert "$EDGE_DAEMON_MODELS" in str(caught.value)
 
 
@@ -74,23 +74,23 @@ def test_a_misspelt_name_gets_the_nearest_right_one(user: Path) -> None:
         ("mobilenet_v2_224_quant", "mobilenet_v2_1.0_224_quant"),
     ):
         with pytest.raises(ModelError, match=f"did you mean '{right}'"):
-            shelf.find(wrong)
+            registry.find_model(wrong)
     with pytest.raises(ModelError, match=r"model\.name=FILE"):
-        shelf.find("zzz")
+        registry.find_model("zzz")
 
 
 def test_a_folder_closed_to_this_user_holds_nothing(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (user / "file").write_text("not a folder")
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(user / "file"))
-    shelf.models()
+    registry.installed_models()
     with pytest.raises(ModelError):
-        shelf.find("m")
+        registry.find_model("m")
 
 
 def test_the_manifest_of_an_unknown_model_names_the_nearest() -> None:
-    assert shelf.manifest_of("mobilenet_v1_0.25_128_quant").bytes == 525598
+    assert registry.find_manifest("mobilenet_v1_0.25_128_quant").bytes == 525598
     with pytest.raises(ModelError, match=r"did you mean 'mobilenet_v1_0\.25_128_quant'"):
-        shelf.manifest_of("mobilenet_v1_0.25_128")
+        registry.find_manifest("mobilenet_v1_0.25_128")
 
 
 @pytest.mark.parametrize(
@@ -99,10 +99,10 @@ def test_the_manifest_of_an_unknown_model_names_the_nearest() -> None:
 )
 def test_a_misspelt_model_is_named_with_the_one_meant(name: str) -> None:
     with pytest.raises(ModelError, match="did you mean 'edge_embedder_v1'"):
-        shelf.find(name)
+        registry.find_model(name)
 
 
 def test_a_misspelt_path_is_named_with_the_file_beside_it(tmp_path: Path) -> None:
     (tmp_path / "shapes_v2.tflite").touch()
     with pytest.raises(ModelError, match=r"did you mean 'shapes_v2\.tflite'"):
-        shelf.find(str(tmp_path / "shape_v2.tflite"))
+        registry.find_model(str(tmp_path / "shape_v2.tflite"))

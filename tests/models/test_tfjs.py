@@ -12,7 +12,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import parse_range
-from edge_daemon.models.converter import convert, equalise, pairs, rescaling, usual_range
+from edge_daemon.models.converter import convert, equalizable_pairs, equalize_layers, rescaling, usual_range
 from edge_daemon.models.tfjs import read_layers_model
 from tests.harness.shared_files import shared_path
 
@@ -75,7 +75,7 @@ def test_missing_and_truncated_shards_are_named(doodlenet: Path) -> None:
         ({"modelTopology": {"node": []}}, "graph model"),
         ({"modelTopology": {"a": 1}}, "no Keras model"),
         ({"modelTopology": 3}, "not a TensorFlow.js model"),
-        ({"weightsManifest": [{"paths": ["../secret"], "weights": []}]}, "must lie beside"),
+        ({"weightsManifest": [{"paths": ["../secret"], "weights": []}]}, "must be beside"),
         ({"weightsManifest": [{"weights": []}]}, "weightsManifest is damaged"),
         ({"weightsManifest": None}, "weightsManifest is damaged"),
     ],
@@ -109,14 +109,14 @@ def test_evened_weights_compute_the_same() -> None:
         "a/bias": rng.normal(size=5).astype(np.float32),
         "c/kernel": (rng.normal(size=(5, 3)) * [[1], [100], [1], [1], [0.01]]).astype(np.float32),
     }
-    assert pairs(topology) == [("a", "c")]
+    assert equalizable_pairs(topology) == [("a", "c")]
     given = rng.normal(size=(50, 4)).astype(np.float32)
 
     def answer(layers: Any) -> Any:
         return np.maximum(given @ layers["a/kernel"] + layers["a/bias"], 0) @ layers["c/kernel"]
 
     hidden = np.maximum(given @ weights["a/kernel"] + weights["a/bias"], 0)
-    even = equalise(weights, {"a": hidden.max(axis=0)}, pairs(topology))
+    even = equalize_layers(weights, {"a": hidden.max(axis=0)}, equalizable_pairs(topology))
     np.testing.assert_allclose(answer(even), answer(weights), rtol=1e-4, atol=1e-4)
     spread = [np.ptp(np.log(np.abs(each["c/kernel"]).max(axis=1))) for each in (even, weights)]
     assert spread[0] < spread[1] / 2

@@ -14,7 +14,7 @@ from edge_daemon.demo.belt_run import BeltPlan, BeltRun
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import CameraFailed, MoveRegion, Origin, Trigger
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.motion import LEARN_FRAMES
+from edge_daemon.imaging.motion import WARMUP_FRAMES
 from edge_daemon.tracking.object_tracker import MotionGate, TriggerWindow
 from tests.harness.pipeline_harness import BLUE, GREEN, RED, Bench
 from tests.harness.shared_files import shared_path
@@ -49,7 +49,7 @@ def triggered(store: ExampleStore) -> Bench:
 @pytest.fixture
 def moving(store: ExampleStore) -> Bench:
     bench = make_bench(store, "trigger=motion")
-    for _ in range(LEARN_FRAMES):
+    for _ in range(WARMUP_FRAMES):
         bench.show(GREY)
     return bench
 
@@ -136,10 +136,10 @@ def test_an_object_that_cannot_be_embedded_is_unknown(moving: Bench) -> None:
 def test_a_moved_region_learns_its_background_again(store: ExampleStore) -> None:
     overrides = ("trigger=motion", "regions.0={name: spot, box: [0, 0, 0.5, 1]}")
     bench = make_bench(store, *overrides)
-    for _ in range(LEARN_FRAMES):
+    for _ in range(WARMUP_FRAMES):
         bench.show(GREY, RED)
     bench.show(GREY, RED, instructions=(MoveRegion("spot", (0.5, 0, 0.5, 1), MQTT),))
-    happened = [event for _ in range(LEARN_FRAMES + 3) for event in bench.show(GREY, RED)]
+    happened = [event for _ in range(WARMUP_FRAMES + 3) for event in bench.show(GREY, RED)]
     assert objects(happened) == []
 
 

@@ -12,7 +12,7 @@ from edge_daemon.config.schema import load_config
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger, Trigger
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.motion import LEARN_FRAMES
+from edge_daemon.imaging.motion import WARMUP_FRAMES
 from tests.harness.pipeline_harness import RED, Bench
 
 GREY = (110, 120, 130)
@@ -40,7 +40,7 @@ def test_continuous_to_motion_and_back(store: ExampleStore) -> None:
     bench.show(GREY, instructions=(TO_MOTION,))
     assert bench.found(events.SettingsChanged) == [events.SettingsChanged("motion", "auto")]
     assert [reply.data for reply in bench.found(events.CommandReply)] == [{"mode": "motion"}]
-    for _ in range(LEARN_FRAMES):
+    for _ in range(WARMUP_FRAMES):
         bench.show(GREY)
     bench.show(RED)
     bench.show(GREY)

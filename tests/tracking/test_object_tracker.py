@@ -13,7 +13,7 @@ from edge_daemon.domain.commands import Origin, Trigger
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, ObjectPassed
 from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
-from edge_daemon.imaging.motion import LEARN_FRAMES, MotionDetector
+from edge_daemon.imaging.motion import WARMUP_FRAMES, MotionDetector
 from edge_daemon.tracking.object_tracker import (
     MAX_WAITING,
     MotionGate,
@@ -73,7 +73,7 @@ def _picture(spans: Spans) -> Image:
 @pytest.fixture
 def belt() -> Belt:
     belt = Belt(MotionGate("frame", MotionDetector(zone=0.1), 0.05))
-    for _ in range(LEARN_FRAMES):
+    for _ in range(WARMUP_FRAMES):
         belt.show()
     return belt
 
@@ -81,7 +81,7 @@ def belt() -> Belt:
 def test_an_object_gives_one_event_with_the_frame_in_the_middle(belt: Belt) -> None:
     belt.run(-0.3)
     (prediction_of,) = belt.objects
-    centred = LEARN_FRAMES + 1 + round((0.5 - 0.15 + 0.3) / 0.05)
+    centred = WARMUP_FRAMES + 1 + round((0.5 - 0.15 + 0.3) / 0.05)
     assert (prediction_of.label, prediction_of.confidence, prediction_of.seq) == ("nut", 1.0, centred)
     left_gate = (0.55 - 0.35) / 0.05
     assert prediction_of.latency_ms == pytest.approx(left_gate * PERIOD_S * 1000, abs=150)
@@ -125,7 +125,7 @@ def test_an_object_that_moves_back_and_forth_in_the_zone_is_one(belt: Belt) -> N
 
 def test_there_is_no_object_during_the_warmup() -> None:
     belt = Belt(MotionGate("frame", MotionDetector(), 0.05))
-    for _ in range(LEARN_FRAMES):
+    for _ in range(WARMUP_FRAMES):
         belt.show((0.4, 0.6))
     assert belt.voted == []
 
