@@ -66,7 +66,11 @@ def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], 
                 lambda image, fit=fit, kernel=kernel: embedder.embed(enlarge(image, size, fit, kernel)),
                 None,
             )
-    yield "tap pixels, stretch", TfliteEmbedder(find_model(model), features="pixels", crop="squash").embed, None
+    yield (
+        "tap pixels, stretch",
+        TfliteEmbedder(find_model(model), features="pixels", crop="squash").embed,
+        None,
+    )
     yield "patch, unmoved", PatchEmbedder().embed, None
     yield "patch, shifted_variants", PatchEmbedder().embed, shifted_variants
 

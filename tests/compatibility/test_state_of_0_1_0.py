@@ -21,7 +21,7 @@ from edge_daemon.models.registry import find_model
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue, queue_path
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from edge_daemon.tflite.patch_embedder import PatchEmbedder, moved
+from edge_daemon.tflite.patch_embedder import PatchEmbedder, shifted_variants
 from edge_daemon.web.auth import Lockout, Sessions
 from tests.compatibility.written import EXPECTED, WRITTEN, copy_of, digest, raw_rows
 
@@ -50,7 +50,10 @@ def test_a_model_that_was_tried_is_not_tried_again(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("CACHE_DIRECTORY", str(cache))
     embedder = TfliteEmbedder(find_model("edge_embedder_v1"))
     TfliteEmbedder(TINY)
-    taps = [FeatureExtractor("embedding", embedder), FeatureExtractor("patch", PatchEmbedder(), moved)]
+    taps = [
+        FeatureExtractor("embedding", embedder),
+        FeatureExtractor("patch", PatchEmbedder(), shifted_variants),
+    ]
     with ExampleStore(copy_of("state/examples.sqlite", tmp_path)) as store:
         assert tune_features(store, taps) is taps[0]
     assert verdicts(cache) == EXPECTED["verdicts"]
