@@ -29,6 +29,13 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
 
+log = logging.getLogger(__name__)
+
+SMALL_PX = 64
+"""Largest side of a region for which patch features are considered. A larger object rarely looks the same
+twice, which pictures of one session do not show."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeatureScore:
     """Cross-validated accuracy of the features with their best classifier, on `count` pictures."""
@@ -55,13 +62,6 @@ def select_features(indexes: Mapping[str, EmbeddingIndex], current: str) -> tupl
             raise NoExamplesError("comparing features needs two labels with two examples each")
         scores.append(FeatureScore(features, best, float(flags.mean()), len(flags)))
     return scores, select_if_significant(correct, current)
-
-
-log = logging.getLogger(__name__)
-
-SMALL_PX = 64
-"""Largest side of a region for which patch features are considered. A larger object rarely looks the same
-twice, which pictures of one session do not show."""
 
 
 @dataclass(frozen=True, slots=True)

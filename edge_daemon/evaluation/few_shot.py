@@ -55,7 +55,7 @@ _NORMAL = 1.96
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Unit embeddings (rows), classes as indices into `labels`; `variants` as in `EmbeddingIndex`."""
+    """Unit embeddings (rows), classes as indices into `labels`; `augment_query` as in `EmbeddingIndex`."""
 
     vectors: Floats
     class_ids: Ints

@@ -21,6 +21,25 @@ if TYPE_CHECKING:
 _NEG_INF = -math.inf
 
 
+Rows = TypeVar("Rows", Floats, Ints)
+
+QueryAugmentation: TypeAlias = "Callable[[Floats], Floats]"
+"""Returns variants (rows, unit length) of a unit vector, such as a shifted patch: test-time augmentation."""
+
+_INITIAL_CAPACITY = 64
+
+_GROWTH = 1.5
+
+_INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
+
+_LARGEST_INDEX = 2**32 - 2
+
+TIE_TOLERANCE = 1e-6
+"""Similarities that differ by less are equal: a float32 product of the same rows varies by less."""
+
+_MAX_ARGMAX_K = 16
+
+
 def top_k(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list[float]]:
     """Return the positions and values of the `count` largest numbers, largest first; all if there are fewer.
 
@@ -39,16 +58,6 @@ def top_k(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list
     for position, value in zip(positions, values, strict=True):
         numbers[position] = value
     return positions, values
-
-
-Rows = TypeVar("Rows", Floats, Ints)
-QueryAugmentation: TypeAlias = "Callable[[Floats], Floats]"
-"""Returns variants (rows, unit length) of a unit vector, such as a shifted patch: test-time augmentation."""
-
-_INITIAL_CAPACITY = 64
-_GROWTH = 1.5
-_INTEGER_LIKE = re.compile(r"0|[1-9][0-9]{0,9}")
-_LARGEST_INDEX = 2**32 - 2
 
 
 class SearchResult:
@@ -282,12 +291,6 @@ class EmbeddingIndex:
         self.class_ids: Ints = self._class_ids[:rows]
         self._out: Floats = self._similarities[:rows]
         self._shape = self.matrix.shape[1:]
-
-
-TIE_TOLERANCE = 1e-6
-"""Similarities that differ by less are equal: a float32 product of the same rows varies by less."""
-
-_MAX_ARGMAX_K = 16
 
 
 def k_nearest(query: SearchResult, class_ids: Ints, k: int) -> list[int]:

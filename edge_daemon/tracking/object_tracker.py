@@ -15,6 +15,20 @@ if TYPE_CHECKING:
     from edge_daemon.imaging.motion import MotionDetector
 
 
+MAX_WAITING = 16
+
+_TRIGGER_TIMEOUT_S = 5.0
+
+_CENTRED_POWER = 2
+
+_SHARPNESS = 3
+
+_MIN_VISIBILITY = 1e-9
+
+_EXIT_SHARE = 0.5
+"""Share of `min_foreground` below which a present object has left the zone."""
+
+
 @dataclass(frozen=True, slots=True)
 class VoteResult:
     """The label of an object; `confidence` is its share of the vote, 0 for unknown.
@@ -57,15 +71,6 @@ class VoteAggregator:
         label = max(self._votes, key=self._votes.__getitem__)
         share = 0.0 if label == UNKNOWN else self._votes[label] / sum(self._votes.values())
         return VoteResult(label, share, self._best, self.frames)
-
-
-MAX_WAITING = 16
-_TRIGGER_TIMEOUT_S = 5.0
-_CENTRED_POWER = 2
-_SHARPNESS = 3
-_MIN_VISIBILITY = 1e-9
-_EXIT_SHARE = 0.5
-"""Share of `min_foreground` below which a present object has left the zone."""
 
 
 class ObjectTracker(Protocol):

@@ -42,6 +42,28 @@ _QUERIES_PER_STEP = 8
 """Classifying 8 examples with six classifiers takes about as long."""
 
 
+log = logging.getLogger(__name__)
+
+CANDIDATES: ClassifierFactories = {
+    "discriminant": PLDAClassifier,
+    "linear": lambda examples: SoftmaxRegression(examples, spread_first_fit=True),
+    "centroid": NearestCentroid,
+    "knn k=1": lambda examples: NearestNeighbours(examples, 1),
+    "knn k=3": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
+    "knn k=5": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
+}
+"""The classifiers to select from. The first one is used until another one is significantly better."""
+
+RESELECT_GROWTH = 1.25
+"""Growth or shrinkage of the number of examples at which the selection is repeated."""
+
+LATER_SAMPLE = 1000
+"""Number of newest examples in later selections, since the best classifier depends on the number.
+
+With 1,280 numbers each they take about 16 MB during a selection.
+"""
+
+
 def cross_validate(examples: EmbeddingIndex, classifiers: ClassifierFactories) -> dict[str, Flags]:
     """Return the result of `iter_cross_validation`, all steps at once."""
     steps = iter_cross_validation(examples, classifiers)
@@ -139,28 +161,6 @@ def _fit(classifier: Classifier, query: SearchResult) -> Generator[None, None, N
     while not is_converged(classifier):
         classifier.predict(query)
         yield
-
-
-log = logging.getLogger(__name__)
-
-CANDIDATES: ClassifierFactories = {
-    "discriminant": PLDAClassifier,
-    "linear": lambda examples: SoftmaxRegression(examples, spread_first_fit=True),
-    "centroid": NearestCentroid,
-    "knn k=1": lambda examples: NearestNeighbours(examples, 1),
-    "knn k=3": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
-    "knn k=5": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
-}
-"""The classifiers to select from. The first one is used until another one is significantly better."""
-
-RESELECT_GROWTH = 1.25
-"""Growth or shrinkage of the number of examples at which the selection is repeated."""
-
-LATER_SAMPLE = 1000
-"""Number of newest examples in later selections, since the best classifier depends on the number.
-
-With 1,280 numbers each they take about 16 MB during a selection.
-"""
 
 
 class ModelSelector:

@@ -28,6 +28,22 @@ _EPSILON = 1e-9
 """A variance below this is rounding error: the examples are equal."""
 
 
+CLASSIFICATION_RANK = 64
+"""Rank of the classifier. Classification gains from more directions than rejection does."""
+
+SUBSPACE_SAMPLE = 200
+"""Number of newest examples, balanced over classes, that give the subspace: the work of one frame."""
+
+SAMPLE = 2000
+"""Number of newest examples, balanced over classes, that give the class means and scatter."""
+
+ROWS_PER_FRAME = 200
+"""Number of examples projected per frame: one to two milliseconds on x86-64."""
+
+SHARPNESS = 20.0
+"""Factor of the ratios per direction in the softmax, calibrated on four data sets."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plda:
     """Log-likelihood ratios of "a member of class c" against "a member of a new class".
@@ -178,22 +194,6 @@ def _quadratic(basis: Doubles, means: Doubles, counts: Ints, ratio: Doubles) -> 
 
 def _float32(array: Floats | Doubles) -> Floats:
     return np.ascontiguousarray(array, np.float32)
-
-
-CLASSIFICATION_RANK = 64
-"""Rank of the classifier. Classification gains from more directions than rejection does."""
-
-SUBSPACE_SAMPLE = 200
-"""Number of newest examples, balanced over classes, that give the subspace: the work of one frame."""
-
-SAMPLE = 2000
-"""Number of newest examples, balanced over classes, that give the class means and scatter."""
-
-ROWS_PER_FRAME = 200
-"""Number of examples projected per frame: one to two milliseconds on x86-64."""
-
-SHARPNESS = 20.0
-"""Factor of the ratios per direction in the softmax, calibrated on four data sets."""
 
 
 class PLDAClassifier:

@@ -29,6 +29,16 @@ _COPY_COST = 10
 """Cost of copying a number, in multiply-adds."""
 
 
+WORK_PER_FRAME = 2e7
+"""Multiply-adds of fitting per frame: one to two milliseconds on x86-64."""
+
+CHUNK_WORK = 5e6
+"""Multiply-adds of a chunk. The fitting per frame exceeds WORK_PER_FRAME by this at most."""
+
+SAMPLE = 2000
+"""Number of newest examples, balanced over classes, that are fitted."""
+
+
 @dataclass(frozen=True, slots=True)
 class Weights:
     """Scores are `matrix @ (vector - centre) + bias`; `matrix` has a row for each class."""
@@ -166,16 +176,6 @@ def _slices(count: int, length: float) -> list[slice]:
     """Return slices of about `length` rows that cover `count` rows."""
     rows = max(1, int(min(length, count)))
     return [slice(first, first + rows) for first in range(0, count, rows)]
-
-
-WORK_PER_FRAME = 2e7
-"""Multiply-adds of fitting per frame: one to two milliseconds on x86-64."""
-
-CHUNK_WORK = 5e6
-"""Multiply-adds of a chunk. The fitting per frame exceeds WORK_PER_FRAME by this at most."""
-
-SAMPLE = 2000
-"""Number of newest examples, balanced over classes, that are fitted."""
 
 
 _NO_WEIGHTS = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.empty(0, np.float32))

@@ -18,6 +18,17 @@ IMBALANCE_RATIO = 3
 """A class with a third of the examples of the largest one, or fewer, is imbalanced."""
 
 
+MIN_SCORED = 5
+"""Number of scored examples that a class needs to be ok."""
+
+GOOD_RECALL = 0.8
+
+CONFUSED_SHARE = 0.25
+"""Share of a class's examples predicted as another class from which it is confused with that one."""
+
+Confusion = npt.NDArray[np.intp]
+
+
 def recommend_next_label(classes: Mapping[str, ClassReport]) -> Recommendation | None:
     """Return the class whose next example helps most; None if every class is ok and balanced.
 
@@ -68,16 +79,6 @@ def _reason(report: ClassReport, largest: ClassReport, largest_label: str) -> st
     if report.recall == 1.0:
         return f"it is recognised, but {report.count} examples are too few for a reliable figure"
     return f"only {report.recall:.0%} of its examples are recognised by the other examples"
-
-
-MIN_SCORED = 5
-"""Number of scored examples that a class needs to be ok."""
-
-GOOD_RECALL = 0.8
-CONFUSED_SHARE = 0.25
-"""Share of a class's examples predicted as another class from which it is confused with that one."""
-
-Confusion = npt.NDArray[np.intp]
 
 
 def evaluate_examples(labels: Sequence[str], loo: LeaveOneOutScores, scores: Doubles) -> Evaluation:

@@ -15,6 +15,10 @@ from edge_daemon.learning.sampling import Floats, Ints
 _ROWS_PER_BLOCK = 256
 
 
+_DECIMALS = 6
+"""Rounding makes similarities independent of the order of summation in a product."""
+
+
 @dataclass(frozen=True, slots=True)
 class LabelIssues:
     """Rows that may harm a classifier.
@@ -44,10 +48,6 @@ def find_label_issues(matrix: npt.NDArray[np.float32], labels: Sequence[str]) ->
             if len(row_similarities) > 1 and not same_class[nearest]:
                 outliers[row] = labels[nearest]
     return LabelIssues(frozenset(near_duplicates), outliers)
-
-
-_DECIMALS = 6
-"""Rounding makes similarities independent of the order of summation in a product."""
 
 
 class RedundancyIndex:
