@@ -15,7 +15,7 @@ from edge_daemon import Embedder, ExampleStore, KNNClassifier, load_config
 config = load_config(sys.argv[1])
 embedder = Embedder(sys.argv[2], crop=config.model.crop)
 classifier = KNNClassifier(config.classifier.k, config.classifier.vote)
-with ExampleStore(config.store.path) as store:
+with ExampleStore(config.store.path or sys.exit("the configuration has no store.path")) as store:
     for example in store.examples(embedder.space):
         classifier.add(example.embedding, example.label)
 for picture in sys.argv[4:]:

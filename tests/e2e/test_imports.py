@@ -6,10 +6,15 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import assert_type
 
 import pytest
 
 import edge_daemon
+from edge_daemon.domain.types import Prediction
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.learning.classifiers.knn import KNNClassifier
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 ADAPTERS = [
     "picamera2", "cv2", "gpiozero", "paho", "ai_edge_litert", "tflite_runtime", "amqtt", "starlette", "evdev",
@@ -36,13 +41,20 @@ def test_a_public_name_loads_no_adapter_library_and_is_imported_once(name: str) 
     assert not modules & {"PIL", *ADAPTERS}
 
 
-def test_public_names_are_the_classes_and_functions_that_they_name() -> None:
-    loaded = {name: getattr(edge_daemon, name) for name in edge_daemon.__all__}
-    assert loaded["KNNClassifier"] is edge_daemon.KNNClassifier
-    assert [
-        loaded[name].__doc__ for name in loaded if name != "__version__" and not loaded[name].__doc__
-    ] == []
-    assert set(loaded) == {"Embedder", "ExampleStore", "KNNClassifier", "__version__", "load_config"}
+def test_every_public_name_is_documented() -> None:
+    assert edge_daemon.__all__ == ["Embedder", "ExampleStore", "KNNClassifier", "__version__", "load_config"]
+    for name in edge_daemon.__all__:
+        assert getattr(edge_daemon, name).__doc__
+
+
+def test_type_checkers_see_the_types_of_public_names(tmp_path: Path) -> None:
+    classifier = assert_type(edge_daemon.KNNClassifier(k=1), KNNClassifier)
+    classifier.add([1.0, 0.0], "a")
+    assert assert_type(classifier.predict([1.0, 0.0]), Prediction).label == "a"
+    with assert_type(edge_daemon.ExampleStore(tmp_path / "examples.sqlite"), ExampleStore) as store:
+        assert store.counts == {}
+    assert_type(edge_daemon.load_config(overrides=["classifier.k=5"]).classifier.k, int)
+    assert_type(edge_daemon.Embedder, type[TfliteEmbedder])
 
 
 def test_another_name_is_an_attribute_error() -> None:

@@ -65,6 +65,14 @@ def test_pictures_are_copied_into_the_folder_of_their_label(
     assert [path.read_bytes() for path in copies] == [path.read_bytes() for path in pictures.values()]
 
 
+def test_a_configuration_without_a_store_path_is_refused_in_one_line(tmp_path: Path) -> None:
+    config = tmp_path / "config.yaml"
+    config.write_text("")
+    command = [sys.executable, str(RECIPES / "sort_pictures.py"), str(config), str(MODEL), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "the configuration has no store.path\n")
+
+
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.py")), ids=lambda path: path.stem)
 def test_the_page_shows_every_program_as_it_is(path: Path) -> None:
     text = path.read_text()
