@@ -1,0 +1,100 @@
+"""The commands, options, keys and configurations that the documentation shows are those of the program."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.config import Config, load
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+COMMAND = re.compile(r"(?<![\w./-])(?<!-u )(?:[\w./-]*/bin/)?edge-daemon ((?:[^`\n#|&;\\]|\\\n)+)")
+KEY = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)(?=[`:])")
+YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+COMMON = {"--config", "--set", "--json", "--debug", "--help", "--version"}
+
+
+@cache
+def help_of(words: tuple[str, ...]) -> str:
+    """What `--help` prints after these words; raises SystemExit(2) when they are no command."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
+        try:
+            main([*words, "--help"])
+        except SystemExit as end:
+            if end.code:
+                raise
+    return out.getvalue()
+
+
+def actions_of(command: str) -> set[str]:
+    found = re.search(r"^positional arguments:\n  ACTION\n((?:    .*\n)+)", help_of((command,)), re.MULTILINE)
+    return set(re.findall(r"^    (\w+)", found[1], re.MULTILINE)) if found else set()
+
+
+def commands_of() -> set[str]:
+    return set(re.findall(r"^    (\w+) ", help_of(()), re.MULTILINE))
+
+
+@EVERY_PAGE
+def test_commands_and_options_exist(page: Path) -> None:
+    for line in COMMAND.findall(page.read_text()):
+        words = [word.strip("[],.:()") for word in line.split()]
+        if not words or words[0] not in commands_of():
+            assert not set(words[1:]) & COMMON, f"no such command: edge-daemon {line}"
+            continue
+        path = (words[0],)
+        if actions := actions_of(words[0]):
+            action = next((word for word in words[1:] if not word.startswith("-")), "")
+            path = (words[0], action) if action in actions else path
+        for option in (word.split("=")[0] for word in words if word.startswith("--")):
+            assert option in COMMON or re.search(rf"(?m)^\s+{option}\b", help_of(path)), (line, option)
+
+
+def resolve(kind: Any, keys: list[str]) -> bool:
+    """Whether a dotted key leads to a field of the configuration, in any of a section's types."""
+    info = msgspec.inspect.type_info(kind) if isinstance(kind, type) else kind
+    if isinstance(info, msgspec.inspect.UnionType):
+        return any(resolve(each, keys) for each in info.types)
+    if isinstance(info, msgspec.inspect.Metadata):
+        return resolve(info.type, keys)
+    if not keys:
+        return True
+    if isinstance(info, msgspec.inspect.VarTupleType):
+        return resolve(info.item_type, keys)
+    if not isinstance(info, msgspec.inspect.StructType):
+        return False
+    tags = {info.tag_field}
+    return keys[0] in tags or any(
+        resolve(field.type, keys[1:]) for field in info.fields if field.name == keys[0]
+    )
+
+
+@EVERY_PAGE
+def test_configuration_keys_exist(page: Path) -> None:
+    sections = set(Config.__struct_fields__)
+    for key in KEY.findall(page.read_text()):
+        if key.split(".")[0] in sections and not key.endswith((".sqlite", ".yaml", ".json", ".md")):
+            assert resolve(Config, key.split(".")), key
+
+
+def examples() -> list[tuple[str, str]]:
+    return [(page.name, text) for page in PAGES for text in YAML.findall(page.read_text())]
+
+
+@pytest.mark.parametrize(("page", "text"), examples(), ids=lambda value: value if value.endswith(".md") else "")
+def test_example_configurations_are_accepted(tmp_path: Path, page: str, text: str) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text(text)
+    load(path)
