@@ -1,4 +1,4 @@
-"""Compare ways to tell the taught from the unknown; prints the table of docs/unknown.md.
+"""Compare ways to tell the taught from the unknown; prints the table of docs/measurements/unknown.md.
 
     .venv/bin/python scripts/compare_openset.py MODEL.tflite FOLDER FOLDER [...] [--shots 10] [--seeds 5]
 

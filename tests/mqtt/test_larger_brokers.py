@@ -1,4 +1,4 @@
-"""Bridges and shared subscriptions as in docs/scale.md, at real mosquittos."""
+"""What docs/brokers.md promises of bridges and shared subscriptions, at real mosquittos."""
 
 from __future__ import annotations
 

@@ -94,7 +94,9 @@ def test_the_drawing_of_the_packages_shows_the_layers_of_the_import_contract() -
     layers = [set(layer.split(" | ")) for layer in contracts[0]["layers"]]
     tag = "{http://www.w3.org/2000/svg}"
     rows = ElementTree.parse(DOCS / "packages.svg").getroot().findall(f"{tag}g")
-    drawn = [{str(text.text) for text in row.findall(f"{tag}text") if text.get("class") == "t"} for row in rows]
+    drawn = [
+        {str(text.text) for text in row.findall(f"{tag}text") if text.get("class") == "t"} for row in rows
+    ]
     assert drawn == layers
 
 

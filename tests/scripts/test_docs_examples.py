@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.config import Config, load
+from edge_daemon.config.schema import Config, load
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
@@ -93,7 +93,9 @@ def examples() -> list[tuple[str, str]]:
     return [(page.name, text) for page in PAGES for text in YAML.findall(page.read_text())]
 
 
-@pytest.mark.parametrize(("page", "text"), examples(), ids=lambda value: value if value.endswith(".md") else "")
+@pytest.mark.parametrize(
+    ("page", "text"), examples(), ids=lambda value: value if value.endswith(".md") else ""
+)
 def test_example_configurations_are_accepted(tmp_path: Path, page: str, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
