@@ -15,6 +15,9 @@ myst_heading_anchors = 4
 """Headings down to this level can be linked to; a link to any other anchor is a warning."""
 
 nitpicky = True
+highlight_language = "none"
+"""A code block without a language is plain text, not Python."""
+
 html_theme = "furo"
 html_title = f"edge_daemon {release}"
 html_static_path = ["_static"]

@@ -6,10 +6,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
+from playwright.sync_api import Page
+
+from tests.harness.browser import PATIENCE_MS, SIZES, chromium
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -44,6 +48,31 @@ def test_pages_load_nothing_from_another_server(site: Path) -> None:
     for page in site.rglob("*.html"):
         loaded = re.findall(r'<(?:script|link|img)[^>]*(?:src|href)="(https?:)?//', page.read_text())
         assert not loaded, page
+
+
+@pytest.fixture(scope="module")
+def phone() -> Iterator[Page]:
+    width, height = SIZES["phone"]
+    with chromium() as browser:
+        page = browser.new_page(viewport={"width": width, "height": height})
+        page.set_default_timeout(PATIENCE_MS)
+        yield page
+
+
+def test_no_page_is_wider_than_a_phone(site: Path, phone: Page) -> None:
+    for page in sorted(site.rglob("*.html")):
+        phone.goto(page.as_uri())
+        width, room = phone.evaluate(
+            "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
+        )
+        assert width <= room, page
+
+
+def test_the_search_needs_no_server(site: Path, phone: Page) -> None:
+    phone.goto(f"{(site / 'search.html').as_uri()}?q=leave-one-out")
+    found = phone.locator("ul.search li a")
+    found.first.wait_for()
+    assert "Evaluation and recommendation" in found.all_inner_texts()
 
 
 @pytest.mark.parametrize(

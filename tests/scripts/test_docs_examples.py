@@ -54,7 +54,7 @@ def test_commands_and_options_exist(page: Path) -> None:
         if not words or words[0] not in commands_of():
             assert not set(words[1:]) & COMMON, f"no such command: edge-daemon {line}"
             continue
-        path = (words[0],)
+        path: tuple[str, ...] = (words[0],)
         if actions := actions_of(words[0]):
             action = next((word for word in words[1:] if not word.startswith("-")), "")
             path = (words[0], action) if action in actions else path
