@@ -1,7 +1,8 @@
 """Reader and writer of FlatBuffers tables by field number.
 
 The reader checks every offset against the file's end. Both cover the parts of the format that a TFLite graph
-needs. The interpreter's package ships a generated schema of 690 kB; the older tflite_runtime has none.
+needs. The interpreter's package ships a generated schema of 690 kB of source, whose import takes 15 ms of
+processor time (x86-64); the older tflite_runtime has none.
 Format: https://flatbuffers.dev/internals/
 """
 
