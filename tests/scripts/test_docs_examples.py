@@ -27,7 +27,7 @@ COMMON = {"--config", "--set", "--json", "--debug", "--help", "--version"}
 
 @cache
 def help_of(words: tuple[str, ...]) -> str:
-    """What `--help` prints after these words; raises SystemExit(2) when they are no command."""
+    """Return the output of `--help` after these words. Raises SystemExit(2) if they are no command."""
     out = io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(io.StringIO()):
         try:
@@ -63,7 +63,7 @@ def test_commands_and_options_exist(page: Path) -> None:
 
 
 def resolve(kind: Any, keys: list[str]) -> bool:
-    """Whether a dotted key leads to a field of the configuration, in any of a section's types."""
+    """Return True if a dotted key leads to a field of the configuration, in any of a section's types."""
     info = msgspec.inspect.type_info(kind) if isinstance(kind, type) else kind
     if isinstance(info, msgspec.inspect.UnionType):
         return any(resolve(each, keys) for each in info.types)
