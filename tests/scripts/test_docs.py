@@ -21,6 +21,7 @@ PAGES = sorted([*DOCS.rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md
 FRONT = [ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PATH = re.compile(r"(?<![\w/.~$-])(?:config|models|packaging|scripts|systemd|tests)/[\w./-]*\w")
+MODULE = re.compile(r"`(?:edge_daemon/)?([a-z_]+/[a-z_/]+\.py)`")
 
 
 def build(source: Path, target: Path) -> subprocess.CompletedProcess[str]:
@@ -114,8 +115,11 @@ def test_links_outside_the_site_lead_to_files_and_headings(site: Path, page: Pat
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_paths_in_a_page_exist(page: Path) -> None:
-    for path in PATH.findall(page.read_text()):
+    text = page.read_text()
+    for path in PATH.findall(text):
         assert (ROOT / path).exists(), path
+    for path in MODULE.findall(text):
+        assert (ROOT / path).exists() or (ROOT / "edge_daemon" / path).exists(), path
 
 
 def test_the_drawing_of_the_packages_shows_the_layers_of_the_import_contract() -> None:
