@@ -61,7 +61,7 @@ def test_systemd_understands_the_settings_for_a_second_partition(unit: Path) -> 
 def test_the_documented_service_of_the_ejectors_starts_a_command_that_exists(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = (Path(__file__).parents[2] / "docs/sorting.md").read_text()
+    text = (Path(__file__).parents[2] / "docs/sorting-and-arcade.md").read_text()
     (settings,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
     (command,) = re.findall(r"(?m)^ExecStart=/usr/bin/edge-daemon (.*)$", settings)
     path = tmp_path / "edge-daemon-sort.service"
