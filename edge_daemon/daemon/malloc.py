@@ -11,8 +11,8 @@ _M_ARENA_MAX = -8
 def limit_malloc_arenas() -> bool:
     """Make all threads that start later share one heap; return False where the C library can't.
 
-    glibc gives each thread a heap of its own, which keeps what was freed in it. Ours seldom allocate at
-    the same time, as Python runs one at a time: one heap saves 2 to 3 MB (docs/measurements/speed.md).
+    glibc gives each thread its own heap, which keeps freed memory. Python threads seldom allocate at the
+    same time, as only one of them runs: one heap saves 2 to 3 MB (docs/measurements/speed.md).
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     return mallopt is not None and mallopt(_M_ARENA_MAX, 1) == 1

@@ -2,8 +2,8 @@
 
 Units: seconds are monotonic (`*_s`), wall-clock times are UTC datetimes (`*_at`).
 
-They are frozen structs rather than dataclasses, which take fifty times as long to define and eight times as
-long to make (docs/measurements/speed.md).
+The types are frozen structs rather than dataclasses: a dataclass takes 50 times as long to define and 8 times
+as long to construct (docs/measurements/speed.md).
 """
 
 from __future__ import annotations

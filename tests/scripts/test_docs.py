@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 import pytest
 from playwright.sync_api import Page
 
-from tests.harness.browser import PATIENCE_MS, SIZES, chromium
+from tests.harness.browser import SIZES, TIMEOUT_MS, chromium
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -56,7 +56,7 @@ def phone() -> Iterator[Page]:
     width, height = SIZES["phone"]
     with chromium() as browser:
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(PATIENCE_MS)
+        page.set_default_timeout(TIMEOUT_MS)
         yield page
 
 

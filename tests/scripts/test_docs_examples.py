@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.config.schema import Config, load
+from edge_daemon.config.schema import Config, load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
@@ -99,4 +99,4 @@ def examples() -> list[tuple[str, str]]:
 def test_example_configurations_are_accepted(tmp_path: Path, page: str, text: str) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(text)
-    load(path)
+    load_config(path)

@@ -56,8 +56,8 @@ well-sampled classes."""
 RELAXATION = 0.25
 """Position of the relaxed threshold between the threshold (0) and the nearest held-out class (1).
 
-LENIENCY = 0.25
-"""How far down from the threshold to the nearest stranger a lenient one lies (docs/objects.md)."""
+See docs/objects.md.
+"""
 
 # fmt: off
 _T95 = (
