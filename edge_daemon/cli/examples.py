@@ -279,9 +279,7 @@ def _print_report(args: argparse.Namespace, store: ExampleStore, report: ImportR
         log.warning("%s", problem)
     for first, second in similar_labels(store.counts):
         log.warning("labels '%s' and '%s' differ only in case or spaces; they are two classes", first, second)
-    words = (
-        f"{report.added} examples added, {report.duplicates} known already, {len(report.problems)} left out"
-    )
+    words = f"{report.added} examples in, {report.duplicates} known already, {len(report.problems)} left out"
     _print(
         args,
         words,

@@ -103,7 +103,7 @@ def test_embeddings_of_another_model_are_named_at_once(shell: Shell, tmp_path: P
 def test_labels_are_renamed_on_import(shell: Shell, tmp_path: Path) -> None:
     path = tmp_path / "knn.json"
     path.write_text("\ufeff" + json.dumps([["C#", [1, 2], [1, 2]], ["D", [2, 1], [1, 2]]]))
-    assert shell.run("import", path)[1] == ["1 examples added, 0 known already, 1 left out"]
+    assert shell.run("import", path)[1] == ["1 examples in, 0 known already, 1 left out"]
     assert "--rename" in shell.error
     assert shell.ask("import", path, "--rename", "C#=C sharp")[0]["counts"] == {"C sharp": 1, "D": 1}
     shell.ask("export", tmp_path / "out.zip")
@@ -150,7 +150,7 @@ def test_readable_examples_of_a_damaged_store_can_be_imported_later(shell: Shell
     assert (report["added"], report["duplicates"]) == (0, 2)
     assert report["problems"] == ["example 1 ('cow'): the row differs from its checksum"]
     shell.store_path.unlink()
-    assert shell.run("salvage", kept) == (0, ["2 examples added, 0 known already, 1 left out"])
+    assert shell.run("salvage", kept) == (0, ["2 examples in, 0 known already, 1 left out"])
     assert kept.read_bytes() == before
 
 
@@ -172,7 +172,7 @@ def test_a_file_that_holds_nothing_to_salvage_is_one_line(
 
 def test_text_for_people(shell: Shell, tmp_path: Path) -> None:
     status, lines = shell.run("import", shared_path("images/imprinting/train"))
-    assert (status, lines) == (0, ["4 examples added, 0 known already, 0 left out"])
+    assert (status, lines) == (0, ["4 examples in, 0 known already, 0 left out"])
     _, lines = shell.run("list")
     assert lines[2].split("\t")[:2] == ["hotdog", "2"]
     _, lines = shell.run("clear")
@@ -229,7 +229,7 @@ def test_a_folder_with_a_bad_picture_is_imported_and_one_of_bad_pictures_is_a_fa
     assert "nothing imported" in shell.error
     assert "(and 1 more)" in shell.error
     (tmp_path / "teach" / "cat" / "cat.jpg").write_bytes(shared_path("images/cat.jpg").read_bytes())
-    assert shell.run("import", tmp_path / "teach") == (0, ["1 examples added, 0 known already, 2 left out"])
+    assert shell.run("import", tmp_path / "teach") == (0, ["1 examples in, 0 known already, 2 left out"])
     assert "worse.jpg" in shell.error
 
 
