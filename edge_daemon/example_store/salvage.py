@@ -23,7 +23,7 @@ from edge_daemon.example_store.integrity import (
 )
 from edge_daemon.example_store.record import content_digest
 
-COLUMNS = (
+SALVAGED_COLUMNS = (
     *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at", "origin"),
     *("number", "probation", "checksum", "picture_digest", "embedding_digest", "embedding"),
 )
@@ -80,7 +80,7 @@ def rebuild(path: Path, target: Path) -> Salvage:
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
     """Insert the intact rows of the file at `path` into an empty store, in one transaction."""
-    names = (*COLUMNS, "thumbnail")
+    names = (*SALVAGED_COLUMNS, "thumbnail")
     insert = f"INSERT INTO examples ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
     connection.execute("BEGIN IMMEDIATE")
     for row in intact_rows(path, salvage):
@@ -131,7 +131,10 @@ class _Table:
         # Lets SQLite read a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
         present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
-        names = [each if each in present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}" for each in COLUMNS]
+        names = [
+            each if each in present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}"
+            for each in SALVAGED_COLUMNS
+        ]
         self._select = f"SELECT {', '.join(names)} FROM examples NOT INDEXED WHERE"
 
     def indexed_labels(self) -> dict[int, str]:
@@ -170,7 +173,7 @@ class _Table:
 
     def _select_rows(self, condition: str) -> Iterator[Row]:
         for row in self._connection.execute(f"{self._select} {condition}"):
-            yield dict(zip(COLUMNS, row, strict=True))
+            yield dict(zip(SALVAGED_COLUMNS, row, strict=True))
 
     def _readable_rows(self, condition: str) -> Iterator[Row]:
         with suppress(sqlite3.DatabaseError):
