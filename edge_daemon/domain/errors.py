@@ -1,4 +1,4 @@
-"""Exception hierarchy. Each class is a condition that users can act on; its text says what to do."""
+"""Exception hierarchy. Each class is a condition that users can act on; its text includes the remedy."""
 
 
 class EdgeError(Exception):

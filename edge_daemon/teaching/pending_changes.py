@@ -27,7 +27,7 @@ Attempt: TypeAlias = Callable[[], Iterator[Event]]
 
 
 def reply_on_error(command: Command, happened: Iterator[Event]) -> Iterator[Event]:
-    """Yield the command's events; an EdgeError becomes an error reply, and the pipeline goes on."""
+    """Yield the command's events; an EdgeError becomes an error reply, and the pipeline continues."""
     try:
         yield from happened
     except EdgeError as exc:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.daemon.systemd import WATCHDOG_PERIOD_S, Notifier
+from edge_daemon.system.testing import ManualClock
 
 
 class Manager:
@@ -30,16 +31,6 @@ class Manager:
                 received.append(self.socket.recv(65536).decode())
             except BlockingIOError:
                 return received
-
-
-class SettableClock:
-    """A monotonic clock that the test sets."""
-
-    def __init__(self) -> None:
-        self.now_s = 0.0
-
-    def __call__(self) -> float:
-        return self.now_s
 
 
 @pytest.fixture
@@ -64,10 +55,10 @@ def no_descriptor_left() -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-def fill(notifier: Notifier, clock: SettableClock) -> None:
+def fill(notifier: Notifier, clock: ManualClock) -> None:
     """Send watchdog messages until the unread ones fill the manager's socket."""
     for _ in range(10_000):
-        clock.now_s += WATCHDOG_PERIOD_S
+        clock.advance(WATCHDOG_PERIOD_S)
         notifier.watchdog()
 
 
@@ -95,17 +86,17 @@ def test_a_missing_manager_is_no_error(tmp_path: Path) -> None:
 
 
 def test_the_watchdog_message_is_sent_at_most_twice_a_second(manager: Manager) -> None:
-    clock = SettableClock()
-    notifier = Notifier(manager.environment, clock)
-    for frame in range(101):
-        clock.now_s = frame / 50
+    clock = ManualClock()
+    notifier = Notifier(manager.environment, clock.monotonic)
+    for _ in range(129):
         notifier.watchdog()
+        clock.advance(1 / 64)
     assert manager.read() == ["WATCHDOG=1"] * 5  # at 0, 0.5, 1, 1.5 and 2 s
 
 
 def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
-    clock = SettableClock()
-    notifier = Notifier(manager.environment, clock)
+    clock = ManualClock()
+    notifier = Notifier(manager.environment, clock.monotonic)
     fill(notifier, clock)  # a blocking socket would wait here for good
     assert 0 < len(manager.read()) < 10_000
     notifier.watchdog()
@@ -113,8 +104,8 @@ def test_a_manager_that_does_not_read_blocks_nothing(manager: Manager) -> None:
 
 
 def test_unsent_states_follow_in_order_once_the_manager_reads(manager: Manager) -> None:
-    clock = SettableClock()
-    notifier = Notifier(manager.environment, clock)
+    clock = ManualClock()
+    notifier = Notifier(manager.environment, clock.monotonic)
     fill(notifier, clock)
     notifier.ready("seeing")
     for number in range(20):
@@ -131,13 +122,13 @@ def test_unsent_states_follow_in_order_once_the_manager_reads(manager: Manager) 
 
 
 def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
-    clock = SettableClock()
-    notifier = Notifier(manager.environment, clock)
+    clock = ManualClock()
+    notifier = Notifier(manager.environment, clock.monotonic)
     before = len(os.listdir("/proc/self/fd"))
     with no_descriptor_left():
         for _ in range(3):
             notifier.status("seeing")
-            clock.now_s += WATCHDOG_PERIOD_S
+            clock.advance(WATCHDOG_PERIOD_S)
             notifier.watchdog()
     assert manager.read() == ["STATUS=seeing", "WATCHDOG=1"] * 3
     assert len(os.listdir("/proc/self/fd")) == before
