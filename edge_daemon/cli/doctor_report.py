@@ -21,6 +21,7 @@ from edge_daemon.fleet.key import FLEET_KEY
 from edge_daemon.mqtt.credentials import MQTT_PASSWORD
 from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.redaction import LEFT_OUT, redact, redact_data
+from edge_daemon.system.regular_file import read_regular, without_bom
 from edge_daemon.system.secrets import CREDENTIALS_DIRECTORY
 from edge_daemon.web.auth import WEB_TOKEN
 
@@ -80,7 +81,7 @@ def known_secrets(config: Config | None, environment: Mapping[str, str], root: P
     if config is not None:
         named = (config.mqtt.password_file, config.web.token_file, config.fleet.key_file)
         files += [Path(file) for file in named if file is not None]
-    found += [line for file in files for line in _read(file).splitlines()]
+    found += [line for file in files for line in _read_secret(file).splitlines()]
     return [secret for secret in map(str.strip, found) if len(secret) >= MIN_SECRET]
 
 
@@ -121,6 +122,14 @@ def _journal() -> str:
     except (OSError, subprocess.TimeoutExpired) as exc:
         return f"can't be read: {exc}"
     return (done.stdout.strip() or done.stderr.strip()) or "empty"
+
+
+def _read_secret(path: Path) -> str:
+    """Return a secret's file as `read_secret` decodes it; empty for one that the device can't use either."""
+    try:
+        return without_bom(read_regular(path, MQTT_PASSWORD.max_bytes)).decode(errors="replace")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _read(path: Path) -> str:

@@ -43,7 +43,7 @@ SECRETS = {
 
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A device on which every kind of secret lies, and a log that tells them all."""
+    """Return the root folder of a device with every kind of secret, whose log holds all of them."""
     for name in ("password", "token", "key"):
         (tmp_path / name).write_text(SECRETS[name] + "\n")
     (tmp_path / report.CREDENTIALS).mkdir(parents=True)
@@ -56,7 +56,10 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_no_secret_is_in_it_wherever_it_was(root: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_no_secret_is_in_it_wherever_it_was(root: Path, encoding: str) -> None:
+    for name in ("password", "token", "key"):
+        (root / name).write_text(SECRETS[name] + "\n", encoding)
     files = (
         f"mqtt.password_file={root}/password",
         f"web.token_file={root}/token",
