@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,6 +91,8 @@ def _open_unnamed(folder: Path) -> BinaryIO:
     try:
         return os.fdopen(os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666), "w+b")
     except OSError:  # a file system without O_TMPFILE, such as FAT
+        import tempfile  # late: the configuration imports this module
+
         return cast(BinaryIO, tempfile.TemporaryFile(dir=folder))
 
 
