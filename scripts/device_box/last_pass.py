@@ -18,6 +18,7 @@ MATTER = (
     "scripts/device-box",
     "scripts/device_box",
     "scripts/install",
+    "scripts/lib",
     "systemd",
     "tests/box",
 )

@@ -33,9 +33,9 @@ def validator(name: str) -> Draft202012Validator:
 
 
 def test_the_page_and_the_schemas_are_up_to_date() -> None:
-    command = [sys.executable, "scripts/write_mqtt_reference.py", "--check"]
+    command = [sys.executable, "scripts/dev/write_mqtt_reference.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
-    assert done.returncode == 0, f"{done.stdout}{done.stderr}run scripts/write_mqtt_reference.py"
+    assert done.returncode == 0, f"{done.stdout}{done.stderr}run scripts/dev/write_mqtt_reference.py"
 
 
 def test_delivered_messages_fit_the_schemas(broker: Mosquitto, options: MqttOptions) -> None:

@@ -1,4 +1,4 @@
-"""`install_into` of scripts/prepare.sh, with real pip and environments, and stand-ins for the packages.
+"""`install_into` of scripts/lib/prepare.sh, with real pip and environments, and stand-ins for the packages.
 
 The program wants `engine`, which wants `kinds`, whose newest version wants `numpy` 2. `picture` and
 `names` stand for what nothing is compiled against.
@@ -79,7 +79,7 @@ class Site:
         return venv
 
     def install(self, venv: Path, index: str = "index") -> subprocess.CompletedProcess[str]:
-        script = '. scripts/prepare.sh && install_into "$0" ./program'
+        script = '. scripts/lib/prepare.sh && install_into "$0" ./program'
         environment = {**os.environ, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index, "PIP_NO_CACHE_DIR": "1"}
         return subprocess.run(
             ["bash", "-euo", "pipefail", "-c", script, venv],
@@ -229,7 +229,7 @@ def test_a_camera_that_is_broken_outside_too_is_a_warning(tmp_path: Path, dies: 
     python.parent.mkdir()
     python.write_text(f'#!/bin/sh\ncase "$3" in *_base_executable*) echo "$0"; exit 0 ;; esac\n{dies}\n')
     python.chmod(0o755)
-    script = '. scripts/prepare.sh && check_system_modules "$0"'
+    script = '. scripts/lib/prepare.sh && check_system_modules "$0"'
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", script, tmp_path], cwd=ROOT, capture_output=True, text=True
     )

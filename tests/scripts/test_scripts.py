@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-SHELL = [
-    path for path in sorted((ROOT / "scripts").iterdir()) if path.is_file() and path.suffix in ("", ".sh")
-]
+SHELL = sorted(
+    path
+    for folder in ("scripts", "scripts/lib", "scripts/dev")
+    for path in (ROOT / folder).iterdir()
+    if path.is_file() and path.suffix in ("", ".sh")
+)
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)

@@ -14,7 +14,15 @@ ROOT = Path(__file__).parents[2]
 
 
 def simulate(*arguments: str) -> dict[str, Any]:
-    command = [sys.executable, "scripts/simulate_fleet.py", "--json", "--devices", "20", "--processes", "2"]
+    command = [
+        sys.executable,
+        "scripts/benchmarks/simulate_fleet.py",
+        "--json",
+        "--devices",
+        "20",
+        "--processes",
+        "2",
+    ]
     done = subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     figures: dict[str, Any] = json.loads(done.stdout)

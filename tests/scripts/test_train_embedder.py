@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-SCRIPTS = Path(__file__).parents[2] / "scripts"
+SCRIPTS = Path(__file__).parents[2] / "scripts/training"
 
 
 @pytest.fixture
 def part(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Import a module of `scripts/embedder_training` by name."""
+    """Import a module of `scripts/training/embedder_training` by name."""
     monkeypatch.syspath_prepend(str(SCRIPTS))
     yield lambda name: importlib.import_module(f"embedder_training.{name}")
     for name in [name for name in sys.modules if name.startswith("embedder_training")]:

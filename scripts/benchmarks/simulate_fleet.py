@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Be a fleet of devices at one real mosquitto and measure what that costs. Linux, needs mosquitto.
+"""Simulate a fleet of devices at one real mosquitto and measure its cost. Linux; needs mosquitto.
 
-    scripts/simulate_fleet.py --devices 500 --seconds 60
+    scripts/benchmarks/simulate_fleet.py --devices 500 --seconds 60
 
-Each device is the daemon's own MQTT sink with a connection of its own, without a camera. A listener hears
-everything; with --listeners 2 or more they share one subscription. Requests go to devices at random.
+Each device is the daemon's own MQTT bridge with a separate connection, without a camera. A listener
+subscribes to everything; with --listeners 2 or more, the listeners share one subscription. Requests go to
+random devices.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fleet_simulation.broker import Mosquitto, cpu_s, memory_mb
 from fleet_simulation.devices import Rates, run_devices

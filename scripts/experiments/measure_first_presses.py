@@ -1,11 +1,11 @@
-"""What the first presses make unknown: things that stand still or move, pressed few times or many.
+"""Measure false rejections and acceptances with few examples per class, of static and of moving objects.
 
-    .venv/bin/python scripts/measure_first_presses.py MODEL.tflite FOLDER [--draws 40]
+    .venv/bin/python scripts/experiments/measure_first_presses.py MODEL.tflite FOLDER [--draws 40]
 
-FOLDER holds pictures, a folder a class; each picture stands for one thing. Shots of a thing that stands
-still differ by noise of 3 levels and by a thirtieth of what those of one that moves differ by: 12 degrees,
-6 % of its place, 15 % of its size and brightness at most. Each draw takes as many things as a row of the
-table has classes, teaches so many shots of them, and asks shots not taught; then things of other folders.
+FOLDER holds one folder of pictures per class; each picture is one object. Views of a moving object differ by
+at most 12 degrees, 6 % of the position, and 15 % of size and brightness; views of a static object differ by
+a thirtieth of that, and by noise of 3 levels. Each draw takes one object per class of a row of the table,
+teaches the row's number of views, and tests other views, then objects of other folders.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from PIL import Image as Pillow

@@ -10,10 +10,10 @@ from typing import Any
 
 from edge_daemon.mqtt.schemas import TOPICS, schemas
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mqtt.md"
 SCHEMAS = ROOT / "edge_daemon" / "mqtt" / "schemas"
-MARK = "<!-- What follows is written by scripts/write_mqtt_reference.py. -->\n"
+MARK = "<!-- What follows is written by scripts/dev/write_mqtt_reference.py. -->\n"
 
 
 def files() -> dict[Path, str]:

@@ -1,10 +1,11 @@
-"""Name drawn digits of 8 x 10 pixels, by a model's embedding and by their pixels. Prints Markdown tables.
+"""Measure the accuracy of embedding and pixels on drawn digits of 8 x 10 pixels. Prints Markdown tables.
 
-    python scripts/measure_digits.py [--frames 25] [--draws 2] [--heads knn,auto]
+    python scripts/experiments/measure_digits.py [--frames 25] [--draws 2] [--classifiers knn,auto]
 
-Frames of 640x480 show four digits (an LCD, an LED and a printed display) at half-pixel places, in changing
-light, blur and noise. Taught are 3 and 5 examples a digit, the display within a quarter pixel of its place;
-asked are frames that show it up to 0.25, 0.75 and 1.5 pixels off. Figures: per cent of digits named right.
+Frames of 640x480 show four digits (an LCD, an LED and a printed display) at half-pixel positions, with
+changing light, blur and noise. The training set has 3 or 5 examples per digit, with the display within a
+quarter pixel of its position. Test frames are displaced by up to 0.25, 0.75 and 1.5 pixels. Figures: per
+cent of correct digits.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 from PIL import Image as Pillow

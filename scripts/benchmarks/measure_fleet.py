@@ -1,9 +1,9 @@
 """Measure the fleet: bytes and time per record, quantisation loss, time until a new device has accepted all.
 
-    .venv/bin/python scripts/measure_fleet.py [--examples 500] [--size 1280] [--own 100] [--repeat 3]
+    .venv/bin/python scripts/benchmarks/measure_fleet.py [--examples 500] [--size 1280] [--own 100]
 
-No broker and no model: one device publishes examples drawn around ten labels, another with examples of its
-own receives and checks them. The stores are on the disk of the current folder.
+Needs no broker and no model. One device publishes examples drawn around ten labels; another device with its
+own examples receives and validates them. The stores are on the disk of the current folder.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
-"""Prove a TensorFlow.js conversion: the same drawings through the original in Node and through our TFLite.
+"""Compare a converted TensorFlow.js model with the original in Node on the same drawings.
 
-    python scripts/compare_tfjs.py MODEL.json [--range 1..0] [--count 200]
+    python scripts/experiments/compare_tfjs.py MODEL.json [--range 1..0] [--count 200]
 
-Needs the extra `convert` (TensorFlow), Node and npm; the npm package @tensorflow/tfjs is installed into a
-temporary folder. Prints one JSON object: top-1 agreement and the largest difference, float and int8.
+Needs the extra `convert` (TensorFlow), Node and npm. The npm package @tensorflow/tfjs is installed into a
+temporary folder. Prints one JSON object: top-1 agreement and the largest difference, for the float and the
+int8 model.
 """
 
 from __future__ import annotations

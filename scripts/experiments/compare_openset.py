@@ -1,11 +1,11 @@
-"""Compare ways to tell the taught from the unknown; prints the table of docs/measurements/unknown.md.
+"""Compare unknown scores on near and far unknowns; prints the table of docs/measurements/unknown.md.
 
-    .venv/bin/python scripts/compare_openset.py MODEL.tflite FOLDER FOLDER [...] [--shots 10] [--seeds 5]
+    .venv/bin/python scripts/experiments/compare_openset.py MODEL.tflite FOLDER... [--shots 10] [--seeds 5]
 
-Each FOLDER holds label folders. Near: each class of a set is hidden in turn. Far: the other sets.
-A method scores queries against taught examples (unit vectors), the higher the more familiar.
-Figures are means over the seeds, each a draw of examples, with their standard error. `--ours` measures
-the daemon's own score alone, which makes many seeds quick.
+Each FOLDER holds label folders. Near unknowns: each class of a set is hidden in turn. Far unknowns: the
+other sets. A method scores queries against the training examples (unit vectors); a higher score is more
+familiar. Figures are means over the seeds, each a draw of examples, with their standard error. `--ours`
+measures the daemon's own score only, so that many seeds take little time.
 """
 
 from __future__ import annotations

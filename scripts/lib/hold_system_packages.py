@@ -1,6 +1,6 @@
 """Print constraints under which pip leaves the packages that the system brings as they are.
 
-    python scripts/hold_system_packages.py REPORT CONSTRAINTS >HELD
+    python scripts/lib/hold_system_packages.py REPORT CONSTRAINTS >HELD
 
 Run by the virtual environment's Python. REPORT is pip's (`install --dry-run --ignore-installed --report`),
 of what CONSTRAINTS alone would install. Compiled parts of the system's packages, as picamera2's are, work

@@ -1,10 +1,10 @@
-"""Measure what a change of model costs when examples are re-embedded from thumbnails.
+"""Measure the accuracy lost when examples are re-embedded from thumbnails after a change of model.
 
-    python scripts/measure_thumbnails.py DATA [MODEL...]
+    python scripts/experiments/measure_thumbnails.py DATA [MODEL...]
 
-For each set (folder of label folders) and model: accuracy of nearest class mean and KNN, 10 examples a
-class, taught from the photos themselves and from thumbnails of several sizes and JPEG qualities; tested on
-all other photos as the camera would show them. Prints a Markdown table; 5 seeds.
+For each data set (folder of label folders) and model: accuracy of nearest class mean and KNN with 10
+examples per class, from the original photos and from thumbnails of several sizes and JPEG qualities. All
+other photos are the test set, at the camera's resolution. Prints a Markdown table; 5 seeds.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""Run very many frames through the daemon's parts and watch its memory.
+"""Run a million frames through the daemon's parts and watch its memory.
 
-The model is a stand-in for speed; store, learner, smoother, doubts and the MQTT sink are the real ones.
-`--model` takes a real one: for an hour's worth, scaled down. A million frames take some minutes.
+    python scripts/benchmarks/soak.py --frames 1000000
 
-    python scripts/soak.py --frames 1000000
+The model is a fast stand-in; store, classifier, smoother, uncertain samples and MQTT bridge are real.
+`--model` uses a real model, for a shorter run of about an hour. A million frames take some minutes.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Connect a real Home Assistant to the daemon and use the device through it; exit 1 when something is wrong.
 
     python3.13 -m venv ha && ha/bin/pip install homeassistant
-    ha/bin/python scripts/check_home_assistant.py .venv/bin/edge-daemon
+    ha/bin/python scripts/dev/check_home_assistant.py .venv/bin/edge-daemon
 
 Runs with a Python that has Home Assistant 2024.11 or later, as its core runs in this process. The daemon
 looks at the drawn tray, its buttons are mock pins, and mosquitto is started on a free port.

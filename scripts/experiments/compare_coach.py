@@ -1,12 +1,12 @@
-"""Count the presses until held-out pictures are named well: at random, and as the coach advises.
+"""Count the presses until held-out pictures are classified well, with random and with recommended labels.
 
-    .venv/bin/python scripts/compare_coach.py MODEL.tflite FOLDER [--head auto] [--presses 300] [--seeds 10]
+    .venv/bin/python scripts/experiments/compare_coach.py MODEL.tflite FOLDER [--presses 300] [--seeds 10]
 
-A third of the pictures is held out. The first press of each class is the same for all. `random`
-teaches the next picture that comes; `coach` the next of the advised class; `coach and doubt`, of the
-next six of that class, the one with the smallest margin, as a press within seconds of a doubtful
-moment does. Printed: the median of the presses over the draws, the least and the most in brackets;
-`-` stands for a goal that was not reached.
+A third of the pictures is held out. All strategies start with the same example per class. `random` labels
+the next picture; `coach` labels the next picture of the recommended class; `coach and doubt` labels, of the
+next six pictures of that class, the one with the smallest margin, like a press on an uncertain sample. The
+table shows the median number of presses over the draws, with minimum and maximum in brackets; `-` means a
+goal was not reached.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 import numpy as np
 

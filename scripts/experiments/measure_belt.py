@@ -1,6 +1,6 @@
-"""Send drawn objects over a belt past the real model: one `object` event for each? Prints JSON.
+"""Count the `object` events per object of a simulated conveyor belt with a real model. Prints JSON.
 
-scripts/measure_belt.py --model edge_embedder_v1 --objects 200 --speeds 0.5,1.0
+.venv/bin/python scripts/experiments/measure_belt.py --model edge_embedder_v1 --objects 200 --speeds 0.5,1.0
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from itertools import product
 from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from edge_daemon.config.schema import load_config
 from edge_daemon.demo.belt_run import BeltPlan, BeltRun

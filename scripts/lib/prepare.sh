@@ -58,7 +58,7 @@ install_into() {
     if sees_system_packages "$venv"; then
         PIP_CONSTRAINT=$constraints run_pip "${pip[@]}" --quiet --dry-run --ignore-installed \
             --report "$venv/report.json" "$@"
-        "$venv/bin/python" -I scripts/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
+        "$venv/bin/python" -I scripts/lib/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
         constraints=$venv/held.txt
     fi
     # By the environment, so that they count for what builds the project, too; a later pip has a name of its own for those.

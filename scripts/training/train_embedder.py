@@ -1,15 +1,17 @@
 #!/usr/bin/env python3
 """Train the embedder that ships with edge_daemon: distillation from two official networks plus class labels.
 
-Every stage keeps its files in --work and goes on where it was stopped, by a signal too:
+    python scripts/training/train_embedder.py STAGE --work DIR
 
-    python scripts/train_embedder.py targets --work DIR      # run the teachers (one to two hours)
-    python scripts/train_embedder.py train --work DIR        # endless; may start while the teachers run
-    python scripts/train_embedder.py cooldown --work DIR     # from the last checkpoint to a finished network
-    python scripts/train_embedder.py convert --work DIR --out models
+Stages, in order:
 
-`scripts/measure_models.py` measures the result. Install scripts/requirements-train.txt into an environment
-of its own; the daemon needs none of it.
+    targets     run the teacher networks (one to two hours)
+    train       train without end; may start while `targets` runs
+    cooldown    finish the network from the last checkpoint
+    convert     write the TFLite model to --out
+
+Each stage keeps its files in --work and resumes after an interruption. `measure_models.py` measures the
+result. Install `requirements-train.txt` into a separate environment; the daemon needs none of it.
 """
 
 from __future__ import annotations
@@ -48,7 +50,7 @@ LEAST_OF_A_CLASS = 20
 
 
 def arguments() -> argparse.Namespace:
-    shared = Path(os.environ.get("EDGE_DAEMON_SHARED", Path(__file__).resolve().parents[2] / "shared"))
+    shared = Path(os.environ.get("EDGE_DAEMON_SHARED", Path(__file__).resolve().parents[3] / "shared"))
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,10 +1,10 @@
-"""Measure the installed models and write the figures into their manifests.
+"""Measure the shipped models and write accuracy and relative cost into their manifests.
 
-    python scripts/measure_models.py DATA [NAME...]
+    python scripts/training/measure_models.py DATA [NAME...]
 
-DATA holds `trashnet6` and `signdigits10` (a folder a class); models are found as the program finds them.
-Few-shot accuracy follows embedder_training/measure.py; the relative cost is the median time of one
-inference on one thread, measured in turns with the reference model so that a busy machine slows both.
+DATA holds `trashnet6` and `signdigits10`, each with one folder per class. Models are found as the program
+finds them. Few-shot accuracy follows embedder_training/measure.py. The relative cost is the median time of
+one inference on one thread, alternating with the reference model so that background load slows both.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""How much a viewer of the page costs the pipeline: inferences with one watching against none.
+"""Measure the cost of a viewer of the web page: inferences per second with one viewer and with none.
 
-    .venv/bin/python scripts/measure_preview.py --model PATH [--rounds 10] [--seconds 3] [--fps 0]
+    .venv/bin/python scripts/benchmarks/measure_preview.py --model PATH [--rounds 10] [--seconds 3] [--fps 0]
 
-With --fps 0 the camera is faster than the model, so that every lost millisecond shows. Rounds with and
-without a viewer alternate, so that whatever else the machine does falls on both.
+With --fps 0 the camera is faster than the model, so that every lost millisecond is visible. Rounds with and
+without a viewer alternate, so that background load affects both.
 """
 
 from __future__ import annotations
