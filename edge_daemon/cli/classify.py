@@ -1,4 +1,4 @@
-"""`edge-daemon classify`: name what pictures show, by the taught examples."""
+"""`edge-daemon classify`: classify pictures by the taught examples."""
 
 from __future__ import annotations
 
@@ -24,16 +24,21 @@ from edge_daemon.tracking.region_text import join_predictions
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to name")
+    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to classify")
     parser.add_argument(
-        "--model", metavar="M", help="model name or .tflite file; without --store, its own classes are named"
+        "--model", metavar="M", help="model name or .tflite file; without --store, its own classes count"
     )
-    parser.add_argument("--store", metavar="S", help="example store to name by")
-    parser.add_argument("--topk", type=_positive, metavar="N", help="show the N best (a model's own: 5)")
+    parser.add_argument("--store", metavar="S", help="example store to classify by")
+    parser.add_argument(
+        "--topk",
+        type=_positive,
+        metavar="N",
+        help="show the N best labels (default with a model's own classes: 5)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: a line per image and region, and under it the ranking where it was asked for."""
+    """Run the command: print a line per image and region, with the ranking if requested."""
     config = resolve_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     topk = args.topk or (5 if own_classes else None)
@@ -42,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(config) as store:
         trainer = build_trainer(config, store, embedder, regions)
         if not own_classes and not trainer.examples().counts:
-            print(_nothing_taught(store), file=sys.stderr)
+            print(_no_examples_note(store), file=sys.stderr)
     for path in args.image:
         rows = _classify(path, embedder, regions, trainer)
         if config.combine_regions == "text":
@@ -51,31 +56,30 @@ def run(args: argparse.Namespace) -> int:
             if args.json:
                 print(_as_json(path, region, prediction, topk))
             else:
-                print(_as_line(path, region, prediction))
-                if own_classes or args.topk:
-                    print(
-                        "\n".join(
-                            f"    {row.confidence:>6.1%}  {row.label}" for row in prediction.ranking[:topk]
-                        )
-                    )
+                print(_as_line(path, region, prediction), *_ranking_lines(prediction, topk), sep="\n")
     return 0
 
 
-def _nothing_taught(store: ExampleStore) -> str:
+def _ranking_lines(prediction: Prediction, topk: int | None) -> list[str]:
+    rows = prediction.ranking[:topk] if topk else ()
+    return [f"    {row.confidence:>6.1%}  {row.label}" for row in rows]
+
+
+def _no_examples_note(store: ExampleStore) -> str:
     others = sum(store.spaces().values())
     if others:
         return (
-            f"edge-daemon: the {others} examples in {store.path} were taught with another model or tap, so "
-            "everything is unknown; `edge-daemon examples reembed` brings them over"
+            f"edge-daemon: the {others} examples in {store.path} are of another model or other features, so "
+            "everything is unknown; `edge-daemon examples reembed` converts them"
         )
     return (
         f"edge-daemon: the store {store.path} holds no examples, so everything is unknown; teach it first, "
-        "as with `edge-daemon examples import FOLDER`, or name a model's own classes with --model"
+        "for example with `edge-daemon examples import FOLDER`, or use a model's own classes with --model"
     )
 
 
 def _overrides(args: argparse.Namespace) -> list[str]:
-    """Return what the options mean: a model without a store names by its own classes, whatever they are."""
+    """Return the options as overrides. A model without a store classifies by its own classes."""
     overrides = [f"model.name={json.dumps(args.model)}"] if args.model else []
     overrides += [f"store.path={json.dumps(args.store)}"] if args.store else []
     if args.model and not args.store:

@@ -1,4 +1,4 @@
-"""The picture files of a folder: known by their content, without what systems hide in it."""
+"""Search for picture files in a folder, by their content; hidden system files are skipped."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ _SYSTEM = frozenset(
         "recycler", "system volume information", "lost+found", "__pycache__", "thumbs.db", "desktop.ini",
     )
 )  # fmt: skip
-_NAMED = 3  # of the files that are passed over
+_MAX_NAMED = 3  # skipped files in a message
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name belongs to a system, not to its user."""
+    """Return whether a file or folder of this name belongs to an operating system, not to its user."""
     return name.startswith(".") or name.casefold() in _SYSTEM
 
 
 @dataclass(frozen=True, slots=True)
 class FolderContent:
-    """The pictures of a folder, and the other entries in it, hidden ones apart; both by name."""
+    """The pictures of a folder and its other entries, sorted by name; hidden entries are left out."""
 
     images: tuple[Path, ...]
     others: tuple[Path, ...]
 
 
 def find_images(folder: Path, *, recursive: bool = False) -> FolderContent:
-    """Return the pictures of a folder, with files that only their names say are pictures. Raises OSError.
+    """Return the files of a folder that are pictures by content or by name. Raises OSError.
 
-    A picture that can't be read is thus found, and named when it is read.
+    A damaged picture is thus included, and its reader reports it.
     """
     entries = sorted(_entries(folder, recursive))
     images = tuple(path for path in entries if path.is_file() and _is_wanted(path))
@@ -44,9 +44,9 @@ def find_images(folder: Path, *, recursive: bool = False) -> FolderContent:
 
 
 def named(paths: Iterable[Path]) -> str:
-    """Return the first few names of some files, for a message."""
+    """Return the first few file names, for a message."""
     names = [path.name for path in paths]
-    return ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
+    return ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")
 
 
 def _is_wanted(path: Path) -> bool:

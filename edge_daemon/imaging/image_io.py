@@ -1,4 +1,4 @@
-"""Image files and JPEG bytes to arrays and back: the one place that trusts Pillow with foreign bytes."""
+"""Decoding and encoding of image files. The only file that passes foreign bytes to Pillow."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 
 MAX_PIXELS = 64_000_000
-"""Larger pictures are refused by their header, before memory is taken for them."""
+"""Limit of width x height. Larger pictures are refused by their header, before any allocation."""
 
-# How files begin, and who reads them. Pillow's other readers start programs (EPS) or parse formats no camera
-# writes; of these one is loaded, when a file of its kind comes: all take 20 ms and 3.5 MB at the start.
+# First bytes of a file, and Pillow's reader. Its other readers start programs (EPS) or parse formats that no
+# camera writes. A reader is loaded with the first file of its format: all together take 20 ms and 3.5 MB.
 _READERS = {
     rb"\xff\xd8\xff": "Jpeg",
     rb"\x89PNG\r\n\x1a\n": "Png",
@@ -36,12 +36,12 @@ _READERS = {
     rb"....ftyp(avi[fs]|m[is]f1.*avi[fs])": "Avif",
     rb"....ftyp(hei[cxms]|hev[cxms]|m[is]f1)": "Heif",
 }
-_OTHERS = {
+_UNSUPPORTED = {
     rb"\xff\x0a|\0\0\0\x0cJXL ": "a JPEG XL picture",
     rb"\0\0\0\x0cjP  ": "a JPEG 2000 picture",
 }
 _HEADER_BYTES = 48
-_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # many pictures in a TIFF or MPO are no film
+_ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # several pictures in a TIFF or MPO are no animation
 
 _SUFFIXES = frozenset(
     (
@@ -50,7 +50,7 @@ _SUFFIXES = frozenset(
     )
 )  # fmt: skip
 
-# What Pillow's readers raise on bytes that aren't what their header claims.
+# Exceptions of Pillow's readers for damaged files.
 _UNREADABLE = (
     PIL.Image.DecompressionBombError, OSError, SyntaxError, ValueError, EOFError,
     TypeError, IndexError, KeyError, OverflowError, AttributeError,
@@ -60,8 +60,8 @@ _UNREADABLE = (
 def read_image(source: str | Path | bytes, name: str = "") -> Image:
     """Read an image file, or the bytes of one called `name`, as RGB uint8 HWC, read-only.
 
-    Turned upright by its EXIF orientation; transparency is laid on white; 16-bit grey is scaled to
-    8 bits; of an animation the first picture counts. Raises ImageError naming the file.
+    The EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled to
+    8 bits; of an animation the first picture is read. Raises ImageError that names the file.
     """
     name = name or (f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source))
     try:
@@ -69,24 +69,24 @@ def read_image(source: str | Path | bytes, name: str = "") -> Image:
             warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
             pixels = _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source))
     except _UNREADABLE as exc:
-        raise ImageError(f"{name} {_complaint(exc)}") from exc
+        raise ImageError(f"{name} {_error_text(exc)}") from exc
     pixels.setflags(write=False)
     return pixels
 
 
 def is_image(path: Path) -> bool:
-    """Whether a file begins as a picture of a known format does, readable here or not. Raises OSError."""
+    """Return whether a file begins as a known picture format, readable or not. Raises OSError."""
     header = _header_of(path)
-    return any(re.match(start, header, re.DOTALL) for start in (*_READERS, *_OTHERS))
+    return any(re.match(start, header, re.DOTALL) for start in (*_READERS, *_UNSUPPORTED))
 
 
 def named_as_image(path: Path) -> bool:
-    """Whether a file's name is one of a picture, so that its user expects one in it."""
+    """Return whether a file name has the suffix of a picture."""
     return path.suffix.lower() in _SUFFIXES
 
 
 class Animation:
-    """The pictures of an animated GIF, PNG, WebP or AVIF, one after another. Close it when done."""
+    """Reader of the pictures of an animated GIF, PNG, WebP or AVIF. Close it when done."""
 
     def __init__(self, picture: PIL.Image.Image, name: str) -> None:
         self._picture = picture
@@ -102,7 +102,7 @@ class Animation:
             self._picture.seek(self._next - 1)
             return np.array(_to_rgb(self._picture), dtype=np.uint8)
         except _UNREADABLE as exc:
-            raise ImageError(f"{self._name} {_complaint(exc)}") from exc
+            raise ImageError(f"{self._name} {_error_text(exc)}") from exc
 
     def rewind(self) -> None:
         """Start over."""
@@ -114,7 +114,7 @@ class Animation:
 
 
 def open_animation(path: Path) -> Animation | None:
-    """Open a file that holds moving pictures; None for another, readable or not."""
+    """Open an animated picture file; None for any other file, readable or not."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -128,7 +128,7 @@ def open_animation(path: Path) -> Animation | None:
 
 
 def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> bytes:
-    """Encode as JPEG; with `size` the longer side is scaled down to that many pixels, never up."""
+    """Encode as JPEG. `size` limits the longer side in pixels; smaller pictures are not enlarged."""
     picture = PIL.Image.fromarray(image) if size is None else _thumbnail(image, size)
     buffer = io.BytesIO()
     picture.save(buffer, "JPEG", quality=quality)
@@ -136,13 +136,13 @@ def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> byt
 
 
 def shrink(image: Image, size: int) -> Image:
-    """Return the read-only picture that `encode_jpeg` makes of it; of that one it makes the same bytes."""
+    """Return the picture scaled down as by `encode_jpeg`, read-only; its JPEG has the same bytes."""
     return np.asarray(_thumbnail(image, size))
 
 
 def _thumbnail(image: Image, size: int) -> PIL.Image.Image:
     picture = PIL.Image.fromarray(image)
-    # Averaging whole blocks first costs a level of 255 and saves a third of the time of a press.
+    # Averaging whole blocks first changes pixels by one level of 255 and saves a third of a press's time.
     picture.thumbnail((size, size), PIL.Image.Resampling.BILINEAR, reducing_gap=1.0)
     return picture
 
@@ -164,24 +164,24 @@ def _open(source: io.BytesIO | Path) -> PIL.Image.Image:
 
 
 def _format_of(source: io.BytesIO | Path) -> str:
-    """Return Pillow's name of a file's format and have its reader loaded."""
+    """Return Pillow's name of a file's format and load its reader."""
     header = source.getvalue()[:_HEADER_BYTES] if isinstance(source, io.BytesIO) else _header_of(source)
-    for beginning, reader in _READERS.items():
-        if re.match(beginning, header, re.DOTALL):
+    for start, reader in _READERS.items():
+        if re.match(start, header, re.DOTALL):
             _load_reader(reader)
             return reader.upper()
-    for beginning, name in _OTHERS.items():
-        if re.match(beginning, header, re.DOTALL):
+    for start, name in _UNSUPPORTED.items():
+        if re.match(start, header, re.DOTALL):
             raise _UnsupportedFormat(f"is {name}, which this program does not read; save it as JPEG")
     raise PIL.UnidentifiedImageError
 
 
 class _UnsupportedFormat(PIL.UnidentifiedImageError):
-    """A known format without a reader here; the text is the complaint."""
+    """A known format without a reader; the text describes the remedy."""
 
 
 def _load_reader(reader: str) -> None:
-    """Load Pillow's reader of a format, or a plug-in's."""
+    """Load the reader of a format, from Pillow or a plug-in."""
     if reader == "Heif":
         try:
             import pillow_heif
@@ -204,7 +204,7 @@ def _header_of(path: Path) -> bytes:
         return file.read(_HEADER_BYTES)
 
 
-def _complaint(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     match error:
         case PIL.Image.DecompressionBombError():
             return f"has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down"
@@ -224,7 +224,7 @@ def _complaint(error: Exception) -> str:
 
 
 def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Apply the EXIF orientation; a damaged EXIF block costs the turn, not the picture."""
+    """Apply the EXIF orientation. A damaged EXIF block is ignored."""
     try:
         return PIL.ImageOps.exif_transpose(picture)
     except _UNREADABLE:
@@ -246,20 +246,20 @@ def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
 
 
 THUMBNAIL_PX = 224
-"""The longer side by default: what most image models take in."""
+"""Default length of the longer side: the input size of most image models."""
 
 MAX_THUMBNAIL_BYTES = 1_000_000
-"""Far above any thumbnail; an imported one beyond it is refused."""
+"""Largest imported thumbnail; real ones are far smaller."""
 
 JPEG_START = b"\xff\xd8\xff"
 _JFIF_START = b"\xff\xd8\xff\xe0"
 
 
 def thumbnail_of(content: bytes, image: Image, size: int = THUMBNAIL_PX) -> bytes:
-    """Return the thumbnail of an image file's `content` that was read as `image`.
+    """Return the thumbnail of an image file's `content`, which was read as `image`.
 
-    A file that could have been a thumbnail stays as it is, byte for byte: so one that was exported and
-    is imported again is recognised. EXIF may hold a turn or a place, so such a file is encoded anew.
+    A file with a thumbnail's size and format is returned unchanged, so that an exported thumbnail is
+    recognised at its import. A file with EXIF, which may hold an orientation or a location, is encoded again.
     """
     plain = content.startswith(_JFIF_START) and b"Exif\0" not in content
     if plain and max(image.shape[:2]) <= size and len(content) <= MAX_THUMBNAIL_BYTES:

@@ -1,4 +1,4 @@
-"""The numbers that a model was trained to see for black and for white."""
+"""Input range: a model's input values for black and for white pixels."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _NUMBER = r"(-?\d+(?:\.\d+)?(?:e[+-]?\d+)?)"
 _TEXT = re.compile(rf"{_NUMBER}\.\.{_NUMBER}")
 
 _SNAP = 2 / 255
-"""Share of the range within which metadata means a convention, as mean 127 and std 128 mean -1..1."""
+"""Largest distance, as a share of the range, to a convention: mean 127 and std 128 stand for -1..1."""
 
 
 @dataclass(frozen=True, slots=True)
 class InputRange:
-    """Real values of a black and a white pixel, one of each or one for each channel.
+    """Real values of a black and a white pixel, for all channels or one per channel.
 
-    `black` may be above `white`: DoodleNet takes dark lines for 1.
+    `black` may exceed `white`: DoodleNet's dark lines are 1.
     """
 
     black: tuple[float, ...]
     white: tuple[float, ...]
 
     def __str__(self) -> str:
-        """Write the range as `--range` and manifests do; the channels' ranges apart by commas."""
+        """Return the range as `--range` and manifests write it, channels separated by commas."""
         pairs = zip(self.black, self.white, strict=True)
         return ",".join(f"{black:.6g}..{white:.6g}" for black, white in pairs)
 
@@ -40,20 +40,20 @@ CONVENTIONS = (MINUS_ONE_TO_ONE, ZERO_TO_ONE, ZERO_TO_255)
 
 
 def parse_range(text: str) -> InputRange:
-    """Read `-1..1`, `0..255`, or three such ranges apart by commas. Raises ModelError."""
+    """Parse `-1..1`, `0..255`, or three such ranges separated by commas. Raises ModelError."""
     matches = [_TEXT.fullmatch(part.strip()) for part in text.split(",")]
     pairs = [(float(match[1]), float(match[2])) for match in matches if match]
     if len(pairs) != len(matches) or len(pairs) not in (1, 3) or any(low == high for low, high in pairs):
         raise ModelError(
-            f"'{text}' is no input range; write what black and white were in training, such as 0..255"
+            f"'{text}' is no input range; write the values of black..white in training, such as 0..255"
         )
     return _simplest([black for black, _ in pairs], [white for _, white in pairs])
 
 
-def normalised(mean: Sequence[float], std: Sequence[float]) -> InputRange | None:
-    """Return the range of pixels from which `mean` is subtracted before the division by `std`.
+def range_of_normalisation(mean: Sequence[float], std: Sequence[float]) -> InputRange | None:
+    """Return the range of `(pixel - mean) / std`.
 
-    None for numbers that can't be meant. What is near a convention is taken for it.
+    None for invalid numbers. A range near a convention is returned as the convention.
     """
     count = max(len(mean), len(std))
     if count not in (1, 3) or not {len(mean), len(std)} <= {1, count}:
@@ -67,14 +67,14 @@ def normalised(mean: Sequence[float], std: Sequence[float]) -> InputRange | None
 
 
 def distance(one: InputRange, known: InputRange) -> float:
-    """Return how far two ranges are apart, as a share of the second's width."""
+    """Return the distance of two ranges, as a share of the second's width."""
     (black,), (white,) = known.black, known.white
     gaps = [max(abs(low - black), abs(high - white)) for low, high in zip(one.black, one.white, strict=True)]
     return max(gaps) / abs(white - black)
 
 
 def _simplest(black: Sequence[float], white: Sequence[float]) -> InputRange:
-    """Return one pair where all channels have the same."""
+    """Return a range, with one pair of values if all channels have the same."""
     if len(set(black)) == len(set(white)) == 1:
         return InputRange((black[0],), (white[0],))
     return InputRange(tuple(black), tuple(white))

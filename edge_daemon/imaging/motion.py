@@ -1,4 +1,4 @@
-"""What moves before a still camera: a background model of a region, and what stands out from it."""
+"""Motion detection by background subtraction, for one region of a fixed camera."""
 
 from __future__ import annotations
 
@@ -16,25 +16,26 @@ Mask: TypeAlias = npt.NDArray[np.bool_]
 Profile: TypeAlias = npt.NDArray[np.float64]
 
 WARMUP_FRAMES = 15
-"""Of so many pictures the first background is the median: what passes meanwhile leaves no ghost."""
+"""Number of pictures whose median is the first background: an object that passes leaves no ghost."""
 
-_MOST_CELLS = 80
-_LEAST_DIFFERENCE = 18.0
+_MAX_CELLS = 80
+_MIN_DIFFERENCE = 18.0
 _DEVIATIONS = 3.0
-_ADAPT_S = 10.0
-_ABSORB_S = 1800.0
-_FILLED = 0.7
-_COVERED = 0.04
+_BACKGROUND_TIME_S = 10.0
+_FOREGROUND_TIME_S = 1800.0
+_FILLED_SHARE = 0.7
+_MIN_COVERAGE = 0.04
 _RELEARN_S = 20.0
-_LONGEST_STEP_S = 1.0
+_MAX_STEP_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class Foreground:
-    """What stands out: its share of the zone, and of the region; all numbers are 0 to 1.
+    """Foreground of one picture; all numbers are 0 to 1.
 
-    `object_share` is the region's share of the one thing nearest to the zone, `object_position` the place of
-    its middle along the travel; 0.5 when nothing stands out.
+    `zone_share` and `share` are the foreground's shares of the zone and of the region. `object_share` is the
+    length of the object nearest to the zone, as a share of the region. `object_position` is its centre along
+    the direction of motion, 0.5 without foreground.
     """
 
     zone_share: float
@@ -44,14 +45,14 @@ class Foreground:
 
 
 class MotionDetector:
-    """Compares each picture of a region with a model of the empty one. Pure: the caller brings the time.
+    """Background model of one region. Pure: the caller passes the time.
 
-    The picture is thinned to at most 80 cells a side, in colour, since a red thing can be as bright as a
-    grey belt. A cell stands out when it differs by more than 18 of 255 and three mean deviations, so a
-    patterned belt that runs below is no motion. The model follows slow changes of the light within ten
-    seconds where nothing stands out, and within half an hour where something does, so that a thing that
-    stops still counts as there. When most of the region differs for 20 s, the scene has changed, by a
-    lamp or a nudge, and is learnt anew. `zone` is the middle share of the region along the travel.
+    Each picture is sampled at up to 80 cells a side, in colour, since a red object can be as bright as a
+    grey belt. A cell is foreground if it differs by more than 18 of 255 plus three mean deviations, so a
+    moving patterned belt is background. The model follows slow changes of light with a time constant of ten
+    seconds in the background and half an hour in the foreground, so that a stopped object stays foreground.
+    If most of the region differs for 20 s (a lamp, a moved camera), the background is learnt again.
+    `zone` is the width of the zone in the region's middle, as a share of the region along the motion.
     """
 
     def __init__(self, *, vertical: bool = False, zone: float = 0.15) -> None:
@@ -65,13 +66,13 @@ class MotionDetector:
         self._filled_s: float | None = None
 
     def reset(self) -> None:
-        """Forget the scene, as when the region was moved."""
+        """Discard the background, as after a move of the region."""
         self._background = None
         self._warmup_frames.clear()
         self._filled_s = None
 
     def update(self, image: Image, now: float) -> Foreground | None:
-        """Take an RGB uint8 HWC picture captured at `now` (monotonic); None while the scene is learnt."""
+        """Process an RGB uint8 HWC picture captured at `now` (monotonic); None during the warm-up."""
         cells = _downsample(image)
         if cells.shape != self._shape:
             self.reset()
@@ -80,7 +81,7 @@ class MotionDetector:
             self._learn(cells, now)
             return None
         difference = np.abs(cells - self._background)
-        mask: Mask = (difference > _LEAST_DIFFERENCE + _DEVIATIONS * self._deviation).any(axis=2)
+        mask: Mask = (difference > _MIN_DIFFERENCE + _DEVIATIONS * self._deviation).any(axis=2)
         self._adapt(self._background, cells, difference, mask, now)
         foreground = self._measure(mask)
         self._relearn_if_filled(foreground.share, now)
@@ -96,12 +97,13 @@ class MotionDetector:
             self._warmup_frames.clear()
 
     def _adapt(self, background: Cells, cells: Cells, difference: Cells, mask: Mask, now: float) -> None:
-        step_s = min(max(now - self._last_s, 0.0), _LONGEST_STEP_S)
+        step_s = min(max(now - self._last_s, 0.0), _MAX_STEP_S)
         self._last_s = now
-        rate = np.where(mask, step_s / _ABSORB_S, step_s / _ADAPT_S).astype(np.float32)[:, :, np.newaxis]
+        background_rate, foreground_rate = step_s / _BACKGROUND_TIME_S, step_s / _FOREGROUND_TIME_S
+        rate = np.where(mask, foreground_rate, background_rate).astype(np.float32)[:, :, np.newaxis]
         background += (cells - background) * rate
-        calm = np.where(mask, 0.0, step_s / _ADAPT_S).astype(np.float32)[:, :, np.newaxis]
-        self._deviation += (difference - self._deviation) * calm
+        deviation_rate = np.where(mask, 0.0, background_rate).astype(np.float32)[:, :, np.newaxis]
+        self._deviation += (difference - self._deviation) * deviation_rate
 
     def _measure(self, mask: Mask) -> Foreground:
         profile = mask.mean(axis=1 if self._vertical else 0)
@@ -109,13 +111,15 @@ class MotionDetector:
         width = max(1, round(length * self._zone))
         first = (length - width) // 2
         run = _run_around(profile, length // 2)
-        seen = float(profile[run].sum())
-        middle = float((np.arange(length)[run] + 0.5) @ profile[run]) / (seen * length) if seen else 0.5
+        covered = float(profile[run].sum())
+        position = (
+            float((np.arange(length)[run] + 0.5) @ profile[run]) / (covered * length) if covered else 0.5
+        )
         zone_share = float(profile[first : first + width].mean())
-        return Foreground(zone_share, float(profile.mean()), seen / length, middle)
+        return Foreground(zone_share, float(profile.mean()), covered / length, position)
 
     def _relearn_if_filled(self, share: float, now: float) -> None:
-        if share < _FILLED:
+        if share < _FILLED_SHARE:
             self._filled_s = None
         elif self._filled_s is None:
             self._filled_s = now
@@ -124,15 +128,15 @@ class MotionDetector:
 
 
 def _run_around(profile: Profile, place: int) -> slice:
-    """Return the stretch without a gap that is nearest to `place`; empty when nothing stands out."""
-    covered = np.flatnonzero(profile > _COVERED)
+    """Return the contiguous run of foreground nearest to `place`; empty without foreground."""
+    covered = np.flatnonzero(profile > _MIN_COVERAGE)
     if not len(covered):
         return slice(0, 0)
-    pieces = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
-    nearest = min(pieces, key=lambda piece: int(np.abs(piece - place).min()))
+    runs = np.split(covered, np.flatnonzero(np.diff(covered) > 1) + 1)
+    nearest = min(runs, key=lambda run: int(np.abs(run - place).min()))
     return slice(int(nearest[0]), int(nearest[-1]) + 1)
 
 
 def _downsample(image: Image) -> Cells:
-    step = -(-max(image.shape[:2]) // _MOST_CELLS)
+    step = -(-max(image.shape[:2]) // _MAX_CELLS)
     return image[step // 2 :: step, step // 2 :: step].astype(np.float32)

@@ -1,14 +1,15 @@
-"""Turn any RGB picture into what a model's input tensor takes: fit, resize, grey, quantise.
+"""Preprocessing of an RGB picture for a model's input tensor: crop, resize, grey, quantise.
 
 Pillow's bilinear filter widens with the reduction (antialiasing), as in the models' training; a filter of
-four pixels would be faster and alias. Where the interpreter shrinks a picture of that size itself (see
-`build_resize_graph`), it does: from 480x480 to 224 px in 0.19 ms instead of 1.6, to 128 px in 0.10 instead
-of 0.84 (one x86-64 core). Its pixels are 0.5 to 1 of 255 off on average, the cosine of the embeddings is
-0.993 or more on average: sensor noise of 3 of 255 costs as much. All other sizes go to Pillow, whose
-`reducing_gap=1.5` averages whole blocks first, down to no less than 1.5 times the target.
+four pixels would be faster and alias. The TFLite resizer (`build_resize_graph`) is used for the sizes that it
+supports: 480x480 to 224 px takes 0.19 ms instead of 1.6, to 128 px 0.10 instead of 0.84 (one x86-64 core).
+Its pixels differ by 0.5 to 1 of 255 on average, and the mean cosine of the embeddings is 0.993 or more:
+sensor noise of 3 of 255 has the same effect. Pillow resizes all other sizes; `reducing_gap=1.5` averages
+whole blocks first, down to 1.5 times the target.
 
-Regions that aren't square are better stretched, and small ones enlarged by the bicubic filter: of digits of
-8 x 10 pixels 71 % are named right, instead of 67 % by their middle square, bilinear (docs/regions.md).
+Squashing suits regions that aren't square, and the bicubic filter suits small ones: of digits of 8 x 10
+pixels 71 % are classified correctly, against 67 % with the centre square and the bilinear filter
+(docs/regions.md).
 """
 
 from __future__ import annotations
@@ -27,18 +28,18 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 CropMode: TypeAlias = Literal["center", "squash"]
-"""center: the largest centred part in the model's proportions; squash: the whole picture, distorted."""
+"""center: the largest centred part with the model's aspect ratio; squash: the whole picture, distorted."""
 
 _FILTERS = {"center": "bilinear", "squash": "bicubic"}
 _ID_WORDS = {"center": "square", "squash": "stretch"}
-"""Part of the embedding space's id: stored examples depend on these words."""
+"""Words of the embedding space's id. Stored examples depend on them, so they never change."""
 
 _REDUCING_GAP = 1.5
 
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """What a model takes: 1 x height x width x channels, real value = (number - zero_point) * scale.
+    """A model's input: 1 x height x width x channels, real value = (number - zero_point) * scale.
 
     `dtype` is uint8, int8 or float32; `channels` 3 (RGB) or 1 (grey). A float tensor has scale 0.
     """
@@ -51,28 +52,28 @@ class InputTensor:
     zero_point: int = 0
 
     def __str__(self) -> str:
-        """Name the tensor as error messages do."""
+        """Return size and type as error messages show them."""
         return f"{self.width}x{self.height}x{self.channels} {self.dtype}"
 
 
 class Preprocessor:
-    """Prepare pictures for one input tensor. `id` names all that changes the numbers.
+    """Preprocessing for one input tensor. `id` names every setting that changes the result.
 
-    `shrink` is a faster way to make a picture smaller, which returns None for sizes it has none for.
-    `values` is what the model was trained to see for black and white, None for what `pixel_table` assumes.
+    `resize` is a faster downscaler, which returns None for sizes that it does not support.
+    `values` is the model's input range; None is the range that `pixel_table` assumes.
     """
 
     def __init__(
         self,
         target: InputTensor,
         crop: CropMode = "center",
-        shrink: Callable[[Image, tuple[int, int]], Image | None] | None = None,
+        resize: Callable[[Image, tuple[int, int]], Image | None] | None = None,
         values: InputRange | None = None,
     ) -> None:
         self.target = target
         self._crop = crop
         self._filter = _FILTERS[crop]
-        self._shrink = shrink if crop == "center" else None
+        self._resize = resize if crop == "center" else None
         self.id = f"{_ID_WORDS[crop]}-{self._filter}" + ("-grey" if target.channels == 1 else "")
         self._table = pixel_table(target, values)
         if values is not None and not np.array_equal(self._table, pixel_table(target)):
@@ -80,32 +81,32 @@ class Preprocessor:
         self._table_is_identity = np.array_equal(self._table, np.arange(256)) and target.dtype == "uint8"
 
     def __call__(self, image: Image) -> npt.NDArray[np.generic]:
-        """Return 1 x H x W x C numbers for the tensor, perhaps a view of the picture. Raises ImageError."""
+        """Return the 1 x H x W x C tensor, which may be a view of the picture. Raises ImageError."""
         pixels = self.pixels(image)
         return (pixels if self._table_is_identity else self._numbers(pixels))[np.newaxis]
 
     def pixels(self, image: Image) -> Image:
-        """Return the fitted picture at the model's size, H x W x C uint8, before quantisation.
+        """Return the cropped and resized picture, H x W x C uint8, before quantisation.
 
-        One of that size already is returned as it is, not copied.
+        A picture of the model's size is returned without a copy.
         """
         check_image(image)
-        part = centred(image, self.target.width / self.target.height) if self._crop == "center" else image
+        part = center_crop(image, self.target.width / self.target.height) if self._crop == "center" else image
         if self.target.channels == 3 and part.shape[:2] == (self.target.height, self.target.width):
             return part  # the camera has scaled it
-        if self._shrink is not None and self.target.channels == 3:
-            small = self._shrink(part, (self.target.height, self.target.width))
+        if self._resize is not None and self.target.channels == 3:
+            small = self._resize(part, (self.target.height, self.target.width))
             if small is not None:
                 return small
-        return self._resized(part)
+        return self._resize_by_pillow(part)
 
     def _numbers(self, pixels: Image) -> npt.NDArray[np.generic]:
         if self._table.ndim == 1:
             return self._table.take(pixels)
         return self._table[np.arange(len(self._table)), pixels]
 
-    def _resized(self, image: Image) -> Image:
-        # Late, as a camera's pictures are seldom of a size that comes here: 13 ms of the start.
+    def _resize_by_pillow(self, image: Image) -> Image:
+        # Late, as few camera sizes need Pillow: its import takes 13 ms.
         from PIL import Image as Pillow
 
         picture = Pillow.fromarray(image).resize(
@@ -119,29 +120,29 @@ class Preprocessor:
 
 
 def check_image(image: Image) -> None:
-    """Raise ImageError unless `image` is RGB, uint8, height x width x 3."""
+    """Raise ImageError unless `image` is RGB uint8 HWC and not empty."""
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
         raise ImageError(
             f"expected an RGB picture (uint8, height x width x 3), got {image.dtype} of shape {image.shape}"
         )
 
 
-def centred(image: Image, proportion: float) -> Image:
-    """Return a view of the largest centred part whose width is `proportion` times its height."""
+def center_crop(image: Image, aspect_ratio: float) -> Image:
+    """Return a view of the largest centred part whose width is `aspect_ratio` times its height."""
     height, width = image.shape[:2]
-    part_width = max(1, min(width, round(height * proportion)))
-    part_height = max(1, min(height, round(width / proportion)))
+    part_width = max(1, min(width, round(height * aspect_ratio)))
+    part_height = max(1, min(height, round(width / aspect_ratio)))
     left, top = (width - part_width) // 2, (height - part_height) // 2
     return image[top : top + part_height, left : left + part_width]
 
 
 def pixel_table(target: InputTensor, values: InputRange | None = None) -> npt.NDArray[np.generic]:
-    """Return the tensor's number for each pixel value 0 to 255: 256, or channels x 256 where they differ.
+    """Return the tensor's value for each pixel value 0 to 255: 256 values, or channels x 256 if these differ.
 
-    Without `values`, float models get -1 to 1, as MobileNets and Teachable Machine's take it. Of a quantised
-    tensor the scale and zero point tell which real range it was trained on (-1 to 1, 0 to 1 or 0 to 255).
-    Where that comes out within two steps of the pixel itself (less 128 for int8), the pixel itself is taken:
-    quantised models are trained and published with plain pixels, and a rounded detour would differ.
+    Without `values`, float models get -1 to 1, the range of MobileNets and Teachable Machine's models. For a
+    quantised tensor the scale and zero point give the real range of the training (-1 to 1, 0 to 1 or 0 to
+    255). If the result is within two steps of the pixel itself (minus 128 for int8), the pixel itself is
+    used: quantised models are trained and published with plain pixels.
     """
     if values is not None and len(values.black) not in (1, target.channels):
         raise ModelError(f"the model takes {target}, its input range is for {len(values.black)} channels")
@@ -160,7 +161,7 @@ def pixel_table(target: InputTensor, values: InputRange | None = None) -> npt.ND
 
 
 def _real(values: InputRange) -> npt.NDArray[np.float64]:
-    """Return the real value of each pixel value, in a row for each channel where they differ."""
+    """Return the real value of each pixel value; one row per channel if the channels differ."""
     rows = [
         low + (high - low) * np.arange(256) / 255
         for low, high in zip(values.black, values.white, strict=True)

@@ -1,4 +1,4 @@
-"""Cut a region of interest out of a picture."""
+"""Regions of interest: boxes in a frame, and crops of them."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A rectangle from its top left corner.
+    """A rectangle by its top left corner and size.
 
-    Fractions of the frame when all four numbers are at most 1, else pixels (which may be fractional).
+    The numbers are fractions of the frame if all four are at most 1, else pixels (also fractional ones).
     """
 
     x: float
@@ -27,13 +27,13 @@ class Box:
 
     @property
     def relative(self) -> bool:
-        """Whether the numbers are fractions of the frame."""
+        """True if the numbers are fractions of the frame."""
         return max(self.x, self.y, self.width, self.height) <= 1
 
     def pixels(self, frame_width: int, frame_height: int) -> Box:
-        """Return the box in pixels of a frame. Raises ImageError when it is empty or reaches outside.
+        """Return the box in pixels of a frame. Raises ImageError if it is empty or exceeds the frame.
 
-        Fractions are rounded to whole pixels: whoever writes 0.33 does not mean a hundredth of a pixel.
+        Fractions are rounded to whole pixels: 0.33 is not meant to a hundredth of a pixel.
         """
         box = self._scaled(frame_width, frame_height) if self.relative else self
         inside = box.x >= 0 and box.y >= 0 and box.width >= 1 and box.height >= 1
@@ -51,7 +51,7 @@ class Box:
         return Box(left, top, right - left, bottom - top)
 
     def __str__(self) -> str:
-        """Write the box as the configuration does."""
+        """Return the box as the configuration writes it."""
         return f"[{self.x:g}, {self.y:g}, {self.width:g}, {self.height:g}]"
 
 
@@ -61,17 +61,17 @@ WHOLE = Box(0, 0, 1, 1)
 def crop(image: Image, box: Box) -> Image:
     """Return the part of an RGB uint8 HWC image inside `box`.
 
-    A view when the box lies on whole pixels; otherwise a copy, interpolated bilinearly at the
-    box's own scale. Raises ImageError when the box does not fit.
+    A view if the box has whole pixels, else a copy, interpolated bilinearly at the same scale.
+    Raises ImageError if the box does not fit.
     """
     if image.ndim != 3:
         raise ImageError(f"expected a picture of height x width x 3, got an array of shape {image.shape}")
-    place = box.pixels(image.shape[1], image.shape[0])
-    if all(float(edge).is_integer() for edge in (place.x, place.y, place.width, place.height)):
-        left, top = int(place.x), int(place.y)
-        return image[top : top + int(place.height), left : left + int(place.width)]
+    pixels = box.pixels(image.shape[1], image.shape[0])
+    if all(float(edge).is_integer() for edge in (pixels.x, pixels.y, pixels.width, pixels.height)):
+        left, top = int(pixels.x), int(pixels.y)
+        return image[top : top + int(pixels.height), left : left + int(pixels.width)]
     from PIL import Image as Pillow
 
-    size = (round(place.width), round(place.height))
-    edges = (place.x, place.y, place.x + place.width, place.y + place.height)
+    size = (round(pixels.width), round(pixels.height))
+    edges = (pixels.x, pixels.y, pixels.x + pixels.width, pixels.y + pixels.height)
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR, box=edges))

@@ -1,4 +1,4 @@
-"""Whether a picture stands still, so that it need not be classified again."""
+"""Detection of a static picture, which need not be classified again."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 MAX_SKIP_S = 1.0
-"""A picture at rest is looked at so often all the same: what slips through the grid is seen then."""
+"""Longest time without a classification of a static picture: changes between grid points appear then."""
 
 _LINES = 32
-"""The grid of pixels that is watched has at least so many lines each way, where the picture has."""
+"""Least number of grid lines each way, up to the picture's size."""
 
 _NOISE = 20
-"""Levels of 255 that a pixel may differ by: five times the noise of a good camera between two frames."""
+"""Tolerated difference of a pixel, of 255: five times a good camera's noise between two frames."""
 
-_FEW = 0.002
-"""So large a share of the grid's numbers, and no less than two, may be noisier than that."""
+_MAX_NOISY_SHARE = 0.002
+"""Share of the grid's values that may differ by more; at least two values may."""
 
 
 class StaticSceneDetector:
-    """Tells when one region's picture has stood still for `after_s` seconds; pure, one owning thread.
+    """Detector of a region that has been static for `after_s` seconds; pure, one owning thread.
 
-    It is compared with the picture at the last motion, so that slow changes add up. A camera noisier than
-    `_NOISE` never rests: that costs processor time and no label.
+    A picture is compared with the picture at the last motion, so that slow changes add up. With a camera
+    noisier than `_NOISE` no region is static: that costs processor time, not labels.
     """
 
     def __init__(self, after_s: float) -> None:
         self._after_s = after_s
-        self._seen: npt.NDArray[np.int16] | None = None
+        self._reference: npt.NDArray[np.int16] | None = None
         self._moved_s = 0.0
-        self._looked_s = 0.0
+        self._classified_s = 0.0
 
     def is_static(self, image: Image, now: float) -> bool:
-        """Take a picture captured at `now` (monotonic); return whether it can go without a look."""
+        """Return whether a picture captured at `now` (monotonic) need not be classified."""
         points = _grid(image)
-        if self._seen is None or _differ(points, self._seen):
-            self._seen, self._moved_s, self._looked_s = points, now, now
+        if self._reference is None or _differ(points, self._reference):
+            self._reference, self._moved_s, self._classified_s = points, now, now
             return False
-        if now - self._moved_s >= self._after_s and now - self._looked_s < MAX_SKIP_S:
+        if now - self._moved_s >= self._after_s and now - self._classified_s < MAX_SKIP_S:
             return True
-        self._looked_s = now
+        self._classified_s = now
         return False
 
     def reset(self) -> None:
-        """Have the next picture looked at, as if it had moved: something else has changed."""
-        self._seen = None
+        """Make the next picture count as motion, after a change outside the picture."""
+        self._reference = None
 
 
 def _grid(image: Image) -> npt.NDArray[np.int16]:
-    """Return pixels at even distances."""
+    """Return the pixels of a regular grid."""
     height, width = image.shape[:2]
     return image[:: max(1, height // _LINES), :: max(1, width // _LINES)].astype(np.int16)
 
@@ -63,4 +63,4 @@ def _differ(points: npt.NDArray[np.int16], others: npt.NDArray[np.int16]) -> boo
     if points.shape != others.shape:
         return True
     changed = np.count_nonzero(np.abs(points - others) > _NOISE)
-    return bool(changed > max(2, _FEW * points.size))
+    return bool(changed > max(2, _MAX_NOISY_SHARE * points.size))

@@ -17,8 +17,8 @@ from edge_daemon.imaging.input_range import (
     ZERO_TO_255,
     ZERO_TO_ONE,
     InputRange,
-    normalised,
     parse_range,
+    range_of_normalisation,
 )
 from edge_daemon.tflite.graph import Graph
 from edge_daemon.tflite.input_range_inference import RunModel, implied_range, range_by_trial
@@ -129,7 +129,7 @@ def range_of_manifest(document: object, name: str) -> InputRange | None:
             return parse_range(str(given["range"]))
         if given.get("mean") is None and given.get("std") is None:
             return None
-        found = normalised(_numbers(given.get("mean")), _numbers(given.get("std")))
+        found = range_of_normalisation(_numbers(given.get("mean")), _numbers(given.get("std")))
     except (ModelError, TypeError, ValueError) as exc:
         raise ModelError(f"{name}: input: {exc}") from exc
     if found is None:

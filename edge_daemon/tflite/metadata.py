@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from edge_daemon.imaging.input_range import InputRange, normalised
+from edge_daemon.imaging.input_range import InputRange, range_of_normalisation
 from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, root
 
 _ENTRY = "TFLITE_METADATA"
@@ -63,7 +63,7 @@ def _input_range(tensor: Table) -> InputRange | None:
     for unit in islice(tensor.vector(4, 4).tables(), _MAX_ENTRIES):
         options = unit.table(1)
         if unit.integer(0, "B") == _NORMALISATION and options is not None:
-            return normalised(options.vector(0, 4).floats(), options.vector(1, 4).floats())
+            return range_of_normalisation(options.vector(0, 4).floats(), options.vector(1, 4).floats())
     return None
 
 

@@ -27,7 +27,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from edge_daemon.evaluation.few_shot import CLASSIFIERS
-from edge_daemon.imaging.preprocess import centred
+from edge_daemon.imaging.preprocess import center_crop
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.rejector import UnknownRejector
@@ -48,7 +48,7 @@ FILTERS = {
 def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -> np.ndarray:
     """Return the crop at the model's size: its middle, all of it distorted, or all of it with padding."""
     if fit == "square":
-        image = centred(image, 1.0)
+        image = center_crop(image, 1.0)
     elif fit == "pad":
         height, width = image.shape[:2]
         spare = max(height, width) - np.array([height, width])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.camera.frames import make_frame, sensor_size
+from edge_daemon.camera.frames import FramePacer, make_frame, sensor_size
 from edge_daemon.system.testing import ManualClock
 
 
@@ -40,3 +40,42 @@ def test_without_a_stamp_the_frame_is_of_now() -> None:
     clock = ManualClock(77.0)
     frame = make_frame(np.zeros((4, 6, 3), np.uint8), 3, clock)
     assert (frame.seq, frame.captured_s, frame.captured_at) == (3, 77.0, clock.utc())
+
+
+def test_calls_return_at_the_frame_rate_whatever_the_work_between_takes() -> None:
+    clock = ManualClock(0.0)
+    pace = FramePacer(10, clock, clock.sleep)
+    times = []
+    for work_s in (0.03, 0.09, 0.0, 0.05):
+        pace.wait()
+        times.append(clock.monotonic())
+        clock.advance(work_s)
+    assert times == pytest.approx([0.0, 0.1, 0.2, 0.3])
+
+
+def test_one_late_frame_does_not_shift_the_rhythm() -> None:
+    clock = ManualClock(0.0)
+    pace = FramePacer(10, clock, clock.sleep)
+    pace.wait()
+    clock.advance(0.15)
+    pace.wait()
+    pace.wait()
+    assert clock.monotonic() == pytest.approx(0.2)
+
+
+def test_after_a_stall_frames_do_not_come_in_a_rush() -> None:
+    clock = ManualClock(0.0)
+    pace = FramePacer(10, clock, clock.sleep)
+    pace.wait()
+    clock.advance(60)
+    pace.wait()
+    pace.wait()
+    assert clock.monotonic() == pytest.approx(60.1)
+
+
+def test_without_a_rate_nothing_waits() -> None:
+    clock = ManualClock(0.0)
+    pace = FramePacer(None, clock, clock.sleep)
+    for _ in range(5):
+        pace.wait()
+    assert clock.monotonic() == 0.0

@@ -1,4 +1,4 @@
-"""The pictures of a folder."""
+"""Search for picture files in a folder."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from tests.harness.example_pictures import noise, save
         "._cat.jpg",
     ],
 )
-def test_what_a_system_keeps_is_hidden(name: str) -> None:
+def test_files_of_the_operating_system_are_hidden(name: str) -> None:
     assert is_hidden(name)
 
 
 @pytest.mark.parametrize("name", ["cat", "_cat", "@home", "5$", "IMG_1.HEIC"])
-def test_what_a_user_names_is_not(name: str) -> None:
+def test_files_of_the_user_are_not_hidden(name: str) -> None:
     assert not is_hidden(name)
 
 
-def test_pictures_are_found_by_content_or_by_the_name_of_one(tmp_path: Path) -> None:
+def test_pictures_are_found_by_content_or_by_suffix(tmp_path: Path) -> None:
     for name in ("a.jfif", "b.HEIC", "c", "d.txt"):
         noise(1).save(tmp_path / name, "JPEG")
     (tmp_path / "broken.png").write_bytes(b"no picture")

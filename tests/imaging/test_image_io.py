@@ -1,4 +1,4 @@
-"""Image files of every kind a maker may have, and those that only claim to be one."""
+"""Decoding of all supported picture formats, and errors for damaged and other files."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ import PIL.Image
 import pytest
 
 from edge_daemon.domain.errors import ImageError
-from edge_daemon.imaging.image_io import encode_jpeg, read_image, shrink
+from edge_daemon.imaging.image_io import encode_jpeg, read_image, shrink, thumbnail_of
+from tests.harness.example_pictures import noise
 
 RED = (255, 0, 0)
 
@@ -60,12 +61,12 @@ def test_sixteen_bit_grey_keeps_its_middle() -> None:
     assert tuple(read_image(data)[0, 0]) == (128, 128, 128)
 
 
-def test_transparency_is_laid_on_white() -> None:
+def test_transparency_is_composited_on_white() -> None:
     data = _png_bytes(PIL.Image.new("RGBA", (4, 4), (0, 0, 0, 0)))
     assert read_image(data).min() == 255
 
 
-def test_transparent_palette_entry_is_laid_on_white() -> None:
+def test_transparent_palette_entry_is_composited_on_white() -> None:
     palette = PIL.Image.new("P", (4, 4), 0)
     palette.putpalette([0, 0, 0, 10, 20, 30])
     assert read_image(_png_bytes(palette, transparency=0)).min() == 255
@@ -84,7 +85,7 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
     assert tuple(image[38, 10]) == (0, 0, 0)
 
 
-def test_damaged_exif_does_not_cost_the_picture(tmp_path: Path) -> None:
+def test_damaged_exif_is_ignored(tmp_path: Path) -> None:
     path = tmp_path / "exif.jpg"
     PIL.Image.new("RGB", (16, 16), RED).save(path, exif=b"Exif\x00\x00II*\x00\xff\xff\xff\xffgarbage")
     assert read_image(path).shape == (16, 16, 3)
@@ -95,7 +96,7 @@ def test_bytes_are_read_like_a_file() -> None:
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"])
-def test_content_tells_the_format_whatever_the_name_says(file_format: str, tmp_path: Path) -> None:
+def test_the_content_decides_the_format_not_the_name(file_format: str, tmp_path: Path) -> None:
     path = tmp_path / ("picture.jpg" if file_format == "PNG" else "picture.png")
     PIL.Image.new("RGB", (4, 3), "white").save(path, file_format)
     assert (read_image(path) == 255).all()
@@ -143,7 +144,7 @@ def test_jpeg_is_scaled_down_by_its_longer_side_and_never_up() -> None:
 
 
 @pytest.mark.parametrize("shape", [(480, 640, 3), (480, 480, 3), (100, 60, 3)])
-def test_shrunken_picture_gives_the_very_thumbnail_of_the_whole(shape: tuple[int, int, int]) -> None:
+def test_scaled_down_picture_gives_the_same_thumbnail_bytes(shape: tuple[int, int, int]) -> None:
     image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
     small = shrink(image, 224)
     assert max(small.shape) == min(224, max(shape))
@@ -212,3 +213,47 @@ def test_heic_without_the_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.M
 def test_formats_that_are_not_read_are_named(start: bytes, name: str) -> None:
     with pytest.raises(ImageError, match=f"is a {name} picture"):
         read_image(start + bytes(50))
+
+
+def _file(kind: str, width: int = 60, height: int = 20, exif: PIL.Image.Exif | None = None) -> bytes:
+    buffer = io.BytesIO()
+    noise(1, width, height).save(buffer, kind, **({"exif": exif} if exif else {}))
+    return buffer.getvalue()
+
+
+def _thumbnail(content: bytes) -> bytes:
+    return thumbnail_of(content, read_image(content), 100)
+
+
+def test_a_thumbnail_stays_byte_for_byte() -> None:
+    small = _file("JPEG")
+    assert _thumbnail(small) == small
+    made = _thumbnail(_file("JPEG", 400, 200))
+    assert read_image(made).shape == (50, 100, 3)
+    assert _thumbnail(made) == made
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "WEBP"])
+def test_other_files_become_jpegs_of_their_size(kind: str) -> None:
+    thumbnail = _thumbnail(_file(kind))
+    assert thumbnail.startswith(b"\xff\xd8\xff")
+    assert read_image(thumbnail).shape == (20, 60, 3)
+
+
+def test_a_rotated_jpeg_is_encoded_upright_even_behind_a_jfif_header() -> None:
+    turned = PIL.Image.Exif()
+    turned[0x0112] = 6
+    content = _file("JPEG", exif=turned)
+    jfif = _file("JPEG")[2:20]
+    both = content[:2] + jfif + content[2:]
+    assert both.startswith(b"\xff\xd8\xff\xe0")
+    for one in (content, both):
+        thumbnail = _thumbnail(one)
+        assert thumbnail != one
+        assert b"Exif" not in thumbnail
+        assert read_image(thumbnail).shape == (60, 20, 3)
+
+
+def test_a_small_picture_in_a_large_file_is_encoded_again() -> None:
+    padded = _file("JPEG") + bytes(2_000_000)
+    assert len(_thumbnail(padded)) < 100_000

@@ -1,4 +1,4 @@
-"""The background model: what stands out, what is slow light, what is a new scene."""
+"""Background subtraction: objects, slow changes of light, and new scenes."""
 
 from __future__ import annotations
 
@@ -56,28 +56,28 @@ def belt() -> Belt:
     return belt
 
 
-def test_an_empty_scene_with_noise_stands_still(belt: Belt) -> None:
+def test_an_empty_scene_with_noise_has_no_foreground(belt: Belt) -> None:
     assert max(belt.look().share for _ in range(100)) < 0.01
 
 
-def test_a_thing_stands_out_with_its_place_and_size(belt: Belt) -> None:
+def test_an_object_is_foreground_with_its_position_and_size(belt: Belt) -> None:
     seen = belt.look((0.4, 0.6))
     assert seen.zone_share == pytest.approx(0.5, abs=0.05)
     assert seen.object_share == pytest.approx(0.1, abs=0.02)
     assert seen.object_position == pytest.approx(0.5, abs=0.02)
 
 
-def test_a_thing_beside_the_gate_is_not_in_it(belt: Belt) -> None:
+def test_an_object_beside_the_zone_is_not_in_it(belt: Belt) -> None:
     seen = belt.look((0.05, 0.3))
     assert seen.zone_share < 0.01
     assert seen.share == pytest.approx(0.125, abs=0.02)
 
 
-def test_of_two_things_the_one_at_the_gate_is_measured(belt: Belt) -> None:
+def test_of_two_objects_the_one_in_the_zone_is_measured(belt: Belt) -> None:
     assert belt.look((0.0, 0.2), (0.45, 0.65)).object_position == pytest.approx(0.55, abs=0.02)
 
 
-def test_a_thing_as_bright_as_the_belt_is_told_by_its_colour(belt: Belt) -> None:
+def test_an_object_as_bright_as_the_belt_is_detected_by_its_colour(belt: Belt) -> None:
     red = np.array([180, 66, 66])
     assert red @ [0.299, 0.587, 0.114] == pytest.approx(100, abs=1)
     seen = belt.detector.update(belt.picture((0.4, 0.6), colour=(180, 66, 66)), belt.now + PERIOD_S)
@@ -85,7 +85,7 @@ def test_a_thing_as_bright_as_the_belt_is_told_by_its_colour(belt: Belt) -> None
     assert seen.zone_share > 0.4
 
 
-def test_light_that_fades_slowly_is_no_motion(belt: Belt) -> None:
+def test_light_that_fades_slowly_is_background(belt: Belt) -> None:
     shares = []
     for _ in range(60 * 15):
         belt.light -= 1 / 15
@@ -94,41 +94,41 @@ def test_light_that_fades_slowly_is_no_motion(belt: Belt) -> None:
     assert max(shares) < 0.02
 
 
-def test_a_thing_that_stops_stays_in_view_for_minutes_and_leaves_no_ghost(belt: Belt) -> None:
+def test_a_stopped_object_stays_foreground_for_minutes_and_leaves_no_ghost(belt: Belt) -> None:
     belt.show((0.4, 0.6), frames=120, step_s=1.0)
     assert belt.look((0.4, 0.6)).zone_share > 0.45
     assert belt.look().zone_share < 0.02
 
 
-def test_a_scene_that_changed_as_a_whole_is_learnt_anew(belt: Belt) -> None:
+def test_a_scene_that_changed_as_a_whole_is_learnt_again(belt: Belt) -> None:
     belt.light = 200
     assert belt.look().share > 0.9
     belt.show(frames=40, step_s=1.0)
     assert belt.look().share < 0.01
 
 
-def test_what_passes_while_the_scene_is_learnt_leaves_no_ghost() -> None:
+def test_an_object_during_the_warmup_leaves_no_ghost() -> None:
     belt = Belt(MotionDetector(zone=0.2))
     for step in range(WARMUP_FRAMES):
         belt.show((step / 10 - 0.4, step / 10 - 0.1))
     assert belt.look().share < 0.02
 
 
-def test_a_region_of_another_size_is_learnt_anew(belt: Belt) -> None:
+def test_a_region_of_another_size_is_learnt_again(belt: Belt) -> None:
     for size in (50, 60):
         for _ in range(WARMUP_FRAMES):
             assert belt.detector.update(np.zeros((size, size, 3), np.uint8), 100.0) is None
     assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is not None
 
 
-def test_a_region_may_change_its_size_while_it_is_learnt(belt: Belt) -> None:
+def test_a_region_may_change_its_size_during_the_warmup(belt: Belt) -> None:
     belt.detector.update(np.zeros((50, 50, 3), np.uint8), 100.0)
     for _ in range(WARMUP_FRAMES):
         assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is None
     assert belt.detector.update(np.zeros((60, 60, 3), np.uint8), 100.0) is not None
 
 
-def test_things_that_travel_downwards_are_measured_along_their_way() -> None:
+def test_vertical_motion_is_measured_along_its_direction() -> None:
     belt = Belt(MotionDetector(vertical=True, zone=0.2))
     belt.show(frames=WARMUP_FRAMES)
     seen = belt.look((0.1, 0.3))

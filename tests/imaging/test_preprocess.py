@@ -7,7 +7,7 @@ import pytest
 from PIL import Image as Pillow
 
 from edge_daemon.domain.errors import ImageError, ModelError
-from edge_daemon.imaging.preprocess import InputTensor, Preprocessor, centred, pixel_table
+from edge_daemon.imaging.preprocess import InputTensor, Preprocessor, center_crop, pixel_table
 from tests.harness.shared_files import shared_path
 
 if TYPE_CHECKING:
@@ -22,14 +22,14 @@ def photo(width: int, height: int) -> Image:
         return np.asarray(picture.convert("RGB").resize((width, height)))
 
 
-def test_quantised_official_models_take_the_pixel_itself() -> None:
+def test_quantised_official_models_take_plain_pixels() -> None:
     for scale, zero_point in ((1 / 128, 128), (0.00784314, 127), (1 / 255, 0), (1.0, 0)):
         table = pixel_table(InputTensor(8, 8, 3, "uint8", scale, zero_point))
         assert table.dtype == np.uint8
         assert np.array_equal(table, np.arange(256))
 
 
-def test_int8_takes_the_pixel_less_128() -> None:
+def test_int8_takes_the_pixel_minus_128() -> None:
     for scale, zero_point in ((1 / 127.5, -1), (1 / 255, -128)):
         table = pixel_table(InputTensor(8, 8, 3, "int8", scale, zero_point))
         assert table.dtype == np.int8
@@ -62,9 +62,9 @@ def test_the_centre_square_is_cut_before_resizing() -> None:
     assert Preprocessor(UINT8, "squash")(picture).max() == 255
 
 
-def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
-    assert centred(np.zeros((100, 400, 3), np.uint8), 2.0).shape == (100, 200, 3)
-    assert centred(np.zeros((400, 100, 3), np.uint8), 2.0).shape == (50, 100, 3)
+def test_a_model_that_is_not_square_gets_its_own_aspect_ratio() -> None:
+    assert center_crop(np.zeros((100, 400, 3), np.uint8), 2.0).shape == (100, 200, 3)
+    assert center_crop(np.zeros((400, 100, 3), np.uint8), 2.0).shape == (50, 100, 3)
     wide = InputTensor(32, 64, 3, "uint8")
     assert Preprocessor(wide)(photo(640, 480)).shape == (1, 32, 64, 3)
 
@@ -72,7 +72,7 @@ def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
 @pytest.mark.parametrize("size", [(640, 480), (1280, 720), (90, 70)])
 def test_resizing_follows_the_reference_filter(size: tuple[int, int]) -> None:
     picture = photo(*size)
-    square = centred(picture, 1.0)
+    square = center_crop(picture, 1.0)
     wanted = Pillow.fromarray(square).resize((128, 128), Pillow.Resampling.BILINEAR)
     difference = np.abs(Preprocessor(UINT8)(picture)[0].astype(int) - np.asarray(wanted))
     assert difference.mean() < 0.6
@@ -118,11 +118,11 @@ def test_a_single_pixel_is_a_picture() -> None:
         np.zeros((0, 4, 3), np.uint8),
     ],
 )
-def test_what_is_no_rgb_picture_is_named(image: Image) -> None:
+def test_an_invalid_array_is_named(image: Image) -> None:
     with pytest.raises(ImageError, match="expected an RGB picture"):
         Preprocessor(UINT8)(image)
 
 
-def test_the_id_names_fit_and_filter() -> None:
+def test_the_id_names_crop_and_filter() -> None:
     assert Preprocessor(UINT8).id == "square-bilinear"
     assert Preprocessor(UINT8, "squash").id == "stretch-bicubic"

@@ -16,52 +16,52 @@ def scene(seed: int, noise: float = 3.0) -> Image:
     return picture.clip(0, 255).astype(np.uint8)
 
 
-def settled(watch: StaticSceneDetector, until_s: float = 2.0) -> StaticSceneDetector:
+def static_detector(detector: StaticSceneDetector, until_s: float = 2.0) -> StaticSceneDetector:
     for number in range(int(until_s * 10) + 1):
-        watch.is_static(scene(number), number / 10)
-    return watch
+        detector.is_static(scene(number), number / 10)
+    return detector
 
 
-def test_a_picture_rests_once_it_has_stood_still() -> None:
-    watch = StaticSceneDetector(2.0)
-    rested = [watch.is_static(scene(number), number / 10) for number in range(29)]
-    assert not any(rested[:20])
-    assert all(rested[21:])
+def test_a_picture_is_static_after_the_idle_time() -> None:
+    detector = StaticSceneDetector(2.0)
+    static = [detector.is_static(scene(number), number / 10) for number in range(29)]
+    assert not any(static[:20])
+    assert all(static[21:])
 
 
 @pytest.mark.parametrize("size", [40, 100])
-def test_motion_is_seen_in_its_first_frame(size: int) -> None:
-    watch = settled(StaticSceneDetector(2.0), 2.5)
+def test_motion_is_detected_in_its_first_frame(size: int) -> None:
+    detector = static_detector(StaticSceneDetector(2.0), 2.5)
     moved = scene(99)
     moved[200 : 200 + size, 300 : 300 + size] += 60
-    assert not watch.is_static(moved, 2.6)
+    assert not detector.is_static(moved, 2.6)
 
 
 def test_light_that_changes_slowly_adds_up() -> None:
-    watch = settled(StaticSceneDetector(2.0))
-    rested = [watch.is_static(scene(9) + np.uint8(step), 2.1 + step / 100) for step in range(40)]
-    assert rested[5]
-    assert not all(rested)
+    detector = static_detector(StaticSceneDetector(2.0))
+    static = [detector.is_static(scene(9) + np.uint8(step), 2.1 + step / 100) for step in range(40)]
+    assert static[5]
+    assert not all(static)
 
 
-def test_a_picture_at_rest_is_looked_at_once_a_second() -> None:
-    watch = settled(StaticSceneDetector(1.0), 1.0)
-    looks = [not watch.is_static(scene(step), 1.1 + step / 10) for step in range(50)]
-    assert sum(looks) == pytest.approx(5 / MAX_SKIP_S, abs=1)
+def test_a_static_picture_is_classified_once_a_second() -> None:
+    detector = static_detector(StaticSceneDetector(1.0), 1.0)
+    classified = [not detector.is_static(scene(step), 1.1 + step / 10) for step in range(50)]
+    assert sum(classified) == pytest.approx(5 / MAX_SKIP_S, abs=1)
 
 
-def test_waking_has_the_next_picture_looked_at() -> None:
-    watch = settled(StaticSceneDetector(1.0), 1.5)
-    assert watch.is_static(scene(1), 1.6)
-    watch.reset()
-    assert not watch.is_static(scene(2), 1.7)
+def test_reset_makes_the_next_picture_count_as_motion() -> None:
+    detector = static_detector(StaticSceneDetector(1.0), 1.5)
+    assert detector.is_static(scene(1), 1.6)
+    detector.reset()
+    assert not detector.is_static(scene(2), 1.7)
 
 
-def test_a_small_region_and_one_of_another_size_are_watched() -> None:
-    watch = StaticSceneDetector(0.5)
+def test_a_small_region_and_one_of_another_size_are_compared() -> None:
+    detector = StaticSceneDetector(0.5)
     small = np.full((10, 12, 3), 50, np.uint8)
-    assert [watch.is_static(small, now) for now in (0.0, 0.6, 0.7)] == [False, True, True]
+    assert [detector.is_static(small, now) for now in (0.0, 0.6, 0.7)] == [False, True, True]
     changed = small.copy()
     changed[4:6, 4:6] = 200
-    assert not watch.is_static(changed, 0.8)
-    assert not watch.is_static(np.full((20, 12, 3), 50, np.uint8), 0.9)
+    assert not detector.is_static(changed, 0.8)
+    assert not detector.is_static(np.full((20, 12, 3), 50, np.uint8), 0.9)

@@ -63,13 +63,13 @@ def test_official_models_give_unit_vectors(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
-def test_the_cut_graph_answers_bit_for_bit_what_the_whole_one_holds_inside(name: str) -> None:
+def test_the_truncated_graph_gives_the_whole_graphs_tensor_bit_for_bit(name: str) -> None:
     embedder = TfliteEmbedder(official(name), delegate="none", probe_first=False)
     whole = Interpreter(
         str(official(name)),
         num_threads=1,
         experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=_plain_kernels(),
+        experimental_op_resolver_type=_builtin_kernels(),
     )
     whole.allocate_tensors()
     given = Preprocessor(embedder.input)(photo("bird"))
@@ -82,13 +82,13 @@ def test_the_cut_graph_answers_bit_for_bit_what_the_whole_one_holds_inside(name:
     assert np.array_equal(embedder.embed(photo("bird")), expected)
 
 
-def _plain_kernels() -> object:
+def _builtin_kernels() -> object:
     from ai_edge_litert.interpreter import OpResolverType
 
     return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
-def test_the_same_picture_gives_the_same_vector_and_a_fresh_one() -> None:
+def test_the_same_picture_gives_an_equal_but_new_vector() -> None:
     embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
     first = embedder.embed(photo("cat"))
     kept = first.copy()
@@ -97,7 +97,7 @@ def test_the_same_picture_gives_the_same_vector_and_a_fresh_one() -> None:
     assert np.array_equal(embedder.embed(photo("cat")), kept)
 
 
-def test_like_pictures_are_nearer_than_unlike_ones() -> None:
+def test_similar_pictures_are_nearer_than_different_ones() -> None:
     embedder = TfliteEmbedder(official("mobilenet_v1_0.25_128_quant"), probe_first=False)
 
     def embed(name: str) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
@@ -121,7 +121,7 @@ def test_probabilities_name_the_picture(name: str, word: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
-def test_probabilities_are_what_the_bare_interpreter_says(name: str) -> None:
+def test_probabilities_equal_the_bare_interpreters(name: str) -> None:
     embedder = TfliteEmbedder(official(name), features="probabilities", probe_first=False)
     bare = Interpreter(str(official(name)), num_threads=1)
     bare.allocate_tensors()
@@ -155,7 +155,7 @@ def test_pixels_are_the_preprocessed_picture() -> None:
     assert np.allclose(vector, wanted / np.linalg.norm(wanted), atol=1e-6)
 
 
-def test_a_float_model_sees_minus_one_to_one(write: Path) -> None:
+def test_a_float_model_gets_minus_one_to_one(write: Path) -> None:
     write.write_bytes(tiny.float_classifier())
     colour = np.tile(np.array([255, 128, 0], np.uint8), (20, 20, 1))
     vector = TfliteEmbedder(write, probe_first=False).embed(colour)
@@ -189,7 +189,7 @@ def test_a_grey_model_of_28_pixels_works(write: Path) -> None:
     assert embedder.embed(np.full((50, 40, 3), 255, np.uint8)) == pytest.approx([1])
 
 
-def test_an_answer_of_zeros_is_an_error_not_a_nan(write: Path) -> None:
+def test_an_output_of_zeros_is_an_error_not_a_nan(write: Path) -> None:
     write.write_bytes(tiny.quantised_pool(tiny.TYPE.UINT8, 1 / 255, 0))
     with pytest.raises(EmbeddingError, match="length 0"):
         TfliteEmbedder(write, probe_first=False).embed(np.zeros((20, 20, 3), np.uint8))
@@ -215,7 +215,7 @@ def test_a_library_that_is_no_delegate_is_named(write: Path) -> None:
         TfliteEmbedder(write, delegate="libm.so.6", probe_first=False)
 
 
-def test_the_older_interpreter_serves_where_only_that_is_installed(
+def test_the_older_interpreter_is_used_if_only_that_is_installed(
     write: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ai_edge_litert import interpreter
@@ -229,7 +229,7 @@ def test_the_older_interpreter_serves_where_only_that_is_installed(
     assert TfliteEmbedder(write, probe_first=False).size == 3
 
 
-def test_a_file_is_probed_once_and_its_content_remembered(
+def test_a_file_is_probed_once_and_its_content_cached(
     write: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write.write_bytes(tiny.float_classifier())
@@ -242,7 +242,7 @@ def test_a_file_is_probed_once_and_its_content_remembered(
         TfliteEmbedder(renamed, features="logits")
 
 
-def test_a_file_far_too_large_is_not_read(write: Path) -> None:
+def test_a_file_over_the_limit_is_not_read(write: Path) -> None:
     with write.open("wb") as file:
         file.truncate(MAX_BYTES + 1)
     with pytest.raises(ModelError, match="512 MiB is too large"):

@@ -42,7 +42,7 @@ def test_official_models(name: str, tensors: tuple[int, int, int]) -> None:
     assert not found[2].needs_softmax
 
 
-def test_an_embedding_extractor_is_used_as_it_is() -> None:
+def test_an_embedding_extractors_output_is_its_embedding() -> None:
     path = shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")
     graph = read_graph(path.read_bytes())
     assert find_feature_layer(graph, "embedding").tensor == 82
@@ -88,7 +88,7 @@ def test_classes_pooled_last_as_in_darknet() -> None:
     assert find_feature_layer(graph, "embedding").tensor == 1
 
 
-def test_an_embedder_that_joins_two_branches_is_used_as_it_is() -> None:
+def test_the_output_of_an_embedder_with_two_branches_is_its_embedding() -> None:
     graph = chain(CONV, POOL, ("L2_NORMALIZATION", (1, 320)))
     assert find_feature_layer(graph, "embedding").tensor == 3
 
@@ -101,7 +101,7 @@ def test_classes_pooled_last_without_a_softmax_are_the_classes_too() -> None:
     assert find_feature_layer(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
 
 
-def test_scores_serve_as_embedding_where_nothing_known_stands_before_them() -> None:
+def test_scores_are_the_embedding_without_a_pool_or_classifier_before_them() -> None:
     graph = chain(CONV, ("RESHAPE", (1, 15680)), ("BATCH_MATMUL", (1, 10)), SOFTMAX)
     assert find_feature_layer(graph, "embedding").tensor == 3
 

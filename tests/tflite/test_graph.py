@@ -54,7 +54,7 @@ def test_the_graph_is_what_the_generated_schema_reads(name: str) -> None:
         assert tensor.constant == (model.buffers[wanted.buffer].data is not None)
 
 
-def test_ending_a_graph_changes_only_the_output_and_the_lengths() -> None:
+def test_truncation_changes_only_the_output_and_the_lengths() -> None:
     content = content_of("mobilenet_v1_0.25_128_quant")
     cut = truncate_at(content, read_graph(content), 84)
     assert sum(a != b for a, b in zip(content, cut, strict=True)) <= 3 * 4
@@ -64,7 +64,7 @@ def test_ending_a_graph_changes_only_the_output_and_the_lengths() -> None:
     assert graph.operators[-1].name == "AVERAGE_POOL_2D"
 
 
-def test_an_ended_graph_runs_without_the_rest() -> None:
+def test_a_truncated_graph_runs_without_the_rest() -> None:
     content = tiny.float_classifier()
     cut = truncate_at(content, read_graph(content), 1)
     interpreter = Interpreter(model_content=cut)
@@ -76,7 +76,7 @@ def test_an_ended_graph_runs_without_the_rest() -> None:
     assert interpreter.get_tensor(1).ravel() == pytest.approx([0.5] * 3)
 
 
-def test_an_ended_graph_loses_the_signature_that_names_the_old_output() -> None:
+def test_a_truncated_graph_loses_the_signature_of_the_old_output() -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     pool = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))
@@ -103,7 +103,7 @@ def test_an_ended_graph_loses_the_signature_that_names_the_old_output() -> None:
         (b"\x1c\x00\x00\x00TFL3", "truncated or damaged"),
     ],
 )
-def test_other_files_are_named_for_what_they_are(content: bytes, words: str) -> None:
+def test_other_files_are_named_by_their_format(content: bytes, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         read_graph(content)
 
@@ -117,7 +117,7 @@ def test_every_truncation_of_a_small_model_is_an_error_or_a_graph() -> None:
             continue
 
 
-def test_a_tensor_number_that_no_tensor_has_is_damage() -> None:
+def test_a_tensor_index_out_of_range_is_damage() -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     recipe.step(tiny.BUILTIN.RELU, [picture, 77], recipe.tensor((1, 16, 16, 3)))

@@ -12,7 +12,7 @@ MEAN = [0.485, 0.456, 0.406]
 DEVIATION = [0.229, 0.224, 0.225]
 
 
-def beginning(*steps: tuple[int, list[float]], kind: type = np.float32) -> str:
+def implied(*steps: tuple[int, list[float]], kind: type = np.float32) -> str:
     """Return the range implied by a graph of these steps and a pool."""
     recipe = tiny.Recipe()
     picture = tensor = recipe.tensor((1, 16, 16, 3))
@@ -22,38 +22,38 @@ def beginning(*steps: tuple[int, list[float]], kind: type = np.float32) -> str:
     return str(implied_range(read_graph(recipe.content([picture], [pool]))))
 
 
-def test_a_division_by_255_wants_pixels() -> None:
-    assert beginning((MUL, [1 / 255])) == beginning((DIV, [255.0])) == "0..255"
+def test_a_division_by_255_implies_pixels() -> None:
+    assert implied((MUL, [1 / 255])) == implied((DIV, [255.0])) == "0..255"
 
 
-def test_keras_rescaling_to_minus_one_wants_pixels() -> None:
-    assert beginning((MUL, [1 / 127.5]), (ADD, [-1.0])) == "0..255"
-    assert beginning((SUB, [127.5]), (DIV, [127.5])) == "0..255"
+def test_keras_rescaling_to_minus_one_implies_pixels() -> None:
+    assert implied((MUL, [1 / 127.5]), (ADD, [-1.0])) == "0..255"
+    assert implied((SUB, [127.5]), (DIV, [127.5])) == "0..255"
 
 
 def test_weights_in_16_bits_are_read_behind_their_dequantize() -> None:
-    assert beginning((MUL, [1 / 255]), kind=np.float16) == "0..255"
+    assert implied((MUL, [1 / 255]), kind=np.float16) == "0..255"
 
 
-def test_imagenets_normalisation_says_which_range_it_is_for() -> None:
-    assert beginning((SUB, MEAN), (DIV, DEVIATION)) == "0..1"
-    assert beginning((MUL, [1 / 255]), (SUB, MEAN), (DIV, DEVIATION)) == "0..255"
+def test_imagenets_normalisation_implies_its_range() -> None:
+    assert implied((SUB, MEAN), (DIV, DEVIATION)) == "0..1"
+    assert implied((MUL, [1 / 255]), (SUB, MEAN), (DIV, DEVIATION)) == "0..255"
 
 
-def test_means_of_pixels_that_are_subtracted_want_pixels() -> None:
-    assert beginning((SUB, [123.68, 116.78, 103.94])) == "0..255"
+def test_subtracted_pixel_means_imply_pixels() -> None:
+    assert implied((SUB, [123.68, 116.78, 103.94])) == "0..255"
 
 
 def test_a_step_from_zero_to_one_or_back_keeps_the_other_range() -> None:
-    assert beginning((MUL, [2.0]), (SUB, [1.0])) == "0..1"
-    assert beginning((MUL, [0.5]), (ADD, [0.5])) == "-1..1"
-    assert beginning((MUL, [-0.5]), (ADD, [0.5])) == "-1..1", "DoodleNet, converted"
-    assert beginning((MUL, [127.5]), (ADD, [127.5])) == "-1..1"
+    assert implied((MUL, [2.0]), (SUB, [1.0])) == "0..1"
+    assert implied((MUL, [0.5]), (ADD, [0.5])) == "-1..1"
+    assert implied((MUL, [-0.5]), (ADD, [0.5])) == "-1..1", "DoodleNet, converted"
+    assert implied((MUL, [127.5]), (ADD, [127.5])) == "-1..1"
 
 
 @pytest.mark.parametrize("steps", [(), ((MUL, [1.0]),), ((MUL, [0.0]),), ((ADD, [float("nan")]),)])
-def test_what_rescales_to_nothing_known_says_nothing(steps: tuple[tuple[int, list[float]], ...]) -> None:
-    assert beginning(*steps) == "None"
+def test_an_unknown_rescaling_implies_no_range(steps: tuple[tuple[int, list[float]], ...]) -> None:
+    assert implied(*steps) == "None"
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ def test_a_float_input_that_is_quantised_at_once_has_the_range_of_its_scale(
     assert str(implied_range(read_graph(recipe.content([picture], [inside])))) == wanted
 
 
-def test_a_picture_that_two_layers_read_is_not_followed() -> None:
+def test_a_picture_with_two_consumers_is_not_followed() -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     scaled = tiny.rescale(recipe, picture, MUL, np.array([1 / 255], np.float32))

@@ -41,7 +41,7 @@ def named(path: Path) -> list[int]:
     return [int(embedder.probabilities(colour).argmax()) for colour in COLOURS]
 
 
-def test_a_classifier_of_pixels_is_found_by_trial_and_names_what_it_sees(model: Path) -> None:
+def test_a_classifier_of_pixels_is_found_by_trial_and_classifies_correctly(model: Path) -> None:
     model.write_bytes(tiny.colour_namer(4 / 127.5, bias=(1.0, 0.0, -1.0)))
     assert found(model) == "0..255, from a trial on pictures"
     assert named(model) == [0, 1, 2]
@@ -76,7 +76,7 @@ def test_a_trial_is_logged_once_and_cached(model: Path, caplog: pytest.LogCaptur
     assert "black..white = 0..255" in messages[0]
 
 
-def test_metadata_goes_before_a_trial(model: Path) -> None:
+def test_metadata_precedes_a_trial(model: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     pool = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))
@@ -98,7 +98,7 @@ def test_metadata_with_a_mean_for_each_channel_is_applied_to_each(model: Path) -
     assert TfliteEmbedder(model).embed(COLOURS[0]) == pytest.approx(wanted / np.linalg.norm(wanted), abs=1e-5)
 
 
-def test_first_layers_that_rescale_go_before_a_trial(model: Path) -> None:
+def test_first_layers_that_rescale_precede_a_trial(model: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     scaled = tiny.rescale(recipe, picture, tiny.BUILTIN.MUL, np.array([1 / 255], np.float32))
@@ -108,7 +108,7 @@ def test_first_layers_that_rescale_go_before_a_trial(model: Path) -> None:
     assert found(model) == "0..255, from its first layers"
 
 
-def test_a_manifest_beside_the_model_goes_before_all(model: Path) -> None:
+def test_a_manifest_beside_the_model_precedes_all(model: Path) -> None:
     model.write_bytes(tiny.colour_namer(4))
     model.with_suffix(".json").write_text(json.dumps({"name": "m", "input": {"range": "0..1"}}))
     assert found(model) == "0..1, from its manifest m.json"
@@ -120,7 +120,7 @@ def test_a_manifest_beside_the_model_goes_before_all(model: Path) -> None:
     "given",
     [{"range": "wide"}, {"range": 255}, {"mean": "x", "std": 1}, {"mean": [1]}, {"mean": 0, "std": 0}],
 )
-def test_a_manifest_that_cant_be_meant_is_named(model: Path, given: dict[str, object]) -> None:
+def test_an_invalid_manifest_is_named(model: Path, given: dict[str, object]) -> None:
     model.write_bytes(tiny.colour_namer(4))
     model.with_suffix(".json").write_text(json.dumps({"input": given}))
     with pytest.raises(ModelError, match=r"m\.json: input: .*") as caught:
@@ -135,7 +135,7 @@ def test_another_file_of_that_name_is_no_manifest(model: Path, other: str) -> No
     assert found(model) == "-1..1, from a trial on pictures"
 
 
-def test_lobes_signature_stands_for_zero_to_one_of_its_own_float_model(tmp_path: Path) -> None:
+def test_lobes_signature_declares_zero_to_one_for_its_own_float_model(tmp_path: Path) -> None:
     signature = {"classes": {"Label": ["a", "b", "c"]}, "filename": "saved_model.tflite"}
     (tmp_path / "signature.json").write_text(json.dumps(signature))
     for name in ("saved_model", "other"):

@@ -31,7 +31,7 @@ def test_an_official_model_is_reported_in_full() -> None:
     assert found.space is not None
 
 
-def test_xnnpack_takes_the_convolutions_and_plain_kernels_everything() -> None:
+def test_xnnpack_runs_the_convolutions_and_builtin_kernels_everything() -> None:
     path = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
     by_default, plain = inspect(path), inspect(path, delegate="none")
     assert by_default.undelegated is not None
@@ -39,7 +39,7 @@ def test_xnnpack_takes_the_convolutions_and_plain_kernels_everything() -> None:
     assert plain.undelegated == {"CONV_2D": 14, "DEPTHWISE_CONV_2D": 13, "AVERAGE_POOL_2D": 1}
 
 
-def test_operators_behind_a_delegate_are_its_own() -> None:
+def test_operators_replaced_by_a_delegate_are_not_counted() -> None:
     conv, relu = Operation("CONV_2D", (0,), (1,)), Operation("RELU", (1,), (2,))
     custom, pool = Operation("CAST", (2,), (3,)), Operation("MEAN", (3,), (4,))
     delegate = Operation("DELEGATE", (0,), (2,))
@@ -64,7 +64,7 @@ def test_an_edge_tpu_file_is_reported_with_the_remedy(tmp_path: Path) -> None:
     assert found.inference_ms is None
 
 
-def test_a_model_without_a_readable_embedding_is_timed_all_the_same(tmp_path: Path) -> None:
+def test_a_model_without_a_readable_embedding_is_timed_too(tmp_path: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     result = tiny.softmax(recipe, picture, recipe.tensor((1, 16, 16, 3)))

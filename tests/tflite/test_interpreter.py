@@ -1,4 +1,4 @@
-"""Models that the interpreter can't load, named for what they are."""
+"""Errors for models that the interpreter can't load."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def refusal(content: bytes, folder: Path, delegate: str = "auto") -> str:
     return str(caught.value)
 
 
-def test_an_operator_of_a_newer_version_is_named_with_it(tmp_path: Path) -> None:
+def test_an_operator_of_a_newer_version_is_named_with_its_version(tmp_path: Path) -> None:
     recipe, inputs, outputs = classifier()
     recipe.model.operatorCodes[1].version = 99
     message = refusal(recipe.content(inputs, outputs), tmp_path)
@@ -59,9 +59,7 @@ def test_an_operator_that_no_kernel_is_registered_for_is_named(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(("custom", "named"), [("", "one without a name"), (b"\xffOp", r"\xffOp")])
-def test_a_custom_operator_with_a_bad_name_is_named_as_far_as_it_goes(
-    tmp_path: Path, custom: str | bytes, named: str
-) -> None:
+def test_a_custom_operator_with_a_bad_name_is_named(tmp_path: Path, custom: str | bytes, named: str) -> None:
     recipe, inputs, outputs = classifier()
     code = recipe.model.operatorCodes[1]
     code.builtinCode = code.deprecatedBuiltinCode = tiny.BUILTIN.CUSTOM

@@ -38,11 +38,11 @@ def test_an_official_models_metadata() -> None:
     assert read_metadata(content) == Metadata(MINUS_ONE_TO_ONE, "imagenet_labels.txt")
 
 
-def test_mean_and_deviation_say_the_range() -> None:
+def test_mean_and_deviation_give_the_range() -> None:
     assert read_metadata(model(metadata([0.0], [1.0]))).input_range == ZERO_TO_255
 
 
-def test_of_label_files_in_several_languages_the_one_without_is_meant() -> None:
+def test_of_several_label_files_the_one_without_a_language_is_used() -> None:
     files = [label_file("de.txt", "de"), label_file("values.txt", kind=3), label_file("names.txt")]
     assert read_metadata(model(metadata([0.0], [1.0], files))).label_file == "names.txt"
     assert read_metadata(model(metadata([0.0], [1.0], files[:1]))).label_file == "de.txt"
@@ -51,7 +51,7 @@ def test_of_label_files_in_several_languages_the_one_without_is_meant() -> None:
 @pytest.mark.parametrize(
     "described", [b"", b"M001", b"\xff" * 64, write({}, b"M001"), write({3: [{}]}, b"M001")]
 )
-def test_metadata_that_says_nothing(described: bytes) -> None:
+def test_metadata_without_range_or_labels(described: bytes) -> None:
     assert read_metadata(model(described)) == Metadata()
 
 

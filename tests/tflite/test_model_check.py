@@ -47,12 +47,12 @@ def test_the_input_is_read_with_its_quantisation() -> None:
         (one_step((1, 64, 64, 3), answer=((1,), tiny.TYPE.INT64)), "a model whose output is int64 1"),
     ],
 )
-def test_each_other_kind_of_model_is_named(graph: Graph, words: str) -> None:
+def test_every_other_kind_of_model_is_named(graph: Graph, words: str) -> None:
     with pytest.raises(ModelError, match=words):
         image_input(graph)
 
 
-def test_two_inputs_are_one_too_many() -> None:
+def test_two_inputs_are_refused() -> None:
     recipe = tiny.Recipe()
     left, right = recipe.tensor((1, 16, 16, 3)), recipe.tensor((1, 16, 16, 3))
     recipe.step(tiny.BUILTIN.RELU, [left, right], recipe.tensor((1, 16, 16, 3)))
@@ -60,6 +60,6 @@ def test_two_inputs_are_one_too_many() -> None:
         image_input(read_graph(recipe.content([left, right], [2])))
 
 
-def test_an_external_delegate_may_know_custom_operators() -> None:
+def test_custom_operators_are_accepted_with_an_external_delegate() -> None:
     graph = one_step((1, 64, 64, 3), custom="edgetpu-custom-op")
     assert image_input(graph, external_delegate=True).width == 64

@@ -1,4 +1,4 @@
-"""Small regions as their own pixels: light does not matter, and a shift of a pixel is found."""
+"""Patch embeddings: invariant to light, and shifted variants match a shifted pattern."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def test_a_patch_is_a_unit_vector_without_mean() -> None:
     assert np.linalg.norm(vector) == pytest.approx(1, abs=1e-5)
 
 
-def test_brightness_and_contrast_change_nothing() -> None:
+def test_brightness_and_contrast_have_no_effect() -> None:
     bright, dim = patch(3, Light(gain=1.0, noise=0)), patch(3, Light(gain=0.5, noise=0))
     assert bright @ dim > 0.999
 
 
-def test_a_shift_of_a_pixel_is_found_again() -> None:
+def test_a_shift_of_a_pixel_matches_a_variant() -> None:
     still, shifted = patch(5, Light()), patch(5, Light(shift=(1.0, -0.8)))
     assert still @ shifted < 0.5
     assert (shifted_variants(shifted) @ still).max() > 0.75
 
 
-def test_moved_holds_the_patch_itself_in_the_middle() -> None:
+def test_the_middle_variant_is_the_patch_itself() -> None:
     vector = patch(8, Light())
     rows = shifted_variants(vector)
     assert rows.shape == (25, EMBEDDER.size)
@@ -46,18 +46,18 @@ def test_moved_holds_the_patch_itself_in_the_middle() -> None:
     assert np.linalg.norm(rows, axis=1) == pytest.approx(np.ones(25), abs=1e-5)
 
 
-def test_what_lies_at_the_edge_alone_may_be_moved_out_of_sight() -> None:
+def test_a_pattern_at_the_edge_may_be_shifted_out() -> None:
     picture = np.zeros((16, 16, 3), np.uint8)
     picture[:, 0] = 255
     rows = shifted_variants(EMBEDDER.embed(picture))
     assert np.isfinite(rows).all()
 
 
-def test_a_flat_region_has_no_embedding() -> None:
+def test_a_region_without_contrast_has_no_embedding() -> None:
     with pytest.raises(EmbeddingError, match="one grey"):
         EMBEDDER.embed(np.full((10, 8, 3), 90, np.uint8))
 
 
-def test_what_is_no_picture_is_refused() -> None:
+def test_an_invalid_array_is_refused() -> None:
     with pytest.raises(ImageError, match="expected an RGB picture"):
         EMBEDDER.embed(np.zeros((10, 8), np.uint8))

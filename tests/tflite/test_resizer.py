@@ -28,9 +28,7 @@ def reference(picture: Image, target: int) -> Image:
 
 
 @pytest.mark.parametrize(("size", "target"), SIZES)
-def test_photos_come_out_within_one_level_of_the_reference_on_average(
-    size: tuple[int, int], target: int
-) -> None:
+def test_photos_differ_by_at_most_one_level_on_average(size: tuple[int, int], target: int) -> None:
     shrink = ResizerCache()
     off = []
     for name in ("cat", "bird", "sunflower", "hot_dog"):
@@ -51,7 +49,7 @@ def test_black_stays_black_and_white_white() -> None:
         assert (small == level).all()
 
 
-def test_colours_and_places_are_kept() -> None:
+def test_colours_and_positions_are_kept() -> None:
     picture = np.zeros((480, 480, 3), np.uint8)
     picture[:240, :, 0] = 255  # red above
     picture[:, 240:, 2] = 255  # blue on the right
@@ -63,7 +61,7 @@ def test_colours_and_places_are_kept() -> None:
     assert small[210, 210].tolist() == [0, 0, 255]
 
 
-def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
+def test_a_model_that_is_not_square_gets_its_own_aspect_ratio() -> None:
     picture = photo((480, 960))
     small = ResizerCache()(picture, (128, 224))
     assert small is not None
@@ -74,7 +72,7 @@ def test_a_model_that_is_not_square_gets_its_own_proportions() -> None:
 @pytest.mark.parametrize(
     ("length", "target"), [(128, 128), (100, 128), (240, 224), (481, 224), (240, 128), (1080, 128)]
 )
-def test_lengths_without_a_good_way_are_left_to_pillow(length: int, target: int) -> None:
+def test_unsuitable_sizes_are_left_to_pillow(length: int, target: int) -> None:
     assert block_size(length, target) is None
     assert build_resize_graph((length, 480), (target, 224)) is None
     assert build_resize_graph((480, length), (224, target)) is None
@@ -94,7 +92,7 @@ def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> No
     assert np.array_equal(again, kept)
 
 
-def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
+def test_resizers_are_cached_up_to_a_limit() -> None:
     shrink = ResizerCache()
     sizes = [480 + 2 * number for number in range(MAX_CACHED + 2)]
     for side in (*sizes, sizes[0]):
@@ -102,25 +100,25 @@ def test_a_sizes_graph_is_made_once_and_few_are_kept() -> None:
     assert len(shrink._cached) == MAX_CACHED
 
 
-def test_pictures_of_many_megapixels_are_left_to_pillow() -> None:
+def test_large_pictures_are_left_to_pillow() -> None:
     assert ResizerCache()(np.zeros((1500, 1500, 3), np.uint8), (224, 224)) is None
 
 
-def test_the_preprocessor_shrinks_the_middle_of_a_frame() -> None:
+def test_the_preprocessor_resizes_the_center_crop() -> None:
     frame = photo((480, 640))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=ResizerCache())
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), resize=ResizerCache())
     small = ResizerCache()(frame[:, 80:560], (128, 128))
     assert small is not None
     assert np.array_equal(prepare.pixels(frame), small)
-    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash", shrink=ResizerCache())
+    stretching = Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash", resize=ResizerCache())
     assert np.array_equal(
         stretching.pixels(frame), Preprocessor(InputTensor(128, 128, 3, "uint8"), "squash").pixels(frame)
     )
 
 
-def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
+def test_a_picture_of_the_models_size_is_not_resized() -> None:
     frame = photo((128, 128))
-    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), shrink=ResizerCache())
+    prepare = Preprocessor(InputTensor(128, 128, 3, "uint8"), resize=ResizerCache())
     assert np.shares_memory(prepare(frame), frame)
     assert np.array_equal(prepare(frame)[0], frame)
     wide = photo((128, 170))
@@ -128,7 +126,7 @@ def test_what_the_camera_has_scaled_is_taken_as_it_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])
-def test_embeddings_move_no_more_than_by_a_sensors_noise(name: str) -> None:
+def test_embeddings_change_no_more_than_by_sensor_noise(name: str) -> None:
     embedder = TfliteEmbedder(shared_path(f"models/{name}.tflite"), probe_first=False)
     side = embedder.input_shape[0]
     random = np.random.default_rng(0)

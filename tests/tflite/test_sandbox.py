@@ -78,7 +78,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
         ("time.sleep(60)", "busy for over 2 s"),
     ],
 )
-def test_a_child_that_dies_is_a_verdict_and_the_next_file_gets_its_own(
+def test_a_crashed_child_gives_a_verdict_and_the_next_file_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str, words: str
 ) -> None:
     """The second of three files kills the child; a stand-in interpreter shows each way to die."""
