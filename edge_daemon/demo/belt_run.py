@@ -95,7 +95,7 @@ class BeltRun:
         self._lesson_end = sum(showing.frames for showing in lesson)
         self._pipeline = build_pipeline(config, self._clock)
         end = self._lesson_end + sum(showing.frames for showing in show)
-        passages = self._source.passages(end)
+        passages = self._source.intervals(end)
         lessons = [passage for passage in passages if passage.first < self._lesson_end]
         self._presses = {
             (passage.first + passage.end) // 2 + _JITTER[index % len(_JITTER)]: passage.kind

@@ -53,12 +53,12 @@ class DemoScript:
 
         None for frames that aren't scored: the lesson, and things on their way in or out.
         """
-        from edge_daemon.camera.simulator.scenes import settled
+        from edge_daemon.camera.simulator.scenes import is_still
 
         moment = self._timeline.at(seq)
-        if moment is None or seq < self.lesson_frames or not settled(moment):
+        if moment is None or seq < self.lesson_frames or not is_still(moment):
             return None
-        kind = moment.showing.kind
+        kind = moment.segment.kind
         return kind if kind in self._taught else UNKNOWN
 
     @cached_property

@@ -1,4 +1,4 @@
-"""The drawn table: which light, pose and background a variation has, and the picture of it."""
+"""Renderer of the simulated table: random light and pose, background textures and sensor noise."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy.typing as npt
 import PIL.Image
 
 from edge_daemon.camera.simulator import objects
-from edge_daemon.camera.simulator import renderer as backgrounds
-from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, light_up
+from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, render_sprite
 from edge_daemon.camera.simulator.shapes import HeightMap
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ Size: TypeAlias = tuple[int, int]
 
 
 def _grain(size: Size, cells: tuple[int, int], random: np.random.Generator) -> Grey:
-    """Smooth random values of about -1 to 1, `cells` of them across and down."""
+    """Return smooth random values of about -1 to 1 with `cells` support points across and down."""
     coarse = random.uniform(-1, 1, (max(cells[1], 2), max(cells[0], 2))).astype(np.float32)
     return np.array(PIL.Image.fromarray(coarse).resize(size, PIL.Image.Resampling.BICUBIC))
 
@@ -56,7 +55,7 @@ def _felt(size: Size, random: np.random.Generator) -> Picture:
 
 
 def _mat(size: Size, random: np.random.Generator) -> Picture:
-    """A cutting mat with its grid."""
+    """Draw a cutting mat with its grid."""
     width, height = size
     fabric = 1 + 0.03 * _grain(size, (width // 3, height // 3), random)
     picture = _coloured((38, 104, 98), fabric)
@@ -77,13 +76,13 @@ def _card(size: Size, random: np.random.Generator) -> Picture:
 
 
 def _steel(size: Size, random: np.random.Generator) -> Picture:
-    """Brushed along x."""
+    """Draw steel brushed along x."""
     brushed = _grain(size, (6, size[1]), random) * 0.06 + _grain(size, (3, 3), random) * 0.06
     return _coloured((152, 156, 160), 1 + brushed)
 
 
-def belt(size: Size, random: np.random.Generator) -> Picture:
-    """A ribbed rubber belt, as wide as the frame and seamless where its ends meet."""
+def draw_belt(size: Size, random: np.random.Generator) -> Picture:
+    """Draw a ribbed rubber belt of the frame's width whose left and right edges match."""
     width, height = size
     across = np.arange(width, dtype=np.float32) * (2 * np.pi * 16 / width)
     ribs = np.clip(np.sin(across) * 3, -1, 1)[None, :]
@@ -91,8 +90,8 @@ def belt(size: Size, random: np.random.Generator) -> Picture:
     return _coloured((58, 60, 64), 1 + 0.1 * ribs + speckle)
 
 
-def rails(size: Size) -> tuple[int, Picture]:
-    """Height in pixels of the belt's side rails, and the picture of the upper one."""
+def draw_rails(size: Size) -> tuple[int, Picture]:
+    """Return the height of the belt's side rails in pixels, and a picture of the upper rail."""
     height = max(size[1] // 12, 2)
     profile = np.sin(np.linspace(0.15, np.pi - 0.1, height, dtype=np.float32)) * 0.9 + 0.25
     return height, _coloured((170, 172, 176), np.repeat(profile[:, None], size[0], axis=1))
@@ -103,36 +102,36 @@ _TRAYS: Mapping[str, Callable[[Size, np.random.Generator], Picture]] = MappingPr
 )
 
 TRAYS: tuple[str, ...] = tuple(_TRAYS)
-"""The materials a tray can have."""
+"""Materials of the tray."""
 
 
-def tray(name: str, size: Size, random: np.random.Generator) -> Picture:
-    """Draw one material. Raises KeyError for an unknown one."""
+def draw_tray(name: str, size: Size, random: np.random.Generator) -> Picture:
+    """Draw a tray of one material. Raises KeyError for an unknown one."""
     return _TRAYS[name](size, random)
 
 
 Noise: TypeAlias = npt.NDArray[np.int16]
 
 NOISE_SIGMA = 4.0
-"""Standard deviation of the sensor's noise, in steps of 255."""
+"""Standard deviation of the sensor noise, of 255."""
 
 _FLICKER = 0.02
-"""Standard deviation of the brightness from frame to frame."""
+"""Standard deviation of the brightness between frames, as a share."""
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """Everything that varies between two showings of the same kind."""
+class Appearance:
+    """Appearance of a segment: all that varies between two segments of the same kind."""
 
     pose: Pose
     light: Light
     tray: str
 
 
-def setting(seed: int, variation: int) -> Setting:
-    """Draw pose and light at random; the same numbers give the same setting.
+def random_appearance(seed: int, variation: int) -> Appearance:
+    """Draw pose and light at random, deterministic by `seed` and `variation`.
 
-    Backgrounds take turns, so that as many variations in a row as there are trays meet each of them.
+    Trays alternate, so that consecutive variations cover all of them.
     """
     random = np.random.default_rng((seed, variation))
     pose = Pose(
@@ -150,34 +149,34 @@ def setting(seed: int, variation: int) -> Setting:
         elevation=random.uniform(0.7, 1.15),
         falloff=random.uniform(0, 0.6),
     )
-    return Setting(pose, light, backgrounds.TRAYS[variation % len(backgrounds.TRAYS)])
+    return Appearance(pose, light, TRAYS[variation % len(TRAYS)])
 
 
 class Renderer:
-    """Paints tables of one size; keeps what is dear to draw. Used from one thread."""
+    """Renders tables of one size; caches height maps and backgrounds. Used from one thread."""
 
     def __init__(self, size: Size, seed: int) -> None:
         self.size = size
         self._seed = seed
-        self._reliefs: dict[str, HeightMap] = {}
+        self._height_maps: dict[str, HeightMap] = {}
         self._tables: dict[str, Picture] = {}
         self._noise = _noise(size, seed)
 
-    def sprite(self, kind: str, chosen: Setting) -> Sprite:
-        """Light one object for this table."""
-        if kind not in self._reliefs:
-            self._reliefs[kind] = objects.carve(kind, min(max(self.size[1] * 4 // 5, 64), 768))
-        return light_up(self._reliefs[kind], chosen.pose, chosen.light, self.size[1])
+    def sprite(self, kind: str, appearance: Appearance) -> Sprite:
+        """Return the lit sprite of one object."""
+        if kind not in self._height_maps:
+            self._height_maps[kind] = objects.build_height_map(kind, min(max(self.size[1] * 4 // 5, 64), 768))
+        return render_sprite(self._height_maps[kind], appearance.pose, appearance.light, self.size[1])
 
     def table(self, name: str, light: Light) -> Picture:
-        """Light an empty tray of one material."""
+        """Return a lit, empty tray of one material."""
         if name not in self._tables:
-            random = np.random.default_rng((self._seed, backgrounds.TRAYS.index(name)))
-            self._tables[name] = backgrounds.tray(name, self.size, random)
+            random = np.random.default_rng((self._seed, TRAYS.index(name)))
+            self._tables[name] = draw_tray(name, self.size, random)
         return self._tables[name] * light.over(*self.size)
 
-    def lay(self, picture: Picture, sprite: Sprite, x: int, y: int) -> None:
-        """Lay a sprite on a picture, its middle at (x, y) in pixels; it may hang over the edges."""
+    def paste(self, picture: Picture, sprite: Sprite, x: int, y: int) -> None:
+        """Composite a sprite in place, its middle at (x, y) in pixels; the picture clips it."""
         height, width = picture.shape[:2]
         left, top = x + sprite.left, y + sprite.top
         right, bottom = left + sprite.keep.shape[1], top + sprite.keep.shape[0]
@@ -194,7 +193,7 @@ class Renderer:
         patch += sprite.add[inside]
 
     def expose(self, picture: Picture, seq: int) -> Image:
-        """Take the sensor's picture: flicker, noise, 8 bits. The result is new and read-only."""
+        """Apply the sensor's flicker, noise and 8-bit quantisation. The result is new and read-only."""
         random = np.random.default_rng((self._seed, seq, 1))
         gain = np.float32(1 + random.normal(0, _FLICKER))
         down, right = random.integers(0, 64, 2)
@@ -207,7 +206,7 @@ class Renderer:
 
 
 def _noise(size: Size, seed: int) -> Noise:
-    """Draw a field of noise larger than the frame; each frame takes another part of it."""
+    """Return a noise field larger than the frame; each frame uses another part of it."""
     shape = (size[1] + 64, size[0] + 64, 3)
     drawn = np.random.default_rng((seed, 2)).standard_normal(shape, np.float32) * NOISE_SIGMA
     return drawn.astype(np.int16)

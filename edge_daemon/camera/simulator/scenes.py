@@ -1,4 +1,4 @@
-"""A tray on which one thing after another is put down, lies still, and is taken away."""
+"""The simulated scenes: a conveyor belt, and a tray on which objects are placed and removed."""
 
 from __future__ import annotations
 
@@ -7,177 +7,187 @@ from math import ceil
 
 import numpy as np
 
-from edge_daemon.camera.simulator import renderer as backgrounds
 from edge_daemon.camera.simulator.lighting import Sprite
-from edge_daemon.camera.simulator.renderer import Picture, Renderer, Setting, setting
+from edge_daemon.camera.simulator.renderer import (
+    Appearance,
+    Picture,
+    Renderer,
+    draw_belt,
+    draw_rails,
+    random_appearance,
+)
 from edge_daemon.camera.simulator.timeline import GroundTruthInterval, Timeline, TimelinePosition
 
 _REACH = 0.54
-"""How far an object and its shadow reach from its middle at most, in heights of the frame."""
+"""Largest extent of an object and its shadow from its middle, in heights of the frame."""
 
-_SHRINK = 0.85
-"""So that objects lie between the rails."""
+_SCALE = 0.85
+"""Scale of objects on the belt, which fits them between the rails."""
 
 
 class Belt:
-    """Paints the belt frame by frame. `step` is its speed in pixels per frame."""
+    """Renders the belt frame by frame. `step` is its speed in pixels per frame."""
 
-    def __init__(self, painter: Renderer, timeline: Timeline, seed: int, step: float) -> None:
-        self._painter = painter
+    def __init__(self, renderer: Renderer, timeline: Timeline, seed: int, step: float) -> None:
+        self._renderer = renderer
         self._timeline = timeline
         self._seed = seed
         self._step = step
         self._passing: tuple[int, Sprite] | None = None
-        width, height = painter.size
+        width, height = renderer.size
         # The lamp over a belt is fixed; only the objects vary.
-        self._light = replace(setting(seed, 0).light, brightness=1.0, elevation=1.0)
-        rubber = backgrounds.belt(painter.size, np.random.default_rng((seed, 3)))
+        self._light = replace(random_appearance(seed, 0).light, brightness=1.0, elevation=1.0)
+        rubber = draw_belt(renderer.size, np.random.default_rng((seed, 3)))
         self._rubber = np.concatenate((rubber, rubber), axis=1)
         self._shine = self._light.over(width, height)
-        self._rail_height, self._rail = backgrounds.rails(painter.size)
+        self._rail_height, self._rail = draw_rails(renderer.size)
 
     def picture(self, seq: int) -> Picture | None:
-        """Paint frame `seq`, without the sensor's noise; None after the end."""
-        moment = self._timeline.at(seq)
-        if moment is None:
+        """Render frame `seq` without sensor noise; None after the end."""
+        position = self._timeline.at(seq)
+        if position is None:
             return None
-        width, height = self._painter.size
+        width, height = self._renderer.size
         shift = width - int(seq * self._step) % width
         picture = self._rubber[:, shift : shift + width] * self._shine
-        if moment.showing.kind and (x := self._middle(moment)) < width + _REACH * height:
-            y = setting(self._seed, moment.showing.variation).pose.y
-            self._painter.lay(picture, self._sprite(moment, moment.showing.kind), x, int(y * height))
+        if position.segment.kind and (x := self._middle(position)) < width + _REACH * height:
+            y = random_appearance(self._seed, position.segment.variation).pose.y
+            self._renderer.paste(picture, self._sprite(position, position.segment.kind), x, int(y * height))
         picture[: self._rail_height] = self._rail
         picture[-self._rail_height :] = self._rail[::-1]
         return picture
 
     def truth(self, seq: int) -> str | None:
-        """Return the kind whose middle is in the middle half of frame `seq`, if any."""
-        moment = self._timeline.at(seq)
-        width = self._painter.size[0]
-        if moment is None or not width / 4 <= self._middle(moment) <= width * 3 / 4:
+        """Return the kind of the object whose middle is in the middle half of frame `seq`, if any."""
+        position = self._timeline.at(seq)
+        width = self._renderer.size[0]
+        if position is None or not width / 4 <= self._middle(position) <= width * 3 / 4:
             return None
-        return moment.showing.kind
+        return position.segment.kind
 
-    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
-        """Return every object's way over the belt that begins before frame `end`."""
-        frames = travel_frames(self._painter.size, self._step)
+    def intervals(self, end: int) -> tuple[GroundTruthInterval, ...]:
+        """Return the interval of every object that enters the belt before frame `end`."""
+        frames = travel_frames(self._renderer.size, self._step)
         return tuple(
             GroundTruthInterval(
-                moment.showing.kind, moment.first, moment.first + min(frames, moment.showing.frames)
+                position.segment.kind, position.first, position.first + min(frames, position.segment.frames)
             )
-            for moment in self._timeline.moments(end)
-            if moment.showing.kind is not None
+            for position in self._timeline.segment_starts(end)
+            if position.segment.kind is not None
         )
 
-    def _middle(self, moment: TimelinePosition) -> int:
-        return int(moment.offset * self._step - _REACH * self._painter.size[1])
+    def _middle(self, position: TimelinePosition) -> int:
+        return int(position.offset * self._step - _REACH * self._renderer.size[1])
 
-    def _sprite(self, moment: TimelinePosition, kind: str) -> Sprite:
-        if self._passing is None or self._passing[0] != moment.first:
-            chosen = setting(self._seed, moment.showing.variation)
-            pose = replace(chosen.pose, scale=chosen.pose.scale * _SHRINK)
-            sprite = self._painter.sprite(kind, replace(chosen, pose=pose, light=self._light))
-            self._passing = (moment.first, sprite)
+    def _sprite(self, position: TimelinePosition, kind: str) -> Sprite:
+        if self._passing is None or self._passing[0] != position.first:
+            appearance = random_appearance(self._seed, position.segment.variation)
+            pose = replace(appearance.pose, scale=appearance.pose.scale * _SCALE)
+            sprite = self._renderer.sprite(kind, replace(appearance, pose=pose, light=self._light))
+            self._passing = (position.first, sprite)
         return self._passing[1]
 
 
 def travel_frames(size: tuple[int, int], step: float) -> int:
-    """Return how many frames an object needs from side to side."""
+    """Return the number of frames in which an object crosses the belt."""
     return ceil((size[0] + 2 * _REACH * size[1]) / step)
 
 
 ENTER_FRAMES = 7
-"""A thing slides in during the first frames of its showing…"""
+"""Frames at the start of a segment in which its object slides in."""
 
 LEAVE_FRAMES = 5
-"""…and out during the last."""
+"""Frames at the end of a segment in which its object slides out."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Laid:
-    """One showing, drawn: the table before it, its own table, what lies on it, and both together."""
+class _DrawnSegment:
+    """A drawn segment: the previous table, its own table, its object, and both composited (`still`)."""
 
     first: int
-    setting: Setting
+    appearance: Appearance
     before: Picture
     table: Picture
     sprite: Sprite | None
-    settled: Picture
+    still: Picture
 
 
-def settled(moment: TimelinePosition) -> bool:
-    """Return whether the picture of this moment is at rest: put down, and not yet taken away."""
-    return ENTER_FRAMES <= moment.offset < moment.showing.frames - LEAVE_FRAMES
+def is_still(position: TimelinePosition) -> bool:
+    """Return whether the object lies still at this position of the timeline."""
+    return ENTER_FRAMES <= position.offset < position.segment.frames - LEAVE_FRAMES
 
 
 class Tray:
-    """Paints the tray frame by frame. Frames may be asked for in any order; in order they are cheap."""
+    """Renders the tray frame by frame, in any order; consecutive frames are cheap."""
 
-    def __init__(self, painter: Renderer, timeline: Timeline, seed: int) -> None:
-        self._painter = painter
+    def __init__(self, renderer: Renderer, timeline: Timeline, seed: int) -> None:
+        self._renderer = renderer
         self._timeline = timeline
         self._seed = seed
-        self._laid: _Laid | None = None
+        self._current: _DrawnSegment | None = None
 
     def picture(self, seq: int) -> Picture | None:
-        """Paint frame `seq`, without the sensor's noise; None after the end."""
-        moment = self._timeline.at(seq)
-        if moment is None:
+        """Render frame `seq` without sensor noise; None after the end."""
+        position = self._timeline.at(seq)
+        if position is None:
             return None
-        if self._laid is None or self._laid.first != moment.first:
-            self._laid = self._lay(moment)
-        if settled(moment):
-            return self._laid.settled
-        return self._moving(self._laid, moment)
+        if self._current is None or self._current.first != position.first:
+            self._current = self._lay(position)
+        if is_still(position):
+            return self._current.still
+        return self._moving(self._current, position)
 
     def truth(self, seq: int) -> str | None:
-        """Return the kind that lies still in frame `seq`; None for an empty or moving tray."""
-        moment = self._timeline.at(seq)
-        return moment.showing.kind if moment and settled(moment) else None
+        """Return the kind that lies still in frame `seq`; None for an empty tray and during motion."""
+        position = self._timeline.at(seq)
+        return position.segment.kind if position and is_still(position) else None
 
-    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
-        """Return every object's stay on the tray that begins before frame `end`."""
-        moments = self._timeline.moments(end)
+    def intervals(self, end: int) -> tuple[GroundTruthInterval, ...]:
+        """Return the interval of every object that is placed before frame `end`."""
+        segment_starts = self._timeline.segment_starts(end)
         return tuple(
-            GroundTruthInterval(moment.showing.kind, moment.first, moment.first + moment.showing.frames)
-            for moment in moments
-            if moment.showing.kind is not None
+            GroundTruthInterval(
+                position.segment.kind, position.first, position.first + position.segment.frames
+            )
+            for position in segment_starts
+            if position.segment.kind is not None
         )
 
-    def _lay(self, moment: TimelinePosition) -> _Laid:
-        chosen = setting(self._seed, moment.showing.variation)
-        table = self._painter.table(chosen.tray, chosen.light)
-        sprite = self._painter.sprite(moment.showing.kind, chosen) if moment.showing.kind else None
-        lying = table.copy()
+    def _lay(self, position: TimelinePosition) -> _DrawnSegment:
+        appearance = random_appearance(self._seed, position.segment.variation)
+        table = self._renderer.table(appearance.tray, appearance.light)
+        sprite = self._renderer.sprite(position.segment.kind, appearance) if position.segment.kind else None
+        still = table.copy()
         if sprite:
-            self._painter.lay(lying, sprite, *self._place(chosen))
-        return _Laid(moment.first, chosen, self._table_before(moment, table), table, sprite, lying)
+            self._renderer.paste(still, sprite, *self._place(appearance))
+        return _DrawnSegment(
+            position.first, appearance, self._table_before(position, table), table, sprite, still
+        )
 
-    def _table_before(self, moment: TimelinePosition, table: Picture) -> Picture:
-        previous = self._timeline.at(moment.first - 1)
+    def _table_before(self, position: TimelinePosition, table: Picture) -> Picture:
+        previous = self._timeline.at(position.first - 1)
         if previous is None:
             return table
-        chosen = setting(self._seed, previous.showing.variation)
-        return self._painter.table(chosen.tray, chosen.light)
+        appearance = random_appearance(self._seed, previous.segment.variation)
+        return self._renderer.table(appearance.tray, appearance.light)
 
-    def _moving(self, laid: _Laid, moment: TimelinePosition) -> Picture:
-        """Fade to the new table while its thing slides in; let it slide out over the edge."""
-        entering = (moment.offset + 1) / (ENTER_FRAMES + 1)
-        leaving = (moment.offset - moment.showing.frames + LEAVE_FRAMES + 1) / (LEAVE_FRAMES + 1)
-        picture = laid.table.copy()
+    def _moving(self, drawn: _DrawnSegment, position: TimelinePosition) -> Picture:
+        """Render the object sliding in, while the tables cross-fade, or out over the edge."""
+        entering = (position.offset + 1) / (ENTER_FRAMES + 1)
+        leaving = (position.offset - position.segment.frames + LEAVE_FRAMES + 1) / (LEAVE_FRAMES + 1)
+        picture = drawn.table.copy()
         if entering < 1:
-            picture += (laid.before - picture) * np.float32(1 - entering)
-        if laid.sprite:
+            picture += (drawn.before - picture) * np.float32(1 - entering)
+        if drawn.sprite:
             away = (1 - entering) ** 2 if entering < 1 else max(leaving, 0) ** 2
-            self._painter.lay(picture, laid.sprite, *self._place(laid.setting, away))
+            self._renderer.paste(picture, drawn.sprite, *self._place(drawn.appearance, away))
         return picture
 
-    def _place(self, chosen: Setting, away: float = 0.0) -> tuple[int, int]:
-        """Return the middle of a thing in pixels; `away` 0 is its resting place, 1 past the edge."""
-        width, height = self._painter.size
-        pose = chosen.pose
+    def _place(self, appearance: Appearance, away: float = 0.0) -> tuple[int, int]:
+        """Return the middle of an object in pixels; `away` is 0 at its place on the tray, 1 past the edge."""
+        width, height = self._renderer.size
+        pose = appearance.pose
         distance = away * (0.5 * width + pose.scale * 1.6 * height)
-        # Things come and go along their own length, to either side.
+        # Objects move along their own length, to either side.
         side = 1 if np.cos(pose.angle) >= 0 else -1
         return int(pose.x * width + side * distance), int(pose.y * height)

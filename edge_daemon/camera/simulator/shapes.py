@@ -1,7 +1,7 @@
-"""Plane shapes as signed distances, and the canvas that stacks them into a relief.
+"""Plane shapes as signed distance fields, and the canvas that stacks them to a height map.
 
 A distance is negative inside, in units of the canvas, which spans -1.1 to 1.1 in x (right) and
-y (down); heights stand in the same unit above the table.
+y (down). Heights above the table have the same unit.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 import PIL.Image
 
 Field: TypeAlias = npt.NDArray[np.floating[Any]]
-"""One number for every point of the canvas, square."""
+"""One number per point of the square canvas."""
 
 Colour: TypeAlias = tuple[int, int, int]
 
@@ -22,26 +22,26 @@ EXTENT = 1.1
 
 
 def disc(x: Field, y: Field, radius: float) -> Field:
-    """Distance to a disc around the origin."""
+    """Return the distance to a disc around the origin."""
     distance: Field = np.hypot(x, y) - radius
     return distance
 
 
 def ellipse(x: Field, y: Field, half_width: float, half_height: float) -> Field:
-    """Distance to an ellipse; exact on its edge, an estimate elsewhere."""
+    """Return the distance to an ellipse; exact on its edge, an estimate elsewhere."""
     share: Field = np.hypot(x / half_width, y / half_height)
     return (share - 1) * min(half_width, half_height)
 
 
 def box(x: Field, y: Field, half_width: float, half_height: float, radius: float = 0.0) -> Field:
-    """Distance to a rectangle around the origin with rounded corners."""
+    """Return the distance to a rectangle around the origin with rounded corners."""
     dx, dy = np.abs(x) - (half_width - radius), np.abs(y) - (half_height - radius)
     outside = np.hypot(np.maximum(dx, 0), np.maximum(dy, 0))
     return outside + np.minimum(np.maximum(dx, dy), 0) - radius
 
 
 def polygon(x: Field, y: Field, sides: int, apothem: float) -> Field:
-    """Distance to a regular polygon; `apothem` is the radius of its inner circle."""
+    """Return the distance to a regular polygon; `apothem` is the radius of its inner circle."""
     sector = 2 * np.pi / sides
     angle = (np.arctan2(y, x) + sector / 2) % sector - sector / 2
     distance: Field = np.hypot(x, y) * np.cos(angle) - apothem
@@ -49,28 +49,28 @@ def polygon(x: Field, y: Field, sides: int, apothem: float) -> Field:
 
 
 def stroke(x: Field, y: Field, start: tuple[float, float], end: tuple[float, float], radius: float) -> Field:
-    """Distance to a line with round ends."""
+    """Return the distance to a line with round ends."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     along = np.clip(((x - start[0]) * dx + (y - start[1]) * dy) / (dx * dx + dy * dy), 0, 1)
     distance: Field = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy) - radius
     return distance
 
 
-def turned(x: Field, y: Field, degrees: float) -> tuple[Field, Field]:
-    """Coordinates in which a shape appears turned clockwise on the picture."""
+def rotate(x: Field, y: Field, degrees: float) -> tuple[Field, Field]:
+    """Return rotated coordinates, in which a shape appears rotated clockwise in the picture."""
     cosine, sine = np.float32(np.cos(np.radians(degrees))), np.float32(np.sin(np.radians(degrees)))
     return x * cosine + y * sine, y * cosine - x * sine
 
 
 def dome(distance: Field, radius: float, top: float) -> Field:
-    """A height that rises like a quarter circle within `radius` of the edge, then stays at `top`."""
+    """Return a height that rises as a quarter circle within `radius` of the edge, up to `top`."""
     inside = np.clip(-distance / radius, 0, 1)
     height: Field = top * np.sqrt(1 - (1 - inside) ** 2)
     return height
 
 
 def texture(resolution: int, cells: tuple[int, int], seed: int) -> Field:
-    """Smooth random values of mean 0 and about -1 to 1, with `cells` of detail across and down."""
+    """Return smooth random values of about -1 to 1 with `cells` support points across and down."""
     coarse = np.random.default_rng(seed).uniform(-1, 1, (cells[1], cells[0])).astype(np.float32)
     shape = (resolution, resolution)
     return np.array(PIL.Image.fromarray(coarse).resize(shape, PIL.Image.Resampling.BICUBIC))
@@ -78,10 +78,10 @@ def texture(resolution: int, cells: tuple[int, int], seed: int) -> Field:
 
 @dataclass(frozen=True, slots=True)
 class HeightMap:
-    """An object before it is lit: what a scene needs to turn, scale and light it.
+    """An unlit object, seen from above.
 
-    `albedo` is RGB, `height` float ("F") in canvas units, `mask` 8-bit coverage ("L"); `gloss` 0 to
-    1 is how much it shines and `metal` 0 to 1 how much its shine takes its own colour.
+    `albedo` is RGB, `height` float ("F") in canvas units, `mask` 8-bit coverage ("L"). `gloss`, 0 to 1, is
+    the strength of its highlight; `metal`, 0 to 1, is the share of its own colour in the highlight.
     """
 
     albedo: PIL.Image.Image
@@ -93,7 +93,7 @@ class HeightMap:
 
 @dataclass(slots=True)
 class Canvas:
-    """Where one object is built, layer upon layer. `x` and `y` are the coordinates of its points."""
+    """Builder of one object, layer by layer. `x` and `y` are the coordinates of its points."""
 
     resolution: int
     x: Field = field(init=False)
@@ -109,17 +109,17 @@ class Canvas:
         self._height = np.zeros_like(self.x)
         self._mask = np.zeros_like(self.x)
 
-    def lay(self, distance: Field, colour: Colour, height: Field | float) -> None:
-        """Cover the shape with a colour at a height. The first layer colours the surroundings too."""
+    def add_layer(self, distance: Field, colour: Colour, height: Field | float) -> None:
+        """Cover the shape with a colour at a height. The first layer also colours the surroundings."""
         cover = self._coverage(distance)
         if not self._mask.any():
-            self._albedo[:] = colour  # so that a turned edge never mixes with grey
+            self._albedo[:] = colour  # so that an interpolated edge never mixes with grey
         self._albedo += (np.asarray(colour, np.float32) - self._albedo) * cover[..., None]
         self._height += (np.asarray(height, np.float32) - self._height) * cover
         self._mask = np.maximum(self._mask, cover)
 
     def tint(self, distance: Field, colour: Colour, strength: Field | float = 1.0) -> None:
-        """Colour the shape without adding to the object."""
+        """Colour the shape without a change of the object's outline and height."""
         cover = self._coverage(distance) * np.asarray(strength, np.float32)
         self._albedo += (np.asarray(colour, np.float32) - self._albedo) * cover[..., None]
 
@@ -128,15 +128,15 @@ class Canvas:
         self._height -= self._coverage(distance) * np.asarray(depth, np.float32)
 
     def cut(self, distance: Field) -> None:
-        """Make a hole through the object."""
+        """Cut a hole through the object."""
         self._mask = np.minimum(self._mask, 1 - self._coverage(distance))
 
     def shade(self, factor: Field) -> None:
-        """Multiply the colour, as grain and dirt do."""
+        """Multiply the colour by a field, such as grain or dirt."""
         self._albedo *= factor[..., None]
 
-    def relief(self, gloss: float, metal: float = 0.0) -> HeightMap:
-        """Return what was built."""
+    def build(self, gloss: float, metal: float = 0.0) -> HeightMap:
+        """Return the finished height map."""
         return HeightMap(
             PIL.Image.fromarray(np.clip(self._albedo, 0, 255).astype(np.uint8)),
             PIL.Image.fromarray(np.maximum(self._height * self._mask, 0).astype(np.float32)),
@@ -146,6 +146,6 @@ class Canvas:
         )
 
     def _coverage(self, distance: Field) -> Field:
-        """1 inside, 0 outside, with an edge one point wide."""
+        """Return 1 inside and 0 outside, with an edge one point wide."""
         cover: Field = np.clip(0.5 - distance * (self.resolution / (2 * EXTENT)), 0, 1)
         return cover

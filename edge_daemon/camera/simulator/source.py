@@ -1,4 +1,4 @@
-"""A drawn tray or belt with objects, deterministic by seed, with ground truth."""
+"""Frame source of a rendered tray or belt with ground truth, deterministic by seed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from edge_daemon.camera.simulator.renderer import Renderer
     from edge_daemon.camera.simulator.scenes import Belt, Tray
 
-_STILL_FRAMES = 45
-"""How long each thing stays on the endless tray: three seconds at 15 frames a second."""
+_SEGMENT_FRAMES = 45
+"""Frames of each segment on the endless tray: three seconds at 15 frames per second."""
 
 _ROUNDS = 4
-"""How often every kind appears in one run of the endless timeline."""
+"""Occurrences of each kind in one run of the endless timeline."""
 
 
 class SyntheticSource:
-    """Draws frames; fulfils interfaces.FrameSource. What frame `seq` shows depends on the options alone.
+    """Simulated camera; implements interfaces.FrameSource. Frame `seq` depends on the options alone.
 
-    Without a `timeline` every kind comes in turn, for ever. On a belt every showing must last at
-    least as long as an object needs from side to side. `lossless` True makes the consumer see every
-    frame, however slow it is. Raises ValueError for a kind that can't be drawn.
+    Without a `timeline` all kinds appear in turn, without end. On a belt every segment must last at least
+    until its object has crossed the belt. `lossless` True: the consumer gets every frame, however slow it
+    is. Raises ValueError for an unknown kind.
     """
 
     def __init__(
@@ -46,65 +46,69 @@ class SyntheticSource:
         self.lossless = lossless
         self._options = options
         self._clock = clock
-        self._pace = FramePacer(options.fps, clock, sleep)
-        self._painter = Renderer(options.size, options.seed)
-        self._stage = _stage(options, self._painter, timeline)
+        self._pacer = FramePacer(options.fps, clock, sleep)
+        self._renderer = Renderer(options.size, options.seed)
+        self._scene = _build_scene(options, self._renderer, timeline)
         self._next_seq = 0
         self._open = False
 
     def open(self) -> None:
-        """Start, or go on where the last frame was."""
+        """Start, or resume after the last frame."""
         self._open = True
 
     def read(self) -> Frame | None:
-        """Wait for the next frame's time and draw it; None after the last."""
+        """Render the next frame and wait until it is due; None after the last."""
         if not self._open:
-            raise CameraError("the drawn camera is closed; open it before reading")
+            raise CameraError("the simulated camera is closed; open it before reading")
         seq = self._next_seq
-        picture = None if self._options.frames == seq else self._stage.picture(seq)
+        picture = None if self._options.frames == seq else self._scene.picture(seq)
         if picture is None:
             return None
         self._next_seq += 1
-        image = self._painter.expose(picture, seq)
-        self._pace.wait()
+        image = self._renderer.expose(picture, seq)
+        self._pacer.wait()
         return Frame(image, seq, self._clock.monotonic(), self._clock.utc())
 
     def close(self) -> None:
-        """Stop; nothing is held."""
+        """Stop; no resource is held."""
         self._open = False
 
     def truth(self, seq: int) -> str | None:
-        """Return the kind shown in frame `seq`; None for an empty table and for transitions."""
-        return self._stage.truth(seq)
+        """Return the kind in frame `seq`; None for an empty table and during transitions."""
+        return self._scene.truth(seq)
 
-    def passages(self, end: int) -> tuple[GroundTruthInterval, ...]:
-        """Return every object's time on the table that begins before frame `end`."""
-        return self._stage.passages(end)
+    def intervals(self, end: int) -> tuple[GroundTruthInterval, ...]:
+        """Return the ground truth interval of every object that appears before frame `end`."""
+        return self._scene.intervals(end)
 
 
-def _stage(options: SyntheticOptions, painter: Renderer, timeline: Sequence[Segment] | None) -> Tray | Belt:
+def _build_scene(
+    options: SyntheticOptions, renderer: Renderer, timeline: Sequence[Segment] | None
+) -> Tray | Belt:
     from edge_daemon.camera.simulator.objects import KINDS
     from edge_daemon.camera.simulator.scenes import Belt, Tray, travel_frames
 
-    if unknown := {showing.kind for showing in timeline or () if showing.kind} - set(KINDS):
+    if unknown := {segment.kind for segment in timeline or () if segment.kind} - set(KINDS):
         raise ValueError(f"can't draw {', '.join(sorted(unknown))}; kinds are {', '.join(KINDS)}")
     if options.scene == "tray":
-        return Tray(painter, _plan(timeline, KINDS, _STILL_FRAMES, options.seed), options.seed)
+        return Tray(renderer, _build_timeline(timeline, KINDS, _SEGMENT_FRAMES, options.seed), options.seed)
     step = options.belt_speed * options.size[0] / options.fps
     frames = travel_frames(options.size, step)
-    if any(showing.kind and showing.frames < frames for showing in timeline or ()):
-        raise ValueError(f"an object needs {frames} frames to pass this belt; give each showing as many")
-    return Belt(painter, _plan(timeline, KINDS, frames, options.seed), options.seed, step)
+    if any(segment.kind and segment.frames < frames for segment in timeline or ()):
+        raise ValueError(f"an object needs {frames} frames to cross this belt; give each segment as many")
+    return Belt(renderer, _build_timeline(timeline, KINDS, frames, options.seed), options.seed, step)
 
 
-def _plan(timeline: Sequence[Segment] | None, kinds: Sequence[str], frames: int, seed: int) -> Timeline:
+def _build_timeline(
+    timeline: Sequence[Segment] | None, kinds: Sequence[str], frames: int, seed: int
+) -> Timeline:
     if timeline is not None:
         return Timeline(timeline)
-    return Timeline(_endless(kinds, frames, seed), repeat=True)
+    return Timeline(_endless_segments(kinds, frames, seed), repeat=True)
 
 
-def _endless(kinds: Sequence[str], frames: int, seed: int) -> list[Segment]:
-    """Every kind in a new order each round, and an empty table at its end."""
+def _endless_segments(kinds: Sequence[str], frames: int, seed: int) -> list[Segment]:
+    """Return every kind in a new order each round, with an empty table at its end."""
     import numpy as np
 
     random = np.random.default_rng((seed, 4))

@@ -1,4 +1,4 @@
-"""What the drawn table shows and when: pure arithmetic on frame numbers."""
+"""Timeline of the simulated scene: segments by frame number, pure arithmetic."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from itertools import accumulate
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One thing on the table, or nothing (`kind` None), for `frames` frames.
+    """One object on the table, or none (`kind` None), for `frames` frames.
 
-    `variation` chooses its pose, light and background; equal numbers look equal.
+    `variation` determines pose, light and background; equal numbers look equal.
     """
 
     kind: str | None
@@ -22,16 +22,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class TimelinePosition:
-    """The showing that a frame belongs to; `first` is the showing's first frame."""
+    """Segment of a frame, its first frame, and the frame's offset in the segment."""
 
-    showing: Segment
+    segment: Segment
     first: int
     offset: int
 
 
 @dataclass(frozen=True, slots=True)
 class GroundTruthInterval:
-    """One object's way over the table: frames `first` up to, not including, `end`."""
+    """Frames of one object on the table: from `first` up to, not including, `end`."""
 
     kind: str
     first: int
@@ -39,38 +39,38 @@ class GroundTruthInterval:
 
 
 class Timeline:
-    """Showings one after another, once or for ever.
+    """Consecutive segments, once or repeated without end.
 
-    Every repetition shows the same kinds in new variations.
+    Every repetition has the same kinds in new variations.
     """
 
-    def __init__(self, showings: Sequence[Segment], repeat: bool = False) -> None:
-        if not showings or min(showing.frames for showing in showings) < 1:
-            raise ValueError("a timeline needs showings of at least one frame each")
-        self._showings = tuple(showings)
-        self._starts = (0, *accumulate(showing.frames for showing in showings))
+    def __init__(self, segments: Sequence[Segment], repeat: bool = False) -> None:
+        if not segments or min(segment.frames for segment in segments) < 1:
+            raise ValueError("a timeline needs segments of at least one frame each")
+        self._segments = tuple(segments)
+        self._starts = (0, *accumulate(segment.frames for segment in segments))
         self.repeat = repeat
 
     @property
     def frames(self) -> int:
-        """How many frames one run of the timeline has."""
+        """Number of frames of one run."""
         return self._starts[-1]
 
     def at(self, seq: int) -> TimelinePosition | None:
-        """Return what frame `seq` belongs to; None before the start and after the end."""
+        """Return the position of frame `seq`; None before the start and after the end."""
         if seq < 0 or (seq >= self.frames and not self.repeat):
             return None
         cycle, within = divmod(seq, self.frames)
         index = bisect_right(self._starts, within) - 1
-        showing = self._showings[index]
-        varied = replace(showing, variation=showing.variation + cycle * len(self._showings))
+        segment = self._segments[index]
+        varied = replace(segment, variation=segment.variation + cycle * len(self._segments))
         return TimelinePosition(
             varied, cycle * self.frames + self._starts[index], within - self._starts[index]
         )
 
-    def moments(self, end: int) -> Iterator[TimelinePosition]:
-        """Return the first moment of every showing that begins before frame `end`."""
+    def segment_starts(self, end: int) -> Iterator[TimelinePosition]:
+        """Return the first position of every segment that begins before frame `end`."""
         seq = 0
-        while seq < end and (moment := self.at(seq)) is not None:
-            yield moment
-            seq += moment.showing.frames
+        while seq < end and (position := self.at(seq)) is not None:
+            yield position
+            seq += position.segment.frames

@@ -1,4 +1,4 @@
-"""Light and shadow on a relief."""
+"""Light and shadow on a height map."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, light_up
-from edge_daemon.camera.simulator.objects import carve
+from edge_daemon.camera.simulator.lighting import Light, Pose, Sprite, render_sprite
+from edge_daemon.camera.simulator.objects import build_height_map
 
 POSE = Pose(angle=0.0, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
 
 
-def _lit(light: Light, pose: Pose = POSE, kind: str = "die") -> Sprite:
-    return light_up(carve(kind, 128), pose, light, 200)
+def _render(light: Light, pose: Pose = POSE, kind: str = "die") -> Sprite:
+    return render_sprite(build_height_map(kind, 128), pose, light, 200)
 
 
 def _around_middle(sprite: Sprite) -> npt.NDArray[np.floating[Any]]:
@@ -31,7 +31,7 @@ def _size(sprite: Sprite) -> tuple[int, int]:
 
 @pytest.mark.parametrize("azimuth", [0.0, np.pi / 2, np.pi, -np.pi / 2])
 def test_the_shadow_falls_away_from_the_lamp(azimuth: float) -> None:
-    sprite = _lit(Light(azimuth=azimuth))
+    sprite = _render(Light(azimuth=azimuth))
     shade = 1 - sprite.keep[..., 0]
     rows, columns = np.indices(shade.shape)
     x, y = columns + sprite.left + 0.5, rows + sprite.top + 0.5
@@ -42,25 +42,25 @@ def test_the_shadow_falls_away_from_the_lamp(azimuth: float) -> None:
 
 
 def test_the_side_towards_the_lamp_is_brighter() -> None:
-    sprite = _lit(Light(azimuth=np.pi))
+    sprite = _render(Light(azimuth=np.pi))
     lit = sprite.add.sum(axis=2)
     assert lit[:, : -sprite.left].sum() > 1.05 * lit[:, -sprite.left :].sum()
 
 
-def test_a_turned_object_keeps_its_lamp() -> None:
+def test_a_rotated_object_keeps_its_lamp() -> None:
     """Highlights belong to the room: they stay where they are while the object turns."""
     quarter = Pose(angle=np.pi / 2, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
     light = Light(azimuth=np.pi)
-    still, turned = (_around_middle(_lit(light, pose)) for pose in (POSE, quarter))
-    assert np.abs(still - turned).mean() < 0.25 * np.abs(still - np.rot90(turned)).mean()
+    still, rotated = (_around_middle(_render(light, pose)) for pose in (POSE, quarter))
+    assert np.abs(still - rotated).mean() < 0.25 * np.abs(still - np.rot90(rotated)).mean()
 
 
 def test_scale_and_tilt_change_the_size() -> None:
     small = Pose(angle=0.0, scale=0.15, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
     tilted = Pose(angle=0.0, scale=0.3, tilt=0.5, tilt_angle=0.0, x=0.5, y=0.5)
-    width, height = _size(_lit(Light()))
-    assert _size(_lit(Light(), small)) == pytest.approx((width / 2, height / 2), abs=2)
-    assert _size(_lit(Light(), tilted)) == pytest.approx((width, height / 2), abs=2)
+    width, height = _size(_render(Light()))
+    assert _size(_render(Light(), small)) == pytest.approx((width / 2, height / 2), abs=2)
+    assert _size(_render(Light(), tilted)) == pytest.approx((width, height / 2), abs=2)
 
 
 def test_warm_light_is_red_and_cold_light_blue() -> None:

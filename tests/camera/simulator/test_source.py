@@ -1,4 +1,4 @@
-"""The drawn camera: what it shows, that it says so truly, and that it is the same every time."""
+"""Simulated camera: frames, ground truth and determinism."""
 
 from __future__ import annotations
 
@@ -32,34 +32,34 @@ def _difference(one: Frame, other: Frame) -> float:
     return float(np.abs(one.image.astype(int) - other.image).mean())
 
 
-def test_the_same_seed_draws_the_same_frames() -> None:
+def test_the_same_seed_gives_the_same_frames() -> None:
     first, second = _frames(_source(), 50), _frames(_source(), 50)
     assert all(np.array_equal(one.image, two.image) for one, two in zip(first, second, strict=True))
 
 
-def test_another_seed_draws_other_frames() -> None:
+def test_another_seed_gives_other_frames() -> None:
     other = _source(SyntheticOptions(size=(160, 120), seed=2))
     assert _difference(_frames(_source(), 20)[-1], _frames(other, 20)[-1]) > 10
 
 
-def test_frames_have_the_size_and_rate_asked_for() -> None:
+def test_frames_have_the_configured_size_and_rate() -> None:
     frames = _frames(_source(SyntheticOptions(size=(200, 100), fps=20)), 5)
     assert frames[0].image.shape == (100, 200, 3)
     assert frames[4].captured_s - frames[0].captured_s == pytest.approx(0.2)
 
 
 def test_every_kind_appears_before_the_endless_tray_repeats_one() -> None:
-    passages = _source().passages(45 * len(KINDS))
-    assert sorted(passage.kind for passage in passages) == sorted(KINDS)
+    intervals = _source().intervals(45 * len(KINDS))
+    assert sorted(interval.kind for interval in intervals) == sorted(KINDS)
 
 
-def test_the_endless_tray_is_also_empty_now_and_then_and_goes_on_for_ever() -> None:
+def test_the_endless_tray_is_sometimes_empty_and_has_no_end() -> None:
     source = _source()
     assert source.truth(45 * len(KINDS) + 20) is None
     assert source.truth(45 * 1_000_000 + 20) is not None
 
 
-def test_truth_names_what_lies_still_and_nothing_while_it_moves() -> None:
+def test_truth_names_a_still_object_and_none_during_motion() -> None:
     source = _source(timeline=[Segment("gear", 30, 1), Segment(None, 20, 2), Segment("leaf", 30, 3)])
     truth = [source.truth(seq) for seq in range(82)]
     assert set(truth[:7]) == {None}
@@ -69,7 +69,7 @@ def test_truth_names_what_lies_still_and_nothing_while_it_moves() -> None:
     assert truth[80:] == [None, None]
 
 
-def test_a_thing_lies_still_but_for_noise_and_moves_in_the_transitions() -> None:
+def test_an_object_is_still_except_for_noise_and_moves_in_the_transitions() -> None:
     frames = _frames(_source(timeline=[Segment("brick", 30, 5)]), 30)
     still = max(_difference(frames[7], frame) for frame in frames[8:25])
     assert still < 12
@@ -77,7 +77,7 @@ def test_a_thing_lies_still_but_for_noise_and_moves_in_the_transitions() -> None
     assert not np.array_equal(frames[10].image, frames[11].image)
 
 
-def test_the_settled_thing_is_in_the_picture() -> None:
+def test_the_still_object_is_in_the_picture() -> None:
     for kind in KINDS:
         shown = _frames(_source(timeline=[Segment(kind, 13, 6)]), 8)[-1]
         empty = _frames(_source(timeline=[Segment(None, 13, 6)]), 8)[-1]
@@ -86,7 +86,7 @@ def test_the_settled_thing_is_in_the_picture() -> None:
         assert changed[30:90, 40:120].any(), kind
 
 
-def test_a_script_ends_and_stays_ended() -> None:
+def test_a_timeline_ends_and_stays_ended() -> None:
     source = _source(timeline=[Segment("key", 13, 1)])
     assert len(_frames(source, 100)) == 13
     assert source.read() is None
@@ -103,7 +103,7 @@ def test_reading_a_closed_source_is_refused() -> None:
         source.read()
 
 
-def test_a_kind_that_can_not_be_drawn_is_named() -> None:
+def test_an_unknown_kind_is_named() -> None:
     with pytest.raises(ValueError, match=r"can't draw unicorn; kinds are battery, bolt"):
         _source(timeline=[Segment("unicorn", 30)])
 
@@ -115,32 +115,32 @@ def test_belt_objects_enter_left_and_leave_right_once_each() -> None:
     for frame, bare in zip(_frames(source, 66), empty, strict=True):
         columns = (np.abs(frame.image.astype(int) - bare.image).max(axis=2) > 70).any(axis=0).nonzero()[0]
         yellow.append(columns.mean() if columns.size else None)
-    for passage in source.passages(66):
-        seen = [place for place in yellow[passage.first : passage.end] if place is not None]
+    for interval in source.intervals(66):
+        seen = [place for place in yellow[interval.first : interval.end] if place is not None]
         assert seen == sorted(seen)
         assert seen[0] < 20
         assert seen[-1] > 140
-        assert yellow[passage.first] is None
-        assert yellow[passage.end - 1] is None
+        assert yellow[interval.first] is None
+        assert yellow[interval.end - 1] is None
     assert yellow[30:36] == [None] * 6
 
 
-def test_belt_passages_are_known_ahead() -> None:
+def test_belt_intervals_are_known_in_advance() -> None:
     source = _source(BELT, [Segment("lemon", 30, 1), Segment(None, 6), Segment("nut", 30, 2)])
-    assert source.passages(1) == (GroundTruthInterval("lemon", 0, 19),)
-    assert source.passages(10_000) == (
+    assert source.intervals(1) == (GroundTruthInterval("lemon", 0, 19),)
+    assert source.intervals(10_000) == (
         GroundTruthInterval("lemon", 0, 19),
         GroundTruthInterval("nut", 36, 55),
     )
 
 
-def test_belt_truth_holds_while_the_object_is_in_the_middle() -> None:
+def test_belt_truth_is_the_object_in_the_middle() -> None:
     source = _source(BELT, [Segment("lemon", 30, 1)])
     named = [seq for seq in range(30) if source.truth(seq) == "lemon"]
     assert named == list(range(named[0], named[-1] + 1))
-    assert 0 < named[0] < named[-1] < source.passages(1)[0].end
+    assert 0 < named[0] < named[-1] < source.intervals(1)[0].end
 
 
-def test_belt_refuses_a_showing_too_short_to_pass() -> None:
+def test_belt_refuses_a_segment_too_short_to_cross() -> None:
     with pytest.raises(ValueError, match="needs 19 frames"):
         _source(BELT, [Segment("lemon", 10)])
