@@ -1,4 +1,4 @@
-"""Which frame source belongs to which `camera.type`; a new one is a file and a line here."""
+"""Frame sources by `camera.type`. A new source needs a file and a line here."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ SOURCES: Mapping[type[CameraOptions], Callable[[Any, Clock], FrameSource]] = Map
 LIBRARIES: Mapping[type[CameraOptions], Callable[[], object]] = MappingProxyType(
     {PicameraOptions: import_picamera2, V4l2Options: import_opencv}
 )
-"""What imports a source's library, for those that need one."""
+"""Import functions of the sources that need a library."""
 
 
 def import_library(options: CameraOptions) -> None:
-    """Import what the source for these options needs, claiming nothing. Raises CameraError."""
+    """Import the library of the source for these options; no device is opened. Raises CameraError."""
     if type(options) in LIBRARIES:
         LIBRARIES[type(options)]()
 
 
 def open_camera(options: CameraOptions, clock: Clock) -> FrameSource:
-    """Return the source for these options. It claims nothing before its `open`."""
+    """Return the source for these options. It opens no device before its `open`."""
     return SOURCES[type(options)](options, clock)

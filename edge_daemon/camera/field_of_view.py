@@ -1,6 +1,6 @@
-"""The part of a sensor that a picture shows: pure, sizes and rectangles in, rectangles out.
+"""Geometry of a sensor's modes and crops: pure functions of sizes and rectangles.
 
-A rectangle is (x, y, width, height) in pixels of the whole sensor, as libcamera's ScalerCrop is.
+A rectangle is (x, y, width, height) in pixels of the whole sensor, like libcamera's ScalerCrop.
 """
 
 from __future__ import annotations
@@ -13,16 +13,16 @@ Dimensions: TypeAlias = tuple[int, int]
 Rectangle: TypeAlias = tuple[int, int, int, int]
 
 BINNINGS = (4, 2, 1)
-"""Shares of a sensor's width and height at which modes with the whole view are found, cheapest first."""
+"""Divisors of the sensor's size for which sensors have modes with the whole view, cheapest first."""
 
-_ALL = 0.99
-"""A mode that reads this share of both sides shows the whole view: some drivers leave out a margin."""
+_FULL_SHARE = 0.99
+"""Least share of both sides that counts as the whole view: some drivers leave out a margin."""
 
 
 def sensor_sizes(sensor: Dimensions, size: Dimensions) -> Iterator[Dimensions]:
-    """Yield mode sizes to try for a picture of `size`, none smaller than it except the whole sensor.
+    """Yield mode sizes to try for a picture of `size`: at least as large, or the whole sensor.
 
-    An imx219 reads 640x480 from the middle 1280x960 of 3280x2464 pixels, 1640x1232 from all of them
+    An imx219 reads 640x480 from its middle 1280x960 of 3280x2464 pixels, but 1640x1232 from all of them
     (`rpicam-hello --list-cameras`, raspberrypi/documentation pull request 2587).
     """
     for binning in BINNINGS:
@@ -32,12 +32,12 @@ def sensor_sizes(sensor: Dimensions, size: Dimensions) -> Iterator[Dimensions]:
 
 
 def shows_all(readout: Rectangle, sensor: Dimensions) -> bool:
-    """Whether a mode that reads `readout` leaves out no more than a margin."""
-    return readout[2] >= _ALL * sensor[0] and readout[3] >= _ALL * sensor[1]
+    """Return whether `readout` covers the sensor except for a margin."""
+    return readout[2] >= _FULL_SHARE * sensor[0] and readout[3] >= _FULL_SHARE * sensor[1]
 
 
 def largest_crop(readout: Rectangle, size: Dimensions) -> Rectangle:
-    """Return the largest part of `readout`, from its middle, that has the shape of `size`."""
+    """Return the largest centred part of `readout` with the aspect ratio of `size`."""
     x, y, width, height = readout
     if width * size[1] >= height * size[0]:
         wide, high = height * size[0] // size[1], height
@@ -47,9 +47,9 @@ def largest_crop(readout: Rectangle, size: Dimensions) -> Rectangle:
 
 
 def on_sensor(box: tuple[float, float, float, float], crop: Rectangle, rotation: int) -> Rectangle:
-    """Return where a box of the turned picture, in fractions, lies on the sensor.
+    """Map a box of the rotated picture, in fractions, to the sensor.
 
-    A half turn is the sensor's own work and a quarter turn ours, so quarter turns alone are taken back.
+    The sensor applies half turns itself, so only quarter turns are undone.
     """
     left, top, wide, high = box
     if rotation == 90:
@@ -62,21 +62,21 @@ def on_sensor(box: tuple[float, float, float, float], crop: Rectangle, rotation:
 
 @dataclass(frozen=True, slots=True)
 class FieldOfView:
-    """What an open camera delivers, None where libcamera doesn't say.
+    """Field of view of an open camera; None for values that libcamera doesn't report.
 
-    `sensor` and `mode` are sizes in pixels, `crop` is the part of the sensor that the frame shows, and
-    `most_fps` is the fastest that the mode can go.
+    `sensor` and `mode` are sizes in pixels, `crop` is the part of the sensor in the frame, and
+    `max_fps` is the mode's highest frame rate.
     """
 
     model: str
     sensor: Dimensions | None = None
     mode: Dimensions | None = None
     crop: Rectangle | None = None
-    most_fps: float | None = None
+    max_fps: float | None = None
 
     @property
     def share(self) -> float:
-        """The share of the sensor's pixels that the picture shows; 1 when it isn't known."""
+        """Share of the sensor's pixels in the picture; 1 if unknown."""
         if self.crop is None or self.sensor is None:
             return 1.0
         return min(1.0, self.crop[2] * self.crop[3] / (self.sensor[0] * self.sensor[1]))
@@ -92,7 +92,7 @@ class FieldOfView:
 
 
 def whole_size(sensor: Dimensions, size: Dimensions, rotation: int) -> Dimensions:
-    """Return a size for the turned picture that has the sensor's shape and the longer side of `size`."""
+    """Return a size for the rotated picture with the sensor's shape and the longer side of `size`."""
     wide, high = sensor if rotation % 180 == 0 else (sensor[1], sensor[0])
     scale = max(size) / max(wide, high)
     return round(wide * scale / 2) * 2, round(high * scale / 2) * 2

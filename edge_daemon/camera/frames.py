@@ -1,4 +1,4 @@
-"""From a device's pixels to a Frame: turned upright, copied out, stamped, read-only."""
+"""Construction of frames from a device's pixels, and pacing to a frame rate."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 _PLAUSIBLE_AGE_S = 10.0
-"""Older or future stamps come from another clock than ours and are not used."""
+"""Largest age of a device's timestamp. Older and future timestamps are of another clock and are ignored."""
 
 
 def make_frame(
     pixels: Image, seq: int, clock: Clock, *, rotation: int = 0, stamp_s: float | None = None
 ) -> Frame:
-    """Make a Frame that shares no memory with `pixels` (RGB, uint8, HWC).
+    """Return a read-only Frame that shares no memory with `pixels` (RGB uint8 HWC).
 
-    `rotation` turns clockwise by a multiple of 90 degrees. `stamp_s` is the device's own time of
-    the exposure on the monotonic clock; without one, or with one of another clock, it is now.
+    `rotation` is clockwise, a multiple of 90 degrees. `stamp_s` is the device's time of the exposure on the
+    monotonic clock; without it, or with one of another clock, the frame is of now.
     """
     import numpy as np
 
@@ -37,12 +37,12 @@ def make_frame(
 
 
 def sensor_size(size: tuple[int, int], rotation: int) -> tuple[int, int]:
-    """Return the size to ask of the device so that the turned frame has `size` (width, height)."""
+    """Return the device's size for which the rotated frame has `size` (width, height)."""
     return size if rotation % 180 == 0 else (size[1], size[0])
 
 
 class FramePacer:
-    """Waits so that calls of `wait` return `fps` times a second; None never waits."""
+    """Limiter to `fps` frames per second; None never waits."""
 
     def __init__(self, fps: float | None, clock: Clock, sleep: Callable[[float], None]) -> None:
         self._period_s = 1 / fps if fps else 0.0
@@ -51,7 +51,7 @@ class FramePacer:
         self._due_s = float("-inf")
 
     def wait(self) -> None:
-        """Sleep until the next frame is due. After a stall the rhythm starts anew."""
+        """Sleep until the next frame is due. A stall resets the schedule."""
         now = self._clock.monotonic()
         if now < self._due_s:
             self._sleep(self._due_s - now)

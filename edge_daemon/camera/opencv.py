@@ -1,4 +1,4 @@
-"""OpenCV's video capture, for USB cameras and video files: the only file that imports cv2."""
+"""OpenCV's video capture for USB cameras and video files. The only file that imports cv2."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 64_000_000
 STALL_S = 5
-"""Without a frame for so long a camera counts as lost."""
+"""Time without a frame after which a camera counts as lost."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceSettings:
-    """What to ask of a camera. `exposure_us`, `gain` and `white_balance_k` are fixed when given."""
+    """Settings of a camera. `exposure_us`, `gain` and `white_balance_k` are automatic if None."""
 
     size: tuple[int, int]
     fps: float
@@ -37,9 +37,9 @@ class VideoStream:
     _capture: Any = field(repr=False)
 
     def read(self) -> Image | None:
-        """Wait for the next picture: RGB uint8 HWC, own memory; None at the end or after a stall.
+        """Wait for the next picture: RGB uint8 HWC, newly allocated; None at the end or after a stall.
 
-        Raises CameraError for a picture of another kind than colour.
+        Raises CameraError for a picture that is not a colour picture.
         """
         cv2 = _import()
         try:
@@ -51,7 +51,7 @@ class VideoStream:
 
     @property
     def stamp_s(self) -> float:
-        """When the last picture was taken, as its device or file counts time."""
+        """Timestamp of the last picture on its device's or file's clock."""
         return float(self._capture.get(_import().CAP_PROP_POS_MSEC)) / 1000
 
     def close(self) -> None:
@@ -60,12 +60,12 @@ class VideoStream:
 
 
 def open_video(path: Path) -> VideoStream:
-    """Open a video file, known by its content. Raises CameraError when it can't be decoded."""
-    # A playlist among the files may name other files, but no address.
+    """Open a video file by its content. Raises CameraError when it can't be decoded."""
+    # A playlist may refer to other files, but not to network addresses.
     os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "protocol_whitelist;file")
     cv2 = _import()
-    # FFmpeg believes a name's suffix before the content; a descriptor has none. What can't be told by its
-    # content, such as a bare MPEG-4 stream, is opened by its name.
+    # FFmpeg trusts a name's suffix more than the content; a descriptor has no suffix. A format without a
+    # signature, such as a bare MPEG-4 stream, is opened by its name.
     with path.open("rb") as file:
         names = (f"/proc/self/fd/{file.fileno()}", str(path))
         for name, decoder in itertools.product(names, (cv2.CAP_FFMPEG, cv2.CAP_GSTREAMER)):
@@ -83,25 +83,25 @@ def _check_size(capture: Any, cv2: Any, path: Path) -> None:
 
 
 def open_device(device: str, settings: DeviceSettings) -> VideoStream:
-    """Open a V4L2 camera and set it up. Raises CameraError when it is busy or lacks a setting."""
+    """Open and configure a V4L2 camera. Raises CameraError when it is busy or lacks a setting."""
     cv2 = _import()
     capture = cv2.VideoCapture(device, cv2.CAP_V4L2)
     if not capture.isOpened():
         raise CameraError(f"{device} delivers no video: another program holds it, or it isn't a camera")
     try:
-        _set_up(cv2, capture, device, settings)
+        _configure(cv2, capture, device, settings)
     except CameraError:
         capture.release()
         raise
     return VideoStream(capture)
 
 
-def _set_up(cv2: Any, capture: Any, device: str, settings: DeviceSettings) -> None:
+def _configure(cv2: Any, capture: Any, device: str, settings: DeviceSettings) -> None:
     if settings.fourcc is not None:
         _require(
             capture, device, cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*settings.fourcc), settings.fourcc
         )
-    # The driver takes the nearest size and rate it has; frames say themselves how large they are.
+    # The driver chooses its nearest size and rate; each frame has its real size.
     capture.set(cv2.CAP_PROP_FRAME_WIDTH, settings.size[0])
     capture.set(cv2.CAP_PROP_FRAME_HEIGHT, settings.size[1])
     capture.set(cv2.CAP_PROP_FPS, settings.fps)
@@ -120,11 +120,11 @@ def _set_up(cv2: Any, capture: Any, device: str, settings: DeviceSettings) -> No
 
 def _require(capture: Any, device: str, prop: int, value: float, name: str) -> None:
     if not capture.set(prop, value):
-        raise CameraError(f"{device} doesn't take {name} = {value:g}; leave it out or try another value")
+        raise CameraError(f"{device} doesn't accept {name} = {value:g}; leave it out or try another value")
 
 
 def _import() -> Any:
-    # OpenCV reads its time limit once, when it is loaded; a stalled camera otherwise blocks for 10 s.
+    # OpenCV reads its time limit at its import; a stalled camera blocks for 10 s by default.
     os.environ.setdefault("OPENCV_VIDEOIO_V4L_SELECT_TIMEOUT", str(STALL_S))
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
@@ -138,5 +138,5 @@ def _import() -> Any:
 
 
 def import_opencv() -> None:
-    """Import OpenCV without opening anything. Raises CameraError that says why it can't be."""
+    """Import OpenCV without opening a device. Raises CameraError with the reason."""
     _import()

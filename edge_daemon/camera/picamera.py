@@ -1,4 +1,4 @@
-"""The Raspberry Pi camera through picamera2."""
+"""Frame source for the Raspberry Pi camera. The only file that imports picamera2."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from edge_daemon.camera.field_of_view import (
     FieldOfView,
     Rectangle,
     largest_crop,
-    on_sensor,
     sensor_sizes,
     shows_all,
 )
 from edge_daemon.camera.frames import make_frame, sensor_size
+from edge_daemon.camera.libcamera_controls import build_controls, focus_window_controls, sensor_transform
 from edge_daemon.camera.tuning_file import tuning_arguments
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.domain.errors import CameraError
@@ -26,28 +26,17 @@ from edge_daemon.domain.types import Frame
 log = logging.getLogger(__name__)
 
 STALL_S = 5.0
-"""Without a frame for so long (or three frames, when they are slower) the camera counts as lost."""
+"""Time without a frame after which the camera counts as lost; at least three frame intervals."""
 
 BUFFERS = 4
-"""Of the main stream."""
+"""Number of buffers of the main stream."""
 
-# What libcamera's bindings and picamera2 raise; a missed deadline is an OSError too.
+# Exceptions of libcamera's bindings and picamera2; a missed deadline is an OSError too.
 _FAULTS = (RuntimeError, OSError, ValueError)
-
-_KEYS = {
-    "ExposureTime": "exposure_us",
-    "AnalogueGain": "gain",
-    "ColourGains": "colour_gains",
-    "AeFlickerPeriod": "flicker_period_us",
-    "LensPosition": "focus_dioptres",
-    "AfMode": "focus_mode",
-    "AfWindows": "focus_window",
-}
-"""libcamera's controls and the keys of `camera.controls` that need them."""
 
 
 class PicameraSource:
-    """Frames from libcamera's ISP; fulfils interfaces.FrameSource. Needs picamera2 0.3.19 or newer."""
+    """Frames from libcamera's ISP; implements interfaces.FrameSource. Needs picamera2 0.3.19 or newer."""
 
     lossless = False
 
@@ -56,19 +45,19 @@ class PicameraSource:
         self._clock = clock
         self._camera: Any = None
         self.models: tuple[str, ...] = ()
-        """Of every camera that libcamera found at the last `open`, by index."""
+        """Models of the cameras that libcamera found at the last `open`, by index."""
         self._next_seq = 0
         frame_us = max(int(1e6 / options.fps), options.controls.exposure_us or 0)
         self._frame_limits_us = (frame_us, frame_us)
         self._stall_s = max(STALL_S, 3 * frame_us / 1e6)
         self.view: FieldOfView | None = None
-        """What the camera delivers; None before the first `open`."""
+        """Field of view of the open camera; None before the first `open`."""
 
     def open(self) -> None:
-        """Claim and start the camera. Raises CameraError with a hint when it is missing or busy."""
+        """Acquire and start the camera. Raises CameraError with a hint when it is missing or busy."""
         if self._camera is not None:
             return
-        self._camera = self._claim()
+        self._camera = self._acquire()
         try:
             self._configure(self._camera)
             self._camera.start()
@@ -80,13 +69,13 @@ class PicameraSource:
             raise
 
     def read(self) -> Frame:
-        """Wait for the next exposure and copy it out. Raises CameraError when none comes."""
+        """Wait for the next exposure and return a copy. Raises CameraError when none arrives."""
         if self._camera is None:
             raise CameraError("the camera is closed; open it before reading")
         try:
             request = self._camera.capture_request(wait=self._stall_s)
             try:
-                return self._frame(request)
+                return self._copy_frame(request)
             finally:
                 request.release()
         except TimeoutError as exc:
@@ -96,18 +85,18 @@ class PicameraSource:
             raise CameraError(f"camera {self.options.index} failed: {exc}") from exc
 
     def close(self) -> None:
-        """Stop and release the camera; a fault on the way is logged, for there is no more to do."""
+        """Stop and release the camera. A fault is logged, not raised."""
         camera, self._camera = self._camera, None
         if camera is None:
             return
         try:
-            # A capture that timed out is still queued, and close() would wait behind it for ever.
+            # A capture that timed out is still queued; close() would wait for it without end.
             camera.cancel_all_and_flush()
             camera.close()
         except _FAULTS as exc:
             log.warning("camera %d did not close cleanly: %s", self.options.index, exc)
 
-    def _claim(self) -> Any:
+    def _acquire(self) -> Any:
         index = self.options.index
         camera_class, allocator_class = import_picamera2()
         try:
@@ -116,7 +105,7 @@ class PicameraSource:
                 if index >= len(found):
                     raise CameraError(_missing(index, found))
                 self.models = tuple(str(each.get("Model", "?")) for each in found)
-                # The allocator first: without it picamera2 would claim the camera, fail, and never let it go.
+                # The allocator comes first: without it picamera2 would acquire the camera, fail, and keep it.
                 return camera_class(index, allocator=allocator_class(), **tuning)
         except _FAULTS as exc:
             raise CameraError(
@@ -125,110 +114,69 @@ class PicameraSource:
             ) from exc
 
     def _configure(self, camera: Any) -> None:
-        """Configure the camera with its whole field of view where libcamera lets a crop be set."""
+        """Configure the camera with its whole field of view, if libcamera can set a crop."""
         if "ScalerCrop" in camera.camera_controls:
-            self._use_whole_view(camera)
+            self._configure_full_view(camera)
         else:
             camera.configure(self._configuration(camera, {}))
             self.view = FieldOfView(self.models[self.options.index])
         log.info("camera %d: %s", self.options.index, self.view)
 
-    def _use_whole_view(self, camera: Any) -> None:
-        """Take the smallest mode that reads the whole sensor, and its largest crop of the frame's shape.
-
-        Modes are tried one by one: `sensor_modes` would try the largest too, for which a Zero 2 W lacks the
-        memory (picamera2 issue 1358). The most that ScalerCrop can be is what the mode reads of the sensor.
-        """
+    def _configure_full_view(self, camera: Any) -> None:
+        """Configure the smallest mode with the whole view, and its largest crop of the frame's shape."""
         sensor = _dimensions(camera.sensor_resolution)
         size = sensor_size(self.options.size, self.options.rotation)
+        crop = largest_crop(self._select_mode(camera, sensor, size), size)
+        camera.set_controls({"ScalerCrop": crop, **focus_window_controls(self.options, crop)})
+        mode = (camera.camera_configuration().get("sensor") or {}).get("output_size")
+        self.view = FieldOfView(
+            self.models[self.options.index],
+            sensor,
+            _dimensions(mode) if mode else None,
+            crop,
+            self._max_fps(camera),
+        )
+
+    def _select_mode(self, camera: Any, sensor: Dimensions, size: Dimensions) -> Rectangle:
+        """Configure the smallest mode that reads the whole sensor; return the part that the mode reads.
+
+        Modes are tried one by one: `sensor_modes` would try the largest too, for which a Zero 2 W lacks the
+        memory (picamera2 issue 1358). ScalerCrop's maximum is the part of the sensor that the mode reads.
+        """
         readout: Rectangle = (0, 0, *sensor)
         for mode in sensor_sizes(sensor, size):
-            # No raw stream: its buffers would take memory for pictures that nobody reads.
+            # No raw stream: nothing reads its pictures, and its buffers would take memory.
             camera.configure(self._configuration(camera, {"sensor": {"output_size": mode}, "raw": None}))
             readout = _rectangle(camera.camera_controls["ScalerCrop"][1])
             if shows_all(readout, sensor):
                 break
-        crop = largest_crop(readout, size)
-        camera.set_controls({"ScalerCrop": crop, **self._focus_window(crop)})
-        chosen = (camera.camera_configuration().get("sensor") or {}).get("output_size")
-        self.view = FieldOfView(
-            self.models[self.options.index],
-            sensor,
-            _dimensions(chosen) if chosen else None,
-            crop,
-            self._most_fps(camera),
-        )
+        return readout
 
-    def _most_fps(self, camera: Any) -> float | None:
-        """Return the fastest that the mode can go, and warn when that is too slow."""
-        least_us = camera.camera_controls.get("FrameDurationLimits", (0,))[0]
-        if not least_us:
+    def _max_fps(self, camera: Any) -> float | None:
+        """Return the mode's highest frame rate; log a warning if it is below the configured one."""
+        min_frame_us = camera.camera_controls.get("FrameDurationLimits", (0,))[0]
+        if not min_frame_us:
             return None
-        most_fps = 1e6 / least_us
-        if most_fps < self.options.fps - 0.5:
+        max_fps = 1e6 / min_frame_us
+        if max_fps < self.options.fps - 0.5:
             text = "camera %d gives at most %.0f frames/s with its whole view, not %g; lower camera.fps"
-            log.warning(text, self.options.index, most_fps, self.options.fps)
-        return float(most_fps)
+            log.warning(text, self.options.index, max_fps, self.options.fps)
+        return float(max_fps)
 
     def _configuration(self, camera: Any, sensor: Mapping[str, object]) -> Any:
-        from libcamera import Transform
-
-        upside_down = self.options.rotation == 180
         return camera.create_video_configuration(
             # libcamera names formats from the high byte down: its BGR888 is R, G, B in memory.
             main={"format": "BGR888", "size": sensor_size(self.options.size, self.options.rotation)},
-            controls=self._controls(camera.camera_controls),
-            transform=Transform(hflip=upside_down, vflip=upside_down),
+            controls=build_controls(self.options, camera.camera_controls, self._frame_limits_us),
+            transform=sensor_transform(self.options.rotation),
             buffer_count=BUFFERS,
-            # Hold no finished frame back: a press must get one that was exposed after it.
+            # Queue no finished frame: a press needs one that was exposed after it.
             queue=False,
             **sensor,
         )
 
-    def _controls(self, offered: Any) -> dict[str, object]:
-        """Return libcamera's controls. Fixing one of exposure, gain, colour or focus stops its automatic."""
-        wanted = self.options.controls
-        values = {control: getattr(wanted, key) for control, key in _KEYS.items()}
-        values = {control: value for control, value in values.items() if value is not None}
-        if missing := [control for control in values if control not in offered]:
-            model = f"camera {self.options.index}"
-            keys = ", ".join(f"camera.controls.{_KEYS[control]}" for control in missing)
-            raise CameraError(f"{model} has no control {', '.join(missing)}; leave {keys} out")
-        controls: dict[str, object] = {
-            control: value for control, value in values.items() if not control.startswith("Af")
-        }
-        if wanted.flicker_period_us is not None:
-            from libcamera import controls as libcamera_controls
-
-            controls["AeFlickerMode"] = libcamera_controls.AeFlickerModeEnum.Manual
-        if "AfMode" in offered:
-            controls |= self._focus()
-        if "FrameDurationLimits" in offered:
-            controls["FrameDurationLimits"] = self._frame_limits_us
-        return controls
-
-    def _focus(self) -> dict[str, object]:
-        from libcamera import controls as libcamera_controls
-
-        wanted, modes = self.options.controls, libcamera_controls.AfModeEnum
-        mode = wanted.focus_mode or ("continuous" if wanted.focus_dioptres is None else "manual")
-        if mode == "auto":
-            return {"AfMode": modes.Auto, "AfTrigger": libcamera_controls.AfTriggerEnum.Start}
-        return {"AfMode": modes.Continuous if mode == "continuous" else modes.Manual}
-
-    def _focus_window(self, crop: tuple[int, int, int, int]) -> dict[str, object]:
-        window = self.options.controls.focus_window
-        if window is None:
-            return {}
-        from libcamera import controls as libcamera_controls
-
-        return {
-            "AfMetering": libcamera_controls.AfMeteringEnum.Windows,
-            "AfWindows": [on_sensor(window, crop, self.options.rotation)],
-        }
-
-    def _frame(self, request: Any) -> Frame:
-        """Copy a request's picture. Half turns are the ISP's work, quarter turns ours."""
+    def _copy_frame(self, request: Any) -> Frame:
+        """Return a copy of a request's picture. The ISP does half turns, `make_frame` quarter turns."""
         rotation = 0 if self.options.rotation == 180 else self.options.rotation
         stamp_ns = request.get_metadata().get("SensorTimestamp")
         seq = self._next_seq
@@ -243,7 +191,7 @@ class PicameraSource:
 
 
 def import_picamera2() -> tuple[Any, Any]:
-    """Return the classes of the camera and of the memory its frames lie in. Raises CameraError."""
+    """Return picamera2's classes of the camera and of its buffers' allocator. Raises CameraError."""
     # Late: importing picamera2 opens libcamera's devices.
     try:
         from picamera2 import Picamera2
@@ -265,7 +213,7 @@ def import_picamera2() -> tuple[Any, Any]:
 
 
 def _missing(index: int, found: list[Mapping[str, object]]) -> str:
-    """Say which cameras there are instead; a Pi 5 has two connectors."""
+    """Return the error for a missing camera, with the cameras found; a Pi 5 has two connectors."""
     others = ", ".join(f"{number} {each.get('Model', '?')}" for number, each in enumerate(found))
     return (
         f"no camera {index}: libcamera finds {len(found)}; check the ribbon cable and "

@@ -1,4 +1,4 @@
-"""libcamera's tuning file: colours, lens and focus of one kind of camera module."""
+"""libcamera's tuning file: colours, lens and focus of a camera module."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ VARIABLE = "LIBCAMERA_RPI_TUNING_FILE"
 
 @contextmanager
 def tuning_arguments(camera_class: Any, name: str | None) -> Iterator[dict[str, str]]:
-    """Make libcamera read the tuning file and yield the arguments that picamera2 needs for it.
+    """Make libcamera read the tuning file, and yield picamera2's arguments for it.
 
-    libcamera reads it as it lists the cameras, and picamera2 sets the variable only after it has listed them:
-    the variable is set here (the log of picamera2 issue 1358 has "Using tuning file" before "Adding camera").
-    `name` is a path, or a file in libcamera's folder for this board; without one the environment's holds.
-    Raises CameraError.
+    libcamera reads the file when it lists the cameras, but picamera2 sets the environment variable only after
+    that. So the variable is set here (the log of picamera2 issue 1358 has "Using tuning file" before "Adding
+    camera"). `name` is a path, or a file in libcamera's folder for this board; None leaves the environment
+    as it is. Raises CameraError.
     """
     before = os.environ.get(VARIABLE)
     try:
@@ -47,5 +47,5 @@ def _content(camera_class: Any, name: str) -> object:
     except (RuntimeError, OSError, ValueError) as exc:
         raise CameraError(
             f"camera.tuning_file {name} can't be read ({exc}); "
-            "`ls /usr/share/libcamera/ipa/rpi/*/` lists those that libcamera brings"
+            "`ls /usr/share/libcamera/ipa/rpi/*/` lists libcamera's own files"
         ) from exc

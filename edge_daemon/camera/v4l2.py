@@ -1,4 +1,4 @@
-"""USB cameras through Video4Linux and OpenCV."""
+"""Frame source for USB cameras through Video4Linux and OpenCV."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
 
 
 class V4l2Source:
-    """Frames from a USB camera; fulfils interfaces.FrameSource."""
+    """Frames from a USB camera; implements interfaces.FrameSource."""
 
     lossless = False
 
@@ -30,7 +30,7 @@ class V4l2Source:
         self._next_seq = 0
 
     def open(self) -> None:
-        """Claim the device. Raises CameraError when it is missing, busy or not ours to open."""
+        """Open the device. Raises CameraError when it is missing, busy or not accessible."""
         if self._stream is not None:
             return
         _check_device(self._options.device)
@@ -60,18 +60,18 @@ class V4l2Source:
         )
 
     def close(self) -> None:
-        """Release the device; harmless when not open."""
+        """Release the device; no effect if it is not open."""
         stream, self._stream = self._stream, None
         if stream is not None:
             stream.close()
 
 
 def _check_device(device: str) -> None:
-    """Raise CameraError for what OpenCV would only call "can't open"."""
+    """Raise CameraError with the reason; OpenCV reports only that it can't open a device."""
     try:
         mode = os.stat(device).st_mode
     except OSError as exc:
-        text = f"no camera at {device}; is it plugged in? `v4l2-ctl --list-devices` names those there are"
+        text = f"no camera at {device}; is it plugged in? `v4l2-ctl --list-devices` lists the cameras"
         raise CameraError(text) from exc
     if not stat.S_ISCHR(mode):
         raise CameraError(f"{device} is not a video device; set camera.device to one such as /dev/video0")

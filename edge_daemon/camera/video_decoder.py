@@ -1,7 +1,7 @@
-"""A video decoded in a process of its own, where a crash of the decoder costs the source, not the daemon.
+"""Video decoding in a child process: a crash of the decoder ends the source, not the daemon.
 
-The child writes to its standard output: a header, then the picture's bytes or an error's text. It reads
-from its standard input: `REWIND` after the end of the video; the end of the input ends the child.
+The child's standard output: a header, then a picture's bytes or an error's text. Its standard input:
+`REWIND` after the end of the video. The end of the input ends the child.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 STALL_S = 30.0
-"""Without a byte from the decoder for that long the video counts as lost; its start takes seconds on a Pi."""
+"""Time without a byte after which the decoder counts as lost; its start takes seconds on a Pi."""
 
 _HEADER = struct.Struct("<cII")  # kind, then height and width of a picture, or the length of an error's text
 _PICTURE, _END, _ERROR = b"P", b"E", b"X"
 _REWIND = b"r"
 _MAX_MEMORY = 1 << 30
-_PIPE_BYTES = 1 << 20  # Linux allows every user that much; with the default a film took twice as long
+_PIPE_BYTES = 1 << 20  # Linux allows every user this size; with the default size decoding took twice as long
 _MAX_ERROR_BYTES = 64 << 10
 
 
 class DecoderProcess:
-    """Pictures of one video file, decoded in a child process. Used from one thread; close it when done."""
+    """Decoder of one video file in a child process. Used from one thread; close it when done."""
 
     def __init__(self, path: Path) -> None:
-        """Start the child. Raises CameraError when it can't be started."""
+        """Start the child process. Raises CameraError when it can't be started."""
         self._path = path
         command = module_command(__name__, str(path.absolute()))
         try:
@@ -77,22 +77,22 @@ class DecoderProcess:
             self._fill(memoryview(text))
             raise CameraError(text.decode(errors="replace"))
         if kind != _PICTURE or not 0 < first * second <= MAX_PIXELS:
-            self._child.kill()  # its memory is damaged, even if it has not noticed
-            raise self._crashed("nonsense instead of pictures")
+            self._child.kill()  # its memory is corrupted, though it still runs
+            raise self._crash_error("invalid data instead of pictures")
         pixels = np.empty((first, second, 3), np.uint8)
         self._fill(pixels.data.cast("B"))
         return pixels
 
     def rewind(self) -> None:
-        """Start over, after the end. Raises CameraError when the decoder is gone."""
+        """Start over, after the end. Raises CameraError when the decoder has ended."""
         assert self._child.stdin is not None
         try:
             self._child.stdin.write(_REWIND)
         except OSError as exc:
-            raise self._cause_of_death() from exc
+            raise self._end_error() from exc
 
     def close(self) -> None:
-        """End the child; harmless when it has ended."""
+        """End the child; no effect if it has ended."""
         self._child.kill()
         for pipe in (self._child.stdin, self._child.stdout):
             if pipe is not None:
@@ -105,20 +105,20 @@ class DecoderProcess:
         ready.register(self._output, select.POLLIN)
         while buffer:
             if not ready.poll(STALL_S * 1000):
-                raise CameraError(f"{self._path}: its decoder gave nothing for {STALL_S:.0f} s; convert it")
+                raise CameraError(f"{self._path}: its decoder sent nothing for {STALL_S:.0f} s; convert it")
             count = os.readv(self._output, [buffer])
             if count == 0:
-                raise self._cause_of_death()
+                raise self._end_error()
             buffer = buffer[count:]
 
-    def _cause_of_death(self) -> CameraError:
+    def _end_error(self) -> CameraError:
         code = self._child.wait()
         if code in (-signal.SIGKILL, 0) or code > 0:
-            how = "was killed, perhaps for want of memory" if code < 0 else f"ended with code {code}"
+            how = "was killed, perhaps as memory ran out" if code < 0 else f"ended with code {code}"
             return CameraError(f"{self._path}: the video decoder {how}")
-        return self._crashed(signal.Signals(-code).name)
+        return self._crash_error(signal.Signals(-code).name)
 
-    def _crashed(self, how: str) -> DecoderCrashError:
+    def _crash_error(self, how: str) -> DecoderCrashError:
         return DecoderCrashError(
             f"{self._path} makes the video decoder crash ({how}); "
             "convert it, for example with `ffmpeg -i FILE -c:v libx264 NEW.mp4`"
@@ -143,29 +143,29 @@ def main() -> None:
 
 
 def _decode(stream: VideoStream, name: str, output: BinaryIO) -> None:
-    shown = 0
+    count = 0
     while (pixels := stream.read()) is not None:
         height, width, _ = pixels.shape
         output.write(_HEADER.pack(_PICTURE, height, width))
         output.write(pixels.data)
         output.flush()
-        shown += 1
+        count += 1
     stream.close()
-    if shown == 0:
+    if count == 0:
         raise CameraError(f"{name} is neither a picture nor a video that this program can decode")
     output.write(_HEADER.pack(_END, 0, 0))
     output.flush()
 
 
 def _claim_output() -> BinaryIO:
-    """Return the pipe to the parent; what libraries print goes to the standard error instead."""
+    """Return the pipe to the parent; output of libraries is redirected to standard error."""
     output = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     return output
 
 
 def _confine() -> None:
-    """Limit memory, and leave the signals that end the daemon's process group to the parent."""
+    """Limit memory, and ignore the signals that end the daemon's process group: the parent handles them."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -177,7 +177,7 @@ def _confine() -> None:
 
 
 def _follow_parent(rewinds: queue.Queue[bytes]) -> None:
-    """Pass on the parent's commands; end with it, even while the decoder hangs."""
+    """Queue the parent's commands; end the process with the parent, even while the decoder hangs."""
     while command := os.read(0, 1):
         rewinds.put(command)
     os._exit(0)

@@ -1,4 +1,4 @@
-"""What every frame source promises, held against all of them."""
+"""Contract of a frame source, for all implementations."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_stamps_are_of_both_clocks_and_never_go_back(source: FrameSource) -> Non
     assert all(frame.captured_at.tzinfo is not None for frame in frames)
 
 
-def test_opening_twice_and_closing_twice_are_harmless(source: FrameSource) -> None:
+def test_opening_twice_and_closing_twice_have_no_effect(source: FrameSource) -> None:
     source.close()
     source.open()
     source.open()
@@ -131,12 +131,12 @@ def test_reading_while_closed_is_refused(source: FrameSource) -> None:
         source.read()
 
 
-def test_a_source_says_whether_every_frame_counts(source: FrameSource) -> None:
+def test_lossless_follows_from_the_options(source: FrameSource) -> None:
     assert source.lossless in (True, False)
 
 
 @pytest.mark.parametrize(
     "options", [PicameraOptions(), V4l2Options(), ReplayOptions(path="x"), SyntheticOptions()]
 )
-def test_the_table_has_a_source_for_every_options_type(options: CameraOptions) -> None:
+def test_the_factory_has_a_source_for_every_options_type(options: CameraOptions) -> None:
     assert type(open_camera(options, ManualClock())) is SOURCES[type(options)]

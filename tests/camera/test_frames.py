@@ -1,4 +1,4 @@
-"""From a device's pixels to a frame."""
+"""Construction of frames, and pacing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_the_device_may_reuse_its_memory_at_once() -> None:
     assert frame.image.max() == 9
 
 
-def test_the_size_asked_of_the_device_is_swapped_by_quarter_turns() -> None:
+def test_the_devices_size_is_swapped_by_quarter_turns() -> None:
     assert [sensor_size((64, 48), turn) for turn in (0, 90, 180, 270)] == [
         (64, 48),
         (48, 64),
@@ -42,7 +42,7 @@ def test_without_a_stamp_the_frame_is_of_now() -> None:
     assert (frame.seq, frame.captured_s, frame.captured_at) == (3, 77.0, clock.utc())
 
 
-def test_calls_return_at_the_frame_rate_whatever_the_work_between_takes() -> None:
+def test_calls_return_at_the_frame_rate_for_any_work_between() -> None:
     clock = ManualClock(0.0)
     pace = FramePacer(10, clock, clock.sleep)
     times = []
@@ -53,7 +53,7 @@ def test_calls_return_at_the_frame_rate_whatever_the_work_between_takes() -> Non
     assert times == pytest.approx([0.0, 0.1, 0.2, 0.3])
 
 
-def test_one_late_frame_does_not_shift_the_rhythm() -> None:
+def test_one_late_frame_does_not_shift_the_schedule() -> None:
     clock = ManualClock(0.0)
     pace = FramePacer(10, clock, clock.sleep)
     pace.wait()
@@ -63,7 +63,7 @@ def test_one_late_frame_does_not_shift_the_rhythm() -> None:
     assert clock.monotonic() == pytest.approx(0.2)
 
 
-def test_after_a_stall_frames_do_not_come_in_a_rush() -> None:
+def test_after_a_stall_frames_come_at_the_frame_rate() -> None:
     clock = ManualClock(0.0)
     pace = FramePacer(10, clock, clock.sleep)
     pace.wait()

@@ -1,4 +1,4 @@
-"""Naming a camera in a config must cost nothing: each library is loaded when its source is opened."""
+"""Late imports: a camera's library is imported when its source is opened."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 HEAVY = ("numpy", "PIL", "cv2", "picamera2", "libcamera")
 
 
-def test_the_table_of_cameras_loads_no_library() -> None:
+def test_the_factory_imports_no_library() -> None:
     code = f"import sys, edge_daemon.camera.factory; print(*(set({HEAVY!r}) & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

@@ -1,4 +1,4 @@
-"""The Pi camera's adapter against a fake picamera2 that behaves like the real one where it matters."""
+"""The Pi camera's source with a fake picamera2."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_frame_outlives_its_buffer_and_every_request_is_released(rig: Rig) -> 
 @pytest.mark.parametrize(
     ("rotation", "corner"), [(0, (0, 0)), (90, (0, -1)), (180, (-1, -1)), (270, (-1, 0))]
 )
-def test_rotation_turns_clockwise_and_keeps_the_size_asked_for(
+def test_rotation_is_clockwise_and_keeps_the_configured_size(
     rig: Rig, rotation: int, corner: tuple[int, int]
 ) -> None:
     options = PicameraOptions(size=(64, 48), rotation=rotation)  # type: ignore[arg-type]
@@ -93,7 +93,7 @@ def test_a_camera_with_a_focus_motor_focuses(rig: Rig, dioptres: float | None, m
     assert rig.configuration["controls"].get("LensPosition") == dioptres
 
 
-def test_a_control_the_camera_lacks_is_named_and_the_camera_let_go(rig: Rig) -> None:
+def test_a_missing_control_is_named_and_the_camera_released(rig: Rig) -> None:
     with pytest.raises(CameraError, match="no control LensPosition"):
         _open(PicameraOptions(controls=PicameraControls(focus_dioptres=2.0)))
     assert rig.owner is None
@@ -144,7 +144,7 @@ def test_a_large_picture_gets_a_mode_of_its_size(rig: Rig) -> None:
     assert rig.configuration["sensor"]["output_size"] == (3280, 2464)
 
 
-def test_the_view_is_logged_and_so_is_a_frame_rate_that_the_mode_can_not_give(
+def test_the_field_of_view_and_too_high_a_frame_rate_are_logged(
     rig: Rig, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.INFO):
@@ -153,7 +153,7 @@ def test_the_view_is_logged_and_so_is_a_frame_rate_that_the_mode_can_not_give(
     assert "at most 42 frames/s with its whole view, not 90" in caplog.text
 
 
-def test_a_picture_of_another_shape_says_how_much_it_shows(rig: Rig) -> None:
+def test_a_picture_of_another_shape_reports_its_share_of_the_sensor(rig: Rig) -> None:
     rig.sensor = IMX708
     view = _open(PicameraOptions(size=(640, 480))).view
     assert view is not None
@@ -161,7 +161,7 @@ def test_a_picture_of_another_shape_says_how_much_it_shows(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("by_path", [True, False])
-def test_the_tuning_file_is_there_when_libcamera_reads_it(rig: Rig, tmp_path: Path, by_path: bool) -> None:
+def test_the_tuning_file_is_set_when_libcamera_reads_it(rig: Rig, tmp_path: Path, by_path: bool) -> None:
     rig.tunings["imx219_noir.json"] = {"version": 2.0}
     (tmp_path / "mine.json").write_text('{"version": 2.0}')
     name = str(tmp_path / "mine.json") if by_path else "imx219_noir.json"
@@ -173,7 +173,7 @@ def test_the_tuning_file_is_there_when_libcamera_reads_it(rig: Rig, tmp_path: Pa
     assert rig.tuning is None
 
 
-def test_a_tuning_file_of_the_environment_holds_without_the_option(
+def test_a_tuning_file_of_the_environment_is_used_without_the_option(
     rig: Rig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "mine.json").write_text('{"version": 1.0}')
@@ -200,14 +200,14 @@ def test_the_exposure_avoids_the_flicker_of_lamps(rig: Rig) -> None:
     assert rig.controls_set["AeFlickerPeriod"] == 10_000
 
 
-def test_focusing_once_is_started_with_the_camera(rig: Rig) -> None:
+def test_auto_focus_is_triggered_with_the_camera(rig: Rig) -> None:
     rig.controls = (*rig.controls, "AfMode", "AfTrigger", "LensPosition")
     _open(PicameraOptions(controls=PicameraControls(focus_mode="auto")))
     assert (rig.controls_set["AfMode"], rig.controls_set["AfTrigger"]) == ("auto", "start")
 
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
-def test_the_focus_window_is_a_part_of_the_turned_picture(rig: Rig, rotation: int) -> None:
+def test_the_focus_window_is_a_part_of_the_rotated_picture(rig: Rig, rotation: int) -> None:
     rig.controls = (*rig.controls, "AfMode", "AfMetering", "AfWindows")
     controls = PicameraControls(focus_window=(0, 0, 0.25, 0.5))
     _open(PicameraOptions(rotation=rotation, controls=controls))  # type: ignore[arg-type]
@@ -232,7 +232,7 @@ def test_the_focus_window_is_a_part_of_the_turned_picture(rig: Rig, rotation: in
         PicameraControls(flicker_period_us=8333),
     ],
 )
-def test_an_option_that_the_module_lacks_names_its_key(rig: Rig, controls: PicameraControls) -> None:
+def test_a_missing_control_is_named_by_its_key(rig: Rig, controls: PicameraControls) -> None:
     with pytest.raises(CameraError, match=r"has no control \w+; leave camera\.controls\.f\w+ out"):
         _open(PicameraOptions(controls=controls))
     assert rig.owner is None
@@ -251,7 +251,7 @@ def test_the_second_of_two_cameras_is_used_and_a_third_is_missing(rig: Rig) -> N
         _open(PicameraOptions(index=2))
 
 
-def test_the_exposure_is_stamped_by_the_sensor(rig: Rig) -> None:
+def test_the_frame_has_the_sensors_timestamp(rig: Rig) -> None:
     clock = ManualClock(500.0)
     rig.stamp_s = 499.9
     frame = _open(clock=clock).read()
@@ -260,7 +260,7 @@ def test_the_exposure_is_stamped_by_the_sensor(rig: Rig) -> None:
 
 
 @pytest.mark.parametrize("stamp_s", [0.0, 501.0, 100.0])
-def test_a_stamp_of_another_clock_is_not_believed(rig: Rig, stamp_s: float) -> None:
+def test_a_timestamp_of_another_clock_is_ignored(rig: Rig, stamp_s: float) -> None:
     rig.stamp_s = stamp_s
     assert _open(clock=ManualClock(500.0)).read().captured_s == 500.0
 
@@ -270,13 +270,13 @@ def test_a_missing_camera_is_named_with_a_hint(rig: Rig) -> None:
         _open(PicameraOptions(index=1))
 
 
-def test_a_busy_camera_says_that_another_program_may_hold_it(rig: Rig) -> None:
+def test_a_busy_camera_is_an_error_about_another_program(rig: Rig) -> None:
     rig.held_by_another = True
     with pytest.raises(CameraError, match="another program may hold it"):
         _open()
 
 
-def test_a_camera_without_its_memory_opens_once_the_memory_is_there(rig: Rig) -> None:
+def test_a_camera_without_memory_opens_after_memory_is_free(rig: Rig) -> None:
     rig.no_memory = True
     source = PicameraSource(SMALL, ManualClock())
     with pytest.raises(CameraError, match="dmaHeap"):

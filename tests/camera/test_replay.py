@@ -1,4 +1,4 @@
-"""Images, folders and videos in a camera's place."""
+"""Frames from images, folders, videos and raw files."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ def test_a_single_image_is_one_frame(tmp_path: Path) -> None:
     assert frames[0].image.shape == (6, 8, 3)
 
 
-def test_a_folder_is_shown_in_natural_order(tmp_path: Path) -> None:
+def test_a_folder_is_read_in_natural_order(tmp_path: Path) -> None:
     for number in (10, 9, 1):
         _grey(tmp_path / f"frame{number}.png", number)
     (tmp_path / "notes.txt").write_text("not shown")
     assert _levels(_all(_open(tmp_path))) == [1, 9, 10]
 
 
-def test_folders_within_are_shown_only_when_asked_for(tmp_path: Path) -> None:
+def test_subfolders_are_read_only_with_recursive(tmp_path: Path) -> None:
     _grey(tmp_path / "a.png", 1)
     _grey(tmp_path / "b" / "c.png", 2)
     assert _levels(_all(_open(tmp_path))) == [1]
@@ -72,7 +72,7 @@ def test_looping_starts_over_and_keeps_counting(tmp_path: Path) -> None:
     assert [frame.seq for frame in frames] == [0, 1, 2, 3, 4]
 
 
-def test_raw_frames_are_shown_as_they_are(tmp_path: Path) -> None:
+def test_raw_frames_are_unchanged(tmp_path: Path) -> None:
     film = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
     np.save(tmp_path / "film.npy", film)
     frames = _all(_open(tmp_path / "film.npy", loop=True), limit=3)
@@ -94,7 +94,9 @@ def test_one_raw_picture_is_one_frame(tmp_path: Path) -> None:
         (np.array([{}]), "can't be read as raw frames"),
     ],
 )
-def test_an_array_that_is_no_film_is_named(array: np.ndarray, problem: str, tmp_path: Path) -> None:
+def test_an_array_that_is_no_sequence_of_frames_is_named(
+    array: np.ndarray, problem: str, tmp_path: Path
+) -> None:
     np.save(tmp_path / "film.npy", array)
     with pytest.raises(CameraError, match=problem) as caught:
         _open(tmp_path / "film.npy")
@@ -102,7 +104,7 @@ def test_an_array_that_is_no_film_is_named(array: np.ndarray, problem: str, tmp_
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
-def test_a_film_that_was_cut_short_is_named(kept: int, tmp_path: Path) -> None:
+def test_a_truncated_raw_file_is_named(kept: int, tmp_path: Path) -> None:
     path = tmp_path / "film.npy"
     np.save(path, np.zeros((2, 4, 6, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:kept])
@@ -124,7 +126,7 @@ def test_without_a_rate_every_frame_counts_and_none_waits(tmp_path: Path) -> Non
     assert {frame.captured_s for frame in _all(source, limit=20)} == {10.0}
 
 
-def test_an_unreadable_image_is_named_and_the_rest_is_shown(tmp_path: Path) -> None:
+def test_an_unreadable_image_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     _grey(tmp_path / "1.png", 1)
     (tmp_path / "2.png").write_bytes(b"no picture")
     _grey(tmp_path / "3.png", 3)
@@ -137,7 +139,7 @@ def test_an_unreadable_image_is_named_and_the_rest_is_shown(tmp_path: Path) -> N
     assert _levels(_all(source)) == [3]
 
 
-def test_a_folder_can_be_watched_again_after_its_end(tmp_path: Path) -> None:
+def test_a_folder_can_be_opened_again_after_its_end(tmp_path: Path) -> None:
     _grey(tmp_path / "1.png", 1)
     source = _open(tmp_path)
     assert len(_all(source)) == 1
@@ -147,7 +149,7 @@ def test_a_folder_can_be_watched_again_after_its_end(tmp_path: Path) -> None:
     assert [frame.seq for frame in _all(source)] == [1]
 
 
-def test_rotation_turns_clockwise(tmp_path: Path) -> None:
+def test_rotation_is_clockwise(tmp_path: Path) -> None:
     pixels = np.zeros((4, 6, 3), np.uint8)
     pixels[0, 0] = 255
     path = tmp_path / "corner.png"
@@ -180,7 +182,7 @@ def test_a_video_loops(tmp_path: Path) -> None:
         ("film.3gp", "mp4v"),
     ],
 )
-def test_a_film_is_known_by_its_content(name: str, codec: str, tmp_path: Path) -> None:
+def test_a_video_is_recognised_by_its_content(name: str, codec: str, tmp_path: Path) -> None:
     film = write_film(tmp_path / name, codec)
     for path in (film, tmp_path / "film", tmp_path / "photo.jpg"):
         film = film.rename(path)
@@ -190,7 +192,7 @@ def test_a_film_is_known_by_its_content(name: str, codec: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp"])
-def test_an_animated_image_is_a_film(name: str, tmp_path: Path) -> None:
+def test_an_animated_image_gives_all_its_frames(name: str, tmp_path: Path) -> None:
     pictures = [noise(seed) for seed in range(5)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], lossless=True)
     source = _open(tmp_path / name, loop=True)
@@ -201,13 +203,13 @@ def test_an_animated_image_is_a_film(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [{}, {"save_all": True}])
-def test_a_photo_with_another_one_behind_it_is_one_picture(options: dict[str, Any], tmp_path: Path) -> None:
+def test_a_photo_with_a_second_picture_is_one_frame(options: dict[str, Any], tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     noise(1).save(path, "MPO" if options else "JPEG", append_images=[noise(2)], **options)
     assert len(_all(_open(path))) == 1
 
 
-def test_in_a_folder_pictures_are_known_by_content_and_others_are_counted(
+def test_in_a_folder_pictures_are_found_by_content_and_others_are_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     _grey(tmp_path / "a.png", 1).rename(tmp_path / "a.scan")
@@ -215,7 +217,7 @@ def test_in_a_folder_pictures_are_known_by_content_and_others_are_counted(
     (tmp_path / "notes.txt").write_text("not shown")
     (tmp_path / ".hidden.png").write_text("not shown")
     assert _levels(_all(_open(tmp_path, recursive=True))) == [1]
-    assert "1 other files passed over (notes.txt)" in caplog.text
+    assert "1 other files skipped (notes.txt)" in caplog.text
 
 
 def test_a_pipe_or_device_is_refused_at_once(tmp_path: Path) -> None:
@@ -226,7 +228,7 @@ def test_a_pipe_or_device_is_refused_at_once(tmp_path: Path) -> None:
         _open(Path("/dev/zero"))
 
 
-def test_a_photo_of_a_real_camera_is_shown() -> None:
+def test_a_photo_of_a_real_camera_is_read() -> None:
     frames = _all(_open(shared_path("images/imprinting/train"), recursive=True))
     assert len(frames) == 4
     assert all(frame.image.std() > 10 for frame in frames)
@@ -237,7 +239,7 @@ def test_a_missing_path_is_named(tmp_path: Path) -> None:
         _open(tmp_path / "gone")
 
 
-def test_an_empty_folder_says_where_else_it_would_look(tmp_path: Path) -> None:
+def test_an_empty_folder_is_an_error_with_the_recursive_option(tmp_path: Path) -> None:
     with pytest.raises(CameraError, match=r"holds no images; .*recursive"):
         _open(tmp_path)
 

@@ -1,4 +1,4 @@
-"""USB cameras: real devices that are missing or wrong, and a decoded video in a camera's place."""
+"""USB cameras: missing and wrong devices, and a decoded video in place of a camera."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_decoded_pictures_are_rgb_and_keep_their_order(clip: Path) -> None:
     assert tuple(seen) == CLIP_COLOURS
 
 
-def test_a_turned_camera_gives_the_size_asked_for(clip: Path) -> None:
+def test_a_rotated_camera_gives_the_configured_size(clip: Path) -> None:
     image = _on_clip(clip, rotation=90).read().image
     assert image.shape == (64, 48, 3)
     assert nearest_colour(image[10, 24]) == CLIP_COLOURS[0]
@@ -104,13 +104,13 @@ def test_a_device_that_delivers_no_video_is_named() -> None:
         V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()
 
 
-def test_a_device_of_others_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_without_permission_names_the_group(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.access", lambda path, mode: False)
     with pytest.raises(CameraError, match="add the user to group 'video'"):
         V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()
 
 
-def test_size_rate_and_controls_are_asked_of_the_camera(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_size_rate_and_controls_are_set(monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 
     capture = FakeCapture()
@@ -128,7 +128,7 @@ def test_size_rate_and_controls_are_asked_of_the_camera(monkeypatch: pytest.Monk
     assert capture.was_set[cv2.CAP_PROP_WB_TEMPERATURE] == 4000
 
 
-def test_without_fixed_controls_the_automatics_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_fixed_controls_the_automatic_ones_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     import cv2
 
     capture = FakeCapture()
@@ -141,19 +141,19 @@ def test_a_refused_control_is_named_and_the_device_released(monkeypatch: pytest.
 
     capture = FakeCapture(refused=(cv2.CAP_PROP_GAIN,))
     settings = DeviceSettings(size=(64, 48), fps=10, gain=900)
-    with pytest.raises(CameraError, match="/dev/video0 doesn't take gain = 900"):
+    with pytest.raises(CameraError, match="/dev/video0 doesn't accept gain = 900"):
         _opened_with(monkeypatch, capture, settings)
     assert capture.released
 
 
-def test_a_picture_without_colour_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_picture_without_colour_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = FakeCapture()
     monkeypatch.setattr(capture, "read", lambda: (True, np.zeros((4, 4, 2), np.uint8)))
     with pytest.raises(CameraError, match="OpenCV can't decode the picture"):
         VideoStream(capture).read()
 
 
-def test_the_driver_stamps_the_exposure(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_frame_has_the_drivers_timestamp(clip: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = ManualClock(500.0)
     pixels = open_video(clip).read()
     stream = VideoStream(FakeCapture(stamp_ms=499_950.0))

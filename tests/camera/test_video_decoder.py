@@ -1,4 +1,4 @@
-"""Films decoded in a process of their own."""
+"""Video decoding in a child process."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _ended(pid: int) -> bool:
         return True
 
 
-def test_pictures_come_in_order_and_again_after_a_rewind(tmp_path: Path) -> None:
+def test_pictures_are_in_order_and_repeated_after_a_rewind(tmp_path: Path) -> None:
     film_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
     for _ in range(2):
         pictures = [film_decoder.read() for _ in CLIP_COLOURS]
@@ -66,7 +66,7 @@ def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_signals_to_the_whole_group_are_left_to_the_parent(tmp_path: Path, number: signal.Signals) -> None:
+def test_the_decoder_ignores_signals_to_the_process_group(tmp_path: Path, number: signal.Signals) -> None:
     film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=300))
     assert film_decoder.read() is not None
     os.kill(film_decoder._child.pid, number)
@@ -92,7 +92,7 @@ def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
     pytest.fail("the decoder outlived its parent")
 
 
-def test_closing_ends_the_decoder_in_the_middle_of_a_film(tmp_path: Path) -> None:
+def test_closing_ends_the_decoder_in_the_middle_of_a_video(tmp_path: Path) -> None:
     film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=2000))
     assert film_decoder.read() is not None
     film_decoder.close()
@@ -112,7 +112,7 @@ def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytes
     assert not (tmp_path / "planted").exists()
 
 
-def test_a_film_on_which_the_decoder_corrupts_its_memory_is_at_most_a_lost_source(tmp_path: Path) -> None:
+def test_memory_corruption_in_the_decoder_ends_only_the_source(tmp_path: Path) -> None:
     film_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "film.avi"))
     complaint = ""
     try:
@@ -126,7 +126,7 @@ def test_a_film_on_which_the_decoder_corrupts_its_memory_is_at_most_a_lost_sourc
 @pytest.mark.parametrize(
     "header", [("P", 4_000_000_000, 4_000_000_000), ("X", 4_000_000_000, 0), ("?", 1, 1)]
 )
-def test_nonsense_from_a_damaged_decoder_is_a_crash(
+def test_invalid_data_from_the_decoder_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: tuple[str, int, int]
 ) -> None:
     kind, first, second = header
@@ -137,7 +137,7 @@ def test_nonsense_from_a_damaged_decoder_is_a_crash(
 
 
 def _crash(source: ReplaySource, number: signal.Signals) -> None:
-    os.kill(source._reel._decoder._child.pid, number)  # type: ignore[union-attr]
+    os.kill(source._reader._decoder._child.pid, number)  # type: ignore[union-attr]
 
 
 def _read_to_the_end(source: ReplaySource) -> None:
@@ -145,7 +145,7 @@ def _read_to_the_end(source: ReplaySource) -> None:
         pass
 
 
-def test_a_film_that_crashed_its_decoder_is_not_tried_again_until_it_is_replaced(tmp_path: Path) -> None:
+def test_a_video_that_crashed_its_decoder_is_not_decoded_again_until_replaced(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
     source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
     source.open()
@@ -161,7 +161,7 @@ def test_a_film_that_crashed_its_decoder_is_not_tried_again_until_it_is_replaced
     source.close()
 
 
-def test_a_decoder_that_was_killed_is_an_outage_after_which_the_film_starts_over(tmp_path: Path) -> None:
+def test_after_a_killed_decoder_the_video_starts_over(tmp_path: Path) -> None:
     film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
     source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
     mailbox, stop = Mailbox(), threading.Event()
