@@ -1,4 +1,4 @@
-"""`edge-daemon models`: the model shelf."""
+"""`edge-daemon models`: list, pull, inspect and add models."""
 
 from __future__ import annotations
 

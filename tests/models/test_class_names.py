@@ -39,11 +39,11 @@ ANIMALS = ("cat", "dog", "hot dog")
         json.dumps({"class_names": ["cat", "dog", "hot dog"]}),
     ],
 )
-def test_every_common_form_is_read(text: str) -> None:
+def test_every_common_format_is_read(text: str) -> None:
     assert parse_labels(text.encode(), "labels") == ANIMALS
 
 
-def test_numbers_that_are_names_are_kept() -> None:
+def test_numeric_names_are_kept() -> None:
     assert parse_labels(b"1 euro\n2 euro\n5 cent\n", "coins") == ("1 euro", "2 euro", "5 cent")
     assert parse_labels(b"0\n1\n2\n", "digits") == ("0", "1", "2")
 
@@ -55,11 +55,11 @@ def test_names_stay_distinct() -> None:
     assert parse_labels(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
 
 
-def test_only_line_ends_part_names() -> None:
+def test_only_line_ends_separate_names() -> None:
     assert parse_labels("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
 
 
-def test_an_endless_number_is_a_name() -> None:
+def test_a_very_long_number_is_a_name() -> None:
     assert len(parse_labels(b"9" * 5000 + b" cat\n", "x")[0]) == 5004
 
 
@@ -83,7 +83,7 @@ def test_the_line_of_the_background_stays() -> None:
         (b"x" * (5 << 20), "too large"),
     ],
 )
-def test_what_is_no_label_file_is_an_error_of_one_line(content: bytes, words: str) -> None:
+def test_an_invalid_label_file_is_an_error_of_one_line(content: bytes, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
         parse_labels(content, "names")
     assert "\n" not in str(caught.value)
@@ -117,7 +117,7 @@ def with_zip(text: str) -> bytes:
     return stream.getvalue()
 
 
-def test_a_file_of_its_own_comes_before_the_inside_and_the_folders_file_last(tmp_path: Path) -> None:
+def test_the_models_own_file_precedes_embedded_labels_and_the_folders_file(tmp_path: Path) -> None:
     model = tmp_path / "m.tflite"
     (tmp_path / "labels.txt").write_text("folder\n")
     model.write_bytes(b"nothing inside")
@@ -128,14 +128,14 @@ def test_a_file_of_its_own_comes_before_the_inside_and_the_folders_file_last(tmp
     assert labels_of(model, 1) == ("own",)
 
 
-def test_no_labels_at_all_says_where_to_put_them(tmp_path: Path) -> None:
+def test_without_labels_the_error_names_the_file_to_write(tmp_path: Path) -> None:
     model = tmp_path / "m.tflite"
     model.write_bytes(b"nothing inside")
     with pytest.raises(ModelError, match=r"put its 7 class names, one a line, into m\.labels\.txt"):
         labels_of(model, 7)
 
 
-def test_damaged_metadata_counts_as_none(tmp_path: Path) -> None:
+def test_damaged_metadata_is_ignored(tmp_path: Path) -> None:
     content = bytearray(with_zip("inside\n" * 50))
     content[content.find(b"PK\1\2") + 9] |= 0x08  # names are UTF-8, which a damaged one need not be
     model = tmp_path / "m.tflite"
@@ -149,7 +149,7 @@ def test_damaged_metadata_counts_as_none(tmp_path: Path) -> None:
             continue
 
 
-def test_of_several_files_inside_the_one_that_the_metadata_names_is_read(tmp_path: Path) -> None:
+def test_of_several_embedded_files_the_one_that_the_metadata_names_is_read(tmp_path: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     recipe.describe(metadata([0.0], [1.0], [label_file("de.txt", "de"), label_file("names.txt")]))

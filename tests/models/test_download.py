@@ -57,7 +57,7 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_a_model_is_fetched_checked_and_put_in_place(site: Site, tmp_path: Path) -> None:
+def test_a_model_is_downloaded_verified_and_put_in_place(site: Site, tmp_path: Path) -> None:
     steps: list[tuple[str, int, int]] = []
     path = download_model(manifest(site.address), tmp_path / "new", progress=lambda *step: steps.append(step))
     assert path.read_bytes() == CONTENT
@@ -66,7 +66,7 @@ def test_a_model_is_fetched_checked_and_put_in_place(site: Site, tmp_path: Path)
     assert [done for _, done, _ in steps] == sorted(done for _, done, _ in steps)
 
 
-def test_a_dropped_transfer_goes_on_where_it_broke_off(site: Site, tmp_path: Path) -> None:
+def test_a_dropped_transfer_is_resumed(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["drop 100000", "drop 50000", "serve"]
     assert fetch(site, tmp_path).read_bytes() == CONTENT
     assert [asked for _, asked in site.requests] == [None, "bytes=100000-", "bytes=150000-"]
@@ -83,12 +83,12 @@ def test_a_later_run_resumes_an_earlier_part_file(site: Site, tmp_path: Path) ->
     assert files(tmp_path) == ["tiny.tflite"]
 
 
-def test_a_server_without_ranges_is_asked_from_the_start(site: Site, tmp_path: Path) -> None:
+def test_without_range_support_the_download_starts_over(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["drop 1000", "whole"]
     assert fetch(site, tmp_path).read_bytes() == CONTENT
 
 
-def test_another_range_than_asked_for_is_not_glued_on(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_range_is_not_appended(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["drop 1000", "stale range", "serve"]
     with pytest.raises(ModelError):
         fetch(site, tmp_path)
@@ -96,12 +96,12 @@ def test_another_range_than_asked_for_is_not_glued_on(site: Site, tmp_path: Path
     assert fetch(site, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_length_that_lies_is_seen_through(site: Site, tmp_path: Path) -> None:
+def test_a_wrong_content_length_is_detected(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["short 4096", "long 999"]
     assert fetch(site, tmp_path).read_bytes() == CONTENT
 
 
-def test_wrong_bytes_are_thrown_away(site: Site, tmp_path: Path) -> None:
+def test_wrong_bytes_are_discarded(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["other"]
     with pytest.raises(ModelError, match=r"is another file \(SHA-256 .*nothing was kept"):
         fetch(site, tmp_path)
@@ -126,13 +126,13 @@ def test_a_part_longer_than_the_file_is_replaced(site: Site, tmp_path: Path) -> 
     assert fetch(site, tmp_path).read_bytes() == CONTENT
 
 
-def test_an_existing_model_is_not_fetched_again(site: Site, tmp_path: Path) -> None:
+def test_an_existing_model_is_not_downloaded_again(site: Site, tmp_path: Path) -> None:
     fetch(site, tmp_path)
     fetch(site, tmp_path)
     assert len(site.requests) == 1
 
 
-def test_a_damaged_model_on_disk_is_replaced_only_by_a_right_one(site: Site, tmp_path: Path) -> None:
+def test_a_damaged_model_is_replaced_only_by_a_verified_one(site: Site, tmp_path: Path) -> None:
     (tmp_path / "tiny.tflite").write_bytes(b"mine")
     site.behaviours = ["404"]
     with pytest.raises(ModelError, match="404"):
@@ -166,7 +166,7 @@ def test_a_missing_file_is_refused_at_once(site: Site, tmp_path: Path) -> None:
     assert files(tmp_path) == []
 
 
-def test_a_busy_server_is_asked_again_with_growing_pauses(site: Site, tmp_path: Path) -> None:
+def test_a_busy_server_is_retried_with_growing_pauses(site: Site, tmp_path: Path) -> None:
     site.behaviours = ["503", "503", "serve"]
     pauses: list[float] = []
     download_model(manifest(site.address), tmp_path, pause=pauses.append)
@@ -174,7 +174,7 @@ def test_a_busy_server_is_asked_again_with_growing_pauses(site: Site, tmp_path: 
     assert len(pauses) == 2
 
 
-def test_nobody_there_is_an_error_with_the_way_out(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     with serving(Site(CONTENT)) as gone:
         pass
     with pytest.raises(ModelError, match=r"Connection refused.*--from FOLDER"):
@@ -201,7 +201,7 @@ def test_from_another_address(site: Site, tmp_path: Path, suffix: str) -> None:
     assert site.requests == [("/files/tiny.tflite", None)]
 
 
-def test_labels_come_along(site: Site, tmp_path: Path) -> None:
+def test_labels_are_downloaded_too(site: Site, tmp_path: Path) -> None:
     with serving(Site(LABELS)) as labels:
         download_model(manifest(site.address, labels.address), tmp_path)
     assert (tmp_path / "tiny.labels.txt").read_bytes() == LABELS

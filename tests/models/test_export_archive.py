@@ -17,7 +17,7 @@ def archive(path: Path, files: dict[str, bytes], compression: int = zipfile.ZIP_
     return path
 
 
-def test_a_zip_a_folder_and_a_file_read_alike(tmp_path: Path) -> None:
+def test_a_zip_a_folder_and_a_file_are_read_alike(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "labels.txt").write_bytes(b"a\n")
@@ -28,14 +28,14 @@ def test_a_zip_a_folder_and_a_file_read_alike(tmp_path: Path) -> None:
         assert export.read("labels.txt", 100) == b"a\n"
 
 
-def test_a_bomb_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
     export = open_export(archive(tmp_path / "bomb.zip", {"model.tflite": bytes(64 << 20)}))
     assert (tmp_path / "bomb.zip").stat().st_size < 100_000
     with pytest.raises(ArchiveError, match=r"bomb\.zip, model\.tflite: has more than 1 MiB"):
         export.read("model.tflite", 1 << 20)
 
 
-def test_a_bomb_that_lies_about_its_size_is_too(tmp_path: Path) -> None:
+def test_a_zip_bomb_with_a_wrong_size_is_read_only_up_to_the_limit(tmp_path: Path) -> None:
     path = archive(tmp_path / "bomb.zip", {"model.tflite": bytes(8 << 20)})
     content = path.read_bytes()
     path.write_bytes(content.replace((8 << 20).to_bytes(4, "little"), (100).to_bytes(4, "little")))
@@ -44,13 +44,13 @@ def test_a_bomb_that_lies_about_its_size_is_too(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["../evil", "a/../../evil", "/etc/passwd", "..\\evil", "C:\\evil"])
-def test_names_outside_the_archive_refuse_it(tmp_path: Path, name: str) -> None:
+def test_an_archive_with_names_outside_it_is_refused(tmp_path: Path, name: str) -> None:
     path = archive(tmp_path / "x.zip", {"model.tflite": b"x", name: b"evil"})
     with pytest.raises(ArchiveError, match="holds a file outside itself"):
         open_export(path)
 
 
-def test_a_link_refuses_the_archive(tmp_path: Path) -> None:
+def test_an_archive_with_a_link_is_refused(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("model.tflite")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as target:
@@ -73,7 +73,7 @@ def test_thousands_of_files_are_no_export(tmp_path: Path) -> None:
         open_export(path)
 
 
-def test_an_encrypted_archive_says_what_to_do(tmp_path: Path) -> None:
+def test_an_encrypted_archive_is_an_error_with_the_remedy(tmp_path: Path) -> None:
     path = archive(tmp_path / "x.zip", {"model.tflite": b"x"})
     content = bytearray(path.read_bytes())
     content[content.index(b"PK\x01\x02") + 8] |= 1
@@ -95,6 +95,6 @@ def test_every_single_damaged_byte_is_an_error_or_harmless(tmp_path: Path) -> No
             continue
 
 
-def test_what_is_not_there_is_named(tmp_path: Path) -> None:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ArchiveError, match="no such file or folder"):
         open_export(tmp_path / "absent.zip")

@@ -1,4 +1,4 @@
-"""What lies in a folder under the name of a file in the making is never followed, and never trusted."""
+"""Part files: resumed content, locks, and hostile files in the model folder."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def plant(kind: str, at: Path, precious: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["link", "dangling link", "second name", "pipe", "socket"])
-def test_what_was_planted_is_replaced_by_a_file_of_our_own(folder: Path, precious: Path, kind: str) -> None:
+def test_a_planted_file_is_replaced_by_a_new_one(folder: Path, precious: Path, kind: str) -> None:
     plant(kind, folder / "m.tflite.part", precious)
     assert write(folder / "m.tflite") == b""
     assert (folder / "m.tflite").read_bytes() == b"new"
@@ -68,7 +68,7 @@ def test_what_was_planted_is_replaced_by_a_file_of_our_own(folder: Path, preciou
     assert sorted(path.name for path in folder.iterdir()) == ["m.tflite", "precious"]
 
 
-def test_a_link_in_the_place_of_the_target_is_replaced_not_followed(folder: Path, precious: Path) -> None:
+def test_a_link_as_target_is_replaced_not_followed(folder: Path, precious: Path) -> None:
     (folder / "m.tflite").symlink_to(precious)
     write(folder / "m.tflite")
     assert not (folder / "m.tflite").is_symlink()
@@ -81,13 +81,13 @@ def test_a_folder_under_that_name_is_an_error(folder: Path) -> None:
         pass
 
 
-def test_what_an_earlier_attempt_left_is_there(folder: Path) -> None:
+def test_the_content_of_an_earlier_attempt_is_kept(folder: Path) -> None:
     with PartFile(folder / "m.tflite") as part:
         part.file.write(b"begun")
     assert write(folder / "m.tflite") == b"begun"
 
 
-def test_an_attempt_that_brought_nothing_leaves_nothing(folder: Path) -> None:
+def test_an_empty_attempt_leaves_no_file(folder: Path) -> None:
     with PartFile(folder / "m.tflite"):
         pass
     assert list(folder.iterdir()) == []
@@ -103,7 +103,7 @@ def test_two_at_once_do_not_mix(folder: Path) -> None:
 
 
 @needs_root
-def test_root_leaves_the_service_a_file_of_its_own_whatever_its_umask(folder: Path) -> None:
+def test_root_leaves_a_file_of_the_service_user_for_any_umask(folder: Path) -> None:
     os.chown(folder, SERVICE, SERVICE)
     before = os.umask(0o077)
     try:
@@ -116,7 +116,7 @@ def test_root_leaves_the_service_a_file_of_its_own_whatever_its_umask(folder: Pa
 
 
 @needs_root
-def test_root_does_not_go_on_with_a_file_that_another_user_holds(folder: Path) -> None:
+def test_root_does_not_resume_another_users_file(folder: Path) -> None:
     """Its owner could still change it after it was checked."""
     planted = folder / "m.tflite.part"
     planted.write_bytes(b"theirs")
@@ -126,9 +126,7 @@ def test_root_does_not_go_on_with_a_file_that_another_user_holds(folder: Path) -
 
 @needs_root
 @pytest.mark.parametrize("name", ["m.tflite", "deeper/m.tflite"])
-def test_a_link_in_the_place_of_the_folder_is_followed_with_its_owners_rights(
-    folder: Path, name: str
-) -> None:
+def test_a_link_as_folder_is_followed_with_its_owners_rights(folder: Path, name: str) -> None:
     """A service that was taken over puts a link to a folder of root's where root pulls models to."""
     state, roots = folder / "state", folder / "roots"
     state.mkdir()
@@ -142,7 +140,7 @@ def test_a_link_in_the_place_of_the_folder_is_followed_with_its_owners_rights(
 
 
 @needs_root
-def test_a_folder_that_root_left_in_the_services_is_named_with_the_way_out(folder: Path) -> None:
+def test_a_folder_of_root_in_the_services_folder_is_named_with_the_remedy(folder: Path) -> None:
     (folder / "models").mkdir()
     os.chown(folder, SERVICE, SERVICE)
     with pytest.raises(ModelError, match=rf"models: nobody may not write there; `chown nobody: {folder}"):
@@ -150,7 +148,7 @@ def test_a_folder_that_root_left_in_the_services_is_named_with_the_way_out(folde
 
 
 @needs_root
-def test_rights_come_back_after_an_error(folder: Path) -> None:
+def test_rights_are_restored_after_an_error(folder: Path) -> None:
     os.chown(folder, SERVICE, SERVICE)
     groups = os.getgroups()
     with pytest.raises(PermissionError):

@@ -33,7 +33,7 @@ def put(folder: Path, name: str) -> Path:
     return path
 
 
-def test_new_models_go_where_the_environment_says(user: Path) -> None:
+def test_the_environment_sets_the_download_folder(user: Path) -> None:
     assert registry.download_folder({"EDGE_DAEMON_MODELS": "/m", "STATE_DIRECTORY": "/s"}) == Path("/m")
     assert registry.download_folder({"STATE_DIRECTORY": "/var/lib/edge_daemon:/other"}) == Path(
         "/var/lib/edge_daemon/models"
@@ -61,14 +61,14 @@ def test_a_name_is_found_in_order_of_the_folders(user: Path, monkeypatch: pytest
     assert registry.installed_models()["m"] == given
 
 
-def test_a_path_is_taken_as_it_is(user: Path) -> None:
+def test_a_path_is_used_unchanged(user: Path) -> None:
     path = put(user / "anywhere", "mine")
     assert registry.find_model(str(path)) == path
     with pytest.raises(ModelError, match=r"no model file .*absent\.tflite"):
         registry.find_model(str(user / "absent.tflite"))
 
 
-def test_a_known_model_that_is_not_here_says_how_to_pull_it() -> None:
+def test_a_known_but_missing_model_is_an_error_with_the_pull_command() -> None:
     with pytest.raises(ModelError, match=r"`edge-daemon models pull mobilenet_v2_1\.0_224_quant`") as caught:
         registry.find_model("mobilenet_v2_1.0_224_quant")
     assert "$EDGE_DAEMON_MODELS" in str(caught.value)
@@ -86,7 +86,7 @@ def test_a_misspelt_name_gets_the_nearest_right_one(user: Path) -> None:
         registry.find_model("zzz")
 
 
-def test_a_folder_closed_to_this_user_holds_nothing(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_without_read_permission_has_no_models(user: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (user / "file").write_text("not a folder")
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(user / "file"))
     registry.installed_models()
@@ -123,7 +123,7 @@ def test_the_five_official_models_are_known() -> None:
 
 
 @pytest.mark.parametrize("manifest", OFFICIAL, ids=lambda m: m.name)
-def test_an_official_manifest_tells_the_truth(manifest: Manifest) -> None:
+def test_an_official_manifest_matches_its_model(manifest: Manifest) -> None:
     path = shared_path(f"models/{manifest.file}")
     content = path.read_bytes()
     assert (len(content), hashlib.sha256(content).hexdigest()) == (manifest.bytes, manifest.sha256)

@@ -81,7 +81,7 @@ def test_a_folder_and_a_lobe_export(tmp_path: Path, model_folder: Path) -> None:
     assert (model_folder / "lobe.tflite").exists()
 
 
-def test_a_quantised_official_model_brings_its_own_labels(model_folder: Path) -> None:
+def test_a_quantised_official_model_has_embedded_labels(model_folder: Path) -> None:
     added = add(shared_path("models/mobilenet_v1_0.25_128_quant.tflite"), model_folder)
     assert len(added.labels) == 1001
     assert added.embedding_size == 256
@@ -133,14 +133,14 @@ def test_other_exports_are_named(tmp_path: Path, model_folder: Path, name: str, 
         add(export_zip(tmp_path / "x.zip", **{name: b"{}"}), model_folder)
 
 
-def test_what_a_mac_packs_with_it_is_no_second_model(tmp_path: Path, model_folder: Path) -> None:
+def test_macos_metadata_files_are_no_second_model(tmp_path: Path, model_folder: Path) -> None:
     path = export_zip(tmp_path / "x.zip", model__tflite=exported(), labels__txt="a\nb\n")
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr("__MACOSX/._model.tflite", b"of a Mac")
     assert add(path, model_folder).labels == ("a", "b")
 
 
-def test_a_model_is_known_by_its_content(tmp_path: Path, model_folder: Path) -> None:
+def test_a_model_is_recognised_by_its_content(tmp_path: Path, model_folder: Path) -> None:
     (tmp_path / "model.bin").write_bytes(exported())
     assert add(tmp_path / "model.bin", model_folder, "mine").path == model_folder / "mine.tflite"
 
@@ -150,7 +150,7 @@ def test_a_project_is_named(tmp_path: Path, model_folder: Path) -> None:
         add(export_zip(tmp_path / "x.tm", **{"a-!-0__jpg": b"", "manifest__json": b"{}"}), model_folder)
 
 
-def test_two_models_in_one_archive_are_a_choice(tmp_path: Path, model_folder: Path) -> None:
+def test_two_models_in_one_archive_are_refused(tmp_path: Path, model_folder: Path) -> None:
     zipped = export_zip(tmp_path / "x.zip", a__tflite=b"", b__tflite=b"")
     with pytest.raises(ArchiveError, match=r"holds 2 models \(a\.tflite, b\.tflite\)"):
         add(zipped, model_folder)
@@ -193,9 +193,7 @@ def darknet() -> bytes:
     return recipe.content([picture], [pool])
 
 
-def test_a_graph_that_ends_in_a_pool_names_its_classes_by_a_label_file(
-    tmp_path: Path, model_folder: Path
-) -> None:
+def test_a_graph_that_ends_in_a_pool_gets_its_labels_from_a_file(tmp_path: Path, model_folder: Path) -> None:
     model, labels = tmp_path / "darknet.tflite", tmp_path / "names"
     model.write_bytes(darknet())
     labels.write_text("red\nblue\n")
@@ -206,7 +204,7 @@ def test_a_graph_that_ends_in_a_pool_names_its_classes_by_a_label_file(
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue"
 
 
-def test_a_label_file_that_does_not_fit_is_named(tmp_path: Path, model_folder: Path) -> None:
+def test_a_label_file_of_another_length_is_named(tmp_path: Path, model_folder: Path) -> None:
     model, labels = tmp_path / "m.tflite", tmp_path / "names"
     model.write_bytes(exported())
     labels.write_text("one\n")
@@ -216,7 +214,7 @@ def test_a_label_file_that_does_not_fit_is_named(tmp_path: Path, model_folder: P
         add(model, model_folder, labels=tmp_path / "absent")
 
 
-def test_labels_beside_a_single_file_come_with_it(tmp_path: Path, model_folder: Path) -> None:
+def test_labels_beside_a_single_file_are_added_with_it(tmp_path: Path, model_folder: Path) -> None:
     model = tmp_path / "m.tflite"
     model.write_bytes(exported())
     (tmp_path / "labels.txt").write_text("red\nblue\n")
@@ -238,7 +236,7 @@ def test_labels_beside_an_embedder_are_not_its_own(tmp_path: Path, model_folder:
         add(model, model_folder, labels=tmp_path / "labels.txt")
 
 
-def test_a_range_that_was_given_stays_with_the_model(tmp_path: Path, model_folder: Path) -> None:
+def test_a_given_range_is_stored_with_the_model(tmp_path: Path, model_folder: Path) -> None:
     model = tmp_path / "m.tflite"
     model.write_bytes(exported())
     added = add(model, model_folder, values=parse_range("0..255"))
@@ -248,7 +246,7 @@ def test_a_range_that_was_given_stays_with_the_model(tmp_path: Path, model_folde
     assert str(TfliteEmbedder(added.path).input_range) == "-1..1, from its manifest m.json"
 
 
-def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, model_folder: Path) -> None:
+def test_a_declared_range_is_stored_with_the_model(tmp_path: Path, model_folder: Path) -> None:
     zipped = export_zip(
         tmp_path / "lobe.zip",
         saved_model__tflite=exported(),
@@ -264,7 +262,7 @@ def test_a_range_that_the_export_declares_comes_with_it(tmp_path: Path, model_fo
     assert add(beside, model_folder).input_range == "0..255, from its manifest single.json"
 
 
-def test_a_model_that_the_daemon_cant_embed_with_is_not_kept(tmp_path: Path, model_folder: Path) -> None:
+def test_a_model_without_an_embedding_is_not_kept(tmp_path: Path, model_folder: Path) -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     result = tiny.softmax(recipe, picture, recipe.tensor((1, 16, 16, 3)))

@@ -1,4 +1,4 @@
-"""TensorFlow.js layers models: reading topology, shards and labels; evening out; refusing what is damaged."""
+"""TensorFlow.js layers models: topology, shards, labels, cross-layer equalization, and errors."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_missing_and_truncated_shards_are_named(doodlenet: Path) -> None:
         ({"weightsManifest": None}, "weightsManifest is damaged"),
     ],
 )
-def test_what_is_no_layers_model_is_refused(doodlenet: Path, changes: dict[str, Any], part: str) -> None:
+def test_an_invalid_layers_model_is_refused(doodlenet: Path, changes: dict[str, Any], part: str) -> None:
     with pytest.raises(ModelError, match=part):
         read_layers_model(edit(doodlenet, **changes))
 
@@ -92,7 +92,7 @@ def test_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
         read_layers_model(path)
 
 
-def test_evened_weights_compute_the_same() -> None:
+def test_equalized_weights_give_the_same_outputs() -> None:
     """Two dense layers with a ReLU between them answer alike before and after."""
     rng = np.random.default_rng(0)
     topology = {
@@ -116,13 +116,13 @@ def test_evened_weights_compute_the_same() -> None:
         return np.maximum(given @ layers["a/kernel"] + layers["a/bias"], 0) @ layers["c/kernel"]
 
     hidden = np.maximum(given @ weights["a/kernel"] + weights["a/bias"], 0)
-    even = equalize_layers(weights, {"a": hidden.max(axis=0)}, equalizable_pairs(topology))
-    np.testing.assert_allclose(answer(even), answer(weights), rtol=1e-4, atol=1e-4)
-    spread = [np.ptp(np.log(np.abs(each["c/kernel"]).max(axis=1))) for each in (even, weights)]
+    equalized = equalize_layers(weights, {"a": hidden.max(axis=0)}, equalizable_pairs(topology))
+    np.testing.assert_allclose(answer(equalized), answer(weights), rtol=1e-4, atol=1e-4)
+    spread = [np.ptp(np.log(np.abs(each["c/kernel"]).max(axis=1))) for each in (equalized, weights)]
     assert spread[0] < spread[1] / 2
 
 
-def test_converting_without_tensorflow_says_what_to_install(
+def test_converting_without_tensorflow_is_an_error_with_the_package(
     doodlenet: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
@@ -139,7 +139,7 @@ def test_converting_without_tensorflow_says_what_to_install(
         ('{"grayscale": true}', "-1..1"),
     ],
 )
-def test_a_grey_model_is_dark_lines_on_white_unless_teachable_machine_made_it(
+def test_a_grey_model_takes_dark_lines_on_white_unless_of_teachable_machine(
     doodlenet: Path, metadata: str | None, wanted: str
 ) -> None:
     if metadata is not None:
@@ -148,7 +148,7 @@ def test_a_grey_model_is_dark_lines_on_white_unless_teachable_machine_made_it(
 
 
 @pytest.mark.parametrize("text", ["-1..1", "0..1", "1..0", "0..255"])
-def test_a_rescaling_brings_minus_one_to_one_to_the_originals_range(text: str) -> None:
+def test_the_rescaling_maps_minus_one_to_one_to_the_original_range(text: str) -> None:
     scale, offset = rescaling(parse_range(text))
     black, white = offset - scale, offset + scale
     assert parse_range(text) == parse_range(f"{black:g}..{white:g}")
