@@ -143,9 +143,9 @@ def build_trainer(
     """Build one classifier per pool, and load the examples of the embedder's space into them."""
     pools = {region.name: region.pool for region in regions}
     if config.classifier.type == "pretrained" and not classes:
-        from edge_daemon.models.class_names import labels_of
+        from edge_daemon.models.class_names import load_class_names
 
-        classes = labels_of(model_path(config), embedder.size) or ()
+        classes = load_class_names(model_path(config), embedder.size) or ()
     classifiers = {pool: build_classifier(config, classes) for pool in pools.values()}
     peers = config.fleet.group is not None
     return Trainer(store, classifiers, pools, embedder.space, config.store.max_per_label, peers)

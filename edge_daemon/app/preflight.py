@@ -128,9 +128,9 @@ def load_model(config: Config) -> Prepared:
     embedder = build_embedder(config)
     if not pretrained:
         return Prepared(config, None if config.model.features == "auto" else embedder)
-    from edge_daemon.models.class_names import labels_of
+    from edge_daemon.models.class_names import load_class_names
 
-    return Prepared(config, embedder, labels_of(model_path(config), embedder.size))
+    return Prepared(config, embedder, load_class_names(model_path(config), embedder.size))
 
 
 def _check_model(config: Config, environment: Environment) -> None:

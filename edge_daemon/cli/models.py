@@ -19,7 +19,7 @@ from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry
-from edge_daemon.models.class_names import labels_of
+from edge_daemon.models.class_names import load_class_names
 from edge_daemon.models.download import download_model
 from edge_daemon.models.registry import Manifest, shipped_manifests
 from edge_daemon.models.teachable_machine import Added, add
@@ -209,7 +209,7 @@ def _label_note(path: Path, found: Inspection) -> str | None:
     if isinstance(classes, str):
         return None
     try:
-        labels = labels_of(path, classes.size)
+        labels = load_class_names(path, classes.size)
     except ModelError as exc:
         return str(exc)
     return f"{len(labels)}: {'; '.join(labels[:3])}; …"

@@ -24,14 +24,14 @@ _OWN = ("{stem}.labels.txt", "{stem}_labels.txt", "{stem}.txt", "{stem}.labels.j
 _OF_FOLDER = ("labels.txt", "signature.json")
 
 
-def labels_of(model: Path, classes: int) -> tuple[str, ...]:
+def load_class_names(model: Path, classes: int) -> tuple[str, ...]:
     """Return the names of a model's classes.
 
     Search order: `<stem>.labels.txt`, `<stem>_labels.txt`, `<stem>.txt` or `<stem>.labels.json` in the
     model's folder, the model file itself, `labels.txt` or `signature.json` in the folder. Raises ModelError
     without labels, and when their number is not `classes`.
     """
-    if found := found_labels(model):
+    if found := find_class_names(model):
         return check_count(found[0], classes, found[1])
     raise ModelError(
         f"{model} has no labels; put its {classes} class names, one a line, "
@@ -39,17 +39,17 @@ def labels_of(model: Path, classes: int) -> tuple[str, ...]:
     )
 
 
-def found_labels(model: Path) -> tuple[tuple[str, ...], str] | None:
-    """Return the labels that `labels_of` finds, unchecked, and their source; None without.
+def find_class_names(model: Path) -> tuple[tuple[str, ...], str] | None:
+    """Return the labels that `load_class_names` finds, unchecked, and their source; None without.
 
     Raises ModelError for a damaged label file.
     """
     if own := _first_file(model, _OWN):
-        return read_labels(own), str(own)
-    if embedded := embedded_labels(model):
+        return read_class_names(own), str(own)
+    if embedded := embedded_class_names(model):
         return embedded, f"{model} (inside)"
     if near := _first_file(model, _OF_FOLDER):
-        return read_labels(near), str(near)
+        return read_class_names(near), str(near)
     return None
 
 
@@ -58,16 +58,16 @@ def _first_file(model: Path, patterns: tuple[str, ...]) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def read_labels(path: Path) -> tuple[str, ...]:
+def read_class_names(path: Path) -> tuple[str, ...]:
     """Read a label file. Raises ModelError that names it."""
     try:
         with open_regular(path) as file:
-            return parse_labels(file.read(MAX_BYTES + 1), str(path))
+            return parse_class_names(file.read(MAX_BYTES + 1), str(path))
     except OSError as exc:
         raise ModelError(f"{path}: can't be read: {exc.strerror}") from exc
 
 
-def embedded_labels(model: Path) -> tuple[str, ...] | None:
+def embedded_class_names(model: Path) -> tuple[str, ...] | None:
     """Return the labels in the zip archive at the model file's end (TFLite metadata), None without.
 
     Of several label files (languages) the one that the metadata names is read, else the first.
@@ -81,12 +81,12 @@ def embedded_labels(model: Path) -> tuple[str, ...] | None:
             if not texts:
                 return None
             with archive.open(texts[0]) as file:
-                return parse_labels(file.read(MAX_BYTES + 1), f"{model}, {texts[0]}")
+                return parse_class_names(file.read(MAX_BYTES + 1), f"{model}, {texts[0]}")
     except UNREADABLE:
         return None
 
 
-def parse_labels(content: bytes, name: str) -> tuple[str, ...]:
+def parse_class_names(content: bytes, name: str) -> tuple[str, ...]:
     """Parse labels from text (one a line, or "0 name") or JSON; errors begin with `name`.
 
     All labels are distinct: ImageNet's second "crane" becomes "crane (2)", an empty line "class 7".

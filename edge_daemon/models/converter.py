@@ -32,6 +32,43 @@ Weights = Mapping[str, Floats]
 EQUALIZATION_EXPONENT = 0.3
 """Exponent of the activations in cross-layer equalization; best of 0 to 0.7, measured on DoodleNet."""
 
+MAX_CALIBRATION = 500
+DARK_LINES = InputRange((1.0,), (0.0,))
+
+# Supported layers, each with the keys of its configuration that affect inference.
+_LAYERS: Mapping[str, tuple[str, ...]] = {
+    "Activation": ("activation",),
+    "Add": (),
+    "AveragePooling2D": ("pool_size", "strides", "padding"),
+    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
+    "Concatenate": ("axis",),
+    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias"),
+    "Dense": ("units", "activation", "use_bias"),
+    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "activation", "use_bias"),
+    "Dropout": ("rate",),
+    "Flatten": (),
+    "GlobalAveragePooling2D": (),
+    "GlobalMaxPooling2D": (),
+    "LeakyReLU": (),
+    "MaxPooling2D": ("pool_size", "strides", "padding"),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "Reshape": ("target_shape",),
+    "SeparableConv2D": ("filters", "kernel_size", "strides", "padding", "activation", "use_bias"),
+    "Softmax": ("axis",),
+    "UpSampling2D": ("size",),
+    "ZeroPadding2D": ("padding",),
+}
+_PARAMETERS = (
+    "kernel",
+    "depthwise_kernel",
+    "pointwise_kernel",
+    "gamma",
+    "beta",
+    "bias",
+    "moving_mean",
+    "moving_variance",
+)
+
 _WEIGHTED = ("Conv2D", "Dense")
 _TRANSPARENT = ("MaxPooling2D", "AveragePooling2D", "Dropout", "Flatten", "ZeroPadding2D")
 _LIMIT = 100.0
@@ -88,44 +125,6 @@ def _scale(activations: Floats, weights: Floats) -> Floats:
     centred = raw / np.exp(np.log(raw).mean())
     scale: Floats = np.clip(centred, 1 / _LIMIT, _LIMIT).astype(np.float32)
     return scale
-
-
-MAX_CALIBRATION = 500
-DARK_LINES = InputRange((1.0,), (0.0,))
-
-# Supported layers, each with the keys of its configuration that affect inference.
-_LAYERS: Mapping[str, tuple[str, ...]] = {
-    "Activation": ("activation",),
-    "Add": (),
-    "AveragePooling2D": ("pool_size", "strides", "padding"),
-    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
-    "Concatenate": ("axis",),
-    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias"),
-    "Dense": ("units", "activation", "use_bias"),
-    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "activation", "use_bias"),
-    "Dropout": ("rate",),
-    "Flatten": (),
-    "GlobalAveragePooling2D": (),
-    "GlobalMaxPooling2D": (),
-    "LeakyReLU": (),
-    "MaxPooling2D": ("pool_size", "strides", "padding"),
-    "ReLU": ("max_value", "negative_slope", "threshold"),
-    "Reshape": ("target_shape",),
-    "SeparableConv2D": ("filters", "kernel_size", "strides", "padding", "activation", "use_bias"),
-    "Softmax": ("axis",),
-    "UpSampling2D": ("size",),
-    "ZeroPadding2D": ("padding",),
-}
-_PARAMETERS = (
-    "kernel",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "bias",
-    "moving_mean",
-    "moving_variance",
-)
 
 
 def convert(

@@ -14,6 +14,10 @@ from msgspec import Meta
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 
+SUFFIX = ".tflite"
+SERVICE_STATE = Path("/var/lib/edge_daemon")
+"""State folder of the installed service. Root downloads models to it, so that the service finds them."""
+
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Count = Annotated[int, Meta(ge=1)]
@@ -87,11 +91,6 @@ def read_manifest(path: Path) -> Manifest:
 def shipped_manifests() -> tuple[Manifest, ...]:
     """Return the manifests that ship with the program, by name."""
     return tuple(read_manifest(path) for path in sorted(package_data("models").glob("*.json")))
-
-
-SUFFIX = ".tflite"
-SERVICE_STATE = Path("/var/lib/edge_daemon")
-"""State folder of the installed service. Root downloads models to it, so that the service finds them."""
 
 
 def download_folder(environment: Mapping[str, str] = os.environ) -> Path:

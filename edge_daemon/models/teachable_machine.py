@@ -11,10 +11,10 @@ from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.imaging.input_range import InputRange
 from edge_daemon.models.class_names import (
     check_count,
-    embedded_labels,
-    found_labels,
-    parse_labels,
-    read_labels,
+    embedded_class_names,
+    find_class_names,
+    parse_class_names,
+    read_class_names,
 )
 from edge_daemon.models.export_archive import TFLITE_MARK, Export, open_export
 from edge_daemon.models.part_file import PartFile
@@ -81,10 +81,7 @@ def add(
     found = _read_label_file(labels) if labels is not None else _labels(export)
     target = folder / f"{chosen}.tflite"
     try:
-        if target.exists() and target.read_bytes() != content:
-            raise ModelError(f"{target} is another model; choose a name with --name")
-        with as_owner_of(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        _prepare_target(target, content)
         # Not in the model folder: its owner could replace any file in it by a link.
         with tempfile.TemporaryDirectory(prefix="edge-daemon-adding-") as temporary:
             trial = Path(temporary) / PurePosixPath(member).name
@@ -93,6 +90,14 @@ def add(
             return _install(trial, target, _try(trial, found, source, threads, delegate))
     except OSError as exc:
         raise ModelError(f"{folder}: can't be written: {exc.strerror}") from exc
+
+
+def _prepare_target(target: Path, content: bytes) -> None:
+    """Create the model folder. Raises ModelError when another model has the target's name."""
+    if target.exists() and target.read_bytes() != content:
+        raise ModelError(f"{target} is another model; choose a name with --name")
+    with as_owner_of(target.parent):
+        target.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _declare_range(trial: Path, export: Export, member: str, values: InputRange | None) -> None:
@@ -126,7 +131,7 @@ def _try(trial: Path, found: _Labels | None, source: Path, threads: int, delegat
     """Load the model as the daemon does; with labels, load it as a classifier too."""
     try:
         embedder = TfliteEmbedder(trial, threads, delegate)
-        inside = embedded_labels(trial) if found is None else None
+        inside = embedded_class_names(trial) if found is None else None
         labels = _check_labels(
             found or (_Labels(inside, str(source)) if inside else None), trial, threads, delegate
         )
@@ -178,18 +183,18 @@ def _put(content: bytes, target: Path) -> None:
 
 
 def _read_label_file(path: Path) -> _Labels:
-    return _Labels(read_labels(path), str(path))
+    return _Labels(read_class_names(path), str(path))
 
 
 def _labels(export: Export) -> _Labels | None:
     """Return the export's labels, or those beside a single model."""
     if _is_single_file(export):
-        found = found_labels(export.source)
+        found = find_class_names(export.source)
         return _Labels(*found, beside=True) if found else None
     for wanted in _LABEL_FILES:
         for name in export.names:
             if PurePosixPath(name).name == wanted:
-                names = parse_labels(export.read(name, MAX_LABEL_BYTES), f"{export.source}, {name}")
+                names = parse_class_names(export.read(name, MAX_LABEL_BYTES), f"{export.source}, {name}")
                 return _Labels(names, str(export.source))
     return None
 

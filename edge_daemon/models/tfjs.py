@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.class_names import read_labels
+from edge_daemon.models.class_names import read_class_names
 from edge_daemon.system.regular_file import read_regular, without_bom
 
 MAX_JSON_BYTES = 16 << 20
@@ -123,5 +123,5 @@ def _labels(folder: Path, metadata: dict[str, Any]) -> tuple[str, ...]:
         return tuple(str(label) for label in labels)
     for name in _LABEL_FILES:
         if (folder / name).exists():
-            return read_labels(folder / name)
+            return read_class_names(folder / name)
     return ()

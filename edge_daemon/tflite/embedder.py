@@ -67,31 +67,33 @@ class TfliteEmbedder:
         probe_first: bool = True,
     ) -> None:
         path = Path(model_path)
+        self.features = features
         try:
-            content = read_model(path)
-            graph = read_graph(content)
-            digest = hashlib.sha256(content).hexdigest()
-            self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
-            self.features = features
-            resize = ResizerCache() if delegate == "auto" else None
-            if features == "pixels":
-                self._prepare = Preprocessor(self.input, crop, resize)
-                self.size = self.input.height * self.input.width * self.input.channels
-            else:
-                self._layer: FeatureLayer = find_feature_layer(graph, features)
-                if probe_first:
-                    _probe_once(path, digest, threads, delegate, features)
-                run = partial(_run_model, threads=threads, delegate=delegate)
-                self.input_range = find_input_range(path, content, digest, graph, run)
-                self._prepare = Preprocessor(self.input, crop, resize, self.input_range.range)
-                self._start(content, graph, threads, delegate)
-            self.space = (
-                f"{path.stem}-{digest[:8]}/{features}/{self._prepare.id}/{_delegate_name(delegate, features)}"
-            )
+            self._load(path, threads, delegate, crop, probe_first)
         except ModelError as exc:
             raise ModelError(f"{path}: {exc}") from exc
 
-    def _start(self, content: bytes, graph: Graph, threads: int, delegate: str) -> None:
+    def _load(self, path: Path, threads: int, delegate: str, crop: CropMode, probe_first: bool) -> None:
+        content = read_model(path)
+        graph = read_graph(content)
+        digest = hashlib.sha256(content).hexdigest()
+        self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
+        resize = ResizerCache() if delegate == "auto" else None
+        if self.features == "pixels":
+            self._prepare = Preprocessor(self.input, crop, resize)
+            self.size = self.input.height * self.input.width * self.input.channels
+        else:
+            self._layer: FeatureLayer = find_feature_layer(graph, self.features)
+            if probe_first:
+                _probe_once(path, digest, threads, delegate, self.features)
+            run = partial(_run_model, threads=threads, delegate=delegate)
+            self.input_range = find_input_range(path, content, digest, graph, run)
+            self._prepare = Preprocessor(self.input, crop, resize, self.input_range.range)
+            self._open_interpreter(content, graph, threads, delegate)
+        kernels = _delegate_name(delegate, self.features)
+        self.space = f"{path.stem}-{digest[:8]}/{self.features}/{self._prepare.id}/{kernels}"
+
+    def _open_interpreter(self, content: bytes, graph: Graph, threads: int, delegate: str) -> None:
         """Open an interpreter for the graph truncated at the feature layer."""
         if self._layer.tensor != graph.outputs[0]:
             content = truncate_at(content, graph, self._layer.tensor)

@@ -16,6 +16,13 @@ from typing import TypeAlias
 Data: TypeAlias = bytes | bytearray
 
 
+_SLOT = 8
+"""Bytes of every field: those of the widest scalar, which keeps all fields aligned."""
+
+_ALIGNMENT = 16
+"""Vectors begin at such a multiple: TFLite reads constants in position."""
+
+
 class FlatBufferError(ValueError):
     """An offset points outside the data: the file is truncated or damaged."""
 
@@ -102,13 +109,6 @@ class Table:
             return 0
         offset = unpack(self.data, "H", vtable + slot)
         return self.at + offset if offset else 0
-
-
-_SLOT = 8
-"""Bytes of every field: those of the widest scalar, which keeps all fields aligned."""
-
-_ALIGNMENT = 16
-"""Vectors begin at such a multiple: TFLite reads constants in position."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -168,11 +168,8 @@ def _other_file_kind(content: Data) -> str:
 def _read(model: Table) -> Graph:
     """Read a model table by the field numbers of TFLite's schema, version 3."""
     buffers = list(model.vector(4, 4).tables())
-    inside = [buffer.vector(0, 1) for buffer in buffers]
-    held = [
-        content.count > 0 or buffer.integer(1, "Q") > 1
-        for buffer, content in zip(buffers, inside, strict=True)
-    ]
+    contents = [buffer.vector(0, 1) for buffer in buffers]
+    constant = [_is_constant(buffer) for buffer in buffers]
     names = [_operator_code(code) for code in model.vector(1, 4).tables()]
     main = next(model.vector(2, 4).tables(), None)
     if main is None:
@@ -181,15 +178,20 @@ def _read(model: Table) -> Graph:
     tensors = list(main.vector(0, 4).tables())
     numbers = [tensor.integer(2, "I") for tensor in tensors]
     graph = Graph(
-        tuple(_tensor(tensor, held) for tensor in tensors),
+        tuple(_tensor(tensor, constant) for tensor in tensors),
         tuple(_operator(step, names) for step in operators.tables()),
         inputs.numbers("i"),
         outputs.numbers("i"),
         {"outputs": outputs, "operators": operators, "signatures": model.vector(7, 4)},
-        {index: inside[number] for index, number in enumerate(numbers) if inside[number].count},
+        {index: contents[number] for index, number in enumerate(numbers) if contents[number].count},
     )
     _check_indices(graph)
     return graph
+
+
+def _is_constant(buffer: Table) -> bool:
+    """Return whether a buffer has content, in the flatbuffer or behind it."""
+    return buffer.vector(0, 1).count > 0 or buffer.integer(1, "Q") > 1
 
 
 def _operator_code(code: Table) -> tuple[str, bool]:
@@ -198,7 +200,7 @@ def _operator_code(code: Table) -> tuple[str, bool]:
     return (code.text(1) or CUSTOM, True) if name == CUSTOM else (name, False)
 
 
-def _tensor(tensor: Table, held: list[bool]) -> Tensor:
+def _tensor(tensor: Table, constant: list[bool]) -> Tensor:
     quantisation = tensor.table(4)
     scales = quantisation.vector(2, 4).floats() if quantisation else ()
     zeros = quantisation.vector(3, 8).numbers("q") if quantisation else ()
@@ -209,7 +211,7 @@ def _tensor(tensor: Table, held: list[bool]) -> Tensor:
         dtype=type_name(tensor.integer(1, "b")),
         scale=scales[0] if single else 0.0,
         zero_point=zeros[0] if single and zeros else 0,
-        constant=held[tensor.integer(2, "I")],
+        constant=constant[tensor.integer(2, "I")],
         dynamic=-1 in tensor.vector(7, 4).numbers("i"),
     )
 

@@ -49,6 +49,22 @@ _FLOATS = {"float32": "<f4", "float16": "<f2"}
 _Floats = npt.NDArray[np.float64]
 
 
+_Numbers = npt.NDArray[np.float32]
+
+RunModel = Callable[[bytes, _Numbers], _Numbers]
+"""Runs a model file on prepared pictures and returns its first output, one row per picture."""
+
+_PICTURES = 6
+_MIN_LOGIT_SPREAD = 0.25
+_MIN_FIRST_LAYER_SPREAD = 0.02
+"""Least spread over pictures of a network in its own range."""
+
+_MIN_GAIN = 10
+"""Least ratio of the spreads in 0..255 and -1..1; activations that end at 6 limit it."""
+
+_LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
+
+
 def implied_range(graph: Graph) -> InputRange | None:
     """Return the range that fits the graph's rescaling layers, None for a graph without them."""
     tensor, channels = graph.inputs[0], graph.tensors[graph.inputs[0]].shape[-1]
@@ -133,22 +149,6 @@ def _misfit(known: InputRange, factor: _Floats, offset: _Floats) -> float:
         tuple((factor * known.black[0] + offset).tolist()), tuple((factor * known.white[0] + offset).tolist())
     )
     return min(distance(rescaled, normal) for normal in _NORMAL)
-
-
-_Numbers = npt.NDArray[np.float32]
-
-RunModel = Callable[[bytes, _Numbers], _Numbers]
-"""Runs a model file on prepared pictures and returns its first output, one row per picture."""
-
-_PICTURES = 6
-_MIN_LOGIT_SPREAD = 0.25
-_MIN_FIRST_LAYER_SPREAD = 0.02
-"""Least spread over pictures of a network in its own range."""
-
-_MIN_GAIN = 10
-"""Least ratio of the spreads in 0..255 and -1..1; activations that end at 6 limit it."""
-
-_LAYERS = {"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"}
 
 
 def range_by_trial(content: bytes, graph: Graph, run: RunModel) -> InputRange:

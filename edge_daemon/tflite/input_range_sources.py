@@ -27,6 +27,10 @@ from edge_daemon.tflite.verdict_cache import contains, put
 
 log = logging.getLogger(__name__)
 
+SIGNATURE = "signature.json"
+MAX_BYTES = 256 << 10
+"""Largest manifest; larger files are ignored."""
+
 _CACHE_KIND = "ranges"
 
 
@@ -78,11 +82,6 @@ def _range_by_cached_trial(
     )
     put(_CACHE_KIND, f"{digest}-{found}")
     return found
-
-
-SIGNATURE = "signature.json"
-MAX_BYTES = 256 << 10
-"""Largest manifest; larger files are ignored."""
 
 
 def manifest_path(model: Path) -> Path:

@@ -29,6 +29,12 @@ _MIN_INTERPOLATION, _MAX_INTERPOLATION = 1.05, 1.6
 """Range of the scale factor left to interpolation. Below it only blocks average, with half the support of
 the reference filter; above it lines are skipped. Inside it photos differ by 0.5 to 1 of 255 on average."""
 
+MAX_CACHED = 4
+"""Resizers kept: one per region's size. Each holds twice its picture, 1.5 MB for 480 x 480."""
+
+_MAX_PIXELS = 1 << 21
+"""Larger pictures are resized by Pillow: their graphs would take too much memory."""
+
 Size = tuple[int, int]
 """Height and width."""
 
@@ -170,13 +176,6 @@ def _tensor(
             6: Scalar("i", len(shape) - 1 if len(scales) > 1 else 0),
         }
     return table
-
-
-MAX_CACHED = 4
-"""Resizers kept: one per region's size. Each holds twice its picture, 1.5 MB for 480 x 480."""
-
-_MAX_PIXELS = 1 << 21
-"""Larger pictures are resized by Pillow: their graphs would take too much memory."""
 
 
 class ResizerCache:

@@ -8,7 +8,12 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.class_names import check_count, embedded_labels, labels_of, parse_labels
+from edge_daemon.models.class_names import (
+    check_count,
+    embedded_class_names,
+    load_class_names,
+    parse_class_names,
+)
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 from tests.tflite.test_metadata import label_file, metadata
@@ -40,31 +45,31 @@ ANIMALS = ("cat", "dog", "hot dog")
     ],
 )
 def test_every_common_format_is_read(text: str) -> None:
-    assert parse_labels(text.encode(), "labels") == ANIMALS
+    assert parse_class_names(text.encode(), "labels") == ANIMALS
 
 
 def test_numeric_names_are_kept() -> None:
-    assert parse_labels(b"1 euro\n2 euro\n5 cent\n", "coins") == ("1 euro", "2 euro", "5 cent")
-    assert parse_labels(b"0\n1\n2\n", "digits") == ("0", "1", "2")
+    assert parse_class_names(b"1 euro\n2 euro\n5 cent\n", "coins") == ("1 euro", "2 euro", "5 cent")
+    assert parse_class_names(b"0\n1\n2\n", "digits") == ("0", "1", "2")
 
 
 def test_names_stay_distinct() -> None:
-    assert parse_labels(b"0 bolts\n1 bolts\n2 bolts\n", "counts") == ("0 bolts", "1 bolts", "2 bolts")
-    assert parse_labels(b"crane\ncrane (2)\ncrane\n", "x") == ("crane", "crane (2)", "crane (3)")
-    assert parse_labels(b'{"0": ["n1", "crane"], "1": ["n2", "crane"]}', "x") == ("crane", "crane (2)")
-    assert parse_labels(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
+    assert parse_class_names(b"0 bolts\n1 bolts\n2 bolts\n", "counts") == ("0 bolts", "1 bolts", "2 bolts")
+    assert parse_class_names(b"crane\ncrane (2)\ncrane\n", "x") == ("crane", "crane (2)", "crane (3)")
+    assert parse_class_names(b'{"0": ["n1", "crane"], "1": ["n2", "crane"]}', "x") == ("crane", "crane (2)")
+    assert parse_class_names(b"cat\n\ndog\n", "x") == ("cat", "class 1", "dog")
 
 
 def test_only_line_ends_separate_names() -> None:
-    assert parse_labels("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
+    assert parse_class_names("a\u2028b\x0cc\nd".encode(), "x") == ("a\u2028b\x0cc", "d")
 
 
 def test_a_very_long_number_is_a_name() -> None:
-    assert len(parse_labels(b"9" * 5000 + b" cat\n", "x")[0]) == 5004
+    assert len(parse_class_names(b"9" * 5000 + b" cat\n", "x")[0]) == 5004
 
 
 def test_the_line_of_the_background_stays() -> None:
-    labels = parse_labels(shared_path("models/imagenet_labels.txt").read_bytes(), "imagenet")
+    labels = parse_class_names(shared_path("models/imagenet_labels.txt").read_bytes(), "imagenet")
     assert len(labels) == 1001
     assert labels[0] == "background"
 
@@ -85,7 +90,7 @@ def test_the_line_of_the_background_stays() -> None:
 )
 def test_an_invalid_label_file_is_an_error_of_one_line(content: bytes, words: str) -> None:
     with pytest.raises(ModelError, match=words) as caught:
-        parse_labels(content, "names")
+        parse_class_names(content, "names")
     assert "\n" not in str(caught.value)
 
 
@@ -99,12 +104,13 @@ def test_the_count_must_be_the_models() -> None:
 
 def test_labels_inside_an_official_model() -> None:
     path = shared_path("models/mobilenet_v1_0.25_128_quant.tflite")
-    inside = embedded_labels(path)
+    inside = embedded_class_names(path)
     assert inside is not None
-    assert inside == labels_of(path, 1001)
+    assert inside == load_class_names(path, 1001)
     assert inside[0] == "background"
     assert (
-        embedded_labels(shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite")) is None
+        embedded_class_names(shared_path("models/mobilenet_v1_1.0_224_quant_embedding_extractor.tflite"))
+        is None
     )
 
 
@@ -121,18 +127,18 @@ def test_the_models_own_file_precedes_embedded_labels_and_the_folders_file(tmp_p
     model = tmp_path / "m.tflite"
     (tmp_path / "labels.txt").write_text("folder\n")
     model.write_bytes(b"nothing inside")
-    assert labels_of(model, 1) == ("folder",)
+    assert load_class_names(model, 1) == ("folder",)
     model.write_bytes(with_zip("inside\n"))
-    assert labels_of(model, 1) == ("inside",)
+    assert load_class_names(model, 1) == ("inside",)
     (tmp_path / "m.labels.txt").write_text("own\n")
-    assert labels_of(model, 1) == ("own",)
+    assert load_class_names(model, 1) == ("own",)
 
 
 def test_without_labels_the_error_names_the_file_to_write(tmp_path: Path) -> None:
     model = tmp_path / "m.tflite"
     model.write_bytes(b"nothing inside")
     with pytest.raises(ModelError, match=r"put its 7 class names, one a line, into m\.labels\.txt"):
-        labels_of(model, 7)
+        load_class_names(model, 7)
 
 
 def test_damaged_metadata_is_ignored(tmp_path: Path) -> None:
@@ -144,7 +150,7 @@ def test_damaged_metadata_is_ignored(tmp_path: Path) -> None:
         damaged[place] ^= 0xFF
         model.write_bytes(damaged)
         try:
-            embedded_labels(model)
+            embedded_class_names(model)
         except ModelError:
             continue
 
@@ -159,4 +165,4 @@ def test_of_several_embedded_files_the_one_that_the_metadata_names_is_read(tmp_p
         archive.writestr("names.txt", "red\nblue\n")
     model = tmp_path / "m.tflite"
     model.write_bytes(stream.getvalue())
-    assert embedded_labels(model) == ("red", "blue")
+    assert embedded_class_names(model) == ("red", "blue")

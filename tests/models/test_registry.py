@@ -9,7 +9,7 @@ import pytest
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
-from edge_daemon.models.class_names import embedded_labels
+from edge_daemon.models.class_names import embedded_class_names
 from edge_daemon.models.registry import Manifest, read_manifest, shipped_manifests
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
@@ -131,7 +131,7 @@ def test_an_official_manifest_matches_its_model(manifest: Manifest) -> None:
     assert embedder.size == manifest.embedding_size
     assert embedder.input_shape == (manifest.input.height, manifest.input.width, manifest.input.channels)
     assert embedder.input.dtype == manifest.input.dtype
-    assert (embedded_labels(path) is not None) == (manifest.labels == "embedded")
+    assert (embedded_class_names(path) is not None) == (manifest.labels == "embedded")
     assert manifest.relative_cost is not None
     assert 40 < (manifest.accuracy("knn") or 0) < (manifest.accuracy("linear") or 0) < 90
 

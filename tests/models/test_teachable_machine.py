@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.imaging.input_range import parse_range
-from edge_daemon.models.class_names import labels_of
+from edge_daemon.models.class_names import load_class_names
 from edge_daemon.models.teachable_machine import add
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness import tiny_models as tiny
@@ -59,7 +59,7 @@ def test_an_export_is_a_classifier_and_an_embedder_at_once(tmp_path: Path, model
     assert added.labels == ("red thing", "blue thing")
     assert added.embedding_size == 3
     classifier = TfliteEmbedder(added.path, features="probabilities")
-    names = labels_of(added.path, classifier.size)
+    names = load_class_names(added.path, classifier.size)
     assert names[int(classifier.probabilities(RED).argmax())] == "red thing"
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue thing"
     assert TfliteEmbedder(added.path).embed(RED) == pytest.approx(
@@ -199,7 +199,7 @@ def test_a_graph_that_ends_in_a_pool_gets_its_labels_from_a_file(tmp_path: Path,
     labels.write_text("red\nblue\n")
     added = add(model, model_folder, labels=labels)
     classifier = TfliteEmbedder(added.path, features="probabilities")
-    names = labels_of(added.path, classifier.size)
+    names = load_class_names(added.path, classifier.size)
     assert names == ("red", "blue")
     assert names[int(classifier.probabilities(BLUE).argmax())] == "blue"
 

@@ -25,7 +25,7 @@ from edge_daemon.example_store.database import check_path
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.key import read_key
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.models.class_names import read_labels
+from edge_daemon.models.class_names import read_class_names
 from edge_daemon.models.export_archive import open_export
 from edge_daemon.models.tfjs import read_layers_model
 from edge_daemon.mqtt.credentials import tls_context
@@ -59,7 +59,7 @@ def test_every_file_that_a_user_names_is_a_regular_one(special: Path) -> None:
     with pytest.raises(ImageError, match=refused):
         read_image(special)
     with pytest.raises(ModelError, match=refused):
-        read_labels(special)
+        read_class_names(special)
     with pytest.raises(ModelError, match=refused):
         read_layers_model(special)
     with pytest.raises(Exception, match=refused):
@@ -104,6 +104,6 @@ def test_a_byte_order_mark_never_matters(encoding: str, tmp_path: Path) -> None:
 
     assert without_bom("Bär".encode(encoding)).decode() == "Bär"
     assert read_yaml(Path(write("device: {id: pi}"))).data == {"device": {"id": "pi"}}
-    assert read_labels(Path(write("Bär\ncat\n"))) == ("Bär", "cat")
+    assert read_class_names(Path(write("Bär\ncat\n"))) == ("Bär", "cat")
     assert read_token(WebOptions(token_file=write("0123456789abcdef\n")), {}) == "0123456789abcdef"
     assert read_key(FleetOptions(group="g", key_file=write("00" * 16)), {}) == bytes(16)

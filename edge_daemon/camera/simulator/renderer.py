@@ -29,6 +29,15 @@ Size: TypeAlias = tuple[int, int]
 """Width and height in pixels."""
 
 
+Noise: TypeAlias = npt.NDArray[np.int16]
+
+NOISE_SIGMA = 4.0
+"""Standard deviation of the sensor noise, of 255."""
+
+_FLICKER = 0.02
+"""Standard deviation of the brightness between frames, as a share."""
+
+
 def _grain(size: Size, cells: tuple[int, int], random: np.random.Generator) -> Grey:
     """Return smooth random values of about -1 to 1 with `cells` support points across and down."""
     coarse = random.uniform(-1, 1, (max(cells[1], 2), max(cells[0], 2))).astype(np.float32)
@@ -108,15 +117,6 @@ TRAYS: tuple[str, ...] = tuple(_TRAYS)
 def draw_tray(name: str, size: Size, random: np.random.Generator) -> Picture:
     """Draw a tray of one material. Raises KeyError for an unknown one."""
     return _TRAYS[name](size, random)
-
-
-Noise: TypeAlias = npt.NDArray[np.int16]
-
-NOISE_SIGMA = 4.0
-"""Standard deviation of the sensor noise, of 255."""
-
-_FLICKER = 0.02
-"""Standard deviation of the brightness between frames, as a share."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,13 @@ _SCALE = 0.85
 """Scale of objects on the belt, which fits them between the rails."""
 
 
+ENTER_FRAMES = 7
+"""Frames at the start of a segment in which its object slides in."""
+
+LEAVE_FRAMES = 5
+"""Frames at the end of a segment in which its object slides out."""
+
+
 class Belt:
     """Renders the belt frame by frame. `step` is its speed in pixels per frame."""
 
@@ -91,13 +98,6 @@ class Belt:
 def travel_frames(size: tuple[int, int], step: float) -> int:
     """Return the number of frames in which an object crosses the belt."""
     return ceil((size[0] + 2 * _REACH * size[1]) / step)
-
-
-ENTER_FRAMES = 7
-"""Frames at the start of a segment in which its object slides in."""
-
-LEAVE_FRAMES = 5
-"""Frames at the end of a segment in which its object slides out."""
 
 
 @dataclass(frozen=True, slots=True)
