@@ -15,7 +15,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.registry import find_model
-from edge_daemon.tflite import embedder as litert
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 DEFAULT_MODEL = "edge_embedder_v1"
 
@@ -44,7 +44,7 @@ def build_embedder(config: Config) -> Embedder:
 
         return PatchEmbedder()
     features = "embedding" if features == "auto" else features
-    return litert.TfliteEmbedder(model_path(config), model.threads, model.delegate, features, model.crop)
+    return TfliteEmbedder(model_path(config), model.threads, model.delegate, features, model.crop)
 
 
 def resolve_features(config: Config, *, tune: bool = False) -> Config:

@@ -17,7 +17,7 @@ from edge_daemon.domain.errors import EdgeError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.clock import SystemClock
-from edge_daemon.tflite import embedder as litert
+from edge_daemon.tflite.embedder import baseline_loop
 
 ROUNDS = 6
 FASTER = 1.3
@@ -57,7 +57,7 @@ class FrameAges:
 
 def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     """Replay raw frames as fast as they are consumed."""
-    bare = litert.baseline_loop(model_path(config), config.model.threads, config.model.delegate)
+    bare = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
     shown = pictures(frame_size(config))
     film: list[Replay] = []
 

@@ -20,7 +20,7 @@ from edge_daemon.domain.events import Classified
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.bridge import MqttBridge
 from edge_daemon.system.clock import SystemClock
-from edge_daemon.tflite import embedder as litert
+from edge_daemon.tflite.embedder import TfliteEmbedder, baseline_loop
 from edge_daemon.tracking.label_smoother import LabelSmoother
 
 if TYPE_CHECKING:
@@ -41,12 +41,12 @@ class Stages:
 
     def __init__(self, config: Config, examples: int) -> None:
         embedder = build_embedder(config)
-        if not isinstance(embedder, litert.TfliteEmbedder) or embedder.features == "pixels":
+        if not isinstance(embedder, TfliteEmbedder) or embedder.features == "pixels":
             raise ConfigError("bench needs a model to compare with; leave model.features at embedding")
         self.embedder = embedder
         self._clock = SystemClock()
         self._pictures = pictures(frame_size(config))
-        self._bare = litert.baseline_loop(model_path(config), config.model.threads, config.model.delegate)
+        self._bare = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
         off = msgspec.structs.replace(config.classifier, unknown="off")
         self._learner = build_classifier(config)
         self._accepting = build_classifier(msgspec.structs.replace(config, classifier=off))

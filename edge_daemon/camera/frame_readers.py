@@ -68,7 +68,7 @@ class ImageSequence:
         """Do nothing: no file is open between two pictures."""
 
 
-class _Video:
+class _VideoReader:
     """A video file, decoded in another process."""
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class _Video:
         self._decoder.close()
 
 
-class _Animation:
+class _AnimationReader:
     """An animated image file."""
 
     def __init__(self, animation: Animation) -> None:
@@ -114,7 +114,7 @@ class _Animation:
         self._animation.close()
 
 
-class _RawFrames:
+class _RawFrameReader:
     """A numpy file of frames, memory-mapped."""
 
     def __init__(self, path: Path) -> None:
@@ -164,13 +164,13 @@ def open_reader(path: Path) -> FrameReader | None:
         if start.startswith(_JPEG_START):
             # A photo with a second picture for other displays or for the other eye is no video.
             is_video = _JPEG_GROUP not in start and _NEXT_JPEG.search(start + file.read(_MAX_JPEG_BYTES))
-            return _Video(path) if is_video else None
+            return _VideoReader(path) if is_video else None
     if start.startswith(_RAW_START) or path.suffix.lower() == _RAW_SUFFIX:
-        return _RawFrames(path)
+        return _RawFrameReader(path)
     if not is_image(path):
-        return _Video(path)
+        return _VideoReader(path)
     animation = open_animation(path)
-    return _Animation(animation) if animation else None
+    return _AnimationReader(animation) if animation else None
 
 
 def open_images(path: Path, recursive: bool) -> ImageSequence:

@@ -33,42 +33,46 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
     add_action(actions, "list", _list, "list the installed models and those that can be pulled")
-    fetch = add_action(
+    pull_parser = add_action(
         actions, "pull", _pull, "download a model; resumes a broken transfer, checks size and hash"
     )
-    fetch.add_argument("name", metavar="NAME")
-    fetch.add_argument(
+    pull_parser.add_argument("name", metavar="NAME")
+    pull_parser.add_argument(
         "--from", dest="source", metavar="DIR|URL", help="download it from a folder or another address"
     )
-    look = add_action(actions, "inspect", _inspect, "report on a model file and its speed on this machine")
-    look.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
-    take = add_action(
-        actions, "add", _add, "add a Teachable Machine export or a .tflite file to the model folder"
+    inspect_parser = add_action(
+        actions, "inspect", _inspect, "report on a model file and its speed on this machine"
     )
-    take.add_argument(
+    inspect_parser.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
+    add_text = "add a Teachable Machine export or a .tflite file to the model folder"
+    _declare_add_arguments(add_action(actions, "add", _add, add_text))
+
+
+def _declare_add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
         "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
     )
     # argparse parses -1..1 as an option, as it is not a number. Python 3.14 parses it as a value.
-    vars(take)["_negative_number_matcher"] = re.compile(r"-\d")
-    take.add_argument(
+    vars(parser)["_negative_number_matcher"] = re.compile(r"-\d")
+    parser.add_argument(
         "--range",
         type=_range,
         metavar="LOW..HIGH",
         help="black..white in training, if the model doesn't declare it: -1..1, 0..1, 0..255, 1..0",
     )
-    take.add_argument(
+    parser.add_argument(
         "--labels",
         type=Path,
         metavar="FILE",
         help="its class names, one a line (default: those beside or inside it)",
     )
-    take.add_argument(
+    parser.add_argument(
         "--calibrate",
         type=Path,
         metavar="DIR",
         help="for a model.json: 8-bit weights, calibrated with these pictures",
     )
-    take.add_argument("--name", metavar="NAME", help="name of the model (default: the file's)")
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: the file's)")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -22,7 +22,7 @@ from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.registry import Manifest, RemoteFile
 from edge_daemon.system.regular_file import open_regular
 
-Progress: TypeAlias = Callable[[str, int, int], None]
+ProgressCallback: TypeAlias = Callable[[str, int, int], None]
 """Called with the file name, the bytes so far and the total bytes."""
 
 ATTEMPTS = 4
@@ -41,7 +41,7 @@ def download_model(
     manifest: Manifest,
     folder: Path,
     source: str | None = None,
-    progress: Progress = lambda name, done, total: None,
+    progress: ProgressCallback = lambda name, done, total: None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Path:
     """Download a model and its labels into `folder` and return the model's path.
@@ -54,19 +54,19 @@ def download_model(
         if target.is_file() and _digest(target) == item.sha256:
             continue
         try:
-            _Download(item, source, progress, pause).save_to(target)
+            _FileDownload(item, source, progress, pause).save_to(target)
         except OSError as exc:
             raise ModelError(f"{target}: can't be written: {exc.strerror or exc}") from exc
     return folder / manifest.file
 
 
 @dataclass(frozen=True, slots=True)
-class _Download:
+class _FileDownload:
     """Download of one file, with its expected size and hash, its source and a progress callback."""
 
     item: RemoteFile
     source: str | None
-    progress: Progress
+    progress: ProgressCallback
     pause: Callable[[float], None]
 
     def save_to(self, target: Path) -> None:

@@ -38,7 +38,7 @@ _DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
 
 
 @dataclass(frozen=True, slots=True)
-class Operation:
+class ListedOperator:
     """An operator in the interpreter's list. A DELEGATE operator replaces other operators of the list."""
 
     name: str
@@ -136,7 +136,7 @@ class TfliteEmbedder:
         vector = self._run(image)
         return _softmax(vector) if self._layer.needs_softmax else vector
 
-    def operations(self) -> list[Operation]:
+    def listed_operators(self) -> list[ListedOperator]:
         """List the operators up to the feature layer, replaced ones included; empty for `pixels`.
 
         Calls an undocumented method of the interpreter, so use it for inspection only.
@@ -144,7 +144,9 @@ class TfliteEmbedder:
         if self.features == "pixels":
             return []
         return [
-            Operation(str(row["op_name"]), tuple(map(int, row["inputs"])), tuple(map(int, row["outputs"])))
+            ListedOperator(
+                str(row["op_name"]), tuple(map(int, row["inputs"])), tuple(map(int, row["outputs"]))
+            )
             for row in self._interpreter._get_ops_details()
         ]
 

@@ -31,7 +31,7 @@ class FeatureLayer:
 
 
 @dataclass(frozen=True, slots=True)
-class _Step:
+class _OperatorStep:
     operator: Operator
     computed: int
     """The operator's only computed input; -1 without one or with several."""
@@ -59,7 +59,7 @@ def is_classifier_graph(graph: Graph) -> bool:
     return any(step.operator.name in ACTIVATIONS for step in tail) or _ends_in_classifier(graph, body)
 
 
-def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> FeatureLayer:
+def _embedding(graph: Graph, tail: list[_OperatorStep], body: list[_OperatorStep]) -> FeatureLayer:
     """Return the pool before the classifier layers, or the last classifier layer's input, or the logits."""
     if _ends_in_classifier(graph, body):
         return _before_classifier(graph, body)
@@ -79,7 +79,7 @@ def _embedding(graph: Graph, tail: list[_Step], body: list[_Step]) -> FeatureLay
     raise ModelError(_nothing_found([*tail, *body]))
 
 
-def _before_classifier(graph: Graph, body: list[_Step]) -> FeatureLayer:
+def _before_classifier(graph: Graph, body: list[_OperatorStep]) -> FeatureLayer:
     for step in body:
         name, flat = step.operator.name, _is_flat(graph, step.operator.outputs[0])
         if name in POOLS and flat:
@@ -94,14 +94,14 @@ def _before_classifier(graph: Graph, body: list[_Step]) -> FeatureLayer:
     )
 
 
-def _ends_in_classifier(graph: Graph, body: list[_Step]) -> bool:
+def _ends_in_classifier(graph: Graph, body: list[_OperatorStep]) -> bool:
     if not body:
         return False
     last = body[0].operator
     return last.name in CLASSIFIERS and _is_flat(graph, last.outputs[0])
 
 
-def _pools_classes(body: list[_Step]) -> bool:
+def _pools_classes(body: list[_OperatorStep]) -> bool:
     """Return whether the graph ends in a convolution to classes and a global pool, as Darknet's do.
 
     An embedder's features pass an activation before the pool.
@@ -110,25 +110,25 @@ def _pools_classes(body: list[_Step]) -> bool:
     return len(names) == 2 and names[0] in POOLS and names[1] == "CONV_2D" and not body[1].operator.activated
 
 
-def _walk_back(graph: Graph) -> list[_Step]:
+def _walk_back(graph: Graph) -> list[_OperatorStep]:
     """Return the operators from the first output backwards, while each has one computed input.
 
     Dequantised constants (16-bit weights) and computed shapes (open batches) are not counted as inputs.
     """
     producers = graph.computed()
-    steps: list[_Step] = []
+    steps: list[_OperatorStep] = []
     tensor = graph.outputs[0]
     while tensor in producers and len(steps) < len(graph.operators):
         operator = graph.operators[producers[tensor]]
         computed = [i for i in operator.inputs if i in producers]
-        steps.append(_Step(operator, computed[0] if len(computed) == 1 else -1))
+        steps.append(_OperatorStep(operator, computed[0] if len(computed) == 1 else -1))
         if len(computed) != 1:
             break
         tensor = computed[0]
     return steps
 
 
-def _split(steps: list[_Step]) -> tuple[list[_Step], list[_Step]]:
+def _split(steps: list[_OperatorStep]) -> tuple[list[_OperatorStep], list[_OperatorStep]]:
     """Split the steps into the tail, which only normalises, reshapes or requantises, and the body."""
     count = next((i for i, s in enumerate(steps) if s.operator.name not in ACTIVATIONS | _SHAPES), len(steps))
     return steps[:count], steps[count:]
@@ -139,7 +139,7 @@ def _is_flat(graph: Graph, tensor: int) -> bool:
     return all(size == 1 for size in graph.tensors[tensor].shape[:-1])
 
 
-def _nothing_found(steps: list[_Step]) -> str:
+def _nothing_found(steps: list[_OperatorStep]) -> str:
     names = " <- ".join(step.operator.name for step in steps[:6]) or "no operator"
     return (
         f"found no pool or classifier layer to read an embedding before; the graph ends {names}. "

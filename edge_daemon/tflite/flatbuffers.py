@@ -43,7 +43,7 @@ def root(data: Data) -> Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Vector:
+class VectorField:
     """`count` elements of `width` bytes from byte `at`, all inside the data; the count precedes them."""
 
     data: Data
@@ -86,16 +86,16 @@ class Table:
         position = self._position(field)
         return Table(self.data, position + unpack(self.data, "I", position)) if position else None
 
-    def vector(self, field: int, width: int) -> Vector:
+    def vector(self, field: int, width: int) -> VectorField:
         """Return a vector field with elements of `width` bytes. Raises FlatBufferError."""
         position = self._position(field)
         if not position:
-            return Vector(self.data, 0, 0, width)
+            return VectorField(self.data, 0, 0, width)
         start = position + unpack(self.data, "I", position)
         count = unpack(self.data, "I", start)
         if start + 4 + count * width > len(self.data):
             raise FlatBufferError(f"{count * width} bytes at offset {start} reach behind the file's end")
-        return Vector(self.data, start + 4, count, width)
+        return VectorField(self.data, start + 4, count, width)
 
     def text(self, field: int) -> str:
         """Return a string field; bytes that are no UTF-8 as `\\xff`."""
@@ -120,7 +120,7 @@ class Scalar:
 
 
 @dataclass(frozen=True, slots=True)
-class Numbers:
+class NumberVector:
     """A vector of numbers of struct code `code`."""
 
     code: str
@@ -130,7 +130,7 @@ class Numbers:
 Fields: TypeAlias = Mapping[int, "Value"]
 """A table: its fields by number."""
 
-Value: TypeAlias = Scalar | Numbers | bytes | Fields | Sequence[Fields]
+Value: TypeAlias = Scalar | NumberVector | bytes | Fields | Sequence[Fields]
 
 
 def write(root: Fields, identifier: bytes) -> bytes:
@@ -168,8 +168,8 @@ class _Writer:
         else:
             self.point(position, self.table(value) if isinstance(value, Mapping) else self._vector(value))
 
-    def _vector(self, value: Numbers | bytes | Sequence[Fields]) -> int:
-        if isinstance(value, Numbers):
+    def _vector(self, value: NumberVector | bytes | Sequence[Fields]) -> int:
+        if isinstance(value, NumberVector):
             return self._array(
                 len(value.values), struct.pack(f"<{len(value.values)}{value.code}", *value.values)
             )

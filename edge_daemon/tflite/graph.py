@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, Vector, root
+from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, VectorField, root
 
 CUSTOM = "CUSTOM"
 
@@ -108,8 +108,8 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    vectors: Mapping[str, Vector] = field(default_factory=dict, repr=False, compare=False)
-    constants: Mapping[int, Vector] = field(default_factory=dict, repr=False, compare=False)
+    vectors: Mapping[str, VectorField] = field(default_factory=dict, repr=False, compare=False)
+    constants: Mapping[int, VectorField] = field(default_factory=dict, repr=False, compare=False)
     """The bytes of the constant tensors, except those stored behind the flatbuffer."""
 
     def producers(self) -> dict[int, int]:
@@ -151,7 +151,7 @@ def truncate_at(content: Data, graph: Graph, tensor: int) -> bytes:
     return bytes(changed)
 
 
-def _shorten(content: bytearray, vector: Vector, count: int) -> None:
+def _shorten(content: bytearray, vector: VectorField, count: int) -> None:
     if vector.count > count:
         struct.pack_into("<I", content, vector.at - 4, count)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from edge_daemon.domain.errors import EdgeError, ModelError
-from edge_daemon.tflite.embedder import Operation, TfliteEmbedder, read_model
+from edge_daemon.tflite.embedder import ListedOperator, TfliteEmbedder, read_model
 from edge_daemon.tflite.feature_layer import FeatureName, find_feature_layer
 from edge_daemon.tflite.graph import Graph, Tensor, read_graph
 from edge_daemon.tflite.interpreter import is_external, runtime
@@ -75,21 +75,21 @@ def inspect(path: Path, threads: int = 1, delegate: str = "auto") -> Inspection:
         problem=problem,
         space=embedder.space if embedder else None,
         input_range=str(embedder.input_range) if embedder else None,
-        undelegated=dict(Counter(undelegated_operators(embedder.operations()))) if embedder else None,
+        undelegated=dict(Counter(undelegated_operators(embedder.listed_operators()))) if embedder else None,
         inference_ms=_inference_ms(embedder) if embedder else None,
     )
 
 
-def undelegated_operators(operations: Sequence[Operation]) -> list[str]:
+def undelegated_operators(listed_operators: Sequence[ListedOperator]) -> list[str]:
     """Return the names of the operators that no delegate replaced.
 
     The interpreter still lists replaced operators, followed by the DELEGATE operators. The walk goes back
     from the last operator's result: a tensor that a DELEGATE operator produces is delegated, any other one
     comes from a builtin kernel.
     """
-    delegated = {tensor: op for op in operations if op.name == "DELEGATE" for tensor in op.outputs}
-    plain = {tensor: op for op in operations if op.name != "DELEGATE" for tensor in op.outputs}
-    last = [op for op in operations if op.name != "DELEGATE"][-1:]
+    delegated = {tensor: op for op in listed_operators if op.name == "DELEGATE" for tensor in op.outputs}
+    plain = {tensor: op for op in listed_operators if op.name != "DELEGATE" for tensor in op.outputs}
+    last = [op for op in listed_operators if op.name != "DELEGATE"][-1:]
     pending, seen, undelegated = [tensor for op in last for tensor in op.outputs], set[int](), list[str]()
     while pending:
         tensor = pending.pop()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_daemon.tflite.flatbuffers import Fields, Numbers, Scalar, Value, write
+from edge_daemon.tflite.flatbuffers import Fields, NumberVector, Scalar, Value, write
 from edge_daemon.tflite.interpreter import open_interpreter
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ MAX_CACHED = 4
 _MAX_PIXELS = 1 << 21
 """Larger pictures are resized by Pillow: their graphs would take too much memory."""
 
-Size = tuple[int, int]
+HeightWidth = tuple[int, int]
 """Height and width."""
 
 # TFLite's schema, version 3: numbers of operators, of their options' tables and of tensor types.
@@ -56,7 +56,7 @@ def block_size(length: int, target: int) -> int | None:
     return size
 
 
-def build_resize_graph(size: Size, target: Size) -> bytes | None:
+def build_resize_graph(size: HeightWidth, target: HeightWidth) -> bytes | None:
     """Return a model file that resizes one picture; input and output are 1 x height x 1 x (3 * width).
 
     None for sizes that Pillow resizes better.
@@ -121,8 +121,8 @@ class _GraphBuilder:
         """Return the model file."""
         graph: Fields = {
             0: self._tensors,
-            1: Numbers("i", [0]),
-            2: Numbers("i", [self._at]),
+            1: NumberVector("i", [0]),
+            2: NumberVector("i", [self._at]),
             3: self._steps,
         }
         codes = [
@@ -133,7 +133,7 @@ class _GraphBuilder:
 
     def _reshape(self, shape: tuple[int, ...]) -> None:
         new_shape = self._constant(_INT32, (4,), struct.pack("<4i", *shape))
-        self._step(_RESHAPE, [new_shape], shape, _RESHAPE_OPTIONS, {0: Numbers("i", shape)})
+        self._step(_RESHAPE, [new_shape], shape, _RESHAPE_OPTIONS, {0: NumberVector("i", shape)})
 
     def _step(
         self, code: int, constants: list[int], shape: tuple[int, ...], options_type: int, options: Fields
@@ -144,8 +144,8 @@ class _GraphBuilder:
         self._steps.append(
             {
                 0: Scalar("I", self._codes.index(code)),
-                1: Numbers("i", [self._at, *constants]),
-                2: Numbers("i", [result]),
+                1: NumberVector("i", [self._at, *constants]),
+                2: NumberVector("i", [result]),
                 3: Scalar("B", options_type),
                 4: options,
             }
@@ -168,11 +168,11 @@ def _tensor(
     kind: int, shape: tuple[int, ...], buffer: int, scales: Sequence[float], zero_point: int
 ) -> Fields:
     """Return a tensor's table; several `scales` belong to the channels, the last dimension."""
-    table: dict[int, Value] = {0: Numbers("i", shape), 1: Scalar("b", kind), 2: Scalar("I", buffer)}
+    table: dict[int, Value] = {0: NumberVector("i", shape), 1: Scalar("b", kind), 2: Scalar("I", buffer)}
     if scales:
         table[4] = {
-            2: Numbers("f", scales),
-            3: Numbers("q", [zero_point] * len(scales)),
+            2: NumberVector("f", scales),
+            3: NumberVector("q", [zero_point] * len(scales)),
             6: Scalar("i", len(shape) - 1 if len(scales) > 1 else 0),
         }
     return table
@@ -182,9 +182,9 @@ class ResizerCache:
     """Resizers by size, each built at its first use. Owned by one thread."""
 
     def __init__(self) -> None:
-        self._cached: dict[tuple[Size, Size], _Resizer | None] = {}
+        self._cached: dict[tuple[HeightWidth, HeightWidth], _Resizer | None] = {}
 
-    def __call__(self, image: Image, target: Size) -> Image | None:
+    def __call__(self, image: Image, target: HeightWidth) -> Image | None:
         """Return an RGB uint8 HWC picture of the target's size; None if no graph suits the sizes."""
         size = image.shape[0], image.shape[1]
         key = size, target
@@ -199,7 +199,7 @@ class ResizerCache:
 class _Resizer:
     """An interpreter of one resize graph."""
 
-    def __init__(self, graph: bytes, size: Size, target: Size) -> None:
+    def __init__(self, graph: bytes, size: HeightWidth, target: HeightWidth) -> None:
         self._size = size
         self._target = target
         self._graph = graph  # The interpreter reads its constants from these bytes.
@@ -214,11 +214,11 @@ class _Resizer:
         small: Image = np.bitwise_xor(self._pixels(self._output, self._target), 128)
         return small
 
-    def _pixels(self, tensor: int, size: Size) -> Any:
+    def _pixels(self, tensor: int, size: HeightWidth) -> Any:
         """Return a view of the interpreter's memory. The memory may move, so don't keep the view."""
         return self._interpreter.tensor(tensor)().view(np.uint8).reshape(*size, 3)
 
 
-def _build_resizer(size: Size, target: Size) -> _Resizer | None:
+def _build_resizer(size: HeightWidth, target: HeightWidth) -> _Resizer | None:
     graph = build_resize_graph(size, target) if size[0] * size[1] <= _MAX_PIXELS else None
     return None if graph is None else _Resizer(graph, size, target)

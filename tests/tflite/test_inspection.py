@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.tflite.embedder import Operation
+from edge_daemon.tflite.embedder import ListedOperator
 from edge_daemon.tflite.inspection import FeatureLayerInfo, inspect, undelegated_operators
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
@@ -40,11 +40,11 @@ def test_xnnpack_runs_the_convolutions_and_builtin_kernels_everything() -> None:
 
 
 def test_operators_replaced_by_a_delegate_are_not_counted() -> None:
-    conv, relu = Operation("CONV_2D", (0,), (1,)), Operation("RELU", (1,), (2,))
-    custom, pool = Operation("CAST", (2,), (3,)), Operation("MEAN", (3,), (4,))
-    delegate = Operation("DELEGATE", (0,), (2,))
+    conv, relu = ListedOperator("CONV_2D", (0,), (1,)), ListedOperator("RELU", (1,), (2,))
+    custom, pool = ListedOperator("CAST", (2,), (3,)), ListedOperator("MEAN", (3,), (4,))
+    delegate = ListedOperator("DELEGATE", (0,), (2,))
     assert undelegated_operators([conv, relu, custom, pool, delegate]) == ["MEAN", "CAST"]
-    assert undelegated_operators([conv, relu, Operation("DELEGATE", (0,), (2,))]) == []
+    assert undelegated_operators([conv, relu, ListedOperator("DELEGATE", (0,), (2,))]) == []
     assert undelegated_operators([conv, relu]) == ["RELU", "CONV_2D"]
     assert undelegated_operators([]) == []
 

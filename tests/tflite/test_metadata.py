@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, ZERO_TO_255
-from edge_daemon.tflite.flatbuffers import Fields, Numbers, Scalar, write
+from edge_daemon.tflite.flatbuffers import Fields, NumberVector, Scalar, write
 from edge_daemon.tflite.metadata import Metadata, read_metadata
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
@@ -21,7 +21,7 @@ def label_file(name: str, locale: str = "", kind: int = 2) -> Fields:
 
 def metadata(mean: Sequence[float], std: Sequence[float], files: Sequence[Fields] = ()) -> bytes:
     """Write metadata by the field numbers of the schema."""
-    unit: Fields = {0: Scalar("B", 1), 1: {0: Numbers("f", mean), 1: Numbers("f", std)}}
+    unit: Fields = {0: Scalar("B", 1), 1: {0: NumberVector("f", mean), 1: NumberVector("f", std)}}
     return write({3: [{2: [{4: [unit]}], 3: [{6: files}]}]}, b"M001")
 
 

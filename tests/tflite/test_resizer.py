@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from edge_daemon.tflite.flatbuffers import Numbers, Scalar, root, write
+from edge_daemon.tflite.flatbuffers import NumberVector, Scalar, root, write
 from edge_daemon.tflite.resizer import MAX_CACHED, ResizerCache, block_size, build_resize_graph
 from tests.harness.shared_files import shared_path
 
@@ -140,7 +140,7 @@ def test_embeddings_change_no_more_than_by_sensor_noise(name: str) -> None:
 
 def test_tables_are_read_back_as_written() -> None:
     content = write(
-        {0: Scalar("I", 3), 2: [{1: Scalar("i", -5)}, {}], 3: Numbers("q", [1, -2]), 5: b"xyz"}, b"TEST"
+        {0: Scalar("I", 3), 2: [{1: Scalar("i", -5)}, {}], 3: NumberVector("q", [1, -2]), 5: b"xyz"}, b"TEST"
     )
     table = root(content)
     assert content[4:8] == b"TEST"

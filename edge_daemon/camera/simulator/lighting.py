@@ -15,7 +15,7 @@ from edge_daemon.camera.simulator.shapes import EXTENT, HeightMap
 Floats: TypeAlias = npt.NDArray[np.floating[Any]]
 
 _SPRITE_MARGIN = 1.25
-"""Size of a sprite relative to its object; the margin holds the shadow."""
+"""PixelSize of a sprite relative to its object; the margin holds the shadow."""
 
 
 @dataclass(frozen=True, slots=True)

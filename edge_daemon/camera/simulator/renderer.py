@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-Picture: TypeAlias = npt.NDArray[np.floating[Any]]
+FloatPicture: TypeAlias = npt.NDArray[np.floating[Any]]
 """RGB, height x width x 3, 0 to 255, not yet lit."""
 
 Grey: TypeAlias = npt.NDArray[np.floating[Any]]
 """Brightness, height x width, about 1."""
 
-Size: TypeAlias = tuple[int, int]
+PixelSize: TypeAlias = tuple[int, int]
 """Width and height in pixels."""
 
 
@@ -38,18 +38,18 @@ _FLICKER = 0.02
 """Standard deviation of the brightness between frames, as a share."""
 
 
-def _grain(size: Size, cells: tuple[int, int], random: np.random.Generator) -> Grey:
+def _grain(size: PixelSize, cells: tuple[int, int], random: np.random.Generator) -> Grey:
     """Return smooth random values of about -1 to 1 with `cells` support points across and down."""
     coarse = random.uniform(-1, 1, (max(cells[1], 2), max(cells[0], 2))).astype(np.float32)
     return np.array(PIL.Image.fromarray(coarse).resize(size, PIL.Image.Resampling.BICUBIC))
 
 
-def _coloured(colour: tuple[int, int, int], brightness: Grey) -> Picture:
-    picture: Picture = brightness[..., None] * np.array(colour, np.float32)
+def _coloured(colour: tuple[int, int, int], brightness: Grey) -> FloatPicture:
+    picture: FloatPicture = brightness[..., None] * np.array(colour, np.float32)
     return picture
 
 
-def _wood(size: Size, random: np.random.Generator) -> Picture:
+def _wood(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     width, height = size
     rows = np.linspace(0, 1, height, dtype=np.float32)[:, None]
     warp = _grain(size, (5, 7), random) * 0.022 + _grain(size, (2, 3), random) * 0.04
@@ -58,12 +58,12 @@ def _wood(size: Size, random: np.random.Generator) -> Picture:
     return _coloured((186, 142, 96), 1 + 0.07 * rings + 0.05 * fibres)
 
 
-def _felt(size: Size, random: np.random.Generator) -> Picture:
+def _felt(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     fibres = _grain(size, (size[0] // 2, size[1] // 2), random) + _grain(size, (40, 30), random) * 0.4
     return _coloured((88, 98, 108), 1 + 0.09 * fibres)
 
 
-def _mat(size: Size, random: np.random.Generator) -> Picture:
+def _mat(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     """Draw a cutting mat with its grid."""
     width, height = size
     fabric = 1 + 0.03 * _grain(size, (width // 3, height // 3), random)
@@ -78,19 +78,19 @@ def _mat(size: Size, random: np.random.Generator) -> Picture:
     return picture
 
 
-def _card(size: Size, random: np.random.Generator) -> Picture:
+def _card(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     specks = np.clip(_grain(size, (size[0] // 3, size[1] // 3), random) - 0.75, 0, 1) * 0.5
     paper = _grain(size, (size[0] // 2, size[1] // 2), random) * 0.03
     return _coloured((202, 196, 183), 1 + paper - specks)
 
 
-def _steel(size: Size, random: np.random.Generator) -> Picture:
+def _steel(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     """Draw steel brushed along x."""
     brushed = _grain(size, (6, size[1]), random) * 0.06 + _grain(size, (3, 3), random) * 0.06
     return _coloured((152, 156, 160), 1 + brushed)
 
 
-def draw_belt(size: Size, random: np.random.Generator) -> Picture:
+def draw_belt(size: PixelSize, random: np.random.Generator) -> FloatPicture:
     """Draw a ribbed rubber belt of the frame's width whose left and right edges match."""
     width, height = size
     across = np.arange(width, dtype=np.float32) * (2 * np.pi * 16 / width)
@@ -99,14 +99,14 @@ def draw_belt(size: Size, random: np.random.Generator) -> Picture:
     return _coloured((58, 60, 64), 1 + 0.1 * ribs + speckle)
 
 
-def draw_rails(size: Size) -> tuple[int, Picture]:
+def draw_rails(size: PixelSize) -> tuple[int, FloatPicture]:
     """Return the height of the belt's side rails in pixels, and a picture of the upper rail."""
     height = max(size[1] // 12, 2)
     profile = np.sin(np.linspace(0.15, np.pi - 0.1, height, dtype=np.float32)) * 0.9 + 0.25
     return height, _coloured((170, 172, 176), np.repeat(profile[:, None], size[0], axis=1))
 
 
-_TRAYS: Mapping[str, Callable[[Size, np.random.Generator], Picture]] = MappingProxyType(
+_TRAYS: Mapping[str, Callable[[PixelSize, np.random.Generator], FloatPicture]] = MappingProxyType(
     {"wood": _wood, "felt": _felt, "mat": _mat, "card": _card, "steel": _steel}
 )
 
@@ -114,7 +114,7 @@ TRAYS: tuple[str, ...] = tuple(_TRAYS)
 """Materials of the tray."""
 
 
-def draw_tray(name: str, size: Size, random: np.random.Generator) -> Picture:
+def draw_tray(name: str, size: PixelSize, random: np.random.Generator) -> FloatPicture:
     """Draw a tray of one material. Raises KeyError for an unknown one."""
     return _TRAYS[name](size, random)
 
@@ -155,11 +155,11 @@ def random_appearance(seed: int, variation: int) -> Appearance:
 class Renderer:
     """Renders tables of one size; caches height maps and backgrounds. Used from one thread."""
 
-    def __init__(self, size: Size, seed: int) -> None:
+    def __init__(self, size: PixelSize, seed: int) -> None:
         self.size = size
         self._seed = seed
         self._height_maps: dict[str, HeightMap] = {}
-        self._tables: dict[str, Picture] = {}
+        self._tables: dict[str, FloatPicture] = {}
         self._noise = _noise(size, seed)
 
     def sprite(self, kind: str, appearance: Appearance) -> Sprite:
@@ -168,14 +168,14 @@ class Renderer:
             self._height_maps[kind] = objects.build_height_map(kind, min(max(self.size[1] * 4 // 5, 64), 768))
         return render_sprite(self._height_maps[kind], appearance.pose, appearance.light, self.size[1])
 
-    def table(self, name: str, light: Light) -> Picture:
+    def table(self, name: str, light: Light) -> FloatPicture:
         """Return a lit, empty tray of one material."""
         if name not in self._tables:
             random = np.random.default_rng((self._seed, TRAYS.index(name)))
             self._tables[name] = draw_tray(name, self.size, random)
         return self._tables[name] * light.over(*self.size)
 
-    def paste(self, picture: Picture, sprite: Sprite, x: int, y: int) -> None:
+    def paste(self, picture: FloatPicture, sprite: Sprite, x: int, y: int) -> None:
         """Composite a sprite in place, its middle at (x, y) in pixels; the picture clips it."""
         height, width = picture.shape[:2]
         left, top = x + sprite.left, y + sprite.top
@@ -192,7 +192,7 @@ class Renderer:
         patch *= sprite.keep[inside]
         patch += sprite.add[inside]
 
-    def expose(self, picture: Picture, seq: int) -> Image:
+    def expose(self, picture: FloatPicture, seq: int) -> Image:
         """Apply the sensor's flicker, noise and 8-bit quantisation. The result is new and read-only."""
         random = np.random.default_rng((self._seed, seq, 1))
         gain = np.float32(1 + random.normal(0, _FLICKER))
@@ -205,7 +205,7 @@ class Renderer:
         return frame
 
 
-def _noise(size: Size, seed: int) -> Noise:
+def _noise(size: PixelSize, seed: int) -> Noise:
     """Return a noise field larger than the frame; each frame uses another part of it."""
     shape = (size[1] + 64, size[0] + 64, 3)
     drawn = np.random.default_rng((seed, 2)).standard_normal(shape, np.float32) * NOISE_SIGMA

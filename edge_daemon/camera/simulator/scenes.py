@@ -10,7 +10,7 @@ import numpy as np
 from edge_daemon.camera.simulator.lighting import Sprite
 from edge_daemon.camera.simulator.renderer import (
     Appearance,
-    Picture,
+    FloatPicture,
     Renderer,
     draw_belt,
     draw_rails,
@@ -49,7 +49,7 @@ class Belt:
         self._shine = self._light.over(width, height)
         self._rail_height, self._rail = draw_rails(renderer.size)
 
-    def picture(self, seq: int) -> Picture | None:
+    def picture(self, seq: int) -> FloatPicture | None:
         """Render frame `seq` without sensor noise; None after the end."""
         position = self._timeline.at(seq)
         if position is None:
@@ -106,10 +106,10 @@ class _DrawnSegment:
 
     first: int
     appearance: Appearance
-    before: Picture
-    table: Picture
+    before: FloatPicture
+    table: FloatPicture
     sprite: Sprite | None
-    still: Picture
+    still: FloatPicture
 
 
 def is_still(position: TimelinePosition) -> bool:
@@ -126,16 +126,16 @@ class Tray:
         self._seed = seed
         self._current: _DrawnSegment | None = None
 
-    def picture(self, seq: int) -> Picture | None:
+    def picture(self, seq: int) -> FloatPicture | None:
         """Render frame `seq` without sensor noise; None after the end."""
         position = self._timeline.at(seq)
         if position is None:
             return None
         if self._current is None or self._current.first != position.first:
-            self._current = self._lay(position)
+            self._current = self._draw_segment(position)
         if is_still(position):
             return self._current.still
-        return self._moving(self._current, position)
+        return self._draw_motion(self._current, position)
 
     def truth(self, seq: int) -> str | None:
         """Return the kind that lies still in frame `seq`; None for an empty tray and during motion."""
@@ -153,25 +153,25 @@ class Tray:
             if position.segment.kind is not None
         )
 
-    def _lay(self, position: TimelinePosition) -> _DrawnSegment:
+    def _draw_segment(self, position: TimelinePosition) -> _DrawnSegment:
         appearance = random_appearance(self._seed, position.segment.variation)
         table = self._renderer.table(appearance.tray, appearance.light)
         sprite = self._renderer.sprite(position.segment.kind, appearance) if position.segment.kind else None
         still = table.copy()
         if sprite:
-            self._renderer.paste(still, sprite, *self._place(appearance))
+            self._renderer.paste(still, sprite, *self._middle_of(appearance))
         return _DrawnSegment(
             position.first, appearance, self._table_before(position, table), table, sprite, still
         )
 
-    def _table_before(self, position: TimelinePosition, table: Picture) -> Picture:
+    def _table_before(self, position: TimelinePosition, table: FloatPicture) -> FloatPicture:
         previous = self._timeline.at(position.first - 1)
         if previous is None:
             return table
         appearance = random_appearance(self._seed, previous.segment.variation)
         return self._renderer.table(appearance.tray, appearance.light)
 
-    def _moving(self, drawn: _DrawnSegment, position: TimelinePosition) -> Picture:
+    def _draw_motion(self, drawn: _DrawnSegment, position: TimelinePosition) -> FloatPicture:
         """Render the object sliding in, while the tables cross-fade, or out over the edge."""
         entering = (position.offset + 1) / (ENTER_FRAMES + 1)
         leaving = (position.offset - position.segment.frames + LEAVE_FRAMES + 1) / (LEAVE_FRAMES + 1)
@@ -180,10 +180,10 @@ class Tray:
             picture += (drawn.before - picture) * np.float32(1 - entering)
         if drawn.sprite:
             away = (1 - entering) ** 2 if entering < 1 else max(leaving, 0) ** 2
-            self._renderer.paste(picture, drawn.sprite, *self._place(drawn.appearance, away))
+            self._renderer.paste(picture, drawn.sprite, *self._middle_of(drawn.appearance, away))
         return picture
 
-    def _place(self, appearance: Appearance, away: float = 0.0) -> tuple[int, int]:
+    def _middle_of(self, appearance: Appearance, away: float = 0.0) -> tuple[int, int]:
         """Return the middle of an object in pixels; `away` is 0 at its place on the tray, 1 past the edge."""
         width, height = self._renderer.size
         pose = appearance.pose
