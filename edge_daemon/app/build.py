@@ -176,6 +176,6 @@ def _encode(image: Image, size: int) -> bytes:
 
 
 def _shrink(image: Image, size: int) -> Image:
-    from edge_daemon.imaging.image_io import shrink
+    from edge_daemon.imaging.image_io import scale_down
 
-    return shrink(image, size)
+    return scale_down(image, size)

@@ -91,7 +91,7 @@ class FieldOfView:
         return ", ".join(parts)
 
 
-def whole_size(sensor: Dimensions, size: Dimensions, rotation: int) -> Dimensions:
+def full_view_size(sensor: Dimensions, size: Dimensions, rotation: int) -> Dimensions:
     """Return a size for the rotated picture with the sensor's shape and the longer side of `size`."""
     wide, high = sensor if rotation % 180 == 0 else (sensor[1], sensor[0])
     scale = max(size) / max(wide, high)

@@ -175,7 +175,7 @@ def open_reader(path: Path) -> FrameReader | None:
 
 def open_images(path: Path, recursive: bool) -> ImageSequence:
     """Open the images of a folder in natural order, or one image file. Raises CameraError, OSError."""
-    from edge_daemon.imaging.image_files import find_images, named
+    from edge_daemon.imaging.image_files import find_images, first_names
 
     if not path.is_dir():
         return ImageSequence([path])
@@ -184,7 +184,7 @@ def open_images(path: Path, recursive: bool) -> ImageSequence:
         hint = "" if recursive else "; `recursive: true` searches its subfolders too"
         raise CameraError(f"{path} holds no images{hint}")
     if files := [other for other in found.others if not other.is_dir()]:
-        log.warning("%s: %d other files skipped (%s)", path, len(files), named(files))
+        log.warning("%s: %d other files skipped (%s)", path, len(files), first_names(files))
     return ImageSequence(sorted(found.images, key=_natural_order))
 
 

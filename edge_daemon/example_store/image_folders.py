@@ -17,7 +17,7 @@ from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.importing import ImportLabels, ImportReport, add_new, similar_labels
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_files import find_images, is_hidden, named
+from edge_daemon.imaging.image_files import find_images, first_names, is_hidden
 from edge_daemon.imaging.image_io import MAX_THUMBNAIL_BYTES, THUMBNAIL_PX, read_image, thumbnail_of
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ def _pictures_in(folder: Path) -> Sequence[Path]:
 def warn_of_others(folder: Path, others: Sequence[Path]) -> None:
     """Log the number and names of files that are not pictures."""
     if others:
-        log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), named(others))
+        log.warning("folder '%s': %d other files passed over (%s)", folder, len(others), first_names(others))
 
 
 def check_similar_labels(

@@ -43,7 +43,7 @@ def find_images(folder: Path, *, recursive: bool = False) -> FolderContent:
     return FolderContent(images, tuple(path for path in entries if path not in known))
 
 
-def named(paths: Iterable[Path]) -> str:
+def first_names(paths: Iterable[Path]) -> str:
     """Return the first few file names, for a message."""
     names = [path.name for path in paths]
     return ", ".join(names[:_MAX_NAMED]) + (", …" if len(names) > _MAX_NAMED else "")

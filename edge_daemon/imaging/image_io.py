@@ -144,7 +144,7 @@ def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> byt
     return buffer.getvalue()
 
 
-def shrink(image: Image, size: int) -> Image:
+def scale_down(image: Image, size: int) -> Image:
     """Return the picture scaled down as by `encode_jpeg`, read-only; its JPEG has the same bytes."""
     return np.asarray(_thumbnail(image, size))
 

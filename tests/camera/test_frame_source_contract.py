@@ -48,14 +48,14 @@ def _video(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def _raw(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
-    np.save(folder / "film.npy", np.arange(4, dtype=np.uint8).repeat(48 * 64 * 3).reshape(4, 48, 64, 3))
-    return ReplaySource(ReplayOptions(path=str(folder / "film.npy"), loop=True), clock, sleep=clock.sleep)
+    np.save(folder / "video.npy", np.arange(4, dtype=np.uint8).repeat(48 * 64 * 3).reshape(4, 48, 64, 3))
+    return ReplaySource(ReplayOptions(path=str(folder / "video.npy"), loop=True), clock, sleep=clock.sleep)
 
 
 def _animation(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     first, *others = (PIL.Image.new("RGB", (64, 48), (60 * number, 20, 30)) for number in range(4))
-    first.save(folder / "film.gif", save_all=True, append_images=others)
-    return ReplaySource(ReplayOptions(path=str(folder / "film.gif"), loop=True), clock, sleep=clock.sleep)
+    first.save(folder / "video.gif", save_all=True, append_images=others)
+    return ReplaySource(ReplayOptions(path=str(folder / "video.gif"), loop=True), clock, sleep=clock.sleep)
 
 
 def _tray(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:

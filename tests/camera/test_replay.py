@@ -17,7 +17,7 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.system.testing import ManualClock
 from tests.harness.example_pictures import noise
 from tests.harness.shared_files import shared_path
-from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip, write_film
+from tests.harness.video_clips import CLIP_COLOURS, nearest_colour, write_clip, write_video
 
 
 def _open(path: Path, clock: ManualClock | None = None, **options: Any) -> ReplaySource:
@@ -73,10 +73,10 @@ def test_looping_starts_over_and_keeps_counting(tmp_path: Path) -> None:
 
 
 def test_raw_frames_are_unchanged(tmp_path: Path) -> None:
-    film = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
-    np.save(tmp_path / "film.npy", film)
-    frames = _all(_open(tmp_path / "film.npy", loop=True), limit=3)
-    np.testing.assert_array_equal([frame.image for frame in frames], film[[0, 1, 0]])
+    video = np.arange(2 * 4 * 6 * 3, dtype=np.uint8).reshape(2, 4, 6, 3)
+    np.save(tmp_path / "video.npy", video)
+    frames = _all(_open(tmp_path / "video.npy", loop=True), limit=3)
+    np.testing.assert_array_equal([frame.image for frame in frames], video[[0, 1, 0]])
 
 
 def test_one_raw_picture_is_one_frame(tmp_path: Path) -> None:
@@ -97,18 +97,18 @@ def test_one_raw_picture_is_one_frame(tmp_path: Path) -> None:
 def test_an_array_that_is_no_sequence_of_frames_is_named(
     array: np.ndarray, problem: str, tmp_path: Path
 ) -> None:
-    np.save(tmp_path / "film.npy", array)
+    np.save(tmp_path / "video.npy", array)
     with pytest.raises(CameraError, match=problem) as caught:
-        _open(tmp_path / "film.npy")
-    assert str(tmp_path / "film.npy") in str(caught.value)
+        _open(tmp_path / "video.npy")
+    assert str(tmp_path / "video.npy") in str(caught.value)
 
 
 @pytest.mark.parametrize("kept", [0, 5, 100, -1])
 def test_a_truncated_raw_file_is_named(kept: int, tmp_path: Path) -> None:
-    path = tmp_path / "film.npy"
+    path = tmp_path / "video.npy"
     np.save(path, np.zeros((2, 4, 6, 3), np.uint8))
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(CameraError, match=r"film\.npy can't be read as raw frames"):
+    with pytest.raises(CameraError, match=r"video\.npy can't be read as raw frames"):
         _open(path)
 
 
@@ -173,25 +173,25 @@ def test_a_video_loops(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "codec"),
     [
-        ("film.ts", "mp4v"),
-        ("film.mjpg", "MJPG"),
-        ("film.wmv", "WMV2"),
-        ("film.flv", "FLV1"),
-        ("film.ogv", "VP80"),
-        ("film.webm", "VP80"),
-        ("film.3gp", "mp4v"),
+        ("video.ts", "mp4v"),
+        ("video.mjpg", "MJPG"),
+        ("video.wmv", "WMV2"),
+        ("video.flv", "FLV1"),
+        ("video.ogv", "VP80"),
+        ("video.webm", "VP80"),
+        ("video.3gp", "mp4v"),
     ],
 )
 def test_a_video_is_recognised_by_its_content(name: str, codec: str, tmp_path: Path) -> None:
-    film = write_film(tmp_path / name, codec)
-    for path in (film, tmp_path / "film", tmp_path / "photo.jpg"):
-        film = film.rename(path)
-        source = _open(film)
+    video = write_video(tmp_path / name, codec)
+    for path in (video, tmp_path / "video", tmp_path / "photo.jpg"):
+        video = video.rename(path)
+        source = _open(video)
         assert len(_all(source)) == 10
         source.close()
 
 
-@pytest.mark.parametrize("name", ["film.gif", "film.png", "film.webp"])
+@pytest.mark.parametrize("name", ["video.gif", "video.png", "video.webp"])
 def test_an_animated_image_gives_all_its_frames(name: str, tmp_path: Path) -> None:
     pictures = [noise(seed) for seed in range(5)]
     pictures[0].save(tmp_path / name, save_all=True, append_images=pictures[1:], lossless=True)
@@ -245,9 +245,9 @@ def test_an_empty_folder_is_an_error_with_the_recursive_option(tmp_path: Path) -
 
 
 def test_a_file_that_only_claims_to_be_a_video_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "film.mp4"
+    path = tmp_path / "video.mp4"
     path.write_bytes(b"x" * 5000)
-    with pytest.raises(CameraError, match=r"film\.mp4 is neither a picture nor a video"):
+    with pytest.raises(CameraError, match=r"video\.mp4 is neither a picture nor a video"):
         _open(path)
 
 

@@ -24,14 +24,14 @@ from tests.harness.video_clips import (
     CLIP_COLOURS,
     nearest_colour,
     write_clip,
-    write_film,
     write_uncompressed_avi,
+    write_video,
 )
 
 
-def _count(film_decoder: DecoderProcess) -> int:
+def _count(video_decoder: DecoderProcess) -> int:
     count = 0
-    while film_decoder.read() is not None:
+    while video_decoder.read() is not None:
         count += 1
     return count
 
@@ -44,45 +44,45 @@ def _ended(pid: int) -> bool:
 
 
 def test_pictures_are_in_order_and_repeated_after_a_rewind(tmp_path: Path) -> None:
-    film_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
+    video_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
     for _ in range(2):
-        pictures = [film_decoder.read() for _ in CLIP_COLOURS]
+        pictures = [video_decoder.read() for _ in CLIP_COLOURS]
         assert tuple(nearest_colour(one[20, 10]) for one in pictures if one is not None) == CLIP_COLOURS
-        assert film_decoder.read() is None
-        film_decoder.rewind()
-    film_decoder.close()
+        assert video_decoder.read() is None
+        video_decoder.rewind()
+    video_decoder.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals) -> None:
-    film_decoder = DecoderProcess(write_film(tmp_path / "long.avi", "MJPG", pictures=2000))
-    assert film_decoder.read() is not None
-    os.kill(film_decoder._child.pid, number)
+    video_decoder = DecoderProcess(write_video(tmp_path / "long.avi", "MJPG", pictures=2000))
+    assert video_decoder.read() is not None
+    os.kill(video_decoder._child.pid, number)
     with pytest.raises(CameraError, match=rf"long\.avi makes the video decoder crash \({number.name}\)"):
-        _count(film_decoder)
+        _count(video_decoder)
     with pytest.raises(CameraError, match="crash"):
-        film_decoder.rewind()
-    film_decoder.close()
+        video_decoder.rewind()
+    video_decoder.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_decoder_ignores_signals_to_the_process_group(tmp_path: Path, number: signal.Signals) -> None:
-    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=300))
-    assert film_decoder.read() is not None
-    os.kill(film_decoder._child.pid, number)
-    assert _count(film_decoder) == 299
-    film_decoder.close()
+    video_decoder = DecoderProcess(write_video(tmp_path / "video.avi", "MJPG", pictures=300))
+    assert video_decoder.read() is not None
+    os.kill(video_decoder._child.pid, number)
+    assert _count(video_decoder) == 299
+    video_decoder.close()
 
 
 def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
+    video = write_video(tmp_path / "video.avi", "MJPG", pictures=2000)
     program = (
         "import sys, os\nfrom pathlib import Path\n"
         "from edge_daemon.camera.video_decoder import DecoderProcess\n"
         "decoder = DecoderProcess(Path(sys.argv[1])); decoder.read(); print(decoder._child.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
-    done = subprocess.run([sys.executable, "-c", program, str(film)], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, str(video)], capture_output=True, text=True)
     assert done.returncode == -signal.SIGKILL
     wait = threading.Event()
     for _ in range(200):
@@ -93,33 +93,33 @@ def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_decoder_in_the_middle_of_a_video(tmp_path: Path) -> None:
-    film_decoder = DecoderProcess(write_film(tmp_path / "film.avi", "MJPG", pictures=2000))
-    assert film_decoder.read() is not None
-    film_decoder.close()
-    film_decoder.close()
-    assert film_decoder._child.returncode == -signal.SIGKILL
+    video_decoder = DecoderProcess(write_video(tmp_path / "video.avi", "MJPG", pictures=2000))
+    assert video_decoder.read() is not None
+    video_decoder.close()
+    video_decoder.close()
+    assert video_decoder._child.returncode == -signal.SIGKILL
 
 
 def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    film = write_clip(tmp_path / "clip.avi")
+    video = write_clip(tmp_path / "clip.avi")
     for name in ("numpy", "cv2", "edge_daemon", "struct"):
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    film_decoder = DecoderProcess(Path(film.name))
-    assert _count(film_decoder) == len(CLIP_COLOURS)
-    film_decoder.close()
+    video_decoder = DecoderProcess(Path(video.name))
+    assert _count(video_decoder) == len(CLIP_COLOURS)
+    video_decoder.close()
     assert not (tmp_path / "planted").exists()
 
 
 def test_memory_corruption_in_the_decoder_ends_only_the_source(tmp_path: Path) -> None:
-    film_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "film.avi"))
+    video_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "video.avi"))
     complaint = ""
     try:
-        count = _count(film_decoder)
+        count = _count(video_decoder)
     except CameraError as exc:
         complaint = str(exc)
-    film_decoder.close()
+    video_decoder.close()
     assert "makes the video decoder crash (SIG" in complaint if complaint else count == 51
 
 
@@ -133,7 +133,7 @@ def test_invalid_data_from_the_decoder_is_a_crash(
     program = f"import os, struct; os.write(1, struct.pack('<cII', {kind.encode()!r}, {first}, {second}))"
     monkeypatch.setattr(decoder, "module_command", lambda *words: [sys.executable, "-c", program])
     with pytest.raises(CameraError, match="crash"):
-        DecoderProcess(tmp_path / "film.avi").read()
+        DecoderProcess(tmp_path / "video.avi").read()
 
 
 def _crash(source: ReplaySource, number: signal.Signals) -> None:
@@ -146,24 +146,24 @@ def _read_to_the_end(source: ReplaySource) -> None:
 
 
 def test_a_video_that_crashed_its_decoder_is_not_decoded_again_until_replaced(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
-    source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
+    video = write_video(tmp_path / "video.avi", "MJPG", pictures=2000)
+    source = ReplaySource(ReplayOptions(path=str(video)), ManualClock())
     source.open()
     _crash(source, signal.SIGSEGV)
     with pytest.raises(CameraError, match="crash"):
         _read_to_the_end(source)
     source.close()
-    with pytest.raises(CameraError, match=r"film\.avi makes the video decoder crash"):
+    with pytest.raises(CameraError, match=r"video\.avi makes the video decoder crash"):
         source.open()
-    write_film(film, "MJPG")
+    write_video(video, "MJPG")
     source.open()
     _read_to_the_end(source)
     source.close()
 
 
 def test_after_a_killed_decoder_the_video_starts_over(tmp_path: Path) -> None:
-    film = write_film(tmp_path / "film.avi", "MJPG", pictures=2000)
-    source = ReplaySource(ReplayOptions(path=str(film)), ManualClock())
+    video = write_video(tmp_path / "video.avi", "MJPG", pictures=2000)
+    source = ReplaySource(ReplayOptions(path=str(video)), ManualClock())
     mailbox, stop = Mailbox(), threading.Event()
     thread = threading.Thread(target=Capture(source, mailbox, Backoff(0.01, 0.01)).run, args=(stop,))
     thread.start()
@@ -173,7 +173,7 @@ def test_after_a_killed_decoder_the_video_starts_over(tmp_path: Path) -> None:
         _crash(source, signal.SIGKILL)
         while not (mail := mailbox.take_all(10)).instructions:
             pass
-        assert "film.avi: the video decoder was killed" in str(mail.instructions[0])
+        assert "video.avi: the video decoder was killed" in str(mail.instructions[0])
         while mailbox.take_all(10).frame is None:
             pass
     finally:

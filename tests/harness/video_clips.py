@@ -30,8 +30,8 @@ def nearest_colour(pixel: object) -> tuple[int, int, int]:
     return min(CLIP_COLOURS, key=lambda colour: np.abs(np.asarray(pixel, int) - colour).max())
 
 
-def write_film(path: Path, codec: str, pictures: int = 10) -> Path:
-    """Write a film in the container that the suffix names."""
+def write_video(path: Path, codec: str, pictures: int = 10) -> Path:
+    """Write a video in the container that the suffix names."""
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10, CLIP_SIZE)
     assert writer.isOpened()
     for number in range(pictures):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.imaging.image_files import find_images, is_hidden, named
+from edge_daemon.imaging.image_files import find_images, first_names, is_hidden
 from tests.harness.example_pictures import noise, save
 
 
@@ -53,5 +53,5 @@ def test_pictures_are_found_by_content_or_by_suffix(tmp_path: Path) -> None:
 
 
 def test_a_message_names_the_first_few() -> None:
-    assert named([Path("a"), Path("b")]) == "a, b"
-    assert named([Path(letter) for letter in "abcde"]) == "a, b, c, …"
+    assert first_names([Path("a"), Path("b")]) == "a, b"
+    assert first_names([Path(letter) for letter in "abcde"]) == "a, b, c, …"

@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from edge_daemon.domain.errors import ImageError
-from edge_daemon.imaging.image_io import encode_jpeg, read_image, shrink, thumbnail_of
+from edge_daemon.imaging.image_io import encode_jpeg, read_image, scale_down, thumbnail_of
 from tests.harness.example_pictures import noise
 
 RED = (255, 0, 0)
@@ -146,7 +146,7 @@ def test_jpeg_is_scaled_down_by_its_longer_side_and_never_up() -> None:
 @pytest.mark.parametrize("shape", [(480, 640, 3), (480, 480, 3), (100, 60, 3)])
 def test_scaled_down_picture_gives_the_same_thumbnail_bytes(shape: tuple[int, int, int]) -> None:
     image = np.random.default_rng(2).integers(0, 256, shape, dtype=np.uint8)
-    small = shrink(image, 224)
+    small = scale_down(image, 224)
     assert max(small.shape) == min(224, max(shape))
     assert not small.flags.writeable
     assert encode_jpeg(small, 224) == encode_jpeg(image, 224)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from edge_daemon.camera.factory import open_camera
-from edge_daemon.camera.field_of_view import whole_size
+from edge_daemon.camera.field_of_view import full_view_size
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import Config
@@ -76,7 +76,7 @@ def _view_hint(source: FrameSource, config: Config) -> str:
     view, options = source.view, source.options
     if view.share >= _FULL_VIEW:
         return ""
-    width, height = whole_size(source.view.sensor, options.size, options.rotation)
+    width, height = full_view_size(source.view.sensor, options.size, options.rotation)
     return (
         f"{view.share:.0%} of the sensor is in the picture; camera.size [{width}, {height}] shows all of it"
     )

@@ -7,14 +7,14 @@ from functools import partial
 import numpy as np
 
 from edge_daemon.domain.types import UNKNOWN, Frame, Observation, Prediction
-from edge_daemon.imaging.image_io import shrink
+from edge_daemon.imaging.image_io import scale_down
 from edge_daemon.learning.quality.uncertain_samples import UncertainSamples
 from edge_daemon.system.testing import ManualClock
 
 
 def test_samples_hold_small_pictures_and_no_frame() -> None:
     clock = ManualClock()
-    samples = UncertainSamples(partial(shrink, size=224), size=2)
+    samples = UncertainSamples(partial(scale_down, size=224), size=2)
     for seq in range(3):
         clock.advance(2)
         frame = Frame(np.full((480, 640, 3), seq, np.uint8), seq, clock.monotonic(), clock.utc())
