@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -23,11 +24,14 @@ from edge_daemon.app.model_factory import (
 from edge_daemon.cli.evaluation_report import Heading, write_page
 from edge_daemon.cli.feature_comparison import compare_features
 from edge_daemon.cli.progress import Progress
+from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
+from edge_daemon.cli.session_report import write_session_page
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, ConfigError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import few_shot, open_set
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
+from edge_daemon.evaluation.teaching_plan import Teach
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
 
 if TYPE_CHECKING:
@@ -49,9 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--classifiers",
         type=_classifiers,
-        default=list(few_shot.CLASSIFIERS),
         metavar="C,...",
-        help="classifiers to measure",
+        help="classifiers to measure (default: all)",
     )
     add("--model", metavar="M", help="model name or .tflite file")
     add(
@@ -61,10 +64,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="compare these features by cross-validation and recommend one",
     )
     add("--unknown", action="store_true", help="measure the rejection of unknown objects")
-    add("--far", type=Path, metavar="DIR", help="with --unknown: pictures of other objects, in label folders")
+    add(
+        "--far",
+        type=Path,
+        metavar="DIR",
+        help="with --unknown or --sessions: pictures of other objects, in label folders",
+    )
     add("--leave-one-out", action="store_true", help="compare leave-one-out with held-out pictures")
     add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
     add("--tune", action="store_true", help="select classifier, k, metric and vote by cross-validation")
+    add(
+        "--sessions",
+        action="store_true",
+        help="teach in some sessions, ask in the same and in other ones; DIR holds SESSION/LABEL/PICTURE; "
+        "frames without an object are in SESSION/_scene",
+    )
+    add(
+        "--teach",
+        type=parse_teach,
+        metavar="WAY",
+        help="with --sessions: one (default; each session in turn teaches all classes), each (every class is "
+        "taught in a session of its own) or N (the first N sessions teach)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -73,12 +94,47 @@ def run(args: argparse.Namespace) -> int:
         raise ConfigError(f"--seeds must be at least 1, got {args.seeds}")
     if args.report and not args.directory:
         raise ConfigError("--report shows pictures; name the folder they are in")
+    _check_sessions(args)
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     config = resolve_features(load_config(args.config, overrides))
-    for row in _compare_features(args, config, overrides) if args.features else _measure(args, config):
+    if args.sessions:
+        rows: Iterable[Mapping[str, object]] = _measure_sessions(args, config)
+    elif args.features:
+        rows = _compare_features(args, config, overrides)
+    else:
+        args.classifiers = args.classifiers or list(few_shot.CLASSIFIERS)
+        rows = _measure(args, config)
+    for row in rows:
         print(json.dumps(row) if args.json else _as_line(row), flush=True)
     return 0
+
+
+def _check_sessions(args: argparse.Namespace) -> None:
+    if not args.sessions:
+        if args.teach:
+            raise ConfigError("--teach needs --sessions")
+        return
+    if not args.directory:
+        raise ConfigError("--sessions needs a folder: DIR/SESSION/LABEL/PICTURE.jpg")
+    for option in ("features", "unknown", "leave_one_out", "tune"):
+        if getattr(args, option):
+            raise ConfigError(f"--{option.replace('_', '-')} can't be combined with --sessions")
+    for classifier in args.classifiers or ():
+        if classifier not in CLASSIFIERS:
+            raise ConfigError(f"--sessions measures {', '.join(CLASSIFIERS)}; got '{classifier}'")
+
+
+def _measure_sessions(args: argparse.Namespace, config: Config) -> Iterator[dict[str, object]]:
+    evaluation = SessionEvaluation(config, args.directory, args.far)
+    teach: Teach = args.teach or "one"
+    try:
+        yield from evaluation.rows(teach, args.shots, args.classifiers or CLASSIFIERS, args.seeds)
+    finally:
+        if args.report and evaluation.results:
+            heading = _heading(args, config)
+            with _report_errors(args.report):
+                write_session_page(args.report, heading, str(teach), evaluation.results, evaluation.notes)
 
 
 def _compare_features(
@@ -109,10 +165,9 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
             yield row
     finally:
         if args.report and rows:
-            heading = Heading(
-                args.directory, model_name(config), config.model.features, datetime.now().astimezone()
-            )
-            _write_report(args.report, heading, data, pictures, scores, [_as_line(row) for row in rows])
+            with _report_errors(args.report):
+                lines = [_as_line(row) for row in rows]
+                write_page(args.report, _heading(args, config), data, pictures, scores, lines)
 
 
 def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
@@ -195,16 +250,15 @@ def _classifier_rows(
         }
 
 
-def _write_report(
-    target: Path,
-    heading: Heading,
-    data: Dataset,
-    pictures: Sequence[Path],
-    scores: Sequence[ClassifierScore],
-    lines: Sequence[str],
-) -> None:
+def _heading(args: argparse.Namespace, config: Config) -> Heading:
+    now = datetime.now().astimezone()
+    return Heading(args.directory, model_name(config), config.model.features, now)
+
+
+@contextmanager
+def _report_errors(target: Path) -> Iterator[None]:
     try:
-        write_page(target, heading, data, pictures, scores, lines)
+        yield
     except OSError as exc:
         raise ConfigError(f"--report {target} can't be written: {exc.strerror}") from exc
 

@@ -41,6 +41,13 @@ class Heading:
     features: str
     made_at: datetime
 
+    def as_html(self) -> str:
+        """Return the line under the title."""
+        return (
+            f"<p>Folder {html.escape(str(self.folder))}, model {html.escape(self.model)} "
+            f"({html.escape(self.features)}), {self.made_at:%Y-%m-%d %H:%M %Z}."
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Mistake:
@@ -70,12 +77,16 @@ def write_page(
 
     parts = [
         f"<h1>{len(data.class_ids)} pictures, {len(data.labels)} labels</h1>",
-        f"<p>Folder {html.escape(str(heading.folder))}, model {html.escape(heading.model)} "
-        f"({html.escape(heading.features)}), {heading.made_at:%Y-%m-%d %H:%M %Z}.",
+        heading.as_html(),
         *(_classifier_parts(data, scores, thumbnail) if scores else _as_list(lines)),
         "<h2>Map of the pictures</h2>",
         *_map(data, thumbnail),
     ]
+    write_html(target, parts)
+
+
+def write_html(target: Path, parts: Sequence[str]) -> None:
+    """Write the parts of a report as one page in the report's style. Raises OSError."""
     head = (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>"
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
-from edge_daemon.learning.classifiers.base import Classifier
+from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import UnknownRejector
@@ -58,6 +58,9 @@ class OpenSetClassifier(Protocol):
 
         `relaxed_threshold` is for one of several frames of an object, see `UnknownRejector.rejects`.
         """
+
+    def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
+        """Complete an incremental fit at once; a device spreads it over frames. Raises EmbeddingError."""
 
     def evaluate(self) -> Evaluation:
         """Evaluate the examples by leave-one-out."""
@@ -127,6 +130,11 @@ class ExampleClassifier:
         if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
+
+    def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
+        """Complete an incremental fit at once; a device spreads it over frames. Raises EmbeddingError."""
+        if len(self._examples):
+            run_to_convergence(self._classifier, self._examples.search(embedding))
 
     def evaluate(self) -> Evaluation:
         """Evaluate the examples by leave-one-out."""

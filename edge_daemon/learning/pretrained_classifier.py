@@ -70,6 +70,9 @@ class PretrainedClassifier:
         label = UNKNOWN if probability < self._threshold else self._classes[best]
         return Prediction(label, self._confidences(probabilities), probability)
 
+    def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
+        """Do nothing: the model is fitted already."""
+
     def evaluate(self) -> Evaluation:
         """Return an empty evaluation: there are no examples."""
         return Evaluation(None, {})
