@@ -20,6 +20,7 @@ _BARS: tuple[tuple[Where, str, str], ...] = (
     ("across", "first", "#e2a08c"),
     ("across", "named", "#d2462a"),
 )
+_FIGURES = {"first": "first of the ranking right", "named": "label right"}
 _MEANINGS: Mapping[Where, str] = {
     "same": "taught classes, sessions that taught them",
     "across": "taught classes, other sessions",
@@ -91,7 +92,8 @@ def _chart(results: Sequence[SessionResult]) -> Iterator[str]:
         text = f"{html.escape(result.classifier)}, {result.shots}"
         yield f'<text x="{number * group}" y="{CHART_PX + 15}" font-size="12" fill="gray">{text}</text>'
     legend = " ".join(
-        f'<b style="color: {colour}">{_MEANINGS[where]}: {figure}</b>.' for where, figure, colour in _BARS
+        f'<b style="color: {colour}">{_MEANINGS[where]}: {_FIGURES[figure]}</b>.'
+        for where, figure, colour in _BARS
     )
     yield f"</svg><p>The full height is 100 %. {legend}"
 
