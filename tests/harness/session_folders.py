@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from edge_daemon.camera.simulator.renderer import TRAYS, Renderer, setting
+from edge_daemon.camera.simulator.renderer import TRAYS, Renderer, random_appearance
 
 SIZE = (128, 128)
 
@@ -24,7 +24,7 @@ def draw_sessions(
     """
     renderer = Renderer(SIZE, seed=1)
     for session in range(sessions):
-        folder, light = root / f"s{session}", setting(7, session).light
+        folder, light = root / f"s{session}", random_appearance(7, session).light
         table = renderer.table(TRAYS[session % len(TRAYS)], light)
         for kind in ("_scene", *labels):
             count = scene_frames if kind == "_scene" else frames
@@ -33,8 +33,8 @@ def draw_sessions(
                 seq = len(labels) * 1000 * session + 1000 * sorted((*labels, "_scene")).index(kind) + number
                 picture = table.copy()
                 if kind != "_scene":
-                    chosen = replace(setting(3, number), light=light)
+                    chosen = replace(random_appearance(3, number), light=light)
                     middle = int(chosen.pose.x * SIZE[0]), int(chosen.pose.y * SIZE[1])
-                    renderer.lay(picture, renderer.sprite(kind, chosen), *middle)
+                    renderer.paste(picture, renderer.sprite(kind, chosen), *middle)
                 Image.fromarray(np.array(renderer.expose(picture, seq))).save(folder / kind / f"{number}.png")
     return root
