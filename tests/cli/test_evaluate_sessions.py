@@ -43,11 +43,11 @@ def test_a_row_for_each_classifier_shots_and_kind_of_query(
     assert [(row["classifier"], row["shots"], row["where"]) for row in found] == [
         (classifier, shots, where) for shots in (2, 5) for classifier in ("knn", "auto") for where in kinds
     ]
-    same, across, scene, strangers, *_ = found[-6:]
+    same, across, scene, held_out, *_ = found[-6:]
     assert [row["count"] for row in found[-6:-1]] == [3 * 4 * 4, 6 * 36, 9 * 3, 3 * 36, 6 * 36]
     assert list(same) == list(across) == [*KEYS, "calibration_error"]
-    assert list(scene) == list(strangers) == KEYS
-    assert scene["first"] is strangers["first"] is None
+    assert list(scene) == list(held_out) == KEYS
+    assert scene["first"] is held_out["first"] is None
     assert same["first"] > 0.9
     assert same["named"] > 0.8
     assert found[-1]["unknown"] > 0.9
