@@ -1,1 +1,1 @@
-"""What `edge-daemon bench` measures; every figure stands beside its bare counterpart from the same run."""
+"""Measurements of `edge-daemon bench`, each with a baseline from the same run."""

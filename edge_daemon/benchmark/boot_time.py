@@ -1,4 +1,4 @@
-"""From power to the first label on this very board, from systemd's timestamps and the service's own marks."""
+"""Timeline of a boot up to the first label, from systemd's timestamps and the service's own marks."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Show = Callable[[Sequence[str]], str]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What was reached, and how many seconds after the kernel's start."""
+    """A point of the boot, in seconds after the kernel's start."""
 
     name: str
     at_s: float
 
 
 def systemctl_show(arguments: Sequence[str]) -> str:
-    """Return the properties that systemd names. Raises EdgeError where systemd does not run."""
+    """Return the output of `systemctl show`. Raises EdgeError if systemd does not run."""
     try:
         done = subprocess.run(["systemctl", "show", *arguments], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired) as exc:
@@ -49,12 +49,12 @@ def systemctl_show(arguments: Sequence[str]) -> str:
 
 
 def read_boot(root: Path = Path("/"), show: Show = systemctl_show) -> list[Step]:
-    """Return the steps of this boot in their order.
+    """Return the steps of this boot in chronological order.
 
-    Raises EdgeError when the service has shown no label in this boot, or was started again since.
+    Raises EdgeError if the service has produced no label in this boot, or was restarted since.
     """
-    manager = _properties(show(_asked(_MANAGER)))
-    unit = _properties(show([UNIT, *_asked(_UNIT)]))
+    manager = _properties(show(_property_options(_MANAGER)))
+    unit = _properties(show([UNIT, *_property_options(_UNIT)]))
     marks = _read_marks(root)
     steps = [Step("kernel started", 0.0), *_steps(_MANAGER, manager), *_steps(_UNIT, unit)]
     steps += [Step(text, marks[key]) for key, text in _OWN.items() if key in marks]
@@ -64,14 +64,14 @@ def read_boot(root: Path = Path("/"), show: Show = systemctl_show) -> list[Step]
     return sorted(steps, key=lambda step: step.at_s)
 
 
-def _asked(names: dict[str, str]) -> list[str]:
+def _property_options(names: dict[str, str]) -> list[str]:
     return [f"--property={name}" for name in names]
 
 
-def _properties(printed: str) -> dict[str, float]:
-    """Return systemd's timestamps in seconds; those it has not reached, which are 0, are left out."""
+def _properties(output: str) -> dict[str, float]:
+    """Return systemd's timestamps in seconds, without those that are 0, which are not reached yet."""
     found = {}
-    for line in printed.splitlines():
+    for line in output.splitlines():
         name, _, value = line.partition("=")
         if value.isdigit() and int(value):
             found[name] = int(value) / 1e6
@@ -100,10 +100,10 @@ def _read_marks(root: Path) -> dict[str, float]:
 
 
 def table(steps: Sequence[Step]) -> str:
-    """Return the steps as lines; the time before the kernel is no part of them."""
-    before = [0.0, *(step.at_s for step in steps)]
+    """Return the steps as lines of text, without the time before the kernel's start."""
+    previous = [0.0, *(step.at_s for step in steps)]
     lines = [
         f"{step.at_s:8.2f} s  +{step.at_s - earlier:6.2f} s  {step.name}"
-        for step, earlier in zip(steps, before, strict=False)
+        for step, earlier in zip(steps, previous, strict=False)
     ]
     return "\n".join([*lines, "The board's firmware runs before the kernel: add its time with a stopwatch."])

@@ -1,4 +1,4 @@
-"""A mosquitto of the benchmark's own, where that is installed."""
+"""A temporary mosquitto for the benchmark, if mosquitto is installed."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from types import TracebackType
 from edge_daemon.domain.errors import BrokerError
 
 HOST = "127.0.0.1"
-_PLACES = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
-_START_S = 5.0
+_SEARCH_PATH = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin:/opt/homebrew/sbin"
+_START_TIMEOUT_S = 5.0
 
 
 class Mosquitto:
-    """Runs on a free port of the loopback interface; a context manager. Raises BrokerError."""
+    """A mosquitto process on a free port of the loopback interface; a context manager. Raises BrokerError."""
 
     def __init__(self, program: str) -> None:
         self.port = _free_port()
@@ -28,7 +28,7 @@ class Mosquitto:
 
     def __enter__(self) -> Mosquitto:
         config = Path(self._folder.name) / "mosquitto.conf"
-        # Without nodelay the broker holds a message back until the subscriber confirms the last: 40 ms.
+        # Without nodelay the broker delays a message by 40 ms, until the previous one is acknowledged.
         lines = [
             f"listener {self.port} {HOST}",
             "allow_anonymous true",
@@ -39,7 +39,7 @@ class Mosquitto:
         self._process = subprocess.Popen(
             [self._program, "-c", config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
-        deadline_s = time.monotonic() + _START_S
+        deadline_s = time.monotonic() + _START_TIMEOUT_S
         while not _listens(self.port):
             if self._process.poll() is not None or time.monotonic() > deadline_s:
                 self.__exit__(None, None, None)
@@ -56,9 +56,9 @@ class Mosquitto:
         self._folder.cleanup()
 
 
-def installed() -> str | None:
-    """Return where mosquitto is, None where it isn't."""
-    return shutil.which("mosquitto", path=_PLACES)
+def find_mosquitto() -> str | None:
+    """Return the path of the installed mosquitto, or None."""
+    return shutil.which("mosquitto", path=_SEARCH_PATH)
 
 
 def _listens(port: int) -> bool:

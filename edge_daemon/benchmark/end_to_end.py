@@ -1,4 +1,4 @@
-"""The whole daemon at work, with a broker and a subscriber, beside the bare interpreter loop."""
+"""End-to-end measurement of the daemon with a broker and a subscriber, against the baseline loop."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from statistics import median
 
 from edge_daemon.app.build import build
 from edge_daemon.app.model_factory import model_path
-from edge_daemon.benchmark.listener import ReceivedLabel, listening, read_notes
-from edge_daemon.benchmark.sources import LEAD_IN, Camera, Replay, ReplayPass
+from edge_daemon.benchmark.listener import ReceivedLabel, read_log, recording
+from edge_daemon.benchmark.sources import WARM_UP, Camera, Replay, ReplayPass
 from edge_daemon.benchmark.statistics import Percentiles, frame_size, percentiles, pictures
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import EdgeError
@@ -20,35 +20,35 @@ from edge_daemon.system.clock import SystemClock
 from edge_daemon.tflite.embedder import baseline_loop
 
 ROUNDS = 6
-FASTER = 1.3
-"""By so much the camera outruns the daemon while the age of labels is measured."""
-LEAST_S = 1.0
-"""So long that camera films at least; a busy machine may keep the daemon waiting for a tenth of a second."""
+CAMERA_SPEED_FACTOR = 1.3
+"""Camera frame rate, relative to the daemon's, while the age of labels is measured."""
+MIN_DURATION_S = 1.0
+"""Minimum length of that measurement; on a busy machine the daemon may stall for a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
 class Throughput:
-    """Milliseconds for each frame, medians over rounds that take turns with the bare loop."""
+    """Milliseconds per frame: medians over rounds that alternate with the baseline loop."""
 
     frame_ms: float
     frame_cpu_ms: float
-    bare_ms: float
-    bare_cpu_ms: float
+    baseline_ms: float
+    baseline_cpu_ms: float
 
     @property
     def ratio(self) -> float:
-        """How much longer a frame takes than the bare interpreter."""
-        return self.frame_ms / self.bare_ms
+        """Wall time of a frame relative to the baseline."""
+        return self.frame_ms / self.baseline_ms
 
     @property
     def cpu_ratio(self) -> float:
-        """How much more processor time a frame takes, in all threads."""
-        return self.frame_cpu_ms / self.bare_cpu_ms
+        """CPU time of a frame in all threads, relative to the baseline."""
+        return self.frame_cpu_ms / self.baseline_cpu_ms
 
 
 @dataclass(frozen=True, slots=True)
 class FrameAges:
-    """From a frame's capture to its label, and to a subscriber, of so many frames that it heard of."""
+    """Time from a frame's capture to its label, and to a subscriber; `frames` is the number received."""
 
     labelled: Percentiles
     received: Percentiles
@@ -57,60 +57,61 @@ class FrameAges:
 
 def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     """Replay raw frames as fast as they are consumed."""
-    bare = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
-    shown = pictures(frame_size(config))
-    film: list[Replay] = []
+    baseline = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
+    images = pictures(frame_size(config))
+    source: list[Replay] = []
 
-    def open_film(ready: Callable[[], bool]) -> FrameSource:
-        film.append(Replay(SystemClock(), shown, bare, max(frames // ROUNDS, 2), ROUNDS, ready))
-        return film[0]
+    def open_source(ready: Callable[[], bool]) -> FrameSource:
+        source.append(Replay(SystemClock(), images, baseline, max(frames // ROUNDS, 2), ROUNDS, ready))
+        return source[0]
 
-    _play(config, folder, open_film)
+    _run_daemon(config, folder, open_source)
     return Throughput(
-        _middle(film[0].whole, lambda each: each.wall_s),
-        _middle(film[0].whole, lambda each: each.cpu_s),
-        _middle(film[0].bare, lambda each: each.wall_s),
-        _middle(film[0].bare, lambda each: each.cpu_s),
+        _median_ms(source[0].daemon_passes, lambda each: each.wall_s),
+        _median_ms(source[0].daemon_passes, lambda each: each.cpu_s),
+        _median_ms(source[0].baseline_passes, lambda each: each.wall_s),
+        _median_ms(source[0].baseline_passes, lambda each: each.cpu_s),
     )
 
 
 def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> FrameAges:
-    """Run with a camera that is faster than the daemon. Needs a broker."""
-    fps = FASTER * 1000 / frame_ms
-    count = max(frames, round(fps * LEAST_S))
-    shown = pictures(frame_size(config))
-    return ages_of(_play(config, folder, lambda ready: Camera(SystemClock(), shown, fps, count, ready)))
+    """Measure label ages with a camera that is faster than the daemon. Needs a broker."""
+    fps = CAMERA_SPEED_FACTOR * 1000 / frame_ms
+    count = max(frames, round(fps * MIN_DURATION_S))
+    images = pictures(frame_size(config))
+    received = _run_daemon(config, folder, lambda ready: Camera(SystemClock(), images, fps, count, ready))
+    return summarize_ages(received)
 
 
-def ages_of(heard: list[ReceivedLabel]) -> FrameAges:
-    """Sum up what a subscriber heard after the lead-in. Raises EdgeError when that is nothing."""
-    late = heard[LEAD_IN:]
-    if not late:
+def summarize_ages(received: list[ReceivedLabel]) -> FrameAges:
+    """Return the percentiles of the labels after the warm-up. Raises EdgeError if there are none."""
+    counted = received[WARM_UP:]
+    if not counted:
         raise EdgeError(
-            f"the subscriber heard {len(heard)} labels, and the first {LEAD_IN} do not count; "
+            f"the subscriber received {len(received)} labels, and the first {WARM_UP} are warm-up; "
             "the machine is busy: try again, or with more --frames"
         )
     return FrameAges(
-        percentiles([each.label_ms for each in late]),
-        percentiles([each.received_ms for each in late]),
-        len(late),
+        percentiles([each.label_ms for each in counted]),
+        percentiles([each.received_ms for each in counted]),
+        len(counted),
     )
 
 
-def _play(
+def _run_daemon(
     config: Config, folder: Path, open_source: Callable[[Callable[[], bool]], FrameSource]
 ) -> list[ReceivedLabel]:
-    """Run the daemon to the source's end; return what a subscriber heard."""
+    """Run the daemon to the end of the source; return the labels that a subscriber received."""
     if config.mqtt.host is None:
         build(config, once=True, source=open_source(lambda: True)).run()
         return []
     device = config.device.topic_id
     topic = device_topics(config.mqtt.base_topic, device, ("frame",)).result("frame")
-    notes = folder / "heard.jsonl"
-    with listening(config.mqtt, topic, notes):
-        build(config, once=True, source=open_source(lambda: notes.stat().st_size > 0)).run()
-    return read_notes(notes)
+    log = folder / "received.jsonl"
+    with recording(config.mqtt, topic, log):
+        build(config, once=True, source=open_source(lambda: log.stat().st_size > 0)).run()
+    return read_log(log)
 
 
-def _middle(passes: list[ReplayPass], value: Callable[[ReplayPass], float]) -> float:
+def _median_ms(passes: list[ReplayPass], value: Callable[[ReplayPass], float]) -> float:
     return median(value(each) for each in passes) * 1000

@@ -1,4 +1,4 @@
-"""From a press to its example on disk and to the next label, beside one bare commit of the same row."""
+"""Time from a button press to the stored example and the next label, against a commit of the same row."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ WARM_UP = 5
 
 @dataclass(frozen=True, slots=True)
 class PressTimes:
-    """Of presses that mean the frame just seen; `to_label` is when the next frame is classified."""
+    """Latency of presses that label the previous frame; `to_label` ends when the next frame is classified."""
 
     to_disk: Percentiles
     to_label: Percentiles
-    bare_commit: Percentiles
+    baseline_commit: Percentiles
 
 
 def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
-    """Press so many times, each followed by one commit of the row just written to a copy of the store."""
+    """Time `presses` presses, each followed by a commit of the stored row to a copy of the store."""
     clock = SystemClock()
     pipeline = build_pipeline(config, clock)
     raw = pictures(frame_size(config))
     rows = sqlite3.connect(Path(str(config.store.path)))
-    bare = connect(folder / "bare.sqlite", 1.0)
-    rows.backup(bare)
+    baseline = connect(folder / "baseline.sqlite", 1.0)
+    rows.backup(baseline)
     to_disk, to_label, commits = [], [], []
     for number in range(presses + WARM_UP):
         pressed_s = clock.monotonic()
@@ -49,30 +49,30 @@ def measure_presses(config: Config, folder: Path, presses: int) -> PressTimes:
             pass
         second = make_frame(raw[(number + 1) % len(raw)], 2 * number + 1, clock)
         press = AddExample(f"class {number % LABELS}", pressed_s, Origin("cli"))
-        kept_ms, label_ms = _press(pipeline, press, second)
-        to_disk.append(kept_ms)
+        stored_ms, label_ms = _press(pipeline, press, second)
+        to_disk.append(stored_ms)
         to_label.append(label_ms)
-        commits.append(_commit_again(rows, bare))
+        commits.append(_commit_copy(rows, baseline))
     pipeline.close()
     rows.close()
-    bare.close()
+    baseline.close()
     return PressTimes(*(percentiles(times[WARM_UP:]) for times in (to_disk, to_label, commits)))
 
 
 def _press(pipeline: Pipeline, press: AddExample, frame: Frame) -> tuple[float, float]:
-    """Let the pipeline take a press that means the last frame, then a new frame."""
+    """Process a press that labels the previous frame, then a new frame; return both times in ms."""
     begun_s = time.perf_counter()
-    kept_s = label_s = begun_s
+    stored_s = label_s = begun_s
     for event in pipeline.process(frame, (press,)):
         if isinstance(event, ExampleAdded):
-            kept_s = time.perf_counter()
+            stored_s = time.perf_counter()
         elif isinstance(event, Classified):
             label_s = time.perf_counter()
-    return (kept_s - begun_s) * 1000, (label_s - begun_s) * 1000
+    return (stored_s - begun_s) * 1000, (label_s - begun_s) * 1000
 
 
-def _commit_again(rows: sqlite3.Connection, bare: sqlite3.Connection) -> float:
-    """Write the store's last row to its copy and return the milliseconds it took."""
+def _commit_copy(rows: sqlite3.Connection, copy: sqlite3.Connection) -> float:
+    """Insert the store's last row into the copy; return the milliseconds."""
     row = rows.execute("SELECT * FROM examples ORDER BY id DESC LIMIT 1").fetchone()
     statement = f"INSERT INTO examples VALUES ({', '.join('?' * len(row))})"
-    return timed_ms(lambda: bare.execute(statement, row))
+    return timed_ms(lambda: copy.execute(statement, row))

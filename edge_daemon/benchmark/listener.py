@@ -1,4 +1,4 @@
-"""A subscriber in a process of its own: how old labels are when they are made and when they arrive."""
+"""A subscriber in a separate process, which records the age of each label."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge_daemon.system.child_process import module_command
 
 @dataclass(frozen=True, slots=True)
 class ReceivedLabel:
-    """One result: milliseconds from its frame's capture to the label, and to this subscriber."""
+    """A received result, with milliseconds from the frame's capture to the label and to this subscriber."""
 
     seq: int
     label_ms: float
@@ -28,10 +28,10 @@ class ReceivedLabel:
 
 
 @contextmanager
-def listening(options: MqttOptions, topic: str, notes: Path) -> Iterator[None]:
-    """Have results noted in a file, one JSON array a line, from the moment the subscription is granted."""
+def recording(options: MqttOptions, topic: str, log: Path) -> Iterator[None]:
+    """Record results in a file, one JSON array per line, once the subscription is granted."""
     words = [msgspec.json.encode(options).decode(), topic]
-    with notes.open("w") as out:
+    with log.open("w") as out:
         child = subprocess.Popen(module_command(__name__, *words), stdout=out)
     try:
         yield
@@ -40,14 +40,14 @@ def listening(options: MqttOptions, topic: str, notes: Path) -> Iterator[None]:
         child.wait()
 
 
-def read_notes(notes: Path) -> list[ReceivedLabel]:
-    """Return what was heard so far; a line that is still being written is left out."""
-    lines = notes.read_text().split("\n")[:-1]
+def read_log(log: Path) -> list[ReceivedLabel]:
+    """Return the labels recorded so far, without a line that is still being written."""
+    lines = log.read_text().split("\n")[:-1]
     return [ReceivedLabel(*json.loads(line)) for line in lines]
 
 
 def main() -> None:
-    """Listen until terminated."""
+    """Record until terminated."""
     from edge_daemon.mqtt.subscriber import Subscriber
 
     options, topic = msgspec.json.decode(sys.argv[1], type=MqttOptions), sys.argv[2]
@@ -56,8 +56,8 @@ def main() -> None:
             now_s = time.time()
             result = json.loads(message.payload)
             captured_s = datetime.fromisoformat(result["captured_at"]).timestamp()
-            note = [result["seq"], result["latency_ms"], round((now_s - captured_s) * 1000, 2)]
-            print(json.dumps(note), flush=True)
+            record = [result["seq"], result["latency_ms"], round((now_s - captured_s) * 1000, 2)]
+            print(json.dumps(record), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""All figures of one run: as a table, as JSON, and as a row of a CSV file."""
+"""Report of one benchmark run as a table, as JSON and as a row of a CSV file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import Any
 from edge_daemon import __version__
 from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
 from edge_daemon.benchmark.label_latency import PressTimes
-from edge_daemon.benchmark.stages import BARE, WHOLE
+from edge_daemon.benchmark.stages import BASELINE, WHOLE
 from edge_daemon.benchmark.startup import Start
 from edge_daemon.benchmark.statistics import Percentiles, Size
 from edge_daemon.domain.errors import EdgeError
@@ -25,17 +25,17 @@ _PROCESSORS = Path("/proc/cpuinfo")
 
 
 def commit() -> str:
-    """Return the source's commit, `+` behind it when files were changed since; else the version."""
+    """Return the source's commit, with `+` if files have changed since, or the version without git."""
     words = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--exclude=*"]
     try:
-        told = subprocess.run(words, capture_output=True, text=True, check=True)
+        done = subprocess.run(words, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return __version__
-    return told.stdout.strip()
+    return done.stdout.strip()
 
 
 def machine() -> str:
-    """Return the board's name, or the processor's, and how many cores may be used."""
+    """Return the name of the board or processor, the architecture and the number of usable cores."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     name = _board() or _processor() or platform.processor() or "unknown"
     return f"{name}, {platform.machine()}, {cores} cores"
@@ -58,7 +58,7 @@ def _processor() -> str:
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkReport:
-    """What one run measured; `ages` need a broker."""
+    """Figures of one run; `ages` is None without a broker."""
 
     model: str
     examples: int
@@ -72,16 +72,16 @@ class BenchmarkReport:
     ages: FrameAges | None
 
     @property
-    def ratio_to_bare(self) -> float:
-        """The pipeline's median frame against the bare interpreter's, in one thread."""
-        return round(self.stages[WHOLE].p50 / self.stages[BARE].p50, 3)
+    def ratio_to_baseline(self) -> float:
+        """Median time of the pipeline's frame relative to the baseline, in one thread."""
+        return round(self.stages[WHOLE].p50 / self.stages[BASELINE].p50, 3)
 
     @property
     def _size(self) -> str:
         return "x".join(map(str, self.size))
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures by name; the unit stands in the name."""
+        """Return the figures by name; each name ends with its unit."""
         press, start = self.presses, self.start
         return {
             "commit": commit(),
@@ -92,14 +92,14 @@ class BenchmarkReport:
             "size": self._size,
             "broker": self.broker,
             "stages_ms": {name: asdict(each) for name, each in self.stages.items()},
-            "ratio_to_bare": self.ratio_to_bare,
+            "ratio_to_baseline": self.ratio_to_baseline,
             "daemon": {**asdict(self.throughput), **self._ratios()},
             "frames_per_s": round(1000 / self.throughput.frame_ms, 1),
             "press_to_disk_ms": asdict(press.to_disk),
             "press_to_label_ms": asdict(press.to_label),
-            "bare_commit_ms": asdict(press.bare_commit),
+            "baseline_commit_ms": asdict(press.baseline_commit),
             "start_ms": round(start.daemon_ms, 1),
-            "bare_start_ms": round(start.bare_ms, 1),
+            "baseline_start_ms": round(start.baseline_ms, 1),
             "start_ratio": round(start.ratio, 2),
             "memory_mb": round(start.rss_mb, 1),
             "peak_memory_mb": round(start.peak_mb, 1),
@@ -111,10 +111,10 @@ class BenchmarkReport:
         return {"ratio": round(self.throughput.ratio, 3), "cpu_ratio": round(self.throughput.cpu_ratio, 3)}
 
     def table(self) -> str:
-        """Return the figures for people."""
+        """Return the figures as lines of text."""
         rows = dict(self.stages)
         rows["press to disk"] = self.presses.to_disk
-        rows["bare commit of the same row"] = self.presses.bare_commit
+        rows["baseline commit of the same row"] = self.presses.baseline_commit
         rows["press to the next label"] = self.presses.to_label
         if self.ages is not None:
             rows["captured to label"] = self.ages.labelled
@@ -122,21 +122,21 @@ class BenchmarkReport:
         lines = [f"{self.model}, {self.examples} examples, {self.frames} frames of {self._size}", machine()]
         lines.append(f"{'':<32}{'p50 ms':>9}{'p95':>9}{'p99':>9}")
         lines += [f"{name:<32}{row.p50:>9.3f}{row.p95:>9.3f}{row.p99:>9.3f}" for name, row in rows.items()]
-        return "\n".join([*lines, f"{WHOLE} / {BARE}: {self.ratio_to_bare:.2f}", *self._summary()])
+        return "\n".join([*lines, f"{WHOLE} / {BASELINE}: {self.ratio_to_baseline:.2f}", *self._summary()])
 
     def _summary(self) -> list[str]:
         whole, start = self.throughput, self.start
-        what = "daemon, MQTT and all" if self.broker else "daemon without a broker"
+        daemon = "daemon with MQTT" if self.broker else "daemon without a broker"
         return [
-            f"{what}: {whole.frame_ms:.2f} ms a frame ({1000 / whole.frame_ms:.0f} frames/s), "
-            f"{whole.ratio:.2f} of the bare loop's; {whole.frame_cpu_ms:.2f} ms of processor time, "
-            f"{whole.cpu_ratio:.2f} of the bare loop's",
-            f"start to first label: {start.daemon_ms:.0f} ms, {start.ratio:.2f} of the bare interpreter's",
+            f"{daemon}: {whole.frame_ms:.2f} ms per frame ({1000 / whole.frame_ms:.0f} frames/s), "
+            f"{whole.ratio:.2f} x baseline; {whole.frame_cpu_ms:.2f} ms of processor time, "
+            f"{whole.cpu_ratio:.2f} x baseline",
+            f"start to first label: {start.daemon_ms:.0f} ms, {start.ratio:.2f} x baseline",
             f"memory: {start.rss_mb:.0f} MB, at most {start.peak_mb:.0f} MB",
         ]
 
     def append_to(self, path: Path) -> None:
-        """Add a row to a CSV file, which gets its heading when it is new. Raises EdgeError."""
+        """Append a row to a CSV file, with a header if the file is new. Raises EdgeError."""
         row = self._row()
         try:
             new = not path.exists() or path.stat().st_size == 0
@@ -152,13 +152,13 @@ class BenchmarkReport:
         figures = self.as_json()
         row: dict[str, object] = {"date": datetime.now(UTC).date().isoformat()}
         row |= {name: figures[name] for name in ("commit", "machine", "model", "examples", "frames", "size")}
-        row |= {_column(name): spread.p50 for name, spread in self.stages.items()}
+        row |= {_column(name): times.p50 for name, times in self.stages.items()}
         row |= {f"daemon_{name}": round(value, 4) for name, value in figures["daemon"].items()}
-        for name, spread in figures.items():
-            if name.endswith("_ms") and isinstance(spread, dict) and name != "stages_ms":
-                row[f"{name.removesuffix('_ms')}_p99_ms"] = spread["p99"]
-        wanted = ("ratio_to_bare", "start_ms", "bare_start_ms", "memory_mb", "peak_memory_mb")
-        return row | {name: figures[name] for name in wanted}
+        for name, times in figures.items():
+            if name.endswith("_ms") and isinstance(times, dict) and name != "stages_ms":
+                row[f"{name.removesuffix('_ms')}_p99_ms"] = times["p99"]
+        scalars = ("ratio_to_baseline", "start_ms", "baseline_start_ms", "memory_mb", "peak_memory_mb")
+        return row | {name: figures[name] for name in scalars}
 
 
 def _column(stage: str) -> str:

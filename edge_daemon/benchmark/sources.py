@@ -1,4 +1,4 @@
-"""Frames from memory, for the whole daemon at work."""
+"""Frame sources that deliver images from memory, for end-to-end measurements."""
 
 from __future__ import annotations
 
@@ -13,25 +13,27 @@ from edge_daemon.domain.interfaces import Clock
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Frame, Image
 
-LEAD_IN = 20
-_PREROLL_FPS = 20.0
-_PREROLL_S = 10.0
-_QUIET_S = 0.05
+WARM_UP = 20
+"""Frames and baseline calls that are not measured at the start of each round."""
+
+_CONNECT_FPS = 20.0
+_CONNECT_S = 10.0
+_PAUSE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayPass:
-    """So many seconds for each frame: of time, and of this process's processor time."""
+    """Seconds per frame in one round: wall time, and CPU time of this process."""
 
     wall_s: float
     cpu_s: float
 
 
 class Replay:
-    """Frames as fast as they are consumed, in rounds; the bare interpreter runs between them.
+    """Frame source as fast as its consumer, in rounds that alternate with the baseline loop.
 
-    The frames before `ready` says that everything is connected come slowly and do not count. Nothing
-    else works while the bare interpreter does, so what the process uses then is its own.
+    Frames are slow and not measured until `ready()` is true, that is, everything is connected. Nothing
+    else runs during the baseline loop, so the CPU time of the process is the loop's own.
     """
 
     lossless = True
@@ -40,64 +42,64 @@ class Replay:
         self,
         clock: Clock,
         pictures: Sequence[Image],
-        bare: Callable[[], None],
+        baseline: Callable[[], None],
         frames: int,
         rounds: int,
         ready: Callable[[], bool],
     ) -> None:
-        self.whole: list[ReplayPass] = []
-        self.bare: list[ReplayPass] = []
+        self.daemon_passes: list[ReplayPass] = []
+        self.baseline_passes: list[ReplayPass] = []
         self._clock = clock
         self._pictures = pictures
-        self._bare = bare
+        self._baseline = baseline
         self._frames = frames
         self._rounds = rounds
         self._ready = ready
         self._seq = 0
-        self._place: int | None = None
+        self._position: int | None = None
         self._begun = (0.0, 0.0)
 
     def open(self) -> None:
-        """Nothing has to be claimed."""
+        """Do nothing."""
 
     def read(self) -> Frame | None:
         """Return the next frame; None after the last round."""
-        if self._place is None:
-            self._preroll()
-        elif self._place == LEAD_IN:
+        if self._position is None:
+            self._wait_until_connected()
+        elif self._position == WARM_UP:
             self._begun = _now()
-            self._place += 1
-        elif self._place == LEAD_IN + self._frames:
-            self.whole.append(_since(self._begun, self._frames - 1))
-            self._interlude()
-            self._place = 0
+            self._position += 1
+        elif self._position == WARM_UP + self._frames:
+            self.daemon_passes.append(_since(self._begun, self._frames - 1))
+            self._run_baseline()
+            self._position = 0
         else:
-            self._place += 1
-        if len(self.whole) == self._rounds:
+            self._position += 1
+        if len(self.daemon_passes) == self._rounds:
             return None
         self._seq += 1
         return make_frame(self._pictures[self._seq % len(self._pictures)], self._seq, self._clock)
 
     def close(self) -> None:
-        """Nothing has to be released."""
+        """Do nothing."""
 
-    def _preroll(self) -> None:
-        time.sleep(1 / _PREROLL_FPS)
-        if self._ready() or self._seq > _PREROLL_S * _PREROLL_FPS:
-            self._place = 0
+    def _wait_until_connected(self) -> None:
+        time.sleep(1 / _CONNECT_FPS)
+        if self._ready() or self._seq > _CONNECT_S * _CONNECT_FPS:
+            self._position = 0
 
-    def _interlude(self) -> None:
-        time.sleep(_QUIET_S)
-        for _ in range(LEAD_IN):
-            self._bare()
+    def _run_baseline(self) -> None:
+        time.sleep(_PAUSE_S)
+        for _ in range(WARM_UP):
+            self._baseline()
         begun = _now()
         for _ in range(self._frames):
-            self._bare()
-        self.bare.append(_since(begun, self._frames))
+            self._baseline()
+        self.baseline_passes.append(_since(begun, self._frames))
 
 
 class Camera:
-    """A camera that delivers `fps` frames a second, whatever becomes of them; ends after `frames`."""
+    """Camera that delivers `fps` frames per second at its own pace and ends after `frames`."""
 
     lossless = False
 
@@ -105,32 +107,32 @@ class Camera:
         self, clock: Clock, pictures: Sequence[Image], fps: float, frames: int, ready: Callable[[], bool]
     ) -> None:
         self._clock = clock
-        self._pace = FramePacer(fps, clock, time.sleep)
+        self._pacer = FramePacer(fps, clock, time.sleep)
         self._pictures = pictures
         self._frames = frames
         self._ready = ready
-        self._left: int | None = None
+        self._remaining: int | None = None
         self._seq = 0
 
     def open(self) -> None:
-        """Nothing has to be claimed."""
+        """Do nothing."""
 
     def read(self) -> Frame | None:
         """Wait for the next frame; None at the end."""
-        if self._left is None:
-            time.sleep(1 / _PREROLL_FPS)
-            if self._ready() or self._seq > _PREROLL_S * _PREROLL_FPS:
-                self._left = self._frames
-        elif self._left == 0:
+        if self._remaining is None:
+            time.sleep(1 / _CONNECT_FPS)
+            if self._ready() or self._seq > _CONNECT_S * _CONNECT_FPS:
+                self._remaining = self._frames
+        elif self._remaining == 0:
             return None
         else:
-            self._pace.wait()
-            self._left -= 1
+            self._pacer.wait()
+            self._remaining -= 1
         self._seq += 1
         return make_frame(self._pictures[self._seq % len(self._pictures)], self._seq, self._clock)
 
     def close(self) -> None:
-        """Nothing has to be released."""
+        """Do nothing."""
 
 
 def _now() -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""What each stage of a frame costs, one after another, beside the bare interpreter."""
+"""Time of each stage of a frame, against the baseline interpreter."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ Result = TypeVar("Result")
 
 WARM_UP = 20
 _CONNECT_S = 10.0
-BARE, WHOLE = "bare interpreter", "whole frame"
+BASELINE, WHOLE = "baseline interpreter", "whole frame"
 
 
 class Stages:
-    """A frame's way, cut into pieces that are timed apart.
+    """The stages of a frame, timed one by one.
 
-    Publishing is timed until it is handed to the thread that sends it, and only with a broker.
+    `publish` ends when the message is queued for the sending thread; it is timed only with a broker.
     """
 
     def __init__(self, config: Config, examples: int) -> None:
@@ -46,20 +46,20 @@ class Stages:
         self.embedder = embedder
         self._clock = SystemClock()
         self._pictures = pictures(frame_size(config))
-        self._bare = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
+        self._baseline = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
         off = msgspec.structs.replace(config.classifier, unknown="off")
-        self._learner = build_classifier(config)
-        self._accepting = build_classifier(msgspec.structs.replace(config, classifier=off))
+        self._classifier = build_classifier(config)
+        self._closed_set = build_classifier(msgspec.structs.replace(config, classifier=off))
         for number, (vector, label) in enumerate(embeddings(examples, embedder.size)):
-            self._learner.add(vector, label, number)
-            self._accepting.add(vector, label, number)
+            self._classifier.add(vector, label, number)
+            self._closed_set.add(vector, label, number)
         self._smoother = LabelSmoother()
         self._sink = _connected(config, self._clock) if config.mqtt.host else None
         self._pipeline = build_pipeline(config, self._clock)
         self._times: dict[str, list[float]] = {}
 
     def measure(self, frames: int) -> dict[str, Percentiles]:
-        """Time so many frames. All stages take turns, so that a machine that slows down slows all of them."""
+        """Time `frames` frames. The stages alternate, so that background load affects all of them."""
         for number in range(-WARM_UP, frames):
             if number == 0:
                 self._times.clear()
@@ -74,12 +74,12 @@ class Stages:
 
     def _one_frame(self, number: int) -> None:
         raw = self._pictures[number % len(self._pictures)]
-        self._time(BARE, self._bare)
+        self._time(BASELINE, self._baseline)
         frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
         self._time(WHOLE, lambda: list(self._pipeline.process(msgspec.structs.replace(frame), ())))
         embedding = self._embed(frame.image)
-        self._time("classify", lambda: self._accepting.predict(embedding))
-        prediction = self._time("classify, open-set", lambda: self._learner.predict(embedding))
+        self._time("classify", lambda: self._closed_set.predict(embedding))
+        prediction = self._time("classify, open-set", lambda: self._classifier.predict(embedding))
         self._time("smooth", lambda: self._smoother.update(prediction, frame.captured_s))
         if self._sink is not None:
             sink, event = self._sink, Classified("frame", prediction, frame.seq, frame.captured_at, 1.0)
@@ -100,7 +100,7 @@ class Stages:
 
 
 def _connected(config: Config, clock: Clock) -> MqttBridge:
-    """Return a sink with a connection. Raises BrokerError when none comes about."""
+    """Return a connected MQTT bridge. Raises BrokerError if no connection succeeds."""
     sink = build_mqtt(config, Mailbox(), clock)
     sink.start()
     deadline_s = clock.monotonic() + _CONNECT_S

@@ -1,4 +1,4 @@
-"""`edge-daemon bench`: what each stage of a frame costs, beside the bare interpreter in the same run."""
+"""`edge-daemon bench`: time of each stage of a frame, against the baseline interpreter in the same run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from edge_daemon.benchmark.boot_time import read_boot, table
-from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
 from edge_daemon.benchmark.label_latency import measure_presses
 from edge_daemon.benchmark.report import BenchmarkReport
@@ -22,35 +22,35 @@ from edge_daemon.benchmark.statistics import embeddings, frame_size
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.example_store.store import ExampleStore
 
-MOST_PRESSES = 200
-MOST_STARTS = 5
+MAX_PRESSES = 200
+MAX_STARTS = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("--frames", type=int, default=300, metavar="N", help="frames to time (default 300)")
     parser.add_argument(
-        "--examples", type=int, default=1000, metavar="N", help="taught examples (default 1000)"
+        "--examples", type=int, default=1000, metavar="N", help="stored examples (default 1000)"
     )
     parser.add_argument(
-        "--csv", type=Path, metavar="FILE", help="append the figures, with commit and machine, to a file"
+        "--csv", type=Path, metavar="FILE", help="append the figures, with commit and machine, to a CSV file"
     )
     parser.add_argument(
         "--boot",
         action="store_true",
-        help="measure nothing new: show when this boot reached the first label of the service",
+        help="show the timeline of this boot up to the first label of the service, and measure nothing",
     )
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command. Publishes to `--set mqtt.host=…`, else to a mosquitto of its own if one is there."""
+    """Run the command with the broker of `--set mqtt.host=…`, or a temporary mosquitto if it is installed."""
     if args.boot:
         steps = read_boot()
         print(json.dumps({step.name: step.at_s for step in steps}) if args.json else table(steps))
         return 0
     logging.getLogger("edge_daemon").setLevel(logging.DEBUG if args.debug else logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="edge-daemon-bench-") as folder, _broker(args.set) as broker:
-        words = [*args.set, *broker, *_aside(Path(folder))]
+        words = [*args.set, *broker, *_isolated(Path(folder))]
         report = _measure(args, words, Path(folder))
     print(json.dumps(report.as_json()) if args.json else report.table())
     if args.csv is not None:
@@ -63,12 +63,12 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Benchm
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
     stages.close()
-    _teach(config, stages.embedder.space, stages.embedder.size, args.examples)
+    _fill_store(config, stages.embedder.space, stages.embedder.size, args.examples)
     throughput = measure_throughput(config, folder, args.frames)
     broker = config.mqtt.host is not None
-    given = [] if args.config is None else ["--config", str(args.config)]
+    config_words = [] if args.config is None else ["--config", str(args.config)]
     settings = [part for word in words for part in ("--set", word)]
-    starts = max(1, min(MOST_STARTS, args.frames // 50))
+    starts = max(1, min(MAX_STARTS, args.frames // 50))
     return BenchmarkReport(
         stages.embedder.space,
         args.examples,
@@ -77,20 +77,20 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Benchm
         broker,
         times,
         throughput,
-        start=measure_start(config, [*given, *settings], folder, starts),
+        start=measure_start(config, [*config_words, *settings], folder, starts),
         ages=measure_ages(config, folder, max(args.frames, 100), throughput.frame_ms) if broker else None,
-        presses=measure_presses(config, folder, min(args.frames, MOST_PRESSES)),
+        presses=measure_presses(config, folder, min(args.frames, MAX_PRESSES)),
     )
 
 
-def _teach(config: Config, space: str, size: int, examples: int) -> None:
+def _fill_store(config: Config, space: str, size: int, examples: int) -> None:
     with ExampleStore(str(config.store.path)) as store, store.transaction():
         for vector, label in embeddings(examples, size):
             store.add(vector, label, space=space)
 
 
-def _aside(folder: Path) -> list[str]:
-    """Return settings that keep the benchmark out of the way of a device on this machine."""
+def _isolated(folder: Path) -> list[str]:
+    """Return settings that isolate the benchmark from a device on this machine."""
     return [
         f"store.path={json.dumps(str(folder / 'examples.sqlite'))}",
         f"device.id=bench-{os.getpid()}",
@@ -105,10 +105,10 @@ def _aside(folder: Path) -> list[str]:
 
 
 @contextmanager
-def _broker(given: list[str]) -> Iterator[list[str]]:
-    """Have a broker; yields the settings that lead there."""
-    program = installed()
-    if any(word.startswith("mqtt.host=") for word in given):
+def _broker(overrides: list[str]) -> Iterator[list[str]]:
+    """Provide a broker; yield the settings for it."""
+    program = find_mosquitto()
+    if any(word.startswith("mqtt.host=") for word in overrides):
         yield []
     elif program is None:
         yield ["mqtt.host=null"]

@@ -21,7 +21,7 @@ from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder
 from edge_daemon.app.regions import build_regions
 from edge_daemon.app.sinks import build_mqtt
-from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.statistics import embeddings, pictures
 from edge_daemon.config.schema import load_config
 from edge_daemon.daemon.mailbox import Mailbox
@@ -63,7 +63,7 @@ def main() -> int:
     args = parser.parse_args()
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-daemon-soak-")))
-        program = installed()
+        program = find_mosquitto()
         broker = ["mqtt.host=null"]
         if program is not None:
             mosquitto = stack.enter_context(Mosquitto(program))

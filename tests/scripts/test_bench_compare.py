@@ -21,7 +21,7 @@ def test_answers_are_compared_and_what_is_not_installed_is_named(tmp_path: Path)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["comparisons"]
     assert {each["task"] for each in found} == {"answer among 40 x 1024", "answer among 50 x 1024"}
-    assert {"our vote alone", "bare matrix @ vector"} <= {each["rival"] for each in found}
+    assert {"our vote alone", "baseline matrix @ vector"} <= {each["rival"] for each in found}
     assert all(each["ours_ms"] > 0 and each["rival_ms"] > 0 and each["ratio"] > 0 for each in found)
     assert "left out: browser KNN" in done.stderr
 

@@ -67,7 +67,7 @@ def compare_answers(count: int, rounds: int, cache: Path) -> Iterator[Comparison
         rivals |= _browsers(taught, queries, cache / "npm", stack)
         rivals |= _scikit(taught, queries, cache / "scikit-learn")
         _check(rivals)
-        rivals["bare matrix @ vector"] = InProcess(lambda query: matrix @ query, lambda _: "", queries)
+        rivals["baseline matrix @ vector"] = InProcess(lambda query: matrix @ query, lambda _: "", queries)
         contenders = {name: partial(_milliseconds, rival) for name, rival in rivals.items()}
         yield from take_turns(f"answer among {count} x {SIZE}", contenders, rounds)
 

@@ -23,13 +23,13 @@ def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
     clock, model, shown = SystemClock(), model_path(config), pictures()
     _teach(config)
     pipeline = build_pipeline(config, clock)
-    bare = baseline_loop(model, config.model.threads, config.model.delegate)
+    baseline = baseline_loop(model, config.model.threads, config.model.delegate)
 
     def ours(number: int) -> float:
         frame = make_frame(shown[number % len(shown)], number, clock)
         return timed_ms(lambda: list(pipeline.process(frame, ())))
 
-    contenders: dict[str, Timed] = {OURS: ours, "bare interpreter": lambda _: timed_ms(bare)}
+    contenders: dict[str, Timed] = {OURS: ours, "baseline interpreter": lambda _: timed_ms(baseline)}
     gap = usual_loop.missing()
     if gap is not None:
         leave_out("OpenCV loop", gap)

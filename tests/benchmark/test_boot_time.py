@@ -1,4 +1,4 @@
-"""From power to the first label, as systemd and the service's own marks have it."""
+"""Timeline of a boot from systemd's timestamps and the service's marks."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def systemd(manager: str = MANAGER, service: str = SERVICE) -> Show:
     return show
 
 
-def lay(root: Path, boot: str = BOOT) -> None:
+def write_marks(root: Path, boot: str = BOOT) -> None:
     write(root, "proc/sys/kernel/random/boot_id", f"{BOOT}\n")
     write(root, MARKS, json.dumps({"boot_id": boot, "marks": OWN}))
 
 
-def test_the_steps_of_a_boot_are_in_order(tmp_path: Path) -> None:
-    lay(tmp_path)
+def test_steps_of_a_boot_are_in_order(tmp_path: Path) -> None:
+    write_marks(tmp_path)
 
     steps = read_boot(tmp_path, systemd())
 
@@ -50,16 +50,16 @@ def test_the_steps_of_a_boot_are_in_order(tmp_path: Path) -> None:
     assert "   15.00 s  +  1.00 s  first label" in table(steps)
 
 
-def test_a_boot_that_goes_on_has_no_end_yet(tmp_path: Path) -> None:
-    lay(tmp_path)
+def test_unfinished_boot_has_no_end(tmp_path: Path) -> None:
+    write_marks(tmp_path)
 
     steps = read_boot(tmp_path, systemd("FinishTimestampMonotonic=0\n"))
 
     assert "boot finished" not in [step.name for step in steps]
 
 
-def test_a_service_started_again_measures_no_boot(tmp_path: Path) -> None:
-    lay(tmp_path)
+def test_restarted_service_is_refused(tmp_path: Path) -> None:
+    write_marks(tmp_path)
     later = "InactiveExitTimestampMonotonic=900000000\nActiveEnterTimestampMonotonic=905000000\n"
 
     with pytest.raises(EdgeError, match="restart the board"):
@@ -69,20 +69,20 @@ def test_a_service_started_again_measures_no_boot(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", "{}", '{"boot_id": 1, "marks": {"a": "b"}}', '{"boot_id": "x", "marks": 3}']
 )
-def test_marks_that_are_none_are_named(tmp_path: Path, text: str) -> None:
+def test_damaged_marks_are_an_error_with_their_path(tmp_path: Path, text: str) -> None:
     write(tmp_path, MARKS, text)
 
     with pytest.raises(EdgeError, match=r"boot\.json"):
         read_boot(tmp_path, systemd())
 
 
-def test_marks_of_another_boot_or_without_a_label_are_refused(tmp_path: Path) -> None:
-    lay(tmp_path, "another")
+def test_marks_of_another_boot_are_refused(tmp_path: Path) -> None:
+    write_marks(tmp_path, "another")
     with pytest.raises(EdgeError, match="another boot"):
         read_boot(tmp_path, systemd())
 
 
-def test_without_systemd_the_command_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_command_without_systemd_ends_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     if Path("/run/systemd/system").is_dir() or Path("/", MARKS).exists():
         pytest.skip("systemd runs here")
     assert main(["bench", "--boot"]) == 1

@@ -1,0 +1,72 @@
+"""Report of `edge-daemon bench` as JSON, table and CSV, from made-up figures."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.benchmark.end_to_end import FrameAges, Throughput
+from edge_daemon.benchmark.label_latency import PressTimes
+from edge_daemon.benchmark.report import BenchmarkReport
+from edge_daemon.benchmark.stages import BASELINE, WHOLE
+from edge_daemon.benchmark.startup import Start
+from edge_daemon.benchmark.statistics import Percentiles
+from edge_daemon.domain.errors import EdgeError
+
+TWO = Percentiles(2.0, 3.0, 4.0)
+
+
+def report(ages: FrameAges | None = None) -> BenchmarkReport:
+    return BenchmarkReport(
+        model="some model",
+        examples=10,
+        frames=20,
+        size=(640, 480),
+        broker=ages is not None,
+        stages={BASELINE: Percentiles(1.0, 1.1, 1.2), "crop and resize": TWO, WHOLE: TWO},
+        throughput=Throughput(frame_ms=2.5, frame_cpu_ms=3.0, baseline_ms=2.0, baseline_cpu_ms=2.0),
+        presses=PressTimes(TWO, TWO, TWO),
+        start=Start(daemon_ms=300, baseline_ms=200, rss_mb=60.04, peak_mb=70),
+        ages=ages,
+    )
+
+
+def test_figures_are_relative_to_the_baseline() -> None:
+    figures = report().as_json()
+    assert figures["ratio_to_baseline"] == 2.0
+    assert figures["daemon"]["ratio"] == 1.25
+    assert figures["daemon"]["cpu_ratio"] == 1.5
+    assert figures["start_ratio"] == 1.5
+    assert figures["captured_to_label_ms"] is None
+    assert json.loads(json.dumps(figures)) == figures
+
+
+def test_table_has_rows_of_the_broker_only_with_a_broker() -> None:
+    assert "captured to received" in report(FrameAges(TWO, TWO, 9)).table()
+    alone = report().table()
+    assert "captured to received" not in alone
+    assert "without a broker" in alone
+
+
+def test_rows_of_a_csv_file_share_one_header(tmp_path: Path) -> None:
+    path = tmp_path / "board.csv"
+    report(FrameAges(TWO, TWO, 9)).append_to(path)
+    report(FrameAges(TWO, TWO, 9)).append_to(path)
+    with path.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 2
+    assert rows[0]["model"] == "some model"
+    assert rows[0]["commit"]
+    assert rows[0]["machine"]
+    assert rows[0]["crop_and_resize_ms"] == "2.0"
+    assert rows[0]["daemon_cpu_ratio"] == "1.5"
+    assert rows[0]["daemon_baseline_ms"] == "2.0"
+    assert rows[0]["captured_to_received_p99_ms"] == "4.0"
+
+
+def test_csv_file_that_cannot_be_written_is_an_error_with_its_path(tmp_path: Path) -> None:
+    with pytest.raises(EdgeError, match=r"no-folder/board\.csv can't be written"):
+        report().append_to(tmp_path / "no-folder" / "board.csv")

@@ -1,0 +1,31 @@
+"""Frame sources of the benchmark: rounds that alternate with the baseline, and a camera at its own pace."""
+
+from __future__ import annotations
+
+from edge_daemon.benchmark.sources import WARM_UP, Camera, Replay
+from edge_daemon.benchmark.statistics import pictures
+from edge_daemon.system.clock import SystemClock
+
+
+def test_rounds_of_a_replay_alternate_with_the_baseline_loop() -> None:
+    calls: list[int] = []
+    source = Replay(
+        SystemClock(), pictures(), lambda: calls.append(1), frames=5, rounds=2, ready=lambda: True
+    )
+    source.open()
+    seqs = []
+    while (frame := source.read()) is not None:
+        assert frame.image.shape == (480, 640, 3)
+        seqs.append(frame.seq)
+    source.close()
+    assert len(source.daemon_passes) == len(source.baseline_passes) == 2
+    assert len(calls) == 2 * (WARM_UP + 5)
+    assert seqs == sorted(set(seqs))
+
+
+def test_camera_delivers_its_number_of_frames_once_everything_is_connected() -> None:
+    connected = iter([False, False, True])
+    camera = Camera(SystemClock(), pictures((64, 48)), fps=1000, frames=7, ready=lambda: next(connected))
+    frames = list(iter(camera.read, None))
+    assert len(frames) == 3 + 7
+    assert frames[0].image.shape == (48, 64, 3)
