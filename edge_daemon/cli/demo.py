@@ -1,4 +1,4 @@
-"""`edge-daemon demo`: the whole device with no hardware, taught before your eyes and scored at the end."""
+"""`edge-daemon demo`: the whole device without hardware, trained by scripted presses and scored."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from edge_daemon.mqtt.embedded_broker import EmbeddedBroker
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 from edge_daemon.system.clock import SystemClock
 
-PASS_SHARE = 0.95
-LAST_WORDS_S = 1.0
-"""How long after the daemon's end the subscriber waits for messages under way."""
+MIN_ACCURACY = 0.95
+OFFLINE_TIMEOUT_S = 1.0
+"""Time after the daemon's end in which the subscriber waits for its last messages."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,24 +34,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: 0 when at least 95 of 100 labels were right."""
+    """Run the command; 0 if at least 95 % of the labels are correct."""
     logging.getLogger("edge_daemon").setLevel(logging.DEBUG if args.debug else logging.WARNING)
     with tempfile.TemporaryDirectory(prefix="edge-daemon-demo-") as folder, _broker(args) as broker:
         config = _config(args, Path(folder), broker)
-        score = _perform(config, as_json=args.json)
+        score = _run_script(config, as_json=args.json)
     total = score.total
-    passed = total.frames > 0 and total.share >= PASS_SHARE
+    passed = total.frames > 0 and total.accuracy >= MIN_ACCURACY
     if args.json:
-        print(json.dumps({"labels": total.frames, "right": total.right, "passed": passed}))
+        print(json.dumps({"labels": total.frames, "right": total.correct, "passed": passed}))
     else:
         print(f"\n{score.table()}\n")
-        print(f"{'passed' if passed else 'FAILED'}: {total.share:.1%} of {total.frames} labels were right")
+        print(
+            f"{'passed' if passed else 'FAILED'}: {total.accuracy:.1%} of {total.frames} labels are correct"
+        )
     return 0 if passed else 1
 
 
 @contextmanager
 def _broker(args: argparse.Namespace) -> Iterator[list[str]]:
-    """Yield the overrides that lead to a broker: the given one, or one of our own."""
+    """Provide a broker, the given one or an embedded one; yield the settings for it."""
     if any(text.startswith("mqtt.host=") for text in args.set):
         yield []
         return
@@ -69,35 +71,35 @@ def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config
     return config
 
 
-def _introduction(show: DemoScript, config: Config) -> str:
-    seconds = show.frames / config.camera.fps if isinstance(config.camera, SyntheticOptions) else 0
-    things = len({label for _, label in show.presses})
+def _introduction(script: DemoScript, config: Config) -> str:
+    seconds = script.frames / config.camera.fps if isinstance(config.camera, SyntheticOptions) else 0
+    labels = len({label for _, label in script.presses})
     return (
-        f"A drawn tray, {things} buttons on mock pins, a broker at {config.mqtt.host}:{config.mqtt.port}.\n"
-        f"{len(show.presses)} presses teach {things} things; these are then shown again in other poses and\n"
-        f"light, among things never taught. Every line below is what a separate subscriber received;\n"
-        f"it takes {seconds:.0f} seconds.\n"
+        f"A drawn tray, {labels} buttons on mock pins, a broker at {config.mqtt.host}:{config.mqtt.port}.\n"
+        f"{len(script.presses)} presses teach {labels} objects. The test then shows them in other poses and\n"
+        f"light, among unknown objects. Every line below was received by a separate subscriber.\n"
+        f"The demo takes {seconds:.0f} seconds.\n"
     )
 
 
-def _perform(config: Config, *, as_json: bool) -> LabelScore:
-    """Run the real daemon on the scripted scene while a subscriber of its own watches."""
+def _run_script(config: Config, *, as_json: bool) -> LabelScore:
+    """Run the real daemon on the scripted scene and score the results that a subscriber receives."""
     assert isinstance(config.camera, SyntheticOptions)
     labels = [button.label for button in config.buttons if button.label]
-    show: DemoScript = make_script(labels)
+    script: DemoScript = make_script(labels)
     if not as_json:
-        print(_introduction(show, config))
-    source = SyntheticSource(config.camera, SystemClock(), show.showings, lossless=True)
-    presser = SimulatedButtons()
+        print(_introduction(script, config))
+    source = SyntheticSource(config.camera, SystemClock(), script.segments, lossless=True)
+    buttons = SimulatedButtons()
     pins = {button.label: button.pin for button in config.buttons if button.label}
-    score = LabelScore(show.truth)
+    score = LabelScore(script.truth)
     daemon = build(
         config,
         once=True,
-        source=ScriptedPresses(source, show.presses, pins, presser),
-        pin_factory=presser.factory,
+        source=ScriptedPresses(source, script.presses, pins, buttons),
+        pin_factory=buttons.factory,
     )
-    with DemoSubscriber(config, score, sys.stdout, as_json=as_json) as audience:
+    with DemoSubscriber(config, score, sys.stdout, as_json=as_json) as subscriber:
         daemon.run()
-        audience.hear_out(LAST_WORDS_S)
+        subscriber.wait_until_offline(OFFLINE_TIMEOUT_S)
     return score

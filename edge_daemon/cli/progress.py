@@ -1,4 +1,4 @@
-"""A progress bar on stderr for long work; silent when nobody looks."""
+"""Progress bar on stderr for long work, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _EVERY_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Show how far items are handled. `stream` shows it only when it is a terminal."""
+    """Progress of an iteration. Nothing is written if `stream` is not a terminal."""
 
     what: str
     stream: TextIO = field(default_factory=lambda: sys.stderr)
     clock: Callable[[], float] = time.monotonic
 
     def __call__(self, items: Iterable[_T], total: int) -> Iterator[_T]:
-        """Pass the items through; the line is wiped at the end."""
+        """Yield the items and draw the bar; clear the line at the end."""
         if not self.stream.isatty() or total < 1:
             yield from items
             return

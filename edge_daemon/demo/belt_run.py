@@ -1,4 +1,4 @@
-"""A drawn belt past the real pipeline, by a clock turned by hand: what was counted and named right."""
+"""Simulated conveyor belt through the real pipeline on a manual clock, with counts of events and labels."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.system.testing import ManualClock
 
 EMPTY_FRAMES = 30
-"""The belt runs empty at the start, while the background is learnt."""
+"""Frames of the empty belt at the start, which train the background model."""
 
 _JITTER = (0, -1, 1)
-"""Frames by which the presses miss the middle: nobody presses to the frame."""
+"""Offsets of the presses from the middle of an interval, in frames: a person does not press to the frame."""
 
-_STRANGER_EVERY = 5
-_FIRST_SHOWN = 10_000
+_UNKNOWN_EVERY = 5
+_FIRST_TEST_VARIATION = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class BeltPlan:
-    """Teach each label with a press at each of `presses` passes, then send `objects`, one in 5 a stranger."""
+    """Train each label on `presses` objects, then test with `objects`, of which every fifth is unknown."""
 
     labels: tuple[str, ...]
     objects: int
@@ -43,20 +43,20 @@ class BeltPlan:
 
 @dataclass(slots=True)
 class BeltTally:
-    """What was counted: `events` of the show, `passages` as they truly were; times of the real machine."""
+    """Events and ground truth of the test phase; `step_s` are wall times of the machine."""
 
     plan: BeltPlan
-    passages: Sequence[GroundTruthInterval]
+    intervals: Sequence[GroundTruthInterval]
     events: list[ObjectPassed] = field(default_factory=list)
     frames: int = 0
     embedded: int = 0
     step_s: list[float] = field(default_factory=list)
 
     def figures(self) -> dict[str, object]:
-        """Return counts and shares; latencies are those of the belt, without the model's time."""
-        found = [(passage.kind, self._events_of(passage)) for passage in self.passages]
+        """Return the counts; `latency_ms` is in simulated time, without the model's."""
+        found = [(interval.kind, self._events_of(interval)) for interval in self.intervals]
         known = [(kind, events) for kind, events in found if kind in self.plan.labels]
-        strangers = [events for kind, events in found if kind not in self.plan.labels]
+        unknown = [events for kind, events in found if kind not in self.plan.labels]
         latencies = [event.latency_ms for event in self.events]
         return {
             "speed": self.plan.speed,
@@ -65,12 +65,12 @@ class BeltTally:
             "objects": len(found),
             "events": len(self.events),
             "missed": sum(not events for _, events in found),
-            "doubled": sum(len(events) > 1 for _, events in found),
-            "phantoms": len(self.events) - sum(len(events) for _, events in found),
+            "duplicated": sum(len(events) > 1 for _, events in found),
+            "false_events": len(self.events) - sum(len(events) for _, events in found),
             "known": len(known),
-            "known_right": sum([event.label for event in events] == [kind] for kind, events in known),
-            "strangers": len(strangers),
-            "strangers_unknown": sum([event.label for event in events] == [UNKNOWN] for events in strangers),
+            "known_correct": sum([event.label for event in events] == [kind] for kind, events in known),
+            "unknown": len(unknown),
+            "unknown_correct": sum([event.label for event in events] == [UNKNOWN] for events in unknown),
             "wrong": [f"{kind} as {e.label}" for kind, events in known for e in events if e.label != kind],
             "frames": self.frames,
             "embedded": self.embedded,
@@ -78,38 +78,38 @@ class BeltTally:
             "latency_ms": round(statistics.median(latencies), 1) if latencies else None,
         }
 
-    def _events_of(self, passage: GroundTruthInterval) -> list[ObjectPassed]:
-        return [event for event in self.events if passage.first <= event.seq < passage.end]
+    def _events_of(self, interval: GroundTruthInterval) -> list[ObjectPassed]:
+        return [event for event in self.events if interval.first <= event.seq < interval.end]
 
 
 class BeltRun:
-    """Drives source and pipeline of `config` frame by frame, without a thread or a wait."""
+    """Run source and pipeline of `config` frame by frame, without threads and without waiting."""
 
     def __init__(self, config: Config, plan: BeltPlan) -> None:
         self._clock = ManualClock()
         options = SyntheticOptions(
             scene="belt", size=plan.size, fps=plan.fps, seed=plan.seed, belt_speed=plan.speed
         )
-        lesson, show = _showings(plan)
-        self._source = SyntheticSource(options, self._clock, [*lesson, *show], sleep=self._clock.sleep)
-        self._lesson_end = sum(showing.frames for showing in lesson)
+        training, test = _segments(plan)
+        self._source = SyntheticSource(options, self._clock, [*training, *test], sleep=self._clock.sleep)
+        self._training_frames = sum(segment.frames for segment in training)
         self._pipeline = build_pipeline(config, self._clock)
-        end = self._lesson_end + sum(showing.frames for showing in show)
-        passages = self._source.intervals(end)
-        lessons = [passage for passage in passages if passage.first < self._lesson_end]
+        end = self._training_frames + sum(segment.frames for segment in test)
+        intervals = self._source.intervals(end)
+        trained = [interval for interval in intervals if interval.first < self._training_frames]
         self._presses = {
-            (passage.first + passage.end) // 2 + _JITTER[index % len(_JITTER)]: passage.kind
-            for index, passage in enumerate(lessons)
+            (interval.first + interval.end) // 2 + _JITTER[index % len(_JITTER)]: interval.kind
+            for index, interval in enumerate(trained)
         }
-        self._tally = BeltTally(plan, [passage for passage in passages if passage.first >= self._lesson_end])
+        self._tally = BeltTally(plan, intervals[len(trained) :])
 
     def run(self) -> BeltTally:
-        """Teach, show, count."""
+        """Run training and test phase; return the counts of the test phase."""
         self._source.open()
         try:
-            for seq, happened in enumerate(self._steps()):
-                if seq >= self._lesson_end:
-                    self._count(happened)
+            for seq, events in enumerate(self._steps()):
+                if seq >= self._training_frames:
+                    self._count(events)
         finally:
             self._pipeline.close()
         return self._tally
@@ -122,9 +122,9 @@ class BeltRun:
             if frame is None:
                 return
             started_s = time.perf_counter()
-            happened = list(self._pipeline.process(frame, press))
+            events = list(self._pipeline.process(frame, press))
             self._tally.step_s.append(time.perf_counter() - started_s)
-            yield happened
+            yield events
             seq += 1
 
     def _press(self, seq: int) -> Sequence[AddExample]:
@@ -132,27 +132,27 @@ class BeltRun:
             return ()
         return (AddExample(self._presses[seq], self._clock.monotonic(), Origin("gpio", self._presses[seq])),)
 
-    def _count(self, happened: Sequence[Event]) -> None:
+    def _count(self, events: Sequence[Event]) -> None:
         self._tally.frames += 1
-        for event in happened:
+        for event in events:
             if isinstance(event, ObjectPassed):
                 self._tally.events.append(event)
             elif isinstance(event, Classified) and event.embedding is not None:
                 self._tally.embedded += 1
 
 
-def _showings(plan: BeltPlan) -> tuple[list[Segment], list[Segment]]:
+def _segments(plan: BeltPlan) -> tuple[list[Segment], list[Segment]]:
     from edge_daemon.camera.simulator.objects import KINDS
     from edge_daemon.camera.simulator.scenes import travel_frames
 
     frames = travel_frames(plan.size, plan.speed * plan.size[0] / plan.fps)
-    shuffle = random.Random(plan.seed)
-    strangers = [kind for kind in KINDS if kind not in plan.labels]
-    taught = [kind for kind in plan.labels for _ in range(plan.presses)]
-    lesson = [Segment(kind, frames, index) for index, kind in enumerate(taught)]
-    shown = [
-        shuffle.choice(strangers if index % _STRANGER_EVERY == _STRANGER_EVERY - 1 else plan.labels)
+    rng = random.Random(plan.seed)
+    unknown = [kind for kind in KINDS if kind not in plan.labels]
+    trained = [kind for kind in plan.labels for _ in range(plan.presses)]
+    training = [Segment(kind, frames, index) for index, kind in enumerate(trained)]
+    tested = [
+        rng.choice(unknown if index % _UNKNOWN_EVERY == _UNKNOWN_EVERY - 1 else plan.labels)
         for index in range(plan.objects)
     ]
-    show = [Segment(kind, frames, _FIRST_SHOWN + index) for index, kind in enumerate(shown)]
-    return [Segment(None, EMPTY_FRAMES), *lesson], [*show, Segment(None, EMPTY_FRAMES)]
+    test = [Segment(kind, frames, _FIRST_TEST_VARIATION + index) for index, kind in enumerate(tested)]
+    return [Segment(None, EMPTY_FRAMES), *training], [*test, Segment(None, EMPTY_FRAMES)]

@@ -1,4 +1,4 @@
-"""The demo's script: what is taught by which press, and what is shown again afterwards."""
+"""Script of the demo: a training phase with scripted button presses, then a test phase."""
 
 from __future__ import annotations
 
@@ -14,82 +14,80 @@ from edge_daemon.domain.types import UNKNOWN, Frame
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
 
 POSES = 5
-"""In how many poses, lights and backgrounds each thing is taught, by one press each."""
+"""Presses per object, each with another pose, light and background."""
 
-_TEACH_FRAMES = 20
-_SHOW_FRAMES = 22
+_TRAINING_FRAMES = 20
+_TEST_FRAMES = 22
 
 _PRESS_OFFSET = 8
-"""The press comes just after the thing lies still, and leaves time for the next frames to show it too."""
+"""Frames from the start of a segment to the press: the object lies still, and does so for the next frames."""
 
-_AGAIN = 3
-"""How often each taught thing is shown after the lesson."""
+_REPEATS = 3
+"""Segments of each trained object in the test phase."""
 
-_STRANGERS = 6
-_EMPTY = 2
+_UNKNOWN_OBJECTS = 6
+_EMPTY_TRAYS = 2
 
-# Variations of the lesson and of the show never meet, so that nothing is shown as it was taught.
-_FIRST_SHOWN = 10_000
+# No variation of the training phase occurs in the test phase.
+_FIRST_TEST_VARIATION = 10_000
 
 
 @dataclass(frozen=True)
 class DemoScript:
-    """A lesson and a show. Frames count from 0, as the source's `seq` does.
+    """Segments of the training and the test phase. Frame numbers start at 0, like the source's `seq`.
 
-    `presses` says before which frame the button of which label goes down.
+    `presses` are (frame, label): the label's button goes down before that frame.
     """
 
-    showings: tuple[Segment, ...]
+    segments: tuple[Segment, ...]
     presses: tuple[tuple[int, str], ...]
-    lesson_frames: int
+    training_frames: int
 
     @property
     def frames(self) -> int:
-        """How long it is."""
+        """Total number of frames."""
         return self._timeline.frames
 
     def truth(self, seq: int) -> str | None:
-        """Return what the device should say of frame `seq`: a taught label, or unknown.
+        """Return the expected label of frame `seq`: a trained label, or unknown.
 
-        None for frames that aren't scored: the lesson, and things on their way in or out.
+        None for frames that are not scored: the training phase, and moving objects.
         """
         from edge_daemon.camera.simulator.scenes import is_still
 
-        moment = self._timeline.at(seq)
-        if moment is None or seq < self.lesson_frames or not is_still(moment):
+        position = self._timeline.at(seq)
+        if position is None or seq < self.training_frames or not is_still(position):
             return None
-        kind = moment.segment.kind
-        return kind if kind in self._taught else UNKNOWN
+        kind = position.segment.kind
+        return kind if kind in self._trained else UNKNOWN
 
     @cached_property
     def _timeline(self) -> Timeline:
-        return Timeline(self.showings)
+        return Timeline(self.segments)
 
     @cached_property
-    def _taught(self) -> frozenset[str]:
+    def _trained(self) -> frozenset[str]:
         return frozenset(label for _, label in self.presses)
 
 
 def make_script(labels: Sequence[str], seed: int = 1) -> DemoScript:
-    """Teach these kinds, then show them in other poses, light and order among things never taught.
+    """Return a script that trains these kinds, then tests them in new variations among unknown objects.
 
-    Raises ConfigError for a label that can't be drawn, and when none is given.
+    Raises ConfigError for a label that can't be drawn, and for no label.
     """
     from edge_daemon.camera.simulator.objects import KINDS
 
     if not labels or (unknown := sorted(set(labels) - set(KINDS))):
-        named = f"not {', '.join(unknown)}" if labels else "and there are none"
-        raise ConfigError(f"the demo draws only {', '.join(KINDS)}: its buttons must teach these, {named}")
-    taught = tuple(dict.fromkeys(labels))
-    lesson = [Segment(kind, _TEACH_FRAMES, index) for index, kind in enumerate(_repeated(taught, POSES))]
-    strangers = [kind for kind in KINDS if kind not in taught]
+        problem = f"not {', '.join(unknown)}" if labels else "and there are none"
+        raise ConfigError(f"the demo draws only {', '.join(KINDS)}: its buttons must label these, {problem}")
+    trained = tuple(dict.fromkeys(labels))
+    presses = _repeated(trained, POSES)
+    training = [Segment(kind, _TRAINING_FRAMES, index) for index, kind in enumerate(presses)]
+    unknown = [kind for kind in KINDS if kind not in trained]
     return DemoScript(
-        showings=(*lesson, *_show(taught, strangers, seed)),
-        presses=tuple(
-            (index * _TEACH_FRAMES + _PRESS_OFFSET, kind)
-            for index, kind in enumerate(_repeated(taught, POSES))
-        ),
-        lesson_frames=len(lesson) * _TEACH_FRAMES,
+        segments=(*training, *_test_segments(trained, unknown, seed)),
+        presses=tuple((index * _TRAINING_FRAMES + _PRESS_OFFSET, kind) for index, kind in enumerate(presses)),
+        training_frames=len(training) * _TRAINING_FRAMES,
     )
 
 
@@ -97,22 +95,22 @@ def _repeated(labels: Sequence[str], times: int) -> list[str]:
     return [label for label in labels for _ in range(times)]
 
 
-def _show(labels: Sequence[str], strangers: Sequence[str], seed: int) -> list[Segment]:
-    shuffle = random.Random(seed)
-    some = shuffle.sample(strangers, min(_STRANGERS, len(strangers)))
-    order: list[str | None] = [*_repeated(labels, _AGAIN), *some, *[None] * _EMPTY]
-    shuffle.shuffle(order)
-    return [Segment(kind, _SHOW_FRAMES, _FIRST_SHOWN + index) for index, kind in enumerate(order)]
+def _test_segments(labels: Sequence[str], unknown: Sequence[str], seed: int) -> list[Segment]:
+    rng = random.Random(seed)
+    sampled = rng.sample(unknown, min(_UNKNOWN_OBJECTS, len(unknown)))
+    order: list[str | None] = [*_repeated(labels, _REPEATS), *sampled, *[None] * _EMPTY_TRAYS]
+    rng.shuffle(order)
+    return [Segment(kind, _TEST_FRAMES, _FIRST_TEST_VARIATION + index) for index, kind in enumerate(order)]
 
 
 PRESS_FRAMES = 3
-"""How long a button stays down: longer than the debouncing, shorter than a hold."""
+"""Frames that a button stays down: longer than the debounce time, shorter than a hold."""
 
 
 class ScriptedPresses:
-    """Fulfils interfaces.FrameSource around another. Before frame `seq` is read, its button goes down.
+    """FrameSource that wraps another and presses simulated buttons between its frames.
 
-    `presses` are (seq, label); `pins` the button of each label.
+    `presses` are (seq, label): the button goes down before frame `seq` is read. `pins` maps labels to pins.
     """
 
     def __init__(
@@ -120,13 +118,13 @@ class ScriptedPresses:
         source: FrameSource,
         presses: Sequence[tuple[int, str]],
         pins: Mapping[str, int],
-        presser: SimulatedButtons,
+        buttons: SimulatedButtons,
     ) -> None:
         self.lossless = source.lossless
         self._source = source
         self._down = {seq: pins[label] for seq, label in presses}
         self._up = {seq + PRESS_FRAMES: pins[label] for seq, label in presses}
-        self._presser = presser
+        self._buttons = buttons
         self._next_seq = 0
 
     def open(self) -> None:
@@ -134,11 +132,11 @@ class ScriptedPresses:
         self._source.open()
 
     def read(self) -> Frame | None:
-        """Move the finger, then take the next frame."""
+        """Release and press the buttons that are due, then return the next frame."""
         if (pin := self._up.get(self._next_seq)) is not None:
-            self._presser.release(pin)
+            self._buttons.release(pin)
         if (pin := self._down.get(self._next_seq)) is not None:
-            self._presser.press(pin)
+            self._buttons.press(pin)
         frame = self._source.read()
         if frame is not None:
             self._next_seq = frame.seq + 1

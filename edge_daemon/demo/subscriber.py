@@ -1,4 +1,4 @@
-"""The demo's subscriber: a connection of its own, whose received messages are all that is printed."""
+"""Subscriber of the demo: a separate connection that prints and scores received messages."""
 
 from __future__ import annotations
 
@@ -17,56 +17,56 @@ from edge_daemon.mqtt.subscriber import Subscriber
 
 @dataclass
 class Tally:
-    """Frames of one true label: how many were labelled, how many right, and as what the others went."""
+    """Frames of one true label: labelled, correct, and wrong labels with their counts."""
 
     frames: int = 0
-    right: int = 0
-    mistaken: dict[str, int] = field(default_factory=dict)
+    correct: int = 0
+    wrong: dict[str, int] = field(default_factory=dict)
 
     @property
-    def share(self) -> float:
-        """Right labels among all, 0 to 1."""
-        return self.right / self.frames if self.frames else 0.0
+    def accuracy(self) -> float:
+        """Share of correct labels, 0 to 1."""
+        return self.correct / self.frames if self.frames else 0.0
 
 
 class LabelScore:
-    """Counts received labels against the truth. `truth(seq)` is None for a frame that isn't scored."""
+    """Compares received labels with the ground truth. `truth(seq)` is None for a frame that is not scored."""
 
     def __init__(self, truth: Callable[[int], str | None]) -> None:
         self._truth = truth
         self.tallies: dict[str, Tally] = {}
 
     def add(self, seq: int, label: str) -> None:
-        """Count the label that was received for frame `seq`."""
+        """Count the label received for frame `seq`."""
         expected = self._truth(seq)
         if expected is None:
             return
         tally = self.tallies.setdefault(expected, Tally())
         tally.frames += 1
         if label == expected:
-            tally.right += 1
+            tally.correct += 1
         else:
-            tally.mistaken[label] = tally.mistaken.get(label, 0) + 1
+            tally.wrong[label] = tally.wrong.get(label, 0) + 1
 
     @property
     def total(self) -> Tally:
-        """All labels together."""
-        every = self.tallies.values()
-        return Tally(sum(tally.frames for tally in every), sum(tally.right for tally in every))
+        """Sum over all labels."""
+        tallies = self.tallies.values()
+        return Tally(sum(tally.frames for tally in tallies), sum(tally.correct for tally in tallies))
 
     def table(self) -> str:
-        """Write the score as lines of text, worst label last."""
-        rows = [f"{'shown':<14}{'frames':>7}{'right':>8}   taken for"]
-        for label, tally in sorted(self.tallies.items(), key=lambda item: -item[1].share):
-            wrong = ", ".join(f"{name} ({count})" for name, count in tally.mistaken.items())
-            rows.append(f"{label:<14}{tally.frames:>7}{tally.share:>8.1%}   {wrong}".rstrip())
+        """Return the score as lines of text, worst label last."""
+        rows = [f"{'shown':<14}{'frames':>7}{'correct':>9}   classified as"]
+        for label, tally in sorted(self.tallies.items(), key=lambda item: -item[1].accuracy):
+            wrong = ", ".join(f"{name} ({count})" for name, count in tally.wrong.items())
+            rows.append(f"{label:<14}{tally.frames:>7}{tally.accuracy:>9.1%}   {wrong}".rstrip())
         total = self.total
-        rows.append(f"{'all':<14}{total.frames:>7}{total.share:>8.1%}")
+        rows.append(f"{'all':<14}{total.frames:>7}{total.accuracy:>9.1%}")
         return "\n".join(rows)
 
 
 class DemoSubscriber:
-    """Subscribes as any program would, prints what changes and counts every result. A context manager."""
+    """Prints label changes and scores every result that it receives. A context manager."""
 
     def __init__(self, config: Config, score: LabelScore, out: TextIO, *, as_json: bool) -> None:
         self._base = config.mqtt.base_topic or f"edge_daemon/{config.device.topic_id}"
@@ -75,7 +75,7 @@ class DemoSubscriber:
         self._out = out
         self._as_json = as_json
         self._offline = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="audience", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="demo-subscriber", daemon=True)
 
     def __enter__(self) -> DemoSubscriber:
         self._subscriber.__enter__()
@@ -89,8 +89,8 @@ class DemoSubscriber:
         self._thread.join()
         self._subscriber.__exit__(kind, error, trace)
 
-    def hear_out(self, timeout_s: float) -> None:
-        """Wait until the device has said that it is offline, which is its last message."""
+    def wait_until_offline(self, timeout_s: float) -> None:
+        """Wait until the device has published that it is offline, which is its last message."""
         self._offline.wait(timeout_s)
 
     def _listen(self) -> None:
@@ -100,23 +100,23 @@ class DemoSubscriber:
                 result = json.loads(message.payload)
                 self._score.add(result["seq"], result["label"])
             elif topic == "event":
-                self._tell(json.loads(message.payload))
+                self._print_event(json.loads(message.payload))
             elif topic == "availability":
-                self._tell_availability(message)
+                self._print_availability(message)
 
-    def _tell_availability(self, message: Incoming) -> None:
+    def _print_availability(self, message: Incoming) -> None:
         state = message.payload.decode()
         if not message.retained:
             self._print({"availability": state}, f"the device is {state}")
         if state == "offline" and not message.retained:
             self._offline.set()
 
-    def _tell(self, event: dict[str, Any]) -> None:
+    def _print_event(self, event: dict[str, Any]) -> None:
         match event["event_type"]:
             case "example_added":
                 text = f"taught {event['label']} ({event['count']}) by its button"
             case "label_changed" if event["label"] == "unknown":
-                text = f"sees   nothing it knows{'':<12}{event['latency_ms']:6.0f} ms"
+                text = f"sees   unknown{'':<21}{event['latency_ms']:6.0f} ms"
             case "label_changed":
                 text = f"sees   {event['label']:<18}{event['confidence']:>6.0%}{event['latency_ms']:9.0f} ms"
             case _:

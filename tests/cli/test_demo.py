@@ -1,4 +1,4 @@
-"""The demo end to end: its own broker, a subscriber's count, and an exit code that can fail."""
+"""`edge-daemon demo` end to end, with an embedded broker."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from tests.harness.shared_files import shared_path
 
 
 @pytest.mark.slow
-def test_demo_teaches_shows_and_scores_what_a_subscriber_received() -> None:
+def test_demo_trains_tests_and_scores_the_received_labels() -> None:
     model = shared_path("models/tf2_mobilenet_v2_1.0_224_ptq.tflite")
     command = [sys.executable, "-m", "edge_daemon", "demo", "--json", "--model", str(model)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
-    *events, verdict = [json.loads(line) for line in done.stdout.splitlines()]
+    *events, score = [json.loads(line) for line in done.stdout.splitlines()]
     taught = [event["label"] for event in events if event.get("event_type") == "example_added"]
     seen = {event["label"] for event in events if event.get("event_type") == "label_changed"}
     assert len(taught) >= 3 * 4
     assert seen == {*taught, "unknown"}
     assert events[-1] == {"availability": "offline"}
-    assert verdict["labels"] >= 100
-    assert verdict["right"] / verdict["labels"] >= 0.95
+    assert score["labels"] >= 100
+    assert score["right"] / score["labels"] >= 0.95
     assert done.returncode == 0, done.stderr
 
 
-def test_score_counts_only_what_has_a_truth() -> None:
+def test_score_counts_only_frames_with_ground_truth() -> None:
     score = LabelScore({1: "nut", 2: "nut", 3: "unknown"}.get)
     for seq, label in [(0, "nut"), (1, "nut"), (2, "key"), (3, "nut")]:
         score.add(seq, label)
-    assert (score.total.frames, score.total.right) == (3, 1)
-    assert score.tallies["nut"].mistaken == {"key": 1}
+    assert (score.total.frames, score.total.correct) == (3, 1)
+    assert score.tallies["nut"].wrong == {"key": 1}
     assert "key (1)" in score.table()
 
 
-def test_camera_that_is_no_drawing_is_refused() -> None:
+def test_camera_other_than_the_simulator_is_refused() -> None:
     command = [sys.executable, "-m", "edge_daemon", "demo", "--set", "camera={type: v4l2}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1

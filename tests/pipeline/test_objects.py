@@ -162,9 +162,14 @@ def test_a_simulated_belt_is_counted_and_classified_by_a_real_model(tmp_path: Pa
     )
     plan = BeltPlan(("gear", "lemon", "strawberry"), objects=30, speed=speed, size=(320, 240))
     figures = BeltRun(config, plan).run().figures()
-    assert (figures["events"], figures["missed"], figures["doubled"], figures["phantoms"]) == (30, 0, 0, 0)
-    assert (figures["known"], figures["known_right"], figures["wrong"]) == (24, 24, [])
-    assert figures["strangers_unknown"] == 6
+    assert (figures["events"], figures["missed"], figures["duplicated"], figures["false_events"]) == (
+        30,
+        0,
+        0,
+        0,
+    )
+    assert (figures["known"], figures["known_correct"], figures["wrong"]) == (24, 24, [])
+    assert figures["unknown_correct"] == 6
     assert isinstance(figures["embedded"], int)
     assert isinstance(figures["frames"], int)
     assert figures["embedded"] < figures["frames"] / 3
@@ -175,6 +180,11 @@ def test_an_object_at_a_new_angle_keeps_its_label(tmp_path: Path) -> None:
     config = load_config(None, ["trigger=motion", f"store.path={tmp_path / 'examples.sqlite'}"])
     plan = BeltPlan(("gear", "lemon", "strawberry", "mug"), objects=50, speed=1.0, size=(320, 240), seed=8)
     figures = BeltRun(config, plan).run().figures()
-    assert (figures["events"], figures["missed"], figures["doubled"], figures["phantoms"]) == (50, 0, 0, 0)
-    assert (figures["known"], figures["known_right"]) == (40, 40)
-    assert (figures["strangers"], figures["strangers_unknown"]) == (10, 10)
+    assert (figures["events"], figures["missed"], figures["duplicated"], figures["false_events"]) == (
+        50,
+        0,
+        0,
+        0,
+    )
+    assert (figures["known"], figures["known_correct"]) == (40, 40)
+    assert (figures["unknown"], figures["unknown_correct"]) == (10, 10)
