@@ -217,7 +217,7 @@ def test_the_focus_window_is_a_part_of_the_rotated_picture(rig: Rig, rotation: i
     left, top, wide, high = rig.controls_set["ScalerCrop"]
     sensor = np.zeros((high, wide), bool)
     sensor[y - top : y - top + height, x - left : x - left + width] = True
-    # A half turn is done before the window is looked at, a quarter turn after it.
+    # A half turn is applied before the window, a quarter turn after it.
     turned = np.rot90(sensor, 0 if rotation == 180 else -rotation // 90)
     rows, columns = turned.shape
     assert turned[: rows // 2 - 1, : columns // 4 - 1].all()

@@ -20,7 +20,7 @@ SETTINGS = DeviceSettings(size=(64, 48), fps=10)
 
 
 class FakeCapture:
-    """A cv2.VideoCapture whose camera lacks some settings, or has stalled."""
+    """A fake cv2.VideoCapture of a camera that lacks some settings, or has stalled."""
 
     def __init__(self, refused: tuple[int, ...] = (), stamp_ms: float = 0.0) -> None:
         self.refused = refused
@@ -51,7 +51,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def _on_clip(clip: Path, **options: Any) -> V4l2Source:
-    """A source whose device is the clip; /dev/null passes for a character device."""
+    """Return a source that reads the clip; /dev/null stands in for the character device."""
     source = V4l2Source(
         V4l2Options(device="/dev/null", **options), ManualClock(), lambda device, settings: open_video(clip)
     )

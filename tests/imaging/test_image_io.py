@@ -27,7 +27,7 @@ def _png_bytes(picture: PIL.Image.Image, **options: object) -> bytes:
 
 
 def _png_header(width: int, height: int) -> bytes:
-    """A PNG that claims a size and holds no pixels."""
+    """Return a PNG with a size in its header and without pixels."""
     chunk = b"IHDR" + struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     crc = struct.pack(">I", zlib.crc32(chunk))
     return b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk + crc + b"\x00\x00\x00\x00IDAT"
@@ -76,7 +76,7 @@ def test_exif_orientation_turns_the_picture_upright(tmp_path: Path) -> None:
     pixels = np.zeros((20, 40, 3), np.uint8)
     pixels[:, :20] = RED
     exif = PIL.Image.Exif()
-    exif[0x0112] = 6  # stored turned left: the viewer must turn it right by 90 degrees
+    exif[0x0112] = 6  # stored rotated left: shown after a clockwise rotation by 90 degrees
     path = tmp_path / "turned.png"
     PIL.Image.fromarray(pixels).save(path, exif=exif)
     image = read_image(path)

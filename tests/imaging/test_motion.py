@@ -16,7 +16,7 @@ PERIOD_S = 1 / 15
 
 
 class Belt:
-    """Grey pictures with noise, on which a test lays blocks; shows them to the detector in turn."""
+    """Feeds a detector with grey, noisy pictures that contain blocks."""
 
     def __init__(self, detector: MotionDetector, size: tuple[int, int] = (160, 120)) -> None:
         self.detector = detector
@@ -26,7 +26,7 @@ class Belt:
         self._random = np.random.default_rng(1)
 
     def picture(self, *blocks: tuple[float, float], colour: tuple[int, int, int] = (200, 60, 60)) -> Image:
-        """Return a picture on which each block covers a stretch of the width and half the height."""
+        """Return a picture with blocks; each covers a range of the width and half the height."""
         width, height = self._size
         picture = np.full((height, width, 3), self.light)
         for start, end in blocks:
@@ -37,16 +37,16 @@ class Belt:
     def show(
         self, *blocks: tuple[float, float], frames: int = 1, step_s: float = PERIOD_S
     ) -> Foreground | None:
-        seen = None
+        foreground = None
         for _ in range(frames):
             self.now += step_s
-            seen = self.detector.update(self.picture(*blocks), self.now)
-        return seen
+            foreground = self.detector.update(self.picture(*blocks), self.now)
+        return foreground
 
-    def look(self, *blocks: tuple[float, float]) -> Foreground:
-        seen = self.show(*blocks)
-        assert seen is not None
-        return seen
+    def update(self, *blocks: tuple[float, float]) -> Foreground:
+        foreground = self.show(*blocks)
+        assert foreground is not None
+        return foreground
 
 
 @pytest.fixture
@@ -57,61 +57,61 @@ def belt() -> Belt:
 
 
 def test_an_empty_scene_with_noise_has_no_foreground(belt: Belt) -> None:
-    assert max(belt.look().share for _ in range(100)) < 0.01
+    assert max(belt.update().share for _ in range(100)) < 0.01
 
 
 def test_an_object_is_foreground_with_its_position_and_size(belt: Belt) -> None:
-    seen = belt.look((0.4, 0.6))
-    assert seen.zone_share == pytest.approx(0.5, abs=0.05)
-    assert seen.object_share == pytest.approx(0.1, abs=0.02)
-    assert seen.object_position == pytest.approx(0.5, abs=0.02)
+    foreground = belt.update((0.4, 0.6))
+    assert foreground.zone_share == pytest.approx(0.5, abs=0.05)
+    assert foreground.object_share == pytest.approx(0.1, abs=0.02)
+    assert foreground.object_position == pytest.approx(0.5, abs=0.02)
 
 
 def test_an_object_beside_the_zone_is_not_in_it(belt: Belt) -> None:
-    seen = belt.look((0.05, 0.3))
-    assert seen.zone_share < 0.01
-    assert seen.share == pytest.approx(0.125, abs=0.02)
+    foreground = belt.update((0.05, 0.3))
+    assert foreground.zone_share < 0.01
+    assert foreground.share == pytest.approx(0.125, abs=0.02)
 
 
 def test_of_two_objects_the_one_in_the_zone_is_measured(belt: Belt) -> None:
-    assert belt.look((0.0, 0.2), (0.45, 0.65)).object_position == pytest.approx(0.55, abs=0.02)
+    assert belt.update((0.0, 0.2), (0.45, 0.65)).object_position == pytest.approx(0.55, abs=0.02)
 
 
 def test_an_object_as_bright_as_the_belt_is_detected_by_its_colour(belt: Belt) -> None:
     red = np.array([180, 66, 66])
     assert red @ [0.299, 0.587, 0.114] == pytest.approx(100, abs=1)
-    seen = belt.detector.update(belt.picture((0.4, 0.6), colour=(180, 66, 66)), belt.now + PERIOD_S)
-    assert seen is not None
-    assert seen.zone_share > 0.4
+    foreground = belt.detector.update(belt.picture((0.4, 0.6), colour=(180, 66, 66)), belt.now + PERIOD_S)
+    assert foreground is not None
+    assert foreground.zone_share > 0.4
 
 
 def test_light_that_fades_slowly_is_background(belt: Belt) -> None:
     shares = []
     for _ in range(60 * 15):
         belt.light -= 1 / 15
-        shares.append(belt.look().share)
+        shares.append(belt.update().share)
     assert belt.light == pytest.approx(40)
     assert max(shares) < 0.02
 
 
 def test_a_stopped_object_stays_foreground_for_minutes_and_leaves_no_ghost(belt: Belt) -> None:
     belt.show((0.4, 0.6), frames=120, step_s=1.0)
-    assert belt.look((0.4, 0.6)).zone_share > 0.45
-    assert belt.look().zone_share < 0.02
+    assert belt.update((0.4, 0.6)).zone_share > 0.45
+    assert belt.update().zone_share < 0.02
 
 
 def test_a_scene_that_changed_as_a_whole_is_learnt_again(belt: Belt) -> None:
     belt.light = 200
-    assert belt.look().share > 0.9
+    assert belt.update().share > 0.9
     belt.show(frames=40, step_s=1.0)
-    assert belt.look().share < 0.01
+    assert belt.update().share < 0.01
 
 
 def test_an_object_during_the_warmup_leaves_no_ghost() -> None:
     belt = Belt(MotionDetector(zone=0.2))
     for step in range(WARMUP_FRAMES):
         belt.show((step / 10 - 0.4, step / 10 - 0.1))
-    assert belt.look().share < 0.02
+    assert belt.update().share < 0.02
 
 
 def test_a_region_of_another_size_is_learnt_again(belt: Belt) -> None:
@@ -131,6 +131,6 @@ def test_a_region_may_change_its_size_during_the_warmup(belt: Belt) -> None:
 def test_vertical_motion_is_measured_along_its_direction() -> None:
     belt = Belt(MotionDetector(vertical=True, zone=0.2))
     belt.show(frames=WARMUP_FRAMES)
-    seen = belt.look((0.1, 0.3))
-    assert seen.object_position == pytest.approx(0.5, abs=0.02)
-    assert seen.zone_share == pytest.approx(0.2, abs=0.03)
+    foreground = belt.update((0.1, 0.3))
+    assert foreground.object_position == pytest.approx(0.5, abs=0.02)
+    assert foreground.zone_share == pytest.approx(0.2, abs=0.03)

@@ -41,7 +41,7 @@ def test_a_tensor_calibrated_on_less_than_its_range_keeps_real_values_right() ->
     real = table.astype(float) * 0.9 / 127.5
     assert real[128] == pytest.approx(0, abs=0.01)
     assert real[64] == pytest.approx(64 / 127.5 - 1, abs=0.01)
-    assert real[0] == pytest.approx(-0.9, abs=0.02), "clipped where the tensor ends"
+    assert real[0] == pytest.approx(-0.9, abs=0.02), "clipped at the tensor's limit"
 
 
 def test_float_models_get_minus_one_to_one() -> None:

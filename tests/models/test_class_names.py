@@ -115,7 +115,7 @@ def test_labels_inside_an_official_model() -> None:
 
 
 def with_zip(text: str) -> bytes:
-    """Return something with a zip archive at its end, as TFLite metadata is."""
+    """Return bytes that end in a zip archive, as a file with TFLite metadata does."""
     stream = io.BytesIO(b"model bytes")
     stream.seek(0, io.SEEK_END)
     with zipfile.ZipFile(stream, "a") as archive:

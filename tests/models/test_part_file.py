@@ -21,7 +21,7 @@ SERVICE = 65534
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder that every user can reach, unlike pytest's own."""
+    """Return a folder that every user can access, unlike pytest's own."""
     with tempfile.TemporaryDirectory() as place:
         os.chmod(place, 0o755)
         yield Path(place)
@@ -35,7 +35,7 @@ def precious(folder: Path) -> Path:
 
 
 def write(target: Path, content: bytes = b"new") -> bytes:
-    """Put a file in place; return what was in its part file before."""
+    """Put a file in place; return the earlier content of its part file."""
     with PartFile(target) as part:
         part.file.seek(0)
         found = part.file.read()
@@ -117,7 +117,7 @@ def test_root_leaves_a_file_of_the_service_user_for_any_umask(folder: Path) -> N
 
 @needs_root
 def test_root_does_not_resume_another_users_file(folder: Path) -> None:
-    """Its owner could still change it after it was checked."""
+    """The owner could change the file after the check."""
     planted = folder / "m.tflite.part"
     planted.write_bytes(b"theirs")
     os.chown(planted, SERVICE, SERVICE)
@@ -127,7 +127,7 @@ def test_root_does_not_resume_another_users_file(folder: Path) -> None:
 @needs_root
 @pytest.mark.parametrize("name", ["m.tflite", "deeper/m.tflite"])
 def test_a_link_as_folder_is_followed_with_its_owners_rights(folder: Path, name: str) -> None:
-    """A service that was taken over puts a link to a folder of root's where root pulls models to."""
+    """A compromised service could replace root's download folder by a link to a folder of root."""
     state, roots = folder / "state", folder / "roots"
     state.mkdir()
     roots.mkdir()

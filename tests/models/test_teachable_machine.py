@@ -30,7 +30,7 @@ def model_folder(tmp_path: Path) -> Path:
 
 
 def exported(layers: int = 2) -> bytes:
-    """Build what the site's float export is: pool, a dense layer of its own, the classes' one, softmax."""
+    """Build a model like the site's float export: pool, two dense layers, softmax."""
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     features = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))

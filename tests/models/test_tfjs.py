@@ -93,7 +93,7 @@ def test_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
 
 
 def test_equalized_weights_give_the_same_outputs() -> None:
-    """Two dense layers with a ReLU between them answer alike before and after."""
+    """Check two dense layers with a ReLU between them."""
     rng = np.random.default_rng(0)
     topology = {
         "class_name": "Sequential",

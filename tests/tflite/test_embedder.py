@@ -93,7 +93,7 @@ def test_the_same_picture_gives_an_equal_but_new_vector() -> None:
     first = embedder.embed(photo("cat"))
     kept = first.copy()
     embedder.embed(photo("bird"))
-    assert np.array_equal(first, kept), "a later picture does not overwrite an earlier answer"
+    assert np.array_equal(first, kept), "a later picture does not overwrite an earlier vector"
     assert np.array_equal(embedder.embed(photo("cat")), kept)
 
 
@@ -117,7 +117,7 @@ def test_probabilities_name_the_picture(name: str, word: str) -> None:
     )
     shares = embedder.probabilities(photo(name))
     assert word in labels[int(shares.argmax())]
-    assert shares.sum() == pytest.approx(1, abs=0.25), "1,001 shares, each rounded to 1/256"
+    assert shares.sum() == pytest.approx(1, abs=0.25), "1,001 probabilities, each rounded to 1/256"
 
 
 @pytest.mark.parametrize("name", ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"])

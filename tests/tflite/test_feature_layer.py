@@ -98,7 +98,7 @@ def test_classes_pooled_last_without_a_softmax_are_the_classes_too() -> None:
     layer = find_feature_layer(graph, "probabilities")
     assert layer.tensor == 3
     assert layer.needs_softmax
-    assert find_feature_layer(graph, "embedding").tensor == 3, "as it was read when labels were unknown"
+    assert find_feature_layer(graph, "embedding").tensor == 3, "as without labels"
 
 
 def test_scores_are_the_embedding_without_a_pool_or_classifier_before_them() -> None:

@@ -27,7 +27,7 @@ def test_the_operator_names_are_the_schemas() -> None:
 
 
 def codes(enumeration: type) -> dict[str, int]:
-    """Return the schema's names; Python 3.13 puts a number of its own among a class's attributes."""
+    """Return the schema's names; Python 3.13 adds an integer attribute to every class."""
     return {
         name: code for name, code in vars(enumeration).items() if name.isupper() and isinstance(code, int)
     }

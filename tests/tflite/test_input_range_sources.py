@@ -36,7 +36,7 @@ def found(path: Path) -> str:
 
 
 def named(path: Path) -> list[int]:
-    """Return which class each of the three colours is named."""
+    """Return the predicted class of each of the three colours."""
     embedder = TfliteEmbedder(path, features="probabilities")
     return [int(embedder.probabilities(colour).argmax()) for colour in COLOURS]
 

@@ -19,7 +19,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def classifier() -> tuple[tiny.Recipe, list[int], list[int]]:
-    """Return a pool and a dense layer, their input and their output, to be changed before they are packed."""
+    """Return a recipe of a pool and a dense layer, with its inputs and outputs, to modify."""
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))
     pool = tiny.mean_over_picture(recipe, picture, recipe.tensor((1, 1, 1, 3)))

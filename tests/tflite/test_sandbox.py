@@ -31,7 +31,7 @@ def mutated(content: bytes, structure: list[int], seed: int) -> bytes:
 
 
 def structure_of(content: bytes) -> list[int]:
-    """Return the places of all bytes but those of large weights."""
+    """Return the positions of all bytes except large weights."""
     weights = [buffer.vector(0, 1) for buffer in root(content).vector(4, 4).tables()]
     held = {i for w in weights if w.count > 256 for i in range(w.at, w.at + w.count)}
     return [i for i in range(len(content)) if i not in held]
@@ -66,7 +66,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
         with pytest.raises(ModelError, match=rf"^{path}: [^\n]+$") as caught:
             TfliteEmbedder(path, features="logits")
         assert str(caught.value).count(str(path)) == 1
-    assert not (tmp_path / "cache" / "probed").exists(), "only files that passed are remembered"
+    assert not (tmp_path / "cache" / "probed").exists(), "only files that passed are cached"
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_damaged_file_is_refused_in_one_line_by_the_embedder(
 def test_a_crashed_child_gives_a_verdict_and_the_next_file_its_own(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fate: str, words: str
 ) -> None:
-    """The second of three files kills the child; a stand-in interpreter shows each way to die."""
+    """The second of three files crashes the child, in each way that a fake interpreter can."""
     stand_in = tmp_path / "python"
     stand_in.write_text(
         f"#!{sys.executable} -IS\nimport json, os, signal, sys, time\nfor line in sys.stdin:\n"

@@ -19,12 +19,12 @@ def _render(light: Light, pose: Pose = POSE, kind: str = "die") -> Sprite:
 
 
 def _around_middle(sprite: Sprite) -> npt.NDArray[np.floating[Any]]:
-    """The object's own middle, 60 pixels wide."""
+    """Return the 60 pixels around the object's middle."""
     return sprite.add[-sprite.top - 30 : -sprite.top + 30, -sprite.left - 30 : -sprite.left + 30]
 
 
 def _size(sprite: Sprite) -> tuple[int, int]:
-    """Width and height of what is opaque."""
+    """Return width and height of the opaque part."""
     opaque = sprite.keep[..., 0] < 0.02
     return int(opaque.any(axis=0).sum()), int(opaque.any(axis=1).sum())
 
@@ -48,7 +48,7 @@ def test_the_side_towards_the_lamp_is_brighter() -> None:
 
 
 def test_a_rotated_object_keeps_its_lamp() -> None:
-    """Highlights belong to the room: they stay where they are while the object turns."""
+    """Highlights keep their position while the object rotates."""
     quarter = Pose(angle=np.pi / 2, scale=0.3, tilt=0.0, tilt_angle=0.0, x=0.5, y=0.5)
     light = Light(azimuth=np.pi)
     still, rotated = (_around_middle(_render(light, pose)) for pose in (POSE, quarter))
