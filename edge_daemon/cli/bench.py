@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--boot",
         action="store_true",
-        help="show the timeline of this boot up to the first label of the service, and measure nothing",
+        help="show the times of this boot, from the kernel's start to the service's first label",
     )
 
 

@@ -26,9 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to classify")
     parser.add_argument(
-        "--model", metavar="M", help="model name or .tflite file; without --store, its own classes count"
+        "--model",
+        metavar="M",
+        help="model name or .tflite file; without --store, classify by its own classes",
     )
-    parser.add_argument("--store", metavar="S", help="example store to classify by")
+    parser.add_argument("--store", metavar="S", help="example store that supplies the examples")
     parser.add_argument(
         "--topk",
         type=_positive,

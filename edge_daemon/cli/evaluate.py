@@ -47,21 +47,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=_numbers,
         default=[1, 5, 10, 20],
         metavar="K,...",
-        help="examples taught",
+        help="numbers of examples of each label (default 1,5,10,20)",
     )
-    add("--seeds", type=int, default=5, metavar="N", help="random draws (default 5)")
+    add("--seeds", type=int, default=5, metavar="N", help="number of random draws (default 5)")
     add(
         "--classifiers",
         type=_classifiers,
         metavar="C,...",
-        help="classifiers to measure (default: all)",
+        help=f"classifiers to measure, of {', '.join(few_shot.CLASSIFIERS)} (default: all)",
     )
     add("--model", metavar="M", help="model name or .tflite file")
     add(
         "--features",
         type=_words,
         metavar="F,...",
-        help="compare these features by cross-validation and recommend one",
+        help="compare these feature layers by cross-validation and recommend one",
     )
     add("--unknown", action="store_true", help="measure the rejection of unknown objects")
     add(
@@ -70,21 +70,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="with --unknown or --sessions: pictures of other objects, in label folders",
     )
-    add("--leave-one-out", action="store_true", help="compare leave-one-out with held-out pictures")
+    add(
+        "--leave-one-out",
+        action="store_true",
+        help="compare the device's own evaluation with held-out pictures",
+    )
     add("--report", type=Path, metavar="FILE", help="write a page with pictures (needs DIR)")
     add("--tune", action="store_true", help="select classifier, k, metric and vote by cross-validation")
     add(
         "--sessions",
         action="store_true",
-        help="teach in some sessions, ask in the same and in other ones; DIR holds SESSION/LABEL/PICTURE; "
-        "frames without an object are in SESSION/_scene",
+        help="train on some sessions, test on the same and on the others; DIR has SESSION/LABEL/PICTURE, "
+        "and SESSION/_scene for frames without an object",
     )
     add(
         "--teach",
         type=parse_teach,
         metavar="WAY",
-        help="with --sessions: one (default; each session in turn teaches all classes), each (every class is "
-        "taught in a session of its own) or N (the first N sessions teach)",
+        help="with --sessions: one (default; train on each session in turn), each (train each class on a "
+        "different session) or N (train on the first N sessions)",
     )
 
 

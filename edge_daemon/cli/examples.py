@@ -78,15 +78,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into NAME.zip, over MQTT")
     add_fetch_arguments(fetch)
     add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
-    add_action(actions, "undo", _undo, "take back the example added last")
-    clear = add_action(actions, "clear", _clear, "take back all examples, or those of one label")
+    add_action(actions, "undo", _undo, "remove the example added last")
+    clear = add_action(actions, "clear", _clear, "remove all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL")
     add_action(actions, "restore", _restore, "restore the examples that the last undo or clear removed")
     salvage = add_action(
         actions,
         "salvage",
         _salvage,
-        "import the readable examples of a damaged store, such as one kept aside",
+        "import the readable examples of a damaged store, such as NAME.corrupt-TIME",
     )
     salvage.add_argument("file", type=Path, metavar="FILE")
     add_action(
@@ -200,20 +200,20 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 def _undo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     example = store.undo()
     count = store.counts.get(example.label, 0)
-    words = f"took back example {example.id} of '{example.label}'; {count} left"
+    words = f"removed example {example.id} of '{example.label}'; {count} left"
     _print(args, words, id=example.id, label=example.label, count=count)
     return 0
 
 
 def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     removed = len(store.clear(args.label))
-    _print(args, f"took back {removed} examples", label=args.label, removed=removed)
+    _print(args, f"removed {removed} examples", label=args.label, removed=removed)
     return 0
 
 
 def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     restored = len(store.restore_last())
-    _print(args, f"brought back {restored} examples", restored=restored, counts=store.counts)
+    _print(args, f"restored {restored} examples", restored=restored, counts=store.counts)
     return 0
 
 

@@ -26,7 +26,7 @@ example: play an arcade game by showing things to the camera:
       --key left=KEY_LEFT --key right=KEY_RIGHT
 
 A key is released when the label changes, when the broker or the device is lost, when
-no result came for --dead-man seconds, and at the end. `mqtt.result_per_s` of the
+no result arrives for --dead-man seconds, and at the end. `mqtt.result_per_s` of the
 device must be 0 or well above 1 / --dead-man. The command needs the Python module
 evdev: `sudo apt install python3-evdev`. With --json each line is one key:
   {{"at": "2026-01-31T12:00:00.000Z", "key": "KEY_LEFT", "state": "down"}}
@@ -47,7 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--region", metavar="NAME", help="region whose label counts (default: the first)")
     parser.add_argument(
-        "--dead-man", type=_read_seconds, default=1.5, metavar="S", help="time without results (default: 1.5)"
+        "--dead-man",
+        type=_read_seconds,
+        default=1.5,
+        metavar="S",
+        help="release after S s without a result (default: 1.5)",
     )
 
 

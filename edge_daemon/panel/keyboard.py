@@ -143,7 +143,7 @@ class Keyboard:
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
             case ExampleUndone() if event.command.origin.via == _VIA:
-                log.info("took back the last example: %s (%d)", event.label, event.count)
+                log.info("removed the last example: %s (%d)", event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
                 log.info("cleared %d examples", event.removed)
             case CommandReply(error=str() as error) if event.command.origin.via == _VIA:

@@ -407,7 +407,7 @@ def test_a_disk_nearly_full_is_a_failure(
 
     assert (status, check.state) == (1, "failed")
     assert str(tmp_path) in check.detail
-    assert "make room" in check.hint
+    assert "delete files" in check.hint
 
 
 def test_the_disk_behind_a_closed_folder_is_still_measured(open_path: Path) -> None:

@@ -176,7 +176,7 @@ def test_text_for_people(shell: Shell, tmp_path: Path) -> None:
     _, lines = shell.run("list")
     assert lines[2].split("\t")[:2] == ["hotdog", "2"]
     _, lines = shell.run("clear")
-    assert lines == ["took back 4 examples"]
+    assert lines == ["removed 4 examples"]
     assert shell.run("list") == (0, ["no examples yet"])
 
 

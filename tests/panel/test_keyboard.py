@@ -218,7 +218,7 @@ def test_the_outcome_of_each_key_is_logged(
     assert "nothing waits to be confirmed; press c first" in messages
     assert messages[-4:] == [
         "taught cat (7)",
-        "took back the last example: cat (6)",
+        "removed the last example: cat (6)",
         "cleared 6 examples",
         "not done: the disk is full",
     ]

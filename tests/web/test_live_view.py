@@ -47,9 +47,9 @@ def test_undo_names_the_removed_example_and_restores_it(site: WebHarness, visit:
     class_button(page, "gear").click()
     expect(page.locator(".class .count")).to_have_text("2")
     page.click("#undo")
-    expect(page.locator("#toast")).to_contain_text("Took back the last “gear”; 1 example left")
+    expect(page.locator("#toast")).to_contain_text("Removed the last example of “gear”; 1 example left")
     expect(page.locator(".class .count")).to_have_text("1")
-    page.get_by_role("button", name="Bring back").click()
+    page.get_by_role("button", name="Restore").click()
     expect(page.locator(".class .count")).to_have_text("2")
 
 

@@ -80,19 +80,19 @@ def test_a_range_deleted_with_keys_and_brought_back(taught: WebHarness, visit: V
     page.keyboard.press("Delete")
     expect(page.locator("#toast")).to_contain_text("3 examples deleted")
     expect(page.get_by_role("option")).to_have_count(5)
-    taken_back = page.locator("#removed button").count()
-    page.get_by_role("button", name="Bring back gear").first.click()
+    removed = page.locator("#removed button").count()
+    page.get_by_role("button", name="Restore gear").first.click()
     expect(page.get_by_role("option")).to_have_count(6)
-    expect(page.locator("#removed button")).to_have_count(taken_back - 1)
+    expect(page.locator("#removed button")).to_have_count(removed - 1)
 
 
-def test_deleted_by_tapping_and_brought_back_at_once(taught: WebHarness, visit: Visit) -> None:
+def test_deleted_by_tapping_and_restored_at_once(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit, "phone")
     for number in options(page, "mug"):
         page.locator(f"#example-{number}").tap()
     page.get_by_role("button", name="Delete").click()
     expect(page.get_by_role("option")).to_have_count(6)
-    page.locator("#toast").get_by_role("button", name="Bring back").click()
+    page.locator("#toast").get_by_role("button", name="Restore").click()
     expect(page.get_by_role("option")).to_have_count(8)
     save_screenshot(page, "review-phone")
 

@@ -35,7 +35,7 @@ def check_broker(config: Config) -> Check:
     try:
         findings = _try_broker(config)
     except LocalConnectionError as exc:
-        return Check("broker", "failed", str(exc), "not the broker's fault: see `network` and `clock`")
+        return Check("broker", "failed", str(exc), "the cause is on this device: see `network` and `clock`")
     except BrokerError as exc:
         hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
         return Check("broker", "failed", str(exc), f"{hint} in the configuration")
@@ -43,7 +43,7 @@ def check_broker(config: Config) -> Check:
     if findings.rejections:
         return Check("broker", "failed", f"{where} refuses {_first_of(findings.rejections)}", BROKER_HINT)
     if limits := findings.limits.describe(options.qos):
-        hint = "the device keeps to it; see its max_qos, retain_available and max_packet_size, and mqtt.qos"
+        hint = "the device adapts to it; see mqtt.qos and the broker's max_qos, retain_available, max_packet_size"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
     return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
 

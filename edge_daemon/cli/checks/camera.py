@@ -38,7 +38,12 @@ def check_camera(config: Config, picture: Path | None = None) -> Check:
         _write(frame, picture)
         detail += f"; see {picture}"
     if frame.image.mean() < 8:
-        return Check("camera", "warning", detail, "the picture is black: lens cap, light, or exposure")
+        return Check(
+            "camera",
+            "warning",
+            detail,
+            "the picture is black: check the lens cap, the light and the exposure",
+        )
     return Check("camera", "ok", detail, _view_hint(source, config))
 
 

@@ -20,7 +20,7 @@ GPIO_HINT = "lgpio needs a writable folder: $RUNTIME_DIRECTORY, else the folder 
 _OTHER_HOLDER = (
     "end that program, take its overlay out of /boot/firmware/config.txt, or give the button another pin"
 )
-_WIRING = "check the wire, that the pin is a BCM number, and `pull` (down for a button that goes to 3.3 V)"
+_WIRING = "check the wire, the pin (a BCM number) and `pull` (down for a button that goes to 3.3 V)"
 
 
 def check_gpio(config: Config, watch_s: float = 0.0, root: Path = Path("/")) -> Check:

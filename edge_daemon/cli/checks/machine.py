@@ -29,7 +29,7 @@ from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.file_owner import user_name
 
-_REBUILD = "run `sudo scripts/install` again: it builds the program for the new one"
+_REBUILD = "run `sudo scripts/install` again: it builds the program for the new version"
 _WRITE_AGAIN = "write the card again with Raspberry Pi OS (64-bit); a Pi 1, Zero or Zero W can't run it"
 
 MIN_AVAILABLE = 100_000_000
@@ -40,8 +40,8 @@ _RAW_BUFFERS = 4
 
 _CLOCK_HINT = "times in messages are wrong until network time arrives; see `timedatectl`"
 
-_SUPPLY = "use the supply and cable made for this board, and power USB devices by themselves"
-_HEAT = "give it air or a heat sink; camera.fps and model.threads lower the load"
+_SUPPLY = "use the supply and cable made for this board, and a powered hub for USB devices"
+_HEAT = "add air or a heat sink; a lower camera.fps or model.threads reduces the load"
 
 
 def check_python(
@@ -59,7 +59,7 @@ def check_python(
     mine, current = ".".join(platform.python_version_tuple()[:2]), system_python(root)
     if base == "/usr" and current not in (None, mine):
         return Check(
-            "python", "warning", f"installed for {mine}, and the system's is {current} now", _REBUILD
+            "python", "warning", f"installed for {mine}, but the system's Python is {current} now", _REBUILD
         )
     numpy = f"numpy {np.__version__} of {Path(np.__file__).parents[1]}"
     return Check("python", "ok", f"{platform.python_version()} in {sys.prefix}, {numpy}")
@@ -73,7 +73,7 @@ def check_groups(config: Config) -> Check:
         return Check("groups", "ok", "none needed")
     if os.geteuid() == 0:
         hint = "check as the service's user: `sudo -u edge-daemon edge-daemon doctor`"
-        return Check("groups", "warning", "root may do everything; the service may not", hint)
+        return Check("groups", "warning", "root has every right, and the service does not", hint)
     mine = {_group_name(number) for number in (os.getegid(), *os.getgroups())}
     if missing := sorted(needed - mine):
         command = f"sudo usermod -aG {','.join(missing)} {user_name()}, then log in again"
@@ -139,7 +139,7 @@ def check_clock(config: Config, clock: Clock | None = None, root: Path = Path("/
     synced = clock_synced(root)
     if shown < BUILT_AFTER and not synced:
         return Check(
-            "clock", "failed", f"it says {shown.astimezone():%Y-%m-%d %H:%M}", f"not set: {_CLOCK_HINT}"
+            "clock", "failed", f"it shows {shown.astimezone():%Y-%m-%d %H:%M}", f"not set: {_CLOCK_HINT}"
         )
     text = f"{shown.astimezone():%Y-%m-%d %H:%M:%S %Z}"
     if synced is False:

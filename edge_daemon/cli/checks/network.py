@@ -37,7 +37,7 @@ def check_network(config: Config, root: Path = Path("/")) -> Check:
     if sleeping:
         detail = f"Wi-Fi power saving is on at {', '.join(sleeping)}"
         return Check("network", "warning", detail, _SAVING.format(sleeping[0]))
-    return Check("network", "ok", ", ".join(map(_describe, links)) or "no link, and none needed")
+    return Check("network", "ok", ", ".join(map(_describe, links)) or "no link; none is needed")
 
 
 def _name_fault(host: str, root: Path) -> str | None:
@@ -49,7 +49,7 @@ def _name_fault(host: str, root: Path) -> str | None:
         return fault
     if is_mdns_name(host):
         return f"nothing on the local network answers to {host}: is the broker up, and avahi-daemon on it?"
-    return f"{host} is not resolved: is the name right, and the name server reachable?"
+    return f"{host} is not resolved: check the name and the name server"
 
 
 def _split(fault: str) -> tuple[str, str]:

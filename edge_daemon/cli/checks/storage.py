@@ -70,7 +70,9 @@ def check_disk(config: Config) -> Check:
     folder = _nearest_folder(store_path(config))
     free_mb = shutil.disk_usage(folder).free // 1_000_000
     if free_mb < MIN_FREE_MB:
-        return Check("disk", "failed", f"{free_mb} MB free at {folder}", "make room: examples can't be kept")
+        return Check(
+            "disk", "failed", f"{free_mb} MB free at {folder}", "delete files: new examples may not fit"
+        )
     return Check("disk", "ok", f"{free_mb} MB free at {folder}")
 
 

@@ -39,7 +39,7 @@ function group([label, members]) {
 
 function removedThumb({ id, label }) {
   const picture = make("img", { src: `/api/examples/${id}.jpg`, alt: "", width: 88, height: 88, loading: "lazy" });
-  return make("button", { type: "button", class: "restore", "aria-label": `Bring back ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
+  return make("button", { type: "button", class: "restore", "aria-label": `Restore ${label}`, onclick: () => restore([id]) }, picture, make("span", {}, label));
 }
 
 function show() {
@@ -89,7 +89,7 @@ async function remove() {
   try {
     const { ids } = await post("remove", { ids: [...selection] });
     clearSelection();
-    toast(`${counted(ids.length, "example")} deleted`, { name: "Bring back", run: () => restore(ids) });
+    toast(`${counted(ids.length, "example")} deleted`, { name: "Restore", run: () => restore(ids) });
   } catch (error) {
     showError(error);
   }

@@ -104,7 +104,7 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 async function undo() {
   try {
     const { id, label, count } = await post("undo");
-    toast(`Took back the last “${label}”; ${counted(count, "example")} left`, { name: "Bring back", run: () => restore([id]) });
+    toast(`Removed the last example of “${label}”; ${counted(count, "example")} left`, { name: "Restore", run: () => restore([id]) });
   } catch (error) {
     showError(error);
   }
@@ -113,7 +113,7 @@ async function undo() {
 export async function restore(ids) {
   try {
     const data = await post("restore", { ids });
-    toast(`${counted(data.ids.length, "example")} brought back`);
+    toast(`${counted(data.ids.length, "example")} restored`);
   } catch (error) {
     showError(error);
   }

@@ -41,7 +41,10 @@ def test_the_systems_version_is_in_the_name_of_the_link(
 
 def test_another_python_of_the_system_is_a_warning_with_a_remedy(tmp_path: Path) -> None:
     check = check_python(CONFIG, root_with(tmp_path, "python3.99"), base="/usr")
-    assert (check.state, check.detail) == ("warning", f"installed for {MINE}, and the system's is 3.99 now")
+    assert (check.state, check.detail) == (
+        "warning",
+        f"installed for {MINE}, but the system's Python is 3.99 now",
+    )
     assert "sudo scripts/install" in check.hint
 
 
