@@ -43,7 +43,7 @@ def check_broker(config: Config) -> Check:
     if findings.rejections:
         return Check("broker", "failed", f"{where} refuses {_first_of(findings.rejections)}", BROKER_HINT)
     if limits := findings.limits.describe(options.qos):
-        hint = "the device adapts to it; see mqtt.qos and the broker's max_qos, retain_available, max_packet_size"
+        hint = "the device adapts to it: see max_qos, retain_available, max_packet_size of the broker"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
     return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
 

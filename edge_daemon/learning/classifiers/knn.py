@@ -192,7 +192,7 @@ class KNNClassifier:
     def undo(self) -> str:
         """Remove the last example added and return its label. Raises NoExamplesError if there is none."""
         if not len(self._examples):
-            raise NoExamplesError("there is no example to take back")
+            raise NoExamplesError("there is no example to remove")
         label = self._examples.labels[int(self._examples.class_ids[-1])]
         self._examples.remove({self._examples.ids[-1]})
         return label
