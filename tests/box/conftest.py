@@ -1,4 +1,4 @@
-"""What every check can use: the installed service, its lines, its camera, a subscriber."""
+"""Fixtures of the checks: the installed service, its GPIO lines, its camera, a subscriber."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from tests.box.lines import Lines
 from tests.box.scene import Scene
 from tests.box.service import Service
-from tests.box.subscriber import Ear, listening
+from tests.box.subscriber import Subscriber, subscribed
 
 
 @pytest.fixture(scope="session")
-def ear() -> Iterator[Ear]:
+def subscriber() -> Iterator[Subscriber]:
     """One subscriber from the first check to the last."""
-    with listening() as ear:
-        yield ear
+    with subscribed() as subscriber:
+        yield subscriber
 
 
 @pytest.fixture
@@ -33,5 +33,5 @@ def lines() -> Lines:
 
 @pytest.fixture
 def scene() -> Scene:
-    """What stands before the camera."""
+    """The scene in front of the camera."""
     return Scene()

@@ -1,4 +1,4 @@
-"""The GPIO lines seen from outside: a finger on the buttons, an eye on the LEDs. Driver: gpio-sim."""
+"""Buttons and LEDs on the simulated GPIO lines of the gpio-sim driver."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 
 _CHIP = Path("/sys/kernel/config/gpio-sim/pi")
 
-# Longer than the debouncing; a finger is no faster.
+# Longer than the debounce time.
 PRESS_S = 0.3
 
 
 class Lines:
-    """The lines of the simulated chip, by BCM number."""
+    """GPIO lines of the simulated chip, by BCM number."""
 
     def press(self, pin: int, held_s: float = PRESS_S) -> None:
-        """Close the switch to ground for so long."""
+        """Close the switch to ground for `held_s` seconds."""
         self.hold(pin)
         time.sleep(held_s)
         self.release(pin)
@@ -30,13 +30,13 @@ class Lines:
         """Open the switch: the pull-up raises the line."""
         (self._line(pin) / "pull").write_text("pull-up")
 
-    def lit(self, pin: int) -> bool:
-        """Whether the line drives its LED."""
+    def is_lit(self, pin: int) -> bool:
+        """Return whether the line drives its LED."""
         return (self._line(pin) / "value").read_text().strip() == "1"
 
     @contextmanager
     def chip_removed(self) -> Iterator[None]:
-        """Take the whole chip out of the machine, and put it back with all switches open."""
+        """Remove the chip from the machine, then restore it with all switches open."""
         (_CHIP / "live").write_text("0")
         try:
             yield

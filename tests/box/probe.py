@@ -1,4 +1,4 @@
-"""What a process in the service's place can do. Prints one JSON object; run as the unit's ExecStart."""
+"""Probe of the sandbox, run as the unit's ExecStart. Prints the capabilities of the process as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-# Numbers of x86-64 and the first argument; a filtered call ends the process, so each is tried in a child.
+# x86-64 syscall numbers with the first argument. A filtered call ends the process, so each runs in a child.
 NEW_USER = 0x10000000
 SYSCALLS = {
     "mount": (165, 0), "umount2": (166, 0), "reboot": (169, 0), "init_module": (175, 0), "ptrace": (101, 0),
@@ -22,7 +22,7 @@ SYSCALLS = {
 
 
 def devices() -> list[str]:
-    """Return every device node that can be opened, to read or to write."""
+    """Return every device node that can be opened for reading or writing."""
     nodes = [path for path in glob.glob("/dev/**", recursive=True) if _is_device(path)]
     return sorted(path for path in nodes if _opens(path, os.O_RDONLY) or _opens(path, os.O_WRONLY))
 
@@ -44,7 +44,7 @@ def _opens(path: str, flags: int) -> bool:
 
 
 def writable() -> list[str]:
-    """Return the folders in which a file can be made."""
+    """Return the folders in which a file can be created."""
     system = "/ /etc /usr /home /root /boot /var/lib /var/log /srv /run /sys/kernel /proc/sys/kernel"
     ours = "/etc/edge_daemon /opt/edge-daemon /var/lib/edge_daemon /var/cache/edge_daemon /run/edge_daemon"
     tried = f"{system} {ours} /tmp /var/tmp /dev/shm".split()
@@ -62,7 +62,7 @@ def _can_make_a_file(folder: Path) -> bool:
 
 
 def status() -> dict[str, str]:
-    """Return what the kernel says of this process's rights."""
+    """Return the capabilities, NoNewPrivs and Seccomp of this process from /proc."""
     lines = (line.partition(":") for line in Path("/proc/self/status").read_text().splitlines())
     return {
         name: text.strip() for name, _, text in lines if name.startswith(("Cap", "NoNewPrivs", "Seccomp"))
@@ -70,7 +70,7 @@ def status() -> dict[str, str]:
 
 
 def survives(act: Callable[[], object]) -> bool:
-    """Whether a child can do this: it is neither refused nor ended for it."""
+    """Return whether a child can do this without an error or a signal."""
     child = os.fork()
     if child == 0:
         try:
@@ -88,7 +88,7 @@ def _call(number: int, argument: int) -> None:
 
 
 def main() -> None:
-    """Print what was found."""
+    """Print the findings."""
     found = {
         "devices": devices(),
         "writable": writable(),

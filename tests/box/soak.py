@@ -1,4 +1,4 @@
-"""Many frames, and what they cost: `python -m tests.box.soak`. The count stands in /results/frames."""
+"""Resource use over many frames: `python -m tests.box.soak`. /results/frames has their number."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ EVERY = 100
 
 
 def main() -> None:
-    """Write a line of figures about every hundred frames, until enough were seen or the camera was lost."""
-    enough = int(RESULTS.joinpath("frames").read_text())
+    """Write a line of figures every hundred frames until the number is reached or the camera is lost."""
+    total = int(RESULTS.joinpath("frames").read_text())
     service = Service()
-    service.await_seeing()
+    service.wait_until_seeing()
     started, first, due = time.monotonic(), None, 0
     command = [*AT_THE_BROKER, "mosquitto_sub", "-h", BROKER, "-t", f"{BASE}/result"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as results:
@@ -28,16 +28,16 @@ def main() -> None:
             number = json.loads(text)["seq"]
             first = number if first is None else first
             frames = number - first
-            # A frame that came while another was classified has no result.
-            if frames >= min(due, enough):
-                _note(service.pid, frames, time.monotonic() - started)
+            # A frame that arrives while another is classified has no result.
+            if frames >= min(due, total):
+                _record(service.pid, frames, time.monotonic() - started)
                 due = frames + EVERY
-            if frames >= enough:
+            if frames >= total:
                 break
         results.terminate()
 
 
-def _note(pid: int, frames: int, took_s: float) -> None:
+def _record(pid: int, frames: int, took_s: float) -> None:
     handles = os.listdir(f"/proc/{pid}/fd")
     maps = Path(f"/proc/{pid}/maps").read_text().count("dmabuf")
     status = dict(line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines())

@@ -1,4 +1,4 @@
-"""How the device under test is wired and configured."""
+"""Wiring and configuration of the device under test."""
 
 from __future__ import annotations
 
@@ -23,5 +23,5 @@ store: {{path: /var/lib/edge_daemon/examples.sqlite}}
 
 
 def configure(extra: str = "") -> None:
-    """Write the device's configuration, and `extra` sections below it."""
+    """Write the configuration of the device, followed by `extra` sections."""
     CONFIG.write_text(SETTINGS + extra)

@@ -1,4 +1,4 @@
-"""`scripts/install`, as on a Pi."""
+"""`scripts/install` on a fresh machine."""
 
 from __future__ import annotations
 
@@ -7,20 +7,21 @@ import pwd
 import stat
 from pathlib import Path
 
+from tests.box.command import run
 from tests.box.lines import Lines
 from tests.box.service import CONFIG, STATE, Service
-from tests.box.subscriber import Ear
-from tests.box.wait_until import eventually, told
+from tests.box.subscriber import Subscriber
+from tests.box.wait_until import wait_until
 from tests.box.wiring import LED_READY, configure
 
 CREDENTIALS = Path("/etc/edge_daemon/credentials")
 
 
 def check_install_starts_the_service_with_every_value_commented(service: Service) -> None:
-    told("scripts/install")
+    run("scripts/install")
     assert service.show("UnitFileState") == "enabled"
     assert CONFIG.read_text() == Path("config/default.yaml").read_text()
-    told("edge-daemon", "config", "check", "--config", str(CONFIG))
+    run("edge-daemon", "config", "check", "--config", str(CONFIG))
 
 
 def check_user_groups_and_directories() -> None:
@@ -30,15 +31,15 @@ def check_user_groups_and_directories() -> None:
         assert "edge-daemon" in grp.getgrnam(group).gr_mem
     assert stat.S_IMODE(CREDENTIALS.stat().st_mode) == 0o700
     assert CREDENTIALS.owner() == "root"
-    eventually(STATE.exists, "the state directory")
+    wait_until(STATE.exists, "the state directory")
     assert STATE.owner() == "edge-daemon"
 
 
-def check_the_configured_service_becomes_ready(service: Service, ear: Ear, lines: Lines) -> None:
+def check_configured_service_becomes_ready(service: Service, subscriber: Subscriber, lines: Lines) -> None:
     configure()
-    told("edge-daemon", "config", "check", "--config", str(CONFIG))
+    run("edge-daemon", "config", "check", "--config", str(CONFIG))
     service.control("restart")
-    service.await_seeing()
+    service.wait_until_seeing()
     assert 'Status: "seeing"' in service.status()
-    eventually(lambda: ear.latest("availability") == "online", "the device is online")
-    eventually(lambda: lines.lit(LED_READY), "the LED `ready`")
+    wait_until(lambda: subscriber.latest("availability") == "online", "the device is online")
+    wait_until(lambda: lines.is_lit(LED_READY), "the LED `ready`")

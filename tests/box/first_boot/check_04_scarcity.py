@@ -1,4 +1,4 @@
-"""No room, no memory, no right to write, the wrong time."""
+"""Full and read-only disks, a wrong clock, too little memory."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.box.command import run
 from tests.box.lines import Lines
 from tests.box.scene import RED, Scene
-from tests.box.service import STATE, UNIT, Service, kept_examples
-from tests.box.subscriber import Ear, say
-from tests.box.wait_until import eventually, steadily, told
+from tests.box.service import STATE, UNIT, Service, stored_examples
+from tests.box.subscriber import Subscriber, publish_request
+from tests.box.wait_until import assert_stays, wait_until
 from tests.box.wiring import BUTTON_RED, LED_ERROR
 
 FILLER = Path("/var/tmp/filler")
@@ -21,9 +22,9 @@ FILLER = Path("/var/tmp/filler")
 
 @contextmanager
 def _full_disk() -> Iterator[None]:
-    """Leave the service no byte; root's own reserve stays."""
+    """Fill the disk for the service; root's reserve stays free."""
     room = os.statvfs(STATE)
-    told("fallocate", "--length", str(room.f_bavail * room.f_frsize), str(FILLER))
+    run("fallocate", "--length", str(room.f_bavail * room.f_frsize), str(FILLER))
     try:
         yield
     finally:
@@ -32,70 +33,72 @@ def _full_disk() -> Iterator[None]:
 
 @contextmanager
 def _read_only_disk() -> Iterator[None]:
-    """What the kernel does with a failing card: from now on nothing is written."""
+    """Remount the disk read-only, as the kernel does with a failing card."""
     Path("/proc/sysrq-trigger").write_text("u")
-    eventually(lambda: " ro," in _root_mount(), "the root file system is read-only")
+    wait_until(lambda: " ro," in _root_mount(), "the root file system is read-only")
     try:
         yield
     finally:
-        told("mount", "-o", "remount,rw", "/")
+        run("mount", "-o", "remount,rw", "/")
 
 
 def _root_mount() -> str:
     return next(line for line in Path("/proc/mounts").read_text().splitlines() if line.split()[1] == "/")
 
 
-@pytest.mark.parametrize("trouble", [_full_disk, _read_only_disk])
-def check_a_store_that_cannot_be_written_refuses_presses_and_goes_on(
-    trouble: Callable[[], AbstractContextManager[None]],
+@pytest.mark.parametrize("fault", [_full_disk, _read_only_disk])
+def check_unwritable_store_refuses_presses_and_classification_continues(
+    fault: Callable[[], AbstractContextManager[None]],
     service: Service,
-    ear: Ear,
+    subscriber: Subscriber,
     lines: Lines,
     scene: Scene,
 ) -> None:
     scene.show(RED)
-    ear.await_label("red")
-    process, before = service.pid, kept_examples()
-    with trouble():
+    subscriber.wait_for_label("red")
+    process, before = service.pid, stored_examples()
+    with fault():
         lines.press(BUTTON_RED)
-        eventually(lambda: lines.lit(LED_ERROR), "the LED `error`")
-        say("add", label="red", transaction=trouble.__name__)
-        eventually(lambda: '"error"' in _answer(ear, trouble.__name__), "a request is refused")
-        steadily(lambda: ear.latest("label") == "red", "the label stays", for_s=10)
-    assert kept_examples() == before
+        wait_until(lambda: lines.is_lit(LED_ERROR), "the LED `error`")
+        publish_request("add", label="red", transaction=fault.__name__)
+        wait_until(lambda: '"error"' in _response(subscriber, fault.__name__), "a request is refused")
+        assert_stays(lambda: subscriber.latest("label") == "red", "the label stays", for_s=10)
+    assert stored_examples() == before
     lines.press(BUTTON_RED)
-    eventually(lambda: len(kept_examples()) == len(before) + 1, "the next press is kept")
+    wait_until(lambda: len(stored_examples()) == len(before) + 1, "the next press is kept")
     assert service.pid == process
 
 
-def _answer(ear: Ear, transaction: str) -> str:
-    answers = [text for topic, text in ear.heard if topic.endswith("/response/add") and transaction in text]
-    return answers[-1] if answers else ""
+def _response(subscriber: Subscriber, transaction: str) -> str:
+    responses = [
+        text for topic, text in subscriber.received if topic.endswith("/response/add") and transaction in text
+    ]
+    return responses[-1] if responses else ""
 
 
-def check_a_clock_that_jumps_by_years_changes_nothing(service: Service, ear: Ear, lines: Lines) -> None:
+def check_clock_jumps_of_years_have_no_effect(service: Service, subscriber: Subscriber, lines: Lines) -> None:
     process, restarts = service.pid, service.restarts
-    now = int(told("date", "+%s"))
+    now = int(run("date", "+%s"))
     try:
         for years in (-10, 10):
-            told("date", "--set", f"@{now + years * 365 * 86400}")
-            before = len(kept_examples())
+            run("date", "--set", f"@{now + years * 365 * 86400}")
+            before = len(stored_examples())
             lines.press(BUTTON_RED)
-            eventually(lambda: len(kept_examples()) == before + 1, "a press is kept")  # noqa: B023
-            steadily(lambda: ear.latest("label") == "red", "the label stays", for_s=40)
+            wait_until(lambda: len(stored_examples()) == before + 1, "a press is kept")  # noqa: B023
+            assert_stays(lambda: subscriber.latest("label") == "red", "the label stays", for_s=40)
     finally:
-        told("date", "--set", f"@{now}")
+        run("date", "--set", f"@{now}")
     assert (service.pid, service.restarts) == (process, restarts)
 
 
-def check_too_little_memory_ends_it_and_more_brings_it_back(service: Service, ear: Ear) -> None:
+def check_out_of_memory_kill_is_followed_by_a_restart(service: Service, subscriber: Subscriber) -> None:
     process = service.pid
-    told("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=30M", "MemorySwapMax=0")
+    run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=30M", "MemorySwapMax=0")
     try:
-        eventually(lambda: service.pid != process, "the kernel ends the process")
-        log = told("journalctl", "--boot", "--unit", UNIT, "--no-pager")
+        wait_until(lambda: service.pid != process, "the kernel ends the process")
+        log = run("journalctl", "--boot", "--unit", UNIT, "--no-pager")
         assert "oom-kill" in log
     finally:
-        told("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=300M", "MemorySwapMax=infinity")
-    service.await_new_process(process)
-    ear.await_label("red")
+        run("systemctl", "set-property", "--runtime", UNIT, "MemoryMax=300M", "MemorySwapMax=infinity")
+    service.wait_for_new_process(process)
+    subscriber.wait_for_label("red")

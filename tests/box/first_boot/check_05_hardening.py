@@ -1,4 +1,4 @@
-"""The service can open camera, lines and its own state, and nothing else."""
+"""Sandbox of the unit: the service can open its camera, GPIO lines and state, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
+from tests.box.command import run
 from tests.box.service import UNIT, Service
-from tests.box.wait_until import told
 
-MOST_EXPOSED = 1.5
+MAX_EXPOSURE = 1.5
 DROP_IN = Path(f"/run/systemd/system/{UNIT}.d/probe.conf")
 OUTPUT = Path("/run/probe.json")
-OTHERS = ("/home/maker/diary", "/var/lib/maker/note")
-SECRETS = (*OTHERS, "/etc/shadow", "/etc/edge_daemon/credentials", "/root/.bashrc")
+FOREIGN_FILES = ("/home/maker/diary", "/var/lib/maker/note")
+SECRETS = (*FOREIGN_FILES, "/etc/shadow", "/etc/edge_daemon/credentials", "/root/.bashrc")
 PROBE = """\
 [Service]
 Type=oneshot
@@ -33,8 +33,8 @@ StandardOutput=truncate:{output}
 
 @pytest.fixture(scope="module")
 def found() -> Iterator[dict[str, Any]]:
-    """What a program finds out that is started in the service's place."""
-    for secret in OTHERS:
+    """Findings of a probe that runs in place of the service."""
+    for secret in FOREIGN_FILES:
         Path(secret).parent.mkdir(parents=True, exist_ok=True)
         Path(secret).write_text("nobody else's business")
         os.chmod(secret, 0o600)
@@ -42,23 +42,23 @@ def found() -> Iterator[dict[str, Any]]:
     service.control("stop")
     DROP_IN.parent.mkdir(parents=True, exist_ok=True)
     DROP_IN.write_text(PROBE.format(secrets=" ".join(SECRETS), output=OUTPUT))
-    told("systemctl", "daemon-reload")
+    run("systemctl", "daemon-reload")
     try:
         service.control("start")
         yield json.loads(OUTPUT.read_text())
     finally:
         shutil.rmtree(DROP_IN.parent)
-        told("systemctl", "daemon-reload")
+        run("systemctl", "daemon-reload")
         service.control("restart")
-        service.await_seeing()
+        service.wait_until_seeing()
 
 
 def check_exposure_is_low() -> None:
-    text = told("systemd-analyze", "security", "--no-pager", UNIT)
+    text = run("systemd-analyze", "security", "--no-pager", UNIT)
     level = re.search(r"exposure level for \S+: ([\d.]+)", text)
     assert level is not None
     print(level[0])
-    assert float(level[1]) <= MOST_EXPOSED, text
+    assert float(level[1]) <= MAX_EXPOSURE, text
 
 
 def check_only_camera_lines_and_harmless_devices_open(found: dict[str, Any]) -> None:
@@ -82,7 +82,7 @@ def check_only_its_own_folders_are_writable(found: dict[str, Any]) -> None:
     assert "/var/lib/edge_daemon" in found["writable"]
 
 
-def check_nobody_elses_file_is_readable(found: dict[str, Any]) -> None:
+def check_foreign_files_are_unreadable(found: dict[str, Any]) -> None:
     assert found["readable"] == []
 
 

@@ -1,4 +1,4 @@
-"""`edge-daemon doctor` names each fault while it is there, and what to do about it."""
+"""`edge-daemon doctor` reports each fault with a hint while the fault lasts."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.box.command import run
 from tests.box.scene import Scene
 from tests.box.service import CONFIG, Service
-from tests.box.wait_until import told
 
 
 def _doctor(groups: str = "video,gpio", **environment: str) -> dict[str, dict[str, str]]:
-    """Return its checks by name, run as the service's user."""
+    """Run the doctor as the service's user; return its checks by name."""
     words = ["setpriv", "--reuid=edge-daemon", "--regid=edge-daemon", f"--groups={groups}"]
     words += ["env", *(f"{name}={value}" for name, value in environment.items())]
     command = [*words, "edge-daemon", "doctor", "--json", "--config", str(CONFIG)]
@@ -31,10 +31,10 @@ def _stopped() -> Iterator[None]:
     service.control("stop")
     yield
     service.control("start")
-    service.await_seeing()
+    service.wait_until_seeing()
 
 
-def check_all_is_well() -> None:
+def check_no_fault() -> None:
     checks = _doctor()
     states = {name: check["state"] for name, check in checks.items()}
     assert states.pop("clock") == "warning", checks["clock"]  # there is no network time in the machine
@@ -51,7 +51,7 @@ def check_not_in_group_gpio() -> None:
 
 def check_camera_busy(service: Service) -> None:
     service.control("start")
-    service.await_seeing()
+    service.wait_until_seeing()
     try:
         camera = _doctor()["camera"]
     finally:
@@ -68,27 +68,27 @@ def check_camera_missing(scene: Scene) -> None:
 
 
 def check_broker_down() -> None:
-    told("systemctl", "stop", "mosquitto")
+    run("systemctl", "stop", "mosquitto")
     try:
         broker = _doctor()["broker"]
     finally:
-        told("systemctl", "start", "mosquitto")
+        run("systemctl", "start", "mosquitto")
     assert broker["state"] == "failed"
     assert "mosquitto_sub" in broker["hint"]
 
 
 def check_wrong_time() -> None:
-    now = told("date", "+%s")
-    told("date", "--set", "2021-02-03")
+    now = run("date", "+%s")
+    run("date", "--set", "2021-02-03")
     try:
         clock = _doctor()["clock"]
     finally:
-        told("date", "--set", f"@{now}")
+        run("date", "--set", f"@{now}")
     assert clock["state"] == "failed"
     assert "timedatectl" in clock["hint"]
 
 
-def check_a_working_directory_for_lgpio_that_is_not_there_does_no_harm() -> None:
+def check_missing_working_directory_of_lgpio_has_no_effect() -> None:
     states = {name: check["state"] for name, check in _doctor(LG_WD="/nowhere").items()}
     assert states.pop("clock") == "warning"  # there is no network time in the machine
     assert set(states.values()) == {"ok"}, states

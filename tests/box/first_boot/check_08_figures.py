@@ -1,4 +1,4 @@
-"""What the service costs in this machine; the table lands in /results/figures.md."""
+"""Start time, memory and CPU load of the service, written as a table to /results/figures.md."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ import time
 from pathlib import Path
 
 from tests.box.service import Service
-from tests.box.subscriber import Ear
-from tests.box.wait_until import eventually
+from tests.box.subscriber import Subscriber
+from tests.box.wait_until import wait_until
 
-WATCHED_S = 60.0
+MEASURING_S = 60.0
 
 
-def check_start_memory_and_processor(service: Service, ear: Ear) -> None:
+def check_start_memory_and_processor(service: Service, subscriber: Subscriber) -> None:
     service.control("stop")
-    eventually(lambda: ear.latest("availability") == "offline", "offline")
-    ear.forget()
+    wait_until(lambda: subscriber.latest("availability") == "offline", "offline")
+    subscriber.clear()
     started = time.monotonic()
     service.control("start")
-    eventually(lambda: ear.latest("label"), "the first label")
+    wait_until(lambda: subscriber.latest("label"), "the first label")
     first_label_s = time.monotonic() - started
     before_s = _processor_s(service)
-    time.sleep(WATCHED_S)
-    busy = (_processor_s(service) - before_s) / WATCHED_S
+    time.sleep(MEASURING_S)
+    busy = (_processor_s(service) - before_s) / MEASURING_S
     rows = {
         "unit start to first label": f"{first_label_s:.1f} s",
         "resident memory": f"{_resident_mb(service.pid):.0f} MB",

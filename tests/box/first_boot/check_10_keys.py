@@ -1,4 +1,4 @@
-"""`edge-daemon keys`: the label of what the camera sees holds a key down, for every program."""
+"""`edge-daemon keys` holds a key of a virtual keyboard down while its label is current."""
 
 from __future__ import annotations
 
@@ -9,25 +9,26 @@ from typing import Any
 
 import pytest
 
+from tests.box.command import run
 from tests.box.scene import BARS, RED, Scene
 from tests.box.service import CONFIG, Service
-from tests.box.wait_until import eventually, told
+from tests.box.wait_until import wait_until
 
 KEYS = {"bars": "KEY_LEFT", "red": "KEY_RIGHT"}
 
-# Above what a frame takes here.
+# Longer than the time of one frame in this machine.
 DEAD_MAN_S = 10
 
 
 @pytest.fixture
 def held() -> Iterator[Any]:
-    """Ask the kernel which keys of the virtual keyboard are down. It is removed when the program ends."""
-    told("modprobe", "uinput")
+    """Return a function that reads the held keys from the kernel. The program removes the keyboard."""
+    run("modprobe", "uinput")
     words = ["/usr/local/bin/edge-daemon", "keys", "--config", str(CONFIG)]
     words += ["--dead-man", str(DEAD_MAN_S), *(f"--key={label}={key}" for label, key in KEYS.items())]
     with subprocess.Popen(words) as process:
         try:
-            (keyboard,) = eventually(_keyboards, "a virtual keyboard")
+            (keyboard,) = wait_until(_keyboards, "a virtual keyboard")
             yield lambda: [name for name, _ in keyboard.active_keys(verbose=True)]
         finally:
             process.terminate()
@@ -40,14 +41,14 @@ def _keyboards() -> list[Any]:
     return [device for device in devices if device.name == "edge_daemon keys"]
 
 
-def check_the_label_holds_its_key_down(held: Any, service: Service, scene: Scene) -> None:
-    service.await_seeing()
+def check_label_holds_its_key_down(held: Any, service: Service, scene: Scene) -> None:
+    service.wait_until_seeing()
     for pattern, label in ((BARS, "bars"), (RED, "red"), (BARS, "bars")):
         scene.show(pattern)
-        eventually(lambda: held() == [KEYS[label]], f"only the key of {label} is down")  # noqa: B023
+        wait_until(lambda: held() == [KEYS[label]], f"only the key of {label} is down")  # noqa: B023
     service.control("stop")
     try:
-        eventually(lambda: held() == [], "no key is down without the device", within_s=DEAD_MAN_S)
+        wait_until(lambda: held() == [], "no key is down without the device", timeout_s=DEAD_MAN_S)
     finally:
         service.control("start")
-        service.await_seeing()
+        service.wait_until_seeing()
