@@ -1,4 +1,4 @@
-"""What `scripts/device-box` does with a built image; nothing of it is left when it ends."""
+"""Commands of `scripts/device-box` on a built image. The machine is removed at the end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COMMANDS = {"test": test.run, "powercuts": powercuts.run, "soak": soak.run, "she
 
 
 def main() -> int:
-    """Run the command; an ordered end cleans up as any other does."""
+    """Run the command. SIGTERM and SIGHUP clean up as well."""
     command, image, *words = sys.argv[1:]
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, lambda number, _: sys.exit(128 + number))

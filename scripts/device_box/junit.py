@@ -1,4 +1,4 @@
-"""What a JUnit file says: a missing or empty one is no success."""
+"""Outcome of a JUnit file; a missing or empty file is a failure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 
 def all_passed(path: Path) -> bool:
-    """Print the counts of a file of results; False unless it holds at least one check and none failed."""
+    """Print the counts of a results file; return whether it has a check and none failed."""
     if not path.exists():
-        print(f"error: the machine left no {path}", file=sys.stderr)
+        print(f"error: the machine has written no {path}", file=sys.stderr)
         return False
     counts = dict.fromkeys(("tests", "failures", "errors", "skipped"), 0)
     for suite in ElementTree.parse(path).getroot().iter("testsuite"):

@@ -1,6 +1,6 @@
-"""Which state of the files that matter to the box passed it last: CI starts it when that is another one.
+"""Digest of the files that last passed in the emulated machine; CI runs the machine when it differs.
 
-python -m scripts.device_box.last_pass    exit status 0 when these files passed as they are
+python -m scripts.device_box.last_pass    exit code 0 if the current files have passed
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 RECORD = Path("scripts/device_box/last_pass.txt")
-MATTER = (
+RELEVANT = (
     "edge_daemon/camera",
     "edge_daemon/panel",
     "edge_daemon/daemon",
@@ -25,7 +25,7 @@ MATTER = (
 
 
 def digest() -> str:
-    """Return one number for the names, contents and executable bits of all files that matter."""
+    """Return a digest of the names, contents and executable bits of the relevant files."""
     total = hashlib.sha256()
     for path in sorted(_files()):
         executable = bool(path.stat().st_mode & 0o100)
@@ -35,22 +35,26 @@ def digest() -> str:
 
 
 def _files() -> Iterator[Path]:
-    for name in MATTER:
-        place = Path(name)
-        for path in [place] if place.is_file() else place.rglob("*"):
+    for name in RELEVANT:
+        root = Path(name)
+        for path in [root] if root.is_file() else root.rglob("*"):
             if path.is_file() and "__pycache__" not in path.parts and path != RECORD:
                 yield path
 
 
-def remember() -> None:
-    """Write down that the files as they are passed."""
+def record_pass() -> None:
+    """Record that the current files have passed."""
     RECORD.write_text(f"{digest()}\n")
 
 
 def main() -> int:
-    """Compare with the record."""
+    """Compare the current files with the record."""
     passed = RECORD.is_file() and RECORD.read_text().strip() == digest()
-    print("the device in a box passed with these files" if passed else "files of the device in a box changed")
+    print(
+        "the emulated machine has passed with these files"
+        if passed
+        else "files of the emulated machine changed"
+    )
     return 0 if passed else 1
 
 

@@ -1,4 +1,4 @@
-"""The virtual machine: its disks, its start and its end."""
+"""A virtual machine: disks, start and end."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from functools import cache
 from pathlib import Path
 
 EMULATION = "tcg,thread=multi"
-PROBE_S = 20.0
-STARTS = 3
-"""Attempts at a boot: multi-threaded emulation sometimes tears code that the kernel patches then."""
+KVM_TIMEOUT_S = 20.0
+BOOT_ATTEMPTS = 3
+"""Multi-threaded emulation sometimes corrupts code that the kernel patches at boot."""
 PRIORITY = -15
-"""Nice value of the emulator, so that other work on the host delays no frame of the machine."""
+"""Nice value of the emulator, so that other load on the host delays no frame of the machine."""
 MEMORY_MB = 2048
 UNUSED_DRIVERS = "kvm_amd,powernow_k8"
 """An emulated processor takes seconds to load them."""
 
 
 class MachineError(Exception):
-    """The machine could not be made, or did not end in time."""
+    """The machine could not be created, or did not end in time."""
 
 
 class Machine:
-    """A machine that was never started: a fresh disk over the image, and the source tree as it is now.
+    """A new machine: a fresh disk over the image, and a copy of the current source tree.
 
-    `results` is the folder it sees as /results; its console's text lands there too. What is on its
-    disk survives a power cut as on a real one: what was flushed is there, the rest is up to chance.
+    `results` is mounted as /results and receives the text of the console. A power cut affects the disk as it
+    does a real one: flushed data survives, other data may be lost.
     """
 
     def __init__(self, image: Path, work: Path, results: Path) -> None:
@@ -47,7 +47,7 @@ class Machine:
 
     @contextmanager
     def running(self, job: str, *, interactive: bool = False) -> Iterator[subprocess.Popen[bytes]]:
-        """Start it for `job`; it is dead, by force if need be, when the block is left."""
+        """Start the machine for `job`; kill it at the end of the block."""
         self._starts += 1
         process = subprocess.Popen(self._command(job, None if interactive else self._console()))
         try:
@@ -57,11 +57,11 @@ class Machine:
             process.wait()
 
     def run(self, job: str, timeout_s: float) -> float:
-        """Start it for `job` and wait until it turns itself off; return the seconds that took.
+        """Start the machine for `job` and wait until it powers off; return the seconds.
 
-        A kernel that panics while it boots is started again.
+        After a kernel panic at boot it is started again.
         """
-        for _ in range(STARTS - 1):
+        for _ in range(BOOT_ATTEMPTS - 1):
             seconds = self._run(job, timeout_s)
             if not panicked_early(self._console().read_text(errors="replace")):
                 return seconds
@@ -91,7 +91,7 @@ class Machine:
             "-accel", accelerator(self._image), "-cpu", "max", "-smp", "2",
             "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
             "-kernel", str(self._image / "vmlinuz"), "-initrd", str(self._image / "initrd"), "-append", words,
-            # Written through: a flush in the machine is a flush here.
+            # Write-through: a flush in the machine is a flush on the host.
             "-drive", f"file={self._disk},if=virtio,cache=writethrough",
             "-drive", f"file={self._source},if=virtio,format=raw,readonly=on",
             "-virtfs", f"local,path={self.results},mount_tag=results,security_model=none",
@@ -114,7 +114,7 @@ def _run(command: list[str]) -> bytes:
 
 
 def _pack(folder: Path, disk: Path) -> None:
-    """Put what belongs to the project, as it is in the working tree, on a disk of its own."""
+    """Create a disk image with the project's files of the working tree."""
     names = _run(["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
     present = [name for name in names.split(b"\0") if name and Path(name.decode()).exists()]
     folder.mkdir()
@@ -138,17 +138,17 @@ def _pack(folder: Path, disk: Path) -> None:
 
 @cache
 def accelerator(image: Path) -> str:
-    """Return `kvm` where Debian's kernel gets as far as its first program under it, else plain emulation."""
+    """Return `kvm` if Debian's kernel starts its first program under it, else emulation."""
     if not os.access("/dev/kvm", os.R_OK | os.W_OK):
         return EMULATION
-    # Its first program ends at once, which the kernel calls a panic.
+    # The first program ends immediately, which is a panic for the kernel.
     words = "console=ttyS0 panic=-1 rdinit=/bin/true"
     command = [
         "qemu-system-x86_64", "-accel", "kvm", "-cpu", "max", "-m", "512", "-nographic", "-no-reboot",
         "-kernel", str(image / "vmlinuz"), "-initrd", str(image / "initrd"), "-append", words,
     ]  # fmt: skip
     try:
-        done = subprocess.run(command, capture_output=True, timeout=PROBE_S, stdin=subprocess.DEVNULL)
+        done = subprocess.run(command, capture_output=True, timeout=KVM_TIMEOUT_S, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
         return EMULATION
     return "kvm" if b"Attempted to kill init" in done.stdout else EMULATION

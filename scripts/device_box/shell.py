@@ -1,4 +1,4 @@
-"""`scripts/device-box shell`: the machine with a terminal, until it is turned off."""
+"""`scripts/device-box shell`: a terminal in the machine, until it is powered off."""
 
 from __future__ import annotations
 

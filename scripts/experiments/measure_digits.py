@@ -46,7 +46,7 @@ FILTERS = {
 
 
 def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -> np.ndarray:
-    """Return the crop at the model's size: its middle, all of it distorted, or all of it with padding."""
+    """Return the crop at the model's size: centre square, squashed, or padded."""
     if fit == "square":
         image = center_crop(image, 1.0)
     elif fit == "pad":
@@ -57,7 +57,7 @@ def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -
 
 
 def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], Callable | None]]:
-    """Yield the ways of reading a crop: name, embed, variants of the query."""
+    """Yield the methods for a crop: name, embed function, query augmentation."""
     embedder = TfliteEmbedder(find_model(model))
     size = embedder.input.width
     for fit in ("square", "stretch", "pad"):
@@ -68,7 +68,7 @@ def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], 
                 None,
             )
     yield (
-        "tap pixels, stretch",
+        "features pixels, squash",
         TfliteEmbedder(find_model(model), features="pixels", crop="squash").embed,
         None,
     )
@@ -92,39 +92,43 @@ def teach(style: str, shots: int, draw: np.random.Generator) -> list[tuple[str, 
 
 
 def learn(
-    taught: list[tuple[str, np.ndarray]], embed: Callable, augment_query: Callable | None
+    trained: list[tuple[str, np.ndarray]], embed: Callable, augment_query: Callable | None
 ) -> EmbeddingIndex:
     examples = EmbeddingIndex(augment_query)
-    for number, (digit, image) in enumerate(taught):
+    for number, (digit, image) in enumerate(trained):
         examples.add(embed(image), digit, number)
     return examples
 
 
 def accuracies(args: argparse.Namespace, embed: Callable, augment_query: Callable | None) -> list[float]:
-    """Return the share named right for each number of shots, head and reach, over styles and draws."""
+    """Return the accuracy for each number of shots, classifier and reach, over styles and draws."""
     right: dict[tuple[int, str, float], list[bool]] = {}
     for style in STYLES:
         for seed in range(args.draws):
             draw = np.random.default_rng(seed)
             sets = {shots: learn(teach(style, shots, draw), embed, augment_query) for shots in SHOTS}
-            heads = {(shots, head): CLASSIFIERS[head](sets[shots]) for shots in SHOTS for head in args.heads}
+            classifiers = {
+                (shots, classifier): CLASSIFIERS[classifier](sets[shots])
+                for shots in SHOTS
+                for classifier in args.classifiers
+            }
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
                 for digit, image in frames(style, texts, reach, draw):
                     vector = embed(image)
-                    for (shots, name), head in heads.items():
-                        named = head.predict(sets[shots].search(vector)).label
-                        right.setdefault((shots, name, reach), []).append(named == digit)
+                    for (shots, name), classifier in classifiers.items():
+                        predicted = classifier.predict(sets[shots].search(vector)).label
+                        right.setdefault((shots, name, reach), []).append(predicted == digit)
     return [
-        float(np.mean(right[shots, head, reach]))
+        float(np.mean(right[shots, classifier, reach]))
         for shots in SHOTS
-        for head in args.heads
+        for classifier in args.classifiers
         for reach in REACHES
     ]
 
 
 def rejections(args: argparse.Namespace, unknown: float | str) -> None:
-    """Print how often a taught digit is rejected, and half of two digits or one not taught is accepted."""
+    """Print false rejections of trained digits, and acceptances of two half digits and of unknown digits."""
     embed = PatchEmbedder().embed
     between = [Box(box.x + 4.75, box.y, box.width, box.height) for box in boxes(4)[:3]]
     for shots in SHOTS:
@@ -132,8 +136,8 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
         halves, hidden = [], []
         for style in STYLES:
             draw = np.random.default_rng(0)
-            taught = teach(style, shots, draw)
-            examples = learn(taught, embed, shifted_variants)
+            trained = teach(style, shots, draw)
+            examples = learn(trained, embed, shifted_variants)
             rejector = UnknownRejector(examples, LeaveOneOut(examples), unknown)
             texts = [f"{number:04}" for number in draw.integers(0, 10_000, args.frames)]
             for reach in REACHES:
@@ -145,10 +149,10 @@ def rejections(args: argparse.Namespace, unknown: float | str) -> None:
                 frame = draw_frame(style, text, random_light(draw, REACHES[0]), draw)
                 halves += [not rejector.rejects(examples.search(embed(crop(frame, box)))) for box in between]
             for digit in "0123456789":
-                part = learn([each for each in taught if each[0] != digit], embed, shifted_variants)
-                judge = UnknownRejector(part, LeaveOneOut(part), unknown)
-                asked = frames(style, [digit * 4] * 3, REACHES[0], draw)
-                hidden += [not judge.rejects(part.search(embed(image))) for _, image in asked]
+                part = learn([each for each in trained if each[0] != digit], embed, shifted_variants)
+                held_out_rejector = UnknownRejector(part, LeaveOneOut(part), unknown)
+                tested = frames(style, [digit * 4] * 3, REACHES[0], draw)
+                hidden += [not held_out_rejector.rejects(part.search(embed(image))) for _, image in tested]
         cells = [
             *(f"{np.mean(known[reach]):.1%}" for reach in REACHES),
             f"{np.mean(halves):.1%}",
@@ -167,34 +171,40 @@ def timed_ms(work: Callable[[], object], rounds: int = 200) -> float:
 
 
 def costs(model: str) -> None:
-    """Print what a crop costs, with 50 examples taught."""
+    """Print the time per crop with 50 examples."""
     draw = np.random.default_rng(0)
-    taught = teach("lcd", 5, draw)
-    image = taught[0][1]
+    trained = teach("lcd", 5, draw)
+    image = trained[0][1]
     for name, embed, augment_query in (
         ("embedding", TfliteEmbedder(find_model(model), crop="squash").embed, None),
         ("patch, shifted_variants", PatchEmbedder().embed, shifted_variants),
     ):
-        examples = learn(taught, embed, augment_query)
+        examples = learn(trained, embed, augment_query)
         embed_ms = timed_ms(partial(embed, image))
         compare_ms = timed_ms(partial(examples.search, embed(image)))
         print(f"{name}: embed {embed_ms:.2f} ms, compare {compare_ms:.3f} ms")
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description="Name drawn digits of 8 x 10 pixels.")
+    parser = argparse.ArgumentParser(description="Measure the accuracy on drawn digits of 8 x 10 pixels.")
     parser.add_argument("--model", default="edge_embedder_v1", metavar="M", help="model name or .tflite file")
-    parser.add_argument("--frames", type=int, default=25, help="frames asked for each display and draw")
+    parser.add_argument("--frames", type=int, default=25, help="test frames per display and draw")
     parser.add_argument("--draws", type=int, default=2)
-    parser.add_argument("--heads", type=lambda text: text.split(","), default=["knn", "auto"])
+    parser.add_argument("--classifiers", type=lambda text: text.split(","), default=["knn", "auto"])
     args = parser.parse_args()
-    columns = [f"{shots} {head} {reach:g} px" for shots in SHOTS for head in args.heads for reach in REACHES]
-    print("| reading | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
+    columns = [
+        f"{shots} {classifier} {reach:g} px"
+        for shots in SHOTS
+        for classifier in args.classifiers
+        for reach in REACHES
+    ]
+    print("| method | " + " | ".join(columns) + " |\n|---|" + "---|" * len(columns))
     for name, embed, augment_query in ways(args.model):
         row = accuracies(args, embed, augment_query)
         print(f"| {name} | " + " | ".join(f"{100 * each:.1f}" for each in row) + " |", flush=True)
     print(
-        "\n| unknown | examples | rejected at 0.25 px | 0.75 px | 1.5 px | halves taken | hidden taken |"
+        "\n| unknown | examples | rejected at 0.25 px | 0.75 px | 1.5 px | halves accepted "
+        "| unknown accepted |"
         "\n|---|---|---|---|---|---|---|"
     )
     for unknown in ("auto", 0.85):

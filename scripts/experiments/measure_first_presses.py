@@ -38,10 +38,10 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
 SIDE = 480
-THINGS_A_CLASS = 8
-SHOTS = 14
-ASKED = 4
-STRANGERS = 8
+OBJECTS_PER_CLASS = 8
+VIEWS = 14
+TEST_VIEWS = 4
+UNKNOWN_OBJECTS = 8
 
 ROWS: tuple[tuple[str, ...], ...] = (
     ("1 still", "1 still"),
@@ -54,24 +54,24 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("10 moved",) * 3 + ("1 still",),
     ("10 moved",) * 4,
 )
-"""How often the things of each class are pressed."""
+"""Number and kind of the training views of each class."""
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
-    """Embeddings of shots of one thing."""
+class PhotographedObject:
+    """Embeddings of views of one object."""
 
     folder: int
     still: Sequence[Vector]
     moved: Sequence[Vector]
 
-    def shots(self, how: str) -> Sequence[Vector]:
-        """Return those of one kind, `still` or `moved`."""
-        return self.still if how == "still" else self.moved
+    def views(self, kind: str) -> Sequence[Vector]:
+        """Return the views of a kind, `still` or `moved`."""
+        return self.still if kind == "still" else self.moved
 
 
-def shoot(picture: Pillow.Image, rng: np.random.Generator, amount: float) -> npt.NDArray[np.uint8]:
-    """Take a picture of a picture, moved by a share of what a thing in a hand moves."""
+def render_view(picture: Pillow.Image, rng: np.random.Generator, amount: float) -> npt.NDArray[np.uint8]:
+    """Return a view of a picture, displaced by `amount` times the movement of a hand-held object."""
     angle = float(rng.uniform(-12, 12)) * amount
     shift = rng.uniform(-0.06, 0.06, 2) * SIDE * amount
     side = SIDE * float(rng.uniform(1 - 0.15 * amount, 1))
@@ -85,63 +85,67 @@ def shoot(picture: Pillow.Image, rng: np.random.Generator, amount: float) -> npt
     return noisy.clip(0, 255).astype(np.uint8)
 
 
-def read_things(folder: Path, embedder: TfliteEmbedder) -> list[Thing]:
-    """Shoot some pictures of each folder."""
+def read_objects(folder: Path, embedder: TfliteEmbedder) -> list[PhotographedObject]:
+    """Embed views of some pictures of each folder."""
     rng = np.random.default_rng(0)
-    things = []
+    objects = []
     for number, place in enumerate(sorted(each for each in folder.iterdir() if each.is_dir())):
         files = find_images(place).images
-        for index in rng.permutation(len(files))[:THINGS_A_CLASS]:
+        for index in rng.permutation(len(files))[:OBJECTS_PER_CLASS]:
             picture = Pillow.fromarray(read_image(files[index]))
             scale = SIDE / min(picture.size)
             picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
-            still = [embedder.embed(shoot(picture, rng, 1 / 30)) for _ in range(SHOTS)]
-            moved = [embedder.embed(shoot(picture, rng, 1)) for _ in range(SHOTS)]
-            things.append(Thing(number, still, moved))
-    return things
+            still = [embedder.embed(render_view(picture, rng, 1 / 30)) for _ in range(VIEWS)]
+            moved = [embedder.embed(render_view(picture, rng, 1)) for _ in range(VIEWS)]
+            objects.append(PhotographedObject(number, still, moved))
+    return objects
 
 
-def teach(things: Sequence[Thing], presses: Sequence[str], rng: np.random.Generator) -> OpenSetClassifier:
-    """Press as a row of the table says; the last shots of each thing are kept to be asked."""
-    learner = make_classifier("auto")
-    for name, (thing, told) in enumerate(zip(things, presses, strict=True)):
-        count, how = told.split()
-        for index in rng.permutation(SHOTS - ASKED)[: int(count)]:
-            learner.add(thing.shots(how)[index], f"c{name}", 100 * name + int(index))
-    return learner
+def teach(
+    objects: Sequence[PhotographedObject], presses: Sequence[str], rng: np.random.Generator
+) -> OpenSetClassifier:
+    """Train with the views of a row of the table; the last views of each object are the test set."""
+    classifier = make_classifier("auto")
+    for name, (each, views) in enumerate(zip(objects, presses, strict=True)):
+        count, kind = views.split()
+        for index in rng.permutation(VIEWS - TEST_VIEWS)[: int(count)]:
+            classifier.add(each.views(kind)[index], f"c{name}", 100 * name + int(index))
+    return classifier
 
 
-def refused(learner: OpenSetClassifier, vectors: Sequence[Vector]) -> float:
-    """Return the share that is called unknown."""
-    return float(np.mean([learner.predict(vector).label == UNKNOWN for vector in vectors]))
+def rejection_rate(classifier: OpenSetClassifier, vectors: Sequence[Vector]) -> float:
+    """Return the share classified as unknown."""
+    return float(np.mean([classifier.predict(vector).label == UNKNOWN for vector in vectors]))
 
 
-def measure(things: Sequence[Thing], presses: Sequence[str], draws: int) -> npt.NDArray[np.float64]:
-    """Return the shares unknown: of still shots, moved ones, moved ones of the youngest class, strangers."""
+def measure(
+    objects: Sequence[PhotographedObject], presses: Sequence[str], draws: int
+) -> npt.NDArray[np.float64]:
+    """Return rejection rates: still, moved, moved of the class with fewest views, unknown objects."""
     rng = np.random.default_rng(5)
-    folders = sorted({thing.folder for thing in things})
+    folders = sorted({each.folder for each in objects})
     shares = []
     for _ in range(draws):
         chosen = rng.permutation(folders)[: len(presses)]
-        taught = [_any([each for each in things if each.folder == folder], rng) for folder in chosen]
-        learner = teach(taught, presses, rng)
-        others = [each for each in things if each.folder not in chosen]
-        strangers = [_any(others, rng).moved[0] for _ in range(STRANGERS)]
-        youngest = taught[presses.index(min(presses, key=lambda told: int(told.split()[0])))]
+        trained = [_any([each for each in objects if each.folder == folder], rng) for folder in chosen]
+        classifier = teach(trained, presses, rng)
+        others = [each for each in objects if each.folder not in chosen]
+        unknown = [_any(others, rng).moved[0] for _ in range(UNKNOWN_OBJECTS)]
+        smallest = trained[presses.index(min(presses, key=lambda views: int(views.split()[0])))]
         shares.append(
             (
-                refused(learner, [shot for thing in taught for shot in thing.still[-ASKED:]]),
-                refused(learner, [shot for thing in taught for shot in thing.moved[-ASKED:]]),
-                refused(learner, youngest.moved[-ASKED:]),
-                refused(learner, strangers),
+                rejection_rate(classifier, [view for each in trained for view in each.still[-TEST_VIEWS:]]),
+                rejection_rate(classifier, [view for each in trained for view in each.moved[-TEST_VIEWS:]]),
+                rejection_rate(classifier, smallest.moved[-TEST_VIEWS:]),
+                rejection_rate(classifier, unknown),
             )
         )
     means: npt.NDArray[np.float64] = np.mean(shares, axis=0)
     return means
 
 
-def _any(things: Sequence[Thing], rng: np.random.Generator) -> Thing:
-    return things[int(rng.integers(len(things)))]
+def _any(objects: Sequence[PhotographedObject], rng: np.random.Generator) -> PhotographedObject:
+    return objects[int(rng.integers(len(objects)))]
 
 
 def main() -> None:
@@ -153,11 +157,13 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--draws", type=int, default=40)
     args = parser.parse_args()
-    things = read_things(args.folder, TfliteEmbedder(args.model))
-    print("| pressed | unknown: as taught | moved | moved, of the class least taught | strangers |")
+    objects = read_objects(args.folder, TfliteEmbedder(args.model))
+    print(
+        "| views | rejected: as trained | moved | moved, of the class with fewest views | unknown objects |"
+    )
     print("|---|---|---|---|---|")
     for presses in ROWS:
-        shares = [f"{share:.0%}" for share in measure(things, presses, args.draws)]
+        shares = [f"{share:.0%}" for share in measure(objects, presses, args.draws)]
         print(f"| {', '.join(presses)} | {' | '.join(shares)} |", flush=True)
 
 

@@ -1,7 +1,7 @@
 """Press buttons until the power is cut: `python -m tests.box.teach`.
 
-The files in /results survive a power cut: `acknowledged` has the id of each published example, and `boots` one
-line per start, with the faults that the last power cut caused.
+The files in /results survive a power cut: `acknowledged` has the id of each published example, and `boots`
+one line per start, with the faults that the last power cut caused.
 """
 
 from __future__ import annotations

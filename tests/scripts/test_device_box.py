@@ -71,7 +71,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         path = tmp_path / name
         path.parent.mkdir(parents=True)
         path.write_text("as it was")
-    last_pass.remember()
+    last_pass.record_pass()
     assert last_pass.main() == 0
     return tmp_path
 

@@ -1,4 +1,4 @@
-"""A mosquitto of the simulation's own, on a free port, and what it uses of the machine."""
+"""A temporary mosquitto on a free port; memory and CPU time of a process."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 from types import TracebackType
 
 _PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
-_START_S = 10.0
+_START_TIMEOUT_S = 10.0
 
 
 class Mosquitto:
-    """A broker without persistence, else as it comes but for `nodelay`; a context manager that runs it."""
+    """A broker with default settings except persistence and `nodelay`; a context manager that runs it."""
 
     def __init__(self, folder: Path, nodelay: bool) -> None:
         self.host = "127.0.0.1"
@@ -29,7 +29,7 @@ class Mosquitto:
 
     @property
     def pid(self) -> int:
-        """The number of its process."""
+        """The broker's process id."""
         assert self._process is not None
         return self._process.pid
 
@@ -39,7 +39,7 @@ class Mosquitto:
             raise SystemExit("simulate_fleet: mosquitto is missing; install the package mosquitto")
         quiet = subprocess.DEVNULL
         self._process = subprocess.Popen([program, "-c", self._config], stdout=quiet, stderr=quiet)
-        deadline = time.monotonic() + _START_S
+        deadline = time.monotonic() + _START_TIMEOUT_S
         while not self._listens():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit("simulate_fleet: mosquitto did not start")
@@ -67,7 +67,7 @@ def memory_mb(pid: int) -> float:
 
 
 def cpu_s(pid: int) -> float:
-    """Return the processor time that a process has used. Linux only."""
+    """Return the CPU time of a process. Linux only."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 

@@ -1,4 +1,4 @@
-"""Devices without a camera: each is the daemon's own MQTT sink, told of labels that a dice chose."""
+"""Simulated devices: the daemon's own MQTT bridge with random labels, without a camera."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from edge_daemon.mqtt.payloads import Info
 from edge_daemon.system.clock import SystemClock
 
 CONNECTS_PER_S = 50.0
-"""Devices don't all start in the same instant."""
+"""Rate at which the devices connect."""
 
 LABELS = ("bolt", "nut", "washer", "unknown")
 _COUNTS = {"bolt": 12, "nut": 9, "washer": 14}
@@ -29,14 +29,14 @@ _LATENCY_MS = 40.0
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What each device says: results a second, and a change of its label every so many seconds."""
+    """Results per second of each device, and the seconds between changes of its label."""
 
     results_per_s: float
     change_every_s: float
 
 
 class LightDevice:
-    """One device at the broker. `results` and `changes` count what it has said."""
+    """One simulated device. `results` and `changes` count its published messages."""
 
     def __init__(self, number: int, options: MqttOptions) -> None:
         name = f"sim-{number:05d}"
@@ -54,8 +54,8 @@ class LightDevice:
         self.changes = 0
         self._label = LABELS[-1]
 
-    def see(self) -> None:
-        """Classify a frame that was captured just now."""
+    def publish_result(self) -> None:
+        """Publish the result of a frame captured now."""
         shares = dict.fromkeys(_COUNTS, 1 / len(_COUNTS))
         if self.sink.connected:
             self.results += 1
@@ -69,8 +69,8 @@ class LightDevice:
                 )
             )
 
-    def change(self) -> None:
-        """See something else, just now."""
+    def change_label(self) -> None:
+        """Publish a change to another label."""
         previous = self._label
         self._label = random.choice([label for label in LABELS if label != previous])
         self.changes += 1
@@ -86,9 +86,9 @@ class LightDevice:
 
 
 def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], rates: Rates) -> None:
-    """Be so many devices in a process of its own: say when all are online, speak from `go` to `stop`.
+    """Run the devices `numbers` in this process: send "online", then publish from "go" to "stop".
 
-    What is sent over `pipe` at the end is (results, changes) of all devices together.
+    At the end, (results, changes) of all devices are sent over `pipe`.
     """
     devices = [LightDevice(number, options) for number in numbers]
     for device in devices:
@@ -99,7 +99,7 @@ def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], 
         time.sleep(0.05)
     pipe.send("online")
     pipe.recv()
-    for due_s, act in _appointments(devices, rates):
+    for due_s, act in _schedule(devices, rates):
         if pipe.poll(max(0.0, due_s - time.monotonic())):
             break
         act()
@@ -110,12 +110,15 @@ def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], 
         device.sink.stop()
 
 
-def _appointments(devices: Sequence[LightDevice], rates: Rates) -> Iterator[tuple[float, Callable[[], None]]]:
-    """Yield for ever when (monotonic) who does what; each device begins at a moment of its own."""
+def _schedule(devices: Sequence[LightDevice], rates: Rates) -> Iterator[tuple[float, Callable[[], None]]]:
+    """Yield (monotonic time, action) without end; each device starts at a random offset."""
     now, order = time.monotonic(), count()
     heap: list[tuple[float, int, float, Callable[[], None]]] = []
     for device in devices:
-        for act, every_s in ((device.see, 1 / rates.results_per_s), (device.change, rates.change_every_s)):
+        for act, every_s in (
+            (device.publish_result, 1 / rates.results_per_s),
+            (device.change_label, rates.change_every_s),
+        ):
             heapq.heappush(heap, (now + random.uniform(0, every_s), next(order), every_s, act))
     while True:
         due_s, _, every_s, act = heap[0]

@@ -1,4 +1,4 @@
-"""Who listens to the simulated devices, and who asks them: counts, and how long everything took."""
+"""Subscribers and requesters of the simulated devices, with counts and latencies."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from edge_daemon.mqtt.subscriber import Subscriber
 
 ALL = "edge_daemon/#"
 _TICK_S = 0.2
-_PATIENCE_S = 5.0
-_LEAST_S = 0.001
+_RESPONSE_TIMEOUT_S = 5.0
+_MIN_WAIT_S = 0.001
 
 
 class _Numbered(msgspec.Struct):
@@ -29,13 +29,13 @@ class _Numbered(msgspec.Struct):
     captured_at: datetime
 
 
-class _Answer(msgspec.Struct):
+class _Response(msgspec.Struct):
     transaction: str
 
 
 @dataclass
-class Heard:
-    """What a listener heard: how often each (kind, device, number), and the way's milliseconds by kind."""
+class Received:
+    """Messages that a listener received: count of each (kind, device, seq), and latencies in ms by kind."""
 
     numbers: Counter[tuple[str, str, int]] = field(default_factory=Counter)
     delays_ms: dict[str, array[float]] = field(
@@ -43,19 +43,19 @@ class Heard:
     )
     messages: int = 0
 
-    def take(self, message: Incoming) -> None:
-        """Count a message that has just come. Only live ones: what is retained was not timed."""
+    def add(self, message: Incoming) -> None:
+        """Count a message received now; retained messages do not add to `messages`."""
         now = datetime.now(UTC)
         self.messages += not message.retained
         _, device, kind = message.topic.split("/", 2)
         if kind not in self.delays_ms:
             return
-        said = msgspec.json.decode(message.payload, type=_Numbered)
-        self.numbers[kind, device, said.seq] += 1
-        self.delays_ms[kind].append((now - said.captured_at).total_seconds() * 1000)
+        body = msgspec.json.decode(message.payload, type=_Numbered)
+        self.numbers[kind, device, body.seq] += 1
+        self.delays_ms[kind].append((now - body.captured_at).total_seconds() * 1000)
 
-    def add(self, other: Heard) -> None:
-        """Join what another listener of the same group heard."""
+    def merge(self, other: Received) -> None:
+        """Add the messages of another listener of the same group."""
         self.numbers.update(other.numbers)
         self.messages += other.messages
         for kind, delays in other.delays_ms.items():
@@ -63,44 +63,44 @@ class Heard:
 
 
 def listen(pipe: Connection, options: MqttOptions, topic_filter: str) -> None:
-    """Listen in a process of its own until told to stop, then send what was heard."""
-    heard = Heard()
+    """Receive in a separate process until "stop", then send the result over `pipe`."""
+    received = Received()
     with Subscriber(options, topic_filter) as subscriber:
         pipe.send("listening")
         while not pipe.poll():
             message = subscriber.receive(_TICK_S)
             while message is not None:
-                heard.take(message)
+                received.add(message)
                 message = subscriber.receive(0.0)
-    pipe.send(heard)
+    pipe.send(received)
 
 
 def ask(pipe: Connection, options: MqttOptions, devices: int, per_s: float) -> None:
-    """Ask devices at random for their examples, in a process of its own, until told to stop.
+    """Request the examples of random devices in a separate process until "stop".
 
-    What is sent at the end is the times to the answers, in milliseconds, and how many never came.
+    At the end, the response times in ms and the number of missing responses are sent over `pipe`.
     """
-    asked: dict[str, float] = {}
+    pending: dict[str, float] = {}
     took_ms: list[float] = []
     with Subscriber(options, "edge_daemon/+/response/examples") as subscriber:
         pipe.send("listening")
         pipe.recv()
         next_s = time.monotonic()
         last_s = math.inf
-        while (now := time.monotonic()) < last_s and (asked or last_s == math.inf):
+        while (now := time.monotonic()) < last_s and (pending or last_s == math.inf):
             if last_s == math.inf and pipe.poll():
-                last_s = now + _PATIENCE_S
+                last_s = now + _RESPONSE_TIMEOUT_S
             if now >= next_s and last_s == math.inf:
                 next_s += 1 / per_s
-                asked[name := uuid4().hex] = now
+                pending[name := uuid4().hex] = now
                 subscriber.publish(_request(random.randrange(devices), name))
             left_s = next_s - time.monotonic() if last_s == math.inf else _TICK_S
-            message = subscriber.receive(max(_LEAST_S, min(left_s, _TICK_S)))
+            message = subscriber.receive(max(_MIN_WAIT_S, min(left_s, _TICK_S)))
             if message is not None:
-                answered = msgspec.json.decode(message.payload, type=_Answer).transaction
-                if (since_s := asked.pop(answered, None)) is not None:
+                transaction = msgspec.json.decode(message.payload, type=_Response).transaction
+                if (since_s := pending.pop(transaction, None)) is not None:
                     took_ms.append((time.monotonic() - since_s) * 1000)
-    pipe.send((took_ms, len(asked)))
+    pipe.send((took_ms, len(pending)))
 
 
 def _request(number: int, name: str) -> Message:
