@@ -8,6 +8,7 @@ import pytest
 from edge_daemon.learning.sampling import (
     FOLDS,
     assign_folds,
+    balanced_sample,
     dense_rank,
     newest_balanced,
     number_bursts,
@@ -33,6 +34,14 @@ def test_a_sample_has_the_newest_of_each_class_in_order(limit: int, rows: list[i
     assert newest_balanced(np.array([0, 0, 0, 1, 1, 1, 1, 1]), 2, limit).tolist() == rows
 
 
+@pytest.mark.parametrize(
+    ("limit", "rows"),
+    [(4, [0, 2, 3, 7]), (6, [0, 1, 2, 3, 5, 7]), (2, [0, 2, 3, 7]), (8, list(range(8)))],
+)
+def test_a_balanced_sample_is_even_over_the_history_of_each_class(limit: int, rows: list[int]) -> None:
+    assert balanced_sample(np.array([0, 0, 0, 1, 1, 1, 1, 1]), 2, limit).tolist() == rows
+
+
 def test_a_burst_has_one_label_and_an_example_without_a_group_is_one() -> None:
     assert number_bursts(["a", "a", "b", "a", "a"], ["g", "g", "g", "", ""]).tolist() == [0, 0, 1, 2, 3]
 
@@ -46,3 +55,13 @@ def test_no_burst_is_split_over_folds() -> None:
         assert len(set(folds[burst_ids == burst_id].tolist())) == 1
     for class_id in range(2):
         assert np.bincount(folds[class_ids == class_id]).tolist() == [6] * FOLDS
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5, 8])
+@pytest.mark.parametrize("sessions", [2, 3, 5, 7])
+def test_no_fold_holds_a_whole_session_of_every_class(classes: int, sessions: int) -> None:
+    session_of = np.repeat(np.arange(sessions), classes * 6)
+    class_ids = np.tile(np.repeat(np.arange(classes), 6), sessions)
+    folds = assign_folds(class_ids, session_of * classes + class_ids)
+    for session in range(sessions):
+        assert len(set(folds[session_of == session].tolist())) > 1

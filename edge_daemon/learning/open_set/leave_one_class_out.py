@@ -36,11 +36,28 @@ def held_out_class_scores(
         plda = fit_plda(coordinates[~own], rest, classes, held_out_rank)
         if plda is None:
             continue
-        similarities = matrix[own] @ others.T
-        nearest = others[similarities.argmax(axis=1)]
-        knn = knn_score(-np.sort(-similarities, axis=1)[:, :NEIGHBOURS], matrix[own], nearest)
-        scores += (knn + plda_score(plda, coordinates[own])).tolist()
+        scores += (_knn_scores(matrix[own], others) + plda_score(plda, coordinates[own])).tolist()
     return scores
+
+
+def other_class_scores(matrix: Floats, class_ids: Ints) -> list[float]:
+    """Score the examples (rows) of each class by their nearest neighbours of the other classes alone.
+
+    These replace `held_out_class_scores` where no model of the other classes can be fitted: a ratio of 0
+    stands for a query that is as probable under a taught class as under a new one.
+    """
+    scores: list[float] = []
+    for held_out in unique(class_ids):
+        own = class_ids == held_out
+        if not own.all():
+            scores += _knn_scores(matrix[own], matrix[~own]).tolist()
+    return scores
+
+
+def _knn_scores(queries: Floats, others: Floats) -> Doubles:
+    similarities = queries @ others.T
+    nearest = others[similarities.argmax(axis=1)]
+    return knn_score(-np.sort(-similarities, axis=1)[:, :NEIGHBOURS], queries, nearest)
 
 
 def classes_with_enough_views(loo: LeaveOneOutScores, classes: int) -> Flags:

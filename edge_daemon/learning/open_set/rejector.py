@@ -14,10 +14,12 @@ from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.plda import RANK, Subspace, fit_plda, subspace
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.open_set.leave_one_class_out import (
+    ENOUGH_VIEWS,
     between_burst_similarities,
     classes_with_enough_views,
     held_out_class_scores,
     mean_by_burst,
+    other_class_scores,
 )
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, NoveltyScorer, knn_score, plda_score
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
@@ -27,7 +29,7 @@ from edge_daemon.learning.sampling import (
     Floats,
     Ints,
     assign_folds,
-    newest_balanced,
+    balanced_sample,
     unique,
 )
 
@@ -43,8 +45,15 @@ rejects on held-out pictures (mean of twelve data sets, see docs/unknown.md).
 PATCH_MIN_CORRELATION = 0.7
 """Minimum similarity for `auto` with patch embeddings, where similarity is a correlation."""
 
+HELD_OUT_QUANTILE = 0.15
+"""Quantile of the held-out classes' scores below which the threshold never falls.
+
+Where few bursts of a class were taught, its cross-validated scores come from other scenes and can lie below
+those of everything else. Where presses are independent, the quantile changes few thresholds.
+"""
+
 CALIBRATION_SAMPLE = 160
-"""Number of newest examples, balanced over classes, used for calibration (a few ms)."""
+"""Number of examples used for calibration (a few ms), balanced over classes and even over their history."""
 
 SUBSPACE_RANK = 2 * RANK
 """Rank of the subspace of the whole sample in which the models of all folds are fitted."""
@@ -95,8 +104,7 @@ class UnknownRejector:
         self._version = -1
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
-        self._relaxed_threshold: float | None = None
-        self._held_out_scores: Callable[[], list[float]] = list
+        self._relaxed_threshold = -math.inf
         self.unknown = check_unknown(unknown)
 
     def set(self, unknown: float | str) -> None:
@@ -131,16 +139,13 @@ class UnknownRejector:
         It lies a quarter of the way from `threshold` down to the highest score of a held-out class. If
         that score reaches the threshold, both thresholds are equal.
         """
-        if self._relaxed_threshold is None:
-            nearest = max(self._held_out_scores(), default=self._threshold)
-            self._relaxed_threshold = self._threshold - RELAXATION * max(0.0, self._threshold - nearest)
         return self._relaxed_threshold
 
     def _fit(self) -> None:
-        self._relaxed_threshold, self._held_out_scores = None, list
         if self._examples.augment_query is not None:
             # The examples were taught at one position, so their scores exclude the shifts of queries.
-            self._scorer, self._threshold = _max_similarity, PATCH_MIN_CORRELATION
+            self._scorer = _max_similarity
+            self._threshold = self._relaxed_threshold = PATCH_MIN_CORRELATION
             return
         loo = self._leave_one_out.scores()
         sample = _calibration_sample(self._examples, loo)
@@ -150,18 +155,18 @@ class UnknownRejector:
         # views, some scores are shared.
         independent = len(known) - (calibrating_classes + 1) // 2
         if independent < 2:
-            self._scorer, self._threshold = _max_similarity, _single_view_threshold(self._examples, loo)
+            self._scorer = _max_similarity
+            self._threshold = self._relaxed_threshold = _single_view_threshold(self._examples, loo)
             return
         self._threshold = lower_bound(known, independent)
-        self._scorer = self._build_scorer(sample, independent, calibrating_classes)
-        self._held_out_scores = partial(
-            held_out_class_scores,
-            sample.matrix,
-            sample.space.coordinates,
-            sample.class_ids,
-            len(self._examples.labels),
-            sample.rank,
+        held_out = held_out_class_scores(
+            sample.matrix, sample.space.coordinates, sample.class_ids, len(self._examples.labels), sample.rank
         )
+        few_views = len(known) < ENOUGH_VIEWS * calibrating_classes
+        self._threshold = max(lower_bound(known, independent), _held_out_floor(sample, held_out, few_views))
+        gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
+        self._relaxed_threshold = self._threshold - RELAXATION * gap
+        self._scorer = self._build_scorer(sample, independent, calibrating_classes)
 
     def _build_scorer(
         self, sample: _CalibrationSample, independent: int, calibrating_classes: int
@@ -194,7 +199,7 @@ class UnknownRejector:
 
 @dataclass(frozen=True, slots=True)
 class _CalibrationSample:
-    """The newest examples (n rows) with their cross-validated novelty scores.
+    """A sample of the examples (n rows) with their cross-validated novelty scores.
 
     `calibrating` (n) marks the rows whose scores set the threshold, `well_sampled` the classes with enough
     views. `rank` is the PLDA rank that every fold can have.
@@ -212,7 +217,7 @@ class _CalibrationSample:
 
 def _calibration_sample(examples: EmbeddingIndex, loo: LeaveOneOutScores) -> _CalibrationSample:
     classes = len(examples.labels)
-    rows = newest_balanced(loo.class_ids, classes, CALIBRATION_SAMPLE)
+    rows = balanced_sample(loo.class_ids, classes, CALIBRATION_SAMPLE)
     matrix = examples.matrix[loo.first_row :][rows]
     class_ids, burst_ids = loo.class_ids[rows], loo.burst_ids[rows]
     folds = assign_folds(class_ids, burst_ids)
@@ -223,6 +228,15 @@ def _calibration_sample(examples: EmbeddingIndex, loo: LeaveOneOutScores) -> _Ca
     well_sampled = classes_with_enough_views(loo, classes)
     calibrating = well_sampled[class_ids] & (loo.same_class_count[rows] > 0)
     return _CalibrationSample(matrix, class_ids, burst_ids, space, rank, scores, calibrating, well_sampled)
+
+
+def _held_out_floor(sample: _CalibrationSample, held_out: Sequence[float], few_views: bool) -> float:
+    """Return the least threshold that the scores of held-out classes allow, -inf if there are none."""
+    if held_out:
+        return _quantile(held_out, HELD_OUT_QUANTILE)
+    if few_views:
+        return min(other_class_scores(sample.matrix, sample.class_ids), default=-math.inf)
+    return -math.inf
 
 
 def _max_similarity(query: SearchResult) -> float:
@@ -237,11 +251,20 @@ def lower_bound(scores: Sequence[float] | Doubles, independent: int) -> float:
     the sample, and the bound is the normal prediction bound mean - t·s·sqrt(1 + 1/n).
     """
     if independent > len(_T95) + 1:
-        position = (len(scores) + 1) * TARGET_FALSE_REJECT_QUANTILE - 1
-        low, high = np.sort(scores)[int(position) :][:2]  # np.quantile would load numpy.ma, see sampling.py
-        return float(low + (position - int(position)) * (high - low))
+        return _quantile(scores, TARGET_FALSE_REJECT_QUANTILE)
     spread = float(np.std(scores, ddof=1)) * math.sqrt(1 + 1 / independent)
     return float(np.mean(scores)) - _T95[independent - 2] * spread
+
+
+def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
+    """Return the quantile i/(n + 1) of the scores, the lowest score at least.
+
+    np.quantile would load numpy.ma, see sampling.py.
+    """
+    ordered = np.sort(scores)
+    position = min(max((len(ordered) + 1) * share - 1, 0.0), len(ordered) - 1.0)
+    low, high = ordered[int(position)], ordered[min(int(position) + 1, len(ordered) - 1)]
+    return float(low + (position - int(position)) * (high - low))
 
 
 def _knn_scores(examples: EmbeddingIndex, loo: LeaveOneOutScores, rows: Ints) -> Doubles:

@@ -8,10 +8,10 @@ from edge_daemon.learning.classifiers.plda import CLASSIFICATION_RANK, fit_plda,
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import centroid_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
-from edge_daemon.learning.sampling import Doubles, assign_folds, newest_balanced
+from edge_daemon.learning.sampling import Doubles, assign_folds, balanced_sample
 
 SAMPLE = 200
-"""Number of newest examples, balanced over classes, that are scored. Others get class-mean scores."""
+"""Number of examples, balanced over classes, that are scored. Others get class-mean scores."""
 
 REFIT_GROWTH = 1.05
 """Growth or shrinkage of the number of examples at which all scores are recomputed."""
@@ -50,7 +50,7 @@ class CrossValidationScores:
 
     def _refit(self, loo: LeaveOneOutScores) -> None:
         classes = len(self._examples.labels)
-        rows = newest_balanced(loo.class_ids, classes, SAMPLE)
+        rows = balanced_sample(loo.class_ids, classes, SAMPLE)
         self._scores = {}
         if not len(rows):
             return

@@ -145,7 +145,7 @@ def test_a_burst_counts_as_one_view() -> None:
                 examples.add(view, f"c{name}", len(examples))
         rejector = UnknownRejector(examples, LeaveOneOut(examples))
         refused += [rejected(examples, rejector, class_of(name, 20, seed=1)) for name in (start, start + 1)]
-    assert np.mean(refused) <= 0.15
+    assert np.mean(refused) <= 0.2
 
 
 def test_a_new_class_with_more_variance_than_the_only_other_has_slack() -> None:
@@ -158,6 +158,63 @@ def test_a_new_class_with_more_variance_than_the_only_other_has_slack() -> None:
         rejector = UnknownRejector(examples, LeaveOneOut(examples))
         refused.append(rejected(examples, rejector, class_of(start + 1, 30, seed=1)))
     assert np.mean(refused) <= 0.3
+
+
+def in_scene(name: int, scene: int, count: int, seed: int = 0) -> npt.NDArray[np.float32]:
+    """Return embeddings of a class in a scene, which adds a pattern of its own to all that is shown in it."""
+    return class_of(name, count, seed) + 1.5 * class_of(1000 + scene, 1)
+
+
+def test_the_first_of_five_scenes_is_as_known_as_the_last() -> None:
+    examples = EmbeddingIndex()
+    for scene in range(5):
+        for name in range(8):
+            for view in in_scene(name, scene, 12):
+                examples.add(view, f"c{name}", len(examples))
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    for scene in range(5):
+        shares = [rejected(examples, rejector, in_scene(name, scene, 10, seed=1)) for name in range(8)]
+        assert np.mean(shares) <= 0.12, scene
+    strangers = [rejected(examples, rejector, in_scene(99, scene, 20)) for scene in range(5)]
+    assert np.mean(strangers) >= 0.9
+
+
+@pytest.mark.parametrize("scenes", [2, 3, 5])
+@pytest.mark.parametrize("classes", [2, 6])
+def test_one_held_button_per_class_and_scene_leaves_rejection_on(classes: int, scenes: int) -> None:
+    examples = EmbeddingIndex()
+    for scene in range(scenes):
+        for name in range(classes):
+            view = in_scene(name, scene, 1, seed=scene)[0]
+            noise = np.random.default_rng([name, scene]).normal(scale=0.02, size=(10, view.size))
+            for shot in view * (1 + noise):
+                examples.add(shot, f"c{name}", len(examples), f"burst {name} {scene}")
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    for scene in range(scenes):
+        for name in range(classes):
+            assert rejected(examples, rejector, in_scene(name, scene, 1, seed=scene)) == 0.0
+    elsewhere = np.concatenate([in_scene(90 + each, 50 + each, 4) for each in range(10)])
+    assert rejected(examples, rejector, elsewhere) >= 0.9
+
+
+def test_the_threshold_is_above_the_lowest_scores_of_hidden_classes() -> None:
+    examples = EmbeddingIndex()
+    for scene in range(2):
+        for name in range(6):
+            for view in in_scene(name, 10 * name + scene, 6, seed=scene):
+                examples.add(view, f"c{name}", len(examples), f"burst {name} {scene}")
+    rejector = UnknownRejector(examples, LeaveOneOut(examples))
+    hidden = []
+    for name in range(6):
+        others = EmbeddingIndex()
+        for row in np.flatnonzero(examples.class_ids != examples.labels.index(f"c{name}")).tolist():
+            label = examples.labels[examples.class_ids[row]]
+            others.add(examples.matrix[row], label, row, examples.groups[row])
+        without = UnknownRejector(others, LeaveOneOut(others))
+        own = examples.matrix[examples.class_ids == examples.labels.index(f"c{name}")]
+        hidden += [without.score(others.search(row)) for row in own]
+    rejector.score(examples.search(examples.matrix[0]))
+    assert np.mean(np.array(hidden) < rejector.threshold) > 0.1
 
 
 def test_repeating_one_view_does_not_move_the_threshold() -> None:
