@@ -12,7 +12,7 @@ import numpy.typing as npt
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
-from edge_daemon.learning.sampling import Floats, Ints, newest_balanced
+from edge_daemon.learning.sampling import Floats, Ints, balanced_sample
 
 MAX_ITERATIONS = 60
 """Enough from zero weights: 200 iterations give the same accuracy within 0.3 points."""
@@ -36,7 +36,7 @@ CHUNK_WORK = 5e6
 """Multiply-adds of a chunk. The fitting per frame exceeds WORK_PER_FRAME by this at most."""
 
 SAMPLE = 2000
-"""Number of newest examples, balanced over classes, that are fitted."""
+"""Number of examples, balanced over classes, that are fitted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +58,10 @@ class Weights:
 class SoftmaxFit:
     """Accelerated full-batch gradient descent (Nesterov 1983; Beck and Teboulle 2009, FISTA's steps).
 
-    Deterministic. Fits the `rows` of `vectors` (all by default), which must not change before the first
-    iteration. Starts at `start` if its shape fits. The step is one over the gradient's Lipschitz constant:
-    half the largest eigenvalue of the data's second moments. Work is counted in multiply-adds and done in
-    chunks of about `chunk_work`.
+    Deterministic. Fits the `rows` of `vectors` (all by default), which must not change until the fit ends:
+    they are not copied. Starts at `start` if its shape fits. The step is one over the gradient's Lipschitz
+    constant: half the largest eigenvalue of the data's second moments. Work is counted in multiply-adds and
+    done in chunks of about `chunk_work`.
     """
 
     def __init__(
@@ -75,13 +75,12 @@ class SoftmaxFit:
         chunk_work: float = math.inf,
     ) -> None:
         self._source = vectors
-        self._rows = np.arange(len(class_ids)) if rows is None else rows
-        self._one_hot = (class_ids[self._rows, None] == np.arange(classes)).astype(np.float32)
+        self._rows = None if rows is None or len(rows) == len(class_ids) else rows
+        chosen = class_ids if self._rows is None else class_ids[self._rows]
+        self._one_hot = (chosen[:, None] == np.arange(classes)).astype(np.float32)
         shape = (classes, vectors.shape[1])
         self._start = start if start is not None and start.matrix.shape == shape else None
-        self._chunks = _slices(
-            len(self._rows), chunk_work / (vectors.shape[1] * max(_COPY_COST, 2 * classes))
-        )
+        self._chunks = _slices(len(chosen), chunk_work / (vectors.shape[1] * max(_COPY_COST, 2 * classes)))
         self._work = self._iterate()
         self.iterations = 0
 
@@ -99,7 +98,7 @@ class SoftmaxFit:
         return self._weights()
 
     def close(self) -> None:
-        """Release the copied vectors, which the reference cycle of the fit and its generator keeps."""
+        """Release the vectors, which the reference cycle of the fit and its generator keeps."""
         self._work.close()
 
     def _weights(self) -> Weights:
@@ -108,9 +107,9 @@ class SoftmaxFit:
 
     def _iterate(self) -> Generator[float, None, None]:
         """Do all work; yield the amount of each chunk."""
-        yield from self._load_data()
+        yield from self._choose_centre()
         yield from self._choose_step()
-        matrix = np.zeros((self._one_hot.shape[1], self._data.shape[1]), np.float32)
+        matrix = np.zeros((self._one_hot.shape[1], self._source.shape[1]), np.float32)
         bias = np.zeros(len(matrix), np.float32)
         if self._start is not None:
             matrix, bias = self._start.matrix / np.float32(SCALE), self._start.scores(self._centre)
@@ -119,22 +118,25 @@ class SoftmaxFit:
         while True:
             yield from self._iteration()
 
-    def _load_data(self) -> Iterator[float]:
-        self._data = np.empty((len(self._rows), self._source.shape[1]), np.float32)
-        total = np.zeros(self._data.shape[1])
+    def _vectors(self, chunk: slice) -> Floats:
+        """Return the vectors of a chunk: a view unless only some rows are fitted."""
+        return self._source[chunk if self._rows is None else self._rows[chunk]]
+
+    def _work_of(self, vectors: Floats, products: int) -> float:
+        """Return the work of `products` products with the vectors of a chunk."""
+        return vectors.size * (2.0 * products + (0 if self._rows is None else _COPY_COST))
+
+    def _choose_centre(self) -> Iterator[float]:
+        total = np.zeros(self._source.shape[1])
         for chunk in self._chunks:
-            self._data[chunk] = self._source[self._rows[chunk]]
-            total += self._data[chunk].sum(axis=0)
-            yield _COPY_COST * self._data[chunk].size
-        self._centre = (total / len(self._rows)).astype(np.float32)
-        for chunk in self._chunks:
-            self._data[chunk] -= self._centre
-            self._data[chunk] *= np.float32(SCALE)
-            yield _COPY_COST * self._data[chunk].size
+            vectors = self._vectors(chunk)
+            total += vectors.sum(axis=0)
+            yield self._work_of(vectors, 1)
+        self._centre = (total / len(self._one_hot)).astype(np.float32)
 
     def _choose_step(self) -> Iterator[float]:
-        """Estimate the largest eigenvalue of data'data / n by power iteration."""
-        vector = self._data[0].copy()
+        """Estimate the largest eigenvalue of the scaled, centred data'data / n by power iteration."""
+        vector = self._vectors(slice(1))[0] - self._centre
         value = 0.0
         for _ in range(_POWER_ITERATIONS):
             length = float(np.linalg.norm(vector))
@@ -143,23 +145,29 @@ class SoftmaxFit:
             vector /= np.float32(length)
             product = np.zeros_like(vector)
             for chunk in self._chunks:
-                product += (self._data[chunk] @ vector) @ self._data[chunk]
-                yield 2 * self._data[chunk].size
+                vectors = self._vectors(chunk)
+                shares = vectors @ vector - self._centre @ vector
+                product += shares @ vectors - shares.sum() * self._centre
+                yield self._work_of(vectors, 1)
             vector = product
-            value = float(np.linalg.norm(vector)) / len(self._data)
+            value = SCALE**2 * float(np.linalg.norm(vector)) / len(self._one_hot)
         # Power iteration approaches from below; 10 % more keeps the descent stable.
         self._step = np.float32(1.0 / (1.1 * value / 2 + L2))
 
     def _iteration(self) -> Iterator[float]:
         matrix, bias = self._lookahead
+        scale = np.float32(SCALE)
+        offset = bias - scale * (matrix @ self._centre)
         gradient, bias_gradient = np.float32(L2) * matrix, np.zeros_like(bias)
         for chunk in self._chunks:
-            residuals = softmax(self._data[chunk] @ matrix.T + bias)
+            vectors = self._vectors(chunk)
+            residuals = softmax(vectors @ (scale * matrix.T) + offset)
             residuals -= self._one_hot[chunk]
-            residuals /= len(self._data)
-            gradient += residuals.T @ self._data[chunk]
+            residuals /= len(self._one_hot)
+            gradient += scale * (residuals.T @ vectors)
             bias_gradient += residuals.sum(axis=0)
-            yield 2.0 * self._data[chunk].size * len(matrix)
+            yield self._work_of(vectors, len(matrix))
+        gradient -= scale * np.outer(bias_gradient, self._centre)
         new = (matrix - self._step * gradient, bias - bias_gradient)
         momentum = (1 + (1 + 4 * self._momentum**2) ** 0.5) / 2
         extrapolation = np.float32((self._momentum - 1) / momentum)
@@ -184,7 +192,7 @@ _NO_WEIGHTS = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.
 class SoftmaxRegression:
     """Softmax regression that continues from its weights after a change.
 
-    The fit, including the copy of the examples, is spread over the next predictions in chunks of bounded
+    The fit is spread over the next predictions in chunks of bounded
     work, so that no frame waits for a fit and no thread is needed. With 1,280 numbers and 10 classes, 100
     examples take 8 predictions and 2,000 examples about 180. The previous weights are used until the first
     iteration is complete. The first fit is completed at once; with `spread_first_fit` it is spread as well,
@@ -215,7 +223,7 @@ class SoftmaxRegression:
     def _start_fit(self) -> None:
         """Start a fit to the present examples; complete it at once if there are no weights to start from."""
         examples = self._examples
-        rows = newest_balanced(examples.class_ids, len(examples.labels), SAMPLE)
+        rows = balanced_sample(examples.class_ids, len(examples.labels), SAMPLE)
         start = self._carried_weights()
         chunk_work = math.inf if start is None else CHUNK_WORK
         if self._fit is not None:
