@@ -15,7 +15,7 @@ from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.model_selection import ModelSelector, cross_validate
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
-from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.quality.cross_validation import CrossValidationScores

@@ -14,7 +14,7 @@ from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import Classifier, is_converged, run_to_convergence
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
-from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, SearchResult
 from edge_daemon.learning.sampling import (

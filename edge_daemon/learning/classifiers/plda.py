@@ -1,4 +1,4 @@
-"""Probabilistic linear discriminant analysis (PLDA): a classifier and likelihood ratios against a new class.
+"""Probabilistic linear discriminant analysis (PLDA): likelihood ratios of taught classes against a new class.
 
 Sources: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006; S. Prince and J. Elder,
 "Probabilistic Linear Discriminant Analysis for Inferences About Identity", ICCV 2007.
@@ -7,16 +7,12 @@ Sources: S. Ioffe, "Probabilistic Linear Discriminant Analysis", ECCV 2006; S. P
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.base import softmax, to_prediction
-from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
-from edge_daemon.learning.sampling import Doubles, Floats, Ints, newest_balanced
+from edge_daemon.learning.sampling import Doubles, Floats, Ints
 
 RANK = 32
 """Maximum number of directions: enough for a few hundred examples."""
@@ -26,22 +22,6 @@ SHRINKAGE = 0.5
 
 _EPSILON = 1e-9
 """A variance below this is rounding error: the examples are equal."""
-
-
-CLASSIFICATION_RANK = 64
-"""Rank of the classifier. Classification gains from more directions than rejection does."""
-
-SUBSPACE_SAMPLE = 200
-"""Number of newest examples, balanced over classes, that give the subspace: the work of one frame."""
-
-SAMPLE = 2000
-"""Number of newest examples, balanced over classes, that give the class means and scatter."""
-
-ROWS_PER_FRAME = 200
-"""Number of examples projected per frame: one to two milliseconds on x86-64."""
-
-SHARPNESS = 20.0
-"""Factor of the ratios per direction in the softmax, calibrated on four data sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,16 +123,40 @@ def fit_plda(vectors: Floats | Doubles, class_ids: Ints, classes: int, rank: int
     space = subspace(vectors, rank)
     if not space.coordinates.size:
         return None
-    means = _class_means(space.coordinates, class_ids, counts)
-    deviations = space.coordinates - means[class_ids]
-    within = _shrink(deviations.T @ deviations / (len(class_ids) - class_count))
+    steps = iter_fit(space.coordinates, class_ids, counts)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            plda: Plda = end.value
+            return plda.in_full_space(space)
+
+
+def iter_fit(coordinates: Floats | Doubles, class_ids: Ints, counts: Ints) -> Generator[None, None, Plda]:
+    """Fit a model of all directions of the coordinates (rows), in three steps.
+
+    `counts` are the examples of each class: two classes have some, and one has two. `in_full_space` makes it
+    a model of the vectors.
+    """
+    class_count = int((counts > 0).sum())
+    centre = coordinates.mean(axis=0, dtype=np.float64)
+    means = _class_means(coordinates, class_ids, counts) - centre * (counts > 0)[:, None]
+    deviations = coordinates - (means + centre).astype(coordinates.dtype)[class_ids]
+    scatter = (deviations.T @ deviations).astype(np.float64)
+    within = _shrink(scatter / (len(class_ids) - class_count))
+    del deviations
+    yield
+    inverse = np.linalg.inv(np.linalg.cholesky(within))
     spread = means[counts > 0]
-    between = _shrink(spread.T @ spread / (class_count - 1))
-    rotation, ratio = _diagonalise(within, between)
-    return _quadratic(rotation.T, means @ rotation, counts, ratio).in_full_space(space)
+    between = inverse @ _shrink(spread.T @ spread / (class_count - 1)) @ inverse.T
+    yield
+    ratio, vectors = np.linalg.eigh(between)
+    rotation = inverse.T @ vectors
+    plda = _quadratic(rotation.T, means @ rotation, counts, np.maximum(ratio, 1e-9))
+    return replace(plda, offset=_float32(rotation.T @ centre))
 
 
-def _class_means(rows: Doubles, class_ids: Ints, counts: Ints) -> Doubles:
+def _class_means(rows: Floats | Doubles, class_ids: Ints, counts: Ints) -> Doubles:
     belongs = class_ids == np.arange(len(counts))[:, None]
     sums: Doubles = belongs.astype(np.float64) @ rows
     return sums / np.maximum(counts, 1)[:, None]
@@ -162,13 +166,6 @@ def _shrink(scatter: Doubles) -> Doubles:
     mean = max(np.trace(scatter) / len(scatter), _EPSILON)
     shrunk: Doubles = (scatter + SHRINKAGE * mean * np.eye(len(scatter))) / (1 + SHRINKAGE)
     return shrunk
-
-
-def _diagonalise(within: Doubles, between: Doubles) -> tuple[Doubles, Doubles]:
-    """Return R with R'WR = 1 and R'BR = diag(ratio)."""
-    inverse = np.linalg.inv(np.linalg.cholesky(within))
-    ratio, vectors = np.linalg.eigh(inverse @ between @ inverse.T)
-    return inverse.T @ vectors, np.maximum(ratio, 1e-9)
 
 
 def _quadratic(basis: Doubles, means: Doubles, counts: Ints, ratio: Doubles) -> Plda:
@@ -194,87 +191,3 @@ def _quadratic(basis: Doubles, means: Doubles, counts: Ints, ratio: Doubles) -> 
 
 def _float32(array: Floats | Doubles) -> Floats:
     return np.ascontiguousarray(array, np.float32)
-
-
-class PLDAClassifier:
-    """PLDA classifier, fitted in closed form after a change.
-
-    Up to 200 examples are fitted within one prediction. More take a dozen predictions at most, which use
-    the previous fit. Without a fit, predictions are those of the nearest class mean.
-    """
-
-    def __init__(self, examples: EmbeddingIndex) -> None:
-        self._examples = examples
-        self._version = -1
-        self._labels: Sequence[str] = ()
-        self._plda: Plda | None = None
-        self._work: Iterator[None] | None = None
-        self._fallback = NearestCentroid(examples)
-
-    def predict(self, query: SearchResult) -> Prediction:
-        """Do a bounded part of a due fit, then predict the class of the largest ratio."""
-        if self._version != self._examples.version:
-            self._start_fit()
-        if self._work is not None:
-            self._continue_fit(self._work)
-        if self._plda is None:
-            return self._fallback.predict(query)
-        sharpness = np.float32(SHARPNESS / self._plda.rank)
-        return to_prediction(self._examples, softmax(sharpness * self._plda.ratios(query.vector)), query)
-
-    @property
-    def is_converged(self) -> bool:
-        """True if the model is fitted to the present examples."""
-        return self._version == self._examples.version and self._work is None
-
-    def _start_fit(self) -> None:
-        """Start a fit to the present examples; complete it at once if they are few."""
-        self._plda = self._carried_model()
-        self._version, self._labels = self._examples.version, list(self._examples.labels)
-        self._work = self._fit_in_steps()
-        while self._work is not None and len(self._examples) <= SUBSPACE_SAMPLE:
-            self._continue_fit(self._work)
-
-    def _continue_fit(self, work: Iterator[None]) -> None:
-        try:
-            next(work)
-        except StopIteration:
-            self._work = None
-
-    def _fit_in_steps(self) -> Iterator[None]:
-        """Fit in steps of a few milliseconds each. The examples must not change until it is done."""
-        examples = self._examples
-        classes = len(examples.labels)
-        space = subspace(
-            examples.matrix[newest_balanced(examples.class_ids, classes, SUBSPACE_SAMPLE)],
-            CLASSIFICATION_RANK,
-        )
-        rows = newest_balanced(examples.class_ids, classes, SAMPLE)
-        coordinates = np.empty((len(rows), space.directions.shape[1]))
-        yield
-        for start in range(0, len(rows), ROWS_PER_FRAME):
-            part = slice(start, start + ROWS_PER_FRAME)
-            coordinates[part] = space.project(examples.matrix[rows[part]])
-            yield
-        plda = (
-            fit_plda(coordinates, examples.class_ids[rows], classes, CLASSIFICATION_RANK)
-            if coordinates.size
-            else None
-        )
-        self._plda = None if plda is None else plda.in_full_space(space)
-
-    def _carried_model(self) -> Plda | None:
-        """Return the previous model for the present classes, None if there is none.
-
-        New classes have the ratio minus infinity.
-        """
-        old, labels = self._plda, self._examples.labels
-        if old is None or old.basis.shape[1] != self._examples.size:
-            return None
-        weights = np.zeros((len(labels), old.weights.shape[1]), np.float32)
-        weights[:, -1] = -np.inf
-        for class_id, label in enumerate(labels):
-            if label in self._labels:
-                weights[class_id] = old.weights[self._labels.index(label)]
-        class_count = int(np.isfinite(weights[:, -1]).sum())
-        return replace(old, weights=weights, class_count=class_count) if class_count else None

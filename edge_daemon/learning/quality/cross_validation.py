@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge_daemon.learning.classifiers.plda import CLASSIFICATION_RANK, fit_plda, subspace
+from edge_daemon.learning.classifiers.plda import fit_plda, subspace
+from edge_daemon.learning.classifiers.plda_classifier import classification_rank
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import centroid_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
@@ -56,10 +57,11 @@ class CrossValidationScores:
             return
         keys, class_ids = self._keys(loo), loo.class_ids[rows]
         folds = assign_folds(class_ids, loo.burst_ids[rows])
-        coordinates = subspace(self._examples.matrix[loo.first_row :][rows], CLASSIFICATION_RANK).coordinates
+        rank = classification_rank(classes)
+        coordinates = subspace(self._examples.matrix[loo.first_row :][rows], rank).coordinates
         for fold in np.unique(folds):
             held_out = folds == fold
-            plda = fit_plda(coordinates[~held_out], class_ids[~held_out], classes, CLASSIFICATION_RANK)
+            plda = fit_plda(coordinates[~held_out], class_ids[~held_out], classes, rank)
             if plda is not None:
                 vectors = coordinates[held_out].astype(np.float32)
                 for row, vector in zip(rows[held_out].tolist(), vectors, strict=True):

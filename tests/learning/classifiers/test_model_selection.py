@@ -21,7 +21,7 @@ from edge_daemon.learning.classifiers.model_selection import (
     iter_cross_validation,
     select_if_significant,
 )
-from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.sampling import Flags

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.evaluation.few_shot import Dataset, build_index, evaluate_split, split
-from edge_daemon.learning.classifiers.plda import PLDAClassifier
+from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.cross_validation import SAMPLE, CrossValidationScores
 from edge_daemon.learning.quality.evaluation import centroid_scores, confusion_matrix

@@ -10,7 +10,13 @@ import pytest
 
 from edge_daemon.learning.classifiers.base import run_to_convergence
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
-from edge_daemon.learning.classifiers.plda import ROWS_PER_FRAME, SAMPLE, SUBSPACE_SAMPLE, PLDAClassifier
+from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.classifiers.plda_classifier import (
+    MIN_RANK,
+    SUBSPACE_SAMPLE,
+    PLDAClassifier,
+    classification_rank,
+)
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats
 
@@ -34,10 +40,13 @@ def taught(each: int, labels: str = "123") -> EmbeddingIndex:
     return examples
 
 
-def frames_to_convergence(classifier: PLDAClassifier, examples: EmbeddingIndex) -> int:
+def frames_to_convergence(
+    classifier: PLDAClassifier, examples: EmbeddingIndex, query: Floats | None = None
+) -> int:
+    query = np.ones(SIZE, np.float32) if query is None else query
     frames = 0
     while not classifier.is_converged:
-        classifier.predict(examples.search(np.ones(SIZE)))
+        classifier.predict(examples.search(query))
         frames += 1
     return frames
 
@@ -65,7 +74,7 @@ def test_the_previous_fit_is_used_until_the_new_one_is_complete() -> None:
         examples.add(cloud("4", 1, seed=row)[0], "4", 9000 + row)
     meanwhile = classifier.predict(examples.search(query))
     assert meanwhile.confidences == pytest.approx({**before.confidences, "4": 0.0}, abs=ROUNDING)
-    assert frames_to_convergence(classifier, examples) <= SAMPLE // ROWS_PER_FRAME + 2
+    assert frames_to_convergence(classifier, examples) <= 12
     assert classifier.predict(examples.search(cloud("4", 1, seed=77)[0])).label == "4"
     assert classifier.predict(examples.search(query)).confidences == pytest.approx(
         newly_fitted(examples, query), abs=ROUNDING
@@ -147,3 +156,41 @@ def test_accuracy_grows_with_more_than_four_hundred_examples() -> None:
     frames_to_convergence(classifier, examples)
     old = [classifier.predict(examples.search(vector)).label for vector in cloud("5", 50, seed=7000)]
     assert old.count("1") >= 45
+
+
+def many_classes(
+    classes: int, each: int, size: int = 300, seed: int = 0
+) -> tuple[Floats, npt.NDArray[np.intp]]:
+    """Classes that differ in as many directions as there are classes, in turn."""
+    rng = np.random.default_rng(seed)
+    class_ids = np.tile(np.arange(classes), each)
+    centres = np.random.default_rng(0).normal(size=(classes, size))
+    return (centres[class_ids] + 4.0 * rng.normal(size=(len(class_ids), size))).astype(np.float32), class_ids
+
+
+def test_the_directions_grow_with_the_classes() -> None:
+    assert [classification_rank(classes) for classes in (2, 16, 30, 50, 90)] == [64, 64, 120, 200, 200]
+    vectors, class_ids = many_classes(60, 12)
+    asked, expected = many_classes(60, 5, seed=1)
+    examples = EmbeddingIndex()
+    for row, class_id in enumerate(class_ids.tolist()):
+        examples.add(vectors[row], f"c{class_id}", row)
+    classifier = PLDAClassifier(examples)
+    frames_to_convergence(classifier, examples, asked[0])
+    said = [classifier.predict(examples.search(vector)).label for vector in asked]
+    accuracy = np.mean([label == f"c{each}" for label, each in zip(said, expected.tolist(), strict=True)])
+    few = fit_plda(examples.matrix, class_ids, 60, MIN_RANK)
+    assert few is not None
+    unit = asked / np.linalg.norm(asked, axis=1, keepdims=True)
+    few_accuracy = np.mean([few.ratios(vector).argmax() for vector in unit] == expected)
+    assert accuracy > few_accuracy + 0.03, (accuracy, few_accuracy)
+
+
+def test_equal_examples_of_many_classes_are_fitted() -> None:
+    examples = EmbeddingIndex()
+    for row in range(400):
+        examples.add(np.eye(80)[row % 70 // 35], f"c{row % 70}", row)
+    classifier = PLDAClassifier(examples)
+    frames_to_convergence(classifier, examples, np.ones(80, np.float32))
+    said = classifier.predict(examples.search(np.eye(80)[0])).confidences
+    assert np.isfinite(list(said.values())).all()
