@@ -16,13 +16,13 @@ from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.learning.classifiers.model_selection import (
-    CANDIDATES,
-    FIRST_SAMPLE,
+    OFFLINE_SAMPLE,
+    build_candidates,
     cross_validate,
     select_if_significant,
 )
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
-from edge_daemon.learning.sampling import Flags, newest_balanced
+from edge_daemon.learning.sampling import Flags, balanced_sample
 from edge_daemon.tflite.verdict_cache import contains, put
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def select_features(indexes: Mapping[str, EmbeddingIndex], current: str) -> tupl
     correct: dict[str, Flags] = {}
     scores = []
     for features, examples in indexes.items():
-        by_classifier = cross_validate(examples, CANDIDATES)
+        by_classifier = cross_validate(examples, build_candidates)
         best = max(by_classifier, key=lambda each: int(by_classifier[each].sum()))
         flags = correct[features] = by_classifier[best]
         if not len(flags):
@@ -103,7 +103,7 @@ def _small_pictures(store: ExampleStore, extractor: FeatureExtractor) -> list[Ex
     labels = sorted({example.label for example in examples})
     class_ids = np.array([labels.index(example.label) for example in examples], dtype=np.intp)
     sample = []
-    for row in newest_balanced(class_ids, len(labels), FIRST_SAMPLE).tolist():
+    for row in balanced_sample(class_ids, len(labels), OFFLINE_SAMPLE).tolist():
         thumbnail = store.thumbnail(examples[row].id) or b""
         if not _is_small(thumbnail):
             return []

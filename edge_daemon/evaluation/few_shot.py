@@ -175,11 +175,15 @@ def tune(data: Dataset, shots: int, seeds: int) -> list[tuple[str, float]]:
     chosen = []
     for seed in range(seeds):
         part = split(data, shots, seed)
-        correct = cross_validate(build_index(data, part.train), GRID)
+        correct = cross_validate(build_index(data, part.train), _build_grid)
         best = max(correct, key=lambda each: int(correct[each].sum()))
         confusion = evaluate_split(data, GRID[best], part)
         chosen.append((best, float(np.trace(confusion) / confusion.sum())))
     return chosen
+
+
+def _build_grid(examples: EmbeddingIndex) -> dict[str, Classifier]:
+    return {name: make(examples) for name, make in GRID.items()}
 
 
 def recalls(confusion: npt.NDArray[np.intp], labels: Sequence[str]) -> dict[str, float]:

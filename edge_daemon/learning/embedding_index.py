@@ -141,6 +141,7 @@ class EmbeddingIndex:
         self._labels: list[str] = []
         self._ids: list[int] = []
         self._groups: list[str] = []
+        self._sessions: list[int] = []
         self._class_ids: Ints = np.empty(0, np.intp)
         self._rows: Floats = np.empty((0, 0), np.float32)
         self._norms: Floats = np.empty(0, np.float32)
@@ -171,12 +172,19 @@ class EmbeddingIndex:
         return self._groups
 
     @property
+    def sessions(self) -> Sequence[int]:
+        """The teaching session of each row."""
+        return self._sessions
+
+    @property
     def counts(self) -> Mapping[str, int]:
         """Examples per label, in class order."""
         numbers = np.bincount(self.class_ids, minlength=len(self._labels)).tolist()
         return dict(zip(self._labels, numbers, strict=True))
 
-    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+    def add(
+        self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
+    ) -> None:
         """Append an example of any length except zero. Raises EmbeddingError and then changes nothing."""
         vector, norm = self._normalize(embedding) if self._ids else normalize(embedding)
         row = len(self._ids)
@@ -186,6 +194,7 @@ class EmbeddingIndex:
         self._class_ids[row] = self._class_id(label)
         self._ids.append(example_id)
         self._groups.append(group)
+        self._sessions.append(session)
         self._refresh_views()
 
     def remove(self, example_ids: Collection[int]) -> int:
@@ -271,6 +280,7 @@ class EmbeddingIndex:
                 rows[first:left] = rows[first : len(keep)][keep[first:]]
             self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
             self._groups = [each for each, kept in zip(self._groups, keep, strict=True) if kept]
+            self._sessions = [each for each, kept in zip(self._sessions, keep, strict=True) if kept]
             self._drop_empty_classes(left)
             if left == 0:
                 self._rows = np.empty((0, 0), np.float32)

@@ -41,8 +41,13 @@ class OpenSetClassifier(Protocol):
     def check(self, label: str) -> None:
         """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
 
-    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Add an example. Examples of one burst share a `group`. Raises EmbeddingError, LabelError."""
+    def add(
+        self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
+    ) -> None:
+        """Add an example of a teaching session. Examples of one burst share a `group`.
+
+        Raises EmbeddingError, LabelError.
+        """
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Remove the examples with these ids. Returns the number removed."""
@@ -100,10 +105,15 @@ class ExampleClassifier:
         """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
         self._check(label)
 
-    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
-        """Add an example. Examples of one burst share a `group`. Raises EmbeddingError, LabelError."""
+    def add(
+        self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
+    ) -> None:
+        """Add an example of a teaching session. Examples of one burst share a `group`.
+
+        Raises EmbeddingError, LabelError.
+        """
         self._check(label)
-        self._examples.add(embedding, label, example_id, group)
+        self._examples.add(embedding, label, example_id, group, session)
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Remove the examples with these ids. Returns the number removed."""

@@ -40,7 +40,9 @@ class PretrainedClassifier:
         """Raise LabelError: the classes are those of the model."""
         raise LabelError(f"'{label}' can't be taught to a pretrained classifier; set classifier.type to auto")
 
-    def add(self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "") -> None:
+    def add(
+        self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
+    ) -> None:
         """Raise LabelError: the classes are those of the model."""
         self.check(label)
 

@@ -84,3 +84,16 @@ def assign_folds(class_ids: Ints, burst_ids: Ints) -> Ints:
         own = np.flatnonzero(class_ids == class_id)
         folds[own] = (first + dense_rank(burst_ids[own])) % FOLDS
     return folds
+
+
+def assign_session_folds(class_ids: Ints, session_ids: Ints) -> Ints | None:
+    """Return a fold, 0 to FOLDS - 1, for each example; no session is split.
+
+    None if that leaves less than half of the examples with their class in another fold: with one session,
+    or with each class taught in its own.
+    """
+    folds = dense_rank(session_ids) % FOLDS
+    in_fold = np.zeros((FOLDS, int(class_ids.max(initial=0)) + 1), bool)
+    in_fold[folds, class_ids] = True
+    comparable = in_fold.sum(axis=0)[class_ids] > 1
+    return folds if len(folds) and comparable.mean() >= 0.5 else None

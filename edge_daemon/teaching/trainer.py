@@ -16,6 +16,7 @@ from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S,
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
+from edge_daemon.learning.sessions import SessionCounter
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Trainer:
         self._peers = peers
         self._outdated = False
         self._shared_with: int | None = None
+        self._sessions = SessionCounter()
         self.space = space
         self.revision = 0
         self.fleet: FleetFigures | None = None
@@ -101,8 +103,11 @@ class Trainer:
             pool = self.pool_of(example.region)
             if pool not in self._classifiers:
                 continue
+            session = self._sessions.number(example.created_at, example.origin)
             try:
-                self._classifiers[pool].add(example.embedding, example.label, example.id, example.group)
+                self._classifiers[pool].add(
+                    example.embedding, example.label, example.id, example.group, session
+                )
             except LabelError:
                 rejected.add(example.label)
             except EmbeddingError as exc:
@@ -153,7 +158,8 @@ class Trainer:
         try:
             with self._store.transaction():
                 example = self._store.add_record(record)
-                classifier.add(record.embedding, label, example.id, record.group)
+                session = self._sessions.number(example.created_at, example.origin)
+                classifier.add(record.embedding, label, example.id, record.group, session)
                 added.append(example.id)
                 replaced = self._redundant(classifier, label)
                 self._store.remove(replaced)
@@ -240,6 +246,7 @@ class Trainer:
         stored = list(self._stored())
         for classifier in self._classifiers.values():
             classifier.clear()
+        self._sessions = SessionCounter()
         self.load(stored)
         self._outdated = False
 

@@ -8,6 +8,7 @@ import pytest
 from edge_daemon.learning.sampling import (
     FOLDS,
     assign_folds,
+    assign_session_folds,
     balanced_sample,
     dense_rank,
     newest_balanced,
@@ -65,3 +66,17 @@ def test_no_fold_holds_a_whole_session_of_every_class(classes: int, sessions: in
     folds = assign_folds(class_ids, session_of * classes + class_ids)
     for session in range(sessions):
         assert len(set(folds[session_of == session].tolist())) > 1
+
+
+def test_sessions_are_folds_where_classes_occur_in_several() -> None:
+    class_ids = np.tile([0, 1, 2], 8)
+    session_ids = np.repeat([4, 9], 12)
+    folds = assign_session_folds(class_ids, session_ids)
+    assert folds is not None
+    assert folds.tolist() == [0] * 12 + [1] * 12
+
+
+@pytest.mark.parametrize("session_ids", [[0] * 6, [0, 0, 0, 1, 1, 1], []])
+def test_one_session_or_one_for_each_class_gives_no_folds(session_ids: list[int]) -> None:
+    class_ids = np.array([0, 0, 0, 1, 1, 1][: len(session_ids)], np.intp)
+    assert assign_session_folds(class_ids, np.array(session_ids, np.intp)) is None

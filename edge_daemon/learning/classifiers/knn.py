@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, NoExamplesError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult, k_nearest
+from edge_daemon.learning.embedding_index import TIE_TOLERANCE, EmbeddingIndex, SearchResult, k_nearest
 from edge_daemon.learning.sampling import Floats
 
 Vote: TypeAlias = Literal["plain", "padded"]
@@ -22,13 +22,17 @@ Votes: TypeAlias = dict[int, int]
 
 _ROWS_PER_BLOCK = 256
 
+_EXACT_DISTANCE = 1e-3
+"""Share of the query's length below which a distance is a rounding error: the vectors are equal."""
+
 
 class NearestNeighbours:
     """Counts the votes of the `k` nearest examples. `k` may exceed the number of examples.
 
     `vote`: with `plain`, each neighbour has one vote, and confidences are shares of the votes. With
     `padded`, a class with fewer than `k` examples is padded to `k` with copies of them (forwards and
-    backwards, as Coral's teachable project pads), so that a class with one example can win.
+    backwards, as Coral's teachable project pads), so that a class with one example can win; an example that
+    equals the query decides alone.
     `ties`: equal votes go to the first class in class order, as in browsers, or to the class of the
     nearest example, which is right for 1 to 9 more of 100 pictures when there are few examples.
     `metric`: `euclidean` and `manhattan` compare the embeddings at their original lengths.
@@ -50,9 +54,8 @@ class NearestNeighbours:
             raise ConfigError(f"metric must be one of {', '.join(get_args(Metric))}, got '{metric}'")
         self._examples = examples
         self._k = k
-        self._count: Callable[[list[int]], Votes] = _count_plain(examples)
-        if vote == "padded":
-            self._count = _PaddedVotes(examples, k)
+        self._count_plain = _count_plain(examples)
+        self._count_padded = _PaddedVotes(examples, k) if vote == "padded" else None
         self._metric = metric
         self._ties = ties
 
@@ -62,13 +65,26 @@ class NearestNeighbours:
         compared = query
         if self._metric != "cosine":
             compared = SearchResult(query.vector, query.norm, self._closeness(query))
-        votes = self._count(k_nearest(compared, examples.class_ids, self._k))
+        votes = self._votes(k_nearest(compared, examples.class_ids, self._k), compared)
         total = sum(votes.values())
         labels = examples.labels
         confidences = dict.fromkeys(labels, 0.0)
         for class_id, count in votes.items():
             confidences[labels[class_id]] = count / total
         return Prediction(labels[self._winner(votes)], confidences, query.top_k(1)[1][0])
+
+    def _votes(self, rows: list[int], compared: SearchResult) -> Votes:
+        if self._count_padded is None:
+            return self._count_plain(rows)
+        equal = self._equal_rows(rows, compared)
+        return self._count_plain(equal) if equal else self._count_padded(rows)
+
+    def _equal_rows(self, rows: list[int], compared: SearchResult) -> list[int]:
+        least = 1 - TIE_TOLERANCE if self._metric == "cosine" else -_EXACT_DISTANCE * compared.norm
+        closeness = compared.similarities
+        if closeness.item(rows[0]) < least:
+            return []
+        return [row for row in rows if closeness.item(row) >= least]
 
     def _winner(self, votes: Votes) -> int:
         if len(votes) == 1:

@@ -11,62 +11,79 @@ from typing import TypeAlias
 import numpy as np
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.classifiers.base import Classifier, is_converged, run_to_convergence
+from edge_daemon.learning.classifiers.base import Classifier, is_converged
+from edge_daemon.learning.classifiers.ensemble import LogLinearEnsemble
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, SearchResult
 from edge_daemon.learning.sampling import (
-    FOLDS,
     Flags,
     Floats,
     Ints,
     assign_folds,
-    newest_balanced,
+    assign_session_folds,
+    balanced_sample,
     number_bursts,
+    unique,
 )
 
-ClassifierFactories: TypeAlias = Mapping[str, Callable[[EmbeddingIndex], Classifier]]
+ClassifierBuilder: TypeAlias = Callable[[EmbeddingIndex], dict[str, Classifier]]
+"""Returns the classifiers to compare, by name, on the examples of an index."""
 
-FIRST_SAMPLE = 200
-"""Number of newest examples, balanced over classes, in the first selection. It bounds the cost."""
+SAMPLE = 1000
+"""Number of examples, balanced over classes, in a selection, since the best classifier depends on it."""
+
+OFFLINE_SAMPLE = 200
+"""Number of examples, balanced over classes, in a cross-validation at once."""
+
+DIRECTIONS = 128
+"""Number of directions in which a selection compares its examples: 1,000 examples take half a megabyte."""
+
+DIRECTIONS_SAMPLE = 200
+"""Number of examples, balanced over classes, that give these directions: a few milliseconds."""
 
 MIN_STANDARD_ERRORS = 2.0
 """Standard errors of a significant gain (McNemar's test on the examples where two classifiers differ)."""
+
+RESELECT_GROWTH = 1.25
+"""Growth or shrinkage of the number of examples at which the selection is repeated."""
 
 _ADDS_PER_STEP = 64
 """Copying 64 examples into a fold takes about a millisecond on x86-64."""
 
 _QUERIES_PER_STEP = 8
-"""Classifying 8 examples with six classifiers takes about as long."""
+"""Classifying 8 examples with seven classifiers takes about as long."""
 
 
 log = logging.getLogger(__name__)
 
-CANDIDATES: ClassifierFactories = {
-    "discriminant": PLDAClassifier,
-    "linear": lambda examples: SoftmaxRegression(examples, spread_first_fit=True),
-    "centroid": NearestCentroid,
-    "knn k=1": lambda examples: NearestNeighbours(examples, 1),
-    "knn k=3": lambda examples: NearestNeighbours(examples, 3, ties="nearest"),
-    "knn k=5": lambda examples: NearestNeighbours(examples, 5, ties="nearest"),
-}
-"""The classifiers to select from. The first one is used until another one is significantly better."""
 
-RESELECT_GROWTH = 1.25
-"""Growth or shrinkage of the number of examples at which the selection is repeated."""
+def build_candidates(examples: EmbeddingIndex) -> dict[str, Classifier]:
+    """Return the classifiers to select from. The first one is used until another is significantly better.
 
-LATER_SAMPLE = 1000
-"""Number of newest examples in later selections, since the best classifier depends on the number.
+    The ensemble shares its parts with the candidates of these names, so that each is fitted once.
+    """
+    discriminant = PLDAClassifier(examples)
+    linear = SoftmaxRegression(examples, spread_first_fit=True)
+    return {
+        "ensemble": LogLinearEnsemble(examples, discriminant, linear),
+        "discriminant": discriminant,
+        "linear": linear,
+        "centroid": NearestCentroid(examples),
+        "knn k=1": NearestNeighbours(examples, 1),
+        "knn k=3": NearestNeighbours(examples, 3, ties="nearest"),
+        "knn k=5": NearestNeighbours(examples, 5, ties="nearest"),
+    }
 
-With 1,280 numbers each they take about 16 MB during a selection.
-"""
 
-
-def cross_validate(examples: EmbeddingIndex, classifiers: ClassifierFactories) -> dict[str, Flags]:
-    """Return the result of `iter_cross_validation`, all steps at once."""
-    steps = iter_cross_validation(examples, classifiers)
+def cross_validate(
+    examples: EmbeddingIndex, build: ClassifierBuilder, limit: int = OFFLINE_SAMPLE
+) -> dict[str, Flags]:
+    """Return, per classifier, which held-out examples it classifies correctly, on about `limit` examples."""
+    rows = balanced_sample(examples.class_ids, len(examples.labels), limit)
+    steps = _iter_cross_validation(_Sample.copy_of(examples, rows), build)
     while True:
         try:
             next(steps)
@@ -75,20 +92,31 @@ def cross_validate(examples: EmbeddingIndex, classifiers: ClassifierFactories) -
             return correct
 
 
-def iter_cross_validation(
-    examples: EmbeddingIndex, classifiers: ClassifierFactories, limit: int = FIRST_SAMPLE
+def iter_selection(
+    examples: EmbeddingIndex, build: ClassifierBuilder
 ) -> Generator[None, None, dict[str, Flags]]:
-    """Return, per classifier, which held-out examples it classifies correctly.
+    """Return the same as `cross_validate` in steps of a few milliseconds, on fewer numbers.
 
-    A step adds or classifies a few examples, or does a part of a classifier's fit. It works on a copy of
-    about `limit` examples, which may change meanwhile. A burst is never split across folds. Examples whose
-    class occurs in that fold only are skipped.
+    The examples are compared in their leading directions and are copied first, so that they may change.
     """
-    sample = _Sample.copy_of(examples, newest_balanced(examples.class_ids, len(examples.labels), limit))
-    folds = assign_folds(sample.class_ids, number_bursts(sample.labels, sample.groups))
-    correct: dict[str, list[bool]] = {each: [] for each in classifiers}
-    for fold in range(FOLDS):
-        yield from _score_fold(sample, folds == fold, classifiers, correct)
+    sample = yield from _reduced_sample(examples)
+    return (yield from _iter_cross_validation(sample, build))
+
+
+def _iter_cross_validation(
+    sample: _Sample, build: ClassifierBuilder
+) -> Generator[None, None, dict[str, Flags]]:
+    """Cross-validate by session where there are several, else by burst.
+
+    A step adds or classifies a few examples, or does a part of a classifier's fit. Examples whose class
+    occurs in one fold only are skipped.
+    """
+    folds = assign_session_folds(sample.class_ids, np.array(sample.sessions, np.intp))
+    if folds is None:
+        folds = assign_folds(sample.class_ids, number_bursts(sample.labels, sample.groups))
+    correct: dict[str, list[bool]] = {}
+    for fold in unique(folds).tolist():
+        yield from _score_fold(sample, folds == fold, build, correct)
     return {each: np.array(flags, dtype=bool) for each, flags in correct.items()}
 
 
@@ -110,11 +138,14 @@ class _Sample:
     labels: list[str]
     ids: list[int]
     groups: list[str]
+    sessions: list[int]
 
     @classmethod
-    def copy_of(cls, examples: EmbeddingIndex, rows: Ints) -> _Sample:
-        vectors = examples.matrix[rows]
-        vectors *= examples.norms[rows, None]
+    def copy_of(cls, examples: EmbeddingIndex, rows: Ints, vectors: Floats | None = None) -> _Sample:
+        """Return these rows with other `vectors`, by default their own ones."""
+        if vectors is None:
+            vectors = examples.matrix[rows]
+            vectors *= examples.norms[rows, None]
         class_ids = examples.class_ids[rows]
         return cls(
             examples.augment_query,
@@ -123,27 +154,65 @@ class _Sample:
             [examples.labels[class_id] for class_id in class_ids.tolist()],
             [examples.ids[row] for row in rows.tolist()],
             [examples.groups[row] for row in rows.tolist()],
+            [examples.sessions[row] for row in rows.tolist()],
         )
+
+
+def _reduced_sample(examples: EmbeddingIndex) -> Generator[None, None, _Sample]:
+    """Return a sample in DIRECTIONS numbers per example; cosines hardly change by that.
+
+    Query augmentation needs the embeddings as they are; patch embeddings are short.
+    """
+    sample = None
+    while sample is None:
+        rows = balanced_sample(examples.class_ids, len(examples.labels), SAMPLE)
+        if examples.augment_query is not None or examples.matrix.shape[1] <= DIRECTIONS:
+            return _Sample.copy_of(examples, rows)
+        sample = yield from _reduce_unless_changed(examples, rows)
+    return sample
+
+
+def _reduce_unless_changed(examples: EmbeddingIndex, rows: Ints) -> Generator[None, None, _Sample | None]:
+    """Return the sample, None if the examples change meanwhile."""
+    version, matrix = examples.version, examples.matrix
+    some = balanced_sample(examples.class_ids, len(examples.labels), DIRECTIONS_SAMPLE)
+    directions = _leading_directions(matrix[some])
+    vectors = np.empty((len(rows), directions.shape[1]), np.float32)
+    for start in range(0, len(rows), _ADDS_PER_STEP):
+        yield
+        if examples.version != version:
+            return None
+        part = slice(start, start + _ADDS_PER_STEP)
+        vectors[part] = matrix[rows[part]] @ directions
+    return _Sample.copy_of(examples, rows, vectors)
+
+
+def _leading_directions(vectors: Floats) -> Floats:
+    """Return the directions (columns) of the largest second moments of some vectors (rows)."""
+    values, axes = np.linalg.eigh((vectors @ vectors.T).astype(np.float64))
+    kept = np.flatnonzero(values > 1e-6 * values[-1])[-DIRECTIONS:]
+    directions: Floats = vectors.T @ (axes[:, kept] / np.sqrt(values[kept])).astype(np.float32)
+    return directions
 
 
 def _score_fold(
     sample: _Sample,
     held_out: Flags,
-    classifiers: ClassifierFactories,
-    correct: Mapping[str, list[bool]],
+    build: ClassifierBuilder,
+    correct: dict[str, list[bool]],
 ) -> Generator[None, None, None]:
     """Fit the classifiers without the held-out examples, classify these, and append to `correct`."""
     train = yield from _build_index(sample, np.flatnonzero(~held_out))
     queries = [row for row in np.flatnonzero(held_out).tolist() if sample.labels[row] in train.labels]
     if not queries or len(train.labels) < 2:
         return
-    fitted = {each: make(train) for each, make in classifiers.items()}
-    for classifier in fitted.values():
+    fitted = build(train)
+    for classifier in reversed(fitted.values()):  # the parts of the ensemble before it: shorter steps
         yield from _fit(classifier, train.search(sample.vectors[queries[0]]))
     for count, row in enumerate(queries, start=1):
         query = train.search(sample.vectors[row])
         for each, classifier in fitted.items():
-            correct[each].append(classifier.predict(query).label == sample.labels[row])
+            correct.setdefault(each, []).append(classifier.predict(query).label == sample.labels[row])
         if count % _QUERIES_PER_STEP == 0:
             yield
 
@@ -166,67 +235,54 @@ def _fit(classifier: Classifier, query: SearchResult) -> Generator[None, None, N
 class ModelSelector:
     """Predicts with the classifier that cross-validation on the examples selects.
 
-    The first selection is made at once, with FIRST_SAMPLE examples at most. Later ones take steps of a few
-    milliseconds, one per prediction; the selected classifier is used as soon as it is fitted.
+    It begins with the first candidate. A selection starts when the classifier is fitted and takes steps of a
+    few milliseconds, one per prediction; the selected classifier is used as soon as it is fitted.
     """
 
-    def __init__(self, examples: EmbeddingIndex) -> None:
+    def __init__(self, examples: EmbeddingIndex, build: ClassifierBuilder = build_candidates) -> None:
         self._examples = examples
+        self._build = build
         self._selected_at = 0
-        self._cross_validation: Generator[None, None, Mapping[str, Flags]] | None = None
+        self._selection: Generator[None, None, Mapping[str, Flags]] | None = None
         self._successor: Classifier | None = None
-        self.selected = next(iter(CANDIDATES))
-        self._classifier = CANDIDATES[self.selected](examples)
+        self.selected, self._classifier = next(iter(build(examples).items()))
 
     def predict(self, query: SearchResult) -> Prediction:
         """Do a step of a due selection, then classify with the selected classifier."""
-        if self._busy:
+        if self._selection is not None or self._successor is not None:
             self._advance(query)
-        elif self._due:
-            self._begin(query)
+        elif self._due and is_converged(self._classifier):
+            self._selection = iter_selection(self._examples, self._build)
+            self._selected_at = len(self._examples)
         return self._classifier.predict(query)
 
     @property
     def is_converged(self) -> bool:
         """True if the selection is complete and its classifier is fitted to the present examples."""
-        return not (self._busy or self._due) and is_converged(self._classifier)
+        busy = self._selection is not None or self._successor is not None
+        return not (busy or self._due) and is_converged(self._classifier)
 
     @property
     def _due(self) -> bool:
         count = len(self._examples)
         return not self._selected_at / RESELECT_GROWTH < count < self._selected_at * RESELECT_GROWTH
 
-    @property
-    def _busy(self) -> bool:
-        return self._cross_validation is not None or self._successor is not None
-
-    def _begin(self, query: SearchResult) -> None:
-        count, first = len(self._examples), self._selected_at == 0
-        limit = FIRST_SAMPLE if first else LATER_SAMPLE
-        self._cross_validation = iter_cross_validation(self._examples, CANDIDATES, limit)
-        # A first selection from a part of the examples is due again at once.
-        self._selected_at = min(count, FIRST_SAMPLE) if first else count
-        if first:
-            while self._busy:
-                self._advance(query)
-            run_to_convergence(self._classifier, query)
-
     def _advance(self, query: SearchResult) -> None:
         if self._successor is not None:
             self._successor.predict(query)
             if is_converged(self._successor):
                 self._classifier, self._successor = self._successor, None
-        elif self._cross_validation is not None:
+        elif self._selection is not None:
             try:
-                next(self._cross_validation)
+                next(self._selection)
             except StopIteration as end:
-                self._cross_validation = None
+                self._selection = None
                 self._select(end.value)
 
     def _select(self, correct: Mapping[str, Flags]) -> None:
-        best = select_if_significant(correct, self.selected)
+        best = select_if_significant(correct, self.selected) if correct else self.selected
         if best != self.selected:
             gain = float(correct[best].mean() - correct[self.selected].mean())
             log.info("%s classifies %.0f points more correctly than %s here", best, 100 * gain, self.selected)
             self.selected = best
-            self._successor = CANDIDATES[best](self._examples)
+            self._successor = self._build(self._examples)[best]

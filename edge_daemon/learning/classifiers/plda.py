@@ -133,7 +133,7 @@ def fit_plda(vectors: Floats | Doubles, class_ids: Ints, classes: int, rank: int
 
 
 def iter_fit(coordinates: Floats | Doubles, class_ids: Ints, counts: Ints) -> Generator[None, None, Plda]:
-    """Fit a model of all directions of the coordinates (rows), in three steps.
+    """Fit a model of all directions of the coordinates (rows) in three steps; they are overwritten.
 
     `counts` are the examples of each class: two classes have some, and one has two. `in_full_space` makes it
     a model of the vectors.
@@ -141,10 +141,9 @@ def iter_fit(coordinates: Floats | Doubles, class_ids: Ints, counts: Ints) -> Ge
     class_count = int((counts > 0).sum())
     centre = coordinates.mean(axis=0, dtype=np.float64)
     means = _class_means(coordinates, class_ids, counts) - centre * (counts > 0)[:, None]
-    deviations = coordinates - (means + centre).astype(coordinates.dtype)[class_ids]
-    scatter = (deviations.T @ deviations).astype(np.float64)
+    coordinates -= (means + centre).astype(coordinates.dtype)[class_ids]
+    scatter = (coordinates.T @ coordinates).astype(np.float64)
     within = _shrink(scatter / (len(class_ids) - class_count))
-    del deviations
     yield
     inverse = np.linalg.inv(np.linalg.cholesky(within))
     spread = means[counts > 0]
@@ -157,8 +156,8 @@ def iter_fit(coordinates: Floats | Doubles, class_ids: Ints, counts: Ints) -> Ge
 
 
 def _class_means(rows: Floats | Doubles, class_ids: Ints, counts: Ints) -> Doubles:
-    belongs = class_ids == np.arange(len(counts))[:, None]
-    sums: Doubles = belongs.astype(np.float64) @ rows
+    belongs = (class_ids == np.arange(len(counts))[:, None]).astype(rows.dtype)
+    sums: Doubles = (belongs @ rows).astype(np.float64)
     return sums / np.maximum(counts, 1)[:, None]
 
 

@@ -157,11 +157,12 @@ class SoftmaxFit:
     def _iteration(self) -> Iterator[float]:
         matrix, bias = self._lookahead
         scale = np.float32(SCALE)
-        offset = bias - scale * (matrix @ self._centre)
+        scaled: Floats = matrix * scale
+        offset: Floats = bias - scaled.dot(self._centre)
         gradient, bias_gradient = np.float32(L2) * matrix, np.zeros_like(bias)
         for chunk in self._chunks:
             vectors = self._vectors(chunk)
-            residuals = softmax(vectors @ (scale * matrix.T) + offset)
+            residuals = softmax(vectors @ scaled.T + offset)
             residuals -= self._one_hot[chunk]
             residuals /= len(self._one_hot)
             gradient += scale * (residuals.T @ vectors)
@@ -192,11 +193,11 @@ _NO_WEIGHTS = Weights(np.empty((0, 0), np.float32), np.empty(0, np.float32), np.
 class SoftmaxRegression:
     """Softmax regression that continues from its weights after a change.
 
-    The fit is spread over the next predictions in chunks of bounded
-    work, so that no frame waits for a fit and no thread is needed. With 1,280 numbers and 10 classes, 100
-    examples take 8 predictions and 2,000 examples about 180. The previous weights are used until the first
-    iteration is complete. The first fit is completed at once; with `spread_first_fit` it is spread as well,
-    and all classes are equally probable at first.
+    The fit is spread over the next predictions in chunks of bounded work, so that no frame waits for a fit
+    and no thread is needed. With 1,280 numbers and 10 classes, 100 examples take 8 predictions and 2,000
+    examples about 180. The previous weights are used until the first iteration is complete. The first fit is
+    completed at once; with `spread_first_fit` it is spread as well, and all classes are equally probable at
+    first. `is_fitted` is true from the first complete fit on.
     """
 
     def __init__(self, examples: EmbeddingIndex, *, spread_first_fit: bool = False) -> None:
@@ -205,15 +206,20 @@ class SoftmaxRegression:
         self._version = -1
         self._labels: Sequence[str] = ()
         self._weights = _NO_WEIGHTS
+        self.is_fitted = False
         self._fit: SoftmaxFit | None = None
 
     def predict(self, query: SearchResult) -> Prediction:
         """Do a bounded part of a due fit, then classify."""
+        return to_prediction(self._examples, self.confidences(query), query)
+
+    def confidences(self, query: SearchResult) -> Floats:
+        """Do a bounded part of a due fit; return the class probabilities."""
         if self._version != self._examples.version:
             self._start_fit()
         if self._fit is not None:
             self._continue_fit(self._fit)
-        return to_prediction(self._examples, softmax(self._weights.scores(query.vector)), query)
+        return softmax(self._weights.scores(query.vector))
 
     @property
     def is_converged(self) -> bool:
@@ -239,11 +245,13 @@ class SoftmaxRegression:
         if fit.iterations >= MAX_ITERATIONS:
             fit.close()
             self._fit = None
+            self.is_fitted = True
 
     def _carried_weights(self) -> Weights | None:
         """Return the previous weights for the present classes, zeros for new ones; None without weights."""
         old, size = self._weights, self._examples.matrix.shape[1]
         if len(old.centre) != size:
+            self.is_fitted = False
             return self._zero_weights() if self._spread_first_fit else None
         matrix = np.zeros((len(self._examples.labels), size), np.float32)
         bias = np.zeros(len(matrix), np.float32)

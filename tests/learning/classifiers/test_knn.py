@@ -143,4 +143,35 @@ def test_padding_repeats_forwards_and_backwards() -> None:
     classifier = KNNClassifier(7, "padded")
     for embedding, label in (([1.0, 0.19], "a"), ([1.0, 0.1], "b"), ([1.0, 0.2], "b"), ([1.0, 0.3], "b")):
         classifier.add(embedding, label)
-    assert classifier.predict([1.0, 0.2]).confidences == {"a": 4 / 7, "b": 3 / 7}
+    assert classifier.predict([1.0, 0.196]).confidences == {"a": 4 / 7, "b": 3 / 7}
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean", "manhattan"])
+@pytest.mark.parametrize("size", [12, 1280])
+def test_with_padding_an_equal_example_is_never_outvoted(metric: Any, size: int) -> None:
+    rng = np.random.default_rng(size)
+    view = rng.exponential(size=size) * 7
+    classifier = KNNClassifier(3, "padded", metric)
+    for _ in range(4):
+        classifier.add(view * (1 + 0.01 * rng.normal(size=size)), "many")
+        classifier.add(view * (1 + 0.05 * rng.normal(size=size)), "few")
+    classifier.add(view, "few")
+    prediction = classifier.predict(view)
+    assert prediction.label == "few"
+    assert prediction.confidences == {"many": 0.0, "few": 1.0}
+
+
+def test_equal_examples_of_two_classes_share_the_votes() -> None:
+    classifier = KNNClassifier(4, "padded")
+    for label in ("a", "b", "a", "b"):
+        classifier.add([1.0, 2.0, 3.0], label)
+        classifier.add([1.0, 2.0, 3.1], "c")
+    assert classifier.predict([1.0, 2.0, 3.0]).confidences == {"a": 0.5, "c": 0.0, "b": 0.5}
+
+
+def test_the_plain_vote_counts_an_equal_example_once() -> None:
+    classifier = KNNClassifier(3, "plain")
+    classifier.add([1.0, 0.0, 0.0], "few")
+    for shift in (0.01, 0.02):
+        classifier.add([1.0, shift, 0.0], "many")
+    assert classifier.predict([1.0, 0.0, 0.0]).label == "many"

@@ -14,15 +14,14 @@ from edge_daemon.evaluation.few_shot import Dataset, Split, evaluate_split
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.model_selection import (
-    CANDIDATES,
-    LATER_SAMPLE,
     ModelSelector,
+    build_candidates,
     cross_validate,
-    iter_cross_validation,
+    iter_selection,
     select_if_significant,
 )
+from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
-from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.sampling import Flags
 
@@ -43,9 +42,10 @@ def test_a_classifier_with_a_significant_gain_is_selected_and_logged(
     examples = rings(96)
     classifier = ModelSelector(examples)
     with caplog.at_level(logging.INFO):
-        assert classifier.predict(examples.search([1.0, 0.0])).label == "a"
+        run_to_convergence(classifier, examples.search([1.0, 0.0]))
+    assert classifier.predict(examples.search([1.0, 0.0])).label == "a"
     assert classifier.selected.startswith("knn")
-    assert "points more correctly than discriminant" in caplog.text
+    assert "points more correctly than ensemble" in caplog.text
 
 
 def test_without_a_significant_gain_the_first_classifier_is_kept() -> None:
@@ -54,8 +54,8 @@ def test_without_a_significant_gain_the_first_classifier_is_kept() -> None:
     for example_id in range(40):
         examples.add(rng.normal(size=8) + 4 * np.eye(8)[example_id % 2], "ab"[example_id % 2], example_id)
     classifier = ModelSelector(examples)
-    classifier.predict(examples.search(np.ones(8)))
-    assert classifier.selected == next(iter(CANDIDATES))
+    run_to_convergence(classifier, examples.search(np.ones(8)))
+    assert classifier.selected == "ensemble"
 
 
 def test_a_gain_must_be_twice_its_standard_error() -> None:
@@ -66,21 +66,21 @@ def test_a_gain_must_be_twice_its_standard_error() -> None:
         assert select_if_significant({"old": present, "new": new}, "old") == expected
 
 
-def test_a_later_selection_takes_one_step_per_prediction() -> None:
-    examples = rings(12)
+def test_a_selection_takes_one_step_per_prediction() -> None:
+    examples = rings(4)
     classifier = ModelSelector(examples)
-    classifier.predict(examples.search([1.0, 0.0]))
-    assert classifier.selected == "discriminant"
+    run_to_convergence(classifier, examples.search([1.0, 0.0]))
+    assert classifier.selected == "ensemble"
     more = rings(96, seed=2)
     for row in range(96):
         examples.add(more.matrix[row], more.labels[int(more.class_ids[row])], 100 + row)
-    steps = sum(1 for _ in iter_cross_validation(examples, CANDIDATES, LATER_SAMPLE))
+    steps = sum(1 for _ in iter_selection(examples, build_candidates))
     frames = 0
-    while classifier.selected == "discriminant":
+    while classifier.selected == "ensemble":
         classifier.predict(examples.search([1.0, 0.0]))
         frames += 1
-    # One prediction starts, one is for each step, one selects.
-    assert frames == 1 + steps + 1
+    # One prediction fits the ensemble, one starts, one is for each step, one selects.
+    assert frames == 1 + 1 + steps + 1
 
 
 def near_duplicates(scenes: int, each: int, classes: int = 4, size: int = 32) -> Dataset:
@@ -101,63 +101,20 @@ def test_with_many_examples_the_selection_is_as_good_as_the_best_classifier() ->
         confusion = evaluate_split(data, make, part)
         return float(np.trace(confusion) / confusion.sum())
 
-    best = max(right(make) for make in CANDIDATES.values())
-    assert right(CANDIDATES["discriminant"]) < best - 0.3
-    assert right(ModelSelector) >= best - 0.005
+    nearest = right(lambda examples: NearestNeighbours(examples, 1))
+    assert right(lambda examples: build_candidates(examples)["ensemble"]) < nearest - 0.3
+    assert right(ModelSelector) >= nearest - 0.005
 
 
-def test_the_first_selection_uses_few_examples_and_the_next_more() -> None:
-    data = near_duplicates(scenes=700, each=3)
-    examples = EmbeddingIndex()
-    for row, class_id in enumerate(data.class_ids.tolist()):
-        examples.add(data.vectors[row], data.labels[class_id], row)
-    classifier = ModelSelector(examples)
-    query = data.vectors[0]
-    classifier.predict(examples.search(query))
-    assert classifier.selected == "discriminant"
-    assert not classifier.is_converged
-    run_to_convergence(classifier, examples.search(query))
-    assert classifier.selected.startswith("knn")
-
-
-def test_the_selected_classifier_is_used_when_it_is_fitted() -> None:
-    rng = np.random.default_rng(0)
-    examples = EmbeddingIndex()
-    classifier = ModelSelector(examples)
-    # A line separates the classes; the variance along it misleads all classifiers except the linear one.
-    for row in range(1500):
-        vector = rng.normal(size=256) * np.geomspace(30, 1, 256)
-        vector[-1] = 10 * (row % 2) - 5 + 0.3 * rng.normal()
-        examples.add(vector, "ab"[row % 2], row)
-        if row == 11:
-            classifier.predict(examples.search(vector))
-    query = examples.matrix[-1].copy()
-    while classifier.selected == "discriminant":
-        classifier.predict(examples.search(query))
-    assert classifier.selected == "linear"
-    old, new = PLDAClassifier(examples), SoftmaxRegression(examples)
-    run_to_convergence(old, examples.search(query))
-    meanwhile, expected = old.predict(examples.search(query)), new.predict(examples.search(query))
-    assert meanwhile.confidences != pytest.approx(expected.confidences, abs=0.01)
-    for _ in range(3):
-        said = classifier.predict(examples.search(query)).confidences
-        assert said == pytest.approx(meanwhile.confidences, abs=1e-5)  # rounding differs between processors
-    run_to_convergence(classifier, examples.search(query))
-    assert classifier.predict(examples.search(query)).confidences == pytest.approx(
-        expected.confidences, abs=1e-3
-    )
-
-
-def test_the_first_prediction_uses_a_fitted_classifier() -> None:
+def test_the_first_prediction_uses_a_fitted_discriminant() -> None:
     rng = np.random.default_rng(0)
     examples = EmbeddingIndex()
     for row in range(600):
-        examples.add(np.eye(48)[row % 3] + 0.3 * rng.normal(size=48), "abc"[row % 3], row)
+        examples.add(np.eye(512)[row % 3] + 0.1 * rng.normal(size=512), "abc"[row % 3], row)
     classifier, alone = ModelSelector(examples), PLDAClassifier(examples)
-    query = examples.search(np.ones(48))
+    query = examples.search(np.ones(512))
     run_to_convergence(alone, query)
     assert classifier.predict(query) == alone.predict(query)
-    assert classifier.selected == "discriminant"
 
 
 def test_other_examples_can_be_added_during_a_selection() -> None:
@@ -191,26 +148,86 @@ class Slow:
         return said if self._asked > 3 else replace(said, label="nothing yet")
 
 
+def slow_and_quick(examples: EmbeddingIndex) -> dict[str, Classifier]:
+    return {"slow": Slow(examples), "quick": NearestNeighbours(examples, 1)}
+
+
+def test_the_selected_classifier_is_used_when_it_is_fitted() -> None:
+    def build(examples: EmbeddingIndex) -> dict[str, Classifier]:
+        return {"centroid": NearestCentroid(examples), "slow": Slow(examples)}
+
+    examples = rings(96)
+    classifier = ModelSelector(examples, build)
+    query = examples.search(examples.matrix[1].copy())
+    while classifier.selected == "centroid":
+        assert classifier.predict(query).label != "nothing yet"
+    waiting = 0
+    while not classifier.is_converged:
+        assert classifier.predict(query).label != "nothing yet"
+        waiting += 1
+    assert waiting == 3
+    assert classifier.predict(query).label == "b"
+
+
 def test_classifiers_are_scored_after_their_fit() -> None:
-    correct = cross_validate(
-        rings(48), {"slow": Slow, "quick": lambda examples: NearestNeighbours(examples, 1)}
-    )
+    correct = cross_validate(rings(48), slow_and_quick)
     np.testing.assert_array_equal(correct["slow"], correct["quick"])
     assert correct["slow"].all()
 
 
-def test_the_examples_can_change_during_cross_validation() -> None:
-    examples = rings(48)
-    expected = cross_validate(rings(48), CANDIDATES)
-    steps = iter_cross_validation(examples, CANDIDATES)
-    next(steps)
+@pytest.mark.parametrize("size", [2, 300])
+def test_the_examples_can_change_during_a_selection(size: int) -> None:
+    def turned_rings(count: int) -> EmbeddingIndex:
+        directions = np.linalg.qr(np.random.default_rng(5).normal(size=(size, 2)))[0]
+        examples, flat = EmbeddingIndex(), rings(count)
+        for row, label in enumerate(flat.class_ids.tolist()):
+            examples.add(directions @ flat.matrix[row], flat.labels[label], row)
+        return examples
+
+    def finish(steps: Generator[None, None, dict[str, Flags]]) -> dict[str, list[bool]]:
+        while True:
+            try:
+                next(steps)
+            except StopIteration as end:
+                correct: dict[str, Flags] = end.value
+                return {each: right.tolist() for each, right in correct.items()}
+
+    examples = turned_rings(96)
+    expected = finish(iter_selection(turned_rings(96), build_candidates))
+    steps = iter_selection(examples, build_candidates)
+    for _ in range(4):
+        next(steps)
     examples.clear()
-    correct: dict[str, Flags] = {}
+    assert finish(steps) == expected
 
-    def finish() -> Generator[None, None, None]:
-        correct.update((yield from steps))
 
-    list(finish())
-    assert {each: right.tolist() for each, right in correct.items()} == {
-        each: right.tolist() for each, right in expected.items()
-    }
+def four_sessions() -> EmbeddingIndex:
+    """Two classes in four sessions, which another direction separates in each."""
+    rng = np.random.default_rng(3)
+    examples = EmbeddingIndex()
+    for session in range(4):
+        place = rng.normal(size=32)
+        for row in range(24):
+            label = row % 2
+            vector = 4 * place + 0.2 * rng.normal(size=32)
+            vector[1 + session] += (2 * label - 1) * 3
+            examples.add(vector, "ab"[label], len(examples), session=session)
+    return examples
+
+
+def test_sessions_are_held_out_where_there_are_several() -> None:
+    examples = four_sessions()
+    correct = cross_validate(examples, build_candidates)
+    assert correct["knn k=1"].mean() < 0.7, "neighbours of the same session don't count"
+    alone = EmbeddingIndex()
+    for row, label in enumerate(examples.class_ids.tolist()):
+        alone.add(examples.matrix[row], examples.labels[label], row)
+    assert cross_validate(alone, build_candidates)["knn k=1"].mean() > 0.95
+
+
+def test_classes_taught_in_sessions_of_their_own_are_cross_validated_by_burst() -> None:
+    examples = EmbeddingIndex()
+    flat = rings(48)
+    for row, label in enumerate(flat.class_ids.tolist()):
+        examples.add(flat.matrix[row], flat.labels[label], row, session=label)
+    assert len(cross_validate(examples, build_candidates)["ensemble"]) == 48
