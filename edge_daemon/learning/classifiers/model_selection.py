@@ -114,7 +114,7 @@ def _iter_cross_validation(
     folds = assign_session_folds(sample.class_ids, np.array(sample.sessions, np.intp))
     if folds is None:
         folds = assign_folds(sample.class_ids, number_bursts(sample.labels, sample.groups))
-    correct: dict[str, list[bool]] = {}
+    correct: dict[str, list[bool]] = {name: [] for name in build(EmbeddingIndex())}
     for fold in unique(folds).tolist():
         yield from _score_fold(sample, folds == fold, build, correct)
     return {each: np.array(flags, dtype=bool) for each, flags in correct.items()}
@@ -199,7 +199,7 @@ def _score_fold(
     sample: _Sample,
     held_out: Flags,
     build: ClassifierBuilder,
-    correct: dict[str, list[bool]],
+    correct: Mapping[str, list[bool]],
 ) -> Generator[None, None, None]:
     """Fit the classifiers without the held-out examples, classify these, and append to `correct`."""
     train = yield from _build_index(sample, np.flatnonzero(~held_out))
@@ -212,7 +212,7 @@ def _score_fold(
     for count, row in enumerate(queries, start=1):
         query = train.search(sample.vectors[row])
         for each, classifier in fitted.items():
-            correct.setdefault(each, []).append(classifier.predict(query).label == sample.labels[row])
+            correct[each].append(classifier.predict(query).label == sample.labels[row])
         if count % _QUERIES_PER_STEP == 0:
             yield
 
@@ -280,7 +280,7 @@ class ModelSelector:
                 self._select(end.value)
 
     def _select(self, correct: Mapping[str, Flags]) -> None:
-        best = select_if_significant(correct, self.selected) if correct else self.selected
+        best = select_if_significant(correct, self.selected)
         if best != self.selected:
             gain = float(correct[best].mean() - correct[self.selected].mean())
             log.info("%s classifies %.0f points more correctly than %s here", best, 100 * gain, self.selected)
