@@ -15,12 +15,8 @@ from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.learning.classifiers.model_selection import (
-    OFFLINE_SAMPLE,
-    build_candidates,
-    cross_validate,
-    select_if_significant,
-)
+from edge_daemon.learning.classifiers.grouped_cross_validation import OFFLINE_SAMPLE, cross_validate
+from edge_daemon.learning.classifiers.model_selection import build_candidates, select_if_significant
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.sampling import Flags, balanced_sample
 from edge_daemon.tflite.verdict_cache import contains, put

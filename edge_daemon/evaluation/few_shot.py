@@ -12,8 +12,9 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.classifiers.grouped_cross_validation import cross_validate
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
-from edge_daemon.learning.classifiers.model_selection import ModelSelector, cross_validate
+from edge_daemon.learning.classifiers.model_selection import ModelSelector
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression

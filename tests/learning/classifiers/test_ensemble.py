@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.learning.classifiers.base import run_to_convergence
+from edge_daemon.learning.classifiers.base import run_to_convergence, softmax
+from edge_daemon.learning.classifiers.ensemble import DEFAULT_WEIGHTS, ITERATIONS, PoolFit
 from edge_daemon.learning.classifiers.model_selection import build_candidates
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
@@ -85,3 +86,42 @@ def test_many_single_examples_are_classified_before_any_fit() -> None:
     assert ensemble.predict(query).label == "c7"
     run_to_convergence(ensemble, query)
     assert ensemble.predict(query).label == "c7"
+
+
+def held_out(count: int, sharpness: float, reliability: float, seed: int = 0) -> tuple[Floats, Floats]:
+    """Return probabilities (n x 4) of a good classifier and one by chance. Class i % 4 is true."""
+    rng = np.random.default_rng(seed)
+    class_ids = np.arange(count) % 4
+    scores = reliability * np.eye(4)[class_ids] + rng.normal(size=(count, 4))
+    return softmax((sharpness * scores).astype(np.float32)), softmax(
+        rng.normal(size=(count, 4)).astype(np.float32)
+    )
+
+
+def fitted(discriminant: Floats, linear: Floats, count: int) -> tuple[float, float]:
+    fit = PoolFit(discriminant, linear, np.arange(count) % 4)
+    assert len(list(fit.iterate())) == (ITERATIONS if count else 0)
+    return fit.weights
+
+
+def test_the_better_classifier_gets_the_weight() -> None:
+    good, bad = held_out(400, 1.0, 2.0)
+    assert fitted(good, bad, 400) == pytest.approx((2.0, 0.0), abs=0.4)
+    assert fitted(bad, good, 400) == pytest.approx((0.0, 2.0), abs=0.4)
+
+
+def test_the_weights_calibrate_overconfident_classifiers() -> None:
+    good, bad = held_out(2000, 4.0, 2.0)
+    assert fitted(good, bad, 2000)[0] == pytest.approx(0.5, abs=0.1)
+
+
+def test_few_held_out_examples_change_the_weights_little() -> None:
+    good, bad = held_out(2, 1.0, 2.0)
+    assert fitted(good, bad, 2) == pytest.approx(DEFAULT_WEIGHTS, abs=0.5)
+    assert fitted(good[:0], bad[:0], 0) == DEFAULT_WEIGHTS
+
+
+def test_a_certain_mistake_leaves_finite_weights() -> None:
+    certain = np.tile(np.eye(4, dtype=np.float32)[1], (40, 1))
+    weights = fitted(certain, certain, 40)
+    assert all(0 <= each <= 3 for each in weights)

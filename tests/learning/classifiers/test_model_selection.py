@@ -12,18 +12,21 @@ from msgspec.structs import replace
 from edge_daemon.domain.types import Prediction
 from edge_daemon.evaluation.few_shot import Dataset, Split, evaluate_split
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.classifiers.ensemble import ITERATIONS
+from edge_daemon.learning.classifiers.grouped_cross_validation import (
+    HeldOut,
+    cross_validate,
+    iter_cross_validation,
+)
 from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.model_selection import (
     ModelSelector,
     build_candidates,
-    cross_validate,
-    iter_selection,
     select_if_significant,
 )
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
-from edge_daemon.learning.sampling import Flags
 
 
 def rings(count: int, seed: int = 0) -> EmbeddingIndex:
@@ -74,13 +77,13 @@ def test_a_selection_takes_one_step_per_prediction() -> None:
     more = rings(96, seed=2)
     for row in range(96):
         examples.add(more.matrix[row], more.labels[int(more.class_ids[row])], 100 + row)
-    steps = sum(1 for _ in iter_selection(examples, build_candidates))
+    steps = sum(1 for _ in iter_cross_validation(examples, build_candidates))
     frames = 0
     while classifier.selected == "ensemble":
         classifier.predict(examples.search([1.0, 0.0]))
         frames += 1
-    # One prediction fits the ensemble, one starts, one is for each step, one selects.
-    assert frames == 1 + 1 + steps + 1
+    # One prediction fits the ensemble, one starts, one is for each step and iteration, one selects.
+    assert frames == 1 + 1 + steps + ITERATIONS + 1
 
 
 def near_duplicates(scenes: int, each: int, classes: int = 4, size: int = 32) -> Dataset:
@@ -184,17 +187,17 @@ def test_the_examples_can_change_during_a_selection(size: int) -> None:
             examples.add(directions @ flat.matrix[row], flat.labels[label], row)
         return examples
 
-    def finish(steps: Generator[None, None, dict[str, Flags]]) -> dict[str, list[bool]]:
+    def finish(steps: Generator[None, None, HeldOut]) -> dict[str, list[bool]]:
         while True:
             try:
                 next(steps)
             except StopIteration as end:
-                correct: dict[str, Flags] = end.value
-                return {each: right.tolist() for each, right in correct.items()}
+                held_out: HeldOut = end.value
+                return {each: right.tolist() for each, right in held_out.correct.items()}
 
     examples = turned_rings(96)
-    expected = finish(iter_selection(turned_rings(96), build_candidates))
-    steps = iter_selection(examples, build_candidates)
+    expected = finish(iter_cross_validation(turned_rings(96), build_candidates))
+    steps = iter_cross_validation(examples, build_candidates)
     for _ in range(4):
         next(steps)
     examples.clear()
