@@ -110,7 +110,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
 
 
 def _import_command(name: str) -> ModuleType:
-    """Import a command without garbage collection: imports make no garbage, and collections cost 5 % of them."""
+    """Import a command without garbage collection, which would cost 5 % of the start and find nothing."""
     gc.disable()
     try:
         return importlib.import_module(f"edge_daemon.cli.{name}")
