@@ -33,7 +33,7 @@ from instruction_counter import open_counter, read_counter
 SIZE = (320, 240)
 LABELS, PICTURES = ("ant", "bee", "cow"), 8
 FPS = 30
-PATIENCE_S = 120.0
+TIMEOUT_S = 120.0
 FIGURES = {
     "import_ms": "process start to program loaded, ms",
     "ready_ms": "process start to first label, ms",
@@ -49,7 +49,7 @@ _LAUNCHER = "import os, sys; os.read(0, 1); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 class Failed(Exception):
-    """What can't be measured, in one line."""
+    """A measurement is impossible; the text is one line."""
 
 
 def main() -> int:
@@ -172,7 +172,7 @@ def _npy_header(count: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a process used until it ended."""
+    """Resources that a process used until it ended."""
 
     cpu_s: float
     instructions: int | None
@@ -249,7 +249,7 @@ class Checkout:
         manager.unlink(missing_ok=True)
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(str(manager))
-            notified.settimeout(PATIENCE_S)
+            notified.settimeout(TIMEOUT_S)
             environment = self._environment | {"NOTIFY_SOCKET": str(manager)}
             begun_s = time.monotonic()
             command = [*self._words("run"), *film]
@@ -272,7 +272,7 @@ class Checkout:
             while b"READY=1" not in notified.recv(4096):
                 continue
         except TimeoutError as exc:
-            raise Failed(f"{self._program} run: no label within {PATIENCE_S:.0f} s") from exc
+            raise Failed(f"{self._program} run: no label within {TIMEOUT_S:.0f} s") from exc
         return time.monotonic()
 
 

@@ -35,11 +35,11 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
 FIRST = 1_000
-MOST_GROWTH_MB = 2.0
+MAX_GROWTH_MB = 2.0
 
 
 class QuickEmbedder:
-    """Answers with the next of some embeddings; fulfils ports.Embedder."""
+    """Embedder that returns precomputed embeddings in turn."""
 
     space = "soak"
     size = 1024
@@ -49,13 +49,13 @@ class QuickEmbedder:
         self._next = 0
 
     def embed(self, image: Image) -> Vector:
-        """Return a fresh vector whatever the picture shows."""
+        """Return a new vector, independent of the image."""
         self._next += 1
         return self._answers[self._next % len(self._answers)] + np.float32(0)
 
 
 def main() -> int:
-    """Run and say how much memory grew; 1 when that is more than it may be."""
+    """Run and print the growth of the memory; 1 if it exceeds MAX_GROWTH_MB."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--frames", type=int, default=1_000_000)
     parser.add_argument("--examples", type=int, default=1_000)
@@ -69,11 +69,11 @@ def main() -> int:
             mosquitto = stack.enter_context(Mosquitto(program))
             broker = [f"mqtt.host={HOST}", f"mqtt.port={mosquitto.port}"]
         growth_mb = soak(folder, broker, args.model, args.frames, args.examples)
-    return int(growth_mb > MOST_GROWTH_MB)
+    return int(growth_mb > MAX_GROWTH_MB)
 
 
 def soak(folder: Path, broker: list[str], model: str | None, frames: int, examples: int) -> float:
-    """Return by how many MB memory grew from frame 1,000 to the last."""
+    """Return the growth of the memory in MB from frame 1,000 to the last."""
     words = [f"store.path={folder / 'examples.sqlite'}", *broker]
     config = load_config(None, [*words, *([f"model.name={model}"] if model else [])])
     clock = SystemClock()
@@ -109,7 +109,7 @@ def soak(folder: Path, broker: list[str], model: str | None, frames: int, exampl
 
 
 def resident_mb() -> float:
-    """Return this process's memory as the kernel counts it."""
+    """Return the resident memory of this process in MB."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return int(next(line for line in lines if line.startswith("VmRSS")).split()[1]) / 1024
 

@@ -193,7 +193,7 @@ async def use(home: Home, device: Device) -> None:
 
 
 async def check(program: str, folder: Path) -> None:
-    """Start the broker, the device and Home Assistant, and end them whatever happens."""
+    """Start the broker, the device and Home Assistant, and end them in any case."""
     port = free_port()
     with subprocess.Popen(["mosquitto", "-p", str(port)], stderr=subprocess.DEVNULL) as broker:
         device = Device(program, folder, port)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Refuse retired words in names, docstrings and comments, and docstrings that begin with a wh-clause.
+"""Find retired words in names, docstrings and comments, and docstrings that begin with a wh-clause.
 
     scripts/dev/retired_words.py [PATH...]      default: edge_daemon scripts tests
 
-The words are in retired_words.txt beside this file. Exit code 1 if any is found.
+retired_words.txt has the words and their replacements. Exit code 1 if any is found.
 """
 
 from __future__ import annotations
@@ -65,8 +65,13 @@ def main(paths: list[str]) -> int:
     for path in sorted(
         path for name in paths or ["edge_daemon", "scripts", "tests"] for path in _python_files(ROOT / name)
     ):
-        relative = path.relative_to(ROOT)
-        allowed = {word for place, word in sections["exceptions"].items() if relative.is_relative_to(place)}
+        relative = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
+        allowed = {
+            word
+            for place, words in sections["exceptions"].items()
+            if relative.is_relative_to(place)
+            for word in words.split(", ")
+        }
         lists = [
             {word: text for word, text in sections[name].items() if word not in allowed}
             for name in ("identifiers", "prose")

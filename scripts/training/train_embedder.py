@@ -42,11 +42,11 @@ START = "mobilenet_v1_0.5_160_quant.tflite"
 TARGET_SIZE = 384
 STATE = "state.pt"
 
-#: Photos of each set a batch.
+#: Photos of each set per batch.
 SHARES = {"photos128": 48, "nette112": 20, "tiny64": 60}
 
 #: A class with fewer photos has no class loss.
-LEAST_OF_A_CLASS = 20
+MIN_PHOTOS_PER_CLASS = 20
 
 
 def arguments() -> argparse.Namespace:
@@ -56,7 +56,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("stage", choices=("targets", "train", "cooldown", "convert"))
     parser.add_argument(
-        "--data", type=Path, default=shared / "data", help="holds train/*.tar and the measuring sets"
+        "--data", type=Path, default=shared / "data", help="holds train/*.tar and the test sets"
     )
     parser.add_argument(
         "--teachers", type=Path, default=shared / "models", help="holds the official TFLite models"
@@ -64,7 +64,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work", type=Path, default=Path("build/train_embedder"), help="caches and checkpoints"
     )
-    parser.add_argument("--start", type=Path, help="exported weights (.ckpt.npz) to begin a new --work with")
+    parser.add_argument("--start", type=Path, help="exported weights (.ckpt.npz) for a new --work")
     parser.add_argument("--out", type=Path, default=Path("models"), help="where convert writes")
     parser.add_argument("--name", default="edge_embedder_v2", help="stem of the written files")
     parser.add_argument("--size", type=int, default=160, help="side of the deployed model's picture")
@@ -112,12 +112,12 @@ def training_sources(
     """Return the sources and the number of their classes."""
     folder = options.work / "targets"
     counts = Counter(name for photos in sets for name in photos.names)
-    taught = sorted(
+    trained = sorted(
         name
         for name, count in counts.items()
-        if count >= LEAST_OF_A_CLASS and name not in held_out and not name.endswith(f"/{NO_CLASS}")
+        if count >= MIN_PHOTOS_PER_CLASS and name not in held_out and not name.endswith(f"/{NO_CLASS}")
     )
-    numbers = {name: number for number, name in enumerate(taught)}
+    numbers = {name: number for number, name in enumerate(trained)}
     projection = Projection.load_or_fit(sets, folder, TARGET_SIZE)
     sources = [
         Source(
@@ -130,11 +130,11 @@ def training_sources(
         )
         for photos in sets
     ]
-    return sources, len(taught)
+    return sources, len(trained)
 
 
 def start(student: Student, sources: list[Source], official: Path, size: int = 96) -> None:
-    """Give a student the official weights, and fit its projecting head to clean views."""
+    """Load the official weights into a student and fit its projection to clean views."""
     rng, parts = np.random.default_rng(0), []
     for source in sources:
         source.refresh()
@@ -145,7 +145,7 @@ def start(student: Student, sources: list[Source], official: Path, size: int = 9
 
 
 def train(options: argparse.Namespace) -> None:
-    """Train, or go on training, until killed."""
+    """Train or resume training until interrupted."""
     run = build_run(options)
     run.resume(options.work / STATE)
     run.train(options.threads, options.work / STATE, finished=lambda: False)

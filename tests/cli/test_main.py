@@ -26,7 +26,7 @@ def test_every_command_has_help_and_the_common_options(
     assert "--set KEY.PATH=VALUE" in text
 
 
-def test_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["--version"])
     assert __version__ in capsys.readouterr().out
@@ -74,13 +74,13 @@ def test_every_shipped_configuration_loads(path: Path, capsys: pytest.CaptureFix
 
 
 def test_default_configuration_is_right_with_every_comment_taken_away(tmp_path: Path) -> None:
-    """What the commented file offers must be valid when someone uncomments it."""
+    """Every setting of the commented file is valid when it is uncommented."""
     text = (Path(__file__).parents[2] / "config/default.yaml").read_text()
     head, _, body = text.partition("\n\n")
-    bare = "\n".join(line.removeprefix("# ") if line.startswith("# ") else line.replace("#  ", "  ", 1)
+    uncommented = "\n".join(line.removeprefix("# ") if line.startswith("# ") else line.replace("#  ", "  ", 1)
                      if line.startswith("#  ") else line for line in body.splitlines())  # fmt: skip
     path = tmp_path / "config.yaml"
-    path.write_text(bare)
+    path.write_text(uncommented)
     assert head.startswith("#")
     assert main(["config", "check", "--config", str(path)]) == 0
 
@@ -92,7 +92,7 @@ def test_numpy_is_loaded_with_one_thread() -> None:
         "print('threads', len(os.listdir('/proc/self/task')))"
     )
     environment = {name: value for name, value in os.environ.items() if name != "OPENBLAS_NUM_THREADS"}
-    told = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
     )
-    assert told.stdout.splitlines()[-1] == "threads 1"
+    assert done.stdout.splitlines()[-1] == "threads 1"

@@ -1,4 +1,4 @@
-"""What a fleet of version 0.1.0 keeps at its broker, decoded, verified and written again."""
+"""Retained fleet messages of version 0.1.0, decoded, verified and encoded again."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from edge_daemon.mqtt.topics import device_topics
 from edge_daemon.system.testing import ManualClock
 from tests.compatibility.written import EXPECTED, GROUP, KEY, SPACE, copy_of, digest, fleet_messages, retained
 
-SEAL = RecordSigner(KEY, GROUP, SPACE)
+SIGNER = RecordSigner(KEY, GROUP, SPACE)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -39,42 +39,42 @@ def test_each_message_is_verified_and_read(device: str) -> None:
     messages = fleet_messages(device)
     assert {topic.rpartition("/")[2] for topic in messages} == {"roll", "0"}
     for topic, payload in messages.items():
-        parcel = decode_message(SEAL, device, payload)
-        assert parcel.rejections == ()
+        message = decode_message(SIGNER, device, payload)
+        assert message.rejections == ()
         snapshot = [
             [
                 *("example", GROUP, device, SPACE, each.number, each.label, each.region, each.burst),
                 (each.created_at - EPOCH) // timedelta(microseconds=1),
             ]
-            for each in parcel.examples
+            for each in message.examples
         ]
         assert snapshot == [record[:-1] for record in fields(topic, "example")]
         for record in fields(topic, "roll"):
-            assert parcel.live_set == LiveSet(record[4], frozenset(np.cumsum(record[5]).tolist()))
+            assert message.live_set == LiveSet(record[4], frozenset(np.cumsum(record[5]).tolist()))
 
 
 @pytest.mark.parametrize("device", ["north", "south"])
 def test_decoded_messages_are_encoded_with_the_same_bytes(device: str) -> None:
     for topic, payload in fleet_messages(device).items():
-        parcel = decode_message(SEAL, device, payload)
+        message = decode_message(SIGNER, device, payload)
         written = [
-            SEAL.sign_example(
+            SIGNER.sign_example(
                 device,
                 each.number,
                 Example(0, each.label, each.embedding, SPACE, each.region, each.created_at, each.burst),
             )
-            for each in parcel.examples
+            for each in message.examples
         ]
-        if parcel.live_set is not None:
-            written.append(SEAL.sign_live_set(device, parcel.live_set))
+        if message.live_set is not None:
+            written.append(SIGNER.sign_live_set(device, message.live_set))
         assert written == unpack_records(payload), topic
         assert pack_records(written) == payload, topic
 
 
 def test_another_key_verifies_nothing() -> None:
     for payload in fleet_messages("north").values():
-        parcel = decode_message(RecordSigner(KEY[::-1], GROUP, SPACE), "north", payload)
-        assert (parcel.examples, parcel.live_set, parcel.rejections) == ((), None, ("signature",))
+        message = decode_message(RecordSigner(KEY[::-1], GROUP, SPACE), "north", payload)
+        assert (message.examples, message.live_set, message.rejections) == ((), None, ("signature",))
 
 
 def test_the_store_publishes_what_the_broker_retained(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_store_publishes_what_the_broker_retained(tmp_path: Path) -> None:
     with ExampleStore(copy_of("state/examples.sqlite", tmp_path)) as store:
         peers = PeerExamples(store, SPACE)
         peers.join(GROUP, key_id(KEY))
-        snapshot = FleetPublisher("north", SEAL, peers, 500, clock).snapshot()
+        snapshot = FleetPublisher("north", SIGNER, peers, 500, clock).snapshot()
     chunks = Chunks()
     chunks.update(snapshot.records)
     topic = f"edge_daemon/fleet/{GROUP}/north"
@@ -117,7 +117,7 @@ def test_the_kept_messages_are_those_that_are_expected() -> None:
     """The embedding's eight-bit numbers are the last field; they are compared by their digest."""
     for device in ("north", "south"):
         for topic, payload in fleet_messages(device).items():
-            examples = decode_message(SEAL, device, payload).examples
+            examples = decode_message(SIGNER, device, payload).examples
             steps = [np.rint(each.embedding * (127 / np.abs(each.embedding).max())) for each in examples]
             assert [digest(each.astype(np.int8).tobytes()) for each in steps] == [
                 record[-1] for record in fields(topic, "example")

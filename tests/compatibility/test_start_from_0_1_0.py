@@ -20,7 +20,7 @@ from tests.compatibility.written import EXPECTED, GROUP, KEY, copy_of, fleet_mes
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 
-PATIENCE_S = 60.0
+TIMEOUT_S = 60.0
 REGIONS = "regions=[{name: left, box: [0, 0, 0.5, 1]}, {name: right, box: [0.5, 0, 0.5, 1]}]"
 
 
@@ -51,12 +51,12 @@ def started(folder: Path, state: Path, port: int, *settings: str) -> Iterator[No
         yield
     finally:
         process.send_signal(signal.SIGTERM)
-        _, said = process.communicate(timeout=PATIENCE_S)
+        _, said = process.communicate(timeout=TIMEOUT_S)
     assert process.returncode == 0, said
 
 
 def wait_for(condition: Callable[[], object], complaint: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + TIMEOUT_S
     while not condition():
         assert time.monotonic() < deadline, complaint()
         time.sleep(0.05)

@@ -49,7 +49,7 @@ _PRINTED: tuple[tuple[_Corners | _Ellipse, ...], ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Light:
-    """How a picture was taken; pixel values 0 to 255, lengths in pixels. `shift` moves the display."""
+    """Lighting and blur of a picture; pixel values 0 to 255, lengths in pixels. `shift` moves the display."""
 
     gain: float = 1.0
     slope: float = 0.0

@@ -3,7 +3,7 @@
 Modelled on picamera2 0.3.3x: frames live in a ring of buffers that the camera fills again once
 released; formats are named from the high byte down; unknown controls, odd sizes and a second owner
 are refused; a capture that timed out stays queued and blocks `close` until it is flushed; a camera whose
-allocator fails when it was claimed already stays claimed for ever. The sensor mode is the one that libcamera
+allocator fails when it was claimed already stays claimed forever. The sensor mode is the one that libcamera
 scores nearest to the size asked for, which is that of the main picture if no other is named. The tuning file
 is read when the cameras are first listed.
 """

@@ -1,4 +1,4 @@
-"""A web server on a free local port that misbehaves as it is told."""
+"""A web server on a free local port with configurable misbehaviour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 @dataclass
 class Site:
-    """What the server holds and does: each request takes the next of `behaviours`, the last one for ever.
+    """Files and behaviours of the server. Each request uses the next behaviour; the last one is repeated.
 
     Behaviours: `serve` (with ranges), `whole` (ignores ranges), `drop N` (hangs up after N bytes of the
     body), `short N` (claims N bytes and sends as many), `long N` (claims N more than it has), `other`

@@ -1,4 +1,4 @@
-"""Where tests find the real models, images and data that the project may not contain."""
+"""Paths of the real models, images and data, which the project may not contain."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What docs/brokers.md promises of bridges and shared subscriptions, at real mosquittos."""
+"""Bridges and shared subscriptions of docs/brokers.md at real mosquittos."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A folder that looks like a board to scripts/install, and stand-ins for systemd and dpkg.
+"""A folder that scripts/install takes for a board, with stand-ins for systemd and dpkg.
 
 Python, its environments and pip are the real ones. The program is a stand-in that pip builds from source, and
 each test says what it answers.
@@ -91,7 +91,7 @@ esac
 
 @dataclass(frozen=True)
 class Answers:
-    """What the program says: `check` refuses a dry start, `starts` a real one; None is a success."""
+    """Errors of the program: `check` for a dry start, `starts` for a real start; None is success."""
 
     version: str
     check: str | None = None
@@ -100,7 +100,7 @@ class Answers:
 
 
 class Board:
-    """A laid-out board, booted with systemd; `place` is an empty folder."""
+    """A board booted with systemd, in the empty folder `place`."""
 
     def __init__(self, place: Path) -> None:
         self.place = place
@@ -119,7 +119,7 @@ class Board:
             (place / name).write_text(text + "\n" if text else "")
 
     def _put_python(self) -> None:
-        """Put this Python there. Its environments borrow its pip, as one with a pip of its own takes long."""
+        """Install this Python. Environments share its pip, because a separate pip takes long to install."""
         found = importlib.util.find_spec("pip")
         assert found is not None
         assert found.origin is not None
@@ -140,7 +140,7 @@ class Board:
         )
 
     def stand_in(self, name: str, script: str) -> None:
-        """Put a program of this name before the machine's own."""
+        """Install a stand-in for a program of the machine."""
         path = self.place / "bin" / name
         path.write_text(f"#!/bin/sh\n{script}\n")
         path.chmod(0o755)
@@ -152,7 +152,7 @@ class Board:
         (tree / "compatible").write_bytes(f"raspberrypi,board\0brcm,{processor}\0".encode())
 
     def offer(self, answers: Answers, needs: str = "") -> None:
-        """Make the source that of this program, which needs this other package."""
+        """Write the source of a program that requires `needs`."""
         program = _PROGRAM.format(answers=vars(answers) | {"doctor": dict(answers.doctor)})
         (self._source / "backend.py").write_text(_BACKEND.format(program=program, needs=needs))
 
@@ -169,7 +169,7 @@ class Board:
         )
 
     def upgrade(self, answers: Answers) -> subprocess.CompletedProcess[str]:
-        """Install another program."""
+        """Install another version."""
         self.offer(answers)
         return self.install()
 
@@ -188,11 +188,11 @@ class Board:
         return (self.place / "service").read_text().strip()
 
     def programs(self) -> set[str]:
-        """The names of what lies in the folder of the programs."""
+        """The names in the folder of the installed programs."""
         return {path.name for path in self.target.iterdir()}
 
     def log(self) -> list[str]:
-        """What systemd and apt were asked for."""
+        """The calls of systemd and apt."""
         return (self.place / "log").read_text().splitlines()
 
 

@@ -1,4 +1,4 @@
-"""The shell scripts parse, say what they do, and refuse what they don't know; CI runs what people run."""
+"""Shell scripts parse, describe themselves and refuse unknown arguments; CI runs the README's command."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHELL = sorted(
 
 
 @pytest.mark.parametrize("path", SHELL, ids=lambda path: path.name)
-def test_shell_script_parses_and_begins_with_what_it_does(path: Path) -> None:
+def test_shell_script_parses_and_begins_with_a_description(path: Path) -> None:
     subprocess.run(["bash", "-n", path], check=True)
     lines = path.read_text().splitlines()
     first = lines[1] if lines[0].startswith("#!") else lines[0]
@@ -45,7 +45,7 @@ def test_install_refuses_an_unknown_argument() -> None:
     [("install ok installed", "apt remove edge-daemon"), ("deinstall ok config-files", "--upgrade")],
 )
 def test_install_leaves_the_debian_package_alone(tmp_path: Path, status: str, said: str) -> None:
-    """With an argument that it refuses afterwards, so that nothing is installed whatever it does."""
+    """The unknown argument is refused later, so nothing is installed in any case."""
     asked = tmp_path / "dpkg-query"
     asked.write_text(f'#!/bin/sh\necho "{status}"\n')
     asked.chmod(0o755)
@@ -57,7 +57,7 @@ def test_install_leaves_the_debian_package_alone(tmp_path: Path, status: str, sa
     assert said in done.stderr or (said == "--upgrade" and "as root" in done.stderr)
 
 
-def test_what_install_makes_can_be_read_by_the_service_whatever_roots_umask() -> None:
+def test_install_sets_a_umask_that_lets_the_service_read_its_files() -> None:
     lines = (ROOT / "scripts/install").read_text().splitlines()
     first_command = next(line for line in lines if line and not line.startswith(("#", "set ")))
     assert first_command.startswith("umask 022")

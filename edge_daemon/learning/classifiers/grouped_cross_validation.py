@@ -70,7 +70,7 @@ class HeldOut:
 
     @property
     def correct(self) -> dict[str, Flags]:
-        """Which examples are classified correctly, per classifier."""
+        """Flags of the correctly classified examples, per classifier."""
         return {name: np.array(flags, dtype=bool) for name, flags in self._correct.items()}
 
     @property

@@ -73,10 +73,10 @@ def compare_answers(count: int, rounds: int, cache: Path) -> Iterator[Comparison
 
 
 def _ours(taught: Taught, queries: list[Vector]) -> Rival:
-    learner = make_classifier("knn", K)
+    classifier = make_classifier("knn", K)
     for number, (vector, label) in enumerate(taught):
-        learner.add(vector, label, number)
-    return InProcess(learner.predict, lambda prediction: prediction.ranking[0].label, queries)
+        classifier.add(vector, label, number)
+    return InProcess(classifier.predict, lambda prediction: prediction.ranking[0].label, queries)
 
 
 def _vote(taught: Taught, queries: list[Vector]) -> Rival:

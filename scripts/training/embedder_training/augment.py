@@ -1,4 +1,4 @@
-"""Change what differs between two sessions of one camera: light, ground, focus, noise, compression.
+"""Augmentation by differences between sessions of a camera: light, background, focus, noise, compression.
 
 The teachers see the clean view, the student the changed one, so the student learns what to ignore. All
 functions take images N x 3 x S x S in 0..1 and return new ones.
@@ -56,7 +56,7 @@ def window(size: int, count: int, rng: Generator) -> Tensor:
 
 
 def change_ground(images: Tensor, masks: Tensor, grounds: Tensor) -> Tensor:
-    """Put what the masks (N x 1 x S x S) show on other photos."""
+    """Paste the masked areas (N x 1 x S x S) on other photos."""
     return images * masks + grounds * (1 - masks)
 
 
@@ -71,7 +71,7 @@ def blur(images: Tensor, sigma: float) -> Tensor:
 
 
 def coarsen(images: Tensor, side: int) -> Tensor:
-    """Reduce to `side` pixels and enlarge again: a small or distant thing."""
+    """Reduce to `side` pixels and enlarge again: a small or distant object."""
     small = F.interpolate(images, size=(side, side), mode="area")
     return F.interpolate(small, size=images.shape[2:], mode="bilinear")
 

@@ -1,4 +1,4 @@
-"""Make training batches fast: whole-batch crops and changes on uint8 arrays."""
+"""Training batches: crops and augmentation of whole batches of uint8 arrays."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Source:
     _pairs: Ints = field(init=False, default_factory=lambda: np.empty(0, np.int64))
 
     def refresh(self) -> None:
-        """Take up the targets that were written since the last call."""
+        """Read the targets written since the last call."""
         self.targets.refresh()
         self._pairs = np.flatnonzero(self.targets.known & self.usable[:, None])
 

@@ -1,4 +1,4 @@
-"""Outlines of things photographed on a plain ground, found by flooding the ground from the border."""
+"""Masks of objects on a plain background, by flood fill of the background from the border."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LEAST_SIDE = 100
 
 
 def outline(photo: Pixels) -> NDArray[np.bool_] | None:
-    """Return the mask of the thing (S x S), or None where the ground is not plain."""
+    """Return the mask of the object (S x S), or None if the background is not plain."""
     edge = np.concatenate([photo[0], photo[-1], photo[:, 0], photo[:, -1]])
     ground = np.median(edge, axis=0)
     plain = np.abs(photo - ground).max(axis=2) < PLAIN
@@ -33,7 +33,7 @@ def outline(photo: Pixels) -> NDArray[np.bool_] | None:
 
 
 def _flood(plain: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    """Return what of `plain` is connected with the border."""
+    """Return the part of `plain` that is connected with the border."""
     reached = plain.copy()
     reached[1:-1, 1:-1] = False
     while True:
@@ -62,7 +62,7 @@ class Cutouts:
         return len(self._found)
 
     def masks(self, rows: Ints) -> Pixels:
-        """Return masks N x S x S x 1 for some photos: 255 for the thing, and everywhere without outline."""
+        """Return masks N x S x S x 1 for some photos: 255 on the object, or everywhere without a mask."""
         masks = np.full((len(rows), self._side, self._side, 1), 255, np.uint8)
         for index, row in enumerate(rows.tolist()):
             if (mask := self._found.get(row)) is not None:

@@ -1,4 +1,4 @@
-"""Watch the training on classes that it never sees: few-shot, clean, in other light and on another ground."""
+"""Few-shot accuracy on held-out classes: clean, in other light and on another background."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class HeldOut:
         return {"clean": clean, "light": change_light(clean, rng), "ground": on_ground}
 
     def figures(self, embed: Embed, size: int) -> dict[str, dict[str, float]]:
-        """Return accuracy in per cent by view and classifier: taught clean, asked in each view."""
+        """Return per cent correct by view and classifier: trained on clean photos, tested in each view."""
         rows = {view: embed_all(embed, images) for view, images in self._views(size).items()}
         return {
             view: {

@@ -78,7 +78,7 @@ def _read_tar(tar: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def class_name(member: str) -> str:
-    """Return the class of a tar member: an ImageNet identifier is one class, whatever the source."""
+    """Return the class of a tar member: an ImageNet identifier is one class in all sources."""
     folder, _, label = member.rpartition("/")[0].rpartition("/")
     return label if not folder or label.startswith("n0") or label.startswith("n1") else f"{folder}/{label}"
 

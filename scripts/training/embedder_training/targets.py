@@ -89,7 +89,7 @@ def whitening(rows: Floats, size: int, power: float = 0.25, floor: float = 0.1) 
 
 @dataclass(frozen=True)
 class Projection:
-    """From the teachers' embeddings to targets: centre, whiten partly, scale to unit length."""
+    """Projection of the teachers' embeddings to targets: centre, whiten partly, scale to unit length."""
 
     mean: Floats
     matrix: Floats

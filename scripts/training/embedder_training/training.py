@@ -1,4 +1,4 @@
-"""Train the student in rounds, without knowing when the end comes: kill it and go on at will.
+"""Training of the student in rounds that can be interrupted and resumed at any time.
 
 The learning rate is constant (after a warm-up), and a moving average of the weights is what counts. From any
 checkpoint a cooldown, whose learning rate falls linearly to nothing, makes a finished network ("warm-up,
@@ -27,7 +27,7 @@ from .network import Student, average_into, losses, parameter_groups
 SIZES = ((500_000, 96), (1_500_000, 112))
 LAST_SIZE = 128
 
-#: Until so many passes the stem and the first blocks keep the official weights.
+#: Passes until which the stem and the first blocks keep the official weights, and their number.
 FROZEN = (600_000, 5)
 
 LOSSES = ("cosine", "relational", "label")
@@ -35,7 +35,7 @@ LOSSES = ("cosine", "relational", "label")
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a run is made of."""
+    """Hyperparameters of a run."""
 
     seed: int = 0
     rate: float = 1e-3
@@ -49,7 +49,7 @@ class Recipe:
     measure_every: int = 8
 
     def rate_at(self, passes: int, left: float = 1.0) -> float:
-        """Learning rate after so many passes; `left` is what is left of a cooldown, 1 to 0."""
+        """Return the learning rate after `passes`; `left` is the remaining share of a cooldown, 1 to 0."""
         return self.rate * min(passes / self.warm_up, 1.0) * left + 1e-6
 
 
@@ -85,7 +85,7 @@ class Run:
         self.cooldown: Cooldown | None = None
 
     def _allocate_moments(self) -> None:
-        """Let the optimiser make its state, so that the processes can share it."""
+        """Create the state of the optimiser, so that the processes can share it."""
         for parameter in self.student.parameters():
             parameter.grad = torch.zeros_like(parameter)
         self.optimiser.step()
@@ -99,7 +99,7 @@ class Run:
                 tensor.share_memory_()
 
     def resume(self, file: Path) -> bool:
-        """Take up a checkpoint, if there is one."""
+        """Load a checkpoint, if there is one."""
         if not file.exists():
             return False
         state = torch.load(file, map_location="cpu", weights_only=True)
@@ -172,7 +172,7 @@ class Run:
         return np.random.default_rng((self.recipe.seed, index, int(self.passes)))
 
     def _follow(self, index: int, parent: int, stop_at: float, finished: Callable[[], bool]) -> None:
-        """Step until the round ends, or its leader was killed."""
+        """Step until the round ends or its leader process has ended."""
         rng = self._rng(index)
         while time.time() < stop_at and os.getppid() == parent and not finished():
             self.step(rng)
@@ -195,13 +195,13 @@ class Run:
         )
 
     def _decay(self, seen: int) -> float:
-        """Return how much the average keeps: it is about as long as a tenth of the training so far."""
+        """Return the decay of the weight average, whose window is about a tenth of the training so far."""
         if self.cooldown:
             return self.recipe.cooldown_averaging
         return min(self.recipe.averaging, (1 + seen) / (40 + seen))
 
     def measure(self) -> None:
-        """Log the averaged student's figures on the held-out classes."""
+        """Log the accuracy of the averaged student on the held-out classes."""
         started, size = time.time(), LAST_SIZE
         found = {h.name: h.figures(lambda images: self.average(images)[0], size) for h in self.held_out}
         self.log({"passes": int(self.passes), "held_out": found, "took": round(time.time() - started)})

@@ -7,4 +7,4 @@ class _AnyName(type):
 
 
 class PixelFormat(metaclass=_AnyName):
-    """Has whatever format it is asked for, for previews that nobody opens here."""
+    """Has any requested format, for previews that are never opened here."""
