@@ -126,7 +126,7 @@ class ExamplesEditedEvent(_Event, frozen=True, kw_only=True, tag="examples_edite
 
 
 class UncertainEvent(_Event, frozen=True, kw_only=True, tag="uncertain"):
-    """The classification of a frame was uncertain. The request `label` can teach it for some seconds."""
+    """The classification of a frame was uncertain. The request `label` can teach it within some seconds."""
 
     sample: Annotated[int, Meta(description="number of the sample, for the request")]
     region: Region
@@ -205,11 +205,15 @@ class ClassEvaluation(Payload, frozen=True, kw_only=True):
 
     status: Annotated[
         Literal["ok", "needs_examples", "confused"],
-        Meta(description="`confused`: mistaken for the label `confused_with`"),
+        Meta(description="`confused`: many examples are classified as the label `confused_with`"),
     ]
     count: Annotated[Count, Meta(description="number of examples")]
-    recall: Annotated[Share | None, Meta(description="share of its examples that the others recognise")]
-    confused_with: Annotated[str | None, Meta(description="the label it is confused with")]
+    recall: Annotated[
+        Share | None, Meta(description="share of its examples that the others classify correctly")
+    ]
+    confused_with: Annotated[
+        str | None, Meta(description="another label of its misclassified examples; null without confusion")
+    ]
 
 
 class NextLabel(Payload, frozen=True, kw_only=True):
@@ -222,8 +226,12 @@ class NextLabel(Payload, frozen=True, kw_only=True):
 class EvaluationFigures(Payload, frozen=True, kw_only=True):
     """Leave-one-out evaluation of the taught examples; values are null with too few examples."""
 
-    accuracy: Annotated[Share | None, Meta(description="share of all examples that the others recognise")]
-    classes: Annotated[dict[str, ClassEvaluation], Meta(description="50 labels, those not `ok` first")]
+    accuracy: Annotated[
+        Share | None, Meta(description="share of all examples that the others classify correctly")
+    ]
+    classes: Annotated[
+        dict[str, ClassEvaluation], Meta(description="by label: 50 labels, those not `ok` first")
+    ]
     most_confused: Annotated[list[str] | None, Meta(description="the two labels that are confused most")]
     near_duplicates: Annotated[
         Count, Meta(description="number of presses that repeated an earlier view of their label")
@@ -232,7 +240,7 @@ class EvaluationFigures(Payload, frozen=True, kw_only=True):
 
 
 class FleetPeer(Payload, frozen=True, kw_only=True):
-    """Examples of one other device on this device."""
+    """Counts of one other device's examples on this device."""
 
     accepted: Annotated[Count, Meta(description="number of examples in use")]
     quarantined: Annotated[
@@ -247,7 +255,7 @@ class Fleet(Payload, frozen=True, kw_only=True):
     shared: Annotated[Count, Meta(description="number of this device's published examples")]
     peers: Annotated[dict[str, FleetPeer], Meta(description="by device id")]
     rejected: Annotated[
-        dict[str, Count], Meta(description="number of records rejected since the start, by reason")
+        dict[str, Count], Meta(description="by reason: number of records rejected since the start")
     ]
 
 
@@ -256,7 +264,7 @@ class Examples(Payload, frozen=True, kw_only=True):
 
     counts: Annotated[
         dict[str, Count],
-        Meta(description="of the last 200 labels, including the fleet's accepted examples"),
+        Meta(description="by label: of the last 200 labels, including the fleet's accepted examples"),
     ]
     total: Annotated[Count, Meta(description="number of examples of all labels")]
     labels: Annotated[Count, Meta(description="number of labels")]
@@ -281,7 +289,7 @@ class Info(Payload, frozen=True, kw_only=True):
     button_labels: Annotated[list[str], Meta(description="labels that the device's buttons teach")] = []
     clock_synced: Annotated[
         bool | None,
-        Meta(description="true if the device's times are reliable; null if that can't be determined"),
+        Meta(description="true if the device's times are reliable; null if this can't be determined"),
     ] = None
     power: Annotated[
         list[PowerFlag] | None,

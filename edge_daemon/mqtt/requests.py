@@ -64,7 +64,11 @@ class AddRequest(_Body, frozen=True, kw_only=True):
     """Teach a label with the next frame."""
 
     label: Annotated[
-        str, Meta(max_length=MAX_LABEL_CHARACTERS, description="without / \\ + # and control characters")
+        str,
+        Meta(
+            max_length=MAX_LABEL_CHARACTERS,
+            description="up to 64 characters, except / \\ + # and control characters",
+        ),
     ]
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
 
@@ -74,7 +78,10 @@ class LabelRequest(_Body, frozen=True, kw_only=True):
 
     label: Annotated[
         str,
-        Meta(max_length=MAX_LABEL_CHARACTERS, description="without / \\ + # and control characters"),
+        Meta(
+            max_length=MAX_LABEL_CHARACTERS,
+            description="up to 64 characters, except / \\ + # and control characters",
+        ),
     ]
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
     sample: Annotated[
@@ -96,7 +103,7 @@ class ClearRequest(_Body, frozen=True, kw_only=True):
 class ExamplesRequest(_Body, frozen=True, kw_only=True):
     """Request the counts per label, or with `export` all examples as an archive, in parts."""
 
-    export: Annotated[bool, Meta(description="answered by one response per part")] = False
+    export: Annotated[bool, Meta(description="true: one response for each part of the archive")] = False
 
 
 class SnapshotRequest(_Body, frozen=True):
@@ -104,7 +111,7 @@ class SnapshotRequest(_Body, frozen=True):
 
 
 class TriggerRequest(_Body, frozen=True, kw_only=True):
-    """Report that an object is in view now; the response holds its label once it was classified.
+    """Report that an object is in view now. The response, after the classification, has its label.
 
     With `mode`, set the trigger of all regions instead.
     """

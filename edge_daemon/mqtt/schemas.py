@@ -29,8 +29,8 @@ TOPICS = (
     TopicSpec(
         "<base>[/<region>]/label",
         "the stable label as plain text; `unknown` if no taught label fits; empty while the camera is lost; "
-        "with a `trigger` it is the label of the object in view, `unknown` between objects; "
-        "rely on `object` events",
+        "with a `trigger`, the label of the object in view and `unknown` between objects "
+        "(`object` events are exact)",
         1,
         True,
     ),

@@ -17,7 +17,7 @@ MARK = "<!-- What follows is written by scripts/dev/write_mqtt_reference.py. -->
 
 
 def files() -> dict[Path, str]:
-    """Return what each generated file should hold."""
+    """Return the expected text of each generated file."""
     written = {
         SCHEMAS / f"{name}.json": json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
         for name, schema in schemas().items()
@@ -62,7 +62,7 @@ def _type(field: dict[str, Any]) -> str:
     if "items" in field:
         return f"list of {_type(field['items'])}"
     if isinstance(field.get("additionalProperties"), dict) and field["additionalProperties"]:
-        return f"object: {_type(field['additionalProperties'])} by label"
+        return f"object of {_type(field['additionalProperties'])}"
     if field.get("format") == "date-time":
         return "time"
     kind = str(field.get("type", "any JSON"))
