@@ -1,7 +1,7 @@
-"""Evaluation across sessions: teach in some sessions, ask in the same and in other ones.
+"""Evaluation across sessions: train on some sessions, test on the same and on other sessions.
 
-The loop presents frames in the order of time; a `Recognizer` learns and predicts. A recognizer gets no label
-except those of the presses, and no frame before its time.
+The loop presents frames in order of time; a `Recognizer` learns and predicts. A recognizer gets no label
+except those of the presses, and no later frame.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from edge_daemon.evaluation.session_set import Session, SessionFrame
 from edge_daemon.evaluation.teaching_plan import TeachingPlan, press_count
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
-Where: TypeAlias = Literal["same", "across", "scene", "strangers_same", "strangers_across", "far"]
+Where: TypeAlias = Literal["same", "across", "scene", "held_out_same", "held_out_across", "far"]
 
-WHERE: tuple[Where, ...] = ("same", "across", "scene", "strangers_same", "strangers_across", "far")
+WHERE: tuple[Where, ...] = ("same", "across", "scene", "held_out_same", "held_out_across", "far")
 """Kinds of queries: taught classes in the sessions that taught them and in other sessions, frames without
 an object, a class that was not taught in sessions that taught and in other ones, pictures of other sets."""
 
@@ -82,9 +82,9 @@ class EmbeddingRecognizer:
 class SessionScore:
     """Counts of the results of one kind of query.
 
-    `first` counts the rankings whose head is right. `named` counts the right labels with rejection on; for a
-    query without a right label it counts the labels other than `unknown`. `confidences` are those of the
-    rankings' heads.
+    `first` counts the rankings whose first label is right. `named` counts the right labels with rejection
+    on; for a query without a right label it counts the labels other than `unknown`. `confidences` are those
+    of the first labels.
     """
 
     count: int = 0
@@ -111,7 +111,7 @@ class SessionScore:
 
     @property
     def first_share(self) -> float | None:
-        """Share of rankings whose head is right; None without a right label."""
+        """Share of rankings whose first label is right; None without a right label."""
         return self.first / self.count if self.confidences else None
 
     def reliability(self) -> list[ReliabilityBin]:
@@ -238,7 +238,7 @@ def _where(label: str | None, own: Sequence[str], held_out: str | None) -> Where
     if held_out is not None:
         if label != held_out:
             return None
-        return "strangers_same" if own else "strangers_across"
+        return "held_out_same" if own else "held_out_across"
     if label is None:
         return "scene"
     return "same" if label in own else "across"

@@ -39,7 +39,7 @@ def test_a_row_for_each_classifier_shots_and_kind_of_query(
     far.mkdir()
     (far / "waste").symlink_to(next(shared_path("data/trashnet6").iterdir()))
     found = rows(capsys, folder, "--shots", "2,5", "--classifiers", "knn,auto", "--seeds", "1", "--far", far)
-    kinds = ["same", "across", "scene", "strangers_same", "strangers_across", "far"]
+    kinds = ["same", "across", "scene", "held_out_same", "held_out_across", "far"]
     assert [(row["classifier"], row["shots"], row["where"]) for row in found] == [
         (classifier, shots, where) for shots in (2, 5) for classifier in ("knn", "auto") for where in kinds
     ]
@@ -136,7 +136,7 @@ def test_missing_rows_are_explained(tmp_path: Path, capsys: pytest.CaptureFixtur
         "3 shots",
         "3 shots",
         "4 shots left out",
-        "no rows for strangers",
+        "no rows for held-out classes",
         "no row for scene",
     ]
     assert "session 's1' does not teach; it has 0 of 'gear'" in err
