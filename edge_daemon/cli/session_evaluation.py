@@ -150,7 +150,7 @@ def _reasons(results: Sequence[SessionResult], sessions: Sequence[Session]) -> I
     measured = {where for result in results for where in result.scores}
     if "across" not in measured:
         yield "no row for across: no other session has pictures of a taught class"
-    if "held_out_same" not in measured:
+    if "strangers_same" not in measured:
         yield "no rows for held-out classes: holding one out needs three taught classes"
     if "scene" not in measured and any(session.scene for session in sessions):
         yield "no row for scene: a session needs two pictures in _scene, the first half is its reference"

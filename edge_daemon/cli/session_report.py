@@ -25,8 +25,8 @@ _MEANINGS: Mapping[Where, str] = {
     "same": "taught classes, sessions that taught them",
     "across": "taught classes, other sessions",
     "scene": "frames without an object",
-    "held_out_same": "a class not taught, sessions that taught the others",
-    "held_out_across": "a class not taught, other sessions",
+    "strangers_same": "a class not taught, sessions that taught the others",
+    "strangers_across": "a class not taught, other sessions",
     "far": "pictures of other sets",
 }
 

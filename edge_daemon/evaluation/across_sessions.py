@@ -18,9 +18,9 @@ from edge_daemon.evaluation.session_set import Session, SessionFrame
 from edge_daemon.evaluation.teaching_plan import TeachingPlan, press_count
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
-Where: TypeAlias = Literal["same", "across", "scene", "held_out_same", "held_out_across", "far"]
+Where: TypeAlias = Literal["same", "across", "scene", "strangers_same", "strangers_across", "far"]
 
-WHERE: tuple[Where, ...] = ("same", "across", "scene", "held_out_same", "held_out_across", "far")
+WHERE: tuple[Where, ...] = ("same", "across", "scene", "strangers_same", "strangers_across", "far")
 """Kinds of queries: taught classes in the sessions that taught them and in other sessions, frames without
 an object, a class that was not taught in sessions that taught and in other ones, pictures of other sets."""
 
@@ -238,7 +238,7 @@ def _where(label: str | None, own: Sequence[str], held_out: str | None) -> Where
     if held_out is not None:
         if label != held_out:
             return None
-        return "held_out_same" if own else "held_out_across"
+        return "strangers_same" if own else "strangers_across"
     if label is None:
         return "scene"
     return "same" if label in own else "across"

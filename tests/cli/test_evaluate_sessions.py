@@ -39,7 +39,7 @@ def test_a_row_for_each_classifier_shots_and_kind_of_query(
     far.mkdir()
     (far / "waste").symlink_to(next(shared_path("data/trashnet6").iterdir()))
     found = rows(capsys, folder, "--shots", "2,5", "--classifiers", "knn,auto", "--seeds", "1", "--far", far)
-    kinds = ["same", "across", "scene", "held_out_same", "held_out_across", "far"]
+    kinds = ["same", "across", "scene", "strangers_same", "strangers_across", "far"]
     assert [(row["classifier"], row["shots"], row["where"]) for row in found] == [
         (classifier, shots, where) for shots in (2, 5) for classifier in ("knn", "auto") for where in kinds
     ]

@@ -119,8 +119,8 @@ def test_no_frame_is_used_twice_in_a_visit_and_no_press_is_a_query_where_it_was_
         "same": 3 * (20 - SHOTS),
         "across": 2 * 3 * 20,
         "scene": 3 * (40 - SCENE_REFERENCE),
-        "held_out_same": 3 * 20,
-        "held_out_across": 2 * 3 * 20,
+        "strangers_same": 3 * 20,
+        "strangers_across": 2 * 3 * 20,
         "far": 0,
     }
 
@@ -141,15 +141,15 @@ def test_a_held_out_class_is_never_taught_and_only_its_frames_count() -> None:
         observed = {label for call, label, _ in recorder.calls if call == "observe"}
         assert predicted == {held_out}
         assert observed == set(LABELS) - {held_out}
-    assert scores["held_out_same"].named == scores["held_out_same"].count == 60
-    assert scores["held_out_same"].first_share is None
+    assert scores["strangers_same"].named == scores["strangers_same"].count == 60
+    assert scores["strangers_same"].first_share is None
 
 
 def test_classes_taught_in_sessions_of_their_own_are_the_same_session_only_there() -> None:
     _, scores = record(sessions(), {"s0": ["cat"], "s1": ["dog"]})
     assert scores["same"].count == 2 * (20 - SHOTS)
     assert scores["across"].count == 2 * 2 * 20
-    assert scores["held_out_same"].count == 0
+    assert scores["strangers_same"].count == 0
 
 
 def test_far_pictures_are_a_session_of_their_own() -> None:
