@@ -12,6 +12,7 @@ from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
+from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
@@ -22,6 +23,7 @@ from edge_daemon.learning.sampling import Doubles
 if TYPE_CHECKING:
     import numpy.typing as npt
 
+    from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
@@ -67,6 +69,13 @@ class OpenSetClassifier(Protocol):
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
         """Complete an incremental fit at once; a device spreads it over frames. Raises EmbeddingError."""
 
+    @property
+    def missing_copies(self) -> Sequence[int]:
+        """Ids of the examples that need augmented copies, see `AugmentedCopies`."""
+
+    def add_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Add the embeddings of the augmented copies of an example."""
+
     def evaluate(self) -> Evaluation:
         """Evaluate the examples by leave-one-out."""
 
@@ -83,6 +92,7 @@ class ExampleClassifier:
         leave_one_out: LeaveOneOut,
         classifier: Classifier,
         rejector: UnknownRejector,
+        copies: AugmentedCopies,
         scorer_factory: Callable[[], LeaveOneOutScorer] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
@@ -92,6 +102,7 @@ class ExampleClassifier:
         self._redundancy = RedundancyIndex(examples)
         self._classifier = classifier
         self._rejector = rejector
+        self._copies = copies
         self._scorer_factory = scorer_factory
         self._scorer = scorer_factory()
         self._check = check
@@ -146,6 +157,15 @@ class ExampleClassifier:
         if len(self._examples):
             run_to_convergence(self._classifier, self._examples.search(embedding))
 
+    @property
+    def missing_copies(self) -> Sequence[int]:
+        """Ids of the examples that need augmented copies; empty unless the threshold is calibrated."""
+        return self._copies.missing if self._rejector.unknown == "auto" else ()
+
+    def add_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Add the embeddings of the augmented copies of an example."""
+        self._copies.add(example_id, embeddings)
+
     def evaluate(self) -> Evaluation:
         """Evaluate the examples by leave-one-out."""
         loo = self._leave_one_out.scores()
@@ -177,12 +197,14 @@ def make_classifier(
     examples = EmbeddingIndex(augment_query)
     leave_one_out = LeaveOneOut(examples, max(k, NEIGHBOURS) if type in ("knn", "regression") else 3)
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
-    rejector = UnknownRejector(examples, leave_one_out, unknown)
+    copies = AugmentedCopies(examples)
+    rejector = UnknownRejector(examples, leave_one_out, unknown, copies)
     return ExampleClassifier(
         examples,
         leave_one_out,
         classifier,
         rejector,
+        copies,
         _scorer_factory_for(type, examples),
         _label_check_for(type),
     )

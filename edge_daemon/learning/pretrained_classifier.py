@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,9 @@ from edge_daemon.domain.errors import ConfigError, EmbeddingError, LabelError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.embedding_index import normalize
 from edge_daemon.learning.open_set.rejector import check_unknown
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Vector
 
 MIN_PROBABILITY = 0.3
 """Probability of the best class below which `unknown: auto` rejects."""
@@ -74,6 +78,14 @@ class PretrainedClassifier:
 
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
         """Do nothing: the model is fitted already."""
+
+    @property
+    def missing_copies(self) -> Sequence[int]:
+        """Empty: there are no examples."""
+        return ()
+
+    def add_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Do nothing: there are no examples."""
 
     def evaluate(self) -> Evaluation:
         """Return an empty evaluation: there are no examples."""

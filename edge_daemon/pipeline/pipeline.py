@@ -64,6 +64,7 @@ class Pipeline:
         """The embedding space in use; any thread may ask."""
         self._changes = PendingChanges(clock)
         self._labeller = Labeller(trainer, self._changes, embedder.embed, encode, shrink, len(regions))
+        self._copy_maker = trainer.copy_maker(embedder.embed)
         make = partial(
             RegionPipeline,
             embedder=embedder,
@@ -84,7 +85,8 @@ class Pipeline:
     def process(self, frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[events.Event]:
         """Run the instructions and classify the frame, if any; yield each event as it happens.
 
-        A press is acknowledged before the next inference. The iterator must be exhausted.
+        A press is acknowledged before the next inference. One augmented copy of an example is embedded after
+        the frame. The iterator must be exhausted.
         """
         changed = bool(instructions)
         for event in self._changes.retry():
@@ -98,6 +100,8 @@ class Pipeline:
         evaluated = self._labeller.evaluate_if_due()  # after the label, which users wait for
         if evaluated is not None:
             yield evaluated
+        if frame is not None:
+            self._copy_maker.advance()
         now = self._clock.monotonic()
         for region in self._regions.values():
             yield from region.pop_finished(now)

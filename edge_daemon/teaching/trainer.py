@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSample
@@ -17,6 +17,10 @@ from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.learning.sessions import SessionCounter
+from edge_daemon.teaching.copy_maker import CopyMaker
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +93,10 @@ class Trainer:
     def classifier(self, region: str) -> OpenSetClassifier:
         """Return the classifier of the region's pool; it is the same object for every call."""
         return self._classifiers[self._pools[region]]
+
+    def copy_maker(self, embed: Callable[[Image], Vector]) -> CopyMaker:
+        """Return the maker of the examples' augmented copies."""
+        return CopyMaker(self._classifiers.values(), self._store.thumbnail, embed)
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""

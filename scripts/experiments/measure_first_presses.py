@@ -18,6 +18,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +28,10 @@ import numpy as np
 from PIL import Image as Pillow
 
 from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.imaging.augment import augmented_copy
 from edge_daemon.imaging.image_files import find_images
-from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.image_io import THUMBNAIL_PX, encode_jpeg, read_image
+from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -44,6 +47,8 @@ TEST_VIEWS = 4
 UNKNOWN_OBJECTS = 8
 
 ROWS: tuple[tuple[str, ...], ...] = (
+    ("1 still",),
+    ("3 still",),
     ("1 still", "1 still"),
     ("3 still", "3 still"),
     ("1 still", "3 still"),
@@ -57,15 +62,30 @@ ROWS: tuple[tuple[str, ...], ...] = (
 """Number and kind of the training views of each class."""
 
 
+class View:
+    """The embedding of one view, and those of its augmented copies, made from its thumbnail on first use."""
+
+    def __init__(self, image: npt.NDArray[np.uint8], embedder: TfliteEmbedder) -> None:
+        self.vector = embedder.embed(image)
+        self._thumbnail = encode_jpeg(image, THUMBNAIL_PX)
+        self._embedder = embedder
+
+    @cached_property
+    def copies(self) -> Sequence[Vector]:
+        """The embeddings of the augmented copies."""
+        rng, image = np.random.default_rng(0), read_image(self._thumbnail)
+        return [self._embedder.embed(augmented_copy(image, rng)) for _ in range(COPIES)]
+
+
 @dataclass(frozen=True, slots=True)
 class PhotographedObject:
-    """Embeddings of views of one object."""
+    """Views of one object."""
 
     folder: int
-    still: Sequence[Vector]
-    moved: Sequence[Vector]
+    still: Sequence[View]
+    moved: Sequence[View]
 
-    def views(self, kind: str) -> Sequence[Vector]:
+    def views(self, kind: str) -> Sequence[View]:
         """Return the views of a kind, `still` or `moved`."""
         return self.still if kind == "still" else self.moved
 
@@ -95,8 +115,8 @@ def read_objects(folder: Path, embedder: TfliteEmbedder) -> list[PhotographedObj
             picture = Pillow.fromarray(read_image(files[index]))
             scale = SIDE / min(picture.size)
             picture = picture.resize((round(picture.width * scale), round(picture.height * scale)))
-            still = [embedder.embed(render_view(picture, rng, 1 / 30)) for _ in range(VIEWS)]
-            moved = [embedder.embed(render_view(picture, rng, 1)) for _ in range(VIEWS)]
+            still = [View(render_view(picture, rng, 1 / 30), embedder) for _ in range(VIEWS)]
+            moved = [View(render_view(picture, rng, 1), embedder) for _ in range(VIEWS)]
             objects.append(PhotographedObject(number, still, moved))
     return objects
 
@@ -106,16 +126,20 @@ def teach(
 ) -> OpenSetClassifier:
     """Train with the views of a row of the table; the last views of each object are the test set."""
     classifier = make_classifier("auto")
-    for name, (each, views) in enumerate(zip(objects, presses, strict=True)):
-        count, kind = views.split()
+    views_by_id: dict[int, View] = {}
+    for name, (each, plan) in enumerate(zip(objects, presses, strict=True)):
+        count, kind = plan.split()
         for index in rng.permutation(VIEWS - TEST_VIEWS)[: int(count)]:
-            classifier.add(each.views(kind)[index], f"c{name}", 100 * name + int(index))
+            view = views_by_id[100 * name + int(index)] = each.views(kind)[index]
+            classifier.add(view.vector, f"c{name}", 100 * name + int(index))
+    for example_id in tuple(classifier.missing_copies):
+        classifier.add_copies(example_id, views_by_id[example_id].copies)
     return classifier
 
 
-def rejection_rate(classifier: OpenSetClassifier, vectors: Sequence[Vector]) -> float:
+def rejection_rate(classifier: OpenSetClassifier, views: Sequence[View]) -> float:
     """Return the share classified as unknown."""
-    return float(np.mean([classifier.predict(vector).label == UNKNOWN for vector in vectors]))
+    return float(np.mean([classifier.predict(view.vector).label == UNKNOWN for view in views]))
 
 
 def measure(

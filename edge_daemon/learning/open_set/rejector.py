@@ -13,6 +13,7 @@ import numpy as np
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.plda import RANK, Subspace, fit_plda, subspace
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.leave_one_class_out import (
     ENOUGH_VIEWS,
     between_burst_similarities,
@@ -97,11 +98,17 @@ class UnknownRejector:
     """
 
     def __init__(
-        self, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, unknown: float | str = "auto"
+        self,
+        examples: EmbeddingIndex,
+        leave_one_out: LeaveOneOut,
+        unknown: float | str = "auto",
+        copies: AugmentedCopies | None = None,
     ) -> None:
+        """Calibrate classes of a single view on `copies`; None: on the similarities between the classes."""
         self._examples = examples
         self._leave_one_out = leave_one_out
-        self._version = -1
+        self._copies = copies
+        self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
         self._relaxed_threshold = -math.inf
@@ -122,9 +129,10 @@ class UnknownRejector:
 
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
-        if self._version != self._examples.version:
+        version = (self._examples.version, 0 if self._copies is None else self._copies.version)
+        if self._version != version:
             self._fit()
-            self._version = self._examples.version
+            self._version = version
         return self._scorer(query)
 
     @property
@@ -154,6 +162,9 @@ class UnknownRejector:
         # With two views of a class, each is the nearest of the other: their scores are one. With more
         # views, some scores are shared.
         independent = len(known) - (calibrating_classes + 1) // 2
+        single_views = len(unique(loo.burst_ids)) == len(unique(loo.class_ids))
+        if (independent < 2 or single_views) and self._fit_on_copies(loo):
+            return
         if independent < 2:
             self._scorer = _max_similarity
             self._threshold = self._relaxed_threshold = _single_view_threshold(self._examples, loo)
@@ -167,6 +178,22 @@ class UnknownRejector:
         gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
         self._relaxed_threshold = self._threshold - RELAXATION * gap
         self._scorer = self._build_scorer(sample, independent, calibrating_classes)
+
+    def _fit_on_copies(self, loo: LeaveOneOutScores) -> bool:
+        """Use a threshold for each class, from the copies of its examples; return whether there are any."""
+        if self._copies is None:
+            return False
+        thresholds = self._copies.class_thresholds(_single_view_threshold(self._examples, loo))
+        if thresholds is None:
+            return False
+        self._scorer = partial(self._similarity_excess, thresholds)
+        self._threshold = self._relaxed_threshold = 0.0
+        return True
+
+    def _similarity_excess(self, thresholds: Doubles, query: SearchResult) -> float:
+        """Return the similarity to the nearest example, less the threshold of its class."""
+        rows, similarities = query.top_k(NEIGHBOURS)
+        return float(similarities[0] - thresholds[self._examples.class_ids[rows[0]]])
 
     def _build_scorer(
         self, sample: _CalibrationSample, independent: int, calibrating_classes: int
