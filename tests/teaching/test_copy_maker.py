@@ -103,7 +103,7 @@ def moved(image: Image, gain: float = 1.1, share: int = 20) -> Image:
     return result
 
 
-STRANGERS = ("bird", "sunflower", "hot_dog")
+OTHER_OBJECTS = ("bird", "sunflower", "hot_dog")
 
 
 def test_a_thing_taught_once_is_not_the_label_of_everything(
@@ -113,7 +113,7 @@ def test_a_thing_taught_once_is_not_the_label_of_everything(
     cat = picture("cat")
     device.teach("cat", cat)
     device.inferences(cat, COPIES)
-    assert [device.show(picture(name)) for name in STRANGERS] == [UNKNOWN] * 3
+    assert [device.show(picture(name)) for name in OTHER_OBJECTS] == [UNKNOWN] * 3
     assert device.show(cat) == "cat"
     assert device.show(moved(cat)) == "cat"
     assert device.show(moved(cat, gain=0.8)) == "cat"
@@ -136,7 +136,7 @@ def test_a_restart_makes_the_copies_again(store: ExampleStore, model: CountingMo
     Device(store, model).teach("cat", cat)
     restarted = Device(store, model)
     assert restarted.inferences(cat, COPIES + 2) == [2] * COPIES + [1] * 2
-    assert [restarted.show(picture(name)) for name in STRANGERS] == [UNKNOWN] * 3
+    assert [restarted.show(picture(name)) for name in OTHER_OBJECTS] == [UNKNOWN] * 3
 
 
 @pytest.mark.parametrize("command", [Undo(GPIO), Clear(GPIO, "cat"), Clear(GPIO)])
