@@ -116,9 +116,9 @@ class DemoSubscriber:
             case "example_added":
                 text = f"taught {event['label']} ({event['count']}) by its button"
             case "label_changed" if event["label"] == "unknown":
-                text = f"sees   unknown{'':<21}{event['latency_ms']:6.0f} ms"
+                text = f"label  unknown{'':<21}{event['latency_ms']:6.0f} ms"
             case "label_changed":
-                text = f"sees   {event['label']:<18}{event['confidence']:>6.0%}{event['latency_ms']:9.0f} ms"
+                text = f"label  {event['label']:<18}{event['confidence']:>6.0%}{event['latency_ms']:9.0f} ms"
             case _:
                 return
         self._print(event, text)

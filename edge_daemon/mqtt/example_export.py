@@ -75,7 +75,7 @@ class ExportReassembler:
     def _join(self, last: ExportPart) -> bytes:
         archive = b"".join(self._parts[number] for number in sorted(self._parts))
         if len(archive) != last.bytes or hashlib.sha256(archive).hexdigest() != last.sha256:
-            raise RequestError("the parts don't make the archive that was announced; ask again")
+            raise RequestError("the parts don't form the announced archive; send the request again")
         return archive
 
 
@@ -151,7 +151,9 @@ class ExampleExporter:
         if isinstance(ready, str):
             return self._fail(origin, ready, now_s)
         if now_s - self._requested_s > EXPIRY_S:
-            return self._fail(origin, f"the export took longer than {EXPIRY_S:g} s; ask again", now_s)
+            return self._fail(
+                origin, f"the export took longer than {EXPIRY_S:g} s; send the request again", now_s
+            )
         ready.part_bytes = ready.part_bytes or _part_size(max_packet)
         if ready.part_bytes < _MIN_PART_BYTES:
             return self._fail(origin, f"the broker takes no messages above {max_packet} bytes", now_s)

@@ -65,10 +65,12 @@ class RequestHandler:
     ) -> RejectedRequest | None:
         identity = (verb, incoming.payload, incoming.correlation)
         if now_s - self._accepted_s.get(identity, -_REMEMBERED_S) < _REMEMBERED_S:
-            error = "this request was taken already; give each one a transaction of its own"
+            error = "a request with this transaction was executed already; give each request a different one"
             return RejectedRequest(verb, error, request.origin.transaction)
         if not self._submit(request):
-            return RejectedRequest(verb, "the device is busy; ask again", request.origin.transaction)
+            return RejectedRequest(
+                verb, "the device is busy; send the request again", request.origin.transaction
+            )
         if _is_identifiable(request.origin.transaction):
             self._accepted_s[identity] = now_s
             self._accepted_s.move_to_end(identity)

@@ -198,7 +198,11 @@ def test_a_busy_device_answers_with_an_error(broker: Mosquitto, options: MqttOpt
         listener.wait_for(f"{BASE}/availability", b"online")
         listener.publish(f"{BASE}/request/undo", b'{"transaction": 3}')
         answer = listener.wait_for(f"{BASE}/response/undo").json()
-    assert answer == {"status": "error", "error": "the device is busy; ask again", "transaction": 3}
+    assert answer == {
+        "status": "error",
+        "error": "the device is busy; send the request again",
+        "transaction": 3,
+    }
 
 
 def test_the_reply_to_a_button_is_not_published(broker: Mosquitto, options: MqttOptions) -> None:

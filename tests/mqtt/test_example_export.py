@@ -148,7 +148,7 @@ def test_an_export_expires(tmp_path: Path) -> None:
     assert ready.wait(10)
     answer = exporter.next_answer(None, EXPIRY_S + 1)
     assert answer is not None
-    assert "ask again" in answer.error
+    assert "send the request again" in answer.error
     assert exporter.next_answer(None, EXPIRY_S + 1) is None
 
 
@@ -181,7 +181,7 @@ def test_a_subscriber_reassembles_the_archive_while_events_are_sent(
         wait_until(lambda: len(listener.texts(f"{BASE}/response/examples")) >= 5)
         answers = [json.loads(text) for text in listener.texts(f"{BASE}/response/examples")]
     (refused,) = [answer for answer in answers if answer["status"] == "error"]
-    assert (refused["transaction"], refused["error"]) == ("u", "the device is busy; ask again")
+    assert (refused["transaction"], refused["error"]) == ("u", "the device is busy; send the request again")
     reassembler, whole = ExportReassembler("t"), None
     for answer in answers:
         validator("response-export").validate(answer)

@@ -50,7 +50,7 @@ def test_a_request_delivered_twice_is_executed_once() -> None:
     harness.send(b'{"transaction": 1}')
     again = harness.send(b'{"transaction": 1}', now_s=59.0)
     assert again is not None
-    assert "taken already" in again.error
+    assert "executed already" in again.error
     assert again.transaction == 1
     assert len(harness.commands) == 1
 
@@ -84,7 +84,7 @@ def test_a_request_to_a_busy_device_may_be_repeated() -> None:
     harness = RequestHarness()
     harness.busy = True
     rejected = harness.send(b'{"transaction": 1}')
-    assert rejected == RejectedRequest("undo", "the device is busy; ask again", 1)
+    assert rejected == RejectedRequest("undo", "the device is busy; send the request again", 1)
     harness.busy = False
     assert harness.send(b'{"transaction": 1}') is None
     assert len(harness.commands) == 1
