@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.sampling import Doubles, newest_balanced
+from edge_daemon.learning.sampling import Doubles, Floats, Ints, newest_balanced
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -77,6 +77,14 @@ class AugmentedCopies:
             if cosines:
                 thresholds[class_id] = sorted(cosines)[int(len(cosines) * COPIES_QUANTILE)]
         return thresholds
+
+    def by_row(self) -> tuple[Ints, Floats]:
+        """Return the row of the example of each copy, and the copies (rows)."""
+        self._update()
+        rows = [self._rows[example_id] for example_id, copies in self._copies.items() for _ in copies]
+        size = self._examples.matrix.shape[1]
+        embeddings = [np.empty((0, size), np.float16), *self._copies.values()]
+        return np.array(rows, np.intp), np.concatenate(embeddings).astype(np.float32)
 
     def _update(self) -> None:
         """Choose the examples that have copies; drop the copies of all others."""

@@ -4,33 +4,32 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Literal, TypeAlias
 
 import numpy as np
 
 from edge_daemon.domain.errors import ConfigError
-from edge_daemon.learning.classifiers.plda import RANK, Subspace, fit_plda, subspace
+from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
+from edge_daemon.learning.open_set.calibration_sample import CalibrationSample, calibration_sample
 from edge_daemon.learning.open_set.leave_one_class_out import (
     ENOUGH_VIEWS,
     between_burst_similarities,
-    classes_with_enough_views,
     held_out_class_scores,
     mean_by_burst,
     other_class_scores,
 )
-from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, NoveltyScorer, knn_score, plda_score
+from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, NoveltyScorer
+from edge_daemon.learning.open_set.other_sessions import (
+    OtherSessions,
+    fit_other_sessions,
+)
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.sampling import (
     Doubles,
     Flags,
-    Floats,
-    Ints,
-    assign_folds,
-    balanced_sample,
     unique,
 )
 
@@ -52,12 +51,6 @@ HELD_OUT_QUANTILE = 0.15
 Where few bursts of a class were taught, its cross-validated scores come from other scenes and can lie below
 those of everything else. Where presses are independent, the quantile changes few thresholds.
 """
-
-CALIBRATION_SAMPLE = 160
-"""Number of examples used for calibration (a few ms), balanced over classes and even over their history."""
-
-SUBSPACE_RANK = 2 * RANK
-"""Rank of the subspace of the whole sample in which the models of all folds are fitted."""
 
 NEW_CLASS_SLACK_SD = 2.0
 """Extra slack, in standard deviations, for a class with few views; divided by the number of
@@ -112,6 +105,8 @@ class UnknownRejector:
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
         self._relaxed_threshold = -math.inf
+        self._other_sessions: OtherSessions | None = None
+        self._pending_fit: Callable[[], OtherSessions | None] | None = None
         self.unknown = check_unknown(unknown)
 
     def set(self, unknown: float | str) -> None:
@@ -124,7 +119,9 @@ class UnknownRejector:
             return False
         if self.unknown == "auto":
             score = self.score(query)
-            return score < (self.relaxed_threshold if relaxed_threshold else self._threshold)
+            if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
+                return False
+            return not self._is_known_in_other_session(query, score)
         return float(query.similarities.max()) < self.unknown
 
     def score(self, query: SearchResult) -> float:
@@ -150,13 +147,14 @@ class UnknownRejector:
         return self._relaxed_threshold
 
     def _fit(self) -> None:
+        self._other_sessions = self._pending_fit = None
         if self._examples.augment_query is not None:
             # The examples were taught at one position, so their scores exclude the shifts of queries.
             self._scorer = _max_similarity
             self._threshold = self._relaxed_threshold = PATCH_MIN_CORRELATION
             return
         loo = self._leave_one_out.scores()
-        sample = _calibration_sample(self._examples, loo)
+        sample = calibration_sample(self._examples, loo)
         known = mean_by_burst(sample.scores[sample.calibrating], sample.burst_ids[sample.calibrating])
         calibrating_classes = len(unique(sample.class_ids[sample.calibrating]))
         # With two views of a class, each is the nearest of the other: their scores are one. With more
@@ -178,6 +176,14 @@ class UnknownRejector:
         gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
         self._relaxed_threshold = self._threshold - RELAXATION * gap
         self._scorer = self._build_scorer(sample, independent, calibrating_classes)
+        if self._copies is not None and sample.well_sampled.all():
+            self._pending_fit = partial(fit_other_sessions, sample, self._copies, held_out)
+
+    def _is_known_in_other_session(self, query: SearchResult, score: float) -> bool:
+        """Apply the lower threshold of other sessions, which is fitted at the first rejected query."""
+        if self._pending_fit is not None:
+            self._other_sessions, self._pending_fit = self._pending_fit(), None
+        return self._other_sessions is not None and self._other_sessions.accepts(query.vector, score)
 
     def _fit_on_copies(self, loo: LeaveOneOutScores) -> bool:
         """Use a threshold for each class, from the copies of its examples; return whether there are any."""
@@ -196,7 +202,7 @@ class UnknownRejector:
         return float(similarities[0] - thresholds[self._examples.class_ids[rows[0]]])
 
     def _build_scorer(
-        self, sample: _CalibrationSample, independent: int, calibrating_classes: int
+        self, sample: CalibrationSample, independent: int, calibrating_classes: int
     ) -> Callable[[SearchResult], float]:
         plda = fit_plda(sample.space.coordinates, sample.class_ids, len(self._examples.labels), sample.rank)
         scorer = NoveltyScorer(self._examples, None if plda is None else plda.in_full_space(sample.space))
@@ -224,40 +230,7 @@ class UnknownRejector:
         return self._threshold + similarities[0] - least
 
 
-@dataclass(frozen=True, slots=True)
-class _CalibrationSample:
-    """A sample of the examples (n rows) with their cross-validated novelty scores.
-
-    `calibrating` (n) marks the rows whose scores set the threshold, `well_sampled` the classes with enough
-    views. `rank` is the PLDA rank that every fold can have.
-    """
-
-    matrix: Floats
-    class_ids: Ints
-    burst_ids: Ints
-    space: Subspace
-    rank: int
-    scores: Doubles
-    calibrating: Flags
-    well_sampled: Flags
-
-
-def _calibration_sample(examples: EmbeddingIndex, loo: LeaveOneOutScores) -> _CalibrationSample:
-    classes = len(examples.labels)
-    rows = balanced_sample(loo.class_ids, classes, CALIBRATION_SAMPLE)
-    matrix = examples.matrix[loo.first_row :][rows]
-    class_ids, burst_ids = loo.class_ids[rows], loo.burst_ids[rows]
-    folds = assign_folds(class_ids, burst_ids)
-    rank = _common_rank(class_ids, folds)
-    space = subspace(matrix, SUBSPACE_RANK)
-    scores = _knn_scores(examples, loo, rows)
-    scores = scores + _plda_scores(space.coordinates, class_ids, folds, rank)
-    well_sampled = classes_with_enough_views(loo, classes)
-    calibrating = well_sampled[class_ids] & (loo.same_class_count[rows] > 0)
-    return _CalibrationSample(matrix, class_ids, burst_ids, space, rank, scores, calibrating, well_sampled)
-
-
-def _held_out_floor(sample: _CalibrationSample, held_out: Sequence[float], few_views: bool) -> float:
+def _held_out_floor(sample: CalibrationSample, held_out: Sequence[float], few_views: bool) -> float:
     """Return the least threshold that the scores of held-out classes allow, -inf if there are none."""
     if held_out:
         return _quantile(held_out, HELD_OUT_QUANTILE)
@@ -292,38 +265,6 @@ def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
     position = min(max((len(ordered) + 1) * share - 1, 0.0), len(ordered) - 1.0)
     low, high = ordered[int(position)], ordered[min(int(position) + 1, len(ordered) - 1)]
     return float(low + (position - int(position)) * (high - low))
-
-
-def _knn_scores(examples: EmbeddingIndex, loo: LeaveOneOutScores, rows: Ints) -> Doubles:
-    """Return the leave-one-out nearest-neighbour terms of the examples."""
-    matrix = examples.matrix[loo.first_row :]
-    nearest = matrix[loo.neighbour_rows[rows, 0]]
-    return knn_score(loo.neighbour_similarities[rows, :NEIGHBOURS], matrix[rows], nearest)
-
-
-def _plda_scores(coordinates: Doubles, class_ids: Ints, folds: Ints, rank: int) -> Doubles:
-    """Return the cross-validated PLDA terms of the examples: zeros if `rank` is 0."""
-    scores = np.zeros(len(class_ids))
-    for fold in unique(folds):
-        own = folds == fold
-        plda = fit_plda(coordinates[~own], class_ids[~own], int(class_ids.max()) + 1, rank)
-        if plda is not None:
-            scores[own] = plda_score(plda, coordinates[own])
-    return scores
-
-
-def _common_rank(class_ids: Ints, folds: Ints) -> int:
-    """Return the largest rank that the model of every fold can have, so that their scores are comparable.
-
-    0 if a fold leaves a single class or too few examples to estimate the scatter.
-    """
-    rest = [class_ids[folds != fold] for fold in unique(folds)]
-    class_counts = [len(unique(each)) for each in rest]
-    if min(class_counts) < 2 or any(
-        len(each) - count < 2 for each, count in zip(rest, class_counts, strict=True)
-    ):
-        return 0
-    return min([RANK, *(len(each) - 1 for each in rest)])
 
 
 def _single_view_threshold(examples: EmbeddingIndex, loo: LeaveOneOutScores) -> float:

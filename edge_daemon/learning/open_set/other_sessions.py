@@ -1,0 +1,115 @@
+"""Rejection of queries that come from another session than the examples.
+
+A session is a time and place of teaching: its light, its background and its camera position are in every
+example. The threshold of the examples' own leave-one-out is that of one session, so it rejects nearly all
+known objects in another one. Queries that look like no taught session get a lower threshold, which the
+augmented copies of the examples set (docs/measurements/unknown.md#other-sessions).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_daemon.learning.classifiers.plda import fit_plda
+from edge_daemon.learning.embedding_index import normalize
+from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
+from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
+from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, unique
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Vector
+
+SAME_SESSION_SD = 5.0
+"""Distance, in standard deviations, from a new class in the taught session to another session."""
+
+HELD_OUT_QUANTILE = 0.05
+"""Quantile of the held-out classes' scores below which the lower threshold never falls."""
+
+
+@dataclass(frozen=True, slots=True)
+class OtherSessions:
+    """The lower threshold, and the test that finds the queries that it is for.
+
+    `mean` (d) is the mean of the examples at unit length; a query whose cosine to it is below
+    `same_session` comes from another session.
+    """
+
+    mean: Floats
+    same_session: float
+    threshold: float
+
+    def accepts(self, vector: Vector, score: float) -> bool:
+        """Return whether a query that the examples' own threshold rejects is known after all."""
+        return score >= self.threshold and float(vector @ self.mean) < self.same_session
+
+
+def fit_other_sessions(
+    sample: CalibrationSample, copies: AugmentedCopies, held_out: Sequence[float]
+) -> OtherSessions | None:
+    """Calibrate on the examples, their copies and the scores of held-out classes.
+
+    None with a single class, which shows no new class of the session, or without copies.
+    """
+    present = unique(sample.class_ids)
+    scores = score_copies(sample, copies)
+    if len(present) < 2 or not len(scores):
+        return None
+    new_class = np.concatenate(
+        [_cosines_to_others(sample.matrix, sample.class_ids == class_id) for class_id in present]
+    )
+    return OtherSessions(
+        normalize(sample.matrix.mean(axis=0))[0],
+        float(new_class.mean() - SAME_SESSION_SD * new_class.std()),
+        max(_quantile(scores, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE)),
+    )
+
+
+def score_copies(sample: CalibrationSample, augmented: AugmentedCopies) -> Doubles:
+    """Score the copies of the sample's examples as queries for their class.
+
+    The nearest neighbours are examples of the same class and of other bursts; a copy without any has no
+    score. The likelihood ratio is that of the model without the example's fold, as in the calibration.
+    """
+    index_rows, copies = augmented.by_row()
+    rows = np.minimum(np.searchsorted(sample.rows, index_rows), len(sample.rows) - 1)
+    candidates = (sample.class_ids[rows, None] == sample.class_ids) & (
+        sample.burst_ids[rows, None] != sample.burst_ids
+    )
+    scored = np.isin(index_rows, sample.rows) & candidates.any(axis=1)
+    copies, rows = copies[scored], rows[scored]
+    if not len(rows):
+        return np.empty(0)
+    similarities = np.where(candidates[scored], copies @ sample.matrix.T, -np.inf)
+    nearest = sample.matrix[similarities.argmax(axis=1)]
+    knn = knn_score(-np.sort(-similarities, axis=1)[:, :NEIGHBOURS], copies, nearest)
+    return knn + _plda_scores(sample, copies, rows)
+
+
+def _plda_scores(sample: CalibrationSample, copies: Floats, rows: Ints) -> Doubles:
+    """Return the PLDA terms of copies, each by the model without the fold of its example."""
+    scores = np.zeros(len(rows))
+    folds = assign_folds(sample.class_ids, sample.burst_ids)
+    classes = int(sample.class_ids.max()) + 1
+    for fold in unique(folds[rows]):
+        rest = folds != fold
+        plda = fit_plda(sample.space.coordinates[rest], sample.class_ids[rest], classes, sample.rank)
+        if plda is not None:
+            own = ~rest[rows]
+            scores[own] = plda_score(plda.in_full_space(sample.space), copies[own])
+    return scores
+
+
+def _cosines_to_others(matrix: Floats, own: Flags) -> Floats:
+    """Return the cosine of each example of a class to the mean of the other classes."""
+    cosines: Floats = matrix[own] @ normalize(matrix[~own].mean(axis=0))[0]
+    return cosines
+
+
+def _quantile(scores: Sequence[float] | Doubles, share: float) -> float:
+    """Return a quantile, minus infinity without scores; np.quantile would load numpy.ma, see sampling.py."""
+    return float(np.sort(scores)[int(len(scores) * share)]) if len(scores) else -np.inf

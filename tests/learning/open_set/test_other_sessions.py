@@ -1,0 +1,89 @@
+"""The lower threshold of other sessions, on synthetic sessions: a shared background and moving objects."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.open_set.augmented_copies import COPIES, AugmentedCopies
+from edge_daemon.learning.open_set.rejector import UnknownRejector
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from tests.learning.open_set.test_rejector import rejected
+
+SIZE = 96
+CLASSES, EACH = 4, 8
+
+
+def pattern(seed: int) -> npt.NDArray[np.float64]:
+    return np.random.default_rng(seed).normal(size=SIZE)
+
+
+def views(session: int, object_id: int, count: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return embeddings of an object before the background of a session."""
+    noise = np.random.default_rng([session, object_id, seed]).normal(size=(count, SIZE))
+    rows = pattern(1000 + session) + pattern(object_id) + 0.4 * noise
+    unit: npt.NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def copies_of(object_id: int, seed: int) -> npt.NDArray[np.float32]:
+    """Return copies as different as views before other backgrounds."""
+    rng = np.random.default_rng(seed)
+    rows = [
+        views(100 + int(rng.integers(50)), object_id, 1, int(rng.integers(1000)))[0] for _ in range(COPIES)
+    ]
+    return np.stack(rows)
+
+
+def teach(*, with_copies: bool, classes: int = CLASSES) -> tuple[EmbeddingIndex, UnknownRejector]:
+    examples = EmbeddingIndex()
+    copies = AugmentedCopies(examples)
+    for object_id in range(classes):
+        for number, view in enumerate(views(0, object_id, EACH, seed=0)):
+            examples.add(view, f"c{object_id}", object_id * EACH + number)
+    if with_copies:
+        for example_id in tuple(copies.missing):
+            copies.add(example_id, list(copies_of(example_id // EACH, example_id)))
+    return examples, UnknownRejector(examples, LeaveOneOut(examples), "auto", copies)
+
+
+def known_elsewhere() -> npt.NDArray[np.float32]:
+    return np.concatenate(
+        [views(session, object_id, 5, 1) for session in (1, 2, 3) for object_id in range(CLASSES)]
+    )
+
+
+def test_known_objects_in_another_session_are_rejected_less_with_copies() -> None:
+    without = rejected(*teach(with_copies=False), known_elsewhere())
+    assert without >= 0.5
+    assert rejected(*teach(with_copies=True), known_elsewhere()) <= without / 2
+
+
+def test_other_objects_stay_unknown() -> None:
+    examples, rejector = teach(with_copies=True)
+    far = np.concatenate([views(session, 50 + session, 10, 2) for session in (1, 2, 3)])
+    assert rejected(examples, rejector, far) >= 0.9
+
+
+@pytest.mark.parametrize("with_copies", [False, True])
+def test_the_taught_session_keeps_its_threshold(with_copies: bool) -> None:
+    examples, rejector = teach(with_copies=with_copies)
+    new_objects = np.concatenate([views(0, 60 + number, 5, 3) for number in range(6)])
+    assert rejected(examples, rejector, new_objects) >= 0.95
+
+
+def test_the_decision_in_the_taught_session_is_the_same_with_copies() -> None:
+    queries = np.concatenate([views(0, number, 20, 4) for number in (0, 1, 2, 70)])
+    decisions = []
+    for with_copies in (False, True):
+        examples, rejector = teach(with_copies=with_copies)
+        decisions.append([rejector.rejects(examples.search(query)) for query in queries])
+    assert decisions[0] == decisions[1]
+
+
+def test_a_single_class_has_one_threshold_for_all_sessions() -> None:
+    elsewhere = views(1, 0, 20, 5)
+    results = [rejected(*teach(with_copies=each, classes=1), elsewhere) for each in (False, True)]
+    assert results[0] == results[1]
