@@ -10,6 +10,7 @@ import pytest
 
 from edge_daemon.demo.subscriber import LabelScore
 from tests.harness.shared_files import shared_path
+from tests.harness.thresholds import DEMO_ACCURACY
 
 
 @pytest.mark.slow
@@ -24,7 +25,7 @@ def test_demo_trains_tests_and_scores_the_received_labels() -> None:
     assert seen == {*taught, "unknown"}
     assert events[-1] == {"availability": "offline"}
     assert score["labels"] >= 100
-    assert score["right"] / score["labels"] >= 0.95
+    assert score["right"] / score["labels"] >= DEMO_ACCURACY.limit
     assert done.returncode == 0, done.stderr
 
 

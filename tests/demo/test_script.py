@@ -15,6 +15,7 @@ from edge_daemon.learning.classifiers.knn import KNNClassifier
 from edge_daemon.system.testing import ManualClock
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
+from tests.harness.thresholds import SMALL_MODEL_ACCURACY, SMALL_MODEL_AUROC, SMALL_MODEL_SIMILARITY_GAP
 
 LABELS = ("gear", "lemon", "strawberry", "mug")
 PRESS_LAG = 3
@@ -102,6 +103,6 @@ def test_small_model_classifies_the_test_phase_and_unknown_objects_are_less_simi
     correct = [predicted[seq].label == label for seq, label in expected.items() if label != UNKNOWN]
     known = [predicted[seq].similarity for seq, label in expected.items() if label != UNKNOWN]
     unknown = [predicted[seq].similarity for seq, label in expected.items() if label == UNKNOWN]
-    assert np.mean(correct) >= 0.97
-    assert np.median(known) > np.median(unknown) + 0.2
-    assert np.mean(np.array(known)[:, None] > np.array(unknown)[None]) >= 0.97
+    assert np.mean(correct) >= SMALL_MODEL_ACCURACY.limit
+    assert np.median(known) > np.median(unknown) + SMALL_MODEL_SIMILARITY_GAP.limit
+    assert np.mean(np.array(known)[:, None] > np.array(unknown)[None]) >= SMALL_MODEL_AUROC.limit

@@ -21,6 +21,7 @@ from edge_daemon.imaging.image_io import read_image
 from tests.harness.daemon_harness import Ear, Stage, Turntable, wait_until
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.shared_files import shared_path
+from tests.harness.thresholds import FLEET_ACCURACY_DIFFERENCE, FLEET_AGREEMENT
 from tests.harness.unreliable_proxy import Proxy
 
 NAMES = ("north", "east", "south")
@@ -229,8 +230,8 @@ def test_a_new_device_reaches_the_accuracy_of_its_offline_peers_without_a_press(
     truth, answers = answer(fleet.folder("newcomer"), kinds, range(24, 64), example_sets)
     right = {way: share_alike(given, truth) for way, given in answers.items()}
     print({way: round(share, 3) for way, share in right.items()})
-    assert share_alike(answers["newcomer"], answers["one device taught everything"]) >= 0.97
-    assert right["newcomer"] >= np.mean([right[name] for name in NAMES]) - 0.03
+    assert share_alike(answers["newcomer"], answers["one device taught everything"]) >= FLEET_AGREEMENT.limit
+    assert right["newcomer"] - np.mean([right[name] for name in NAMES]) >= FLEET_ACCURACY_DIFFERENCE.limit
     assert right["newcomer"] > max(right[f"{name} alone"] for name in NAMES)
 
 

@@ -16,6 +16,7 @@ from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.example_pictures import CountingEmbedder, noise
 from tests.harness.shared_files import shared_path
+from tests.harness.thresholds import THUMBNAIL_SIMILARITY
 from tests.harness.unit_vectors import unit
 
 if TYPE_CHECKING:
@@ -109,4 +110,4 @@ def test_with_real_models_reembedded_examples_equal_the_embeddings_of_the_photos
         assert store.spaces() == {new.space: len(photos)}
         for example, photo in zip(store, photos, strict=True):
             direct = new.embed(read_image(photo.path))
-            assert float(example.embedding @ direct) > 0.95
+            assert float(example.embedding @ direct) > THUMBNAIL_SIMILARITY.limit

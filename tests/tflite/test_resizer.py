@@ -11,6 +11,7 @@ from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.flatbuffers import NumberVector, Scalar, root, write
 from edge_daemon.tflite.resizer import MAX_CACHED, ResizerCache, block_size, build_resize_graph
 from tests.harness.shared_files import shared_path
+from tests.harness.thresholds import RESIZER_SIMILARITY
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -134,7 +135,7 @@ def test_embeddings_change_no_more_than_by_sensor_noise(name: str) -> None:
         fast = embedder.embed(picture)
         exact = embedder.embed(reference(picture[:, 80:560], side))
         noisy = np.clip(picture + random.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
-        assert fast @ exact > 0.97
+        assert fast @ exact > RESIZER_SIMILARITY.limit
         assert fast @ exact > exact @ embedder.embed(reference(noisy[:, 80:560], side)) - 0.01
 
 
