@@ -80,7 +80,7 @@ class ClassifierOptions(ConfigSection, frozen=True):
     vote of the browser classifiers ties and always returns the first class.
     """
 
-    type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "knn"
+    type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "auto"
     k: Positive = 3
     metric: Literal["cosine", "euclidean", "manhattan"] = "cosine"
     vote: Literal["plain", "padded"] = "padded"

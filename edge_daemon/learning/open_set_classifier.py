@@ -177,7 +177,7 @@ class ExampleClassifier:
 
 
 def make_classifier(
-    type: str = "knn",
+    type: str = "auto",
     k: int = 3,
     metric: Metric = "cosine",
     vote: Vote = "plain",
