@@ -57,10 +57,12 @@ class EmbeddingRecognizer:
     def __init__(self, classifier: OpenSetClassifier) -> None:
         self._classifier = classifier
         self._presses = 0
+        self._session = 0
         self._converged_at = 0
 
     def start_session(self) -> None:
-        """Do nothing."""
+        """Count the session, by which `auto` cross-validates."""
+        self._session += 1
 
     def observe(self, frame: SessionFrame) -> None:
         """Do nothing."""
@@ -68,7 +70,7 @@ class EmbeddingRecognizer:
     def teach(self, frame: SessionFrame, label: str) -> None:
         """Add an example."""
         self._presses += 1
-        self._classifier.add(frame.embedding, label, self._presses)
+        self._classifier.add(frame.embedding, label, self._presses, session=self._session)
 
     def predict(self, frame: SessionFrame) -> Prediction:
         """Classify, after the fit to the examples has converged."""

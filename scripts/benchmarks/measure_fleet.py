@@ -58,7 +58,7 @@ class Device:
             FleetOptions(group="g", max_examples=5000), name, {"EDGE_DAEMON_FLEET_KEY": KEY}
         )
         factory.join(self.store)
-        classifiers = {SHARED_POOL: make_classifier(vote="padded")}
+        classifiers = {SHARED_POOL: make_classifier("knn", vote="padded")}
         self.trainer = Trainer(self.store, classifiers, {"frame": SHARED_POOL}, Embedding.space, peers=True)
         sync = factory.build_sync(self.store, self.trainer, Embedding(size), SystemClock())
         link = factory.build_link(Embedding.space)

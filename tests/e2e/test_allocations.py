@@ -1,4 +1,4 @@
-"""Allocations per frame: at most the size of the model's input at once, and no growth.
+"""Allocations per frame with a fitted classifier: at most the size of the model's input at once, no growth.
 
 The clock stands still, because an uncertain frame is kept as a small image, at most once a second.
 """
@@ -24,6 +24,9 @@ from tests.harness.shared_files import shared_path
 
 CLOCK = ManualClock()
 FRAMES = 400
+WARM_UP = 600
+"""Frames after which the classifier is fitted to 1,000 examples and its selection is complete."""
+
 MODELS = ["mobilenet_v1_0.25_128_quant", "tf2_mobilenet_v2_1.0_224_ptq"]
 
 
@@ -38,7 +41,7 @@ def warm_pipeline(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Pipel
             store.add(vector, label, space=embedder.space)
     words = [f"model.name={model}", "mqtt.host=null", f"store.path={store_path}", "camera.type=replay"]
     pipeline = build_pipeline(load_config(None, [*words, "camera.path=."]), CLOCK)
-    for seq in range(20):
+    for seq in range(WARM_UP):
         list(pipeline.process(frame(seq), ()))
     height, width, channels = embedder.input_shape
     return pipeline, height * width * channels

@@ -31,7 +31,7 @@ SAMPLE = 1000
 OFFLINE_SAMPLE = 200
 """Number of examples, balanced over classes, in a cross-validation at once."""
 
-DIRECTIONS = 128
+DIRECTIONS = 96
 """Number of directions in which stepwise cross-validation compares: 1,000 examples take half a megabyte."""
 
 DIRECTIONS_SAMPLE = 200
