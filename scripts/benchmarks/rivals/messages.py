@@ -14,7 +14,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.publish import single
 
 from edge_daemon.app.sinks import build_mqtt
-from edge_daemon.benchmark.broker import HOST, Mosquitto, installed
+from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.statistics import timed_ms
 from edge_daemon.config.schema import load_config
 from edge_daemon.daemon.mailbox import Mailbox
@@ -30,9 +30,9 @@ _CONNECT_S = 10.0
 
 def compare_messages(words: list[str], rounds: int) -> Iterator[Comparison]:
     """Compare what a frame waits for its result to be on its way; `words` are settings."""
-    program = installed()
+    program = find_mosquitto()
     if program is None:
-        leave_out("paho", "mosquitto is not installed")
+        leave_out("paho", "mosquitto is not find_mosquitto")
         return
     # paho reports an error whenever `single` has ended its connection.
     logging.getLogger("paho").setLevel(logging.CRITICAL)
