@@ -32,7 +32,7 @@ def compare_messages(words: list[str], rounds: int) -> Iterator[Comparison]:
     """Compare what a frame waits for its result to be on its way; `words` are settings."""
     program = find_mosquitto()
     if program is None:
-        leave_out("paho", "mosquitto is not find_mosquitto")
+        leave_out("paho", "mosquitto is not installed")
         return
     # paho reports an error whenever `single` has ended its connection.
     logging.getLogger("paho").setLevel(logging.CRITICAL)
