@@ -1,7 +1,8 @@
 """Limits of the tests that assert accuracies and similarities, with the measured value of each.
 
-All are for real models and pictures, measured on x86-64. The margin between `measured` and `limit` covers other
-processors and versions of the interpreter. Measure again when a model, a classifier or a data set changes.
+All are for real models and pictures, measured on x86-64. The margin between `measured` and `limit` covers
+other processors and versions of the interpreter. Measure again when a model, a classifier or a data set
+changes.
 """
 
 from __future__ import annotations
