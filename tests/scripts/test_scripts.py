@@ -29,8 +29,8 @@ def test_shell_script_parses_and_begins_with_a_description(path: Path) -> None:
 def test_ci_runs_the_readmes_test_command_and_nothing_else() -> None:
     commands = [line for line in (ROOT / ".ci/run").read_text().splitlines() if line and line[0] != "#"]
     assert commands[:-1] == ["set -euo pipefail", 'cd "$(dirname "$0")/.."']
-    assert commands[-1] == "exec scripts/test"
-    assert "--box-if-changed" in (ROOT / "CONTRIBUTING.md").read_text()
+    assert commands[-1] == "exec scripts/test --box-if-changed"
+    assert "--box-if-changed" in (ROOT / "README.md").read_text()
     assert {"scripts/run", "scripts/test"} <= set((ROOT / "README.md").read_text().split())
 
 
