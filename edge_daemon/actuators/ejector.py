@@ -26,7 +26,7 @@ from edge_daemon.panel.pin_factory import (
 log = logging.getLogger(__name__)
 
 _TOLERANCE_S = 0.05
-"""How late a pulse may start, and how far the device's clock may be ahead."""
+"""Longest delay of a pulse's start, and longest lead of the device's clock, in seconds."""
 
 _REMEMBERED_EVENTS = 256
 
@@ -188,7 +188,7 @@ class GpioOutputs:
         for label, device in self._devices.items():
             try:
                 device.close()
-            except Exception as exc:  # of a chip that is gone; each pin library has errors of its own
+            except Exception as exc:  # each pin library raises its own errors when the chip is gone
                 log.warning("the output of '%s' can't be released: %s", label, exc)
         self._devices.clear()
         if self._own_factory is not None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from edge_daemon.board.files import read_line
 
 _SIOCGIWPOWER = 0x8B2D
-"""From linux/wireless.h: reads a `struct iw_param`; `disabled` follows a 32-bit value and `fixed`."""
+"""ioctl that reads a `struct iw_param` (linux/wireless.h); `disabled` follows a 32-bit value and `fixed`."""
 _MDNS_MODULES = re.compile(r"\b(?:mdns\w*|resolve)\b")
 
 

@@ -167,7 +167,6 @@ class UnknownRejector:
             self._scorer = _max_similarity
             self._threshold = self._relaxed_threshold = _single_view_threshold(self._examples, loo)
             return
-        self._threshold = lower_bound(known, independent)
         held_out = held_out_class_scores(
             sample.matrix, sample.space.coordinates, sample.class_ids, len(self._examples.labels), sample.rank
         )
