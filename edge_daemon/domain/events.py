@@ -193,6 +193,25 @@ class ExamplesKept(Struct, frozen=True):
     """New examples survive a reboot again."""
 
 
+class SceneLearned(Struct, frozen=True):
+    """The empty scene of a region was learned from frames up to `seq`; by a press if not `automatic`."""
+
+    region: str
+    seq: int
+    automatic: bool
+
+
+class SceneChanged(Struct, frozen=True):
+    """A region no longer shows the scene that was learned: its camera or a lamp moved, at frame `seq`.
+
+    The region learns the new scene by itself if `automatic`; otherwise it needs a press.
+    """
+
+    region: str
+    seq: int
+    automatic: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A JPEG of a frame, for the command that asked for it."""
@@ -242,6 +261,8 @@ Event: TypeAlias = (
     | ClockChanged
     | ExamplesNotKept
     | ExamplesKept
+    | SceneLearned
+    | SceneChanged
     | Snapshot
     | CommandReply
     | Ready
