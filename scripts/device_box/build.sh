@@ -1,14 +1,14 @@
-# Sourced by scripts/device-box: makes the machine's kernel and image, or finds them in the cache.
-# Debian's mirror is that of this machine's apt, Python's index that of its pip.
+# Sourced by scripts/device-box: builds the machine's kernel modules and image, or finds them in the cache.
+# Uses the mirror of this machine's apt and the package index of its pip.
 
 release=trixie
 parts=scripts/device_box
 cache=${EDGE_DAEMON_BOX_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/edge-daemon-box}
 
-# Words of a list with a comment on each other line
+# list FILE: the lines without comments.
 list() { grep -v '^#' "$1"; }
 
-# digest FILE...: short, of names and contents; folders are walked.
+# digest FILE...: short hash of names and contents, folders included.
 digest() { find "$@" -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-12; }
 
 mirror() {
@@ -19,7 +19,7 @@ mirror() {
     echo "$uri"
 }
 
-# The kernel that the release has now: modules must be built for it and no other.
+# The current kernel version of the release, for which the modules are built.
 kernel_version() {
     local apt="$cache/apt"
     mkdir -p "$apt/lists/partial" "$apt/archives/partial"
@@ -31,7 +31,7 @@ kernel_version() {
     apt-cache "${options[@]}" depends linux-image-amd64 | sed -n 's/^ *Depends: linux-image-//p' | head -n 1
 }
 
-# bootstrap ROOT PACKAGES HOOKS...: a root of the release, in a new folder.
+# bootstrap ROOT PACKAGES HOOKS...: create a root file system of the release in a new folder.
 bootstrap() {
     local root=$1 packages=$2 log=$work/bootstrap.log
     shift 2
@@ -40,11 +40,11 @@ bootstrap() {
         --dpkgopt='path-exclude=/usr/share/man/*' --dpkgopt='path-exclude=/usr/share/doc/*' \
         "$@" "$release" "$root" "deb $(mirror) $release main" >"$log" 2>&1 || {
         tail -n 40 "$log" >&2
-        die "the Debian root could not be made"
+        die "the Debian root could not be created"
     }
 }
 
-# wheels REQUIREMENTS FOLDER: download for the machine's Python, not for this one's.
+# wheels REQUIREMENTS FOLDER: download wheels for the Python of the machine.
 wheels() {
     local platform tags=()
     for platform in manylinux_2_28 manylinux_2_27 manylinux_2_17 manylinux2014; do
@@ -103,7 +103,7 @@ build() {
     image=$cache/image-$kernel-$(digest "$parts"/{build-packages.txt,packages.txt,requirements,in_root,overlay})
     [ -d "$compiled" ] || build_compiled "$compiled"
     [ -d "$image" ] || build_image "$image" "$compiled"
-    # A machine that runs meanwhile may stand on another image. This one's is kept until the command ends.
+    # A running machine may use another image. The image of this command is kept until it ends.
     exec 8>"$cache/used"
     flock --nonblock 8 &&
         find "$cache" -mindepth 1 -maxdepth 1 -name '*-*' ! -path "$compiled" ! -path "$image" -exec rm -rf {} +

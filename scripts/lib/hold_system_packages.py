@@ -1,12 +1,12 @@
-"""Print constraints under which pip leaves the packages that the system brings as they are.
+"""Print constraints with which pip keeps the system's packages.
 
     python scripts/lib/hold_system_packages.py REPORT CONSTRAINTS >HELD
 
-Run by the virtual environment's Python. REPORT is pip's (`install --dry-run --ignore-installed --report`),
-of what CONSTRAINTS alone would install. Compiled parts of the system's packages, as picamera2's are, work
-with the numpy that they were compiled for: it is held wherever the program itself can use it, and what asks
-for a newer one loses its constraint, so that pip finds an older version. Any other package is held unless
-something needs a newer one, which then goes into the virtual environment alone.
+Run by the virtual environment's Python. REPORT is the report of
+`pip install --dry-run --ignore-installed --report` with CONSTRAINTS. Compiled packages of the system, such as
+picamera2, need the numpy that they were compiled for. Its version is held if the program can use it; packages
+that need a newer numpy lose their constraint, so that pip finds an older version of them. Other packages are
+held unless something needs a newer version, which is then installed in the virtual environment only.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-# Sourced by prepare.sh: whether the program runs on this machine. Changes nothing.
-# DESTDIR is a folder that stands for the machine's root, as for `make install`; empty for the machine itself.
+# Sourced by prepare.sh: checks that the program runs on this machine. Changes nothing.
+# DESTDIR is a folder in place of the machine's root, as for `make install`; empty for the machine itself.
 DESTDIR=${DESTDIR:-}
 
 on_a_pi() { grep -qs 'Raspberry Pi' "$DESTDIR/proc/device-tree/model"; }
 
-# End with one line where LiteRT has no wheel for this system.
+# End with one line if LiteRT has no wheel for this system.
 check_processor() {
     local arch
     arch=$(dpkg --print-architecture 2>/dev/null) || arch=$(uname -m)
@@ -15,7 +15,7 @@ check_processor() {
     esac
 }
 
-# check_python PYTHON: end with one line where packages have no wheels for its version.
+# check_python PYTHON: end with one line if the packages have no wheels for its version.
 check_python() {
     local version
     version=$(python_version "$1")
@@ -38,7 +38,7 @@ advise_64_bit() {
     fi
 }
 
-# python_version PYTHON: print its major and minor version; apt's, where it is not installed yet; nothing if unknown.
+# python_version PYTHON: print its major and minor version, or apt's if it is not installed; nothing if unknown.
 python_version() {
     if [ -x "$1" ]; then
         "$1" -I -c 'import sys; print("%d.%d" % sys.version_info[:2])'
@@ -47,13 +47,13 @@ python_version() {
     fi
 }
 
-# check_room FOLDER MB: end with one line where its disk can't be written, has less room, or is memory.
+# check_room FOLDER MB: end with one line if its disk is read-only, too full, or in memory.
 check_room() {
     local folder=$1 kind free
     while [ ! -d "$folder" ]; do folder=$(dirname "$folder"); done
     [ -w "$folder" ] || die "$folder can't be written; is the file system read-only?"
     read -r kind free < <(df --block-size=1M --output=fstype,avail "$folder" | tail -n 1)
-    # An overlay is a Pi's way to keep the card from being written, but every container's file system as well.
+    # On a Pi, an overlay protects the card from writes; every container has an overlay as well.
     if on_a_pi && [[ $kind =~ ^(overlay|tmpfs)$ ]]; then
         die "$folder lies in memory ($kind), so what is installed is gone after a restart; switch the overlay file" \
             "system off in raspi-config, restart, and run this again"

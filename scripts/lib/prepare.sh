@@ -1,4 +1,4 @@
-# Sourced by the other scripts: makes .venv and installs what is missing. Safe to repeat.
+# Sourced by the other scripts: creates .venv and installs missing packages. Safe to repeat.
 # Works on Debian 12 and 13 and Raspberry Pi OS, as root or with sudo.
 
 say() { printf '==> %s\n' "$*"; }
@@ -10,7 +10,7 @@ die() {
 
 . "${BASH_SOURCE[0]%/*}/machine.sh"
 
-# Install those Debian packages that are not there yet; asks for nothing when all are.
+# need_packages PACKAGE…: install missing Debian packages.
 need_packages() {
     local missing=() package
     for package in "$@"; do
@@ -27,7 +27,7 @@ need_packages() {
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
-# Find a Python from 3.11 to 3.13; Debian's own where the one on the PATH is another.
+# Print a Python from 3.11 to 3.13; Debian's own if the one on the PATH has another version.
 find_python() {
     local candidate
     for candidate in python3 /usr/bin/python3 python3.13 python3.12 python3.11; do
@@ -40,14 +40,14 @@ find_python() {
     die "Python 3.11, 3.12 or 3.13 is needed; Debian 12 and 13 have one, and Raspberry Pi OS Bookworm and Trixie"
 }
 
-# sees_system_packages VENV: the environment imports what apt has installed, too.
+# sees_system_packages VENV: true if the environment imports the packages of apt.
 sees_system_packages() { grep -q '^include-system-site-packages = true' "$1/pyvenv.cfg"; }
 
-# What a board has no compiler for, and no memory to compile.
+# Packages that a board can't compile.
 compiled=ai-edge-litert,lgpio,ml-dtypes,msgspec,numpy,opencv-python-headless,pillow
 
-# install_into VENV REQUIREMENT…: in the versions of packaging/constraints.txt, and what the system brings stays as
-# it is. Names each file that is downloaded. /tmp may be memory, so pip unpacks beside the environment.
+# install_into VENV REQUIREMENT…: install the versions of packaging/constraints.txt, and keep the system's packages.
+# Prints each downloaded file. pip unpacks beside the environment, because /tmp may be in memory.
 install_into() {
     local venv constraints=packaging/constraints.txt TMPDIR
     venv=$(realpath --no-symlinks "$1")
@@ -61,20 +61,20 @@ install_into() {
         "$venv/bin/python" -I scripts/lib/hold_system_packages.py "$venv/report.json" "$constraints" >"$venv/held.txt"
         constraints=$venv/held.txt
     fi
-    # By the environment, so that they count for what builds the project, too; a later pip has a name of its own for those.
+    # Environment variables apply to the build as well; a later pip has a separate variable for it.
     PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints run_pip "${pip[@]}" --progress-bar off "$@"
     rm -rf "$TMPDIR"
     ! sees_system_packages "$venv" || check_system_modules "$venv"
 }
 
-# run_pip COMMAND…: name each file that it downloads; end with the reason in one line when it fails.
+# run_pip COMMAND…: print each downloaded file; if it fails, end with the reason in one line.
 run_pip() {
     { "$@" 2>&1 >&3 | tee "$TMPDIR/pip.txt" >&2; } 3>&1 |
         sed -u -n 's|^ *Downloading \([^ ]*/\)\{0,1\}\([^ /]*\) (\(.*\))$|    \2: \3|p' ||
         die "$(explain_pip "$1"); see above"
 }
 
-# explain_pip PYTHON: the reason in what it wrote to pip.txt.
+# explain_pip PYTHON: print the reason of a failure, from pip.txt.
 explain_pip() {
     local said=$TMPDIR/pip.txt missing
     missing=$(sed -n 's/^ERROR: No matching distribution found for \([A-Za-z0-9._-]*\).*/\1/p' "$said" | tail -n 1)
@@ -89,7 +89,7 @@ explain_pip() {
     fi
 }
 
-# check_system_modules VENV: what cameras and buttons need of the system can be imported in the environment.
+# check_system_modules VENV: check that the environment can import the system's modules for camera and GPIO.
 check_system_modules() {
     local python base module why outside
     python=$(realpath --no-symlinks "$1/bin/python")
@@ -100,12 +100,12 @@ check_system_modules() {
         outside=$(import_trouble "$base" "$module")
         [ -n "$outside" ] || die "$module can't be imported in $1, though it can be outside ($why);" \
             "\`$python -m pip list --local\` shows what lies over the system's packages"
-        say "warning: the system's $module can't be imported ($outside); what needs it will not work before" \
-            "\`sudo apt install --reinstall python3-${module/cv2/opencv}\` mends it"
+        say "warning: the system's $module can't be imported ($outside), so features that need it don't work; repair it" \
+            "with \`sudo apt install --reinstall python3-${module/cv2/opencv}\`"
     done
 }
 
-# import_trouble PYTHON MODULE: print why it can't be imported; nothing if it can, or is not there.
+# import_trouble PYTHON MODULE: print the reason why the import fails; nothing if it works or the module is missing.
 import_trouble() {
     local said code=0 place
     place=$(mktemp -d) # lgpio leaves a file where it is imported
@@ -135,18 +135,18 @@ prepare_venv() {
     fi
     stamp="$(.venv/bin/python --version) [$extras] $(cat pyproject.toml packaging/constraints.txt | sha256sum | cut -c1-16)"
     if [ "$(cat .venv/installed-for 2>/dev/null)" != "$stamp" ]; then
-        # What an earlier installation laid over the system's packages goes.
+        # Remove packages that an earlier installation put over the system's.
         [ ${#flags[@]} -eq 0 ] || make_venv
-        say "installing edge-daemon[$extras] into .venv, fetching what is not here of $size:"
+        say "installing edge-daemon[$extras] into .venv; downloads are up to $size:"
         install_into .venv --editable ".[$extras]"
         echo "$stamp" >.venv/installed-for
     fi
     say "ready: $PWD/.venv"
 }
 
-# Make .venv anew for prepare_venv, whose variables it takes.
+# Create .venv again, with the variables of prepare_venv.
 make_venv() {
     "$python" -c 'import ensurepip, venv' 2>/dev/null || need_packages python3-venv
-    say "making .venv with $("$python" --version)"
+    say "creating .venv with $("$python" --version)"
     "$python" -m venv --clear "${flags[@]}" .venv
 }

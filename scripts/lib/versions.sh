@@ -1,5 +1,5 @@
-# Sourced by install: the programs in /opt/edge-daemon, each in an environment `venv.XXXXXX` of its own.
-# `venv` is a link to the one in use, `previous` to the one before it; a link is turned in one step.
+# Sourced by install: the installed versions in /opt/edge-daemon, each in a separate environment `venv.XXXXXX`.
+# The symlink `venv` leads to the version in use, `previous` to the one before it. Symlinks are replaced atomically.
 
 target=$DESTDIR/opt/edge-daemon
 config=$DESTDIR/etc/edge_daemon/config.yaml
@@ -7,21 +7,21 @@ state=$DESTDIR/var/lib/edge_daemon
 cache=$DESTDIR/var/cache/edge_daemon
 unit=edge-daemon.service
 
-# systemd_runs: it is this machine's first process, not only installed.
+# systemd_runs: true if systemd is the init process, not only installed.
 systemd_runs() { [ -d "$DESTDIR/run/systemd/system" ]; }
 
-# turn LINK PROGRAM: without a moment in which there is no link.
-turn() {
+# set_link LINK PROGRAM: replace the symlink atomically.
+set_link() {
     ln -sfn "${2##*/}" "$target/.$1"
     mv -T "$target/.$1" "$target/$1"
 }
 
-# program_of LINK: the path that it leads to; nothing where there is none.
+# program_of LINK: print the path that it leads to; nothing if it does not exist.
 program_of() {
     [ ! -L "$target/$1" ] || printf '%s/%s\n' "$target" "$(readlink "$target/$1")"
 }
 
-# A folder in the place of the link, which installers before this one made, becomes a program like any other.
+# Earlier installers created a folder in place of the link; make it a version like the others.
 adopt_folder() {
     [ -d "$target/venv" ] && [ ! -L "$target/venv" ] || return 0
     local adopted
@@ -29,25 +29,25 @@ adopt_folder() {
     chmod 0755 "$adopted"
     mv -T "$target/venv" "$adopted"
     write_launcher "$adopted" "$(sed -n 's/^version = \([0-9]*\.[0-9]*\).*/\1/p' "$adopted/pyvenv.cfg")"
-    turn venv "$adopted"
+    set_link venv "$adopted"
 }
 
-# discard PROGRAM: remove it, unless it is in use by now.
+# discard PROGRAM: remove it unless it is in use.
 discard() {
     [ "$(program_of venv)" = "$1" ] || rm -rf "$1"
     rmdir --ignore-fail-on-non-empty "$target"
 }
 
-# sweep: remove the programs that no link leads to, and what an interrupted installation left.
-sweep() {
+# remove_unused: remove versions without a link, also of interrupted installations.
+remove_unused() {
     local folder
     for folder in "$target"/venv.*; do
         [ "$folder" = "$(program_of venv)" ] || [ "$folder" = "$(program_of previous)" ] || rm -rf "$folder"
     done
 }
 
-# write_launcher PROGRAM VERSION: what systemd and people start. In the shell, as the system's Python can be replaced
-# under the program, by an upgrade from one Debian to the next; all that is left of it then is this file.
+# write_launcher PROGRAM VERSION: the command that systemd and users start. A shell script, because an upgrade of Debian
+# can replace the system's Python, without which only this file works.
 write_launcher() {
     rm -f "$1/bin/edge-daemon"
     cat >"$1/bin/edge-daemon" <<END
@@ -64,7 +64,7 @@ END
     chmod 0755 "$1/bin/edge-daemon"
 }
 
-# as_service COMMAND…: with the user, folders and secrets of the service.
+# as_service COMMAND…: run it with the user, folders and secrets of the service.
 as_service() {
     local environment=(STATE_DIRECTORY="$state" CACHE_DIRECTORY="$cache" OPENBLAS_NUM_THREADS=1)
     if systemd_runs; then
@@ -76,24 +76,24 @@ as_service() {
     fi
 }
 
-# refuse_if_worse PROGRAM: end with one line if it can't do with this configuration and these examples what the program
-# in use can. A fault that both have doesn't keep a new one out, unless the service goes on in spite of it.
+# refuse_if_worse PROGRAM: end with one line if it fails with this configuration and these examples, and the program in
+# use does not. A fault of both is accepted, unless the service runs in spite of it.
 refuse_if_worse() {
-    local current said
+    local current output
     current=$(program_of venv)
-    if ! said=$(as_service "$1/bin/edge-daemon" run --check --config "$config" 2>&1 >/dev/null); then
-        said=${said##*$'\n'}
-        said=${said#edge-daemon: }
+    if ! output=$(as_service "$1/bin/edge-daemon" run --check --config "$config" 2>&1 >/dev/null); then
+        output=${output##*$'\n'}
+        output=${output#edge-daemon: }
         if [ -n "$current" ] && { service_is active || as_service "$current/bin/edge-daemon" config check --config "$config" >/dev/null 2>&1; }; then
-            die "this program would not start: $said; nothing is changed, and the one in use stays"
+            die "this program would not start: $output; nothing is changed, and the one in use stays"
         fi
-        say "warning: the service will not start: $said"
+        say "warning: the service will not start: $output"
     fi
     [ -z "$current" ] || compare_doctors "$1" "$current"
 }
 
-# compare_doctors PROGRAM CURRENT: end with one line for a check that fails with PROGRAM alone. Of the checks those count
-# that a program can fail by itself; a service that runs holds camera and pins, and supply and network may change.
+# compare_doctors PROGRAM CURRENT: end with one line if a check fails with PROGRAM only. Only checks that depend on the
+# program count: a running service holds camera and pins, and supply and network may change.
 compare_doctors() {
     local new old check
     new=$(ask_doctor "$1")
@@ -112,28 +112,28 @@ ask_doctor() {
 
 service_is() { systemd_runs && systemctl --quiet "is-$1" "$unit" 2>/dev/null; }
 
-# put_in_place PROGRAM: turn the links and start it. A service that ran runs afterwards, too: with the program it had, if
-# the new one doesn't become ready.
+# put_in_place PROGRAM: set the links and start it. If the new program does not become ready, a service that was running
+# is started again with its previous program.
 put_in_place() {
     local current previous reason
     current=$(program_of venv)
     previous=$(program_of previous)
-    sync -f "$1" # on disk before a link leads there: the power may fail at any time
-    [ -z "$current" ] || turn previous "$current"
+    sync -f "$1" # on disk before the link: the power may fail at any time
+    [ -z "$current" ] || set_link previous "$current"
     if ! switch_to "$1"; then
         reason=$(journalctl --quiet --unit "$unit" --lines 20 --output cat 2>/dev/null | grep '^edge-daemon: ' | tail -n 1) || true
-        if [ -n "$previous" ]; then turn previous "$previous"; else rm -f "$target/previous"; fi
+        if [ -n "$previous" ]; then set_link previous "$previous"; else rm -f "$target/previous"; fi
         switch_to "$current" || die "neither this program nor the one before it starts: ${reason:-see journalctl -u $unit}"
         die "this program did not start, and the one before it runs again: ${reason#edge-daemon: }"
     fi
-    sweep
+    remove_unused
 }
 
-# switch_to PROGRAM: false if the service ran and doesn't become ready.
+# switch_to PROGRAM: false if the service was running and does not become ready.
 switch_to() {
     local ran=false
     ! service_is active || ran=true
-    turn venv "$1"
+    set_link venv "$1"
     ln -sfn "$target/venv/bin/edge-daemon" "$DESTDIR/usr/local/bin/edge-daemon"
     [ ! -d "$1/systemd" ] || install -D -m 0644 "$1/systemd/$unit" "$DESTDIR/etc/systemd/system/$unit"
     systemd_runs || return 0

@@ -139,7 +139,7 @@ def test_another_python_of_the_system_is_one_line_and_the_next_installation_buil
     assert re.search(rf"installed for Python 3\.10, .* python{VERSION} now; run `sudo scripts/install`", line)
     (running.place / "service").write_text("failed\n")
     done = running.upgrade(SECOND)
-    assert f"it is built for {VERSION}" in done.stdout
+    assert f"the program is built for Python {VERSION}" in done.stdout
     assert (running.version, running.service) == ("2.0", "active")
     assert "can't be started any more" in failed_line(running.install("--rollback"))
     assert running.version == "2.0"
