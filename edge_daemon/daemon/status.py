@@ -116,7 +116,7 @@ def _log_low_power(event: events.PowerLow) -> None:
 
 
 def _log_good_power(event: events.PowerOk) -> None:
-    log.info("power: nothing holds the board back any more, after %.0f s", event.low_s)
+    log.info("power: the board is no longer throttled, after %.0f s", event.low_s)
 
 
 def _log_clock(event: events.ClockChanged) -> None:
