@@ -144,6 +144,13 @@ def encode_jpeg(image: Image, size: int | None = None, quality: int = 85) -> byt
     return buffer.getvalue()
 
 
+def encode_png(image: Image) -> bytes:
+    """Encode without loss, as PNG."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
 def scale_down(image: Image, size: int) -> Image:
     """Return the picture scaled down as by `encode_jpeg`, read-only; its JPEG has the same bytes."""
     return np.asarray(_thumbnail(image, size))
