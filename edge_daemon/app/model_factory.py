@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
@@ -16,6 +16,9 @@ from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
+
+if TYPE_CHECKING:
+    from edge_daemon.learning.object_classifier import ObjectClassifier
 
 DEFAULT_MODEL = "edge_embedder_v1"
 
@@ -92,6 +95,14 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
         classes,
         build_query_augmentation(config),
     )
+
+
+def build_object_classifier(config: Config) -> ObjectClassifier:
+    """Build an empty classifier of regions and objects; not for `pretrained`, whose classes are fixed."""
+    from edge_daemon.learning.object_classifier import make_object_classifier
+
+    options = config.classifier
+    return make_object_classifier(options.type, options.k, options.metric, options.vote, options.unknown)
 
 
 def build_query_augmentation(config: Config) -> QueryAugmentation | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from edge_daemon.app.model_factory import build_classifier, build_embedder
+from edge_daemon.app.model_factory import build_classifier, build_embedder, build_object_classifier
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_report import SessionResult
 from edge_daemon.config.schema import Config
@@ -23,6 +23,7 @@ from edge_daemon.evaluation.across_sessions import (
     Where,
     measure,
 )
+from edge_daemon.evaluation.scene_recognizer import ObjectEmbeddings, SceneRecognizer
 from edge_daemon.evaluation.session_set import (
     Session,
     SessionPicture,
@@ -31,6 +32,7 @@ from edge_daemon.evaluation.session_set import (
 )
 from edge_daemon.evaluation.teaching_plan import Teach, TeachingPlan, make_plans, shortfalls
 from edge_daemon.example_store.image_folders import find_pictures
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 CLASSIFIERS = ("knn", "centroid", "linear", "auto")
 """Values of `classifier.type` that sessions can be measured with."""
@@ -57,6 +59,7 @@ class SessionEvaluation:
         far_pictures = [SessionPicture("", each) for each in find_pictures(far)] if far else []
         embedder = build_embedder(config)
         self._sessions = _read(found, embedder)
+        self._objects = _object_embeddings(config, embedder, self._sessions)
         self._far = [
             frame
             for session in _read(far_pictures, embedder)
@@ -98,7 +101,7 @@ class SessionEvaluation:
         self, classifier: str, plans: Sequence[TeachingPlan], shots: int, seeds: int
     ) -> Mapping[Where, SessionScore]:
         scores = {where: SessionScore() for where in WHERE}
-        make = _recognizer_factory(self._config, classifier)
+        make = _recognizer_factory(self._config, classifier, self._objects)
         draws = [(plan, seed) for plan in plans for seed in range(seeds)]
         for plan, seed in Progress(f"{classifier}, {shots} shots")(draws, len(draws)):
             measure(self._sessions, plan, make, shots, seed, self._far, scores)
@@ -114,10 +117,25 @@ def _read(pictures: Sequence[SessionPicture], embedder: Embedder) -> list[Sessio
     return read_sessions(Progress("embedding")(pictures, len(pictures)), embedder.embed)
 
 
-def _recognizer_factory(config: Config, classifier: str) -> RecognizerFactory:
+def _object_embeddings(
+    config: Config, embedder: Embedder, sessions: Sequence[Session]
+) -> ObjectEmbeddings | None:
+    """Return the embeddings of objects; None without scenes, and for features that have none."""
+    if not isinstance(embedder, TfliteEmbedder) or embedder.features != "embedding":
+        return None
+    if not any(session.scene for session in sessions):
+        return None
+    return ObjectEmbeddings(embedder.embed, embedder.input.height)
+
+
+def _recognizer_factory(
+    config: Config, classifier: str, objects: ObjectEmbeddings | None
+) -> RecognizerFactory:
     options = msgspec.structs.replace(config.classifier, type=classifier)
     own = msgspec.structs.replace(config, classifier=options)
-    return lambda: EmbeddingRecognizer(build_classifier(own))
+    if objects is None:
+        return lambda: EmbeddingRecognizer(build_classifier(own))
+    return lambda: SceneRecognizer(build_object_classifier(own), objects)
 
 
 def _row(classifier: str, shots: int, where: Where, score: SessionScore) -> dict[str, object]:

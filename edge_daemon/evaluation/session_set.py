@@ -27,10 +27,14 @@ SCENE = "_scene"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SessionFrame:
-    """A picture without its label, which no recognizer may use: its file and its unit embedding."""
+    """A picture without its label, which no recognizer may use: its file and its unit embedding.
+
+    `is_scene` marks a frame without any object, as a press of the scene button does.
+    """
 
     path: Path
     embedding: Vector
+    is_scene: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,9 @@ def read_sessions(pictures: Iterable[SessionPicture], embed: Callable[[Image], V
     for each in pictures:
         labels = frames.setdefault(each.session, {})
         for picture, image in read_pictures([each.picture]):
-            labels.setdefault(picture.label, []).append(SessionFrame(picture.path, embed(image)))
+            labels.setdefault(picture.label, []).append(
+                SessionFrame(picture.path, embed(image), picture.label == SCENE)
+            )
     return [Session(name, labels, labels.pop(SCENE, ())) for name, labels in frames.items()]
 
 

@@ -140,6 +140,17 @@ class SceneReference:
         """Return whether a picture has the size of the region and the region is large enough."""
         return image.shape[:2] == (self.height, self.width) and min(self.cells.shape[1:]) >= MIN_CELLS
 
+    def scaled_to(self, width: int, height: int) -> SceneReference:
+        """Return the reference for pictures of the region at another size, such as thumbnails."""
+        from PIL import Image as Pillow
+
+        if (width, height) == (self.width, self.height):
+            return self
+        step = _picture_step((height, width))
+        size = (max(1, width // step), max(1, height // step))
+        picture = np.asarray(Pillow.fromarray(self.picture).resize(size, Pillow.Resampling.BILINEAR))
+        return SceneReference(picture, self.noise, width, height)
+
     def match(self, image: Image) -> SceneMatch:
         """Compare a picture of the region, for which `fits` holds."""
         return self._match(_sample(image, _picture_step(image.shape), 2))

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
+    from edge_daemon.learning.open_set.other_scenes import OtherScenes
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
 """What `classifier.type` may be."""
@@ -106,6 +107,7 @@ class ExampleClassifier:
         self._scorer_factory = scorer_factory
         self._scorer = scorer_factory()
         self._check = check
+        self._other_scenes: OtherScenes | None = None
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -152,6 +154,16 @@ class ExampleClassifier:
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
+    def is_known_in_other_scene(self, embedding: npt.ArrayLike) -> bool:
+        """Apply the lower threshold of objects in scenes without examples, see `OtherScenes`."""
+        if self._other_scenes is None:
+            from edge_daemon.learning.open_set.other_scenes import OtherScenes
+
+            self._other_scenes = OtherScenes(
+                self._examples, self._leave_one_out, self._rejector, self._copies
+            )
+        return self._other_scenes.accepts(embedding)
+
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
         """Complete an incremental fit at once; a device spreads it over frames. Raises EmbeddingError."""
         if len(self._examples):
@@ -194,6 +206,18 @@ def make_classifier(
         from edge_daemon.learning.pretrained_classifier import PretrainedClassifier
 
         return PretrainedClassifier(classes, unknown)
+    return make_example_classifier(type, k, metric, vote, unknown, augment_query)
+
+
+def make_example_classifier(
+    type: str,
+    k: int,
+    metric: Metric,
+    vote: Vote,
+    unknown: float | str,
+    augment_query: QueryAugmentation | None = None,
+) -> ExampleClassifier:
+    """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value."""
     examples = EmbeddingIndex(augment_query)
     leave_one_out = LeaveOneOut(examples, max(k, NEIGHBOURS) if type in ("knn", "regression") else 3)
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)

@@ -1,0 +1,78 @@
+"""Copies of a taught object as other places would show it: another ground, other light, another mask.
+
+The copies show how far the embedding of an object changes between scenes. The grounds are drawn, so no photo
+is needed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+import PIL.Image
+
+from edge_daemon.imaging.object_mask import NEUTRAL, ObjectView, object_picture
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+Floats = npt.NDArray[np.float32]
+
+GAIN = (0.6, 1.4)
+"""Range of the light of a copy, as a factor."""
+
+WHITE_BALANCE = 0.2
+"""Largest change of a channel, as a share."""
+
+NOISE = 4.0
+"""Standard deviation of the noise in levels of 255."""
+
+_GROUND_CELLS = (2, 12)
+_CHANGES = 3
+
+
+def object_copy(image: Image, view: ObjectView, rng: np.random.Generator, size: int) -> Image:
+    """Return the object picture of a changed copy of an object, `size` pixels square.
+
+    The mask of the copy is a cell larger, as large or a cell smaller; a larger mask shows some of the other
+    ground.
+    """
+    if view.mask is None:
+        raise ValueError("a copy of an object needs a view with an object")
+    whole = ObjectView("object", np.ones_like(view.mask), view.box)
+    white = np.full_like(image, 255)
+    part = object_picture(image, whole, size).astype(np.float32)
+    covered = _share(object_picture(white, view, size))
+    seen = _share(object_picture(white, _changed(view, int(rng.integers(_CHANGES))), size))
+    pixels = part * covered + _ground(size, rng) * (1 - covered)
+    pixels *= rng.uniform(*GAIN) * rng.uniform(1 - WHITE_BALANCE, 1 + WHITE_BALANCE, 3).astype(np.float32)
+    pixels += NOISE * rng.standard_normal(pixels.shape, np.float32)
+    copy: Image = (pixels.clip(0, 255) * seen + NEUTRAL * (1 - seen)).astype(np.uint8)
+    return copy
+
+
+def _share(picture: Image) -> Floats:
+    """Return the mask that a white object's picture shows, 0 to 1."""
+    share: Floats = (picture.astype(np.float32) - NEUTRAL) / np.float32(255 - NEUTRAL)
+    return share
+
+
+def _changed(view: ObjectView, change: int) -> ObjectView:
+    """Return the view with its mask a cell smaller (0), as it is (1) or a cell larger (2)."""
+    assert view.mask is not None
+    if change == 1:
+        return view
+    padded = np.pad(view.mask, 1, "edge")
+    pick = np.minimum if change == 0 else np.maximum
+    rows = pick(pick(padded[:-2], padded[1:-1]), padded[2:])
+    return ObjectView("object", pick(pick(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]), view.box)
+
+
+def _ground(size: int, rng: np.random.Generator) -> Floats:
+    """Return a drawn ground: soft or coarse patches around one colour."""
+    cells = int(rng.integers(*_GROUND_CELLS))
+    patches = rng.uniform(0, 255, 3) + rng.uniform(0, 80) * rng.standard_normal((cells, cells, 3))
+    picture = PIL.Image.fromarray(patches.clip(0, 255).astype(np.uint8))
+    ground = np.asarray(picture.resize((size, size), PIL.Image.Resampling.BILINEAR))
+    return ground.astype(np.float32)

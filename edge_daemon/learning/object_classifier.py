@@ -1,0 +1,234 @@
+"""Classifier of a region with a known scene: objects are compared with objects, regions with regions.
+
+Each example has the embedding of the whole region and, where its object was found, that of the object alone.
+A query has one of the two: a frame costs one inference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
+from edge_daemon.imaging.object_mask import ViewState
+from edge_daemon.learning.open_set_classifier import make_example_classifier
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from edge_daemon.domain.types import Vector
+    from edge_daemon.learning.classifiers.knn import Metric, Vote
+    from edge_daemon.learning.open_set_classifier import ExampleClassifier, OpenSetClassifier
+
+Evidence: TypeAlias = Literal["object", "region", "nothing"]
+"""The picture that is embedded: the object alone, the whole region, or none, since the scene is empty."""
+
+EMPTY_SCENE = Prediction(UNKNOWN, {}, 0.0)
+"""The prediction for a scene without an object, where no class was taught on one."""
+
+MIN_OBJECTS = 3
+"""Number of a class's examples that need an object vector, or all of them if there are fewer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Origin:
+    """The teaching of an example, the scene under which it was taught, and whether its object was found."""
+
+    label: str
+    group: str
+    session: int
+    scene_id: int | None = None
+    has_object: bool = False
+
+
+class ObjectClassifier:
+    """Open-set classifier on whole regions, with another one on objects. One owning thread.
+
+    As an `OpenSetClassifier` it is the classifier of whole regions. The classifier of objects decides where a
+    view shows an object and every class has object vectors. A class whose examples were all taught in known
+    scenes, none with an object, is one of the empty scene; it needs no object vectors.
+    """
+
+    def __init__(self, regions: OpenSetClassifier, objects: ExampleClassifier) -> None:
+        """Both are empty and of one kind."""
+        self._regions = regions
+        self._objects = objects
+        self._origins: dict[int, _Origin] = {}
+        self._evidence: Mapping[ViewState, Evidence] | None = None
+        self._taught_scenes: frozenset[int] = frozenset()
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Examples per label, in class order."""
+        return self._regions.counts
+
+    def check(self, label: str) -> None:
+        """Raise LabelError for a label that is not allowed. Call it before an example is stored."""
+        self._regions.check(label)
+
+    def add(
+        self,
+        embedding: npt.ArrayLike,
+        label: str,
+        example_id: int,
+        group: str = "",
+        session: int = 0,
+        *,
+        object_embedding: npt.ArrayLike | None = None,
+        scene_id: int | None = None,
+    ) -> None:
+        """Add an example of a teaching session, and its view (see `add_view`) if `scene_id` is given.
+
+        Examples of one burst share a `group`. Raises EmbeddingError, LabelError.
+        """
+        self._regions.add(embedding, label, example_id, group, session)
+        self._origins[example_id] = _Origin(label, group, session)
+        self._evidence = None
+        if scene_id is not None:
+            self.add_view(example_id, object_embedding, scene_id)
+
+    def add_view(self, example_id: int, object_embedding: npt.ArrayLike | None, scene_id: int) -> None:
+        """Add the view of an example before a known scene, unless the view was not trusted.
+
+        `object_embedding` is the embedding of the object alone, None for the empty scene. An example that
+        is not known is ignored. Raises EmbeddingError.
+        """
+        origin = self._origins.get(example_id)
+        if origin is None:
+            return
+        if object_embedding is not None:
+            self._objects.add(object_embedding, origin.label, example_id, origin.group, origin.session)
+        self._origins[example_id] = replace(
+            origin, scene_id=scene_id, has_object=object_embedding is not None
+        )
+        self._evidence = None
+
+    def remove(self, example_ids: Collection[int]) -> int:
+        """Remove the examples with these ids. Returns the number removed."""
+        for example_id in example_ids:
+            self._origins.pop(example_id, None)
+        self._evidence = None
+        self._objects.remove(example_ids)
+        return self._regions.remove(example_ids)
+
+    def clear(self) -> int:
+        """Remove all examples. Returns their number."""
+        self._origins.clear()
+        self._evidence = None
+        self._objects.clear()
+        return self._regions.clear()
+
+    def most_redundant(self, label: str) -> int:
+        """Return the id of the most redundant example of `label`."""
+        return self._regions.most_redundant(label)
+
+    @property
+    def taught_scenes(self) -> frozenset[int]:
+        """Ids of the scenes under which the examples with an object were taught."""
+        self._update()
+        return self._taught_scenes
+
+    def evidence(self, state: ViewState) -> Evidence:
+        """Return the picture to embed for a view in this state."""
+        return self._update()[state]
+
+    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+        """Classify a whole region. Raises EmbeddingError."""
+        return self._regions.predict(embedding, relaxed_threshold=relaxed_threshold)
+
+    def predict_object(
+        self, embedding: npt.ArrayLike, *, in_taught_scene: bool, relaxed_threshold: bool = False
+    ) -> Prediction:
+        """Classify the embedding of an object. Raises EmbeddingError.
+
+        The threshold is that of the examples in a scene that was taught in, and the lower one of the copies
+        elsewhere.
+        """
+        prediction = self._objects.predict(embedding, relaxed_threshold=relaxed_threshold)
+        if in_taught_scene or prediction.label != UNKNOWN or not prediction.confidences:
+            return prediction
+        if not self._objects.is_known_in_other_scene(embedding):
+            return prediction
+        return Prediction(prediction.ranking[0].label, prediction.confidences, prediction.similarity)
+
+    def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
+        """Complete an incremental fit on whole regions at once. Raises EmbeddingError."""
+        self._regions.run_to_convergence(embedding)
+
+    def run_objects_to_convergence(self, embedding: npt.ArrayLike) -> None:
+        """Complete an incremental fit on objects at once. Raises EmbeddingError."""
+        self._objects.run_to_convergence(embedding)
+
+    @property
+    def missing_copies(self) -> Sequence[int]:
+        """Ids of the examples that need augmented copies of the whole region."""
+        return self._regions.missing_copies
+
+    def add_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Add the embeddings of the augmented copies of an example's whole region."""
+        self._regions.add_copies(example_id, embeddings)
+
+    @property
+    def missing_object_copies(self) -> Sequence[int]:
+        """Ids of the examples that need copies of their object in other scenes."""
+        return self._objects.missing_copies
+
+    def add_object_copies(self, example_id: int, embeddings: Sequence[Vector]) -> None:
+        """Add the embeddings of the copies of an example's object."""
+        self._objects.add_copies(example_id, embeddings)
+
+    def evaluate(self) -> Evaluation:
+        """Evaluate the examples by leave-one-out, on the vectors that decide if all have them."""
+        if self._origins and all(each.has_object for each in self._origins.values()):
+            return self._objects.evaluate()
+        return self._regions.evaluate()
+
+    def set_unknown(self, value: float | str) -> None:
+        """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
+        self._regions.set_unknown(value)
+        self._objects.set_unknown(value)
+
+    def _update(self) -> Mapping[ViewState, Evidence]:
+        """Return the picture to embed by state; examples change seldom, so it is kept for the next frames."""
+        if self._evidence is None:
+            origins = self._origins.values()
+            empty = self.counts.keys() - {
+                each.label for each in origins if each.has_object or each.scene_id is None
+            }
+            self._taught_scenes = frozenset(
+                each.scene_id for each in origins if each.has_object and each.scene_id is not None
+            )
+            self._evidence = _BY_REGION
+            if self._compares_objects(empty):
+                self._evidence = _BY_OBJECT_OR_REGION if empty else _BY_OBJECT
+        return self._evidence
+
+    def _compares_objects(self, empty: Collection[str]) -> bool:
+        """Return whether every class has object vectors, or is one of the empty scene."""
+        with_objects = self._objects.counts
+        return bool(with_objects) and all(
+            label in empty or with_objects.get(label, 0) >= min(count, MIN_OBJECTS)
+            for label, count in self.counts.items()
+        )
+
+
+def make_object_classifier(
+    type: str = "auto",
+    k: int = 3,
+    metric: Metric = "cosine",
+    vote: Vote = "plain",
+    unknown: float | str = "auto",
+) -> ObjectClassifier:
+    """Return a classifier without examples. Raises ConfigError for an invalid value."""
+    regions = make_example_classifier(type, k, metric, vote, unknown)
+    return ObjectClassifier(regions, make_example_classifier(type, k, metric, vote, unknown))
+
+
+_BY_REGION: Mapping[ViewState, Evidence] = {"object": "region", "empty": "region", "untrusted": "region"}
+_BY_OBJECT: Mapping[ViewState, Evidence] = {"object": "object", "empty": "nothing", "untrusted": "region"}
+_BY_OBJECT_OR_REGION: Mapping[ViewState, Evidence] = {
+    "object": "object",
+    "empty": "region",
+    "untrusted": "region",
+}

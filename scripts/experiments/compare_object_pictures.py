@@ -1,0 +1,213 @@
+"""Compare pictures of an object for the embedder: objects taught in one place, asked in all others.
+
+    .venv/bin/python scripts/experiments/compare_object_pictures.py MODEL.tflite SET...
+
+SET is a session set with `_scene` frames, as `compose_sessions.py` writes. Ten frames of each class of one
+session are taught. The columns are the shares of the nearest examples and of the nearest class means that are
+right, in per cent: in the session that taught, in others, and in others with each class taught in a session
+of its own.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image as Pillow
+from PIL import ImageFilter
+
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.object_mask import ObjectView, find_object, object_picture
+from edge_daemon.imaging.scene_reference import SceneReference
+from edge_daemon.models.registry import find_model
+from edge_daemon.tflite.embedder import TfliteEmbedder
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+SHOTS = 10
+SCENE_FRAMES = 12
+SIDE = 224
+
+Picture = Callable[["Image", ObjectView, SceneReference], "Image"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A frame of a session."""
+
+    session: int
+    label: str
+    shot: int
+    vector: Vector
+
+
+def whole(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the whole region."""
+    return image
+
+
+def box_only(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the square around the object with its surroundings."""
+    assert view.mask is not None
+    full = ObjectView("object", np.ones_like(view.mask), view.box)
+    return object_picture(image, full, SIDE)
+
+
+def grey(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the daemon's picture: the rest grey."""
+    return object_picture(image, view, SIDE)
+
+
+def sharp(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the object with a mask that is a cell smaller."""
+    assert view.mask is not None
+    tighter = ObjectView("object", np.clip(view.mask * 2 - 1, 0, 1), view.box)
+    return object_picture(image, tighter, SIDE)
+
+
+def on(level: Callable[[Image, npt.NDArray[np.bool_]], npt.NDArray[np.float64]]) -> Picture:
+    """Return a picture function with a ground of one colour, which depends on the object."""
+
+    def picture(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+        soft = _alpha(image, view)
+        part = box_only(image, view, reference).astype(np.float64)
+        ground = level(part.astype(np.uint8), soft[..., 0] > 0.9)
+        blended: Image = (part * soft + ground * (1 - soft)).clip(0, 255).astype(np.uint8)
+        return blended
+
+    return picture
+
+
+def _alpha(image: Image, view: ObjectView) -> npt.NDArray[np.float64]:
+    white = np.full_like(image, 255)
+    return (object_picture(white, view, SIDE).astype(np.float64) - 128) / 127
+
+
+def mean_colour(part: Image, inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
+    """Return the mean colour of the object."""
+    return part[inside].mean(axis=0) if inside.any() else np.full(3, 128.0)
+
+
+def blurred_scene(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the object on the blurred scene."""
+    soft = _alpha(image, view)
+    height, width = image.shape[:2]
+    scene = Pillow.fromarray(reference.picture).filter(ImageFilter.GaussianBlur(12)).resize((width, height))
+    ground = box_only(np.asarray(scene), view, reference)
+    part = box_only(image, view, reference)
+    blended: Image = (part * soft + ground * (1 - soft)).astype(np.uint8)
+    return blended
+
+
+def lit(target: float, power: float) -> Picture:
+    """Return a picture function that brings the object towards a mean brightness."""
+
+    def picture(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+        soft = _alpha(image, view)
+        part = box_only(image, view, reference).astype(np.float64)
+        inside = soft[..., 0] > 0.9
+        level = part[inside].mean() if inside.any() else target
+        gain = (target / max(level, 8.0)) ** power
+        blended: Image = (part * gain * soft + 128 * (1 - soft)).clip(0, 255).astype(np.uint8)
+        return blended
+
+    return picture
+
+
+DESIGNS: Mapping[str, Picture] = {
+    "whole region": whole,
+    "the box with its surroundings": box_only,
+    "grey ground (the daemon's)": grey,
+    "grey ground, mask a cell smaller": sharp,
+    "ground of the object's mean colour": on(mean_colour),
+    "black ground": on(lambda part, inside: np.zeros(3)),
+    "white ground": on(lambda part, inside: np.full(3, 255.0)),
+    "blurred scene": blurred_scene,
+    "grey ground, brightness to 110": lit(110, 1.0),
+    "grey ground, half way to 110": lit(110, 0.5),
+}
+
+
+def views(root: Path) -> Iterator[tuple[int, str, int, Image, ObjectView, SceneReference]]:
+    """Yield the frames of a set with their views; untrusted ones are left out."""
+    for number, session in enumerate(sorted(path for path in root.iterdir() if path.is_dir())):
+        scene = [read_image(path) for path in sorted((session / "_scene").iterdir())]
+        reference = SceneReference.from_frames(scene[:SCENE_FRAMES])
+        for folder in sorted(session.iterdir()):
+            for shot, path in enumerate(sorted(folder.iterdir()) if folder.name != "_scene" else ()):
+                image = read_image(path)
+                view = find_object(image, reference)
+                if view.state == "object":
+                    yield number, folder.name, shot, image, view, reference
+
+
+def score(
+    rows: Sequence[Row], taught: Callable[[Row], bool], asked: Callable[[Row], bool]
+) -> tuple[float, float]:
+    """Return how often the nearest example and the nearest class mean are right, in per cent."""
+    examples = [row for row in rows if taught(row)]
+    queries = [row for row in rows if asked(row)]
+    matrix = np.stack([row.vector for row in examples])
+    labels = sorted({row.label for row in examples})
+    means = np.stack(
+        [np.mean([row.vector for row in examples if row.label == each], axis=0) for each in labels]
+    )
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+    nearest = [examples[int((matrix @ row.vector).argmax())].label == row.label for row in queries]
+    central = [labels[int((means @ row.vector).argmax())] == row.label for row in queries]
+    return 100 * float(np.mean(nearest)), 100 * float(np.mean(central))
+
+
+def measure(rows: Sequence[Row]) -> list[str]:
+    """Return the cells of a design: nearest example / nearest mean."""
+    sessions = sorted({row.session for row in rows})
+    labels = sorted({row.label for row in rows})
+    home = {label: sessions[number % len(sessions)] for number, label in enumerate(labels)}
+    same, other = [], []
+    for own in sessions:
+        taught = lambda row, own=own: row.session == own and row.shot < SHOTS  # noqa: E731
+        same.append(score(rows, taught, lambda row, own=own: row.session == own and row.shot >= SHOTS))
+        other.append(score(rows, taught, lambda row, own=own: row.session != own))
+    each = score(
+        rows,
+        lambda row: row.session == home[row.label] and row.shot < SHOTS,
+        lambda row: row.session != home[row.label],
+    )
+    return [f"{a:.0f} / {b:.0f}" for a, b in (np.mean(same, axis=0), np.mean(other, axis=0), each)]
+
+
+def main() -> None:
+    """Print a row for each design and set."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("sets", type=Path, nargs="+")
+    args = parser.parse_args()
+    embedder = TfliteEmbedder(find_model(args.model))
+    print("| set | picture | same session | others | others, each class in its own |\n|---|---|---|---|---|")
+    for root in args.sets:
+        found = list(views(root))
+        for name, picture in DESIGNS.items():
+            rows = [
+                Row(session, label, shot, embedder.embed(picture(image, view, reference)))
+                for session, label, shot, image, view, reference in found
+            ]
+            print(f"| {root.name} | {name} | {' | '.join(measure(rows))} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
