@@ -10,6 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.imaging.object_mask import ViewState
 from edge_daemon.learning.open_set_classifier import make_example_classifier
@@ -85,8 +86,13 @@ class ObjectClassifier:
         self._regions.add(embedding, label, example_id, group, session)
         self._origins[example_id] = _Origin(label, group, session)
         self._evidence = None
-        if scene_id is not None:
+        if scene_id is None:
+            return
+        try:
             self.add_view(example_id, object_embedding, scene_id)
+        except EmbeddingError:
+            self.remove([example_id])
+            raise
 
     def add_view(self, example_id: int, object_embedding: npt.ArrayLike | None, scene_id: int) -> None:
         """Add the view of an example before a known scene, unless the view was not trusted.

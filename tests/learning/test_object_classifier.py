@@ -1,0 +1,166 @@
+"""Objects are compared with objects and regions with regions; the scene chooses the threshold."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Vector
+
+SIZE = 32
+CLASSES = ("cup", "key", "pen")
+HOME, ELSEWHERE = 1, 2
+
+
+class Scenes:
+    """Vectors of classes in places: a region shows mostly the place, an object mostly its class."""
+
+    def __init__(self) -> None:
+        self._random = np.random.default_rng(5)
+
+    def region(self, label: str, place: int) -> Vector:
+        return self._vector(label, place, 0.5, 1.0)
+
+    def object(self, label: str, place: int) -> Vector:
+        return self._vector(label, place, 1.0, 0.35)
+
+    def _vector(self, label: str, place: int, of_class: float, of_place: float) -> Vector:
+        vector = 0.06 * self._random.standard_normal(SIZE)
+        vector[(*CLASSES, "nothing", "spoon").index(label)] += of_class
+        vector[10 + place] += of_place
+        unit: Vector = (vector / np.linalg.norm(vector)).astype(np.float32)
+        return unit
+
+
+@pytest.fixture
+def scenes() -> Scenes:
+    return Scenes()
+
+
+def taught(scenes: Scenes, *, copies: bool = True) -> ObjectClassifier:
+    """Return a classifier that was taught eight of each class at home, in mixed order."""
+    classifier = make_object_classifier("centroid")
+    for number in range(8 * len(CLASSES)):
+        label = CLASSES[number % len(CLASSES)]
+        classifier.add(
+            scenes.region(label, HOME),
+            label,
+            number,
+            object_embedding=scenes.object(label, HOME),
+            scene_id=HOME,
+        )
+    for example_id in tuple(classifier.missing_object_copies) if copies else ():
+        label = CLASSES[example_id % len(CLASSES)]
+        places = (3, 4, 5, 6, 7, 8, 9, 10)
+        classifier.add_object_copies(example_id, [scenes.object(label, place) for place in places])
+    return classifier
+
+
+def test_the_object_decides_where_every_class_has_objects(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    assert classifier.evidence("object") == "object"
+    assert classifier.evidence("empty") == "nothing"
+    assert classifier.evidence("untrusted") == "region"
+    assert classifier.taught_scenes == {HOME}
+
+
+def test_an_object_elsewhere_is_named_by_the_lower_threshold(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    queries = [(label, scenes.object(label, ELSEWHERE)) for label in CLASSES for _ in range(10)]
+    strict = [classifier.predict_object(vector, in_taught_scene=True).label for _, vector in queries]
+    lenient = [classifier.predict_object(vector, in_taught_scene=False).label for _, vector in queries]
+    assert strict.count(UNKNOWN) > 20
+    assert [label == truth for label, (truth, _) in zip(lenient, queries, strict=True)].count(True) > 25
+
+
+def test_another_object_is_unknown_in_every_scene(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    for place in (HOME, ELSEWHERE):
+        labels = [
+            classifier.predict_object(scenes.object("spoon", place), in_taught_scene=place == HOME).label
+            for _ in range(20)
+        ]
+        assert labels.count(UNKNOWN) == 20
+
+
+def test_without_copies_the_threshold_is_that_of_the_taught_scene(scenes: Scenes) -> None:
+    classifier = taught(scenes, copies=False)
+    for _ in range(5):
+        vector = scenes.object("cup", ELSEWHERE)
+        strict = classifier.predict_object(vector, in_taught_scene=True)
+        assert classifier.predict_object(vector, in_taught_scene=False) == strict
+
+
+def test_a_number_as_threshold_holds_in_all_scenes(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    classifier.set_unknown(0.99)
+    assert classifier.predict_object(scenes.object("cup", ELSEWHERE), in_taught_scene=False).label == UNKNOWN
+
+
+def test_a_class_without_objects_leaves_the_decision_to_the_region(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    for number in range(100, 103):
+        classifier.add(scenes.region("spoon", HOME), "spoon", number)
+    assert {classifier.evidence(state) for state in ("object", "empty", "untrusted")} == {"region"}  # type: ignore[arg-type]
+    classifier.remove((100, 101, 102))
+    assert classifier.evidence("object") == "object"
+
+
+def test_a_view_can_follow_its_example(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    classifier.add(scenes.region("spoon", HOME), "spoon", 100)
+    assert classifier.evidence("object") == "region"
+    classifier.add_view(100, scenes.object("spoon", HOME), HOME)
+    assert classifier.evidence("object") == "object"
+
+
+def test_the_view_of_an_example_that_was_removed_is_ignored(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    classifier.add_view(999, scenes.object("cup", HOME), HOME)
+    assert classifier.counts == dict.fromkeys(CLASSES, 8)
+
+
+def test_a_class_of_the_empty_scene_is_asked_by_the_region(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    for number in range(100, 108):
+        classifier.add(scenes.region("nothing", HOME), "nothing", number, scene_id=HOME)
+    assert classifier.evidence("object") == "object"
+    assert classifier.evidence("empty") == "region"
+    assert classifier.predict(scenes.region("nothing", HOME)).label == "nothing"
+
+
+def test_nothing_is_left_after_a_clear(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    assert classifier.clear() == 24
+    assert classifier.evidence("object") == "region"
+    assert classifier.taught_scenes == frozenset()
+    assert classifier.predict_object(scenes.object("cup", HOME), in_taught_scene=False).label == UNKNOWN
+
+
+def test_an_example_that_can_not_be_added_leaves_no_trace(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    with pytest.raises(ValueError, match="numbers"):
+        classifier.add(
+            scenes.region("cup", HOME), "cup", 100, object_embedding=np.ones(3, np.float32), scene_id=HOME
+        )
+    assert classifier.counts == dict.fromkeys(CLASSES, 8)
+
+
+def test_one_class_alone_can_be_taught(scenes: Scenes) -> None:
+    classifier = make_object_classifier("auto")
+    for number in range(6):
+        classifier.add(
+            scenes.region("cup", HOME),
+            "cup",
+            number,
+            object_embedding=scenes.object("cup", HOME),
+            scene_id=HOME,
+        )
+    assert classifier.predict_object(scenes.object("cup", HOME), in_taught_scene=True).label == "cup"
+    assert classifier.predict_object(scenes.object("spoon", HOME), in_taught_scene=False).label == UNKNOWN
