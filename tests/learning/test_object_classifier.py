@@ -76,7 +76,7 @@ def test_an_object_elsewhere_is_named_by_the_lower_threshold(scenes: Scenes) -> 
     at_home = [classifier.predict_object(vector, in_taught_scene=True).label for _, vector in queries]
     elsewhere = [classifier.predict_object(vector, in_taught_scene=False).label for _, vector in queries]
     assert at_home.count(UNKNOWN) > 20
-    assert [label == truth for label, (truth, _) in zip(elsewhere, queries, at_home=True)].count(True) > 25
+    assert [label == truth for label, (truth, _) in zip(elsewhere, queries, strict=True)].count(True) > 25
 
 
 def test_another_object_is_unknown_in_every_scene(scenes: Scenes) -> None:
