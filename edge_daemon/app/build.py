@@ -24,7 +24,7 @@ from edge_daemon.app.model_factory import (
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.regions import build_regions, build_settings, build_text_joiner
 from edge_daemon.app.sinks import build_board_monitor, build_sinks
-from edge_daemon.board.clock import clock_synced
+from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.boot_marks import BootMarks
@@ -148,7 +148,9 @@ def build_trainer(
         classes = load_class_names(model_path(config), embedder.size) or ()
     classifiers = {pool: build_classifier(config, classes) for pool in pools.values()}
     peers = config.fleet.group is not None
-    return Trainer(store, classifiers, pools, embedder.space, config.store.max_per_label, peers)
+    return Trainer(
+        store, classifiers, pools, embedder.space, config.store.max_per_label, peers, boot_id=boot_id()
+    )
 
 
 def purge_removed(store: ExampleStore, clock: Clock) -> None:

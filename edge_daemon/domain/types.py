@@ -99,7 +99,10 @@ class LabelChange(Struct, frozen=True):
 class Example:
     """A stored example. Examples of one burst share a `group`.
 
-    `origin` is the fleet device that recorded it, empty for this device.
+    `origin` is the fleet device that recorded it, empty for this device. `object_embedding` is the embedding
+    of the object without its scene, in the same space; None where the object was not found. `scene_id` is
+    the stored scene it was found in, which may be deleted; None if no scene was known. `boot_id` (empty if
+    unknown) and `uptime_s` (monotonic) place the frame in time without the wall clock.
     """
 
     id: int
@@ -112,6 +115,10 @@ class Example:
     source: str = ""
     origin: str = ""
     thumbnail: bytes = field(default=b"", repr=False)
+    scene_id: int | None = None
+    object_embedding: Vector | None = None
+    boot_id: str = ""
+    uptime_s: float | None = None
 
 
 class ClassReport(Struct, frozen=True):

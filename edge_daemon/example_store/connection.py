@@ -12,7 +12,7 @@ from typing import Any
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import connect, mark_damaged
 from edge_daemon.example_store.process_lock import StoreLock
-from edge_daemon.example_store.record import PictureCheck
+from edge_daemon.example_store.record import ContentCheck
 from edge_daemon.example_store.recovery import connect_or_recover, connect_or_replace
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import sqlite_errors_of
@@ -44,7 +44,7 @@ class StoreConnection:
         self._busy_s = busy_s
         self._checkpoint = CheckpointTimer()
         self._disk_error: StoreError | None = None
-        self._pictures = PictureCheck(path)
+        self._contents = ContentCheck(path)
         if recover:
             self._connection, self._disk_error = connect_or_recover(path, busy_s, now)
         else:
@@ -110,7 +110,7 @@ class StoreConnection:
 
     def _check(self) -> None:
         """Find the damaged examples, which every other query leaves out."""
-        self._pictures.register(self._connection)
+        self._contents.register(self._connection)
         self._data_version = self._read_version()
         with sqlite_errors_of(self.path):
             self.damaged = mark_damaged(self._connection)

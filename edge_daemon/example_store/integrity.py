@@ -16,12 +16,16 @@ import msgspec
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.example_store.record import content_digest, pack, unpack
 
-TEXTS = ("label", "space", "region", "burst", "source", "created_at", "origin")
-CHECKSUMMED = (
+TEXTS = ("label", "space", "region", "burst", "source", "created_at", "origin", "boot_id")
+CHECKSUMMED_IN_VERSION_3 = (
     *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at"),
     *("origin", "number", "probation", "picture_digest", "embedding_digest"),
 )
-"""Columns that the checksum covers; the two digests cover the embedding and the picture."""
+_ADDED = {"scene_id": None, "boot_id": "", "uptime_s": None, "object_digest": None}
+"""The columns that version 4 added, with the values that migrated rows have."""
+
+CHECKSUMMED = (*CHECKSUMMED_IN_VERSION_3, *_ADDED)
+"""Columns that the checksum covers; the digests cover the embeddings and the picture."""
 
 CHECKED = (*CHECKSUMMED, "checksum", "embedding")
 """Columns that `find_fault` expects, in this order."""
@@ -36,7 +40,14 @@ _SHOWN = 5
 
 
 def row_checksum(*values: object) -> bytes | None:
-    """Return the checksum of the `CHECKSUMMED` columns, in their order; None for a damaged text."""
+    """Return the checksum of the `CHECKSUMMED` columns, in their order; None for a damaged text.
+
+    The columns that version 4 added are left out while all of them are empty, so that the checksums of
+    older rows remain valid.
+    """
+    older = len(CHECKSUMMED_IN_VERSION_3)
+    if values[older:] == tuple(_ADDED.values()):
+        values = values[:older]
     try:
         return hashlib.sha256(msgspec.msgpack.encode(values)).digest()[:CHECKSUM_BYTES]
     except UnicodeEncodeError:
@@ -46,12 +57,12 @@ def row_checksum(*values: object) -> bytes | None:
 def add_checksum_function(connection: sqlite3.Connection) -> None:
     """Add the SQL function that `sql_checksum` calls."""
     # Text is passed as bytes: damaged text can have a checksum too.
-    connection.create_function("row_checksum", len(CHECKSUMMED), _checksum_of_blobs, deterministic=True)
+    connection.create_function("row_checksum", -1, _checksum_of_blobs, deterministic=True)
 
 
-def sql_checksum() -> str:
-    """Return the SQL expression of a row's checksum."""
-    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in CHECKSUMMED]
+def sql_checksum(columns: Sequence[str] = CHECKSUMMED) -> str:
+    """Return the SQL expression of a row's checksum; `columns` are those of the row's version."""
+    blobs = [f"CAST({each} AS BLOB)" if each in (*TEXTS, "removed_at") else each for each in columns]
     return f"row_checksum({', '.join(blobs)})"
 
 
@@ -66,13 +77,11 @@ def find_fault(row: Sequence[Any]) -> str | None:
     A row without a checksum, as other programs write it, is checked by its digests alone.
     """
     *values, checksum, embedding = row
-    digest = values[-1]
-    digested = isinstance(embedding, bytes) and content_digest(embedding) == digest
+    named = dict(zip(CHECKSUMMED, values, strict=True))
+    digested = isinstance(embedding, bytes) and content_digest(embedding) == named["embedding_digest"]
     if digested and checksum is not None and checksum == row_checksum(*values):
         return None  # unchanged since this program checked and wrote it
-    if fault := _fault_of_texts(dict(zip(CHECKSUMMED, values, strict=True))) or _fault_of_embedding(
-        embedding
-    ):
+    if fault := _fault_of_texts(named) or _fault_of_embedding(embedding):
         return fault
     if not digested:
         return "the embedding differs from its digest"
@@ -158,7 +167,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _checksum_of_blobs(*values: object) -> bytes | None:
-    named = zip(CHECKSUMMED, values, strict=True)
+    named = zip(CHECKSUMMED, values, strict=False)  # a row of version 3 has the first columns alone
     return row_checksum(
         *(
             decode_text(value) if isinstance(value, bytes) and not name.endswith("_digest") else value

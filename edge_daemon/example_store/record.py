@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-COLUMNS = "id, label, embedding, space, region, created_at, burst, source, origin"
+COLUMNS = (
+    "id, label, embedding, space, region, created_at, burst, source, origin, scene_id, boot_id, uptime_s,"
+    " checked_object(id, object_embedding, object_digest)"
+)
 COLUMNS_AND_PICTURE = f"{COLUMNS}, checked_picture(id, thumbnail, picture_digest)"
 INTACT = "id NOT IN (SELECT id FROM temp.damaged)"
 """SQL condition: the check at the opening found no fault in the example."""
@@ -35,7 +38,7 @@ class ExampleRecord:
     """An example to be stored, without an id; `created_at` None means now. See `types.Example`.
 
     `origin` is the device that taught the example, empty for this device. A peer's example has a `number`,
-    its sequence number there, and starts in quarantine.
+    its sequence number there, and starts in quarantine. `object_embedding` has the length of `embedding`.
     """
 
     embedding: Vector
@@ -48,6 +51,10 @@ class ExampleRecord:
     created_at: datetime | None = None
     origin: str = ""
     number: int | None = None
+    scene_id: int | None = None
+    object_embedding: Vector | None = None
+    boot_id: str = ""
+    uptime_s: float | None = None
 
 
 def content_digest(content: bytes) -> bytes | None:
@@ -82,31 +89,48 @@ def read_example(row: tuple[Any, ...]) -> Example:
 
     Raises StoreError for a row that was damaged after the check.
     """
-    example_id, label, embedding, space, region, created_at, group, source, origin, thumbnail = row
+    example_id, label, embedding, space, region, created_at, group, source, origin, *rest = row
+    scene_id, boot_id, uptime_s, object_embedding, thumbnail = rest
     try:
         created, vector = datetime.fromisoformat(created_at), unpack(embedding)
     except (TypeError, ValueError) as exc:
         raise StoreError(f"example {example_id} ('{label}') is damaged: {exc}") from exc
-    return Example(example_id, label, vector, space, region, created, group, source, origin, thumbnail)
+    return Example(
+        *(example_id, label, vector, space, region, created, group, source, origin, thumbnail, scene_id),
+        object_embedding=None if object_embedding is None else unpack(object_embedding),
+        boot_id=boot_id,
+        uptime_s=uptime_s,
+    )
 
 
-class PictureCheck:
-    """The SQL function `checked_picture`: a picture's bytes, empty if they differ from its digest."""
+class ContentCheck:
+    """SQL functions that compare a content with its digest and leave out a damaged one.
+
+    `checked_picture` returns a picture's bytes, empty if damaged. `checked_object` returns an object
+    embedding's bytes, NULL if damaged or missing.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._logged: set[int] = set()
+        self._logged: set[tuple[str, int]] = set()
 
     def register(self, connection: sqlite3.Connection) -> None:
-        """Add the function to a connection."""
+        """Add the functions to a connection."""
         connection.create_function("checked_picture", 3, self._checked_picture)
+        connection.create_function("checked_object", 3, self._checked_object)
 
     def _checked_picture(self, example_id: int, picture: bytes, digest: bytes | None) -> bytes:
-        if content_digest(picture) == digest:
-            return picture
-        if example_id not in self._logged:
-            self._logged.add(example_id)
+        return picture if self._is_intact("picture", example_id, picture, digest) else b""
+
+    def _checked_object(self, example_id: int, embedding: bytes | None, digest: bytes | None) -> bytes | None:
+        return embedding if self._is_intact("object embedding", example_id, embedding, digest) else None
+
+    def _is_intact(self, kind: str, example_id: int, content: bytes | None, digest: bytes | None) -> bool:
+        if content_digest(content or b"") == digest:
+            return True
+        if (kind, example_id) not in self._logged:
+            self._logged.add((kind, example_id))
             log.warning(
-                "store '%s': the picture of example %d is damaged and left out", self._path, example_id
+                "store '%s': the %s of example %d is damaged and left out", self._path, kind, example_id
             )
-        return b""
+        return False

@@ -8,6 +8,7 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,17 @@ from edge_daemon.example_store.integrity import (
     summarise,
 )
 from edge_daemon.example_store.record import content_digest
+from edge_daemon.example_store.scene_record import SCENE_COLUMNS, StoredScene, read_scene
 
 SALVAGED_COLUMNS = (
     *("id", "label", "space", "region", "burst", "source", "created_at", "removed_at", "origin"),
-    *("number", "probation", "checksum", "picture_digest", "embedding_digest", "embedding"),
+    *("number", "probation", "scene_id", "boot_id", "uptime_s", "checksum"),
+    *("picture_digest", "embedding_digest", "object_digest", "embedding"),
 )
-"""All columns but the picture, which is read separately: a damaged picture costs no example."""
+"""All columns but the object embedding and the picture: if one of these is damaged, the rest is kept."""
 
-_DEFAULTS = {"origin": "''", "number": "NULL", "probation": "0", "checksum": "NULL"}
-"""SQL for a column that a store of an older version lacks."""
+_DEFAULTS = {"origin": "''", "probation": "0", "boot_id": "''"}
+"""SQL for a column that a store of an older version lacks; NULL for the others."""
 
 _MAX_PROBED = 1_000_000
 
@@ -54,7 +57,8 @@ class Salvage:
 def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
     """Yield the intact rows of a damaged file, by id, and note the others; the file is not changed.
 
-    A row with a damaged picture has none. Raises StoreError for a path that is not a file.
+    A damaged picture or object embedding is left out of its row. Raises StoreError for a path that is not a
+    file.
     """
     if not stat.S_ISREG(_mode(path)):
         raise StoreError(f"'{path}' is no file")
@@ -80,7 +84,7 @@ def rebuild(path: Path, target: Path) -> Salvage:
 
 def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> None:
     """Insert the intact rows of the file at `path` into an empty store, in one transaction."""
-    names = (*SALVAGED_COLUMNS, "thumbnail")
+    names = (*SALVAGED_COLUMNS, "object_embedding", "thumbnail")
     insert = f"INSERT INTO examples ({', '.join(names)}) VALUES ({', '.join('?' for _ in names)})"
     connection.execute("BEGIN IMMEDIATE")
     for row in intact_rows(path, salvage):
@@ -91,6 +95,7 @@ def copy_into(connection: sqlite3.Connection, path: Path, salvage: Salvage) -> N
         except sqlite3.IntegrityError as exc:
             salvage.problems.append(describe(row["id"], row["label"], str(exc)))
             salvage.kept -= 1
+    _copy_scenes(connection, path)
     _copy_groups(connection, path)
     connection.execute("COMMIT")
 
@@ -106,10 +111,14 @@ def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
         if fault := _fault(row, expected.get(number, label)):
             salvage.problems.append(describe(number, label, fault))
             continue
-        row["thumbnail"] = table.picture(number)
+        row["thumbnail"] = table.content(number, "thumbnail") or b""
         if content_digest(row["thumbnail"]) != row["picture_digest"]:
             salvage.problems.append(describe(number, label, "its picture is damaged; kept without"))
             row["thumbnail"], row["picture_digest"] = b"", None
+        row["object_embedding"] = table.content(number, "object_embedding")
+        if content_digest(row["object_embedding"] or b"") != row["object_digest"]:
+            salvage.problems.append(describe(number, label, "its object embedding is damaged; kept without"))
+            row["object_embedding"], row["object_digest"] = None, None
         salvage.kept += 1
         yield row
     for number in sorted(expected.keys() - found):
@@ -130,9 +139,9 @@ class _Table:
         self._connection = connection
         # Lets SQLite read a file that is shorter than its header says.
         connection.execute("PRAGMA writable_schema = ON")
-        present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
+        self._present = {row[1] for row in self._readable("PRAGMA table_info(examples)")}
         names = [
-            each if each in present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}"
+            each if each in self._present else f"{_DEFAULTS.get(each, 'NULL')} AS {each}"
             for each in SALVAGED_COLUMNS
         ]
         self._select = f"SELECT {', '.join(names)} FROM examples NOT INDEXED WHERE"
@@ -152,10 +161,12 @@ class _Table:
         except sqlite3.DatabaseError:
             yield from self._rows_after(last, last_id)
 
-    def picture(self, number: int) -> bytes:
-        """Return an example's picture; empty for an unreadable one."""
-        rows = list(self._readable(f"SELECT thumbnail FROM examples NOT INDEXED WHERE id = {number}"))
-        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else b""
+    def content(self, number: int, column: str) -> bytes | None:
+        """Return an example's picture or object embedding; None for a missing or unreadable one."""
+        if column not in self._present:
+            return None
+        rows = list(self._readable(f"SELECT {column} FROM examples NOT INDEXED WHERE id = {number}"))
+        return rows[0][0] if rows and isinstance(rows[0][0], bytes) else None
 
     def _rows_after(self, last: int, last_id: int) -> Iterator[Row]:
         """Yield the readable rows after the first unreadable page."""
@@ -182,6 +193,43 @@ class _Table:
     def _readable(self, statement: str) -> Iterator[Sequence[Any]]:
         with suppress(sqlite3.DatabaseError):
             yield from self._connection.execute(statement)
+
+
+def intact_scenes(path: Path) -> dict[int, StoredScene]:
+    """Return the intact scenes of a damaged file, by id; the file is not changed."""
+    scenes = (read_scene(row[:-1]) for row in _scene_rows(path))
+    return {scene.id: scene for scene in scenes if scene is not None}
+
+
+def _scene_rows(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Yield the intact rows of `SCENE_COLUMNS` and removed_at."""
+    if not is_database(path):
+        return
+    with closing(_open(path)) as source:
+        source.text_factory = decode_text
+        source.execute("PRAGMA writable_schema = ON")
+        ids: set[int] = set()
+        for order in ("id", "id DESC"):  # from both ends, as far as the pages can be read
+            with suppress(sqlite3.DatabaseError):
+                ids.update(row[0] for row in source.execute(f"SELECT id FROM scenes ORDER BY {order}"))
+        statement = f"SELECT {SCENE_COLUMNS}, removed_at FROM scenes WHERE id = ?"
+        for scene_id in sorted(ids):
+            with suppress(sqlite3.DatabaseError):
+                for row in source.execute(statement, (scene_id,)).fetchall():
+                    if read_scene(row[:-1]):
+                        yield *row[:-1], _time_or_none(row[-1])
+
+
+def _time_or_none(text: object) -> str | None:
+    try:
+        return datetime.fromisoformat(str(text)).isoformat(timespec="microseconds")
+    except ValueError:
+        return None
+
+
+def _copy_scenes(connection: sqlite3.Connection, path: Path) -> None:
+    insert = f"INSERT INTO scenes ({SCENE_COLUMNS}, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    connection.executemany(insert, _scene_rows(path))
 
 
 def _copy_groups(connection: sqlite3.Connection, path: Path) -> None:

@@ -6,7 +6,11 @@ import sqlite3
 from pathlib import Path
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.example_store.integrity import add_checksum_function, sql_checksum
+from edge_daemon.example_store.integrity import (
+    CHECKSUMMED_IN_VERSION_3,
+    add_checksum_function,
+    sql_checksum,
+)
 from edge_daemon.system.sqlite import CorruptStoreError
 
 APPLICATION_ID = 0x45444745  # "EDGE": marks a SQLite file as a store
@@ -123,16 +127,69 @@ _CHECKSUM = (
         (id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
          checksum, picture_digest, embedding_digest, embedding, thumbnail)
     SELECT id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
-        {sql_checksum()}, picture_digest, embedding_digest, embedding, thumbnail FROM examples
+        {sql_checksum(CHECKSUMMED_IN_VERSION_3)}, picture_digest, embedding_digest, embedding, thumbnail
+    FROM examples
     """,
     *_PUT_FRESH_IN_PLACE,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM)
+# `scene_id` is the scene in which the example was taught; its row may be gone. `boot_id` and `uptime_s` are
+# the boot and the monotonic time at which it was taught. `object_embedding` is the embedding of the object
+# alone, see imaging/object_mask.py, and `object_digest` its digest. The checksums are copied: new ones would
+# make damaged rows intact.
+_SCENES = (
+    """
+    CREATE TABLE fresh (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        label TEXT NOT NULL,
+        space TEXT NOT NULL,
+        region TEXT NOT NULL,
+        burst TEXT NOT NULL,
+        source TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        removed_at TEXT,
+        origin TEXT NOT NULL DEFAULT '',
+        number INTEGER,
+        probation INTEGER NOT NULL DEFAULT 0,
+        scene_id INTEGER,
+        boot_id TEXT NOT NULL DEFAULT '',
+        uptime_s REAL,
+        checksum BLOB,
+        picture_digest BLOB,
+        embedding_digest BLOB NOT NULL,
+        object_digest BLOB,
+        embedding BLOB NOT NULL,
+        object_embedding BLOB,
+        thumbnail BLOB NOT NULL
+    ) STRICT
+    """,
+    """
+    INSERT INTO fresh
+        (id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
+         checksum, picture_digest, embedding_digest, embedding, thumbnail)
+    SELECT id, label, space, region, burst, source, created_at, removed_at, origin, number, probation,
+        checksum, picture_digest, embedding_digest, embedding, thumbnail FROM examples
+    """,
+    *_PUT_FRESH_IN_PLACE,
+    "CREATE INDEX taught_scenes ON examples (scene_id) WHERE scene_id IS NOT NULL",
+    """
+    CREATE TABLE scenes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        region TEXT NOT NULL,
+        created_at TEXT NOT NULL,
+        source TEXT NOT NULL,
+        removed_at TEXT,
+        checksum BLOB NOT NULL,
+        picture BLOB NOT NULL
+    ) STRICT
+    """,
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES)
 """Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 
-_COLUMNS = {1: 12, 2: 15, 3: 16}
+_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21}
 """Number of columns of `examples` in each version: a header with another version is damaged."""
 
 _MAX_PLAUSIBLE = 1000

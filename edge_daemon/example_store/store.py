@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +26,8 @@ from edge_daemon.example_store.record import (
     pack,
     read_example,
 )
+from edge_daemon.example_store.scene_record import SceneSource, StoredScene
+from edge_daemon.example_store.scene_table import SceneTable
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -33,6 +35,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _OWN = f"{LIVE} AND origin = ''"
+_INSERT = (
+    "INSERT INTO examples (label, space, region, burst, source, created_at, origin, number, probation,"
+    " scene_id, boot_id, uptime_s, picture_digest, embedding_digest, object_digest,"
+    " embedding, object_embedding, thumbnail, checksum)"
+    f" VALUES ({'?, ' * 18}{UNSET_CHECKSUM}) RETURNING {COLUMNS}, thumbnail"
+)
 _REMOVE = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
 _PAGE = 256  # examples read at once: a few megabytes with their thumbnails
 
@@ -56,6 +64,7 @@ class ExampleStore:
     ) -> None:
         self.path = Path(path)
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover)
+        self._scenes = SceneTable(self._connection)
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
@@ -142,16 +151,14 @@ class ExampleStore:
         label = check_label(record.label)
         created = format_time(record.created_at or self._connection.now())
         with self.transaction():
-            blob = self._pack(record.embedding, record.space)
+            blob, object_blob = self._pack_both(record.embedding, record.object_embedding, record.space)
             rows = self.query(
-                f"INSERT INTO examples ({COLUMNS}, thumbnail, number, probation,"
-                " picture_digest, embedding_digest, checksum)"
-                f" VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, {UNSET_CHECKSUM})"
-                f" RETURNING {COLUMNS}, thumbnail",
-                *(label, blob, record.space, record.region, created),
-                *(record.group, record.source, record.origin),
-                *(record.thumbnail, record.number, bool(record.origin)),
-                *(content_digest(record.thumbnail), content_digest(blob)),
+                _INSERT,
+                *(label, record.space, record.region, record.group, record.source, created),
+                *(record.origin, record.number, bool(record.origin)),
+                *(record.scene_id, record.boot_id, record.uptime_s),
+                *map(content_digest, (record.thumbnail, blob, object_blob or b"")),
+                *(blob, object_blob, record.thumbnail),
             )
         return read_example(rows[0])
 
@@ -209,25 +216,66 @@ class ExampleStore:
                 "UPDATE examples SET label = ? WHERE removed_at IS NULL", ids, check_label(label)
             )
 
-    def replace_embeddings(self, embeddings: Iterable[tuple[int, Vector]], space: str) -> int:
-        """Give examples, by id, a new embedding in another space, all or none; return their number."""
-        statement = "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ? WHERE true"
+    def replace_embeddings(
+        self,
+        embeddings: Iterable[tuple[int, Vector]],
+        space: str,
+        object_embeddings: Mapping[int, Vector] | None = None,
+    ) -> int:
+        """Give examples, by id, a new embedding in another space, all or none; return their number.
+
+        An example without a new object embedding loses the old one, which is of another space.
+        """
+        statement = (
+            "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ?,"
+            " object_embedding = ?, object_digest = ? WHERE true"
+        )
         replaced = 0
         with self.transaction():
             for example_id, vector in embeddings:
-                blob = self._pack(vector, space)
-                values = (space, blob, content_digest(blob))
+                object_vector = (object_embeddings or {}).get(example_id)
+                blob, object_blob = self._pack_both(vector, object_vector, space)
+                values = (space, blob, content_digest(blob), object_blob, content_digest(object_blob or b""))
                 replaced += len(self._update_each(statement, [example_id], *values))
         return replaced
 
     def purge(self, older_than: datetime) -> int:
         """Delete the examples that were removed before `older_than`; return their number.
 
-        Tombstones of peers' examples stay: without one, the example would be received as a new one.
+        Tombstones of peers' examples stay: without one, the example would be received as a new one. Scenes
+        from before `older_than` that nothing refers to are deleted too.
         """
         statement = f"DELETE FROM examples WHERE removed_at < ? AND origin = '' AND {INTACT} RETURNING id"
         with self.transaction():
-            return len(self.query(statement, format_time(older_than)))
+            purged = len(self.query(statement, format_time(older_than)))
+            self._scenes.purge(older_than)
+        return purged
+
+    def add_scene(
+        self, region: str, picture: bytes, source: SceneSource, created_at: datetime | None = None
+    ) -> StoredScene:
+        """Store the picture of a region without objects as its current scene, see `SceneTable.add`."""
+        return self._scenes.add(region, picture, source, created_at)
+
+    def adopt_scene(self, scene: StoredScene) -> int:
+        """Store a scene of another store that an imported example refers to; return its id here."""
+        return self._scenes.adopt(scene)
+
+    def scene(self, scene_id: int) -> StoredScene | None:
+        """Return a scene, also a removed one; None for a deleted or damaged one."""
+        return self._scenes.get(scene_id)
+
+    def newest_scene(self, region: str) -> StoredScene | None:
+        """Return the current scene of a region; None without one."""
+        return self._scenes.newest(region)
+
+    def remove_scene(self, scene_id: int) -> bool:
+        """Undo `add_scene`: the scene before it is current again. Return whether the scene was stored."""
+        return self._scenes.remove(scene_id)
+
+    def restore_scene(self, scene_id: int) -> bool:
+        """Undo `remove_scene`. Return whether the scene was still stored."""
+        return self._scenes.restore(scene_id)
 
     @property
     def counts(self) -> dict[str, int]:
@@ -302,6 +350,18 @@ class ExampleStore:
                 f"an embedding of {got} numbers among those of {expected} in space '{space}'"
             )
         return blob
+
+    def _pack_both(
+        self, embedding: Vector, object_embedding: Vector | None, space: str
+    ) -> tuple[bytes, bytes | None]:
+        """Return the bytes of an embedding and its object embedding. Raises EmbeddingError as `_pack`."""
+        blob = self._pack(embedding, space)
+        object_blob = None if object_embedding is None else pack(object_embedding)
+        if object_blob is not None and len(object_blob) != len(blob):
+            raise EmbeddingError(
+                f"an object embedding of {len(object_blob) // 4} numbers beside one of {len(blob) // 4}"
+            )
+        return blob, object_blob
 
     def _update_each(self, statement: str, ids: Iterable[int], *values: object) -> list[int]:
         """Run an UPDATE for each id; return the ids of the rows that were updated."""

@@ -171,6 +171,8 @@ class Labeller:
             source=command.origin.via,
             thumbnail=self._encode(observation.crop),
             created_at=observation.frame.captured_at,
+            boot_id=self._trainer.boot_id,
+            uptime_s=observation.frame.captured_s,
         )
         # The attempt holds no frame: 64 pending frames take 59 MB.
         attempt = partial(self._add, command, record, observation.frame.seq, sample)

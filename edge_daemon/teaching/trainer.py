@@ -34,6 +34,7 @@ class Trainer:
     `pools` maps each region to its pool. Examples of other embedding spaces than `space` remain in the store
     and are not used. With `peers`, examples of the fleet's peers are used too. `revision` counts the changes
     of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
+    `boot_id` is the id of this boot, which new examples are stored with.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -47,6 +48,7 @@ class Trainer:
         space: str,
         max_per_label: int | None = None,
         peers: bool = False,
+        boot_id: str = "",
     ) -> None:
         self._store = store
         self._classifiers = classifiers
@@ -57,6 +59,7 @@ class Trainer:
         self._shared_with: int | None = None
         self._sessions = SessionCounter()
         self.space = space
+        self.boot_id = boot_id
         self.revision = 0
         self.fleet: FleetFigures | None = None
         self._warn_if_shared()
@@ -81,7 +84,7 @@ class Trainer:
         step = timedelta(seconds=change.step_s)
         try:
             if change.step_s >= MIN_STEP_S:
-                shift_times(self._store, change.since, change.until, step)
+                shift_times(self._store, change.since, change.until, step, self.boot_id)
             self._store.purge(change.until + step - KEEP_REMOVED)
         except StoreError as exc:
             log.info("the times of examples added before the clock was set are not corrected: %s", exc)
@@ -111,7 +114,7 @@ class Trainer:
             pool = self.pool_of(example.region)
             if pool not in self._classifiers:
                 continue
-            session = self._sessions.number(example.created_at, example.origin)
+            session = self._sessions.number(example)
             try:
                 self._classifiers[pool].add(
                     example.embedding, example.label, example.id, example.group, session
@@ -166,7 +169,7 @@ class Trainer:
         try:
             with self._store.transaction():
                 example = self._store.add_record(record)
-                session = self._sessions.number(example.created_at, example.origin)
+                session = self._sessions.number(example)
                 classifier.add(record.embedding, label, example.id, record.group, session)
                 added.append(example.id)
                 replaced = self._redundant(classifier, label)

@@ -50,6 +50,10 @@ def kept(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{name: row[name] for name in names} for row in rows]
 
 
+def _without_spaces(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    return [(kind, name, " ".join((sql or "").split())) for kind, name, sql in rows]
+
+
 def test_the_kept_store_has_an_example_of_every_kind() -> None:
     rows = EXPECTED["examples"]
     assert len({row["space"] for row in rows}) == 3
@@ -88,19 +92,38 @@ def test_peers_examples_numbers_and_rolls_are_as_they_were(path: Path) -> None:
             assert (number, digest(living)) == (row["number"], row["living"])
 
 
-def test_what_is_taught_now_leaves_the_old_rows_as_they_are(path: Path) -> None:
-    before = {table: raw_rows(path, f"SELECT * FROM {table}") for table in TABLES}
-    schema = raw_rows(path, SCHEMA)
+def test_what_is_taught_now_leaves_the_old_rows_as_they_are(path: Path, tmp_path: Path) -> None:
+    columns = {
+        name: ", ".join(each[1] for each in raw_rows(path, f"PRAGMA table_info({name})")) for name in TABLES
+    }
+    before = {table: raw_rows(path, f"SELECT {columns[table]} FROM {table}") for table in TABLES}
     with ExampleStore(path) as store:
         size = next(store.examples(SPACE)).embedding.size
         added = store.add(np.eye(size, dtype=np.float32)[0], "new", space=SPACE)
-    after = {table: raw_rows(path, f"SELECT * FROM {table}") for table in TABLES}
+    after = {table: raw_rows(path, f"SELECT {columns[table]} FROM {table}") for table in TABLES}
     assert [row for row in after["examples"] if row[0] != added.id] == before["examples"]
     assert added.id > max(row["id"] for row in EXPECTED["examples"])
     assert [after[table] for table in TABLES[1:]] == [before[table] for table in TABLES[1:]]
-    assert raw_rows(path, SCHEMA) == schema
-    assert raw_rows(path, "PRAGMA user_version") == [(3,)]
+    assert raw_rows(path, "PRAGMA user_version") == [(4,)]
     assert raw_rows(path, "PRAGMA application_id") == [(0x45444745,)]
+    ExampleStore(tmp_path / "new.sqlite").close()
+    assert _without_spaces(raw_rows(path, SCHEMA)) == _without_spaces(
+        raw_rows(tmp_path / "new.sqlite", SCHEMA)
+    )
+
+
+def test_old_rows_have_no_scene_object_or_boot(path: Path) -> None:
+    with ExampleStore(path) as store:
+        for each in store.examples():
+            assert (each.scene_id, each.object_embedding, each.boot_id, each.uptime_s) == (
+                None,
+                None,
+                "",
+                None,
+            )
+        assert store.newest_scene("left") is None
+    checksums = "SELECT id, hex(checksum) FROM examples ORDER BY id"
+    assert raw_rows(path, checksums) == raw_rows(WRITTEN / "state/examples.sqlite", checksums)
 
 
 def test_a_row_changed_behind_the_old_checksum_is_noticed(path: Path) -> None:
