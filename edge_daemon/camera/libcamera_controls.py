@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from edge_daemon.camera.field_of_view import Rectangle, on_sensor
@@ -19,6 +20,14 @@ _KEYS = {
 }
 """libcamera's controls by the key of `camera.controls` that sets them."""
 
+MODES = {
+    "ExposureTime": "ExposureTimeMode",
+    "AnalogueGain": "AnalogueGainMode",
+    "ColourGains": "AwbEnable",
+    "LensPosition": "AfMode",
+}
+"""Control that switches another one between automatic and manual, where the camera has it."""
+
 
 def build_controls(
     options: PicameraOptions, offered: Any, frame_limits_us: tuple[int, int]
@@ -32,6 +41,7 @@ def build_controls(
         keys = ", ".join(f"camera.controls.{_KEYS[control]}" for control in missing)
         raise CameraError(f"camera {options.index} has no control {', '.join(missing)}; leave {keys} out")
     controls = {control: value for control, value in values.items() if not control.startswith("Af")}
+    controls |= control_modes(controls, offered, manual=True)
     if options.controls.flicker_period_us is not None:
         from libcamera import controls as libcamera_controls
 
@@ -56,6 +66,25 @@ def _focus_controls(options: PicameraControls) -> dict[str, object]:
     if mode == "auto":
         return {"AfMode": modes.Auto, "AfTrigger": libcamera_controls.AfTriggerEnum.Start}
     return {"AfMode": modes.Continuous if mode == "continuous" else modes.Manual}
+
+
+def control_modes(controls: Container[str], offered: Container[str], manual: bool) -> dict[str, object]:
+    """Return the modes of controls. Since libcamera 0.5, a value is ignored while its mode is automatic."""
+    from libcamera import controls as libcamera_controls
+
+    modes: dict[str, object] = {}
+    for control, mode in MODES.items():
+        if control not in controls or mode not in offered:
+            continue
+        if mode == "AwbEnable":
+            modes[mode] = not manual
+        elif mode == "AfMode":
+            focus = libcamera_controls.AfModeEnum
+            modes[mode] = focus.Manual if manual else focus.Continuous
+        else:
+            enum = getattr(libcamera_controls, f"{mode}Enum")
+            modes[mode] = enum.Manual if manual else enum.Auto
+    return modes
 
 
 def focus_window_controls(options: PicameraOptions, crop: Rectangle) -> dict[str, object]:

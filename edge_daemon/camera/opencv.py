@@ -28,6 +28,33 @@ class DeviceSettings:
     exposure_us: int | None = None
     gain: float | None = None
     white_balance_k: int | None = None
+    automatic: bool = False
+    """Switch the controls that are None to automatic, whatever another program set."""
+
+
+@dataclass(frozen=True, slots=True)
+class _AutomaticControl:
+    """A switch between automatic and manual: its OpenCV property and values; of two, the first accepted."""
+
+    fixed_by: str | None
+    prop: str
+    automatic: tuple[float, ...]
+    manual: float
+
+
+# Values of V4L2. Aperture priority (3) is the automatic exposure of nearly all USB cameras.
+_AUTOMATIC_CONTROLS = (
+    _AutomaticControl("exposure_us", "CAP_PROP_AUTO_EXPOSURE", (3.0, 0.0), 1.0),
+    _AutomaticControl("white_balance_k", "CAP_PROP_AUTO_WB", (1.0,), 0.0),
+    _AutomaticControl(None, "CAP_PROP_AUTOFOCUS", (1.0,), 0.0),
+)
+_VALUES = {
+    "exposure_us": ("CAP_PROP_EXPOSURE", 100.0),
+    "gain": ("CAP_PROP_GAIN", 1.0),
+    "white_balance_k": ("CAP_PROP_WB_TEMPERATURE", 1.0),
+    "focus": ("CAP_PROP_FOCUS", 1.0),
+}
+"""OpenCV's property of each value, and its unit."""
 
 
 @dataclass(slots=True)
@@ -35,6 +62,29 @@ class VideoStream:
     """Pictures from an open cv2.VideoCapture. Close it when done."""
 
     _capture: Any = field(repr=False)
+    _switches: tuple[tuple[int, float, float], ...] = ()
+
+    @property
+    def is_lockable(self) -> bool:
+        """True if the camera has an automatic control that can be switched to manual."""
+        return bool(self._switches)
+
+    def set_automatic(self, automatic: bool) -> None:
+        """Switch the automatic controls. A manual one keeps its present value. Raises CameraError."""
+        for prop, on, off in self._switches:
+            if not self._capture.set(prop, on if automatic else off):
+                raise CameraError("the camera refuses to change its automatic controls")
+
+    @property
+    def values(self) -> dict[str, float]:
+        """Values of the controls that the driver reports."""
+        cv2 = _import()
+        values: dict[str, float] = {}
+        for name, (prop, unit) in _VALUES.items():
+            value = float(self._capture.get(getattr(cv2, prop)))
+            if value > 0:  # -1 for one that the driver lacks
+                values[name] = value * unit
+        return values
 
     def read(self) -> Image | None:
         """Wait for the next picture: RGB uint8 HWC, newly allocated; None at the end or after a stall.
@@ -93,7 +143,22 @@ def open_device(device: str, settings: DeviceSettings) -> VideoStream:
     except CameraError:
         capture.release()
         raise
-    return VideoStream(capture)
+    return VideoStream(capture, _switch_to_automatic(cv2, capture, settings) if settings.automatic else ())
+
+
+def _switch_to_automatic(
+    cv2: Any, capture: Any, settings: DeviceSettings
+) -> tuple[tuple[int, float, float], ...]:
+    """Switch the controls without a fixed value to automatic; return (property, automatic, manual)."""
+    switches = []
+    for control in _AUTOMATIC_CONTROLS:
+        if control.fixed_by is not None and getattr(settings, control.fixed_by) is not None:
+            continue
+        prop = getattr(cv2, control.prop)
+        accepted = next((value for value in control.automatic if capture.set(prop, value)), None)
+        if accepted is not None:
+            switches.append((prop, accepted, control.manual))
+    return tuple(switches)
 
 
 def _configure(cv2: Any, capture: Any, device: str, settings: DeviceSettings) -> None:

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from edge_daemon.camera.automatic_controls import AutomaticControls
+from edge_daemon.camera.control_lock import ControlLock, Values
 from edge_daemon.camera.field_of_view import (
     Dimensions,
     FieldOfView,
@@ -17,6 +19,7 @@ from edge_daemon.camera.field_of_view import (
 )
 from edge_daemon.camera.frames import make_frame, sensor_size
 from edge_daemon.camera.libcamera_controls import build_controls, focus_window_controls, sensor_transform
+from edge_daemon.camera.libcamera_lock import automatic_controls, control_values, searching_values
 from edge_daemon.camera.tuning_file import tuning_arguments
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.domain.errors import CameraError
@@ -52,6 +55,11 @@ class PicameraSource:
         self._stall_s = max(STALL_S, 3 * frame_us / 1e6)
         self.view: FieldOfView | None = None
         """Field of view of the open camera; None before the first `open`."""
+        self.automatic: AutomaticControls | None = None
+        """Controls of the open camera that are locked after they have settled; None if there are none."""
+        self.values: Values = {}
+        """Control values of the last frame."""
+        self._lock = ControlLock()
 
     def open(self) -> None:
         """Acquire and start the camera. Raises CameraError with a hint when it is missing or busy."""
@@ -60,6 +68,8 @@ class PicameraSource:
         self._camera = self._acquire()
         try:
             self._configure(self._camera)
+            self._lock.restart()
+            self.automatic = automatic_controls(self._camera, self.options, self._lock)
             self._camera.start()
         except _FAULTS as exc:
             self.close()
@@ -178,16 +188,21 @@ class PicameraSource:
     def _copy_frame(self, request: Any) -> Frame:
         """Return a copy of a request's picture. The ISP does half turns, `make_frame` quarter turns."""
         rotation = 0 if self.options.rotation == 180 else self.options.rotation
-        stamp_ns = request.get_metadata().get("SensorTimestamp")
+        metadata = request.get_metadata()
+        stamp_ns = metadata.get("SensorTimestamp")
         seq = self._next_seq
         self._next_seq += 1
-        return make_frame(
+        frame = make_frame(
             request.make_array("main"),
             seq,
             self._clock,
             rotation=rotation,
             stamp_s=stamp_ns / 1e9 if stamp_ns else None,
         )
+        self.values = control_values(metadata)
+        if self.automatic is not None:
+            self.automatic.watch(frame, self.values, searching_values(metadata))
+        return frame
 
 
 def import_picamera2() -> tuple[Any, Any]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable
 from typing import TypeAlias
 
+from edge_daemon.camera.automatic_controls import AutomaticControls
+from edge_daemon.camera.control_lock import ControlLock, Values
 from edge_daemon.camera.frames import make_frame, sensor_size
 from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
 from edge_daemon.config.camera import V4l2Options
@@ -23,47 +26,72 @@ class V4l2Source:
     lossless = False
 
     def __init__(self, options: V4l2Options, clock: Clock, open_stream: OpenDevice = open_device) -> None:
-        self._options = options
+        self.options = options
         self._clock = clock
         self._open_stream = open_stream
         self._stream: VideoStream | None = None
         self._next_seq = 0
+        self.automatic: AutomaticControls | None = None
+        """Controls of the open camera that are locked after they have settled; None if there are none."""
+        self._lock = ControlLock()
+
+    @property
+    def values(self) -> Values:
+        """Values of the open camera's controls."""
+        return {} if self._stream is None else self._stream.values
 
     def open(self) -> None:
         """Open the device. Raises CameraError when it is missing, busy or not accessible."""
         if self._stream is not None:
             return
-        _check_device(self._options.device)
-        controls = self._options.controls
+        _check_device(self.options.device)
+        controls = self.options.controls
         settings = DeviceSettings(
-            size=sensor_size(self._options.size, self._options.rotation),
-            fps=self._options.fps,
-            fourcc=self._options.fourcc,
+            size=sensor_size(self.options.size, self.options.rotation),
+            fps=self.options.fps,
+            fourcc=self.options.fourcc,
             exposure_us=controls.exposure_us,
             gain=controls.gain,
             white_balance_k=controls.white_balance_k,
+            automatic=self.options.lock,
         )
-        self._stream = self._open_stream(self._options.device, settings)
+        self._stream = self._open_stream(self.options.device, settings)
+        self._lock.restart()
+        self.automatic = self._automatic_controls(self._stream)
 
     def read(self) -> Frame:
         """Wait for the next picture. Raises CameraError when the camera stalls or is unplugged."""
         if self._stream is None:
-            raise CameraError(f"{self._options.device} is closed; open it before reading")
+            raise CameraError(f"{self.options.device} is closed; open it before reading")
         pixels = self._stream.read()
         if pixels is None:
-            device = self._options.device
+            device = self.options.device
             raise CameraError(f"{device} sent no frame for {STALL_S} s or was unplugged; check its cable")
         seq = self._next_seq
         self._next_seq += 1
-        return make_frame(
-            pixels, seq, self._clock, rotation=self._options.rotation, stamp_s=self._stream.stamp_s
+        frame = make_frame(
+            pixels, seq, self._clock, rotation=self.options.rotation, stamp_s=self._stream.stamp_s
         )
+        if self.automatic is not None:
+            self.automatic.watch(frame, {})
+        return frame
 
     def close(self) -> None:
         """Release the device; no effect if it is not open."""
         stream, self._stream = self._stream, None
-        if stream is not None:
-            stream.close()
+        if stream is None:
+            return
+        # The camera keeps its settings after the program's end; other programs expect automatic ones.
+        with contextlib.suppress(CameraError):
+            stream.set_automatic(True)
+        stream.close()
+
+    def _automatic_controls(self, stream: VideoStream) -> AutomaticControls | None:
+        """Return the controls to lock, if any. Drivers report no values with a frame."""
+        if not stream.is_lockable:
+            return None
+        device = self.options.device
+        return AutomaticControls(device, (), lambda values: stream.set_automatic(values is None), self._lock)
 
 
 def _check_device(device: str) -> None:

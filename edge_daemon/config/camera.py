@@ -33,7 +33,8 @@ class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamer
     """`camera:` with `type: picamera2`. `size` is the size of the frame after rotation (clockwise).
 
     `index` selects one of several cameras, in the order of `doctor`. `tuning_file` is a path or the name of
-    a file of libcamera: imx219_noir.json is for a module 2 without infrared filter.
+    a file of libcamera: imx219_noir.json is for a module 2 without infrared filter. `lock` fixes automatic
+    exposure, white balance and focus after they have settled, until the light changes.
     """
 
     size: Size = (640, 480)
@@ -41,6 +42,7 @@ class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamer
     rotation: Literal[0, 90, 180, 270] = 0
     index: Annotated[int, Meta(ge=0, le=7)] = 0
     tuning_file: FilePath | None = None
+    lock: bool = True
     controls: PicameraControls = PicameraControls()
 
 
@@ -53,7 +55,11 @@ class V4l2Controls(ConfigSection, frozen=True):
 
 
 class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
-    """`camera:` with `type: v4l2`. `size` is the size of the frame after rotation (clockwise)."""
+    """`camera:` with `type: v4l2`. `size` is the size of the frame after rotation (clockwise).
+
+    `lock` fixes automatic exposure, white balance and focus after they have settled, until the light changes.
+    Without it, what other programs set on the camera stays.
+    """
 
     device: FilePath = "/dev/video0"
     size: Size = (640, 480)
@@ -61,6 +67,7 @@ class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
     rotation: Literal[0, 90, 180, 270] = 0
     fourcc: Annotated[str, Meta(pattern="^[A-Z0-9]{4}$")] | None = None
     """The camera's pixel format, such as MJPG (more frames over USB) or YUYV; None is its default."""
+    lock: bool = True
     controls: V4l2Controls = V4l2Controls()
 
 

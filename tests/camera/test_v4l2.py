@@ -36,7 +36,9 @@ class FakeCapture:
         return prop not in self.refused
 
     def get(self, prop: int) -> float:
-        return self.stamp_ms
+        import cv2
+
+        return self.stamp_ms if prop == cv2.CAP_PROP_POS_MSEC else self.was_set.get(prop, -1.0)
 
     def read(self) -> tuple[bool, None]:
         return False, None
@@ -167,3 +169,126 @@ def test_without_opencv_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(sys.modules, "cv2", None)
     with pytest.raises(CameraError, match=r"pip install 'edge-daemon\[usb\]'"):
         V4l2Source(V4l2Options(device="/dev/null"), ManualClock()).open()
+
+
+class LitCapture(FakeCapture):
+    """A fake camera that adjusts its brightness to 120 in automatic mode, and keeps it in manual mode."""
+
+    def __init__(self, clock: ManualClock, refused: tuple[int, ...] = ()) -> None:
+        super().__init__(refused)
+        self.clock = clock
+        self.light = 1.0
+        self.exposure = 1.0
+        self.keeps_exposure = True
+
+    def read(self) -> tuple[bool, Any]:
+        import cv2
+
+        self.clock.advance(0.1)
+        if self.was_set.get(cv2.CAP_PROP_AUTO_EXPOSURE) != 1:
+            self.exposure += 0.3 * (1 / self.light - self.exposure)
+        elif not self.keeps_exposure:
+            self.exposure = 0.1
+        level = min(120 * self.light * self.exposure, 255)
+        return True, np.full((48, 64, 3), round(level), np.uint8)
+
+    def get(self, prop: int) -> float:
+        import cv2
+
+        return self.exposure * 100 if prop == cv2.CAP_PROP_EXPOSURE else super().get(prop)
+
+
+def _watch(
+    monkeypatch: pytest.MonkeyPatch, capture: LitCapture, seconds: float, **options: Any
+) -> V4l2Source:
+    monkeypatch.setattr("cv2.VideoCapture", lambda device, api: capture)
+    source = V4l2Source(V4l2Options(device="/dev/null", **options), capture.clock)
+    source.open()
+    _read(source, seconds)
+    return source
+
+
+def _read(source: V4l2Source, seconds: float) -> None:
+    for _ in range(round(seconds * 10)):
+        source.read()
+
+
+def test_automatic_controls_are_locked_and_follow_a_lamp(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = LitCapture(ManualClock())
+    capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] = 1  # left so by another program
+    capture.exposure = 0.2
+    source = _watch(monkeypatch, capture, 1)
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 3
+    _read(source, 9)
+    switches = (cv2.CAP_PROP_AUTO_EXPOSURE, cv2.CAP_PROP_AUTO_WB, cv2.CAP_PROP_AUTOFOCUS)
+    assert [capture.was_set[prop] for prop in switches] == [1, 0, 0]
+    assert source.values["exposure_us"] == pytest.approx(10_000, rel=0.05)
+
+    capture.light = 0.3
+    _read(source, 20)
+    assert capture.exposure == pytest.approx(1 / 0.3, rel=0.05)
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
+
+    source.close()
+    assert [capture.was_set[prop] for prop in switches] == [3, 1, 1]
+
+
+def test_a_camera_with_full_automatic_exposure_only_gets_that(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    class FullAutomatic(LitCapture):
+        def set(self, prop: int, value: float) -> bool:
+            if prop == cv2.CAP_PROP_AUTO_EXPOSURE and value == 3:
+                return False
+            return super().set(prop, value)
+
+    capture = FullAutomatic(ManualClock())
+    source = _watch(monkeypatch, capture, 1)
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 0
+    _read(source, 9)
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
+
+
+def test_configured_controls_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = LitCapture(ManualClock())
+    controls = V4l2Controls(exposure_us=10_000, white_balance_k=4000)
+    source = _watch(monkeypatch, capture, 10, controls=controls)
+    assert capture.was_set[cv2.CAP_PROP_AUTOFOCUS] == 0
+    source.close()
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 1
+    assert capture.was_set[cv2.CAP_PROP_AUTO_WB] == 0
+    assert capture.was_set[cv2.CAP_PROP_AUTOFOCUS] == 1
+
+
+def test_a_camera_that_does_not_keep_its_exposure_stays_automatic(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import cv2
+
+    capture = LitCapture(ManualClock())
+    capture.keeps_exposure = False
+    source = _watch(monkeypatch, capture, 120)
+    assert capture.was_set[cv2.CAP_PROP_AUTO_EXPOSURE] == 3
+    assert caplog.text.count("each lock changed the picture") == 1
+    assert source.automatic is not None
+    assert source.automatic.text == "automatic: the camera can't hold them"
+
+
+def test_a_camera_without_automatic_controls_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    refused = (cv2.CAP_PROP_AUTO_EXPOSURE, cv2.CAP_PROP_AUTO_WB, cv2.CAP_PROP_AUTOFOCUS)
+    source = _watch(monkeypatch, LitCapture(ManualClock(), refused), 10)
+    assert source.automatic is None
+
+
+def test_without_the_lock_the_settings_of_other_programs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    import cv2
+
+    capture = LitCapture(ManualClock())
+    _watch(monkeypatch, capture, 10, lock=False).close()
+    assert set(capture.was_set) == {cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS}

@@ -5,7 +5,9 @@ released; formats are named from the high byte down; unknown controls, odd sizes
 are refused; a capture that timed out stays queued and blocks `close` until it is flushed; a camera whose
 allocator fails when it was claimed already stays claimed forever. The sensor mode is the one that libcamera
 scores nearest to the size asked for, which is that of the main picture if no other is named. The tuning file
-is read when the cameras are first listed.
+is read when the cameras are first listed. Exposure, white balance and focus follow the scene, as libcamera's
+do on a Pi: a control acts some frames after it was set, an exposure or gain counts in manual mode only (since
+libcamera 0.5; before, a value other than zero is manual), and the metadata is that of the frame.
 """
 
 from __future__ import annotations
@@ -84,6 +86,83 @@ OV5647 = Sensor(
 IMX296 = Sensor("imx296_mono", (1456, 1088), {(1456, 1088): ((0, 0, 1456, 1088), 60.38)})
 
 
+CONTROL_DELAY = 4
+"""Number of frames until a control that was set has its effect."""
+
+
+@dataclass
+class Isp:
+    """Exposure, white balance and focus, and the scene that they follow. At a light of 1.0 nothing moves."""
+
+    light: float = 1.0
+    colour: tuple[float, float] = (1.5, 1.8)
+    """Gains of red and blue under which the scene is neutral."""
+    distance_dioptres: float = 2.0
+    hunting: float = 0.0
+    """Amplitude by which the focus swings."""
+    scene: npt.NDArray[np.uint8] | None = None
+    """The picture at the right exposure; None is the coloured quarter."""
+    exposure_us: float = 10_000.0
+    gain: float = 1.0
+    colour_gains: tuple[float, float] = (1.5, 1.8)
+    lens: float = 2.0
+    manual: dict[str, Any] = field(default_factory=dict)
+    """Controls in manual mode by name."""
+    frames: int = 0
+
+    def expose(self) -> None:
+        """Move the automatic controls towards the scene by one frame."""
+        self.frames += 1
+        wanted = min(max(10_000.0 / self.light, 50.0), 33_000.0 * 8)
+        wanted = self.exposure_us * self.gain * (wanted / (self.exposure_us * self.gain)) ** 0.3
+        gain = self.manual.get("AnalogueGain", 1.0)
+        exposure_us = self.manual.get("ExposureTime") or min(wanted / gain, 33_000.0)
+        self.gain = self.manual.get("AnalogueGain") or max(wanted / exposure_us, 1.0)
+        self.exposure_us = exposure_us
+        towards = [old + 0.1 * (new - old) for old, new in zip(self.colour_gains, self.colour, strict=True)]
+        self.colour_gains = self.manual.get("ColourGains") or (towards[0], towards[1])
+        swing = self.hunting * (-1) ** (self.frames // 5)
+        self.lens = self.manual.get("LensPosition", self.distance_dioptres + swing)
+
+    @property
+    def level(self) -> float:
+        """Brightness of the picture relative to the right exposure."""
+        return self.light * self.exposure_us * self.gain / 10_000.0
+
+    def set(self, controls: dict[str, Any], offered: tuple[str, ...]) -> None:
+        """Apply controls, with the semantics of the modes that are offered."""
+        modes = {"ExposureTime": "ExposureTimeMode", "AnalogueGain": "AnalogueGainMode"}
+        for control, mode in modes.items():
+            if controls.get(mode) == "auto" or (mode not in offered and controls.get(control) == 0):
+                self.manual.pop(control, None)
+            elif controls.get(mode) == "manual" or (mode not in offered and controls.get(control)):
+                self.manual[control] = self.exposure_us if control == "ExposureTime" else self.gain
+            if control in controls and control in self.manual:
+                self.manual[control] = controls[control]
+        if controls.get("AwbEnable") is True or controls.get("ColourGains") == (0.0, 0.0):
+            self.manual.pop("ColourGains", None)
+        elif "ColourGains" in controls:
+            self.manual["ColourGains"] = controls["ColourGains"]
+        if controls.get("AfMode") == "continuous":
+            self.manual.pop("LensPosition", None)
+        elif controls.get("AfMode") == "manual":
+            self.manual["LensPosition"] = controls.get("LensPosition", self.lens)
+
+    def metadata(self, offered: tuple[str, ...]) -> dict[str, object]:
+        """Return the metadata of the frame."""
+        settled = 0.97 < self.level < 1.03 or "ExposureTime" in self.manual
+        values: dict[str, object] = {
+            "ExposureTime": round(self.exposure_us),
+            "AnalogueGain": self.gain,
+            "DigitalGain": 1.0,
+            "ColourGains": self.colour_gains,
+        }
+        values |= {"AeState": 2 if settled else 1} if "ExposureTimeMode" in offered else {"AeLocked": settled}
+        if "LensPosition" in offered:
+            values |= {"LensPosition": self.lens, "AfState": 1 if self.hunting else 2}
+        return values
+
+
 @dataclass
 class Rig:
     """The hardware behind the fake: what a test may do to it, and what was asked of it."""
@@ -96,6 +175,7 @@ class Rig:
     stalled: bool = False
     unplugged: bool = False
     stamp_s: float = 0.0
+    isp: Isp = field(default_factory=Isp)
     controls: tuple[str, ...] = (
         "ExposureTime",
         "AnalogueGain",
@@ -124,8 +204,11 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Rig:
     picamera2.Picamera2 = type("Picamera2", (_Picamera2,), {"rig": rig})  # type: ignore[attr-defined]
     libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
     modes = SimpleNamespace(Manual="manual", Auto="auto", Continuous="continuous")
+    switch = SimpleNamespace(Manual="manual", Auto="auto")
     libcamera.controls = SimpleNamespace(  # type: ignore[attr-defined]
         AfModeEnum=modes,
+        ExposureTimeModeEnum=switch,
+        AnalogueGainModeEnum=switch,
         AfTriggerEnum=SimpleNamespace(Start="start"),
         AfMeteringEnum=SimpleNamespace(Windows="windows"),
         AeFlickerModeEnum=SimpleNamespace(Manual="manual"),
@@ -176,6 +259,7 @@ class _Picamera2:
         self.camera_controls: dict[str, tuple[Any, Any, Any]] = dict.fromkeys(self.rig.controls, (0, 100, 1))
         self._started = False
         self._queued_jobs = 0
+        self._pending: list[tuple[int, dict[str, Any]]] = []
         self._free: list[npt.NDArray[np.uint8]] = []
         if allocator is None and self.rig.no_memory:
             raise RuntimeError("Could not open any dmaHeap device")
@@ -221,6 +305,7 @@ class _Picamera2:
             self.camera_controls["FrameDurationLimits"] = (round(1e6 / fps), 10_000_000, 33_333)
         self.rig.configuration = {**configuration, "sensor": {"output_size": mode, "bit_depth": 10}}
         self.rig.controls_set = dict(configuration["controls"])
+        self._pending = [(0, dict(configuration["controls"]))]
 
     def _nearest_mode(self, wanted: Size) -> Size:
         """Score as picamera2 does (`_make_libcamera_config`), which copies libcamera; depths are equal."""
@@ -239,6 +324,7 @@ class _Picamera2:
             if name not in self.camera_controls:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
         self.rig.controls_set |= controls
+        self._pending.append((CONTROL_DELAY if self._started else 0, dict(controls)))
 
     def camera_configuration(self) -> dict[str, Any]:
         return dict(self.rig.configuration)
@@ -257,6 +343,7 @@ class _Picamera2:
             self._queued_jobs += 1
             raise TimeoutError
         buffer = self._free.pop(0)
+        self._apply_pending()
         self._expose(buffer)
         self.rig.requests_out += 1
         return _Request(self, buffer)
@@ -275,12 +362,22 @@ class _Picamera2:
         self.rig.owner = None
         self.rig.listed = False
 
+    def _apply_pending(self) -> None:
+        for delay, controls in self._pending:
+            if delay == 0:
+                self.rig.isp.set(controls, self.rig.controls)
+        self._pending = [(delay - 1, controls) for delay, controls in self._pending if delay]
+        self.rig.isp.expose()
+
     def _expose(self, buffer: npt.NDArray[np.uint8]) -> None:
         in_memory = {"BGR888": SCENE_TOP_LEFT, "RGB888": SCENE_TOP_LEFT[::-1]}
         configuration = self.rig.configuration
         height, width = buffer.shape[:2]
         buffer[:] = 0
         buffer[: height // 2, : width // 2] = in_memory[configuration["main"]["format"]]
+        isp = self.rig.isp
+        if isp.scene is not None:
+            buffer[:] = (isp.scene * isp.level ** (1 / 2.2)).clip(0, 255)
         transform = configuration["transform"]
         buffer[:] = buffer[:: -1 if transform.vflip else 1, :: -1 if transform.hflip else 1].copy()
 
@@ -297,7 +394,8 @@ class _Request:
 
     def get_metadata(self) -> dict[str, object]:
         assert self._buffer is not None, "the request was released"
-        return {"SensorTimestamp": int(self._camera.rig.stamp_s * 1e9)}
+        rig = self._camera.rig
+        return {"SensorTimestamp": int(rig.stamp_s * 1e9), **rig.isp.metadata(rig.controls)}
 
     def release(self) -> None:
         assert self._buffer is not None, "the request was released twice"
