@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edge_daemon.camera.automatic_controls import describe
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.camera.field_of_view import full_view_size
 from edge_daemon.camera.picamera import PicameraSource
+from edge_daemon.camera.v4l2 import V4l2Source
 from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import FrameSource
@@ -17,7 +19,10 @@ from edge_daemon.system.clock import SystemClock
 CAMERA_HINT = "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`"
 
 SETTLING_FRAMES = 15
-"""Frames until the automatic exposure and white balance have settled."""
+"""Number of frames until automatic controls have settled, for a camera that can't be locked."""
+
+MAX_SETTLING_S = 8.0
+"""Time to wait for a lock of the automatic controls."""
 
 _FULL_VIEW = 0.95
 """Share of the sensor in the picture; a smaller one gets a hint."""
@@ -28,12 +33,13 @@ def check_camera(config: Config, picture: Path | None = None) -> Check:
     source = open_camera(config.camera, SystemClock())
     try:
         source.open()
-        frame = _read_settled(source) if picture is not None else source.read()
+        frame = _read_settled(source, unlocked=SETTLING_FRAMES if picture is not None else 0)
+        controls = _controls(source)
     finally:
         source.close()
     if frame is None:
         return Check("camera", "failed", "the source has no frame", CAMERA_HINT)
-    detail = ", ".join([_picture(frame), *_module(source)])
+    detail = ", ".join([_picture(frame), *controls, *_module(source)])
     if picture is not None:
         _write(frame, picture)
         detail += f"; see {picture}"
@@ -47,12 +53,31 @@ def check_camera(config: Config, picture: Path | None = None) -> Check:
     return Check("camera", "ok", detail, _view_hint(source, config))
 
 
-def _read_settled(source: FrameSource) -> Frame | None:
-    """Return a frame after the automatic controls have settled; the first picture of a replay."""
-    frame = source.read()
-    for _ in range(0 if source.lossless else SETTLING_FRAMES):
+def _read_settled(source: FrameSource, unlocked: int) -> Frame | None:
+    """Return a frame after the automatic controls were locked; the first picture of a replay.
+
+    `unlocked` is the number of further frames where nothing can be locked.
+    """
+    first = frame = source.read()
+    automatic = source.automatic if isinstance(source, PicameraSource | V4l2Source) else None
+    if automatic is None:
+        for _ in range(0 if source.lossless else unlocked):
+            frame = source.read()
+        return frame
+    while first and frame and automatic.settling and frame.captured_s - first.captured_s < MAX_SETTLING_S:
         frame = source.read()
     return frame
+
+
+def _controls(source: FrameSource) -> list[str]:
+    """Return exposure, white balance and focus, and whether they are locked; nothing if none is known."""
+    if not isinstance(source, PicameraSource | V4l2Source):
+        return []
+    state = "fixed" if source.options.lock else "not locked"
+    if source.automatic is not None:
+        state = source.automatic.text
+    values = describe(source.values)
+    return [f"{values} ({state})"] if values else []
 
 
 def _picture(frame: Frame) -> str:

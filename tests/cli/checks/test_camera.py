@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from edge_daemon.cli.checks.camera import check_camera
 from edge_daemon.cli.main import main
-from edge_daemon.config.camera import PicameraOptions, SyntheticOptions
+from edge_daemon.config.camera import PicameraControls, PicameraOptions, SyntheticOptions
 from edge_daemon.config.schema import Config
 from tests.harness import fake_picamera2
 from tests.harness.fake_picamera2 import IMX708, Rig
@@ -47,6 +48,32 @@ def test_tuning_and_the_other_camera_are_shown(rig: Rig) -> None:
     rig.tunings["imx219_noir.json"] = {}
     check = check_camera(Config(camera=PicameraOptions(index=1, tuning_file="imx219_noir.json")))
     assert check.detail.endswith("tuning imx219_noir.json, camera 1 of 2 (0 imx219, 1 imx219)")
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        (PicameraOptions(), "exposure 20000 us, gain 1.00, red 1.50, blue 1.80 (locked)"),
+        (PicameraOptions(lock=False), "exposure 10000 us, gain 2.00, red 1.50, blue 1.80 (not locked)"),
+        (
+            PicameraOptions(controls=PicameraControls(exposure_us=8000, gain=1.5, colour_gains=(1.2, 1.3))),
+            "exposure 8000 us, gain 1.50, red 1.20, blue 1.30 (fixed)",
+        ),
+    ],
+)
+def test_the_controls_and_their_lock_are_shown(rig: Rig, options: PicameraOptions, text: str) -> None:
+    rig.isp.light = 0.5
+    rig.isp.gain = 2.0
+    if not options.lock:
+        rig.isp.manual = {"ExposureTime": 10_000, "AnalogueGain": 2.0}
+    assert text in check_camera(Config(camera=options)).detail
+
+
+def test_a_picture_that_is_too_dark_to_lock_is_shown(rig: Rig) -> None:
+    rig.isp.scene = np.zeros((480, 640, 3), np.uint8)
+    check = check_camera(Config(camera=PicameraOptions()))
+    assert "(automatic: too dark or too bright to lock)" in check.detail
+    assert check.state == "warning"
 
 
 def test_a_picture_to_look_at_is_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
