@@ -32,7 +32,7 @@ MIN_READINGS = 6
 CHECK_S = 2.0
 """Time after a lock until the picture is compared with the one before it."""
 
-PATIENCE_S = 6.0
+MIN_CHANGE_S = 6.0
 """Time for which the light must differ. Objects that pass are in view for less."""
 
 CHANGE = math.log(1.4)
@@ -157,7 +157,7 @@ class ControlLock:
         settling_s = reading.at_s - self._since_s
         if not _usable(reading.light):
             self._recent.clear()
-            if settling_s >= PATIENCE_S:
+            if settling_s >= MIN_CHANGE_S:
                 self.state = "unusable"
             return None
         if self.state == "unusable":
@@ -194,7 +194,7 @@ class ControlLock:
         if self._differs_since_s is None:
             self._differs_since_s = reading.at_s
         usable = _usable(reading.light)
-        if reading.at_s - self._differs_since_s < PATIENCE_S or self._wait_s(reading.at_s, usable) > 0:
+        if reading.at_s - self._differs_since_s < MIN_CHANGE_S or self._wait_s(reading.at_s, usable) > 0:
             return None
         self._release(reading.at_s)
         return Release("the light changed" if usable else "the picture is too dark or too bright")

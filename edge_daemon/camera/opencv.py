@@ -29,7 +29,7 @@ class DeviceSettings:
     gain: float | None = None
     white_balance_k: int | None = None
     automatic: bool = False
-    """Switch the controls that are None to automatic, whatever another program set."""
+    """Switch the controls that are None to automatic, also if another program made them manual."""
 
 
 @dataclass(frozen=True, slots=True)
