@@ -101,6 +101,27 @@ def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> Non
     }
 
 
+def test_first_labels_with_auto_load_no_masked_arrays(tmp_path: Path) -> None:
+    code = f"""
+from datetime import UTC, datetime
+import numpy as np
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.config.schema import load_config
+from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.clock import SystemClock
+options = ["store.path={tmp_path}/examples.sqlite", "mqtt.host=null", "classifier.type=auto"]
+pipeline = build_pipeline(load_config(None, options), SystemClock())
+pictures = np.random.default_rng(0).integers(0, 255, (6, 120, 160, 3), np.uint8)
+for seq, picture in enumerate(pictures):
+    press = AddExample("mug" if seq % 2 else "cup", seq + 0.5, Origin("gpio"))
+    list(pipeline.process(Frame(picture, seq, seq + 1.0, datetime.now(UTC)), [press]))
+"""
+    modules = modules_after(code)
+    assert "edge_daemon.learning.classifiers.ensemble" in modules
+    assert "numpy.ma" not in modules - modules_after("import numpy")
+
+
 def test_package_works_with_no_adapter_library_installed() -> None:
     blocked = f"import sys\nfor name in {ADAPTERS!r}: sys.modules[name] = None\n"
     modules = modules_after(

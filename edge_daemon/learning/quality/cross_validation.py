@@ -9,7 +9,7 @@ from edge_daemon.learning.classifiers.plda_classifier import classification_rank
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import centroid_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
-from edge_daemon.learning.sampling import Doubles, assign_folds, balanced_sample
+from edge_daemon.learning.sampling import Doubles, assign_folds, balanced_sample, unique
 
 SAMPLE = 200
 """Number of examples, balanced over classes, that are scored. Others get class-mean scores."""
@@ -59,7 +59,7 @@ class CrossValidationScores:
         folds = assign_folds(class_ids, loo.burst_ids[rows])
         rank = classification_rank(classes)
         coordinates = subspace(self._examples.matrix[loo.first_row :][rows], rank).coordinates
-        for fold in np.unique(folds):
+        for fold in unique(folds):
             held_out = folds == fold
             plda = fit_plda(coordinates[~held_out], class_ids[~held_out], classes, rank)
             if plda is not None:
