@@ -119,7 +119,7 @@ class Daemon:
             self._pipeline.close()
 
     def _loop(self) -> Outcome:
-        self._publish([self._pipeline.examples(), self._pipeline.settings()])
+        self._publish([self._pipeline.settings()])
         while self._outcome is None:
             batch = self._mailbox.take_all(WAKE_S)
             if batch.crash is not None:

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 STORE_POLL_S = 2.0
+
+FIRST_LABEL_S = 1.0
+"""Longest time that the first evaluation waits for the first label."""
+
 MAX_SNAPSHOTS = 64
 
 
@@ -80,6 +84,7 @@ class Pipeline:
         self._lost_s: float | None = None
         self._ready = False
         self._polled_s = clock.monotonic()
+        self._evaluate_s = self._polled_s + FIRST_LABEL_S
         self._store_unreadable = False
 
     def process(self, frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[events.Event]:
@@ -97,9 +102,11 @@ class Pipeline:
         if changed:
             self._reset_static_scenes()  # new examples or settings may change the label of an idle region
         yield from self._check_camera() if frame is None else self._process_frame(frame)
-        evaluated = self._labeller.evaluate_if_due()  # after the label, which users wait for
-        if evaluated is not None:
-            yield evaluated
+        # After the label, which users wait for.
+        if self._ready or self._clock.monotonic() >= self._evaluate_s:
+            evaluated = self._labeller.evaluate_if_due()
+            if evaluated is not None:
+                yield evaluated
         if frame is not None:
             self._copy_maker.advance()
         now = self._clock.monotonic()
@@ -108,10 +115,6 @@ class Pipeline:
         yield from self._poll_store(now)
         if self._fleet is not None:
             yield from self._fleet.advance()
-
-    def examples(self) -> events.ExamplesChanged:
-        """Return the counts per label and the evaluation of the examples."""
-        return self._trainer.examples()
 
     def settings(self) -> events.SettingsChanged:
         """Return the settings that can change while the device runs."""

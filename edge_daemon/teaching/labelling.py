@@ -84,7 +84,7 @@ class Labeller:
         self._uncertain = UncertainSamples(shrink)
         self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
         self._pending = PendingLabels()
-        self._evaluation_due = False
+        self._evaluation_due = True
 
     @property
     def last_observation(self) -> Observation | None:
@@ -149,7 +149,7 @@ class Labeller:
         yield from self._label(command, sample.observation, sample)
 
     def evaluate_if_due(self) -> ExamplesChanged | None:
-        """Return counts and evaluation if an example was added since the last call."""
+        """Return counts and evaluation at the first call, and if an example was added since the last one."""
         if not self._evaluation_due:
             return None
         self._evaluation_due = False

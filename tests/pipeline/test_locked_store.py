@@ -106,7 +106,7 @@ def test_the_removal_of_a_redundant_example_is_part_of_the_press(bench: Bench, s
     bench.show(BLUE)
     assert len(bench.found(events.ExampleAdded)) == 1
     assert store.counts == {"red": 3}
-    assert bench.pipeline.examples().counts == {"red": 3}
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 3}
 
 
 def test_an_uncertain_sample_dropped_while_its_request_waits_is_still_stored(

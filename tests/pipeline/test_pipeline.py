@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
@@ -27,14 +26,11 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.regions import Box
-from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.pipeline import FIRST_LABEL_S, Pipeline
 from edge_daemon.pipeline.region import Region
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
-
-if TYPE_CHECKING:
-    pass
 
 
 def test_an_example_takes_effect_on_its_own_frame(bench: Bench) -> None:
@@ -206,6 +202,25 @@ def test_a_region_may_not_leave_the_frame(store: ExampleStore) -> None:
     assert bench.found(events.Classified)
 
 
+def test_the_evaluation_at_the_start_follows_the_first_label(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    restarted = Bench(store, bench.regions)
+    kinds = [type(event) for event in restarted.show(RED)]
+    assert kinds.index(events.Classified) < kinds.index(events.ExamplesChanged)
+    assert restarted.found(events.ExamplesChanged)[0].counts == {"red": 1}
+    restarted.show(RED)
+    assert not restarted.found(events.ExamplesChanged)
+
+
+def test_counts_are_published_without_a_camera(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("red", RED)
+    restarted = Bench(store, bench.regions)
+    assert list(restarted.pipeline.process(None, ())) == []
+    restarted.clock.advance(FIRST_LABEL_S)
+    happened = list(restarted.pipeline.process(None, ()))
+    assert [event.counts for event in happened if isinstance(event, events.ExamplesChanged)] == [{"red": 1}]
+
+
 def test_acknowledgement_then_label_then_evaluation(bench: Bench) -> None:
     bench.show(RED)
     press = bench.press("red")
@@ -238,6 +253,7 @@ import numpy as np
 from edge_daemon.app.build import build_pipeline
 from edge_daemon.domain.commands import AddExample, Origin
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.events import ExamplesChanged
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.domain.types import Frame
 
@@ -246,8 +262,9 @@ pipeline = build_pipeline(load_config(None, [store, "mqtt.host=null"]), SystemCl
 picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
 list(pipeline.process(Frame(picture, 0, 1.0, datetime.now(UTC)), ()))
 before = set(sys.modules)
-list(pipeline.process(Frame(picture, 1, 2.0, datetime.now(UTC)), [AddExample("mug", 1.5, Origin("gpio"))]))
-assert pipeline.examples().counts == {"mug": 1}
+press = AddExample("mug", 1.5, Origin("gpio"))
+happened = list(pipeline.process(Frame(picture, 1, 2.0, datetime.now(UTC)), [press]))
+assert [event.counts for event in happened if isinstance(event, ExamplesChanged)] == [{"mug": 1}]
 print(*sorted(set(sys.modules) - before))
 """
 
