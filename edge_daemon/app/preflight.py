@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 
 from edge_daemon.app.model_factory import build_embedder, model_path, store_path
-from edge_daemon.camera.replay import ReplaySource
 from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config
@@ -188,6 +187,8 @@ def _check_replay(config: Config, environment: Environment) -> None:
     """Read the first image of a replay: missing files, unlike a lost camera, do not return by themselves."""
     if not isinstance(config.camera, ReplayOptions):
         return
+    from edge_daemon.camera.replay import ReplaySource
+
     with ExitStack() as stack:
         source = ReplaySource(config.camera, SystemClock(), sleep=lambda _: None)
         stack.callback(source.close)

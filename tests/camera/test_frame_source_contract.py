@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from edge_daemon.camera.factory import SOURCES, CameraOptions, open_camera
+from edge_daemon.camera.factory import CameraOptions, open_camera
 from edge_daemon.camera.opencv import open_video
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.camera.replay import ReplaySource
@@ -136,7 +136,13 @@ def test_lossless_follows_from_the_options(source: FrameSource) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [PicameraOptions(), V4l2Options(), ReplayOptions(path="x"), SyntheticOptions()]
+    ("options", "name"),
+    [
+        (PicameraOptions(), "PicameraSource"),
+        (V4l2Options(), "V4l2Source"),
+        (ReplayOptions(path="x"), "ReplaySource"),
+        (SyntheticOptions(), "SyntheticSource"),
+    ],
 )
-def test_the_factory_has_a_source_for_every_options_type(options: CameraOptions) -> None:
-    assert type(open_camera(options, ManualClock())) is SOURCES[type(options)]
+def test_the_factory_has_a_source_for_every_options_type(options: CameraOptions, name: str) -> None:
+    assert type(open_camera(options, ManualClock())).__name__ == name
