@@ -94,7 +94,7 @@ class SceneRecognizer:
         self._converged_at = 0
         self._scene_frames: list[SessionFrame] = []
         self._reference: SceneReference | None = None
-        self._in_taught_scene = False
+        self._taught_here: frozenset[str] = frozenset()
 
     def start_session(self) -> None:
         """Forget the scene: it is that of another place, day or light."""
@@ -118,7 +118,7 @@ class SceneRecognizer:
             self._scenes[self._session] = self._reference
             self._taught[self._presses] = (frame, self._reference)
             self._classifier.add_view(self._presses, view.vector, self._session)
-            self._in_taught_scene = True
+            self._taught_here |= {label}
 
     def predict(self, frame: SessionFrame) -> Prediction:
         """Classify the object, or the whole region where the mask is not trusted."""
@@ -130,14 +130,19 @@ class SceneRecognizer:
             return self._regions.predict(frame)
         if self._converged_at != self._presses:
             self._complete(view.vector)
-        return self._classifier.predict_object(view.vector, in_taught_scene=self._in_taught_scene)
+        return self._classifier.predict_object(
+            view.vector, in_taught_scene=bool(self._taught_here), taught_here=self._taught_here
+        )
 
     def _view(self, frame: SessionFrame) -> View:
         if self._reference is None and self._scene_frames:
             self._reference = self._embeddings.reference(self._scene_frames[:MAX_FRAMES])
-            self._in_taught_scene = any(
-                self._reference.is_same_scene(self._scenes[each]) for each in self._classifier.taught_scenes
-            )
+            same = {
+                scene_id
+                for scene_id in self._classifier.taught_scenes
+                if self._reference.is_same_scene(self._scenes[scene_id])
+            }
+            self._taught_here = self._classifier.labels_taught_in(same)
         if self._reference is None:
             return View(UNTRUSTED, None)
         return self._embeddings.view(frame, self._reference)

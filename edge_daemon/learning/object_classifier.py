@@ -143,20 +143,36 @@ class ObjectClassifier:
         """Classify a whole region. Raises EmbeddingError."""
         return self._regions.predict(embedding, relaxed_threshold=relaxed_threshold)
 
+    def labels_taught_in(self, scene_ids: Collection[int]) -> frozenset[str]:
+        """Return the classes with objects that were taught under one of these scenes."""
+        return frozenset(
+            each.label for each in self._origins.values() if each.has_object and each.scene_id in scene_ids
+        )
+
     def predict_object(
-        self, embedding: npt.ArrayLike, *, in_taught_scene: bool, relaxed_threshold: bool = False
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        in_taught_scene: bool,
+        taught_here: Collection[str] | None = None,
+        relaxed_threshold: bool = False,
     ) -> Prediction:
         """Classify the embedding of an object. Raises EmbeddingError.
 
-        The threshold is that of the examples in a scene that was taught in, and the lower one of the copies
-        elsewhere.
+        The threshold is that of the examples for a class that was taught in this scene, and the lower one of
+        the copies for others. `taught_here` are the classes that were; None: all, if any was. Without its
+        ground an object is farther from a new class: the relaxed threshold is that of every query, whatever
+        `relaxed_threshold` is.
         """
-        prediction = self._objects.predict(embedding, relaxed_threshold=relaxed_threshold)
-        if in_taught_scene or prediction.label != UNKNOWN or not prediction.confidences:
+        prediction = self._objects.predict(embedding, relaxed_threshold=True)
+        if prediction.label != UNKNOWN or not prediction.confidences:
+            return prediction
+        label = prediction.ranking[0].label
+        if in_taught_scene and (taught_here is None or label in taught_here):
             return prediction
         if not self._objects.is_known_in_other_scene(embedding):
             return prediction
-        return Prediction(prediction.ranking[0].label, prediction.confidences, prediction.similarity)
+        return Prediction(label, prediction.confidences, prediction.similarity)
 
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
         """Complete an incremental fit on whole regions at once. Raises EmbeddingError."""

@@ -79,6 +79,23 @@ def test_an_object_elsewhere_is_named_by_the_lower_threshold(scenes: Scenes) -> 
     assert [label == truth for label, (truth, _) in zip(elsewhere, queries, strict=True)].count(True) > 25
 
 
+def test_a_class_that_was_taught_elsewhere_has_the_lower_threshold_here(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    assert classifier.labels_taught_in({HOME}) == set(CLASSES)
+    assert classifier.labels_taught_in({ELSEWHERE}) == frozenset()
+    vectors = [scenes.object("cup", ELSEWHERE) for _ in range(20)]
+
+    def named(*taught_here: str) -> int:
+        predictions = (
+            classifier.predict_object(vector, in_taught_scene=True, taught_here=taught_here)
+            for vector in vectors
+        )
+        return sum(prediction.label == "cup" for prediction in predictions)
+
+    assert named("key", "pen") > 15
+    assert named("cup", "key", "pen") < 5
+
+
 def test_another_object_is_unknown_in_every_scene(scenes: Scenes) -> None:
     classifier = taught(scenes)
     for place in (HOME, ELSEWHERE):
