@@ -25,15 +25,16 @@ class Scenes:
         self._random = np.random.default_rng(5)
 
     def region(self, label: str, place: int) -> Vector:
-        return self._vector(label, place, 0.5, 1.0)
+        return self._vector(label, place, 0.5, 1.0, 0.0)
 
     def object(self, label: str, place: int) -> Vector:
-        return self._vector(label, place, 1.0, 0.35)
+        return self._vector(label, place, 0.5, 0.5, 1.0)
 
-    def _vector(self, label: str, place: int, of_class: float, of_place: float) -> Vector:
+    def _vector(self, label: str, place: int, of_class: float, of_place: float, common: float) -> Vector:
         vector = 0.06 * self._random.standard_normal(SIZE)
         vector[(*CLASSES, "nothing", "spoon").index(label)] += of_class
         vector[10 + place] += of_place
+        vector[-1] += common
         unit: Vector = (vector / np.linalg.norm(vector)).astype(np.float32)
         return unit
 
@@ -75,7 +76,7 @@ def test_an_object_elsewhere_is_named_by_the_lower_threshold(scenes: Scenes) -> 
     queries = [(label, scenes.object(label, ELSEWHERE)) for label in CLASSES for _ in range(10)]
     at_home = [classifier.predict_object(vector, in_taught_scene=True).label for _, vector in queries]
     elsewhere = [classifier.predict_object(vector, in_taught_scene=False).label for _, vector in queries]
-    assert at_home.count(UNKNOWN) > 20
+    assert at_home.count(UNKNOWN) >= elsewhere.count(UNKNOWN) + 10
     assert [label == truth for label, (truth, _) in zip(elsewhere, queries, strict=True)].count(True) > 25
 
 
@@ -93,7 +94,7 @@ def test_a_class_that_was_taught_elsewhere_has_the_lower_threshold_here(scenes: 
         return sum(prediction.label == "cup" for prediction in predictions)
 
     assert named("key", "pen") > 15
-    assert named("cup", "key", "pen") < 5
+    assert named("cup", "key", "pen") <= named("key", "pen") - 8
 
 
 def test_another_object_is_unknown_in_every_scene(scenes: Scenes) -> None:
