@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,12 @@ from edge_daemon.app.fleet_factory import FleetFactory
 from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
+    build_object_classifier,
     model_path,
     open_store,
     resolve_features,
     store_path,
+    uses_scenes,
 )
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.regions import build_regions, build_settings, build_text_joiner
@@ -42,9 +44,11 @@ from edge_daemon.pipeline.region import Region
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.teaching.trainer import Trainer
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
+    from edge_daemon.learning.object_classifier import ObjectClassifier
 
 log = logging.getLogger(__name__)
 
@@ -117,7 +121,13 @@ def build_pipeline(
     if clock_synced() is not False:
         purge_removed(store, clock)
     _warn_of_other_spaces(store, embedder.space)
-    trainer = build_trainer(config, store, embedder, regions, classes)
+    objects = build_object_classifiers(config, embedder, regions)
+    trainer = build_trainer(config, store, embedder, regions, classes, objects)
+    scenes, view_classifiers = None, None
+    if objects and isinstance(embedder, TfliteEmbedder):
+        from edge_daemon.app.scenes import build_scenes
+
+        scenes, view_classifiers = build_scenes(config, store, embedder, objects, regions, clock)
     return Pipeline(
         embedder=embedder,
         regions=regions,
@@ -130,6 +140,8 @@ def build_pipeline(
         fleet=fleet_factory.build_sync(store, trainer, embedder, clock)
         if fleet_factory is not None
         else None,
+        scenes=scenes,
+        view_classifiers=view_classifiers,
     )
 
 
@@ -139,18 +151,39 @@ def build_trainer(
     embedder: Embedder,
     regions: Sequence[Region],
     classes: Sequence[str] = (),
+    objects: Mapping[str, ObjectClassifier] | None = None,
 ) -> Trainer:
-    """Build one classifier per pool, and load the examples of the embedder's space into them."""
+    """Build one classifier per pool, and load the examples of the embedder's space into them.
+
+    `objects` holds the classifiers of pools that compare objects too.
+    """
     pools = {region.name: region.pool for region in regions}
     if config.classifier.type == "pretrained" and not classes:
         from edge_daemon.models.class_names import load_class_names
 
         classes = load_class_names(model_path(config), embedder.size) or ()
-    classifiers = {pool: build_classifier(config, classes) for pool in pools.values()}
+    objects = objects or {}
+    classifiers = {pool: objects.get(pool) or build_classifier(config, classes) for pool in pools.values()}
     peers = config.fleet.group is not None
     return Trainer(
-        store, classifiers, pools, embedder.space, config.store.max_per_label, peers, boot_id=boot_id()
+        store,
+        classifiers,
+        pools,
+        embedder.space,
+        config.store.max_per_label,
+        peers,
+        boot_id(),
+        objects=objects,
     )
+
+
+def build_object_classifiers(
+    config: Config, embedder: Embedder, regions: Sequence[Region]
+) -> dict[str, ObjectClassifier]:
+    """Build the classifiers that compare objects too, by pool; none where scenes are not used."""
+    if not uses_scenes(config) or not isinstance(embedder, TfliteEmbedder):
+        return {}
+    return {region.pool: build_object_classifier(config) for region in regions}
 
 
 def purge_removed(store: ExampleStore, clock: Clock) -> None:

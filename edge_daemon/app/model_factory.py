@@ -97,6 +97,12 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
     )
 
 
+def uses_scenes(config: Config) -> bool:
+    """Return whether objects are compared without their scene, or would be with `scene: on`."""
+    compares_objects = config.classifier.type not in ("pretrained", "regression")
+    return config.scene != "off" and config.model.features == "embedding" and compares_objects
+
+
 def build_object_classifier(config: Config) -> ObjectClassifier:
     """Build an empty classifier of regions and objects; not for `pretrained`, whose classes are fixed."""
     from edge_daemon.learning.object_classifier import make_object_classifier

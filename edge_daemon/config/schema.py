@@ -141,6 +141,9 @@ class Config(ConfigSection, frozen=True):
     model: ModelOptions = ModelOptions()
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
+    scene: Literal["auto", "on", "off"] = "auto"
+    """Comparison of objects without their scene, before a fixed camera. `on`: where the scene is known.
+    `auto`: the whole region decides; the difference to `on` is logged."""
     trigger: Literal["continuous", "motion", "gpio", "mqtt"] = "continuous"
     objects: ObjectOptions = ObjectOptions()
     idle: IdleOptions = IdleOptions()

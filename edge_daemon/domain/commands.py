@@ -127,6 +127,31 @@ class MoveRegion(Struct, frozen=True):
     origin: Origin
 
 
+class LearnScene(Struct, frozen=True):
+    """Learn the scene without an object from the frames captured after `pressed_s` (monotonic).
+
+    `region` None means every region.
+    """
+
+    pressed_s: float
+    origin: Origin
+    region: str | None = None
+
+
+class ShowScene(Struct, frozen=True):
+    """Get the state of the scenes; `region` None means every region."""
+
+    origin: Origin
+    region: str | None = None
+
+
+class ForgetScene(Struct, frozen=True):
+    """Forget the known scene, which is then learned again; `region` None means every region."""
+
+    origin: Origin
+    region: str | None = None
+
+
 class CameraFailed(Struct, frozen=True):
     """Report of the capture thread that the camera stopped delivering frames."""
 
@@ -158,6 +183,9 @@ Command: TypeAlias = (
     | SetTrigger
     | SetThreshold
     | MoveRegion
+    | LearnScene
+    | ShowScene
+    | ForgetScene
 )
 """A user's command; each has an origin and gets a `CommandReply` event."""
 

@@ -212,6 +212,19 @@ class SceneChanged(Struct, frozen=True):
     automatic: bool
 
 
+class SceneStatus(Struct, frozen=True):
+    """State of a region's scene; sent at the start and after every change.
+
+    `learning`: not known yet. `known`: since `learned_at`, by a press unless `automatic`. `changed`: it no
+    longer fits and is learned again. `none`: most of the picture moves. `learned_at` is None unless known.
+    """
+
+    region: str
+    state: Literal["learning", "known", "changed", "none"]
+    learned_at: datetime | None = None
+    automatic: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A JPEG of a frame, for the command that asked for it."""
@@ -263,6 +276,7 @@ Event: TypeAlias = (
     | ExamplesKept
     | SceneLearned
     | SceneChanged
+    | SceneStatus
     | Snapshot
     | CommandReply
     | Ready

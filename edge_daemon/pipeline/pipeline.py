@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,9 @@ from edge_daemon.tracking.region_text import RegionTextJoiner
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.fleet.sync import FleetSync
+    from edge_daemon.pipeline.scenes import Scenes
+    from edge_daemon.pipeline.view_classifier import ViewClassifier
+    from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +34,16 @@ STORE_POLL_S = 2.0
 FIRST_LABEL_S = 1.0
 """Longest time that the first evaluation waits for the first label."""
 
+_KEEP_UNDO = (
+    commands.Undo,
+    commands.ShowScene,
+    commands.TakeSnapshot,
+    commands.ListExamples,
+    commands.Trigger,
+    commands.SetTrigger,
+    commands.SetThreshold,
+)
+"""Commands after which an undo still restores the scene before the latest press."""
 MAX_SNAPSHOTS = 64
 
 
@@ -56,6 +69,8 @@ class Pipeline:
         stale_s: float = 5.0,
         settings: RuntimeSettings | None = None,
         fleet: FleetSync | None = None,
+        scenes: Scenes | None = None,
+        view_classifiers: Mapping[str, ViewClassifier] | None = None,
     ) -> None:
         self._trainer = trainer
         self._clock = clock
@@ -67,7 +82,12 @@ class Pipeline:
         self.space = embedder.space
         """The embedding space in use; any thread may ask."""
         self._changes = PendingChanges(clock)
-        self._labeller = Labeller(trainer, self._changes, embedder.embed, encode, shrink, len(regions))
+        self._scenes = scenes
+        self._view_classifiers = view_classifiers or {}
+        find_view = self._find_view if self._view_classifiers else None
+        self._labeller = Labeller(
+            trainer, self._changes, embedder.embed, encode, shrink, len(regions), find_view
+        )
         self._copy_maker = trainer.copy_maker(embedder.embed)
         make = partial(
             RegionPipeline,
@@ -75,9 +95,15 @@ class Pipeline:
             labeller=self._labeller,
             clock=clock,
             text_joiner=text_joiner,
+            scenes=scenes,
         )
         self._regions = {
-            region.name: make(region, classifier=trainer.classifier(region.name)) for region in regions
+            region.name: make(
+                region,
+                classifier=trainer.classifier(region.name),
+                view_classifier=self._view_classifiers.get(region.name),
+            )
+            for region in regions
         }
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
@@ -174,6 +200,8 @@ class Pipeline:
         if self._last_frame_s is not None and now - self._last_frame_s > self._stale_s:
             yield from self._lose_camera(f"no frame for {self._stale_s:g} s")
         yield from self._labeller.expire_pending(now)
+        if self._scenes is not None:
+            yield from self._scenes.expire(now)
 
     def _lose_camera(self, reason: str) -> Iterator[events.Event]:
         """Reset every region, so that no stale label remains; once per outage."""
@@ -213,7 +241,17 @@ class Pipeline:
         return reply_on_error(instruction, self._handle_command(instruction))
 
     def _handle_command(self, command: Command) -> Iterator[events.Event]:
+        if self._scenes is not None and not isinstance(command, _KEEP_UNDO):
+            self._scenes.expire_undo()
         match command:
+            case commands.LearnScene():
+                self._required_scenes().learn(command)
+            case commands.ShowScene():
+                yield from self._required_scenes().show(command)
+            case commands.ForgetScene():
+                yield from self._required_scenes().forget(command)
+            case commands.Undo():
+                yield from self._undo(command)
             case AddExample():
                 yield from self._labeller.add_example(command, self._region(command.region).name)
             case LabelSample():
@@ -236,6 +274,24 @@ class Pipeline:
                 yield from self._trainer.execute(command)
             case _:
                 yield from self._changes.make(command, partial(self._trainer.execute, command))
+
+    def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
+        """Undo the press for a scene, if that was the latest change, else the latest example."""
+        restored = None if self._scenes is None else self._scenes.undo(command)
+        if restored is None:
+            restored = self._changes.make(command, partial(self._trainer.execute, command))
+        yield from restored
+
+    def _required_scenes(self) -> Scenes:
+        if self._scenes is None:
+            raise RequestError(
+                "this device uses no scene; set `scene: auto`, `model.features: embedding` and a classifier "
+                "other than pretrained"
+            )
+        return self._scenes
+
+    def _find_view(self, region: str, image: Image) -> TaughtView | None:
+        return self._view_classifiers[region].taught_view(image)
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         region = self._region(command.region)

@@ -16,6 +16,7 @@ from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, P
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
+from edge_daemon.pipeline.embedded_view import EmbeddedView
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import error_reply
 from edge_daemon.tracking.label_smoother import LabelSmoother
@@ -24,6 +25,8 @@ from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.pipeline.scenes import Scenes
+    from edge_daemon.pipeline.view_classifier import ViewClassifier
 
 TrackerFactory: TypeAlias = Callable[[str], ObjectTracker | None]
 """Makes the object tracker of a region, by its name; None where every frame is classified."""
@@ -50,7 +53,8 @@ class Region(Struct, frozen=True):
 class RegionPipeline:
     """Turns frames into the events of one region. Owned by the pipeline thread.
 
-    `text_joiner` receives each prediction where the labels of several regions are joined.
+    `text_joiner` receives each prediction where the labels of several regions are joined. `scenes` and
+    `view_classifier` are given where objects are compared without their scene.
     """
 
     def __init__(
@@ -62,6 +66,8 @@ class RegionPipeline:
         labeller: Labeller,
         clock: Clock,
         text_joiner: RegionTextJoiner | None = None,
+        scenes: Scenes | None = None,
+        view_classifier: ViewClassifier | None = None,
     ) -> None:
         self.name = region.name
         self._box = region.box
@@ -73,39 +79,44 @@ class RegionPipeline:
         self._labeller = labeller
         self._clock = clock
         self._text_joiner = text_joiner
+        self._scenes = scenes
+        self._view_classifier = view_classifier
+        self._recognised = False
 
     def process(self, frame: Frame) -> Iterator[Event]:
         """Yield the events of a frame as they happen. Raises ImageError for a box outside the frame."""
-        if self._tracker is None:
-            return self._process_continuous(frame)
-        return self._process_tracked(frame, self._tracker)
-
-    def _process_continuous(self, frame: Frame) -> Iterator[Event]:
-        """Classify every frame, except those in which nothing changed."""
         image = self._crop(frame)
+        if self._tracker is None:
+            yield from self._process_continuous(frame, image)
+        else:
+            yield from self._process_tracked(frame, image, self._tracker)
+        if self._scenes is not None:
+            yield from self._scenes.observe(self.name, frame, image, recognised=self._recognised)
+
+    def _process_continuous(self, frame: Frame, image: Image) -> Iterator[Event]:
+        """Classify every frame, except those in which nothing changed."""
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         detector = self._static_scene
         if detector is not None and detector.is_static(image, frame.captured_s) and not pending:
             self._labeller.remember(Observation(self.name, frame, image))
             return
         try:
-            embedding = self._embedder.embed(image)
+            embedded = self._embed(image)
         except EmbeddingError as exc:
             yield from self._emit_failure(frame, pending, exc)
             return
-        observation = Observation(self.name, frame, image, embedding)
+        observation = Observation(self.name, frame, image, embedded.embedding)
         self._labeller.remember(observation)
         if pending:
             yield from self._labeller.label_pending(pending, observation)
-        prediction = self._classifier.predict(embedding)
-        yield from self._emit_result(frame, prediction, embedding)
+        prediction = self._predict(embedded, image)
+        yield from self._emit_result(frame, prediction, embedded.embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
 
-    def _process_tracked(self, frame: Frame, tracker: ObjectTracker) -> Iterator[Event]:
+    def _process_tracked(self, frame: Frame, image: Image, tracker: ObjectTracker) -> Iterator[Event]:
         """Classify the frames that show an object, and add each prediction to the object's vote."""
-        image = self._crop(frame)
         visibility = tracker.update(image, frame)
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         if not visibility and not pending:
@@ -113,21 +124,21 @@ class RegionPipeline:
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
             return
         try:
-            embedding = self._embedder.embed(image)
+            embedded = self._embed(image)
         except EmbeddingError as exc:
             if visibility:
                 tracker.add_vote(frame, UNKNOWN_PREDICTION, visibility)
             yield from self._emit_failure(frame, pending, exc)
             return
-        observation = Observation(self.name, frame, image, embedding)
+        observation = Observation(self.name, frame, image, embedded.embedding)
         self._labeller.remember(observation)
         yield from self._labeller.label_pending(pending, observation)
         if not visibility:
-            yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedding)
+            yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedded.embedding)
             return
-        prediction = self._classifier.predict(embedding, relaxed_threshold=True)
+        prediction = self._predict(embedded, image, relaxed=True)
         tracker.add_vote(frame, prediction, visibility)
-        yield from self._emit_result(frame, prediction, embedding)
+        yield from self._emit_result(frame, prediction, embedded.embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
@@ -138,6 +149,18 @@ class RegionPipeline:
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
+    def _embed(self, image: Image) -> EmbeddedView:
+        """Embed the region, or the object in it. Raises EmbeddingError."""
+        if self._view_classifier is None:
+            return EmbeddedView(embedding=self._embedder.embed(image))
+        return self._view_classifier.embed(image)
+
+    def _predict(self, embedded: EmbeddedView, image: Image, *, relaxed: bool = False) -> Prediction:
+        if self._view_classifier is not None:
+            return self._view_classifier.predict(embedded, image, relaxed=relaxed)
+        assert embedded.embedding is not None
+        return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed)
+
     def _emit_failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
         """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
         yield from (error_reply(command, exc) for command in pending)
@@ -146,6 +169,7 @@ class RegionPipeline:
     def _emit_result(self, frame: Frame, prediction: Prediction, embedding: Vector | None) -> list[Event]:
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
+        self._recognised = prediction.label != UNKNOWN
         result: list[Event] = [
             Classified(self.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
         ]
@@ -182,6 +206,8 @@ class RegionPipeline:
     def move(self, box: Box, now: float) -> list[ObjectPassed | CommandReply]:
         """Move the box and discard what the old one showed, as `reset` does."""
         self._box = box
+        if self._scenes is not None:
+            self._scenes.reset(self.name)
         return self.reset(now)
 
     def set_tracker(self, make: TrackerFactory, now: float) -> list[ObjectPassed | CommandReply]:

@@ -19,6 +19,7 @@ from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.teaching.taught_view import FindView, TaughtView
 
 MAX_PENDING = 64
 
@@ -65,7 +66,8 @@ class Labeller:
     """Keeps the latest observations and the pending presses. Every call comes from one thread.
 
     `embed` embeds a crop that was not classified. `encode` makes thumbnails; `shrink` reduces the crops of
-    uncertain samples. `changes` queues examples while the store is locked.
+    uncertain samples. `changes` queues examples while the store is locked. `find_view` finds the object of a
+    taught picture where scenes are used.
     """
 
     def __init__(
@@ -76,11 +78,13 @@ class Labeller:
         encode: Callable[[Image], bytes],
         shrink: Callable[[Image], Image],
         regions: int,
+        find_view: FindView | None = None,
     ) -> None:
         self._trainer = trainer
         self._changes = changes
         self._embed = embed
         self._encode = encode
+        self._find_view = find_view
         self._uncertain = UncertainSamples(shrink)
         self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
         self._pending = PendingLabels()
@@ -162,6 +166,8 @@ class Labeller:
         sample: UncertainSample | None = None,
     ) -> Iterator[Event]:
         embedding = observation.embedding
+        find_view = self._find_view
+        view = None if find_view is None else find_view(observation.region, observation.crop)
         record = ExampleRecord(
             self._embed(observation.crop) if embedding is None else embedding,
             check_label(command.label),
@@ -173,9 +179,10 @@ class Labeller:
             created_at=observation.frame.captured_at,
             boot_id=self._trainer.boot_id,
             uptime_s=observation.frame.captured_s,
+            object_embedding=None if view is None else view.object_embedding,
         )
         # The attempt holds no frame: 64 pending frames take 59 MB.
-        attempt = partial(self._add, command, record, observation.frame.seq, sample)
+        attempt = partial(self._add, command, record, observation.frame.seq, sample, view)
         yield from self._changes.make(command, attempt)
 
     def _add(
@@ -184,8 +191,9 @@ class Labeller:
         record: ExampleRecord,
         seq: int,
         sample: UncertainSample | None,
+        view: TaughtView | None,
     ) -> Iterator[Event]:
-        yield from self._trainer.add(command, record, seq)
+        yield from self._trainer.add(command, record, seq, view)
         self._evaluation_due = True
         if sample is not None:
             self._uncertain.drop(sample)

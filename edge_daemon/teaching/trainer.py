@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -21,6 +22,8 @@ from edge_daemon.teaching.copy_maker import CopyMaker
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.learning.object_classifier import ObjectClassifier
+    from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
 
@@ -35,6 +38,7 @@ class Trainer:
     and are not used. With `peers`, examples of the fleet's peers are used too. `revision` counts the changes
     of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
     `boot_id` is the id of this boot, which new examples are stored with.
+    `objects` holds, by pool, the classifiers that compare objects too.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -49,12 +53,15 @@ class Trainer:
         max_per_label: int | None = None,
         peers: bool = False,
         boot_id: str = "",
+        *,
+        objects: Mapping[str, ObjectClassifier] | None = None,
     ) -> None:
         self._store = store
         self._classifiers = classifiers
         self._pools = pools
         self._max_per_label = max_per_label
         self._peers = peers
+        self._objects = objects or {}
         self._outdated = False
         self._shared_with: int | None = None
         self._sessions = SessionCounter()
@@ -119,6 +126,7 @@ class Trainer:
                 self._classifiers[pool].add(
                     example.embedding, example.label, example.id, example.group, session
                 )
+                self._add_view(example)
             except LabelError:
                 rejected.add(example.label)
             except EmbeddingError as exc:
@@ -156,9 +164,15 @@ class Trainer:
         return classifier is not None
 
     def add(
-        self, command: AddExample | LabelSample, record: ExampleRecord, seq: int
+        self,
+        command: AddExample | LabelSample,
+        record: ExampleRecord,
+        seq: int,
+        view: TaughtView | None = None,
     ) -> Iterator[events.Event]:
         """Store an example, made from frame `seq`, and add it to its classifier; yield once it is on disk.
+
+        Its `view` and the scene of the view are stored with it.
 
         In a full class, the most redundant example makes room in the same transaction.
         """
@@ -168,14 +182,19 @@ class Trainer:
         added: list[int] = []
         try:
             with self._store.transaction():
+                if view is not None:
+                    record = replace(record, scene_id=view.scene_id(record.created_at))
                 example = self._store.add_record(record)
                 session = self._sessions.number(example)
                 classifier.add(record.embedding, label, example.id, record.group, session)
                 added.append(example.id)
+                self._add_view(example)
                 replaced = self._redundant(classifier, label)
                 self._store.remove(replaced)
         except EdgeError:
             classifier.remove(added)
+            if view is not None:
+                view.discard_scene()
             raise
         if replaced:
             classifier.remove(replaced)
@@ -184,6 +203,12 @@ class Trainer:
         yield events.ExampleAdded(example.id, label, record.region, count, seq, command)
         data = {"id": example.id, "label": label, "count": count, "seq": seq}
         yield events.CommandReply(command, data=data)
+
+    def _add_view(self, example: Example) -> None:
+        """Add the view of an example to the classifier of objects, if there is one and it is known."""
+        objects = self._objects.get(self.pool_of(example.region))
+        if objects is not None and example.scene_id is not None:
+            objects.add_view(example.id, example.object_embedding, example.scene_id)
 
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Run a command on the examples; yield its events, its reply and the new counts."""

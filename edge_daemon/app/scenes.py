@@ -1,0 +1,41 @@
+"""The parts that compare objects without their scene."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.interfaces import Clock
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.scene_model import SceneModel
+from edge_daemon.learning.object_classifier import ObjectClassifier
+from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region_scene import RegionScene
+from edge_daemon.pipeline.scenes import Scenes
+from edge_daemon.pipeline.view_classifier import ViewClassifier
+from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.tflite.embedder import TfliteEmbedder
+
+
+def build_scenes(
+    config: Config,
+    store: ExampleStore,
+    embedder: TfliteEmbedder,
+    objects: Mapping[str, ObjectClassifier],
+    regions: Sequence[Region],
+    clock: Clock,
+) -> tuple[Scenes, dict[str, ViewClassifier]]:
+    """Build the scene of each region, with that of the store, and the classifier of its views."""
+    archive = SceneArchive(store)
+    scenes = {region.name: RegionScene(region.name, SceneModel(), archive) for region in regions}
+    views = {
+        region.name: ViewClassifier(
+            embedder,
+            objects[region.pool],
+            scenes[region.name],
+            embedder.input.height,
+            shadow=config.scene == "auto",
+        )
+        for region in regions
+    }
+    return Scenes(scenes, clock), views

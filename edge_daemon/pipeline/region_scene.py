@@ -1,0 +1,212 @@
+"""The scene of one region: its model, its presses, and its row in the store."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
+from edge_daemon.domain.types import Frame
+from edge_daemon.imaging.scene_model import SceneModel, SceneUpdate
+from edge_daemon.imaging.scene_press import ScenePress
+from edge_daemon.imaging.scene_reference import SceneReference
+from edge_daemon.teaching.scene_archive import SceneArchive
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
+log = logging.getLogger(__name__)
+
+STORE_INTERVAL_S = 3600.0
+"""Shortest time between two automatic scenes in the store that no example refers to."""
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedScene:
+    """A scene and its origin; `scene_id` is its id in the store, None if it is not stored."""
+
+    reference: SceneReference
+    learned_at: datetime
+    automatic: bool
+    scene_id: int | None = None
+
+
+class RegionScene:
+    """Keeps the scene of a region. Owned by the pipeline thread.
+
+    A scene from the store is used until the frames show that it no longer fits.
+    """
+
+    def __init__(self, region: str, model: SceneModel, archive: SceneArchive) -> None:
+        self.region = region
+        self._model = model
+        self._archive = archive
+        self._learned: LearnedScene | None = None
+        self._press: ScenePress | None = None
+        self._stored_s = float("-inf")
+        self._reported: SceneStatus | None = None
+        self._load()
+
+    @property
+    def reference(self) -> SceneReference | None:
+        """The scene that frames are compared with; None while none is known."""
+        return self._model.reference
+
+    @property
+    def status(self) -> SceneStatus:
+        """State of the scene, and the origin of the one that is known."""
+        learned = self._learned if self._model.state in ("known", "none") else None
+        if learned is None:
+            return SceneStatus(self.region, self._model.state)
+        return SceneStatus(self.region, self._model.state, learned.learned_at, learned.automatic)
+
+    @property
+    def learned(self) -> LearnedScene | None:
+        """The scene in use; None while none is known."""
+        return self._learned
+
+    def observe(self, frame: Frame, image: Image, *, recognised: bool) -> Iterator[Event]:
+        """Process the region's picture; yield what changed. `recognised`: it shows a taught object."""
+        update = self._model.update(image, frame.captured_s, recognised=recognised)
+        if update is SceneUpdate.CHANGED:
+            self._learned = None
+            log.warning("the scene of region '%s' changed; it is learned again", self.region)
+            yield SceneChanged(self.region, frame.seq, automatic=True)
+        elif update is not None and self._model.reference is not None:
+            known = self._learned
+            self._learned = LearnedScene(
+                self._model.reference, frame.captured_at, known is None or known.automatic
+            )
+            if update is SceneUpdate.LEARNED:
+                log.info("the scene of region '%s' is known", self.region)
+                yield SceneLearned(self.region, frame.seq, automatic=True)
+            else:
+                log.info("something left the scene of region '%s', which is corrected", self.region)
+            self._store_seldom(frame.captured_s)
+        yield from self.report()
+
+    def begin_press(self, pressed_s: float) -> None:
+        """Learn the scene from the frames captured after `pressed_s` (monotonic)."""
+        self._press = ScenePress(pressed_s, self._model.restless)
+
+    def continue_press(self, frame: Frame, image: Image) -> LearnedScene | None:
+        """Give the press a frame; return the new scene once it is learned and stored.
+
+        Raises RequestError if the press is spoiled, StoreError if the scene can't be stored.
+        """
+        if self._press is None:
+            return None
+        try:
+            reference = self._press.add(image, frame.captured_s)
+        except RequestError:
+            self._press = None
+            raise
+        if reference is None:
+            return None
+        self._press = None
+        scene_id = self._archive.add(self.region, reference, automatic=False, at=frame.captured_at)
+        learned = LearnedScene(reference, frame.captured_at, automatic=False, scene_id=scene_id)
+        self.use(learned)
+        return learned
+
+    def expire_press(self, now: float) -> None:
+        """Raise RequestError if a press waits in vain for frames."""
+        if self._press is not None:
+            try:
+                self._press.check_time(now)
+            except RequestError:
+                self._press = None
+                raise
+
+    def use(self, learned: LearnedScene | None) -> None:
+        """Make a scene the known one, or none."""
+        self._model.restore(None if learned is None else learned.reference)
+        self._learned = learned
+
+    def mark_taught(self, image: Image, *, empty: bool) -> None:
+        """Record that a view was taught: it holds an object.
+
+        An automatic scene that equals the view holds the object too and is given up. A scene learned by a
+        press stays: the class is that of the empty scene.
+        """
+        if self._model.state in ("learning", "changed"):
+            self._model.mark_occupied(image)
+        elif empty and self._learned is not None and self._learned.automatic:
+            log.info(
+                "region '%s': the taught view was taken for the scene, which is learned again", self.region
+            )
+            self.use(None)
+            self._model.mark_occupied(image)
+
+    def is_one_of(self, scene_ids: Collection[int]) -> bool:
+        """Return whether the scene is one of these stored ones; its light may differ."""
+        reference = self._model.reference
+        return reference is not None and self._archive.includes(scene_ids, reference)
+
+    def discard_stored(self) -> None:
+        """Drop the id that `stored_id` returned, because its transaction failed."""
+        if self._learned is not None:
+            self._learned = replace(self._learned, scene_id=None)
+
+    def stored_id(self, at: datetime | None = None) -> int | None:
+        """Return the id of the scene for an example taught in it; store it first if needed.
+
+        None while no scene is known. Raises StoreError.
+        """
+        learned = self._learned
+        if learned is None or self._model.reference is None:
+            return None
+        if learned.scene_id is None:
+            scene_id = self._archive.same_scene(self.region, learned.reference)
+            if scene_id is None:
+                scene_id = self._archive.add(
+                    self.region, learned.reference, automatic=learned.automatic, at=at or learned.learned_at
+                )
+            learned = self._learned = replace(learned, scene_id=scene_id)
+        return learned.scene_id
+
+    def cancel_press(self) -> None:
+        """End a press without a result."""
+        self._press = None
+
+    def undo_press(self, former: LearnedScene | None) -> None:
+        """Restore the scene before a press that was finished. Raises StoreError."""
+        if self._learned is not None and self._learned.scene_id is not None:
+            self._archive.remove(self._learned.scene_id)
+        self.use(former)
+
+    def forget(self) -> None:
+        """Learn the scene again, also at the next start. Raises StoreError."""
+        self._archive.remove_all(self.region)
+        self.reset()
+
+    def reset(self) -> None:
+        """Learn the scene again, as after a move of the region."""
+        self._press = None
+        self.use(None)
+
+    def report(self) -> Iterator[SceneStatus]:
+        """Yield the state if it is not the one that was yielded last."""
+        status = self.status
+        if status != self._reported:
+            self._reported = status
+            yield status
+
+    def _store_seldom(self, now: float) -> None:
+        """Store an automatic scene for the next start, at most once an hour."""
+        if now - self._stored_s < STORE_INTERVAL_S or self._learned is None:
+            return
+        self._stored_s = now
+        try:
+            self.stored_id(self._learned.learned_at)
+        except EdgeError as exc:
+            log.debug("the scene of region '%s' is not stored: %s", self.region, exc)
+
+    def _load(self) -> None:
+        stored = self._archive.newest(self.region)
+        if stored is not None:
+            self.use(LearnedScene(*stored))

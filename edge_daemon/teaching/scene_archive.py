@@ -1,0 +1,96 @@
+"""Scenes in the store, as references."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from datetime import datetime
+
+from edge_daemon.domain.errors import ImageError, StoreError
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.scene_reference import SceneReference
+
+log = logging.getLogger(__name__)
+
+MAX_CACHED = 16
+"""References of scenes that are kept in memory, 0.1 MB each."""
+
+_EQUAL_SHARE = 0.02
+"""Share of cells that may differ between a scene and a stored one that stands for it."""
+
+
+class SceneArchive:
+    """Reads and writes the scenes of a store. Owned by the store's thread."""
+
+    def __init__(self, store: ExampleStore) -> None:
+        self._store = store
+        self._references: dict[int, SceneReference | None] = {}
+
+    def newest(self, region: str) -> tuple[SceneReference, datetime, bool, int] | None:
+        """Return a region's current scene with its time, whether it is automatic, and its id.
+
+        None without one, or if it can't be read.
+        """
+        try:
+            stored = self._store.newest_scene(region)
+        except StoreError as exc:
+            log.warning("the scene of region '%s' can't be read: %s", region, exc)
+            return None
+        if stored is None:
+            return None
+        reference = self._decode(stored.id, stored.picture)
+        if reference is None:
+            return None
+        return reference, stored.created_at, stored.source == "automatic", stored.id
+
+    def add(self, region: str, reference: SceneReference, *, automatic: bool, at: datetime) -> int:
+        """Store a scene as a region's current one; return its id. Raises StoreError."""
+        source = "automatic" if automatic else "press"
+        stored = self._store.add_scene(region, reference.to_bytes(), source, at)  # type: ignore[arg-type]
+        self._remember(stored.id, reference)
+        return stored.id
+
+    def same_scene(self, region: str, reference: SceneReference) -> int | None:
+        """Return the id of the region's current scene if it hardly differs. Raises StoreError."""
+        stored = self._store.newest_scene(region)
+        if stored is None:
+            return None
+        other = self._decode(stored.id, stored.picture)
+        return stored.id if other is not None and other.difference(reference) <= _EQUAL_SHARE else None
+
+    def remove(self, scene_id: int) -> None:
+        """Remove a scene, so that the one before it is current again. Raises StoreError."""
+        self._store.remove_scene(scene_id)
+
+    def remove_all(self, region: str) -> None:
+        """Remove every scene of a region. Raises StoreError."""
+        while (stored := self._store.newest_scene(region)) is not None:
+            self._store.remove_scene(stored.id)
+
+    def includes(self, scene_ids: Collection[int], reference: SceneReference) -> bool:
+        """Return whether one of these scenes is that of `reference`."""
+        return any(
+            other is not None and other.is_same_scene(reference) for other in map(self._read, scene_ids)
+        )
+
+    def _read(self, scene_id: int) -> SceneReference | None:
+        if scene_id not in self._references:
+            try:
+                stored = self._store.scene(scene_id)
+            except StoreError as exc:
+                log.debug("scene %d can't be read now: %s", scene_id, exc)
+                return None
+            self._remember(scene_id, None if stored is None else self._decode(scene_id, stored.picture))
+        return self._references[scene_id]
+
+    def _decode(self, scene_id: int, picture: bytes) -> SceneReference | None:
+        try:
+            return SceneReference.from_bytes(picture)
+        except ImageError as exc:
+            log.warning("scene %d is left out: %s", scene_id, exc)
+            return None
+
+    def _remember(self, scene_id: int, reference: SceneReference | None) -> None:
+        self._references[scene_id] = reference
+        while len(self._references) > MAX_CACHED:
+            self._references.pop(next(iter(self._references)))

@@ -1,0 +1,28 @@
+"""The view of an example before its scene, stored beside the embedding of the whole region."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+    FindView: TypeAlias = Callable[[str, Image], "TaughtView | None"]
+    """Returns the view of a region's taught picture; None where no scene is known or the view is not
+    trusted. Raises EmbeddingError."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtView:
+    """A view of a taught picture that is trusted.
+
+    `object_embedding` is None for the empty scene. `scene_id` stores the scene, if it is not stored, and
+    returns its id; it raises StoreError. `discard_scene` is called if the transaction fails.
+    """
+
+    object_embedding: Vector | None
+    scene_id: Callable[[datetime | None], int | None]
+    discard_scene: Callable[[], None]

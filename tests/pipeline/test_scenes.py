@@ -1,0 +1,288 @@
+"""The scene in the pipeline: presses, replies, undo, restart, and both vectors of an example."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain import commands, events
+from edge_daemon.domain.commands import AddExample, Instruction, Origin
+from edge_daemon.domain.types import UNKNOWN, Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.scene_model import SceneModel
+from edge_daemon.learning.object_classifier import make_object_classifier
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region_scene import RegionScene
+from edge_daemon.pipeline.scenes import Scenes
+from edge_daemon.pipeline.view_classifier import ViewClassifier
+from edge_daemon.system.testing import ManualClock
+from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.trainer import Trainer
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from tests.harness.simulated_table import SimulatedTable
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+GPIO = Origin("gpio", "scene")
+Found = TypeVar("Found", bound=events.Event)
+
+
+class HistogramEmbedder:
+    """Embeds a picture as its histogram of levels and channels; counts its calls."""
+
+    space = "histogram"
+    size = 24
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def embed(self, image: Image) -> Vector:
+        """Return the unit vector of the square roots of the counts."""
+        self.calls += 1
+        counts = [np.bincount(image[..., channel].ravel() // 32, minlength=8) for channel in range(3)]
+        vector: Vector = np.sqrt(np.concatenate(counts)).astype(np.float32)
+        return vector / np.linalg.norm(vector)
+
+
+@dataclass
+class Table:
+    """A pipeline before a simulated table; `happened` holds the events since the last `show`."""
+
+    store: ExampleStore
+    shadow: bool = False
+    table: SimulatedTable = field(default_factory=SimulatedTable)
+    clock: ManualClock = field(default_factory=ManualClock)
+    embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
+    seq: int = 0
+    happened: list[events.Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Build the pipeline on the store, as after a restart."""
+        objects = make_object_classifier("knn", vote="padded", unknown=0.9)
+        pool = {"": objects}
+        trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
+        scene = RegionScene("frame", SceneModel(), SceneArchive(self.store))
+        view = ViewClassifier(self.embedder, objects, scene, 64, shadow=self.shadow)
+        self.pipeline = Pipeline(
+            embedder=self.embedder,
+            regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),
+            trainer=trainer,
+            clock=self.clock,
+            encode=encode_jpeg,
+            scenes=Scenes({"frame": scene}, self.clock),
+            view_classifiers={"frame": view},
+        )
+
+    def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:
+        """Show frames, a fifth of a second apart, with the instructions before the first."""
+        self.happened = []
+        for number in range(frames):
+            self.feed(self.table.picture(kind), *(instructions if number == 0 else ()))
+
+    def feed(self, image: Image, *instructions: Instruction) -> None:
+        self.clock.advance(0.2)
+        self.seq += 1
+        frame = Frame(image, self.seq, self.clock.monotonic(), self.clock.utc())
+        self.happened += self.pipeline.process(frame, instructions)
+
+    def press_scene(self) -> commands.LearnScene:
+        return commands.LearnScene(self.clock.monotonic(), GPIO)
+
+    def learn_scene(self) -> None:
+        self.show(None, self.press_scene(), frames=10)
+        assert self.reply.error is None
+
+    def teach(self, label: str, kind: str | None) -> None:
+        self.show(kind, AddExample(label, self.clock.monotonic(), GPIO))
+        assert self.found(events.ExampleAdded)
+
+    def found(self, kind: type[Found]) -> list[Found]:
+        return [event for event in self.happened if isinstance(event, kind)]
+
+    @property
+    def reply(self) -> events.CommandReply:
+        return self.found(events.CommandReply)[-1]
+
+    @property
+    def label(self) -> str:
+        return self.found(events.Classified)[-1].prediction.label
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(ExampleStore(tmp_path / "examples.sqlite"))
+
+
+def test_a_press_learns_the_scene_and_its_reply_says_so(table: Table) -> None:
+    table.show(None, table.press_scene(), frames=10)
+    [learned] = table.found(events.SceneLearned)
+    assert not learned.automatic
+    assert table.reply.data["regions"] == {"frame": {"state": "known", "age_s": 0, "automatic": False}}
+    stored = table.store.newest_scene("frame")
+    assert stored is not None
+    assert stored.source == "press"
+    table.clock.advance(60)
+    table.show(None, commands.ShowScene(GPIO))
+    assert table.reply.data["regions"]["frame"]["age_s"] >= 60
+
+
+def test_a_hand_that_moves_in_view_spoils_the_press_and_the_former_scene_stays(table: Table) -> None:
+    table.learn_scene()
+    table.happened = []
+    press = table.press_scene()
+    for number in range(25):
+        image = table.table.picture("nut", (0.2 + 0.03 * (number % 20), 0.5))
+        table.feed(image, *([press] if number == 0 else []))
+    assert table.reply.error is not None
+    assert "moved; press again with nothing in view" in table.reply.error
+    assert not table.found(events.SceneLearned)
+    table.show(None, commands.ShowScene(GPIO))
+    assert table.reply.data["regions"]["frame"]["state"] == "known"  # type: ignore[index]
+
+
+def test_a_press_in_the_dark_is_refused_and_one_without_frames_expires(table: Table) -> None:
+    table.table.exposure = 0.02
+    table.show(None, table.press_scene(), frames=2)
+    assert table.reply.error is not None
+    assert "dark" in table.reply.error
+    table.show()
+    table.happened = list(table.pipeline.process(None, [table.press_scene()]))
+    table.clock.advance(6)
+    table.happened = list(table.pipeline.process(None, []))
+    assert table.reply.error is not None
+
+
+def test_an_undo_after_a_press_restores_the_former_scene_and_removes_no_example(table: Table) -> None:
+    table.learn_scene()
+    first = table.store.newest_scene("frame")
+    table.teach("nut", "nut")
+    table.learn_scene()
+    assert table.store.newest_scene("frame") != first
+    table.show(None, commands.Undo(GPIO))
+    assert "scenes" in table.reply.data
+    assert table.store.newest_scene("frame") == first
+    assert table.store.counts == {"nut": 1}
+    table.show(None, commands.Undo(GPIO))
+    assert table.store.counts == {}
+
+
+def test_an_undo_after_an_example_removes_the_example(table: Table) -> None:
+    table.learn_scene()
+    table.teach("nut", "nut")
+    table.show(None, commands.Undo(GPIO))
+    assert table.store.counts == {}
+    assert table.store.newest_scene("frame") is not None
+
+
+def test_an_example_is_stored_with_its_scene_and_both_vectors(table: Table) -> None:
+    table.learn_scene()
+    table.teach("nut", "nut")
+    [example] = table.store.examples()
+    scene = table.store.newest_scene("frame")
+    assert scene is not None
+    assert example.scene_id == scene.id
+    assert example.object_embedding is not None
+    assert not np.allclose(example.object_embedding, example.embedding)
+
+
+def test_without_a_scene_an_example_has_one_vector_and_a_frame_one_inference(table: Table) -> None:
+    table.teach("nut", "nut")
+    [example] = table.store.examples()
+    assert example.scene_id is None
+    assert example.object_embedding is None
+    calls = table.embedder.calls
+    table.show("nut", frames=5)
+    assert table.embedder.calls == calls + 5
+    assert table.label == "nut"
+
+
+def test_objects_are_known_on_another_ground_and_an_empty_scene_is_unknown(table: Table) -> None:
+    table.learn_scene()
+    for _ in range(3):
+        table.teach("nut", "nut")
+        table.teach("lemon", "lemon")
+    calls = table.embedder.calls
+    table.show("lemon", frames=4)
+    assert table.embedder.calls == calls + 4, "one inference per frame"
+    assert table.label == "lemon"
+    calls = table.embedder.calls
+    table.show(None, frames=4)
+    assert table.embedder.calls == calls, "an empty scene needs no inference"
+    assert table.label == UNKNOWN
+    table.table.tray = "felt"
+    table.learn_scene()
+    table.show("nut", frames=2)
+    assert table.label == "nut"
+
+
+def test_in_shadow_mode_the_whole_region_decides_at_the_cost_of_every_eighth_frame(tmp_path: Path) -> None:
+    table = Table(ExampleStore(tmp_path / "examples.sqlite"), shadow=True)
+    table.learn_scene()
+    table.teach("nut", "nut")
+    table.teach("lemon", "lemon")
+    [example, _] = table.store.examples()
+    assert example.object_embedding is not None
+    calls = table.embedder.calls
+    table.show("lemon", frames=16)
+    assert table.embedder.calls == calls + 18
+    assert table.label == "lemon"
+
+
+def test_the_scene_and_the_vectors_are_back_after_a_restart(table: Table) -> None:
+    table.learn_scene()
+    table.teach("nut", "nut")
+    table.teach("lemon", "lemon")
+    table.start()
+    table.show("lemon", frames=2)
+    assert table.found(events.SceneStatus)[0].state == "known"
+    assert table.label == "lemon"
+    table.table.tray = "mat"
+    table.show(None, frames=80)
+    assert table.found(events.SceneChanged)
+
+
+def test_a_taught_view_that_was_taken_for_the_scene_is_given_up(table: Table) -> None:
+    table.show("nut", frames=80)
+    assert table.found(events.SceneLearned)[0].automatic
+    table.teach("nut", "nut")
+    [example] = table.store.examples()
+    assert example.scene_id is None
+    table.show("nut", frames=80)
+    assert table.label == "nut"
+    assert not table.found(events.SceneLearned), "the taught view holds an object"
+
+
+def test_a_class_taught_on_the_empty_scene_is_recognised(table: Table) -> None:
+    table.learn_scene()
+    table.teach("nut", "nut")
+    table.teach("nothing", None)
+    table.show(None, frames=2)
+    assert table.label == "nothing"
+    table.show("nut", frames=2)
+    assert table.label == "nut"
+
+
+def test_a_forgotten_scene_is_learned_again_and_is_not_back_after_a_restart(table: Table) -> None:
+    table.learn_scene()
+    table.show(None, commands.ForgetScene(GPIO))
+    assert table.reply.data["regions"] == {"frame": {"state": "learning"}}
+    table.start()
+    table.show()
+    assert table.found(events.SceneStatus)[0].state == "learning"
+
+
+def test_an_unknown_region_and_a_second_press_are_refused(table: Table) -> None:
+    table.show(None, commands.LearnScene(table.clock.monotonic(), GPIO, "left"))
+    assert table.reply.error == "no region 'left'; regions are frame"
+    table.show(None, table.press_scene(), table.press_scene())
+    assert "wait" in str(table.reply.error)
