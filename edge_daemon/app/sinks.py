@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 import msgspec
 
 from edge_daemon import __version__
-from edge_daemon.app.model_factory import model_name, store_path
+from edge_daemon.app.model_factory import model_name, store_path, uses_scenes
 from edge_daemon.app.regions import available_triggers, build_regions, region_names
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
@@ -83,6 +83,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         button_labels=[button.name for button in config.buttons if button.label is not None],
         clock_synced=clock_synced(),
         power=None if (power := read_power()) is None else known_flags(power.now),
+        scenes={} if uses_scenes(config) else msgspec.UNSET,
     )
     base_topic = device_topics(config.mqtt.base_topic, info.device, info.regions).base
     return build_bridge(

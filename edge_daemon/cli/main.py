@@ -42,6 +42,7 @@ COMMANDS = {
     "keys": "hold down the key of a device's label, on a virtual keyboard",
     "classify": "classify image files",
     "examples": "add, import, export, fetch, list, undo or clear examples",
+    "scene": "learn, show or forget the scene without an object of a running device",
     "evaluate": "measure the accuracy of classifiers on a folder of labelled images",
     "models": "list, pull, add and inspect models",
     "bench": "time each stage of a frame, and the interpreter alone",

@@ -19,12 +19,13 @@ class ButtonOptions(ConfigSection, frozen=True):
 
     `region` None teaches the first region. If `uncertain_s` > 0, a press labels the most recent uncertain
     frame of the last `uncertain_s` seconds, if any: on a conveyor the object has left the view by then.
-    The action `trigger` is for a light barrier: an object is in view from the press on.
+    The action `trigger` is for a light barrier: an object is in view from the press on. The action `scene`
+    learns the scene without an object, of `region` or of every region.
     """
 
     pin: Pin
     label: str | None = None
-    action: Literal["undo", "clear", "trigger"] | None = None
+    action: Literal["undo", "clear", "trigger", "scene"] | None = None
     led: Pin | None = None
     region: str | None = None
     pull: Literal["up", "down"] = "up"
@@ -83,7 +84,10 @@ def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Itera
 
 def _button_faults(button: ButtonOptions) -> Iterator[tuple[str, str]]:
     if button.label is None and button.action is None:
-        yield "label", "it does nothing; give it a label to teach, or an action: trigger, undo or clear"
+        yield (
+            "label",
+            "it does nothing; give it a label to teach, or an action: trigger, undo, clear or scene",
+        )
     if button.label is not None and button.action is not None:
         yield "action", f"it has label '{button.label}' and action '{button.action}'; give it one of them"
     if button.label is None and button.led is not None:
@@ -91,8 +95,8 @@ def _button_faults(button: ButtonOptions) -> Iterator[tuple[str, str]]:
             "led",
             "an led shows a button's label, and this one has none; status LEDs belong under panel.leds",
         )
-    if button.label is None and button.action != "trigger" and button.region is not None:
-        yield "region", "only a button with a label or the action trigger can have a region; leave region out"
+    if button.action in ("undo", "clear") and button.region is not None:
+        yield "region", f"a button with the action {button.action} has no region; leave region out"
 
 
 def _claims(buttons: Sequence[ButtonOptions], leds: LedOptions) -> Iterator[tuple[KeyPath, str, int]]:

@@ -156,6 +156,8 @@ class Discovery:
             yield f"teach_{_short_id(label)}", self._button(f"Teach {label}", "add", body)
         yield "undo", self._button("Undo", "undo", "{}")
         yield "take_snapshot", self._button("Take snapshot", "snapshot", "{}")
+        if self._info.scenes is not msgspec.UNSET:
+            yield "learn_scene", self._button("Learn empty scene", "scene", "{}")
         if len(self._info.triggers) > 1:
             yield "trigger", self._trigger()
         yield (

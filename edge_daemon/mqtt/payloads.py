@@ -182,6 +182,22 @@ class PowerOkEvent(_Event, frozen=True, kw_only=True, tag="power_ok"):
     low_s: Annotated[float, Meta(ge=0, description="duration of the throttling, seconds")]
 
 
+class SceneLearnedEvent(_Event, frozen=True, kw_only=True, tag="scene_learned"):
+    """The scene without an object of a region is known."""
+
+    region: Region
+    automatic: Annotated[bool, Meta(description="false: by a press or request")]
+    seq: FrameNumber
+
+
+class SceneChangedEvent(_Event, frozen=True, kw_only=True, tag="scene_changed"):
+    """A region no longer shows the scene that was known: its camera or a lamp moved."""
+
+    region: Region
+    automatic: Annotated[bool, Meta(description="true: the device learns the new scene by itself")]
+    seq: FrameNumber
+
+
 EventPayload = (
     LabelChangedEvent
     | ObjectEvent
@@ -197,6 +213,8 @@ EventPayload = (
     | PanelRestoredEvent
     | PowerLowEvent
     | PowerOkEvent
+    | SceneLearnedEvent
+    | SceneChangedEvent
 )
 
 
@@ -272,6 +290,17 @@ class Examples(Payload, frozen=True, kw_only=True):
     fleet: Fleet | msgspec.UnsetType = msgspec.UNSET
 
 
+class Scene(Payload, frozen=True, kw_only=True):
+    """State of the scene of one region; see scene.md."""
+
+    state: Annotated[
+        Literal["learning", "known", "changed", "none"],
+        Meta(description="`changed`: it no longer fits and is learned again; `none`: the camera moves"),
+    ]
+    learned_at: Annotated[UtcTime | None, Meta(description="null unless the scene is known")] = None
+    automatic: Annotated[bool, Meta(description="false: learned by a press or request")] = False
+
+
 class Info(Payload, frozen=True, kw_only=True):
     """Identity, software and configuration of the device."""
 
@@ -295,6 +324,7 @@ class Info(Payload, frozen=True, kw_only=True):
         list[PowerFlag] | None,
         Meta(description="causes of throttling in the last minute; null if the board reports none"),
     ] = None
+    scenes: Annotated[dict[str, Scene], Meta(description="by region")] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Response(Payload, frozen=True, kw_only=True):

@@ -13,11 +13,14 @@ from edge_daemon.domain.commands import (
     Clear,
     Command,
     ExportExamples,
+    ForgetScene,
     LabelSample,
+    LearnScene,
     ListExamples,
     Origin,
     SetThreshold,
     SetTrigger,
+    ShowScene,
     TakeSnapshot,
     Trigger,
     Undo,
@@ -123,6 +126,16 @@ class TriggerRequest(_Body, frozen=True, kw_only=True):
     ] = None
 
 
+class SceneRequest(_Body, frozen=True, kw_only=True):
+    """Learn the scene from the next frames: the region with nothing in it."""
+
+    region: Annotated[str | None, Meta(description="every region when left out")] = None
+    action: Annotated[
+        Literal["learn", "show", "forget"],
+        Meta(description="`show` only returns the state; `forget` lets the device learn it by itself again"),
+    ] = "learn"
+
+
 class ThresholdRequest(_Body, frozen=True, kw_only=True):
     """Set the threshold of the open-set rejection."""
 
@@ -140,6 +153,7 @@ REQUESTS: dict[str, type[_Body]] = {
     "examples": ExamplesRequest,
     "snapshot": SnapshotRequest,
     "trigger": TriggerRequest,
+    "scene": SceneRequest,
     "threshold": ThresholdRequest,
 }
 
@@ -213,6 +227,8 @@ def _command(
             return TakeSnapshot(origin)
         case TriggerRequest():
             return _trigger(request, regions, now_s, origin)
+        case SceneRequest():
+            return _scene(request, regions, now_s, origin)
         case ThresholdRequest():
             return SetThreshold(origin, request.unknown)
     raise TypeError(f"no command for {type(request).__name__}")
@@ -224,6 +240,13 @@ def _trigger(request: TriggerRequest, regions: Sequence[str], now_s: float, orig
     if request.region is not None:
         raise RequestError("trigger: the mode is that of every region; leave the region out")
     return SetTrigger(origin, request.mode)
+
+
+def _scene(request: SceneRequest, regions: Sequence[str], now_s: float, origin: Origin) -> Command:
+    region = _region(request.region, regions)
+    if request.action == "learn":
+        return LearnScene(now_s, origin, region)
+    return (ShowScene if request.action == "show" else ForgetScene)(origin, region)
 
 
 def _region(name: str | None, regions: Sequence[str]) -> str | None:

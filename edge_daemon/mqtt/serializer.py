@@ -225,6 +225,30 @@ class EventSerializer:
         return [self._info_message(clock_synced=event.synced)]
 
     @messages_for.register
+    def _(self, event: events.SceneLearned, now: datetime) -> list[Message]:
+        body = payloads.SceneLearnedEvent(
+            at=utc_ms(now), region=event.region, automatic=event.automatic, seq=event.seq
+        )
+        return [self._event(body)]
+
+    @messages_for.register
+    def _(self, event: events.SceneChanged, now: datetime) -> list[Message]:
+        body = payloads.SceneChangedEvent(
+            at=utc_ms(now), region=event.region, automatic=event.automatic, seq=event.seq
+        )
+        return [self._event(body)]
+
+    @messages_for.register
+    def _(self, event: events.SceneStatus, now: datetime) -> list[Message]:
+        scene = payloads.Scene(
+            state=event.state,
+            learned_at=None if event.learned_at is None else utc_ms(event.learned_at),
+            automatic=event.automatic,
+        )
+        known = {} if self._info.scenes is msgspec.UNSET else self._info.scenes
+        return [self._info_message(scenes={**known, event.region: scene})]
+
+    @messages_for.register
     def _(self, event: events.Snapshot, now: datetime) -> list[Message]:
         return [Message(self._topics.snapshot, event.jpeg, qos=0, retain=False)]
 

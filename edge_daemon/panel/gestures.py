@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
-from edge_daemon.domain.commands import AddExample, Clear, Origin, Trigger, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LearnScene, Origin, Trigger, Undo
 from edge_daemon.domain.events import Button, ConfirmPending
 from edge_daemon.panel.debounce import Debouncer, Edge
 
-GestureResult: TypeAlias = AddExample | Undo | Clear | Trigger | Button | ConfirmPending
+GestureResult: TypeAlias = AddExample | Undo | Clear | Trigger | LearnScene | Button | ConfirmPending
 """A command for the pipeline or an event for the sinks, in the order in which they are sent."""
 
 
@@ -43,6 +43,7 @@ class Gestures:
     - **Chord, undo held and a label button pressed**: asks to clear that label; with a second
       label button, to clear everything. A press of undo within `confirm_s` confirms.
     - **Clear button, press**: asks to clear everything; a second press of it confirms.
+    - **Scene button, press**: learns the scene from the frames after the press.
     - **Trigger, press**: an object is in view. The trigger is a sensor: it makes no button event and cancels
       no pending clear.
 
@@ -107,6 +108,8 @@ class Gestures:
         if button.action == "undo":
             held.due_s = pressed_s + self._options.long_press_s
             return []
+        if button.action == "scene":
+            return [LearnScene(pressed_s, _origin(button), button.region)]
         return [self._request_clear(button.pin, None, pressed_s)]
 
     def _chord(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from edge_daemon.config.panel import PanelOptions
-from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
+from edge_daemon.domain.commands import AddExample, Clear, Command, LearnScene, Origin, Undo
 from edge_daemon.domain.events import (
     Cleared,
     CommandReply,
@@ -46,15 +46,16 @@ class UnusedKey:
     reason: str
 
 
-KeyResult: TypeAlias = AddExample | Undo | Clear | ConfirmPending | UnusedKey
+KeyResult: TypeAlias = AddExample | Undo | Clear | LearnScene | ConfirmPending | UnusedKey
 
 
 class Keys:
     """Keys 1 to 9 teach the n-th label, u undoes one example, c and then y clears everything.
 
-    A terminal reports no release; a held key repeats after a pause. Repeats of a digit teach at most
-    `burst_per_s` examples a second. A held u undoes one example, one more after the pause, and then no
-    more. The confirmation is another key than c, since a held c would confirm itself.
+    Key s learns the scene without an object. A terminal reports no release; a held key repeats after a
+    pause. Repeats of a digit teach at most `burst_per_s` examples a second. A held u undoes one example, one
+    more after the pause, and then no more. The confirmation is another key than c, since a held c would
+    confirm itself.
     """
 
     def __init__(self, labels: Sequence[str], options: PanelOptions) -> None:
@@ -68,7 +69,7 @@ class Keys:
     def help(self) -> str:
         """The keys in one line."""
         teach = [f"{number} {label}" for number, label in enumerate(self._labels, 1)]
-        return ", ".join([*teach, "u undo", "c clear", "q quit"])
+        return ", ".join([*teach, "u undo", "c clear", "s scene", "q quit"])
 
     def press(self, key: str, now: float) -> KeyResult | None:
         """Process a character, pressed or repeated at `now` (monotonic); None for a repeat to skip."""
@@ -80,6 +81,8 @@ class Keys:
         origin = Origin(_VIA, key)
         if key == "u":
             return Undo(origin)
+        if key == "s":
+            return LearnScene(now, origin)
         if key == "c":
             self._confirm_until_s = now + self._options.confirm_s
             return ConfirmPending(self._options.confirm_s)
@@ -146,6 +149,8 @@ class Keyboard:
                 log.info("removed the last example: %s (%d)", event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
                 log.info("cleared %d examples", event.removed)
+            case CommandReply(command=LearnScene(), error=None) if event.command.origin.via == _VIA:
+                log.info("the scene is learned")
             case CommandReply(error=str() as error) if event.command.origin.via == _VIA:
                 log.warning("not done: %s", error)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from datetime import UTC
 from pathlib import Path
 from typing import Literal
 
@@ -18,6 +19,14 @@ from edge_daemon.web.state import StateCache
 
 STALE_S = 5.0
 """Longest time without a classified frame before the device counts as failing."""
+
+SCENE_STATES = {
+    "learning": "not known yet: it is learned while nothing moves",
+    "known": "known",
+    "changed": "changed: the camera or a lamp moved; it is learned again",
+    "none": "none: most of the picture moves",
+}
+"""Description of each state of a scene."""
 
 _HOT_CELSIUS = 80.0
 _MIN_FREE_BYTES = 200_000_000
@@ -93,6 +102,7 @@ class HealthChecks:
         checks = [
             self._check_camera(now_s),
             *self._check_panel(),
+            *self._check_scenes(),
             self._check_broker(),
             *self._check_network(),
             *self._check_store(),
@@ -110,6 +120,16 @@ class HealthChecks:
     def _check_panel(self) -> Iterator[HealthCheck]:
         if self._state.panel_fault:
             yield HealthCheck("Buttons", self._state.panel_fault, "failed")
+
+    def _check_scenes(self) -> Iterator[HealthCheck]:
+        for region, scene in self._state.scenes.items():
+            name = "Scene" if len(self._state.scenes) == 1 else f"Scene of {region}"
+            if scene.learned_at is not None:
+                how = "by itself" if scene.automatic else "by a press"
+                at = scene.learned_at.astimezone(UTC)
+                yield HealthCheck(name, f"learned {how} at {at:%Y-%m-%d %H:%M} UTC")
+            else:
+                yield HealthCheck(name, SCENE_STATES[scene.state])
 
     def _check_broker(self) -> HealthCheck:
         connected = self._device.broker()

@@ -47,6 +47,17 @@ def examples(event: events.ExamplesChanged) -> Message:
     }
 
 
+def scene(event: events.SceneStatus) -> Message:
+    """Return the state of a region's scene."""
+    return {
+        "type": "scene",
+        "region": event.region,
+        "state": event.state,
+        "learned_at": None if event.learned_at is None else utc_ms(event.learned_at),
+        "automatic": event.automatic,
+    }
+
+
 def uncertain(event: events.UncertainSampleKept) -> Message:
     """Return an uncertain sample and the labels it may have, likeliest first."""
     return {

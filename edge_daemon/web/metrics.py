@@ -90,6 +90,13 @@ class Metrics(Collector):
         for label, count in state.counts.items():
             examples.add_metric([label], count)
         yield examples
+        if state.scenes:
+            scenes = GaugeMetricFamily(
+                "edge_daemon_scene_known", "1 while the scene of a region is known.", labels=["region"]
+            )
+            for region, scene in state.scenes.items():
+                scenes.add_metric([region], scene.state == "known")
+            yield scenes
         yield from self._collect_optional()
 
     def _collect_optional(self) -> Iterator[Metric]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Annotated, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -72,6 +72,13 @@ class RegionBody(RequestBody, frozen=True):
     box: tuple[_Edge, _Edge, _Edge, _Edge]
 
 
+class SceneBody(RequestBody, frozen=True):
+    """Learn, show or forget the scene of `region`, of every region if it is None."""
+
+    region: _Text | None = None
+    action: Literal["learn", "show", "forget"] = "learn"
+
+
 class LoginBody(RequestBody, frozen=True):
     """The token submitted by the login form."""
 
@@ -86,6 +93,7 @@ BODIES: dict[str, type[RequestBody]] = {
     "restore": IdsBody,
     "relabel": RelabelBody,
     "region": RegionBody,
+    "scene": SceneBody,
 }
 """The body of each command, by the command's name in the request's path."""
 
@@ -107,6 +115,11 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
             return commands.Relabel(relabel.ids, check_label(relabel.label), origin)
         case RegionBody() as region:
             return commands.MoveRegion(region.region, region.box, origin)
+        case SceneBody(action="learn") as scene:
+            return commands.LearnScene(now_s, origin, scene.region)
+        case SceneBody() as scene:
+            make = commands.ShowScene if scene.action == "show" else commands.ForgetScene
+            return make(origin, scene.region)
     return commands.Undo(origin)
 
 

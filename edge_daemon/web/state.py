@@ -63,6 +63,8 @@ class StateCache:
         self._examples: Message = {"type": "examples", "counts": {}, "evaluation": None}
         self._labels: dict[str, Message] = {}
         self._changes: deque[Message] = deque(maxlen=_MAX_CHANGES)
+        self.scenes: dict[str, events.SceneStatus] = {}
+        """State of the scene of each region; empty if no scene is used."""
         self.label_changes = 0
         """Number of changes of a stable label."""
         self.panel_fault = ""
@@ -106,6 +108,7 @@ class StateCache:
         }
         yield self._camera
         yield self._examples
+        yield from map(messages.scene, self.scenes.values())
         yield from self._uncertain.messages()
 
     def apply(self, event: events.Event) -> Iterator[Message]:
@@ -124,6 +127,9 @@ class StateCache:
             case events.CameraLost(reason):
                 self._labels.clear()
                 yield self._set_camera("lost", reason)
+            case events.SceneStatus():
+                self.scenes[event.region] = event
+                yield messages.scene(event)
             case events.CommandReply(command, None):
                 yield from self._apply_command(command)
             case _:

@@ -25,7 +25,7 @@ CAT = ButtonOptions(pin=17, label="cat", led=5)
             ("panel", "leds", "error"),
             "BCM 9",
         ),
-        (ButtonOptions(pin=27), LedOptions(), ("buttons", 1, "label"), "undo or clear"),
+        (ButtonOptions(pin=27), LedOptions(), ("buttons", 1, "label"), "undo, clear or scene"),
         (
             ButtonOptions(pin=27, label="a", action="undo"),
             LedOptions(),

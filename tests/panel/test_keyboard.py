@@ -214,7 +214,7 @@ def test_the_outcome_of_each_key_is_logged(
     ):
         terminal.keyboard.handle(event)
     messages = [record.getMessage() for record in caplog.records]
-    assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, q quit" in messages
+    assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, s scene, q quit" in messages
     assert "nothing waits to be confirmed; press c first" in messages
     assert messages[-4:] == [
         "taught cat (7)",

@@ -71,5 +71,5 @@ def test_a_held_c_clears_nothing() -> None:
 
 
 def test_the_help_names_nine_labels_at_most() -> None:
-    assert make().help == "1 cat, 2 dog, u undo, c clear, q quit"
+    assert make().help == "1 cat, 2 dog, u undo, c clear, s scene, q quit"
     assert "9 i, u undo" in Keys(list("abcdefghijk"), OPTIONS).help

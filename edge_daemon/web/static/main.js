@@ -8,6 +8,7 @@ import { startPicture } from "/static/picture.js";
 import { startRegions } from "/static/regions.js";
 import { startResults } from "/static/results.js";
 import { startReview } from "/static/review.js";
+import { startScene } from "/static/scene.js";
 import { startTeaching } from "/static/teach.js";
 import { startUncertain } from "/static/uncertain.js";
 
@@ -58,7 +59,7 @@ function startViews() {
   connection.on("camera", ({ state }) => showState(state));
   connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startUncertain, startReview, startHealth]) start();
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startReview, startHealth]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();

@@ -103,7 +103,8 @@ const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
 async function undo() {
   try {
-    const { id, label, count } = await post("undo");
+    const { id, label, count, scenes } = await post("undo");
+    if (scenes) return toast("The former scene is restored");
     toast(`Removed the last example of “${label}”; ${counted(count, "example")} left`, { name: "Restore", run: () => restore([id]) });
   } catch (error) {
     showError(error);
