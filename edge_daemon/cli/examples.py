@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import WHOLE_FRAME, ClassReport
+from edge_daemon.domain.types import WHOLE_FRAME, ClassReport, Evaluation
 from edge_daemon.example_store.archive import import_archive, write_archive
 from edge_daemon.example_store.image_folders import Picture, export_folders, find_pictures, import_pictures
 from edge_daemon.example_store.importing import (
@@ -38,6 +39,7 @@ from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
 from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
+from edge_daemon.learning.sessions import SessionCounter
 
 log = logging.getLogger(__name__)
 
@@ -171,7 +173,8 @@ def _export(args: argparse.Namespace, config: Config, store: ExampleStore) -> in
 
 
 def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    reports = _class_reports(config, store)
+    evaluation = _evaluate(config, store)
+    reports = evaluation.classes
     for label, count in store.counts.items():
         report = reports.get(label)
         _print(
@@ -182,7 +185,10 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
             status=report.status if report else None,
             recall=report.recall if report else None,
             confused_with=report.confused_with if report else None,
+            sessions=report.sessions if report else None,
         )
+    if evaluation.accuracy is not None:
+        print(f"edge-daemon: accuracy {evaluation.accuracy:.0%}: {evaluation.note}", file=sys.stderr)
     peers = count_peers(store)
     for device, accepted, quarantined in peers:
         words = f"of '{device}'\t{accepted}\t{quarantined} quarantined"
@@ -253,13 +259,15 @@ def _region(args: argparse.Namespace, config: Config) -> str:
     return str(args.region or names[0])
 
 
-def _class_reports(config: Config, store: ExampleStore) -> dict[str, ClassReport]:
+def _evaluate(config: Config, store: ExampleStore) -> Evaluation:
     """Evaluate the examples of the most frequent embedding space. This needs no model."""
     spaces = store.spaces()
     classifier = build_classifier(config)
+    sessions = SessionCounter()
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
-        classifier.add(example.embedding, example.label, example.id, example.group)
-    return dict(classifier.evaluate().classes)
+        session = sessions.number(example.created_at, example.origin)
+        classifier.add(example.embedding, example.label, example.id, example.group, session)
+    return classifier.evaluate()
 
 
 def _describe(report: ClassReport | None) -> str:

@@ -69,6 +69,16 @@ class ExampleAdded(Struct, frozen=True):
     command: Command
 
 
+class AnotherSessionAdvised(Struct, frozen=True):
+    """Ten presses taught `label` in one session alone; sent at most once a day for each label.
+
+    The next example of it should be of another light, place or day; `note` says so.
+    """
+
+    label: str
+    note: str
+
+
 class ExampleUndone(Struct, frozen=True):
     """The example added last was removed; `count` is the number left of its label."""
 
@@ -257,6 +267,7 @@ Event: TypeAlias = (
     | LabelChanged
     | ObjectPassed
     | ExampleAdded
+    | AnotherSessionAdvised
     | ExampleUndone
     | Cleared
     | ExamplesEdited

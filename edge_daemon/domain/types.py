@@ -124,29 +124,39 @@ class Example:
 class ClassReport(Struct, frozen=True):
     """The evaluation of one class.
 
-    `recall` is the share of its examples that the others recognise, None if that can't be measured.
-    `confused_with` names the other class of a `confused` one.
+    `recall` is the share of its examples that the others recognise, None if that can't be measured. The
+    others are those of other sessions if the class was taught in several ones. `confused_with` names the
+    other class of a `confused` one. `sessions` is the number of sessions that taught it, `session_presses`
+    the number of its presses in the newest session of all classes.
     """
 
     status: Literal["ok", "needs_examples", "confused"]
     count: int
     recall: float | None
     confused_with: str | None = None
+    sessions: int = 1
+    session_presses: int = 0
 
 
 class Recommendation(Struct, frozen=True):
-    """The class whose next example helps most, and the reason."""
+    """The class whose next example helps most, and the reason.
+
+    With `another_session`, that example is one of another light, place or day.
+    """
 
     label: str
     reason: str
+    another_session: bool = False
 
 
 class Evaluation(Struct, frozen=True):
     """Leave-one-out evaluation of the taught examples.
 
-    `accuracy` is the share of all examples that the others recognise, None with too few examples.
+    `accuracy` is the share of the examples that the others recognise, None with too few examples.
     `most_confused` names the two classes that are confused most. `near_duplicates` counts the presses
-    that repeated an earlier view of their class.
+    that repeated an earlier view of their class. The examples were taught in `sessions` sessions; with
+    `across_sessions`, those of each session are recognised by the other sessions. `note` says what the
+    accuracy holds for, None without one.
     """
 
     accuracy: float | None
@@ -154,6 +164,9 @@ class Evaluation(Struct, frozen=True):
     most_confused: tuple[str, str] | None = None
     near_duplicates: int = 0
     recommendation: Recommendation | None = None
+    sessions: int = 0
+    across_sessions: bool = False
+    note: str | None = None
 
 
 class PeerFigures(Struct, frozen=True):

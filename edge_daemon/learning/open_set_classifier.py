@@ -17,6 +17,7 @@ from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_session_out import leave_sessions_out
 from edge_daemon.learning.quality.outliers import RedundancyIndex
 from edge_daemon.learning.sampling import Doubles
 
@@ -78,7 +79,7 @@ class OpenSetClassifier(Protocol):
         """Add the embeddings of the augmented copies of an example."""
 
     def evaluate(self) -> Evaluation:
-        """Evaluate the examples by leave-one-out."""
+        """Evaluate the examples: those of each session by the others, with one session by leave-one-out."""
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
@@ -179,9 +180,11 @@ class ExampleClassifier:
         self._copies.add(example_id, embeddings)
 
     def evaluate(self) -> Evaluation:
-        """Evaluate the examples by leave-one-out."""
+        """Evaluate the examples by leave-one-session-out where there are several, else by leave-one-out."""
         loo = self._leave_one_out.scores()
-        return evaluate_examples(self._examples.labels, loo, self._scorer(loo))
+        across = leave_sessions_out(self._leave_one_out, loo)
+        scores = self._scorer(loo if across is None else across)
+        return evaluate_examples(self._examples.labels, loo, scores, across)
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
@@ -219,7 +222,8 @@ def make_example_classifier(
 ) -> ExampleClassifier:
     """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value."""
     examples = EmbeddingIndex(augment_query)
-    leave_one_out = LeaveOneOut(examples, max(k, NEIGHBOURS) if type in ("knn", "regression") else 3)
+    neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
+    leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
     copies = AugmentedCopies(examples)
     rejector = UnknownRejector(examples, leave_one_out, unknown, copies)

@@ -100,7 +100,16 @@ class Discovery:
         accuracy = _percent("value_json.evaluation.accuracy")
         known = "value_json.evaluation and value_json.evaluation.accuracy is not none"
         template = f"{{{{ {accuracy} if {known} else None }}}}"
-        return {**_sensor("Accuracy", self._topics.examples, template), **_PERCENT}
+        attributes = ", ".join(
+            f"'{key}': value_json.evaluation.{key}"
+            for key in ("note", "sessions", "across_sessions", "recommendation")
+        )
+        return {
+            **_sensor("Accuracy", self._topics.examples, template),
+            **_PERCENT,
+            "json_attributes_topic": self._topics.examples,
+            "json_attributes_template": "{{ ({%s} if value_json.evaluation else {}) | tojson }}" % attributes,
+        }
 
     def _event(self) -> Component:
         return {

@@ -227,11 +227,16 @@ class ClassEvaluation(Payload, frozen=True, kw_only=True):
     ]
     count: Annotated[Count, Meta(description="number of examples")]
     recall: Annotated[
-        Share | None, Meta(description="share of its examples that the others classify correctly")
+        Share | None,
+        Meta(
+            description="share of its examples that the others classify correctly; "
+            "the others are those of other sessions if `sessions` is above 1"
+        ),
     ]
     confused_with: Annotated[
         str | None, Meta(description="another label of its misclassified examples; null without confusion")
     ]
+    sessions: Annotated[Count, Meta(description="number of sessions that taught it")]
 
 
 class NextLabel(Payload, frozen=True, kw_only=True):
@@ -255,6 +260,17 @@ class EvaluationFigures(Payload, frozen=True, kw_only=True):
         Count, Meta(description="number of presses that repeated an earlier view of their label")
     ]
     recommendation: Annotated[NextLabel | None, Meta(description="the label to show next")]
+    sessions: Annotated[
+        Count,
+        Meta(description="number of sessions: presses of another boot or scene, or 20 minutes apart"),
+    ]
+    across_sessions: Annotated[
+        bool, Meta(description="true if other sessions than its own classify each example")
+    ]
+    note: Annotated[
+        str | None,
+        Meta(description="what the accuracy holds for, and what to do; null without an accuracy"),
+    ]
 
 
 class FleetPeer(Payload, frozen=True, kw_only=True):

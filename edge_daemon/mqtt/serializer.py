@@ -325,6 +325,7 @@ def _evaluation(evaluation: Evaluation) -> payloads.EvaluationFigures:
             count=report.count,
             recall=report.recall,
             confused_with=report.confused_with,
+            sessions=report.sessions,
         )
         for label, report in sorted(evaluation.classes.items(), key=_is_ok)[:_MAX_CLASSES]
     }
@@ -337,6 +338,9 @@ def _evaluation(evaluation: Evaluation) -> payloads.EvaluationFigures:
         recommendation=None
         if next_label is None
         else payloads.NextLabel(label=next_label.label, reason=next_label.reason),
+        sessions=evaluation.sessions,
+        across_sessions=evaluation.across_sessions,
+        note=evaluation.note,
     )
 
 

@@ -18,6 +18,7 @@ from typing import TypeAlias
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, LearnScene, Origin, Undo
 from edge_daemon.domain.events import (
+    AnotherSessionAdvised,
     Cleared,
     CommandReply,
     ConfirmPending,
@@ -141,8 +142,10 @@ class Keyboard:
         self._worker.start()
 
     def handle(self, event: Event) -> None:
-        """Log the outcome of a key's command."""
+        """Log the outcome of a key's command, and the advice after it."""
         match event:
+            case AnotherSessionAdvised():
+                log.info("%s: %s", event.label, event.note)
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
             case ExampleUndone() if event.command.origin.via == _VIA:

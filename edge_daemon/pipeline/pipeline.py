@@ -130,9 +130,7 @@ class Pipeline:
         yield from self._check_camera() if frame is None else self._process_frame(frame)
         # After the label, which users wait for.
         if self._ready or self._clock.monotonic() >= self._evaluate_s:
-            evaluated = self._labeller.evaluate_if_due()
-            if evaluated is not None:
-                yield evaluated
+            yield from self._labeller.evaluate_if_due(self._clock.monotonic())
         if frame is not None:
             self._copy_maker.advance()
         now = self._clock.monotonic()

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING
 
 from edge_daemon.domain.commands import AddExample, LabelSample
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import CommandReply, Event, ExamplesChanged, UncertainSampleKept
+from edge_daemon.domain.events import AnotherSessionAdvised, CommandReply, Event, UncertainSampleKept
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Observation, Prediction
 from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.learning.quality.evaluation import HERE_AND_NOW
 from edge_daemon.learning.quality.uncertain_samples import UncertainSample, UncertainSamples
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
+from edge_daemon.teaching.session_advice import SessionAdvice
 from edge_daemon.teaching.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -89,6 +91,9 @@ class Labeller:
         self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
         self._pending = PendingLabels()
         self._evaluation_due = True
+        self._advice = SessionAdvice()
+        self._taught: dict[tuple[str, str], None] = {}
+        """Regions and labels of the examples that were added since the last evaluation."""
 
     @property
     def last_observation(self) -> Observation | None:
@@ -152,12 +157,21 @@ class Labeller:
             raise RequestError(missing)
         yield from self._label(command, sample.observation, sample)
 
-    def evaluate_if_due(self) -> ExamplesChanged | None:
-        """Return counts and evaluation at the first call, and if an example was added since the last one."""
+    def evaluate_if_due(self, now: float) -> Iterator[Event]:
+        """Yield counts and evaluation at the first call, and if an example was added since the last one.
+
+        Advice on the added examples follows.
+        """
         if not self._evaluation_due:
-            return None
+            return
         self._evaluation_due = False
-        return self._trainer.examples()
+        taught, self._taught = self._taught, {}
+        yield self._trainer.examples()
+        for region, label in taught:
+            report = self._trainer.class_report(region, label)
+            if report is not None and self._advice.is_due(label, report, now):
+                yield AnotherSessionAdvised(label, HERE_AND_NOW)
+
 
     def _label(
         self,
@@ -195,5 +209,6 @@ class Labeller:
     ) -> Iterator[Event]:
         yield from self._trainer.add(command, record, seq, view)
         self._evaluation_due = True
+        self._taught[record.region, record.label] = None
         if sample is not None:
             self._uncertain.drop(sample)

@@ -12,7 +12,7 @@ from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSample
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import Example, FleetFigures
+from edge_daemon.domain.types import ClassReport, Evaluation, Example, FleetFigures
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
@@ -65,6 +65,7 @@ class Trainer:
         self._outdated = False
         self._shared_with: int | None = None
         self._sessions = SessionCounter()
+        self._evaluations: dict[str, Evaluation] = {}
         self.space = space
         self.boot_id = boot_id
         self.revision = 0
@@ -110,9 +111,14 @@ class Trainer:
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
-        evaluations = [classifier.evaluate() for classifier in self._classifiers.values()]
-        evaluation = evaluations[0] if len(evaluations) == 1 else None
+        self._evaluations = {pool: classifier.evaluate() for pool, classifier in self._classifiers.items()}
+        evaluation = next(iter(self._evaluations.values())) if len(self._evaluations) == 1 else None
         return events.ExamplesChanged(self._counts(), evaluation, self.fleet)
+
+    def class_report(self, region: str, label: str) -> ClassReport | None:
+        """Return the report of a label in the latest evaluation of the region's pool; None without one."""
+        evaluation = self._evaluations.get(self.pool_of(region))
+        return None if evaluation is None else evaluation.classes.get(label)
 
     def load(self, examples: Iterable[Example]) -> None:
         """Add stored examples to the classifiers; those that can't be used are logged and skipped."""

@@ -99,6 +99,7 @@ def _evaluation(evaluation: Evaluation | None) -> Message | None:
             "count": report.count,
             "recall": report.recall,
             "confused_with": report.confused_with,
+            "sessions": report.sessions,
         }
         for label, report in evaluation.classes.items()
     }
@@ -109,4 +110,6 @@ def _evaluation(evaluation: Evaluation | None) -> Message | None:
         "most_confused": evaluation.most_confused,
         "near_duplicates": evaluation.near_duplicates,
         "recommendation": recommended and {"label": recommended.label, "reason": recommended.reason},
+        "sessions": evaluation.sessions,
+        "note": evaluation.note,
     }

@@ -1,27 +1,29 @@
-"""Leave-one-out evaluation of the examples, a report per class, and the next label to teach."""
+"""Leave-one-out evaluation of the examples, and a report per class."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
+from edge_daemon.domain.types import ClassReport, Evaluation
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
-from edge_daemon.learning.sampling import Doubles
+from edge_daemon.learning.quality.leave_one_session_out import LeaveOneSessionOutScores
+from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, recommend_next_label
+from edge_daemon.learning.sampling import Doubles, Ints, dense_rank, unique
 
-FIRST_EXAMPLES = 3
-"""Number of examples per class before other recommendations are made."""
+HERE_AND_NOW = f"holds here and now; {ELSEWHERE}"
+"""What an accuracy within one session means."""
 
-IMBALANCE_RATIO = 3
-"""A class with a third of the examples of the largest one, or fewer, is imbalanced."""
+ACROSS_SESSIONS = "measured across sessions: each one is predicted by the others"
+"""What an accuracy by leave-one-session-out means."""
 
+SEPARATE_SESSIONS = "no other session taught the same labels; show every label here and now as well"
+"""What it means if several sessions can't predict each other."""
 
 MIN_SCORED = 5
 """Number of scored examples that a class needs to be ok."""
-
-GOOD_RECALL = 0.8
 
 CONFUSED_SHARE = 0.25
 """Share of a class's examples predicted as another class from which it is confused with that one."""
@@ -29,129 +31,112 @@ CONFUSED_SHARE = 0.25
 Confusion = npt.NDArray[np.intp]
 
 
-def recommend_next_label(classes: Mapping[str, ClassReport]) -> Recommendation | None:
-    """Return the class whose next example helps most; None if every class is ok and balanced.
+def evaluate_examples(
+    labels: Sequence[str],
+    loo: LeaveOneOutScores,
+    scores: Doubles,
+    across: LeaveOneSessionOutScores | None = None,
+) -> Evaluation:
+    """Evaluate the examples by the `scores` (n x C) of a classifier.
 
-    The order is: a second class, the first examples of each class, the class with the largest
-    `expected_gain`.
+    The scores are those of leave-one-session-out with `across`, else of leave-one-out. Examples without
+    others of their class are not scored. Classes that no other session taught are then reported by
+    leave-one-out with the class means. Cost: linear in examples times classes, without a product of
+    embeddings.
     """
-    if not classes:
-        return None
-    fewest = min(classes, key=lambda label: classes[label].count)
-    count = classes[fewest].count
-    if len(classes) == 1:
-        return Recommendation(fewest, "it is the only class; teach a second one")
-    if count < FIRST_EXAMPLES:
-        return Recommendation(fewest, f"it has only {count} example{'s' if count > 1 else ''}")
-    most = max(classes, key=lambda label: classes[label].count)
-    candidates = [label for label in classes if _needs_examples(classes[label], classes[most])]
-    if not candidates:
-        return None
-    label = max(candidates, key=lambda each: expected_gain(classes[each]))
-    return Recommendation(label, _reason(classes[label], classes[most], most))
-
-
-def expected_gain(report: ClassReport) -> float:
-    """Return the expected decrease of the class's error by one more example.
-
-    Error is about a power of the number of examples, so that its decrease is proportional to error over
-    count. The error is 1 - recall with add-one smoothing, and 1 for a class of a single burst.
-    """
-    mistaken = 1.0 if report.recall is None else 1 - report.recall
-    return (mistaken * report.count + 1) / (report.count + 2) / report.count
-
-
-def _needs_examples(report: ClassReport, largest: ClassReport) -> bool:
-    return report.status != "ok" or _is_imbalanced(report, largest)
-
-
-def _is_imbalanced(report: ClassReport, largest: ClassReport) -> bool:
-    return report.count * IMBALANCE_RATIO <= largest.count
-
-
-def _reason(report: ClassReport, largest: ClassReport, largest_label: str) -> str:
-    if report.confused_with is not None:
-        return f"it is confused with {report.confused_with}; show how they differ"
-    if _is_imbalanced(report, largest):
-        return f"it has {report.count} examples, {largest_label} has {largest.count}"
-    if report.recall is None:
-        return "all its examples are of one view or one burst; turn the object and press again"
-    if report.recall == 1.0:
-        return f"it is recognised, but {report.count} examples are too few for a reliable figure"
-    return f"only {report.recall:.0%} of its examples are recognised by the other examples"
-
-
-def evaluate_examples(labels: Sequence[str], loo: LeaveOneOutScores, scores: Doubles) -> Evaluation:
-    """Evaluate the examples by leave-one-out `scores` (n x C) of a classifier.
-
-    Examples without others of their class are not scored. Cost: linear in examples times classes, without
-    a product of embeddings.
-    """
-    counts = np.bincount(loo.class_ids, minlength=len(labels))
-    confusion = confusion_matrix(loo, scores)
-    scored = confusion.sum(axis=1)
-    accuracy = float(np.trace(confusion) / scored.sum()) if len(labels) > 1 and scored.sum() else None
+    confusion = confusion_matrix(loo if across is None else across, scores)
+    scored = int(confusion.sum())
+    accuracy = float(np.trace(confusion) / scored) if len(labels) > 1 and scored else None
+    if across is not None:
+        unscored = confusion.sum(axis=1) == 0
+        if unscored.any():
+            confusion[unscored] = confusion_matrix(loo, centroid_scores(loo))[unscored]
+    teaching = _SessionCounts(loo, len(labels))
     classes = {
-        label: _class_report(class_id, labels, int(counts[class_id]), confusion)
-        for class_id, label in enumerate(labels)
+        label: _class_report(class_id, labels, confusion, teaching) for class_id, label in enumerate(labels)
     }
     return Evaluation(
         accuracy,
         classes,
         _most_confused(labels, confusion),
         loo.near_duplicate_presses,
-        recommend_next_label(classes),
+        recommend_next_label(classes, several_sessions=teaching.sessions > 1),
+        teaching.sessions,
+        across is not None and accuracy is not None,
+        _note(accuracy, teaching.sessions, across is not None),
     )
+
+
+def _note(accuracy: float | None, sessions: int, across: bool) -> str | None:
+    if accuracy is None:
+        return None
+    if across:
+        return ACROSS_SESSIONS
+    return HERE_AND_NOW if sessions == 1 else SEPARATE_SESSIONS
+
+
+class _SessionCounts:
+    """Sessions and presses per class: `of_class` (C) sessions, `newest_presses` (C) of the newest session."""
+
+    def __init__(self, loo: LeaveOneOutScores, classes: int) -> None:
+        self.examples: Ints = np.bincount(loo.class_ids, minlength=classes)
+        self.of_class: Ints = np.zeros(classes, np.intp)
+        self.newest_presses: Ints = np.zeros(classes, np.intp)
+        self.sessions = 0
+        if len(loo.class_ids):
+            sessions = dense_rank(loo.session_ids)
+            self.sessions = int(sessions.max()) + 1
+            self.of_class = np.bincount(
+                unique(sessions * classes + loo.class_ids) % classes, minlength=classes
+            )
+            newest = loo.session_ids == loo.session_ids[-1]
+            class_of_press = np.zeros(int(loo.press_ids.max()) + 1, np.intp)
+            class_of_press[loo.press_ids] = loo.class_ids
+            presses = unique(loo.press_ids[newest])
+            self.newest_presses = np.bincount(class_of_press[presses], minlength=classes)
 
 
 def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
     """Count true (rows) against predicted classes (columns) of the examples with others of their class."""
-    confusion = np.zeros((scores.shape[1], scores.shape[1]), np.intp)
+    classes = scores.shape[1]
     scored = np.flatnonzero(loo.same_class_count > 0)
     if not len(scored):
-        return confusion
-    np.add.at(confusion, (loo.class_ids[scored], scores[scored].argmax(axis=1)), 1)
-    return confusion
+        return np.zeros((classes, classes), np.intp)
+    cells = loo.class_ids[scored] * classes + scores[scored].argmax(axis=1)
+    return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
 def knn_scores(loo: LeaveOneOutScores) -> Doubles:
     """Return the votes of each example's nearest neighbours; a tie goes to the nearest one."""
-    scores = np.zeros_like(loo.class_sums)
-    present = np.isfinite(loo.neighbour_similarities)
-    rows = np.broadcast_to(np.arange(len(loo.class_ids))[:, None], present.shape)
-    np.add.at(scores, (rows[present], loo.class_ids[loo.neighbour_rows[present]]), 1.0)
-    scores[rows[:, 0], loo.class_ids[loo.neighbour_rows[:, 0]]] += 0.5
-    return scores
+    count, classes = loo.class_sums.shape
+    votes = np.isfinite(loo.neighbour_similarities) * 1.0
+    votes[:, 0] += 0.5
+    cells = np.arange(count)[:, None] * classes + loo.class_ids[loo.neighbour_rows]
+    scores: Doubles = np.bincount(cells.ravel(), votes.ravel(), count * classes).astype(np.float64)
+    return scores.reshape(count, classes)
 
 
 def centroid_scores(loo: LeaveOneOutScores) -> Doubles:
-    """Return the cosine to each class mean, without the example's burst in the mean of its own class.
-
-    The sums of similarities give the lengths of the means as well: |S|^2 is the sum of x.S over the class,
-    and |S - B|^2 = |S|^2 - 2 S.B + |B|^2 without the burst B.
-    """
-    class_ids, rows = loo.class_ids, np.arange(len(loo.class_ids))
-    own = loo.class_sums[rows, class_ids]
-    squared = np.bincount(class_ids, own + loo.own_burst_similarity, minlength=loo.class_sums.shape[1])
-    lengths = np.sqrt(np.maximum(squared, 1e-12))
-    without = np.bincount(loo.burst_ids, 2 * own + loo.own_burst_similarity)[loo.burst_ids]
-    scores = loo.class_sums / lengths
-    scores[rows, class_ids] = own / np.sqrt(np.maximum(squared[class_ids] - without, 1e-12))
-    return scores
+    """Return the cosine of each example to each class mean, without the examples that are left out."""
+    return loo.centroid_cosines()
 
 
-def _class_report(class_id: int, labels: Sequence[str], count: int, confusion: Confusion) -> ClassReport:
+def _class_report(
+    class_id: int, labels: Sequence[str], confusion: Confusion, teaching: _SessionCounts
+) -> ClassReport:
     scored = int(confusion[class_id].sum())
+    count, sessions = int(teaching.examples[class_id]), int(teaching.of_class[class_id])
+    presses = int(teaching.newest_presses[class_id])
     if scored == 0 or len(labels) < 2:
-        return ClassReport("needs_examples", count, None)
+        return ClassReport("needs_examples", count, None, None, sessions, presses)
     recall = float(confusion[class_id, class_id] / scored)
     mistakes = confusion[class_id].copy()
     mistakes[class_id] = 0
     rival = int(mistakes.argmax())
     if mistakes[rival] >= 2 and mistakes[rival] / scored >= CONFUSED_SHARE:
-        return ClassReport("confused", count, recall, labels[rival])
-    ok = recall >= GOOD_RECALL and scored >= MIN_SCORED
-    return ClassReport("ok" if ok else "needs_examples", count, recall)
+        return ClassReport("confused", count, recall, labels[rival], sessions, presses)
+    ok = recall >= GOOD_RECALL and scored >= MIN_SCORED and sessions >= min(2, teaching.sessions)
+    return ClassReport("ok" if ok else "needs_examples", count, recall, None, sessions, presses)
 
 
 def _most_confused(labels: Sequence[str], confusion: Confusion) -> tuple[str, str] | None:

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
-from edge_daemon.learning.sampling import Doubles, Floats, Ints, burst_key, unique
+from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
+from edge_daemon.learning.quality.other_session_similarity import OtherSessionSimilarity, add_both_ways
+from edge_daemon.learning.sampling import Doubles, Floats, Ints, assign_folds, burst_key, unique
 
 LIMIT = 2000
 """Number of newest examples with statistics. It bounds the work at start-up."""
@@ -34,7 +36,8 @@ class LeaveOneOutScores:
     neighbours, nearest first, -inf if there are fewer than k; rows count from `first_row`. `class_sums`
     (n x C): sums of the similarities to the examples of each class. `own_burst_similarity` (n): the sum of
     the similarities to the own burst, the example included. `same_class_count` (n): number of other
-    examples of the class. `burst_ids` (n). `near_duplicate_presses`: presses that repeat a view.
+    examples of the class. `burst_ids`, `press_ids`, `session_ids` (n). `near_duplicate_presses`: presses
+    that repeat a view. The arrays are valid until the examples change.
     """
 
     first_row: int
@@ -45,16 +48,41 @@ class LeaveOneOutScores:
     own_burst_similarity: Doubles
     same_class_count: Ints
     burst_ids: Ints
+    press_ids: Ints
+    session_ids: Ints
     near_duplicate_presses: int
+
+    def centroid_cosines(self) -> Doubles:
+        """Return the cosine to each class mean (n x C), without the example's burst in its own class.
+
+        The sums of similarities give the lengths of the means as well: |S|^2 is the sum of x.S over the
+        class, and |S - B|^2 = |S|^2 - 2 S.B + |B|^2 without the burst B.
+        """
+        class_ids, rows = self.class_ids, np.arange(len(self.class_ids))
+        own = self.class_sums[rows, class_ids]
+        squared = np.bincount(class_ids, own + self.own_burst_similarity, self.class_sums.shape[1])
+        lengths = np.sqrt(np.maximum(squared, 1e-12))
+        without = np.bincount(self.burst_ids, 2 * own + self.own_burst_similarity)[self.burst_ids]
+        cosines = self.class_sums / lengths
+        cosines[rows, class_ids] = own / np.sqrt(np.maximum(squared[class_ids] - without, 1e-12))
+        return cosines
+
+    def folds(self, rows: Ints) -> Ints:
+        """Return a fold for each of some rows; no burst is split."""
+        return assign_folds(self.class_ids[rows], self.burst_ids[rows])
 
 
 class LeaveOneOut:
     """Keeps the nearest neighbours of each example and its similarity to each class. One owning thread."""
 
-    def __init__(self, examples: EmbeddingIndex, k: int = 3, limit: int = LIMIT) -> None:
+    def __init__(
+        self, examples: EmbeddingIndex, k: int = 3, limit: int = LIMIT, session_neighbours: bool = False
+    ) -> None:
+        """`session_neighbours`: keep the nearest neighbours in other sessions as well."""
         self._examples = examples
         self._k = k
         self._limit = limit
+        self._session_k = k if session_neighbours else 0
         self._version = -1
         self._reset()
 
@@ -62,10 +90,6 @@ class LeaveOneOut:
         """Return the statistics of the present examples."""
         self._update()
         labels = self._examples.labels
-        sums = np.zeros((len(self._ids), len(labels)))
-        for class_id, label in enumerate(labels):
-            if label in self._column_of:
-                sums[:, class_id] = self._class_sums[:, self._column_of[label]]
         class_ids = self._examples.class_ids[self._first_row :]
         counts = np.bincount(class_ids, minlength=len(labels))
         same_class_count = counts[class_ids] - self._burst_sizes()
@@ -73,14 +97,38 @@ class LeaveOneOut:
         return LeaveOneOutScores(
             self._first_row,
             class_ids,
-            self._neighbour_similarities,
-            self._neighbour_rows,
-            sums,
+            self._neighbours.similarities,
+            self._neighbours.rows,
+            self._by_class(self._class_sums),
             self._own_burst_similarity,
             same_class_count,
             self._burst_ids,
+            self._press_ids,
+            self._other_sessions.session_ids,
             near_duplicate_presses,
         )
+
+    def other_session_sums(self) -> Doubles | None:
+        """Return the sums of the similarities to the examples of other sessions (n x C).
+
+        None with one session. Call it after `scores`, as `other_session_neighbours`.
+        """
+        return self._by_class(self._other_sessions.class_sums) if self._other_sessions.is_needed else None
+
+    @property
+    def other_session_neighbours(self) -> NeighbourLists:
+        """The nearest neighbours in other sessions; empty lists unless they are kept."""
+        return self._other_sessions.neighbours
+
+    def _by_class(self, sums: Doubles) -> Doubles:
+        """Return sums per class column in class order, without a copy if that is their order."""
+        if list(self._column_of) == list(self._examples.labels):
+            return sums
+        ordered = np.zeros((len(self._ids), len(self._examples.labels)))
+        for class_id, label in enumerate(self._examples.labels):
+            if label in self._column_of:
+                ordered[:, class_id] = sums[:, self._column_of[label]]
+        return ordered
 
     def remove(self, example_ids: Collection[int]) -> None:
         """Remove examples. Call it before they are removed from the index."""
@@ -101,8 +149,8 @@ class LeaveOneOut:
         self._press_id_of: dict[tuple[str, str], int] = {}
         self._burst_id_of_press: Ints = np.empty(0, np.intp)
         self._press_ids: Ints = np.empty(0, np.intp)
-        self._neighbour_similarities: Floats = np.empty((0, self._k), np.float32)
-        self._neighbour_rows: Ints = np.empty((0, self._k), np.intp)
+        self._neighbours = NeighbourLists(self._k)
+        self._other_sessions = OtherSessionSimilarity(self._session_k)
         self._class_sums: Doubles = np.empty((0, 0))
         self._own_burst_similarity: Doubles = np.empty(0)
 
@@ -144,10 +192,9 @@ class LeaveOneOut:
         self._burst_id_of_press = np.append(
             self._burst_id_of_press, np.arange(len(self._burst_id_of_press), len(self._press_id_of))
         )
-        self._neighbour_similarities = np.vstack(
-            (self._neighbour_similarities, np.full((len(labels), self._k), -np.inf, np.float32))
-        )
-        self._neighbour_rows = np.vstack((self._neighbour_rows, np.zeros((len(labels), self._k), np.intp)))
+        self._neighbours.append(len(labels))
+        sessions = self._examples.sessions[self._first_row + start :]
+        self._other_sessions.append(np.array(sessions, np.intp), len(self._column_of))
         self._own_burst_similarity = np.append(self._own_burst_similarity, np.ones(len(labels)))
         sums = np.zeros((len(self._ids), len(self._column_of)))
         sums[:start, : self._class_sums.shape[1]] = self._class_sums
@@ -190,36 +237,24 @@ class LeaveOneOut:
         own = np.where(same_burst, similarities, 0.0)
         self._own_burst_similarity[:start] += own[:start].sum(axis=1)
         self._own_burst_similarity[start:stop] = own.sum(axis=0)
-        others = np.where(same_burst, 0.0, similarities)
         of_label = [self._column_of.get(label, 0) for label in self._examples.labels]
         columns = np.array(of_label, np.intp)[
             self._examples.class_ids[self._first_row : self._first_row + stop]
         ]
-        _add_by_class(self._class_sums[:start], others[:start], columns[start:])
-        _add_by_class(self._class_sums[start:stop], others.T, columns)
+        add_both_ways(self._class_sums, start, np.where(same_burst, 0.0, similarities), columns)
+        self._other_sessions.update(start, stop, similarities, columns)
         similarities[same_burst] = -np.inf
-        self._merge_candidates(slice(start), similarities[:start], start)
-        self._merge_candidates(slice(start, stop), similarities.T, 0)
-
-    def _merge_candidates(self, known: slice, similarities: Floats, first: int) -> None:
-        """Merge candidates (columns: the rows from `first`) into the neighbours of the `known` rows."""
-        closer = np.flatnonzero((similarities > self._neighbour_similarities[known, -1:]).any(axis=1))
-        values = np.hstack((self._neighbour_similarities[known][closer], similarities[closer]))
-        rows = closer + (known.start or 0)
-        listed, each = self._neighbour_rows[rows], np.arange(len(rows))
-        for position in range(self._k):
-            best = values.argmax(axis=1)
-            self._neighbour_similarities[rows, position] = values[each, best]
-            before = listed[each, np.minimum(best, self._k - 1)]
-            self._neighbour_rows[rows, position] = np.where(best < self._k, before, first + best - self._k)
-            values[each, best] = -np.inf
+        self._neighbours.merge(slice(start), similarities[:start], start)
+        self._neighbours.merge(slice(start, stop), similarities.T, 0)
 
     def _subtract_row(self, row: int) -> None:
         matrix = self._matrix()
         similarities = matrix @ matrix[row]
         burst_ids = self._burst_ids
         same_burst = burst_ids == burst_ids[row]
-        self._class_sums[:, self._column_of[self._label(row)]] -= np.where(same_burst, 0.0, similarities)
+        column = self._column_of[self._label(row)]
+        self._class_sums[:, column] -= np.where(same_burst, 0.0, similarities)
+        self._other_sessions.subtract(row, similarities, column)
         self._own_burst_similarity -= np.where(same_burst, similarities, 0.0)
 
     def _remove_rows(self, removed: Ints) -> None:
@@ -227,28 +262,16 @@ class LeaveOneOut:
         keep = np.ones(len(self._ids), dtype=bool)
         keep[removed] = False
         matrix, burst_ids = self._matrix(), self._burst_ids
-        incomplete = np.isin(self._neighbour_rows, removed) & np.isfinite(self._neighbour_similarities)
-        for row in np.flatnonzero(keep & incomplete.any(axis=1)):
+        for row in np.flatnonzero(keep & self._neighbours.that_list(removed)).tolist():
             similarities = matrix @ matrix[row]
             similarities[~keep | (burst_ids == burst_ids[row])] = -np.inf
-            self._neighbour_similarities[row] = -np.inf
-            self._merge_candidates(slice(row, row + 1), similarities[None], 0)
-        number = np.cumsum(keep) - 1
+            self._neighbours.replace(row, similarities)
+        self._neighbours.keep(keep)
+        self._other_sessions.remove(keep, matrix)
         self._ids = [each for each, kept in zip(self._ids, keep, strict=True) if kept]
         self._press_ids = self._press_ids[keep]
-        self._neighbour_similarities = self._neighbour_similarities[keep]
-        self._neighbour_rows = number[self._neighbour_rows[keep]]
         self._class_sums = self._class_sums[keep]
         self._own_burst_similarity = self._own_burst_similarity[keep]
 
     def _matrix(self) -> Floats:
         return self._examples.matrix[self._first_row : self._first_row + len(self._ids)]
-
-
-def _add_by_class(sums: Doubles, similarities: Floats, columns: Ints) -> None:
-    """Add similarities (rows) to the class sums; `columns` is the class column of each similarity."""
-    if similarities.size:
-        order = np.argsort(columns, kind="stable")
-        starts = np.flatnonzero(np.diff(columns[order], prepend=-1))
-        found = np.add.reduceat(similarities[:, order], starts, axis=1, dtype=np.float64)
-        sums[:, columns[order][starts]] += found

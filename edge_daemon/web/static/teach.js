@@ -69,11 +69,11 @@ function classButton(label) {
   return { element, count, status, bar };
 }
 
-function statusText(report) {
+function statusText(report, sessions) {
   if (!report) return "";
   if (report.status === "ok") return "ok";
   if (report.status === "confused") return `confused with ${report.confused_with}`;
-  return "needs examples";
+  return sessions > 1 && report.sessions === 1 ? "one session only" : "needs examples";
 }
 
 function showExamples({ counts, evaluation }) {
@@ -84,19 +84,23 @@ function showExamples({ counts, evaluation }) {
     const report = evaluation?.classes[label];
     if (!button.element.isConnected) byId("classes").append(button.element);
     write(button.count, String(count));
-    write(button.status, statusText(report));
+    const status = statusText(report, evaluation?.sessions);
+    write(button.status, status);
     button.status.className = `status ${report?.status ?? ""}`;
-    button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${statusText(report)}`);
+    button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${status}`);
   }
   showRecommendation(evaluation, Object.keys(counts).length);
   byId("undo").disabled = buttons.size === 0;
 }
 
 function showRecommendation(evaluation, classes) {
-  const recommendation = evaluation?.recommendation;
-  if (classes === 0) byId("recommendation").replaceChildren("Hold an object in front of the camera, type its name and teach it.");
-  else if (recommendation) byId("recommendation").replaceChildren("Show next: ", make("b", {}, recommendation.label), `. ${sentence(recommendation.reason)}.`);
-  else byId("recommendation").replaceChildren(evaluation ? "No class needs examples." : "");
+  const { recommendation, note } = evaluation ?? {};
+  const parts = [];
+  if (classes === 0) parts.push("Hold an object in front of the camera, type its name and teach it.");
+  else if (recommendation) parts.push("Show next: ", make("b", {}, recommendation.label), `. ${sentence(recommendation.reason)}.`);
+  else if (evaluation) parts.push("No class needs examples.");
+  if (note && !recommendation?.reason.includes(note)) parts.push(` ${sentence(note)}.`);
+  byId("recommendation").replaceChildren(...parts);
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);

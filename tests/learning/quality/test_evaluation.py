@@ -12,9 +12,9 @@ from edge_daemon.learning.quality.evaluation import (
     confusion_matrix,
     evaluate_examples,
     knn_scores,
-    recommend_next_label,
 )
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.learning.quality.recommendation import recommend_next_label
 
 
 def evaluated(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Evaluation:
@@ -35,7 +35,6 @@ def test_separate_classes_are_ok() -> None:
     assert evaluation.accuracy == 1.0
     assert {report.status for report in evaluation.classes.values()} == {"ok"}
     assert evaluation.most_confused is None
-    assert evaluation.recommendation is None
     assert evaluation.near_duplicates == 0
 
 
