@@ -265,7 +265,7 @@ def _evaluate(config: Config, store: ExampleStore) -> Evaluation:
     classifier = build_classifier(config)
     sessions = SessionCounter()
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
-        session = sessions.number(example.created_at, example.origin)
+        session = sessions.number(example)
         classifier.add(example.embedding, example.label, example.id, example.group, session)
     return classifier.evaluate()
 

@@ -104,11 +104,12 @@ class Discovery:
             f"'{key}': value_json.evaluation.{key}"
             for key in ("note", "sessions", "across_sessions", "recommendation")
         )
+        shown = f"{{{attributes}}}"
         return {
             **_sensor("Accuracy", self._topics.examples, template),
             **_PERCENT,
             "json_attributes_topic": self._topics.examples,
-            "json_attributes_template": "{{ ({%s} if value_json.evaluation else {}) | tojson }}" % attributes,
+            "json_attributes_template": f"{{{{ ({shown} if value_json.evaluation else {{}}) | tojson }}}}",
         }
 
     def _event(self) -> Component:

@@ -54,6 +54,7 @@ class Bench:
     clock: ManualClock = field(default_factory=ManualClock)
     max_per_label: int | None = None
     classifier: str = "knn"
+    boot_id: str = ""
     settings: RuntimeSettings | None = None
     text_joiner: RegionTextJoiner | None = None
     embedder: SwitchableEmbedder = field(default_factory=SwitchableEmbedder)
@@ -65,7 +66,9 @@ class Bench:
         classifiers = {
             pool: make_classifier(self.classifier, vote="padded", unknown=0.9) for pool in pools.values()
         }
-        trainer = Trainer(self.store, classifiers, pools, ColourEmbedder.space, self.max_per_label)
+        trainer = Trainer(
+            self.store, classifiers, pools, ColourEmbedder.space, self.max_per_label, boot_id=self.boot_id
+        )
         self.pipeline = Pipeline(
             embedder=self.embedder,
             regions=self.regions,

@@ -110,6 +110,23 @@ def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: st
     assert rendered(template, payload) == shown
 
 
+def test_the_accuracy_says_what_it_holds_for() -> None:
+    published = {
+        "accuracy": 0.5,
+        "note": "holds here and now",
+        "sessions": 1,
+        "across_sessions": False,
+        "recommendation": {"label": "cat", "reason": "few"},
+        "classes": {},
+    }
+    accuracy = config_of(discovery("frame").announcement([], {}))["components"]["accuracy"]
+    assert accuracy["json_attributes_topic"] == "b/examples"
+    template = accuracy["json_attributes_template"]
+    shown = json.loads(rendered(template, json.dumps({"evaluation": published})))
+    assert shown == {key: published[key] for key in published if key not in ("accuracy", "classes")}
+    assert json.loads(rendered(template, '{"evaluation": null}')) == {}
+
+
 def test_labels_of_the_device_s_buttons_have_buttons_before_the_first_example() -> None:
     own = msgspec.structs.replace(info(), button_labels=["cat", "dog"])
     announced = Discovery(device_topics("b", "tray-1", ["frame"]), own, "homeassistant")

@@ -160,10 +160,13 @@ def test_each_event_has_an_id_of_its_own() -> None:
 def test_examples_contain_counts_and_evaluation_and_are_retained() -> None:
     evaluation = Evaluation(
         accuracy=0.9,
-        classes={"cat": ClassReport("confused", 3, 0.5, "dog")},
+        classes={"cat": ClassReport("confused", 3, 0.5, "dog", sessions=2)},
         most_confused=("cat", "dog"),
         near_duplicates=1,
         recommendation=Recommendation("dog", "few examples"),
+        sessions=2,
+        across_sessions=True,
+        note="measured across sessions",
     )
     [message] = messages_for(events.ExamplesChanged({"cat": 3, "dog": 1}, evaluation))
     assert (message.topic, message.qos, message.retain) == ("b/examples", 1, True)
@@ -173,10 +176,21 @@ def test_examples_contain_counts_and_evaluation_and_are_retained() -> None:
         "labels": 2,
         "evaluation": {
             "accuracy": 0.9,
-            "classes": {"cat": {"status": "confused", "count": 3, "recall": 0.5, "confused_with": "dog"}},
+            "classes": {
+                "cat": {
+                    "status": "confused",
+                    "count": 3,
+                    "recall": 0.5,
+                    "confused_with": "dog",
+                    "sessions": 2,
+                }
+            },
             "most_confused": ["cat", "dog"],
             "near_duplicates": 1,
             "recommendation": {"label": "dog", "reason": "few examples"},
+            "sessions": 2,
+            "across_sessions": True,
+            "note": "measured across sessions",
         },
     }
 

@@ -14,7 +14,13 @@ import pytest
 
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, Origin, Undo
-from edge_daemon.domain.events import Cleared, CommandReply, ExampleAdded, ExampleUndone
+from edge_daemon.domain.events import (
+    AnotherSessionAdvised,
+    Cleared,
+    CommandReply,
+    ExampleAdded,
+    ExampleUndone,
+)
 from edge_daemon.panel.keyboard import Keyboard
 from edge_daemon.system.testing import ManualClock
 from tests.harness.mqtt_harness import wait_until
@@ -211,14 +217,16 @@ def test_the_outcome_of_each_key_is_logged(
         Cleared(None, 6, clear),
         CommandReply(press, error="the disk is full"),
         ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
+        AnotherSessionAdvised("cat", "show it once more"),
     ):
         terminal.keyboard.handle(event)
     messages = [record.getMessage() for record in caplog.records]
     assert "key 'x' does nothing; keys: 1 cat, 2 dog, u undo, c clear, s scene, q quit" in messages
     assert "nothing waits to be confirmed; press c first" in messages
-    assert messages[-4:] == [
+    assert messages[-5:] == [
         "taught cat (7)",
         "removed the last example: cat (6)",
         "cleared 6 examples",
         "not done: the disk is full",
+        "cat: show it once more",
     ]

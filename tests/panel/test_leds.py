@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import pytest
 
 from edge_daemon.config.panel import ButtonOptions, LedOptions
 from edge_daemon.domain.commands import AddExample, Origin
 from edge_daemon.domain.events import (
+    AnotherSessionAdvised,
     Button,
     CameraLost,
     CameraRestored,
@@ -20,9 +23,11 @@ from edge_daemon.domain.events import (
     ExamplesNotKept,
     LabelChanged,
     Ready,
+    SceneChanged,
+    SceneLearned,
 )
-from edge_daemon.domain.types import UNKNOWN, Evaluation, Recommendation
-from edge_daemon.panel.leds import CAPTURED_S, ERROR_S, Leds
+from edge_daemon.domain.types import UNKNOWN, ClassReport, Evaluation, Recommendation
+from edge_daemon.panel.leds import CAPTURED_S, CHANGED_S, DOUBLE_FLASH_S, ERROR_S, Leds, Pattern
 from tests.harness.panel_harness import START
 
 CAT, DOG, READY, CAPTURED, BUSY, ERROR = 5, 6, 13, 19, 26, 21
@@ -54,6 +59,12 @@ def blinks(leds: Leds, pin: int, half_s: float, start: float = 10.0) -> bool:
     """Return whether the pin blinks from `start` on, changing every `half_s`."""
     shown = [pin in leds.lit(start + (step + 0.5) * half_s) for step in range(6)]
     return shown in ([True, False] * 3, [False, True] * 3)
+
+
+def flashes_twice(leds: Leds, pin: int, start: float = 10.0) -> bool:
+    """Return whether the pin is lit for two of the twelve eighths of 1.5 s, and dark between and after."""
+    shown = "".join("1" if pin in leds.lit(start + (step + 0.5) * 0.125) else "0" for step in range(24))
+    return "101000000000101" in shown
 
 
 def test_ready_blinks_until_the_first_frame_is_classified_and_is_then_steady() -> None:
@@ -167,8 +178,76 @@ def test_a_restored_camera_shows_no_earlier_label() -> None:
     assert CAT in leds.lit(11.0)
 
 
+def test_advice_to_show_a_label_elsewhere_flashes_its_led_twice_and_ends() -> None:
+    leds = make(labelled("cat"), AnotherSessionAdvised("cat", "once more"))
+    assert flashes_twice(leds, CAT)
+    assert not flashes_twice(leds, DOG)
+    after = 10.0 + DOUBLE_FLASH_S
+    assert all(CAT in leds.lit(after + step / 16) for step in range(24)), "steady: the current label"
+
+
+def test_a_good_label_does_not_blink_for_another_session() -> None:
+    def shown(status: Literal["ok", "needs_examples"]) -> Leds:
+        reports = {"cat": ClassReport(status, 10, 0.9)}
+        recommendation = Recommendation("cat", "it holds here and now", another_session=True)
+        return make(ExamplesChanged({}, Evaluation(1.0, reports, recommendation=recommendation)))
+
+    assert shown("ok").next_deadline(10.0) is None
+    assert blinks(shown("needs_examples"), CAT, 0.5)
+
+
+@pytest.mark.parametrize("automatic", [True, False])
+def test_a_learned_scene_flashes_captured_twice_and_ends(automatic: bool) -> None:
+    leds = make(SceneLearned("frame", 7, automatic))
+    assert flashes_twice(leds, CAPTURED)
+    assert CAPTURED not in leds.lit(10.0 + DOUBLE_FLASH_S)
+    leds.handle(ExampleAdded(1, "cat", "frame", 1, 1, ADD), 10.0)
+    assert all(CAPTURED in leds.lit(10.0 + step / 32) for step in range(4))
+
+
+def test_a_changed_scene_flashes_ready_twice_until_every_region_has_learned_its_scene() -> None:
+    leds = make(SceneChanged("left", 5, False), SceneChanged("right", 5, False))
+    assert flashes_twice(leds, READY, 500.0)
+    leds.handle(SceneLearned("left", 9, False), 600.0)
+    assert flashes_twice(leds, READY, 610.0)
+    leds.handle(SceneLearned("right", 9, False), 620.0)
+    assert all(READY in leds.lit(630.0 + step / 16) for step in range(24))
+    assert leds.next_deadline(630.0) is None
+
+
+def test_a_moving_camera_does_not_flash_for_ever() -> None:
+    leds = make(SceneChanged("frame", 5, True))
+    assert flashes_twice(leds, READY, 10.0 + CHANGED_S - 3)
+    assert all(READY in leds.lit(10.0 + CHANGED_S + step / 16) for step in range(24))
+    assert leds.next_deadline(10.0 + CHANGED_S) is None
+
+
+def test_a_lost_camera_shows_no_changed_scene() -> None:
+    leds = make(SceneChanged("frame", 5, False), CameraLost("unplugged"))
+    assert all(READY not in leds.lit(10.0 + step / 16) for step in range(24))
+
+
+def test_every_two_patterns_can_be_told_apart_from_any_time_on() -> None:
+    """Whenever someone looks, two seconds show which pattern it is."""
+
+    def seen(pattern: Pattern, start: int) -> str:
+        return "".join("01"[pattern.is_lit((start + step + 0.5) / 8)] for step in range(16))
+
+    views = {pattern: {seen(pattern, start) for start in range(24)} for pattern in Pattern}
+    for one in Pattern:
+        for other in Pattern:
+            assert one is other or not views[one] & views[other]
+
+
 def test_the_lit_leds_change_only_at_deadlines() -> None:
-    leds = make(ConfirmPending(2.0, "cat"), recommended("dog"), CommandReply(ADD, error="no"))
+    leds = make(
+        ConfirmPending(2.0, "cat"),
+        recommended("dog"),
+        CommandReply(ADD, error="no"),
+        AnotherSessionAdvised("cat", "once more"),
+        SceneChanged("left", 5, True),
+        SceneLearned("frame", 5, True),
+    )
     now, end = 10.0, 13.0
     while now < end:
         deadline = leds.next_deadline(now)

@@ -11,12 +11,15 @@ import pytest
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
 from edge_daemon.domain.events import (
+    AnotherSessionAdvised,
     CameraLost,
     CommandReply,
     ConfirmPending,
+    Event,
     ExampleAdded,
     LabelChanged,
     Ready,
+    SceneLearned,
 )
 from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
@@ -251,3 +254,17 @@ def test_the_thread_reads_presses_and_ends_when_stopped() -> None:
     assert harness.taught_labels() == ["cat"]
     assert harness.crashes == []
     assert "panel" not in [thread.name for thread in threading.enumerate()]
+
+
+@pytest.mark.parametrize(
+    ("event", "pin"),
+    [(AnotherSessionAdvised("cat", "once more"), CAT_LED), (SceneLearned("frame", 3, False), CAPTURED)],
+    ids=["once more in other light", "scene learned"],
+)
+def test_a_double_flash_reaches_the_pin(harness: PanelHarness, event: Event, pin: int) -> None:
+    harness.panel.handle(event)
+    shown = ""
+    for _ in range(24):
+        harness.wait(0.125)
+        shown += "1" if harness.buttons.is_lit(pin) else "0"
+    assert "101000000000101" in shown

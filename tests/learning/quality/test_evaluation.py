@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge_daemon.domain.types import ClassReport, Evaluation
+from edge_daemon.domain.types import Evaluation
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.evaluation import (
     centroid_scores,
@@ -14,7 +14,6 @@ from edge_daemon.learning.quality.evaluation import (
     knn_scores,
 )
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
-from edge_daemon.learning.quality.recommendation import recommend_next_label
 
 
 def evaluated(rows: list[tuple[float, str]], groups: dict[int, str] | None = None, k: int = 1) -> Evaluation:
@@ -103,50 +102,3 @@ def test_centroid_scores_equal_the_means_without_the_example_and_its_burst() -> 
             expected = examples.matrix[row] @ mean / np.linalg.norm(mean)
             assert scores[row, class_id] == pytest.approx(expected, abs=1e-5)
     assert confusion_matrix(loo, scores).sum() == 40
-
-
-def ok(count: int = 10, recall: float = 0.9) -> ClassReport:
-    return ClassReport("ok", count, recall)
-
-
-@pytest.mark.parametrize(
-    ("reports", "label", "word"),
-    [
-        ({"a": ok()}, "a", "only class"),
-        ({"a": ok(), "b": ClassReport("needs_examples", 1, None)}, "b", "only 1 example"),
-        ({"a": ok(), "b": ClassReport("confused", 6, 0.5, "a"), "c": ok(8)}, "b", "confused with a"),
-        ({"a": ok(12), "b": ok(4)}, "b", "4 examples, a has 12"),
-        (
-            {
-                "a": ok(),
-                "b": ClassReport("needs_examples", 8, 0.5),
-                "c": ClassReport("needs_examples", 8, 0.6),
-            },
-            "b",
-            "50%",
-        ),
-        (
-            {
-                "a": ok(),
-                "b": ClassReport("needs_examples", 9, 0.6),
-                "c": ClassReport("needs_examples", 4, 0.75),
-            },
-            "c",
-            "75%",
-        ),
-        ({"a": ok(), "b": ClassReport("needs_examples", 4, 1.0)}, "b", "too few for"),
-        ({"a": ok(), "b": ClassReport("needs_examples", 5, None)}, "b", "one view"),
-    ],
-)
-def test_the_recommendation_has_a_class_and_a_reason(
-    reports: dict[str, ClassReport], label: str, word: str
-) -> None:
-    recommendation = recommend_next_label(reports)
-    assert recommendation is not None
-    assert recommendation.label == label
-    assert word in recommendation.reason
-
-
-def test_there_is_no_recommendation_when_every_class_is_ok() -> None:
-    assert recommend_next_label({"a": ok(), "b": ok()}) is None
-    assert recommend_next_label({}) is None
