@@ -227,7 +227,7 @@ def test_a_lost_camera_shows_no_changed_scene() -> None:
     assert all(READY not in leds.lit(10.0 + step / 16) for step in range(24))
 
 
-def test_every_two_patterns_can_be_told_apart_from_any_time_on() -> None:
+def test_the_patterns_differ_at_any_time() -> None:
     """Whenever someone looks, two seconds show which pattern it is."""
 
     def seen(pattern: Pattern, start: int) -> str:

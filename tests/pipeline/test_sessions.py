@@ -64,7 +64,7 @@ def test_two_sessions_predict_each_other(bench: Bench) -> None:
 
 
 def test_labels_that_only_their_own_session_knows_are_not_recognised(bench: Bench) -> None:
-    """What was red in the first session is green in the second."""
+    """The first session calls red what the second one calls green."""
     teach_both(bench)
     bench.clock.advance(21 * MINUTE)
     for red, green in zip(REDS, GREENS, strict=True):
