@@ -172,7 +172,6 @@ class Labeller:
             if report is not None and self._advice.is_due(label, report, now):
                 yield AnotherSessionAdvised(label, HERE_AND_NOW)
 
-
     def _label(
         self,
         command: AddExample | LabelSample,

@@ -35,9 +35,10 @@ def teach_both(bench: Bench) -> Evaluation:
 
 
 def evaluation(bench: Bench) -> Evaluation:
-    found = bench.pipeline.examples().evaluation
-    assert found is not None
-    return found
+    """Return the evaluation of the last frame."""
+    [changed] = bench.found(events.ExamplesChanged)
+    assert changed.evaluation is not None
+    return changed.evaluation
 
 
 def advised(bench: Bench) -> list[str]:
@@ -118,7 +119,9 @@ def test_a_clock_that_jumps_begins_no_session(store: ExampleStore, jump: timedel
     teach_both(bench)
     bench.clock.set_utc(bench.clock.utc() + jump)
     assert teach_both(bench).sessions == 1
-    assert evaluation(boot(store, "second")).sessions == 1, "read again from the store"
+    restarted = boot(store, "second")
+    restarted.show(REDS[0])
+    assert evaluation(restarted).sessions == 1, "read again from the store"
 
 
 def test_a_restart_of_the_daemon_begins_no_session(store: ExampleStore) -> None:
