@@ -123,11 +123,11 @@ def build_pipeline(
     _warn_of_other_spaces(store, embedder.space)
     objects = build_object_classifiers(config, embedder, regions)
     trainer = build_trainer(config, store, embedder, regions, classes, objects)
-    scenes, view_classifiers = None, None
+    scene_parts = None
     if objects and isinstance(embedder, TfliteEmbedder):
-        from edge_daemon.app.scenes import build_scenes
+        from edge_daemon.app.scenes import build_scene_parts
 
-        scenes, view_classifiers = build_scenes(config, store, embedder, objects, regions, clock)
+        scene_parts = build_scene_parts(config, store, embedder, objects, regions, clock)
     return Pipeline(
         embedder=embedder,
         regions=regions,
@@ -140,8 +140,7 @@ def build_pipeline(
         fleet=fleet_factory.build_sync(store, trainer, embedder, clock)
         if fleet_factory is not None
         else None,
-        scenes=scenes,
-        view_classifiers=view_classifiers,
+        scenes=scene_parts,
     )
 
 

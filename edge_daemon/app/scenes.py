@@ -11,20 +11,22 @@ from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.learning.object_classifier import ObjectClassifier
 from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.region_scene import RegionScene
+from edge_daemon.pipeline.scene_parts import SceneParts
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
+from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
 from edge_daemon.teaching.scene_archive import SceneArchive
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 
-def build_scenes(
+def build_scene_parts(
     config: Config,
     store: ExampleStore,
     embedder: TfliteEmbedder,
     objects: Mapping[str, ObjectClassifier],
     regions: Sequence[Region],
     clock: Clock,
-) -> tuple[Scenes, dict[str, ViewClassifier]]:
+) -> SceneParts:
     """Build the scene of each region, with that of the store, and the classifier of its views."""
     archive = SceneArchive(store)
     scenes = {region.name: RegionScene(region.name, SceneModel(), archive) for region in regions}
@@ -38,4 +40,8 @@ def build_scenes(
         )
         for region in regions
     }
-    return Scenes(scenes, clock), views
+    side = embedder.input.height
+    copy_maker = ObjectCopyMaker(
+        list(objects.values()), store.thumbnail, archive.of_example, embedder.embed, side
+    )
+    return SceneParts(Scenes(scenes, clock), views, copy_maker)

@@ -53,7 +53,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def ask(
-    options: MqttOptions, topics: Topics, action: str, region: str | None, timeout_s: float = TIMEOUT_S
+    options: MqttOptions, topics: Topics, action: str, region: str | None
 ) -> Mapping[str, Mapping[str, Any]]:
     """Send the request and return the state per region. Raises BrokerError, RequestError."""
     transaction = uuid4().hex
@@ -61,7 +61,7 @@ def ask(
     with Subscriber(options, topics.response("scene")) as subscriber:
         body = msgspec.json.encode(request)
         subscriber.publish(Message(topics.request("scene"), body, qos=1, retain=False))
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + TIMEOUT_S
         while (left_s := deadline - time.monotonic()) > 0:
             incoming = subscriber.receive(left_s)
             reply = None if incoming is None else _read(incoming.payload)
@@ -72,7 +72,7 @@ def ask(
             regions: Mapping[str, Mapping[str, Any]] = reply["data"]["regions"]
             return regions
     raise RequestError(
-        f"no answer at {topics.response('scene')} for {timeout_s:g} s; "
+        f"no answer at {topics.response('scene')} for {TIMEOUT_S:g} s; "
         "is the device online, and may this MQTT user send it requests?"
     )
 

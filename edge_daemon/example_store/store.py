@@ -313,6 +313,11 @@ class ExampleStore:
         rows = self.query(statement, example_id)
         return bytes(rows[0][0]) if rows else None
 
+    def scene_id(self, example_id: int) -> int | None:
+        """Return the id of the scene of a live or removed example; None without one."""
+        rows = self.query("SELECT scene_id FROM examples WHERE id = ?", example_id)
+        return rows[0][0] if rows else None
+
     def removed(self, limit: int = _PAGE) -> list[Example]:
         """Return the removed examples of this device, latest removal first, without thumbnails."""
         statement = (

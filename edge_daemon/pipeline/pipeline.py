@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, CameraFailed, ClockSet, Command, Instruction, LabelSample
-from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
@@ -23,8 +23,8 @@ from edge_daemon.tracking.region_text import RegionTextJoiner
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.fleet.sync import FleetSync
+    from edge_daemon.pipeline.scene_parts import SceneParts
     from edge_daemon.pipeline.scenes import Scenes
-    from edge_daemon.pipeline.view_classifier import ViewClassifier
     from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
@@ -69,8 +69,7 @@ class Pipeline:
         stale_s: float = 5.0,
         settings: RuntimeSettings | None = None,
         fleet: FleetSync | None = None,
-        scenes: Scenes | None = None,
-        view_classifiers: Mapping[str, ViewClassifier] | None = None,
+        scenes: SceneParts | None = None,
     ) -> None:
         self._trainer = trainer
         self._clock = clock
@@ -82,20 +81,21 @@ class Pipeline:
         self.space = embedder.space
         """The embedding space in use; any thread may ask."""
         self._changes = PendingChanges(clock)
-        self._scenes = scenes
-        self._view_classifiers = view_classifiers or {}
+        self._scenes = None if scenes is None else scenes.scenes
+        self._view_classifiers = {} if scenes is None else scenes.view_classifiers
         find_view = self._find_view if self._view_classifiers else None
         self._labeller = Labeller(
             trainer, self._changes, embedder.embed, encode, shrink, len(regions), find_view
         )
         self._copy_maker = trainer.copy_maker(embedder.embed)
+        self._object_copy_maker = None if scenes is None else scenes.object_copy_maker
         make = partial(
             RegionPipeline,
             embedder=embedder,
             labeller=self._labeller,
             clock=clock,
             text_joiner=text_joiner,
-            scenes=scenes,
+            scenes=self._scenes,
         )
         self._regions = {
             region.name: make(
@@ -132,7 +132,7 @@ class Pipeline:
         if self._ready or self._clock.monotonic() >= self._evaluate_s:
             yield from self._labeller.evaluate_if_due(self._clock.monotonic())
         if frame is not None:
-            self._copy_maker.advance()
+            self._make_copy()
         now = self._clock.monotonic()
         for region in self._regions.values():
             yield from region.pop_finished(now)
@@ -181,6 +181,15 @@ class Pipeline:
     def _reset_static_scenes(self) -> None:
         for region in self._regions.values():
             region.reset_static_scene()
+
+    def _make_copy(self) -> None:
+        """Embed one copy of an example, if one is missing: of the whole region first, then of the object."""
+        if self._copy_maker.advance() or self._object_copy_maker is None:
+            return
+        try:
+            self._object_copy_maker.advance()
+        except StoreError as exc:
+            log.debug("the copies of the objects are made later: %s", exc)
 
     # Camera and store
 

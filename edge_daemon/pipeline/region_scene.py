@@ -142,10 +142,10 @@ class RegionScene:
             self.use(None)
             self._model.mark_occupied(image)
 
-    def is_one_of(self, scene_ids: Collection[int]) -> bool:
-        """Return whether the scene is one of these stored ones; its light may differ."""
+    def matching(self, scene_ids: Collection[int]) -> frozenset[int]:
+        """Return which of these stored scenes are this one; their light may differ."""
         reference = self._model.reference
-        return reference is not None and self._archive.includes(scene_ids, reference)
+        return frozenset() if reference is None else self._archive.matching(scene_ids, reference)
 
     def discard_stored(self) -> None:
         """Drop the id that `stored_id` returned, because its transaction failed."""

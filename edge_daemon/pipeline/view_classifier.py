@@ -16,7 +16,6 @@ from edge_daemon.teaching.taught_view import TaughtView
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
-    from edge_daemon.imaging.scene_reference import SceneReference
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +44,8 @@ class ViewClassifier:
         self._frames = 0
         self._compared = 0
         self._different = 0
-        self._taught: tuple[SceneReference | None, frozenset[int], bool] = (None, frozenset(), False)
+        self._taught_key: object = None
+        self._taught_labels: frozenset[str] = frozenset()
 
     def embed(self, image: Image) -> EmbeddedView:
         """Embed the picture that decides. Raises EmbeddingError."""
@@ -86,8 +86,12 @@ class ViewClassifier:
 
     def _predict(self, embedded: EmbeddedView, *, relaxed: bool) -> Prediction:
         if embedded.object_embedding is not None:
+            taught_here = self._taught_here()
             return self._objects.predict_object(
-                embedded.object_embedding, in_taught_scene=self._in_taught_scene(), relaxed_threshold=relaxed
+                embedded.object_embedding,
+                in_taught_scene=bool(taught_here),
+                taught_here=taught_here,
+                relaxed_threshold=relaxed,
             )
         if embedded.embedding is None:
             return EMPTY_SCENE
@@ -126,10 +130,11 @@ class ViewClassifier:
             )
             self._compared = self._different = 0
 
-    def _in_taught_scene(self) -> bool:
-        """Return whether an object was taught in this scene; kept until scene or examples change."""
-        reference, taught = self._scene.reference, self._objects.taught_scenes
-        if reference is not self._taught[0] or taught != self._taught[1]:
-            known = reference is not None and self._scene.is_one_of(taught)
-            self._taught = (reference, taught, known)
-        return self._taught[2]
+    def _taught_here(self) -> frozenset[str]:
+        """Return the classes that were taught in this scene; kept until scene or examples change."""
+        objects = self._objects
+        key = (self._scene.reference, objects.taught_scenes, tuple(objects.counts.items()))
+        if key != self._taught_key:
+            self._taught_key = key
+            self._taught_labels = objects.labels_taught_in(self._scene.matching(objects.taught_scenes))
+        return self._taught_labels

@@ -52,8 +52,8 @@ class CopyMaker:
         self._embed = embed
         self._source: _Source | None = None
 
-    def advance(self) -> None:
-        """Embed the next copy, if an example needs one. A store that can't be read is tried again."""
+    def advance(self) -> bool:
+        """Embed the next copy; return whether an example needs one. An unreadable store is tried again."""
         for classifier in self._classifiers:
             missing = classifier.missing_copies
             if missing:
@@ -61,8 +61,9 @@ class CopyMaker:
                     self._advance(classifier, self._choose_source(missing))
                 except StoreError as exc:
                     log.debug("the copies of the examples are made later: %s", exc)
-                return
+                return True
         self._source = None
+        return False
 
     def _choose_source(self, missing: Collection[int]) -> _Source:
         """Return the example in the making, or the newest one if that needs no copies any more."""

@@ -67,11 +67,18 @@ class SceneArchive:
         while (stored := self._store.newest_scene(region)) is not None:
             self._store.remove_scene(stored.id)
 
-    def includes(self, scene_ids: Collection[int], reference: SceneReference) -> bool:
-        """Return whether one of these scenes is that of `reference`."""
-        return any(
-            other is not None and other.is_same_scene(reference) for other in map(self._read, scene_ids)
+    def matching(self, scene_ids: Collection[int], reference: SceneReference) -> frozenset[int]:
+        """Return which of these scenes are that of `reference`; their light may differ."""
+        return frozenset(
+            scene_id
+            for scene_id in scene_ids
+            if (other := self._read(scene_id)) is not None and other.is_same_scene(reference)
         )
+
+    def of_example(self, example_id: int) -> SceneReference | None:
+        """Return the scene under which an example was taught; None without one. Raises StoreError."""
+        scene_id = self._store.scene_id(example_id)
+        return None if scene_id is None else self._read(scene_id)
 
     def _read(self, scene_id: int) -> SceneReference | None:
         if scene_id not in self._references:

@@ -309,3 +309,19 @@ def test_the_info_shows_the_synchronisation_of_the_clock_and_keeps_other_keys() 
     [state] = ours.messages_for(events.ClockChanged(True), NOON)
 
     assert body(state) == before | {"clock_synced": True, "power": ["throttled"]}
+
+
+def test_the_state_of_a_scene_is_in_info_and_its_changes_are_events() -> None:
+    both = serializer("left", "right")
+    [learned] = both.messages_for(events.SceneLearned("left", 7, automatic=False), NOON)
+    assert body(learned)["event_type"] == "scene_learned"
+    assert body(learned)["automatic"] is False
+    [changed] = both.messages_for(events.SceneChanged("left", 9, automatic=True), NOON)
+    assert (body(changed)["event_type"], body(changed)["region"]) == ("scene_changed", "left")
+    both.messages_for(events.SceneStatus("left", "learning"), NOON)
+    [state] = both.messages_for(events.SceneStatus("right", "known", NOON, automatic=True), NOON)
+    assert (state.topic, state.retain) == ("b/info", True)
+    assert body(state)["scenes"] == {
+        "left": {"state": "learning", "learned_at": None, "automatic": False},
+        "right": {"state": "known", "learned_at": "2026-05-01T12:00:00.123Z", "automatic": True},
+    }

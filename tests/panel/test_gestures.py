@@ -5,17 +5,18 @@ from __future__ import annotations
 import itertools
 
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
-from edge_daemon.domain.commands import AddExample, Clear, Origin, Trigger, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LearnScene, Origin, Trigger, Undo
 from edge_daemon.domain.events import Button, ConfirmPending
 from edge_daemon.panel.gestures import GestureResult, Gestures
 
-CAT, DOG, UNDO, CLEAR, BARRIER = 17, 27, 22, 23, 4
+CAT, DOG, UNDO, CLEAR, BARRIER, SCENE = 17, 27, 22, 23, 4, 5
 BUTTONS = (
     ButtonOptions(pin=CAT, label="cat"),
     ButtonOptions(pin=DOG, label="dog", hold="none", region="left"),
     ButtonOptions(pin=UNDO, action="undo"),
     ButtonOptions(pin=CLEAR, action="clear"),
     ButtonOptions(pin=BARRIER, action="trigger", region="left"),
+    ButtonOptions(pin=SCENE, action="scene", region="left"),
 )
 OPTIONS = PanelOptions(hold_s=0.5, burst_per_s=4, burst_limit=3, long_press_s=1.5, confirm_s=5)
 
@@ -234,3 +235,13 @@ def test_a_broken_light_barrier_triggers_and_cancels_nothing() -> None:
     assert broken == [Trigger(10.5, Origin("gpio", "trigger"), "left")]
     assert gestures.release(BARRIER) == []
     assert commands(gestures.press(CLEAR, 11.0)) == [Clear(Origin("gpio", "clear"))]
+
+
+def test_a_press_of_the_scene_button_learns_the_scene_of_its_region_once() -> None:
+    gestures = make()
+
+    results = gestures.press(SCENE, 10.0)
+
+    assert results == [Button("scene", "press"), LearnScene(10.0, Origin("gpio", "scene"), "left")]
+    assert gestures.advance(20.0) == []
+    assert gestures.release(SCENE) == [Button("scene", "release")]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge_daemon.config.panel import PanelOptions
-from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LearnScene, Origin, Undo
 from edge_daemon.domain.events import ConfirmPending
 from edge_daemon.panel.keyboard import KeyResult, Keys, UnusedKey
 
@@ -73,3 +73,9 @@ def test_a_held_c_clears_nothing() -> None:
 def test_the_help_names_nine_labels_at_most() -> None:
     assert make().help == "1 cat, 2 dog, u undo, c clear, s scene, q quit"
     assert "9 i, u undo" in Keys(list("abcdefghijk"), OPTIONS).help
+
+
+def test_s_learns_the_scene_once_while_held() -> None:
+    keys = make()
+    assert keys.press("s", 10.0) == LearnScene(10.0, Origin("keyboard", "s"))
+    assert keys.press("s", 10.03) is None

@@ -19,9 +19,11 @@ from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.region_scene import RegionScene
+from edge_daemon.pipeline.scene_parts import SceneParts
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
 from edge_daemon.system.testing import ManualClock
+from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
 from edge_daemon.teaching.scene_archive import SceneArchive
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.label_smoother import LabelSmoother
@@ -71,16 +73,17 @@ class Table:
         objects = make_object_classifier("knn", vote="padded", unknown=0.9)
         pool = {"": objects}
         trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
-        scene = RegionScene("frame", SceneModel(), SceneArchive(self.store))
+        archive = SceneArchive(self.store)
+        scene = RegionScene("frame", SceneModel(), archive)
         view = ViewClassifier(self.embedder, objects, scene, 64, shadow=self.shadow)
+        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, self.embedder.embed, 64)
         self.pipeline = Pipeline(
             embedder=self.embedder,
             regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),
             trainer=trainer,
             clock=self.clock,
             encode=encode_jpeg,
-            scenes=Scenes({"frame": scene}, self.clock),
-            view_classifiers={"frame": view},
+            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": view}, copies),
         )
 
     def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:
