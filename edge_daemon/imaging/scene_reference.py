@@ -1,7 +1,7 @@
 """Picture of a region without objects, and the comparison of other pictures of the region with it.
 
 The comparison allows for another exposure and white balance (a gain for each channel), for a camera that
-shakes by about a pixel (a shift), and for sensor noise. It works on a grid of at most 80 cells a side, each
+shakes by about a pixel (a shift), and for sensor noise. It works on a grid of about 56 cells a side, each
 the mean of sampled pixels: the cost does not depend on the size of the region.
 """
 
@@ -30,6 +30,8 @@ Cells: TypeAlias = npt.NDArray[np.float32]
 
 MAX_SIDE = 160
 """Longest side of the stored picture in pixels; a cell of the grid is 2 x 2 of them."""
+
+_USUAL_SIDE = 112
 
 MAX_FRAMES = 12
 """Number of frames in the median at most."""
@@ -263,25 +265,28 @@ class SceneReference:
 
 def _picture_step(shape: Sequence[int]) -> int:
     """Return the number of pixels of a region per pixel of its reference."""
-    return max(1, -(-max(shape[:2]) // MAX_SIDE))
+    longest = max(shape[:2])
+    step = max(1, round(longest / _USUAL_SIDE))
+    return step if longest // step <= MAX_SIDE else step + 1
 
 
 def _sample(image: Image, step: int, pixels: int = 1) -> Planes:
     """Return the mean of sampled pixels in squares of `pixels` times `step` a side."""
-    within = sorted({step // 4, 3 * step // 4})
+    rows_within, within = [step // 2], sorted({step // 4, 3 * step // 4})
+    row_phases = [number * step + phase for number in range(pixels) for phase in rows_within]
     phases = [number * step + phase for number in range(pixels) for phase in within]
     side = step * pixels
     rows, columns = image.shape[0] // side, image.shape[1] // side
     part = image[: rows * side, : columns * side]
     # Whole rows are added first: their memory is contiguous.
-    total = part[phases[0] :: side].astype(np.uint16)
-    for phase in phases[1:]:
+    total = part[row_phases[0] :: side].astype(np.uint16)
+    for phase in row_phases[1:]:
         total += part[phase::side]
     strips = total.reshape(rows, columns, side, 3)
     sums = strips[:, :, phases[0]].copy()
     for phase in phases[1:]:
         sums += strips[:, :, phase]
-    return np.ascontiguousarray(sums.transpose(2, 0, 1)) * np.float32(1 / len(phases) ** 2)
+    return np.ascontiguousarray(sums.transpose(2, 0, 1)) * np.float32(1 / len(phases) / len(row_phases))
 
 
 def _halve(planes: Planes) -> Planes:

@@ -24,7 +24,7 @@ def test_a_copy_is_the_object_in_other_light_on_grey(camera: FixedCamera) -> Non
     copies = [object_copy(image, view, np.random.default_rng(seed), SIDE).astype(int) for seed in range(20)]
     for copy in copies:
         assert copy.shape == (SIDE, SIDE, 3)
-        np.testing.assert_array_equal(copy[:2], original[:2])
+        np.testing.assert_array_equal(copy[:8, :8], original[:8, :8])
         red, green = copy[40:56, 40:56, 0].mean(), copy[40:56, 40:56, 1].mean()
         assert red > 1.5 * green, "the object keeps its colour"
     levels = [copy[40:56, 40:56].mean() for copy in copies]
