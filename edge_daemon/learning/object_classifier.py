@@ -161,8 +161,8 @@ class ObjectClassifier:
 
         The threshold is that of the examples for a class that was taught in this scene, and the lower one of
         the copies for others. `taught_here` are the classes that were; None: all, if any was. Without its
-        ground an object is farther from a new class: the relaxed threshold is that of every query, whatever
-        `relaxed_threshold` is.
+        ground an object is farther from a new class, so every query has the relaxed threshold;
+        `relaxed_threshold` changes nothing.
         """
         prediction = self._objects.predict(embedding, relaxed_threshold=True)
         if prediction.label != UNKNOWN or not prediction.confidences:
