@@ -38,6 +38,7 @@ _MAX_AREA = 0.7
 _MIN_LIGHT = 0.12
 _MAX_LIGHT = 6.0
 _MIN_FILL = 0.22
+_MIN_DIFFERING = 0.35
 _WIDE = 0.85
 _COARSE = 4
 _MAX_PARTS = 4
@@ -81,7 +82,8 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     size = int(np.count_nonzero(solid))
     if size < max(4, _MIN_AREA * total):
         return EMPTY if area <= _EMPTY_SHARE * total else UNTRUSTED
-    if _is_scattered(solid, size) or size < area / 3:
+    outline_only = int(np.count_nonzero(match.contrast[solid] > 1)) < _MIN_DIFFERING * size
+    if outline_only or _is_scattered(solid, size) or size < area / 3:
         return UNTRUSTED
     return ObjectView("object", _soften(solid), _box(solid))
 

@@ -13,7 +13,7 @@ from edge_daemon.imaging.scene_reference import SceneReference
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-Thing: TypeAlias = Literal["disc", "square", "half", "all", "camouflage", "soft shadow", "grey disc"]
+Thing: TypeAlias = Literal["disc", "square", "half", "all", "camouflage", "soft shadow", "grey disc", "ring"]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -70,6 +70,10 @@ class FixedCamera:
             "square": (np.abs(x - 0.3) < 0.1) & (np.abs(y - 0.4) < 0.12),
             "soft shadow": ((x - 0.75) / 0.2) ** 2 + ((y - 0.55) / 0.25) ** 2 < 1,
         }
+        if thing == "ring":
+            distance = ((x - 0.45) / 0.26) ** 2 + ((y - 0.5) / 0.36) ** 2
+            ring: Shape = np.abs(distance - 1) < 0.12
+            return ring
         disc: Shape = ((x - 0.45) / 0.13) ** 2 + ((y - 0.5) / 0.18) ** 2 < 1
         return shapes.get(thing, disc)
 

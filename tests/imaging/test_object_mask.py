@@ -97,6 +97,10 @@ def test_an_object_of_the_colour_of_the_scene_is_not_masked(
     assert find_object(camera.picture("camouflage"), reference).state != "object"
 
 
+def test_an_outline_is_no_object(camera: FixedCamera, reference: SceneReference) -> None:
+    assert find_object(camera.picture("ring"), reference).state == "untrusted"
+
+
 def test_an_object_that_fills_the_region_is_not_masked(
     camera: FixedCamera, reference: SceneReference
 ) -> None:

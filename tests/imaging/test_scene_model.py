@@ -111,7 +111,7 @@ def test_an_object_that_was_there_at_the_start_leaves_the_scene_when_it_leaves(t
     watched = Watched(tray)
     watched.show(20, "nut", (0.4, 0.5))
     assert watched.updates == [SceneUpdate.LEARNED]
-    watched.show(8)
+    watched.show(18)
     assert set(watched.updates) == {SceneUpdate.LEARNED, SceneUpdate.CORRECTED}
     assert watched.state_of(watched.table.picture()) == "empty"
     assert watched.state_of(watched.table.picture("nut", (0.4, 0.5))) == "object"
