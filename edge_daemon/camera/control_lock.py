@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import statistics
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -177,7 +176,7 @@ class ControlLock:
         if values not in self._former:
             self._former.append(values)
         cells = _mean([_logarithms(each.light) for each in self._recent])
-        clipped = statistics.fmean(each.light.clipped for each in self._recent)
+        clipped = sum(each.light.clipped for each in self._recent) / len(self._recent)
         self._reference = _Reference(cells, clipped, cells, clipped)
         self._locked_s = reading.at_s
         self._differs_since_s = None
@@ -274,7 +273,8 @@ def _typical(readings: Sequence[Reading]) -> Values:
     """Return the values of the reading nearest to the medians; of those that don't search, if any."""
     candidates = [reading.values for reading in readings if not reading.searching]
     candidates = candidates or [reading.values for reading in readings]
-    medians = {name: statistics.median(each.get(name, 0.0) for each in candidates) for name in candidates[0]}
+    middle = len(candidates) // 2
+    medians = {name: sorted(each.get(name, 0.0) for each in candidates)[middle] for name in candidates[0]}
     return min(candidates, key=lambda values: _difference(values, medians))
 
 
