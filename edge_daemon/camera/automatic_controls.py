@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from edge_daemon.camera.control_lock import ControlLock, Lock, Reading, Release, State, Values
 from edge_daemon.camera.light import measure_light
@@ -19,6 +20,9 @@ PERIOD_S = 0.2
 
 SetControls = Callable[[Values | None], None]
 """Sets controls to fixed values, or to automatic with None. Raises CameraError."""
+
+ReadMetadata = Callable[[Mapping[str, Any]], tuple[Values, Collection[str]]]
+"""Returns a frame's control values, and the names of those that have not converged, from its metadata."""
 
 _FORMATS = MappingProxyType(
     {
@@ -43,9 +47,15 @@ class AutomaticControls:
     """Locks the controls of one camera, those of `names`. Owned by the thread that reads its frames."""
 
     def __init__(
-        self, camera: str, names: Collection[str], set_controls: SetControls, lock: ControlLock
+        self,
+        camera: str,
+        names: Collection[str],
+        set_controls: SetControls,
+        lock: ControlLock,
+        read_metadata: ReadMetadata = lambda metadata: ({}, ()),
     ) -> None:
         self._camera = camera
+        self._read_metadata = read_metadata
         self._names = names
         self._set_controls = set_controls
         self._lock = lock
@@ -61,16 +71,14 @@ class AutomaticControls:
         """State in words."""
         return _STATES[self._lock.state]
 
-    def watch(self, frame: Frame, values: Values, searching: Collection[str] = ()) -> None:
-        """Process a frame, its control values and the names of those that have not converged.
-
-        Most frames are skipped.
-        """
+    def watch(self, frame: Frame, metadata: Mapping[str, Any] = MappingProxyType({})) -> None:
+        """Process a frame and the driver's metadata of it. Most frames are skipped."""
         if frame.captured_s - self._read_s < PERIOD_S:
             return
         self._read_s = frame.captured_s
         before = self._lock.state
         light = measure_light(frame.image)
+        values, searching = self._read_metadata(metadata)
         named = {name: value for name, value in values.items() if name in self._names}
         # Without values, the brightness of the picture shows whether they change.
         named = named or {"brightness": light.brightness}

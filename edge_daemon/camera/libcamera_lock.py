@@ -40,7 +40,13 @@ def automatic_controls(camera: Any, options: PicameraOptions, lock: ControlLock)
         except (RuntimeError, OSError, ValueError) as exc:
             raise CameraError(f"the camera refuses {', '.join(controls)} ({exc})") from exc
 
-    return AutomaticControls(f"camera {options.index}", names, set_controls, lock)
+    return AutomaticControls(
+        f"camera {options.index}",
+        names,
+        set_controls,
+        lock,
+        lambda metadata: (control_values(metadata), searching_values(metadata)),
+    )
 
 
 def lockable(options: PicameraControls, offered: Container[str]) -> frozenset[str]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edge_daemon.camera.automatic_controls import AutomaticControls
-from edge_daemon.camera.control_lock import ControlLock, Values
 from edge_daemon.camera.field_of_view import (
     Dimensions,
     FieldOfView,
@@ -19,12 +17,15 @@ from edge_daemon.camera.field_of_view import (
 )
 from edge_daemon.camera.frames import make_frame, sensor_size
 from edge_daemon.camera.libcamera_controls import build_controls, focus_window_controls, sensor_transform
-from edge_daemon.camera.libcamera_lock import automatic_controls, control_values, searching_values
 from edge_daemon.camera.tuning_file import tuning_arguments
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
+
+if TYPE_CHECKING:
+    from edge_daemon.camera.automatic_controls import AutomaticControls
+    from edge_daemon.camera.control_lock import ControlLock, Values
 
 log = logging.getLogger(__name__)
 
@@ -57,9 +58,8 @@ class PicameraSource:
         """Field of view of the open camera; None before the first `open`."""
         self.automatic: AutomaticControls | None = None
         """Controls of the open camera that are locked after they have settled; None if there are none."""
-        self.values: Values = {}
-        """Control values of the last frame."""
-        self._lock = ControlLock()
+        self._lock: ControlLock | None = None
+        self._metadata: Mapping[str, Any] = {}
 
     def open(self) -> None:
         """Acquire and start the camera. Raises CameraError with a hint when it is missing or busy."""
@@ -68,8 +68,7 @@ class PicameraSource:
         self._camera = self._acquire()
         try:
             self._configure(self._camera)
-            self._lock.restart()
-            self.automatic = automatic_controls(self._camera, self.options, self._lock)
+            self.automatic = self._automatic_controls(self._camera) if self.options.lock else None
             self._camera.start()
         except _FAULTS as exc:
             self.close()
@@ -105,6 +104,13 @@ class PicameraSource:
             camera.close()
         except _FAULTS as exc:
             log.warning("camera %d did not close cleanly: %s", self.options.index, exc)
+
+    @property
+    def values(self) -> Values:
+        """Control values of the last frame."""
+        from edge_daemon.camera.libcamera_lock import control_values
+
+        return control_values(self._metadata)
 
     def _acquire(self) -> Any:
         index = self.options.index
@@ -199,10 +205,19 @@ class PicameraSource:
             rotation=rotation,
             stamp_s=stamp_ns / 1e9 if stamp_ns else None,
         )
-        self.values = control_values(metadata)
+        self._metadata = metadata
         if self.automatic is not None:
-            self.automatic.watch(frame, self.values, searching_values(metadata))
+            self.automatic.watch(frame, metadata)
         return frame
+
+    def _automatic_controls(self, camera: Any) -> AutomaticControls | None:
+        """Return the controls to lock, if any. They settle again, to former values in the same light."""
+        from edge_daemon.camera.control_lock import ControlLock
+        from edge_daemon.camera.libcamera_lock import automatic_controls
+
+        self._lock = self._lock or ControlLock()
+        self._lock.restart()
+        return automatic_controls(camera, self.options, self._lock)
 
 
 def import_picamera2() -> tuple[Any, Any]:

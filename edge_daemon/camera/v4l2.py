@@ -6,16 +6,18 @@ import contextlib
 import os
 import stat
 from collections.abc import Callable
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from edge_daemon.camera.automatic_controls import AutomaticControls
-from edge_daemon.camera.control_lock import ControlLock, Values
 from edge_daemon.camera.frames import make_frame, sensor_size
 from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
 from edge_daemon.config.camera import V4l2Options
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
+
+if TYPE_CHECKING:
+    from edge_daemon.camera.automatic_controls import AutomaticControls
+    from edge_daemon.camera.control_lock import ControlLock, Values
 
 OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
 
@@ -33,7 +35,7 @@ class V4l2Source:
         self._next_seq = 0
         self.automatic: AutomaticControls | None = None
         """Controls of the open camera that are locked after they have settled; None if there are none."""
-        self._lock = ControlLock()
+        self._lock: ControlLock | None = None
 
     @property
     def values(self) -> Values:
@@ -56,8 +58,7 @@ class V4l2Source:
             automatic=self.options.lock,
         )
         self._stream = self._open_stream(self.options.device, settings)
-        self._lock.restart()
-        self.automatic = self._automatic_controls(self._stream)
+        self.automatic = self._automatic_controls(self._stream) if self._stream.is_lockable else None
 
     def read(self) -> Frame:
         """Wait for the next picture. Raises CameraError when the camera stalls or is unplugged."""
@@ -73,7 +74,7 @@ class V4l2Source:
             pixels, seq, self._clock, rotation=self.options.rotation, stamp_s=self._stream.stamp_s
         )
         if self.automatic is not None:
-            self.automatic.watch(frame, {})
+            self.automatic.watch(frame)
         return frame
 
     def close(self) -> None:
@@ -86,10 +87,13 @@ class V4l2Source:
             stream.set_automatic(True)
         stream.close()
 
-    def _automatic_controls(self, stream: VideoStream) -> AutomaticControls | None:
-        """Return the controls to lock, if any. Drivers report no values with a frame."""
-        if not stream.is_lockable:
-            return None
+    def _automatic_controls(self, stream: VideoStream) -> AutomaticControls:
+        """Return the controls to lock. Drivers report no values with a frame."""
+        from edge_daemon.camera.automatic_controls import AutomaticControls
+        from edge_daemon.camera.control_lock import ControlLock
+
+        self._lock = self._lock or ControlLock()
+        self._lock.restart()
         device = self.options.device
         return AutomaticControls(device, (), lambda values: stream.set_automatic(values is None), self._lock)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import numpy as np
 import pytest
@@ -129,6 +130,15 @@ def test_without_the_lock_nothing_is_set(rig: Rig) -> None:
     _watch(rig, source, clock, 20)
     assert rig.isp.manual == {}
     assert source.automatic is None
+
+
+def test_without_the_lock_its_modules_are_not_imported(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"edge_daemon.camera.{name}" for name in ("automatic_controls", "control_lock", "light")]
+    for name in names:
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    source = _open(PicameraOptions(size=(64, 48), lock=False))
+    source.read()
+    assert not set(names) & sys.modules.keys()
 
 
 def test_a_camera_without_such_controls_works(rig: Rig) -> None:
