@@ -23,6 +23,7 @@ from edge_daemon.evaluation.across_sessions import (
     Where,
     measure,
 )
+from edge_daemon.evaluation.frame_copies import FrameCopies
 from edge_daemon.evaluation.scene_recognizer import ObjectEmbeddings, SceneRecognizer
 from edge_daemon.evaluation.session_set import (
     Session,
@@ -59,6 +60,7 @@ class SessionEvaluation:
         far_pictures = [SessionPicture("", each) for each in find_pictures(far)] if far else []
         embedder = build_embedder(config)
         self._sessions = _read(found, embedder)
+        self._copies = FrameCopies(embedder.embed)
         self._objects = _object_embeddings(config, embedder, self._sessions)
         self._far = [
             frame
@@ -101,7 +103,7 @@ class SessionEvaluation:
         self, classifier: str, plans: Sequence[TeachingPlan], shots: int, seeds: int
     ) -> Mapping[Where, SessionScore]:
         scores = {where: SessionScore() for where in WHERE}
-        make = _recognizer_factory(self._config, classifier, self._objects)
+        make = _recognizer_factory(self._config, classifier, self._copies, self._objects)
         draws = [(plan, seed) for plan in plans for seed in range(seeds)]
         for plan, seed in Progress(f"{classifier}, {shots} shots")(draws, len(draws)):
             measure(self._sessions, plan, make, shots, seed, self._far, scores)
@@ -129,13 +131,13 @@ def _object_embeddings(
 
 
 def _recognizer_factory(
-    config: Config, classifier: str, objects: ObjectEmbeddings | None
+    config: Config, classifier: str, copies: FrameCopies, objects: ObjectEmbeddings | None
 ) -> RecognizerFactory:
     options = msgspec.structs.replace(config.classifier, type=classifier)
     own = msgspec.structs.replace(config, classifier=options)
     if objects is None:
-        return lambda: EmbeddingRecognizer(build_classifier(own))
-    return lambda: SceneRecognizer(build_object_classifier(own), objects)
+        return lambda: EmbeddingRecognizer(build_classifier(own), copies)
+    return lambda: SceneRecognizer(build_object_classifier(own), objects, copies)
 
 
 def _row(classifier: str, shots: int, where: Where, score: SessionScore) -> dict[str, object]:

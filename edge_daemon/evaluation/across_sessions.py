@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 
@@ -17,6 +17,10 @@ from edge_daemon.evaluation.calibration import ReliabilityBin, expected_calibrat
 from edge_daemon.evaluation.session_set import Session, SessionFrame
 from edge_daemon.evaluation.teaching_plan import TeachingPlan, press_count
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
+from edge_daemon.learning.recent_frames import RecentFrames
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Vector
 
 Where: TypeAlias = Literal["same", "across", "scene", "strangers_same", "strangers_across", "far"]
 
@@ -51,33 +55,52 @@ class Recognizer(Protocol):
 RecognizerFactory: TypeAlias = Callable[[], Recognizer]
 
 
-class EmbeddingRecognizer:
-    """The daemon's path from an embedding to a prediction; no frame influences another one."""
+CopySource: TypeAlias = Callable[[SessionFrame], "Sequence[Vector]"]
+"""Returns the embeddings of the augmented copies of a press."""
 
-    def __init__(self, classifier: OpenSetClassifier) -> None:
+
+class EmbeddingRecognizer:
+    """The daemon's path from an embedding to a prediction, with the recent frames of the session.
+
+    `copies` makes the augmented copies that calibrate the unknown threshold; None makes none.
+    """
+
+    def __init__(self, classifier: OpenSetClassifier, copies: CopySource | None = None) -> None:
         self._classifier = classifier
-        self._presses = 0
+        self._copies = copies
+        self._recent = RecentFrames()
+        self._presses: list[SessionFrame] = []
         self._session = 0
         self._converged_at = 0
 
     def start_session(self) -> None:
-        """Count the session, by which `auto` cross-validates."""
+        """Count the session, by which `auto` cross-validates. The device was out of use before."""
         self._session += 1
+        self._recent.reset()
 
     def observe(self, frame: SessionFrame) -> None:
-        """Do nothing."""
+        """Count the frame among the recent ones."""
+        self._recent.add(frame.embedding)
 
     def teach(self, frame: SessionFrame, label: str) -> None:
         """Add an example."""
-        self._presses += 1
-        self._classifier.add(frame.embedding, label, self._presses, session=self._session)
+        self.observe(frame)
+        self._classifier.add(frame.embedding, label, len(self._presses), session=self._session)
+        self._presses.append(frame)
 
     def predict(self, frame: SessionFrame) -> Prediction:
-        """Classify, after the fit to the examples has converged."""
-        if self._converged_at != self._presses:
+        """Classify, after the fit to the examples has converged and all copies are made."""
+        self.observe(frame)
+        if self._converged_at != len(self._presses):
+            self._add_copies()
             self._classifier.run_to_convergence(frame.embedding)
-            self._converged_at = self._presses
-        return self._classifier.predict(frame.embedding)
+            self._converged_at = len(self._presses)
+        return self._classifier.predict(frame.embedding, recent=self._recent)
+
+    def _add_copies(self) -> None:
+        if self._copies is not None:
+            for example_id in tuple(self._classifier.missing_copies):
+                self._classifier.add_copies(example_id, self._copies(self._presses[example_id]))
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import EmbeddingError
-from edge_daemon.evaluation.across_sessions import EmbeddingRecognizer
+from edge_daemon.evaluation.across_sessions import CopySource, EmbeddingRecognizer
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.object_copies import object_copy
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object, object_picture
@@ -83,9 +83,12 @@ class ObjectEmbeddings:
 class SceneRecognizer:
     """Recognizes objects before the scene of each session's first frames; without them, whole regions."""
 
-    def __init__(self, classifier: ObjectClassifier, embeddings: ObjectEmbeddings) -> None:
+    def __init__(
+        self, classifier: ObjectClassifier, embeddings: ObjectEmbeddings, copies: CopySource | None = None
+    ) -> None:
+        """`copies` makes the augmented copies of whole regions, see `EmbeddingRecognizer`."""
         self._classifier = classifier
-        self._regions = EmbeddingRecognizer(classifier)
+        self._regions = EmbeddingRecognizer(classifier, copies)
         self._embeddings = embeddings
         self._scenes: dict[int, SceneReference] = {}
         self._taught: dict[int, tuple[SessionFrame, SceneReference]] = {}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
     from edge_daemon.learning.open_set_classifier import ExampleClassifier, OpenSetClassifier
+    from edge_daemon.learning.recent_frames import RecentFrames
 
 Evidence: TypeAlias = Literal["object", "region", "nothing"]
 """The picture that is embedded: the object alone, the whole region, or none, since the scene is empty."""
@@ -139,9 +140,15 @@ class ObjectClassifier:
         """Return the picture to embed for a view in this state."""
         return self._update()[state]
 
-    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
-        """Classify a whole region. Raises EmbeddingError."""
-        return self._regions.predict(embedding, relaxed_threshold=relaxed_threshold)
+    def predict(
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        relaxed_threshold: bool = False,
+        recent: RecentFrames | None = None,
+    ) -> Prediction:
+        """Classify a whole region; `recent` are its recent whole frames. Raises EmbeddingError."""
+        return self._regions.predict(embedding, relaxed_threshold=relaxed_threshold, recent=recent)
 
     def labels_taught_in(self, scene_ids: Collection[int]) -> frozenset[str]:
         """Return the classes with objects that were taught under one of these scenes."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
-from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import UnknownRejector
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
     from edge_daemon.learning.open_set.other_scenes import OtherScenes
+    from edge_daemon.learning.recent_frames import RecentFrames
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
 """What `classifier.type` may be."""
@@ -62,10 +63,17 @@ class OpenSetClassifier(Protocol):
     def most_redundant(self, label: str) -> int:
         """Return the id of the most redundant example of `label`."""
 
-    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+    def predict(
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        relaxed_threshold: bool = False,
+        recent: RecentFrames | None = None,
+    ) -> Prediction:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError.
 
-        `relaxed_threshold` is for one of several frames of an object, see `UnknownRejector.rejects`.
+        `relaxed_threshold` is for one of several frames of an object, see `UnknownRejector.rejects`. `recent`
+        are the frames of the same region, this one included; they show whether the session was taught in.
         """
 
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
@@ -145,13 +153,23 @@ class ExampleClassifier:
         """Return the id of the most redundant example of `label`."""
         return self._redundancy.most_redundant(label)
 
-    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
+    def predict(
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        relaxed_threshold: bool = False,
+        recent: RecentFrames | None = None,
+    ) -> Prediction:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
+        offset = None if recent is None else self._rejector.offset(recent)
+        if offset is not None:
+            embedding = normalize(normalize(embedding, self._examples.size)[0] + offset)[0]
         query = self._examples.search(embedding)
         prediction = self._classifier.predict(query)
-        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold):
+        is_moved = offset is not None
+        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, is_moved=is_moved):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 

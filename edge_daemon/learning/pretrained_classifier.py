@@ -15,6 +15,7 @@ from edge_daemon.learning.open_set.rejector import check_unknown
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
+    from edge_daemon.learning.recent_frames import RecentFrames
 
 MIN_PROBABILITY = 0.3
 """Probability of the best class below which `unknown: auto` rejects."""
@@ -62,8 +63,14 @@ class PretrainedClassifier:
         """Raise LabelError: there are no examples."""
         raise LabelError(f"no examples of '{label}'")
 
-    def predict(self, embedding: npt.ArrayLike, *, relaxed_threshold: bool = False) -> Prediction:
-        """Predict the most probable class; `relaxed_threshold` has no effect. Raises EmbeddingError."""
+    def predict(
+        self,
+        embedding: npt.ArrayLike,
+        *,
+        relaxed_threshold: bool = False,
+        recent: RecentFrames | None = None,
+    ) -> Prediction:
+        """Predict the most probable class; the options have no effect. Raises EmbeddingError."""
         vector, _ = normalize(embedding, len(self._classes))
         if float(vector.min()) < 0:
             raise EmbeddingError("probabilities can't be negative; set model.features to probabilities")

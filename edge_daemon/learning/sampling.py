@@ -38,10 +38,11 @@ def balanced_sample(class_ids: Ints, classes: int, limit: int) -> Ints:
         return np.arange(len(class_ids))
     share = max(2, limit // classes)
     rows = [np.flatnonzero(class_ids == class_id) for class_id in range(classes)]
-    return np.sort(np.concatenate([_evenly_spaced(own, share) for own in rows]))
+    return np.sort(np.concatenate([evenly_spaced(own, share) for own in rows]))
 
 
-def _evenly_spaced(rows: Ints, count: int) -> Ints:
+def evenly_spaced(rows: Ints, count: int) -> Ints:
+    """Return `count` of the rows, 2 at least, with the first and the last one; all if there are fewer."""
     if len(rows) <= count:
         return rows
     return rows[np.arange(count) * (len(rows) - 1) // (count - 1)]

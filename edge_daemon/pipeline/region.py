@@ -16,6 +16,7 @@ from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, P
 from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
+from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.pipeline.embedded_view import EmbeddedView
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import error_reply
@@ -82,6 +83,7 @@ class RegionPipeline:
         self._scenes = scenes
         self._view_classifier = view_classifier
         self._recognised = False
+        self._recent = RecentFrames()
 
     def process(self, frame: Frame) -> Iterator[Event]:
         """Yield the events of a frame as they happen. Raises ImageError for a box outside the frame."""
@@ -101,7 +103,7 @@ class RegionPipeline:
             self._labeller.remember(Observation(self.name, frame, image))
             return
         try:
-            embedded = self._embed(image)
+            embedded = self._embed(image, frame.captured_s)
         except EmbeddingError as exc:
             yield from self._emit_failure(frame, pending, exc)
             return
@@ -124,7 +126,7 @@ class RegionPipeline:
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
             return
         try:
-            embedded = self._embed(image)
+            embedded = self._embed(image, frame.captured_s)
         except EmbeddingError as exc:
             if visibility:
                 tracker.add_vote(frame, UNKNOWN_PREDICTION, visibility)
@@ -149,17 +151,21 @@ class RegionPipeline:
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
-    def _embed(self, image: Image) -> EmbeddedView:
+    def _embed(self, image: Image, now: float) -> EmbeddedView:
         """Embed the region, or the object in it. Raises EmbeddingError."""
         if self._view_classifier is None:
-            return EmbeddedView(embedding=self._embedder.embed(image))
-        return self._view_classifier.embed(image)
+            embedded = EmbeddedView(embedding=self._embedder.embed(image))
+        else:
+            embedded = self._view_classifier.embed(image)
+        if embedded.embedding is not None:
+            self._recent.add(embedded.embedding, now)
+        return embedded
 
     def _predict(self, embedded: EmbeddedView, image: Image, *, relaxed: bool = False) -> Prediction:
         if self._view_classifier is not None:
-            return self._view_classifier.predict(embedded, image, relaxed=relaxed)
+            return self._view_classifier.predict(embedded, image, relaxed=relaxed, recent=self._recent)
         assert embedded.embedding is not None
-        return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed)
+        return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed, recent=self._recent)
 
     def _emit_failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
         """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
@@ -183,6 +189,7 @@ class RegionPipeline:
     def reset(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Discard the label and the scene; return the events of an object in view at `now` (monotonic)."""
         self._smoother.reset()
+        self._recent.reset()
         self.reset_static_scene()
         return [] if self._tracker is None else self._tracker.abort(now)
 

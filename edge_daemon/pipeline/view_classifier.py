@@ -16,6 +16,7 @@ from edge_daemon.teaching.taught_view import TaughtView
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.learning.recent_frames import RecentFrames
 
 log = logging.getLogger(__name__)
 
@@ -61,9 +62,16 @@ class ViewClassifier:
                 log.debug("the object can't be embedded: %s", exc)
         return EmbeddedView(embedding=self._embedder.embed(image))
 
-    def predict(self, embedded: EmbeddedView, image: Image, *, relaxed: bool = False) -> Prediction:
-        """Classify an embedded picture."""
-        prediction = self._predict(embedded, relaxed=relaxed)
+    def predict(
+        self,
+        embedded: EmbeddedView,
+        image: Image,
+        *,
+        relaxed: bool = False,
+        recent: RecentFrames | None = None,
+    ) -> Prediction:
+        """Classify an embedded picture; `recent` are the recent embeddings of the whole region."""
+        prediction = self._predict(embedded, relaxed=relaxed, recent=recent)
         if self._shadow:
             self._frames += 1
             if self._frames % SHADOW_FRAMES == 0:
@@ -84,7 +92,9 @@ class ViewClassifier:
         vector = self._embed_object(image, view) if view.state == "object" else None
         return TaughtView(vector, self._scene.stored_id, self._scene.discard_stored)
 
-    def _predict(self, embedded: EmbeddedView, *, relaxed: bool) -> Prediction:
+    def _predict(
+        self, embedded: EmbeddedView, *, relaxed: bool, recent: RecentFrames | None = None
+    ) -> Prediction:
         if embedded.object_embedding is not None:
             taught_here = self._taught_here()
             return self._objects.predict_object(
@@ -95,7 +105,7 @@ class ViewClassifier:
             )
         if embedded.embedding is None:
             return EMPTY_SCENE
-        return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed)
+        return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
 
     def _view(self, image: Image) -> tuple[Evidence, ObjectView]:
         """Return the picture to embed, and the view; a mask is computed only if it can decide."""

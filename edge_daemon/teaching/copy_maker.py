@@ -10,16 +10,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError, StoreError
-from edge_daemon.learning.open_set.augmented_copies import COPIES
+from edge_daemon.learning.open_set.augmented_copies import COPIES, COPY_SIDE_PX
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
 log = logging.getLogger(__name__)
-
-SIDE_PX = 224
-"""Longest side of the picture that is copied; a larger thumbnail is scaled down."""
 
 
 @dataclass(slots=True)
@@ -85,7 +82,7 @@ class CopyMaker:
 
         try:
             thumbnail = self._thumbnail(example_id)
-            return scale_down(read_image(thumbnail), SIDE_PX) if thumbnail else None
+            return scale_down(read_image(thumbnail), COPY_SIDE_PX) if thumbnail else None
         except ImageError as exc:
             log.debug("example %d has no copies: %s", example_id, exc)
             return None

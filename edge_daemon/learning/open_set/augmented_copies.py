@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 COPIES = 8
 """Number of copies of an example."""
 
+COPY_SIDE_PX = 224
+"""Longest side of the picture that is copied; a larger thumbnail is scaled down."""
+
 MAX_EXAMPLES = 20
 """Number of newest examples, balanced over the classes, that have copies. 160 copies of 1,280
 numbers take 0.4 MB."""

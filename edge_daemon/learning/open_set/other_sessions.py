@@ -1,9 +1,13 @@
 """Rejection of queries that come from another session than the examples.
 
-A session is a time and place of teaching: its light, its background and its camera position are in every
-example. The threshold of the examples' own leave-one-out is that of one session, so it rejects nearly all
-known objects in another one. Queries that look like no taught session get a lower threshold, which the
-augmented copies of the examples set (docs/measurements/unknown.md#other-sessions).
+The threshold of the examples' own leave-one-out is that of one session, so it rejects nearly all known
+objects in another one. Two tests find another session, and each has its threshold from the augmented copies
+of the examples (docs/measurements/unknown.md#other-sessions):
+
+- The recent frames come from no taught session. Every query is then moved halfway into the nearest one,
+  and needs the median score of the copies.
+- The query itself looks like no taught session. This test needs no recent frames, so it works from the
+  first frame on; it finds other places, but not other rooms behind an object that fills the picture.
 """
 
 from __future__ import annotations
@@ -15,10 +19,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import fit_plda
-from edge_daemon.learning.embedding_index import normalize
+from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
+from edge_daemon.learning.open_set.taught_sessions import TaughtSessions, fit_taught_sessions
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, unique
 
 if TYPE_CHECKING:
@@ -31,17 +36,24 @@ HELD_OUT_QUANTILE = 0.05
 """Quantile of the held-out classes' scores below which the lower threshold never falls."""
 
 
+MOVED_QUANTILE = 0.5
+"""Quantile of the copies' scores that is the threshold of moved queries. The copies differ from the examples
+by the whole difference between two sessions, moved queries by half of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class OtherSessions:
-    """The lower threshold, and the test that finds the queries that it is for.
+    """The lower thresholds, and the tests that find the queries that they are for.
 
     `mean` (d) is the mean of the examples at unit length; a query whose cosine to it is below
-    `same_session` comes from another session.
+    `same_session` comes from another session. `moved_threshold` is for queries that `sessions` moved.
     """
 
     mean: Floats
     same_session: float
     threshold: float
+    sessions: TaughtSessions
+    moved_threshold: float
 
     def accepts(self, vector: Vector, score: float) -> bool:
         """Return whether a query that the examples' own threshold rejects is known after all."""
@@ -49,7 +61,7 @@ class OtherSessions:
 
 
 def fit_other_sessions(
-    sample: CalibrationSample, copies: AugmentedCopies, held_out: Sequence[float]
+    examples: EmbeddingIndex, sample: CalibrationSample, copies: AugmentedCopies, held_out: Sequence[float]
 ) -> OtherSessions | None:
     """Calibrate on the examples, their copies and the scores of held-out classes.
 
@@ -66,6 +78,8 @@ def fit_other_sessions(
         normalize(sample.matrix.mean(axis=0))[0],
         float(new_class.mean() - SAME_SESSION_SD * new_class.std()),
         max(_quantile(scores, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE)),
+        fit_taught_sessions(examples),
+        _quantile(scores, MOVED_QUANTILE),
     )
 
 

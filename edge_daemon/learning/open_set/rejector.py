@@ -26,12 +26,10 @@ from edge_daemon.learning.open_set.other_sessions import (
     OtherSessions,
     fit_other_sessions,
 )
+from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
-from edge_daemon.learning.sampling import (
-    Doubles,
-    Flags,
-    unique,
-)
+from edge_daemon.learning.recent_frames import RecentFrames
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, unique
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -113,12 +111,30 @@ class UnknownRejector:
         """Change the setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def rejects(self, query: SearchResult, *, relaxed_threshold: bool = False) -> bool:
-        """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %."""
+    def offset(self, recent: RecentFrames) -> Floats | None:
+        """Return the vector that moves queries towards a taught session, see `TaughtSessions.offset`.
+
+        None if the recent frames come from a taught session or if there is no threshold for other sessions.
+        """
+        if self.unknown != "auto" or recent.count < MIN_FRAMES:
+            return None
+        self._update()
+        other = self._fit_other_sessions()
+        return None if other is None else other.sessions.offset(recent)
+
+    def rejects(
+        self, query: SearchResult, *, relaxed_threshold: bool = False, is_moved: bool = False
+    ) -> bool:
+        """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
+
+        `is_moved` marks a query to which `offset` was added.
+        """
         if self.unknown == "off":
             return False
         if self.unknown == "auto":
             score = self.score(query)
+            if is_moved and self._other_sessions is not None:
+                return score < self._other_sessions.moved_threshold
             if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
                 return False
             return not self._is_known_in_other_session(query, score)
@@ -126,10 +142,7 @@ class UnknownRejector:
 
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
-        version = (self._examples.version, 0 if self._copies is None else self._copies.version)
-        if self._version != version:
-            self._fit()
-            self._version = version
+        self._update()
         return self._scorer(query)
 
     @property
@@ -145,6 +158,13 @@ class UnknownRejector:
         that score reaches the threshold, both thresholds are equal.
         """
         return self._relaxed_threshold
+
+    def _update(self) -> None:
+        """Fit to the present examples and copies."""
+        version = (self._examples.version, 0 if self._copies is None else self._copies.version)
+        if self._version != version:
+            self._fit()
+            self._version = version
 
     def _fit(self) -> None:
         self._other_sessions = self._pending_fit = None
@@ -176,13 +196,18 @@ class UnknownRejector:
         self._relaxed_threshold = self._threshold - RELAXATION * gap
         self._scorer = self._build_scorer(sample, independent, calibrating_classes)
         if self._copies is not None and sample.well_sampled.all():
-            self._pending_fit = partial(fit_other_sessions, sample, self._copies, held_out)
+            self._pending_fit = partial(fit_other_sessions, self._examples, sample, self._copies, held_out)
 
     def _is_known_in_other_session(self, query: SearchResult, score: float) -> bool:
-        """Apply the lower threshold of other sessions, which is fitted at the first rejected query."""
+        """Apply the lower threshold of queries that look like another session."""
+        other = self._fit_other_sessions()
+        return other is not None and other.accepts(query.vector, score)
+
+    def _fit_other_sessions(self) -> OtherSessions | None:
+        """Return the thresholds of other sessions, which are fitted when they are needed first."""
         if self._pending_fit is not None:
             self._other_sessions, self._pending_fit = self._pending_fit(), None
-        return self._other_sessions is not None and self._other_sessions.accepts(query.vector, score)
+        return self._other_sessions
 
     def _fit_on_copies(self, loo: LeaveOneOutScores) -> bool:
         """Use a threshold for each class, from the copies of its examples; return whether there are any."""

@@ -1,0 +1,135 @@
+"""Taught sessions: whether the recent frames come from one of them.
+
+A session is a time and place of teaching: its light, its background and its camera position are in every
+example. In that session the mean of recent frames is a mixture of the class means, whichever classes are in
+view, so it lies in the span of the class means. In another session it does not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.recent_frames import RecentFrames
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, evenly_spaced, unique
+
+MIN_FRAMES = 12
+"""Number of recent frames below which the session is not judged."""
+
+MAX_SESSIONS = 8
+"""Number of newest sessions that are known; their bases take 0.7 MB with embeddings of 1,280 numbers."""
+
+MAX_CLASSES = 16
+"""Number of classes that span a session; more are sampled evenly."""
+
+MAX_EXAMPLES = 20
+"""Number of examples of a class in a session, sampled evenly, whose mean is used."""
+
+NEW_CLASS_SD = 3.0
+"""Distance, in standard deviations, from a new class in a taught session to another session."""
+
+PRIOR_FRAMES = 8
+"""Strength of the assumption that recent frames are those of a taught session, in frames."""
+
+SHARE = 0.5
+"""Share of the difference between two sessions that is subtracted. The mean of frames that show one class
+holds that class too: the whole difference would remove it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaughtSession:
+    """The mean of a session's class means, and an orthonormal basis (rows) of their span.
+
+    Recent frames come from this session if their mean, at unit length, has a projection of length `least`.
+    """
+
+    mean: Doubles
+    basis: Floats
+    least: float
+
+    def contains(self, mean: Doubles) -> bool:
+        """Return whether the mean of recent frames comes from this session."""
+        inside = float(np.linalg.norm(self.basis @ mean.astype(np.float32)))
+        return inside >= self.least * float(np.linalg.norm(mean))
+
+
+class TaughtSessions:
+    """The newest taught sessions. Without two classes in one session there are none."""
+
+    def __init__(self, sessions: Sequence[TaughtSession]) -> None:
+        self._sessions = sessions
+
+    def offset(self, recent: RecentFrames) -> Floats | None:
+        """Return the vector that moves a query half of the way to the nearest taught session.
+
+        None in a taught session, and with too few frames to know.
+        """
+        if recent.count < MIN_FRAMES or not self._sessions:
+            return None
+        mean = recent.mean
+        if len(mean) != len(self._sessions[0].mean) or any(each.contains(mean) for each in self._sessions):
+            return None
+        nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
+        trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
+        offset: Floats = (trust * (nearest.mean - mean)).astype(np.float32)
+        return offset
+
+
+def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:
+    """Return the newest sessions of the examples.
+
+    A session with one class has no threshold; it uses the lowest one of the others.
+    """
+    ids = np.asarray(examples.sessions, np.intp)
+    means = [_class_means(examples, ids == number) for number in unique(ids)[-MAX_SESSIONS:].tolist()]
+    scatter = [1 - float(np.square(each).sum(axis=1).mean()) for each in means]
+    least = [_least_projection(each, within) for each, within in zip(means, scatter, strict=True)]
+    lowest = min((each for each in least if each is not None), default=None)
+    if lowest is None:
+        return TaughtSessions(())
+    return TaughtSessions(
+        [
+            TaughtSession(each.mean(axis=0), _basis(each), lowest if bound is None else bound)
+            for each, bound in zip(means, least, strict=True)
+        ]
+    )
+
+
+def _class_means(examples: EmbeddingIndex, own: Flags) -> Doubles:
+    """Return the mean of each class (rows) in a session."""
+    class_ids = evenly_spaced(unique(examples.class_ids[own]), MAX_CLASSES).tolist()
+    rows = [np.flatnonzero(own & (examples.class_ids == class_id)) for class_id in class_ids]
+    means = [examples.matrix[evenly_spaced(each, MAX_EXAMPLES)].mean(axis=0) for each in rows]
+    return np.array(means, np.float64)
+
+
+def _least_projection(means: Doubles, scatter: float) -> float | None:
+    """Return the projection that the mean of recent frames has in this session if it shows a new class.
+
+    Each class in turn is the new one, beside one of the others. `scatter` is the variance within a class, a
+    share of which is left in a mean of MIN_FRAMES frames. None with one class.
+    """
+    if len(means) < 2:
+        return None
+    coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
+    shares = np.array(list(_new_class_projections(coordinates, scatter / MIN_FRAMES)))
+    return float(shares.mean() - NEW_CLASS_SD * shares.std())
+
+
+def _new_class_projections(means: Doubles, noise: float) -> Iterator[float]:
+    for new_class in range(len(means)):
+        others = np.delete(means, new_class, axis=0)
+        basis = _basis(others)
+        beside = (means[new_class] + others) / 2 if len(others) > 1 else means[new_class, None]
+        for mean in beside:
+            yield float(np.linalg.norm(basis @ mean)) / math.sqrt(float(mean @ mean) + noise)
+
+
+def _basis(vectors: Doubles) -> Floats:
+    """Return an orthonormal basis (rows) of the span of vectors (rows)."""
+    basis: Floats = np.ascontiguousarray(np.linalg.qr(vectors.T)[0].T, np.float32)
+    return basis

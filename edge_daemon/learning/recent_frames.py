@@ -1,0 +1,58 @@
+"""Running mean of the embeddings of recent frames: what a region sees at present, whatever is in view."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from edge_daemon.learning.sessions import SESSION_GAP
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Vector
+    from edge_daemon.learning.sampling import Doubles
+
+SPAN = 48
+"""Number of frames in the mean; older ones fade out."""
+
+NEAR_DUPLICATE = 0.97
+"""A frame of this cosine to the one counted last shows the same view and does not count."""
+
+_GAP_S = SESSION_GAP.total_seconds()
+
+
+class RecentFrames:
+    """The mean of a region's recent frames, without their labels. One owning thread.
+
+    A still picture counts once, however long it lasts. After 20 minutes without a new view the mean starts
+    again, as the presses of a session do.
+    """
+
+    def __init__(self) -> None:
+        self._last: Vector | None = None
+        self._last_s = 0.0
+        self._mean: Doubles = np.empty(0)
+        self.count = 0
+        """Number of frames counted since the start."""
+
+    @property
+    def mean(self) -> Doubles:
+        """The mean of the unit embeddings; it is shorter than 1. Empty without frames."""
+        return self._mean
+
+    def add(self, embedding: Vector, now: float = 0.0) -> None:
+        """Count a frame, unless it repeats the last one. `embedding` has unit length; `now` is monotonic."""
+        last = self._last
+        if last is not None and (len(last) != len(embedding) or now - self._last_s > _GAP_S):
+            self.reset()
+        elif last is not None and float(last @ embedding) >= NEAR_DUPLICATE:
+            return
+        if not self.count:
+            self._mean = np.zeros(len(embedding))
+        self.count += 1
+        self._mean += (embedding - self._mean) / min(self.count, SPAN)
+        self._last, self._last_s = embedding, now
+
+    def reset(self) -> None:
+        """Drop all frames: the region shows another place, or was out of use."""
+        self._last, self.count, self._mean = None, 0, np.empty(0)
