@@ -163,13 +163,12 @@ class ExampleClassifier:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        offset = None if recent is None else self._rejector.offset(recent)
-        if offset is not None:
-            embedding = normalize(normalize(embedding, self._examples.size)[0] + offset)[0]
+        change = None if recent is None else self._rejector.find_session_change(recent)
+        if change is not None:
+            embedding = normalize(normalize(embedding, self._examples.size)[0] + change.offset)[0]
         query = self._examples.search(embedding)
         prediction = self._classifier.predict(query)
-        is_moved = offset is not None
-        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, is_moved=is_moved):
+        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, change=change):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 

@@ -32,12 +32,21 @@ MAX_EXAMPLES = 20
 NEW_CLASS_SD = 3.0
 """Distance, in standard deviations, from a new class in a taught session to another session."""
 
+FEW_CLASSES_SD = 8.0
+"""Standard deviations that are added to NEW_CLASS_SD, divided by the number of classes: the spread of few
+classes is uncertain."""
+
 PRIOR_FRAMES = 8
 """Strength of the assumption that recent frames are those of a taught session, in frames."""
 
 SHARE = 0.5
 """Share of the difference between two sessions that is subtracted. The mean of frames that show one class
 holds that class too: the whole difference would remove it."""
+
+UNLIKE = 0.2
+"""Likeness of two sessions below which they show different things."""
+
+_EPSILON = 1e-6
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,27 @@ class TaughtSession:
         inside = float(np.linalg.norm(self.basis @ mean.astype(np.float32)))
         return inside >= self.least * float(np.linalg.norm(mean))
 
+    def likeness(self, mean: Doubles) -> float:
+        """Return how much the mean of recent frames shares with this session: all (1) to nothing (0).
+
+        Nothing is the expected product with the same numbers in a random order: embeddings after a rectifier
+        are similar whatever they show.
+        """
+        own = float(self.mean @ self.mean)
+        nothing = float(self.mean.sum()) ** 2 / (len(mean) * own)
+        return (float(self.mean @ mean) / own - nothing) / max(1 - nothing, _EPSILON)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionChange:
+    """The recent frames come from another session than the nearest taught one.
+
+    `offset` moves a query half of the way to the taught session; `likeness` is how alike the two are.
+    """
+
+    offset: Floats
+    likeness: float
+
 
 class TaughtSessions:
     """The newest taught sessions. Without two classes in one session there are none."""
@@ -63,10 +93,11 @@ class TaughtSessions:
     def __init__(self, sessions: Sequence[TaughtSession]) -> None:
         self._sessions = sessions
 
-    def offset(self, recent: RecentFrames) -> Floats | None:
-        """Return the vector that moves a query half of the way to the nearest taught session.
+    def find_change(self, recent: RecentFrames) -> SessionChange | None:
+        """Compare the recent frames with the taught sessions.
 
-        None in a taught session, and with too few frames to know.
+        None in a taught session, with too few frames to know, and if they have nothing in common: then
+        other things are in view, and a move would make them alike.
         """
         if recent.count < MIN_FRAMES or not self._sessions:
             return None
@@ -75,8 +106,8 @@ class TaughtSessions:
             return None
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
-        offset: Floats = (trust * (nearest.mean - mean)).astype(np.float32)
-        return offset
+        change = SessionChange((trust * (nearest.mean - mean)).astype(np.float32), nearest.likeness(mean))
+        return change if change.likeness > UNLIKE else None
 
 
 def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:
@@ -117,7 +148,8 @@ def _least_projection(means: Doubles, scatter: float) -> float | None:
         return None
     coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
     shares = np.array(list(_new_class_projections(coordinates, scatter / MIN_FRAMES)))
-    return float(shares.mean() - NEW_CLASS_SD * shares.std())
+    deviations = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
+    return float(shares.mean() - deviations * shares.std())
 
 
 def _new_class_projections(means: Doubles, noise: float) -> Iterator[float]:
