@@ -69,7 +69,7 @@ class EmbeddingRecognizer:
         self._classifier = classifier
         self._copies = copies
         self._recent = RecentFrames()
-        self._presses: list[SessionFrame] = []
+        self._presses: dict[int, SessionFrame] = {}
         self._session = 0
         self._converged_at = 0
 
@@ -85,8 +85,9 @@ class EmbeddingRecognizer:
     def teach(self, frame: SessionFrame, label: str) -> None:
         """Add an example."""
         self.observe(frame)
-        self._classifier.add(frame.embedding, label, len(self._presses), session=self._session)
-        self._presses.append(frame)
+        example_id = len(self._presses) + 1
+        self._classifier.add(frame.embedding, label, example_id, session=self._session)
+        self._presses[example_id] = frame
 
     def predict(self, frame: SessionFrame) -> Prediction:
         """Classify, after the fit to the examples has converged and all copies are made."""
