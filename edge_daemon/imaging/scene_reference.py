@@ -110,7 +110,8 @@ class SceneReference:
         means = samples.mean(axis=(2, 3), keepdims=True) + 1e-3
         middle = np.argsort(means.sum(axis=1).ravel())[len(samples) // 2]
         samples *= means[middle] / means
-        picture = np.median(samples, axis=0)
+        # np.median loads numpy.ma, which the first labels can do without.
+        picture = samples[0] if len(samples) == 1 else np.median(samples, axis=0)
         noise = _DEFAULT_NOISE
         if len(samples) > 2:
             noise = 1.48 * float(np.median(np.abs(_halve(samples) - _halve(picture))))
