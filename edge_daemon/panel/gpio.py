@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge_daemon.config.panel import ButtonOptions
 from edge_daemon.domain.errors import PanelError
-from edge_daemon.panel.inbox import OnEdge
 from edge_daemon.panel.pin_factory import (
     choose_factory,
     claiming_pin,
@@ -17,6 +16,9 @@ from edge_daemon.panel.pin_factory import (
     input_device,
     output_device,
 )
+
+if TYPE_CHECKING:
+    from edge_daemon.panel.panel import OnEdge
 
 log = logging.getLogger(__name__)
 

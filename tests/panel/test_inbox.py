@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from edge_daemon.domain.events import CameraRestored, Ready
-from edge_daemon.panel.inbox import Inbox, RawEdge
+from edge_daemon.panel.panel import Inbox, RawEdge
 from edge_daemon.system.testing import ManualClock
 
 

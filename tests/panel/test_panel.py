@@ -21,7 +21,7 @@ from edge_daemon.domain.events import (
     Ready,
     SceneLearned,
 )
-from edge_daemon.panel.inbox import MAX_QUEUED, OnEdge
+from edge_daemon.panel.panel import MAX_QUEUED, OnEdge
 from edge_daemon.panel.wiring_check import OTHERS_PRESSED, STUCK_S
 from edge_daemon.system.clock import SystemClock
 from tests.harness.panel_harness import (
