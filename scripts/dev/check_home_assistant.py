@@ -19,6 +19,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -103,6 +104,9 @@ class Home:
         found = self._hass.states.get(entity)
         return None if found is None else str(found.state)
 
+    def shows(self, entity: str, state: str) -> bool:
+        return self.state(entity) == state
+
     def attribute(self, entity: str, name: str) -> object:
         """An attribute of an entity, None when there is none."""
         found = self._hass.states.get(entity)
@@ -165,7 +169,7 @@ async def use(home: Home, device: Device) -> None:
     await until("another trigger is taken", lambda: home.state("select.tray_trigger") == "continuous")
     for count in ("1", "2", "3"):
         await home.do("button.press", "button.tray_teach_gear")
-        await until(f"{count} examples", lambda count=count: home.state("sensor.tray_examples") == count)
+        await until(f"{count} examples", partial(home.shows, "sensor.tray_examples", count))
     await until("the label is named", lambda: home.state("sensor.tray_label") == "gear")
     await until("and how sure", lambda: home.state("sensor.tray_confidence") == "100.0")
     await until("counts", lambda: home.attribute("sensor.tray_examples", "gear") == 3)

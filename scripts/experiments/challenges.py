@@ -20,6 +20,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -93,7 +94,7 @@ def light(**changes: float) -> Challenge:
     return lambda view, random: replace(view, light=replace(view.light, **changes))
 
 
-def with_view(**changes: object) -> Challenge:
+def with_view(**changes: Any) -> Challenge:
     return lambda view, random: replace(view, **changes)
 
 
@@ -188,8 +189,13 @@ def _reshape(shape: HeightMap, view: View) -> HeightMap:
     albedo = np.clip(np.asarray(shape.albedo)[index] * np.array(view.paint), 0, 255).astype(np.uint8)
     height = np.where(outside, 0, np.asarray(shape.height)[index]).astype(np.float32)
     mask = np.where(outside, 0, np.asarray(shape.mask)[index]).astype(np.uint8)
-    layers = [Pillow.fromarray(layer) for layer in (albedo, height, mask)]
-    return HeightMap(*layers, shape.gloss, shape.metal)
+    return HeightMap(
+        Pillow.fromarray(albedo),
+        Pillow.fromarray(height),
+        Pillow.fromarray(mask),
+        shape.gloss,
+        shape.metal,
+    )
 
 
 def _cover(picture: npt.NDArray[np.floating], view: View, direction: float) -> None:

@@ -18,6 +18,7 @@ import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -171,6 +172,18 @@ def score(
     return 100 * float(np.mean(nearest)), 100 * float(np.mean(central))
 
 
+def is_taught(session: int, row: Row) -> bool:
+    return row.session == session and row.shot < SHOTS
+
+
+def is_later(session: int, row: Row) -> bool:
+    return row.session == session and row.shot >= SHOTS
+
+
+def is_elsewhere(session: int, row: Row) -> bool:
+    return row.session != session
+
+
 def measure(rows: Sequence[Row]) -> list[str]:
     """Return the cells of a design: nearest example / nearest mean."""
     sessions = sorted({row.session for row in rows})
@@ -178,9 +191,9 @@ def measure(rows: Sequence[Row]) -> list[str]:
     home = {label: sessions[number % len(sessions)] for number, label in enumerate(labels)}
     same, other = [], []
     for own in sessions:
-        taught = lambda row, own=own: row.session == own and row.shot < SHOTS  # noqa: E731
-        same.append(score(rows, taught, lambda row, own=own: row.session == own and row.shot >= SHOTS))
-        other.append(score(rows, taught, lambda row, own=own: row.session != own))
+        taught = partial(is_taught, own)
+        same.append(score(rows, taught, partial(is_later, own)))
+        other.append(score(rows, taught, partial(is_elsewhere, own)))
     each = score(
         rows,
         lambda row: row.session == home[row.label] and row.shot < SHOTS,

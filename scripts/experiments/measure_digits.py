@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -45,6 +46,10 @@ FILTERS = {
 }
 
 
+Embed: TypeAlias = Callable[[np.ndarray], np.ndarray]
+AugmentQuery: TypeAlias = Callable[[np.ndarray], np.ndarray] | None
+
+
 def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -> np.ndarray:
     """Return the crop at the model's size: centre square, squashed, or padded."""
     if fit == "square":
@@ -56,17 +61,20 @@ def enlarge(image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling) -
     return np.asarray(Pillow.fromarray(image).resize((size, size), kernel))
 
 
-def ways(model: str) -> Iterator[tuple[str, Callable[[np.ndarray], np.ndarray], Callable | None]]:
+def embed_enlarged(
+    embedder: TfliteEmbedder, image: np.ndarray, size: int, fit: str, kernel: Pillow.Resampling
+) -> np.ndarray:
+    return embedder.embed(enlarge(image, size, fit, kernel))
+
+
+def ways(model: str) -> Iterator[tuple[str, Embed, AugmentQuery]]:
     """Yield the methods for a crop: name, embed function, query augmentation."""
     embedder = TfliteEmbedder(find_model(model))
     size = embedder.input.width
     for fit in ("square", "stretch", "pad"):
         for name, kernel in FILTERS.items():
-            yield (
-                f"embedding, {fit}, {name}",
-                lambda image, fit=fit, kernel=kernel: embedder.embed(enlarge(image, size, fit, kernel)),
-                None,
-            )
+            embed = partial(embed_enlarged, embedder, size=size, fit=fit, kernel=kernel)
+            yield f"embedding, {fit}, {name}", embed, None
     yield (
         "features pixels, squash",
         TfliteEmbedder(find_model(model), features="pixels", crop="squash").embed,
@@ -91,16 +99,14 @@ def teach(style: str, shots: int, draw: np.random.Generator) -> list[tuple[str, 
     return frames(style, ["0123", "4567", "89"] * shots, REACHES[0], draw)
 
 
-def learn(
-    trained: list[tuple[str, np.ndarray]], embed: Callable, augment_query: Callable | None
-) -> EmbeddingIndex:
+def learn(trained: list[tuple[str, np.ndarray]], embed: Embed, augment_query: AugmentQuery) -> EmbeddingIndex:
     examples = EmbeddingIndex(augment_query)
     for number, (digit, image) in enumerate(trained):
         examples.add(embed(image), digit, number)
     return examples
 
 
-def accuracies(args: argparse.Namespace, embed: Callable, augment_query: Callable | None) -> list[float]:
+def accuracies(args: argparse.Namespace, embed: Embed, augment_query: AugmentQuery) -> list[float]:
     """Return the accuracy for each number of shots, classifier and reach, over styles and draws."""
     right: dict[tuple[int, str, float], list[bool]] = {}
     for style in STYLES:

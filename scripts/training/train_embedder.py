@@ -158,9 +158,9 @@ def cooldown(options: argparse.Namespace) -> None:
     if not start_file.exists():
         shutil.copy(options.work / STATE, start_file)
     run.resume(start_file)
-    run.cooldown = Cooldown(int(run.passes), options.passes)
+    run.cooldown = phase = Cooldown(int(run.passes), options.passes)
     run.resume(file)
-    run.train(options.threads, file, finished=lambda: run.cooldown.left(int(run.passes)) == 0)
+    run.train(options.threads, file, finished=lambda: phase.left(int(run.passes)) == 0)
 
 
 def convert(options: argparse.Namespace) -> None:

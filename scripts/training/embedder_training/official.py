@@ -27,7 +27,8 @@ def convolutions(model_file: Path) -> Iterator[tuple[Floats, Floats]]:
         tensor = graph.tensors[index]
         whole = np.frombuffer(bytes(model.buffers[tensor.buffer].data), kind).reshape(tensor.shape)
         scale, zero = tensor.quantization.scale[0], tensor.quantization.zeroPoint[0]
-        return ((whole.astype(np.float64) - zero) * scale).astype(np.float32)
+        values: Floats = ((whole.astype(np.float64) - zero) * scale).astype(np.float32)
+        return values
 
     for operator in graph.operators:
         if (code := codes[operator.opcodeIndex]) in _CONVOLUTIONS:

@@ -95,7 +95,9 @@ class Projection:
     matrix: Floats
 
     def apply(self, rows: NDArray[np.float16]) -> NDArray[np.float16]:
-        return unit((rows.astype(np.float32) - self.mean) @ self.matrix).astype(np.float16)
+        centred: Floats = rows.astype(np.float32) - self.mean
+        projected: Floats = (centred @ self.matrix).astype(np.float32)
+        return unit(projected).astype(np.float16)
 
     @classmethod
     def load_or_fit(cls, sets: list[PhotoSet], folder: Path, size: int) -> Projection:

@@ -130,7 +130,8 @@ class Run:
         rate = self.recipe.rate_at(passes, self.cooldown.left(passes) if self.cooldown else 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        found = losses(*self.student(images), targets, labels)
+        embedding, logits = self.student(images)
+        found = losses(embedding, logits, targets, labels)
         total: Tensor = sum(w * loss for w, loss in zip(self.recipe.weights, found, strict=True))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()
