@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Generator, Iterable, Sequence
 from itertools import islice
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.peer_examples import PeerExamples
-from edge_daemon.learning.sampling import Floats, Ints, newest_balanced
+from edge_daemon.learning.quality.evaluation import count_votes
+from edge_daemon.learning.sampling import Floats, Ints, burst_key, newest_balanced
 
 MAX_VALIDATION_EXAMPLES = 200
 """Bound on the work: one dot product per validation example and new example."""
@@ -32,19 +32,20 @@ class ImpactCheck:
 
     def __init__(self, validation_examples: Sequence[Example], pool_of: Callable[[str], str]) -> None:
         self._pool_of = pool_of
+        self._classes: dict[str, int] = {}
         self._codes: dict[str, int] = {}
         self._validation_examples = validation_examples
         self._matrix: Floats = np.array([each.embedding for each in validation_examples], np.float32)
-        self._labels = self._encode([each.label for each in validation_examples])
-        self._pools = self._encode([pool_of(each.region) for each in validation_examples])
-        self._bursts = self._encode([_burst(each) for each in validation_examples])
+        self._labels = _encode([each.label for each in validation_examples], self._classes)
+        self._pools = _encode([pool_of(each.region) for each in validation_examples], self._codes)
+        self._bursts = _encode([_burst(each) for each in validation_examples], self._codes)
         self._similarities: Floats = np.full((len(validation_examples), _K), -np.inf, np.float32)
         self._neighbours: Ints = np.full((len(validation_examples), _K), -1, np.intp)
 
     @property
     def correct_count(self) -> int:
         """Number of validation examples that their neighbours classify correctly."""
-        return _count_correct(self._labels, self._neighbours)
+        return self._count_correct(self._neighbours)
 
     def add_accepted(self, examples: Sequence[Example]) -> None:
         """Add examples to the neighbours without a check."""
@@ -56,7 +57,7 @@ class ImpactCheck:
         if not self._validation_examples:
             return True
         similarities, neighbours = self._neighbours_with(examples)
-        if _count_correct(self._labels, neighbours) < self.correct_count:
+        if self._count_correct(neighbours) < self.correct_count:
             return False
         self._similarities, self._neighbours = similarities, neighbours
         return True
@@ -64,30 +65,28 @@ class ImpactCheck:
     def _neighbours_with(self, examples: Sequence[Example]) -> tuple[Floats, Ints]:
         """Return similarities and labels of the three nearest neighbours, `examples` included."""
         similarities = self._matrix @ np.array([each.embedding for each in examples]).T
-        same_burst = self._bursts[:, None] == self._encode([_burst(each) for each in examples])
-        other_pool = self._pools[:, None] != self._encode([self._pool_of(each.region) for each in examples])
-        similarities[same_burst | other_pool] = -np.inf
-        labels = np.broadcast_to(self._encode([each.label for each in examples]), similarities.shape)
+        bursts = _encode([_burst(each) for each in examples], self._codes)
+        pools = _encode([self._pool_of(each.region) for each in examples], self._codes)
+        similarities[(self._bursts[:, None] == bursts) | (self._pools[:, None] != pools)] = -np.inf
+        classes = _encode([each.label for each in examples], self._classes)
+        labels = np.broadcast_to(classes, similarities.shape)
         values = np.hstack((self._similarities, similarities))
         neighbours = np.hstack((self._neighbours, np.where(np.isneginf(similarities), -1, labels)))
         order = np.argsort(-values, axis=1, kind="stable")[:, :_K]
         return np.take_along_axis(values, order, 1), np.take_along_axis(neighbours, order, 1)
 
-    def _encode(self, names: Sequence[str]) -> Ints:
-        return np.array([self._codes.setdefault(name, len(self._codes)) for name in names], np.intp)
+    def _count_correct(self, neighbours: Ints) -> int:
+        votes = count_votes(neighbours, neighbours >= 0, len(self._classes))
+        return int(((votes.argmax(axis=1) == self._labels) & votes.any(axis=1)).sum())
+
+
+def _encode(names: Sequence[str], codes: dict[str, int]) -> Ints:
+    """Return the codes of names; a new name gets the next code."""
+    return np.array([codes.setdefault(name, len(codes)) for name in names], np.intp)
 
 
 def _burst(example: Example) -> str:
-    """Return a key of the burst; an example without a group is a burst of one."""
-    return f"{example.label}\0{example.group}" if example.group else f"\0{example.id}"
-
-
-def _count_correct(labels: Ints, neighbours: Ints) -> int:
-    known: npt.NDArray[np.bool_] = neighbours >= 0
-    votes = ((neighbours[:, :, None] == neighbours[:, None, :]) & known[:, None, :]).sum(axis=2)
-    votes[~known] = 0
-    winners = np.take_along_axis(neighbours, votes.argmax(axis=1)[:, None], 1)[:, 0]
-    return int((winners == labels).sum())
+    return f"{example.label}\0{burst_key(example.group, example.id)}"
 
 
 class Quarantine:

@@ -11,7 +11,7 @@ from edge_daemon.domain.types import ClassReport, Evaluation
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
 from edge_daemon.learning.quality.leave_one_session_out import LeaveOneSessionOutScores
 from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, recommend_next_label
-from edge_daemon.learning.sampling import Doubles, Ints, dense_rank, unique
+from edge_daemon.learning.sampling import Doubles, Flags, Ints, dense_rank, unique
 
 HERE_AND_NOW = f"holds here and now; {ELSEWHERE}"
 """What an accuracy within one session means."""
@@ -107,13 +107,21 @@ def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
 
 
 def knn_scores(loo: LeaveOneOutScores) -> Doubles:
-    """Return the votes of each example's nearest neighbours; a tie goes to the nearest one."""
-    count, classes = loo.class_sums.shape
-    votes = np.isfinite(loo.neighbour_similarities) * 1.0
-    votes[:, 0] += 0.5
-    cells = np.arange(count)[:, None] * classes + loo.class_ids[loo.neighbour_rows]
-    scores: Doubles = np.bincount(cells.ravel(), votes.ravel(), count * classes).astype(np.float64)
-    return scores.reshape(count, classes)
+    """Return the votes of each example's nearest neighbours."""
+    present = np.isfinite(loo.neighbour_similarities)
+    return count_votes(loo.class_ids[loo.neighbour_rows], present, loo.class_sums.shape[1])
+
+
+def count_votes(neighbours: Ints, present: Flags, classes: int) -> Doubles:
+    """Return the votes (n x C) of neighbours given by class (n x k, nearest first).
+
+    A tie goes to the nearest one. A neighbour that is not `present` has no vote.
+    """
+    rows, columns = np.nonzero(present)
+    cells = rows * classes + neighbours[rows, columns]
+    weights = np.where(columns == 0, 1.5, 1.0)
+    votes: Doubles = np.bincount(cells, weights, len(neighbours) * classes).astype(np.float64)
+    return votes.reshape(len(neighbours), classes)
 
 
 def centroid_scores(loo: LeaveOneOutScores) -> Doubles:
