@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import EmbeddingError, ModelError
 from edge_daemon.imaging.preprocess import CropMode, InputTensor, Preprocessor
+from edge_daemon.learning.classifiers.base import softmax
 from edge_daemon.system.regular_file import read_regular
 from edge_daemon.tflite.feature_layer import FeatureLayer, FeatureName, find_feature_layer
 from edge_daemon.tflite.graph import Graph, read_graph, truncate_at
@@ -134,7 +135,7 @@ class TfliteEmbedder:
         if self.features != "probabilities":
             raise ModelError(f"{self.space} gives {self.features}; set model.features to probabilities")
         vector = self._run(image)
-        return _softmax(vector) if self._layer.needs_softmax else vector
+        return softmax(vector) if self._layer.needs_softmax else vector
 
     def listed_operators(self) -> list[ListedOperator]:
         """List the operators up to the feature layer, replaced ones included; empty for `pixels`.
@@ -250,9 +251,3 @@ def _probe_once(path: Path, digest: str, threads: int, delegate: str, features: 
     if problem is not None:
         raise ModelError(problem.removeprefix(f"{path.absolute()}: "))
     put("probed", key)
-
-
-def _softmax(logits: Vector) -> Vector:
-    probabilities: Vector = np.exp(logits - logits.max())
-    probabilities /= probabilities.sum()
-    return probabilities
