@@ -25,6 +25,10 @@ def check(path: Path) -> subprocess.CompletedProcess[str]:
         ('"""Text.\n\nKept for ever.\n"""\n', 3, "'for ever': use forever, without end"),
         ('"""What a file does."""\n', 1, "a docstring begins with a wh-clause"),
         ('def f() -> None:\n    """Whether it works."""\n', 2, "a docstring begins with a wh-clause"),
+        ('K = 3\n"""How many vote."""\n', 2, "a docstring begins with a wh-clause"),
+        ('log.warning("tried %s anew", 1)\n', 1, "'anew': use again"),
+        ('raise ValueError(f"{1} was kept for ever")\n', 1, "'for ever': use forever, without end"),
+        ('parser.add_argument("x", help="so long a text")\n', 1, "'so long': use a time"),
     ],
 )
 def test_fault_is_reported_with_line_and_replacement(
@@ -50,6 +54,12 @@ def test_strings_and_parts_of_words_are_no_faults(tmp_path: Path, source: str) -
     path.write_text(source)
     done = check(path)
     assert (done.stdout, done.returncode) == ("", 0)
+
+
+@pytest.mark.parametrize("name", ["install.sh", "unit.service", "default.yaml", "install"])
+def test_comments_of_other_files_are_searched(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("#!/bin/sh\necho anew told # Tried anew.\n")
+    assert check(tmp_path).stdout == f"{tmp_path / name}:2: 'anew': use again\n"
 
 
 def test_folders_are_searched(tmp_path: Path) -> None:
