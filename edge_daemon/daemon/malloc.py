@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 
 _M_ARENA_MAX = -8
-"""From glibc's malloc.h."""
+"""The option's number in glibc's malloc.h."""
 
 
 def limit_malloc_arenas() -> bool:

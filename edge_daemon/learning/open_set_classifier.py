@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from edge_daemon.learning.recent_frames import RecentFrames
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
-"""What `classifier.type` may be."""
+"""Values of `classifier.type`."""
 
 LeaveOneOutScorer: TypeAlias = Callable[[LeaveOneOutScores], Doubles]
 """Returns leave-one-out scores (n x C); the class with the largest score is predicted."""

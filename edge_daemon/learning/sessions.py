@@ -15,7 +15,7 @@ SESSION_GAP = timedelta(minutes=20)
 
 @dataclass(slots=True)
 class _Run:
-    """Presses without a gap; each scene among them is a session of its own."""
+    """Presses without a gap; each scene among them is a separate session."""
 
     latest: Example
     scene_id: int | None = None

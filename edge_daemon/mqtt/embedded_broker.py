@@ -16,7 +16,7 @@ _START_S = 10.0
 
 
 class EmbeddedBroker:
-    """amqtt on a free port of the loopback interface, in a thread of its own; a context manager.
+    """amqtt on a free port of the loopback interface, in a separate thread; a context manager.
 
     Anyone on this machine may connect. Raises BrokerError when amqtt is missing or doesn't start.
     """

@@ -1,4 +1,4 @@
-"""Export of all examples over MQTT: an archive in numbered parts, written in a thread of its own."""
+"""Export of all examples over MQTT: an archive in numbered parts, written in a separate thread."""
 
 from __future__ import annotations
 

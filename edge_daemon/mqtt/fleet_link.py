@@ -1,4 +1,4 @@
-"""The fleet's MQTT topics: each device publishes its own examples at topics of its own, retained.
+"""The fleet's MQTT topics: each device publishes its own examples at separate topics, retained.
 
     edge_daemon/fleet/<group>/<device>/roll       the live set of its examples
     edge_daemon/fleet/<group>/<device>/<chunk>    records of them, in chunks numbered from 0
@@ -59,7 +59,7 @@ _HEADER_BYTES = 64
 class FleetLimits:
     """Limits the work that a sender can cause. Belongs to the thread that owns the connection.
 
-    A device gets a rate limit of its own once one of its records was signed with the group's key; all other
+    A device gets a separate rate limit once one of its records was signed with the group's key; all other
     devices share one. A sender without the key causes at most a few signature checks a second, whichever
     device names it makes up.
     """
@@ -80,7 +80,7 @@ class FleetLimits:
         return allowed
 
     def trust(self, device: str) -> None:
-        """Give a device with the key a rate limit of its own; its next rejections may be logged again."""
+        """Give a device with the key a separate rate limit; its next rejections may be logged again."""
         self._logged = OrderedDict.fromkeys(entry for entry in self._logged if entry[0] != device)
         if device not in self._known:
             self._known[device] = RateLimit(_KNOWN_PER_S, _KNOWN_BURST)

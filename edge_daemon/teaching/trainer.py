@@ -297,7 +297,7 @@ class Trainer:
         other = self._store.acquire_lock()
         if other is not None and other != self._shared_with:
             log.warning(
-                "process %d uses the store '%s' too; give each device a store.path of its own",
+                "process %d uses the store '%s' too; give each device a separate store.path",
                 other,
                 self._store.path,
             )

@@ -1,4 +1,4 @@
-"""Read-only view of the stored examples, on a connection of its own beside the pipeline's."""
+"""Read-only view of the stored examples, on a connection separate from the pipeline's."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from edge_daemon.web.state import StateCache
 from edge_daemon.web.viewers import ViewerRegistry
 
 LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
-"""From a small model on a desktop processor to a large one on a Raspberry Pi Zero."""
+"""Range from a small model on a desktop processor to a large one on a Raspberry Pi Zero."""
 
 
 class LatencyHistogram:

@@ -1,4 +1,4 @@
-"""The web server: uvicorn on an event loop in a thread of its own."""
+"""The web server: uvicorn on an event loop in a separate thread."""
 
 from __future__ import annotations
 

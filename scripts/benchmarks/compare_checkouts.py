@@ -179,7 +179,7 @@ class Used:
 
 
 class Checkout:
-    """A device of one checkout, with state of its own. Raises Failed when its program fails."""
+    """A device of one checkout, with separate state. Raises Failed when its program fails."""
 
     def __init__(self, path: Path, folder: Path, films: Films) -> None:
         self._program = path / ".venv" / "bin" / "edge-daemon"

@@ -43,7 +43,7 @@ class Embedding(ColourEmbedder):
 
 
 class Device:
-    """A sync of the fleet with `count` examples of its own."""
+    """A sync of the fleet with `count` own examples."""
 
     def __init__(self, folder: Path, name: str, size: int, count: int) -> None:
         self.store = ExampleStore(folder / f"{name}.sqlite")
@@ -146,7 +146,9 @@ def main() -> None:
             new = Device(Path(folder), "new", args.size, args.own)
             new.step()
             seconds, longest_ms = catch_up(snapshot, new)
-            print(f"new device with {args.own} of its own: {seconds:.2f} s, longest step {longest_ms:.0f} ms")
+            print(
+                f"new device with {args.own} own examples: {seconds:.2f} s, longest step {longest_ms:.0f} ms"
+            )
 
 
 if __name__ == "__main__":

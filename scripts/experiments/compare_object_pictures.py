@@ -4,8 +4,8 @@
 
 SET is a session set with `_scene` frames, as `compose_sessions.py` writes. Ten frames of each class of one
 session are taught. The columns are the shares of the nearest examples and of the nearest class means that are
-right, in per cent: in the session that taught, in others, and in others with each class taught in a session
-of its own.
+right, in per cent: in the session that taught, in others, and in others with each class taught in another
+session.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def broker() -> Iterator[Mosquitto]:
 def controlling(
     broker: Mosquitto, reader: MessageReader, switch: Callable[[str, bool], None]
 ) -> Iterator[None]:
-    """Run a controller in a thread of its own."""
+    """Run a controller in a separate thread."""
     stopping = threading.Event()
     options = MqttOptions(host=broker.host, port=broker.port)
     with ReconnectingSubscriber(options, f"{TOPICS.base}/#") as subscriber:

@@ -53,7 +53,7 @@ def clip(tmp_path: Path) -> Path:
 
 
 def _on_clip(clip: Path, **options: Any) -> V4l2Source:
-    """Return a source that reads the clip; /dev/null stands in for the character device."""
+    """Return a source that reads the clip; /dev/null replaces the character device."""
     source = V4l2Source(
         V4l2Options(device="/dev/null", **options), ManualClock(), lambda device, settings: open_video(clip)
     )

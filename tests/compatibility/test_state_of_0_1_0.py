@@ -30,7 +30,7 @@ EVENTS = "SELECT topic, payload, qos FROM event ORDER BY id"
 """Of the queue's file, read without the package."""
 
 FITS = {"square": "center", "stretch": "squash"}
-"""What `model.fit` was called in the space's id: what it is called now."""
+"""Values of `model.fit` in the space's id, and of `model.crop` today."""
 
 
 def verdicts(cache: Path) -> list[str]:

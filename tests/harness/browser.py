@@ -41,7 +41,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class BrowserWindow:
-    """One window with a profile of its own."""
+    """One window with a separate profile."""
 
     def __init__(self, browser: Browser, size: str, scheme: Literal["light", "dark"] = "light") -> None:
         width, height = SIZES[size]

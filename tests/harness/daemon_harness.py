@@ -60,7 +60,7 @@ class Turntable:
 class Stage:
     """Runs the daemon of these overrides in a thread; a context manager.
 
-    Its pins are mock pins of its own, or with `chosen_pins` those that gpiozero chooses.
+    Its pins are separate mock pins, or with `chosen_pins` those that gpiozero chooses.
     """
 
     def __init__(

@@ -186,7 +186,7 @@ class Rig:
     tunings: dict[str, object] = field(default_factory=dict)
     """Files in libcamera's own folder."""
     tuning: object = None
-    """What libcamera read as it listed the cameras."""
+    """The tuning file that libcamera read when it listed the cameras."""
     listed: bool = False
     modes_tried: list[Size] = field(default_factory=list)
     owner: Any = None
@@ -357,7 +357,7 @@ class _Picamera2:
         self._queued_jobs = 0
 
     def close(self) -> None:
-        assert self._queued_jobs == 0, "the real close() would wait for ever"
+        assert self._queued_jobs == 0, "the real close() would never return"
         self._started = False
         self.rig.owner = None
         self.rig.listed = False

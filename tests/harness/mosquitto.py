@@ -1,4 +1,4 @@
-"""A real mosquitto for tests: started, killed and restarted on a port of its own."""
+"""A real mosquitto for tests: started, killed and restarted on a free port."""
 
 from __future__ import annotations
 

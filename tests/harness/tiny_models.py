@@ -81,7 +81,7 @@ class Recipe:
         self.model.signatureDefs = [signature]
 
     def describe(self, metadata: bytes, name: str = "TFLITE_METADATA") -> None:
-        """Add metadata as a buffer of its own."""
+        """Add metadata as a separate buffer."""
         buffer = schema.BufferT()
         buffer.data = np.frombuffer(metadata, np.uint8)
         self.model.buffers.append(buffer)

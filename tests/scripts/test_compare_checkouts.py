@@ -12,7 +12,7 @@ import pytest
 SCRIPT = Path(__file__).parents[2] / "scripts/benchmarks/compare_checkouts.py"
 NEEDED = {"import_ms", "ready_ms", "memory_mb", "start_cpu_ms", "frame_cpu_ms"}
 COUNTED = {"start_instructions", "frame_instructions"}
-"""Where the kernel and the processor allow it."""
+"""Figures that the kernel and the processor must allow."""
 
 
 def run(*words: str | Path) -> subprocess.CompletedProcess[str]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def install(folder: Path) -> None:
-    """Fetch scikit-learn from PyPI into a folder of its own. Raises EdgeError."""
+    """Fetch scikit-learn from PyPI into a separate folder. Raises EdgeError."""
     if not (folder / "sklearn").exists():
         command = [sys.executable, "-m", "pip", "install", "-q", "--target", str(folder), "scikit-learn"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -57,7 +57,7 @@ def load_official(student: Student, model_file: Path, images: Tensor) -> None:
 def _load_layer(layer: nn.Conv2d, norm: nn.BatchNorm2d, weights: tuple[Floats, Floats], x: Tensor) -> Tensor:
     """Set one convolution and its batch norm; return the layer's output."""
     kernel, bias = (torch.from_numpy(np.ascontiguousarray(array)) for array in weights)
-    # A kernel before a batch norm has no scale of its own: take the one of a fresh network.
+    # A kernel before a batch norm has no scale: use the scale of a fresh network.
     spread = kernel.flatten(1).square().mean(1).sqrt().clamp_min(1e-6) * (3 * kernel[0].numel()) ** 0.5
     layer.weight.copy_(kernel / spread[:, None, None, None])
     y = layer(x)

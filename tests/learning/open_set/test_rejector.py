@@ -161,7 +161,7 @@ def test_a_new_class_with_more_variance_than_the_only_other_has_slack() -> None:
 
 
 def in_scene(name: int, scene: int, count: int, seed: int = 0) -> npt.NDArray[np.float32]:
-    """Return embeddings of a class in a scene, which adds a pattern of its own to all that is shown in it."""
+    """Return embeddings of a class in a scene, which adds its own pattern to every picture."""
     return class_of(name, count, seed) + 1.5 * class_of(1000 + scene, 1)
 
 
