@@ -14,13 +14,13 @@ from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, 
 from edge_daemon.learning.sampling import Doubles, Flags, Ints, dense_rank, unique
 
 HERE_AND_NOW = f"holds here and now; {ELSEWHERE}"
-"""What an accuracy within one session means."""
+"""Meaning of an accuracy within one session."""
 
 ACROSS_SESSIONS = "measured across sessions: each one is predicted by the others"
-"""What an accuracy by leave-one-session-out means."""
+"""Meaning of an accuracy by leave-one-session-out."""
 
 SEPARATE_SESSIONS = "no other session taught the same labels; show every label here and now as well"
-"""What it means if several sessions can't predict each other."""
+"""Reason why several sessions can't predict each other."""
 
 MIN_SCORED = 5
 """Number of scored examples that a class needs to be ok."""
