@@ -1,4 +1,4 @@
-"""Running mean of the embeddings of recent frames: what a region sees at present, whatever is in view."""
+"""Running mean of the embeddings of recent frames: the present view of a region, with or without an object."""
 
 from __future__ import annotations
 

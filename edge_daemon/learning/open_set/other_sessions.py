@@ -40,7 +40,7 @@ MOVED_QUANTILE = 0.4
 """Quantile of the copies' scores that is the threshold of moved queries, in a session like a taught one."""
 
 UNLIKE_QUANTILE = 0.9
-"""The same quantile in a session of likeness UNLIKE, which has little in common with the taught one."""
+"""The same quantile in a session of similarity UNLIKE, which has little in common with the taught one."""
 
 LIKE = 0.5
 """Likeness of two sessions from which on MOVED_QUANTILE applies. Below, the quantile is interpolated."""
@@ -64,9 +64,9 @@ class OtherSessions:
         """Return whether a query that the examples' own threshold rejects is known after all."""
         return score >= self.threshold and float(vector @ self.mean) < self.same_session
 
-    def accepts_moved(self, score: float, likeness: float) -> bool:
-        """Return whether a query that was moved to a session of this likeness is known."""
-        unlike = min(max((LIKE - likeness) / (LIKE - UNLIKE), 0.0), 1.0)
+    def accepts_moved(self, score: float, similarity: float) -> bool:
+        """Return whether a query that was moved to a session of this similarity is known."""
+        unlike = min(max((LIKE - similarity) / (LIKE - UNLIKE), 0.0), 1.0)
         return score >= _quantile(
             self.copy_scores, MOVED_QUANTILE + unlike * (UNLIKE_QUANTILE - MOVED_QUANTILE)
         )

@@ -134,7 +134,7 @@ class UnknownRejector:
         if self.unknown == "auto":
             score = self.score(query)
             if change is not None and self._other_sessions is not None:
-                return not self._other_sessions.accepts_moved(score, change.likeness)
+                return not self._other_sessions.accepts_moved(score, change.similarity)
             if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
                 return False
             return not self._is_known_in_other_session(query, score)

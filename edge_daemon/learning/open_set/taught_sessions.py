@@ -65,11 +65,11 @@ class TaughtSession:
         inside = float(np.linalg.norm(self.basis @ mean.astype(np.float32)))
         return inside >= self.least * float(np.linalg.norm(mean))
 
-    def likeness(self, mean: Doubles) -> float:
+    def similarity(self, mean: Doubles) -> float:
         """Return how much the mean of recent frames shares with this session: all (1) to nothing (0).
 
         Nothing is the expected product with the same numbers in a random order: embeddings after a rectifier
-        are similar whatever they show.
+        are similar for all pictures.
         """
         own = float(self.mean @ self.mean)
         nothing = float(self.mean.sum()) ** 2 / (len(mean) * own)
@@ -80,11 +80,11 @@ class TaughtSession:
 class SessionChange:
     """The recent frames come from another session than the nearest taught one.
 
-    `offset` moves a query half of the way to the taught session; `likeness` is how alike the two are.
+    `offset` moves a query half of the way to the taught session; `similarity` is that of the two.
     """
 
     offset: Floats
-    likeness: float
+    similarity: float
 
 
 class TaughtSessions:
@@ -106,8 +106,8 @@ class TaughtSessions:
             return None
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
-        change = SessionChange((trust * (nearest.mean - mean)).astype(np.float32), nearest.likeness(mean))
-        return change if change.likeness > UNLIKE else None
+        change = SessionChange((trust * (nearest.mean - mean)).astype(np.float32), nearest.similarity(mean))
+        return change if change.similarity > UNLIKE else None
 
 
 def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:

@@ -90,19 +90,19 @@ def test_another_session_is_noticed_and_the_offset_leads_to_the_taught_one(
 def test_a_session_that_shows_other_things_is_left_as_it_is(one_session: TaughtSessions) -> None:
     known = one_session.find_change(watch(1, range(CLASSES)))
     assert known is not None
-    assert known.likeness > 2 * UNLIKE
+    assert known.similarity > 2 * UNLIKE
     assert one_session.find_change(watch(1, range(OTHER_KIND, OTHER_KIND + 4))) is None
 
 
 @pytest.mark.parametrize("rectified", [False, True])
-def test_the_likeness_of_a_session_does_not_depend_on_a_common_mean(rectified: bool) -> None:
+def test_the_similarity_of_a_session_does_not_depend_on_a_common_mean(rectified: bool) -> None:
     random = np.random.default_rng(0)
     taught, other = random.normal(size=(2, 500))
     if rectified:
         taught, other = np.exp(taught), np.exp(other)
     session = TaughtSession(taught, taught[None].astype(np.float32), 0.9)
-    assert session.likeness(taught) == pytest.approx(1)
-    assert session.likeness(other) == pytest.approx(0, abs=0.2)
+    assert session.similarity(taught) == pytest.approx(1)
+    assert session.similarity(other) == pytest.approx(0, abs=0.2)
 
 
 def test_a_few_frames_are_not_judged(one_session: TaughtSessions) -> None:
