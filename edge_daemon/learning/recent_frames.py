@@ -1,4 +1,4 @@
-"""Running mean of the embeddings of recent frames: the present view of a region, with or without an object."""
+"""Running mean of the embeddings of recent frames: a region's present view, with or without an object."""
 
 from __future__ import annotations
 
