@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from edge_daemon.config.panel import ButtonOptions, LedOptions
+from edge_daemon.domain.commands import LearnScene
 from edge_daemon.domain.events import (
     AnotherSessionAdvised,
     Button,
@@ -103,7 +104,7 @@ class Leds:
         self._recommended: str | None = None
         self._clearing: str | None = None
         self._clearing_until_s = self._captured_until_s = self._error_until_s = -math.inf
-        self._advised_until_s = self._learned_until_s = -math.inf
+        self._advised_until_s = self._learned_until_s = self._scene_refused_until_s = -math.inf
 
     @property
     def pins(self) -> frozenset[int]:
@@ -123,13 +124,15 @@ class Leds:
                 self._advised, self._advised_until_s = label, now + DOUBLE_FLASH_S
             case SceneLearned(region=region):
                 self._scene_changed_until_s.pop(region, None)
-                self._learned_until_s = now + DOUBLE_FLASH_S
+                self._learned_until_s, self._scene_refused_until_s = now + DOUBLE_FLASH_S, -math.inf
             case SceneChanged(region=region, automatic=automatic):
                 self._scene_changed_until_s[region] = now + CHANGED_S if automatic else math.inf
             case ConfirmPending(within_s=within_s, label=label):
                 self._clearing, self._clearing_until_s = label, now + within_s
             case Button(gesture="press") | Cleared():
                 self._clearing_until_s = -math.inf
+            case CommandReply(command=LearnScene(origin=origin), error=str()) if origin.via == "gpio":
+                self._scene_refused_until_s = now + DOUBLE_FLASH_S
             case CommandReply(command=command, error=str()) if command.origin.via == "gpio":
                 self.show_error(now)
             case Ready():
@@ -159,6 +162,7 @@ class Leds:
             self._error_until_s,
             self._advised_until_s,
             self._learned_until_s,
+            self._scene_refused_until_s,
             *self._scene_changed_until_s.values(),
         ]
         return min(
@@ -207,6 +211,8 @@ class Leds:
     def _error_pattern(self, now: float) -> Pattern:
         if now < self._error_until_s:
             return Pattern.ON
+        if now < self._scene_refused_until_s:
+            return Pattern.DOUBLE_FLASH
         if self._camera_lost:
             return Pattern.SLOW
         return Pattern.FAST if self._not_kept else Pattern.OFF

@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 
 from edge_daemon.config.panel import ButtonOptions, LedOptions
-from edge_daemon.domain.commands import AddExample, Origin
+from edge_daemon.domain.commands import AddExample, LearnScene, Origin
 from edge_daemon.domain.events import (
     AnotherSessionAdvised,
     Button,
@@ -213,6 +213,21 @@ def test_a_changed_scene_flashes_ready_twice_until_every_region_has_learned_its_
     leds.handle(SceneLearned("right", 9, False), 620.0)
     assert all(READY in leds.lit(630.0 + step / 16) for step in range(24))
     assert leds.next_deadline(630.0) is None
+
+
+def test_a_spoiled_scene_press_flashes_error_twice_until_the_scene_is_learned() -> None:
+    press = LearnScene(1.0, Origin("gpio", "scene"))
+    leds = make(CommandReply(press, error="something moved; press again with nothing in view"))
+    assert flashes_twice(leds, ERROR)
+    assert ERROR not in leds.lit(10.0 + DOUBLE_FLASH_S)
+    leds.handle(SceneLearned("frame", 7, False), 11.0)
+    assert all(ERROR not in leds.lit(11.0 + step / 16) for step in range(24))
+
+
+def test_a_spoiled_scene_press_from_elsewhere_lights_no_error() -> None:
+    press = LearnScene(1.0, Origin("mqtt", "scene"))
+    leds = make(CommandReply(press, error="something moved"))
+    assert all(ERROR not in leds.lit(10.0 + step / 16) for step in range(24))
 
 
 def test_a_moving_camera_does_not_flash_for_ever() -> None:
