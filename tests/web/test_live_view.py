@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
+from edge_daemon.domain.types import Example
+from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.example_store.store import ExampleStore
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.daemon_harness import wait_until
 from tests.harness.web_harness import WebHarness
@@ -98,6 +103,34 @@ def test_the_evaluation_and_its_recommendation_are_shown(site: WebHarness, visit
     page = visit("phone").open(site.url)
     expect(page.locator(".class .status")).to_have_text("needs examples")
     expect(page.locator("#recommendation")).to_contain_text("Show next: gear")
+
+
+def test_the_page_says_what_the_evaluation_holds_for(site: WebHarness, visit: Visit) -> None:
+    for variation in range(3):
+        for kind in ("gear", "mug"):
+            site.show(kind, variation)
+            site.teach(kind)
+    page = visit("phone").open(site.url)
+    hint = page.locator("#recommendation")
+    expect(hint).to_contain_text(
+        re.compile("holds here and now; show it once more in other light or on another day", re.IGNORECASE)
+    )
+    with ExampleStore(site.stage.store_path) as store, store.transaction():
+        for example in [each for each in store if each.label == "gear"]:
+            store.add_record(as_of_yesterday(example))
+    expect(hint).to_contain_text("Measured across sessions: each one is predicted by the others.")
+    expect(class_button(page, "mug").locator(".status")).to_have_text("one session only")
+
+
+def as_of_yesterday(example: Example) -> ExampleRecord:
+    return ExampleRecord(
+        example.embedding,
+        example.label,
+        example.space,
+        example.region,
+        created_at=example.created_at - timedelta(days=1),
+        boot_id="yesterday",
+    )
 
 
 def test_confused_classes_name_each_other(site: WebHarness, visit: Visit) -> None:
