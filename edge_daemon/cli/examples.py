@@ -32,11 +32,11 @@ from edge_daemon.example_store.importing import (
     ImportReport,
     add_new,
     import_salvage,
-    reembed,
     similar_labels,
 )
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
 from edge_daemon.example_store.peer_examples import count_peers
+from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
 from edge_daemon.learning.sessions import SessionCounter

@@ -1,28 +1,22 @@
-"""Imports into the store: labels, duplicates, salvaged examples, and new embeddings for another model."""
+"""Imports into the store: labels, duplicates, scenes, and salvaged examples."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError, LabelError, StoreError
-from edge_daemon.domain.interfaces import Embedder
+from edge_daemon.domain.errors import ArchiveError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
-from edge_daemon.domain.types import Example
 from edge_daemon.example_store.integrity import describe
 from edge_daemon.example_store.record import ExampleRecord, unpack
-from edge_daemon.example_store.salvage import Row, Salvage, intact_rows
+from edge_daemon.example_store.salvage import Row, Salvage, intact_rows, intact_scenes
+from edge_daemon.example_store.scene_record import StoredScene
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import read_image
 from edge_daemon.system.sqlite import sqlite_errors_of
-
-if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image
-
 
 log = logging.getLogger(__name__)
 
@@ -123,16 +117,33 @@ def similar_labels(labels: Iterable[str]) -> list[tuple[str, str]]:
     return pairs
 
 
-def add_new(store: ExampleStore, records: Iterable[ExampleRecord], report: ImportReport) -> None:
-    """Add the records that the store lacks, in one transaction: all or none."""
+def no_scene(scene_id: int) -> StoredScene | None:
+    """Return no scene: the source of the import has none."""
+    return None
+
+
+def add_new(
+    store: ExampleStore,
+    records: Iterable[ExampleRecord],
+    report: ImportReport,
+    scene_of: Callable[[int], StoredScene | None] = no_scene,
+) -> None:
+    """Add the records that the store lacks, in one transaction: all or none.
+
+    `scene_of` returns the scene that a record's `scene_id` names where the records come from.
+    """
     added = 0
+    adopted: dict[int | None, int | None] = {None: None}
     with store.transaction():
         for record in records:
             known_label = store.find_duplicate(
                 record.space, record.region, thumbnail=record.thumbnail, embedding=record.embedding
             )
             if known_label is None:
-                store.add_record(record)
+                if record.scene_id is not None and record.scene_id not in adopted:
+                    scene = scene_of(record.scene_id)
+                    adopted[record.scene_id] = None if scene is None else store.adopt_scene(scene)
+                store.add_record(replace(record, scene_id=adopted[record.scene_id]))
                 added += 1
             else:
                 report.add_duplicate(record.source or "example", record.label, known_label)
@@ -148,7 +159,8 @@ def import_salvage(store: ExampleStore, path: Path) -> ImportReport:
     if path.exists() and path.samefile(store.path):
         raise StoreError(f"'{path}' is the store in use; name the file that was kept of a corrupt one")
     with sqlite_errors_of(path):
-        add_new(store, _salvaged_records(intact_rows(path, salvage), report), report)
+        records = _salvaged_records(intact_rows(path, salvage), report)
+        add_new(store, records, report, intact_scenes(path).get)
     report.problems += salvage.problems
     if not (report.added or report.duplicates or report.problems):
         raise StoreError(f"nothing can be read of '{path}'; it is no example store, or all of it is damaged")
@@ -173,36 +185,8 @@ def _salvaged_records(rows: Iterator[Row], report: ImportReport) -> Iterator[Exa
             source=row["source"],
             thumbnail=row["thumbnail"],
             created_at=datetime.fromisoformat(row["created_at"]),
+            scene_id=row["scene_id"],
+            object_embedding=None if row["object_embedding"] is None else unpack(row["object_embedding"]),
+            boot_id=row["boot_id"],
+            uptime_s=row["uptime_s"],
         )
-
-
-def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no_progress) -> ImportReport:
-    """Move the examples of other spaces into the embedder's space, in one transaction at the end.
-
-    An example without a readable thumbnail stays in its space and is reported. An example whose picture is
-    in the new space already, under the same label, is removed.
-    """
-    counts = store.spaces()
-    foreign = (example for example in store if example.space != embedder.space)
-    report = ImportReport()
-    embeddings = []
-    duplicates = []
-    for example in track(foreign, sum(counts.values()) - counts.get(embedder.space, 0)):
-        known_label = store.find_duplicate(embedder.space, example.region, thumbnail=example.thumbnail)
-        if known_label == example.label:
-            duplicates.append(example.id)
-            continue
-        try:
-            embeddings.append((example.id, embedder.embed(_picture(example))))
-        except (ImageError, EmbeddingError) as exc:
-            report.problems.append(f"example {example.id} ('{example.label}') stays as it is: {exc}")
-    with store.transaction():
-        report.duplicates = len(store.remove(duplicates))
-        report.added = store.replace_embeddings(embeddings, embedder.space)
-    return report
-
-
-def _picture(example: Example) -> Image:
-    if not example.thumbnail:
-        raise ImageError("it has no thumbnail")
-    return read_image(example.thumbnail)

@@ -8,6 +8,7 @@ import struct
 import warnings
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,9 @@ import pytest
 
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, OutputError
 from edge_daemon.example_store.archive import import_archive, write_archive
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.scene_reference import SceneReference
 from tests.harness.example_pictures import noise
 from tests.harness.unit_vectors import unit
 
@@ -63,6 +66,85 @@ def test_an_archive_carries_examples_whole(store: ExampleStore, archive: Path, o
     report = import_archive(other, archive)
     assert (report.added, report.duplicates, report.problems) == (3, 0, [])
     assert _values(other) == _values(store)
+
+
+def _reference(level: int) -> bytes:
+    """Return the bytes of a reference that differs from those of other levels."""
+    frame = np.random.default_rng(level).integers(0, 255, (96, 128, 3), np.uint8)
+    return SceneReference.from_frames([frame]).to_bytes()
+
+
+def _teach_in_scenes(store: ExampleStore) -> list[int]:
+    """Add examples with object embeddings in two scenes; return the scenes' ids."""
+    first = store.add_scene("left", _reference(1), "press").id
+    second = store.add_scene("left", _reference(2), "automatic").id
+    unused = store.add_scene("left", _reference(3), "press").id
+    for number, (scene_id, vector) in enumerate([(first, unit(10)), (second, None), (first, unit(11))]):
+        taught = ExampleRecord(unit(number + 20), "cup", "s", "left", boot_id="b0", uptime_s=12.5)
+        taught = replace(taught, scene_id=scene_id, object_embedding=vector)
+        store.add_record(replace(taught, thumbnail=_jpeg(number + 5)))
+    return [first, second, unused]
+
+
+def _view(store: ExampleStore) -> list[tuple[object, ...]]:
+    """Return each example with what its scene shows."""
+    return [
+        (one.label, one.embedding.tobytes(), one.boot_id, one.uptime_s,
+         None if one.object_embedding is None else one.object_embedding.tobytes(),
+         None if one.scene_id is None or (scene := store.scene(one.scene_id)) is None
+         else (scene.region, scene.source, scene.created_at, scene.picture))
+        for one in store
+    ]  # fmt: skip
+
+
+def test_an_archive_carries_scenes_object_embeddings_and_boots(
+    store: ExampleStore, other: ExampleStore, tmp_path: Path
+) -> None:
+    _teach_in_scenes(store)
+    own = other.add_scene("left", _reference(9), "press")
+    write_archive(store, tmp_path / "all.zip")
+    assert import_archive(other, tmp_path / "all.zip").added == 6
+    assert _view(other) == _view(store)
+    assert {one.scene_id for one in other if one.label == "cup"} == {own.id + 1, own.id + 2}
+    assert other.newest_scene("left") == own, "an imported scene does not replace the scene of the device"
+
+
+def test_an_archive_that_is_imported_twice_adds_no_scene_twice(
+    store: ExampleStore, other: ExampleStore, tmp_path: Path
+) -> None:
+    _teach_in_scenes(store)
+    write_archive(store, tmp_path / "all.zip")
+    for _ in range(2):
+        import_archive(other, tmp_path / "all.zip")
+        other.clear()
+    scenes = other.query("SELECT count(*) FROM scenes")
+    assert scenes == [(2,)]
+    assert import_archive(store, tmp_path / "all.zip").duplicates == 6
+    assert store.query("SELECT count(*) FROM scenes") == [(3,)]
+
+
+def test_an_archive_without_scenes_can_be_read_by_older_programs(archive: Path, store: ExampleStore) -> None:
+    store.add_record(ExampleRecord(unit(30), "cup", "s", boot_id="b0", uptime_s=3.0))
+    for path, keys in ((archive, 8), (archive.with_name("again.zip"), 10)):
+        if not path.exists():
+            write_archive(store, path)
+        with zipfile.ZipFile(path) as opened:
+            manifest = json.loads(opened.read("manifest.json"))
+        assert manifest.keys() == {"format", "version", "examples"}
+        assert manifest["version"] == 1
+        assert len(manifest["examples"][-1]) == keys
+
+
+def test_an_example_whose_scene_is_deleted_is_exported_without_it(
+    store: ExampleStore, other: ExampleStore, tmp_path: Path
+) -> None:
+    first, _, _ = _teach_in_scenes(store)
+    store.query("DELETE FROM scenes WHERE id = ?", first)
+    write_archive(store, tmp_path / "all.zip")
+    assert import_archive(other, tmp_path / "all.zip").added == 6
+    assert [(one.scene_id is None, one.object_embedding is None) for one in other][3:] == [
+        *((True, False), (False, True), (True, False))
+    ]
 
 
 def test_duplicates_are_left_out(archive: Path, store: ExampleStore, other: ExampleStore) -> None:
@@ -143,7 +225,7 @@ _BAD_FLOATS = np.full(32, np.nan, np.float32).tobytes()
         (_set("manifest.json", b"{}"), "not an export of this program"),
         (_set("manifest.json", b"[" * 100_000), "not an export of this program"),
         (_manifest(lambda one: one.update(format="something else")), "not an export of this program"),
-        (_manifest(lambda one: one.update(version=7)), "version 7, this program reads up to 1"),
+        (_manifest(lambda one: one.update(version=7)), "version 7, this program reads up to 2"),
         (_manifest(lambda one: one["examples"].pop()), "the manifest says"),
         (_example(label="a/b"), "example 0.*'a/b'"),
         (_example(label="unknown"), "example 0.*reserved"),
@@ -173,6 +255,43 @@ def test_an_archive_that_is_not_what_it_claims_changes_nothing(
     assert str(archive) in str(caught.value)
     assert "\n" not in str(caught.value)
     assert other.counts == {"fox": 1}
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (_set("scenes/000000.scene", b"no scene"), "scene 0: the stored scene is damaged"),
+        (_set("scenes/000001.scene", _reference(1)[:-300]), "scene 1: "),
+        (_set("scenes/000000.scene", bytes(300_000)), "'scenes/000000.scene' is too large for a scene"),
+        (_set("scenes/000002.scene", b""), "'scenes/000002.scene' is not in the manifest"),
+        (lambda contents: contents.pop("scenes/000001.scene"), "'scenes/000001.scene' is missing"),
+        (_manifest(lambda one: one["scenes"].pop()), "'scenes/000001.scene' is not in the manifest"),
+        (_manifest(lambda one: one["scenes"][0].update(source="x")), "not an export of this program.*source"),
+        (_manifest(lambda one: one["scenes"][0].update(created_at="x")), "not an export.*created_at"),
+        (_manifest(lambda one: one["scenes"][0].update(created_at="0001-01-01T00:00:00+14:00")), "scene 0"),
+        (_example(scene=2), "example 0: there is no scene 2"),
+        (_example(scene=-1), "not an export of this program.*scene"),
+        (_example(object=True), "the manifest says"),
+        (_example(uptime_s=-1), "not an export of this program.*uptime_s"),
+        (_example(uptime_s=1e400), "not an export of this program"),
+        (_example(boot_id=5), "not an export of this program.*boot_id"),
+    ],
+)  # fmt: skip
+def test_an_archive_with_bad_scenes_changes_nothing(
+    store: ExampleStore,
+    other: ExampleStore,
+    tmp_path: Path,
+    change: Callable[[Contents], None],
+    complaint: str,
+) -> None:
+    _teach_in_scenes(store)
+    write_archive(store, tmp_path / "all.zip")
+    _rewrite(tmp_path / "all.zip", change)
+    with pytest.raises(ArchiveError, match=complaint) as caught:
+        import_archive(other, tmp_path / "all.zip")
+    assert "\n" not in str(caught.value)
+    assert other.counts == {}
+    assert other.query("SELECT count(*) FROM scenes") == [(0,)]
 
 
 def test_a_link_in_an_archive_is_refused(archive: Path, other: ExampleStore) -> None:

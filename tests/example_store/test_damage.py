@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,8 +19,9 @@ import pytest
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.database import check_path
+from edge_daemon.example_store.importing import import_salvage
 from edge_daemon.example_store.integrity import CHECKED
-from edge_daemon.example_store.record import content_digest
+from edge_daemon.example_store.record import ExampleRecord, content_digest
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
 
@@ -28,13 +30,23 @@ COUNT = 40
 
 
 def fill(path: Path) -> dict[int, Example]:
-    """Add examples of two labels with pictures, and remove some; return the live ones by id."""
+    """Add examples of two labels with pictures, and remove some; return the live ones by id.
+
+    Half of them have an object embedding and one of two scenes.
+    """
     draw = np.random.default_rng(3)
     with ExampleStore(path) as store:
+        scenes = [store.add_scene("left", draw.bytes(9000), "press").id for _ in range(2)]
         for seed in range(COUNT):
             picture = b"\xff\xd8\xff" + draw.bytes(2000 + 50 * seed)
-            vector = unit(seed, 200)
-            store.add(vector, ["cat", "dog"][seed % 2], space="s", region="left", thumbnail=picture)
+            label = ["cat", "dog"][seed % 2]
+            record = ExampleRecord(unit(seed, 200), label, "s", "left", thumbnail=picture)
+            if seed % 2:
+                scene_id, vector = scenes[seed // 2 % 2], unit(1000 + seed, 200)
+                record = replace(
+                    record, scene_id=scene_id, object_embedding=vector, boot_id="b", uptime_s=seed / 3
+                )
+            store.add_record(record)
         store.remove([5, 9])
         return {example.id: example for example in store}
 
@@ -83,6 +95,8 @@ def test_no_example_changes_silently_and_readable_ones_are_kept(
 ) -> None:
     taught = fill(tmp_path / "whole.sqlite")
     whole, rows = (tmp_path / "whole.sqlite").read_bytes(), rows_by_id(tmp_path / "whole.sqlite")
+    with ExampleStore(tmp_path / "whole.sqlite") as store:
+        whole_scenes = {each: store.scene(each) for each in (1, 2)}
     for seed in range(25):
         content, folder = bytearray(whole), tmp_path / str(seed)
         damage(content, random.Random(seed))
@@ -94,23 +108,33 @@ def test_no_example_changes_silently_and_readable_ones_are_kept(
         with ExampleStore.open_or_recover(path) as store:
             found = {example.id: example for example in store}
             assert sum(store.counts.values()) == len(found)
+            scenes = {each: store.scene(each) for each in (1, 2)}
         left_out = taught.keys() - found.keys()
         assert found.keys() <= taught.keys()
         assert not left_out & unchanged
         assert not left_out or "WARNING" in caplog.text
         for number, example in found.items():
-            assert_same(example, taught[number], picture_may_lack="WARNING" in caplog.text)
+            assert_same(example, taught[number], content_may_lack="WARNING" in caplog.text)
+        for scene_id, scene in scenes.items():
+            assert scene == whole_scenes[scene_id] or (scene is None and "WARNING" in caplog.text)
         kept = [each.read_bytes() for each in folder.glob("*.corrupt-*Z")]
         assert kept in ([], [bytes(content)])
         shutil.rmtree(folder)
 
 
-def assert_same(found: Example, taught: Example, *, picture_may_lack: bool) -> None:
+def assert_same(found: Example, taught: Example, *, content_may_lack: bool) -> None:
     assert np.array_equal(found.embedding, taught.embedding)
     for name in ("label", "space", "region", "group", "source", "created_at", "origin"):
         assert getattr(found, name) == getattr(taught, name)
-    if found.thumbnail or not picture_may_lack:
+    for name in ("scene_id", "boot_id", "uptime_s"):
+        assert getattr(found, name) == getattr(taught, name)
+    if found.thumbnail or not content_may_lack:
         assert found.thumbnail == taught.thumbnail
+    if found.object_embedding is None:
+        assert content_may_lack or taught.object_embedding is None
+    else:
+        assert taught.object_embedding is not None
+        assert np.array_equal(found.object_embedding, taught.object_embedding)
 
 
 NAN, ZEROS = np.full(200, np.nan, "<f4").tobytes(), bytes(800)
@@ -131,6 +155,10 @@ NAN, ZEROS = np.full(200, np.nan, "<f4").tobytes(), bytes(800)
         ("label", " ", "its label is empty"),
         ("region", "right", "differs from its checksum"),
         ("picture_digest", b"?", "differs from its checksum"),
+        ("scene_id", 7, "differs from its checksum"),
+        ("boot_id", "other", "differs from its checksum"),
+        ("uptime_s", 0.5, "differs from its checksum"),
+        ("object_digest", b"?", "differs from its checksum"),
     ],
 )
 def test_one_damaged_row_is_left_out_named_and_kept(
@@ -186,6 +214,61 @@ def test_a_damaged_picture_costs_the_picture_alone(tmp_path: Path, caplog: pytes
         assert store.thumbnail(3) == b""
         assert len(list(store)) == len(taught)
     assert caplog.text.count("the picture of example 3 is damaged") == 1
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x01\x02\x03", unit(1, 200).tobytes(), unit(1, 9).tobytes()])
+def test_a_damaged_object_embedding_costs_itself_alone(
+    tmp_path: Path, value: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "examples.sqlite"
+    taught = fill(path)
+    execute(path, "UPDATE examples SET object_embedding = ? WHERE id = 40", value)
+    with ExampleStore.open_or_recover(path) as store:
+        found = {example.id: example for example in store}
+        assert found.keys() == taught.keys()
+        without = {number for number, each in found.items() if each.object_embedding is None}
+        assert without == {40} | {number for number in taught if number % 2}
+        assert_same(found[40], taught[40], content_may_lack=True)
+        assert store.undo().id == 40
+    assert caplog.text.count("the object embedding of example 40 is damaged") == 1
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_salvaged_store_keeps_scenes_and_object_embeddings(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "examples.sqlite"
+    taught = fill(path)
+    with ExampleStore(path) as store:
+        scenes = {each: store.scene(each) for each in (1, 2)}
+        store.remove_scene(2)
+    execute(path, f"PRAGMA user_version = {version}")  # 3 does not fit the columns
+    content = bytearray(path.read_bytes())
+    page = content.index(bytes(unit(20, 200).tobytes())) // PAGE * PAGE
+    content[page : page + 8] = b"\xff" * 8
+    path.write_bytes(content)
+    with ExampleStore.open_or_recover(path) as store:
+        found = list(store)
+        assert COUNT // 2 < len(found) < len(taught)
+        for example in found:
+            assert_same(example, taught[example.id], content_may_lack=False)
+        assert {each: store.scene(each) for each in (1, 2)} == scenes
+        assert store.newest_scene("left") == scenes[1]
+
+
+def test_the_salvaged_examples_of_another_file_bring_their_scenes(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    taught = fill(path)
+    with ExampleStore(path) as store:
+        scenes = {each: store.scene(each) for each in (1, 2)}
+    with ExampleStore(tmp_path / "new.sqlite") as store:
+        own = store.add_scene("left", b"own", "press")
+        assert import_salvage(store, path).added == len(taught)
+        for example, before in zip(store, taught.values(), strict=True):
+            scene = None if example.scene_id is None else store.scene(example.scene_id)
+            expected = None if before.scene_id is None else scenes[before.scene_id]
+            assert (scene and scene.picture) == (expected and expected.picture)
+            assert (example.boot_id, example.uptime_s) == (before.boot_id, before.uptime_s)
+            assert (example.object_embedding is None) == (before.object_embedding is None)
+        assert store.newest_scene("left") == own
 
 
 def test_damage_that_another_process_brings_is_left_out_from_then_on(tmp_path: Path) -> None:

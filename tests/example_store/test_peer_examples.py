@@ -12,10 +12,10 @@ import pytest
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.example_store.archive import write_archive
 from edge_daemon.example_store.image_folders import export_folders
-from edge_daemon.example_store.importing import reembed
 from edge_daemon.example_store.ml5_json import write_dataset
 from edge_daemon.example_store.peer_examples import PeerExamples, count_peers, was_ever_joined
 from edge_daemon.example_store.record import ExampleRecord, content_digest
+from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.schema import MIGRATIONS, migrate
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.example_pictures import CountingEmbedder

@@ -10,7 +10,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
-from edge_daemon.example_store.importing import reembed
+from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder

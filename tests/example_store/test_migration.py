@@ -1,0 +1,189 @@
+"""Migration of older stores: power cuts, full disks, damaged rows; the examples and their checksums stay."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store.integrity import (
+    CHECKSUMMED_IN_VERSION_3,
+    TEXTS,
+    row_checksum,
+)
+from edge_daemon.example_store.record import ExampleRecord, content_digest
+from edge_daemon.example_store.schema import MIGRATIONS, migrate
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.small_disk import SmallDisk
+from tests.harness.unit_vectors import unit
+
+COUNT = 300
+FEW = 60
+"""Examples that a small disk holds three times: before and after the migration, and in the journal."""
+
+_KILLS = 6
+
+
+def write_old_store(path: Path, version: int, count: int = COUNT) -> None:
+    """Write a store of an older version with plain SQL, as the program of that version left it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        migrate(connection, path, MIGRATIONS[:version])
+        connection.execute("BEGIN")
+        for number in range(1, count + 1):
+            row = old_row(number)
+            if version >= 3:
+                row["checksum"] = row_checksum(
+                    *(row.get(name, defaults(name)) for name in CHECKSUMMED_IN_VERSION_3)
+                )
+            marks = ", ".join("?" for _ in row)
+            connection.execute(
+                f"INSERT INTO examples ({', '.join(row)}) VALUES ({marks})", list(row.values())
+            )
+        connection.execute("COMMIT")
+
+
+def old_row(number: int) -> dict[str, Any]:
+    blob, picture = unit(number, 256).tobytes(), bytes([number % 256]) * 4000
+    created = datetime(2026, 5, 1, 12, number % 60, tzinfo=UTC).isoformat(timespec="microseconds")
+    texts = {name: name for name in TEXTS if name not in ("created_at", "origin", "boot_id")}
+    return {
+        "id": number,
+        **texts,
+        "created_at": created,
+        "picture_digest": content_digest(picture),
+        "embedding_digest": content_digest(blob),
+        "embedding": blob,
+        "thumbnail": picture,
+    }
+
+
+def defaults(column: str) -> object:
+    return {"origin": "", "probation": 0}.get(column)
+
+
+def raw(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def assert_migrated(path: Path, count: int = COUNT) -> None:
+    with ExampleStore(path) as store:
+        found = list(store)
+        assert store.damaged == {}
+    assert [each.id for each in found] == list(range(1, count + 1))
+    for each in found:
+        assert np.array_equal(each.embedding, unit(each.id, 256))
+        assert each.thumbnail == bytes([each.id % 256]) * 4000
+    assert raw(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+def test_every_older_version_is_migrated_with_its_examples(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "examples.sqlite"
+    write_old_store(path, version)
+    assert_migrated(path)
+    with ExampleStore(path) as store:
+        scene = store.add_scene("region", b"scene", "press")
+        record = ExampleRecord(unit(1, 256), "new", "space", scene_id=scene.id, object_embedding=unit(2, 256))
+        added = store.add_record(record)
+        assert added.id == COUNT + 1, "no id is used twice"
+        assert store.undo().object_embedding is not None
+
+
+def test_a_row_that_was_damaged_before_the_migration_is_damaged_after_it(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    write_old_store(path, 3)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("UPDATE examples SET region = 'elsewhere' WHERE id = 5")
+    checksums = raw(path, "SELECT id, checksum FROM examples")
+    for _ in range(2):
+        with ExampleStore(path) as store:
+            assert list(store.damaged) == [5]
+            assert sum(store.counts.values()) == COUNT - 1
+    assert raw(path, "SELECT id, checksum FROM examples") == checksums
+
+
+_KILLED = """
+import os, sys
+from edge_daemon.example_store import database
+from edge_daemon.example_store.store import ExampleStore
+steps, end, connect = 0, int(sys.argv[2]), database._open
+
+def step():
+    global steps
+    steps += 1
+    if steps == end:
+        os.kill(os.getpid(), 9)
+
+def connect_and_count(*values, **named):
+    connection = connect(*values, **named)
+    connection.set_progress_handler(step, 100)
+    return connection
+
+database._open = connect_and_count
+ExampleStore(sys.argv[1])
+print(steps)
+"""
+"""Migrate a store; kill -9 at a number of steps of 100 instructions of SQLite. Prints the steps it took."""
+
+
+@pytest.mark.parametrize("version", [1, 3])
+def test_kill_9_during_the_migration_costs_no_example(tmp_path: Path, version: int) -> None:
+    whole, path = tmp_path / "whole.sqlite", tmp_path / "examples.sqlite"
+    write_old_store(whole, version)
+    steps = int(_migrate_until(whole, path, -1))
+    draw, versions = random.Random(version), set()
+    for _ in range(_KILLS):
+        assert _migrate_until(whole, path, draw.randrange(1, steps)) == ""
+        versions.add(raw(path, "PRAGMA user_version")[0][0])
+        assert_migrated(path)
+    assert versions - {len(MIGRATIONS)} == {version}, "no version between the two is on disk"
+
+
+def _migrate_until(whole: Path, path: Path, step: int) -> str:
+    """Migrate a copy of a store in another process that is killed at a step; return what it printed."""
+    for each in path.parent.glob("examples.sqlite*"):
+        each.unlink()
+    path.write_bytes(whole.read_bytes())
+    command = [sys.executable, "-c", _KILLED, str(path), str(step)]
+    return str(subprocess.run(command, check=False, capture_output=True, text=True).stdout)
+
+
+def test_a_disk_too_full_for_the_migration_leaves_the_old_store_whole(
+    small_disk: SmallDisk, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    write_old_store(path, 3, FEW)
+    small_disk.fill()
+    with ExampleStore.open_or_recover(path) as store:
+        assert sum(store.counts.values()) == FEW
+        with pytest.raises(StoreError, match="full"):
+            store.add_scene("region", b"scene", "press")
+    assert "in memory" in caplog.text
+    small_disk.free()
+    assert_migrated(path, FEW)
+
+
+def test_a_read_only_disk_shows_the_migrated_examples_and_keeps_the_old_file(small_disk: SmallDisk) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    write_old_store(path, 3, FEW)
+    before = path.read_bytes()
+    small_disk.remount("ro")
+    with ExampleStore.open_or_recover(path) as store:
+        assert sum(store.counts.values()) == FEW
+        assert store.newest_scene("region") is None
+        with pytest.raises(StoreError):
+            store.remove_scene(1)
+    assert path.read_bytes() == before
+    small_disk.remount("rw")
+    assert_migrated(path, FEW)
