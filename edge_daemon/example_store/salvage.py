@@ -60,9 +60,7 @@ def intact_rows(path: Path, salvage: Salvage) -> Iterator[Row]:
     A damaged picture or object embedding is left out of its row. Raises StoreError for a path that is not a
     file.
     """
-    if not stat.S_ISREG(_mode(path)):
-        raise StoreError(f"'{path}' is no file")
-    if not is_database(path):
+    if not _is_database_file(path):
         return
     with closing(_open(path)) as source:
         source.text_factory = decode_text
@@ -196,14 +194,17 @@ class _Table:
 
 
 def intact_scenes(path: Path) -> dict[int, StoredScene]:
-    """Return the intact scenes of a damaged file, by id; the file is not changed."""
+    """Return the intact scenes of a damaged file, by id; the file is not changed.
+
+    Raises StoreError for a path that is not a file.
+    """
     scenes = (read_scene(row[:-1]) for row in _scene_rows(path))
     return {scene.id: scene for scene in scenes if scene is not None}
 
 
 def _scene_rows(path: Path) -> Iterator[tuple[Any, ...]]:
     """Yield the intact rows of `SCENE_COLUMNS` and removed_at."""
-    if not is_database(path):
+    if not _is_database_file(path):
         return
     with closing(_open(path)) as source:
         source.text_factory = decode_text
@@ -247,11 +248,14 @@ def _open(path: Path) -> sqlite3.Connection:
     return open_read_only(path, immutable=not journal_size(path))
 
 
-def _mode(path: Path) -> int:
+def _is_database_file(path: Path) -> bool:
     try:
-        return path.stat().st_mode
+        mode = path.stat().st_mode
     except OSError as exc:
         raise StoreError(f"'{path}' can't be read: {exc.strerror}") from exc
+    if not stat.S_ISREG(mode):
+        raise StoreError(f"'{path}' is no file")
+    return is_database(path)
 
 
 def _keep_owner(path: Path, target: Path) -> None:
