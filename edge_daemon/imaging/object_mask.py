@@ -43,7 +43,8 @@ _WIDE = 0.85
 _COARSE = 4
 _MAX_PARTS = 4
 _MIN_PART = 0.15
-_EMPTY_SHARE = 0.006
+_FAINT = 0.6
+_FAINT_AREA = 0.009
 _SHADOW_FLOOR = 0.4
 _SHADOW_TINT = 0.12
 _SOFT_EDGE = 0.08
@@ -81,7 +82,7 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     solid = _largest_part(_close(_majority(differing)))
     size = int(np.count_nonzero(solid))
     if size < max(4, _MIN_AREA * total):
-        return EMPTY if area <= _EMPTY_SHARE * total else UNTRUSTED
+        return UNTRUSTED if _has_faint_object(match) else EMPTY
     outline_only = int(np.count_nonzero(match.contrast[solid] > 1)) < _MIN_DIFFERING * size
     if outline_only or _is_scattered(solid, size) or size < area / 3:
         return UNTRUSTED
@@ -136,6 +137,12 @@ def _without_soft_shadows(match: SceneMatch) -> Flags:
     edge[:, 1:-1] = np.maximum(edge[:, 1:-1], np.abs(light[:, 2:] - light[:, :-2]))
     kept: Flags = differing & ~(shadow & (edge < 2 * _SOFT_EDGE))
     return kept
+
+
+def _has_faint_object(match: SceneMatch) -> bool:
+    """Return whether cells that differ a little lie together, as those of an object of the scene's colour."""
+    faint = _majority(_majority(match.contrast > _FAINT))
+    return int(np.count_nonzero(faint)) > _FAINT_AREA * faint.size
 
 
 def _majority(flags: Flags) -> Flags:
