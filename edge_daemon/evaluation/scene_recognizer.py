@@ -133,9 +133,7 @@ class SceneRecognizer:
             return self._regions.predict(frame)
         if self._converged_at != self._presses:
             self._complete(view.vector)
-        return self._classifier.predict_object(
-            view.vector, in_taught_scene=bool(self._taught_here), taught_here=self._taught_here
-        )
+        return self._classifier.predict_object(view.vector, self._taught_here)
 
     def _view(self, frame: SessionFrame) -> View:
         if self._reference is None and self._scene_frames:

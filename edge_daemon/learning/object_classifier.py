@@ -32,6 +32,12 @@ EMPTY_SCENE = Prediction(UNKNOWN, {}, 0.0)
 MIN_OBJECTS = 3
 """Number of a class's examples that need an object vector, or all of them if there are fewer."""
 
+OBJECT_RELAXATION = 0.5
+"""Position of the threshold of objects between that of the examples (0) and the nearest new class (1).
+
+Without its ground an object is farther from a new class (docs/measurements/scene.md).
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class _Origin:
@@ -156,28 +162,17 @@ class ObjectClassifier:
             each.label for each in self._origins.values() if each.has_object and each.scene_id in scene_ids
         )
 
-    def predict_object(
-        self,
-        embedding: npt.ArrayLike,
-        *,
-        in_taught_scene: bool,
-        taught_here: Collection[str] | None = None,
-        relaxed_threshold: bool = False,
-    ) -> Prediction:
+    def predict_object(self, embedding: npt.ArrayLike, taught_here: Collection[str]) -> Prediction:
         """Classify the embedding of an object. Raises EmbeddingError.
 
-        The threshold is that of the examples for a class that was taught in this scene, and the lower one of
-        the copies for others. `taught_here` are the classes that were; None: all, if any was. Without its
-        ground an object is farther from a new class, so every query has the relaxed threshold;
-        `relaxed_threshold` changes nothing.
+        `taught_here` are the classes that were taught in this scene. Their threshold is that of their
+        examples; that of the others is the lower one of the copies.
         """
         prediction = self._objects.predict(embedding, relaxed_threshold=True)
         if prediction.label != UNKNOWN or not prediction.confidences:
             return prediction
         label = prediction.ranking[0].label
-        if in_taught_scene and (taught_here is None or label in taught_here):
-            return prediction
-        if not self._objects.is_known_in_other_scene(embedding):
+        if label in taught_here or not self._objects.is_known_in_other_scene(embedding):
             return prediction
         return Prediction(label, prediction.confidences, prediction.similarity)
 
@@ -251,7 +246,8 @@ def make_object_classifier(
 ) -> ObjectClassifier:
     """Return a classifier without examples. Raises ConfigError for an invalid value."""
     regions = make_example_classifier(type, k, metric, vote, unknown)
-    return ObjectClassifier(regions, make_example_classifier(type, k, metric, vote, unknown))
+    objects = make_example_classifier(type, k, metric, vote, unknown, relaxation=OBJECT_RELAXATION)
+    return ObjectClassifier(regions, objects)
 
 
 _BY_REGION: Mapping[ViewState, Evidence] = {"object": "region", "empty": "region", "untrusted": "region"}

@@ -96,13 +96,7 @@ class ViewClassifier:
         self, embedded: EmbeddedView, *, relaxed: bool, recent: RecentFrames | None = None
     ) -> Prediction:
         if embedded.object_embedding is not None:
-            taught_here = self._taught_here()
-            return self._objects.predict_object(
-                embedded.object_embedding,
-                in_taught_scene=bool(taught_here),
-                taught_here=taught_here,
-                relaxed_threshold=relaxed,
-            )
+            return self._objects.predict_object(embedded.object_embedding, self._taught_here())
         if embedded.embedding is None:
             return EMPTY_SCENE
         return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)

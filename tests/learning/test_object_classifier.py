@@ -9,6 +9,7 @@ import pytest
 
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
+from edge_daemon.learning.open_set_classifier import make_example_classifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -45,8 +46,13 @@ def scenes() -> Scenes:
 
 
 def taught(scenes: Scenes, *, copies: bool = True) -> ObjectClassifier:
-    """Return a classifier that was taught eight of each class at home, in mixed order."""
-    classifier = make_object_classifier("centroid")
+    """Return a classifier that was taught eight of each class at home, in mixed order.
+
+    Its threshold is not relaxed, so that the threshold of the copies is far below it.
+    """
+    regions = make_example_classifier("centroid", 3, "cosine", "plain", "auto")
+    objects = make_example_classifier("centroid", 3, "cosine", "plain", "auto", relaxation=0.0)
+    classifier = ObjectClassifier(regions, objects)
     for number in range(8 * len(CLASSES)):
         label = CLASSES[number % len(CLASSES)]
         classifier.add(
@@ -74,8 +80,8 @@ def test_the_object_decides_where_every_class_has_objects(scenes: Scenes) -> Non
 def test_an_object_elsewhere_is_named_by_the_lower_threshold(scenes: Scenes) -> None:
     classifier = taught(scenes)
     queries = [(label, scenes.object(label, ELSEWHERE)) for label in CLASSES for _ in range(10)]
-    at_home = [classifier.predict_object(vector, in_taught_scene=True).label for _, vector in queries]
-    elsewhere = [classifier.predict_object(vector, in_taught_scene=False).label for _, vector in queries]
+    at_home = [classifier.predict_object(vector, CLASSES).label for _, vector in queries]
+    elsewhere = [classifier.predict_object(vector, ()).label for _, vector in queries]
     assert at_home.count(UNKNOWN) >= elsewhere.count(UNKNOWN) + 10
     assert [label == truth for label, (truth, _) in zip(elsewhere, queries, strict=True)].count(True) > 25
 
@@ -87,10 +93,7 @@ def test_a_class_that_was_taught_elsewhere_has_the_lower_threshold_here(scenes: 
     vectors = [scenes.object("cup", ELSEWHERE) for _ in range(20)]
 
     def named(*taught_here: str) -> int:
-        predictions = (
-            classifier.predict_object(vector, in_taught_scene=True, taught_here=taught_here)
-            for vector in vectors
-        )
+        predictions = (classifier.predict_object(vector, taught_here) for vector in vectors)
         return sum(prediction.label == "cup" for prediction in predictions)
 
     assert named("key", "pen") > 15
@@ -101,7 +104,7 @@ def test_another_object_is_unknown_in_every_scene(scenes: Scenes) -> None:
     classifier = taught(scenes)
     for place in (HOME, ELSEWHERE):
         labels = [
-            classifier.predict_object(scenes.object("spoon", place), in_taught_scene=place == HOME).label
+            classifier.predict_object(scenes.object("spoon", place), CLASSES if place == HOME else ()).label
             for _ in range(20)
         ]
         assert labels.count(UNKNOWN) == 20
@@ -111,14 +114,14 @@ def test_without_copies_the_threshold_is_that_of_the_taught_scene(scenes: Scenes
     classifier = taught(scenes, copies=False)
     for _ in range(5):
         vector = scenes.object("cup", ELSEWHERE)
-        at_home = classifier.predict_object(vector, in_taught_scene=True)
-        assert classifier.predict_object(vector, in_taught_scene=False) == at_home
+        at_home = classifier.predict_object(vector, CLASSES)
+        assert classifier.predict_object(vector, ()) == at_home
 
 
 def test_a_number_as_threshold_holds_in_all_scenes(scenes: Scenes) -> None:
     classifier = taught(scenes)
     classifier.set_unknown(0.99)
-    assert classifier.predict_object(scenes.object("cup", ELSEWHERE), in_taught_scene=False).label == UNKNOWN
+    assert classifier.predict_object(scenes.object("cup", ELSEWHERE), ()).label == UNKNOWN
 
 
 def test_a_class_without_objects_leaves_the_decision_to_the_region(scenes: Scenes) -> None:
@@ -158,7 +161,7 @@ def test_nothing_is_left_after_a_clear(scenes: Scenes) -> None:
     assert classifier.clear() == 24
     assert classifier.evidence("object") == "region"
     assert classifier.taught_scenes == frozenset()
-    assert classifier.predict_object(scenes.object("cup", HOME), in_taught_scene=False).label == UNKNOWN
+    assert classifier.predict_object(scenes.object("cup", HOME), ()).label == UNKNOWN
 
 
 def test_an_example_that_can_not_be_added_leaves_no_trace(scenes: Scenes) -> None:
@@ -180,5 +183,5 @@ def test_one_class_alone_can_be_taught(scenes: Scenes) -> None:
             object_embedding=scenes.object("cup", HOME),
             scene_id=HOME,
         )
-    assert classifier.predict_object(scenes.object("cup", HOME), in_taught_scene=True).label == "cup"
-    assert classifier.predict_object(scenes.object("spoon", HOME), in_taught_scene=False).label == UNKNOWN
+    assert classifier.predict_object(scenes.object("cup", HOME), CLASSES).label == "cup"
+    assert classifier.predict_object(scenes.object("spoon", HOME), ()).label == UNKNOWN

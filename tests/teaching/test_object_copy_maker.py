@@ -56,10 +56,7 @@ class Device:
         camera = FixedCamera(seed=8)
         reference = camera.reference()
         right = [
-            self.classifier.predict_object(
-                self._object(camera.picture(label), reference), in_taught_scene=False
-            ).label
-            == label
+            self.classifier.predict_object(self._object(camera.picture(label), reference), ()).label == label
             for label in THINGS
             for _ in range(4)
         ]

@@ -94,11 +94,13 @@ class UnknownRejector:
         leave_one_out: LeaveOneOut,
         unknown: float | str = "auto",
         copies: AugmentedCopies | None = None,
+        relaxation: float = RELAXATION,
     ) -> None:
         """Calibrate classes of a single view on `copies`; None: on the similarities between the classes."""
         self._examples = examples
         self._leave_one_out = leave_one_out
         self._copies = copies
+        self._relaxation = relaxation
         self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
@@ -193,7 +195,7 @@ class UnknownRejector:
         few_views = len(known) < ENOUGH_VIEWS * calibrating_classes
         self._threshold = max(lower_bound(known, independent), _held_out_floor(sample, held_out, few_views))
         gap = max(0.0, self._threshold - max(held_out, default=self._threshold))
-        self._relaxed_threshold = self._threshold - RELAXATION * gap
+        self._relaxed_threshold = self._threshold - self._relaxation * gap
         self._scorer = self._build_scorer(sample, independent, calibrating_classes)
         if self._copies is not None and sample.well_sampled.all():
             self._pending_fit = partial(fit_other_sessions, self._examples, sample, self._copies, held_out)
