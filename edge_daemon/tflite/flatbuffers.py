@@ -116,7 +116,7 @@ class Scalar:
     """One number of struct code `code`."""
 
     code: str
-    value: int
+    value: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ class NumberVector:
 Fields: TypeAlias = Mapping[int, "Value"]
 """A table: its fields by number."""
 
-Value: TypeAlias = Scalar | NumberVector | bytes | Fields | Sequence[Fields]
+Value: TypeAlias = Scalar | NumberVector | bytes | str | Fields | Sequence[Fields]
 
 
 def write(root: Fields, identifier: bytes) -> bytes:
@@ -168,13 +168,15 @@ class _Writer:
         else:
             self.point(position, self.table(value) if isinstance(value, Mapping) else self._vector(value))
 
-    def _vector(self, value: NumberVector | bytes | Sequence[Fields]) -> int:
+    def _vector(self, value: NumberVector | bytes | str | Sequence[Fields]) -> int:
         if isinstance(value, NumberVector):
             return self._array(
                 len(value.values), struct.pack(f"<{len(value.values)}{value.code}", *value.values)
             )
         if isinstance(value, bytes):
             return self._array(len(value), value)
+        if isinstance(value, str):
+            return self._array(len(value.encode()), value.encode() + b"\0")
         at = self._array(len(value), bytes(4 * len(value)))
         for index, fields in enumerate(value):
             self.point(at + 4 * (index + 1), self.table(fields))

@@ -9,13 +9,12 @@ Values are int8, pixel minus 128: that type has the fastest kernels.
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from edge_daemon.tflite.flatbuffers import Fields, NumberVector, Scalar, Value, write
+from edge_daemon.tflite.flatbuffers import Fields, NumberVector, Scalar
+from edge_daemon.tflite.graph_writer import DType, GraphWriter, Op, Quantization, depthwise_options
 from edge_daemon.tflite.interpreter import open_interpreter
 
 if TYPE_CHECKING:
@@ -38,12 +37,6 @@ _MAX_PIXELS = 1 << 21
 HeightWidth = tuple[int, int]
 """Height and width."""
 
-# TFLite's schema, version 3: numbers of operators, of their options' tables and of tensor types.
-_DEPTHWISE_CONV_2D, _RESHAPE, _RESIZE_BILINEAR, _TRANSPOSE = 4, 22, 23, 39
-_DEPTHWISE_OPTIONS, _RESIZE_OPTIONS, _RESHAPE_OPTIONS, _TRANSPOSE_OPTIONS = 2, 15, 17, 26
-_VERSIONS = {_DEPTHWISE_CONV_2D: 3, _RESHAPE: 1, _RESIZE_BILINEAR: 3, _TRANSPOSE: 2}
-_INT32, _INT8 = 2, 9
-_VALID = 1
 _ZERO_POINT = -128
 _MAX_WEIGHT = 127
 
@@ -81,11 +74,8 @@ class _GraphBuilder:
     def __init__(self, lines: int, length: int) -> None:
         self._lines = lines
         self._length = length
-        self._buffers: list[Fields] = [{}]  # buffer 0 means: no constant
-        self._tensors: list[Fields] = []
-        self._steps: list[Fields] = []
-        self._codes: list[int] = []
-        self._at = self._tensor(self._shape)
+        self._graph = GraphWriter()
+        self._input = self._at = self._tensor(self._shape)
 
     @property
     def _shape(self) -> tuple[int, ...]:
@@ -94,88 +84,43 @@ class _GraphBuilder:
     def average(self, block: int) -> None:
         """Average every `block` lines to one."""
         channels = 3 * self._length
-        scale = 1 / (block * _MAX_WEIGHT)
+        scales = Quantization([1 / (block * _MAX_WEIGHT)] * channels, dimension=3)
         ones = bytes([_MAX_WEIGHT]) * (block * channels)
-        weights = self._constant(_INT8, (1, block, 1, channels), ones, [scale] * channels)
-        bias = self._constant(_INT32, (channels,), bytes(4 * channels), [scale] * channels)
-        options = {0: Scalar("b", _VALID), 1: Scalar("i", block), 2: Scalar("i", block), 3: Scalar("i", 1)}
+        weights = self._graph.constant(DType.INT8, (1, block, 1, channels), ones, scales)
+        bias_scales = Quantization(scales.scales)
+        bias = self._graph.constant(DType.INT32, (channels,), bytes(4 * channels), bias_scales)
         self._lines //= block
-        self._step(_DEPTHWISE_CONV_2D, [weights, bias], self._shape, _DEPTHWISE_OPTIONS, options)
+        options = depthwise_options((block, 1), padded=False)
+        self._step(Op.DEPTHWISE_CONV_2D, [weights, bias], self._shape, options)
 
     def interpolate(self, lines: int) -> None:
         """Interpolate to `lines` lines, each from its two nearest."""
-        size = self._constant(_INT32, (2,), struct.pack("<2i", lines, 1))
+        size = self._graph.integers(lines, 1)
         half_pixel_centres: Fields = {3: Scalar("?", 1)}
         self._lines = lines
-        self._step(_RESIZE_BILINEAR, [size], self._shape, _RESIZE_OPTIONS, half_pixel_centres)
+        self._step(Op.RESIZE_BILINEAR, [size], self._shape, half_pixel_centres)
 
     def transpose(self) -> None:
         """Swap lines and columns."""
         self._reshape((1, self._lines, self._length, 3))
         self._lines, self._length = self._length, self._lines
-        order = self._constant(_INT32, (4,), struct.pack("<4i", 0, 2, 1, 3))
-        self._step(_TRANSPOSE, [order], (1, self._lines, self._length, 3), _TRANSPOSE_OPTIONS, {})
+        order = self._graph.integers(0, 2, 1, 3)
+        self._step(Op.TRANSPOSE, [order], (1, self._lines, self._length, 3), {})
         self._reshape(self._shape)
 
     def content(self) -> bytes:
         """Return the model file."""
-        graph: Fields = {
-            0: self._tensors,
-            1: NumberVector("i", [0]),
-            2: NumberVector("i", [self._at]),
-            3: self._steps,
-        }
-        codes = [
-            {0: Scalar("b", code), 2: Scalar("i", _VERSIONS[code]), 3: Scalar("i", code)}
-            for code in self._codes
-        ]
-        return write({0: Scalar("I", 3), 1: codes, 2: [graph], 4: self._buffers}, b"TFL3")
+        return self._graph.content(self._input, self._at)
 
     def _reshape(self, shape: tuple[int, ...]) -> None:
-        new_shape = self._constant(_INT32, (4,), struct.pack("<4i", *shape))
-        self._step(_RESHAPE, [new_shape], shape, _RESHAPE_OPTIONS, {0: NumberVector("i", shape)})
+        new_shape = self._graph.integers(*shape)
+        self._step(Op.RESHAPE, [new_shape], shape, {0: NumberVector("i", shape)})
 
-    def _step(
-        self, code: int, constants: list[int], shape: tuple[int, ...], options_type: int, options: Fields
-    ) -> None:
-        if code not in self._codes:
-            self._codes.append(code)
-        result = self._tensor(shape)
-        self._steps.append(
-            {
-                0: Scalar("I", self._codes.index(code)),
-                1: NumberVector("i", [self._at, *constants]),
-                2: NumberVector("i", [result]),
-                3: Scalar("B", options_type),
-                4: options,
-            }
-        )
-        self._at = result
+    def _step(self, op: Op, constants: list[int], shape: tuple[int, ...], options: Fields) -> None:
+        self._at = self._graph.operator(op, [self._at, *constants], self._tensor(shape), options)
 
     def _tensor(self, shape: tuple[int, ...]) -> int:
-        self._tensors.append(_tensor(_INT8, shape, 0, [1.0], _ZERO_POINT))
-        return len(self._tensors) - 1
-
-    def _constant(
-        self, kind: int, shape: tuple[int, ...], content: bytes, scales: Sequence[float] = ()
-    ) -> int:
-        self._buffers.append({0: content})
-        self._tensors.append(_tensor(kind, shape, len(self._buffers) - 1, scales, 0))
-        return len(self._tensors) - 1
-
-
-def _tensor(
-    kind: int, shape: tuple[int, ...], buffer: int, scales: Sequence[float], zero_point: int
-) -> Fields:
-    """Return a tensor's table; several `scales` belong to the channels, the last dimension."""
-    table: dict[int, Value] = {0: NumberVector("i", shape), 1: Scalar("b", kind), 2: Scalar("I", buffer)}
-    if scales:
-        table[4] = {
-            2: NumberVector("f", scales),
-            3: NumberVector("q", [zero_point] * len(scales)),
-            6: Scalar("i", len(shape) - 1 if len(scales) > 1 else 0),
-        }
-    return table
+        return self._graph.tensor(DType.INT8, shape, Quantization([1.0], _ZERO_POINT))
 
 
 class ResizerCache:
