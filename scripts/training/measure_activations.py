@@ -70,7 +70,7 @@ def _run(interpreter: Any, picture: Picture) -> None:
 
 
 def _real(interpreter: Any, tensor: dict[str, Any]) -> NDArray[np.float32]:
-    values = interpreter.get_tensor(tensor["index"]).astype(np.float32)
+    values: NDArray[np.float32] = interpreter.get_tensor(tensor["index"]).astype(np.float32)
     scale, zero_point = tensor["quantization"]
     return (values - zero_point) * np.float32(scale) if scale else values
 
