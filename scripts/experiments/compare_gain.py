@@ -52,11 +52,6 @@ def to_mean(image: Image) -> Image:
     return scale(image, TARGET / max(float(image.mean()), 1.0))
 
 
-def to_mean_at_most_double(image: Image) -> Image:
-    """Multiply by 0.5 to 2."""
-    return scale(image, min(max(TARGET / max(float(image.mean()), 1.0), 0.5), 2.0))
-
-
 def half_way(image: Image) -> Image:
     """Multiply by the root of the gain."""
     return scale(image, (TARGET / max(float(image.mean()), 1.0)) ** 0.5)
@@ -79,7 +74,6 @@ def grey_world(image: Image) -> Image:
 GAINS: Mapping[str, Gain] = {
     "none": lambda image: image,
     "to a fixed mean": to_mean,
-    "to a fixed mean, 0.5 to 2": to_mean_at_most_double,
     "half of it": half_way,
     "tone curve to a fixed mean": by_gamma,
     "each channel to a fixed mean": grey_world,

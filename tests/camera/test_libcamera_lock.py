@@ -182,3 +182,19 @@ def test_a_configured_exposure_is_in_manual_mode(rig: Rig) -> None:
     _open(PicameraOptions(size=(64, 48), controls=PicameraControls(exposure_us=7000))).read()
     assert rig.isp.exposure_us == 7000
     assert rig.controls_set["ExposureTimeMode"] == "manual"
+
+
+def test_a_start_in_the_dark_is_logged_once_and_locked_in_the_light(
+    rig: Rig, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    rig.controls, rig.isp.scene, rig.isp.light = MODES, SCENE, 1e-5
+    clock = ManualClock()
+    source = _open(clock=clock)
+    _watch(rig, source, clock, 60)
+    assert rig.isp.manual == {}
+    assert caplog.text.count("exposure is automatic: too dark or too bright to lock") == 1
+    rig.isp.light = 0.7
+    _watch(rig, source, clock, 10)
+    assert len(rig.isp.manual) == 3
+    assert rig.isp.level == pytest.approx(1.0, abs=0.05)
