@@ -95,7 +95,7 @@ class AutomaticControls:
             self._set_controls(command.values if isinstance(command, Lock) else None)
         except CameraError as exc:
             self._lock.state = "automatic"
-            log.warning("%s: %s; exposure stays automatic", self._camera, exc)
+            log.warning("%s: %s; its controls stay as they are", self._camera, exc)
             return
         if isinstance(command, Lock):
             log.info("%s: exposure locked (%s)", self._camera, describe(command.values) or "values unknown")

@@ -260,10 +260,11 @@ def _mean(vectors: Sequence[Vector]) -> Vector:
 
 def _steady(readings: Sequence[Reading]) -> bool:
     """Return whether no control searches and each value stays within 3 %."""
-    if any(reading.searching for reading in readings):
+    names = readings[0].values.keys()
+    if any(reading.searching or reading.values.keys() != names for reading in readings):
         return False
-    for name in readings[0].values:
-        values = [reading.values.get(name, 0.0) for reading in readings]
+    for name in names:
+        values = [reading.values[name] for reading in readings]
         if max(values) - min(values) > 0.03 * max(values) + 0.02:
             return False
     return True
