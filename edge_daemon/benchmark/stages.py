@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from edge_daemon.app.build import build_pipeline
-from edge_daemon.app.model_factory import build_classifier, build_embedder, model_path
+from edge_daemon.app.model_factory import build_classifier, build_embedder, model_path, uses_scenes
 from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame
@@ -25,6 +25,7 @@ from edge_daemon.tracking.label_smoother import LabelSmoother
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.imaging.scene_reference import SceneReference
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,8 @@ BASELINE, WHOLE = "baseline interpreter", "whole frame"
 class Stages:
     """The stages of a frame, timed one by one.
 
-    `publish` ends when the message is queued for the sending thread; it is timed only with a broker.
+    `publish` ends when the message is queued for the sending thread; it is timed only with a broker. The
+    stages of the object are timed unless `scene` is `off`.
     """
 
     def __init__(self, config: Config, examples: int) -> None:
@@ -56,6 +58,7 @@ class Stages:
         self._smoother = LabelSmoother()
         self._sink = _connected(config, self._clock) if config.mqtt.host else None
         self._pipeline = build_pipeline(config, self._clock)
+        self._reference = _reference(self._pictures[0]) if uses_scenes(config) else None
         self._times: dict[str, list[float]] = {}
 
     def measure(self, frames: int) -> dict[str, Percentiles]:
@@ -77,6 +80,7 @@ class Stages:
         self._time(BASELINE, self._baseline)
         frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
         self._time(WHOLE, lambda: list(self._pipeline.process(msgspec.structs.replace(frame), ())))
+        self._find_object(frame.image)
         embedding = self._embed(frame.image)
         self._time("classify", lambda: self._closed_set.predict(embedding))
         prediction = self._time("classify, open-set", lambda: self._classifier.predict(embedding))
@@ -84,6 +88,17 @@ class Stages:
         if self._sink is not None:
             sink, event = self._sink, Classified("frame", prediction, frame.seq, frame.captured_at, 1.0)
             self._time("publish", lambda: sink.handle(event))
+
+    def _find_object(self, image: Image) -> None:
+        """Time the mask of an object, and its picture, which replaces the region before a known scene."""
+        if self._reference is None:
+            return
+        from edge_daemon.imaging.object_mask import find_object, object_picture
+
+        reference, side = self._reference, self.embedder.input.height
+        view = self._time("find object", lambda: find_object(image, reference))
+        if view.state == "object":
+            self._time("object picture", lambda: object_picture(image, view, side))
 
     def _embed(self, image: Image) -> Vector:
         embedder = self.embedder
@@ -97,6 +112,12 @@ class Stages:
         result = work()
         self._times.setdefault(name, []).append((time.perf_counter() - begun_s) * 1000)
         return result
+
+
+def _reference(picture: Image) -> SceneReference:
+    from edge_daemon.imaging.scene_reference import SceneReference
+
+    return SceneReference.from_frames([picture])
 
 
 def _connected(config: Config, clock: Clock) -> MqttBridge:

@@ -9,6 +9,7 @@ import pytest
 
 from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.imaging.scene_model import ABSORBED_S, SAMPLE_S, SceneModel, SceneUpdate
+from tests.harness.shared_files import shared_path
 from tests.harness.simulated_table import SimulatedTable
 
 if TYPE_CHECKING:
@@ -246,3 +247,20 @@ def test_a_region_too_small_for_a_mask_has_no_scene() -> None:
     for number in range(100):
         model.update(np.full((9, 9, 3), 100, np.uint8), number * SAMPLE_S)
     assert model.state == "learning"
+
+
+def test_people_who_walk_through_a_real_scene_are_not_a_part_of_it() -> None:
+    cv2 = pytest.importorskip("cv2")
+    video = cv2.VideoCapture(str(shared_path("data/fixed_camera/vtest.mp4")))
+    model, states, learned = SceneModel(), [], None
+    for number in range(390):
+        image = np.ascontiguousarray(video.read()[1][..., ::-1])
+        model.update(image, number / 5)
+        if model.reference is not None:
+            learned = learned or model.reference
+            if number % 20 == 0:
+                states.append(find_object(image, model.reference).state)
+    assert learned is not None
+    assert model.reference is not None
+    assert learned.difference(model.reference) < 0.05
+    assert "empty" not in states, "there are people in every frame"
