@@ -98,6 +98,7 @@ class SceneModel:
         self._cells: Planes | None = None
         self._still_s: Planes = np.empty(0, np.float32)
         self._restless: Planes = np.empty(0, np.float32)
+        self._is_restless = False
         self._examined: CellMask | None = None
         self._examined_s = -np.inf
         self._occupied: Planes | None = None
@@ -170,10 +171,6 @@ class SceneModel:
         """Cells that move for much of the time, such as leaves; None before the second sample."""
         return self._restless > _RESTLESS if self._restless.size else None
 
-    @property
-    def _is_restless(self) -> bool:
-        return bool(self._restless.size and (self._restless > _RESTLESS).mean() > _MAX_RESTLESS_SHARE)
-
     def _measure_motion(self, cells: Planes, step_s: float, recognised: bool) -> None:
         """Add the time for which each cell has been still, and the share of the time for which it moves."""
         if self._cells is None or self._cells.shape != cells.shape:
@@ -187,6 +184,8 @@ class SceneModel:
             if recognised:
                 np.minimum(self._still_s, _RECOGNISED_STILL_S, out=self._still_s)
         self._cells = cells
+        # Kept: the state is asked for at every frame.
+        self._is_restless = float((self._restless > _RESTLESS).mean()) > _MAX_RESTLESS_SHARE
 
     def _learn(self, picture: Image, cells: Planes, now: float) -> SceneUpdate | None:
         """Collect pictures until nearly every cell shows the same in most of them."""
