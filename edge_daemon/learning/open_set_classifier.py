@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.confidence import ConfidenceCalibrator
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
@@ -103,16 +104,21 @@ class ExampleClassifier:
         classifier: Classifier,
         rejector: UnknownRejector,
         copies: AugmentedCopies,
+        calibrator: ConfidenceCalibrator | None,
         scorer_factory: Callable[[], LeaveOneOutScorer] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
-        """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError."""
+        """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError.
+
+        Without a `calibrator`, the confidences are the shares of the classifier.
+        """
         self._examples = examples
         self._leave_one_out = leave_one_out
         self._redundancy = RedundancyIndex(examples)
         self._classifier = classifier
         self._rejector = rejector
         self._copies = copies
+        self._calibrator = calibrator
         self._scorer_factory = scorer_factory
         self._scorer = scorer_factory()
         self._check = check
@@ -168,6 +174,8 @@ class ExampleClassifier:
             embedding = normalize(normalize(embedding, self._examples.size)[0] + change.offset)[0]
         query = self._examples.search(embedding)
         prediction = self._classifier.predict(query)
+        if self._calibrator is not None:
+            prediction = self._calibrator.calibrate(query, prediction, other_session=change is not None)
         if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, change=change):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
@@ -254,6 +262,7 @@ def make_example_classifier(
         classifier,
         rejector,
         copies,
+        _make_calibrator(type, examples, leave_one_out, classifier),
         _scorer_factory_for(type, examples),
         _label_check_for(type),
     )
@@ -284,6 +293,20 @@ def _make_closed_set_classifier(
 
             return ModelSelector(examples)
     raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
+
+
+def _make_calibrator(
+    type: str, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, classifier: Classifier
+) -> ConfidenceCalibrator | None:
+    """Return the calibrator of a classifier; None for numeric labels, which lie between the taught ones."""
+    if type == "regression":
+        return None
+    if type == "auto":
+        from edge_daemon.learning.classifiers.model_selection import ModelSelector
+
+        assert isinstance(classifier, ModelSelector)
+        return ConfidenceCalibrator(examples, leave_one_out, lambda: classifier.kind)
+    return ConfidenceCalibrator(examples, leave_one_out, lambda: type)
 
 
 def _scorer_factory_for(type: str, examples: EmbeddingIndex) -> Callable[[], LeaveOneOutScorer]:

@@ -45,20 +45,26 @@ class VoteResult:
 class VoteAggregator:
     """Adds up votes, each weighted by the visibility of the object and the confidence of the prediction.
 
-    A rejected frame votes for `unknown` with confidence 1. The weight by visibility suppresses the frames in
-    which an object enters or leaves the view, where it is often rejected.
+    Confidences count relative to their mean over the named frames: with few examples all of them are low,
+    and a rejected frame, which votes for `unknown`, must not count more than a named one. The weight by
+    visibility suppresses the frames in which an object enters or leaves the view, where it is often rejected.
     """
 
     def __init__(self) -> None:
         self._votes: dict[str, float] = {}
+        self._named = self._unknown = 0.0
         self._best: Frame | None = None
         self._best_rank = (0.0, 0.0)
         self.frames = 0
 
     def add(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
         """Add the prediction of one frame; `visibility` is above 0 and at most 1."""
-        confidence = 1.0 if prediction.label == UNKNOWN else prediction.confidence
-        self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + visibility * confidence
+        if prediction.label == UNKNOWN:
+            self._unknown += visibility
+        else:
+            weight = visibility * prediction.confidence
+            self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + weight
+            self._named += visibility
         self.frames += 1
         rank = (visibility, prediction.confidence)
         if self._best is None or rank > self._best_rank:
@@ -68,9 +74,12 @@ class VoteAggregator:
         """Return the result of the vote; None without a frame."""
         if self._best is None:
             return None
-        label = max(self._votes, key=self._votes.__getitem__)
-        share = 0.0 if label == UNKNOWN else self._votes[label] / sum(self._votes.values())
-        return VoteResult(label, share, self._best, self.frames)
+        total = sum(self._votes.values())
+        label = max(self._votes, key=self._votes.__getitem__, default=UNKNOWN)
+        votes = self._named * self._votes[label] / total if total else 0.0
+        if votes < self._unknown or not votes:
+            return VoteResult(UNKNOWN, 0.0, self._best, self.frames)
+        return VoteResult(label, votes / (self._named + self._unknown), self._best, self.frames)
 
 
 class ObjectTracker(Protocol):

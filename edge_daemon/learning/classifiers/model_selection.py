@@ -89,6 +89,12 @@ class ModelSelector:
         return not (busy or self._due) and is_converged(self._classifier)
 
     @property
+    def kind(self) -> str:
+        """Kind of the selected classifier: knn, centroid or linear; ensemble also for the discriminant."""
+        kind = self.selected.split()[0]
+        return "ensemble" if kind == "discriminant" else kind
+
+    @property
     def _due(self) -> bool:
         count = len(self._examples)
         return not self._selected_at / RESELECT_GROWTH < count < self._selected_at * RESELECT_GROWTH

@@ -1,0 +1,213 @@
+"""Calibration of confidences: of the predictions with 80 %, about 80 % are right.
+
+The shares that a classifier returns are no probabilities: three of three votes are 100 % with any examples.
+`ConfidenceCalibrator` replaces the share of the first label by the probability that this label is right, a
+logistic regression on the share and on further figures of the query and the examples (`Evidence`). It has two
+sets of weights, for queries like the examples and for those of another session, and mixes them by the query's
+distance. The weights are fitted to composed sessions (docs/measurements/confidence.md). The accuracy and the
+distances of the examples come from their leave-one-out, so a change of the examples needs no fit.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from edge_daemon.domain.types import Prediction
+from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.sampling import Flags
+
+MAX_CONFIDENCE = 0.99
+
+FIRST_EXAMPLE_ERROR = 0.1
+"""Least probability of an error with one example of the label; n examples leave an n-th of it."""
+
+OTHER_SESSION = 0.6
+"""Novelty at which the weights of both sessions count alike: 1.8 times the distance between the examples."""
+
+OTHER_SESSION_SCALE = 0.25
+"""Novelty per unit of the logit of the mixture."""
+
+CLEAR_RATIO = 0.25
+"""Ratio that supports a label clearly: the nearest other label is at 1.3 times the distance."""
+
+_EPSILON = 0.01
+"""Added to distances, so that equal pictures have a finite ratio."""
+
+_SHARE_FLOOR = 0.02
+"""Weight of equal shares that is mixed into a classifier's shares, so that none is 0 or 1."""
+
+_PRIOR_ACCURACY = 0.7
+_PRIOR_COUNT = 2.0
+"""Accuracy of the examples before any was scored, and its weight in examples."""
+
+_MIN_LEAD = 0.05
+"""Least part of the lead of the first label that is kept, so that it remains first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Figures of a query and its examples that say how probable it is that a label is right.
+
+    `share` is the logit of the label's share, `lead` the logarithm of that share over the second one. `ratio`
+    is the logarithm of the distance to the nearest example of another label over that to the nearest of this
+    label (Lowe's ratio test, 2004). `novelty` is the logarithm of the distance to the nearest example over
+    the median distance between neighbouring examples.
+    `accuracy` is the logit of the examples' leave-one-out accuracy; it counts as far as the ratio supports
+    the label. `count` is the number of examples of the label. A distance is 1 - cosine.
+    """
+
+    share: float
+    lead: float
+    ratio: float
+    novelty: float
+    accuracy: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    share: float
+    lead: float
+    ratio: float
+    novelty: float
+    accuracy: float
+    inverse_count: float
+
+    def logit(self, evidence: Evidence) -> float:
+        return (
+            self.share * evidence.share
+            + self.lead * evidence.lead
+            + self.ratio * evidence.ratio
+            + self.novelty * evidence.novelty
+            + self.accuracy * evidence.accuracy * math.tanh(evidence.ratio / CLEAR_RATIO)
+            + self.inverse_count / evidence.count
+        )
+
+
+_SAME_SESSION = _Weights(0.0, 0.55, 2.5, -0.5, 0.6, -1.0)
+"""Weights for queries like the examples."""
+
+_ENSEMBLE_SAME_SESSION = _Weights(1.0, 0.0, 0.0, 0.0, 0.0, -1.0)
+"""The shares of the ensemble are fitted to held-out examples of one session and need no other evidence."""
+
+_OTHER_SESSION = _Weights(0.0, 0.25, 3.0, -0.35, 1.05, -0.35)
+_CENTROID_OTHER_SESSION = _Weights(0.0, 1.0, 3.0, -0.35, 1.05, -0.35)
+"""Weights for queries of another session. The shares of class means are close together there."""
+
+_WEIGHTS: Mapping[str, tuple[_Weights, _Weights]] = {
+    "knn": (_SAME_SESSION, _OTHER_SESSION),
+    "centroid": (_SAME_SESSION, _CENTROID_OTHER_SESSION),
+    "linear": (_SAME_SESSION, _OTHER_SESSION),
+    "ensemble": (_ENSEMBLE_SAME_SESSION, _OTHER_SESSION),
+}
+"""Weights by kind of classifier, in the taught session and in others."""
+
+
+class ConfidenceCalibrator:
+    """Replaces a classifier's shares by calibrated confidences. One owning thread.
+
+    `kind` returns the kind of the classifier that is in use, a key of the table of weights.
+    """
+
+    def __init__(self, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, kind: Callable[[], str]) -> None:
+        self._examples = examples
+        self._leave_one_out = leave_one_out
+        self._kind = kind
+        self._version = -1
+        self._distance = self._accuracy = 0.0
+
+    def calibrate(
+        self, query: SearchResult, prediction: Prediction, *, other_session: bool = False
+    ) -> Prediction:
+        """Return the prediction with calibrated confidences; the order of the labels is unchanged.
+
+        The query is the index's last search result; `other_session` says that recent frames show another
+        session than the examples. With a single class the confidence is 1.
+        """
+        labels = self._examples.labels
+        if len(labels) < 2:
+            return prediction
+        if self._version != self._examples.version:
+            self._distance, self._accuracy = _summarize(self._leave_one_out.scores())
+            self._version = self._examples.version
+        probability = self.probability(self._evidence(query, prediction), other_session=other_session)
+        return with_confidence(prediction, probability)
+
+    def probability(self, evidence: Evidence, *, other_session: bool = False) -> float:
+        """Return the probability that a label with this evidence is right."""
+        same, other = _WEIGHTS[self._kind()]
+        novelty = (evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE
+        mixture = 1.0 if other_session else _sigmoid(novelty)
+        logit = (1 - mixture) * same.logit(evidence) + mixture * other.logit(evidence)
+        return min(MAX_CONFIDENCE, 1 - FIRST_EXAMPLE_ERROR / evidence.count, _sigmoid(logit))
+
+    def _evidence(self, query: SearchResult, prediction: Prediction) -> Evidence:
+        labels = self._examples.labels
+        of_class = self._examples.class_ids == labels.index(prediction.label)
+        own, others = _distances(query, of_class)
+        floor = _SHARE_FLOOR / len(labels)
+        first, second = ((1 - _SHARE_FLOOR) * share + floor for share in _first_two(prediction))
+        novelty = math.log((min(own, others) + _EPSILON) / (self._distance + _EPSILON))
+        ratio = math.log((others + _EPSILON) / (own + _EPSILON))
+        lead = math.log(first / second)
+        return Evidence(_logit(first), lead, ratio, novelty, self._accuracy, int(of_class.sum()))
+
+
+def _first_two(prediction: Prediction) -> tuple[float, float]:
+    """Return the share of the label and the largest share of another one."""
+    others = (share for label, share in prediction.confidences.items() if label != prediction.label)
+    return prediction.confidence, max(others)
+
+
+def _distances(query: SearchResult, of_class: Flags) -> tuple[float, float]:
+    """Return the distances to the nearest example of a class and to the nearest of the others."""
+    own = query.similarities.max(where=of_class, initial=-1.0)
+    others = query.similarities.max(where=~of_class, initial=-1.0)
+    return max(0.0, 1.0 - float(own)), max(0.0, 1.0 - float(others))
+
+
+def _summarize(loo: LeaveOneOutScores) -> tuple[float, float]:
+    """Return the median distance of the examples to their nearest neighbour, and the logit of their accuracy.
+
+    Examples of one burst are not neighbours. Each example is classified by its nearest neighbour.
+    """
+    nearest = loo.neighbour_similarities[:, 0]
+    known = np.isfinite(nearest)
+    distances = np.sort(1.0 - nearest[known])
+    scored = known & (loo.same_class_count > 0)
+    hits = loo.class_ids[loo.neighbour_rows[scored, 0]] == loo.class_ids[scored]
+    accuracy = (float(hits.sum()) + _PRIOR_ACCURACY * _PRIOR_COUNT) / (len(hits) + _PRIOR_COUNT)
+    median = float(distances[len(distances) // 2]) if len(distances) else 1.0
+    return max(median, 0.0), _logit(accuracy)
+
+
+def with_confidence(prediction: Prediction, confidence: float) -> Prediction:
+    """Return the prediction with this confidence of its label; the order of the labels is unchanged.
+
+    A higher confidence scales down the other labels; a lower one mixes the shares with equal shares. The
+    label keeps at least a small part of its lead.
+    """
+    shares = prediction.confidences
+    old, equal = shares[prediction.label], 1 / len(shares)
+    if confidence >= old or old <= equal:
+        factor = (1 - max(confidence, old)) / (1 - old)
+        new = {label: share * factor for label, share in shares.items()}
+        new[prediction.label] = max(confidence, old)
+    else:
+        kept = max(_MIN_LEAD, (confidence - equal) / (old - equal))
+        new = {label: equal + kept * (share - equal) for label, share in shares.items()}
+    return Prediction(prediction.label, new, prediction.similarity)
+
+
+def _logit(probability: float) -> float:
+    clipped = min(max(probability, 0.001), 0.99)
+    return math.log(clipped / (1 - clipped))
+
+
+def _sigmoid(logit: float) -> float:
+    return 1 / (1 + math.exp(-min(max(logit, -30.0), 30.0)))
