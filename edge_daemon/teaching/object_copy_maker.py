@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
-from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_copies import object_copy
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
 from edge_daemon.learning.object_classifier import ObjectClassifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
@@ -90,6 +88,8 @@ class ObjectCopyMaker:
         thumbnail, reference = self._thumbnail(example_id), self._scene(example_id)
         if not thumbnail or reference is None:
             return _NO_IMAGE, UNTRUSTED
+        from edge_daemon.imaging.image_io import read_image  # after the first frame has its label
+
         try:
             image = read_image(thumbnail)
         except ImageError as exc:
@@ -99,6 +99,8 @@ class ObjectCopyMaker:
 
     def _embed_copy(self, source: _Source) -> None:
         """Embed one copy. A copy that the model can't embed, such as a black one, is left out."""
+        from edge_daemon.imaging.object_copies import object_copy
+
         source.remaining -= 1
         try:
             copy = object_copy(source.image, source.view, source.rng, self._side)

@@ -101,6 +101,26 @@ def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> Non
     }
 
 
+def test_the_first_label_waits_for_no_image_library(tmp_path: Path) -> None:
+    code = f"""
+from datetime import UTC, datetime
+import numpy as np
+from edge_daemon.app.build import build_pipeline
+from edge_daemon.config.schema import load_config
+from edge_daemon.domain.events import Ready
+from edge_daemon.domain.types import Frame
+from edge_daemon.system.clock import SystemClock
+options = ["store.path={tmp_path}/examples.sqlite", "mqtt.host=null", "classifier.type=auto", "scene=auto"]
+pipeline = build_pipeline(load_config(None, options), SystemClock())
+picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+happened = pipeline.process(Frame(picture, 0, 1.0, datetime.now(UTC)), [])
+next(event for event in happened if isinstance(event, Ready))
+"""
+    modules = modules_after(code)
+    assert "edge_daemon.teaching.object_copy_maker" in modules
+    assert "PIL" not in modules
+
+
 def test_first_labels_with_auto_load_no_masked_arrays(tmp_path: Path) -> None:
     code = f"""
 from datetime import UTC, datetime
