@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import TYPE_CHECKING
 
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.types import WHOLE_FRAME
@@ -12,8 +13,10 @@ from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.teaching.trainer import SHARED_POOL
 from edge_daemon.tracking.label_smoother import LabelSmoother
-from edge_daemon.tracking.object_tracker import MotionGate, ObjectTracker, TriggerWindow
 from edge_daemon.tracking.region_text import RegionTextJoiner
+
+if TYPE_CHECKING:
+    from edge_daemon.tracking.object_tracker import ObjectTracker
 
 
 def region_names(config: Config) -> list[str]:
@@ -61,6 +64,8 @@ def build_tracker(config: Config, trigger: str, region: str) -> ObjectTracker | 
     options = config.objects
     if trigger == "continuous":
         return None
+    from edge_daemon.tracking.object_tracker import MotionGate, TriggerWindow
+
     if trigger == "motion":
         from edge_daemon.imaging.motion import MotionDetector
 

@@ -7,11 +7,11 @@ import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import connect, connect_memory
 from edge_daemon.example_store.process_lock import StoreLock
-from edge_daemon.example_store.salvage import Salvage, copy_into, rebuild
 from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import (
     CorruptStoreError,
@@ -21,6 +21,9 @@ from edge_daemon.system.sqlite import (
     remove_database,
     sqlite_errors_of,
 )
+
+if TYPE_CHECKING:
+    from edge_daemon.example_store.salvage import Salvage
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +77,8 @@ def _replace(path: Path, damage: CorruptStoreError, now: datetime) -> None:
 
 
 def _rebuild(path: Path, fresh: Path) -> Salvage:
+    from edge_daemon.example_store.salvage import rebuild
+
     try:
         with sqlite_errors_of(fresh):
             return rebuild(path, fresh)
@@ -95,6 +100,8 @@ def _connect_memory(path: Path) -> sqlite3.Connection:
         try:
             return connect_memory(path)
         except CorruptStoreError:
+            from edge_daemon.example_store.salvage import Salvage, copy_into
+
             connection = connect_memory(None)
             salvage = Salvage()
             copy_into(connection, path, salvage)

@@ -21,15 +21,15 @@ from edge_daemon.pipeline.embedded_view import EmbeddedView
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import error_reply
 from edge_daemon.tracking.label_smoother import LabelSmoother
-from edge_daemon.tracking.object_tracker import ObjectTracker
 from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
     from edge_daemon.pipeline.scenes import Scenes
     from edge_daemon.pipeline.view_classifier import ViewClassifier
+    from edge_daemon.tracking.object_tracker import ObjectTracker
 
-TrackerFactory: TypeAlias = Callable[[str], ObjectTracker | None]
+TrackerFactory: TypeAlias = "Callable[[str], ObjectTracker | None]"
 """Makes the object tracker of a region, by its name; None where every frame is classified."""
 
 UNKNOWN_PREDICTION = Prediction(UNKNOWN, {}, 0.0)
