@@ -39,6 +39,8 @@ _MIN_LIGHT = 0.12
 _MAX_LIGHT = 6.0
 _MIN_FILL = 0.22
 _MIN_DIFFERING = 0.35
+_MUCH_SHADOW = 0.3
+_MIN_COMPACT = 0.45
 _WIDE = 0.85
 _COARSE = 4
 _MAX_PARTS = 4
@@ -86,6 +88,9 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     outline_only = int(np.count_nonzero(match.contrast[solid] > 1)) < _MIN_DIFFERING * size
     if outline_only or _is_scattered(solid, size) or size < area / 3:
         return UNTRUSTED
+    shadow = 1 - area / max(1, int(np.count_nonzero(match.contrast > 1)))
+    if shadow > _MUCH_SHADOW and size < _MIN_COMPACT * _box_cells(solid):
+        return UNTRUSTED  # fragments of a grey object, most of which passed for a shadow
     return ObjectView("object", _soften(solid), _box(solid))
 
 
@@ -242,6 +247,11 @@ def _box(flags: Flags) -> Box:
     return Box(
         left / width, top / height, (int(columns[-1]) + 1 - left) / width, (int(rows[-1]) + 1 - top) / height
     )
+
+
+def _box_cells(flags: Flags) -> int:
+    """Return the number of cells in the bounding box."""
+    return int(np.count_nonzero(flags.any(axis=1)) * np.count_nonzero(flags.any(axis=0)))
 
 
 def _soften(flags: Flags) -> Cells:

@@ -13,7 +13,9 @@ from edge_daemon.imaging.scene_reference import SceneReference
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-Thing: TypeAlias = Literal["disc", "square", "half", "all", "camouflage", "soft shadow", "grey disc", "ring"]
+Thing: TypeAlias = Literal[
+    "disc", "square", "half", "all", "camouflage", "soft shadow", "grey disc", "ring", "dim disc"
+]
 
 Floats: TypeAlias = npt.NDArray[np.float64]
 
@@ -86,6 +88,11 @@ class FixedCamera:
                 scene *= 1 - 0.4 * np.clip(1.2 - distance, 0, 1)[..., None]
             case "camouflage":
                 scene[covered] += 3
+            case "dim disc":
+                distance = ((x / self.width - 0.45) / 0.2) ** 2 + ((y / self.height - 0.5) / 0.28) ** 2
+                spots = np.sin(x / self.width * 45) * np.sin(y / self.height * 32) > 0.85
+                shade = 1 - 0.4 * np.clip(1.2 - distance, 0, 1)
+                scene *= np.where(spots & (distance < 0.9), 0.25, shade)[..., None]
             case "grey disc":
                 scene[covered] = 90
             case _:

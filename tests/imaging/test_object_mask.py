@@ -85,6 +85,12 @@ def test_a_grey_object_is_no_shadow(camera: FixedCamera, reference: SceneReferen
     assert overlap(camera, reference, "grey disc") > 0.7
 
 
+def test_fragments_of_an_object_that_looks_like_a_shadow_are_not_trusted(
+    camera: FixedCamera, reference: SceneReference
+) -> None:
+    assert find_object(camera.picture("dim disc"), reference).state == "untrusted"
+
+
 def test_a_noisy_camera_sees_no_object_in_its_noise(camera: FixedCamera) -> None:
     noisy = SceneReference.from_frames([camera.picture(noise=15) for _ in range(12)])
     assert find_object(camera.picture(noise=15), noisy).state == "empty"
