@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
 Leave = Callable[[int, int, Recommendation | None], bool]
-"""Whether to change to the second session: presses so far, all presses, the recommendation."""
+"""Condition of the change to the second session: presses so far, all presses, the recommendation."""
 
 STRATEGIES: Mapping[str, Leave] = {
     "one session": lambda count, total, recommendation: False,
