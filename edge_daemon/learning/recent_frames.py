@@ -1,4 +1,4 @@
-"""Running mean of the embeddings of recent frames: a region's present view, with or without an object."""
+"""Running mean of the embeddings of recent frames: the place and light that a region shows at present."""
 
 from __future__ import annotations
 

@@ -77,13 +77,15 @@ def assign_folds(class_ids: Ints, burst_ids: Ints) -> Ints:
     """Return a fold, 0 to FOLDS - 1, for each example.
 
     The bursts of a class are assigned to the folds in turn, so that no burst is split (a deterministic
-    form of scikit-learn's StratifiedGroupKFold). Each class starts at another fold: where one burst of each
-    class was taught in a session, no fold holds the whole session.
+    form of scikit-learn's StratifiedGroupKFold). Where most bursts have several examples, each class starts
+    at another fold: one burst of each class may be a whole session, which no fold may hold.
     """
+    sizes = np.sort(np.bincount(dense_rank(burst_ids)))
+    step = int(len(sizes) > 0 and sizes[len(sizes) // 2] > 1)
     folds = np.zeros(len(class_ids), np.intp)
     for first, class_id in enumerate(unique(class_ids).tolist()):
         own = np.flatnonzero(class_ids == class_id)
-        folds[own] = (first + dense_rank(burst_ids[own])) % FOLDS
+        folds[own] = (step * first + dense_rank(burst_ids[own])) % FOLDS
     return folds
 
 

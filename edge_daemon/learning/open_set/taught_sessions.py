@@ -68,8 +68,8 @@ class TaughtSession:
     def similarity(self, mean: Doubles) -> float:
         """Return how much the mean of recent frames shares with this session: all (1) to nothing (0).
 
-        Nothing is the expected product with the same numbers in a random order: embeddings after a rectifier
-        are similar for all pictures.
+        Nothing is the expected product with the same numbers in a random order: after a rectifier, embeddings
+        of any two pictures are similar.
         """
         own = float(self.mean @ self.mean)
         nothing = float(self.mean.sum()) ** 2 / (len(mean) * own)
@@ -80,7 +80,7 @@ class TaughtSession:
 class SessionChange:
     """The recent frames come from another session than the nearest taught one.
 
-    `offset` moves a query half of the way to the taught session; `similarity` is that of the two.
+    `offset` moves a query half of the way to the taught session; `similarity` is how alike the two are.
     """
 
     offset: Floats

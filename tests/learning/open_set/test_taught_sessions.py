@@ -69,7 +69,7 @@ def one_session() -> TaughtSessions:
 
 
 @pytest.mark.parametrize("objects", [range(CLASSES), [0] * 4, [1, 2], [0, 20], [20, 1]])
-def test_the_taught_session_is_recognized_by_whatever_is_in_view(
+def test_the_taught_session_is_recognized_with_any_objects_in_view(
     one_session: TaughtSessions, objects: Iterable[int]
 ) -> None:
     assert one_session.find_change(watch(0, objects)) is None
