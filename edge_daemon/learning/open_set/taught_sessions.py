@@ -20,6 +20,9 @@ from edge_daemon.learning.sampling import Doubles, Flags, Floats, evenly_spaced,
 MIN_FRAMES = 12
 """Number of recent frames below which the session is not judged."""
 
+INDEPENDENT_FRAMES = 4
+"""Number of independent frames that MIN_FRAMES are worth: frames in a row are alike."""
+
 MAX_SESSIONS = 8
 """Number of newest sessions that are known; their bases take 0.7 MB with embeddings of 1,280 numbers."""
 
@@ -141,13 +144,13 @@ def _class_means(examples: EmbeddingIndex, own: Flags) -> Doubles:
 def _least_projection(means: Doubles, scatter: float) -> float | None:
     """Return the projection that the mean of recent frames has in this session if it shows a new class.
 
-    Each class in turn is the new one, beside one of the others. `scatter` is the variance within a class, a
-    share of which is left in a mean of MIN_FRAMES frames. None with one class.
+    Each class in turn is the new one, beside one of the others. `scatter` is the variance within a class; a
+    mean of INDEPENDENT_FRAMES keeps its share of it. None with one class.
     """
     if len(means) < 2:
         return None
     coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
-    shares = np.array(list(_new_class_projections(coordinates, scatter / MIN_FRAMES)))
+    shares = np.array(list(_new_class_projections(coordinates, scatter / INDEPENDENT_FRAMES)))
     deviations = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
     return float(shares.mean() - deviations * shares.std())
 
