@@ -4,8 +4,8 @@ The threshold of the examples' own leave-one-out is that of one session, so it r
 objects in another one. Two tests find another session, and each has its threshold from the augmented copies
 of the examples (docs/measurements/unknown.md#other-sessions):
 
-- The recent frames come from no taught session. Every query is then moved halfway into the nearest one.
-  The less the sessions have in common, the higher is the threshold.
+- The recent frames come from no taught session. Every query is then moved halfway into the nearest one,
+  unless the two have too little in common.
 - The query itself looks like no taught session. This test needs no recent frames, so it works from the
   first frame on; it finds other places, but not other rooms behind an object that fills the picture.
 """
@@ -23,7 +23,7 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
-from edge_daemon.learning.open_set.taught_sessions import UNLIKE, TaughtSessions, fit_taught_sessions
+from edge_daemon.learning.open_set.taught_sessions import TaughtSessions, fit_taught_sessions
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, unique
 
 if TYPE_CHECKING:
@@ -36,14 +36,9 @@ HELD_OUT_QUANTILE = 0.05
 """Quantile of the held-out classes' scores below which the lower threshold never falls."""
 
 
-MOVED_QUANTILE = 0.4
-"""Quantile of the copies' scores that is the threshold of moved queries, in a session like a taught one."""
-
-UNLIKE_QUANTILE = 0.9
-"""The same quantile in a session of similarity UNLIKE, which has little in common with the taught one."""
-
-LIKE = 0.5
-"""Likeness of two sessions from which on MOVED_QUANTILE applies. Below, the quantile is interpolated."""
+MOVED_QUANTILE = 0.7
+"""Quantile of the copies' scores that is the threshold of moved queries. The copies differ from the examples
+by a whole change of light and position; a move undoes half of it, and makes other things more alike too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,25 +46,18 @@ class OtherSessions:
     """The lower thresholds, and the tests that find the queries that they are for.
 
     `mean` (d) is the mean of the examples at unit length; a query whose cosine to it is below
-    `same_session` comes from another session. `copy_scores` are the scores of the copies, ascending.
+    `same_session` comes from another session. `moved_threshold` is for queries that `sessions` moved.
     """
 
     mean: Floats
     same_session: float
     threshold: float
     sessions: TaughtSessions
-    copy_scores: Doubles
+    moved_threshold: float
 
     def accepts(self, vector: Vector, score: float) -> bool:
         """Return whether a query that the examples' own threshold rejects is known after all."""
         return score >= self.threshold and float(vector @ self.mean) < self.same_session
-
-    def accepts_moved(self, score: float, similarity: float) -> bool:
-        """Return whether a query that was moved to a session of this similarity is known."""
-        unlike = min(max((LIKE - similarity) / (LIKE - UNLIKE), 0.0), 1.0)
-        return score >= _quantile(
-            self.copy_scores, MOVED_QUANTILE + unlike * (UNLIKE_QUANTILE - MOVED_QUANTILE)
-        )
 
 
 def fit_other_sessions(
@@ -91,7 +79,7 @@ def fit_other_sessions(
         float(new_class.mean() - SAME_SESSION_SD * new_class.std()),
         max(_quantile(scores, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE)),
         fit_taught_sessions(examples),
-        np.sort(scores),
+        _quantile(scores, MOVED_QUANTILE),
     )
 
 

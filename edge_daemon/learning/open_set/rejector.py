@@ -26,10 +26,10 @@ from edge_daemon.learning.open_set.other_sessions import (
     OtherSessions,
     fit_other_sessions,
 )
-from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, SessionChange
+from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.recent_frames import RecentFrames
-from edge_daemon.learning.sampling import Doubles, Flags, unique
+from edge_daemon.learning.sampling import Doubles, Flags, Floats, unique
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 
@@ -113,30 +113,30 @@ class UnknownRejector:
         """Change the setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def find_session_change(self, recent: RecentFrames) -> SessionChange | None:
-        """Compare the recent frames with the taught sessions, see `TaughtSessions.find_change`.
+    def offset(self, recent: RecentFrames) -> Floats | None:
+        """Return the vector that moves a query towards a taught session, see `TaughtSessions.offset`.
 
-        None if they come from a taught session or if there is no threshold for other sessions.
+        None in a taught session, and without a threshold for other sessions.
         """
         if self.unknown != "auto" or recent.count < MIN_FRAMES:
             return None
         self._update()
         other = self._fit_other_sessions()
-        return None if other is None else other.sessions.find_change(recent)
+        return None if other is None else other.sessions.offset(recent)
 
     def rejects(
-        self, query: SearchResult, *, relaxed_threshold: bool = False, change: SessionChange | None = None
+        self, query: SearchResult, *, relaxed_threshold: bool = False, is_moved: bool = False
     ) -> bool:
         """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
 
-        With a `change` the query was moved by its offset, and the threshold is that of other sessions.
+        A query to which `offset` was added (`is_moved`) has the threshold of other sessions.
         """
         if self.unknown == "off":
             return False
         if self.unknown == "auto":
             score = self.score(query)
-            if change is not None and self._other_sessions is not None:
-                return not self._other_sessions.accepts_moved(score, change.similarity)
+            if is_moved and self._other_sessions is not None:
+                return score < self._other_sessions.moved_threshold
             if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
                 return False
             return not self._is_known_in_other_session(query, score)

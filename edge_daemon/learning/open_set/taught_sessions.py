@@ -20,7 +20,7 @@ from edge_daemon.learning.sampling import Doubles, Flags, Floats, evenly_spaced,
 MIN_FRAMES = 12
 """Number of recent frames below which the session is not judged."""
 
-INDEPENDENT_FRAMES = 4
+INDEPENDENT_FRAMES = 2
 """Number of independent frames that MIN_FRAMES are worth: frames in a row are alike."""
 
 MAX_SESSIONS = 8
@@ -46,8 +46,8 @@ SHARE = 0.5
 """Share of the difference between two sessions that is subtracted. The mean of frames that show one class
 holds that class too: the whole difference would remove it."""
 
-UNLIKE = 0.2
-"""Likeness of two sessions below which they show different things."""
+MIN_SIMILARITY = 0.2
+"""Similarity of two sessions below which they show different things."""
 
 _EPSILON = 1e-6
 
@@ -79,38 +79,29 @@ class TaughtSession:
         return (float(self.mean @ mean) / own - nothing) / max(1 - nothing, _EPSILON)
 
 
-@dataclass(frozen=True, slots=True)
-class SessionChange:
-    """The recent frames come from another session than the nearest taught one.
-
-    `offset` moves a query half of the way to the taught session; `similarity` is how alike the two are.
-    """
-
-    offset: Floats
-    similarity: float
-
-
 class TaughtSessions:
     """The newest taught sessions. Without two classes in one session there are none."""
 
     def __init__(self, sessions: Sequence[TaughtSession]) -> None:
         self._sessions = sessions
 
-    def find_change(self, recent: RecentFrames) -> SessionChange | None:
-        """Compare the recent frames with the taught sessions.
+    def offset(self, recent: RecentFrames) -> Floats | None:
+        """Return the vector that moves a query half of the way to the nearest taught session.
 
-        None in a taught session, with too few frames to know, and if they have nothing in common: then
+        None in a taught session, with too few frames to know, and if the two have too little in common: then
         other things are in view, and a move would make them alike.
         """
-        if recent.count < MIN_FRAMES or not self._sessions:
-            return None
         mean = recent.mean
-        if len(mean) != len(self._sessions[0].mean) or any(each.contains(mean) for each in self._sessions):
+        if recent.count < MIN_FRAMES or not self._sessions or len(mean) != len(self._sessions[0].mean):
+            return None
+        if any(each.contains(mean) for each in self._sessions):
             return None
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
+        if nearest.similarity(mean) < MIN_SIMILARITY:
+            return None
         trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
-        change = SessionChange((trust * (nearest.mean - mean)).astype(np.float32), nearest.similarity(mean))
-        return change if change.similarity > UNLIKE else None
+        offset: Floats = (trust * (nearest.mean - mean)).astype(np.float32)
+        return offset
 
 
 def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:
