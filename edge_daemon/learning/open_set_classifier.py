@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
+from edge_daemon.learning.confidence import ConfidenceCalibrator
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
-from edge_daemon.learning.open_set.rejector import UnknownRejector
+from edge_daemon.learning.open_set.rejector import RELAXATION, UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.quality.leave_one_session_out import leave_sessions_out
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from edge_daemon.learning.recent_frames import RecentFrames
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
-"""What `classifier.type` may be."""
+"""Values of `classifier.type`."""
 
 LeaveOneOutScorer: TypeAlias = Callable[[LeaveOneOutScores], Doubles]
 """Returns leave-one-out scores (n x C); the class with the largest score is predicted."""
@@ -103,16 +104,21 @@ class ExampleClassifier:
         classifier: Classifier,
         rejector: UnknownRejector,
         copies: AugmentedCopies,
+        calibrator: ConfidenceCalibrator | None,
         scorer_factory: Callable[[], LeaveOneOutScorer] = lambda: centroid_scores,
         check: Callable[[str], object] = str,
     ) -> None:
-        """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError."""
+        """`scorer_factory` builds the leave-one-out scorer of the classifier; `check` raises LabelError.
+
+        Without a `calibrator`, the confidences are the shares of the classifier.
+        """
         self._examples = examples
         self._leave_one_out = leave_one_out
         self._redundancy = RedundancyIndex(examples)
         self._classifier = classifier
         self._rejector = rejector
         self._copies = copies
+        self._calibrator = calibrator
         self._scorer_factory = scorer_factory
         self._scorer = scorer_factory()
         self._check = check
@@ -164,11 +170,13 @@ class ExampleClassifier:
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
         offset = None if recent is None else self._rejector.offset(recent)
+        is_moved = offset is not None
         if offset is not None:
             embedding = normalize(normalize(embedding, self._examples.size)[0] + offset)[0]
         query = self._examples.search(embedding)
         prediction = self._classifier.predict(query)
-        is_moved = offset is not None
+        if self._calibrator is not None:
+            prediction = self._calibrator.calibrate(query, prediction, other_session=is_moved)
         if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, is_moved=is_moved):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
@@ -237,20 +245,25 @@ def make_example_classifier(
     vote: Vote,
     unknown: float | str,
     augment_query: QueryAugmentation | None = None,
+    relaxation: float = RELAXATION,
 ) -> ExampleClassifier:
-    """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value."""
+    """Return a classifier on taught examples, without any; `relaxation` is that of the relaxed threshold.
+
+    Raises ConfigError for an invalid value.
+    """
     examples = EmbeddingIndex(augment_query)
     neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
     leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
     copies = AugmentedCopies(examples)
-    rejector = UnknownRejector(examples, leave_one_out, unknown, copies)
+    rejector = UnknownRejector(examples, leave_one_out, unknown, copies, relaxation)
     return ExampleClassifier(
         examples,
         leave_one_out,
         classifier,
         rejector,
         copies,
+        _make_calibrator(type, examples, leave_one_out, classifier),
         _scorer_factory_for(type, examples),
         _label_check_for(type),
     )
@@ -281,6 +294,20 @@ def _make_closed_set_classifier(
 
             return ModelSelector(examples)
     raise ConfigError(f"classifier.type must be one of {', '.join(TYPES)}; got '{type}'")
+
+
+def _make_calibrator(
+    type: str, examples: EmbeddingIndex, leave_one_out: LeaveOneOut, classifier: Classifier
+) -> ConfidenceCalibrator | None:
+    """Return the calibrator of a classifier; None for numeric labels, which lie between the taught ones."""
+    if type == "regression":
+        return None
+    if type == "auto":
+        from edge_daemon.learning.classifiers.model_selection import ModelSelector
+
+        assert isinstance(classifier, ModelSelector)
+        return ConfidenceCalibrator(examples, leave_one_out, lambda: classifier.kind)
+    return ConfidenceCalibrator(examples, leave_one_out, lambda: type)
 
 
 def _scorer_factory_for(type: str, examples: EmbeddingIndex) -> Callable[[], LeaveOneOutScorer]:

@@ -37,7 +37,7 @@ SAME_SESSION_NAMED = Threshold(measured=0.958, limit=0.8)
 SESSIONS_FAR_UNKNOWN = Threshold(measured=1.0, limit=0.9)
 
 # The daemon
-OTHER_SESSION_NAMED = Threshold(measured=0.512, limit=0.35)
+OTHER_SESSION_NAMED = Threshold(measured=0.306, limit=0.22)
 """Cards of another shoot; .14 without the recent frames."""
 OTHER_SESSION_FAR_UNKNOWN = Threshold(measured=0.958, limit=0.85)
 METER_READINGS = Threshold(measured=0.99, limit=0.95)
