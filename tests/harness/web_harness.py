@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import httpx
+from websockets.sync.client import connect
+from websockets.sync.connection import Connection
 
 from edge_daemon.camera.simulator.source import SyntheticSource
 from edge_daemon.camera.simulator.timeline import Segment
@@ -85,3 +87,8 @@ class WebHarness:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stage.__exit__(kind, error, trace)
+
+
+def listen(site: WebHarness, **headers: str) -> Connection:
+    """Open a viewer's WebSocket."""
+    return connect(f"ws://127.0.0.1:{site.port}/live", additional_headers=headers, max_size=2**22)
