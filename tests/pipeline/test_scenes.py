@@ -289,3 +289,61 @@ def test_an_unknown_region_and_a_second_press_are_refused(table: Table) -> None:
     assert table.reply.error == "no region 'left'; regions are frame"
     table.show(None, table.press_scene(), table.press_scene())
     assert "wait" in str(table.reply.error)
+
+
+class TwoRegions:
+    """The scenes of two regions that show tables of their own."""
+
+    def __init__(self, store: ExampleStore) -> None:
+        self.clock = ManualClock()
+        archive = SceneArchive(store)
+        self.tables = {"left": SimulatedTable("wood"), "right": SimulatedTable("mat")}
+        self.regions = {name: RegionScene(name, SceneModel(), archive) for name in self.tables}
+        self.scenes = Scenes(self.regions, self.clock)
+        self.happened: list[events.Event] = []
+
+    def show(self, frames: int, *, moving_right: bool = False) -> None:
+        self.happened = []
+        for number in range(frames):
+            self.clock.advance(0.2)
+            kind = "nut" if moving_right else None
+            for name, table in self.tables.items():
+                image = table.picture(kind if name == "right" else None, (0.2 + 0.04 * (number % 16), 0.5))
+                frame = Frame(image, number, self.clock.monotonic(), self.clock.utc())
+                self.happened += self.scenes.observe(name, frame, image, recognised=False)
+
+    def press(self) -> None:
+        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO))
+
+    def replies(self) -> list[events.CommandReply]:
+        return [event for event in self.happened if isinstance(event, events.CommandReply)]
+
+
+def test_a_press_learns_every_region_and_a_spoiled_one_none(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        two.press()
+        two.show(12)
+        [reply] = two.replies()
+        assert reply.error is None
+        assert [scene.status.state for scene in two.regions.values()] == ["known", "known"]
+        before = [store.newest_scene(name) for name in two.regions]
+        two.press()
+        two.show(30, moving_right=True)
+        [reply] = two.replies()
+        assert reply.error == "region 'right': something moved; press again with nothing in view"
+        assert [store.newest_scene(name) for name in two.regions] == before
+
+
+def test_automatic_scenes_are_stored_once_an_hour(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        two.show(80)
+        first = store.newest_scene("left")
+        assert first is not None
+        assert first.source == "automatic"
+        two.regions["left"].reset()
+        two.tables["left"].tray = "felt"
+        two.show(80)
+        assert two.regions["left"].status.state == "known"
+        assert store.newest_scene("left") == first

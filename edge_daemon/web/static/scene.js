@@ -3,6 +3,7 @@
 import { post } from "/static/api.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
+import { undo } from "/static/teach.js";
 import { showError, toast } from "/static/toast.js";
 
 const STATES = {
@@ -37,7 +38,7 @@ async function learn() {
   button.disabled = true;
   try {
     await post("scene");
-    toast("The empty scene is learned");
+    toast("The empty scene is learned", { name: "Undo", run: undo });
   } catch (error) {
     showError(error);
   } finally {

@@ -105,7 +105,7 @@ function showRecommendation(evaluation, classes) {
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 
-async function undo() {
+export async function undo() {
   try {
     const { id, label, count, scenes } = await post("undo");
     if (scenes) return toast("The former scene is restored");
