@@ -6,11 +6,13 @@ import json
 import sqlite3
 import zipfile
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from edge_daemon.cli.main import main
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.shared_files import shared_path
 
@@ -168,6 +170,18 @@ def test_a_file_that_holds_nothing_to_salvage_is_one_line(
         assert words in shell.error
     assert shell.run("salvage", shell.store_path) == (1, [])
     assert "is the store in use" in shell.error
+
+
+def test_the_list_says_what_its_evaluation_holds_for(shell: Shell) -> None:
+    shell.run("import", shared_path("images/imprinting/train"))
+    assert {one["sessions"] for one in shell.ask("list")} == {1}
+    assert "holds here and now; show it once more in other light or on another day" in shell.error
+    with ExampleStore(shell.store_path) as store, store.transaction():
+        for each in list(store):
+            earlier = each.created_at - timedelta(days=1)
+            store.add_record(ExampleRecord(each.embedding, each.label, each.space, created_at=earlier))
+    assert {one["sessions"] for one in shell.ask("list")} == {2}
+    assert "accuracy 100%: measured across sessions: each one is predicted by the others" in shell.error
 
 
 def test_text_for_people(shell: Shell, tmp_path: Path) -> None:

@@ -14,11 +14,11 @@ IMBALANCE_RATIO = 3
 
 GOOD_RECALL = 0.8
 
-SESSION_PRESSES = 9
-"""Presses of a class in one session from which another session helps more than another press."""
+SESSION_PRESSES = 5
+"""Presses of a class in one session from which another session helps more than another press.
 
-GOOD_SESSION_PRESSES = 5
-"""The same for a class that is recognised in that session."""
+Two sessions of five presses classify other sessions better than one of ten (docs/measurements/evaluation.md).
+"""
 
 ELSEWHERE = "show it once more in other light or on another day"
 
@@ -59,10 +59,7 @@ def recommend_next_label(
 
 def is_session_complete(report: ClassReport) -> bool:
     """Return whether another press in the newest session helps a class less than another session does."""
-    if report.recall is None:  # one view so far
-        return False
-    is_good = report.recall >= GOOD_RECALL and report.session_presses >= GOOD_SESSION_PRESSES
-    return report.session_presses >= SESSION_PRESSES or (is_good and report.sessions == 1)
+    return report.recall is not None and report.session_presses >= SESSION_PRESSES  # None: one view so far
 
 
 def expected_gain(report: ClassReport) -> float:

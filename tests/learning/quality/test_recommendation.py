@@ -64,7 +64,7 @@ def in_session(presses: int, recall: float | None, sessions: int = 1) -> ClassRe
 
 
 def test_a_second_session_is_preferred_to_a_tenth_press() -> None:
-    for presses, elsewhere in ((8, False), (9, True), (10, True)):
+    for presses, elsewhere in ((4, False), (5, True), (9, True)):
         reports = {"a": in_session(12, 1.0, sessions=2), "b": in_session(presses, 0.5)}
         found = recommend_next_label(reports, several_sessions=True)
         assert found is not None
