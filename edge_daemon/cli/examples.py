@@ -39,7 +39,9 @@ from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
+from edge_daemon.imaging.object_mask import PICTURE_PX
 from edge_daemon.learning.sessions import SessionCounter
+from edge_daemon.tflite.embedder import TfliteEmbedder
 
 log = logging.getLogger(__name__)
 
@@ -230,7 +232,8 @@ def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     embedder = build_embedder(resolve_features(config))
-    report = reembed(store, embedder, Progress("embedding"))
+    side = embedder.input.height if isinstance(embedder, TfliteEmbedder) else PICTURE_PX
+    report = reembed(store, embedder, Progress("embedding"), side)
     _print_report(args, store, report)
     return 0
 

@@ -99,10 +99,11 @@ class LabelChange(Struct, frozen=True):
 class Example:
     """A stored example. Examples of one burst share a `group`.
 
-    `origin` is the fleet device that recorded it, empty for this device. `object_embedding` is the embedding
-    of the object without its scene, in the same space; None where the object was not found. `scene_id` is
-    the stored scene it was found in, which may be deleted; None if no scene was known. `boot_id` (empty if
-    unknown) and `uptime_s` (monotonic) place the frame in time without the wall clock.
+    `origin` is the fleet device that recorded it, empty for this device. `scene_id` is the stored scene in
+    which it was taught, which may be deleted; None if no scene was known or the view was not trusted.
+    `object_embedding` is the embedding of the object without its scene, in the same space; with a `scene_id`
+    None means that the view was the empty scene. `boot_id` (empty if unknown) and `uptime_s` (monotonic)
+    place the frame in time without the wall clock.
     """
 
     id: int

@@ -27,6 +27,9 @@ COLUMNS = (
     " checked_object(id, object_embedding, object_digest)"
 )
 COLUMNS_AND_PICTURE = f"{COLUMNS}, checked_picture(id, thumbnail, picture_digest)"
+DAMAGED = b""
+"""Content of a damaged picture or object embedding."""
+
 INTACT = "id NOT IN (SELECT id FROM temp.damaged)"
 """SQL condition: the check at the opening found no fault in the example."""
 
@@ -87,6 +90,7 @@ def format_time(moment: datetime) -> str:
 def read_example(row: tuple[Any, ...]) -> Example:
     """Return the example of a row of `COLUMNS_AND_PICTURE`.
 
+    An example whose object embedding is damaged has no scene either: it would be one of the empty scene.
     Raises StoreError for a row that was damaged after the check.
     """
     example_id, label, embedding, space, region, created_at, group, source, origin, *rest = row
@@ -96,8 +100,9 @@ def read_example(row: tuple[Any, ...]) -> Example:
     except (TypeError, ValueError) as exc:
         raise StoreError(f"example {example_id} ('{label}') is damaged: {exc}") from exc
     return Example(
-        *(example_id, label, vector, space, region, created, group, source, origin, thumbnail, scene_id),
-        object_embedding=None if object_embedding is None else unpack(object_embedding),
+        *(example_id, label, vector, space, region, created, group, source, origin, thumbnail),
+        scene_id=None if object_embedding == DAMAGED else scene_id,
+        object_embedding=unpack(object_embedding) if object_embedding else None,
         boot_id=boot_id,
         uptime_s=uptime_s,
     )
@@ -107,7 +112,7 @@ class ContentCheck:
     """SQL functions that compare a content with its digest and leave out a damaged one.
 
     `checked_picture` returns a picture's bytes, empty if damaged. `checked_object` returns an object
-    embedding's bytes, NULL if damaged or missing.
+    embedding's bytes, NULL if there is none, and DAMAGED.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,10 +125,10 @@ class ContentCheck:
         connection.create_function("checked_object", 3, self._checked_object)
 
     def _checked_picture(self, example_id: int, picture: bytes, digest: bytes | None) -> bytes:
-        return picture if self._is_intact("picture", example_id, picture, digest) else b""
+        return picture if self._is_intact("picture", example_id, picture, digest) else DAMAGED
 
     def _checked_object(self, example_id: int, embedding: bytes | None, digest: bytes | None) -> bytes | None:
-        return embedding if self._is_intact("object embedding", example_id, embedding, digest) else None
+        return embedding if self._is_intact("object embedding", example_id, embedding, digest) else DAMAGED
 
     def _is_intact(self, kind: str, example_id: int, content: bytes | None, digest: bytes | None) -> bool:
         if content_digest(content or b"") == digest:

@@ -10,19 +10,25 @@ from edge_daemon.domain.types import Example
 from edge_daemon.example_store.importing import ImportReport, ProgressTracker, no_progress
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.imaging.object_mask import PICTURE_PX, find_object, object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
 
 
-def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no_progress) -> ImportReport:
+def reembed(
+    store: ExampleStore,
+    embedder: Embedder,
+    track: ProgressTracker = no_progress,
+    object_px: int = PICTURE_PX,
+) -> ImportReport:
     """Move the examples of other spaces into the embedder's space, in one transaction at the end.
 
     An example without a readable thumbnail stays in its space and is reported. An example whose picture is
-    in the new space already, under the same label, is removed. The object embedding is made from the
-    thumbnail and the stored scene; an example that loses it is reported.
+    in the new space already, under the same label, is removed. Objects are embedded from the thumbnail and
+    the stored scene, in pictures of `object_px` pixels a side; an example that loses its object embedding is
+    reported.
     """
     counts = store.spaces()
     foreign = (example for example in store if example.space != embedder.space)
@@ -30,7 +36,7 @@ def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no
     embeddings: list[tuple[int, Vector]] = []
     object_embeddings: dict[int, Vector] = {}
     duplicates = []
-    objects = _ObjectEmbedder(store, embedder)
+    objects = _ObjectEmbedder(store, embedder, object_px)
     for example in track(foreign, sum(counts.values()) - counts.get(embedder.space, 0)):
         known_label = store.find_duplicate(embedder.space, example.region, thumbnail=example.thumbnail)
         if known_label == example.label:
@@ -42,14 +48,13 @@ def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no
         except (ImageError, EmbeddingError) as exc:
             report.problems.append(f"example {example.id} ('{example.label}') stays as it is: {exc}")
             continue
-        vector = objects.embed(picture, example.scene_id)
-        if vector is not None:
-            object_embeddings[example.id] = vector
-        elif example.object_embedding is not None:
-            report.problems.append(
-                f"example {example.id} ('{example.label}') is without an object embedding: the object is not"
-                " found in its thumbnail; add it again in its scene"
-            )
+        if example.object_embedding is not None:
+            try:
+                object_embeddings[example.id] = objects.embed(picture, example.scene_id)
+            except (ImageError, EmbeddingError) as exc:
+                report.problems.append(
+                    f"example {example.id} ('{example.label}') is compared with its scene from now on: {exc}"
+                )
     with store.transaction():
         report.duplicates = len(store.remove(duplicates))
         report.added = store.replace_embeddings(embeddings, embedder.space, object_embeddings)
@@ -59,33 +64,26 @@ def reembed(store: ExampleStore, embedder: Embedder, track: ProgressTracker = no
 class _ObjectEmbedder:
     """Embeds the objects of thumbnails; reads each scene once."""
 
-    def __init__(self, store: ExampleStore, embedder: Embedder) -> None:
+    def __init__(self, store: ExampleStore, embedder: Embedder, side: int) -> None:
         self._store = store
         self._embedder = embedder
-        self._references: dict[int, SceneReference | None] = {}
+        self._side = side
+        self._references: dict[int | None, SceneReference] = {}
 
-    def embed(self, picture: Image, scene_id: int | None) -> Vector | None:
-        """Return the embedding of the object before a stored scene; None if there is none."""
-        reference = None if scene_id is None else self._reference(scene_id)
-        if reference is None:
-            return None
+    def embed(self, picture: Image, scene_id: int | None) -> Vector:
+        """Return the embedding of the object before a stored scene. Raises ImageError, EmbeddingError."""
         height, width = picture.shape[:2]
-        view = find_object(picture, reference.scaled_to(width, height))
+        view = find_object(picture, self._reference(scene_id).scaled_to(width, height))
         if view.state != "object":
-            return None
-        try:
-            return self._embedder.embed(object_picture(picture, view))
-        except EmbeddingError:  # a picture of one colour
-            return None
+            raise ImageError("the object is not found in its thumbnail")
+        return self._embedder.embed(object_picture(picture, view, self._side))
 
-    def _reference(self, scene_id: int) -> SceneReference | None:
+    def _reference(self, scene_id: int | None) -> SceneReference:
         if scene_id not in self._references:
-            scene = self._store.scene(scene_id)
-            try:
-                reference = None if scene is None else SceneReference.from_bytes(scene.picture)
-            except ImageError:
-                reference = None
-            self._references[scene_id] = reference
+            scene = None if scene_id is None else self._store.scene(scene_id)
+            if scene is None:
+                raise ImageError("its scene is no longer stored")
+            self._references[scene_id] = SceneReference.from_bytes(scene.picture)
         return self._references[scene_id]
 
 

@@ -116,7 +116,8 @@ def _checked(table: _Table, salvage: Salvage) -> Iterator[Row]:
         row["object_embedding"] = table.content(number, "object_embedding")
         if content_digest(row["object_embedding"] or b"") != row["object_digest"]:
             salvage.problems.append(describe(number, label, "its object embedding is damaged; kept without"))
-            row["object_embedding"], row["object_digest"] = None, None
+            # Nor with the scene: the example would be one of the empty scene.
+            row["object_embedding"], row["object_digest"], row["scene_id"] = None, None, None
         salvage.kept += 1
         yield row
     for number in sorted(expected.keys() - found):

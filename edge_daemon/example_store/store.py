@@ -224,10 +224,12 @@ class ExampleStore:
     ) -> int:
         """Give examples, by id, a new embedding in another space, all or none; return their number.
 
-        An example without a new object embedding loses the old one, which is of another space.
+        An example without a new object embedding loses the old one, which is of another space, and with it
+        its scene: it would be an example of the empty scene.
         """
         statement = (
-            "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ?,"
+            "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ?, scene_id ="
+            " CASE WHEN object_embedding IS NULL OR ? THEN scene_id END,"
             " object_embedding = ?, object_digest = ? WHERE true"
         )
         replaced = 0
@@ -235,7 +237,10 @@ class ExampleStore:
             for example_id, vector in embeddings:
                 object_vector = (object_embeddings or {}).get(example_id)
                 blob, object_blob = self._pack_both(vector, object_vector, space)
-                values = (space, blob, content_digest(blob), object_blob, content_digest(object_blob or b""))
+                values = (
+                    *(space, blob, content_digest(blob), object_blob is not None),
+                    *(object_blob, content_digest(object_blob or b"")),
+                )
                 replaced += len(self._update_each(statement, [example_id], *values))
         return replaced
 

@@ -126,13 +126,14 @@ def assert_same(found: Example, taught: Example, *, content_may_lack: bool) -> N
     assert np.array_equal(found.embedding, taught.embedding)
     for name in ("label", "space", "region", "group", "source", "created_at", "origin"):
         assert getattr(found, name) == getattr(taught, name)
-    for name in ("scene_id", "boot_id", "uptime_s"):
-        assert getattr(found, name) == getattr(taught, name)
+    assert (found.boot_id, found.uptime_s) == (taught.boot_id, taught.uptime_s)
     if found.thumbnail or not content_may_lack:
         assert found.thumbnail == taught.thumbnail
     if found.object_embedding is None:
         assert content_may_lack or taught.object_embedding is None
+        assert found.scene_id is None, "it is not an example of the empty scene"
     else:
+        assert found.scene_id == taught.scene_id
         assert taught.object_embedding is not None
         assert np.array_equal(found.object_embedding, taught.object_embedding)
 

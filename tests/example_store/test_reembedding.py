@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,13 +11,16 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.image_io import encode_jpeg, read_image
+from edge_daemon.imaging.object_mask import find_object, object_picture
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.example_pictures import CountingEmbedder, noise
+from tests.harness.fixed_camera import FixedCamera, Thing
 from tests.harness.shared_files import shared_path
-from tests.harness.thresholds import THUMBNAIL_SIMILARITY
+from tests.harness.thresholds import OBJECT_THUMBNAIL_SIMILARITY, THUMBNAIL_SIMILARITY
 from tests.harness.unit_vectors import unit
 
 if TYPE_CHECKING:
@@ -111,3 +115,53 @@ def test_with_real_models_reembedded_examples_equal_the_embeddings_of_the_photos
         for example, photo in zip(store, photos, strict=True):
             direct = new.embed(read_image(photo.path))
             assert float(example.embedding @ direct) > THUMBNAIL_SIMILARITY.limit
+
+
+def _taught_in_scene(
+    store: ExampleStore, image: Image, scene_id: int | None, vector: Vector | None, label: str = "cup"
+) -> int:
+    record = ExampleRecord(unit(sum(label.encode()), 8), label, "old", thumbnail=encode_jpeg(image, 224))
+    return store.add_record(replace(record, scene_id=scene_id, object_embedding=vector)).id
+
+
+def test_objects_are_embedded_again_from_thumbnail_and_scene(tmp_path: Path) -> None:
+    camera, new = FixedCamera(3), TfliteEmbedder(shared_path("models/mobilenet_v1_0.5_160_quant.tflite"))
+    reference = camera.reference()
+    with ExampleStore(tmp_path / "examples.db") as store:
+        scene = store.add_scene("frame", reference.to_bytes(), "press")
+        pictures = [camera.picture("disc", light=0.8), camera.picture("square")]
+        ids = [_taught_in_scene(store, each, scene.id, unit(1, 8), f"{n}") for n, each in enumerate(pictures)]
+        report = reembed(store, new, object_px=160)
+        assert (report.added, report.problems) == (2, [])
+        for example, picture in zip(store, pictures, strict=True):
+            view = find_object(picture, reference)
+            direct = new.embed(object_picture(picture, view, 160))
+            assert example.object_embedding is not None
+            assert float(example.object_embedding @ direct) > OBJECT_THUMBNAIL_SIMILARITY.limit
+            assert float(example.object_embedding @ direct) > float(example.embedding @ direct)
+            assert example.scene_id == scene.id
+        assert [example.id for example in store] == ids
+
+
+def test_an_example_that_loses_its_object_is_reported_and_not_one_of_the_empty_scene(tmp_path: Path) -> None:
+    camera = FixedCamera(3)
+    with ExampleStore(tmp_path / "examples.db") as store:
+        scene = store.add_scene("frame", camera.reference().to_bytes(), "press").id
+        broken = store.add_scene("frame", b"not a reference", "press").id
+        lost: list[tuple[str, Thing, int]] = [
+            *(("hidden", "camouflage", scene), ("broken", "disc", broken), ("gone", "disc", 99))
+        ]
+        for label, thing, scene_id in lost:
+            _taught_in_scene(store, camera.picture(thing), scene_id, unit(1, 8), label)
+        _taught_in_scene(store, camera.picture(), scene, None, "empty")
+        _taught_in_scene(store, camera.picture("disc"), None, None, "whole")
+        report = reembed(store, CountingEmbedder("new"))
+        assert report.added == 5
+        found = {example.label: example for example in store}
+        assert not any(each.object_embedding is not None for each in found.values())
+        known = {label: each.scene_id for label, each in found.items()}
+        assert known == {"hidden": None, "broken": None, "gone": None, "empty": scene, "whole": None}
+    reasons = ("not found in its thumbnail", "the stored scene is damaged", "no longer stored")
+    for label, reason, problem in zip(("hidden", "broken", "gone"), reasons, report.problems, strict=True):
+        assert f"('{label}')" in problem
+        assert reason in problem

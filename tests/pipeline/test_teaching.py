@@ -17,7 +17,7 @@ from edge_daemon.domain.commands import (
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.pipeline.region import Region
-from edge_daemon.system.testing import ColourEmbedder
+from edge_daemon.system.testing import ColourEmbedder, ManualClock
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
 
@@ -36,6 +36,19 @@ def test_acknowledged_example_is_on_disk_with_its_picture(bench: Bench, store: E
     assert np.abs(read_image(example.thumbnail).mean(axis=(0, 1)) - RED).max() < 8
     assert bench.found(events.CommandReply)[0].error is None
     assert bench.found(events.ExamplesChanged)[0].counts == {"red": 1}
+
+
+def test_an_example_has_the_boot_and_the_time_since_then(store: ExampleStore) -> None:
+    region = Region("frame", None, "", LabelSmoother())
+    bench = Bench(store, (region,), ManualClock(70.0), boot_id="this boot")
+    bench.teach("red", RED)
+    bench.clock.advance(5)
+    bench.teach("red", RED)
+    first, second = store
+    assert first.boot_id == second.boot_id == "this boot"
+    assert first.uptime_s is not None
+    assert second.uptime_s is not None
+    assert 70 <= first.uptime_s <= second.uptime_s - 5
 
 
 def test_undo_and_clear_remove_examples(bench: Bench, store: ExampleStore) -> None:
