@@ -122,10 +122,10 @@ def _read(pictures: Sequence[SessionPicture], embedder: Embedder) -> list[Sessio
 def _object_embeddings(
     config: Config, embedder: Embedder, sessions: Sequence[Session]
 ) -> ObjectEmbeddings | None:
-    """Return the embeddings of objects; None without scenes, and for features that have none."""
+    """Return the embeddings of objects; None with `scene: off`, without scenes, and without such features."""
     if not isinstance(embedder, TfliteEmbedder) or embedder.features != "embedding":
         return None
-    if not any(session.scene for session in sessions):
+    if config.scene == "off" or not any(session.scene for session in sessions):
         return None
     return ObjectEmbeddings(embedder.embed, embedder.input.height)
 

@@ -223,18 +223,21 @@ class ObjectClassifier:
             self._taught_scenes = frozenset(
                 each.scene_id for each in origins if each.has_object and each.scene_id is not None
             )
-            self._evidence = _BY_REGION
-            if self._compares_objects(empty):
-                self._evidence = _BY_OBJECT_OR_REGION if empty else _BY_OBJECT
+            self._evidence = self._choose_evidence(empty)
         return self._evidence
 
-    def _compares_objects(self, empty: Collection[str]) -> bool:
-        """Return whether every class has object vectors, or is one of the empty scene."""
+    def _choose_evidence(self, empty: Collection[str]) -> Mapping[ViewState, Evidence]:
+        """Return the picture to embed by state; `empty` are the classes of the empty scene.
+
+        Without such a class, a view of the empty scene is no class once each has an example with an object.
+        """
         with_objects = self._objects.counts
-        return bool(with_objects) and all(
-            label in empty or with_objects.get(label, 0) >= min(count, MIN_OBJECTS)
-            for label, count in self.counts.items()
-        )
+        others = [label for label in self.counts if label not in empty]
+        if not with_objects or any(label not in with_objects for label in others):
+            return _BY_REGION
+        if any(with_objects[label] < min(self.counts[label], MIN_OBJECTS) for label in others):
+            return _BY_REGION if empty else _BY_REGION_OR_NOTHING
+        return _BY_OBJECT_OR_REGION if empty else _BY_OBJECT
 
 
 def make_object_classifier(
@@ -251,6 +254,11 @@ def make_object_classifier(
 
 
 _BY_REGION: Mapping[ViewState, Evidence] = {"object": "region", "empty": "region", "untrusted": "region"}
+_BY_REGION_OR_NOTHING: Mapping[ViewState, Evidence] = {
+    "object": "region",
+    "empty": "nothing",
+    "untrusted": "region",
+}
 _BY_OBJECT: Mapping[ViewState, Evidence] = {"object": "object", "empty": "nothing", "untrusted": "region"}
 _BY_OBJECT_OR_REGION: Mapping[ViewState, Evidence] = {
     "object": "object",

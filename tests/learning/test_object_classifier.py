@@ -133,6 +133,16 @@ def test_a_class_without_objects_leaves_the_decision_to_the_region(scenes: Scene
     assert classifier.evidence("object") == "object"
 
 
+def test_an_empty_scene_is_no_class_that_has_a_few_objects(scenes: Scenes) -> None:
+    classifier = taught(scenes)
+    for number in range(100, 105):
+        classifier.add(scenes.region("spoon", HOME), "spoon", number)
+    assert classifier.evidence("empty") == "region", "the class may be one of the empty scene"
+    classifier.add_view(100, scenes.object("spoon", HOME), HOME)
+    assert classifier.evidence("empty") == "nothing"
+    assert classifier.evidence("object") == "region"
+
+
 def test_a_view_can_follow_its_example(scenes: Scenes) -> None:
     classifier = taught(scenes)
     classifier.add(scenes.region("spoon", HOME), "spoon", 100)
