@@ -170,7 +170,8 @@ def test_flickering_light_releases_nothing(swing: float, period_s: float) -> Non
 
 def test_a_change_of_flickering_light_is_followed() -> None:
     def flicker(now_s: float) -> float:
-        return (0.3 if now_s > 60 else 1.0) * (1 + 0.6 * (-1) ** round(now_s * 5))
+        swing = 0.6 if round(now_s * 5) % 2 else -0.6
+        return (0.3 if now_s > 60 else 1.0) * (1 + swing)
 
     assert len(Camera(light=flicker).run(90).releases) == 1
 
