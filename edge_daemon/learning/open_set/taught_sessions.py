@@ -17,16 +17,16 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, evenly_spaced, unique
 
-MIN_FRAMES = 12
+MIN_FRAMES = 16
 """Number of recent frames below which the session is not judged."""
 
-INDEPENDENT_FRAMES = 2
+INDEPENDENT_FRAMES = 4
 """Number of independent frames that MIN_FRAMES are worth: frames in a row are alike."""
 
 MAX_SESSIONS = 8
-"""Number of newest sessions that are known; their bases take 0.7 MB with embeddings of 1,280 numbers."""
+"""Number of newest sessions that are known; their bases take 0.6 MB with embeddings of 1,280 numbers."""
 
-MAX_CLASSES = 16
+MAX_CLASSES = 12
 """Number of classes that span a session; more are sampled evenly."""
 
 MAX_EXAMPLES = 20

@@ -53,7 +53,7 @@ def index(sessions: dict[int, Iterable[int]]) -> EmbeddingIndex:
     return examples
 
 
-def watch(session: int, objects: Iterable[int], each: int = 6) -> RecentFrames:
+def watch(session: int, objects: Iterable[int], each: int = 10) -> RecentFrames:
     """Return recent frames that show some objects in a session, one after another."""
     recent = RecentFrames()
     for object_id in objects:

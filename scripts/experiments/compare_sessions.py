@@ -1,0 +1,119 @@
+"""Compare designs of the threshold in other sessions, on session sets. Prints a Markdown table.
+
+    .venv/bin/python scripts/experiments/compare_sessions.py MODEL SET... --far FOLDER... [--plans 2]
+
+A SET is a folder `<session>/<label>/<picture>`; each FOLDER holds pictures of other things, as a session of
+its own. Ten presses of each class are taught in one session. Cells are per cent, the sets separated by
+slashes: same session named / a held-out class unknown there / other sessions named / the least share of a far
+FOLDER that is unknown.
+"""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from edge_daemon.evaluation.across_sessions import WHERE, EmbeddingRecognizer, SessionScore, measure
+from edge_daemon.evaluation.frame_copies import FrameCopies
+from edge_daemon.evaluation.session_set import Session, SessionFrame, find_sessions, read_sessions
+from edge_daemon.evaluation.teaching_plan import make_plans
+from edge_daemon.example_store.image_folders import find_pictures
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.learning.open_set import other_sessions, taught_sessions
+from edge_daemon.learning.open_set_classifier import make_classifier
+from edge_daemon.models.registry import find_model
+from edge_daemon.tflite.embedder import TfliteEmbedder
+
+SHOTS = 10
+
+DESIGNS: Mapping[str, Mapping[str, float]] = {
+    "no recent frames": {"MIN_FRAMES": 10**9},
+    "the daemon's": {},
+    "threshold: 40 % of the copies": {"MOVED_QUANTILE": 0.4},
+    "threshold: 50 % of the copies": {"MOVED_QUANTILE": 0.5},
+    "threshold: 80 % of the copies": {"MOVED_QUANTILE": 0.8},
+    "nothing subtracted": {"SHARE": 0.0},
+    "the whole difference subtracted": {"SHARE": 1.0},
+    "sessions of any similarity": {"MIN_SIMILARITY": -1.0},
+    "frames in a row count as independent": {"INDEPENDENT_FRAMES": 12},
+}
+"""Constants of the daemon that a design replaces."""
+
+
+def patched(constants: Mapping[str, float]) -> ExitStack:
+    """Return a context in which the daemon uses these constants."""
+    stack = ExitStack()
+    for name, value in constants.items():
+        module = other_sessions if name == "MOVED_QUANTILE" else taught_sessions
+        stack.enter_context(mock.patch.object(module, name, value))
+        if name == "MIN_FRAMES":
+            stack.enter_context(mock.patch("edge_daemon.learning.open_set.rejector.MIN_FRAMES", value))
+    return stack
+
+
+def score(
+    sessions: Sequence[Session], far: Sequence[Sequence[SessionFrame]], copies: FrameCopies, plans: int
+) -> tuple[float, ...]:
+    """Return the four shares of one set."""
+    scores = {where: SessionScore() for where in WHERE}
+    unknown = [SessionScore() for _ in far]
+    for plan in make_plans(sessions, "one", SHOTS)[:plans]:
+        measure(
+            sessions, plan, lambda: EmbeddingRecognizer(make_classifier("knn"), copies), SHOTS, 0, (), scores
+        )
+        for frames, result in zip(far, unknown, strict=True):
+            recognizer = EmbeddingRecognizer(make_classifier("knn"), copies)
+            for session in sessions:
+                recognizer.start_session()
+                for label in plan.get(session.name, ()):
+                    for frame in session.frames[label][:SHOTS]:
+                        recognizer.teach(frame, label)
+            recognizer.start_session()
+            for frame in frames:
+                result.add(None, recognizer.predict(frame))
+    held_out = scores["strangers_same"]
+    return (
+        scores["same"].named / max(1, scores["same"].count),
+        held_out.unknown / max(1, held_out.count),
+        scores["across"].named / max(1, scores["across"].count),
+        min((each.unknown / each.count for each in unknown), default=1.0),
+    )
+
+
+def main() -> None:
+    """Print a row for each design."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model")
+    parser.add_argument("sets", nargs="+", type=Path)
+    parser.add_argument("--far", nargs="*", type=Path, default=[])
+    parser.add_argument("--plans", type=int, default=2)
+    args = parser.parse_args()
+    embedder = TfliteEmbedder(find_model(args.model))
+    sets = [read_sessions(find_sessions(each), embedder.embed) for each in args.sets]
+    far = [
+        [SessionFrame(each.path, embedder.embed(read_image(each.path))) for each in find_pictures(folder)]
+        for folder in args.far
+    ]
+    copies = FrameCopies(embedder.embed)
+    print(f"| design | {' | '.join(each.name for each in args.sets)} |\n|{'---|' * (len(sets) + 1)}")
+    for name, constants in DESIGNS.items():
+        with patched(constants):
+            rows = [score(sessions, far, copies, args.plans) for sessions in sets]
+        cells = (" / ".join(f"{100 * share:.0f}" for share in row) for row in rows)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
