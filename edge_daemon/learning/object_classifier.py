@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.imaging.object_mask import ViewState
+from edge_daemon.learning.open_set.other_scenes import COPIES_QUANTILE
 from edge_daemon.learning.open_set_classifier import make_example_classifier
 
 if TYPE_CHECKING:
@@ -249,7 +250,9 @@ def make_object_classifier(
 ) -> ObjectClassifier:
     """Return a classifier without examples. Raises ConfigError for an invalid value."""
     regions = make_example_classifier(type, k, metric, vote, unknown)
-    objects = make_example_classifier(type, k, metric, vote, unknown, relaxation=OBJECT_RELAXATION)
+    objects = make_example_classifier(
+        *(type, k, metric, vote, unknown), relaxation=OBJECT_RELAXATION, copies_quantile=COPIES_QUANTILE
+    )
     return ObjectClassifier(regions, objects)
 
 

@@ -13,7 +13,7 @@ from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.confidence import ConfidenceCalibrator
 from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
-from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
+from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import RELAXATION, UnknownRejector
 from edge_daemon.learning.quality.evaluation import centroid_scores, evaluate_examples, knn_scores
@@ -246,16 +246,17 @@ def make_example_classifier(
     unknown: float | str,
     augment_query: QueryAugmentation | None = None,
     relaxation: float = RELAXATION,
+    copies_quantile: float = COPIES_QUANTILE,
 ) -> ExampleClassifier:
-    """Return a classifier on taught examples, without any; `relaxation` is that of the relaxed threshold.
+    """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value.
 
-    Raises ConfigError for an invalid value.
+    `relaxation` is that of the relaxed threshold, `copies_quantile` that of the copies of single views.
     """
     examples = EmbeddingIndex(augment_query)
     neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
     leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
-    copies = AugmentedCopies(examples)
+    copies = AugmentedCopies(examples, copies_quantile)
     rejector = UnknownRejector(examples, leave_one_out, unknown, copies, relaxation)
     return ExampleClassifier(
         examples,

@@ -183,6 +183,20 @@ def test_an_example_that_can_not_be_added_leaves_no_trace(scenes: Scenes) -> Non
     assert classifier.counts == dict.fromkeys(CLASSES, 8)
 
 
+def test_a_single_press_of_each_class_has_the_threshold_of_its_copies(scenes: Scenes) -> None:
+    classifier = make_object_classifier("auto")
+    for number, label in enumerate(CLASSES):
+        vector = scenes.object(label, HOME)
+        classifier.add(scenes.region(label, HOME), label, number, object_embedding=vector, scene_id=HOME)
+        classifier.add_object_copies(number, [scenes.object(label, place) for place in range(3, 11)])
+    for label in CLASSES:
+        predictions = [
+            classifier.predict_object(scenes.object(label, place), CLASSES if place == HOME else ())
+            for place in (HOME, HOME, HOME, ELSEWHERE, ELSEWHERE)
+        ]
+        assert [each.label for each in predictions].count(label) >= 4
+
+
 def test_one_class_alone_can_be_taught(scenes: Scenes) -> None:
     classifier = make_object_classifier("auto")
     for number in range(6):

@@ -39,8 +39,10 @@ class AugmentedCopies:
     counts the additions.
     """
 
-    def __init__(self, examples: EmbeddingIndex) -> None:
+    def __init__(self, examples: EmbeddingIndex, quantile: float = COPIES_QUANTILE) -> None:
+        """`quantile` of the copies' similarities is the threshold of a class."""
         self._examples = examples
+        self._quantile = quantile
         self._copies: dict[int, npt.NDArray[np.float16]] = {}
         self._rows: dict[int, int] = {}
         self._missing: list[int] = []
@@ -78,7 +80,7 @@ class AugmentedCopies:
         thresholds = np.full(len(self._examples.labels), default)
         for class_id, cosines in similarities.items():
             if cosines:
-                thresholds[class_id] = sorted(cosines)[int(len(cosines) * COPIES_QUANTILE)]
+                thresholds[class_id] = sorted(cosines)[int(len(cosines) * self._quantile)]
         return thresholds
 
     def by_row(self) -> tuple[Ints, Floats]:
