@@ -232,6 +232,12 @@ def _time_or_none(text: object) -> str | None:
 def _copy_scenes(connection: sqlite3.Connection, path: Path) -> None:
     insert = f"INSERT INTO scenes ({SCENE_COLUMNS}, removed_at) VALUES (?, ?, ?, ?, ?, ?, ?)"
     connection.executemany(insert, _scene_rows(path))
+    # A lost scene's id is not used again: its examples would get another scene.
+    highest = connection.execute(
+        "SELECT max(id) FROM (SELECT id FROM scenes UNION ALL SELECT scene_id FROM examples)"
+    ).fetchone()[0]
+    connection.execute("DELETE FROM sqlite_sequence WHERE name = 'scenes'")
+    connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('scenes', ?)", (highest or 0,))
 
 
 def _copy_groups(connection: sqlite3.Connection, path: Path) -> None:

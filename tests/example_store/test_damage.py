@@ -255,6 +255,19 @@ def test_a_salvaged_store_keeps_scenes_and_object_embeddings(tmp_path: Path, ver
         assert store.newest_scene("left") == scenes[1]
 
 
+@pytest.mark.parametrize("lost", [(2,), (1, 2)])
+def test_a_new_scene_has_no_id_of_a_scene_that_was_lost(tmp_path: Path, lost: tuple[int, ...]) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    for each in lost:
+        execute(path, "UPDATE scenes SET picture = x'00' WHERE id = ?", each)
+    execute(path, "PRAGMA user_version = 3")  # which does not fit the columns
+    with ExampleStore.open_or_recover(path) as store:
+        assert {example.scene_id for example in store} == {None, 1, 2}
+        assert [store.scene(each) is None for each in (1, 2)] == [each in lost for each in (1, 2)]
+        assert store.add_scene("left", b"new", "press").id == 3
+
+
 def test_the_salvaged_examples_of_another_file_bring_their_scenes(tmp_path: Path) -> None:
     path = tmp_path / "old.sqlite"
     taught = fill(path)
