@@ -51,7 +51,7 @@ class Observation(Struct, frozen=True):
 
 
 class RankedLabel(Struct, frozen=True):
-    """A row of a ranking: a label and its share of the vote, 0 to 1."""
+    """A row of a ranking: a label and its confidence, 0 to 1."""
 
     label: str
     confidence: float
@@ -60,9 +60,9 @@ class RankedLabel(Struct, frozen=True):
 class Prediction(Struct, frozen=True):
     """A classifier's result for one embedding.
 
-    `confidences` maps every class, in class order, to its share; the shares sum to 1 (empty before the first
-    example). `similarity` is the cosine similarity to the nearest example, -1 to 1. After open-set rejection
-    `label` is UNKNOWN, and `confidences` still holds the shares of the classes.
+    `confidences` maps every class, in class order, to the probability that it is right; they sum to 1 (empty
+    before the first example). `similarity` is the cosine similarity to the nearest example, -1 to 1. After
+    open-set rejection `label` is UNKNOWN, and `confidences` still holds those of the classes.
     """
 
     label: str

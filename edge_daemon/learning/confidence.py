@@ -4,20 +4,21 @@ The shares that a classifier returns are no probabilities: three of three votes 
 `ConfidenceCalibrator` replaces the share of the first label by the probability that this label is right, a
 logistic regression on the share and on further figures of the query and the examples (`Evidence`). It has two
 sets of weights, for queries like the examples and for those of another session, and mixes them by the query's
-distance. The weights are fitted to composed sessions (docs/measurements/confidence.md). The accuracy and the
-distances of the examples come from their leave-one-out, so a change of the examples needs no fit.
+distance. The weights are fitted to composed sessions (docs/measurements/confidence.md). A single number is
+fitted to the examples at hand: the leave-one-out votes show how often such evidence is right here.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.held_out_votes import HeldOutVote, held_out_votes
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.sampling import Flags
 
@@ -44,6 +45,11 @@ _SHARE_FLOOR = 0.02
 _PRIOR_ACCURACY = 0.7
 _PRIOR_COUNT = 2.0
 """Accuracy of the examples before any was scored, and its weight in examples."""
+
+_BIAS_PRIOR = 5.0
+_BIAS_ITERATIONS = 5
+MAX_BIAS = 2.0
+"""Strength of the prior of the bias, Newton iterations, and largest bias."""
 
 _MIN_LEAD = 0.05
 """Least part of the lead of the first label that is kept, so that it remains first."""
@@ -119,7 +125,7 @@ class ConfidenceCalibrator:
         self._leave_one_out = leave_one_out
         self._kind = kind
         self._version = -1
-        self._distance = self._accuracy = 0.0
+        self._distance = self._accuracy = self._bias = 0.0
 
     def calibrate(
         self, query: SearchResult, prediction: Prediction, *, other_session: bool = False
@@ -133,29 +139,76 @@ class ConfidenceCalibrator:
         if len(labels) < 2:
             return prediction
         if self._version != self._examples.version:
-            self._distance, self._accuracy = _summarize(self._leave_one_out.scores())
+            self._fit()
             self._version = self._examples.version
         probability = self.probability(self._evidence(query, prediction), other_session=other_session)
         return with_confidence(prediction, probability)
 
     def probability(self, evidence: Evidence, *, other_session: bool = False) -> float:
         """Return the probability that a label with this evidence is right."""
-        same, other = _WEIGHTS[self._kind()]
-        novelty = (evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE
-        mixture = 1.0 if other_session else _sigmoid(novelty)
-        logit = (1 - mixture) * same.logit(evidence) + mixture * other.logit(evidence)
+        kind = self._kind()
+        mixture = _mixture(evidence, other_session)
+        logit = _mixed_logit(kind, evidence, mixture)
+        logit += self._bias * (mixture if kind == "ensemble" else 1.0)
         return min(MAX_CONFIDENCE, 1 - FIRST_EXAMPLE_ERROR / evidence.count, _sigmoid(logit))
+
+    def _fit(self) -> None:
+        """Summarize the examples, and correct the logit by what is right among their held-out votes."""
+        loo = self._leave_one_out.scores()
+        self._distance, self._accuracy = _summarize(loo)
+        self._bias = 0.0
+        if self._examples.augment_query is None:
+            votes = held_out_votes(self._examples, loo)
+            self._bias = _fit_bias(votes, self._accuracy)
 
     def _evidence(self, query: SearchResult, prediction: Prediction) -> Evidence:
         labels = self._examples.labels
         of_class = self._examples.class_ids == labels.index(prediction.label)
-        own, others = _distances(query, of_class)
-        floor = _SHARE_FLOOR / len(labels)
-        first, second = ((1 - _SHARE_FLOOR) * share + floor for share in _first_two(prediction))
-        novelty = math.log((min(own, others) + _EPSILON) / (self._distance + _EPSILON))
-        ratio = math.log((others + _EPSILON) / (own + _EPSILON))
-        lead = math.log(first / second)
-        return Evidence(_logit(first), lead, ratio, novelty, self._accuracy, int(of_class.sum()))
+        shares, distances = _first_two(prediction), _distances(query, of_class)
+        return _weigh(shares, distances, self._distance, self._accuracy, int(of_class.sum()))
+
+
+def _mixture(evidence: Evidence, other_session: bool = False) -> float:
+    """Return the share of the weights of other sessions, by the novelty of the query."""
+    novelty = (evidence.novelty - OTHER_SESSION) / OTHER_SESSION_SCALE
+    return 1.0 if other_session else _sigmoid(novelty)
+
+
+def _mixed_logit(kind: str, evidence: Evidence, mixture: float) -> float:
+    same, other = _WEIGHTS[kind]
+    return (1 - mixture) * same.logit(evidence) + mixture * other.logit(evidence)
+
+
+def _weigh(
+    shares: tuple[float, float], distances: tuple[float, float], median: float, accuracy: float, count: int
+) -> Evidence:
+    """Return the evidence of the first two shares and of the distances to the label and to others."""
+    first, second = ((1 - _SHARE_FLOOR) * each + _SHARE_FLOOR / 2 for each in shares)
+    own, others = (max(0.0, each) + _EPSILON for each in distances)
+    novelty = math.log(min(own, others) / (median + _EPSILON))
+    return Evidence(_logit(first), math.log(first / second), math.log(others / own), novelty, accuracy, count)
+
+
+def _fit_bias(votes: Sequence[HeldOutVote], accuracy: float) -> float:
+    """Return the offset of the logit that makes the votes' hits most likely; 0 is the prior.
+
+    A sum over one unknown: Newton's method, a few iterations.
+    """
+    if not votes:
+        return 0.0
+    median = sorted(min(each.own, each.others) for each in votes)[len(votes) // 2]
+    evidence = [
+        _weigh((each.first, each.second), (each.own, each.others), max(0.0, median), accuracy, each.count)
+        for each in votes
+    ]
+    logits = np.array([_mixed_logit("knn", each, _mixture(each)) for each in evidence])
+    hits = np.array([each.is_right for each in votes], float)
+    bias = 0.0
+    for _ in range(_BIAS_ITERATIONS):
+        probabilities = 1 / (1 + np.exp(-np.clip(logits + bias, -30, 30)))
+        curvature = float((probabilities * (1 - probabilities)).sum()) + _BIAS_PRIOR
+        bias += (float((hits - probabilities).sum()) - _BIAS_PRIOR * bias) / curvature
+    return min(max(bias, -MAX_BIAS), MAX_BIAS)
 
 
 def _first_two(prediction: Prediction) -> tuple[float, float]:
@@ -168,7 +221,7 @@ def _distances(query: SearchResult, of_class: Flags) -> tuple[float, float]:
     """Return the distances to the nearest example of a class and to the nearest of the others."""
     own = query.similarities.max(where=of_class, initial=-1.0)
     others = query.similarities.max(where=~of_class, initial=-1.0)
-    return max(0.0, 1.0 - float(own)), max(0.0, 1.0 - float(others))
+    return 1.0 - float(own), 1.0 - float(others)
 
 
 def _summarize(loo: LeaveOneOutScores) -> tuple[float, float]:

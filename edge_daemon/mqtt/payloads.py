@@ -38,7 +38,7 @@ class Result(Payload, frozen=True, kw_only=True):
 
     region: Region
     label: Annotated[str, Meta(description="`unknown` if no taught label fits")]
-    confidence: Annotated[Share, Meta(description="share of the label, 0 for `unknown`")]
+    confidence: Annotated[Share, Meta(description="probability that the label is right, 0 for `unknown`")]
     similarity: Annotated[float, Meta(ge=-1, le=1, description="cosine to the nearest example")]
     margin: Annotated[Share, Meta(description="first confidence minus the second")]
     ranking: Annotated[
