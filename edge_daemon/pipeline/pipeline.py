@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -244,7 +245,8 @@ class Pipeline:
             return self._lose_camera(instruction.reason)
         if isinstance(instruction, ClockSet):
             self._trainer.set_clock(instruction)
-            return iter(())
+            step = timedelta(seconds=instruction.step_s)
+            return iter(()) if self._scenes is None else self._scenes.shift_times(step)
         return reply_on_error(instruction, self._handle_command(instruction))
 
     def _handle_command(self, command: Command) -> Iterator[events.Event]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
+from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.imaging.scene_model import SceneModel, SceneUpdate
 from edge_daemon.imaging.scene_press import ScenePress
@@ -27,12 +28,22 @@ STORE_INTERVAL_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class LearnedScene:
-    """A scene and its origin; `scene_id` is its id in the store, None if it is not stored."""
+    """A scene and its origin; `scene_id` is its id in the store, None if it is not stored.
+
+    `learned_s` is the monotonic time at which it was learned, None for a scene of an earlier run.
+    """
 
     reference: SceneReference
     learned_at: datetime
     automatic: bool
     scene_id: int | None = None
+    learned_s: float | None = None
+
+    def age_s(self, clock: Clock) -> float:
+        """Return the age, independent of the wall clock where it can be."""
+        if self.learned_s is not None:
+            return clock.monotonic() - self.learned_s
+        return max(0.0, (clock.utc() - self.learned_at).total_seconds())
 
 
 class RegionScene:
@@ -78,8 +89,9 @@ class RegionScene:
             yield SceneChanged(self.region, frame.seq, automatic=True)
         elif update is not None and self._model.reference is not None:
             known = self._learned
+            automatic = known is None or known.automatic
             self._learned = LearnedScene(
-                self._model.reference, frame.captured_at, known is None or known.automatic
+                self._model.reference, frame.captured_at, automatic, learned_s=frame.captured_s
             )
             if update is SceneUpdate.LEARNED:
                 log.info("the scene of region '%s' is known", self.region)
@@ -88,6 +100,11 @@ class RegionScene:
                 log.info("something left the scene of region '%s', which is corrected", self.region)
             self._store_seldom(frame.captured_s)
         yield from self.report()
+
+    def shift_time(self, step: timedelta) -> None:
+        """Correct the time of a scene of this run, after the wall clock was set forward by `step`."""
+        if self._learned is not None and self._learned.learned_s is not None:
+            self._learned = replace(self._learned, learned_at=self._learned.learned_at + step)
 
     def begin_press(self, pressed_s: float) -> None:
         """Learn the scene from the frames captured after `pressed_s` (monotonic)."""
@@ -109,7 +126,7 @@ class RegionScene:
             return None
         self._press = None
         scene_id = self._archive.add(self.region, reference, automatic=False, at=frame.captured_at)
-        learned = LearnedScene(reference, frame.captured_at, automatic=False, scene_id=scene_id)
+        learned = LearnedScene(reference, frame.captured_at, False, scene_id, frame.captured_s)
         self.use(learned)
         return learned
 

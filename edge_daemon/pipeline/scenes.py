@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
@@ -100,6 +101,12 @@ class Scenes:
         press, self._undoable = self._undoable, None
         return None if press is None else self._restore(command, press)
 
+    def shift_times(self, step: timedelta) -> Iterator[Event]:
+        """Correct the times of the scenes of this run, after the wall clock was set forward by `step`."""
+        for scene in self._scenes.values():
+            scene.shift_time(step)
+            yield from scene.report()
+
     def reset(self, region: str) -> None:
         """Learn the scene of a region again, because the region was moved."""
         self._scenes[region].reset()
@@ -142,10 +149,11 @@ class Scenes:
 
     def _describe(self, scene: RegionScene) -> dict[str, object]:
         status = scene.status
-        if status.learned_at is None:
+        learned = scene.learned
+        if status.learned_at is None or learned is None:
             return {"state": status.state}
         return {
             "state": status.state,
-            "age_s": max(0, round((self._clock.utc() - status.learned_at).total_seconds())),
+            "age_s": round(learned.age_s(self._clock)),
             "automatic": status.automatic,
         }

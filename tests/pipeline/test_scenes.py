@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, Instruction, Origin
+from edge_daemon.domain.commands import AddExample, ClockSet, Instruction, Origin
 from edge_daemon.domain.types import UNKNOWN, Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
@@ -289,6 +290,18 @@ def test_an_unknown_region_and_a_second_press_are_refused(table: Table) -> None:
     assert table.reply.error == "no region 'left'; regions are frame"
     table.show(None, table.press_scene(), table.press_scene())
     assert "wait" in str(table.reply.error)
+
+
+def test_a_clock_that_is_set_corrects_the_time_and_not_the_age(table: Table) -> None:
+    table.learn_scene()
+    before = table.found(events.SceneStatus)[-1].learned_at
+    assert before is not None
+    day = timedelta(days=1)
+    table.clock.set_utc(table.clock.utc() + day)
+    now = table.clock.utc()
+    table.show(None, ClockSet(now - 2 * day, now, day.total_seconds()), commands.ShowScene(GPIO))
+    assert table.found(events.SceneStatus)[-1].learned_at == before + day
+    assert table.reply.data["regions"]["frame"]["age_s"] < 60  # type: ignore[index]
 
 
 class TwoRegions:
