@@ -127,7 +127,7 @@ def build_pipeline(
     if objects and isinstance(embedder, TfliteEmbedder):
         from edge_daemon.app.scenes import build_scene_parts
 
-        scene_parts = build_scene_parts(config, store, embedder, objects, regions, clock)
+        scene_parts = build_scene_parts(store, embedder, objects, regions, clock)
     return Pipeline(
         embedder=embedder,
         regions=regions,

@@ -98,7 +98,7 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
 
 
 def uses_scenes(config: Config) -> bool:
-    """Return whether objects are compared without their scene, or would be with `scene: on`."""
+    """Return whether objects are compared without their scene, where it is known."""
     compares_objects = config.classifier.type not in ("pretrained", "regression")
     return config.scene != "off" and config.model.features == "embedding" and compares_objects
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.scene_model import SceneModel
@@ -20,7 +19,6 @@ from edge_daemon.tflite.embedder import TfliteEmbedder
 
 
 def build_scene_parts(
-    config: Config,
     store: ExampleStore,
     embedder: TfliteEmbedder,
     objects: Mapping[str, ObjectClassifier],
@@ -29,18 +27,12 @@ def build_scene_parts(
 ) -> SceneParts:
     """Build the scene of each region, with that of the store, and the classifier of its views."""
     archive = SceneArchive(store)
+    side = embedder.input.height
     scenes = {region.name: RegionScene(region.name, SceneModel(), archive) for region in regions}
     views = {
-        region.name: ViewClassifier(
-            embedder,
-            objects[region.pool],
-            scenes[region.name],
-            embedder.input.height,
-            shadow=config.scene == "auto",
-        )
+        region.name: ViewClassifier(embedder, objects[region.pool], scenes[region.name], side)
         for region in regions
     }
-    side = embedder.input.height
     copy_maker = ObjectCopyMaker(
         list(objects.values()), store.thumbnail, archive.of_example, embedder.embed, side
     )

@@ -30,6 +30,7 @@ def cross_check(config: Config, source: ConfigSource) -> None:
     _check_regions(config, source)
     _check_panel(config, source)
     _check_trigger(config, source)
+    _check_scene(config, source)
     _check_fleet(config, source)
     _check_broker(config, source)
     _check_topics(config, source)
@@ -133,6 +134,19 @@ def _check_trigger(config: Config, source: ConfigSource) -> None:
         raise source.error(("trigger",), text)
     if config.trigger == "mqtt" and config.mqtt.host is None:
         raise source.error(("trigger",), "`mqtt` needs a broker; set mqtt.host")
+
+
+def _check_scene(config: Config, source: ConfigSource) -> None:
+    if config.scene != "on":
+        return
+    if config.model.features not in ("embedding", "auto"):
+        text = f"`on` needs embeddings, but model.features is `{config.model.features}`; set it to embedding"
+        raise source.error(("scene",), text)
+    if config.classifier.type in ("pretrained", "regression"):
+        text = (
+            f"`on` needs taught classes, but classifier.type is `{config.classifier.type}`; pick another type"
+        )
+        raise source.error(("scene",), text)
 
 
 def _check_fleet(config: Config, source: ConfigSource) -> None:

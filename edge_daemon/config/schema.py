@@ -142,8 +142,8 @@ class Config(ConfigSection, frozen=True):
     classifier: ClassifierOptions = ClassifierOptions()
     smoothing: SmoothingOptions = SmoothingOptions()
     scene: Literal["auto", "on", "off"] = "auto"
-    """Comparison of objects without their scene, before a fixed camera. `on`: where the scene is known.
-    `auto`: the whole region decides; the difference to `on` is logged."""
+    """Comparison of objects without their scene, before a fixed camera, where the scene is known. `on` is
+    refused where the model or the classifier can't compare them."""
     trigger: Literal["continuous", "motion", "gpio", "mqtt"] = "continuous"
     objects: ObjectOptions = ObjectOptions()
     idle: IdleOptions = IdleOptions()

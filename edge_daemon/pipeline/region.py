@@ -111,7 +111,7 @@ class RegionPipeline:
         self._labeller.remember(observation)
         if pending:
             yield from self._labeller.label_pending(pending, observation)
-        prediction = self._predict(embedded, image)
+        prediction = self._predict(embedded)
         yield from self._emit_result(frame, prediction, embedded.embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
@@ -138,7 +138,7 @@ class RegionPipeline:
         if not visibility:
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedded.embedding)
             return
-        prediction = self._predict(embedded, image, relaxed=True)
+        prediction = self._predict(embedded, relaxed=True)
         tracker.add_vote(frame, prediction, visibility)
         yield from self._emit_result(frame, prediction, embedded.embedding)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
@@ -161,9 +161,9 @@ class RegionPipeline:
             self._recent.add(embedded.embedding, now)
         return embedded
 
-    def _predict(self, embedded: EmbeddedView, image: Image, *, relaxed: bool = False) -> Prediction:
+    def _predict(self, embedded: EmbeddedView, *, relaxed: bool = False) -> Prediction:
         if self._view_classifier is not None:
-            return self._view_classifier.predict(embedded, image, relaxed=relaxed, recent=self._recent)
+            return self._view_classifier.predict(embedded, relaxed=relaxed, recent=self._recent)
         assert embedded.embedding is not None
         return self._classifier.predict(embedded.embedding, relaxed_threshold=relaxed, recent=self._recent)
 

@@ -20,38 +20,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHADOW_FRAMES = 8
-"""In shadow mode one frame of this many is classified both ways."""
-
-LOGGED_COMPARISONS = 500
-"""Number of comparisons of shadow mode per log line."""
-
 
 class ViewClassifier:
     """Chooses the picture that is embedded, and predicts. Owned by the pipeline thread.
 
-    A frame costs one inference. With `shadow`, the whole region decides, and every eighth frame is classified
-    by its object too; the differences are logged.
+    A frame costs one inference, an empty scene none. `side` is the model's input size.
     """
 
-    def __init__(
-        self, embedder: Embedder, objects: ObjectClassifier, scene: RegionScene, side: int, *, shadow: bool
-    ) -> None:
+    def __init__(self, embedder: Embedder, objects: ObjectClassifier, scene: RegionScene, side: int) -> None:
         self._embedder = embedder
         self._objects = objects
         self._scene = scene
         self._side = side
-        self._shadow = shadow
-        self._frames = 0
-        self._compared = 0
-        self._different = 0
         self._taught_key: object = None
         self._taught_labels: frozenset[str] = frozenset()
 
     def embed(self, image: Image) -> EmbeddedView:
         """Embed the picture that decides. Raises EmbeddingError."""
-        if self._shadow:
-            return EmbeddedView(embedding=self._embedder.embed(image))
         evidence, view = self._view(image)
         if evidence == "nothing":
             return EmbeddedView()
@@ -65,23 +50,21 @@ class ViewClassifier:
     def predict(
         self,
         embedded: EmbeddedView,
-        image: Image,
         *,
         relaxed: bool = False,
         recent: RecentFrames | None = None,
     ) -> Prediction:
         """Classify an embedded picture; `recent` are the recent embeddings of the whole region."""
-        prediction = self._predict(embedded, relaxed=relaxed, recent=recent)
-        if self._shadow:
-            self._frames += 1
-            if self._frames % SHADOW_FRAMES == 0:
-                self._compare(image, prediction, relaxed=relaxed)
-        return prediction
+        if embedded.object_embedding is not None:
+            return self._objects.predict_object(embedded.object_embedding, self._taught_here())
+        if embedded.embedding is None:
+            return EMPTY_SCENE
+        return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
 
     def taught_view(self, image: Image) -> TaughtView | None:
         """Return the view of a picture that is taught now; None where no scene is known or trusted.
 
-        The picture may be reduced. Raises EmbeddingError.
+        The picture may be reduced.
         """
         reference = self._scene.reference
         height, width = image.shape[:2]
@@ -89,17 +72,12 @@ class ViewClassifier:
         self._scene.mark_taught(image, empty=view.state == "empty")
         if view.state == "untrusted" or self._scene.reference is None:
             return None
-        vector = self._embed_object(image, view) if view.state == "object" else None
+        try:
+            vector = self._embed_object(image, view) if view.state == "object" else None
+        except EmbeddingError as exc:
+            log.debug("the taught object can't be embedded: %s", exc)
+            return None
         return TaughtView(vector, self._scene.stored_id, self._scene.discard_stored)
-
-    def _predict(
-        self, embedded: EmbeddedView, *, relaxed: bool, recent: RecentFrames | None = None
-    ) -> Prediction:
-        if embedded.object_embedding is not None:
-            return self._objects.predict_object(embedded.object_embedding, self._taught_here())
-        if embedded.embedding is None:
-            return EMPTY_SCENE
-        return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
 
     def _view(self, image: Image) -> tuple[Evidence, ObjectView]:
         """Return the picture to embed, and the view; a mask is computed only if it can decide."""
@@ -111,28 +89,6 @@ class ViewClassifier:
 
     def _embed_object(self, image: Image, view: ObjectView) -> Vector:
         return self._embedder.embed(object_picture(image, view, self._side))
-
-    def _compare(self, image: Image, prediction: Prediction, *, relaxed: bool) -> None:
-        """Classify the picture by its object too, and count the different labels."""
-        evidence, view = self._view(image)
-        if evidence == "region":
-            return
-        try:
-            vector = self._embed_object(image, view) if evidence == "object" else None
-        except EmbeddingError:
-            return
-        other = self._predict(EmbeddedView(object_embedding=vector), relaxed=relaxed)
-        self._compared += 1
-        self._different += other.label != prediction.label
-        if self._compared == LOGGED_COMPARISONS:
-            log.info(
-                "scene: of %d frames of region '%s', the object alone gives another label in %d; "
-                "`scene: on` uses it",
-                self._compared,
-                self._scene.region,
-                self._different,
-            )
-            self._compared = self._different = 0
 
     def _taught_here(self) -> frozenset[str]:
         """Return the classes that were taught in this scene; kept until scene or examples change."""

@@ -185,3 +185,12 @@ def test_absurd_files_are_refused_in_one_line(tmp_path: Path, text: str) -> None
     assert str(caught.value).startswith(str(path))
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [("model.features=patch", "`on` needs embeddings"), ("classifier.type=regression", "another type")],
+)
+def test_a_scene_that_can_not_be_used_is_refused(override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load_config(None, ["scene=on", override])

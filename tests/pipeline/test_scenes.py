@@ -59,7 +59,6 @@ class Table:
     """A pipeline before a simulated table; `happened` holds the events since the last `show`."""
 
     store: ExampleStore
-    shadow: bool = False
     table: SimulatedTable = field(default_factory=SimulatedTable)
     clock: ManualClock = field(default_factory=ManualClock)
     embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
@@ -76,7 +75,7 @@ class Table:
         trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
         archive = SceneArchive(self.store)
         scene = RegionScene("frame", SceneModel(), archive)
-        view = ViewClassifier(self.embedder, objects, scene, 64, shadow=self.shadow)
+        view = ViewClassifier(self.embedder, objects, scene, 64)
         copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, self.embedder.embed, 64)
         self.pipeline = Pipeline(
             embedder=self.embedder,
@@ -227,19 +226,6 @@ def test_objects_are_known_on_another_ground_and_an_empty_scene_is_unknown(table
     table.learn_scene()
     table.show("nut", frames=2)
     assert table.label == "nut"
-
-
-def test_in_shadow_mode_the_whole_region_decides_at_the_cost_of_every_eighth_frame(tmp_path: Path) -> None:
-    table = Table(ExampleStore(tmp_path / "examples.sqlite"), shadow=True)
-    table.learn_scene()
-    table.teach("nut", "nut")
-    table.teach("lemon", "lemon")
-    [example, _] = table.store.examples()
-    assert example.object_embedding is not None
-    calls = table.embedder.calls
-    table.show("lemon", frames=16)
-    assert table.embedder.calls == calls + 18
-    assert table.label == "lemon"
 
 
 def test_the_scene_and_the_vectors_are_back_after_a_restart(table: Table) -> None:
