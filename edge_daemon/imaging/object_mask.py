@@ -37,6 +37,7 @@ _MIN_AREA = 0.004
 _MAX_AREA = 0.7
 _MIN_LIGHT = 0.12
 _MAX_LIGHT = 6.0
+_MAX_TINT = 3.0
 _MIN_FILL = 0.22
 _MIN_DIFFERING = 0.35
 _MUCH_SHADOW = 0.3
@@ -74,7 +75,7 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     if not reference.fits(image):
         return UNTRUSTED
     match = reference.match(image)
-    if not _MIN_LIGHT <= max(match.gain) <= _MAX_LIGHT:
+    if not _MIN_LIGHT <= max(match.gain) <= _MAX_LIGHT or max(match.gain) > _MAX_TINT * min(match.gain):
         return UNTRUSTED
     differing = _without_soft_shadows(match)
     area = int(np.count_nonzero(differing))

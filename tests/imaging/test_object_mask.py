@@ -161,3 +161,9 @@ def _at_the_edge(image: Image) -> Image:
     """Return the picture moved to the left by a third of its width."""
     third = image.shape[1] // 3
     return np.concatenate((image[:, third:], image[:, :third]), axis=1)
+
+
+def test_a_plain_picture_of_another_colour_is_not_the_empty_scene() -> None:
+    plain = np.full((120, 160, 3), (30, 30, 220), np.uint8)
+    other = np.full((120, 160, 3), (220, 30, 30), np.uint8)
+    assert find_object(other, SceneReference.from_frames([plain])).state == "untrusted"
