@@ -10,10 +10,11 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.app.model_factory import build_embedder, model_path, store_path
 from edge_daemon.config.camera import ReplayOptions
@@ -36,8 +37,7 @@ FileMarks: TypeAlias = frozenset[tuple[str, int, int, int]]
 """Path, inode, size and time of change (ns) of each file."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """A checked configuration and its model; `embedder` is None for `model.features: auto`."""
 
     config: Config
@@ -54,8 +54,7 @@ class Prepared:
         return self.files is None or self.files == file_marks(config)
 
 
-@dataclass(frozen=True, slots=True)
-class Running:
+class Running(Struct, frozen=True):
     """The daemon that a reload replaces, whose ports become free. Frame size in pixels, if known."""
 
     config: Config

@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
+
 from edge_daemon.app.model_factory import DEFAULT_MODEL
 from edge_daemon.cli.main import add_action
 from edge_daemon.config.schema import load_config
@@ -208,7 +210,7 @@ def _inspect(args: argparse.Namespace) -> int:
     found = inspect(path, config.model.threads, config.model.delegate)
     labels = _label_note(path, found)
     if args.json:
-        print(json.dumps({"file": str(path), **asdict(found), "labels": labels}))
+        print(json.dumps({"file": str(path), **msgspec.to_builtins(found), "labels": labels}))
     else:
         print("\n".join(_report(path, found, labels)))
     if found.problem:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 from msgspec.inspect import (
     BoolType,
     FloatType,
@@ -35,8 +35,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _REAL = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?")
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedScalar:
+class ExpectedScalar(Struct, frozen=True):
     """The types of scalar that a key accepts. `role` is `path`, `pin` or empty."""
 
     boolean: bool

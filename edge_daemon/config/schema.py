@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from edge_daemon.config.base import ConfigSection, FilePath, Positive, Seconds, Share
 from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
@@ -155,8 +154,7 @@ class Config(ConfigSection, frozen=True):
     store: StoreOptions = StoreOptions()
 
 
-@dataclass(frozen=True, slots=True)
-class LoadedConfig:
+class LoadedConfig(Struct, frozen=True):
     """A checked configuration and the source of each given value; other values are defaults."""
 
     config: Config

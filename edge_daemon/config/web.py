@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
 from typing import Annotated
 
-from msgspec import Meta
+from msgspec import Meta, Struct
 
 from edge_daemon.config.base import ConfigSection, FilePath
 from edge_daemon.domain.errors import WebError
@@ -32,8 +31,7 @@ class WebOptions(ConfigSection, frozen=True):
 _EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(Struct, frozen=True):
     """An IP address and a port."""
 
     ip: str

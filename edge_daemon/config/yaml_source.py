@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import yaml
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.regular_file import read_regular, without_bom
@@ -24,20 +24,18 @@ Key = str | int
 KeyPath = tuple[Key, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SourceLocation:
+class SourceLocation(Struct, frozen=True):
     """The place of a value, a file and line or an override, and its text there."""
 
     where: str
     text: str = ""
 
 
-@dataclass(slots=True)
-class ConfigSource:
+class ConfigSource(Struct):
     """Plain data (dict, list, scalars) and the location of every value in it, by key path."""
 
-    data: dict[str, object] = field(default_factory=dict)
-    locations: dict[KeyPath, SourceLocation] = field(default_factory=dict)
+    data: dict[str, object] = {}
+    locations: dict[KeyPath, SourceLocation] = {}
 
     def location(self, path: KeyPath) -> SourceLocation | None:
         """Return the location of `path`, or of the nearest container around it."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ModelError
 
@@ -16,8 +17,7 @@ _SNAP = 2 / 255
 """Largest distance, as a share of the range, to a convention: mean 127 and std 128 stand for -1..1."""
 
 
-@dataclass(frozen=True, slots=True)
-class InputRange:
+class InputRange(Struct, frozen=True):
     """Real values of a black and a white pixel, for all channels or one per channel.
 
     `black` may exceed `white`: DoodleNet's dark lines are 1.

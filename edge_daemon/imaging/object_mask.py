@@ -6,11 +6,11 @@ the light is off, the camera was moved or the object fills the region, the whole
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_reference import Cells, SceneMatch, SceneReference
@@ -53,8 +53,7 @@ _SHADOW_TINT = 0.12
 _SOFT_EDGE = 0.08
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ObjectView:
+class ObjectView(Struct, frozen=True, eq=False):
     """The content of a picture before a known scene.
 
     `mask` (rows x columns) is 0 for the scene and 1 for the object, soft at its edge; its cells cover the

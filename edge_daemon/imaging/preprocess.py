@@ -15,11 +15,11 @@ pixels 71 % are classified correctly, against 67 % with the centre square and th
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ImageError, ModelError
 from edge_daemon.imaging.input_range import CONVENTIONS, MINUS_ONE_TO_ONE, InputRange
@@ -37,8 +37,7 @@ _ID_WORDS = {"center": "square", "squash": "stretch"}
 _REDUCING_GAP = 1.5
 
 
-@dataclass(frozen=True, slots=True)
-class InputTensor:
+class InputTensor(Struct, frozen=True):
     """A model's input: 1 x height x width x channels, real value = (number - zero_point) * scale.
 
     `dtype` is uint8, int8 or float32; `channels` 3 (RGB) or 1 (grey). A float tensor has scale 0.

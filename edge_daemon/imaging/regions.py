@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ImageError
 
@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
+class Box(Struct, frozen=True):
     """A rectangle by its top left corner and size.
 
     The numbers are fractions of the frame if all four are at most 1, else pixels (also fractional ones).

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
+from msgspec.structs import replace
 
 from edge_daemon.imaging.scene_change import (
     MOTION_LEVELS,

@@ -10,12 +10,12 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ImageError
 
@@ -58,8 +58,7 @@ _LOGS = np.round(np.log2(np.maximum(np.arange(256), 1)) * _BINS_PER_OCTAVE).asty
 _SMOOTHING = np.array([1, 2, 3, 2, 1])
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class SceneMatch:
+class SceneMatch(Struct, frozen=True, eq=False):
     """A picture compared with a reference.
 
     `cells` are the picture's cells and `expected` those of the reference in the picture's light and
@@ -80,8 +79,7 @@ class SceneMatch:
         return float(np.count_nonzero(self.contrast > 1) / self.contrast.size)
 
 
-@dataclass(frozen=True, eq=False)
-class SceneReference:
+class SceneReference(Struct, frozen=True, eq=False, dict=True):
     """A region of a fixed camera without any object.
 
     `picture` is RGB uint8, at most 160 pixels long. `noise` is the standard deviation of a cell, in levels

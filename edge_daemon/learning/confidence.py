@@ -12,9 +12,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
@@ -55,8 +55,7 @@ _MIN_LEAD = 0.05
 """Least part of the lead of the first label that is kept, so that it remains first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Struct, frozen=True):
     """Figures of a query and its examples that say how probable it is that a label is right.
 
     `share` is the logit of the label's share, `lead` the logarithm of that share over the second one. `ratio`
@@ -75,8 +74,7 @@ class Evidence:
     count: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Weights:
+class _Weights(Struct, frozen=True):
     share: float
     lead: float
     ratio: float

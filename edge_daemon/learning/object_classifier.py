@@ -7,8 +7,10 @@ A query has one of the two: a frame costs one inference.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal, TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
@@ -40,8 +42,7 @@ Without its ground an object is farther from a new class (docs/measurements/scen
 """
 
 
-@dataclass(frozen=True, slots=True)
-class _Origin:
+class _Origin(Struct, frozen=True):
     """The teaching of an example, the scene under which it was taught, and whether its object was found."""
 
     label: str

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Example
@@ -13,13 +14,12 @@ SESSION_GAP = timedelta(minutes=20)
 """Longest time between two presses of one session."""
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     """Presses without a gap; each scene among them is a separate session."""
 
     latest: Example
     scene_id: int | None = None
-    sessions: dict[int | None, int] = field(default_factory=dict)
+    sessions: dict[int | None, int] = {}
 
 
 class SessionCounter:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
@@ -26,8 +28,7 @@ STORE_INTERVAL_S = 3600.0
 """Shortest time between two automatic scenes in the store that no example refers to."""
 
 
-@dataclass(frozen=True, slots=True)
-class LearnedScene:
+class LearnedScene(Struct, frozen=True):
     """A scene and its origin; `scene_id` is its id in the store, None if it is not stored.
 
     `learned_s` is the monotonic time at which it was learned, None for a scene of an earlier run.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from edge_daemon.pipeline.scenes import Scenes
 from edge_daemon.pipeline.view_classifier import ViewClassifier
 from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
 
 
-@dataclass(frozen=True, slots=True)
-class SceneParts:
+class SceneParts(Struct, frozen=True):
     """The scenes, the classifier of each region's views by its name, and the maker of the objects' copies."""
 
     scenes: Scenes

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
 from edge_daemon.domain.errors import EdgeError, RequestError
@@ -18,13 +19,12 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-@dataclass(slots=True)
-class _Press:
+class _Press(Struct):
     """A press that waits for frames of `waiting`; `former` holds the scenes before it."""
 
     command: LearnScene
     waiting: list[str]
-    former: dict[str, LearnedScene | None] = field(default_factory=dict)
+    former: dict[str, LearnedScene | None] = {}
 
 
 class Scenes:

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from msgspec import Struct
+
 from edge_daemon.domain.errors import EdgeError
 from edge_daemon.system.regular_file import read_regular, without_bom
 
@@ -13,8 +15,7 @@ CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"
 """Variable with the folder of a service's credentials, set by systemd (systemd.exec(5))."""
 
 
-@dataclass(frozen=True, slots=True)
-class SecretKind:
+class SecretKind(Struct, frozen=True):
     """One kind of secret: its keys in the configuration, its variable, and the error for an unusable one.
 
     The keys are `<section>.<name>_file` and `<section>.credential`.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError, StoreError
 from edge_daemon.learning.open_set.augmented_copies import COPIES, COPY_SIDE_PX
@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Source:
+class _Source(Struct):
     """An example whose copies are being made; `image` is None without a readable thumbnail."""
 
     example_id: int
     image: Image | None
     rng: np.random.Generator
-    embeddings: list[Vector] = field(default_factory=list)
+    embeddings: list[Vector] = []
     remaining: int = COPIES
 
 

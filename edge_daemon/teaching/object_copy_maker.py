@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
@@ -21,15 +21,14 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
-@dataclass(slots=True)
-class _Source:
+class _Source(Struct):
     """An example whose copies are being made; `view` has no object if none can be made."""
 
     example_id: int
     image: Image
     view: ObjectView
     rng: np.random.Generator
-    embeddings: list[Vector] = field(default_factory=list)
+    embeddings: list[Vector] = []
     remaining: int = COPIES
 
 

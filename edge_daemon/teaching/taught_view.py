@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, TypeAlias
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     trusted. Raises EmbeddingError."""
 
 
-@dataclass(frozen=True, slots=True)
-class TaughtView:
+class TaughtView(Struct, frozen=True):
     """A view of a taught picture that is trusted.
 
     `object_embedding` is None for the empty scene. `scene_id` stores the scene, if it is not stored, and

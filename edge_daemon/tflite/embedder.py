@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ModelError
 from edge_daemon.imaging.preprocess import CropMode, InputTensor, Preprocessor
@@ -38,8 +38,7 @@ MAX_BYTES = 512 << 20
 _DELEGATE_NAMES = {"auto": "xnnpack", "none": "builtin"}
 
 
-@dataclass(frozen=True, slots=True)
-class ListedOperator:
+class ListedOperator(Struct, frozen=True):
     """An operator in the interpreter's list. A DELEGATE operator replaces other operators of the list."""
 
     name: str

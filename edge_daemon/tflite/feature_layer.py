@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from msgspec import Struct
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.graph import Graph, Operator
@@ -17,8 +18,7 @@ _SHAPES = {"RESHAPE", "SQUEEZE", "QUANTIZE", "DEQUANTIZE"}
 _POINTWISE = {"RELU", "RELU6", "ADD", "MUL", "SUB", "HARD_SWISH", "LEAKY_RELU"}
 
 
-@dataclass(frozen=True, slots=True)
-class FeatureLayer:
+class FeatureLayer(Struct, frozen=True):
     """The tensor to read; `why` is a phrase that follows "the feature layer is".
 
     The embedder averages a tensor with height and width over both. `needs_softmax`: the tensor
@@ -30,8 +30,7 @@ class FeatureLayer:
     needs_softmax: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _OperatorStep:
+class _OperatorStep(Struct, frozen=True):
     operator: Operator
     computed: int
     """The operator's only computed input; -1 without one or with several."""

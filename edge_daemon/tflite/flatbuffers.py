@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeAlias
+
+from msgspec import Struct
 
 Data: TypeAlias = bytes | bytearray
 
@@ -42,8 +43,7 @@ def root(data: Data) -> Table:
     return Table(data, unpack(data, "I", 0))
 
 
-@dataclass(frozen=True, slots=True)
-class VectorField:
+class VectorField(Struct, frozen=True):
     """`count` elements of `width` bytes from byte `at`, all inside the data; the count precedes them."""
 
     data: Data
@@ -69,8 +69,7 @@ class VectorField:
             yield Table(self.data, at + unpack(self.data, "I", at))
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(Struct, frozen=True):
     """A table at byte `at`. Absent fields read as their default, absent vectors as empty."""
 
     data: Data
@@ -111,16 +110,14 @@ class Table:
         return self.at + offset if offset else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Scalar:
+class Scalar(Struct, frozen=True):
     """One number of struct code `code`."""
 
     code: str
     value: float
 
 
-@dataclass(frozen=True, slots=True)
-class NumberVector:
+class NumberVector(Struct, frozen=True):
     """A vector of numbers of struct code `code`."""
 
     code: str
@@ -140,11 +137,10 @@ def write(root: Fields, identifier: bytes) -> bytes:
     return bytes(writer.data)
 
 
-@dataclass(slots=True)
-class _Writer:
+class _Writer(Struct):
     """Writes each table before its children, as offsets only point forward."""
 
-    data: bytearray = field(default_factory=bytearray)
+    data: bytearray = bytearray()
 
     def point(self, position: int, at: int) -> None:
         struct.pack_into("<I", self.data, position, at - position)

@@ -6,6 +6,8 @@ import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec import Struct
+
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, VectorField, root
 
@@ -69,8 +71,7 @@ _OTHER_FILES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Tensor:
+class Tensor(Struct, frozen=True):
     """A tensor. `scale` 0: not quantised per tensor. `constant`: the file holds its values."""
 
     name: str
@@ -86,8 +87,7 @@ class Tensor:
         return f"{self.dtype} {'x'.join(map(str, self.shape)) or 'scalar'}"
 
 
-@dataclass(frozen=True, slots=True)
-class Operator:
+class Operator(Struct, frozen=True):
     """A step of the graph, with a builtin's name or a custom operator's registered name.
 
     `activated`: a convolution with a fused activation, such as RELU.

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import TypeAlias
+
+from msgspec import Struct
 
 from edge_daemon.tflite.flatbuffers import Fields, NumberVector, Scalar, Value, write
 
@@ -67,8 +68,7 @@ _SAME, _VALID = 0, 1
 _RELU6 = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Quantization:
+class Quantization(Struct, frozen=True):
     """Real value = scale x (number - zero point). Several scales belong to the slices of `dimension`."""
 
     scales: Sequence[float]

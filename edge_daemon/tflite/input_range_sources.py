@@ -6,9 +6,10 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec import Struct
 
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import EdgeError, ModelError
@@ -34,8 +35,7 @@ MAX_BYTES = 256 << 10
 _CACHE_KIND = "ranges"
 
 
-@dataclass(frozen=True, slots=True)
-class FoundRange:
+class FoundRange(Struct, frozen=True):
     """A model's input range; `why` is a phrase that follows the range.
 
     `range` None: the range follows from the scale of a quantised input.

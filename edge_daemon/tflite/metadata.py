@@ -6,8 +6,9 @@ Field numbers are those of TensorFlow's `metadata_schema.fbs`, file identifier M
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import islice
+
+from msgspec import Struct
 
 from edge_daemon.imaging.input_range import InputRange, range_of_normalisation
 from edge_daemon.tflite.flatbuffers import Data, FlatBufferError, Table, root
@@ -20,8 +21,7 @@ _MAX_ENTRIES = 64
 """Entries read of a list; real lists have under ten."""
 
 
-@dataclass(frozen=True, slots=True)
-class Metadata:
+class Metadata(Struct, frozen=True):
     """The first input's range and the first output's label file, None where the metadata has none."""
 
     input_range: InputRange | None = None

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import Classifier, is_converged
@@ -125,8 +125,7 @@ def _iter_folds(
     return results
 
 
-@dataclass(frozen=True, slots=True)
-class _Sample:
+class _Sample(Struct, frozen=True):
     """Examples copied from an index: vectors (rows) at their original lengths, classes, ids and bursts."""
 
     augment_query: QueryAugmentation | None

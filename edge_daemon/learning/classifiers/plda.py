@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator
-from dataclasses import dataclass, replace
 
 import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
 
 from edge_daemon.learning.sampling import Doubles, Floats, Ints
 
@@ -24,8 +25,7 @@ _EPSILON = 1e-9
 """A variance below this is rounding error: the examples are equal."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plda:
+class Plda(Struct, frozen=True):
     """Log-likelihood ratios of "a member of class c" against "a member of a new class".
 
     In the basis that makes the within-class scatter one and the between-class scatter diagonal, a
@@ -75,8 +75,7 @@ class Plda:
         return replace(self, basis=_float32(basis), offset=_float32(offset))
 
 
-@dataclass(frozen=True, slots=True)
-class Subspace:
+class Subspace(Struct, frozen=True):
     """The directions (columns) of the largest variance of some vectors, their centre and coordinates.
 
     A model fitted to the coordinates is a model of the vectors. Several fits to parts of the coordinates

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
+from msgspec.structs import replace
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction
@@ -39,8 +39,7 @@ SAMPLE = 2000
 """Number of examples, balanced over classes, that are fitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class Weights:
+class Weights(Struct, frozen=True):
     """Scores are `matrix @ (vector - centre) + bias`; `matrix` has a row for each class."""
 
     matrix: Floats

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.learning.classifiers.plda import RANK, Subspace, fit_plda, subspace
 from edge_daemon.learning.embedding_index import EmbeddingIndex
@@ -20,8 +19,7 @@ SUBSPACE_RANK = 2 * RANK
 """Rank of the subspace of the whole sample in which the models of all folds are fitted."""
 
 
-@dataclass(frozen=True, slots=True)
-class CalibrationSample:
+class CalibrationSample(Struct, frozen=True):
     """A sample of the examples (n rows) with their cross-validated novelty scores.
 
     `rows` (n) are their rows in the index, ascending. `calibrating` (n) marks the rows whose scores set the

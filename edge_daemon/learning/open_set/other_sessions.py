@@ -13,10 +13,10 @@ of the examples (docs/measurements/unknown.md#other-sessions):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
@@ -41,8 +41,7 @@ MOVED_QUANTILE = 0.7
 by a whole change of light and position; a move undoes half of it, and makes other things more alike too."""
 
 
-@dataclass(frozen=True, slots=True)
-class OtherSessions:
+class OtherSessions(Struct, frozen=True):
     """The lower thresholds, and the tests that find the queries that they are for.
 
     `mean` (d) is the mean of the examples at unit length; a query whose cosine to it is below

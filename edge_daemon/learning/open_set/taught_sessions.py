@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.recent_frames import RecentFrames
@@ -52,8 +52,7 @@ MIN_SIMILARITY = 0.2
 _EPSILON = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class TaughtSession:
+class TaughtSession(Struct, frozen=True):
     """The mean of a session's class means, and an orthonormal basis (rows) of their span.
 
     Recent frames come from this session if their mean, at unit length, has a projection of length `least`.

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
@@ -25,8 +25,7 @@ one pixel), pictures of a moved object rarely, pictures of two objects of a clas
 _COLUMNS_PER_BLOCK = 64
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveOneOutScores:
+class LeaveOneOutScores(Struct, frozen=True):
     """Leave-one-out statistics of the n newest rows of an index with C classes, from `first_row` on.
 
     Examples of the same burst are excluded from each other's neighbours. Near-duplicates of a class belong

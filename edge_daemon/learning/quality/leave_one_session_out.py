@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.sampling import FOLDS, Doubles, Ints, dense_rank
 
 
-@dataclass(frozen=True, slots=True)
-class LeaveOneSessionOutScores(LeaveOneOutScores):
+class LeaveOneSessionOutScores(LeaveOneOutScores, frozen=True):
     """Leave-one-out statistics in which a row's whole session is left out, of all classes.
 
     `neighbour_similarities` and `neighbour_rows` are of other sessions; they have no columns unless

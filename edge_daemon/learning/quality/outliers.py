@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import Struct
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE
@@ -19,8 +19,7 @@ _DECIMALS = 6
 """Rounding makes similarities independent of the order of summation in a product."""
 
 
-@dataclass(frozen=True, slots=True)
-class LabelIssues:
+class LabelIssues(Struct, frozen=True):
     """Rows that may harm a classifier.
 
     A near-duplicate repeats an earlier row of its class. An outlier's nearest example has another label,
