@@ -28,6 +28,9 @@ MIN_SCORED = 5
 CONFUSED_SHARE = 0.25
 """Share of a class's examples predicted as another class from which it is confused with that one."""
 
+LEVEL = 1e-6
+"""Difference of two scores, in any classifier's unit, within which they are level."""
+
 Confusion = npt.NDArray[np.intp]
 
 
@@ -97,12 +100,17 @@ class _SessionCounts:
 
 
 def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
-    """Count true (rows) against predicted classes (columns) of the examples with others of their class."""
+    """Count true (rows) against predicted classes (columns) of the examples with others of their class.
+
+    An example whose class is level with another one counts as the other one: nothing tells them apart.
+    """
     classes = scores.shape[1]
     scored = np.flatnonzero(loo.same_class_count > 0)
     if not len(scored):
         return np.zeros((classes, classes), np.intp)
-    cells = loo.class_ids[scored] * classes + scores[scored].argmax(axis=1)
+    compared, rows = scores[scored], np.arange(len(scored))
+    compared[rows, loo.class_ids[scored]] -= LEVEL
+    cells = loo.class_ids[scored] * classes + compared.argmax(axis=1)
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 
