@@ -77,7 +77,7 @@ def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
 def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> FrameAges:
     """Measure label ages with a camera that is faster than the daemon. Needs a broker."""
     fps = CAMERA_SPEED_FACTOR * 1000 / frame_ms
-    count = max(frames, round(fps * MIN_DURATION_S))
+    count = WARM_UP + max(frames, round(fps * MIN_DURATION_S))
     images = pictures(frame_size(config))
     received = _run_daemon(config, folder, lambda ready: Camera(SystemClock(), images, fps, count, ready))
     return summarize_ages(received)
