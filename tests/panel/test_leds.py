@@ -243,7 +243,7 @@ def test_a_lost_camera_shows_no_changed_scene() -> None:
 
 
 def test_the_patterns_differ_at_any_time() -> None:
-    """Whenever someone looks, two seconds show which pattern it is."""
+    """Any two seconds of a pattern distinguish it from all others."""
 
     def seen(pattern: Pattern, start: int) -> str:
         return "".join("01"[pattern.is_lit((start + step + 0.5) / 8)] for step in range(16))
