@@ -1,30 +1,36 @@
-"""`edge-daemon classify`: classify pictures by the taught examples."""
+"""`edge-daemon classify`: classify pictures and films by the taught examples or the model's own classes."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge_daemon.app.build import build_trainer
-from edge_daemon.app.model_factory import build_embedder, open_store, resolve_features
+from edge_daemon.app.model_factory import build_embedder, model_path, open_store, resolve_features
 from edge_daemon.app.regions import build_regions
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import read_image
+from edge_daemon.imaging.image_io import is_image, named_as_image, read_image
 from edge_daemon.imaging.regions import crop
+from edge_daemon.models.class_names import load_class_names
 from edge_daemon.pipeline.region import Region
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import join_predictions
 
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture to classify")
+    parser.add_argument("image", nargs="+", type=Path, metavar="IMAGE", help="picture or film to classify")
     parser.add_argument(
         "--model",
         metavar="M",
@@ -37,34 +43,126 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="show the N best labels (default with a model's own classes: 5)",
     )
+    parser.add_argument(
+        "--every",
+        type=_seconds,
+        default=1.0,
+        metavar="S",
+        help="seconds of a film between two classified frames (default 1)",
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """A picture or a frame of a film. `time_s` is the film's time, None for a picture."""
+
+    path: Path
+    image: Image
+    time_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """Prints predictions, as JSON or as text. `class_ids` has the numbers of a model's own classes."""
+
+    as_json: bool
+    topk: int | None
+    class_ids: Mapping[str, int]
+
+    def print(self, view: _View, region: str, prediction: Prediction) -> None:
+        """Print a prediction, with its ranking if requested."""
+        if self.as_json:
+            print(json.dumps(self._as_object(view, region, prediction)), flush=True)
+        else:
+            print(
+                self._as_line(view, region, prediction),
+                *self._ranking_lines(prediction),
+                sep="\n",
+                flush=True,
+            )
+
+    def _as_object(self, view: _View, region: str, prediction: Prediction) -> dict[str, object]:
+        ranking = [
+            {"label": row.label, **self._class_id(row.label), "confidence": row.confidence}
+            for row in prediction.ranking[: self.topk]
+        ]
+        return {
+            "image": str(view.path),
+            **({} if view.time_s is None else {"time": round(view.time_s, 3)}),
+            "region": region,
+            "label": prediction.label,
+            **self._class_id(prediction.label),
+            "confidence": prediction.confidence,
+            "similarity": prediction.similarity,
+            "ranking": ranking,
+        }
+
+    def _class_id(self, label: str) -> dict[str, int | None]:
+        return {"class_id": self.class_ids.get(label)} if self.class_ids else {}
+
+    def _as_line(self, view: _View, region: str, prediction: Prediction) -> str:
+        cells = [str(view.path)]
+        cells += [] if view.time_s is None else [f"{view.time_s:.1f} s"]
+        cells += [] if region == WHOLE_FRAME else [region]
+        share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
+        cells += [prediction.label, share, f"similarity {prediction.similarity:.2f}"]
+        class_id = self.class_ids.get(prediction.label)
+        return "\t".join([*cells, f"class {class_id}"] if class_id is not None else cells)
+
+    def _ranking_lines(self, prediction: Prediction) -> list[str]:
+        rows = prediction.ranking[: self.topk] if self.topk else ()
+        width = len(str(len(self.class_ids)))
+        return [
+            f"    {row.confidence:>6.1%}  "
+            + (f"{self.class_ids[row.label]:>{width}}  " if self.class_ids else "")
+            + row.label
+            for row in rows
+        ]
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: print a line per image and region, with the ranking if requested."""
+    """Run the command: print a line per image or film frame and region, with the ranking if requested."""
     config = resolve_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
-    topk = args.topk or (5 if own_classes else None)
     embedder = build_embedder(config)
+    classes = load_class_names(model_path(config), embedder.size) if own_classes else ()
     regions = build_regions(config)
     with open_store(config) as store:
-        trainer = build_trainer(config, store, embedder, regions)
+        trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:
             print(_no_examples_note(store), file=sys.stderr)
-    for path in args.image:
-        rows = _classify(path, embedder, regions, trainer)
+    topk = args.topk or (5 if own_classes else None)
+    output = _Output(args.json, topk, {label: number for number, label in enumerate(classes)})
+    for view in _views(args.image, args.every):
+        rows = _classify(view.image, embedder, regions, trainer)
         if config.combine_regions == "text":
             rows.append((WHOLE_FRAME, join_predictions(prediction for _, prediction in rows)))
         for region, prediction in rows:
-            if args.json:
-                print(_as_json(path, region, prediction, topk))
-            else:
-                print(_as_line(path, region, prediction), *_ranking_lines(prediction, topk), sep="\n")
+            output.print(view, region, prediction)
     return 0
 
 
-def _ranking_lines(prediction: Prediction, topk: int | None) -> list[str]:
-    rows = prediction.ranking[:topk] if topk else ()
-    return [f"    {row.confidence:>6.1%}  {row.label}" for row in rows]
+def _views(paths: Iterable[Path], every_s: float) -> Iterator[_View]:
+    """Yield the pictures, and the frames of each film. Raises ImageError, CameraError."""
+    for path in paths:
+        if _is_film(path):
+            yield from _film_views(path, every_s)
+        else:
+            yield _View(path, read_image(path))
+
+
+def _is_film(path: Path) -> bool:
+    try:
+        return path.is_file() and not named_as_image(path) and not is_image(path)
+    except OSError:
+        return False  # the error of `read_image` names the fault
+
+
+def _film_views(path: Path, every_s: float) -> Iterator[_View]:
+    from edge_daemon.app.film import film_frames
+
+    for time_s, image in film_frames(path, every_s):
+        yield _View(path, image, time_s)
 
 
 def _no_examples_note(store: ExampleStore) -> str:
@@ -90,9 +188,8 @@ def _overrides(args: argparse.Namespace) -> list[str]:
 
 
 def _classify(
-    path: Path, embedder: Embedder, regions: Sequence[Region], trainer: Trainer
+    image: Image, embedder: Embedder, regions: Sequence[Region], trainer: Trainer
 ) -> list[tuple[str, Prediction]]:
-    image = read_image(path)
     crops = [crop(image, region.box) if region.box else image for region in regions]
     return [
         (region.name, trainer.classifier(region.name).predict(embedder.embed(part)))
@@ -100,28 +197,15 @@ def _classify(
     ]
 
 
-def _as_json(path: Path, region: str, prediction: Prediction, topk: int | None) -> str:
-    ranking = [{"label": row.label, "confidence": row.confidence} for row in prediction.ranking[:topk]]
-    return json.dumps(
-        {
-            "image": str(path),
-            "region": region,
-            "label": prediction.label,
-            "confidence": prediction.confidence,
-            "similarity": prediction.similarity,
-            "ranking": ranking,
-        }
-    )
-
-
-def _as_line(path: Path, region: str, prediction: Prediction) -> str:
-    share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
-    place = str(path) if region == WHOLE_FRAME else f"{path}\t{region}"
-    return f"{place}\t{prediction.label}\t{share}\tsimilarity {prediction.similarity:.2f}"
-
-
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
         raise argparse.ArgumentTypeError("must be at least 1")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
     return number

@@ -6,9 +6,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,12 +15,12 @@ import numpy as np
 from edge_daemon.app.model_factory import (
     build_embedder,
     build_query_augmentation,
-    model_name,
     open_store,
     resolve_features,
 )
-from edge_daemon.cli.evaluation_report import Heading, write_page
+from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
+from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_evaluation import CLASSIFIERS, SessionEvaluation, parse_teach
 from edge_daemon.cli.session_report import write_session_page
@@ -55,7 +53,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--classifiers",
         type=_classifiers,
         metavar="C,...",
-        help=f"classifiers to measure, of {', '.join(few_shot.CLASSIFIERS)} (default: all)",
+        help=f"classifiers to measure, of {', '.join(few_shot.CLASSIFIERS)} (default: all), or "
+        f"`{PRETRAINED}`: the model's own classes, top-1 and top-5",
     )
     add("--model", metavar="M", help="model name or .tflite file")
     add(
@@ -103,6 +102,8 @@ def run(args: argparse.Namespace) -> int:
     overrides = [*args.set]
     overrides += [f"model.name={json.dumps(args.model)}"] if args.model else []
     config = resolve_features(load_config(args.config, overrides))
+    if asks_for_own_classes(args, config):
+        return run_own_classes(args, config)
     if args.sessions:
         rows: Iterable[Mapping[str, object]] = _measure_sessions(args, config)
     elif args.features:
@@ -137,8 +138,8 @@ def _measure_sessions(args: argparse.Namespace, config: Config) -> Iterator[dict
         yield from evaluation.rows(teach, args.shots, args.classifiers or CLASSIFIERS, args.seeds)
     finally:
         if args.report and evaluation.results:
-            heading = _heading(args, config)
-            with _report_errors(args.report):
+            heading = make_heading(args.directory, config)
+            with report_errors(args.report):
                 write_session_page(args.report, heading, str(teach), evaluation.results, evaluation.notes)
 
 
@@ -174,9 +175,9 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
             yield row
     finally:
         if args.report and rows:
-            with _report_errors(args.report):
+            with report_errors(args.report):
                 lines = [_as_line(row) for row in rows]
-                write_page(args.report, _heading(args, config), data, pictures, scores, lines)
+                write_page(args.report, make_heading(args.directory, config), data, pictures, scores, lines)
 
 
 def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
@@ -259,19 +260,6 @@ def _classifier_rows(
         }
 
 
-def _heading(args: argparse.Namespace, config: Config) -> Heading:
-    now = datetime.now().astimezone()
-    return Heading(args.directory, model_name(config), config.model.features, now)
-
-
-@contextmanager
-def _report_errors(target: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise ConfigError(f"--report {target} can't be written: {exc.strerror}") from exc
-
-
 def _unknown(args: argparse.Namespace, data: Dataset, embedder: Embedder) -> Iterator[dict[str, object]]:
     far_vectors = read_folder(args.far, embedder).vectors if args.far else None
     for shots in args.shots:
@@ -330,9 +318,12 @@ def _words(text: str) -> list[str]:
 
 def _classifiers(text: str) -> list[str]:
     classifiers = text.split(",")
+    if classifiers == [PRETRAINED]:
+        return classifiers
     for classifier in classifiers:
         if classifier not in few_shot.CLASSIFIERS:
             raise argparse.ArgumentTypeError(
-                f"no classifier '{classifier}'; there are {', '.join(few_shot.CLASSIFIERS)}"
+                f"no classifier '{classifier}'; there are {', '.join(few_shot.CLASSIFIERS)}, "
+                f"and {PRETRAINED} on its own"
             )
     return classifiers

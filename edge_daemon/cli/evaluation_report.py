@@ -5,12 +5,16 @@ from __future__ import annotations
 import base64
 import html
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 
+from edge_daemon.app.model_factory import model_name
+from edge_daemon.config.schema import Config
+from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, build_index, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.learning.quality.evaluation import HERE_AND_NOW
@@ -50,6 +54,20 @@ class Heading:
         )
 
 
+def make_heading(folder: Path, config: Config) -> Heading:
+    """Return the heading of a report that is made now."""
+    return Heading(folder, model_name(config), config.model.features, datetime.now().astimezone())
+
+
+@contextmanager
+def report_errors(target: Path) -> Iterator[None]:
+    """Turn the OSError of writing a report into a ConfigError."""
+    try:
+        yield
+    except OSError as exc:
+        raise ConfigError(f"--report {target} can't be written: {exc.strerror}") from exc
+
+
 @dataclass(frozen=True, slots=True)
 class Mistake:
     """A misclassified picture, and the confidence of its prediction (0 to 1)."""
@@ -73,8 +91,7 @@ def write_page(
     """
 
     def thumbnail(row: int) -> str:
-        jpeg = encode_jpeg(read_image(pictures[row]), THUMBNAIL_PX)
-        return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
+        return picture_url(pictures[row])
 
     parts = [
         f"<h1>{len(data.class_ids)} pictures, {len(data.labels)} labels</h1>",
@@ -85,6 +102,12 @@ def write_page(
         *_map(data, thumbnail),
     ]
     write_html(target, parts)
+
+
+def picture_url(path: Path) -> str:
+    """Return a small picture as a data address."""
+    jpeg = encode_jpeg(read_image(path), THUMBNAIL_PX)
+    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode()
 
 
 def write_html(target: Path, parts: Sequence[str]) -> None:

@@ -15,6 +15,7 @@ from edge_daemon.cli.main import main
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
+from tests.harness.video_clips import write_video
 
 SENSIBLE = {
     "bird": {"chickadee", "indigo bunting, indigo finch, indigo bird, Passerina cyanea", "junco, snowbird"},
@@ -139,3 +140,63 @@ def test_regions_read_as_one_text_are_joined(capsys: pytest.CaptureFixture[str],
     rows = classify(capsys, *store, *settings, str(shared_path("images/cat.jpg")))
     assert [row["region"] for row in rows] == ["left", "right", "frame"]
     assert rows[-1]["label"] == "??"
+
+
+LIGHT = "mobilenet_v1_0.25_128_quant"
+
+
+def test_a_models_own_classes_have_their_numbers(capsys: pytest.CaptureFixture[str]) -> None:
+    photo = str(shared_path("images/cat.jpg"))
+    labels = shared_path("models/imagenet_labels.txt").read_text().splitlines()
+    (row,) = classify(capsys, "--model", LIGHT, photo)
+    for each in (row, *row["ranking"]):
+        assert labels[each["class_id"]] == each["label"]
+    assert main(["classify", "--model", LIGHT, "--topk", "2", photo]) == 0
+    line, *ranking = capsys.readouterr().out.splitlines()
+    assert line.split("\t")[-1] == f"class {row['class_id']}"
+    assert [text.split(maxsplit=2)[1] for text in ranking] == [str(e["class_id"]) for e in row["ranking"][:2]]
+
+
+def test_a_rejected_picture_has_no_number_and_taught_labels_have_none(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    photo = str(shared_path("images/cat.jpg"))
+    settings = ["--set", "classifier.type=pretrained", "--set", "classifier.unknown=0.999"]
+    (row,) = classify(capsys, "--set", f"model.name={LIGHT}", *settings, photo)
+    assert (row["label"], row["class_id"]) == ("unknown", None)
+    store = ["--set", f"store.path={tmp_path / 's.sqlite'}", "--set", f"model.name={LIGHT}"]
+    assert main(["examples", *store, "add", "cat", photo]) == 0
+    capsys.readouterr()
+    (row,) = classify(capsys, *store, photo)
+    assert "class_id" not in row
+    assert row["label"] == "cat"
+
+
+def test_a_film_gives_a_line_each_s_seconds_with_its_time(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    film = write_video(tmp_path / "film.mp4", "mp4v", 25)  # 10 frames a second
+    rows = classify(capsys, "--model", LIGHT, "--every", "0.5", str(film), str(shared_path("images/cat.jpg")))
+    assert [row.get("time") for row in rows] == [0.0, 0.5, 1.0, 1.5, 2.0, None]
+    assert {row["image"] for row in rows[:-1]} == {str(film)}
+    assert "time" not in rows[-1]
+    assert main(["classify", "--model", LIGHT, str(film)]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith(" ")]
+    assert [line.split("\t")[1] for line in lines] == ["0.0 s", "1.0 s", "2.0 s"]
+
+
+def test_a_file_that_is_neither_picture_nor_film_is_one_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").write_text("no pixels here")
+    assert main(["classify", "--model", LIGHT, str(tmp_path / "notes.txt")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith("notes.txt is neither a picture nor a video that this program can decode")
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "often"])
+def test_an_interval_that_is_no_time_is_a_usage_error(every: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["classify", "film.mp4", f"--every={every}"])
+    assert ended.value.code == 2
+    assert "--every" in capsys.readouterr().err
