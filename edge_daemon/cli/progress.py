@@ -1,4 +1,4 @@
-"""Progress bar on stderr for long work, shown only on a terminal."""
+"""Progress on stderr of long work and of transfers, shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -45,3 +45,10 @@ class Progress:
         left = f", {elapsed_s / done * (total - done):.0f} s left" if done else ""
         self.stream.write(f"\r\x1b[K{self.what} [{bar}] {done}/{total}{left}")
         self.stream.flush()
+
+
+def draw_transfer(name: str, done: int, total: int) -> None:
+    """Print the progress of a transfer; erase it at the end."""
+    if sys.stderr.isatty():
+        line = "" if done >= total else f"{name} {100 * done // total:3d} % of {total / 1e6:.1f} MB"
+        print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)

@@ -39,6 +39,11 @@ def load_class_names(model: Path, classes: int) -> tuple[str, ...]:
     )
 
 
+def label_file_names(stem: str) -> tuple[str, ...]:
+    """Return the names of label files that belong to the model file `stem`, in the order of the search."""
+    return (*(pattern.format(stem=stem) for pattern in _OWN), *_OF_FOLDER)
+
+
 def find_class_names(model: Path) -> tuple[tuple[str, ...], str] | None:
     """Return the labels that `load_class_names` finds, unchecked, and their source; None without.
 

@@ -3,38 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-import http.client
-import os
 import shutil
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any, TypeAlias
-from urllib.parse import quote, urlsplit
+from typing import TypeAlias
+from urllib.parse import quote
 
-from edge_daemon import __version__
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.registry import Manifest, RemoteFile
+from edge_daemon.models.web_transfer import (
+    TransferInterrupted,
+    file_size,
+    is_beyond_end,
+    is_html,
+    is_web_address,
+    receive,
+    request,
+    resumes,
+)
 from edge_daemon.system.regular_file import open_regular
 
 ProgressCallback: TypeAlias = Callable[[str, int, int], None]
 """Called with the file name, the bytes so far and the total bytes."""
 
 ATTEMPTS = 4
-TIMEOUT_S = 30.0
 PAUSE_S = 1.0
-_CHUNK = 64 * 1024
-_HTML_STARTS = (b"<!doctype", b"<html", b"<?xml")
-_REFUSALS = (401, 403, 404, 407, 410)
-
-
-class _TransferInterrupted(Exception):
-    """A transfer ended early; another attempt may resume it."""
 
 
 def download_model(
@@ -78,7 +75,7 @@ class _FileDownload:
 
     def _fetch_verified(self, file: BufferedRandom) -> None:
         """Fill `file` with the verified content, resuming after the bytes it holds, or leave it empty."""
-        resumed = _size(file) > 0
+        resumed = file_size(file) > 0
         self._fetch(file)
         if resumed and self._mismatch(file):
             file.truncate(0)  # The bytes of an earlier run may be of another version.
@@ -90,14 +87,14 @@ class _FileDownload:
             )
 
     def _fetch(self, file: BufferedRandom) -> None:
-        if self.source is not None and not _is_web(self.source):
+        if self.source is not None and not is_web_address(self.source):
             _copy(Path(self.source) / self.item.file, file)
         else:
             self._fetch_from_web(self._address(), file)
 
     def _mismatch(self, file: BufferedRandom) -> str | None:
         """Return the difference between a file and its manifest, None without one."""
-        if (size := _size(file)) != self.item.bytes:
+        if (size := file_size(file)) != self.item.bytes:
             return f"has {size} bytes instead of {self.item.bytes}"
         file.seek(0)
         digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -117,13 +114,13 @@ class _FileDownload:
     def _fetch_from_web(self, address: str, file: BufferedRandom) -> None:
         """Fill `file` up to the expected size. Give up after ATTEMPTS attempts in a row without a byte."""
         failures = 0
-        while (before := _size(file)) < self.item.bytes:
+        while (before := file_size(file)) < self.item.bytes:
             try:
                 self._attempt(address, file)
                 problem = "the server ended early"
-            except (_TransferInterrupted, OSError, http.client.HTTPException) as exc:
-                problem = str(getattr(exc, "reason", "") or exc) or type(exc).__name__
-            if (after := _size(file)) > before:
+            except TransferInterrupted as exc:
+                problem = str(exc)
+            if (after := file_size(file)) > before:
                 failures = 0
                 continue
             failures += 1
@@ -135,60 +132,25 @@ class _FileDownload:
             self.pause(PAUSE_S * failures)
 
     def _attempt(self, address: str, file: BufferedRandom) -> None:
-        """Request the missing bytes once and append them."""
-        have = _size(file)
+        """Append the missing bytes, and one more if there is one: a longer file is a mismatch."""
+        have = file_size(file)
         try:
-            with _request(address, have) as response:
-                if not _resumes(response, have):
+            with request(address, have) as response:
+                if not resumes(response, have):
                     file.truncate(0)
-                self._append(response, file)
-                if _is_html(response, file):
+                receive(response, file, self.item.bytes + 1, self._report)
+                if is_html(response, file):
                     file.truncate(0)
                     raise ModelError(
                         f"{address}: answers a web page, not a model; check for a login page or a proxy"
                     )
-        except urllib.error.HTTPError as exc:
-            exc.close()
-            if exc.code == 416:
+        except TransferInterrupted as exc:
+            if is_beyond_end(exc):
                 file.truncate(0)
-            if exc.code in _REFUSALS:
-                raise ModelError(f"{address}: the server answers {exc.code} {exc.reason}") from exc
-            raise _TransferInterrupted(f"the server answers {exc.code} {exc.reason}") from exc
+            raise
 
-    def _append(self, response: Any, file: BufferedRandom) -> None:
-        """Append the response, up to one byte more than expected: a longer file is a mismatch."""
-        have, most = _size(file), self.item.bytes + 1
-        while have < most and (chunk := response.read(min(_CHUNK, most - have))):
-            file.write(chunk)
-            file.flush()
-            have += len(chunk)
-            self.progress(self.item.file, have, self.item.bytes)
-
-
-def _request(address: str, have: int) -> Any:
-    """Request an address from byte `have` on. Raises urllib's errors, ModelError for an invalid address."""
-    headers = {"User-Agent": f"edge-daemon/{__version__}"} | ({"Range": f"bytes={have}-"} if have else {})
-    opener = urllib.request.build_opener()  # urlopen() would keep the proxies of its first call.
-    try:
-        return opener.open(urllib.request.Request(address, headers=headers), timeout=TIMEOUT_S)
-    except ValueError as exc:
-        raise ModelError(f"{address}: not an address: {exc}") from exc
-
-
-def _is_html(response: Any, file: BufferedRandom) -> bool:
-    """Return whether the response is HTML, by its content type or its first bytes."""
-    file.seek(0)
-    kind = response.headers.get_content_type()
-    return kind in ("text/html", "application/xhtml+xml") or file.read(64).lstrip().lower().startswith(
-        _HTML_STARTS
-    )
-
-
-def _resumes(response: Any, have: int) -> bool:
-    """Return whether the response begins at byte `have` of the file."""
-    return response.status == 206 and str(response.headers.get("Content-Range", "")).startswith(
-        f"bytes {have}-"
-    )
+    def _report(self, done: int) -> None:
+        self.progress(self.item.file, done, self.item.bytes)
 
 
 def _copy(source: Path, file: BufferedRandom) -> None:
@@ -202,14 +164,6 @@ def _copy(source: Path, file: BufferedRandom) -> None:
         raise ModelError(f"{source}: can't be copied: {exc.strerror}") from exc
 
 
-def _size(file: BufferedRandom) -> int:
-    return file.seek(0, os.SEEK_END)
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_web(source: str) -> bool:
-    return urlsplit(source).scheme in ("http", "https")

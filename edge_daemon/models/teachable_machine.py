@@ -56,6 +56,13 @@ class _Labels:
     beside: bool = False
 
 
+def check_name(name: str) -> str:
+    """Return a valid model name. Raises ModelError."""
+    if not _NAME.fullmatch(name):
+        raise ModelError(f"'{name}' can't name a model; give one of letters, digits, _ . - with --name")
+    return name
+
+
 def add(
     source: Path,
     folder: Path,
@@ -72,9 +79,7 @@ def add(
     Raises ArchiveError for an invalid export. Raises ModelError for an unusable model, for labels that don't
     match, and when another model has that name. Nothing is kept then.
     """
-    chosen = (name or source.name).removesuffix(".zip").removesuffix(".tflite")
-    if not _NAME.fullmatch(chosen):
-        raise ModelError(f"'{chosen}' can't name a model; give one of letters, digits, _ . - with --name")
+    chosen = check_name((name or source.name).removesuffix(".zip").removesuffix(".tflite"))
     export = open_export(source)
     member = _find_model(export)
     content = export.read(member, MAX_MODEL_BYTES)

@@ -1,8 +1,9 @@
-"""Test of a disk: can it be written?"""
+"""Test of a disk: can it be written? And the folder for large temporary files."""
 
 from __future__ import annotations
 
 import errno
+import os
 import tempfile
 from pathlib import Path
 
@@ -22,3 +23,8 @@ def disk_refuses(path: Path) -> bool:
     except OSError as exc:
         return exc.errno in _REFUSES
     return False
+
+
+def disk_folder() -> str:
+    """Return the folder for large temporary files: on disk, since a small board's /tmp may be in memory."""
+    return os.environ.get("TMPDIR") or ("/var/tmp" if Path("/var/tmp").is_dir() else tempfile.gettempdir())

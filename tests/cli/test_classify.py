@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 from PIL import Image
 
 from edge_daemon.cli.main import main
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
+from tests.harness.tflite_interpreter import Interpreter
 from tests.harness.video_clips import write_video
 
 SENSIBLE = {

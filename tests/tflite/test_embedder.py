@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
-from ai_edge_litert.interpreter import Interpreter
 from PIL import Image as Pillow
 
 from edge_daemon.domain.errors import EmbeddingError, ModelError
@@ -17,6 +16,7 @@ from edge_daemon.imaging.preprocess import Preprocessor
 from edge_daemon.tflite.embedder import MAX_BYTES, TfliteEmbedder
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
+from tests.harness.tflite_interpreter import MODULE, Interpreter, OpResolverType
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -69,7 +69,7 @@ def test_the_truncated_graph_gives_the_whole_graphs_tensor_bit_for_bit(name: str
         str(official(name)),
         num_threads=1,
         experimental_preserve_all_tensors=True,
-        experimental_op_resolver_type=_builtin_kernels(),
+        experimental_op_resolver_type=OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
     )
     whole.allocate_tensors()
     given = Preprocessor(embedder.input)(photo("bird"))
@@ -80,12 +80,6 @@ def test_the_truncated_graph_gives_the_whole_graphs_tensor_bit_for_bit(name: str
     real = (whole.get_tensor(inner).ravel().astype(np.float32) - np.float32(zero_point)) * np.float32(scale)
     expected = real / np.float32(math.sqrt(float(real @ real)))
     assert np.array_equal(embedder.embed(photo("bird")), expected)
-
-
-def _builtin_kernels() -> object:
-    from ai_edge_litert.interpreter import OpResolverType
-
-    return OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES
 
 
 def test_the_same_picture_gives_an_equal_but_new_vector() -> None:
@@ -218,9 +212,9 @@ def test_a_library_that_is_no_delegate_is_named(write: Path) -> None:
 def test_the_older_interpreter_is_used_if_only_that_is_installed(
     write: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ai_edge_litert import interpreter
-
+    interpreter = sys.modules[MODULE]
     write.write_bytes(tiny.float_classifier())
+    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
     monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
     with pytest.raises(ModelError, match="pip install ai-edge-litert"):
         TfliteEmbedder(write, probe_first=False)

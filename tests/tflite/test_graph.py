@@ -3,12 +3,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.graph import OPERATORS, TYPES, read_graph, truncate_at
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
+from tests.harness.tflite_interpreter import Interpreter
 
 MODELS = (
     "mobilenet_v1_0.25_128_quant",

@@ -1,0 +1,102 @@
+"""`edge-daemon models add`: add a model from a file, an export or a web address."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from edge_daemon.cli.progress import draw_transfer
+from edge_daemon.config.schema import load_config
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.imaging.input_range import InputRange, parse_range
+from edge_daemon.models import registry
+from edge_daemon.models.teachable_machine import Added, add, check_name
+from edge_daemon.models.web_transfer import is_web_address
+
+
+def declare_add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `models add`."""
+    parser.add_argument(
+        "path",
+        metavar="PATH|URL",
+        help="zip, folder, .tflite file, or a TensorFlow.js model.json; or the http(s) address of one",
+    )
+    # argparse parses -1..1 as an option, as it is not a number. Python 3.14 parses it as a value.
+    vars(parser)["_negative_number_matcher"] = re.compile(r"-\d")
+    parser.add_argument(
+        "--range",
+        type=_range,
+        metavar="LOW..HIGH",
+        help="black..white in training, if the model doesn't declare it: -1..1, 0..1, 0..255, 1..0",
+    )
+    parser.add_argument(
+        "--labels",
+        type=Path,
+        metavar="FILE",
+        help="its class names, one a line (default: those beside or inside it)",
+    )
+    parser.add_argument(
+        "--calibrate",
+        type=Path,
+        metavar="DIR",
+        help="for a model.json: 8-bit weights, calibrated with these pictures",
+    )
+    parser.add_argument("--name", metavar="NAME", help="name of the model (default: the file's)")
+
+
+def add_model(args: argparse.Namespace) -> int:
+    """Run `models add`."""
+    added = _add_from_web(args) if is_web_address(args.path) else _add(Path(args.path), args.name, args)
+    if args.json:
+        print(json.dumps({**asdict(added), "name": added.path.stem, "path": str(added.path)}))
+        return 0
+    classes = f"{len(added.labels)} classes" if added.labels else "no class names"
+    print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
+    print(f"black..white: {added.input_range}; --range sets another")
+    print(f"use it: --set model.name={added.path.stem}")
+    return 0
+
+
+def _add_from_web(args: argparse.Namespace) -> Added:
+    from edge_daemon.models.web_export import WebAddress, downloaded_export
+
+    address = WebAddress.parse(args.path)
+    name = check_name(args.name or address.model_name)
+    download = downloaded_export(address, registry.download_folder(), draw_transfer)
+    with download as path, _naming_address(path, address.beside("")):
+        return _add(path, name, args)
+
+
+@contextmanager
+def _naming_address(path: Path, folder: str) -> Iterator[None]:
+    """Name the web address instead of the downloaded file in errors."""
+    try:
+        yield
+    except ModelError as exc:
+        raise type(exc)(str(exc).replace(f"{path.parent}/", folder)) from exc
+
+
+def _add(path: Path, name: str | None, args: argparse.Namespace) -> Added:
+    model = load_config(args.config, [*args.set, *args.more_set]).model
+    add_export = partial(add, labels=args.labels, threads=model.threads, delegate=model.delegate)
+    if path.name != "model.json":
+        return add_export(path, registry.download_folder(), name, values=args.range)
+    from edge_daemon.models.converter import convert_to_folder
+
+    with tempfile.TemporaryDirectory() as folder:
+        converted = convert_to_folder(path, Path(folder), args.range, args.calibrate)
+        return add_export(converted, registry.download_folder(), name or path.resolve().parent.name)
+
+
+def _range(text: str) -> InputRange:
+    try:
+        return parse_range(text)
+    except ModelError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc

@@ -1,0 +1,74 @@
+"""`edge-daemon models add` with a web address, from a real server."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.models import registry
+from tests.harness import tiny_models as tiny
+from tests.harness.web_site import WebSite, serving_site
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty model folder, which the environment names."""
+    monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
+    monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
+    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def site() -> Iterator[WebSite]:
+    files = {"letters.tflite": tiny.float_classifier(), "letters.labels.txt": b"a\nb\nc\nd\n"}
+    with serving_site(WebSite(files)) as site:
+        yield site
+
+
+def test_a_tflite_file_is_added_with_the_labels_beside_it(
+    site: WebSite, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", f"{site.address}/letters.tflite", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {
+        "name": "letters",
+        "path": str(home / "letters.tflite"),
+        "labels": ["a", "b", "c", "d"],
+        "embedding_size": 3,
+        "input_range": "-1..1, from a trial on pictures",
+    }
+    assert sorted(path.name for path in home.iterdir()) == [
+        "letters.json",
+        "letters.labels.txt",
+        "letters.tflite",
+    ]
+
+
+def test_an_error_names_the_address_and_nothing_is_kept(
+    site: WebSite, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site.files["letters.labels.txt"] = b"a\nb\n"
+    assert main(["models", "add", f"{site.address}/letters.tflite"]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line == (
+        f"edge-daemon: {site.address}/letters.labels.txt: 2 labels for a model of 4 classes; "
+        "name the right file with --labels"
+    )
+    site.files["letters.tflite"] = b"no model"
+    assert main(["models", "add", f"{site.address}/letters.tflite"]) == 1
+    assert f"edge-daemon: {site.address}/letters.tflite: " in capsys.readouterr().err
+    assert list(home.iterdir()) == []
+
+
+def test_a_name_that_is_none_is_refused_before_the_download(
+    site: WebSite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "add", f"{site.address}/letters.tflite", "--name", "a/b"]) == 1
+    assert "'a/b' can't name a model" in capsys.readouterr().err
+    assert site.requests == []
