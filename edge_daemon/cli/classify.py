@@ -21,6 +21,7 @@ from edge_daemon.imaging.image_io import is_image, named_as_image, read_image
 from edge_daemon.imaging.regions import crop
 from edge_daemon.models.class_names import load_class_names
 from edge_daemon.pipeline.region import Region
+from edge_daemon.system.printable import printable
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tracking.region_text import join_predictions
 
@@ -101,11 +102,11 @@ class _Output:
         return {"class_id": self.class_ids.get(label)} if self.class_ids else {}
 
     def _as_line(self, view: _View, region: str, prediction: Prediction) -> str:
-        cells = [str(view.path)]
+        cells = [printable(str(view.path))]
         cells += [] if view.time_s is None else [f"{view.time_s:.1f} s"]
         cells += [] if region == WHOLE_FRAME else [region]
         share = f"{prediction.confidence:.0%}" if prediction.confidence else ""
-        cells += [prediction.label, share, f"similarity {prediction.similarity:.2f}"]
+        cells += [printable(prediction.label), share, f"similarity {prediction.similarity:.2f}"]
         class_id = self.class_ids.get(prediction.label)
         return "\t".join([*cells, f"class {class_id}"] if class_id is not None else cells)
 
@@ -115,7 +116,7 @@ class _Output:
         return [
             f"    {row.confidence:>6.1%}  "
             + (f"{self.class_ids[row.label]:>{width}}  " if self.class_ids else "")
-            + row.label
+            + printable(row.label)
             for row in rows
         ]
 
@@ -130,7 +131,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(config) as store:
         trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:
-            print(_no_examples_note(store), file=sys.stderr)
+            print(printable(_no_examples_note(store)), file=sys.stderr)
     topk = args.topk or (5 if own_classes else None)
     output = _Output(args.json, topk, {label: number for number, label in enumerate(classes)})
     for view in _views(args.image, args.every):

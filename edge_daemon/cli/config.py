@@ -9,6 +9,7 @@ import sys
 import msgspec
 
 from edge_daemon.config.schema import LoadedConfig, load_with_sources, schema
+from edge_daemon.system.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,4 +54,4 @@ def check(loaded: LoadedConfig) -> None:
 
 def note(text: str) -> None:
     """Write a line that is not an error to standard error."""
-    print(f"edge-daemon: {text}", file=sys.stderr)
+    print(f"edge-daemon: {printable(text)}", file=sys.stderr)

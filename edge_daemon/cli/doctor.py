@@ -13,6 +13,7 @@ from edge_daemon.cli.checks.check import Check
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.atomic_file import check_new_file
+from edge_daemon.system.printable import printable
 
 MARKS = {"ok": "ok  ", "warning": "warn", "failed": "FAIL"}
 COLOURS = {"ok": "32", "warning": "33", "failed": "31"}
@@ -84,5 +85,5 @@ def _as_line(check: Check) -> str:
     mark = MARKS[check.state]
     if sys.stdout.isatty():
         mark = f"\033[{COLOURS[check.state]}m{mark}\033[0m"
-    hint = f"\n      -> {check.hint}" if check.hint else ""
-    return f"{mark}  {check.name:<8}{check.detail}{hint}"
+    hint = f"\n      -> {printable(check.hint)}" if check.hint else ""
+    return f"{mark}  {check.name:<8}{printable(check.detail)}{hint}"

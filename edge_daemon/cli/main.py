@@ -15,6 +15,7 @@ from types import ModuleType
 
 from edge_daemon import __version__
 from edge_daemon.domain.errors import EdgeError
+from edge_daemon.system.printable import OneLineFormatter, printable
 
 
 def add_action(
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EdgeError as exc:
         if args.debug:
             raise
-        print(f"edge-daemon: {exc}", file=sys.stderr)
+        print(f"edge-daemon: {printable(str(exc))}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
@@ -139,7 +140,9 @@ def _start_logging(*, debug: bool) -> None:
     if "JOURNAL_STREAM" not in os.environ:
         form = "%(asctime)s " + form
     level = logging.DEBUG if debug else logging.INFO
-    logging.basicConfig(stream=sys.stderr, level=level, format=form, datefmt="%H:%M:%S")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(OneLineFormatter(form, "%H:%M:%S"))
+    logging.basicConfig(level=level, handlers=[handler])
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
+from edge_daemon.system.printable import printable
 
 _RATE_FRAMES = 30
 _STALE_S = 3.0
@@ -125,11 +126,11 @@ class LineWriter:
 
     def _scroll(self, text: str) -> None:
         clear = "\r\x1b[K" if self._live else ""
-        print(f"{clear}{time.strftime('%H:%M:%S')}  {_printable(text)}", file=self._out, flush=True)
+        print(f"{clear}{time.strftime('%H:%M:%S')}  {printable(text)}", file=self._out, flush=True)
 
     def _draw(self) -> None:
         if self._live:
-            self._out.write(f"\r\x1b[K{_printable(self.line())[:_WIDTH]}")
+            self._out.write(f"\r\x1b[K{printable(self.line())[:_WIDTH]}")
             self._out.flush()
 
     def line(self) -> str:
@@ -183,11 +184,6 @@ def _number(value: object) -> float:
         return float(value) if isinstance(value, int | float) else float("nan")
     except OverflowError:
         return float("nan")
-
-
-def _printable(text: str) -> str:
-    """Replace control characters, which could control the terminal."""
-    return "".join(character if character.isprintable() else "?" for character in text)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from edge_daemon.system.printable import OneLineFormatter
 from edge_daemon.system.redaction import redact, redact_data
 from edge_daemon.system.zip_stream import ZipStream
 
@@ -25,7 +26,7 @@ class LogTail(logging.Handler):
 
     def __init__(self) -> None:
         super().__init__(logging.INFO)
-        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        self.setFormatter(OneLineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
         self._raw: deque[str] = deque(maxlen=MAX_LINES)
         self._redacted: deque[str] = deque(maxlen=MAX_LINES)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -65,3 +66,25 @@ def test_the_interpreter_s_notices_do_not_reach_the_user(taught: list[str]) -> N
     done = run("classify", *taught, str(shared_path("images/cat.jpg")), stdout=subprocess.PIPE)
     assert done.returncode == 0
     assert done.stderr == b""
+
+
+def test_a_file_s_name_controls_no_terminal_and_breaks_no_line(taught: list[str], tmp_path: Path) -> None:
+    name = "a\nb\x1b[31m.jpg"
+    (tmp_path / name).write_bytes(b"no picture")
+    done = run("classify", *taught, str(tmp_path / name), stdout=subprocess.PIPE)
+    assert (done.returncode, done.stdout) == (1, b"")
+    [line] = done.stderr.splitlines()
+    assert rb"a\nb\x1b[31m.jpg is not an image" in line
+    shutil.copy(shared_path("images/cat.jpg"), tmp_path / name)
+    done = run("classify", *taught, str(tmp_path / name), stdout=subprocess.PIPE)
+    [line] = done.stdout.splitlines()
+    assert rb"a\nb\x1b[31m.jpg" in line
+    packed = tmp_path / "pictures"
+    (packed / "cat").mkdir(parents=True)
+    shutil.copy(shared_path("images/cat.jpg"), packed / "cat")
+    (packed / "cat" / name).write_bytes(b"no picture")
+    other = ["--set", f"store.path={tmp_path / 'other.sqlite'}"]
+    done = run("examples", *other, "import", str(packed), stdout=subprocess.PIPE)
+    assert done.returncode == 0
+    [line] = done.stderr.splitlines()
+    assert rb"a\nb\x1b[31m.jpg is not an image" in line

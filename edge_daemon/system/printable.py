@@ -1,0 +1,24 @@
+"""Foreign text as one line: names of files, words of a broker, of a model or of another device."""
+
+from __future__ import annotations
+
+import logging
+import re
+
+# Controls, line ends and the marks that change the direction of the text behind them. Joiners and emoji of
+# labels stay.
+_UNPRINTABLE = re.compile("[\0-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    r"""Return the text with escapes such as `\n` for characters that begin a line or control a terminal."""
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class OneLineFormatter(logging.Formatter):
+    """Writes each log message as one line; a traceback follows it in lines of its own."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the line of a record."""
+        record.message = printable(record.message)
+        return super().formatMessage(record)
