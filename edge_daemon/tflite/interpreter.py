@@ -7,11 +7,15 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from threading import Lock
 from typing import Any
 
 from edge_daemon.domain.errors import ModelError
 
 _NOTICE = b"INFO: "
+_REDIRECTED = Lock()
+"""Held while standard error is redirected: two threads that overlap would leave it redirected without end. A
+reload loads its model while the main thread may load another."""
 _MISSING = re.compile(
     r"builtin opcode '(?P<name>\w+)' version '(?P<version>\d+)'"
     r"|builtin_code out of range: (?P<code>\d+)"
@@ -65,8 +69,14 @@ def _without_notices() -> Iterator[None]:
     """Drop the "INFO: Created ... delegate" lines that the library prints to standard error.
 
     The library has no Python setting for them. Other output of any thread to standard error is written
-    afterwards.
+    afterwards. One thread at a time.
     """
+    with _REDIRECTED, _redirected_errors():
+        yield
+
+
+@contextmanager
+def _redirected_errors() -> Iterator[None]:
     try:
         kept = os.dup(2)
     except OSError:  # standard error is closed

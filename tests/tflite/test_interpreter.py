@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.tflite.embedder import TfliteEmbedder
-from edge_daemon.tflite.interpreter import runtime
+from edge_daemon.tflite.interpreter import open_interpreter, runtime
 from tests.harness import tiny_models as tiny
 
 
@@ -83,3 +85,13 @@ def test_a_tensor_name_within_the_graph_may_be_anything(tmp_path: Path) -> None:
     path = tmp_path / "m.tflite"
     path.write_bytes(recipe.content(inputs, outputs))
     assert TfliteEmbedder(path, features="probabilities").size == 4
+
+
+def test_standard_error_is_restored_when_two_threads_load_models_at_once() -> None:
+    recipe, inputs, outputs = classifier()
+    content = recipe.content(inputs, outputs)
+    before = os.fstat(2)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda _: open_interpreter(content, 1, "auto"), range(200)))
+    after = os.fstat(2)
+    assert (after.st_dev, after.st_ino) == (before.st_dev, before.st_ino)
