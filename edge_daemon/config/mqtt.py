@@ -58,6 +58,8 @@ class MqttOptions(ConfigSection, frozen=True):
 _SCHEME = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>.*)", re.IGNORECASE)
 _ENCRYPTED = {"mqtts", "ssl", "tls"}
 _PLAIN = {"mqtt", "tcp"}
+_OFF = {"off", "none", "disabled"}
+"""Words that are meant to turn MQTT off; as a name one of them would be looked up without end."""
 
 
 def check_host(host: str) -> None:
@@ -69,7 +71,7 @@ def check_host(host: str) -> None:
         )
     rest = host.strip() if url is None else url["rest"]
     name, port = _split(rest.rpartition("@")[2].split("/")[0])
-    if not name:
+    if not name or name.lower() in _OFF:
         raise ValueError("write the broker's name or address, or null to turn MQTT off")
     if re.search(r"[\s\0]", name):
         raise ValueError("a broker's name or address holds no space and no control character")

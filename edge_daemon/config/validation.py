@@ -6,7 +6,17 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
-from msgspec.inspect import LiteralType, Metadata, StructType, TupleType, Type, UnionType, VarTupleType
+from msgspec.inspect import (
+    LiteralType,
+    Metadata,
+    NoneType,
+    StrType,
+    StructType,
+    TupleType,
+    Type,
+    UnionType,
+    VarTupleType,
+)
 
 from edge_daemon.config.yaml_source import ConfigSource, Key, KeyPath
 from edge_daemon.domain.errors import ConfigError
@@ -85,10 +95,13 @@ def explain(exc: msgspec.ValidationError, kind: Type, source: ConfigSource) -> C
     text = text[:1].lower() + text[1:]
     missing = re.search("missing required field `(.*)`", text)
     words = _words_at(source.data, kind, (*path, missing[1]) if missing else path)
+    shape = _explain_shape(_type_at(source.data, kind, path), written, text)
     if missing and words:
         text += f"; it is one of {', '.join(words)}"
     elif words and ("enum value" in text or "got `bool`" in text or "Invalid value" in str(exc)):
         text = f"{written!r} is none of {', '.join(words)}{_guess(written, words)}"
+    elif shape:
+        text = shape
     elif "got `bool`" in text and "str" in text and written:
         text = f"{written!r} without quotes means a yes/no value; write it as '\"{written}\"'"
     elif "expected `bool`" in text:
@@ -96,6 +109,44 @@ def explain(exc: msgspec.ValidationError, kind: Type, source: ConfigSource) -> C
     else:
         text += f" (got {written})" if written else ""
     return source.error(path, text)
+
+
+def _explain_shape(kind: Type | None, written: str, text: str) -> str:
+    """Return the remedy for a scalar in the place of a section, a list or null; empty for other errors."""
+    kinds = () if kind is None else tuple(alternatives(kind))
+    structs = [each for each in kinds if isinstance(each, StructType)]
+    if structs and "expected `object" in text:
+        got = f", not {written!r}" if written else ""
+        return f"expected keys of its own{got}; write them below it, such as `{_example(structs)}`"
+    if "expected `array`, got" in text and written:
+        pair = any(isinstance(each, TupleType) for each in kinds)
+        items = ", ".join(re.split(r"\s*[,;x]\s*", written)) if pair else written
+        return f"expected a list, not {written!r}; write it in brackets: [{items}]"
+    off = written.lower() in ("off", "no", "false")
+    if off and "got `bool`" in text and any(isinstance(each, NoneType) for each in kinds):
+        quoted = (
+            f", or '\"{written}\"' for the word" if any(isinstance(each, StrType) for each in kinds) else ""
+        )
+        return f"{written!r} without quotes means a yes/no value; write null for none{quoted}"
+    return ""
+
+
+def _example(structs: Sequence[StructType]) -> str:
+    """Return an entry of a section: its tag, its switch or its first key."""
+    if structs[0].tag_field:
+        return f"{structs[0].tag_field}: {structs[0].tag}"
+    names = [field.encode_name for field in structs[0].fields]
+    return "enabled: true" if "enabled" in names else f"{names[0]}: …"
+
+
+def _type_at(data: object, kind: Type, path: KeyPath) -> Type | None:
+    """Return the type of the key at `path`; None for an unknown one."""
+    if not path:
+        return kind
+    for key, value, below in children(data, kind):
+        if key == path[0]:
+            return _type_at(value, below, path[1:])
+    return None
 
 
 def _guess(word: str, words: Sequence[str]) -> str:

@@ -181,3 +181,26 @@ def test_a_misspelt_key_or_word_is_named_with_the_one_meant(tmp_path: Path, text
     with pytest.raises(ConfigError) as caught:
         read(tmp_path, text)
     assert meant in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("mqtt: {tls: true}", "mqtt.tls: expected keys of its own, not 'true'; .*`enabled: true`"),
+        ("mqtt: {discovery: on}", "mqtt.discovery: .*`enabled: true`"),
+        ("mqtt: off", "mqtt: expected keys of its own, not 'off'; .*`host: "),
+        ("buttons: [17]", r"buttons\[0\]: .*`pin: "),
+        ("camera: v4l2", "camera: expected keys of its own, not 'v4l2'; .*`type: "),
+        ("web: {hosts: cam.local}", r"web.hosts: expected a list, not 'cam.local'; .*\[cam.local\]"),
+        ("camera: {type: synthetic, size: 320x240}", r"camera.size: expected a list, .*\[320, 240\]"),
+        ("regions: [{name: a, box: '0, 0,1 ,1'}]", r"regions\[0\].box: expected a list, .*\[0, 0, 1, 1\]"),
+        ("mqtt: {host: off}", "mqtt.host: .*null to turn MQTT off"),
+        ("mqtt: {host: no}", "mqtt.host: 'no' .*write null for none, or '\"no\"' for"),
+        ("idle: {after_s: off}", "idle.after_s: 'off' .*write null for none"),
+    ],
+)
+def test_a_scalar_in_the_place_of_a_section_a_list_or_null_is_refused_with_a_remedy(
+    tmp_path: Path, text: str, part: str
+) -> None:
+    with pytest.raises(ConfigError, match=part):
+        read(tmp_path, text)
