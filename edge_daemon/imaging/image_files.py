@@ -9,11 +9,13 @@ from pathlib import Path
 
 from edge_daemon.imaging.image_io import is_image, named_as_image
 
-# Besides names that begin with a dot: macOS, Synology, QNAP, Windows, ext4, Python.
+# Besides names that begin with a dot: macOS, Synology, QNAP, Windows, ext4, Android, Python.
 _SYSTEM = frozenset(
     (
-        "__macosx", "@eadir", "@recycle", "@__thumb", "@tmp", "#recycle", "#snapshot", "$recycle.bin",
-        "recycler", "system volume information", "lost+found", "__pycache__", "thumbs.db", "desktop.ini",
+        "__macosx", "network trash folder", "temporary items", "@eadir", "@tmp", "#recycle", "#snapshot",
+        "@recycle", "@__thumb", "@recently-snapshot", "$recycle.bin", "recycler", "recycled",
+        "system volume information", "found.000", "thumbs.db", "ehthumbs.db", "desktop.ini", "lost+found",
+        "lost.dir", "__pycache__",
     )
 )  # fmt: skip
 _MAX_NAMED = 3  # skipped files in a message
