@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.fleet.sync import FleetSync
     from edge_daemon.pipeline.scene_parts import SceneParts
-    from edge_daemon.pipeline.scenes import Scenes
+    from edge_daemon.pipeline.scenes import PressOfScenes, Scenes
     from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
@@ -258,7 +258,7 @@ class Pipeline:
             case commands.ShowScene():
                 yield from self._required_scenes().show(command)
             case commands.ForgetScene():
-                yield from self._required_scenes().forget(command)
+                yield from self._changes.make(command, partial(self._required_scenes().forget, command))
             case commands.Undo():
                 yield from self._undo(command)
             case AddExample():
@@ -286,10 +286,15 @@ class Pipeline:
 
     def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
         """Undo the press for a scene, if that was the latest change, else the latest example."""
-        restored = None if self._scenes is None else self._scenes.undo(command)
-        if restored is None:
-            restored = self._changes.make(command, partial(self._trainer.execute, command))
-        yield from restored
+        press = None if self._scenes is None else self._scenes.undoable
+        yield from self._changes.make(command, partial(self._undo_press_or_example, command, press))
+
+    def _undo_press_or_example(
+        self, command: commands.Undo, press: PressOfScenes | None
+    ) -> Iterator[events.Event]:
+        if press is None or press.undone:
+            return self._trainer.execute(command)
+        return self._required_scenes().undo(command, press)
 
     def _required_scenes(self) -> Scenes:
         if self._scenes is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -112,9 +113,9 @@ class RegionScene:
         self._press = ScenePress(pressed_s, self._model.restless)
 
     def continue_press(self, frame: Frame, image: Image) -> LearnedScene | None:
-        """Give the press a frame; return the new scene once it is learned and stored.
+        """Give the press a frame; return the new scene once it is learned. It is not stored or used yet.
 
-        Raises RequestError if the press is spoiled, StoreError if the scene can't be stored.
+        Raises RequestError if the press is spoiled.
         """
         if self._press is None:
             return None
@@ -126,10 +127,27 @@ class RegionScene:
         if reference is None:
             return None
         self._press = None
-        scene_id = self._archive.add(self.region, reference, automatic=False, at=frame.captured_at)
-        learned = LearnedScene(reference, frame.captured_at, False, scene_id, frame.captured_s)
-        self.use(learned)
-        return learned
+        return LearnedScene(reference, frame.captured_at, False, None, frame.captured_s)
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make the stored changes of all regions' scenes one commit. Raises StoreError."""
+        return self._archive.transaction()
+
+    def store(self, learned: LearnedScene) -> LearnedScene:
+        """Store a scene as the region's current one; return it with its id. Raises StoreError."""
+        scene_id = self._archive.add(
+            self.region, learned.reference, automatic=learned.automatic, at=learned.learned_at
+        )
+        return replace(learned, scene_id=scene_id)
+
+    def remove_stored(self, learned: LearnedScene) -> None:
+        """Remove a stored scene, so that the one before it is current again. Raises StoreError."""
+        if learned.scene_id is not None:
+            self._archive.remove(learned.scene_id)
+
+    def remove_all_stored(self) -> None:
+        """Remove every stored scene of the region. Raises StoreError."""
+        self._archive.remove_all(self.region)
 
     def expire_press(self, now: float) -> None:
         """Raise RequestError if a press waits in vain for frames."""
@@ -191,20 +209,8 @@ class RegionScene:
         """End a press without a result."""
         self._press = None
 
-    def undo_press(self, former: LearnedScene | None) -> None:
-        """Restore the scene before a press that was finished. Raises StoreError."""
-        if self._learned is not None and self._learned.scene_id is not None:
-            self._archive.remove(self._learned.scene_id)
-        self.use(former)
-
-    def forget(self) -> None:
-        """Learn the scene again, also at the next start. Raises StoreError."""
-        self._archive.remove_all(self.region)
-        self.reset()
-
     def reset(self) -> None:
-        """Learn the scene again, as after a move of the region."""
-        self._press = None
+        """Learn the scene again, as after a move of the region; a press in progress goes on."""
         self.use(None)
 
     def report(self) -> Iterator[SceneStatus]:

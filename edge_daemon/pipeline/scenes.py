@@ -3,28 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from edge_daemon.domain.commands import ForgetScene, LearnScene, ShowScene, Undo
-from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.events import CommandReply, Event, SceneLearned
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.pipeline.region_scene import LearnedScene, RegionScene
+from edge_daemon.system.sqlite import LockedStoreError
+from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
-class _Press(Struct):
-    """A press that waits for frames of `waiting`; `former` holds the scenes before it."""
+class PressOfScenes(Struct, eq=False):
+    """A press for the scenes of some regions: `waiting` for frames, or `learned` and not stored yet.
+
+    `former` holds the scenes before the press once it is stored. `seq` is that of the last frame.
+    `deadline_s` (monotonic) is the end of the wait for the store's lock.
+    """
 
     command: LearnScene
     waiting: list[str]
+    learned: dict[str, LearnedScene] = {}
     former: dict[str, LearnedScene | None] = {}
+    seq: int = 0
+    deadline_s: float | None = None
+    undone: bool = False
 
 
 class Scenes:
@@ -33,15 +44,15 @@ class Scenes:
     def __init__(self, scenes: Mapping[str, RegionScene], clock: Clock) -> None:
         self._scenes = scenes
         self._clock = clock
-        self._press: _Press | None = None
-        self._undoable: _Press | None = None
+        self._press: PressOfScenes | None = None
+        self._undoable: PressOfScenes | None = None
 
     def learn(self, command: LearnScene) -> None:
         """Begin a press. Raises RequestError while another one waits for frames."""
         if self._press is not None:
             raise RequestError("a scene is being learned; wait for its reply")
         chosen = self._chosen(command.region)
-        self._press = _Press(command, [scene.region for scene in chosen])
+        self._press = PressOfScenes(command, [scene.region for scene in chosen])
         for scene in chosen:
             scene.begin_press(command.pressed_s)
 
@@ -50,10 +61,13 @@ class Scenes:
         yield CommandReply(command, data={"regions": self._described(self._chosen(command.region))})
 
     def forget(self, command: ForgetScene) -> Iterator[Event]:
-        """Forget the scenes; they are learned again. Raises StoreError."""
+        """Forget the scenes; they are learned again. Raises StoreError and then forgets none."""
         chosen = self._chosen(command.region)
+        with self._transaction():
+            for scene in chosen:
+                scene.remove_all_stored()
         for scene in chosen:
-            scene.forget()
+            scene.reset()
         self.expire_undo()
         yield CommandReply(command, data={"regions": self._described(chosen)})
         yield from (status for scene in chosen for status in scene.report())
@@ -63,43 +77,52 @@ class Scenes:
         scene = self._scenes[region]
         yield from scene.observe(frame, image, recognised=recognised)
         press = self._press
-        if press is None or region not in press.waiting:
+        if press is None:
             return
-        former = scene.learned
-        try:
-            learned = scene.continue_press(frame, image)
-        except EdgeError as exc:
-            yield from self._abandon(press, region, exc)
-            return
-        if learned is None:
-            return
-        press.former[region] = former
-        press.waiting.remove(region)
-        yield SceneLearned(region, frame.seq, automatic=False)
-        yield from scene.report()
-        if not press.waiting:
-            self._press, self._undoable = None, press
-            chosen = [self._scenes[name] for name in press.former]
-            yield CommandReply(press.command, data={"regions": self._described(chosen), "seq": frame.seq})
+        if region in press.waiting:
+            try:
+                learned = scene.continue_press(frame, image)
+            except RequestError as exc:
+                yield self._abandon(press, exc, region)
+                return
+            if learned is None:
+                return
+            press.waiting.remove(region)
+            press.learned[region] = learned
+            press.seq = frame.seq
+        yield from self._finish(press)
 
     def expire(self, now: float) -> Iterator[Event]:
         """Reply to a press for which no frames come."""
         press = self._press
-        for region in list(press.waiting) if press is not None else []:
+        if press is None:
+            return
+        for region in press.waiting:
             try:
                 self._scenes[region].expire_press(now)
             except RequestError as exc:
-                assert press is not None
-                yield from self._abandon(press, region, exc)
+                yield self._abandon(press, exc, region)
                 return
+        yield from self._finish(press)
 
-    def undo(self, command: Undo) -> Iterator[Event] | None:
-        """Restore the scenes before the latest press; None if an undo is not for a scene.
+    @property
+    def undoable(self) -> PressOfScenes | None:
+        """The latest press, if nothing was taught, changed or undone since."""
+        return self._undoable
 
-        Raises StoreError.
-        """
-        press, self._undoable = self._undoable, None
-        return None if press is None else self._restore(command, press)
+    def undo(self, command: Undo, press: PressOfScenes) -> Iterator[Event]:
+        """Restore the scenes before a press. Raises StoreError and then restores none."""
+        chosen = [self._scenes[region] for region in press.former]
+        with self._transaction():
+            for scene in chosen:
+                scene.remove_stored(press.learned[scene.region])
+        press.undone = True
+        if self._undoable is press:
+            self._undoable = None
+        for scene in chosen:
+            scene.use(press.former[scene.region])
+        yield CommandReply(command, data={"scenes": self._described(chosen)})
+        yield from (status for scene in chosen for status in scene.report())
 
     def shift_times(self, step: timedelta) -> Iterator[Event]:
         """Correct the times of the scenes of this run, after the wall clock was set forward by `step`."""
@@ -109,7 +132,11 @@ class Scenes:
 
     def reset(self, region: str) -> None:
         """Learn the scene of a region again, because the region was moved."""
-        self._scenes[region].reset()
+        scene, press = self._scenes[region], self._press
+        scene.reset()
+        if press is not None and press.learned.pop(region, None) is not None:
+            press.waiting.append(region)
+            scene.begin_press(self._clock.monotonic())
 
     def expire_undo(self) -> None:
         """Make the next undo one of the examples, because they were changed since the press."""
@@ -119,23 +146,40 @@ class Scenes:
         """Return the state of every scene, for the start."""
         return (status for scene in self._scenes.values() for status in scene.report())
 
-    def _restore(self, command: Undo, press: _Press) -> Iterator[Event]:
-        for region, former in press.former.items():
-            self._scenes[region].undo_press(former)
-        chosen = [self._scenes[region] for region in press.former]
-        yield CommandReply(command, data={"scenes": self._described(chosen)})
-        yield from (status for scene in chosen for status in scene.report())
+    def _transaction(self) -> AbstractContextManager[None]:
+        return next(iter(self._scenes.values())).transaction()
 
-    def _abandon(self, press: _Press, region: str, exc: EdgeError) -> Iterator[Event]:
-        """End a spoiled press; regions that have their new scene keep the former one."""
+    def _finish(self, press: PressOfScenes) -> Iterator[Event]:
+        """Store and use the scenes of a press that has them all; a locked store is tried again later."""
+        if press.waiting:
+            return
+        now = self._clock.monotonic()
+        if press.deadline_s is None:
+            press.deadline_s = now + CHANGE_TIMEOUT_S
+        try:
+            with self._transaction():
+                stored = {name: self._scenes[name].store(each) for name, each in press.learned.items()}
+        except StoreError as exc:
+            if not isinstance(exc, LockedStoreError) or now >= press.deadline_s:
+                yield self._abandon(press, exc)
+            return
+        press.learned = stored
+        press.former = {name: self._scenes[name].learned for name in stored}
+        self._press, self._undoable = None, press
+        for name, learned in stored.items():
+            self._scenes[name].use(learned)
+            yield SceneLearned(name, press.seq, automatic=False)
+            yield from self._scenes[name].report()
+        chosen = [self._scenes[name] for name in stored]
+        yield CommandReply(press.command, data={"regions": self._described(chosen), "seq": press.seq})
+
+    def _abandon(self, press: PressOfScenes, exc: EdgeError, region: str | None = None) -> CommandReply:
+        """End a press without a result; every region keeps the scene that it had."""
         self._press = None
         for name in press.waiting:
             self._scenes[name].cancel_press()
-        for name, former in press.former.items():
-            self._scenes[name].undo_press(former)
-            yield from self._scenes[name].report()
-        where = f"region '{region}': " if len(self._scenes) > 1 else ""
-        yield CommandReply(press.command, error=f"{where}{exc}")
+        where = "" if region is None or len(self._scenes) == 1 else f"region '{region}': "
+        return CommandReply(press.command, error=f"{where}{exc}")
 
     def _chosen(self, region: str | None) -> Sequence[RegionScene]:
         if region is None:

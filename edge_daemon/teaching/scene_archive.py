@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Collection
+from contextlib import AbstractContextManager
 from datetime import datetime
 
 from edge_daemon.domain.errors import ImageError, StoreError
@@ -42,6 +43,10 @@ class SceneArchive:
         if reference is None:
             return None
         return reference, stored.created_at, stored.source == "automatic", stored.id
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Make the changes of a `with` block one commit, after an error none of them. Raises StoreError."""
+        return self._store.transaction()
 
     def add(self, region: str, reference: SceneReference, *, automatic: bool, at: datetime) -> int:
         """Store a scene as a region's current one; return its id. Raises StoreError."""

@@ -1,0 +1,138 @@
+"""Scenes while the store is locked or can't be written: a press waits, and every region keeps its scene."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.domain import commands, events
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from tests.pipeline.test_scenes import GPIO, Table, TwoRegions
+
+
+@contextmanager
+def locked(store: ExampleStore) -> Iterator[None]:
+    """Hold the write lock, as another process does."""
+    with closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        yield
+        other.execute("ROLLBACK")
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Table:
+    return Table(ExampleStore(tmp_path / "examples.sqlite"))
+
+
+def test_a_press_waits_for_the_lock_and_frames_are_classified(table: Table) -> None:
+    with locked(table.store):
+        table.show(None, table.press_scene(), frames=12)
+        assert not table.found(events.CommandReply)
+        assert not table.found(events.SceneLearned)
+        assert len(table.found(events.Classified)) == 12
+    table.show()
+    assert table.reply.error is None
+    assert [event.automatic for event in table.found(events.SceneLearned)] == [False]
+    assert table.store.newest_scene("frame") is not None
+
+
+def test_a_press_is_refused_when_the_lock_is_held_too_long(table: Table) -> None:
+    table.learn_scene()
+    first = table.store.newest_scene("frame")
+    frames = int(CHANGE_TIMEOUT_S / 0.2) + 12
+    with locked(table.store):
+        table.show(None, table.press_scene(), frames=frames)
+    assert table.reply.error is not None
+    assert "locked" in table.reply.error
+    assert not table.found(events.SceneLearned)
+    assert table.store.newest_scene("frame") == first
+    table.learn_scene()
+    assert table.store.newest_scene("frame") != first
+
+
+def test_an_undo_of_a_press_waits_for_the_lock_and_removes_no_example(table: Table) -> None:
+    table.teach("nut", "nut")
+    table.learn_scene()
+    with locked(table.store):
+        table.show(None, commands.Undo(GPIO), commands.Undo(GPIO), frames=3)
+        assert not table.found(events.CommandReply)
+    table.show()
+    scene, example = table.found(events.CommandReply)
+    assert "scenes" in scene.data
+    assert example.data["label"] == "nut"
+    assert table.store.newest_scene("frame") is None
+    assert table.store.counts == {}
+
+
+def test_an_undo_that_was_refused_for_the_lock_is_still_one_of_the_scene(table: Table) -> None:
+    table.teach("nut", "nut")
+    table.learn_scene()
+    with locked(table.store):
+        table.show(None, commands.Undo(GPIO), frames=int(CHANGE_TIMEOUT_S / 0.2) + 2)
+    assert table.reply.error is not None
+    table.show(None, commands.Undo(GPIO))
+    assert "scenes" in table.reply.data
+    assert table.store.counts == {"nut": 1}
+
+
+def test_a_scene_is_forgotten_once_the_lock_is_free(table: Table) -> None:
+    table.learn_scene()
+    with locked(table.store):
+        table.show(None, commands.ForgetScene(GPIO), frames=2)
+        assert not table.found(events.CommandReply)
+    table.show()
+    assert table.reply.data["regions"] == {"frame": {"state": "learning"}}
+    assert table.store.newest_scene("frame") is None
+
+
+@pytest.mark.parametrize("interruption", [commands.ForgetScene(GPIO), commands.MoveRegion])
+def test_a_press_goes_on_after_its_region_was_moved_or_its_scene_forgotten(
+    table: Table, interruption: object
+) -> None:
+    table.show()
+    table.show(None, table.press_scene(), frames=2)
+    move = commands.MoveRegion("frame", (0, 0, 0.9, 0.9), GPIO)
+    command = interruption if isinstance(interruption, commands.ForgetScene) else move
+    table.show(None, command, frames=12)
+    reply = table.reply
+    assert isinstance(reply.command, commands.LearnScene)
+    assert reply.error is None
+    table.learn_scene()
+
+
+def test_a_spoiled_press_of_two_regions_changes_nothing_while_the_store_is_locked(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        store.wait_for_lock(0)
+        two = TwoRegions(store)
+        two.press()
+        two.show(12)
+        before = [store.newest_scene(name) for name in two.regions]
+        learned = [scene.learned for scene in two.regions.values()]
+        two.press()
+        with locked(store):
+            two.show(30, moving_right=True)
+        [reply] = two.replies()
+        assert reply.error == "region 'right': something moved; press again with nothing in view"
+        assert not [event for event in two.happened if isinstance(event, events.SceneLearned)]
+        assert [store.newest_scene(name) for name in two.regions] == before
+        assert [scene.learned for scene in two.regions.values()] == learned
+
+
+def test_a_store_that_can_not_be_written_leaves_every_region_its_scene(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        two.press()
+        two.show(12)
+        before = [store.newest_scene(name) for name in two.regions]
+        store.query("PRAGMA query_only = 1")
+        two.press()
+        two.show(12)
+        [reply] = two.replies()
+        assert reply.error is not None
+        store.query("PRAGMA query_only = 0")
+        assert [store.newest_scene(name) for name in two.regions] == before
