@@ -6,20 +6,23 @@ the light is off, the camera was moved or the object fills the region, the whole
 
 from __future__ import annotations
 
+import math
+from functools import reduce
+from operator import or_
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
 
+from edge_daemon.imaging.cell_bits import BitGrid, Bits, Flags, bit_grid
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_reference import Cells, SceneMatch, SceneReference
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image
+    from PIL.Image import Image as PillowImage
 
-Flags: TypeAlias = npt.NDArray[np.bool_]
-"""One flag per cell: shape (rows, columns)."""
+    from edge_daemon.domain.types import Image
 
 ViewState: TypeAlias = Literal["object", "empty", "untrusted"]
 """object: the mask shows an object; empty: the scene without an object; untrusted: neither is certain."""
@@ -43,7 +46,6 @@ _MIN_DIFFERING = 0.35
 _MUCH_SHADOW = 0.3
 _MIN_COMPACT = 0.45
 _WIDE = 0.85
-_COARSE = 4
 _MAX_PARTS = 4
 _MIN_PART = 0.15
 _FAINT = 0.6
@@ -51,6 +53,7 @@ _FAINT_AREA = 0.009
 _SHADOW_FLOOR = 0.4
 _SHADOW_TINT = 0.12
 _SOFT_EDGE = 0.08
+_ENLARGED = 0.75
 
 
 class ObjectView(Struct, frozen=True, eq=False):
@@ -76,22 +79,27 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     match = reference.match(image)
     if not _MIN_LIGHT <= max(match.gain) <= _MAX_LIGHT or max(match.gain) > _MAX_TINT * min(match.gain):
         return UNTRUSTED
-    differing = _without_soft_shadows(match)
-    area = int(np.count_nonzero(differing))
-    total = differing.size
+    grid = bit_grid(*match.contrast.shape)
+    total = match.contrast.size
+    differing = match.contrast > 1
+    changed = grid.pack(differing)
+    kept = changed & ~grid.pack(_soft_shadows(match, differing)) if changed else 0
+    area = kept.bit_count()
     if area > _MAX_AREA * total:
         return UNTRUSTED
-    solid = _largest_part(_close(_majority(differing)))
-    size = int(np.count_nonzero(solid))
+    solid = _largest_part(grid, grid.closed(grid.majority(kept)))
+    size = solid.bit_count()
     if size < max(4, _MIN_AREA * total):
-        return UNTRUSTED if _has_faint_object(match) else EMPTY
-    outline_only = int(np.count_nonzero(match.contrast[solid] > 1)) < _MIN_DIFFERING * size
-    if outline_only or _is_scattered(solid, size) or size < area / 3:
+        return UNTRUSTED if _has_faint_object(grid, match) else EMPTY
+    outline_only = (solid & changed).bit_count() < _MIN_DIFFERING * size
+    box = _box(grid, solid, match.contrast.shape)
+    if outline_only or _is_scattered(box, size / total) or size < area / 3:
         return UNTRUSTED
-    shadow = 1 - area / max(1, int(np.count_nonzero(match.contrast > 1)))
-    if shadow > _MUCH_SHADOW and size < _MIN_COMPACT * _box_cells(solid):
+    used_rows, used_columns = grid.used(solid)
+    shadow = 1 - area / changed.bit_count()
+    if shadow > _MUCH_SHADOW and size < _MIN_COMPACT * used_rows * used_columns:
         return UNTRUSTED  # fragments of a grey object, most of which passed for a shadow
-    return ObjectView("object", _soften(solid), _box(solid))
+    return ObjectView("object", _soften(grid.unpack(solid)), box)
 
 
 def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Image:
@@ -101,21 +109,49 @@ def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Im
     if view.mask is None or view.box is None:
         raise ValueError("a picture of an object needs a view with an object")
     height, width = image.shape[:2]
+    rows, columns = view.mask.shape
     left, top, side = _square(view.box, width, height)
-    x0, y0, x1, y1 = max(0, left), max(0, top), min(width, left + side), min(height, top + side)
     scale = size / side
+    # What the mask does not cover need not be scaled.
+    x0, x1 = _covered(view.mask, 0, width, left, side)
+    y0, y1 = _covered(view.mask, 1, height, top, side)
     target = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
-    part = Pillow.fromarray(np.ascontiguousarray(image[y0:y1, x0:x1]))
-    if (factor := round(1 / scale)) > 1:
-        part = part.reduce(factor)
-    part = part.resize(target, Pillow.Resampling.BILINEAR)
+    part = _scaled(image[y0:y1, x0:x1], *target)
     mask = Pillow.fromarray((view.mask * 255).astype(np.uint8))
-    cell_x, cell_y = mask.width / width, mask.height / height
+    cell_x, cell_y = columns / width, rows / height
     edges = (x0 * cell_x, y0 * cell_y, x1 * cell_x, y1 * cell_y)
     soft = mask.resize(target, Pillow.Resampling.BILINEAR, box=edges)
     ground = Pillow.new("RGB", (size, size), (NEUTRAL, NEUTRAL, NEUTRAL))
     ground.paste(part, (round((x0 - left) * scale), round((y0 - top) * scale)), soft)
     return np.asarray(ground)
+
+
+def _covered(mask: Cells, axis: int, length: int, first: int, side: int) -> tuple[int, int]:
+    """Return the pixels along x (axis 0) or y (1) that the mask covers, within the square.
+
+    The mask is interpolated: it ends half a cell outside of its cells.
+    """
+    used, pixels = np.flatnonzero(mask.any(axis=axis)), length / mask.shape[1 - axis]
+    if not used.size:
+        return max(0, first), min(length, first + side)
+    begin, end = math.floor((used[0] - 0.5) * pixels), math.ceil((used[-1] + 1.5) * pixels)
+    return max(0, first, begin), min(length, first + side, end)
+
+
+def _scaled(part: Image, width: int, height: int) -> PillowImage:
+    """Return a part of a picture at another size.
+
+    Each pixel is the mean of four samples: the mean of all pixels takes twice the time, and its embedding is
+    no better. A part that is enlarged by a third or more is interpolated.
+    """
+    from PIL import Image as Pillow
+
+    if len(part) > 2 * height:
+        part = part[((np.arange(2 * height) + 0.5) * (len(part) / (2 * height))).astype(np.intp)]
+    picture = Pillow.fromarray(np.ascontiguousarray(part))
+    if picture.height < _ENLARGED * height:
+        return picture.resize((width, height), Pillow.Resampling.BILINEAR)
+    return picture.resize((2 * width, 2 * height), Pillow.Resampling.NEAREST).reduce(2)
 
 
 def _square(box: Box, width: int, height: int) -> tuple[int, int, int]:
@@ -126,135 +162,62 @@ def _square(box: Box, width: int, height: int) -> tuple[int, int, int]:
     return round(centre_x - side / 2), round(centre_y - side / 2), side
 
 
-def _without_soft_shadows(match: SceneMatch) -> Flags:
-    """Return the cells that differ, without those that are a darker copy of the scene with a soft edge."""
-    differing: Flags = match.contrast > 1
+def _soft_shadows(match: SceneMatch, differing: Flags) -> Flags:
+    """Return the differing cells that are a darker copy of the scene with a soft edge."""
     ratio = match.cells / np.maximum(match.expected, 1)
-    darkest = np.minimum(np.minimum(ratio[0], ratio[1]), ratio[2])
-    brightest = np.maximum(np.maximum(ratio[0], ratio[1]), ratio[2])
-    shadow = (darkest > _SHADOW_FLOOR) & (brightest < 1) & (brightest - darkest < _SHADOW_TINT)
+    darkest, brightest = ratio.min(axis=0), ratio.max(axis=0)
+    shadow: Flags = (darkest > _SHADOW_FLOOR) & (brightest < 1) & (brightest - darkest < _SHADOW_TINT)
     shadow &= differing
     if not shadow.any():
-        return differing
+        return shadow
     light = ratio[1]
     edge = np.zeros(light.shape, np.float32)
     edge[1:-1] = np.abs(light[2:] - light[:-2])
     edge[:, 1:-1] = np.maximum(edge[:, 1:-1], np.abs(light[:, 2:] - light[:, :-2]))
-    kept: Flags = differing & ~(shadow & (edge < 2 * _SOFT_EDGE))
-    return kept
+    shadow &= edge < 2 * _SOFT_EDGE
+    return shadow
 
 
-def _has_faint_object(match: SceneMatch) -> bool:
+def _has_faint_object(grid: BitGrid, match: SceneMatch) -> bool:
     """Return whether cells that differ a little lie together, as those of an object of the scene's colour."""
-    faint = _majority(_majority(match.contrast > _FAINT))
-    return int(np.count_nonzero(faint)) > _FAINT_AREA * faint.size
+    faint = grid.majority(grid.majority(grid.pack(match.contrast > _FAINT)))
+    return faint.bit_count() > _FAINT_AREA * match.contrast.size
 
 
-def _majority(flags: Flags) -> Flags:
-    """Return a 3 x 3 median filter of flags."""
-    majority: Flags = _count_around(flags) >= 5
-    return majority
+def _largest_part(grid: BitGrid, cells: Bits) -> Bits:
+    """Return the connected part with the most cells, and others of a similar size."""
+    parts = grid.parts(cells)
+    if len(parts) < 2:
+        return cells
+    parts = sorted(parts, key=int.bit_count, reverse=True)[:_MAX_PARTS]
+    least = _MIN_PART * parts[0].bit_count()
+    return reduce(or_, (part for part in parts if part.bit_count() >= least))
 
 
-def _close(flags: Flags) -> Flags:
-    """Return flags with gaps of two cells closed and enclosed holes filled."""
-    grown = _count_around(flags) > 0
-    closed = _count_around(grown) >= 9
-    closed |= flags
-    return _between(closed) & _between(closed.T).T
+def _is_scattered(box: Box, share: float) -> bool:
+    """Return whether the cells span the picture without filling their box, as after a moved camera."""
+    if box.width < _WIDE and box.height < _WIDE:
+        return False
+    return share < _MIN_FILL * box.width * box.height
 
 
-def _between(flags: Flags) -> Flags:
-    """Return the cells from the first to the last set flag of each row."""
-    columns = np.arange(flags.shape[1])
-    first = flags.argmax(axis=1)[:, None]
-    last = flags.shape[1] - 1 - flags[:, ::-1].argmax(axis=1)[:, None]
-    between: Flags = (columns >= first) & (columns <= last)
-    between &= flags.any(axis=1, keepdims=True)
-    return between
+def _box(grid: BitGrid, cells: Bits, shape: tuple[int, ...]) -> Box:
+    """Return the bounding box as fractions."""
+    left, top, right, bottom = grid.extent(cells)
+    height, width = shape
+    return Box(left / width, top / height, (right - left) / width, (bottom - top) / height)
 
 
-def _count_around(flags: Flags) -> npt.NDArray[np.uint8]:
-    """Return the number of set flags among each cell and its eight neighbours; edge cells are repeated."""
-    rows, columns = flags.shape
+def _soften(cells: npt.NDArray[np.uint8]) -> Cells:
+    """Return the mask with a soft edge of a cell to either side: the mean of each cell and its neighbours."""
+    rows, columns = cells.shape
     padded = np.empty((rows + 2, columns + 2), np.uint8)
-    padded[1:-1, 1:-1] = flags
+    padded[1:-1, 1:-1] = cells
     padded[0], padded[-1] = padded[1], padded[-2]
     padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
     lines = padded[:-2] + padded[1:-1]
     lines += padded[2:]
-    total: npt.NDArray[np.uint8] = lines[:, :-2] + lines[:, 1:-1]
+    total = lines[:, :-2] + lines[:, 1:-1]
     total += lines[:, 2:]
-    return total
-
-
-def _largest_part(flags: Flags) -> Flags:
-    """Return the connected part with the most cells, and others of a similar size near it."""
-    coarse = _coarse_counts(flags)
-    remaining = coarse > 0
-    parts: list[tuple[int, Flags]] = []
-    while remaining.any() and len(parts) < _MAX_PARTS:
-        part = _grow(remaining, int((coarse * remaining).argmax()))
-        parts.append((int(coarse[part].sum()), part))
-        remaining = remaining & ~part
-    if len(parts) < 2:
-        return flags
-    largest = max(size for size, _ in parts)
-    kept = np.zeros_like(remaining)
-    for size, part in parts:
-        if size >= _MIN_PART * largest:
-            kept |= part
-    rows, columns = flags.shape
-    spread = kept.repeat(_COARSE, axis=0)[:rows].repeat(_COARSE, axis=1)[:, :columns]
-    return flags & spread
-
-
-def _coarse_counts(flags: Flags) -> npt.NDArray[np.intp]:
-    rows, columns = -(-flags.shape[0] // _COARSE), -(-flags.shape[1] // _COARSE)
-    padded = np.zeros((rows * _COARSE, columns * _COARSE), np.uint8)
-    padded[: flags.shape[0], : flags.shape[1]] = flags
-    lines = padded.reshape(rows, _COARSE, columns * _COARSE).sum(axis=1, dtype=np.intp)
-    counts: npt.NDArray[np.intp] = lines.reshape(rows, columns, _COARSE).sum(axis=2)
-    return counts
-
-
-def _grow(flags: Flags, seed: int) -> Flags:
-    """Return the connected part of flags around a flat index."""
-    part = np.zeros_like(flags)
-    part.ravel()[seed] = True
-    count = 1
-    while True:
-        part = np.logical_and(_count_around(part) > 0, flags)
-        size = int(np.count_nonzero(part))
-        if size == count:
-            return part
-        count = size
-
-
-def _is_scattered(solid: Flags, size: int) -> bool:
-    """Return whether the cells span the picture without filling their box, as after a moved camera."""
-    box = _box(solid)
-    if box.width < _WIDE and box.height < _WIDE:
-        return False
-    return size / solid.size < _MIN_FILL * box.width * box.height
-
-
-def _box(flags: Flags) -> Box:
-    """Return the bounding box as fractions."""
-    rows, columns = np.flatnonzero(flags.any(axis=1)), np.flatnonzero(flags.any(axis=0))
-    height, width = flags.shape
-    left, top = int(columns[0]), int(rows[0])
-    return Box(
-        left / width, top / height, (int(columns[-1]) + 1 - left) / width, (int(rows[-1]) + 1 - top) / height
-    )
-
-
-def _box_cells(flags: Flags) -> int:
-    """Return the number of cells in the bounding box."""
-    return int(np.count_nonzero(flags.any(axis=1)) * np.count_nonzero(flags.any(axis=0)))
-
-
-def _soften(flags: Flags) -> Cells:
-    """Return the mask with a soft edge of a cell to either side."""
-    mask: Cells = _count_around(flags) * np.float32(1 / 9)
+    mask: Cells = total * np.float32(1 / 9)
     return mask

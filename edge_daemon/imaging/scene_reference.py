@@ -52,10 +52,18 @@ _SLOPE_TOLERANCE = 0.45
 _MIN_LEVEL = 20
 _SATURATED = 250
 _BINS_PER_OCTAVE = 16
-_OCTAVES = 4
 _MAX_SHIFT = 1.0
 _LOGS = np.round(np.log2(np.maximum(np.arange(256), 1)) * _BINS_PER_OCTAVE).astype(np.int16)
 _SMOOTHING = np.array([1, 2, 3, 2, 1])
+
+# Bins of the ratio of a cell to its reference. Each channel has its own, those that are not counted last.
+_BINS = 448
+_COUNTED = 160
+_FIRST_BIN = 96
+_UNCOUNTED = 176
+_CHANNEL_BINS = np.array([[0], [_BINS], [2 * _BINS]], np.int16)
+_LEVEL_BINS = _LOGS.copy()
+_LEVEL_BINS[:4] = _LEVEL_BINS[_SATURATED:] = 255
 
 
 class SceneMatch(Struct, frozen=True, eq=False):
@@ -194,71 +202,79 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         return steepness
 
     @cached_property
-    def _logs(self) -> npt.NDArray[np.int16]:
-        return _LOGS[self.cells[:, ::2, ::2].astype(np.uint8)]
+    def _bins(self) -> npt.NDArray[np.int16]:
+        """Histogram bins of every second cell for a picture's level 1; shape (3, n).
+
+        A cell that is dark or saturated, whose ratio is unknown, is in a bin that is not counted.
+        """
+        cells = _every_second(self.cells)
+        known = (cells >= _MIN_LEVEL) & (cells < _SATURATED)
+        bins = np.where(known, _FIRST_BIN - _LOGS[cells.astype(np.uint8)], _UNCOUNTED)
+        return (bins + _CHANNEL_BINS).astype(np.int16)
 
     @cached_property
-    def _usable(self) -> npt.NDArray[np.bool_]:
-        """Of every second cell, whether its ratio is known: neither dark nor saturated."""
-        cells = self.cells[:, ::2, ::2]
-        return (cells >= _MIN_LEVEL) & (cells < _SATURATED)
+    def _sparse(self) -> Planes:
+        return _every_second(self.cells)
+
+    @cached_property
+    def _planes(self) -> Planes:
+        """Cells and slopes of each channel, shape (3, 3, cells): a shifted picture is a sum of them."""
+        return np.stack((self.cells, *self._slopes), axis=1).reshape(3, 3, -1)
+
+    @cached_property
+    def _ceiling(self) -> Planes | None:
+        """Largest excess of each cell over the scene: 0 for a saturated one, whose own is unknown."""
+        saturated = self.cells >= _SATURATED
+        return np.where(saturated, np.float32(0), np.float32(np.inf)) if saturated.any() else None
 
     def _match(self, cells: Planes) -> SceneMatch:
         gain = self._gain(cells)
-        expected = self.cells * gain[:, None, None]
+        down, right = self._shift(cells[1], float(gain[1]))
+        terms = gain[:, None] * np.array((1, -down, -right), np.float32)
+        expected: Planes = (terms[:, None] @ self._planes).reshape(cells.shape)
         np.minimum(expected, 255, out=expected)
-        down, right = self._shift(cells[1] - expected[1], float(gain[1]))
-        if down or right:
-            slopes = self._slopes
-            expected -= slopes[0] * (gain * down)[:, None, None]
-            expected -= slopes[1] * (gain * right)[:, None, None]
         difference = cells - expected
-        # A saturated cell of the reference may have been any amount brighter than 255.
-        difference[(difference > 0) & (self.cells >= _SATURATED)] = 0
+        if self._ceiling is not None:
+            np.minimum(difference, self._ceiling, out=difference)
         np.abs(difference, out=difference)
-        largest = np.maximum(np.maximum(difference[0], difference[1]), difference[2])
-        noise = min(max(1.48 * _median(difference[1]), 0.7 * self.noise), 3 * self.noise + _NOISE_ALLOWANCE)
+        largest = difference.max(axis=0)
+        noise = max(1.48 * _median(difference[1, ::2]), 0.7 * self.noise)
+        noise = min(noise, 3 * self.noise + _NOISE_ALLOWANCE)
         light = max(gain.tolist())
-        limit = _MIN_DIFFERENCE * min(max(light, 0.35), 1.0) + _NOISE_LIMIT * noise
-        limit = limit + (_SLOPE_TOLERANCE * light) * self._steepness
-        return SceneMatch(
-            cells, expected, largest / limit, (float(gain[0]), float(gain[1]), float(gain[2])), noise
-        )
+        limit = self._steepness * np.float32(_SLOPE_TOLERANCE * light)
+        limit += _MIN_DIFFERENCE * min(max(light, 0.35), 1.0) + _NOISE_LIMIT * noise
+        largest /= limit
+        return SceneMatch(cells, expected, largest, (float(gain[0]), float(gain[1]), float(gain[2])), noise)
 
     def _gain(self, cells: Planes) -> npt.NDArray[np.float32]:
         """Return the light of the cells relative to the reference: the commonest ratio of each channel.
 
         A median would fail where an object covers half of the region. Every second cell is counted.
         """
-        cells, reference = cells[:, ::2, ::2], self.cells[:, ::2, ::2]
-        centre = _OCTAVES * _BINS_PER_OCTAVE
-        logs = _LOGS[cells.astype(np.uint8)] - self._logs + np.int16(centre)
-        usable = self._usable & (cells >= 4) & (cells < _SATURATED)
-        logs[~usable | (logs < 0) | (logs > 2 * centre)] = 2 * centre + 1
-        gain = np.ones(3, np.float32)
-        for channel in range(3):
-            counts = np.bincount(logs[channel].ravel(), minlength=2 * centre + 2)
-            counts[-1] = 0
-            if int(counts.sum()) < MIN_CELLS:
-                continue
-            mode = int(np.convolve(counts, _SMOOTHING, "same").argmax())
-            near = np.abs(logs[channel] - mode) <= 2
-            gain[channel] = float(np.vdot(cells[channel], near)) / max(
-                float(np.vdot(reference[channel], near)), 1.0
-            )
-        return gain
+        cells = _every_second(cells)
+        bins = _LEVEL_BINS.take(cells.astype(np.uint8)) + self._bins
+        counts = np.bincount(bins.ravel(), minlength=3 * _BINS).reshape(3, _BINS)[:, :_COUNTED]
+        modes = np.convolve(counts.ravel(), _SMOOTHING, "same").reshape(3, _COUNTED).argmax(axis=1)
+        bins -= (modes[:, None] + _CHANNEL_BINS).astype(np.int16)
+        near = (np.abs(bins) <= 2).astype(np.float32)[:, None]
+        light, reference = near @ cells[:, :, None], near @ self._sparse[:, :, None]
+        known = counts.sum(axis=1) >= MIN_CELLS
+        ratio: npt.NDArray[np.float32] = (light / np.maximum(reference, 1)).ravel()
+        ratio[~known] = 1
+        return ratio
 
-    def _shift(self, difference: Cells, gain: float) -> tuple[float, float]:
+    def _shift(self, green: Cells, gain: float) -> tuple[float, float]:
         """Return how far the picture is shifted, in cells down and to the right (Lucas and Kanade)."""
-        down, right = self._slopes[0][1], self._slopes[1][1]
-        small = np.abs(difference) < 6 + self._steepness * (0.75 * gain)
-        down, right, error = down * small * gain, right * small * gain, difference * small
-        a, b, c = float(np.vdot(down, down)), float(np.vdot(down, right)), float(np.vdot(right, right))
-        d, e = -float(np.vdot(down, error)), -float(np.vdot(right, error))
+        scene, slopes = self._planes[1, 0], self._planes[1, 1:]
+        error = green.ravel() - np.minimum(scene * np.float32(gain), 255)
+        small = np.abs(error) < self._steepness.ravel() * np.float32(0.75 * gain) + 6
+        weighted = slopes * small
+        (a, b), (_, c) = (weighted @ slopes.T).tolist()
+        d, e = (weighted @ error).tolist()
         determinant = a * c - b * b
         if determinant < 1e-3 * max(a * c, 1.0):
             return 0.0, 0.0
-        shift = ((c * d - b * e) / determinant, (a * e - b * d) / determinant)
+        shift = (b * e - c * d) / determinant / gain, (b * d - a * e) / determinant / gain
         return shift if max(abs(shift[0]), abs(shift[1])) <= _MAX_SHIFT else (0.0, 0.0)
 
 
@@ -271,21 +287,29 @@ def _picture_step(shape: Sequence[int]) -> int:
 
 def _sample(image: Image, step: int, pixels: int = 1) -> Planes:
     """Return the mean of sampled pixels in squares of `pixels` times `step` a side."""
-    rows_within, within = [step // 2], sorted({step // 4, 3 * step // 4})
-    row_phases = [number * step + phase for number in range(pixels) for phase in rows_within]
-    phases = [number * step + phase for number in range(pixels) for phase in within]
     side = step * pixels
     rows, columns = image.shape[0] // side, image.shape[1] // side
-    part = image[: rows * side, : columns * side]
-    # Whole rows are added first: their memory is contiguous.
-    total = part[row_phases[0] :: side].astype(np.uint16)
-    for phase in row_phases[1:]:
-        total += part[phase::side]
-    strips = total.reshape(rows, columns, side, 3)
-    sums = strips[:, :, phases[0]].copy()
-    for phase in phases[1:]:
-        sums += strips[:, :, phase]
-    return np.ascontiguousarray(sums.transpose(2, 0, 1)) * np.float32(1 / len(phases) / len(row_phases))
+    part = image[: rows * side]
+    # Whole rows are added, also those of pixels that are not needed: their memory is contiguous.
+    total = part[step // 2 :: side].astype(np.uint16)
+    if pixels == 2:
+        total += part[step + step // 2 :: side]
+    sums, count = total.ravel(), pixels
+    first, second = step // 4, 3 * step // 4
+    for distance in (second - first, step if pixels == 2 else 0):
+        if distance:
+            sums[: -3 * distance] += sums[3 * distance :]
+            count *= 2
+    lines = sums.reshape(rows, 3 * image.shape[1])[:, 3 * first : 3 * side * columns]
+    planes: Planes = np.empty((3, rows, columns), np.float32)
+    for channel, plane in enumerate(planes):
+        np.multiply(lines[:, channel :: 3 * side], np.float32(1 / count), out=plane)
+    return planes
+
+
+def _every_second(cells: Planes) -> Planes:
+    """Return every second cell each way, shape (3, n)."""
+    return cells[:, ::2, ::2].reshape(3, -1)
 
 
 def _halve(planes: Planes) -> Planes:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+import PIL.Image
 import pytest
 
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.imaging.object_mask import ObjectView, find_object, object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
 from tests.harness.fixed_camera import FixedCamera, Light, Thing
 
@@ -146,6 +147,35 @@ def test_the_picture_of_an_object_is_the_object_on_grey(
     assert picture[48, 48, 0] > 140 > 90 > picture[48, 48, 1]
     assert (picture[:8, :8] == picture[0, 0, 0]).all()
     assert picture[0, 0, 0] == picture[-1, -1, 2]
+
+
+@pytest.mark.parametrize("thing", ["disc", "square", "half"])
+def test_the_picture_of_an_object_is_that_of_a_slow_resize(
+    camera: FixedCamera, reference: SceneReference, thing: Thing
+) -> None:
+    image = camera.picture(thing)
+    view = find_object(image, reference)
+    assert view.mask is not None
+    assert view.box is not None
+    fast = object_picture(image, view, 96).astype(float)
+    white = object_picture(np.full_like(image, 255), view, 96).astype(float)
+    side = round(max(view.box.width * camera.width, view.box.height * camera.height) * 1.3)
+    left = round((view.box.x + view.box.width / 2) * camera.width - side / 2)
+    top = round((view.box.y + view.box.height / 2) * camera.height - side / 2)
+    edges = (left, top, left + side, top + side)
+    exact = np.asarray(PIL.Image.fromarray(image).crop(edges).resize((96, 96)), float)
+    inside = white[..., 0] == 255
+    assert inside.mean() > 0.2
+    assert np.abs(fast - exact)[inside].mean() < 8
+    assert (fast[white[..., 0] == 128] == 128).all()
+
+
+def test_the_picture_of_a_mask_without_a_cell_is_grey(camera: FixedCamera, reference: SceneReference) -> None:
+    image = camera.picture("disc")
+    view = find_object(image, reference)
+    assert view.mask is not None
+    nothing = ObjectView("object", np.zeros_like(view.mask), view.box)
+    assert (object_picture(image, nothing, 96) == 128).all()
 
 
 def test_objects_at_the_edge_keep_their_shape(camera: FixedCamera, reference: SceneReference) -> None:
