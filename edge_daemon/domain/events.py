@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Classified:
-    """A region of a frame was classified; `embedding` is None if the model did not run or failed."""
+    """A region of a frame was classified.
+
+    `embedding` is that of the whole region, `object_embedding` that of its object alone; the one that was
+    compared is given. Both are None if the model did not run or failed.
+    """
 
     region: str
     prediction: Prediction
@@ -29,6 +33,7 @@ class Classified:
     captured_at: datetime
     latency_ms: float
     embedding: Vector | None = field(default=None, repr=False, compare=False)
+    object_embedding: Vector | None = field(default=None, repr=False, compare=False)
 
 
 class LabelChanged(Struct, frozen=True):

@@ -15,3 +15,6 @@ class EmbeddedView(Struct, frozen=True):
 
     embedding: Vector | None = None
     object_embedding: Vector | None = None
+
+
+NOT_EMBEDDED = EmbeddedView()

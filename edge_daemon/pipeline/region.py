@@ -17,14 +17,14 @@ from edge_daemon.imaging.regions import Box, crop
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.learning.recent_frames import RecentFrames
-from edge_daemon.pipeline.embedded_view import EmbeddedView
+from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import error_reply
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.domain.types import Image
     from edge_daemon.pipeline.scenes import Scenes
     from edge_daemon.pipeline.view_classifier import ViewClassifier
     from edge_daemon.tracking.object_tracker import ObjectTracker
@@ -112,7 +112,7 @@ class RegionPipeline:
         if pending:
             yield from self._labeller.label_pending(pending, observation)
         prediction = self._predict(embedded)
-        yield from self._emit_result(frame, prediction, embedded.embedding)
+        yield from self._emit_result(frame, prediction, embedded)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
@@ -123,7 +123,7 @@ class RegionPipeline:
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         if not visibility and not pending:
             self._labeller.remember(Observation(self.name, frame, image))
-            yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
+            yield from self._emit_result(frame, UNKNOWN_PREDICTION, NOT_EMBEDDED)
             return
         try:
             embedded = self._embed(image, frame.captured_s)
@@ -136,11 +136,11 @@ class RegionPipeline:
         self._labeller.remember(observation)
         yield from self._labeller.label_pending(pending, observation)
         if not visibility:
-            yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedded.embedding)
+            yield from self._emit_result(frame, UNKNOWN_PREDICTION, embedded)
             return
         prediction = self._predict(embedded, relaxed=True)
         tracker.add_vote(frame, prediction, visibility)
-        yield from self._emit_result(frame, prediction, embedded.embedding)
+        yield from self._emit_result(frame, prediction, embedded)
         uncertain = self._labeller.offer_uncertain(observation, prediction)
         if uncertain is not None:
             yield uncertain
@@ -170,14 +170,15 @@ class RegionPipeline:
     def _emit_failure(self, frame: Frame, pending: list[AddExample], exc: EmbeddingError) -> Iterator[Event]:
         """Yield error replies, and `unknown`, for a crop that the model can't embed, such as pure black."""
         yield from (error_reply(command, exc) for command in pending)
-        yield from self._emit_result(frame, UNKNOWN_PREDICTION, None)
+        yield from self._emit_result(frame, UNKNOWN_PREDICTION, NOT_EMBEDDED)
 
-    def _emit_result(self, frame: Frame, prediction: Prediction, embedding: Vector | None) -> list[Event]:
+    def _emit_result(self, frame: Frame, prediction: Prediction, embedded: EmbeddedView) -> list[Event]:
         now = self._clock.monotonic()
         latency_ms = (now - frame.captured_s) * 1000
         self._recognised = prediction.label != UNKNOWN
+        vectors = embedded.embedding, embedded.object_embedding
         result: list[Event] = [
-            Classified(self.name, prediction, frame.seq, frame.captured_at, latency_ms, embedding)
+            Classified(self.name, prediction, frame.seq, frame.captured_at, latency_ms, *vectors)
         ]
         change = self._smoother.update(prediction, now)
         if change is not None:

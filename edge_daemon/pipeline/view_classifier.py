@@ -10,7 +10,7 @@ from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Prediction
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object, object_picture
 from edge_daemon.learning.object_classifier import EMPTY_SCENE, Evidence, ObjectClassifier
-from edge_daemon.pipeline.embedded_view import EmbeddedView
+from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
 from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.teaching.taught_view import TaughtView
 
@@ -39,7 +39,7 @@ class ViewClassifier:
         """Embed the picture that decides. Raises EmbeddingError."""
         evidence, view = self._view(image)
         if evidence == "nothing":
-            return EmbeddedView()
+            return NOT_EMBEDDED
         if evidence == "object":
             try:
                 return EmbeddedView(object_embedding=self._embed_object(image, view))

@@ -30,7 +30,7 @@ class ExampleBrowser:
         self._path = path
         self._space = space
         self._store: ExampleStore | None = None
-        self._projection: PcaProjection | None = None
+        self._maps: dict[str, PcaProjection] = {}
 
     def list(self) -> Message:
         """Return the newest examples with label issues and map points, and the removed ones.
@@ -41,14 +41,12 @@ class ExampleBrowser:
         total = store.spaces().get(self._space, 0)
         current = store.examples(self._space, thumbnails=False)
         listed = list(islice(current, max(0, total - MAX_LISTED), None))
-        issues, projection = _compare(listed)
-        self._projection = projection
-        points = projection.points.round(3).tolist() if projection else []
+        issues = _compare(listed)
+        self._maps, places = _fit_maps(listed)
         return {
             "total": total,
             "examples": [
-                _row(each, issues, index) | {"x": point[0], "y": point[1]}
-                for index, (each, point) in enumerate(zip(listed, points, strict=True))
+                _row(each, issues, index) | {"places": places[index]} for index, each in enumerate(listed)
             ],
             "removed": [_row(each) for each in store.removed() if each.space == self._space],
         }
@@ -64,13 +62,19 @@ class ExampleBrowser:
         """
         return archive_pieces(self._open())
 
-    def project(self, embedding: Vector) -> tuple[float, float] | None:
-        """Return the coordinates of an embedding on the map of the latest `list`, or None without a map."""
-        projection = self._projection
-        if projection is None or projection.mean.shape != embedding.shape:
+    def project(
+        self, embedding: Vector | None, object_embedding: Vector | None
+    ) -> tuple[str, float, float] | None:
+        """Return the map of the latest `list` on which a frame's vector lies, and its x and y there.
+
+        None for a frame without a vector, and without such a map.
+        """
+        kind, vector = ("region", embedding) if object_embedding is None else ("object", object_embedding)
+        fitted = self._maps.get(kind)
+        if vector is None or fitted is None or fitted.mean.shape != vector.shape:
             return None
-        x, y = projection.transform(embedding)
-        return round(x, 3), round(y, 3)
+        x, y = fitted.transform(vector)
+        return kind, round(x, 3), round(y, 3)
 
     def close(self) -> None:
         """Close the store."""
@@ -83,11 +87,28 @@ class ExampleBrowser:
         return self._store
 
 
-def _compare(listed: list[Example]) -> tuple[LabelIssues, PcaProjection | None]:
+def _compare(listed: list[Example]) -> LabelIssues:
     if not listed:
-        return LabelIssues(frozenset(), {}), None
-    matrix = np.stack([each.embedding for each in listed])
-    return find_label_issues(matrix, [each.label for each in listed]), fit_pca(matrix)
+        return LabelIssues(frozenset(), {})
+    return find_label_issues(np.stack([each.embedding for each in listed]), [each.label for each in listed])
+
+
+def _fit_maps(listed: list[Example]) -> tuple[dict[str, PcaProjection], dict[int, dict[str, list[float]]]]:
+    """Fit a map of the whole regions and one of the objects; return also each example's place on each."""
+    vectors = {
+        "region": {index: each.embedding for index, each in enumerate(listed)},
+        "object": {
+            index: each.object_embedding
+            for index, each in enumerate(listed)
+            if each.object_embedding is not None
+        },
+    }
+    maps = {kind: fit_pca(np.stack(list(rows.values()))) for kind, rows in vectors.items() if rows}
+    places: dict[int, dict[str, list[float]]] = {index: {} for index in range(len(listed))}
+    for kind, fitted in maps.items():
+        for index, point in zip(vectors[kind], fitted.points.round(3).tolist(), strict=True):
+            places[index][kind] = point
+    return maps, places
 
 
 def _row(example: Example, issues: LabelIssues | None = None, index: int = -1) -> dict[str, object]:

@@ -121,7 +121,11 @@ class LiveFeed:
             return
         self._sent_seq[region] = event.seq
         self._viewers.broadcast(messages.result(event, self.fps))
-        if self._viewers.wants_map and event.embedding is not None:
-            point = self._browser.project(event.embedding)
-            if point is not None:
-                self._viewers.broadcast({"type": "point", "region": region, "x": point[0], "y": point[1]})
+        if self._viewers.wants_map:
+            self._broadcast_point(event)
+
+    def _broadcast_point(self, event: Classified) -> None:
+        """Show on the map what was compared with the examples, or that nothing was."""
+        found = self._browser.project(event.embedding, event.object_embedding)
+        place = {} if found is None else {"of": found[0], "x": found[1], "y": found[2]}
+        self._viewers.broadcast({"type": "point", "region": event.region} | place)

@@ -228,6 +228,27 @@ def test_objects_are_known_on_another_ground_and_an_empty_scene_is_unknown(table
     assert table.label == "nut"
 
 
+def test_a_result_has_the_vector_that_was_compared(table: Table) -> None:
+    table.show("nut")
+    [before] = table.found(events.Classified)
+    assert before.embedding is not None
+    assert before.object_embedding is None
+    table.learn_scene()
+    for label in ("nut", "lemon"):
+        table.teach(label, label)
+    table.show("nut")
+    [after] = table.found(events.Classified)
+    taught = next(example for example in table.store.examples() if example.label == "nut")
+    assert after.embedding is None
+    assert after.object_embedding is not None
+    assert taught.object_embedding is not None
+    assert float(after.object_embedding @ taught.object_embedding) > 0.9
+    table.show(None)
+    [empty] = table.found(events.Classified)
+    assert empty.embedding is None
+    assert empty.object_embedding is None
+
+
 def test_the_scene_and_the_vectors_are_back_after_a_restart(table: Table) -> None:
     table.learn_scene()
     table.teach("nut", "nut")

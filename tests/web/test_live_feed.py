@@ -6,13 +6,18 @@ import asyncio
 import json
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edge_daemon.domain.events import CameraLost, Classified
 from edge_daemon.domain.types import Prediction
+from edge_daemon.example_store.record import ExampleRecord
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.testing import ManualClock
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -29,6 +34,7 @@ class FeedHarness:
         self.clock = ManualClock()
         self.observed: list[Classified] = []
         self.viewer = Viewer()
+        self.browser = ExampleBrowser(folder / "x", "s")
         viewers = ViewerRegistry()
         viewers.add(self.viewer)
         device = DeviceInfo("n", "1", "m", "knn", {}, "s", folder / "x", folder / "r", {}, lambda: None)
@@ -37,7 +43,7 @@ class FeedHarness:
             StateCache(device, UncertainImages()),
             viewers,
             CommandClient(lambda _: True),
-            ExampleBrowser(device.store_path, "s"),
+            self.browser,
             self.clock.monotonic,
             self.observed.append,
         )
@@ -111,5 +117,36 @@ def test_the_rate_is_that_of_the_last_two_seconds_per_region(tmp_path: Path) -> 
             await harness.run_for(0.01)
             harness.clock.advance(1)
         assert harness.feed.fps == 10.0
+
+    run(scenario())
+
+
+def test_a_frame_is_on_the_map_of_the_vectors_that_it_was_compared_with(tmp_path: Path) -> None:
+    regions, objects = np.eye(6, dtype=np.float32)[:3], np.eye(6, dtype=np.float32)[3:]
+    with closing(ExampleStore(tmp_path / "x")) as store:
+        scene = store.add_scene("frame", b"scene", "press")
+        store.add_record(ExampleRecord(regions[0], "cat", "s"))
+        for region, thing in zip(regions[1:], objects[1:], strict=True):
+            store.add_record(ExampleRecord(region, "cat", "s", scene_id=scene.id, object_embedding=thing))
+
+    async def scenario() -> None:
+        harness = FeedHarness(tmp_path)
+        listed = harness.browser.list()["examples"]
+        assert isinstance(listed, list)
+        assert [sorted(each["places"]) for each in listed] == [["region"], *[["object", "region"]] * 2]
+        harness.viewer.wants_map = True
+        shown = []
+        for seq, vectors in enumerate([(regions[2], None), (None, objects[2]), (None, None)]):
+            harness.feed.handle(replace(classified(seq), embedding=vectors[0], object_embedding=vectors[1]))
+            await harness.run_for(1 / PER_S / 4)
+            harness.clock.advance(0.1)
+            shown += [each for each in await harness.messages(2 + (seq == 0)) if each["type"] == "point"]
+        places = listed[2]["places"]
+        assert [(each.get("of"), each.get("x"), each.get("y")) for each in shown] == [
+            ("region", *places["region"]),
+            ("object", *places["object"]),
+            (None, None, None),
+        ]
+        harness.browser.close()
 
     run(scenario())

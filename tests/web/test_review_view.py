@@ -118,6 +118,30 @@ def test_the_map_shows_every_example_and_the_frame_moving_in_it(taught: WebHarne
     )
 
 
+def test_the_map_is_that_of_the_objects_while_objects_are_compared(taught: WebHarness, visit: Visit) -> None:
+    page = open_review(taught, visit)
+    states = page.evaluate(
+        """async () => {
+            const { drawMap, showPoint } = await import("/static/map.js");
+            const mark = ({ attributes }) => [attributes.visibility.value, attributes.transform?.value];
+            const shown = () => [...document.querySelectorAll("#map > *")].map((each) => mark(each)[0])
+                .concat(mark(document.querySelector("#map > path"))[1]);
+            const both = { region: [0.5, 0.25], object: [-0.5, 0.75] };
+            const gear = { id: 1, label: "gear", places: both };
+            drawMap([gear, { id: 2, label: "mug", places: { region: [1, 1] } }], () => {});
+            return [{ of: "region", x: 0, y: 0 }, { of: "object", x: 0, y: 0 }, {}].map((point) => {
+                showPoint(point);
+                return shown();
+            });
+        }"""
+    )
+    assert states == [
+        ["visible", "visible", "visible", "translate(0.5 -0.25)"],
+        ["visible", "hidden", "visible", "translate(-0.5 -0.75)"],
+        ["visible", "hidden", "hidden", "translate(-0.5 -0.75)"],
+    ]
+
+
 def test_an_edit_by_another_viewer_appears(taught: WebHarness, visit: Visit) -> None:
     page = open_review(taught, visit)
     taught.teach("gear")

@@ -1,4 +1,5 @@
-// Map of the examples: two principal components of the embeddings. Classes differ by colour and shape.
+// Map of the examples: two principal components of the embeddings of the whole regions, or of the objects where the
+// current frame is compared by its object. Classes differ by colour and shape.
 
 import { colourOf, indexOf } from "/static/classes.js";
 import { byId, counted, draw, make } from "/static/dom.js";
@@ -13,21 +14,25 @@ const SHAPES = [
 const EDGE = 1.08;
 
 let current = null;
+let marks = [];
+let kind = "region";
 
 const shapeOf = (label) => SHAPES[indexOf(label) % SHAPES.length];
 const clamp = (value) => Math.max(-EDGE, Math.min(EDGE, value));
 
 export function drawMap(examples, onChoose) {
   const labels = [...new Set(examples.map(({ label }) => label))];
-  const marks = examples.map(({ id, label, x, y, outlier }) =>
-    draw(
+  marks = examples.map(({ id, label, places, outlier }) => ({
+    places,
+    mark: draw(
       "path",
-      { d: shapeOf(label)(SIZE), class: `${colourOf(label)}${outlier ? " outlier" : ""}`, transform: `translate(${x} ${-y})`, onclick: () => onChoose(id) },
+      { d: shapeOf(label)(SIZE), class: `${colourOf(label)}${outlier ? " outlier" : ""}`, onclick: () => onChoose(id) },
       draw("title", {}, label),
     ),
-  );
+  }));
+  marks.forEach(placeMark);
   current = draw("g", { class: "current", visibility: "hidden" }, draw("circle", { r: 0.075 }), draw("circle", { r: 0.018, class: "core" }));
-  byId("map").replaceChildren(...marks, current);
+  byId("map").replaceChildren(...marks.map(({ mark }) => mark), current);
   byId("map").setAttribute("aria-label", `Map of ${counted(examples.length, "example")} of ${labels.join(", ") || "no class"}`);
   byId("legend").replaceChildren(...labels.map(legendEntry));
 }
@@ -37,8 +42,19 @@ function legendEntry(label) {
   return make("li", { class: colourOf(label) }, mark, label);
 }
 
-export function showPoint({ x, y }) {
+function placeMark({ mark, places }) {
+  const place = places[kind];
+  mark.setAttribute("visibility", place ? "visible" : "hidden");
+  if (place) mark.setAttribute("transform", `translate(${place[0]} ${-place[1]})`);
+}
+
+export function showPoint({ of, x, y }) {
   if (!current) return;
-  current.removeAttribute("visibility");
+  current.setAttribute("visibility", of ? "visible" : "hidden");
+  if (!of) return;
+  if (of !== kind) {
+    kind = of;
+    marks.forEach(placeMark);
+  }
   current.style.transform = `translate(${clamp(x)}px, ${-clamp(y)}px)`;
 }
