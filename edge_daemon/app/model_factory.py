@@ -14,13 +14,11 @@ from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
-from edge_daemon.models.registry import find_model
+from edge_daemon.models.registry import DEFAULT_MODEL, find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
     from edge_daemon.learning.object_classifier import ObjectClassifier
-
-DEFAULT_MODEL = "edge_embedder_v1"
 
 
 def model_path(config: Config) -> Path:

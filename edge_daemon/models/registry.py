@@ -15,6 +15,9 @@ from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 
 SUFFIX = ".tflite"
+DEFAULT_MODEL = "edge_embedder_v1"
+"""The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
+
 SERVICE_STATE = Path("/var/lib/edge_daemon")
 """State folder of the installed service. Root downloads models to it, so that the service finds them."""
 
@@ -22,6 +25,8 @@ Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
 Count = Annotated[int, Meta(ge=1)]
 Address = Annotated[str, Meta(pattern="^https?://")]
+Text = Annotated[str, Meta(pattern=r"^\S[^\n]*$", max_length=500)]
+"""One line that is not empty."""
 
 
 class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -60,6 +65,20 @@ class PackagedWeights(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     calibration: FileName
 
 
+class Provenance(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Origin of a model: author, day, month or year of its release, training data, purpose and known limits.
+
+    `released` is None where the source gives no date. `source` is a page or a file of the project with more.
+    """
+
+    author: Text
+    released: Annotated[str, Meta(pattern=r"^\d{4}(-\d{2}(-\d{2})?)?$")] | None
+    data: Text
+    purpose: Text
+    limits: Annotated[list[Text], Meta(min_length=1)]
+    source: Text | None = None
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Facts of a known model. Without `url` and `package` the file ships with the program.
 
@@ -82,6 +101,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     relative_cost: Annotated[float, Meta(gt=0)] | None = None
     few_shot: dict[str, dict[str, dict[str, float]]] = {}
     recommended_for: str | None = None
+    provenance: Provenance | None = None
 
     @property
     def files(self) -> tuple[RemoteFile, ...]:

@@ -3,14 +3,13 @@
     python scripts/training/measure_models.py DATA [NAME...]
 
 DATA holds `trashnet6` and `signdigits10`, each with one folder per class. Models are found as the program
-finds them. Few-shot accuracy follows embedder_training/measure.py. The relative cost is the median time of
-one inference on one thread, alternating with the reference model so that background load slows both.
+finds them. Few-shot accuracy follows embedder_training/measure.py. The relative cost is the shortest time of
+one inference on one thread, in alternation with the reference model: background load only adds to a time.
 """
 
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from pathlib import Path
@@ -48,7 +47,7 @@ def cost(embedder: TfliteEmbedder, reference: TfliteEmbedder) -> float:
         return time.perf_counter() - started
 
     pairs = [(one(embedder), one(reference)) for _ in range(ROUNDS)]
-    return statistics.median(a for a, _ in pairs) / statistics.median(b for _, b in pairs)
+    return min(a for a, _ in pairs) / min(b for _, b in pairs)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
 from edge_daemon.models.class_names import embedded_class_names
-from edge_daemon.models.registry import Manifest, read_manifest, shipped_manifests
+from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, read_manifest, shipped_manifests
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
 
@@ -102,10 +102,15 @@ def test_the_manifest_of_an_unknown_model_names_the_nearest() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["EDGE_EMBEDDER_V1", "edge-embedder-v1", "edge_embeder_v1", "edge_embedder", "edge_embedder_v1.tfl"],
+    [
+        DEFAULT_MODEL.upper(),
+        DEFAULT_MODEL.replace("_", "-"),
+        DEFAULT_MODEL.replace("dd", "d"),
+        f"{DEFAULT_MODEL}.tfl",
+    ],
 )
 def test_a_misspelt_model_is_named_with_the_one_meant(name: str) -> None:
-    with pytest.raises(ModelError, match="did you mean 'edge_embedder_v1'"):
+    with pytest.raises(ModelError, match=f"did you mean '{DEFAULT_MODEL}'"):
         registry.find_model(name)
 
 
@@ -143,9 +148,38 @@ def test_a_model_without_an_address_ships() -> None:
             assert (len(content), hashlib.sha256(content).hexdigest()) == (manifest.bytes, manifest.sha256)
 
 
+def test_each_shipped_manifest_has_its_origin_and_a_file_that_it_names() -> None:
+    for manifest in shipped_manifests():
+        origin = manifest.provenance
+        assert origin is not None, manifest.name
+        assert origin.limits
+        if origin.source is not None and "://" not in origin.source:
+            assert (package_data("models").parent / origin.source).is_file()
+
+
+PROVENANCE = {"author": "me", "released": "2026-11", "data": "photos", "purpose": "fun", "limits": ["few"]}
+
+
+def test_a_manifest_without_origin_is_valid(tmp_path: Path) -> None:
+    right = json.loads((package_data("models") / "mobilenet_v1_0.25_128_quant.json").read_text())
+    del right["provenance"]
+    (tmp_path / "m.json").write_text(json.dumps(right))
+    assert read_manifest(tmp_path / "m.json").provenance is None
+    (tmp_path / "m.json").write_text(json.dumps(right | {"provenance": PROVENANCE}))
+    origin = read_manifest(tmp_path / "m.json").provenance
+    assert origin is not None
+    assert (origin.released, origin.limits) == ("2026-11", ["few"])
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"provenance": PROVENANCE | {"released": "last year"}}, r"\$\.provenance\.released"),
+        ({"provenance": PROVENANCE | {"limits": []}}, r"\$\.provenance\.limits"),
+        ({"provenance": PROVENANCE | {"author": ""}}, r"\$\.provenance\.author"),
+        ({"provenance": PROVENANCE | {"data": "two\nlines"}}, r"\$\.provenance\.data"),
+        ({"provenance": {"author": "me"}}, "missing required field `released`"),
+        ({"provenance": PROVENANCE | {"colour": "red"}}, "unknown field `colour`"),
         ({"sha256": "short"}, r"\$\.sha256"),
         ({"file": "../escape.tflite"}, r"\$\.file"),
         ({"url": "file:///etc/passwd"}, r"\$\.url"),
