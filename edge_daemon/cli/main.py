@@ -45,7 +45,7 @@ COMMANDS = {
     "examples": "add, import, export, fetch, list, undo or clear examples",
     "scene": "learn, show or forget the scene without an object of a running device",
     "evaluate": "measure the accuracy of classifiers on a folder of labelled images",
-    "models": "list, pull, add and inspect models",
+    "models": "list, recommend, use, pull, add and inspect models",
     "bench": "time each stage of a frame, and the interpreter alone",
     "doctor": "check camera, GPIO, broker, model, store and clock",
     "config": "check or show the configuration, or print its schema",

@@ -60,7 +60,7 @@ def add_model(args: argparse.Namespace) -> int:
     classes = f"{len(added.labels)} classes" if added.labels else "no class names"
     print(f"{added.path.stem}: {added.path}, {classes}, an embedding of {added.embedding_size} numbers")
     print(f"black..white: {added.input_range}; --range sets another")
-    print(f"use it: --set model.name={added.path.stem}")
+    print(f"use it: edge-daemon models use {added.path.stem}")
     return 0
 
 

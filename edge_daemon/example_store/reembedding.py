@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
@@ -22,13 +23,14 @@ def reembed(
     embedder: Embedder,
     track: ProgressTracker = no_progress,
     object_px: int = PICTURE_PX,
+    before_commit: Callable[[ImportReport], None] = lambda report: None,
 ) -> ImportReport:
     """Move the examples of other spaces into the embedder's space, in one transaction at the end.
 
     An example without a readable thumbnail stays in its space and is reported. An example whose picture is
     in the new space already, under the same label, is removed. Objects are embedded from the thumbnail and
     the stored scene, in pictures of `object_px` pixels a side; an example that loses its object embedding is
-    reported.
+    reported. `before_commit` gets the report inside the transaction; its exception undoes everything.
     """
     counts = store.spaces()
     foreign = (example for example in store if example.space != embedder.space)
@@ -58,6 +60,7 @@ def reembed(
     with store.transaction():
         report.duplicates = len(store.remove(duplicates))
         report.added = store.replace_embeddings(embeddings, embedder.space, object_embeddings)
+        before_commit(report)
     return report
 
 

@@ -20,7 +20,7 @@ from edge_daemon.tflite.interpreter import is_external, runtime
 from edge_daemon.tflite.model_check import image_input
 
 INSPECTED_FEATURES: tuple[FeatureName, ...] = ("embedding", "logits", "probabilities")
-_TIMED_S = 1.0
+TIMED_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def inspect(path: Path, threads: int = 1, delegate: str = "auto") -> Inspection:
         space=embedder.space if embedder else None,
         input_range=str(embedder.input_range) if embedder else None,
         undelegated=dict(Counter(undelegated_operators(embedder.listed_operators()))) if embedder else None,
-        inference_ms=_inference_ms(embedder) if embedder else None,
+        inference_ms=inference_ms(embedder) if embedder else None,
     )
 
 
@@ -129,12 +129,13 @@ def _load(
         return str(exc).removeprefix(f"{path}: "), None
 
 
-def _inference_ms(embedder: TfliteEmbedder) -> float:
+def inference_ms(embedder: TfliteEmbedder, seconds: float = TIMED_S) -> float:
+    """Return the median time of one inference on a picture of the input size, in about `seconds`."""
     height, width, _ = embedder.input_shape
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     embedder.embed(picture)
     times: list[float] = []
-    while len(times) < 3 or (sum(times) < _TIMED_S and len(times) < 200):
+    while len(times) < 3 or (sum(times) < seconds and len(times) < 200 * seconds):
         started = time.perf_counter()
         embedder.embed(picture)
         times.append(time.perf_counter() - started)

@@ -15,6 +15,7 @@ from edge_daemon.board.network import interfaces, link_fault, power_saving
 from edge_daemon.board.power import Power, describe, read_power
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.live_feed import LiveFeed
+from edge_daemon.web.model_quality import ModelQuality
 from edge_daemon.web.state import StateCache
 
 STALE_S = 5.0
@@ -36,7 +37,7 @@ class SystemStats:
     """Reads /proc and /sys under `root`. Nothing is cached and no call blocks."""
 
     def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
+        self.root = root
 
     def memory_bytes(self) -> int | None:
         """Return the resident memory of this process."""
@@ -50,23 +51,23 @@ class SystemStats:
 
     def power(self) -> Power | None:
         """Return the power flags of a Raspberry Pi: those set now and those set since its boot."""
-        return read_power(self._root)
+        return read_power(self.root)
 
     def clock_synced(self) -> bool | None:
         """Return whether the clock was synchronised since the boot; None where that can't be found out."""
-        return clock_synced(self._root)
+        return clock_synced(self.root)
 
     def link_fault(self) -> str | None:
         """Return why this device has no network; None when it has one."""
-        return link_fault(self._root)
+        return link_fault(self.root)
 
     def power_saving_wifi(self) -> list[str]:
         """Return the names of the Wi-Fi interfaces whose power saving is on."""
-        return [link.name for link in interfaces(self._root) if link.wireless and power_saving(link.name)]
+        return [link.name for link in interfaces(self.root) if link.wireless and power_saving(link.name)]
 
     def _read(self, path: str) -> str:
         try:
-            return (self._root / path).read_text().strip()
+            return (self.root / path).read_text().strip()
         except OSError:
             return ""
 
@@ -88,6 +89,7 @@ class HealthChecks:
         self._state = state
         self._feed = feed
         self._system = system
+        self._quality: ModelQuality | None = None
 
     def failure(self, now_s: float) -> str | None:
         """Return why no labels are produced; None while they are."""
@@ -107,10 +109,17 @@ class HealthChecks:
             *self._check_network(),
             *self._check_store(),
             *self._check_system(),
-            HealthCheck("Model", f"{self._device.model}, classifier {self._device.classifier}"),
+            self._check_model(now_s),
             HealthCheck("Version", f"edge_daemon {self._device.version}"),
         ]
         return [asdict(check) for check in checks]
+
+    def _check_model(self, now_s: float) -> HealthCheck:
+        if self._quality is None:  # the manifests are read when the view is first shown
+            self._quality = ModelQuality(self._device.model, self._system.root)
+        text = f"{self._device.model}, classifier {self._device.classifier}"
+        known = self._quality.describe(now_s, [each.latency_ms for each in self._feed.classified()])
+        return HealthCheck("Model", f"{text}; {known}" if known else text)
 
     def _check_camera(self, now_s: float) -> HealthCheck:
         if failure := self.failure(now_s):

