@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import pwd
 import re
 import subprocess
 import sys
@@ -404,3 +405,26 @@ def test_a_model_that_is_slower_than_estimated_is_not_used(
 
 def _fail() -> Path:
     raise ModelError("the registry is closed")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root serves another user's store")
+def test_root_changes_the_service_s_model_and_leaves_its_files_to_the_service(
+    user: ModelUser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nobody = pwd.getpwnam("nobody").pw_uid
+    service = tmp_path / "service"
+    service.mkdir()
+    user.store_path.rename(service / "examples.sqlite")
+    user.store_path = service / "examples.sqlite"
+    for path in (service, *service.iterdir()):
+        os.chown(path, nobody, nobody)
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    monkeypatch.delenv("EDGE_DAEMON_MODELS")
+    monkeypatch.delenv("STATE_DIRECTORY", raising=False)
+    user.config.write_text("camera: {type: synthetic}\n")
+    assert user.pull_other() == 0
+    assert user.spaces() == {OTHER: 3}
+    assert (service / "models" / f"{OTHER}.tflite").stat().st_uid == nobody
+    assert {path.stat().st_uid for path in service.rglob("*")} == {nobody}
+    assert user.config.stat().st_uid == 0
