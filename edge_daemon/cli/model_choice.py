@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct, to_builtins
 
 from edge_daemon.app.model_change import change_model, plan_edit, used_store, with_model
-from edge_daemon.app.model_factory import build_embedder
+from edge_daemon.app.model_factory import build_embedder, model_name
 from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.model_pull import add_source_argument, pull
 from edge_daemon.cli.progress import Progress
@@ -26,7 +26,10 @@ from edge_daemon.tflite.inspection import inference_ms
 
 
 class Change(Struct, frozen=True):
-    """A change of the model that was made. `process` is the daemon that still uses the earlier model."""
+    """A change of the model that was made. `process` is the daemon that still uses the earlier model.
+
+    `fleet` is the group of devices that share examples with this one.
+    """
 
     name: str
     before: str
@@ -34,6 +37,7 @@ class Change(Struct, frozen=True):
     embedded: int
     left_out: tuple[str, ...]
     process: int | None
+    fleet: str | None
 
 
 def add_recommend_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +73,7 @@ def run_recommend(args: argparse.Namespace) -> int:
     loaded = _load(args)
     ms = measure_shipped_ms()
     advice = advise(DEFAULT_MODEL, ms, offline=args.offline)
-    used = _used(loaded.config)
+    used = model_name(loaded.config)
     if args.json and not args.use:
         print(json.dumps(_as_json(advice, used, ms)))
     elif not args.json:
@@ -79,7 +83,7 @@ def run_recommend(args: argparse.Namespace) -> int:
 
 def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: Recommendation) -> int:
     """Use the first recommended model that can be had and is fast enough here."""
-    used = _used(loaded.config)
+    used = model_name(loaded.config)
     for choice in advice.to_try() if advice.better_than(used) else ():
         if choice.name == used:
             break
@@ -125,6 +129,7 @@ def _use(args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: fl
         embedded=report.added,
         left_out=tuple(report.problems),
         process=daemon_process(used_store(config)),
+        fleet=config.fleet.group,
     )
 
 
@@ -169,6 +174,8 @@ def _lines(args: argparse.Namespace, change: Change) -> list[str]:
     option = f" --config {args.config}" if args.config else ""
     if change.before != change.name:
         lines.append(f"go back: {sudo}edge-daemon models use {change.before}{option}")
+    if change.fleet is not None:
+        lines.append(f"every device of the fleet '{change.fleet}' needs the same model to share examples")
     if change.process is not None:
         is_service = Path(change.config) == DEFAULT_PATH
         reload = "sudo systemctl reload edge-daemon" if is_service else f"kill -HUP {change.process}"

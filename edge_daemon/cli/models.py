@@ -20,6 +20,7 @@ from edge_daemon.cli.model_choice import (
 from edge_daemon.cli.model_pull import add_pull_arguments, megabytes, run_pull
 from edge_daemon.cli.model_report import run_inspect
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, measure_shipped_ms
 from edge_daemon.models.recommendation import Choice
@@ -78,7 +79,7 @@ def _list(args: argparse.Namespace) -> int:
     used = config.model.name or DEFAULT_MODEL
     installed = registry.installed_models()
     known = {manifest.name: manifest for manifest in shipped_manifests()}
-    better = advise(DEFAULT_MODEL, measure_shipped_ms(_MEASURED_S)).better_than(used)
+    better = _better_than(used)
     rows = [
         _row(name, known.get(name), installed.get(name), used, better)
         for name in sorted({*known, *installed})
@@ -98,6 +99,14 @@ _LEGEND = """
 * in use. cost: time of one inference, relative to mobilenet_v1_0.25_128_quant. KNN, linear: accuracy in %
 with 10 examples per class, mean of two test sets. `edge-daemon models use NAME` pulls one not here and uses
 it; `models recommend` names the best for this board; `models inspect NAME` shows the origin of one here."""
+
+
+def _better_than(used: str) -> Choice | None:
+    """Return the recommended model; None if the one in use is as good, or without an interpreter."""
+    try:
+        return advise(DEFAULT_MODEL, measure_shipped_ms(_MEASURED_S)).better_than(used)
+    except ModelError:
+        return None
 
 
 def _row(name: str, manifest: Manifest | None, path: Path | None, used: str, better: Choice | None) -> _Row:

@@ -25,7 +25,7 @@ def known_manifest(name: str) -> Manifest | None:
 
 
 def measure_shipped_ms(seconds: float = MEASURED_S) -> float:
-    """Measure the shipped model for about this time; return the median time of one inference."""
+    """Measure the shipped model for at most this time; return the median time of one inference."""
     return inference_ms(TfliteEmbedder(find_model(DEFAULT_MODEL)), seconds)
 
 

@@ -130,7 +130,7 @@ def _load(
 
 
 def inference_ms(embedder: TfliteEmbedder, seconds: float = TIMED_S) -> float:
-    """Return the median time of one inference on a picture of the input size, in about `seconds`."""
+    """Return the median time of one inference on a picture of the input size, in at most `seconds`."""
     height, width, _ = embedder.input_shape
     picture = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
     embedder.embed(picture)

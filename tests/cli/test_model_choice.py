@@ -96,6 +96,12 @@ def test_the_running_daemon_is_named_with_the_command_for_it(
     assert f"the running daemon uses {DEFAULT_MODEL} until: kill -HUP 77" in capsys.readouterr().out
 
 
+def test_the_fleet_is_named(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
+    user.config.write_text(user.text + "fleet: {group: sorters}\n")
+    assert user.pull_other() == 0
+    assert "every device of the fleet 'sorters' needs the same model" in capsys.readouterr().out
+
+
 def test_offline_nothing_is_pulled(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> None:
     assert user.use(OTHER, "--offline") == 1
     assert f"get it with `edge-daemon models pull {OTHER}`" in one_line(capsys)
