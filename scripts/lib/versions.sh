@@ -76,6 +76,17 @@ as_service() {
     fi
 }
 
+# choose_model PROGRAM: write the model that it recommends for this board into the configuration, if its file can be
+# downloaded. Otherwise the shipped model is used.
+choose_model() {
+    say "choosing the model for this board"
+    mkdir -p "$state"
+    chown edge-daemon: "$state"
+    STATE_DIRECTORY="$state" PIP_RETRIES="${PIP_RETRIES:-1}" timeout 300 \
+        "$1/bin/edge-daemon" models recommend --use --config "$config" 2>&1 | sed 's/^/    /' ||
+        say "warning: no model was chosen; the shipped one is used"
+}
+
 # refuse_if_worse PROGRAM: end with one line if it fails with this configuration and these examples, and the program in
 # use does not. A fault of both is accepted, unless the service runs in spite of it.
 refuse_if_worse() {

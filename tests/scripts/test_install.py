@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.board import VERSION, Answers, Board, failed_line
+from tests.scripts.board import ROOT, VERSION, Answers, Board, failed_line
 
 FIRST = Answers("1.0")
 SECOND = Answers("2.0")
+DEFAULT = (ROOT / "config/default.yaml").read_text()
 WRITE_AGAIN = "write the card again with Raspberry Pi OS (64-bit)"
 
 
@@ -28,6 +29,62 @@ def running(board: Board) -> Board:
     assert done.returncode == 0, done.stdout + done.stderr
     assert (board.version, board.service) == ("1.0", "active")
     return board
+
+
+CHOSEN = Answers("1.0", model="better_model")
+
+
+def test_a_first_installation_uses_the_recommended_model_and_an_upgrade_keeps_it(board: Board) -> None:
+    board.offer(CHOSEN)
+    done = board.install()
+    assert done.returncode == 0, done.stderr
+    assert "    model.name is better_model" in done.stdout
+    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n"
+    assert (board.version, board.service) == ("1.0", "active")
+    assert board.upgrade(Answers("2.0", model="another")).returncode == 0
+    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n"
+
+
+def test_offline_no_model_is_tried(board: Board) -> None:
+    board.offer(CHOSEN)
+    done = board.install("--offline")
+    assert done.returncode == 0, done.stderr
+    assert "choosing the model" not in done.stdout
+    assert board.config.read_text() == DEFAULT
+    assert board.version == "1.0"
+
+
+def test_the_shipped_model_is_used_where_no_other_can_be_had(board: Board) -> None:
+    done = board.install()
+    assert done.returncode == 0, done.stderr
+    assert "    edge-daemon: the registry is closed" in done.stdout
+    assert "warning: no model was chosen; the shipped one is used" in done.stdout
+    assert board.config.read_text() == DEFAULT
+    assert (board.version, board.service) == ("1.0", "active")
+
+
+def test_an_interrupted_first_installation_chooses_the_model_later(board: Board) -> None:
+    board.config.parent.mkdir(parents=True)
+    board.config.write_text(DEFAULT)
+    board.offer(CHOSEN)
+    assert board.install().returncode == 0
+    assert board.config.read_text().endswith("model:\n  name: better_model\n")
+
+
+@pytest.mark.parametrize(
+    ("configuration", "taught"), [("camera: {type: synthetic}\n", False), (DEFAULT, True)]
+)
+def test_a_changed_configuration_and_taught_examples_keep_their_model(
+    board: Board, configuration: str, taught: bool
+) -> None:
+    board.config.parent.mkdir(parents=True)
+    board.config.write_text(configuration)
+    if taught:
+        (board.root / "var/lib/edge_daemon").mkdir(parents=True)
+        (board.root / "var/lib/edge_daemon/examples.sqlite").touch()
+    board.offer(CHOSEN)
+    assert board.install().returncode == 0
+    assert board.config.read_text() == configuration
 
 
 def test_an_upgrade_keeps_the_program_before_it_and_rollback_goes_back(running: Board) -> None:

@@ -18,7 +18,7 @@ CREDENTIALS = Path("/etc/edge_daemon/credentials")
 
 
 def check_install_starts_the_service_with_every_value_commented(service: Service) -> None:
-    run("scripts/install")
+    run("scripts/install", "--offline")
     assert service.show("UnitFileState") == "enabled"
     assert CONFIG.read_text() == Path("config/default.yaml").read_text()
     run("edge-daemon", "config", "check", "--config", str(CONFIG))
