@@ -1,73 +1,40 @@
-"""Conversion of TensorFlow.js layers models to TFLite.
-
-The only file that imports TensorFlow (extra `convert`).
-"""
+"""Conversion of TensorFlow.js layers models to TFLite, without TensorFlow."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.image_files import find_images
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.imaging.input_range import MINUS_ONE_TO_ONE, InputRange
 from edge_daemon.imaging.preprocess import InputTensor, Preprocessor
+from edge_daemon.models.keras_network import (
+    Floats,
+    KerasNetwork,
+    Weights,
+    fold_batch_norms,
+    input_shape,
+    read_network,
+)
+from edge_daemon.models.keras_writer import write_keras_network
 from edge_daemon.models.tfjs import LayersModel, read_layers_model
 from edge_daemon.tflite.input_range_sources import write_manifest
+from edge_daemon.tflite.interpreter import open_interpreter
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-
-Floats = npt.NDArray[np.float32]
-Weights = Mapping[str, Floats]
 
 EQUALIZATION_EXPONENT = 0.3
 """Exponent of the activations in cross-layer equalization; best of 0 to 0.7, measured on DoodleNet."""
 
 MAX_CALIBRATION = 500
 DARK_LINES = InputRange((1.0,), (0.0,))
-
-# Supported layers, each with the keys of its configuration that affect inference.
-_LAYERS: Mapping[str, tuple[str, ...]] = {
-    "Activation": ("activation",),
-    "Add": (),
-    "AveragePooling2D": ("pool_size", "strides", "padding"),
-    "BatchNormalization": ("axis", "epsilon", "center", "scale"),
-    "Concatenate": ("axis",),
-    "Conv2D": ("filters", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias"),
-    "Dense": ("units", "activation", "use_bias"),
-    "DepthwiseConv2D": ("kernel_size", "strides", "padding", "depth_multiplier", "activation", "use_bias"),
-    "Dropout": ("rate",),
-    "Flatten": (),
-    "GlobalAveragePooling2D": (),
-    "GlobalMaxPooling2D": (),
-    "LeakyReLU": (),
-    "MaxPooling2D": ("pool_size", "strides", "padding"),
-    "ReLU": ("max_value", "negative_slope", "threshold"),
-    "Reshape": ("target_shape",),
-    "SeparableConv2D": ("filters", "kernel_size", "strides", "padding", "activation", "use_bias"),
-    "Softmax": ("axis",),
-    "UpSampling2D": ("size",),
-    "ZeroPadding2D": ("padding",),
-}
-_PARAMETERS = (
-    "kernel",
-    "depthwise_kernel",
-    "pointwise_kernel",
-    "gamma",
-    "beta",
-    "bias",
-    "moving_mean",
-    "moving_variance",
-)
 
 _WEIGHTED = ("Conv2D", "Dense")
 _TRANSPARENT = ("MaxPooling2D", "AveragePooling2D", "Dropout", "Flatten", "ZeroPadding2D")
@@ -135,49 +102,39 @@ def convert(
     Its input range is -1..1; a first layer rescales it to `input_range`, the original model's range.
     8-bit weights are used with activations quantised at run time (dynamic range). Calibrated int8 activations
     lose more than they save on such small models: 94 % of DoodleNet's top-1 classes then agree with the
-    original's, against 97.5 %. Raises ModelError for an unknown layer, and when TensorFlow is not installed.
+    original's, against 97 %. Raises ModelError that names the layer.
     """
-    tf = _tensorflow()
-    weights = _equalized_weights(tf, model, input_range, calibration) if calibration else model.weights
-    network = _network(tf, model.topology, weights, input_range)
-    converter = tf.lite.TFLiteConverter.from_keras_model(network.whole)
+    network = read_network(model.topology)
+    scale = rescaling(input_range)
+    weights: Weights = model.weights
     if calibration:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    return bytes(converter.convert())
+        weights = _equalized_weights(network, model, scale, calibration)
+    folded, weights = fold_batch_norms(network, weights)
+    return write_keras_network(folded, weights, scale, quantise=bool(calibration))
 
 
 def _equalized_weights(
-    tf: Any, model: LayersModel, input_range: InputRange, calibration: Sequence[Image]
+    network: KerasNetwork, model: LayersModel, scale: tuple[float, float], calibration: Sequence[Image]
 ) -> Weights:
     """Return weights that lose less in 8 bits, from the layers' outputs for the calibration pictures."""
     layer_pairs = equalizable_pairs(model.topology)
     if not layer_pairs:
         return model.weights
-    network = _network(tf, model.topology, model.weights, input_range)
     firsts = [first for first, _ in layer_pairs]
-    probe = tf.keras.Model(network.whole.input, [network.outputs[name] for name in firsts])
-    prepare = Preprocessor(InputTensor(*_input_shape(model.topology), dtype="float32"))
-    outputs = probe.predict(np.concatenate([prepare(image) for image in calibration]), verbose=0)
-    peaks = {
-        name: output.max(axis=tuple(range(output.ndim - 1)))
-        for name, output in zip(firsts, outputs if len(firsts) > 1 else [outputs], strict=True)
-    }
+    content = write_keras_network(network, model.weights, scale, outputs=firsts)
+    interpreter = open_interpreter(content, 1, "auto")
+    prepare = Preprocessor(InputTensor(*network.input_shape, dtype="float32"))
+    given = interpreter.get_input_details()[0]["index"]
+    results = [detail["index"] for detail in interpreter.get_output_details()]
+    peaks: dict[str, Floats] = {}
+    for image in calibration:
+        interpreter.set_tensor(given, prepare(image))
+        interpreter.invoke()
+        for name, index in zip(firsts, results, strict=True):
+            output = interpreter.get_tensor(index)
+            peak = output.reshape(-1, output.shape[-1]).max(axis=0)
+            peaks[name] = np.maximum(peaks[name], peak) if name in peaks else peak
     return equalize_layers(model.weights, peaks, layer_pairs)
-
-
-@dataclass(frozen=True, slots=True)
-class _Network:
-    whole: Any
-    outputs: Mapping[str, Any]
-    """Output tensors by layer name."""
-
-
-def _network(tf: Any, topology: Mapping[str, Any], weights: Weights, input_range: InputRange) -> _Network:
-    image = tf.keras.Input(_input_shape(topology))
-    scale, offset = rescaling(input_range)
-    tensor = image if (scale, offset) == (1.0, 0.0) else tf.keras.layers.Rescaling(scale, offset)(image)
-    builder = _Builder(tf, weights)
-    return _Network(tf.keras.Model(image, builder.apply(topology, tensor)), builder.outputs)
 
 
 def usual_range(model: LayersModel) -> InputRange:
@@ -186,7 +143,7 @@ def usual_range(model: LayersModel) -> InputRange:
     Teachable Machine's models and colour models take -1..1. Other grey models take dark lines on white, as
     DoodleNet does.
     """
-    is_grey = _input_shape(model.topology)[2] == 1
+    is_grey = input_shape(model.topology)[2] == 1
     return DARK_LINES if is_grey and not model.is_teachable_machine else MINUS_ONE_TO_ONE
 
 
@@ -216,87 +173,3 @@ def convert_to_folder(
     if model.labels:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in model.labels), encoding="utf-8")
     return folder
-
-
-class _Builder:
-    """Builds Keras layers from their configurations and sets their weights by name."""
-
-    def __init__(self, tf: Any, weights: Weights) -> None:
-        self._tf = tf
-        self._weights = weights
-        self.outputs: dict[str, Any] = {}
-
-    def apply(self, node: Mapping[str, Any], tensor: Any) -> Any:
-        kind, config = node["class_name"], node["config"]
-        if kind == "Sequential":
-            for layer in config if isinstance(config, list) else config["layers"]:
-                tensor = self.apply(layer, tensor)
-            return tensor
-        if kind in ("Model", "Functional"):
-            return self._graph(config, tensor)
-        if kind == "InputLayer":
-            return tensor
-        self.outputs[config["name"]] = self._layer(kind, config)(tensor)
-        return self.outputs[config["name"]]
-
-    def _graph(self, config: Mapping[str, Any], tensor: Any) -> Any:
-        done: dict[str, Any] = {}
-        for node in config["layers"]:
-            sources = node["inbound_nodes"][0] if node["inbound_nodes"] else []
-            inbound = [done[source[0]] for source in sources]
-            given = tensor if not inbound else inbound[0] if len(inbound) == 1 else inbound
-            done[node["name"]] = self.apply(node, given)
-        return done[config["output_layers"][0][0]]
-
-    def _layer(self, kind: str, config: Mapping[str, Any]) -> Callable[[Any], Any]:
-        if kind not in _LAYERS:
-            raise ModelError(f"layer '{config.get('name')}' is a {kind}, which can't be converted")
-        options = {key: _plain(config[key]) for key in _LAYERS[kind] if key in config}
-        if kind == "LeakyReLU":
-            options["negative_slope"] = config.get("alpha", config.get("negative_slope", 0.3))
-        layer = getattr(self._tf.keras.layers, kind)(**options)
-
-        def call(tensor: Any) -> Any:
-            result = layer(tensor)
-            if layer.weights:
-                shapes = [tuple(weight.shape) for weight in layer.weights]
-                layer.set_weights(self._weights_of(config["name"], shapes))
-            return result
-
-        return call
-
-    def _weights_of(self, layer: str, shapes: list[tuple[int, ...]]) -> list[Floats]:
-        named = [f"{layer}/{parameter}" for parameter in _PARAMETERS]
-        found = [self._weights[name] for name in named if name in self._weights]
-        have = [array.shape for array in found]
-        if have != shapes:
-            raise ModelError(f"layer '{layer}' needs weights of {shapes}, the file has {have or 'none'}")
-        return found
-
-
-def _plain(value: Any) -> Any:
-    """Return lists as tuples: TensorFlow.js writes tuples as lists, which Keras reads differently."""
-    return tuple(value) if isinstance(value, list) else value
-
-
-def _input_shape(topology: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Return height, width and channels of the first layer with an input shape. Raises ModelError."""
-    config = topology["config"]
-    for layer in config if isinstance(config, list) else config["layers"]:
-        shape = layer["config"].get("batch_input_shape") if isinstance(layer["config"], dict) else None
-        if shape is None and layer["class_name"] in ("Sequential", "Model", "Functional"):
-            return _input_shape(layer)
-        if shape is not None and len(shape) == 4 and all(isinstance(size, int) for size in shape[1:]):
-            return int(shape[1]), int(shape[2]), int(shape[3])
-    raise ModelError("the model doesn't declare the size of its input; only image models can be converted")
-
-
-def _tensorflow() -> Any:
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    try:
-        import tensorflow
-    except ImportError as exc:
-        raise ModelError(
-            "converting needs TensorFlow: on a workstation, pip install 'edge-daemon[convert]'"
-        ) from exc
-    return tensorflow

@@ -30,28 +30,51 @@ class Op(IntEnum):
     """Builtin operators."""
 
     ADD = 0
+    AVERAGE_POOL_2D = 1
+    CONCATENATION = 2
     CONV_2D = 3
     DEPTHWISE_CONV_2D = 4
+    FULLY_CONNECTED = 9
+    LOGISTIC = 14
+    MAX_POOL_2D = 17
+    MUL = 18
+    RELU = 19
+    RELU6 = 21
     RESHAPE = 22
     RESIZE_BILINEAR = 23
     SOFTMAX = 25
+    TANH = 28
+    PAD = 34
     TRANSPOSE = 39
     MEAN = 40
+    REDUCE_MAX = 82
+    RESIZE_NEAREST_NEIGHBOR = 97
+    LEAKY_RELU = 98
+    ELU = 111
     QUANTIZE = 114
 
 
 _OPTIONS = {
     Op.CONV_2D: 1,
     Op.DEPTHWISE_CONV_2D: 2,
+    Op.AVERAGE_POOL_2D: 5,
+    Op.MAX_POOL_2D: 5,
+    Op.FULLY_CONNECTED: 8,
     Op.SOFTMAX: 9,
+    Op.CONCATENATION: 10,
     Op.ADD: 11,
     Op.RESIZE_BILINEAR: 15,
     Op.RESHAPE: 17,
+    Op.MUL: 21,
+    Op.PAD: 22,
     Op.TRANSPOSE: 26,
     Op.MEAN: 27,
+    Op.REDUCE_MAX: 27,
+    Op.RESIZE_NEAREST_NEIGHBOR: 74,
+    Op.LEAKY_RELU: 75,
     Op.QUANTIZE: 89,
 }
-"""Numbers of the operators' tables of options."""
+"""Numbers of the operators' tables of options; the others have none."""
 
 _VERSIONS = {
     Op.ADD: 2,
@@ -106,23 +129,22 @@ class GraphWriter:
         """Append an operator that computes the tensor `output`."""
         if op not in self._codes:
             self._codes.append(op)
-        self._operators.append(
-            {
-                0: Scalar("I", self._codes.index(op)),
-                1: NumberVector("i", inputs),
-                2: NumberVector("i", [output]),
-                3: Scalar("B", _OPTIONS[op]),
-                4: options or {},
-            }
-        )
+        fields: dict[int, Value] = {
+            0: Scalar("I", self._codes.index(op)),
+            1: NumberVector("i", inputs),
+            2: NumberVector("i", [output]),
+        }
+        if op in _OPTIONS:
+            fields[3], fields[4] = Scalar("B", _OPTIONS[op]), options or {}
+        self._operators.append(fields)
         return output
 
-    def content(self, graph_input: int, graph_output: int) -> bytes:
+    def content(self, graph_input: int, *graph_outputs: int) -> bytes:
         """Return the file."""
         graph: Fields = {
             0: self._tensors,
             1: NumberVector("i", [graph_input]),
-            2: NumberVector("i", [graph_output]),
+            2: NumberVector("i", graph_outputs),
             3: self._operators,
         }
         codes = [
@@ -151,20 +173,40 @@ class GraphWriter:
         return len(self._tensors) - 1
 
 
-def convolution_options(stride: int, relu6: bool = False) -> Fields:
-    """Return the options of CONV_2D with padding SAME."""
+def convolution_options(
+    stride: int | tuple[int, int],
+    relu6: bool = False,
+    *,
+    padded: bool = True,
+    dilation: tuple[int, int] = (1, 1),
+) -> Fields:
+    """Return the options of CONV_2D; pairs are (height, width). Padding is SAME if `padded`, else VALID."""
+    height, width = (stride, stride) if isinstance(stride, int) else stride
     return {
-        0: Scalar("b", _SAME),
-        1: Scalar("i", stride),
-        2: Scalar("i", stride),
+        0: Scalar("b", _SAME if padded else _VALID),
+        1: Scalar("i", width),
+        2: Scalar("i", height),
         3: Scalar("b", _RELU6 if relu6 else 0),
-        4: Scalar("i", 1),
-        5: Scalar("i", 1),
+        4: Scalar("i", dilation[1]),
+        5: Scalar("i", dilation[0]),
     }
 
 
-def depthwise_options(stride: tuple[int, int], relu6: bool = False, *, padded: bool = True) -> Fields:
-    """Return the options of DEPTHWISE_CONV_2D with one filter per channel; `stride` is (height, width).
+def pool_options(size: tuple[int, int], stride: tuple[int, int], *, padded: bool) -> Fields:
+    """Return the options of AVERAGE_POOL_2D and MAX_POOL_2D; pairs are (height, width)."""
+    return {
+        0: Scalar("b", _SAME if padded else _VALID),
+        1: Scalar("i", stride[1]),
+        2: Scalar("i", stride[0]),
+        3: Scalar("i", size[1]),
+        4: Scalar("i", size[0]),
+    }
+
+
+def depthwise_options(
+    stride: tuple[int, int], relu6: bool = False, *, padded: bool = True, multiplier: int = 1
+) -> Fields:
+    """Return the options of DEPTHWISE_CONV_2D; `stride` is (height, width), `multiplier` filters per channel.
 
     The padding is SAME if `padded`, else VALID.
     """
@@ -172,7 +214,7 @@ def depthwise_options(stride: tuple[int, int], relu6: bool = False, *, padded: b
         0: Scalar("b", _SAME if padded else _VALID),
         1: Scalar("i", stride[1]),
         2: Scalar("i", stride[0]),
-        3: Scalar("i", 1),
+        3: Scalar("i", multiplier),
         4: Scalar("b", _RELU6 if relu6 else 0),
         5: Scalar("i", 1),
         6: Scalar("i", 1),

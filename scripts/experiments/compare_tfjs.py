@@ -2,9 +2,8 @@
 
     python scripts/experiments/compare_tfjs.py MODEL.json [--range 1..0] [--count 200]
 
-Needs the extra `convert` (TensorFlow), Node and npm. The npm package @tensorflow/tfjs is installed into a
-temporary folder. Prints one JSON object: top-1 agreement and the largest difference, for the float and the
-int8 model.
+Needs Node and npm. The npm package @tensorflow/tfjs is installed into a temporary folder. Prints one JSON
+object: top-1 agreement and the largest difference, for the float model and the one with 8-bit weights.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import parse_range
-from edge_daemon.models.converter import convert, equalizable_pairs, equalize_layers, rescaling, usual_range
+from edge_daemon.models.converter import equalizable_pairs, equalize_layers, rescaling, usual_range
 from edge_daemon.models.tfjs import read_layers_model
 from tests.harness.shared_files import shared_path
 
@@ -120,14 +120,6 @@ def test_equalized_weights_give_the_same_outputs() -> None:
     np.testing.assert_allclose(answer(equalized), answer(weights), rtol=1e-4, atol=1e-4)
     spread = [np.ptp(np.log(np.abs(each["c/kernel"]).max(axis=1))) for each in (equalized, weights)]
     assert spread[0] < spread[1] / 2
-
-
-def test_converting_without_tensorflow_is_an_error_with_the_package(
-    doodlenet: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(__import__("sys").modules, "tensorflow", None)
-    with pytest.raises(ModelError, match=r"edge-daemon\[convert\]"):
-        convert(read_layers_model(doodlenet))
 
 
 @pytest.mark.parametrize(
