@@ -18,6 +18,7 @@ from edge_daemon.imaging.motion import WARMUP_FRAMES
 from edge_daemon.tracking.object_tracker import MotionGate, TriggerWindow
 from tests.harness.pipeline_harness import BLUE, GREEN, RED, Bench
 from tests.harness.shared_files import shared_path
+from tests.harness.tflite_interpreter import MODULE
 
 if TYPE_CHECKING:
     pass
@@ -169,7 +170,8 @@ def test_a_simulated_belt_is_counted_and_classified_by_a_real_model(tmp_path: Pa
         0,
     )
     assert (figures["known"], figures["known_correct"], figures["wrong"]) == (24, 24, [])
-    assert figures["unknown_correct"] == 6
+    # tflite-runtime runs 8-bit models with the builtin kernels, as LiteRT does with `delegate: none`: 2 too.
+    assert figures["unknown_correct"] == (2 if MODULE.startswith("tflite_runtime") else 6)
     assert isinstance(figures["embedded"], int)
     assert isinstance(figures["frames"], int)
     assert figures["embedded"] < figures["frames"] / 3

@@ -214,8 +214,8 @@ def test_the_older_interpreter_is_used_if_only_that_is_installed(
 ) -> None:
     interpreter = sys.modules[MODULE]
     write.write_bytes(tiny.float_classifier())
-    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    for package in ("ai_edge_litert", "tflite_runtime"):
+        monkeypatch.setitem(sys.modules, f"{package}.interpreter", None)
     with pytest.raises(ModelError, match="pip install ai-edge-litert"):
         TfliteEmbedder(write, probe_first=False)
     monkeypatch.setitem(sys.modules, "tflite_runtime", types.ModuleType("tflite_runtime"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -57,7 +58,8 @@ def test_an_operator_that_no_kernel_is_registered_for_is_named(tmp_path: Path) -
     recipe.model.operatorCodes[0].builtinCode = tiny.BUILTIN.STABLEHLO_BROADCAST_IN_DIM
     recipe.model.operatorCodes[0].deprecatedBuiltinCode = 127
     message = refusal(recipe.content(inputs, outputs), tmp_path, delegate="none")
-    assert "uses STABLEHLO_BROADCAST_IN_DIM version 1, which" in message
+    # An interpreter that is older than the operator knows its number only.
+    assert re.search("uses (STABLEHLO_BROADCAST_IN_DIM version 1|operator 170), which", message)
 
 
 @pytest.mark.parametrize(("custom", "named"), [("", "one without a name"), (b"\xffOp", r"\xffOp")])
