@@ -8,15 +8,17 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.network import interfaces, link_fault, power_saving
 from edge_daemon.board.power import Power, describe, read_power
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.live_feed import LiveFeed
-from edge_daemon.web.model_quality import ModelQuality
 from edge_daemon.web.state import StateCache
+
+if TYPE_CHECKING:
+    from edge_daemon.web.model_quality import ModelQuality
 
 STALE_S = 5.0
 """Longest time without a classified frame before the device counts as failing."""
@@ -115,7 +117,9 @@ class HealthChecks:
         return [asdict(check) for check in checks]
 
     def _check_model(self, now_s: float) -> HealthCheck:
-        if self._quality is None:  # the manifests are read when the view is first shown
+        if self._quality is None:
+            from edge_daemon.web.model_quality import ModelQuality  # late: only the health view needs it
+
             self._quality = ModelQuality(self._device.model, self._system.root)
         text = f"{self._device.model}, classifier {self._device.classifier}"
         known = self._quality.describe(now_s, [each.latency_ms for each in self._feed.classified()])
