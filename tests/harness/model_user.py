@@ -64,3 +64,17 @@ class ModelUser:
                 model = space.split("/")[0].rpartition("-")[0]
                 counts[model] = counts.get(model, 0) + count
             return counts
+
+
+def unchanged(user: ModelUser) -> bool:
+    """Return whether configuration and examples are as before; no part of a file may be left."""
+    left = [path.name for path in user.place.rglob("*.part")]
+    return (user.config.read_text(), user.spaces(), left) == (user.text, {DEFAULT_MODEL: len(PICTURES)}, [])
+
+
+def one_line(capsys: pytest.CaptureFixture[str]) -> str:
+    """Return the error's line; there must be one."""
+    error = capsys.readouterr().err
+    lines = [line for line in error.splitlines() if line.startswith("edge-daemon: ")]
+    assert len(lines) == 1, error
+    return lines[0]
