@@ -18,6 +18,7 @@ from edge_daemon.domain.errors import RequestError
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.subscriber import Subscriber
 from edge_daemon.mqtt.topics import Topics
+from edge_daemon.system.json_input import decode_json
 
 TIMEOUT_S = 10.0
 """Longest wait for the reply; a press takes up to four seconds."""
@@ -94,6 +95,6 @@ def _age(seconds: float) -> str:
 
 def _read(payload: bytes) -> dict[str, Any] | None:
     try:
-        return msgspec.json.decode(payload, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        return decode_json(payload, dict[str, Any])
+    except msgspec.DecodeError:
         return None

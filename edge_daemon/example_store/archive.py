@@ -37,6 +37,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import JPEG_START, MAX_THUMBNAIL_BYTES, read_image
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.system.atomic_file import new_file
+from edge_daemon.system.json_input import decode_json
 from edge_daemon.system.regular_file import require_regular
 from edge_daemon.system.zip_safety import DAMAGED, check_directory_size, check_entries
 from edge_daemon.system.zip_stream import ZipStream
@@ -276,12 +277,12 @@ def _decode_manifest(content: bytes) -> _Manifest:
             "unpack a zip of pictures and import the folder"
         )
     # The version first: the manifest of a newer program may have other types.
-    version = msgspec.json.decode(content, type=_Heading).version
+    version = decode_json(content, _Heading).version
     if version > VERSION:
         raise ArchiveError(
             f"it has version {version}, this program reads up to {VERSION}; update edge_daemon"
         )
-    return msgspec.json.decode(content, type=_Manifest)
+    return decode_json(content, _Manifest)
 
 
 def _records(archive: zipfile.ZipFile, manifest: _Manifest, labels: ImportLabels) -> Iterator[ExampleRecord]:

@@ -25,6 +25,7 @@ from edge_daemon.example_store.importing import ImportLabels
 from edge_daemon.example_store.record import ExampleRecord, pack
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.atomic_file import new_file
+from edge_daemon.system.json_input import decode_json
 from edge_daemon.system.regular_file import read_regular, without_bom
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def read_dataset(
             if (label := labels.resolve(one.label, where)) is not None
             for row in _rows(one)
         ]
-    except (msgspec.DecodeError, RecursionError) as exc:
+    except msgspec.DecodeError as exc:
         reason = "it holds NaN, which is not valid JSON" if b"NaN" in content else exc
         raise ArchiveError(f"'{path}' is not a KNN dataset of ml5 or TensorFlow.js: {reason}") from exc
     except ArchiveError as exc:
@@ -114,7 +115,7 @@ def _content(path: Path) -> bytes:
     try:
         content = without_bom(read_regular(path, MAX_FILE_BYTES)).strip()
         if content.startswith(b'"'):
-            content = msgspec.json.decode(content, type=str).encode().strip()
+            content = decode_json(content, str).encode().strip()
     except OSError as exc:
         raise ArchiveError(f"'{path}' can't be read: {exc.strerror}") from exc
     except ValueError as exc:
@@ -127,10 +128,10 @@ def _content(path: Path) -> bytes:
 
 def _parse(content: bytes) -> tuple[list[_Class], str | None]:
     if content[:1] == b"[":
-        entries = msgspec.json.decode(content, type=list[tuple[str | int, msgspec.Raw, list[int]]])
+        entries = decode_json(content, list[tuple[str | int, msgspec.Raw, list[int]]])
         return [_class(str(label), shape, values) for label, values, shape in entries], None
     try:
-        saved = msgspec.json.decode(content, type=_Ml5)
+        saved = decode_json(content, _Ml5)
     except msgspec.ValidationError:
         flat = _parse_flat(content)
         if flat is None:
@@ -155,7 +156,7 @@ def _parse_flat(content: bytes) -> list[_Class] | None:
     the greatest common divisor.
     """
     try:
-        values = msgspec.json.decode(content, type=dict[str, _Numbers])
+        values = decode_json(content, dict[str, _Numbers])
     except msgspec.ValidationError:
         return None
     if not values:
@@ -201,9 +202,7 @@ def _numbers(one: _Class) -> Vector:
     """Decode and return the numbers of one class."""
     try:
         values = one.values
-        numbers = _flatten(
-            msgspec.json.decode(values, type=_Numbers) if isinstance(values, msgspec.Raw) else values
-        )
+        numbers = _flatten(decode_json(values, _Numbers) if isinstance(values, msgspec.Raw) else values)
     except (msgspec.DecodeError, KeyError) as exc:
         raise ArchiveError(
             f"class '{one.label}' holds a value that is not a number (null stands for NaN): {exc}"

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
+from edge_daemon.system.json_input import decode_json
 
 SUFFIX = ".tflite"
 DEFAULT_MODEL = "edge_embedder_v1"
@@ -124,7 +125,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 def read_manifest(path: Path) -> Manifest:
     """Read one manifest. Raises ModelError that names the file, the field and the fault."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+        return decode_json(path.read_bytes(), Manifest)
     except (OSError, msgspec.DecodeError) as exc:
         raise ModelError(f"{path}: not a model manifest: {exc}") from exc
 

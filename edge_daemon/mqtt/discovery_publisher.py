@@ -9,6 +9,7 @@ import msgspec
 
 from edge_daemon.mqtt.home_assistant import ORIGIN, Discovery
 from edge_daemon.mqtt.message import Incoming, Message
+from edge_daemon.system.json_input import decode_json
 
 MAX_REMEMBERED = 300
 """Maximum number of remembered entities, so that removed ones can be removed in Home Assistant."""
@@ -80,8 +81,8 @@ class DiscoveryPublisher:
 def described_platforms(config: bytes) -> dict[str, str] | None:
     """Return the platform of each entity in a discovery message of ours; None for any other payload."""
     try:
-        found = msgspec.json.decode(config, type=_Config)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        found = decode_json(config, _Config)
+    except msgspec.DecodeError:
         return None
     if found.origin.name != ORIGIN:
         return None

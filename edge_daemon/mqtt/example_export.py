@@ -20,6 +20,7 @@ import msgspec
 from edge_daemon.domain.commands import ExportExamples, Origin
 from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.mqtt.payloads import ExportPart
+from edge_daemon.system.json_input import decode_json
 
 logger = logging.getLogger(__name__)
 
@@ -61,12 +62,12 @@ class ExportReassembler:
     def add(self, payload: bytes) -> bytes | None:
         """Add a response; return the archive once it is complete. Raises RequestError for an invalid one."""
         try:
-            answer = msgspec.json.decode(payload, type=_Response)
+            answer = decode_json(payload, _Response)
             if answer.transaction != self._transaction:
                 return None
             if answer.status == "error":
                 raise RequestError(f"the device refused: {answer.error}")
-            part = msgspec.json.decode(answer.data, type=ExportPart)
+            part = decode_json(answer.data, ExportPart)
             self._parts[part.part] = b64decode(part.base64, validate=True)
         except (msgspec.DecodeError, ValueError) as exc:
             raise RequestError(f"this is no part of an export: {exc}") from exc

@@ -14,6 +14,7 @@ from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.request_handler import RequestHandler
 from edge_daemon.mqtt.serializer import EventSerializer
+from edge_daemon.system.json_input import decode_json
 
 if TYPE_CHECKING:
     from edge_daemon.mqtt.fleet_link import FleetLink
@@ -41,8 +42,8 @@ class DuplicateDeviceDetector:
         if incoming.topic != self.info_topic:
             return None
         try:
-            found = msgspec.json.decode(incoming.payload, type=_Instance).instance
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            found = decode_json(incoming.payload, _Instance).instance
+        except msgspec.DecodeError:
             return None
         if found == self._instance:
             self._own_seen = True

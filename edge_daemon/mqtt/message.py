@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from edge_daemon.system.json_input import decode_json
+
 _OVERHEAD_BYTES = 18
 """Bytes of a packet besides topic, payload and correlation data: lengths, packet id, expiry."""
 
@@ -66,8 +68,8 @@ def shorten(payload: bytes, limit: int) -> bytes | None:
     response becomes an error with its size. Only JSON objects can be shortened.
     """
     try:
-        body = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+        body = decode_json(payload, object)
+    except msgspec.DecodeError:
         return None
     if not isinstance(body, dict):
         return None

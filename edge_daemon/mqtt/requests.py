@@ -27,6 +27,7 @@ from edge_daemon.domain.commands import (
 )
 from edge_daemon.domain.errors import LabelError, RequestError
 from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS, check_label
+from edge_daemon.system.json_input import decode_json
 
 MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000
@@ -182,8 +183,8 @@ def _json_object(payload: bytes) -> dict[str, object]:
         raise RequestError(f"the request is longer than {MAX_REQUEST_BYTES} bytes")
     try:
         payload.decode("utf-8")
-        body = msgspec.json.decode(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        body = decode_json(payload, object)
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
         raise RequestError("the request isn't JSON; send an object such as {}") from exc
     if not isinstance(body, dict):
         raise RequestError("the request isn't a JSON object; send one such as {}")

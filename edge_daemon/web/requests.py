@@ -15,6 +15,7 @@ from edge_daemon.domain.commands import Command, Origin
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply
 from edge_daemon.domain.labels import check_label
+from edge_daemon.system.json_input import decode_json
 
 MAX_IDS = 1000
 MAX_PENDING = 64
@@ -126,8 +127,8 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
 def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
     """Decode a JSON body. Raises RequestError with the reason; any other bytes are safe."""
     try:
-        return msgspec.json.decode(body or b"{}", type=kind)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
+        return decode_json(body or b"{}", kind)
+    except msgspec.DecodeError as exc:
         raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
 
 
