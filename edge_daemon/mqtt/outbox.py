@@ -153,7 +153,7 @@ class Outbox:
             return False
         try:
             dropped = self._persistent.store(events)
-        except sqlite3.OperationalError as exc:
+        except sqlite3.Error as exc:
             self._log_disk_error(exc)
             with self._lock:
                 self._queue.extendleft(reversed(events))
@@ -196,7 +196,7 @@ class Outbox:
             return
         try:
             self._persistent.remove(self._acknowledged_rows)
-        except sqlite3.OperationalError as exc:
+        except sqlite3.Error as exc:
             self._log_disk_error(exc)
         else:
             self._acknowledged_rows.clear()

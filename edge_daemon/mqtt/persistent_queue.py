@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
@@ -18,6 +19,8 @@ from edge_daemon.system.disk import disk_refuses
 from edge_daemon.system.sqlite import free_name, is_locked, make_durable, move_aside
 
 logger = logging.getLogger(__name__)
+
+_Result = TypeVar("_Result")
 
 _INSERT = "INSERT INTO event (topic, payload, qos) VALUES (?, ?, ?)"
 _VERSION = 1
@@ -56,8 +59,9 @@ class PersistentQueue:
     """A queue in a SQLite file, or in memory if `path` is None: at most `bound` events, oldest first.
 
     A row stays until `remove`, so that events that were read but not acknowledged are read again after
-    `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten. While
-    the disk is full or read-only, or another process locks the file, the events are kept in memory.
+    `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten; one
+    that becomes damaged while it is open, too. While the disk is full or read-only, or another process locks
+    the file, the events are kept in memory.
     `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
     Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
@@ -76,15 +80,15 @@ class PersistentQueue:
         except (OSError, sqlite3.Error) as exc:
             if path is None or not (is_locked(exc) or disk_refuses(path)):
                 raise BrokerError(f"can't keep MQTT events in {path}: {exc}") from exc
-            logger.warning("MQTT events wait in memory, as %s can't be written: %s", path, exc)
-            self._in_memory = True
-            self._database = _open(None)
-            self._refresh()
+            self._use_memory(exc)
 
     def store(self, messages: Sequence[Message]) -> int:
         """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error."""
         if self._in_memory:
             self._move_to_disk()
+        return self._replacing_damaged(lambda: self._store(messages))
+
+    def _store(self, messages: Sequence[Message]) -> int:
         with self._database as database:
             database.executemany(
                 _INSERT,
@@ -99,11 +103,14 @@ class PersistentQueue:
         return int(dropped)
 
     def next(self) -> tuple[int, Message] | None:
-        """Return the oldest event not yet read, with its row."""
+        """Return the oldest event not yet read, with its row. After a read error, None until `rewind`."""
         if not self.has_unread:
             return None
-        query = "SELECT id, topic, payload, qos FROM event WHERE id > ? ORDER BY id LIMIT 1"
-        found = self._database.execute(query, (self._last_read,)).fetchone()
+        try:
+            found = self._replacing_damaged(self._next_row)
+        except sqlite3.Error as exc:
+            logger.warning("the waiting MQTT events in %s can't be read now: %s", self._path, exc)
+            found = None
         if found is None:
             self.has_unread = False
             return None
@@ -113,9 +120,13 @@ class PersistentQueue:
         return row, Message(topic, payload, qos, retain=False)
 
     def remove(self, rows: Iterable[int]) -> None:
-        """Delete events that the broker has acknowledged."""
+        """Delete events that the broker has acknowledged. Raises sqlite3.Error."""
+        listed = [(row,) for row in rows]
+        self._replacing_damaged(lambda: self._remove(listed))
+
+    def _remove(self, rows: Sequence[tuple[int]]) -> None:
         with self._database as database:
-            database.executemany("DELETE FROM event WHERE id = ?", [(row,) for row in rows])
+            database.executemany("DELETE FROM event WHERE id = ?", rows)
         self._refresh()
         if not self._count:  # only after an outage, not during it
             self._database.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -148,6 +159,46 @@ class PersistentQueue:
             self._database, self._in_memory = database, False
             self._refresh()
             self.rewind()
+
+    def _next_row(self) -> tuple[int, str, bytes, int] | None:
+        query = "SELECT id, topic, payload, qos FROM event WHERE id > ? ORDER BY id LIMIT 1"
+        found: tuple[int, str, bytes, int] | None = self._database.execute(
+            query, (self._last_read,)
+        ).fetchone()
+        return found
+
+    def _replacing_damaged(self, action: Callable[[], _Result]) -> _Result:
+        """Run an action; if the file is damaged, keep it aside and repeat the action on a new one.
+
+        Raises sqlite3.Error for a disk that can't be read or written.
+        """
+        try:
+            return action()
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as exc:
+            if self._path is None or self._in_memory:
+                raise
+            self._replace(self._path, exc)
+            return action()
+
+    def _replace(self, path: Path, reason: sqlite3.DatabaseError) -> None:
+        last_row = max(self._last_row, self._last_read)
+        self._database.close()
+        try:
+            _keep_aside(path, reason)
+            self._database = _open(path)
+            with self._database as database:  # a row that is acknowledged later must not be a new one
+                database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_row,))
+            self._refresh()
+        except (OSError, sqlite3.Error) as exc:
+            self._use_memory(exc)
+
+    def _use_memory(self, reason: Exception) -> None:
+        logger.warning("MQTT events wait in memory, as %s can't be written: %s", self._path, reason)
+        self._in_memory = True
+        self._database = _open(None)
+        self._refresh()
 
     def _refresh(self) -> None:
         """Read the number of queued events and the last row."""

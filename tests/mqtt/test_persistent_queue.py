@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -59,6 +60,49 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
         queue.close()
     assert (tmp_path / "events.sqlite.damaged-1").read_bytes() == content
     assert caplog.text.count("can't be read") == 1
+
+
+LONG = Message("event", bytes(4000), 1, retain=False)
+
+
+@pytest.fixture
+def damaged(tmp_path: Path) -> Iterator[PersistentQueue]:
+    """A queue whose file was damaged while it was open: 3000 events, more than SQLite keeps in memory."""
+    path = tmp_path / "events.sqlite"
+    queue = PersistentQueue(path, 5000)
+    queue.store([LONG] * 3000)
+    queue.close()
+    queue = PersistentQueue(path, 5000)
+    with path.open("r+b") as file:
+        file.seek(8192)
+        file.write(b"\xa5" * (path.stat().st_size - 8192))
+    yield queue
+    queue.close()
+
+
+def test_a_file_that_becomes_damaged_is_kept_aside_when_it_is_read(
+    damaged: PersistentQueue, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    read = 0
+    while damaged.next() is not None:
+        read += 1
+    assert read < 3000
+    assert caplog.text.count("can't be read") == 1
+    assert (tmp_path / "events.sqlite.damaged-1").exists()
+    damaged.store([MESSAGE])
+    found = damaged.next()
+    assert found is not None
+    assert (found[1], found[0] > 3000, len(damaged)) == (MESSAGE, True, 1)
+
+
+def test_a_file_that_becomes_damaged_loses_no_event_that_is_stored_then(
+    damaged: PersistentQueue, tmp_path: Path
+) -> None:
+    damaged.store([MESSAGE])
+    damaged.store([MESSAGE])
+    damaged.remove([1, 2, 3])
+    assert len(damaged) == 2
+    assert [kept.name for kept in tmp_path.glob("*.damaged-1")] == ["events.sqlite.damaged-1"]
 
 
 def test_an_unusable_path_is_named(tmp_path: Path) -> None:
