@@ -1,4 +1,4 @@
-"""JSON of strangers: any bytes give a value or a DecodeError, and every reader of it one line."""
+"""JSON from outside: any bytes give a value or a DecodeError, and every reader of it one line."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_deeply_nested_payload_is_not_shortened() -> None:
     assert shorten(DEEP, 100) is None
 
 
-def test_no_other_file_of_the_package_decodes_json_of_strangers() -> None:
+def test_no_other_file_of_the_package_decodes_json_from_outside() -> None:
     """benchmark/listener.py decodes the words that its own parent process gives it."""
     package = Path(edge_daemon.__file__).parent
     found = {
