@@ -14,11 +14,13 @@ from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
+from edge_daemon.models.cohort_file import read_cohort
 from edge_daemon.models.registry import DEFAULT_MODEL, find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
     from edge_daemon.learning.object_classifier import ObjectClassifier
+    from edge_daemon.learning.open_set.cohort import Cohort
 
 
 def model_path(config: Config) -> Path:
@@ -92,6 +94,7 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
         options.unknown,
         classes,
         build_query_augmentation(config),
+        load_cohort(config),
     )
 
 
@@ -106,7 +109,19 @@ def build_object_classifier(config: Config) -> ObjectClassifier:
     from edge_daemon.learning.object_classifier import make_object_classifier
 
     options = config.classifier
-    return make_object_classifier(options.type, options.k, options.metric, options.vote, options.unknown)
+    return make_object_classifier(
+        *(options.type, options.k, options.metric, options.vote, options.unknown), load_cohort(config)
+    )
+
+
+def load_cohort(config: Config) -> Cohort | None:
+    """Return the cohort of the configured model's embeddings; None for a model or features without one."""
+    if config.model.features != "embedding" or config.classifier.type == "pretrained":
+        return None
+    from edge_daemon.learning.open_set.cohort import Cohort
+
+    embeddings = read_cohort(model_name(config))
+    return None if embeddings is None else Cohort(embeddings)
 
 
 def build_query_augmentation(config: Config) -> QueryAugmentation | None:

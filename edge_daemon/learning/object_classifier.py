@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
+    from edge_daemon.learning.open_set.cohort import Cohort
     from edge_daemon.learning.open_set_classifier import ExampleClassifier, OpenSetClassifier
     from edge_daemon.learning.recent_frames import RecentFrames
 
@@ -248,9 +249,13 @@ def make_object_classifier(
     metric: Metric = "cosine",
     vote: Vote = "plain",
     unknown: float | str = "auto",
+    cohort: Cohort | None = None,
 ) -> ObjectClassifier:
-    """Return a classifier without examples. Raises ConfigError for an invalid value."""
-    regions = make_example_classifier(type, k, metric, vote, unknown)
+    """Return a classifier without examples. Raises ConfigError for an invalid value.
+
+    `cohort` is of whole photos, so it is for regions.
+    """
+    regions = make_example_classifier(type, k, metric, vote, unknown, cohort=cohort)
     objects = make_example_classifier(
         *(type, k, metric, vote, unknown), relaxation=OBJECT_RELAXATION, copies_quantile=COPIES_QUANTILE
     )

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
+    from edge_daemon.learning.open_set.cohort import Cohort
     from edge_daemon.learning.open_set.other_scenes import OtherScenes
     from edge_daemon.learning.recent_frames import RecentFrames
 
@@ -169,15 +170,18 @@ class ExampleClassifier:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        offset = None if recent is None else self._rejector.offset(recent)
-        is_moved = offset is not None
-        if offset is not None:
-            embedding = normalize(normalize(embedding, self._examples.size)[0] + offset)[0]
-        query = self._examples.search(embedding)
+        departure = None if recent is None else self._rejector.departure(recent)
+        original = vector = normalize(embedding, self._examples.size)[0]
+        if departure is not None and departure.offset is not None:
+            vector = normalize(vector + departure.offset)[0]
+        query = self._examples.search(vector)
         prediction = self._classifier.predict(query)
         if self._calibrator is not None:
-            prediction = self._calibrator.calibrate(query, prediction, other_session=is_moved)
-        if self._rejector.rejects(query, relaxed_threshold=relaxed_threshold, is_moved=is_moved):
+            other_session = departure is not None
+            prediction = self._calibrator.calibrate(query, prediction, other_session=other_session)
+        if self._rejector.rejects(
+            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original
+        ):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
@@ -225,17 +229,18 @@ def make_classifier(
     unknown: float | str = "auto",
     classes: Sequence[str] = (),
     augment_query: QueryAugmentation | None = None,
+    cohort: Cohort | None = None,
 ) -> OpenSetClassifier:
     """Return a classifier without examples.
 
-    `classes` are those of the model, for `pretrained`. `augment_query`: see `EmbeddingIndex`. Raises
-    ConfigError for an invalid value.
+    `classes` are those of the model, for `pretrained`. `augment_query`: see `EmbeddingIndex`; `cohort`: see
+    `UnknownRejector`. Raises ConfigError for an invalid value.
     """
     if type == "pretrained":
         from edge_daemon.learning.pretrained_classifier import PretrainedClassifier
 
         return PretrainedClassifier(classes, unknown)
-    return make_example_classifier(type, k, metric, vote, unknown, augment_query)
+    return make_example_classifier(type, k, metric, vote, unknown, augment_query, cohort=cohort)
 
 
 def make_example_classifier(
@@ -247,6 +252,7 @@ def make_example_classifier(
     augment_query: QueryAugmentation | None = None,
     relaxation: float = RELAXATION,
     copies_quantile: float = COPIES_QUANTILE,
+    cohort: Cohort | None = None,
 ) -> ExampleClassifier:
     """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value.
 
@@ -257,7 +263,7 @@ def make_example_classifier(
     leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
     copies = AugmentedCopies(examples, copies_quantile)
-    rejector = UnknownRejector(examples, leave_one_out, unknown, copies, relaxation)
+    rejector = UnknownRejector(examples, leave_one_out, unknown, copies, relaxation, cohort)
     return ExampleClassifier(
         examples,
         leave_one_out,

@@ -14,6 +14,7 @@ from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample, calibration_sample
+from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set.leave_one_class_out import (
     ENOUGH_VIEWS,
     between_burst_similarities,
@@ -26,7 +27,7 @@ from edge_daemon.learning.open_set.other_sessions import (
     OtherSessions,
     fit_other_sessions,
 )
-from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES
+from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, Departure
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, unique
@@ -95,12 +96,18 @@ class UnknownRejector:
         unknown: float | str = "auto",
         copies: AugmentedCopies | None = None,
         relaxation: float = RELAXATION,
+        cohort: Cohort | None = None,
     ) -> None:
-        """Calibrate classes of a single view on `copies`; None: on the similarities between the classes."""
+        """Calibrate classes of a single view on `copies`; None: on the similarities between the classes.
+
+        The `cohort` decides in other sessions; None: the copies do.
+        """
         self._examples = examples
         self._leave_one_out = leave_one_out
         self._copies = copies
         self._relaxation = relaxation
+        self._cohort = cohort
+        self._class_means: Floats | None = None
         self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
@@ -113,8 +120,8 @@ class UnknownRejector:
         """Change the setting. Raises ConfigError."""
         self.unknown = check_unknown(unknown)
 
-    def offset(self, recent: RecentFrames) -> Floats | None:
-        """Return the vector that moves a query towards a taught session, see `TaughtSessions.offset`.
+    def departure(self, recent: RecentFrames) -> Departure | None:
+        """Return how the recent frames differ from the taught sessions, see `TaughtSessions.departure`.
 
         None in a taught session, and without a threshold for other sessions.
         """
@@ -122,25 +129,39 @@ class UnknownRejector:
             return None
         self._update()
         other = self._fit_other_sessions()
-        return None if other is None else other.sessions.offset(recent)
+        return None if other is None else other.sessions.departure(recent)
 
     def rejects(
-        self, query: SearchResult, *, relaxed_threshold: bool = False, is_moved: bool = False
+        self,
+        query: SearchResult,
+        *,
+        relaxed_threshold: bool = False,
+        departure: Departure | None = None,
+        original: Floats | None = None,
     ) -> bool:
         """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
 
-        A query to which `offset` was added (`is_moved`) has the threshold of other sessions.
+        With a `departure` the query comes from another session: the cohort decides on the `original` vector,
+        to which no offset was added, or without a cohort the threshold of moved queries.
         """
         if self.unknown == "off":
             return False
-        if self.unknown == "auto":
-            score = self.score(query)
-            if is_moved and self._other_sessions is not None:
+        if self.unknown != "auto":
+            return float(query.similarities.max()) < self.unknown
+        score = self.score(query)
+        if departure is not None and self._other_sessions is not None:
+            if self._cohort is not None and self._cohort.embedding_size == self._examples.size:
+                return self._is_in_cohort(self._cohort, query.vector if original is None else original)
+            if departure.offset is not None:
                 return score < self._other_sessions.moved_threshold
-            if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
-                return False
-            return not self._is_known_in_other_session(query, score)
-        return float(query.similarities.max()) < self.unknown
+        if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
+            return False
+        return not self._is_known_in_other_session(query, score)
+
+    def _is_in_cohort(self, cohort: Cohort, vector: Floats) -> bool:
+        if self._class_means is None:
+            self._class_means = cohort.class_means(self._examples)
+        return cohort.contains(vector, self._class_means)
 
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
@@ -169,7 +190,7 @@ class UnknownRejector:
             self._version = version
 
     def _fit(self) -> None:
-        self._other_sessions = self._pending_fit = None
+        self._other_sessions = self._pending_fit = self._class_means = None
         if self._examples.augment_query is not None:
             # The examples were taught at one position, so their scores exclude the shifts of queries.
             self._scorer = _max_similarity

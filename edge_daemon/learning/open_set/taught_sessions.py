@@ -32,10 +32,10 @@ MAX_CLASSES = 12
 MAX_EXAMPLES = 20
 """Number of examples of a class in a session, sampled evenly, whose mean is used."""
 
-NEW_CLASS_SD = 3.0
+NEW_CLASS_SD = 1.0
 """Distance, in standard deviations, from a new class in a taught session to another session."""
 
-FEW_CLASSES_SD = 8.0
+FEW_CLASSES_SD = 1.0
 """Standard deviations that are added to NEW_CLASS_SD, divided by the number of classes: the spread of few
 classes is uncertain."""
 
@@ -78,17 +78,24 @@ class TaughtSession(Struct, frozen=True):
         return (float(self.mean @ mean) / own - nothing) / max(1 - nothing, _EPSILON)
 
 
+class Departure(Struct, frozen=True):
+    """The recent frames come from no taught session; `offset` moves a query towards the nearest one."""
+
+    offset: Floats | None
+
+
 class TaughtSessions:
     """The newest taught sessions. Without two classes in one session there are none."""
 
     def __init__(self, sessions: Sequence[TaughtSession]) -> None:
         self._sessions = sessions
 
-    def offset(self, recent: RecentFrames) -> Floats | None:
-        """Return the vector that moves a query half of the way to the nearest taught session.
+    def departure(self, recent: RecentFrames) -> Departure | None:
+        """Return how the recent frames differ from the nearest taught session.
 
-        None in a taught session, with too few frames to know, and if the two have too little in common: then
-        other things are in view, and a move would make them alike.
+        None in a taught session, and with too few frames to know. The offset is half of the difference; it is
+        None if the two have too little in common: then other things are in view, and a move would make them
+        alike.
         """
         mean = recent.mean
         if recent.count < MIN_FRAMES or not self._sessions or len(mean) != len(self._sessions[0].mean):
@@ -97,10 +104,9 @@ class TaughtSessions:
             return None
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         if nearest.similarity(mean) < MIN_SIMILARITY:
-            return None
+            return Departure(None)
         trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
-        offset: Floats = (trust * (nearest.mean - mean)).astype(np.float32)
-        return offset
+        return Departure((trust * (nearest.mean - mean)).astype(np.float32))
 
 
 def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from .shape import same_padding
+
 SIZE = 224
 
 #: (repeats, first stride, expansion) of each stage of inverted residuals.
@@ -18,7 +20,10 @@ STAGES = ((1, 1, 1), (2, 2, 6), (2, 2, 6), (3, 2, 6), (3, 1, 6), (4, 2, 6), (1, 
 
 
 class Lite0(nn.Module):
-    """Map images (N x 3 x 224 x 224, RGB in 0..255) to the pooled features (N x 1280)."""
+    """Map images (N x 3 x 224 x 224, RGB in 0..255) to the pooled features (N x 1280).
+
+    The weights come from TensorFlow, so the padding is its SAME: a stride of 2 pads less before than after.
+    """
 
     def __init__(self, weights: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -26,7 +31,8 @@ class Lite0(nn.Module):
 
     def _convolve(self, x: Tensor, name: str, norm: str, stride: int = 1, groups: int = 1) -> Tensor:
         w, kernel = self._weights, self._weights[f"{name}.weight"]
-        x = F.conv2d(x, kernel, None, stride, kernel.shape[2] // 2, 1, groups)
+        before, after = same_padding(x.shape[2], stride, kernel.shape[2])
+        x = F.conv2d(F.pad(x, (before, after, before, after)), kernel, None, stride, 0, 1, groups)
         mean, var = w[f"{norm}.running_mean"], w[f"{norm}.running_var"]
         return F.batch_norm(x, mean, var, w[f"{norm}.weight"], w[f"{norm}.bias"], eps=1e-3)
 

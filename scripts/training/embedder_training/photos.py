@@ -23,7 +23,7 @@ Boxes = NDArray[np.float32]
 
 #: Side of the stored photos and number of teacher views a photo, by set: the sharp ones are few.
 SIDES = {"tiny64": 64, "nette112": 112, "photos128": 128}
-VIEWS = {"tiny64": 2, "nette112": 3, "photos128": 5}
+VIEWS = {"tiny64": 1, "nette112": 3, "photos128": 5}
 SETS = tuple(SIDES)
 
 #: The folder of photos without a class.

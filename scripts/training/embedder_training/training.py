@@ -24,11 +24,11 @@ from .held_out import HeldOut
 from .network import Student, average_into, losses, parameter_groups
 
 #: (passes, image side): small images first, they take less time.
-SIZES = ((500_000, 96), (1_500_000, 112))
+SIZES = ((380_000, 96), (1_000_000, 112))
 LAST_SIZE = 128
 
 #: Passes until which the stem and the first blocks keep the official weights, and their number.
-FROZEN = (600_000, 5)
+FROZEN = (380_000, 5)
 
 LOSSES = ("cosine", "relational", "label")
 
@@ -47,6 +47,7 @@ class Recipe:
     average_every: int = 4
     round_s: float = 240.0
     measure_every: int = 8
+    bfloat16: bool = True
 
     def rate_at(self, passes: int, left: float = 1.0) -> float:
         """Return the learning rate after `passes`; `left` is the remaining share of a cooldown, 1 to 0."""
@@ -125,13 +126,15 @@ class Run:
     def step(self, rng: np.random.Generator) -> list[float]:
         """Take one step; return the losses and the learning rate."""
         passes = int(self.passes)
-        self.student.trunk.freeze(FROZEN[1] if passes < FROZEN[0] else 0)
-        images, targets, labels = batch(self.sources, size_at(passes), rng)
+        self.student.trunk.freeze(FROZEN[1] if passes < FROZEN[0] and not self.cooldown else 0)
+        size = LAST_SIZE if self.cooldown else size_at(passes)
+        images, targets, labels = batch(self.sources, size, rng)
         rate = self.recipe.rate_at(passes, self.cooldown.left(passes) if self.cooldown else 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
-        embedding, logits = self.student(images)
-        found = losses(embedding, logits, targets, labels)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.recipe.bfloat16):
+            embedding, logits = self.student(images)
+        found = losses(embedding.float(), logits.float(), targets, labels)
         total: Tensor = sum(w * loss for w, loss in zip(self.recipe.weights, found, strict=True))
         self.optimiser.zero_grad(set_to_none=True)
         total.backward()

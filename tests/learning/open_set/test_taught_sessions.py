@@ -11,6 +11,7 @@ import pytest
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.augmented_copies import COPIES
+from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set.taught_sessions import (
     MAX_SESSIONS,
     MIN_FRAMES,
@@ -71,7 +72,7 @@ def one_session() -> TaughtSessions:
 def test_the_taught_session_is_recognized_with_any_objects_in_view(
     one_session: TaughtSessions, objects: Iterable[int]
 ) -> None:
-    assert one_session.offset(watch(0, objects)) is None
+    assert one_session.departure(watch(0, objects)) is None
 
 
 @pytest.mark.parametrize("objects", [range(CLASSES), [0, 1, 2], [0, 3, 20]])
@@ -79,15 +80,18 @@ def test_another_session_is_noticed_and_the_offset_leads_to_the_taught_one(
     one_session: TaughtSessions, objects: Iterable[int]
 ) -> None:
     recent = watch(1, objects)
-    offset = one_session.offset(recent)
-    assert offset is not None
+    departure = one_session.departure(recent)
+    assert departure is not None
+    assert departure.offset is not None
     taught = np.mean([views(0, each, 20, 3).mean(axis=0) for each in range(CLASSES)], axis=0)
-    before, after = (np.linalg.norm(taught - each) for each in (recent.mean, recent.mean + offset))
+    before, after = (np.linalg.norm(taught - each) for each in (recent.mean, recent.mean + departure.offset))
     assert after < 0.8 * before
 
 
-def test_a_session_that_shows_other_things_is_left_as_it_is(one_session: TaughtSessions) -> None:
-    assert one_session.offset(watch(1, range(OTHER_KIND, OTHER_KIND + 4))) is None
+def test_a_session_that_shows_other_things_is_not_moved(one_session: TaughtSessions) -> None:
+    departure = one_session.departure(watch(1, range(OTHER_KIND, OTHER_KIND + 4)))
+    assert departure is not None
+    assert departure.offset is None
 
 
 @pytest.mark.parametrize("rectified", [False, True])
@@ -102,28 +106,35 @@ def test_the_similarity_of_a_session_does_not_depend_on_a_common_mean(rectified:
 
 
 def test_a_few_frames_are_not_judged(one_session: TaughtSessions) -> None:
-    assert one_session.offset(watch(1, [0], MIN_FRAMES - 1)) is None
-    assert one_session.offset(RecentFrames()) is None
+    assert one_session.departure(watch(1, [0], MIN_FRAMES - 1)) is None
+    assert one_session.departure(RecentFrames()) is None
 
 
 def test_every_taught_session_is_recognized_up_to_a_number() -> None:
     sessions = fit_taught_sessions(index({number: range(CLASSES) for number in range(MAX_SESSIONS + 1)}))
-    assert sessions.offset(watch(0, range(CLASSES))) is not None
-    assert all(sessions.offset(watch(each, range(CLASSES))) is None for each in range(1, MAX_SESSIONS + 1))
+    assert sessions.departure(watch(0, range(CLASSES))) is not None
+    assert all(sessions.departure(watch(each, range(CLASSES))) is None for each in range(1, MAX_SESSIONS + 1))
 
 
 def test_classes_that_were_each_taught_in_their_own_session_tell_nothing_about_sessions() -> None:
     sessions = fit_taught_sessions(index({number: [number] for number in range(CLASSES)}))
-    assert sessions.offset(watch(9, range(CLASSES))) is None
+    assert sessions.departure(watch(9, range(CLASSES))) is None
 
 
 def test_a_session_that_added_one_class_counts_as_taught() -> None:
     sessions = fit_taught_sessions(index({0: range(CLASSES), 1: [5]}))
-    assert sessions.offset(watch(1, [5], MIN_FRAMES)) is None
+    assert sessions.departure(watch(1, [5], MIN_FRAMES)) is None
 
 
-def taught_classifier() -> OpenSetClassifier:
-    classifier = make_classifier()
+def unrelated(count: int) -> npt.NDArray[np.float32]:
+    """Return embeddings of objects of many kinds in many rooms."""
+    rows = np.stack([pattern(5000 + number) + 0.3 * pattern(901) for number in range(count)])
+    unit: npt.NDArray[np.float32] = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    return unit
+
+
+def taught_classifier(cohort: Cohort | None = None) -> OpenSetClassifier:
+    classifier = make_classifier(cohort=cohort)
     for object_id in range(CLASSES):
         for number, view in enumerate(views(0, object_id, EACH, 0)):
             classifier.add(view, f"c{object_id}", object_id * EACH + number)
@@ -164,3 +175,34 @@ def test_nothing_changes_in_the_taught_session() -> None:
     classifier = taught_classifier()
     objects = (0, 1, 20, 21)
     assert ask(classifier, 0, objects, watch(0, objects)) == ask(classifier, 0, objects, None)
+
+
+def test_with_a_cohort_objects_are_named_in_a_session_of_which_little_was_seen() -> None:
+    recent = watch(1, [0, 1])
+    truth = ["c2"] * 10 + ["c3"] * 10
+    named = [
+        sum(np.array(ask(taught_classifier(cohort), 1, [2, 3], recent)) == truth)
+        for cohort in (None, Cohort(unrelated(128)))
+    ]
+    assert named[1] >= max(named[0], 18)
+
+
+@pytest.mark.parametrize("seen", [range(CLASSES), range(50, 54), [0, 50, 1, 51]])
+def test_with_a_cohort_unrelated_objects_stay_unknown_in_another_session(seen: Iterable[int]) -> None:
+    classifier = taught_classifier(Cohort(unrelated(128)))
+    recent = watch(1, seen)
+    labels = [classifier.predict(each, recent=recent).label for each in unrelated(160)[128:]]
+    assert labels.count(UNKNOWN) >= 0.9 * len(labels)
+
+
+def test_a_cohort_changes_nothing_in_the_taught_session() -> None:
+    objects = (0, 1, 20, 21)
+    recent = watch(0, objects)
+    with_cohort = ask(taught_classifier(Cohort(unrelated(128))), 0, objects, recent)
+    assert with_cohort == ask(taught_classifier(), 0, objects, recent)
+
+
+def test_a_cohort_of_another_model_is_not_used() -> None:
+    recent = watch(1, range(CLASSES))
+    other = Cohort(np.eye(8, SIZE + 1, dtype=np.float32))
+    assert ask(taught_classifier(other), 1, [0, 50], recent) == ask(taught_classifier(), 1, [0, 50], recent)
