@@ -2,8 +2,8 @@
 
     python scripts/training/make_cohort.py DATA MODEL...
 
-DATA holds train/*.tar. The photos are drawn at random (seed 7), most of them from the sharpest set. None of them
-is of a set that the models are measured on.
+DATA holds train/*.tar. The photos are drawn at random (seed 7), most of them from the sharpest set. None of
+them is of a set that the models are measured on.
 """
 
 from __future__ import annotations

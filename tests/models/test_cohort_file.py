@@ -36,7 +36,7 @@ def test_a_model_without_a_file_has_no_cohort(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"not an array", np.zeros((2, 2)).tobytes()])
 def test_a_damaged_file_is_named(folder: Path, content: bytes) -> None:
     (folder / "model.cohort.npy").write_bytes(content)
-    with pytest.raises(ModelError, match="model.cohort.npy"):
+    with pytest.raises(ModelError, match=r"model\.cohort\.npy"):
         read_cohort("model")
 
 

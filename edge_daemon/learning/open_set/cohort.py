@@ -1,8 +1,8 @@
 """Cohort: embeddings of unrelated photos that calibrate similarities in sessions without examples.
 
-In another light and place all similarities fall, those to the taught classes and those to anything else. There
-a query is known if it is nearer to a taught class than to each photo of the cohort, as speaker verification
-normalizes its scores by a cohort of other speakers. The rule needs no threshold of the examples.
+In another light and place all similarities fall, those to the taught classes and those to anything else.
+There a query is known if it is nearer to a taught class than to each photo of the cohort, as speaker
+verification normalizes its scores by a cohort of other speakers. The rule needs no threshold of the examples.
 """
 
 from __future__ import annotations
