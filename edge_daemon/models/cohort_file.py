@@ -35,4 +35,5 @@ def read_cohort(model: str) -> npt.NDArray[np.float32] | None:
 def pack_cohort(embeddings: npt.NDArray[np.float32]) -> npt.NDArray[np.int8]:
     """Return unit embeddings (n x d) as a cohort file stores them."""
     largest = np.maximum(np.abs(embeddings).max(axis=1, keepdims=True), 1e-9)
-    return np.rint(embeddings / largest * 127).astype(np.int8)
+    packed: npt.NDArray[np.int8] = np.rint(embeddings / largest * 127).astype(np.int8)
+    return packed

@@ -40,8 +40,8 @@ def main() -> None:
             photos += [np.array(pixels[row]) for row in rows]
     for model in args.models:
         embedder = TfliteEmbedder(find_model(model))
-        rows = np.stack([embedder.embed(photo) for photo in photos])
-        np.save(package_data("models") / f"{model}.cohort.npy", pack_cohort(rows))
+        embeddings = np.stack([embedder.embed(photo) for photo in photos])
+        np.save(package_data("models") / f"{model}.cohort.npy", pack_cohort(embeddings))
 
 
 if __name__ == "__main__":
