@@ -84,9 +84,7 @@ def run_recommend(args: argparse.Namespace) -> int:
 def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: Recommendation) -> int:
     """Use the first recommended model that can be had and is fast enough here."""
     used = model_name(loaded.config)
-    for choice in advice.to_try() if advice.better_than(used) else ():
-        if choice.name == used:
-            break
+    for choice in advice.to_try(used):
         try:
             change = _use(args, loaded, choice.name, advice.limit_ms)
         except ModelError as exc:

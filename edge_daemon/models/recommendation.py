@@ -73,24 +73,23 @@ class Recommendation(Struct, frozen=True):
         """The recommended model: the shipped one if none is better."""
         return self.better[0] if self.better else self.shipped
 
-    def to_try(self) -> tuple[Choice, ...]:
-        """Return the best model of each source, best first: a source that fails once will fail again."""
+    def to_try(self, name: str) -> tuple[Choice, ...]:
+        """Return the models that improve on the one of this name: the best of each source, the shipped one.
+
+        A source that fails once will fail again.
+        """
         first: dict[str, Choice] = {}
         for choice in self.better:
             first.setdefault(choice.source, choice)
-        return tuple(first.values())
+        return tuple(choice for choice in (*first.values(), self.shipped) if self._improves(choice, name))
 
     def better_than(self, name: str) -> Choice | None:
-        """Return the recommended model if the one of this name is less accurate, or too slow here.
+        """Return the recommended model if it improves on the one of this name."""
+        return self.best if self._improves(self.best, name) else None
 
-        None for a model without figures, with which nothing can be compared.
-        """
-        current = next((choice for choice in self.known if choice.name == name), None)
-        best = self.best
-        if current is None or current.accuracy is None or best.accuracy is None or best.name == name:
-            return None
-        too_slow = current.ms is not None and current.ms > self.limit_ms
-        return best if too_slow or best.accuracy >= current.accuracy + MIN_GAIN else None
+    def _improves(self, choice: Choice, name: str) -> bool:
+        current = next((each for each in self.known if each.name == name), None)
+        return current is not None and _improves_on(choice, current, self.limit_ms)
 
 
 def recommend(
@@ -113,7 +112,7 @@ def recommend(
     fit = [
         choice
         for choice in choices
-        if _exceeds(choice, default)
+        if _improves_on(choice, default, limit_ms)
         and choice.ms is not None
         and choice.ms <= limit_ms
         and _fits_memory(choice, board)
@@ -157,10 +156,16 @@ def _choice(manifest: Manifest, installed: Collection[str], unit_ms: float | Non
     return Choice(manifest.name, quality(manifest), ms, manifest.bytes, source)
 
 
-def _exceeds(choice: Choice, default: Choice) -> bool:
-    if choice.accuracy is None or default.accuracy is None:
+def _improves_on(choice: Choice, current: Choice, limit_ms: float) -> bool:
+    """Return whether a model is more accurate than another, or faster than another that exceeds the limit.
+
+    False for a model without figures, with which nothing can be compared.
+    """
+    if choice.accuracy is None or current.accuracy is None or choice.name == current.name:
         return False
-    return choice.accuracy >= default.accuracy + MIN_GAIN
+    if current.ms is not None and current.ms > limit_ms:
+        return choice.ms is not None and choice.ms < current.ms
+    return choice.accuracy >= current.accuracy + MIN_GAIN
 
 
 def _fits_memory(choice: Choice, board: Board) -> bool:

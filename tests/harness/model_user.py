@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from edge_daemon.board.identity import read_board
 from edge_daemon.cli.main import main
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
-from edge_daemon.models import registry
+from edge_daemon.models import advice, registry
 from edge_daemon.models.registry import DEFAULT_MODEL, find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.shared_files import shared_path
@@ -78,3 +80,14 @@ def one_line(capsys: pytest.CaptureFixture[str]) -> str:
     lines = [line for line in error.splitlines() if line.startswith("edge-daemon: ")]
     assert len(lines) == 1, error
     return lines[0]
+
+
+def weaken_shipped_model(patch: pytest.MonkeyPatch) -> None:
+    """Give the shipped model a low accuracy and four cores, so that others are better on any machine."""
+    figures = {"photos": {"linear": {"10": 62.0}}}
+    manifests = [
+        replace(each, few_shot=figures, relative_cost=2.0) if each.name == DEFAULT_MODEL else each
+        for each in registry.shipped_manifests()
+    ]
+    patch.setattr(advice, "shipped_manifests", lambda: iter(manifests))
+    patch.setattr(advice, "read_board", lambda root: read_board(root, cores=4))

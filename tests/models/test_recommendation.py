@@ -42,6 +42,7 @@ def model(
 SHIPPED = model("shipped", 67.0, 2.0)
 KNOWN = [
     SHIPPED,
+    model("weak", 60.0, 1.0),
     model("small", 68.0, 1.0),
     model("middle", 71.0, 8.0),
     model("packaged", 72.0, 10.0, package=PACKAGE),
@@ -68,8 +69,8 @@ def test_the_most_accurate_that_is_fast_enough_comes_first_and_equals_by_their_c
     assert names(found) == ["huge", "packaged", "large", "middle"]
     assert found.best.ms == pytest.approx(40.0)
     assert names(advice(PI5, 6.0)) == ["packaged", "large", "middle"], "a huge one takes 120 ms"
-    assert names(advice(PI5, 30.0)) == []
-    assert advice(PI5, 30.0).best.name == "shipped"
+    assert names(advice(PI5, 40.0)) == []
+    assert advice(PI5, 40.0).best.name == "shipped"
 
 
 def test_a_model_must_exceed_the_shipped_one_by_more_than_the_figures_scatter() -> None:
@@ -112,12 +113,24 @@ def test_offline_only_models_on_disk_count() -> None:
     assert [(choice.name, choice.source) for choice in found.better] == [("middle", "here")]
 
 
-def test_one_model_of_each_source_is_tried() -> None:
-    tried = advice(PI5, 6.0).to_try()
+def test_one_model_of_each_source_is_tried_and_then_the_shipped_one() -> None:
+    found = advice(PI5, 6.0)
+    tried = found.to_try("shipped")
     assert [(choice.name, choice.source) for choice in tried] == [
         ("packaged", "registry"),
         ("large", "address"),
     ]
+    assert [choice.name for choice in found.to_try("weak")] == ["packaged", "large", "shipped"]
+    assert found.to_try("packaged") == ()
+
+
+def test_where_the_shipped_model_is_too_slow_a_faster_one_is_recommended() -> None:
+    assert names(advice(PI5, 120.0)) == ["small", "weak"], "60 ms"
+    assert names(advice(PI5, 240.0)) == [], "120 ms"
+    assert advice(PI5, 240.0).better_than("weak") is None, "the shipped one is slower"
+    better = advice(PI5, 240.0).better_than("large")
+    assert better is not None
+    assert better.name == "shipped", "too slow as well, but faster"
 
 
 def test_better_than_the_model_in_use() -> None:

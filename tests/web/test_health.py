@@ -21,6 +21,7 @@ from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.viewers import ViewerRegistry
 from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_model, lay_throttled, write
+from tests.harness.model_user import weaken_shipped_model
 
 
 class HealthHarness:
@@ -64,8 +65,9 @@ class _Frames(_NoFrames):
 
 @pytest.mark.parametrize(("latency_ms", "advised"), [(2.0, True), (400.0, False)])
 def test_accuracy_and_a_better_model_for_the_board_are_shown(
-    tmp_path: Path, latency_ms: float, advised: bool
+    tmp_path: Path, latency_ms: float, advised: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    weaken_shipped_model(monkeypatch)
     lay_model(tmp_path, "Raspberry Pi 5 Model B Rev 1.0")
     harness = HealthHarness(tmp_path)
     device = replace(harness.device, model=DEFAULT_MODEL)

@@ -14,6 +14,7 @@ from edge_daemon.cli.checks import storage as checks_storage
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.models.registry import DEFAULT_MODEL
 from tests.harness.doctor import run_check, run_check_as_nobody
+from tests.harness.model_user import weaken_shipped_model
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no model at all", b"\x1c\0\0\0TFL3" + bytes(4000)])
@@ -35,6 +36,7 @@ def test_a_missing_or_corrupt_model_is_named(
 def test_the_accuracy_of_the_model_and_a_better_one_are_shown(
     inference_ms: float, advised: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    weaken_shipped_model(monkeypatch)
     monkeypatch.setattr(checks_all, "inference_ms", lambda embedder, seconds: inference_ms)
 
     status, check = run_check(capsys, "model")
