@@ -1,4 +1,4 @@
-"""Conversion of TensorFlow.js layers models to TFLite, without TensorFlow."""
+"""Conversion of TensorFlow.js models to TFLite, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from edge_daemon.models.keras_network import (
     KerasNetwork,
     Weights,
     fold_batch_norms,
-    input_shape,
     read_network,
 )
 from edge_daemon.models.keras_writer import write_keras_network
-from edge_daemon.models.tfjs import LayersModel, read_layers_model
+from edge_daemon.models.tfjs import TfjsModel, is_graph, read_tfjs_model
+from edge_daemon.models.tfjs_graph import read_graph
 from edge_daemon.tflite.input_range_sources import write_manifest
 from edge_daemon.tflite.interpreter import open_interpreter
 
@@ -43,7 +43,7 @@ _LIMIT = 100.0
 
 def equalizable_pairs(topology: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the pairs of consecutive layers that can be equalized; none for a model that is no sequence."""
-    if topology["class_name"] != "Sequential":
+    if is_graph(topology) or topology["class_name"] != "Sequential":
         return []
     config = topology["config"]
     return list(_consecutive_layers(config if isinstance(config, list) else config["layers"]))
@@ -95,7 +95,7 @@ def _scale(activations: Floats, weights: Floats) -> Floats:
 
 
 def convert(
-    model: LayersModel, input_range: InputRange = MINUS_ONE_TO_ONE, calibration: Sequence[Image] = ()
+    model: TfjsModel, input_range: InputRange = MINUS_ONE_TO_ONE, calibration: Sequence[Image] = ()
 ) -> bytes:
     """Return the model as a TFLite file: float, or with 8-bit weights if `calibration` has pictures.
 
@@ -104,24 +104,34 @@ def convert(
     lose more than they save on such small models: 94 % of DoodleNet's top-1 classes then agree with the
     original's, against 97 %. Raises ModelError that names the layer.
     """
-    network = read_network(model.topology)
+    network, weights = read_layers(model)
     scale = rescaling(input_range)
-    weights: Weights = model.weights
     if calibration:
-        weights = _equalized_weights(network, model, scale, calibration)
+        layer_pairs = equalizable_pairs(model.topology)
+        weights = _equalized_weights(network, weights, layer_pairs, scale, calibration)
     folded, weights = fold_batch_norms(network, weights)
     return write_keras_network(folded, weights, scale, quantise=bool(calibration))
 
 
+def read_layers(model: TfjsModel) -> tuple[KerasNetwork, Weights]:
+    """Return a model's layers and their weights. Raises ModelError."""
+    if is_graph(model.topology):
+        return read_graph(model.topology, model.weights)
+    return read_network(model.topology), model.weights
+
+
 def _equalized_weights(
-    network: KerasNetwork, model: LayersModel, scale: tuple[float, float], calibration: Sequence[Image]
+    network: KerasNetwork,
+    weights: Weights,
+    layer_pairs: Sequence[tuple[str, str]],
+    scale: tuple[float, float],
+    calibration: Sequence[Image],
 ) -> Weights:
     """Return weights that lose less in 8 bits, from the layers' outputs for the calibration pictures."""
-    layer_pairs = equalizable_pairs(model.topology)
     if not layer_pairs:
-        return model.weights
+        return weights
     firsts = [first for first, _ in layer_pairs]
-    content = write_keras_network(network, model.weights, scale, outputs=firsts)
+    content = write_keras_network(network, weights, scale, outputs=firsts)
     interpreter = open_interpreter(content, 1, "auto")
     prepare = Preprocessor(InputTensor(*network.input_shape, dtype="float32"))
     given = interpreter.get_input_details()[0]["index"]
@@ -134,16 +144,16 @@ def _equalized_weights(
             output = interpreter.get_tensor(index)
             peak = output.reshape(-1, output.shape[-1]).max(axis=0)
             peaks[name] = np.maximum(peaks[name], peak) if name in peaks else peak
-    return equalize_layers(model.weights, peaks, layer_pairs)
+    return equalize_layers(weights, peaks, layer_pairs)
 
 
-def usual_range(model: LayersModel) -> InputRange:
+def usual_range(model: TfjsModel) -> InputRange:
     """Return the usual range of a model that declares none. Raises ModelError.
 
     Teachable Machine's models and colour models take -1..1. Other grey models take dark lines on white, as
     DoodleNet does.
     """
-    is_grey = input_shape(model.topology)[2] == 1
+    is_grey = read_layers(model)[0].input_shape[2] == 1
     return DARK_LINES if is_grey and not model.is_teachable_machine else MINUS_ONE_TO_ONE
 
 
@@ -162,7 +172,7 @@ def convert_to_folder(
 
     `pictures` is a folder of pictures that calibrate 8-bit weights. Raises ModelError.
     """
-    model = read_layers_model(source)
+    model = read_tfjs_model(source)
     files = find_images(pictures, recursive=True).images if pictures else ()
     images = [read_image(file) for file in files[:MAX_CALIBRATION]]
     if pictures and not images:

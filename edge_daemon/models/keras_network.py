@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -140,9 +141,11 @@ def _fold(layer: KerasLayer, scale: Floats, offset: Floats, weights: dict[str, F
     depthwise = layer.kind == "DepthwiseConv2D"
     name = f"{layer.name}/{'depthwise_kernel' if depthwise else 'kernel'}"
     kernel = weights.get(name)
-    if kernel is None or scale.size != (kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[-1]):
+    shape = () if kernel is None else kernel.shape[2:] if depthwise else kernel.shape[-1:]
+    if kernel is None or scale.size not in (1, math.prod(shape)):
         raise ModelError(f"layer '{layer.name}' has no weights, or its batch norm is of another size")
-    weights[name] = kernel * (scale.reshape(kernel.shape[2:]) if depthwise else scale)
+    scale, offset = (np.broadcast_to(each, math.prod(shape)) for each in (scale, offset))
+    weights[name] = kernel * scale.reshape(shape)
     weights[f"{layer.name}/bias"] = weights.get(f"{layer.name}/bias", np.float32(0)) * scale + offset
 
 

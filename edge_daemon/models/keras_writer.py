@@ -194,7 +194,7 @@ class _KerasWriter:
 
     def _batch_norm(self, layer: KerasLayer, given: list[_Output]) -> _Output:
         scale, offset = batch_norm(layer, self._weights)
-        if scale.shape != given[0].shape[-1:]:
+        if scale.size not in (1, given[0].shape[-1]):
             raise ModelError(
                 f"layer '{layer.name}' normalises {scale.size} channels, not {given[0].shape[-1]}"
             )

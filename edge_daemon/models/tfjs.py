@@ -1,8 +1,8 @@
-"""Reader of TensorFlow.js layers models: the JSON topology and the weight shards beside it."""
+"""Reader of TensorFlow.js models: the JSON topology and the weight shards beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,8 +28,8 @@ LABEL_FILES = ("class_names.txt", "labels.txt")
 
 
 @dataclass(frozen=True, slots=True)
-class LayersModel:
-    """A Keras topology as plain data, its weights by name (`layer/kernel`), and its class names.
+class TfjsModel:
+    """A Keras topology or a graph as plain data, its weights by name, and its class names.
 
     `is_teachable_machine` follows from the metadata beside it; such models take -1..1, grey ones too.
     """
@@ -41,13 +41,13 @@ class LayersModel:
     is_teachable_machine: bool = False
 
 
-def read_layers_model(path: Path) -> LayersModel:
+def read_tfjs_model(path: Path) -> TfjsModel:
     """Read `model.json`, its shards and its labels. Raises ModelError that names the file and the fault."""
     document = parse_model_json(_read(path), str(path))
-    topology = keras_topology(document, str(path))
+    topology = read_topology(document, str(path))
     weights = dict(_weights(read_groups(document, str(path)), path))
     metadata = _metadata(path.parent)
-    return LayersModel(
+    return TfjsModel(
         path.parent.name or path.stem,
         topology,
         weights,
@@ -56,15 +56,23 @@ def read_layers_model(path: Path) -> LayersModel:
     )
 
 
-def keras_topology(document: Document, name: str) -> Document:
-    """Return the Keras model of a model.json. Raises ModelError that begins with `name`."""
-    topology = document["modelTopology"]
+def read_topology(document: Document, name: str) -> Document:
+    """Return the Keras model or the graph of a model.json. Raises ModelError that begins with `name`."""
+    topology: Document = document["modelTopology"]
     if document.get("format") == "graph-model" or "node" in topology:
-        raise ModelError(f"{name}: a TensorFlow.js graph model; only layers models can be converted")
+        if not isinstance(topology.get("node"), list):
+            raise ModelError(f"{name}: its modelTopology holds no graph")
+        metadata = document.get("userDefinedMetadata") or {}
+        return {"node": topology["node"], "signature": document.get("signature") or metadata.get("signature")}
     topology = topology.get("model_config", topology)
     if not isinstance(topology, dict) or "class_name" not in topology or "config" not in topology:
         raise ModelError(f"{name}: its modelTopology holds no Keras model")
     return topology
+
+
+def is_graph(topology: Mapping[str, Any]) -> bool:
+    """Return whether a topology is a graph, not a Keras model."""
+    return "node" in topology
 
 
 def _read(path: Path) -> bytes:

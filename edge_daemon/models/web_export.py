@@ -17,7 +17,7 @@ from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.class_names import MAX_BYTES, label_file_names
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.teachable_machine import MAX_MODEL_BYTES
-from edge_daemon.models.tfjs import LABEL_FILES, keras_topology
+from edge_daemon.models.tfjs import LABEL_FILES, read_topology
 from edge_daemon.models.tfjs_manifest import (
     MAX_JSON_BYTES,
     WeightGroup,
@@ -161,7 +161,7 @@ class _Download:
     def _fetch_tfjs(self) -> dict[str, Path]:
         main = self.web.fetch(str(self.address), MODEL_JSON, MAX_JSON_BYTES)
         document = parse_model_json(main.read_bytes(), str(self.address))
-        keras_topology(document, str(self.address))
+        read_topology(document, str(self.address))
         files = {MODEL_JSON: main}
         for group in read_groups(document, str(self.address)):
             files |= self._fetch_shards(group)

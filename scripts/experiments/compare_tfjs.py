@@ -22,8 +22,8 @@ from ai_edge_litert.interpreter import Interpreter
 from PIL import Image, ImageDraw
 
 from edge_daemon.imaging.input_range import parse_range
-from edge_daemon.models.converter import convert, rescaling
-from edge_daemon.models.tfjs import read_layers_model
+from edge_daemon.models.converter import convert, read_layers, rescaling
+from edge_daemon.models.tfjs import read_tfjs_model
 
 CALIBRATION = 300
 
@@ -36,11 +36,13 @@ const read = name => fs.readFileSync(path.join(path.dirname(file), name));
 const shards = model.weightsManifest.flatMap(group => group.paths).map(read);
 const bytes = new Uint8Array(Buffer.concat(shards));
 const handler = {load: async () => ({
-  modelTopology: model.modelTopology, weightSpecs: model.weightsManifest.flatMap(g => g.weights),
+  format: model.format, signature: model.signature, modelTopology: model.modelTopology,
+  weightSpecs: model.weightsManifest.flatMap(g => g.weights),
   weightData: bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.length)})};
 const raw = fs.readFileSync(inputs);
 const values = new Float32Array(raw.buffer, raw.byteOffset, raw.length / 4);
-tf.setBackend('cpu').then(() => tf.loadLayersModel(handler)).then(m => {
+const load = model.modelTopology.node ? tf.loadGraphModel : tf.loadLayersModel;
+tf.setBackend('cpu').then(() => load(handler)).then(m => {
   const result = m.predict(tf.tensor4d(Array.from(values), [count, height, width, channels])).dataSync();
   fs.writeFileSync(outputs, Buffer.from(new Float32Array(result).buffer));
 });
@@ -129,10 +131,8 @@ def main() -> int:
     parser.add_argument("--range", default="1..0", type=parse_range)
     parser.add_argument("--count", type=int, default=200)
     args = parser.parse_args()
-    model = read_layers_model(args.model)
-    first = model.topology["config"]
-    layers = first if isinstance(first, list) else first["layers"]
-    _, height, width, channels = layers[0]["config"]["batch_input_shape"]
+    model = read_tfjs_model(args.model)
+    height, width, channels = read_layers(model)[0].input_shape
     rng = np.random.default_rng(0)
     drawings = [draw(rng, (height, width)) for _ in range(args.count + CALIBRATION)]
     symmetric = np.stack(drawings[: args.count])[..., :channels] / 127.5 - 1

@@ -16,7 +16,7 @@ from edge_daemon.models import registry
 from edge_daemon.models.converter import convert
 from edge_daemon.models.keras_network import fold_batch_norms, read_network
 from edge_daemon.models.keras_writer import write_keras_network
-from edge_daemon.models.tfjs import read_layers_model
+from edge_daemon.models.tfjs import read_tfjs_model
 from tests.harness.keras_model import (
     Floats,
     batch_norm_weights,
@@ -243,7 +243,7 @@ def test_what_cannot_be_converted_is_named(topology: dict[str, Any], part: str) 
 def test_8_bit_weights_are_a_quarter_and_give_nearly_the_same(tmp_path: Path) -> None:
     topology, weights = darknet(4, 200, softmax=True)
     write_model(tmp_path / "net", topology, weights)
-    model = read_layers_model(tmp_path / "net/model.json")
+    model = read_tfjs_model(tmp_path / "net/model.json")
     pictures = [RNG.integers(0, 256, (32, 32, 3), np.uint8) for _ in range(4)]
     whole, small = convert(model), convert(model, calibration=pictures)
     assert len(small) < 0.35 * len(whole)
@@ -252,7 +252,7 @@ def test_8_bit_weights_are_a_quarter_and_give_nearly_the_same(tmp_path: Path) ->
 
 
 def test_doodlenet_names_a_drawing_and_in_8_bits_the_same() -> None:
-    model = read_layers_model(shared_path("models/doodlenet/model.json"))
+    model = read_tfjs_model(shared_path("models/doodlenet/model.json"))
     drawing = Image.new("L", (280, 280), 255)
     ImageDraw.Draw(drawing).rectangle((40, 40, 240, 240), outline=0, width=14)
     pixels = np.asarray(drawing.resize((28, 28), Image.Resampling.BILINEAR))[:, :, None]

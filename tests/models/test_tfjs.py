@@ -13,7 +13,7 @@ import pytest
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.imaging.input_range import parse_range
 from edge_daemon.models.converter import equalizable_pairs, equalize_layers, rescaling, usual_range
-from edge_daemon.models.tfjs import read_layers_model
+from edge_daemon.models.tfjs import read_tfjs_model
 from tests.harness.shared_files import shared_path
 
 
@@ -30,7 +30,7 @@ def edit(path: Path, **changes: Any) -> Path:
 
 
 def test_doodlenet_is_read_whole(doodlenet: Path) -> None:
-    model = read_layers_model(doodlenet)
+    model = read_tfjs_model(doodlenet)
     assert len(model.labels) == 345
     assert model.labels[0] == "flashlight"
     assert model.weights["conv2d/kernel"].shape == (3, 3, 1, 16)
@@ -51,28 +51,28 @@ def test_quantised_weights_are_scaled_back(tmp_path: Path) -> None:
             }
         )
     )
-    assert read_layers_model(path).weights["d/kernel"].tolist() == [[-1.0, 126.5]]
+    assert read_tfjs_model(path).weights["d/kernel"].tolist() == [[-1.0, 126.5]]
 
 
 def test_labels_come_from_teachable_machines_metadata(doodlenet: Path) -> None:
     (doodlenet.parent / "metadata.json").write_text('{"labels": ["up", "down"]}')
-    assert read_layers_model(doodlenet).labels == ("up", "down")
+    assert read_tfjs_model(doodlenet).labels == ("up", "down")
 
 
 def test_missing_and_truncated_shards_are_named(doodlenet: Path) -> None:
     shard = doodlenet.parent / "group1-shard1of1.bin"
     shard.write_bytes(shard.read_bytes()[:-1])
     with pytest.raises(ModelError, match=r"'dense_1/bias' reaches past its shards' end"):
-        read_layers_model(doodlenet)
+        read_tfjs_model(doodlenet)
     shard.unlink()
     with pytest.raises(ModelError, match=r"group1-shard1of1\.bin: weight shard can't be read"):
-        read_layers_model(doodlenet)
+        read_tfjs_model(doodlenet)
 
 
 @pytest.mark.parametrize(
     ("changes", "part"),
     [
-        ({"modelTopology": {"node": []}}, "graph model"),
+        ({"modelTopology": {"node": 3}}, "holds no graph"),
         ({"modelTopology": {"a": 1}}, "no Keras model"),
         ({"modelTopology": 3}, "not a TensorFlow.js model"),
         ({"weightsManifest": [{"paths": ["../secret"], "weights": []}]}, "must be beside"),
@@ -82,14 +82,14 @@ def test_missing_and_truncated_shards_are_named(doodlenet: Path) -> None:
 )
 def test_an_invalid_layers_model_is_refused(doodlenet: Path, changes: dict[str, Any], part: str) -> None:
     with pytest.raises(ModelError, match=part):
-        read_layers_model(edit(doodlenet, **changes))
+        read_tfjs_model(edit(doodlenet, **changes))
 
 
 def test_file_that_is_not_json_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.json"
     path.write_text("<html>")
     with pytest.raises(ModelError, match="not JSON"):
-        read_layers_model(path)
+        read_tfjs_model(path)
 
 
 def test_equalized_weights_give_the_same_outputs() -> None:
@@ -136,7 +136,7 @@ def test_a_grey_model_takes_dark_lines_on_white_unless_of_teachable_machine(
 ) -> None:
     if metadata is not None:
         (doodlenet.parent / "metadata.json").write_text(metadata)
-    assert str(usual_range(read_layers_model(doodlenet))) == wanted
+    assert str(usual_range(read_tfjs_model(doodlenet))) == wanted
 
 
 @pytest.mark.parametrize("text", ["-1..1", "0..1", "1..0", "0..255"])

@@ -27,7 +27,7 @@ from edge_daemon.fleet.key import read_key
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.models.class_names import read_class_names
 from edge_daemon.models.export_archive import open_export
-from edge_daemon.models.tfjs import read_layers_model
+from edge_daemon.models.tfjs import read_tfjs_model
 from edge_daemon.mqtt.credentials import tls_context
 from edge_daemon.system.regular_file import open_regular, read_regular, without_bom
 from edge_daemon.tflite.embedder import read_model
@@ -61,7 +61,7 @@ def test_every_file_that_a_user_names_is_a_regular_one(special: Path) -> None:
     with pytest.raises(ModelError, match=refused):
         read_class_names(special)
     with pytest.raises(ModelError, match=refused):
-        read_layers_model(special)
+        read_tfjs_model(special)
     with pytest.raises(Exception, match=refused):
         open_export(special)
     with pytest.raises(StoreError, match=refused):
