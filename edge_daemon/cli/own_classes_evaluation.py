@@ -30,6 +30,7 @@ from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.own_classes import Accuracy, Judged, accuracy, by_label, judge, match_labels
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
 from edge_daemon.models.class_names import load_class_names
+from edge_daemon.system.printable import printable
 
 PRETRAINED: Literal["pretrained"] = "pretrained"
 
@@ -56,7 +57,7 @@ def run_own_classes(args: argparse.Namespace, config: Config) -> int:
     config = _as_pretrained(config)
     evaluation = OwnClassesEvaluation(config, args.directory)
     for row in evaluation.rows():
-        print(json.dumps(row) if args.json else _as_text(row), flush=True)
+        print(json.dumps(row) if args.json else printable(_as_text(row)), flush=True)
     if args.report:
         with report_errors(args.report):
             evaluation.write_page(args.report, make_heading(args.directory, config))
@@ -138,7 +139,7 @@ class OwnClassesEvaluation:
                 f"{self._nearest(first)}; name each folder like its class, see `edge-daemon classify`"
             )
         for note in self._notes():
-            print(f"edge-daemon: {note}", file=sys.stderr)
+            print(printable(f"edge-daemon: {note}"), file=sys.stderr)
         return [picture for picture in pictures if self.matches[picture.label]]
 
     def _notes(self) -> Iterator[str]:
