@@ -8,16 +8,30 @@ from pathlib import Path
 
 from edge_daemon.domain.errors import EdgeError
 
+SERVICE_STATE = Path("/var/lib/edge_daemon")
+"""State folder of the installed service."""
+
 
 def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     """Return the directory for examples and downloaded models, which need not exist yet.
 
-    It is systemd's for a service, else one of the XDG base directories.
+    It is systemd's for a service, and for the user of the installed service, else one of the XDG base
+    directories.
     """
     if given := environment.get("STATE_DIRECTORY"):
         return Path(given.split(":")[0])
+    if "XDG_STATE_HOME" not in environment and _is_service_user():
+        return SERVICE_STATE
     base = environment.get("XDG_STATE_HOME") or Path(environment.get("HOME") or "/") / ".local/state"
     return Path(base).absolute() / "edge_daemon"
+
+
+def _is_service_user() -> bool:
+    try:
+        owner = SERVICE_STATE.stat().st_uid
+    except OSError:
+        return False
+    return owner == os.geteuid() != 0
 
 
 def expand(path: str) -> str:

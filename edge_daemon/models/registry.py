@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_daemon.config.paths import package_data
+from edge_daemon.config.paths import SERVICE_STATE, package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.system.json_input import decode_json
 
@@ -19,8 +19,6 @@ SUFFIX = ".tflite"
 DEFAULT_MODEL = "edge_embedder_v1"
 """The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
 
-SERVICE_STATE = Path("/var/lib/edge_daemon")
-"""State folder of the installed service. Root downloads models to it, so that the service finds them."""
 
 Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$")]
