@@ -73,7 +73,7 @@ class WebAddress:
         """The model's name: that of the file, or of the folder of a model.json."""
         folders = [part for part in unquote(self.parts.path).split("/") if part]
         stem = folders[-2] if self.name == MODEL_JSON and len(folders) > 1 else Path(self.name).stem
-        return re.sub(r"[^A-Za-z0-9_.-]", "_", stem)
+        return re.sub(r"[^A-Za-z0-9_.-]", "_", stem).lstrip(".-") or "model"
 
     def beside(self, name: str) -> str:
         """Return the address of another file in the same folder."""
@@ -103,9 +103,9 @@ def downloaded_export(
             stack.enter_context(PartFile(staging / address.name))  # locks the folder
         except OSError as exc:
             raise _write_error(exc, staging) from exc
-        private = Path(
-            stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()))
-        )
+        temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-daemon-", dir=disk_folder()))
+        private = Path(temporary) / address.model_name
+        private.mkdir()
         try:
             files = _Download(address, WebFolder(staging, progress, pause, clock)).fetch()
             _copy(files, private, staging)

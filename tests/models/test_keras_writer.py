@@ -279,6 +279,7 @@ def test_a_darknet_from_the_web_is_added_and_classifies_by_its_classes(
     added = json.loads(capsys.readouterr().out)
     assert (added["name"], added["labels"]) == ("darknet-tiny", list("abcdef"))
     assert added["embedding_size"] == 32, "the layer before the classes"
+    assert added["input_range"] == "-1..1, from its manifest darknet-tiny.json"
     picture = RNG.integers(0, 256, (32, 32, 3), np.uint8)
     Image.fromarray(picture).save(tmp_path / "picture.png")
     assert main(["classify", "--json", "--model", "darknet-tiny", str(tmp_path / "picture.png")]) == 0

@@ -110,6 +110,8 @@ def test_a_tflite_file_comes_with_its_labels_and_range(tmp_path: Path) -> None:
         }
     assert WebAddress.parse("https://h/a/birds.tflite?x=1").model_name == "birds"
     assert WebAddress.parse("https://h/models/bXy2/").model_name == "bXy2"
+    assert WebAddress.parse("https://h/models/../").model_name == "model", "no folder above"
+    assert WebAddress.parse("https://h/a%2f..%2fmodel one/model.json").model_name == "model_one"
 
 
 def test_https_is_verified(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
