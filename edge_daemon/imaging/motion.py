@@ -11,7 +11,9 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-Cells: TypeAlias = npt.NDArray[np.float32]
+Planes: TypeAlias = npt.NDArray[np.float32]
+"""Cells of a picture, shape (3, rows, columns)."""
+
 Mask: TypeAlias = npt.NDArray[np.bool_]
 Profile: TypeAlias = npt.NDArray[np.float64]
 
@@ -58,9 +60,9 @@ class MotionDetector:
     def __init__(self, *, vertical: bool = False, zone: float = 0.15) -> None:
         self._vertical = vertical
         self._zone = zone
-        self._warmup_frames: list[Cells] = []
-        self._background: Cells | None = None
-        self._deviation: Cells = np.empty(0, np.float32)
+        self._warmup_frames: list[Planes] = []
+        self._background: Planes | None = None
+        self._deviation: Planes = np.empty(0, np.float32)
         self._shape: tuple[int, ...] = ()
         self._last_s = 0.0
         self._filled_s: float | None = None
@@ -81,13 +83,14 @@ class MotionDetector:
             self._learn(cells, now)
             return None
         difference = np.abs(cells - self._background)
-        mask: Mask = (difference > _MIN_DIFFERENCE + _DEVIATIONS * self._deviation).any(axis=2)
+        differs = difference > _MIN_DIFFERENCE + _DEVIATIONS * self._deviation
+        mask: Mask = differs[0] | differs[1] | differs[2]
         self._adapt(self._background, cells, difference, mask, now)
         foreground = self._measure(mask)
         self._relearn_if_filled(foreground.share, now)
         return foreground
 
-    def _learn(self, cells: Cells, now: float) -> None:
+    def _learn(self, cells: Planes, now: float) -> None:
         self._warmup_frames.append(cells)
         self._last_s = now
         if len(self._warmup_frames) == WARMUP_FRAMES:
@@ -96,14 +99,13 @@ class MotionDetector:
             self._deviation = np.median(np.abs(stack - self._background), axis=0)
             self._warmup_frames.clear()
 
-    def _adapt(self, background: Cells, cells: Cells, difference: Cells, mask: Mask, now: float) -> None:
+    def _adapt(self, background: Planes, cells: Planes, difference: Planes, mask: Mask, now: float) -> None:
         step_s = min(max(now - self._last_s, 0.0), _MAX_STEP_S)
         self._last_s = now
-        background_rate, foreground_rate = step_s / _BACKGROUND_TIME_S, step_s / _FOREGROUND_TIME_S
-        rate = np.where(mask, foreground_rate, background_rate).astype(np.float32)[:, :, np.newaxis]
-        background += (cells - background) * rate
-        deviation_rate = np.where(mask, 0.0, background_rate).astype(np.float32)[:, :, np.newaxis]
-        self._deviation += (difference - self._deviation) * deviation_rate
+        background_rate = np.float32(step_s / _BACKGROUND_TIME_S)
+        foreground_rate = np.float32(step_s / _FOREGROUND_TIME_S)
+        background += (cells - background) * np.where(mask, foreground_rate, background_rate)
+        self._deviation += (difference - self._deviation) * np.where(mask, np.float32(0), background_rate)
 
     def _measure(self, mask: Mask) -> Foreground:
         profile = mask.mean(axis=1 if self._vertical else 0)
@@ -137,6 +139,7 @@ def _run_around(profile: Profile, place: int) -> slice:
     return slice(int(nearest[0]), int(nearest[-1]) + 1)
 
 
-def _downsample(image: Image) -> Cells:
+def _downsample(image: Image) -> Planes:
     step = -(-max(image.shape[:2]) // _MAX_CELLS)
-    return image[step // 2 :: step, step // 2 :: step].astype(np.float32)
+    sampled = image[step // 2 :: step, step // 2 :: step]
+    return np.ascontiguousarray(sampled.transpose(2, 0, 1), np.float32)
