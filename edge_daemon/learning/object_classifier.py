@@ -257,7 +257,10 @@ def make_object_classifier(
     """
     regions = make_example_classifier(type, k, metric, vote, unknown, cohort=cohort)
     objects = make_example_classifier(
-        *(type, k, metric, vote, unknown), relaxation=OBJECT_RELAXATION, copies_quantile=COPIES_QUANTILE
+        *(type, k, metric, vote, unknown),
+        relaxation=OBJECT_RELAXATION,
+        copies_quantile=COPIES_QUANTILE,
+        shows_place=False,
     )
     return ObjectClassifier(regions, objects)
 

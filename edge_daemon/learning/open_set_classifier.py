@@ -253,17 +253,22 @@ def make_example_classifier(
     relaxation: float = RELAXATION,
     copies_quantile: float = COPIES_QUANTILE,
     cohort: Cohort | None = None,
+    *,
+    shows_place: bool = True,
 ) -> ExampleClassifier:
     """Return a classifier on taught examples, without any. Raises ConfigError for an invalid value.
 
     `relaxation` is that of the relaxed threshold, `copies_quantile` that of the copies of single views.
+    `shows_place`: see `UnknownRejector`.
     """
     examples = EmbeddingIndex(augment_query)
     neighbours = max(k, NEIGHBOURS) if type in ("knn", "regression") else 3
     leave_one_out = LeaveOneOut(examples, neighbours, session_neighbours=type == "knn")
     classifier = _make_closed_set_classifier(type, examples, k, metric, vote)
     copies = AugmentedCopies(examples, copies_quantile)
-    rejector = UnknownRejector(examples, leave_one_out, unknown, copies, relaxation, cohort)
+    rejector = UnknownRejector(
+        examples, leave_one_out, unknown, copies, relaxation, cohort, shows_place=shows_place
+    )
     return ExampleClassifier(
         examples,
         leave_one_out,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
-from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_out import NEAR_DUPLICATE, LeaveOneOutScores
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, dense_rank, unique
 
 MAX_HELD_OUT = 8
@@ -87,3 +89,16 @@ def between_burst_similarities(matrix: Floats, burst_ids: Ints, class_ids: Ints)
     pairs = (class_ids[:, None] == class_ids) & (burst_ids[:, None] < burst_ids)
     similarities: Doubles = (matrix @ matrix.T)[pairs].astype(np.float64)
     return similarities
+
+
+def between_class_similarity(loo: LeaveOneOutScores) -> float:
+    """Return the cosine that views have to the nearest other class: the mean less the standard deviation.
+
+    A new class is as near to the taught ones. One view that was taught as two classes does not count. The
+    result is -inf without another class.
+    """
+    similarities, nearest = loo.neighbour_similarities[:, 0], loo.neighbour_rows[:, 0]
+    counted = np.isfinite(similarities) & (similarities < NEAR_DUPLICATE)
+    counted &= loo.class_ids[nearest] != loo.class_ids
+    views = mean_by_burst(similarities[counted].astype(np.float64), loo.burst_ids[counted])
+    return float(views.mean() - views.std()) if len(views) else -math.inf

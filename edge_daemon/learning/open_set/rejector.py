@@ -18,6 +18,7 @@ from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set.leave_one_class_out import (
     ENOUGH_VIEWS,
     between_burst_similarities,
+    between_class_similarity,
     held_out_class_scores,
     mean_by_burst,
     other_class_scores,
@@ -97,10 +98,13 @@ class UnknownRejector:
         copies: AugmentedCopies | None = None,
         relaxation: float = RELAXATION,
         cohort: Cohort | None = None,
+        *,
+        shows_place: bool = True,
     ) -> None:
         """Calibrate classes of a single view on `copies`; None: on the similarities between the classes.
 
-        The `cohort` decides in other sessions; None: the copies do.
+        The `cohort` decides in other sessions; None: the copies do. `shows_place`: the pictures show the
+        place as well, not objects alone.
         """
         self._examples = examples
         self._leave_one_out = leave_one_out
@@ -108,6 +112,7 @@ class UnknownRejector:
         self._relaxation = relaxation
         self._cohort = cohort
         self._class_means: Floats | None = None
+        self._shows_place = shows_place
         self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
         self._threshold = -math.inf
@@ -233,12 +238,17 @@ class UnknownRejector:
         return self._other_sessions
 
     def _fit_on_copies(self, loo: LeaveOneOutScores) -> bool:
-        """Use a threshold for each class, from the copies of its examples; return whether there are any."""
+        """Use a threshold for each class, from the copies of its examples; return whether there are any.
+
+        Pictures of one place are similar, so no threshold is below the similarity between the classes.
+        """
         if self._copies is None:
             return False
         thresholds = self._copies.class_thresholds(_single_view_threshold(self._examples, loo))
         if thresholds is None:
             return False
+        if self._shows_place:
+            thresholds = np.maximum(thresholds, between_class_similarity(loo))
         self._scorer = partial(self._similarity_excess, thresholds)
         self._threshold = self._relaxed_threshold = 0.0
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+import pytest
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.augmented_copies import COPIES, MAX_EXAMPLES, AugmentedCopies
@@ -47,6 +48,38 @@ def test_one_example_of_each_class_rejects_a_thing_between_them() -> None:
     add_all(copies)
     assert rejected(examples, rejector, between[None]) == 1.0
     assert rejected(examples, rejector, class_of(99, 20)) >= 0.95
+
+
+def place(thing: npt.NDArray[np.float32], weight: float) -> npt.NDArray[np.float32]:
+    """Return the embeddings of things (rows) in one place, which has this weight."""
+    ground = class_of(77, 1)[0]
+    seen: npt.NDArray[np.float32] = thing + weight * ground
+    seen /= np.linalg.norm(seen, axis=1, keepdims=True)
+    return seen
+
+
+@pytest.mark.parametrize("presses", [1, 4])
+def test_one_burst_of_each_class_rejects_other_things_of_the_same_place(presses: int) -> None:
+    examples = EmbeddingIndex()
+    copies = AugmentedCopies(examples)
+    rejector = UnknownRejector(examples, LeaveOneOut(examples), "auto", copies)
+    things = [place(class_of(class_id, 1), 0.5)[0] for class_id in range(6)]
+    for class_id, thing in enumerate(things):
+        for number in range(presses):
+            examples.add(thing, f"c{class_id}", 10 * class_id + number, f"burst {class_id}")
+    for example_id in tuple(copies.missing):
+        copies.add(example_id, list(copies_of(things[example_id // 10], 1.2)))
+    others = np.concatenate([place(class_of(class_id, 1), 0.5) for class_id in range(20, 60)])
+    assert rejected(examples, rejector, others) > 0.1
+    assert rejected(examples, rejector, np.concatenate([copies_of(each, 0.3) for each in things])) == 0
+
+
+def test_one_view_that_was_taught_as_two_classes_is_still_known() -> None:
+    examples, copies, rejector = taught_once(1)
+    examples.add(class_of(0, 1)[0], "the same", 1)
+    for example_id in tuple(copies.missing):
+        copies.add(example_id, list(copies_of(class_of(0, 1)[0])))
+    assert rejected(examples, rejector, copies_of(class_of(0, 1)[0], 0.15)) == 0.0
 
 
 def test_removed_examples_lose_their_copies() -> None:
