@@ -11,6 +11,7 @@ from typing import Any
 
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.database import connect, mark_damaged
+from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.record import ContentCheck
 from edge_daemon.example_store.recovery import connect_or_recover, connect_or_replace
@@ -51,12 +52,20 @@ class StoreConnection:
             with sqlite_errors_of(path):
                 self._connection = connect(path, busy_s)
         self._check()
+        self._files = OpenFiles(path)
 
     def close(self) -> None:
         """Fold the journal into the file and release it; harmless when closed."""
         self.lock.release()
         with sqlite_errors_of(self.path):
             self._connection.close()
+        with suppress(OSError):
+            self._files.remove_left_journals()
+
+    @property
+    def replaced(self) -> bool:
+        """True if another file has the store's path since it was opened."""
+        return self._disk_error is None and self._files.replaced
 
     def wait_for_lock(self, busy_s: float) -> None:
         """Set the time that a call waits for another process's lock."""
@@ -77,6 +86,7 @@ class StoreConnection:
             yield
             return
         self._return_to_disk()
+        self._files.check()
         self.query("BEGIN IMMEDIATE")
         try:
             yield
@@ -95,13 +105,18 @@ class StoreConnection:
             self.query("PRAGMA wal_checkpoint(PASSIVE)")
 
     def changed_elsewhere(self) -> bool:
-        """Return whether another process has changed the store since the last call; costs no disk access.
+        """Return whether another process has changed the store since the last call; reads no file.
 
-        A store in memory moves back to its disk once that can be written, and counts as changed.
+        A store in memory moves back to its disk once that can be written, and counts as changed. One that
+        was replaced is opened again. Raises StoreError for one that was deleted.
         """
         if self._disk_error is not None:
             with suppress(StoreError):
                 self._return_to_disk()
+        elif self._files.replaced:
+            self._open_again()
+        else:
+            self._files.check()
         version = self._read_version()
         changed = version != self._data_version
         if changed:
@@ -127,9 +142,22 @@ class StoreConnection:
         connection = connect_or_replace(self.path, self._busy_s, self.now)
         self._connection.close()
         self._connection, self._disk_error = connection, None
-        self._check()
-        self._data_version = _NEVER_SEEN
+        self._use_files()
         log.info("store '%s' is on disk again", self.path)
+
+    def _open_again(self) -> None:
+        """Open the file that has replaced this store's. Raises StoreError and then tries again later."""
+        self.close()
+        connection = connect_or_replace(self.path, self._busy_s, self.now)
+        self._connection = connection
+        self._use_files()
+        log.warning("store '%s' was replaced while it was open; the new file is used", self.path)
+
+    def _use_files(self) -> None:
+        """Check the file of a new connection; its examples count as changed."""
+        self._check()
+        self._files = OpenFiles(self.path)
+        self._data_version = _NEVER_SEEN
 
 
 class CheckpointTimer:

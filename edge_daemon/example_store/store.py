@@ -119,11 +119,17 @@ class ExampleStore:
         self._connection.checkpoint_if_idle(now_s)
 
     def changed_elsewhere(self) -> bool:
-        """Return whether another process has changed the store since the last call; costs no disk access.
+        """Return whether another process has changed the store since the last call; reads no file.
 
-        A store in memory moves back to its disk once that can be written, and counts as changed.
+        A store in memory moves back to its disk once that can be written, and counts as changed. One that
+        was replaced is opened again. Raises StoreError for one that was deleted.
         """
         return self._connection.changed_elsewhere()
+
+    @property
+    def replaced(self) -> bool:
+        """True if another file has the store's path since it was opened."""
+        return self._connection.replaced
 
     def add(
         self,

@@ -82,6 +82,9 @@ class ExampleBrowser:
             self._store.close()
 
     def _open(self) -> ExampleStore:
+        if self._store is not None and self._store.replaced:
+            self._store.close()
+            self._store = None
         if self._store is None:
             self._store = ExampleStore(self._path)
         return self._store
