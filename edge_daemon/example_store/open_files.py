@@ -43,6 +43,11 @@ class OpenFiles:
         found = _identity(self._path)
         return found is not None and found != self._identities.get(self._path)
 
+    @property
+    def moved(self) -> bool:
+        """True while changes do not reach the file at the store's path."""
+        return self.deleted or self.replaced
+
     def check(self) -> None:
         """Raise MovedStoreError if a change would not reach the file at the store's path."""
         if self.replaced:
@@ -56,8 +61,8 @@ class OpenFiles:
             )
 
     def remove_left_journals(self) -> None:
-        """Delete the journals of a closed store that has no name any more."""
-        if not (self.deleted or self.replaced):
+        """Delete the journals of a database that has no name any more; an open one keeps its own."""
+        if not self.moved:
             return
         for journal in with_journals(self._path)[1:]:
             if (found := _identity(journal)) is not None and found == self._identities.get(journal):

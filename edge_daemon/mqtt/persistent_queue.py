@@ -13,6 +13,7 @@ from typing import TypeVar
 from urllib.parse import quote
 
 from edge_daemon.domain.errors import BrokerError
+from edge_daemon.example_store.open_files import OpenFiles
 from edge_daemon.mqtt.message import Message
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.disk import disk_refuses
@@ -61,7 +62,8 @@ class PersistentQueue:
     A row stays until `remove`, so that events that were read but not acknowledged are read again after
     `rewind` or a restart. A file that is damaged or of another version is renamed, never overwritten; one
     that becomes damaged while it is open, too. While the disk is full or read-only, or another process locks
-    the file, the events are kept in memory.
+    the file, the events are kept in memory. A file that was deleted or replaced while it is open is made
+    again with its events.
     `has_unread` is True while `next` has an event; it costs no query, because it is checked for every frame.
     Used by one thread at a time. Raises BrokerError for a folder that is missing or not writable.
     """
@@ -74,8 +76,9 @@ class PersistentQueue:
         self._last_read = 0
         self.has_unread = False
         self._in_memory = False
+        self._files: OpenFiles | None = None
         try:
-            self._database = _open(path)
+            self._database = self._open_file()
             self._refresh()
         except (OSError, sqlite3.Error) as exc:
             if path is None or not (is_locked(exc) or disk_refuses(path)):
@@ -84,7 +87,7 @@ class PersistentQueue:
 
     def store(self, messages: Sequence[Message]) -> int:
         """Append in order and return how many of the oldest were dropped. Raises sqlite3.Error."""
-        if self._in_memory:
+        if self._in_memory or (self._files is not None and self._files.moved):
             self._move_to_disk()
         return self._replacing_damaged(lambda: self._store(messages))
 
@@ -145,8 +148,10 @@ class PersistentQueue:
         self._database.close()
 
     def _move_to_disk(self) -> None:
-        """Move the events from memory to the file, if the disk can be written now."""
+        """Move the events to the file, from memory or a file without a name, if it can be written now."""
         with contextlib.suppress(OSError, sqlite3.Error):
+            if self._files is not None:
+                self._files.remove_left_journals()
             database = _open(self._path)
             try:
                 with database:
@@ -157,6 +162,7 @@ class PersistentQueue:
                 raise
             self._database.close()
             self._database, self._in_memory = database, False
+            self._files = None if self._path is None else OpenFiles(self._path)
             self._refresh()
             self.rewind()
 
@@ -187,7 +193,7 @@ class PersistentQueue:
         self._database.close()
         try:
             _keep_aside(path, reason)
-            self._database = _open(path)
+            self._database = self._open_file()
             with self._database as database:  # a row that is acknowledged later must not be a new one
                 database.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('event', ?)", (last_row,))
             self._refresh()
@@ -197,8 +203,14 @@ class PersistentQueue:
     def _use_memory(self, reason: Exception) -> None:
         logger.warning("MQTT events wait in memory, as %s can't be written: %s", self._path, reason)
         self._in_memory = True
+        self._files = None
         self._database = _open(None)
         self._refresh()
+
+    def _open_file(self) -> sqlite3.Connection:
+        database = _open(self._path)
+        self._files = None if self._path is None else OpenFiles(self._path)
+        return database
 
     def _refresh(self) -> None:
         """Read the number of queued events and the last row."""

@@ -62,6 +62,22 @@ def test_a_damaged_file_is_set_aside_and_never_overwritten(
     assert caplog.text.count("can't be read") == 1
 
 
+@pytest.mark.parametrize("also_journals", [True, False])
+def test_a_file_that_is_deleted_while_it_is_open_is_made_again_with_its_events(
+    tmp_path: Path, also_journals: bool
+) -> None:
+    path = tmp_path / "events.sqlite"
+    queue = PersistentQueue(path, 10)
+    queue.store([MESSAGE, MESSAGE])
+    for each in list(tmp_path.iterdir()) if also_journals else [path]:
+        each.unlink()
+    queue.store([MESSAGE])
+    assert len(queue) == 3
+    queue.close()
+    with closing(PersistentQueue(path, 10)) as again:
+        assert len(again) == 3
+
+
 LONG = Message("event", bytes(4000), 1, retain=False)
 
 
