@@ -11,10 +11,12 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from edge_daemon.config.paths import SERVICE_STATE, package_data
+from edge_daemon.config import paths
+from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.system.json_input import decode_json
 
+SERVICE_STATE = paths.SERVICE_STATE
 SUFFIX = ".tflite"
 DEFAULT_MODEL = "edge_embedder_v1"
 """The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
