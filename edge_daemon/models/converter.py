@@ -102,7 +102,7 @@ def convert(
     Its input range is -1..1; a first layer rescales it to `input_range`, the original model's range.
     8-bit weights are used with activations quantised at run time (dynamic range). Calibrated int8 activations
     lose more than they save on such small models: 94 % of DoodleNet's top-1 classes then agree with the
-    original's, against 97 %. Raises ModelError that names the layer.
+    original's, against 96 %. Raises ModelError that names the layer.
     """
     network, weights = read_layers(model)
     scale = rescaling(input_range)

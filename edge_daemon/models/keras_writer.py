@@ -66,8 +66,8 @@ def write_keras_network(
 ) -> bytes:
     """Return a TFLite file for one picture, float32 in -1..1.
 
-    A first layer rescales it by factor and offset. `quantise` stores large kernels in 8 bits per output
-    channel. `outputs` are layers to return instead of the last one. Raises ModelError that names the layer.
+    A first layer rescales it by factor and offset. `quantise` stores large kernels in 8 bits.
+    `outputs` are layers to return instead of the last one. Raises ModelError that names the layer.
     """
     return _KerasWriter(weights, quantise).write(network, rescaling, outputs or (network.output,))
 
@@ -148,7 +148,7 @@ class _KerasWriter:
     def _convolve(
         self, layer: KerasLayer, given: _Output, kernel: Floats, window: Window, bias: Floats
     ) -> _Output:
-        inputs = [given.tensor, self._kernel(kernel.transpose(3, 0, 1, 2), 0), self._constant(bias)]
+        inputs = [given.tensor, self._kernel(kernel.transpose(3, 0, 1, 2)), self._constant(bias)]
         options = convolution_options(window.stride, padded=window.padded, dilation=window.dilation)
         shape = (1, *window.output_size(given.shape, layer), kernel.shape[3])
         return self._operator(Op.CONV_2D, inputs, shape, options)
@@ -189,7 +189,8 @@ class _KerasWriter:
         if len(given[0].shape) == 4:
             window = Window((1, 1), (1, 1), (1, 1), True)
             return self._convolve(layer, given[0], kernel.reshape(1, 1, features, units), window, bias)
-        inputs = [given[0].tensor, self._kernel(kernel.T, 0), self._constant(bias)]
+        # tflite-runtime 2.14 takes no scale per output here; with one, its results are wrong.
+        inputs = [given[0].tensor, self._kernel(kernel.T, by_channel=False), self._constant(bias)]
         return self._operator(Op.FULLY_CONNECTED, inputs, (1, units))
 
     def _batch_norm(self, layer: KerasLayer, given: list[_Output]) -> _Output:
@@ -299,14 +300,15 @@ class _KerasWriter:
             return np.zeros(size, np.float32)
         return self._weight(layer, "bias", (size,))
 
-    def _kernel(self, values: Floats, dimension: int) -> int:
-        """Add a kernel, in 8 bits per slice of `dimension` if it is large and that is asked for."""
+    def _kernel(self, values: Floats, *, by_channel: bool = True) -> int:
+        """Add a kernel, outputs first; if asked for and large, in 8 bits with a scale per output or one."""
         if not self._quantise or values.size < _FEWEST_QUANTISED:
             return self._constant(values)
-        others = tuple(axis for axis in range(values.ndim) if axis != dimension)
-        scales = np.maximum(np.abs(values).max(axis=others) / _MAX_WEIGHT, 1e-12).astype(np.float64)
-        numbers = np.rint(values / np.expand_dims(scales, others)).astype("i1")
-        quantization = Quantization(scales.tolist(), 0, dimension)
+        inner = tuple(range(1 if by_channel else 0, values.ndim))
+        peaks = np.abs(values).max(axis=inner, keepdims=True).astype(np.float64)
+        scales = np.maximum(peaks / _MAX_WEIGHT, 1e-12)
+        numbers = np.rint(values / scales).astype("i1")
+        quantization = Quantization(scales.reshape(-1).tolist())
         return self._graph.constant(DType.INT8, values.shape, numbers.tobytes(), quantization)
 
     def _constant(self, values: Floats) -> int:
