@@ -127,8 +127,7 @@ class Run:
         """Take one step; return the losses and the learning rate."""
         passes = int(self.passes)
         self.student.trunk.freeze(FROZEN[1] if passes < FROZEN[0] and not self.cooldown else 0)
-        size = LAST_SIZE if self.cooldown else size_at(passes)
-        images, targets, labels = batch(self.sources, size, rng)
+        images, targets, labels = batch(self.sources, self._size(), rng)
         rate = self.recipe.rate_at(passes, self.cooldown.left(passes) if self.cooldown else 1.0)
         for group in self.optimiser.param_groups:
             group["lr"] = rate
@@ -172,6 +171,10 @@ class Run:
             if self.rounds % self.recipe.measure_every == 0 or finished():
                 self.measure()
 
+    def _size(self) -> int:
+        """Return the side of the images; a cooldown has the last one."""
+        return LAST_SIZE if self.cooldown else size_at(int(self.passes))
+
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.recipe.seed, index, int(self.passes)))
 
@@ -192,7 +195,7 @@ class Run:
         means = dict(zip(LOSSES, np.mean(sums, axis=0).round(4).tolist(), strict=True)) if sums else {}
         speed = round((int(self.passes) - before) / (time.time() - started))
         known = sum(int(source.targets.known.sum()) for source in self.sources)
-        size = size_at(int(self.passes))
+        size = self._size()
         entry = {"passes": int(self.passes), "size": size, **means, "speed": speed, "views": known}
         self.log(
             entry | ({"cooldown": round(self.cooldown.left(int(self.passes)), 3)} if self.cooldown else {})
