@@ -77,7 +77,7 @@ class VirtualKeyboard:
         except ImportError as exc:
             raise PanelError(
                 "keys need the Python module evdev; run `sudo apt install python3-evdev`, "
-                "or pip install 'edge-daemon[evdev]'"
+                "or pip install 'edge-daemon[arcade]'"
             ) from exc
         self._ecodes: Any = evdev.ecodes
         self._codes = {key: self._code(key) for key in keys}

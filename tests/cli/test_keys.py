@@ -83,7 +83,7 @@ def test_a_missing_evdev_is_one_line_that_names_it() -> None:
     (line,) = done.stderr.splitlines()
     assert "edge-daemon: keys need the Python module evdev" in line
     assert "python3-evdev" in line
-    assert "edge-daemon[evdev]" in line
+    assert "edge-daemon[arcade]" in line
 
 
 @pytest.mark.parametrize("key", ["KEY_LEFFT", "REL_X", "EV_KEY", "left"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from edge_daemon.config.schema import Config, load_config
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+SOURCES = sorted(path for path in (ROOT / "edge_daemon").rglob("*.py") if "edge-daemon " in path.read_text())
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 COMMAND = re.compile(r"(?<![\w./-])(?<!-u )(?:[\w./-]*/bin/)?edge-daemon ((?:[^`\n#|&;\\]|\\\n)+)")
+EXTRA = re.compile(r"edge-daemon\[([a-z,]+)\]")
 KEY = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)(?=[`:])")
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMON = {"--config", "--set", "--json", "--debug", "--help", "--version"}
@@ -47,8 +50,9 @@ def commands_of() -> set[str]:
     return set(re.findall(r"^    (\w+) ", help_of(()), re.MULTILINE))
 
 
-@EVERY_PAGE
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_exist(page: Path) -> None:
+    """A hint that the program prints is held to the same as a page."""
     for line in COMMAND.findall(page.read_text()):
         words = [word.strip("[],.:()") for word in line.split()]
         if not words or words[0] not in commands_of():
@@ -60,6 +64,15 @@ def test_commands_and_options_exist(page: Path) -> None:
             path = (words[0], action) if action in actions else path
         for option in (word.split("=")[0] for word in words if word.startswith("--")):
             assert option in COMMON or re.search(rf"(?m)^\s+{option}\b", help_of(path)), (line, option)
+
+
+def test_extras_that_pages_and_hints_name_exist() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    paths = [*PAGES, *(ROOT / "edge_daemon").rglob("*.py")]
+    named = {
+        extra for path in paths for found in EXTRA.findall(path.read_text()) for extra in found.split(",")
+    }
+    assert {"arcade", "usb", "web"} <= named <= set(project["optional-dependencies"])
 
 
 def resolve(kind: Any, keys: list[str]) -> bool:
