@@ -16,6 +16,8 @@ from edge_daemon.camera.simulator.source import SyntheticSource
 from edge_daemon.config.camera import SyntheticOptions
 from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import Config, load_config
+from edge_daemon.demo.next_steps import next_steps
+from edge_daemon.demo.page import missing_page, page_address, page_is_installed, page_settings
 from edge_daemon.demo.script import DemoScript, ScriptedPresses, make_script
 from edge_daemon.demo.subscriber import DemoSubscriber, LabelScore
 from edge_daemon.domain.errors import ConfigError
@@ -46,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     else:
         print(f"\n{score.table()}\n")
         print(
-            f"{'passed' if passed else 'FAILED'}: {total.accuracy:.1%} of {total.frames} labels are correct"
+            f"{'passed' if passed else 'FAILED'}: {total.accuracy:.1%} of {total.frames} labels are correct\n"
         )
+        print(next_steps())
     return 0 if passed else 1
 
 
@@ -65,7 +68,8 @@ def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config
     path = args.config or package_data("config") / "demo.yaml"
     store = [f"store.path={json.dumps(str(folder / 'examples.sqlite'))}"]
     model = [f"model.name={json.dumps(args.model)}"] if args.model else []
-    config = load_config(path, [*store, *broker, *model, *args.set])
+    page = page_settings(folder) if page_is_installed() else []
+    config = load_config(path, [*store, *broker, *model, *page, *args.set])
     if not isinstance(config.camera, SyntheticOptions):
         raise ConfigError(f"{path}: the demo needs camera.type: synthetic; use `edge-daemon run` for others")
     return config
@@ -74,11 +78,14 @@ def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config
 def _introduction(script: DemoScript, config: Config) -> str:
     seconds = script.frames / config.camera.fps if isinstance(config.camera, SyntheticOptions) else 0
     labels = len({label for _, label in script.presses})
+    address = page_address(config)
+    page = f"Watch it in a browser: {address}" if address else f"Without a page: {missing_page()}."
     return (
         f"A drawn tray, {labels} buttons on mock pins, a broker at {config.mqtt.host}:{config.mqtt.port}.\n"
         f"{len(script.presses)} presses teach {labels} objects. The test then shows them in other poses and\n"
         f"light, among unknown objects. Every line below was received by a separate subscriber.\n"
         f"The demo takes {seconds:.0f} seconds.\n"
+        f"{page}\n"
     )
 
 

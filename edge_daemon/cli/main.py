@@ -38,6 +38,7 @@ def add_action(
 COMMANDS = {
     "run": "run the daemon",
     "demo": "run a simulated device that is taught and tested",
+    "try": "open the page for a camera of this machine, with an empty store of its own",
     "watch": "show the MQTT messages of a device live",
     "sort": "eject each object by its label, through GPIO outputs",
     "keys": "hold down the key of a device's label, on a virtual keyboard",
@@ -50,6 +51,9 @@ COMMANDS = {
     "doctor": "check camera, GPIO, broker, model, store and clock",
     "config": "check or show the configuration, or print its schema",
 }
+
+_MODULES = {"try": "trial"}
+"""Modules whose command is a reserved word of Python."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -118,7 +122,7 @@ def _import_command(name: str) -> ModuleType:
     """
     gc.disable()
     try:
-        return importlib.import_module(f"edge_daemon.cli.{name}")
+        return importlib.import_module(f"edge_daemon.cli.{_MODULES.get(name, name)}")
     finally:
         gc.freeze()
         gc.enable()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import urllib.request
 
 import pytest
 
+from edge_daemon.demo.next_steps import next_steps
 from edge_daemon.demo.subscriber import LabelScore
 from tests.harness.shared_files import shared_path
 from tests.harness.thresholds import DEMO_ACCURACY
@@ -27,6 +30,25 @@ def test_demo_trains_tests_and_scores_the_received_labels() -> None:
     assert score["labels"] >= 100
     assert score["right"] / score["labels"] >= DEMO_ACCURACY.limit
     assert done.returncode == 0, done.stderr
+
+
+def test_the_page_is_open_during_the_demo_and_its_end_names_three_commands() -> None:
+    """One label on small frames without a pause between them: the score is not the subject here."""
+    settings = ["buttons=[{pin: 17, label: mug}]", "camera.fps=240", "camera.size=[160, 120]"]
+    options = [word for setting in settings for word in ("--set", setting)]
+    command = [sys.executable, "-u", "-m", "edge_daemon", "demo", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as demo:
+        assert demo.stdout is not None
+        lines: list[str] = []
+        while "the device is online" not in "".join(lines[-1:]):
+            lines.append(demo.stdout.readline())
+            assert lines[-1], lines
+        address = re.search(r"in a browser: (http://127\.0\.0\.1:\d+/)$", "".join(lines), re.MULTILINE)
+        assert address is not None, lines
+        with urllib.request.urlopen(address[1], timeout=60) as answer:
+            assert b"<html" in answer.read()
+        rest = demo.stdout.read()
+    assert rest.endswith(f"\n{next_steps()}\n")
 
 
 def test_score_counts_only_frames_with_ground_truth() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -61,3 +62,25 @@ def test_install_sets_a_umask_that_lets_the_service_read_its_files() -> None:
     lines = (ROOT / "scripts/install").read_text().splitlines()
     first_command = next(line for line in lines if line and not line.startswith(("#", "set ")))
     assert first_command.startswith("umask 022")
+
+
+@pytest.mark.parametrize("arguments", [[], ["--model", "mine.tflite"]])
+def test_run_installs_the_page_and_starts_the_demo_in_the_callers_folder(
+    tmp_path: Path, arguments: list[str]
+) -> None:
+    """The installation is replaced: it would download the packages."""
+    checkout, elsewhere = tmp_path / "checkout", tmp_path / "elsewhere"
+    for folder in (checkout / "scripts/lib", checkout / ".venv/bin", elsewhere):
+        folder.mkdir(parents=True)
+    shutil.copy(ROOT / "scripts/run", checkout / "scripts/run")
+    (checkout / "scripts/lib/prepare.sh").write_text(
+        'say() { :; }\non_a_pi() { false; }\nprepare_venv() { echo "$1" >>extras; }\n'
+    )
+    program = checkout / ".venv/bin/edge-daemon"
+    program.write_text('#!/bin/sh\necho "$PWD" "$@"\n')
+    program.chmod(0o755)
+    done = subprocess.run(
+        [checkout / "scripts/run", *arguments], cwd=elsewhere, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == [str(elsewhere), "demo", *arguments]
+    assert {"demo", "web"} <= set((checkout / "extras").read_text().strip().split(","))

@@ -1,0 +1,106 @@
+"""`edge-daemon try`: the page for a camera of this machine, with an empty store of its own."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import logging
+import shlex
+import signal
+import tempfile
+from pathlib import Path
+from types import FrameType
+
+from edge_daemon.app.build import build
+from edge_daemon.config.paths import package_data
+from edge_daemon.config.schema import load_config
+from edge_daemon.daemon.daemon import Daemon
+from edge_daemon.demo.next_steps import program
+from edge_daemon.demo.page import missing_page, page_address, page_is_installed, page_settings
+from edge_daemon.demo.trial_source import TrialSource, choose_source
+from edge_daemon.domain.errors import WebError
+from edge_daemon.system.clock import SystemClock
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
+        "--pictures", metavar="FOLDER", type=Path, help="show the pictures of a folder in turn, not a camera"
+    )
+    source.add_argument("--simulated", action="store_true", help="show a drawn tray, not a camera")
+    parser.add_argument(
+        "--keep",
+        metavar="FILE",
+        type=Path,
+        help="keep what is taught in this store (default: deleted at the end)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run until Ctrl-C, a TERM signal or the end of the terminal; 0 then."""
+    logging.getLogger("edge_daemon").setLevel(logging.DEBUG if args.debug else logging.WARNING)
+    if not page_is_installed():
+        raise WebError(missing_page())
+    stop = _Stop()
+    # The interrupt is that of a signal before there was a daemon to stop.
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix="edge-daemon-try-") as folder,
+    ):
+        _run_daemon(args, Path(folder), stop)
+    if not args.json:
+        print(f"\n{_ending(args.keep)}")
+    return 0
+
+
+class _Stop:
+    """Stops the daemon at a signal; before there is one, the signal raises KeyboardInterrupt."""
+
+    def __init__(self) -> None:
+        self.daemon: Daemon | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._handle)
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self.daemon is None:
+            raise KeyboardInterrupt
+        self.daemon.stop()
+
+
+def _run_daemon(args: argparse.Namespace, folder: Path, stop: _Stop) -> None:
+    """Build the daemon with a store and regions in `folder`, and run it until it is stopped."""
+    store = args.keep.absolute() if args.keep else folder / "examples.sqlite"
+    own = [f"store.path={json.dumps(str(store))}", *page_settings(folder)]
+    path = args.config or package_data("config") / "try.yaml"
+    clock = SystemClock()
+    given = any(text.startswith(("camera.", "camera=")) for text in args.set)
+    chosen = TrialSource() if given else choose_source(args.pictures, clock, simulated=args.simulated)
+    config = load_config(path, [*own, *chosen.settings, *args.set])
+    daemon = build(config, source=chosen.build(config, clock))
+    stop.daemon = daemon
+    daemon.run(lambda: _announce(args, page_address(config), chosen))
+
+
+def _announce(args: argparse.Namespace, address: str | None, chosen: TrialSource) -> None:
+    """Print the page's address, after the first frame has its label."""
+    if args.json:
+        print(json.dumps({"page": address, "source": chosen.text, "faults": chosen.faults}), flush=True)
+        return
+    for fault in chosen.faults:
+        print(f"not used: {fault}")
+    print(
+        f"The picture: {chosen.text}.\n"
+        f"Open the page: {address}\n"
+        "Add a label there, show a thing and tap the label; three to five times from several sides.\n"
+        "Ctrl-C ends it.",
+        flush=True,
+    )
+
+
+def _ending(keep: Path | None) -> str:
+    if keep is None:
+        return f"Ended; nothing was kept. To keep what you teach: {program()} try --keep my-examples.sqlite"
+    setting = shlex.quote(f"store.path={keep}")
+    return f"Ended; what you taught is in {keep}. To list it: {program()} examples list --set {setting}"

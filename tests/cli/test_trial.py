@@ -1,0 +1,109 @@
+"""`edge-daemon try` end to end: the page answers, teaches an empty store of its own, and Ctrl-C ends it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from edge_daemon.demo.page import free_port
+from edge_daemon.example_store.store import ExampleStore
+
+TIMEOUT_S = 120
+
+
+@contextmanager
+def started(home: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """Start `edge-daemon try` in `home`, which also has its state; it is killed at the end."""
+    environment = {
+        **os.environ,
+        "HOME": str(home),
+        "XDG_STATE_HOME": str(home / "state"),
+        "TMPDIR": str(home),
+    }
+    command = [sys.executable, "-m", "edge_daemon", "try", *words]
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=home
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def page_of(process: subprocess.Popen[str]) -> dict[str, object]:
+    """Wait for the line with the page's address."""
+    assert process.stdout is not None
+    line = process.stdout.readline()
+    assert line, process.communicate()[1]
+    found: dict[str, object] = json.loads(line)
+    return found
+
+
+def fetch(address: object) -> str:
+    with urllib.request.urlopen(str(address), timeout=TIMEOUT_S) as answer:
+        return str(answer.read().decode())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_the_page_answers_and_a_signal_ends_it_without_a_trace(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with started(tmp_path, "--simulated", "--json") as process:
+        assert "<html" in fetch(page_of(process)["page"])
+        process.send_signal(number)
+        out, err = process.communicate(timeout=TIMEOUT_S)
+    assert (process.returncode, out, err) == (0, "", "")
+    assert not list(tmp_path.rglob("*.sqlite"))
+    assert not list(tmp_path.glob("edge-daemon-try-*"))
+
+
+def test_the_users_own_store_and_regions_are_not_touched(tmp_path: Path) -> None:
+    state = tmp_path / "state/edge_daemon"
+    state.mkdir(parents=True)
+    for name in ("examples.sqlite", "regions.yaml"):
+        (state / name).write_text("the user's, and no such file")
+    with started(tmp_path, "--simulated", "--json") as process:
+        assert "<html" in fetch(page_of(process)["page"])
+    assert {path.read_text() for path in state.iterdir()} == {"the user's, and no such file"}
+
+
+def test_keep_leaves_the_store_and_names_the_command_that_lists_it(tmp_path: Path) -> None:
+    with started(tmp_path, "--simulated", "--keep", "my own.sqlite") as process:
+        assert process.stdout is not None
+        while "Ctrl-C" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=TIMEOUT_S)
+    with ExampleStore(tmp_path / "my own.sqlite") as store:
+        assert not store.spaces()
+    command = out.partition("To list it: ")[2].strip()
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_pictures_of_a_folder_are_shown(tmp_path: Path) -> None:
+    (tmp_path / "pictures/cat").mkdir(parents=True)
+    Image.new("RGB", (64, 48), (9, 90, 200)).save(tmp_path / "pictures/cat/1.png")
+    with started(tmp_path, "--pictures", "pictures", "--json") as process:
+        found = page_of(process)
+        assert "<html" in fetch(found["page"])
+    assert found["source"] == "the pictures of pictures in turn"
+
+
+def test_another_port_is_used_where_the_usual_one_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        usual = taken.getsockname()[1]
+        assert free_port(usual) not in (0, usual)
+    assert free_port(usual) == usual
