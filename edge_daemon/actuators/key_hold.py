@@ -75,9 +75,11 @@ class VirtualKeyboard:
         try:
             evdev: Any = import_module("evdev")
         except ImportError as exc:
+            from edge_daemon.system.pip_hint import pip_install
+
             raise PanelError(
                 "keys need the Python module evdev; run `sudo apt install python3-evdev`, "
-                "or pip install 'edge-daemon[arcade]'"
+                f"or {pip_install('arcade')}"
             ) from exc
         self._ecodes: Any = evdev.ecodes
         self._codes = {key: self._code(key) for key in keys}

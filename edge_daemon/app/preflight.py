@@ -174,8 +174,10 @@ def _check_page(config: Config, environment: Environment) -> None:
     try:
         import edge_daemon.web.server  # noqa: F401
     except ImportError as exc:
+        from edge_daemon.system.pip_hint import pip_install
+
         raise WebError(
-            f"the page needs {exc.name}; install edge-daemon[web], or leave web.listen out"
+            f"the page needs {exc.name}; run {pip_install('web')}, or leave web.listen out"
         ) from exc
     from edge_daemon.config.web import parse_listen
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import shlex
 import socket
-import sys
 from importlib.util import find_spec
 from pathlib import Path
 
 from edge_daemon.config.schema import Config
 from edge_daemon.config.web import parse_listen
+from edge_daemon.system.pip_hint import pip_install
 
 USUAL_PORT = 8080
 
@@ -49,5 +48,4 @@ def page_address(config: Config) -> str | None:
 
 def missing_page() -> str:
     """Return the line for an environment without the page's packages."""
-    pip = f"{shlex.quote(sys.executable)} -m pip install 'edge-daemon[web]'"
-    return f"the page's packages are not installed; `{pip}` installs them"
+    return f"the page's packages are not installed; run {pip_install('web')}"

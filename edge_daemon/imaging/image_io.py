@@ -202,8 +202,10 @@ def _load_reader(reader: str) -> None:
         try:
             import pillow_heif
         except ImportError as exc:
+            from edge_daemon.system.pip_hint import pip_install
+
             raise _UnsupportedFormat(
-                "is a HEIC picture; run `pip install 'edge-daemon[heic]'`, or save it as JPEG"
+                f"is a HEIC picture; run {pip_install('heic')}, or save it as JPEG"
             ) from exc
         pillow_heif.register_heif_opener()
         return

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Literal
 
 from edge_daemon.domain.errors import BrokerError
+from edge_daemon.system.pip_hint import pip_install
 
 _START_S = 10.0
 
@@ -36,7 +37,7 @@ class EmbeddedBroker:
     def __enter__(self) -> EmbeddedBroker:
         if find_spec("amqtt") is None:
             raise BrokerError(
-                "the demo's own broker needs amqtt: pip install 'edge-daemon[demo]', "
+                f"the demo's own broker needs amqtt; run {pip_install('demo')}, "
                 "or use another broker with --set mqtt.host=HOST"
             )
         logging.getLogger("amqtt").setLevel(logging.CRITICAL)

@@ -15,9 +15,11 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from playwright.sync_api import expect
 
 from edge_daemon.demo.page import free_port
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.browser import BrowserWindow, chromium, class_button
 
 TIMEOUT_S = 120
 
@@ -91,6 +93,21 @@ def test_keep_leaves_the_store_and_names_the_command_that_lists_it(tmp_path: Pat
     command = out.partition("To list it: ")[2].strip()
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_thing_taught_on_the_page_is_named(tmp_path: Path) -> None:
+    """The picture stays the same, so that one example is enough."""
+    Image.effect_noise((64, 48), 60).save(tmp_path / "noise.png")
+    with started(tmp_path, "--pictures", ".", "--json") as process:
+        address = page_of(process)["page"]
+        with chromium() as browser:
+            window = BrowserWindow(browser, "desk")
+            page = window.open(str(address))
+            page.fill("#new-label", "noise")
+            page.click("#new-class button")
+            expect(class_button(page, "noise").locator(".count")).to_have_text("1")
+            window.wait_for_label("noise")
+            window.close()
 
 
 def test_pictures_of_a_folder_are_shown(tmp_path: Path) -> None:

@@ -197,7 +197,7 @@ def test_heic_without_the_plug_in_is_named(tmp_path: Path, monkeypatch: pytest.M
     (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(
-        ImageError, match=r"a\.heic is a HEIC picture; run `pip install 'edge-daemon\[heic\]'`"
+        ImageError, match=r"a\.heic is a HEIC picture; run `.* -m pip install 'edge-daemon\[heic\]'`"
     ):
         read_image(tmp_path / "a.heic")
 

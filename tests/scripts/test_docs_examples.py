@@ -22,7 +22,7 @@ SOURCES = sorted(path for path in (ROOT / "edge_daemon").rglob("*.py") if "edge-
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 COMMAND = re.compile(r"(?<![\w./-])(?<!-u )(?:[\w./-]*/bin/)?edge-daemon ((?:[^`\n#|&;\\]|\\\n)+)")
-EXTRA = re.compile(r"edge-daemon\[([a-z,]+)\]")
+EXTRA = re.compile(r"(?:edge-daemon\[|pip_install\(['\"])([a-z,]+)['\"\]]")
 KEY = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)(?=[`:])")
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 COMMON = {"--config", "--set", "--json", "--debug", "--help", "--version"}
