@@ -18,7 +18,7 @@ from edge_daemon.system.json_input import decode_json
 
 SERVICE_STATE = paths.SERVICE_STATE
 SUFFIX = ".tflite"
-DEFAULT_MODEL = "edge_embedder_v1"
+DEFAULT_MODEL = "edge_embedder_v2"
 """The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
 
 

@@ -162,7 +162,7 @@ async def use(home: Home, device: Device) -> None:
         "what the buttons teach can be taught",
         lambda: {"button.tray_teach_gear", "button.tray_teach_lemon"} <= set(home.entities()),
     )
-    await until("the model is named", lambda: home.state("sensor.tray_model") == "edge_embedder_v1")
+    await until("the model is named", lambda: home.state("sensor.tray_model") == "edge_embedder_v2")
     await until("the trigger is shown", lambda: home.state("select.tray_trigger") == "gpio")
 
     await home.do("select.select_option", "select.tray_trigger", option="continuous")

@@ -36,7 +36,9 @@ from edge_daemon.evaluation.frame_copies import FrameCopies
 from edge_daemon.evaluation.session_set import Session, find_sessions, labels_of, read_sessions
 from edge_daemon.evaluation.teaching_plan import make_plans
 from edge_daemon.imaging.image_io import read_image
+from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set_classifier import make_classifier
+from edge_daemon.models.cohort_file import read_cohort
 from edge_daemon.models.registry import find_model, read_manifest
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -146,20 +148,22 @@ def linear_across(sessions: Sequence[Session], draws: int) -> float:
     return 100 * float(np.mean(right))
 
 
-def across_sessions(sessions: Sequence[Session], copies: FrameCopies, draws: int) -> SessionFigures:
+def across_sessions(
+    sessions: Sequence[Session], copies: FrameCopies, cohort: Cohort | None, draws: int
+) -> SessionFigures:
     """Teach in each session in turn, ask in all."""
     same, across = {}, {}
     for name in ("knn", "auto"):
         scores = {where: SessionScore() for where in WHERE}
         for plan in make_plans(sessions, "one", SHOTS):
             for seed in range(draws):
-                measure(sessions, plan, _recognizers(name, copies), SHOTS, seed, (), scores)
+                measure(sessions, plan, _recognizers(name, copies, cohort), SHOTS, seed, (), scores)
         same[name], across[name] = scores["same"], scores["across"]
     return SessionFigures(linear_across(sessions, draws), same, across)
 
 
-def _recognizers(name: str, copies: FrameCopies) -> Callable[[], EmbeddingRecognizer]:
-    return lambda: EmbeddingRecognizer(make_classifier(name), copies)
+def _recognizers(name: str, copies: FrameCopies, cohort: Cohort | None) -> Callable[[], EmbeddingRecognizer]:
+    return lambda: EmbeddingRecognizer(make_classifier(name, cohort=cohort), copies)
 
 
 def shares(score: SessionScore) -> str:
@@ -233,6 +237,8 @@ def main() -> None:
         file = find_model(name)
         embedder = TfliteEmbedder(file)
         relative_cost, figures = cost(embedder, reference), {}
+        stored = read_cohort(name)
+        cohort = None if stored is None else Cohort(stored)
         for photos in photo_sets:
             rows = np.stack([embedder.embed(read_image(each)) for each in photos.files])
             figures[photos.name] = few_shot(rows, photos.class_ids)
@@ -241,7 +247,7 @@ def main() -> None:
             within[photos.name].rows.append((name, *cells, f"{auto:.1f}"))
         for folder in session_sets:
             read = read_sessions(find_sessions(folder), embedder.embed)
-            found = across_sessions(read, FrameCopies(embedder.embed), args.session_draws)
+            found = across_sessions(read, FrameCopies(embedder.embed), cohort, args.session_draws)
             cells = [shares(found.across["knn"]), shares(found.across["auto"]), shares(found.same["auto"])]
             sessions[folder.name].rows.append((name, f"{found.first_linear:.1f}", *cells))
         height, width = embedder.input_shape[:2]

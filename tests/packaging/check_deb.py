@@ -37,7 +37,7 @@ def test_the_package_holds_program_unit_and_configuration(tmp_path: Path) -> Non
     assert "\nExecStart=/usr/bin/edge-daemon run --config /etc/edge_daemon/config.yaml\n" in unit.read_text()
     for python in ("python3.11", "python3.13"):
         site = tmp_path / "usr/lib/edge-daemon/lib" / python / "site-packages"
-        assert (site / "edge_daemon/_shipped/models/edge_embedder_v1.tflite").is_file()
+        assert (site / "edge_daemon/_shipped/models/edge_embedder_v2.tflite").is_file()
         assert {path.name for path in site.glob("ai_edge_litert/*.so")} == {
             "_pywrap_litert_interpreter_wrapper.so",
             "libpywrap_litert_common.so",

@@ -16,6 +16,9 @@ SHIPPED = (
     "config/default.yaml",
     "models/edge_embedder_v1.tflite",
     "models/edge_embedder_v1.json",
+    "models/edge_embedder_v2.tflite",
+    "models/edge_embedder_v2.json",
+    "models/edge_embedder_v2.cohort.npy",
     "systemd/edge-daemon.service",
     "systemd/edge-daemon.sysusers.conf",
     "systemd/edge-daemon.tmpfiles.conf",
@@ -66,7 +69,7 @@ def test_it_runs_with_no_source_around(kind: str, built: dict[str, Path], tmp_pa
         return done.stdout
 
     assert "ok" in run("config", "check")
-    assert "edge_embedder_v1" in run("models", "list")
+    assert "edge_embedder_v2" in run("models", "list")
     for command in (["sort"], ["keys"], ["examples", "fetch"]):
         assert "example: " in run(*command, "--help")
     for name in ("red", "blue"):

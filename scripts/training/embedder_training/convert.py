@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .graph import GraphBuilder
+from .graph import GraphBuilder, PartScales
 from .photos import PhotoSet, Pixels
 
 
@@ -45,7 +45,9 @@ def write(checkpoint: Path, sets: list[PhotoSet], size: int, target: Path) -> An
     """Write the TFLite file; return the float model it was made of."""
     with np.load(checkpoint) as arrays:
         floats = {k: v.astype(np.float32) for k, v in arrays.items()}
-    model = GraphBuilder(floats, size).embedder()
+    builder = GraphBuilder(floats, size)
+    photos = background(sets, 800, size).astype(np.float32) / 127.5 - 1
+    model = builder.embedder(PartScales.fit(*builder.parts().predict(photos, batch_size=1, verbose=0)))
     # Few photos give narrow ranges: rare extremes are clipped, everything else is resolved more finely.
     target.write_bytes(to_int8(model, background(sets, 10, size, seed=1)))
     return model

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from . import edges
 from .measure import Floats
 from .shape import BLOCKS, BlockShape
+from .targets import whitening
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -22,6 +24,23 @@ def folded(arrays: Arrays, convolution: str, norm: str, epsilon: float = 1e-5) -
     return kernel.astype(np.float32), bias.astype(np.float32)
 
 
+class PartScales(NamedTuple):
+    """Mean length of the deep part; mean and matrix that centre, whiten and scale the edge part."""
+
+    length: float
+    mean: Floats
+    matrix: Floats
+
+    @classmethod
+    def fit(cls, deep: Floats, lines: Floats) -> PartScales:
+        """Fit to both parts (rows) of the same photos."""
+        mean, matrix = whitening(lines, edges.NUMBERS)
+        length = float(np.linalg.norm((lines - mean) @ matrix, axis=1).mean())
+        return cls(
+            float(np.linalg.norm(deep, axis=1).mean()), mean, matrix * np.float32(edges.WEIGHT / length)
+        )
+
+
 class GraphBuilder:
     """Builds the layers over one Keras input (pixels in -1..1); needs TensorFlow."""
 
@@ -29,6 +48,7 @@ class GraphBuilder:
         import tensorflow as tf
 
         self._keras, self._layers, self._arrays = tf.keras, tf.keras.layers, arrays
+        self._size = size
         self._input = tf.keras.Input((size, size, 3), batch_size=1, name="image")
 
     def _convolve(self, x: Any, name: str, stride: int, activation: str | None = "relu6") -> Any:
@@ -57,9 +77,34 @@ class GraphBuilder:
             x = self._block(x, f"trunk.blocks.{index}", shape)
         return self._layers.GlobalAveragePooling2D()(x)
 
-    def embedder(self) -> Any:
-        """The whole: the pooled features through the head that was trained towards the teachers."""
-        layer = self._layers.Dense(len(self._arrays["project.bias"]), name="embedding")
-        embedding = layer(self.pooled())
-        layer.set_weights([self._arrays["project.weight"].T, self._arrays["project.bias"]])
-        return self._keras.Model(self._input, embedding)
+    def edges(self) -> Any:
+        """The edge histograms of the cells, each of unit length."""
+        kernel, bias = edges.convolution()
+        side, step = edges.cell_geometry(self._size)
+        mean = np.full((side, side, len(bias), 1), 1 / side**2, np.float32)
+        convolve = self._layers.Conv2D(len(bias), 3, 2, activation="relu6")
+        average = self._layers.DepthwiseConv2D(side, step, use_bias=False)
+        cells = self._layers.UnitNormalization(axis=-1)(average(convolve(self._input)))
+        convolve.set_weights([kernel, bias])
+        average.set_weights([mean])
+        return self._layers.Flatten()(cells)
+
+    def parts(self) -> Any:
+        """The model with the deep part's embedding and the edge part as outputs, to fit their scales on."""
+        head = (self._arrays["project.weight"].T, self._arrays["project.bias"])
+        return self._keras.Model(self._input, [self._dense(self.pooled(), *head), self.edges()])
+
+    def embedder(self, scales: PartScales) -> Any:
+        """The whole: the head that was trained towards the teachers, and the edge part."""
+        kernel, bias = self._arrays["project.weight"].T, self._arrays["project.bias"]
+        deep = self._dense(
+            self.pooled(), *((each / scales.length).astype(np.float32) for each in (kernel, bias))
+        )
+        lines = self._dense(self.edges(), scales.matrix, -scales.mean @ scales.matrix)
+        return self._keras.Model(self._input, self._layers.Concatenate(name="embedding")([deep, lines]))
+
+    def _dense(self, x: Any, kernel: Floats, bias: Floats) -> Any:
+        layer = self._layers.Dense(len(bias))
+        y = layer(x)
+        layer.set_weights([kernel, bias])
+        return y
