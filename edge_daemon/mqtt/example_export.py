@@ -69,6 +69,8 @@ class ExportReassembler:
                 raise RequestError(f"the device refused: {answer.error}")
             part = decode_json(answer.data, ExportPart)
             self._parts[part.part] = b64decode(part.base64, validate=True)
+        except RequestError:  # a ValueError
+            raise
         except (msgspec.DecodeError, ValueError) as exc:
             raise RequestError(f"this is no part of an export: {exc}") from exc
         return self._join(part) if len(self._parts) == part.parts else None

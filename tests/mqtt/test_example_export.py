@@ -221,6 +221,11 @@ def test_an_invalid_part_is_an_error(payload: bytes) -> None:
         ExportReassembler("t").add(payload)
 
 
+def test_a_refusal_has_the_error_of_the_device() -> None:
+    with pytest.raises(RequestError, match=r"^the device refused: busy$"):
+        ExportReassembler("t").add(b'{"status": "error", "error": "busy", "transaction": "t"}')
+
+
 def test_an_answer_to_another_request_is_ignored() -> None:
     assert ExportReassembler("t").add(b'{"status": "error", "error": "busy", "transaction": "u"}') is None
     assert (
