@@ -32,12 +32,19 @@ _FOLDABLE = ("Conv2D", "DepthwiseConv2D", "Dense")
 
 @dataclass(frozen=True, slots=True)
 class KerasLayer:
-    """A layer with its class name, its configuration and the layers that it reads."""
+    """A layer with its class name, its configuration and the layers that it reads, at least one.
+
+    Raises ModelError for a layer that reads none.
+    """
 
     name: str
     kind: str
     config: Mapping[str, Any]
     sources: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not self.sources:
+            raise ModelError(f"layer '{self.name}' reads no other layer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +62,8 @@ def read_network(topology: Mapping[str, Any]) -> KerasNetwork:
     try:
         output = reader.apply(topology, (INPUT,))
         shape = input_shape(topology)
+    except ModelError:  # a ValueError
+        raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError, RecursionError) as exc:
         raise ModelError(f"the topology of the model is damaged ({exc!r})") from exc
     if output == INPUT:
@@ -113,7 +122,10 @@ class _Reader:
 
 
 def fold_batch_norms(network: KerasNetwork, weights: Weights) -> tuple[KerasNetwork, Weights]:
-    """Fold each batch norm behind a linear layer that nothing else reads into that layer's weights."""
+    """Fold each batch norm behind a linear layer that nothing else reads into that layer's weights.
+
+    Raises ModelError that names the layer.
+    """
     readers = Counter(source for layer in network.layers for source in layer.sources)
     layers: dict[str, KerasLayer] = {}
     folded = dict(weights)
@@ -125,7 +137,7 @@ def fold_batch_norms(network: KerasNetwork, weights: Weights) -> tuple[KerasNetw
             layers[layer.name] = moved
             continue
         layers[before.name] = replace(before, config={**before.config, "use_bias": True})
-        _fold(before, *batch_norm(layer, weights), folded)
+        _fold(before, layer, folded)
         replaced[layer.name] = before.name
         readers[before.name] = readers[layer.name]
     output = replaced.get(network.output, network.output)
@@ -137,20 +149,32 @@ def _is_foldable(layer: KerasLayer, readers: Mapping[str, int]) -> bool:
     return layer.kind in _FOLDABLE and is_linear and readers[layer.name] == 1
 
 
-def _fold(layer: KerasLayer, scale: Floats, offset: Floats, weights: dict[str, Floats]) -> None:
+def _fold(layer: KerasLayer, norm: KerasLayer, weights: dict[str, Floats]) -> None:
+    scale, offset = batch_norm(norm, weights)
     depthwise = layer.kind == "DepthwiseConv2D"
     name = f"{layer.name}/{'depthwise_kernel' if depthwise else 'kernel'}"
     kernel = weights.get(name)
     shape = () if kernel is None else kernel.shape[2:] if depthwise else kernel.shape[-1:]
-    if kernel is None or scale.size not in (1, math.prod(shape)):
-        raise ModelError(f"layer '{layer.name}' has no weights, or its batch norm is of another size")
-    scale, offset = (np.broadcast_to(each, math.prod(shape)) for each in (scale, offset))
+    bias = weights.get(f"{layer.name}/bias", np.zeros(1, np.float32))
+    channels = math.prod(shape)
+    if kernel is None or any(each.shape not in ((1,), (channels,)) for each in (scale, offset, bias)):
+        raise ModelError(f"layer '{layer.name}' has no weights, or its bias or batch norm is of another size")
+    scale, offset = (np.broadcast_to(each, channels) for each in (scale, offset))
     weights[name] = kernel * scale.reshape(shape)
-    weights[f"{layer.name}/bias"] = weights.get(f"{layer.name}/bias", np.float32(0)) * scale + offset
+    weights[f"{layer.name}/bias"] = bias * scale + offset
 
 
 def batch_norm(layer: KerasLayer, weights: Weights) -> tuple[Floats, Floats]:
-    """Return factor and offset of each channel. Raises ModelError."""
+    """Return factor and offset of each channel. Raises ModelError that names the layer."""
+    try:
+        return _batch_norm(layer, weights)
+    except ModelError:  # a ValueError
+        raise
+    except (TypeError, ValueError) as exc:
+        raise ModelError(f"layer '{layer.name}' ({layer.kind}) is damaged: {exc!r}") from exc
+
+
+def _batch_norm(layer: KerasLayer, weights: Weights) -> tuple[Floats, Floats]:
     axis = layer.config.get("axis", -1)
     if axis not in (-1, 3, [-1], [3]):
         raise ModelError(

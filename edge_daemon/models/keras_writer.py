@@ -121,6 +121,8 @@ class _KerasWriter:
         try:
             output = self._writers[layer.kind](layer, given)
             return self._activate(output, layer.config.get("activation"), layer)
+        except ModelError:  # a ValueError
+            raise
         except (KeyError, TypeError, ValueError, IndexError, ArithmeticError) as exc:
             raise ModelError(f"layer '{layer.name}' ({layer.kind}) is damaged: {exc!r}") from exc
 

@@ -36,6 +36,8 @@ def read_graph(topology: Mapping[str, Any], weights: Weights) -> tuple[KerasNetw
         reader.read()
         output = reader.output()
         return KerasNetwork(tuple(reader.layers), reader.input_shape(), output), reader.weights
+    except ModelError:  # a ValueError
+        raise
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as exc:
         raise ModelError(f"the graph of the model is damaged ({exc!r})") from exc
 

@@ -230,14 +230,43 @@ def damaged(*layers: dict[str, Any], size: tuple[int, int, int] = (8, 8, 3)) -> 
         (damaged(layer("Conv2D", "a", filters=2, kernel_size=[3, 3], groups=3)), "grouped convolution"),
         (damaged(layer("Flatten", "a"), size=(0, 8, 3)), r"input has the shape \(1, 0, 8, 3\)"),
         (damaged(layer("Dropout", "a")), "the model has no layers"),
+        (
+            damaged(layer("Flatten", "a"), layer("BatchNormalization", "b")),
+            "layer 'b' needs the weight 'moving",
+        ),
+        (
+            {"class_name": "Model", "config": {"layers": [{**layer("Add", "a"), "inbound_nodes": [[]]}]}},
+            "layer 'a' reads no other layer",
+        ),
         ({"class_name": "Sequential", "config": [layer("Flatten", "a")]}, "doesn't declare the size"),
         ({"class_name": "Sequential", "config": [3]}, "topology of the model is damaged"),
         ({"class_name": "Model", "config": {"layers": []}}, "topology of the model is damaged"),
     ],
 )
 def test_what_cannot_be_converted_is_named(topology: dict[str, Any], part: str) -> None:
-    with pytest.raises(ModelError, match=part):
+    with pytest.raises(ModelError, match=f"^[^(]*({part})"):
         written(topology, {"w/kernel": normal(5, 4)})
+
+
+@pytest.mark.parametrize(
+    ("changes", "options", "part"),
+    [
+        ({"a/bias": np.ones(3, "f4")}, {}, "layer 'a' has no weights, or its bias or batch norm is of"),
+        ({"b/beta": np.ones((4, 4), "f4")}, {}, "layer 'a' has no weights, or its bias or batch norm is of"),
+        ({"b/gamma": np.ones(3, "f4")}, {}, r"layer 'b' \(BatchNormalization\) is damaged"),
+        ({}, {"epsilon": "x"}, r"layer 'b' \(BatchNormalization\) is damaged"),
+    ],
+)
+def test_a_damaged_batch_norm_that_would_be_folded_is_named(
+    changes: dict[str, Floats], options: dict[str, Any], part: str
+) -> None:
+    topology = damaged(
+        layer("Conv2D", "a", filters=4, kernel_size=[1, 1]), layer("BatchNormalization", "b", **options)
+    )
+    weights = {"a/kernel": normal(1, 1, 3, 4), "a/bias": normal(4), **batch_norm_weights("b", 4, RNG)}
+    weights |= changes
+    with pytest.raises(ModelError, match=f"^[^(]*({part})"):
+        written(topology, weights)
 
 
 def test_8_bit_weights_are_a_quarter_and_give_nearly_the_same(tmp_path: Path) -> None:

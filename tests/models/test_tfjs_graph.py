@@ -119,11 +119,13 @@ WINDOW = {"strides": numbers(1, 1, 1, 1), "padding": text("SAME")}
         ),
         (changed("Mean", "x", "axes"), r"pools the axes \[3\]"),
         (changed("Mul", "x", "k"), r"constant of shape \(1, 1, 2, 3\)"),
+        (changed("Mul", "axes", "axes"), "layer 'out' reads no other layer"),
+        (changed("ConcatV2", "axes"), "layer 'out' reads no other layer"),
         (changed("Placeholder", shape={}), "the graph has 2 inputs"),
     ],
 )
 def test_what_cannot_be_converted_is_named(graph: GraphModel, part: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match=part):
+    with pytest.raises(ModelError, match=f"^[^(]*({part})"):
         convert(read(graph, "out", tmp_path))
 
 
