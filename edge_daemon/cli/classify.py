@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, model_path, open_store, resolve_features
 from edge_daemon.app.regions import build_regions
+from edge_daemon.cli.option_values import read_count, read_seconds
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Prediction
@@ -40,13 +41,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--store", metavar="S", help="example store that supplies the examples")
     parser.add_argument(
         "--topk",
-        type=_positive,
+        type=read_count,
         metavar="N",
         help="show the N best labels (default with a model's own classes: 5)",
     )
     parser.add_argument(
         "--every",
-        type=_seconds,
+        type=read_seconds,
         default=1.0,
         metavar="S",
         help="seconds of a film between two classified frames (default 1)",
@@ -196,17 +197,3 @@ def _classify(
         (region.name, trainer.classifier(region.name).predict(embedder.embed(part)))
         for region, part in zip(regions, crops, strict=True)
     ]
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return number
-
-
-def _seconds(text: str) -> float:
-    number = float(text)
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
-    return number

@@ -6,10 +6,12 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from edge_daemon.cli.checks.all import run_checks
 from edge_daemon.cli.checks.check import Check
+from edge_daemon.cli.option_values import read_seconds
 from edge_daemon.config.schema import load_with_sources
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.atomic_file import check_new_file
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--buttons",
-        type=_seconds,
+        type=partial(read_seconds, longest=600),
         default=0.0,
         metavar="SECONDS",
         help="watch the buttons and name those that move",
@@ -68,13 +70,6 @@ def _checks(args: argparse.Namespace) -> Iterator[Check]:
         return
     yield Check("config", "ok", str(loaded.path or "none: all values are the defaults"))
     yield from run_checks(loaded.config, args.skip, args.picture, args.buttons)
-
-
-def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds <= 600:
-        raise argparse.ArgumentTypeError(f"{text} is not above 0 and at most 600 seconds")
-    return seconds
 
 
 def _as_json(check: Check) -> str:

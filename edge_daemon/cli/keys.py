@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 import logging
-import math
 from collections.abc import Sequence
 
 from edge_daemon.actuators.key_hold import KeyHold, LabelReader, VirtualKeyboard
 from edge_daemon.cli.actuator import print_json, read_label, run_actuator
 from edge_daemon.cli.followed_device import check_region, followed_topics
+from edge_daemon.cli.option_values import read_seconds
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ConfigError
 
@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--region", metavar="NAME", help="region whose label counts (default: the first)")
     parser.add_argument(
         "--dead-man",
-        type=_read_seconds,
+        type=read_seconds,
         default=1.5,
         metavar="S",
         help="release after S s without a result (default: 1.5)",
@@ -82,16 +82,6 @@ def read_binding(text: str) -> tuple[str, str]:
     if not (equals and key):
         raise argparse.ArgumentTypeError(f"'{text}' is not {_FORM}, such as left=KEY_LEFT")
     return read_label(label), key
-
-
-def _read_seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = 0.0
-    if not 0 < seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is no time in seconds above 0")
-    return seconds
 
 
 def _unique(bindings: Sequence[tuple[str, str]]) -> dict[str, str]:

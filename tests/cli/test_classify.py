@@ -199,4 +199,14 @@ def test_an_interval_that_is_no_time_is_a_usage_error(every: str, capsys: pytest
     with pytest.raises(SystemExit) as ended:
         main(["classify", "film.mp4", f"--every={every}"])
     assert ended.value.code == 2
-    assert "--every" in capsys.readouterr().err
+    assert f"--every: '{every}' is no time in seconds above 0" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "1.5", "many"])
+def test_a_number_of_labels_that_is_none_is_a_usage_error(
+    count: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["classify", "photo.jpg", f"--topk={count}"])
+    assert ended.value.code == 2
+    assert f"--topk: '{count}' is no whole number of at least 1" in capsys.readouterr().err

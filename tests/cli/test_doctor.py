@@ -182,4 +182,4 @@ def test_a_time_to_watch_that_can_not_be_is_a_usage_error(
     with pytest.raises(SystemExit) as ended:
         main(["doctor", f"--buttons={seconds}"])
     assert ended.value.code == 2
-    assert "--buttons" in capsys.readouterr().err
+    assert f"--buttons: '{seconds}' is no time in seconds above 0 and at most 600" in capsys.readouterr().err
