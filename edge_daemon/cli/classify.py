@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, model_path, open_store, resolve_features
 from edge_daemon.app.regions import build_regions
+from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.interfaces import Embedder
@@ -132,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
     with open_store(config) as store:
         trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:
-            print(printable(_no_examples_note(store)), file=sys.stderr)
+            note(_no_examples_note(store))
     topk = args.topk or (5 if own_classes else None)
     output = _Output(args.json, topk, {label: number for number, label in enumerate(classes)})
     for view in _views(args.image, args.every):
@@ -171,11 +171,11 @@ def _no_examples_note(store: ExampleStore) -> str:
     others = sum(store.spaces().values())
     if others:
         return (
-            f"edge-daemon: the {others} examples in {store.path} are of another model or other features, so "
+            f"the {others} examples in {store.path} are of another model or other features, so "
             "everything is unknown; `edge-daemon examples reembed` converts them"
         )
     return (
-        f"edge-daemon: the store {store.path} holds no examples, so everything is unknown; teach it first, "
+        f"the store {store.path} holds no examples, so everything is unknown; teach it first, "
         "for example with `edge-daemon examples import FOLDER`, or use a model's own classes with --model"
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from edge_daemon.app.model_factory import (
     open_store,
     resolve_features,
 )
+from edge_daemon.cli.config import note
 from edge_daemon.cli.evaluation_report import make_heading, report_errors, write_page
 from edge_daemon.cli.feature_comparison import compare_features
 from edge_daemon.cli.own_classes_evaluation import PRETRAINED, asks_for_own_classes, run_own_classes
@@ -159,10 +159,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
         data, pictures = _read_pictures(args.directory, embedder)
     else:
         data, pictures = _read_store(config, embedder), []
-        print(
-            f"edge-daemon: training and test examples are drawn at random: accuracy {HERE_AND_NOW}",
-            file=sys.stderr,
-        )
+        note(f"training and test examples are drawn at random: accuracy {HERE_AND_NOW}")
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
     data = replace(data, augment_query=build_query_augmentation(config))
@@ -190,7 +187,7 @@ def _measurable(shots: Sequence[int], data: Dataset) -> list[int]:
     if kept and len(kept) < len(shots):
         label = data.labels[int(np.bincount(data.class_ids).argmin())]
         skipped = ", ".join(str(each) for each in shots if each >= fewest)
-        print(f"edge-daemon: {skipped} shots left out: '{label}' has {fewest} pictures", file=sys.stderr)
+        note(f"{skipped} shots left out: '{label}' has {fewest} pictures")
     return kept or list(shots)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import sys
+import shlex
 from pathlib import Path
 
 from msgspec import Struct, to_builtins
@@ -13,6 +13,7 @@ from msgspec import Struct, to_builtins
 from edge_daemon.app.model_change import change_model, plan_edit, used_store, with_model
 from edge_daemon.app.model_factory import build_embedder, model_name
 from edge_daemon.board.process import daemon_process
+from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull
 from edge_daemon.cli.progress import Progress
 from edge_daemon.config.schema import DEFAULT_PATH, Config, LoadedConfig, load_with_sources
@@ -21,6 +22,7 @@ from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, known_manifest, measure_shipped_ms
 from edge_daemon.models.recommendation import Choice, Recommendation
 from edge_daemon.models.registry import DEFAULT_MODEL
+from edge_daemon.system.printable import printable
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms
 
@@ -88,7 +90,7 @@ def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: Recommenda
         try:
             change = _use(args, loaded, choice.name, advice.limit_ms)
         except ModelError as exc:
-            print(f"edge-daemon: {choice.name} is not used: {exc}", file=sys.stderr)
+            note(f"{choice.name} is not used: {exc}")
             continue
         print(json.dumps(to_builtins(change)) if args.json else "\n".join(_lines(args, change)))
         return 0
@@ -167,11 +169,11 @@ def _check_speed(config: Config, limit_ms: float) -> None:
 def _lines(args: argparse.Namespace, change: Change) -> list[str]:
     """Format a change, with the way back and the command that lets a running daemon use it."""
     lines = [f"{change.config}: model.name is {change.name}; {change.embedded} examples embedded again"]
-    lines += [f"left out: {problem}" for problem in change.left_out]
+    lines += [f"left out: {printable(problem)}" for problem in change.left_out]
     sudo = "sudo " if os.geteuid() == 0 else ""
-    option = f" --config {args.config}" if args.config else ""
+    option = f" --config {shlex.quote(str(args.config))}" if args.config else ""
     if change.before != change.name:
-        lines.append(f"go back: {sudo}edge-daemon models use {change.before}{option}")
+        lines.append(f"go back: {sudo}edge-daemon models use {shlex.quote(change.before)}{option}")
     if change.fleet is not None:
         lines.append(f"every device of the fleet '{change.fleet}' needs the same model to share examples")
     if change.process is not None:

@@ -15,6 +15,7 @@ from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, known_manifest
 from edge_daemon.models.class_names import load_class_names
 from edge_daemon.models.registry import Manifest
+from edge_daemon.system.printable import printable
 from edge_daemon.tflite.graph import Tensor
 from edge_daemon.tflite.inspection import FeatureLayerInfo, Inspection, inspect
 
@@ -34,7 +35,7 @@ def run_inspect(args: argparse.Namespace) -> int:
     else:
         lines = [*_file_lines(path, found, labels), *(_origin_lines(manifest) if manifest else [])]
         lines += [("better here", f"{better}: edge-daemon models use {better.name}")] if better else []
-        print("\n".join(f"{name:<13} {value}" for name, value in lines))
+        print("\n".join(f"{name:<13} {printable(value)}" for name, value in lines))
     if found.problem:
         raise ModelError(f"{path}: {found.problem}")
     return 0

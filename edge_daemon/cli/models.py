@@ -25,6 +25,7 @@ from edge_daemon.models import registry
 from edge_daemon.models.advice import advise, measure_shipped_ms
 from edge_daemon.models.recommendation import Choice
 from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, shipped_manifests
+from edge_daemon.system.printable import printable
 
 _MEASURED_S = 0.3
 
@@ -134,4 +135,4 @@ def _line(row: _Row) -> str:
         f"{linear:>6.0f}" if linear else f"{'-':>6}",
         f" <- {note}" if note else "",
     )
-    return " ".join(cells).rstrip()
+    return printable(" ".join(cells).rstrip())

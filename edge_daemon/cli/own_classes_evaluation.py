@@ -6,7 +6,6 @@ import argparse
 import difflib
 import html
 import json
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +15,7 @@ from typing import Literal
 import msgspec
 
 from edge_daemon.app.model_factory import build_embedder, model_path
+from edge_daemon.cli.config import note
 from edge_daemon.cli.evaluation_report import (
     MAX_MISTAKES,
     Heading,
@@ -33,8 +33,6 @@ from edge_daemon.models.class_names import load_class_names
 from edge_daemon.system.printable import printable
 
 PRETRAINED: Literal["pretrained"] = "pretrained"
-
-
 _OTHER_MEASUREMENTS = ("sessions", "features", "unknown", "leave_one_out", "tune")
 
 
@@ -120,7 +118,7 @@ class OwnClassesEvaluation:
                 f"<h1>{figures.pictures} pictures, {len(self.classes)} classes of the model</h1>",
                 heading.as_html(),
                 f"<p>Top-1 {figures.top1:.1%} ({low:.1%} to {high:.1%}){top5}.",
-                *(f"<p>{html.escape(note)}." for note in self._notes()),
+                *(f"<p>{html.escape(text)}." for text in self._notes()),
                 *self._table(),
                 "<h2>Most confident mistakes</h2>",
                 *self._mistakes(),
@@ -138,8 +136,8 @@ class OwnClassesEvaluation:
                 f"no folder of '{self.directory}' has the name of one of the model's {count} classes"
                 f"{self._nearest(first)}; name each folder like its class, see `edge-daemon classify`"
             )
-        for note in self._notes():
-            print(printable(f"edge-daemon: {note}"), file=sys.stderr)
+        for text in self._notes():
+            note(text)
         return [picture for picture in pictures if self.matches[picture.label]]
 
     def _notes(self) -> Iterator[str]:

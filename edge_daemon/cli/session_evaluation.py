@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
 from edge_daemon.app.model_factory import build_classifier, build_embedder, build_object_classifier
+from edge_daemon.cli.config import note
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_report import SessionResult
 from edge_daemon.config.schema import Config
@@ -110,8 +110,8 @@ class SessionEvaluation:
         return {where: score for where, score in scores.items() if score.count}
 
     def _print_notes(self) -> None:
-        for note in self.notes[self._printed :]:
-            print(f"edge-daemon: {note}", file=sys.stderr)
+        for text in self.notes[self._printed :]:
+            note(text)
         self._printed = len(self.notes)
 
 

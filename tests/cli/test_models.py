@@ -90,6 +90,18 @@ def test_inspect_shows_accuracy_cost_licence_and_origin(
         assert f"limit         {limit}" in report
 
 
+def test_names_of_a_foreign_model_control_no_terminal(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home.mkdir()
+    (home / "mine\x1b[31m.tflite").write_bytes(tiny.float_classifier())
+    (home / "mine\x1b[31m.labels.txt").write_text("".join(f"label {number}\x1b[2J\n" for number in range(4)))
+    assert main(["models", "list"]) == 0
+    assert r"mine\x1b[31m" in capsys.readouterr().out
+    assert main(["models", "inspect", "mine\x1b[31m"]) == 0
+    shown = capsys.readouterr().out
+    assert r"label 0\x1b[2J" in shown
+    assert "\x1b" not in shown
+
+
 def test_another_file_of_a_known_name_has_no_origin(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home.mkdir()
     (home / f"{LIGHT}.tflite").write_bytes(tiny.float_classifier())
