@@ -5,13 +5,13 @@ from __future__ import annotations
 import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edge_daemon.app.model_factory import build_embedder, resolve_features, store_path
+from edge_daemon.app.model_factory import build_embedder, object_picture_side, resolve_features, store_path
 from edge_daemon.app.preflight import load_model
 from edge_daemon.config.schema import Config
 from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_model_name, write_config_text
@@ -19,10 +19,8 @@ from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.example_store.importing import ImportReport, ProgressTracker, no_progress
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.object_mask import PICTURE_PX
 from edge_daemon.models import registry
 from edge_daemon.system.file_owner import as_owner_of
-from edge_daemon.tflite.embedder import TfliteEmbedder
 
 
 class ConfigEdit(Struct, frozen=True):
@@ -98,7 +96,6 @@ def _move_examples(
     store: ExampleStore, config: Config, edit: ConfigEdit, partial: bool, track: ProgressTracker
 ) -> ImportReport:
     embedder = build_embedder(resolve_features(config))
-    side = embedder.input.height if isinstance(embedder, TfliteEmbedder) else PICTURE_PX
 
     def write(report: ImportReport) -> None:
         if report.problems and not partial:
@@ -106,7 +103,7 @@ def _move_examples(
         edit.write()
 
     try:
-        return reembed(store, embedder, track, side, write)
+        return reembed(store, embedder, track, object_picture_side(embedder), write)
     except BaseException:
         edit.undo()
         raise
@@ -129,13 +126,13 @@ def _open(path: Path) -> ExampleStore:
 @contextmanager
 def _lock(path: Path) -> Iterator[None]:
     """Lock the folder of a configuration against another change of the model. Raises ConfigError."""
-    folder = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        os.close(folder)
-        raise ConfigError(f"{path}: another process is changing the model; wait for its end") from exc
-    try:
+    with ExitStack() as stack:
+        try:
+            folder = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            stack.callback(os.close, folder)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            raise ConfigError(f"{path}: another process is changing the model; wait for its end") from exc
+        except OSError as exc:
+            raise ConfigError(f"{path}: its folder can't be locked: {exc.strerror}") from exc
         yield
-    finally:
-        os.close(folder)

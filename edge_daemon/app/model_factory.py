@@ -12,6 +12,7 @@ from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.object_mask import PICTURE_PX
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.cohort_file import read_cohort
@@ -23,16 +24,21 @@ if TYPE_CHECKING:
     from edge_daemon.learning.open_set.cohort import Cohort
 
 
+def configured_model(config: Config) -> str:
+    """Return the name or the path of the configured model."""
+    return config.model.name or DEFAULT_MODEL
+
+
 def model_path(config: Config) -> Path:
     """Return the path of the configured model file. Raises ModelError."""
-    return find_model(config.model.name or DEFAULT_MODEL)
+    return find_model(configured_model(config))
 
 
 def model_name(config: Config) -> str:
     """Return the model's name for display; `patch` if no model is used."""
     if config.model.features == "patch" and config.classifier.type != "pretrained":
         return "patch"
-    return Path(config.model.name or DEFAULT_MODEL).name.removesuffix(".tflite")
+    return Path(configured_model(config)).name.removesuffix(".tflite")
 
 
 def build_embedder(config: Config) -> Embedder:
@@ -98,6 +104,11 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
     )
 
 
+def object_picture_side(embedder: Embedder) -> int:
+    """Return the side in pixels of the pictures of objects that an embedder is given."""
+    return embedder.input.height if isinstance(embedder, TfliteEmbedder) else PICTURE_PX
+
+
 def uses_scenes(config: Config) -> bool:
     """Return whether objects are compared without their scene, where it is known."""
     compares_objects = config.classifier.type not in ("pretrained", "regression")
@@ -110,7 +121,12 @@ def build_object_classifier(config: Config) -> ObjectClassifier:
 
     options = config.classifier
     return make_object_classifier(
-        *(options.type, options.k, options.metric, options.vote, options.unknown), load_cohort(config)
+        options.type,
+        options.k,
+        options.metric,
+        options.vote,
+        options.unknown,
+        load_cohort(config),
     )
 
 

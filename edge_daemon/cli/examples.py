@@ -12,6 +12,7 @@ from pathlib import Path
 from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
+    object_picture_side,
     open_store,
     resolve_features,
     store_path,
@@ -39,9 +40,7 @@ from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.example_store.zipped_pictures import find_zipped_pictures, is_picture_zip
-from edge_daemon.imaging.object_mask import PICTURE_PX
 from edge_daemon.learning.sessions import SessionCounter
-from edge_daemon.tflite.embedder import TfliteEmbedder
 
 log = logging.getLogger(__name__)
 
@@ -232,8 +231,7 @@ def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     embedder = build_embedder(resolve_features(config))
-    side = embedder.input.height if isinstance(embedder, TfliteEmbedder) else PICTURE_PX
-    report = reembed(store, embedder, Progress("embedding"), side)
+    report = reembed(store, embedder, Progress("embedding"), object_picture_side(embedder))
     _print_report(args, store, report)
     return 0
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct, to_builtins
 
 from edge_daemon.app.model_change import change_model, plan_edit, used_store, with_model
-from edge_daemon.app.model_factory import build_embedder, model_name
+from edge_daemon.app.model_factory import build_embedder, configured_model, model_name
 from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull
@@ -50,6 +50,7 @@ def add_recommend_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="use the best one that can be had; the model in use stays if none can",
     )
+    parser.set_defaults(partial=False, source=None)
 
 
 def add_use_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,10 +103,6 @@ def _load(args: argparse.Namespace) -> LoadedConfig:
     return load_with_sources(args.config, [*args.set, *args.more_set])
 
 
-def _used(config: Config) -> str:
-    return config.model.name or DEFAULT_MODEL
-
-
 def _full_name(name: str) -> str:
     """Return a name as it is, and the path of a file as one that is valid in every working directory."""
     path = Path(name).expanduser()
@@ -120,11 +117,10 @@ def _use(args: argparse.Namespace, loaded: LoadedConfig, name: str, limit_ms: fl
     changed = with_model(config, name)
     if limit_ms is not None:
         _check_speed(changed, limit_ms)
-    partial = getattr(args, "partial", False)
-    report = change_model(changed, edit, partial=partial, track=Progress("embedding"))
+    report = change_model(changed, edit, partial=args.partial, track=Progress("embedding"))
     return Change(
         name=name,
-        before=_used(config),
+        before=configured_model(config),
         config=str(path),
         embedded=report.added,
         left_out=tuple(report.problems),
@@ -156,7 +152,7 @@ def _make_available(args: argparse.Namespace, name: str) -> None:
         manifest = known_manifest(name)
         if args.offline or manifest is None or not manifest.can_be_pulled:
             raise
-        pull(manifest, getattr(args, "source", None))
+        pull(manifest, args.source)
 
 
 def _check_speed(config: Config, limit_ms: float) -> None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from edge_daemon.app.model_factory import configured_model
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.model_adding import add_model, declare_add_arguments
 from edge_daemon.cli.model_choice import (
@@ -22,12 +23,10 @@ from edge_daemon.cli.model_report import run_inspect
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
-from edge_daemon.models.advice import advise, measure_shipped_ms
+from edge_daemon.models.advice import SHORT_S, advise, measure_shipped_ms
 from edge_daemon.models.recommendation import Choice
 from edge_daemon.models.registry import DEFAULT_MODEL, Manifest, shipped_manifests
 from edge_daemon.system.printable import printable
-
-_MEASURED_S = 0.3
 
 _Action: TypeAlias = Callable[[argparse.Namespace], int]
 
@@ -77,7 +76,7 @@ class _Row:
 
 def _list(args: argparse.Namespace) -> int:
     config = load_config(args.config, [*args.set, *args.more_set])
-    used = config.model.name or DEFAULT_MODEL
+    used = configured_model(config)
     installed = registry.installed_models()
     known = {manifest.name: manifest for manifest in shipped_manifests()}
     better = _better_than(used)
@@ -105,7 +104,7 @@ it; `models recommend` names the best for this board; `models inspect NAME` show
 def _better_than(used: str) -> Choice | None:
     """Return the recommended model; None if the one in use is as good, or without an interpreter."""
     try:
-        return advise(DEFAULT_MODEL, measure_shipped_ms(_MEASURED_S)).better_than(used)
+        return advise(DEFAULT_MODEL, measure_shipped_ms(SHORT_S)).better_than(used)
     except ModelError:
         return None
 

@@ -17,6 +17,8 @@ from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms
 
 MEASURED_S = 2.0
+SHORT_S = 0.3
+"""Longest measurement of a model: for a choice of it, and for a hint in passing."""
 
 
 def known_manifest(name: str) -> Manifest | None:

@@ -9,13 +9,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import BufferedRandom
 from pathlib import Path
-from typing import TypeAlias
 from urllib.parse import quote
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.registry import Manifest, RemoteFile
 from edge_daemon.models.web_transfer import (
+    ATTEMPTS,
+    PAUSE_S,
+    ProgressCallback,
     TransferInterrupted,
     file_size,
     is_beyond_end,
@@ -26,12 +28,6 @@ from edge_daemon.models.web_transfer import (
     resumes,
 )
 from edge_daemon.system.regular_file import open_regular
-
-ProgressCallback: TypeAlias = Callable[[str, int, int], None]
-"""Called with the file name, the bytes so far and the total bytes."""
-
-ATTEMPTS = 4
-PAUSE_S = 1.0
 
 
 def download_model(

@@ -135,7 +135,7 @@ def quality(manifest: Manifest) -> float | None:
 
 
 def describe_quality(manifest: Manifest) -> str:
-    """Return the accuracy and the cost of a model in words."""
+    """Return the accuracy of a model in words."""
     accuracy = quality(manifest)
     if accuracy is None:
         return "accuracy not measured"

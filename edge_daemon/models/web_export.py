@@ -7,7 +7,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,8 @@ from edge_daemon.models.tfjs_manifest import (
     parse_model_json,
     read_groups,
 )
-from edge_daemon.models.web_file import DownloadBroken, ProgressCallback, WebFolder
+from edge_daemon.models.web_file import DownloadBroken, WebFolder
+from edge_daemon.models.web_transfer import ProgressCallback
 from edge_daemon.system.disk import disk_folder
 from edge_daemon.system.file_owner import as_owner_of
 from edge_daemon.tflite.input_range_sources import SIGNATURE
@@ -186,7 +187,7 @@ class _Download:
             )
         return files
 
-    def _first_of(self, names: tuple[str, ...] | list[str]) -> dict[str, Path]:
+    def _first_of(self, names: Sequence[str]) -> dict[str, Path]:
         """Download the first of these files that the server has."""
         for name in names:
             if found := self.web.fetch_optional(self.address.beside(name), name, MAX_BYTES):

@@ -12,11 +12,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from io import BufferedRandom
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.part_file import PartFile
 from edge_daemon.models.web_transfer import (
+    ATTEMPTS,
+    PAUSE_S,
+    ProgressCallback,
     TransferInterrupted,
     TransferRefused,
     file_size,
@@ -26,11 +29,6 @@ from edge_daemon.models.web_transfer import (
     resumes,
 )
 
-ProgressCallback: TypeAlias = Callable[[str, int, int], None]
-"""Called with the file name, the bytes so far and the total bytes."""
-
-ATTEMPTS = 4
-PAUSE_S = 1.0
 MAX_TIME_S = 3600.0
 """Time after which a download ends, to be resumed by another run."""
 

@@ -8,13 +8,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from io import BufferedRandom
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit
 
 from edge_daemon import __version__
 from edge_daemon.domain.errors import ModelError
 
+ProgressCallback: TypeAlias = Callable[[str, int, int], None]
+"""Called with the file name, the bytes so far and the total bytes."""
+
 TIMEOUT_S = 30.0
+ATTEMPTS = 4
+PAUSE_S = 1.0
+"""Pause after the first attempt without a byte; those after it are multiples of it."""
+
 MAX_REDIRECTS = 5
 _CHUNK = 64 * 1024
 _HTML_STARTS = (b"<!doctype", b"<html", b"<?xml")

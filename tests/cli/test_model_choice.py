@@ -6,6 +6,7 @@ import json
 import os
 import pwd
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModelUser:
 def test_a_model_is_pulled_the_examples_are_embedded_again_and_the_file_is_changed(
     user: ModelUser, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    user.config = user.config.rename(user.place / "my config.yaml")
     assert user.pull_other() == 0
     assert (user.models / f"{OTHER}.tflite").is_file()
     assert user.spaces() == {OTHER: 3}
@@ -37,7 +39,7 @@ def test_a_model_is_pulled_the_examples_are_embedded_again_and_the_file_is_chang
     assert "3 examples embedded again" in out
     back = re.search(r"go back: (?:sudo )?edge-daemon (models use .*)", out)
     assert back is not None
-    assert main(back[1].split()) == 0
+    assert main(shlex.split(back[1])) == 0
     assert user.spaces() == {DEFAULT_MODEL: 3}
     assert f"name: {DEFAULT_MODEL}" in user.config.read_text()
     embedder = TfliteEmbedder(find_model(DEFAULT_MODEL))

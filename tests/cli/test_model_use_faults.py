@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -139,6 +141,19 @@ def test_two_at_once(user: ModelUser, capsys: pytest.CaptureFixture[str]) -> Non
     os.close(folder)
     assert unchanged(user)
     assert user.pull_other() == 0
+
+
+def test_a_folder_that_can_not_be_locked(
+    user: ModelUser, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    refusing = SimpleNamespace(flock=refuse, LOCK_EX=fcntl.LOCK_EX, LOCK_NB=fcntl.LOCK_NB)
+    monkeypatch.setattr(model_change, "fcntl", refusing)
+    assert user.pull_other() == 1
+    assert one_line(capsys).endswith("config.yaml: its folder can't be locked: No locks available")
+    assert unchanged(user)
 
 
 def test_a_file_that_is_edited_meanwhile_undoes_the_examples(

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models.download import ATTEMPTS, download_model
+from edge_daemon.models.download import download_model
 from edge_daemon.models.registry import Input, Manifest, RemoteFile
+from edge_daemon.models.web_transfer import ATTEMPTS
 from tests.harness.http_server import Site, serving
 
 CONTENT = bytes(range(256)) * 1200

@@ -16,7 +16,8 @@ import pytest
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import web_transfer
 from edge_daemon.models.web_export import WebAddress, downloaded_export
-from edge_daemon.models.web_file import ATTEMPTS, MAX_TIME_S
+from edge_daemon.models.web_file import MAX_TIME_S
+from edge_daemon.models.web_transfer import ATTEMPTS
 from tests.harness.certificates import make_certificates
 from tests.harness.small_disk import SmallDisk
 from tests.harness.web_site import WebSite, serving_site

@@ -19,13 +19,11 @@ from edge_daemon.cli.checks.network import check_network
 from edge_daemon.cli.checks.storage import STORE_HINT, check_disk, check_mount, check_store, check_writes
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import EdgeError
-from edge_daemon.models.advice import advise, known_manifest
+from edge_daemon.models.advice import SHORT_S, advise, known_manifest
 from edge_daemon.models.recommendation import describe_quality
 from edge_daemon.models.registry import DEFAULT_MODEL
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from edge_daemon.tflite.inspection import inference_ms
-
-_MEASURED_S = 0.3
 
 _HINTS = {
     "camera": CAMERA_HINT,
@@ -81,6 +79,6 @@ def check_model(config: Config) -> Check:
     manifest = known_manifest(model_name(config))
     if manifest is None or not isinstance(embedder, TfliteEmbedder):
         return Check("model", "ok", detail)
-    better = advise(manifest.name, inference_ms(embedder, _MEASURED_S)).better_than(manifest.name)
+    better = advise(manifest.name, inference_ms(embedder, SHORT_S)).better_than(manifest.name)
     hint = f"{better}: `edge-daemon models use {better.name}` changes to it" if better else ""
     return Check("model", "ok", f"{detail}; {describe_quality(manifest)}", hint)
