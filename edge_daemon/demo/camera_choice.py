@@ -11,6 +11,7 @@ from edge_daemon.camera.factory import CameraOptions, open_camera
 from edge_daemon.config.camera import PicameraOptions, V4l2Options
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock, FrameSource
+from edge_daemon.system.pip_hint import pip_install
 
 _SYSFS = Path("/sys/class/video4linux")
 
@@ -42,6 +43,9 @@ def choose_camera(
     """Open the cameras in order, and return the first that delivers a frame. It is closed again."""
     faults = []
     for options in cameras:
+        if isinstance(options, V4l2Options) and find_spec("cv2") is None:
+            faults.append(f"{options.device} needs OpenCV; run {pip_install('usb')}")
+            continue
         source = open_source(options, clock)
         try:
             source.open()

@@ -17,6 +17,7 @@ from edge_daemon.demo.trial_source import choose_source
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock, FrameSource
 from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.pip_hint import pip_install
 from edge_daemon.system.testing import ManualClock
 
 
@@ -54,6 +55,15 @@ def test_the_first_camera_with_a_frame_is_chosen_and_the_others_reasons_are_kept
         "no camera at /dev/video91",
         "no camera at /dev/video92",
     ]
+
+
+def test_a_camera_without_opencv_is_named_with_the_command_that_adds_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edge_daemon.demo.camera_choice.find_spec", lambda name: None)
+    choice = choose_camera([V4l2Options(device="/dev/video0")], SystemClock())
+    assert choice.options is None
+    assert choice.faults == (f"/dev/video0 needs OpenCV; run {pip_install('usb')}",)
 
 
 def test_no_working_camera_leads_to_no_choice() -> None:

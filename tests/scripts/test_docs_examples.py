@@ -66,6 +66,14 @@ def test_commands_and_options_exist(page: Path) -> None:
             assert option in COMMON or re.search(rf"(?m)^\s+{option}\b", help_of(path)), (line, option)
 
 
+def test_pages_call_the_program_by_its_name_alone() -> None:
+    """One way, after the activation that README and the first hour show."""
+    for page in PAGES:
+        assert ".venv/bin/edge-daemon" not in page.read_text(), page
+    for page in (ROOT / "README.md", ROOT / "docs/first-hour.md"):
+        assert "\n. .venv/bin/activate" in page.read_text()
+
+
 def test_extras_that_pages_and_hints_name_exist() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     paths = [*PAGES, *(ROOT / "edge_daemon").rglob("*.py")]
