@@ -96,10 +96,10 @@ def between_burst_similarities(matrix: Floats, burst_ids: Ints, class_ids: Ints)
 
 
 def between_class_similarity(loo: LeaveOneOutScores) -> float:
-    """Return the cosine that most views have to the nearest other class: the mean less 1.25 deviations.
+    """Return the cosine that most views have to the nearest other class.
 
-    A new class is as near to the taught ones. One view that was taught as two classes does not count. The
-    result is -inf without another class.
+    It is the mean less BETWEEN_CLASSES_SD standard deviations. A new class is as near to the taught ones. One
+    view that was taught as two classes does not count. The result is -inf without another class.
     """
     similarities, nearest = loo.neighbour_similarities[:, 0], loo.neighbour_rows[:, 0]
     counted = np.isfinite(similarities) & (similarities < NEAR_DUPLICATE)
