@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from edge_daemon.learning.classifiers.knn import Metric, Vote
     from edge_daemon.learning.open_set.cohort import Cohort
     from edge_daemon.learning.open_set.other_scenes import OtherScenes
+    from edge_daemon.learning.open_set.taught_sessions import Departure
     from edge_daemon.learning.recent_frames import RecentFrames
 
 TYPES = ("knn", "centroid", "linear", "regression", "auto", "pretrained")
@@ -170,8 +171,8 @@ class ExampleClassifier:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        departure = None if recent is None else self._rejector.departure(recent)
         original = vector = normalize(embedding, self._examples.size)[0]
+        departure = None if recent is None else self._departure(recent, original)
         if departure is not None and departure.offset is not None:
             vector = normalize(vector + departure.offset)[0]
         query = self._examples.search(vector)
@@ -184,6 +185,13 @@ class ExampleClassifier:
         ):
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
+
+    def _departure(self, recent: RecentFrames, vector: Vector) -> Departure | None:
+        """Return how the recent frames, the last of which is `vector`, differ from the taught sessions."""
+        if self._rejector.unknown != "auto":
+            return None
+        recent.judge(known=self._rejector.is_known_here(self._examples.search(vector)))
+        return self._rejector.departure(recent)
 
     def is_known_in_other_scene(self, embedding: npt.ArrayLike) -> bool:
         """Apply the lower threshold of objects in scenes without examples, see `OtherScenes`."""

@@ -32,8 +32,11 @@ class RecentFrames:
         self._last: Vector | None = None
         self._last_s = 0.0
         self._mean: Doubles = np.empty(0)
+        self._is_new = False
         self.count = 0
         """Number of frames counted since the start."""
+        self.known_share = 1.0
+        """Share of the frames that the threshold of the taught sessions accepted; 1 before the first."""
 
     @property
     def mean(self) -> Doubles:
@@ -46,13 +49,21 @@ class RecentFrames:
         if last is not None and (len(last) != len(embedding) or now - self._last_s > _GAP_S):
             self.reset()
         elif last is not None and float(last @ embedding) >= NEAR_DUPLICATE:
+            self._is_new = False
             return
+        self._is_new = True
         if not self.count:
             self._mean = np.zeros(len(embedding))
         self.count += 1
         self._mean += (embedding - self._mean) / min(self.count, SPAN)
         self._last, self._last_s = embedding, now
 
+    def judge(self, *, known: bool) -> None:
+        """Count whether the threshold of the taught sessions accepts the frame that was added last."""
+        if self._is_new:
+            self.known_share += (known - self.known_share) / min(self.count, SPAN)
+
     def reset(self) -> None:
         """Drop all frames: the region shows another place, or was out of use."""
         self._last, self.count, self._mean = None, 0, np.empty(0)
+        self._is_new, self.known_share = False, 1.0

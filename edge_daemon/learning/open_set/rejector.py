@@ -163,6 +163,10 @@ class UnknownRejector:
             return False
         return not self._is_known_in_other_session(query, score)
 
+    def is_known_here(self, query: SearchResult) -> bool:
+        """Return whether `auto` accepts the query by the threshold of the taught sessions."""
+        return self.score(query) >= self._threshold
+
     def _is_in_cohort(self, cohort: Cohort, vector: Floats) -> bool:
         if self._class_means is None:
             self._class_means = cohort.class_means(self._examples)

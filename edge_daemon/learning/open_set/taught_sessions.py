@@ -32,12 +32,19 @@ MAX_CLASSES = 12
 MAX_EXAMPLES = 20
 """Number of examples of a class in a session, sampled evenly, whose mean is used."""
 
-NEW_CLASS_SD = 1.0
+NEW_CLASS_SD = 3.0
 """Distance, in standard deviations, from a new class in a taught session to another session."""
 
-FEW_CLASSES_SD = 1.0
+FEW_CLASSES_SD = 8.0
 """Standard deviations that are added to NEW_CLASS_SD, divided by the number of classes: the spread of few
 classes is uncertain."""
+
+UNKNOWN_NEW_CLASS_SD = 1.0
+"""NEW_CLASS_SD and FEW_CLASSES_SD where most recent frames are unknown: other things of the place seldom are
+most of what it shows."""
+
+KNOWN_SHARE = 0.3
+"""Share of the recent frames that are known in a taught session; with fewer, most are unknown."""
 
 PRIOR_FRAMES = 8
 """Strength of the assumption that recent frames are those of a taught session, in frames."""
@@ -55,17 +62,20 @@ _EPSILON = 1e-6
 class TaughtSession(Struct, frozen=True):
     """The mean of a session's class means, and an orthonormal basis (rows) of their span.
 
-    Recent frames come from this session if their mean, at unit length, has a projection of length `least`.
+    Recent frames come from this session if their mean, at unit length, has a projection of length `least`,
+    or of `least_unknown` if most of them are unknown.
     """
 
     mean: Doubles
     basis: Floats
     least: float
+    least_unknown: float
 
-    def contains(self, mean: Doubles) -> bool:
-        """Return whether the mean of recent frames comes from this session."""
-        inside = float(np.linalg.norm(self.basis @ mean.astype(np.float32)))
-        return inside >= self.least * float(np.linalg.norm(mean))
+    def contains(self, recent: RecentFrames) -> bool:
+        """Return whether recent frames come from this session."""
+        inside = float(np.linalg.norm(self.basis @ recent.mean.astype(np.float32)))
+        least = self.least if recent.known_share >= KNOWN_SHARE else self.least_unknown
+        return inside >= least * float(np.linalg.norm(recent.mean))
 
     def similarity(self, mean: Doubles) -> float:
         """Return how much the mean of recent frames shares with this session: all (1) to nothing (0).
@@ -100,7 +110,7 @@ class TaughtSessions:
         mean = recent.mean
         if recent.count < MIN_FRAMES or not self._sessions or len(mean) != len(self._sessions[0].mean):
             return None
-        if any(each.contains(mean) for each in self._sessions):
+        if any(each.contains(recent) for each in self._sessions):
             return None
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         if nearest.similarity(mean) < MIN_SIMILARITY:
@@ -117,14 +127,14 @@ def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:
     ids = np.asarray(examples.sessions, np.intp)
     means = [_class_means(examples, ids == number) for number in unique(ids)[-MAX_SESSIONS:].tolist()]
     scatter = [1 - float(np.square(each).sum(axis=1).mean()) for each in means]
-    least = [_least_projection(each, within) for each, within in zip(means, scatter, strict=True)]
+    least = [_least_projections(each, within) for each, within in zip(means, scatter, strict=True)]
     lowest = min((each for each in least if each is not None), default=None)
     if lowest is None:
         return TaughtSessions(())
     return TaughtSessions(
         [
-            TaughtSession(each.mean(axis=0), _basis(each), lowest if bound is None else bound)
-            for each, bound in zip(means, least, strict=True)
+            TaughtSession(each.mean(axis=0), _basis(each), *(lowest if bounds is None else bounds))
+            for each, bounds in zip(means, least, strict=True)
         ]
     )
 
@@ -137,18 +147,21 @@ def _class_means(examples: EmbeddingIndex, own: Flags) -> Doubles:
     return np.array(means, np.float64)
 
 
-def _least_projection(means: Doubles, scatter: float) -> float | None:
-    """Return the projection that the mean of recent frames has in this session if it shows a new class.
+def _least_projections(means: Doubles, scatter: float) -> tuple[float, float] | None:
+    """Return the projections that the mean of recent frames has in this session if it shows a new class.
 
-    Each class in turn is the new one, beside one of the others. `scatter` is the variance within a class; a
-    mean of INDEPENDENT_FRAMES keeps its share of it. None with one class.
+    The second is that of unknown frames. Each class in turn is the new one, beside one of the others.
+    `scatter` is the variance within a class; a mean of INDEPENDENT_FRAMES keeps its share of it. None with
+    one class.
     """
     if len(means) < 2:
         return None
     coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
     shares = np.array(list(_new_class_projections(coordinates, scatter / INDEPENDENT_FRAMES)))
-    deviations = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
-    return float(shares.mean() - deviations * shares.std())
+    known = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
+    unknown = UNKNOWN_NEW_CLASS_SD + UNKNOWN_NEW_CLASS_SD / len(means)
+    mean, spread = float(shares.mean()), float(shares.std())
+    return mean - known * spread, mean - unknown * spread
 
 
 def _new_class_projections(means: Doubles, noise: float) -> Iterator[float]:

@@ -54,12 +54,16 @@ def index(sessions: dict[int, Iterable[int]]) -> EmbeddingIndex:
     return examples
 
 
-def watch(session: int, objects: Iterable[int], each: int = 10) -> RecentFrames:
-    """Return recent frames that show some objects in a session, one after another."""
+def watch(session: int, objects: Iterable[int], each: int = 10, *, known: bool | None = None) -> RecentFrames:
+    """Return recent frames that show some objects in a session, one after another.
+
+    `known`: whether the threshold accepts them; by default those of the taught session 0.
+    """
     recent = RecentFrames()
     for object_id in objects:
         for frame in views(session, object_id, each, 9):
             recent.add(frame)
+            recent.judge(known=session == 0 if known is None else known)
     return recent
 
 
@@ -94,13 +98,30 @@ def test_a_session_that_shows_other_things_is_not_moved(one_session: TaughtSessi
     assert departure.offset is None
 
 
+def test_less_of_a_difference_is_another_session_where_the_frames_are_unknown() -> None:
+    objects = range(CLASSES)
+    taught = TaughtSessions([TaughtSession(np.ones(SIZE), np.eye(1, SIZE, dtype=np.float32), 0.0, 1.0)])
+    assert taught.departure(watch(1, objects, known=True)) is None
+    assert taught.departure(watch(1, objects, known=False)) is not None
+
+
+def test_a_still_picture_is_judged_once() -> None:
+    recent = RecentFrames()
+    for _ in range(5):
+        recent.add(views(0, 0, 1, 0)[0])
+        recent.judge(known=False)
+    recent.add(views(0, 1, 1, 0)[0])
+    recent.judge(known=True)
+    assert recent.known_share == pytest.approx(0.5)
+
+
 @pytest.mark.parametrize("rectified", [False, True])
 def test_the_similarity_of_a_session_does_not_depend_on_a_common_mean(rectified: bool) -> None:
     random = np.random.default_rng(0)
     taught, other = random.normal(size=(2, 500))
     if rectified:
         taught, other = np.exp(taught), np.exp(other)
-    session = TaughtSession(taught, taught[None].astype(np.float32), 0.9)
+    session = TaughtSession(taught, taught[None].astype(np.float32), 0.9, 0.9)
     assert session.similarity(taught) == pytest.approx(1)
     assert session.similarity(other) == pytest.approx(0, abs=0.2)
 
