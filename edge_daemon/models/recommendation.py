@@ -104,15 +104,18 @@ def recommend(
     """Return the models for a board. `shipped` is the name of the model that needs no download.
 
     `unit_ms` is the time of one inference of a model with the relative cost 1 here; without it no model is
-    better than the shipped one, as nothing is known of their times. `offline` leaves out files not on disk.
+    better than the shipped one, as nothing is known of their times. `offline` leaves out files not on disk. A
+    former default, which ships for the devices that were taught with it, is never recommended.
     """
     choices = [_choice(manifest, installed, unit_ms) for manifest in manifests]
     default = next(choice for choice in choices if choice.name == shipped)
     limit_ms = limit(board)
+    former_defaults = {each.name for each in manifests if not each.can_be_pulled} - {shipped}
     fit = [
         choice
         for choice in choices
-        if _improves_on(choice, default, limit_ms)
+        if choice.name not in former_defaults
+        and _improves_on(choice, default, limit_ms)
         and choice.ms is not None
         and choice.ms <= limit_ms
         and _fits_memory(choice, board)

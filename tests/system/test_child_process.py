@@ -18,6 +18,7 @@ from tests.harness import tiny_models as tiny
 
 ROOT = Path(edge_daemon.__file__).parents[1]
 PLANTED = ("numpy.py", "json.py", "runpy.py", "signal.py", "sitecustomize.py", "edge_daemon/__init__.py")
+QUOTED = "shlex.quote(sys.executable)"
 SHOW = "import edge_daemon, numpy\nprint(json.dumps([edge_daemon.__file__, numpy.__file__, sys.argv[1:]]))"
 
 
@@ -103,5 +104,7 @@ def test_compiled_modules_go_where_this_process_keeps_them(
 
 
 def test_no_other_file_of_the_package_starts_python() -> None:
-    starting = [path for path in (ROOT / "edge_daemon").rglob("*.py") if "sys.executable" in path.read_text()]
-    assert [path.name for path in starting] == ["child_process.py"]
+    """Hints print the path of the interpreter for a shell, quoted."""
+    texts = {path.name: path.read_text() for path in (ROOT / "edge_daemon").rglob("*.py")}
+    starting = [name for name, text in texts.items() if "sys.executable" in text.replace(QUOTED, "")]
+    assert starting == ["child_process.py"]
