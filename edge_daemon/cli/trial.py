@@ -1,4 +1,4 @@
-"""`edge-daemon try`: the page for a camera of this machine, with an empty store of its own."""
+"""`edge-daemon try`: the page for a camera of this machine, with its own empty store."""
 
 from __future__ import annotations
 

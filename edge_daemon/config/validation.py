@@ -117,7 +117,7 @@ def _explain_shape(kind: Type | None, written: str, text: str) -> str:
     structs = [each for each in kinds if isinstance(each, StructType)]
     if structs and "expected `object" in text:
         got = f", not {written!r}" if written else ""
-        return f"expected keys of its own{got}; write them below it, such as `{_example(structs)}`"
+        return f"expected a section of keys{got}; write them below it, such as `{_example(structs)}`"
     if "expected `array`, got" in text and written:
         pair = any(isinstance(each, TupleType) for each in kinds)
         items = ", ".join(re.split(r"\s*[,;x]\s*", written)) if pair else written

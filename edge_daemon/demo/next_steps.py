@@ -45,7 +45,7 @@ def next_commands(prefix: Path | None = None) -> list[tuple[str, str]]:
 
 
 def next_steps(prefix: Path | None = None) -> str:
-    """Return the end of the demo's output: three commands, each on a line of its own, and their effects."""
+    """Return the end of the demo's output: three commands, each on its own line, and their effects."""
     steps = next_commands(prefix)
     commands = "\n".join(command for command, _ in steps)
     effects = [f"The {place} {effect}." for place, (_, effect) in zip(_PLACES, steps, strict=True)]

@@ -16,7 +16,7 @@ def printable(text: str) -> str:
 
 
 class OneLineFormatter(logging.Formatter):
-    """Writes each log message as one line; a traceback follows it in lines of its own."""
+    """Writes each log message as one line; a traceback follows it in separate lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:
         """Return the line of a record."""

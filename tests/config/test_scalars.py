@@ -186,11 +186,11 @@ def test_a_misspelt_key_or_word_is_named_with_the_one_meant(tmp_path: Path, text
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("mqtt: {tls: true}", "mqtt.tls: expected keys of its own, not 'true'; .*`enabled: true`"),
+        ("mqtt: {tls: true}", "mqtt.tls: expected a section of keys, not 'true'; .*`enabled: true`"),
         ("mqtt: {discovery: on}", "mqtt.discovery: .*`enabled: true`"),
-        ("mqtt: off", "mqtt: expected keys of its own, not 'off'; .*`host: "),
+        ("mqtt: off", "mqtt: expected a section of keys, not 'off'; .*`host: "),
         ("buttons: [17]", r"buttons\[0\]: .*`pin: "),
-        ("camera: v4l2", "camera: expected keys of its own, not 'v4l2'; .*`type: "),
+        ("camera: v4l2", "camera: expected a section of keys, not 'v4l2'; .*`type: "),
         ("web: {hosts: cam.local}", r"web.hosts: expected a list, not 'cam.local'; .*\[cam.local\]"),
         ("camera: {type: synthetic, size: 320x240}", r"camera.size: expected a list, .*\[320, 240\]"),
         ("regions: [{name: a, box: '0, 0,1 ,1'}]", r"regions\[0\].box: expected a list, .*\[0, 0, 1, 1\]"),
