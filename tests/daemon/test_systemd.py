@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import resource
 import socket
@@ -42,17 +43,22 @@ def manager(tmp_path: Path) -> Iterator[Manager]:
 
 @contextmanager
 def no_descriptor_left() -> Iterator[None]:
-    """Lower the limit of open files below what is open now."""
+    """Lower the limit of open files to what is open now.
+
+    What other tests left to the garbage collector may be closed meanwhile: such gaps are filled.
+    """
     limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    probe = os.open("/", os.O_RDONLY)
-    os.close(probe)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (probe, limits[1]))
+    taken = [os.open("/", os.O_RDONLY)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, limits[1]))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            os.open("/", os.O_RDONLY)
+            while True:
+                taken.append(os.open("/", os.O_RDONLY))
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for each in taken:
+            os.close(each)
 
 
 def fill(notifier: Notifier, clock: ManualClock) -> None:
@@ -124,6 +130,7 @@ def test_unsent_states_follow_in_order_once_the_manager_reads(manager: Manager) 
 def test_no_descriptor_is_needed_to_send(manager: Manager) -> None:
     clock = ManualClock()
     notifier = Notifier(manager.environment, clock.monotonic)
+    gc.collect()
     before = len(os.listdir("/proc/self/fd"))
     with no_descriptor_left():
         for _ in range(3):
