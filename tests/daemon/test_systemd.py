@@ -52,13 +52,17 @@ def no_descriptor_left() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, limits[1]))
     try:
         with pytest.raises(OSError, match="Too many open files"):
-            while True:
-                taken.append(os.open("/", os.O_RDONLY))
+            _open_until_refused(taken)
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
         for each in taken:
             os.close(each)
+
+
+def _open_until_refused(taken: list[int]) -> None:
+    while True:
+        taken.append(os.open("/", os.O_RDONLY))
 
 
 def fill(notifier: Notifier, clock: ManualClock) -> None:
