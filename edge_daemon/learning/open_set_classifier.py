@@ -12,7 +12,12 @@ from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.confidence import ConfidenceCalibrator
-from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
+from edge_daemon.learning.embedding_index import (
+    EmbeddingIndex,
+    QueryAugmentation,
+    SearchResult,
+    normalize,
+)
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import RELAXATION, UnknownRejector
@@ -171,11 +176,11 @@ class ExampleClassifier:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        original = vector = normalize(embedding, self._examples.size)[0]
-        departure = None if recent is None else self._departure(recent, original)
+        original = normalize(embedding, self._examples.size)[0]
+        query = self._examples.search(original)
+        departure = None if recent is None else self._departure(recent, query)
         if departure is not None and departure.offset is not None:
-            vector = normalize(vector + departure.offset)[0]
-        query = self._examples.search(vector)
+            query = self._examples.search(normalize(original + departure.offset)[0])
         prediction = self._classifier.predict(query)
         if self._calibrator is not None:
             other_session = departure is not None
@@ -186,11 +191,11 @@ class ExampleClassifier:
             return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
         return prediction
 
-    def _departure(self, recent: RecentFrames, vector: Vector) -> Departure | None:
-        """Return how the recent frames, the last of which is `vector`, differ from the taught sessions."""
+    def _departure(self, recent: RecentFrames, query: SearchResult) -> Departure | None:
+        """Return how the recent frames, the last of which is the query, differ from the taught sessions."""
         if self._rejector.unknown != "auto":
             return None
-        recent.judge(known=self._rejector.is_known_here(self._examples.search(vector)))
+        recent.judge(known=self._rejector.is_known_here(query))
         return self._rejector.departure(recent)
 
     def is_known_in_other_scene(self, embedding: npt.ArrayLike) -> bool:

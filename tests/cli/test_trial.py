@@ -1,4 +1,4 @@
-"""`edge-daemon try` end to end: the page answers, teaches an empty store of its own, and Ctrl-C ends it."""
+"""`edge-daemon try` end to end: the page answers, teaches its own empty store, and Ctrl-C ends it."""
 
 from __future__ import annotations
 
