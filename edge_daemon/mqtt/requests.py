@@ -65,7 +65,7 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class AddRequest(_Body, frozen=True, kw_only=True):
-    """Teach a label with the next frame."""
+    """Teach a label with the next frame. The payload may also be the label alone, as plain text."""
 
     label: Annotated[
         str,
@@ -78,7 +78,10 @@ class AddRequest(_Body, frozen=True, kw_only=True):
 
 
 class LabelRequest(_Body, frozen=True, kw_only=True):
-    """Teach a label with the uncertain sample of an `uncertain` event."""
+    """Teach a label with the uncertain sample of an `uncertain` event.
+
+    The payload may also be the label alone, as plain text.
+    """
 
     label: Annotated[
         str,
@@ -157,6 +160,12 @@ REQUESTS: dict[str, type[_Body]] = {
     "scene": SceneRequest,
     "threshold": ThresholdRequest,
 }
+LABEL_REQUESTS = frozenset(
+    verb
+    for verb, kind in REQUESTS.items()
+    if [field.name for field in msgspec.structs.fields(kind) if field.required] == ["label"]
+)
+"""Verbs whose one required key is the label: plain text is accepted in place of JSON."""
 
 
 def read_request(
@@ -168,26 +177,34 @@ def read_request(
     """
     transaction: object = None
     try:
-        body = _json_object(payload)
+        body = _body(verb, payload)
         transaction = _transaction(body)
         return _command(verb, body, regions, now_s, Origin("mqtt", verb, transaction))
     except (RequestError, LabelError) as exc:
         return RejectedRequest(verb, str(exc), transaction)
 
 
-def _json_object(payload: bytes) -> dict[str, object]:
-    """Return the JSON object; an empty payload is an empty object, as required keys are checked later."""
+def _body(verb: str, payload: bytes) -> dict[str, object]:
+    """Return the JSON object; an empty payload is an empty object, as required keys are checked later.
+
+    For a label's verb, a JSON string and text that doesn't begin as JSON are the label.
+    """
     if not payload:
         return {}
     if len(payload) > MAX_REQUEST_BYTES:
         raise RequestError(f"the request is longer than {MAX_REQUEST_BYTES} bytes")
+    example = '{"label": "cat"}' if verb in LABEL_REQUESTS else "{}"
     try:
-        payload.decode("utf-8")
+        text = payload.decode()
+        if verb in LABEL_REQUESTS and text.lstrip()[:1] not in ("{", "[", '"'):
+            return {"label": text}
         body = decode_json(payload, object)
     except (msgspec.DecodeError, UnicodeDecodeError) as exc:
-        raise RequestError("the request isn't JSON; send an object such as {}") from exc
+        raise RequestError(f"the request isn't JSON; send an object such as {example}") from exc
+    if verb in LABEL_REQUESTS and isinstance(body, str):
+        return {"label": body}
     if not isinstance(body, dict):
-        raise RequestError("the request isn't a JSON object; send one such as {}")
+        raise RequestError(f"the request isn't a JSON object; send one such as {example}")
     return body
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from edge_daemon.mqtt import payloads
-from edge_daemon.mqtt.requests import REQUESTS
+from edge_daemon.mqtt.requests import LABEL_REQUESTS, REQUESTS
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,14 @@ TOPICS = (
     ),
     TopicSpec("<base>/snapshot", "JPEG, on request", 0, False),
     *(
-        TopicSpec(f"<base>/request/{verb}", "JSON, sent to the device", 1, False, f"request-{verb}", request)
+        TopicSpec(
+            f"<base>/request/{verb}",
+            f"JSON{' or the label as plain text' if verb in LABEL_REQUESTS else ''}, sent to the device",
+            1,
+            False,
+            f"request-{verb}",
+            request,
+        )
         for verb, request in REQUESTS.items()
     ),
     TopicSpec("<base>/response/<verb>", "JSON, the response", 1, False, "response", payloads.Response),

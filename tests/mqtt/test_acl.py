@@ -51,7 +51,7 @@ def test_a_client_with_write_access_sends_requests_and_receives_responses(acl_br
     with Device(options(acl_broker, "tray-1")) as device, as_user(acl_broker, "teacher") as requester:
         requester.wait_for(f"{BASE}/availability", b"online")
         requester.publish(f"{BASE}/request/undo", b"{}")
-        requester.publish(f"{BASE}/request/add", b"no json")
+        requester.publish(f"{BASE}/request/add", b"{no json")
         assert requester.wait_for(f"{BASE}/response/add").json()["status"] == "error"
         wait_until(lambda: device.commands != [])
 

@@ -11,7 +11,7 @@ from paho.mqtt.properties import Properties
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
+from edge_daemon.domain.commands import AddExample, LabelSample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.credentials import read_credentials
 from tests.harness.mosquitto import Mosquitto
@@ -151,6 +151,20 @@ def test_a_request_becomes_a_command(broker: Mosquitto, options: MqttOptions) ->
     assert add.label == "cat"
 
 
+@pytest.mark.parametrize("verb", ["add", "label"])
+@pytest.mark.parametrize("payload", [b"caf\xc3\xa9\n", b'"caf\\u00e9"', b'{"label": "caf\\u00e9"}'])
+def test_a_label_may_be_sent_as_plain_text(
+    broker: Mosquitto, options: MqttOptions, verb: str, payload: bytes
+) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/{verb}", payload)
+        wait_until(lambda: device.commands != [])
+    [command] = device.commands
+    assert isinstance(command, AddExample | LabelSample)
+    assert command.label == "café"
+
+
 def test_a_retained_request_is_ignored(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener:
         listener.publish(f"{BASE}/request/clear", b"{}", retain=True)
@@ -164,7 +178,7 @@ def test_a_retained_request_is_ignored(broker: Mosquitto, options: MqttOptions) 
 @pytest.mark.parametrize(
     "payload",
     [
-        b"cat",
+        b"{cat",
         b'{"label": "cat"}'.ljust(20_000),
         *(
             json.dumps({"label": label}).encode()

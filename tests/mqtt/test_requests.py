@@ -23,7 +23,14 @@ from edge_daemon.domain.commands import (
     Trigger,
     Undo,
 )
-from edge_daemon.mqtt.requests import MAX_REQUEST_BYTES, REQUESTS, RejectedRequest, Request, read_request
+from edge_daemon.mqtt.requests import (
+    LABEL_REQUESTS,
+    MAX_REQUEST_BYTES,
+    REQUESTS,
+    RejectedRequest,
+    Request,
+    read_request,
+)
 
 REGIONS = ("left", "right")
 
@@ -105,9 +112,41 @@ def test_a_hostile_label_is_rejected_and_the_transaction_returned(label: str) ->
     assert answer.transaction == "t1"
 
 
-@pytest.mark.parametrize("payload", [b"cat", b"{", b'{"label": "\xff"}', b"[" * 15_000, b"NaN"])
-def test_a_payload_that_is_not_json_is_rejected(payload: bytes) -> None:
-    assert "JSON" in rejected("add", payload).error
+@pytest.mark.parametrize(
+    "payload", [b"{", b" {cat", b'"cat', b"[1]", b"\xff", b'{"label": "\xff"}', b"[" * 15_000]
+)
+def test_a_payload_that_is_neither_text_nor_json_is_rejected(payload: bytes) -> None:
+    assert "JSON" in (error := rejected("add", payload).error)
+    assert '{"label": "cat"}' in error
+
+
+@pytest.mark.parametrize("payload", [b"cat", b'"cat"', b"NaN"])
+@pytest.mark.parametrize("verb", sorted(REQUESTS.keys() - LABEL_REQUESTS))
+def test_other_verbs_take_no_plain_text(verb: str, payload: bytes) -> None:
+    assert "JSON" in rejected(verb, payload).error
+
+
+@pytest.mark.parametrize(
+    ("payload", "label"),
+    [
+        (b"cat", "cat"),
+        (b" cat\r\n", "cat"),
+        (b'"cat"', "cat"),
+        (b'"{cat}"', "{cat}"),
+        (b"3", "3"),
+        (b"null", "null"),
+        (b"2 cats", "2 cats"),
+        ("Füchse & Co 🦊".encode(), "Füchse & Co 🦊"),
+    ],
+)
+def test_plain_text_is_the_label_of_verbs_that_need_only_a_label(payload: bytes, label: str) -> None:
+    assert read_request("add", payload, REGIONS, 5.0) == AddExample(label, 5.0, origin("add"))
+    assert read_request("label", payload, REGIONS, 5.0) == LabelSample(label, 5.0, origin("label"))
+
+
+@pytest.mark.parametrize("payload", [b" ", b"", b"a/b", b"a\nb", b"unknown", b"x" * 10_000, b'"a/b"'])
+def test_plain_text_that_is_no_label_is_rejected(payload: bytes) -> None:
+    assert "label" in rejected("add", payload).error
 
 
 def test_an_oversized_request_is_rejected() -> None:

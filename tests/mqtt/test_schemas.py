@@ -64,7 +64,7 @@ def test_delivered_messages_fit_the_schemas(broker: Mosquitto, options: MqttOpti
         listener.wait_for(f"{BASE}/availability", b"online")
         for event in published:
             device.sink.handle(event)
-        listener.publish(f"{BASE}/request/add", b"no json")
+        listener.publish(f"{BASE}/request/add", b"{no json")
         listener.publish(f"{BASE}/request/undo", b'{"transaction": [1, {"a": null}]}')
         wait_until(lambda: device.commands != [])
         assert isinstance(device.commands[0], Undo)
