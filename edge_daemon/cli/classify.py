@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from msgspec.structs import asdict
+
 from edge_daemon.app.build import build_trainer
 from edge_daemon.app.model_factory import build_embedder, model_path, open_store, resolve_features
 from edge_daemon.app.regions import build_regions
@@ -46,6 +48,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show the N best labels (default with a model's own classes: 5)",
     )
     parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="show the nearest taught example, and the nearest one of another label",
+    )
+    parser.add_argument(
         "--every",
         type=read_seconds,
         default=1.0,
@@ -69,16 +76,18 @@ class _Output:
 
     as_json: bool
     topk: int | None
+    explain: bool
     class_ids: Mapping[str, int]
 
     def print(self, view: _View, region: str, prediction: Prediction) -> None:
-        """Print a prediction, with its ranking if requested."""
+        """Print a prediction, with its ranking and its nearest examples if requested."""
         if self.as_json:
             print(json.dumps(self._as_object(view, region, prediction)), flush=True)
         else:
             print(
                 self._as_line(view, region, prediction),
                 *self._ranking_lines(prediction),
+                *self._nearest_lines(prediction),
                 sep="\n",
                 flush=True,
             )
@@ -97,6 +106,7 @@ class _Output:
             "confidence": prediction.confidence,
             "similarity": prediction.similarity,
             "ranking": ranking,
+            **({"nearest": [asdict(each) for each in prediction.nearest]} if self.explain else {}),
         }
 
     def _class_id(self, label: str) -> dict[str, int | None]:
@@ -121,9 +131,17 @@ class _Output:
             for row in rows
         ]
 
+    def _nearest_lines(self, prediction: Prediction) -> list[str]:
+        names = ("nearest", "runner-up")
+        return [
+            f"    {name:<9}  {printable(each.label)}\tsimilarity {each.similarity:.2f}\texample {each.id}"
+            for name, each in zip(names, prediction.nearest, strict=False)
+            if self.explain
+        ]
+
 
 def run(args: argparse.Namespace) -> int:
-    """Run the command: print a line per image or film frame and region, with the ranking if requested."""
+    """Run the command: print a line per image or film frame and region, with details if requested."""
     config = resolve_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
     embedder = build_embedder(config)
@@ -134,7 +152,7 @@ def run(args: argparse.Namespace) -> int:
         if not own_classes and not trainer.examples().counts:
             note(_no_examples_note(store))
     topk = args.topk or (5 if own_classes else None)
-    output = _Output(args.json, topk, {label: number for number, label in enumerate(classes)})
+    output = _Output(args.json, topk, args.explain, {label: number for number, label in enumerate(classes)})
     for view in _views(args.image, args.every):
         rows = _classify(view.image, embedder, regions, trainer)
         if config.combine_regions == "text":

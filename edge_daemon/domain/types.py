@@ -57,17 +57,27 @@ class RankedLabel(Struct, frozen=True):
     confidence: float
 
 
+class NearestExample(Struct, frozen=True):
+    """An example that a query was compared with. `similarity` is their cosine similarity, -1 to 1."""
+
+    id: int
+    label: str
+    similarity: float
+
+
 class Prediction(Struct, frozen=True):
     """A classifier's result for one embedding.
 
     `confidences` maps every class, in class order, to the probability that it is right; they sum to 1 (empty
     before the first example). `similarity` is the cosine similarity to the nearest example, -1 to 1. After
-    open-set rejection `label` is UNKNOWN, and `confidences` still holds those of the classes.
+    open-set rejection `label` is UNKNOWN, and `confidences` still holds those of the classes. `nearest` is
+    the nearest example and the nearest one of another class; it is shorter where there is none.
     """
 
     label: str
     confidences: Mapping[str, float]
     similarity: float
+    nearest: tuple[NearestExample, ...] = ()
 
     @property
     def confidence(self) -> float:

@@ -177,7 +177,7 @@ class ObjectClassifier:
         label = prediction.ranking[0].label
         if label in taught_here or not self._objects.is_known_in_other_scene(embedding):
             return prediction
-        return Prediction(label, prediction.confidences, prediction.similarity)
+        return replace(prediction, label=label)
 
     def run_to_convergence(self, embedding: npt.ArrayLike) -> None:
         """Complete an incremental fit on whole regions at once. Raises EmbeddingError."""

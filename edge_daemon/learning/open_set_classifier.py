@@ -18,6 +18,7 @@ from edge_daemon.learning.embedding_index import (
     SearchResult,
     normalize,
 )
+from edge_daemon.learning.nearest_examples import nearest_examples
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
 from edge_daemon.learning.open_set.rejector import RELAXATION, UnknownRejector
@@ -185,11 +186,15 @@ class ExampleClassifier:
         if self._calibrator is not None:
             other_session = departure is not None
             prediction = self._calibrator.calibrate(query, prediction, other_session=other_session)
-        if self._rejector.rejects(
+        rejected = self._rejector.rejects(
             query, relaxed_threshold=relaxed_threshold, departure=departure, original=original
-        ):
-            return Prediction(UNKNOWN, prediction.confidences, prediction.similarity)
-        return prediction
+        )
+        return Prediction(
+            UNKNOWN if rejected else prediction.label,
+            prediction.confidences,
+            prediction.similarity,
+            nearest_examples(self._examples, query),
+        )
 
     def _departure(self, recent: RecentFrames, query: SearchResult) -> Departure | None:
         """Return how the recent frames, the last of which is the query, differ from the taught sessions."""

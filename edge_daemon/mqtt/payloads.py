@@ -33,6 +33,14 @@ class RankingEntry(Payload, frozen=True, kw_only=True):
     confidence: Share
 
 
+class NearestEntry(Payload, frozen=True, kw_only=True):
+    """One taught example that resembles the frame."""
+
+    id: Annotated[int, Meta(description="id of the example")]
+    label: str
+    similarity: Annotated[float, Meta(ge=-1, le=1, description="cosine to the example")]
+
+
 class Result(Payload, frozen=True, kw_only=True):
     """Classification of one region of one frame."""
 
@@ -43,6 +51,10 @@ class Result(Payload, frozen=True, kw_only=True):
     margin: Annotated[Share, Meta(description="first confidence minus the second")]
     ranking: Annotated[
         list[RankingEntry], Meta(max_length=10, description="the first ten labels, best first")
+    ]
+    nearest: Annotated[
+        list[NearestEntry],
+        Meta(max_length=2, description="the nearest example, and the nearest one of another label"),
     ]
     seq: FrameNumber
     captured_at: CapturedAt

@@ -71,9 +71,13 @@ class EventSerializer:
             region=event.region,
             label=prediction.label,
             confidence=round(prediction.confidence, _DIGITS),
-            similarity=round(max(-1.0, min(1.0, prediction.similarity)), _DIGITS),
+            similarity=_cosine(prediction.similarity),
             margin=round(prediction.margin, _DIGITS),
             ranking=_ranking(prediction),
+            nearest=[
+                payloads.NearestEntry(id=each.id, label=each.label, similarity=_cosine(each.similarity))
+                for each in prediction.nearest
+            ],
             seq=event.seq,
             captured_at=utc_ms(event.captured_at),
             latency_ms=round(event.latency_ms, 1),
@@ -293,6 +297,10 @@ def known_flags(flags: Collection[str]) -> list[payloads.PowerFlag]:
 def _source(command: Command) -> payloads.Source:
     origin = command.origin
     return payloads.Source(via=origin.via, name=origin.name)
+
+
+def _cosine(value: float) -> float:
+    return round(max(-1.0, min(1.0, value)), _DIGITS)
 
 
 def _ranking(prediction: Prediction) -> list[payloads.RankingEntry]:

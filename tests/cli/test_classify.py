@@ -84,6 +84,37 @@ def test_taught_examples_name_photos(capsys: pytest.CaptureFixture[str], tmp_pat
         assert {each["label"] for each in row["ranking"]} == {"cat", "dog", "hotdog"}
 
 
+def test_the_nearest_example_and_its_runner_up_explain_a_label(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    store = ["--set", f"store.path={tmp_path / 's.sqlite'}", "--set", f"model.name={LIGHT}"]
+    for label, count in {"cat": 1, "hotdog": 2}.items():
+        photos = [str(shared_path(f"images/imprinting/train/{label}/{each}.jpg")) for each in range(count)]
+        assert main(["examples", *store, "add", label, *photos]) == 0
+    capsys.readouterr()
+    same, other = (
+        str(shared_path(f"images/imprinting/{each}.jpg")) for each in ("train/hotdog/1", "test/cat/0")
+    )
+    taught, new = classify(capsys, *store, "--explain", same, other)
+    assert [each["label"] for each in taught["nearest"]] == ["hotdog", "cat"]
+    assert taught["nearest"][0]["id"] == 3
+    assert taught["nearest"][0]["similarity"] == pytest.approx(1, abs=1e-4)
+    assert new["nearest"][0]["similarity"] == pytest.approx(new["similarity"])
+    assert main(["classify", *store, "--explain", same]) == 0
+    line, nearest, runner_up = capsys.readouterr().out.splitlines()
+    assert line.startswith(same)
+    assert nearest == "    nearest    hotdog\tsimilarity 1.00\texample 3"
+    assert runner_up.startswith("    runner-up  cat\tsimilarity 0.")
+    (plain,) = classify(capsys, *store, same)
+    assert "nearest" not in plain
+
+
+def test_a_models_own_classes_have_no_nearest_example(capsys: pytest.CaptureFixture[str]) -> None:
+    photo = str(shared_path("images/cat.jpg"))
+    (row,) = classify(capsys, "--model", LIGHT, "--explain", photo)
+    assert row["nearest"] == []
+
+
 def test_regions_are_named_each(capsys: pytest.CaptureFixture[str]) -> None:
     regions = ["--set", "regions.0={name: left, box: [0, 0, 0.5, 1]}"]
     regions += ["--set", "regions.1={name: right, box: [0.5, 0, 0.5, 1]}"]

@@ -11,7 +11,13 @@ import pytest
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import AddExample, Origin, TakeSnapshot, Undo
 from edge_daemon.domain.events import Event
-from edge_daemon.domain.types import ClassReport, Evaluation, Prediction, Recommendation
+from edge_daemon.domain.types import (
+    ClassReport,
+    Evaluation,
+    NearestExample,
+    Prediction,
+    Recommendation,
+)
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
 from edge_daemon.mqtt.serializer import EventSerializer
@@ -33,7 +39,9 @@ def body(message: Message) -> dict[str, object]:
 
 
 def test_a_result_contains_the_whole_prediction_with_qos_0() -> None:
-    event = events.Classified("frame", Prediction("dog", {"cat": 0.25, "dog": 0.75}, 0.98765), 7, NOON, 12.34)
+    nearest = (NearestExample(41, "dog", 0.98765), NearestExample(9, "cat", 0.51234))
+    prediction = Prediction("dog", {"cat": 0.25, "dog": 0.75}, 0.98765, nearest)
+    event = events.Classified("frame", prediction, 7, NOON, 12.34)
     [message] = messages_for(event)
     assert (message.topic, message.qos, message.retain) == ("b/result", 0, False)
     assert body(message) == {
@@ -43,6 +51,10 @@ def test_a_result_contains_the_whole_prediction_with_qos_0() -> None:
         "similarity": 0.9877,
         "margin": 0.5,
         "ranking": [{"label": "dog", "confidence": 0.75}, {"label": "cat", "confidence": 0.25}],
+        "nearest": [
+            {"id": 41, "label": "dog", "similarity": 0.9877},
+            {"id": 9, "label": "cat", "similarity": 0.5123},
+        ],
         "seq": 7,
         "captured_at": "2026-05-01T12:00:00.123Z",
         "latency_ms": 12.3,
