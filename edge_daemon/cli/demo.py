@@ -8,7 +8,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from edge_daemon.app.build import build
@@ -38,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the command; 0 if at least 95 % of the labels are correct."""
     logging.getLogger("edge_daemon").setLevel(logging.DEBUG if args.debug else logging.WARNING)
-    with tempfile.TemporaryDirectory(prefix="edge-daemon-demo-") as folder, _broker(args) as broker:
-        config = _config(args, Path(folder), broker)
+    with (
+        tempfile.TemporaryDirectory(prefix="edge-daemon-demo-") as folder,
+        _broker(args) as broker,
+        _page(Path(folder)) as page,
+    ):
+        config = _config(args, Path(folder), [*broker, *page])
         score = _run_script(config, as_json=args.json)
     total = score.total
     passed = total.frames > 0 and total.accuracy >= MIN_ACCURACY
@@ -64,12 +68,16 @@ def _broker(args: argparse.Namespace) -> Iterator[list[str]]:
         yield [f"mqtt.host={broker.host}", f"mqtt.port={broker.port}", f"mqtt.version={broker.version}"]
 
 
-def _config(args: argparse.Namespace, folder: Path, broker: list[str]) -> Config:
+def _page(folder: Path) -> AbstractContextManager[list[str]]:
+    """Provide the page's settings; none without its packages."""
+    return page_settings(folder) if page_is_installed() else nullcontext([])
+
+
+def _config(args: argparse.Namespace, folder: Path, settings: list[str]) -> Config:
     path = args.config or package_data("config") / "demo.yaml"
     store = [f"store.path={json.dumps(str(folder / 'examples.sqlite'))}"]
     model = [f"model.name={json.dumps(args.model)}"] if args.model else []
-    page = page_settings(folder) if page_is_installed() else []
-    config = load_config(path, [*store, *broker, *model, *page, *args.set])
+    config = load_config(path, [*store, *settings, *model, *args.set])
     if not isinstance(config.camera, SyntheticOptions):
         raise ConfigError(f"{path}: the demo needs camera.type: synthetic; use `edge-daemon run` for others")
     return config

@@ -48,8 +48,9 @@ def run(args: argparse.Namespace) -> int:
     with (
         contextlib.suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory(prefix="edge-daemon-try-") as folder,
+        page_settings(Path(folder)) as page,
     ):
-        _run_daemon(args, Path(folder), stop)
+        _run_daemon(args, Path(folder), page, stop)
     if not args.json:
         print(f"\n{_ending(args.keep)}")
     return 0
@@ -69,10 +70,10 @@ class _Stop:
         self.daemon.stop()
 
 
-def _run_daemon(args: argparse.Namespace, folder: Path, stop: _Stop) -> None:
-    """Build the daemon with a store and regions in `folder`, and run it until it is stopped."""
+def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _Stop) -> None:
+    """Build the daemon with a store in `folder`, and run it until it is stopped; `page` are settings."""
     store = args.keep.absolute() if args.keep else folder / "examples.sqlite"
-    own = [f"store.path={json.dumps(str(store))}", *page_settings(folder)]
+    own = [f"store.path={json.dumps(str(store))}", *page]
     path = args.config or package_data("config") / "try.yaml"
     clock = SystemClock()
     given = any(text.startswith(("camera.", "camera=")) for text in args.set)

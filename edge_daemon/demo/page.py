@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from edge_daemon.config.web import parse_listen
 from edge_daemon.system.pip_hint import pip_install
 
 USUAL_PORT = 8080
+_TRIES = 20
 
 
 def page_is_installed() -> bool:
@@ -19,22 +22,38 @@ def page_is_installed() -> bool:
     return all(find_spec(name) for name in ("prometheus_client", "starlette", "uvicorn", "websockets"))
 
 
-def page_settings(folder: Path) -> list[str]:
-    """Return the settings of a page at a free port; moved regions are kept in `folder`."""
-    return [f"web.listen={free_port()}", f"web.regions_file={json.dumps(str(folder / 'regions.yaml'))}"]
+@contextmanager
+def page_settings(folder: Path, usual: int = USUAL_PORT) -> Iterator[list[str]]:
+    """Reserve a port, and yield the settings of a page there; moved regions are kept in `folder`.
+
+    The port is the usual one if it is free on 127.0.0.1, else another free one. Until the block ends, no
+    other process of this machine reserves it.
+    """
+    with ExitStack() as reservations:
+        port = next(
+            (port for wanted in (usual, *[0] * _TRIES) if (port := _reserve(wanted, reservations))), usual
+        )
+        yield [f"web.listen={port}", f"web.regions_file={json.dumps(str(folder / 'regions.yaml'))}"]
 
 
-def free_port(usual: int = USUAL_PORT) -> int:
-    """Return the usual port if it is free on 127.0.0.1, else another free one."""
-    for port in (usual, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return int(probe.getsockname()[1])
-    return usual  # no port is free: the daemon's own error names this one
+def _reserve(wanted: int, reservations: ExitStack) -> int | None:
+    """Return `wanted`, or a free port for 0, and reserve it; None if it is in use or reserved.
+
+    The reservation is an abstract Unix socket with the port's number in its name: the kernel gives a name to
+    one process at a time, and takes it back when the process ends.
+    """
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        reservation = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+            port = int(probe.getsockname()[1])
+            reservation.bind(f"\0edge-daemon-page-{port}")
+        except OSError:
+            reservation.close()
+            return None
+    reservations.enter_context(reservation)
+    return port
 
 
 def page_address(config: Config) -> str | None:

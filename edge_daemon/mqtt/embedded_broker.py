@@ -6,6 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
+from contextlib import suppress
 from importlib.util import find_spec
 from types import TracebackType
 from typing import Any, Literal
@@ -14,12 +15,14 @@ from edge_daemon.domain.errors import BrokerError
 from edge_daemon.system.pip_hint import pip_install
 
 _START_S = 10.0
+_TRIES = 5
 
 
 class EmbeddedBroker:
     """amqtt on a free port of the loopback interface, in a separate thread; a context manager.
 
-    Anyone on this machine may connect. Raises BrokerError when amqtt is missing or doesn't start.
+    Anyone on this machine may connect. `port` is set at the start. Raises BrokerError when amqtt is missing
+    or doesn't start.
     """
 
     host = "127.0.0.1"
@@ -27,7 +30,7 @@ class EmbeddedBroker:
     """The MQTT version of amqtt, which may not answer a client of version 5 at all."""
 
     def __init__(self) -> None:
-        self.port = _free_port()
+        self.port = 0
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._started = threading.Event()
@@ -64,13 +67,27 @@ class EmbeddedBroker:
             self._loop.close()
 
     async def _serve(self) -> None:
-        from amqtt.broker import Broker
-
-        broker: Any = Broker(_config(self.host, self.port))
-        await broker.start()
+        broker = await self._start_broker()
         self._started.set()
         await self._stop.wait()
         await broker.shutdown()
+
+    async def _start_broker(self) -> Any:
+        """Start amqtt, at another port if one is taken between its choice and the start."""
+        from amqtt.errors import BrokerError as StartError
+
+        for _ in range(_TRIES - 1):
+            with suppress(StartError):
+                return await self._start_at(_free_port())
+        return await self._start_at(_free_port())
+
+    async def _start_at(self, port: int) -> Any:
+        from amqtt.broker import Broker
+
+        self.port = port
+        broker: Any = Broker(_config(self.host, port))
+        await broker.start()
+        return broker
 
 
 def _config(host: str, port: int) -> dict[str, Any]:

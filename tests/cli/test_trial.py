@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -17,7 +16,6 @@ import pytest
 from PIL import Image
 from playwright.sync_api import expect
 
-from edge_daemon.demo.page import free_port
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.browser import BrowserWindow, chromium, class_button
 
@@ -119,8 +117,12 @@ def test_pictures_of_a_folder_are_shown(tmp_path: Path) -> None:
     assert found["source"] == "the pictures of pictures in turn"
 
 
-def test_another_port_is_used_where_the_usual_one_is_taken() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        usual = taken.getsockname()[1]
-        assert free_port(usual) not in (0, usual)
-    assert free_port(usual) == usual
+def test_two_that_start_together_have_a_page_each(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    with (
+        started(tmp_path, "--simulated", "--json") as first,
+        started(tmp_path / "other", "--simulated", "--json") as second,
+    ):
+        pages = [page_of(process)["page"] for process in (first, second)]
+        assert pages[0] != pages[1]
+        assert all("<html" in fetch(page) for page in pages)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import socket
 import threading
 
 import pytest
@@ -29,6 +30,16 @@ def test_a_subscriber_receives_from_a_device_at_the_embedded_broker() -> None:
                 heard.append(message)
         assert heard[-1].payload == b"offline"
         assert all(message.retained for message in heard)
+
+
+def test_a_port_that_is_taken_meanwhile_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        ports = iter([taken.getsockname()[1], free_port()])
+        monkeypatch.setattr("edge_daemon.mqtt.embedded_broker._free_port", lambda: next(ports))
+        with EmbeddedBroker() as broker:
+            assert broker.port != taken.getsockname()[1]
+            with Subscriber(MqttOptions(host=broker.host, port=broker.port, version=broker.version), "#"):
+                pass
 
 
 def test_without_amqtt_the_error_names_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
