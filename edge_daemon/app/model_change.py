@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from edge_daemon.app.model_factory import build_embedder, object_picture_side, resolve_features, store_path
 from edge_daemon.app.preflight import load_model
 from edge_daemon.config.schema import Config
-from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_model_name, write_config_text
+from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_value, write_config_text
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.example_store.importing import ImportReport, ProgressTracker, no_progress
 from edge_daemon.example_store.reembedding import reembed
@@ -49,7 +49,7 @@ def plan_edit(path: Path, configured: str | None, name: str) -> ConfigEdit:
     text = read_config_text(path)
     if configured == name:
         return ConfigEdit(path, text, text)
-    after = with_model_name(text, name, str(path))
+    after = with_value(text, "model.name", name, str(path))
     check_writable(path)
     return ConfigEdit(path, text, after)
 

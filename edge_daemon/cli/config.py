@@ -1,4 +1,4 @@
-"""`edge-daemon config`: check the configuration, show the source of each value, print the JSON Schema."""
+"""`edge-daemon config`: check, show or change the configuration, print the JSON Schema."""
 
 from __future__ import annotations
 
@@ -8,25 +8,43 @@ import sys
 
 import msgspec
 
-from edge_daemon.config.schema import LoadedConfig, load_with_sources, schema
+from edge_daemon.cli.main import add_action
+from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_config, load_with_sources, schema
+from edge_daemon.config.yaml_edit import (
+    Scalar,
+    check_writable,
+    read_config_text,
+    with_value,
+    write_config_text,
+)
+from edge_daemon.config.yaml_source import ConfigSource, apply_overrides
+from edge_daemon.domain.errors import ConfigError
 from edge_daemon.system.printable import printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument(
-        "action",
-        choices=["check", "show", "schema"],
-        help="check: find errors; show: values and their sources; schema: JSON Schema",
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    for action, summary in (("check", "find errors"), ("show", "show all values and their sources")):
+        add_action(actions, action, action, summary)
+    changes = add_action(actions, "set", "set", "write values into the file, which keeps its comments")
+    changes.add_argument(
+        "changes",
+        nargs="+",
+        metavar="SECTION.KEY=VALUE",
+        help="such as web.listen=8080; all are written or none",
     )
+    add_action(actions, "schema", "schema", "print the JSON Schema")
 
 
 def run(args: argparse.Namespace) -> int:
     """Run the command."""
+    if args.action == "set":
+        return _set(args)
     if args.action == "schema":
         print(json.dumps(schema(), indent=2))
         return 0
-    loaded = load_with_sources(args.config, args.set)
+    loaded = load_with_sources(args.config, [*args.set, *args.more_set])
     if args.action == "check":
         check(loaded)
         path = str(loaded.path) if loaded.path else None
@@ -37,6 +55,34 @@ def run(args: argparse.Namespace) -> int:
         for key, value, source in loaded.values():
             print(f"{key}: {json.dumps(value)}  # {source}")
     return 0
+
+
+def _set(args: argparse.Namespace) -> int:
+    """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
+    path = args.config or DEFAULT_PATH
+    before = after = read_config_text(path)
+    for text in args.changes:
+        after = with_value(after, *_read_change(text), str(path))
+    load_config(path, args.changes)
+    if after != before:
+        check_writable(path)
+        write_config_text(path, before, after)
+    if args.json:
+        print(json.dumps({"path": str(path), "changed": after != before}))
+    else:
+        print(f"{path}: {'changed' if after != before else 'unchanged, it has these values already'}")
+    return 0
+
+
+def _read_change(text: str) -> tuple[str, Scalar]:
+    """Return the key, which is `section.name`, and the value. Raises ConfigError."""
+    key, _, _ = text.partition("=")
+    section, dot, name = key.strip().partition(".")
+    data = apply_overrides(ConfigSource(), [text]).data.get(section)
+    value = data.get(name, ...) if isinstance(data, dict) else ...
+    if not dot or not isinstance(value, Scalar):
+        raise ConfigError(f"{text}: `config set` writes one value of a section; write others into the file")
+    return f"{section}.{name}", value
 
 
 def check(loaded: LoadedConfig) -> None:

@@ -23,6 +23,23 @@ _MARKS = ("&", "*", "!")
 """First characters of anchors, aliases and tags."""
 
 
+Scalar = str | int | float | bool | None
+"""A value that fits on the line of its key."""
+
+
+class _Change(NamedTuple):
+    """The new value of a key of a section."""
+
+    section: str
+    name: str
+    value: Scalar
+
+    @property
+    def line(self) -> str:
+        """The key's line in the section."""
+        return f"{self.name}: {_scalar(self.value)}"
+
+
 class _Unsafe(Exception):
     """The file can't be changed safely; the text is the reason."""
 
@@ -45,22 +62,24 @@ def read_config_text(path: Path) -> str:
         raise ConfigError(f"{path}: not UTF-8 text (byte {exc.start})") from exc
 
 
-def with_model_name(text: str, name: str, where: str) -> str:
-    """Return the text of a configuration with another `model.name`; nothing else changes.
+def with_value(text: str, key: str, value: Scalar, where: str) -> str:
+    """Return the text of a configuration with another value of `section.name`; nothing else changes.
 
     The result is read back and compared. Raises ConfigError, which begins with `where` and shows what to
     write, if the file can't be changed without changing something else.
     """
+    section, _, name = key.partition(".")
+    change = _Change(section, name, value)
     try:
         data = parse_yaml(text, where).data  # with limits, and without duplicate keys
-        for candidate in _candidates(text, name):
-            if _differs_only_in_name(data, candidate, name):
+        for candidate in _candidates(text, change):
+            if _differs_only_in(data, candidate, change):
                 return candidate
         raise _Unsafe("it can't be changed without changing something else")
     except (_Unsafe, ConfigError) as exc:
         reason = str(exc) if isinstance(exc, ConfigError) else f"{where}: {exc}"
         raise ConfigError(
-            f"{reason}; nothing was changed. Write `name: {_scalar(name)}` into the section `model` "
+            f"{reason}; nothing was changed. Write `{change.line}` into the section `{change.section}` "
             "yourself, and run the command again"
         ) from exc
 
@@ -94,51 +113,51 @@ def check_writable(path: Path) -> None:
         raise ConfigError(f"{path}: can't be written: no permission in {folder}; run the command with sudo")
 
 
-def _candidates(text: str, name: str) -> list[str]:
+def _candidates(text: str, change: _Change) -> list[str]:
     """Return the changed texts to try, the one with the best layout first."""
     root = yaml.compose(text, Loader=yaml.SafeLoader)
     if root is None or isinstance(root, yaml.MappingNode):
         entries = [] if root is None else root.value
-        found = [(key, value) for key, value in entries if key.value == "model"]
+        found = [(key, value) for key, value in entries if key.value == change.section]
         if root is not None and root.flow_style:
             raise _Unsafe("it is in flow style, one {...}")
         if found:
-            return [_apply(text, _in_section(text, *found[0], name))]
-        section = ["model:", f"  name: {_scalar(name)}", ""]
-        return [_apply(text, place, section) for place in _places_of_section(text)]
+            return [_apply(text, _in_section(text, *found[0], change))]
+        section = [f"{change.section}:", f"  {change.line}", ""]
+        return [_apply(text, place, section) for place in _places_of_section(text, change.section)]
     raise _Unsafe("it is no mapping of sections")
 
 
-def _in_section(text: str, key: yaml.Node, section: yaml.Node, name: str) -> _Insertion:
-    """Return the change of the section `model`, whose key and value are given."""
-    _refuse_marks(text, key, section, "model")
+def _in_section(text: str, key: yaml.Node, section: yaml.Node, change: _Change) -> _Insertion:
+    """Return the change of the section whose key and value are given."""
+    _refuse_marks(text, key, section, change.section)
     line_end = _line_end(text, key.end_mark.index)
     if isinstance(section, yaml.ScalarNode) and section.value == "":
-        return _Insertion(line_end, line_end, f"{_newline(text)}  name: {_scalar(name)}")
+        return _Insertion(line_end, line_end, f"{_newline(text)}  {change.line}")
     if not isinstance(section, yaml.MappingNode):
-        raise _Unsafe(f"line {section.start_mark.line + 1}: 'model' is no section")
+        raise _Unsafe(f"line {section.start_mark.line + 1}: '{change.section}' is no section")
     if section.flow_style:
-        raise _Unsafe(
-            f"line {section.start_mark.line + 1}: the section 'model' is in flow style, one {{...}}"
-        )
-    found = [(key, value) for key, value in section.value if key.value == "name"]
+        line = section.start_mark.line + 1
+        raise _Unsafe(f"line {line}: the section '{change.section}' is in flow style, one {{...}}")
+    found = [(key, value) for key, value in section.value if key.value == change.name]
     if not found:
         start = section.start_mark.index
         indent = " " * section.start_mark.column
-        return _Insertion(start, start, f"name: {_scalar(name)}{_newline(text)}{indent}")
-    return _of_value(text, *found[0], name)
+        return _Insertion(start, start, f"{change.line}{_newline(text)}{indent}")
+    return _of_value(text, *found[0], change)
 
 
-def _of_value(text: str, key: yaml.Node, value: yaml.Node, name: str) -> _Insertion:
-    """Return the change of the value of `name`."""
-    _refuse_marks(text, key, value, "model.name")
+def _of_value(text: str, key: yaml.Node, value: yaml.Node, change: _Change) -> _Insertion:
+    """Return the change of the value of a key."""
+    what = f"{change.section}.{change.name}"
+    _refuse_marks(text, key, value, what)
     start, end = value.start_mark, value.end_mark
     if not isinstance(value, yaml.ScalarNode) or value.style in ("|", ">") or start.line != end.line:
-        raise _Unsafe(f"line {start.line + 1}: 'model.name' is no value on one line")
+        raise _Unsafe(f"line {start.line + 1}: '{what}' is no value on one line")
     if value.value == "" and start.index == end.index:  # `name:` without a value
         colon = text.index(":", key.end_mark.index) + 1
-        return _Insertion(colon, colon, f" {_scalar(name)}")
-    return _Insertion(start.index, end.index, _scalar(name))
+        return _Insertion(colon, colon, f" {_scalar(change.value)}")
+    return _Insertion(start.index, end.index, _scalar(change.value))
 
 
 def _refuse_marks(text: str, key: yaml.Node, value: yaml.Node, what: str) -> None:
@@ -149,9 +168,9 @@ def _refuse_marks(text: str, key: yaml.Node, value: yaml.Node, what: str) -> Non
         raise _Unsafe(f"line {key.start_mark.line + 1}: '{what}' has an anchor, an alias or a tag")
 
 
-def _places_of_section(text: str) -> list[int]:
+def _places_of_section(text: str, section: str) -> list[int]:
     """Return the places for a new section: before its commented one, else at the end."""
-    commented = re.search(r"^# ?model:", text, re.MULTILINE)
+    commented = re.search(rf"^# ?{section}:", text, re.MULTILINE)
     return [*([commented.start()] if commented else []), len(text)]
 
 
@@ -165,20 +184,24 @@ def _apply(text: str, change: _Insertion | int, lines: list[str] | None = None) 
     return before + gap + newline.join(lines or []) + text[change:]
 
 
-def _differs_only_in_name(before: dict[str, object], text: str, name: str) -> bool:
-    """Return whether the text's data is that of before but for `model.name`, which has the new value."""
-    section = before.get("model") or {}
+def _differs_only_in(before: dict[str, object], text: str, change: _Change) -> bool:
+    """Return whether the text's data is that of before but for the changed key."""
+    section = before.get(change.section) or {}
     try:
         after = parse_yaml(text, "").data
     except ConfigError:
         return False
-    return isinstance(section, dict) and after == before | {"model": section | {"name": name}}
+    return isinstance(section, dict) and after == before | {
+        change.section: section | {change.name: change.value}
+    }
 
 
-def _scalar(name: str) -> str:
-    """Return a name as YAML, in quotes where it would be read as something else."""
-    plain = _PLAIN.fullmatch(name) and name.lower() not in _RESERVED
-    return name if plain else json.dumps(name, ensure_ascii=False)
+def _scalar(value: Scalar) -> str:
+    """Return a value as YAML: text is in quotes where it would be read as something else."""
+    if not isinstance(value, str):
+        return json.dumps(value)
+    plain = _PLAIN.fullmatch(value) and value.lower() not in _RESERVED
+    return value if plain else json.dumps(value, ensure_ascii=False)
 
 
 def _newline(text: str) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from edge_daemon.config.schema import load_config
 from edge_daemon.example_store.store import ExampleStore
 
 PICTURE = Path(__file__).parents[2] / "docs/page-phone.png"
@@ -108,3 +109,48 @@ def test_a_credential_that_the_service_lacks_is_refused(
     words = ["--set", "camera.type=synthetic", "--set", "mqtt={username: a, credential: edge_password}"]
     assert main(["config", "check", *words]) == 1
     assert f"{tmp_path}/edge_password" in capsys.readouterr().err
+
+
+WRITTEN = "# mine\nmqtt:\n  host: localhost   # here\n"
+
+
+def test_set_changes_the_file_and_keeps_its_comments(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(WRITTEN)
+    words = ["config", "set", "--config", str(path), "mqtt.host=broker.local", "web.listen=8080"]
+    assert main(words) == 0
+    assert path.read_text() == ("# mine\nmqtt:\n  host: broker.local   # here\nweb:\n  listen: 8080\n")
+    assert capsys.readouterr().out == f"{path}: changed\n"
+    assert main(words) == 0
+    assert "unchanged" in capsys.readouterr().out
+    assert main(["config", "set", "--json", "--config", str(path), "mqtt.host=null"]) == 0
+    assert load_config(path).mqtt.host is None
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("web.listen=99999", "web.listen: expected `int` <= 65535"),
+        ("mqtt.hots=a", "mqtt.hots: unknown key; did you mean 'host'?"),
+        ("mqtt={host: a}", "`config set` writes one value of a section"),
+        ("mqtt.tls.enabled=true", "`config set` writes one value of a section"),
+        ("web.hosts=[a]", "`config set` writes one value of a section"),
+        ("web.listen", "expected key.path=value"),
+    ],
+)
+def test_set_refuses_a_change_in_one_line_and_writes_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str, said: str
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(WRITTEN)
+    assert main(["config", "set", "--config", str(path), "mqtt.port=1884", change]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert said in line
+    assert path.read_text() == WRITTEN
+
+
+def test_set_without_a_file_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["config", "set", "--config", str(tmp_path / "none.yaml"), "web.listen=8080"]) == 1
+    assert "none.yaml: can't be read" in capsys.readouterr().err

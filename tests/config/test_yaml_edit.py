@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.config.paths import package_data
 from edge_daemon.config.schema import load_config
-from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_model_name, write_config_text
+from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_value, write_config_text
 from edge_daemon.domain.errors import ConfigError
 
 
@@ -32,7 +32,7 @@ from edge_daemon.domain.errors import ConfigError
     ],
 )
 def test_only_the_name_changes(before: str, after: str) -> None:
-    assert with_model_name(before, "new", "c.yaml") == after
+    assert with_value(before, "model.name", "new", "c.yaml") == after
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_only_the_name_changes(before: str, after: str) -> None:
 )
 def test_a_file_that_can_not_be_changed_safely_is_refused_with_what_to_write(text: str, reason: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        with_model_name(text, "new", "c.yaml")
+        with_value(text, "model.name", "new", "c.yaml")
     line = str(caught.value)
     assert line.startswith("c.yaml:")
     assert reason in line
@@ -70,13 +70,13 @@ def test_a_file_that_can_not_be_changed_safely_is_refused_with_what_to_write(tex
 @pytest.mark.parametrize("name", ["null", "1.5", "a: b", "no", "/m/größe 2.tflite", "x#y"])
 def test_a_name_that_yaml_would_read_as_something_else_is_quoted(name: str, tmp_path: Path) -> None:
     path = tmp_path / "c.yaml"
-    path.write_text(with_model_name("model:\n  threads: 1\n", name, "c.yaml"))
+    path.write_text(with_value("model:\n  threads: 1\n", "model.name", name, "c.yaml"))
     assert load_config(path).model.name == name
 
 
 def test_the_shipped_configuration_gets_the_section_beside_its_commented_one(tmp_path: Path) -> None:
     shipped = (package_data("config") / "default.yaml").read_text()
-    changed = with_model_name(shipped, "new", "c.yaml")
+    changed = with_value(shipped, "model.name", "new", "c.yaml")
     assert "\nmodel:\n  name: new\n# model:\n" in changed
     assert changed.replace("model:\n  name: new\n", "", 1) == shipped
 
