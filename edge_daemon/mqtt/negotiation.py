@@ -26,19 +26,30 @@ def connect(
 
     Brokers that support only 3.1.1 reject 5, hang up, or wait for more bytes. Brokers without QoS 1 or
     retained messages reject such a will, with 3.1.1 without a reason: the will is then reduced, and the
-    connection's `limits` contain the reduction. Raises BrokerError.
+    connection's `limits` contain the reduction. A reduction counts only if the whole will is rejected once
+    more after it: a broker that was just starting, behind a proxy, hung up for another reason. Raises
+    BrokerError.
     """
     credentials = read_credentials(options, environ)
     versions: list[Version] = ["5", "3.1.1"] if options.version == "auto" else [options.version]
+
+    def attempt(version: Version, limits: BrokerLimits) -> tuple[Connection, BrokerError | None]:
+        will = None if connect_options.will is None else limits.reduced(connect_options.will)
+        connection = Connection(options, version, replace(connect_options, will=will), credentials)
+        answer_s = _ANSWER_S if version == versions[-1] else _FIRST_ANSWER_S
+        return connection, _try_to_open(connection, cancelled, answer_s)
+
     error: BrokerError | None = None
     for version in versions:
-        answer_s = _ANSWER_S if version == versions[-1] else _FIRST_ANSWER_S
         for limits in _will_limits(connect_options.will):
-            will = None if connect_options.will is None else limits.reduced(connect_options.will)
-            connection = Connection(options, version, replace(connect_options, will=will), credentials)
-            error = _try_to_open(connection, cancelled, answer_s)
+            connection, error = attempt(version, limits)
+            if error is None and limits != BrokerLimits():
+                connection.close(graceful=True)
+                connection, error = attempt(version, BrokerLimits())
+                if error is not None and connection.will_rejected:
+                    connection, error = attempt(version, limits)
+                    connection.limits &= limits
             if error is None:
-                connection.limits &= limits
                 return connection
             if cancelled() or not connection.will_rejected:
                 break

@@ -23,6 +23,7 @@ class Proxy:
         self._swallowing = False
         self._delay_s = 0.0
         self._forbidden: bytes | None = None
+        self._refused = 0
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
@@ -50,6 +51,10 @@ class Proxy:
         """Hang up on a client that sends these bytes."""
         self._forbidden = content
 
+    def refuse(self, count: int) -> None:
+        """Hang up on the next `count` clients at once, as a proxy does while the broker behind it starts."""
+        self._refused = count
+
     def cut(self) -> None:
         """Break every connection there is."""
         for sock in list(self._pairs):
@@ -67,6 +72,10 @@ class Proxy:
 
     def _accept(self) -> None:
         client, _ = self._server.accept()
+        if self._refused:
+            self._refused -= 1
+            client.close()
+            return
         try:
             broker = socket.create_connection(("127.0.0.1", self._target_port))
         except OSError:

@@ -19,6 +19,7 @@ from edge_daemon.system.wakeup import Wakeup
 from tests.harness.certificates import make_certificates
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
+from tests.harness.unreliable_proxy import Proxy
 
 WILL = Message("b/availability", b"offline", 1, retain=True)
 
@@ -132,6 +133,18 @@ def test_a_will_is_reduced_to_the_limits_of_the_broker(
     if version == "3.1.1" and settings == "max_qos 1":
         limits = BrokerLimits()  # the will of QoS 1 was accepted, so no limit is known
     assert connection.limits == limits
+
+
+@pytest.mark.parametrize("refused", [1, 2, 3])
+def test_a_proxy_that_hung_up_while_its_broker_started_limits_nothing(
+    broker: Mosquitto, refused: int
+) -> None:
+    with Proxy(broker.port) as network:
+        network.refuse(refused)
+        options = MqttOptions(host="127.0.0.1", port=network.port, version="3.1.1")
+        connection = connect(options, ConnectOptions("x", WILL), {}, lambda: False)
+        connection.close(graceful=True)
+    assert connection.limits == BrokerLimits()
 
 
 @pytest.mark.parametrize("version", ["5", "3.1.1"])
