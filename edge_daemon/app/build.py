@@ -28,6 +28,7 @@ from edge_daemon.app.regions import build_regions, build_settings, build_text_jo
 from edge_daemon.app.sinks import build_board_monitor, build_sinks
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
+from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.capture import Capture
@@ -173,6 +174,7 @@ def build_trainer(
         peers,
         boot_id(),
         objects=objects,
+        label_uses=label_uses(config.buttons),
     )
 
 

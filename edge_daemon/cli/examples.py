@@ -1,4 +1,4 @@
-"""`edge-daemon examples`: add, import, export, list, remove and restore examples."""
+"""`edge-daemon examples`: add, import, export, list, rename, merge, remove and restore examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from edge_daemon.app.model_factory import (
@@ -22,6 +22,7 @@ from edge_daemon.cli.fetch import add_fetch_arguments, run_fetch
 from edge_daemon.cli.foreign_examples import check_fit, first_byte
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.progress import Progress
+from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.domain.errors import ArchiveError, RequestError
 from edge_daemon.domain.labels import check_label
@@ -35,6 +36,7 @@ from edge_daemon.example_store.importing import (
     import_salvage,
     similar_labels,
 )
+from edge_daemon.example_store.journal import Change
 from edge_daemon.example_store.ml5_json import read_dataset, write_dataset
 from edge_daemon.example_store.peer_examples import count_peers
 from edge_daemon.example_store.reembedding import reembed
@@ -81,10 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     fetch = add_action(actions, "fetch", run_fetch, "write the examples of a device into NAME.zip, over MQTT")
     add_fetch_arguments(fetch)
     add_action(actions, "list", _list, "show the number of examples and the evaluation of each label")
-    add_action(actions, "undo", _undo, "remove the example added last")
+    rename = add_action(actions, "rename", _rename, "give all examples of a label another label")
+    rename.add_argument("old", metavar="OLD")
+    rename.add_argument("new", metavar="NEW")
+    merge = add_action(actions, "merge", _merge, "give all examples of one or more labels the label INTO")
+    merge.add_argument("labels", nargs="+", metavar="LABEL")
+    merge.add_argument("into", metavar="INTO")
+    add_action(actions, "undo", _undo, "undo the last change: a burst, import, clear, rename or merge")
+    add_action(actions, "redo", _redo, "redo the change undone last")
     clear = add_action(actions, "clear", _clear, "remove all examples, or those of one label")
     clear.add_argument("label", nargs="?", metavar="LABEL")
-    add_action(actions, "restore", _restore, "restore the examples that the last undo or clear removed")
     salvage = add_action(
         actions,
         "salvage",
@@ -205,22 +213,54 @@ def _list(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
 
 
 def _undo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    example = store.undo()
-    count = store.counts.get(example.label, 0)
-    words = f"removed example {example.id} of '{example.label}'; {count} left"
-    _print(args, words, id=example.id, label=example.label, count=count)
+    return _print_change(args, store, store.undo())
+
+
+def _redo(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    return _print_change(args, store, store.redo())
+
+
+def _print_change(args: argparse.Namespace, store: ExampleStore, change: Change) -> int:
+    _print(args, change.text, change=change.number, text=change.text, counts=store.counts)
     return 0
+
+
+def _rename(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    ids = store.rename(args.old, args.new)
+    return _print_moved(args, config, store, [args.old], ids)
+
+
+def _merge(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
+    ids = store.merge(args.labels, args.into)
+    return _print_moved(args, config, store, args.labels, ids)
+
+
+def _print_moved(
+    args: argparse.Namespace, config: Config, store: ExampleStore, labels: list[str], ids: list[int]
+) -> int:
+    """Print the result of a rename or merge, and warn of what still names the former labels."""
+    to = check_label(args.new if args.action is _rename else args.into)
+    _print(
+        args,
+        f"{len(ids)} example{'' if len(ids) == 1 else 's'} moved to '{to}'",
+        label=to,
+        moved=len(ids),
+        counts=store.counts,
+    )
+    _warn_of_uses(config, [label for label in labels if label != to])
+    return 0
+
+
+def _warn_of_uses(config: Config, labels: Iterable[str]) -> None:
+    uses = label_uses(config.buttons)
+    for use in (use for label in labels for use in uses.get(label, [])):
+        log.warning("%s; change it in the configuration", use)
 
 
 def _clear(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     removed = len(store.clear(args.label))
     _print(args, f"removed {removed} examples", label=args.label, removed=removed)
-    return 0
-
-
-def _restore(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    restored = len(store.restore_last())
-    _print(args, f"restored {restored} examples", restored=restored, counts=store.counts)
+    _warn_of_uses(config, [] if args.label is None else [args.label])
     return 0
 
 

@@ -70,6 +70,17 @@ def pins_in_use(buttons: Sequence[ButtonOptions], leds: LedOptions) -> dict[int,
     return used | {pin: f"LED {name}" for name, pin in status.items() if pin is not None}
 
 
+def label_uses(buttons: Sequence[ButtonOptions]) -> dict[str, list[str]]:
+    """Return a description of each button that teaches a label, by label."""
+    uses: dict[str, list[str]] = {}
+    for index, button in enumerate(buttons):
+        if button.label is not None:
+            uses.setdefault(button.name, []).append(
+                f"buttons[{index}] (BCM {button.pin}) still teaches '{button.name}'"
+            )
+    return uses
+
+
 def panel_faults(buttons: Sequence[ButtonOptions], panel: PanelOptions) -> Iterator[tuple[KeyPath, str]]:
     """Yield each fault as (path of the key, fault and remedy)."""
     for index, button in enumerate(buttons):

@@ -42,9 +42,17 @@ class LabelSample(Struct, frozen=True):
 
 
 class Undo(Struct, frozen=True):
-    """Remove the example added last."""
+    """Undo the latest change of the examples, such as a whole burst; or the `change` of this number."""
 
     origin: Origin
+    change: int | None = None
+
+
+class Redo(Struct, frozen=True):
+    """Redo the change undone last, or the `change` of this number."""
+
+    origin: Origin
+    change: int | None = None
 
 
 class Clear(Struct, frozen=True):
@@ -73,6 +81,22 @@ class Relabel(Struct, frozen=True):
 
     ids: tuple[int, ...]
     label: str
+    origin: Origin
+
+
+class Rename(Struct, frozen=True):
+    """Rename a label: all its examples get the label `to`, which has none yet."""
+
+    label: str
+    to: str
+    origin: Origin
+
+
+class Merge(Struct, frozen=True):
+    """Give all examples of some labels the one label `into`."""
+
+    labels: tuple[str, ...]
+    into: str
     origin: Origin
 
 
@@ -173,10 +197,13 @@ Command: TypeAlias = (
     AddExample
     | LabelSample
     | Undo
+    | Redo
     | Clear
     | Remove
     | Restore
     | Relabel
+    | Rename
+    | Merge
     | ListExamples
     | TakeSnapshot
     | Trigger

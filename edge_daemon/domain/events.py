@@ -85,12 +85,16 @@ class AnotherSessionAdvised(Struct, frozen=True):
 
 
 class ExampleUndone(Struct, frozen=True):
-    """The example added last was removed; `count` is the number left of its label."""
+    """An undo removed the example `id`; `count` is the number left of its label.
+
+    `ids` are those of a whole burst; empty for a single example.
+    """
 
     id: int
     label: str
     count: int
     command: Command
+    ids: tuple[int, ...] = ()
 
 
 class Cleared(Struct, frozen=True):
@@ -102,7 +106,7 @@ class Cleared(Struct, frozen=True):
 
 
 class ExamplesEdited(Struct, frozen=True):
-    """Single examples were removed, restored or relabelled; `label` is the new label of relabelled ones."""
+    """Examples were removed, restored or relabelled; `label` is the new label of relabelled ones."""
 
     action: Literal["removed", "restored", "relabelled"]
     ids: tuple[int, ...]

@@ -78,18 +78,21 @@ class StoreConnection:
             return self._connection.execute(statement, values).fetchall()
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """Make the block's changes one commit; an outer transaction includes them in its own."""
+    def transaction(self) -> Iterator[bool]:
+        """Make the block's changes one commit; an outer transaction includes them in its own.
+
+        The block gets False within an outer transaction.
+        """
         with sqlite_errors_of(self.path):
             joined = self._connection.in_transaction
         if joined:
-            yield
+            yield False
             return
         self._return_to_disk()
         self._files.check()
         self.query("BEGIN IMMEDIATE")
         try:
-            yield
+            yield True
             self.query("COMMIT")
         except BaseException:
             if self._connection.in_transaction:

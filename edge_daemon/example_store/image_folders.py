@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from edge_daemon.domain.errors import ArchiveError, EmbeddingError, ImageError
 from edge_daemon.domain.interfaces import Embedder
@@ -92,12 +93,14 @@ def import_pictures(
 ) -> ImportReport:
     """Embed pictures and add the new ones, 32 at a time. Unreadable ones are reported and left out.
 
-    An interrupted import keeps what was added; a repeated one leaves that out. `report` is updated.
+    An interrupted import keeps what was added; a repeated one leaves that out. One undo takes back all of
+    it. `report` is updated.
     """
     report = report or ImportReport()
     records = _records(store, embedder, pictures, region, thumbnail_px, report)
+    key = uuid4().hex
     while chunk := list(islice(records, _CHUNK)):
-        add_new(store, chunk, report)
+        add_new(store, chunk, report, key=key)
     return report
 
 

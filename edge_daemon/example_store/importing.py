@@ -127,14 +127,15 @@ def add_new(
     records: Iterable[ExampleRecord],
     report: ImportReport,
     scene_of: Callable[[int], StoredScene | None] = no_scene,
+    key: str = "",
 ) -> None:
-    """Add the records that the store lacks, in one transaction: all or none.
+    """Add the records that the store lacks, in one transaction with this `key`: all or none.
 
     `scene_of` returns the scene that a record's `scene_id` names where the records come from.
     """
     added = 0
     adopted: dict[int | None, int | None] = {None: None}
-    with store.transaction():
+    with store.transaction(key):
         for record in records:
             known_label = store.find_duplicate(
                 record.space, record.region, thumbnail=record.thumbnail, embedding=record.embedding

@@ -185,11 +185,34 @@ _SCENES = (
     """,
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES)
+# The journal, see journal.py. `made` and `undone` count up together: they order changes and undos.
+_JOURNAL = (
+    """
+    CREATE TABLE changes (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        made INTEGER NOT NULL,
+        undone INTEGER,
+        key TEXT NOT NULL
+    ) STRICT
+    """,
+    """
+    CREATE TABLE change_steps (
+        change INTEGER NOT NULL,
+        example INTEGER NOT NULL,
+        label_before TEXT NOT NULL,
+        live_before INTEGER NOT NULL,
+        label_after TEXT NOT NULL,
+        live_after INTEGER NOT NULL
+    ) STRICT
+    """,
+    "CREATE INDEX steps_of_change ON change_steps (change)",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _JOURNAL)
 """Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 
-_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21}
+_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21, 5: 21}
 """Number of columns of `examples` in each version: a header with another version is damaged."""
 
 _MAX_PLAUSIBLE = 1000

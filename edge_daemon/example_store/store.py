@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from edge_daemon.domain.errors import EmbeddingError, NoExamplesError
+from edge_daemon.domain.errors import EmbeddingError, LabelError, NoExamplesError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, Example
 from edge_daemon.example_store.connection import StoreConnection, utc_now
 from edge_daemon.example_store.integrity import UNSET_CHECKSUM, summarise
+from edge_daemon.example_store.journal import Change, Journal, Step
 from edge_daemon.example_store.record import (
     COLUMNS,
     COLUMNS_AND_PICTURE,
@@ -65,6 +66,7 @@ class ExampleStore:
         self.path = Path(path)
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover)
         self._scenes = SceneTable(self._connection)
+        self._journal = Journal(self._connection)
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
@@ -106,9 +108,16 @@ class ExampleStore:
         """Lock the file for this process's daemon until `close`; return the process that has locked it."""
         return self._connection.lock.acquire()
 
-    def transaction(self) -> AbstractContextManager[None]:
-        """Make the changes of a `with` block one commit, after an error none of them."""
-        return self._connection.transaction()
+    @contextmanager
+    def transaction(self, key: str = "") -> Iterator[None]:
+        """Make the changes of a `with` block one commit, after an error none of them.
+
+        One `undo` takes back all of them, and those of the other transactions with the same `key`.
+        """
+        with self._connection.transaction() as outermost:
+            if outermost:
+                self._journal.begin(key)
+            yield
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement, for the other modules of this package."""
@@ -156,7 +165,7 @@ class ExampleStore:
         """Store an example as `add` does."""
         label = check_label(record.label)
         created = format_time(record.created_at or self._connection.now())
-        with self.transaction():
+        with self.transaction(record.group):
             blob, object_blob = self._pack_both(record.embedding, record.object_embedding, record.space)
             rows = self.query(
                 _INSERT,
@@ -166,17 +175,53 @@ class ExampleStore:
                 *map(content_digest, (record.thumbnail, blob, object_blob or b"")),
                 *(blob, object_blob, record.thumbnail),
             )
+            if not record.origin:
+                self._journal.record([Step(rows[0][0], label, False, label, True)])
         return read_example(rows[0])
 
-    def undo(self) -> Example:
-        """Remove the newest live example of this device and return it. Raises NoExamplesError."""
+    def undo(self, number: int | None = None) -> Change:
+        """Undo the latest change of the examples, or the one with this number; return what that did.
+
+        A whole burst is one change. Examples that were changed since are left as they are. Without a change
+        in the journal, the newest burst of this device is removed. Raises NoExamplesError.
+        """
         with self.transaction():
-            rows = self.query(f"SELECT {COLUMNS_AND_PICTURE} {_OWN} ORDER BY id DESC LIMIT 1")
-            if not rows:
-                raise NoExamplesError("nothing to undo: the store holds no examples")
-            last = read_example(rows[0])
-            self._update_each(_REMOVE, [last.id], self._now())
-        return last
+            while (latest := self._journal.newest() if number is None else number) is not None:
+                change = self._journal.undo(latest, self._now())
+                if change is not None and change.steps:
+                    return change
+                if number is not None:
+                    raise NoExamplesError("that change can't be undone: it is undone already or too old")
+            return self._undo_unrecorded()
+
+    def _undo_unrecorded(self) -> Change:
+        """Remove the newest burst: examples that were taught before the oldest change in the journal."""
+        newest = f"(SELECT max(id) {_OWN})"
+        burst = f"id = {newest} OR burst = (SELECT nullif(burst, '') FROM examples WHERE id = {newest})"
+        rows = self.query(f"SELECT id, label {_OWN} AND ({burst}) ORDER BY id")
+        if not rows:
+            raise NoExamplesError("nothing to undo: the store holds no examples")
+        self._journal.record(Step(one, label, False, label, True) for one, label in rows)
+        latest = self._journal.newest()
+        change = None if latest is None else self._journal.undo(latest, self._now())
+        assert change is not None
+        return change
+
+    def redo(self, number: int | None = None) -> Change:
+        """Redo the change undone last, or the one with this number; return what that did.
+
+        Raises NoExamplesError if there is none, or if the examples were changed since.
+        """
+        with self.transaction():
+            latest = self._journal.newest_undone() if number is None else number
+            change = None if latest is None else self._journal.redo(latest, self._now())
+            if change is None or not change.steps:
+                raise NoExamplesError("nothing to redo: no change was undone since the last one")
+        return change
+
+    def newest_change(self) -> int | None:
+        """Return the number of the latest change, for `undo`; None without one."""
+        return self._journal.newest()
 
     def clear(self, label: str | None = None) -> list[int]:
         """Remove all examples, or those of one label, peers' too; return their ids.
@@ -184,43 +229,72 @@ class ExampleStore:
         Raises NoExamplesError for a label without examples.
         """
         with self.transaction():
-            statement = f"{_REMOVE} AND (?2 IS NULL OR label = ?2) RETURNING id"
+            statement = f"{_REMOVE} AND (?2 IS NULL OR label = ?2) RETURNING id, label"
             rows = self.query(statement, self._now(), label)
             if label is not None and not rows:
                 raise NoExamplesError(f"the store holds no examples of '{label}'")
+            self._journal.record(Step(one, name, True, name, False) for one, name in sorted(rows))
         return [row[0] for row in rows]
 
     def remove(self, ids: Iterable[int]) -> list[int]:
         """Remove the live examples among `ids`; return their ids."""
         with self.transaction():
-            return self._update_each(_REMOVE, ids, self._now())
+            removed = self._update_each(_REMOVE, ids, self._now())
+            self._journal.record(Step(one, name, True, name, False) for one, name in removed)
+        return [one for one, _ in removed]
 
     def restore(self, ids: Iterable[int]) -> list[int]:
         """Restore the removed examples among `ids` in their old places; return their ids."""
+        statement = "UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL"
         with self.transaction():
-            return self._update_each(
-                "UPDATE examples SET removed_at = NULL WHERE removed_at IS NOT NULL", ids
-            )
-
-    def restore_last(self) -> list[int]:
-        """Restore what the last undo, clear or remove removed; return the ids. Raises NoExamplesError."""
-        statement = (
-            "UPDATE examples SET removed_at = NULL"
-            f" WHERE removed_at = (SELECT max(removed_at) FROM examples WHERE {INTACT})"
-            f" AND {INTACT} RETURNING id"
-        )
-        with self.transaction():
-            rows = self.query(statement)
-            if not rows:
-                raise NoExamplesError("nothing to restore: no example was removed")
-        return [row[0] for row in rows]
+            restored = self._update_each(statement, ids)
+            self._journal.record(Step(one, name, False, name, True) for one, name in restored)
+        return [one for one, _ in restored]
 
     def relabel(self, ids: Iterable[int], label: str) -> list[int]:
         """Give the live examples among `ids` another label; return their ids. Raises LabelError."""
+        label = check_label(label)
         with self.transaction():
-            return self._update_each(
-                "UPDATE examples SET label = ? WHERE removed_at IS NULL", ids, check_label(label)
-            )
+            found = [
+                row for each in ids for row in self.query(f"SELECT id, label {LIVE} AND id = ?", int(each))
+            ]
+            self._relabel(found, label)
+        return [one for one, _ in found]
+
+    def rename(self, old: str, new: str) -> list[int]:
+        """Give all live examples of a label another label, peers' too; return their ids.
+
+        Raises LabelError, and NoExamplesError if there are none of `old`, or some of `new`: that is a merge.
+        """
+        new = check_label(new)
+        if new == old:
+            raise LabelError(f"the label is '{old}' already")
+        with self.transaction():
+            if self.query(f"SELECT 1 {LIVE} AND label = ? LIMIT 1", new):
+                raise NoExamplesError(f"there are examples of '{new}' already; merge '{old}' into it instead")
+            return self.merge([old], new)
+
+    def merge(self, labels: Iterable[str], into: str) -> list[int]:
+        """Give all live examples of some labels one label, peers' too; return their ids.
+
+        Raises LabelError, and NoExamplesError for a label without examples.
+        """
+        into = check_label(into)
+        found = []
+        with self.transaction():
+            for label in dict.fromkeys(labels):
+                rows = self.query(f"SELECT id, label {LIVE} AND label = ? ORDER BY id", label)
+                if not rows:
+                    raise NoExamplesError(f"the store holds no examples of '{label}'")
+                found += [] if label == into else rows
+            self._relabel(found, into)
+        return [one for one, _ in found]
+
+    def _relabel(self, found: Iterable[tuple[int, str]], label: str) -> None:
+        """Give examples, as (id, label now), another label."""
+        for one, before in found:
+            self.query("UPDATE examples SET label = ? WHERE id = ?", label, one)
+            self._journal.record([Step(one, before, True, label, True)])
 
     def replace_embeddings(
         self,
@@ -379,7 +453,7 @@ class ExampleStore:
             )
         return blob, object_blob
 
-    def _update_each(self, statement: str, ids: Iterable[int], *values: object) -> list[int]:
-        """Run an UPDATE for each id; return the ids of the rows that were updated."""
-        one_row = f"{statement} AND id = ? RETURNING id"
-        return [row[0] for each in ids for row in self.query(one_row, *values, int(each))]
+    def _update_each(self, statement: str, ids: Iterable[int], *values: object) -> list[tuple[int, str]]:
+        """Run an UPDATE for each id; return the id and label of each row that was updated."""
+        one_row = f"{statement} AND id = ? RETURNING id, label"
+        return [row for each in ids for row in self.query(one_row, *values, int(each))]

@@ -112,12 +112,15 @@ class ExampleAddedEvent(_Event, frozen=True, kw_only=True, tag="example_added"):
 
 
 class ExampleUndoneEvent(_Event, frozen=True, kw_only=True, tag="example_undone"):
-    """The example added last was removed."""
+    """An undo removed an example, or those of a whole burst."""
 
-    id: Annotated[int, Meta(description="id of the example")]
+    id: Annotated[int, Meta(description="id of the example; of the newest of a burst")]
     label: str
     count: Annotated[Count, Meta(description="number of examples of the label")]
     by: Source
+    ids: Annotated[list[int] | msgspec.UnsetType, Meta(description="ids of a burst, the first 1,000")] = (
+        msgspec.UNSET
+    )
 
 
 class ClearedEvent(_Event, frozen=True, kw_only=True, tag="cleared"):
@@ -129,12 +132,15 @@ class ClearedEvent(_Event, frozen=True, kw_only=True, tag="cleared"):
 
 
 class ExamplesEditedEvent(_Event, frozen=True, kw_only=True, tag="examples_edited"):
-    """Single examples were changed."""
+    """Examples were removed, restored or relabelled; a renamed or merged label relabels all of its own."""
 
     action: Literal["removed", "restored", "relabelled"]
-    ids: Annotated[list[int], Meta(description="ids of the examples")]
+    ids: Annotated[list[int], Meta(description="ids of the examples, the first 1,000")]
     label: Annotated[str | None, Meta(description="the new label of relabelled examples")]
     by: Source
+    count: Annotated[
+        Count | msgspec.UnsetType, Meta(description="number of examples if there are more than 1,000")
+    ] = msgspec.UNSET
 
 
 class UncertainEvent(_Event, frozen=True, kw_only=True, tag="uncertain"):

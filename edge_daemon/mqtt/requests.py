@@ -17,7 +17,10 @@ from edge_daemon.domain.commands import (
     LabelSample,
     LearnScene,
     ListExamples,
+    Merge,
     Origin,
+    Redo,
+    Rename,
     SetThreshold,
     SetTrigger,
     ShowScene,
@@ -97,8 +100,48 @@ class LabelRequest(_Body, frozen=True, kw_only=True):
     ] = None
 
 
-class UndoRequest(_Body, frozen=True):
-    """Remove the example added last."""
+class UndoRequest(_Body, frozen=True, kw_only=True):
+    """Undo the latest change of the examples: a press or a whole burst, a rename, a clear."""
+
+    change: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="number of the change, from its response; the latest when left out"),
+    ] = None
+
+
+class RedoRequest(_Body, frozen=True, kw_only=True):
+    """Redo the change undone last, as long as no other followed."""
+
+    change: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        Meta(description="number of the undone change; the one undone last when left out"),
+    ] = None
+
+
+class RenameRequest(_Body, frozen=True, kw_only=True):
+    """Rename a label: all its examples get the new one. Refused if that has examples already."""
+
+    label: Annotated[str, Meta(description="the label now")]
+    to: Annotated[
+        str,
+        Meta(
+            max_length=MAX_LABEL_CHARACTERS,
+            description="up to 64 characters, except / \\ + # and control characters",
+        ),
+    ]
+
+
+class MergeRequest(_Body, frozen=True, kw_only=True):
+    """Give all examples of some labels one label."""
+
+    labels: Annotated[list[str], Meta(min_length=1, max_length=200, description="the labels to merge")]
+    into: Annotated[
+        str,
+        Meta(
+            max_length=MAX_LABEL_CHARACTERS,
+            description="the label that they get, one of them or another",
+        ),
+    ]
 
 
 class ClearRequest(_Body, frozen=True, kw_only=True):
@@ -153,6 +196,9 @@ REQUESTS: dict[str, type[_Body]] = {
     "add": AddRequest,
     "label": LabelRequest,
     "undo": UndoRequest,
+    "redo": RedoRequest,
+    "rename": RenameRequest,
+    "merge": MergeRequest,
     "clear": ClearRequest,
     "examples": ExamplesRequest,
     "snapshot": SnapshotRequest,
@@ -236,7 +282,13 @@ def _command(
             region = _region(request.region, regions)
             return LabelSample(check_label(request.label), now_s, origin, region, request.sample)
         case UndoRequest():
-            return Undo(origin)
+            return Undo(origin, request.change)
+        case RedoRequest():
+            return Redo(origin, request.change)
+        case RenameRequest():
+            return Rename(check_label(request.label), check_label(request.to), origin)
+        case MergeRequest():
+            return Merge(tuple(map(check_label, request.labels)), check_label(request.into), origin)
         case ClearRequest():
             return Clear(origin, None if request.label is None else check_label(request.label))
         case ExamplesRequest():

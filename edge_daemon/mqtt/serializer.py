@@ -23,6 +23,7 @@ _DIGITS = 4
 _MAX_RANKED = 10
 _MAX_COUNTS = 200
 _MAX_CLASSES = 50
+_MAX_IDS = 1000
 _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
 
@@ -131,7 +132,12 @@ class EventSerializer:
     def _(self, event: events.ExampleUndone, now: datetime) -> list[Message]:
         by = _source(event.command)
         body = payloads.ExampleUndoneEvent(
-            at=utc_ms(now), id=event.id, label=event.label, count=event.count, by=by
+            at=utc_ms(now),
+            id=event.id,
+            label=event.label,
+            count=event.count,
+            by=by,
+            ids=list(event.ids[:_MAX_IDS]) or msgspec.UNSET,
         )
         return [self._event(body)]
 
@@ -149,7 +155,8 @@ class EventSerializer:
         body = payloads.ExamplesEditedEvent(
             at=utc_ms(now),
             action=event.action,
-            ids=list(event.ids),
+            ids=list(event.ids[:_MAX_IDS]),
+            count=len(event.ids) if len(event.ids) > _MAX_IDS else msgspec.UNSET,
             label=event.label,
             by=_source(event.command),
         )

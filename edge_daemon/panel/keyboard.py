@@ -149,7 +149,8 @@ class Keyboard:
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
             case ExampleUndone() if event.command.origin.via == _VIA:
-                log.info("removed the last example: %s (%d)", event.label, event.count)
+                what = f"{len(event.ids)} examples" if event.ids else "the last example"
+                log.info("removed %s: %s (%d)", what, event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
                 log.info("cleared %d examples", event.removed)
             case CommandReply(command=LearnScene(), error=None) if event.command.origin.via == _VIA:

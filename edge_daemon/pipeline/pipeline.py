@@ -285,8 +285,8 @@ class Pipeline:
                 yield from self._changes.make(command, partial(self._trainer.execute, command))
 
     def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
-        """Undo the press for a scene, if that was the latest change, else the latest example."""
-        press = None if self._scenes is None else self._scenes.undoable
+        """Undo the press for a scene, if that was the latest change, else a change of the examples."""
+        press = None if self._scenes is None or command.change is not None else self._scenes.undoable
         yield from self._changes.make(command, partial(self._undo_press_or_example, command, press))
 
     def _undo_press_or_example(

@@ -19,6 +19,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.learning.sessions import SessionCounter
 from edge_daemon.teaching.copy_maker import CopyMaker
+from edge_daemon.teaching.edit_events import undo_events
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
@@ -38,7 +39,8 @@ class Trainer:
     and are not used. With `peers`, examples of the fleet's peers are used too. `revision` counts the changes
     of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
     `boot_id` is the id of this boot, which new examples are stored with.
-    `objects` holds, by pool, the classifiers that compare objects too.
+    `objects` holds, by pool, the classifiers that compare objects too. `label_uses` describes, by label, the
+    parts of the configuration that name it, such as buttons; replies to commands that end a label have them.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -55,6 +57,7 @@ class Trainer:
         boot_id: str = "",
         *,
         objects: Mapping[str, ObjectClassifier] | None = None,
+        label_uses: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._store = store
         self._classifiers = classifiers
@@ -62,6 +65,7 @@ class Trainer:
         self._max_per_label = max_per_label
         self._peers = peers
         self._objects = objects or {}
+        self._label_uses = label_uses or {}
         self._outdated = False
         self._shared_with: int | None = None
         self._sessions = SessionCounter()
@@ -187,7 +191,7 @@ class Trainer:
         classifier.check(label)
         added: list[int] = []
         try:
-            with self._store.transaction():
+            with self._store.transaction(record.group):
                 if view is not None:
                     record = replace(record, scene_id=view.scene_id(record.created_at))
                 example = self._store.add_record(record)
@@ -207,7 +211,8 @@ class Trainer:
         self.revision += 1
         count = self._counts()[label]
         yield events.ExampleAdded(example.id, label, record.region, count, seq, command)
-        data = {"id": example.id, "label": label, "count": count, "seq": seq}
+        change = self._store.newest_change()
+        data = {"id": example.id, "label": label, "count": count, "seq": seq, "change": change}
         yield events.CommandReply(command, data=data)
 
     def _add_view(self, example: Example) -> None:
@@ -219,13 +224,16 @@ class Trainer:
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Run a command on the examples; yield its events, its reply and the new counts."""
         match command:
-            case commands.Undo():
-                yield from self._undo(command)
+            case commands.Undo() | commands.Redo():
+                yield from self._undo_or_redo(command)
             case commands.Clear():
                 ids = self._store.clear(command.label)
                 self._unload_own(ids)
                 yield events.Cleared(command.label, len(ids), command)
-                yield events.CommandReply(command, data={"removed": len(ids)})
+                data: dict[str, object] = {"removed": len(ids), "change": self._store.newest_change()}
+                yield events.CommandReply(command, data=data | self._still_named(command.label))
+            case commands.Rename() | commands.Merge():
+                yield from self._rename_or_merge(command)
             case commands.Remove():
                 ids = self._store.remove(command.ids)
                 self._unload_own(ids)
@@ -246,13 +254,41 @@ class Trainer:
                 yield events.CommandReply(command, data={"unknown": command.unknown})
         yield self.examples()
 
-    def _undo(self, command: commands.Undo) -> Iterator[events.Event]:
-        example = self._store.undo()
-        self._unload_own([example.id])
-        count = self._counts().get(example.label, 0)
-        yield events.ExampleUndone(example.id, example.label, count, command)
-        data = {"id": example.id, "label": example.label, "count": count}
+    def _undo_or_redo(self, command: commands.Undo | commands.Redo) -> Iterator[events.Event]:
+        is_undo = isinstance(command, commands.Undo)
+        change = (self._store.undo if is_undo else self._store.redo)(command.change)
+        if len(change.removed) == len(change.steps):
+            self._unload_own([step.id for step in change.steps])
+        else:
+            self._reload_own()
+        yield from undo_events(change, command, self._counts())
+
+    def _rename_or_merge(self, command: commands.Rename | commands.Merge) -> Iterator[events.Event]:
+        labels: tuple[str, ...]
+        if isinstance(command, commands.Rename):
+            labels, to = (command.label,), self._check_new(command.to)
+            ids = self._store.rename(command.label, to)
+        else:
+            labels, to = command.labels, self._check_new(command.into)
+            ids = self._store.merge(labels, to)
+        self._reload_own()
+        yield events.ExamplesEdited("relabelled", tuple(ids), command, to)
+        former = [label for label in labels if label != to]
+        data: dict[str, object] = {"label": to, "moved": len(ids), "count": self._counts().get(to, 0)}
+        data |= {"change": self._store.newest_change()} | self._still_named(*former)
         yield events.CommandReply(command, data=data)
+
+    def _check_new(self, label: str) -> str:
+        """Return the normalised label. Raises LabelError for one that the classifiers can't use."""
+        label = check_label(label)
+        for classifier in self._classifiers.values():
+            classifier.check(label)
+        return label
+
+    def _still_named(self, *labels: str | None) -> dict[str, object]:
+        """Return what in the configuration names labels that have no examples any more, for a reply."""
+        named = [use for label in labels if label for use in self._label_uses.get(label, ())]
+        return {"still_named": named} if named else {}
 
     def _counts(self) -> dict[str, int]:
         counts: dict[str, int] = {}

@@ -75,7 +75,12 @@ def edit(event: events.Event) -> Message | None:
         case events.ExampleAdded():
             change = {"action": "added", "ids": [event.id], "label": event.label, "count": event.count}
         case events.ExampleUndone():
-            change = {"action": "undone", "ids": [event.id], "label": event.label, "count": event.count}
+            change = {
+                "action": "undone",
+                "ids": list(event.ids or [event.id]),
+                "label": event.label,
+                "count": event.count,
+            }
         case events.Cleared():
             change = {"action": "cleared", "label": event.label, "count": event.removed}
         case events.ExamplesEdited():

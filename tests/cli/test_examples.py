@@ -59,10 +59,29 @@ def test_photos_are_added_listed_and_removed(shell: Shell) -> None:
     shell.ask("add", "dog", dog)
     assert [(one["label"], one["count"]) for one in shell.ask("list")] == [("cat", 1), ("dog", 1)]
     (undone,) = shell.ask("undo")
-    assert (undone["label"], undone["count"]) == ("dog", 0)
+    assert (undone["text"], undone["counts"]) == ("1 example of 'dog' removed", {"cat": 1})
     assert shell.ask("clear", "cat") == [{"label": "cat", "removed": 1}]
     assert shell.ask("list") == []
-    assert shell.ask("restore") == [{"restored": 1, "counts": {"cat": 1}}]
+    (undone,) = shell.ask("undo")
+    assert (undone["text"], undone["counts"]) == ("1 example of 'cat' restored", {"cat": 1})
+    (redone,) = shell.ask("redo")
+    assert (redone["change"], redone["counts"]) == (undone["change"], {})
+
+
+def test_labels_are_renamed_and_merged_with_a_warning_of_the_buttons_that_name_them(
+    shell: Shell, tmp_path: Path
+) -> None:
+    shell.run("import", shared_path("images/imprinting/train"))
+    (renamed,) = shell.ask("rename", "hotdog", " sausage ")
+    assert renamed == {"label": "sausage", "moved": 2, "counts": {"cat": 1, "dog": 1, "sausage": 2}}
+    buttons = 'buttons=[{"pin": 17, "label": "cat"}, {"pin": 27, "label": "dog"}]'
+    (merged,) = shell.ask("merge", "cat", "dog", "dog", "--set", buttons)
+    assert (merged["label"], merged["moved"], merged["counts"]) == ("dog", 1, {"dog": 2, "sausage": 2})
+    assert "buttons[0] (BCM 17) still teaches 'cat'; change it in the configuration" in shell.error
+    assert "buttons[1]" not in shell.error
+    for counts in ({"cat": 1, "dog": 1, "sausage": 2}, {"cat": 1, "dog": 1, "hotdog": 2}, {}):
+        assert shell.ask("undo")[0]["counts"] == counts, "the import is one change"
+    assert shell.ask("redo")[0]["counts"] == {"cat": 1, "dog": 1, "hotdog": 2}
 
 
 def test_a_folder_is_imported_and_every_export_is_recognised(shell: Shell, tmp_path: Path) -> None:
@@ -131,7 +150,8 @@ def test_examples_are_reembedded_for_another_model(shell: Shell) -> None:
 def kept_aside(shell: Shell, folder: Path) -> Path:
     """Teach, damage an index, let the store be salvaged, and clear it; the damaged file."""
     shell.ask("import", shared_path("images/imprinting/train"))
-    shell.ask("undo")
+    with ExampleStore(shell.store_path) as store:
+        store.remove([4])
     with closing(sqlite3.connect(shell.store_path)) as connection:
         [[root]] = connection.execute("SELECT rootpage FROM sqlite_master WHERE name = 'living_pictures'")
         connection.execute("UPDATE examples SET label = 'cow' WHERE id = 1")
@@ -224,7 +244,9 @@ def test_similar_labels_are_a_warning(shell: Shell) -> None:
         (["export", "out.json"], "no examples"),
         (["undo"], "nothing to undo"),
         (["clear", "fox"], "no examples of 'fox'"),
-        (["restore"], "nothing to restore"),
+        (["redo"], "nothing to redo"),
+        (["rename", "fox", "vixen"], "no examples of 'fox'"),
+        (["merge", "fox", "cat"], "no examples of 'fox'"),
     ],
 )
 def test_failures_are_one_line(shell: Shell, words: list[str], complaint: str) -> None:

@@ -171,7 +171,7 @@ def test_one_damaged_row_is_left_out_named_and_kept(
     with ExampleStore.open_or_recover(path) as store:
         assert [example.id for example in store] == sorted(taught.keys() - {40})
         assert sum(store.counts.values()) == len(taught) - 1
-        assert store.undo().id == 39
+        assert [store.undo().steps[-1].id for _ in range(2)] == [9, 39]
         store.add(unit(99, 200), "cat", space="s")
     assert "example 40 (" in caplog.text
     assert reason in caplog.text
@@ -230,7 +230,7 @@ def test_a_damaged_object_embedding_costs_itself_alone(
         without = {number for number, each in found.items() if each.object_embedding is None}
         assert without == {40} | {number for number in taught if number % 2}
         assert_same(found[40], taught[40], content_may_lack=True)
-        assert store.undo().id == 40
+        assert [store.undo().steps[-1].id for _ in range(2)] == [9, 40]
     assert caplog.text.count("the object embedding of example 40 is damaged") == 1
 
 
@@ -298,11 +298,14 @@ def test_no_change_makes_a_damaged_example_an_intact_one(tmp_path: Path) -> None
     path = tmp_path / "examples.sqlite"
     taught = fill(path)
     execute(path, "UPDATE examples SET region = 'right' WHERE id = 3")
-    for change in ("relabel", "remove", "restore", "purge", "clear", "restore_last"):
+    for change in ("relabel", "rename", "remove", "restore", "purge", "clear", "undo", "redo"):
         with ExampleStore(path) as store:
             match change:
                 case "relabel":
                     store.relabel([3], "cow")
+                case "rename":
+                    store.rename("dog", "wolf")
+                    store.rename("wolf", "dog")
                 case "purge":
                     store.purge(datetime.now(UTC) + timedelta(days=1))
                 case "remove" | "restore":
@@ -321,7 +324,7 @@ def test_damage_among_the_removed_stops_neither_their_list_nor_their_return(tmp_
     execute(path, "UPDATE examples SET created_at = 'x', removed_at = 'zzz' WHERE id = 5")
     with ExampleStore(path) as store:
         assert [example.id for example in store.removed()] == [9]
-        assert store.restore_last() == [9]
+        assert store.restore([9]) == [9]
         assert store.purge(datetime.now(UTC) + timedelta(days=1)) == 0
 
 
@@ -331,9 +334,9 @@ def test_damage_that_comes_between_two_checks_is_a_named_failure(tmp_path: Path)
     with ExampleStore(path) as store:
         execute(path, "UPDATE examples SET created_at = 'x' WHERE id = 40")
         with pytest.raises(StoreError, match=r"example 40 \('dog'\) is damaged"):
-            store.undo()
+            list(store)
         assert store.changed_elsewhere()
-        assert store.undo().id == 39
+        assert [store.undo().steps[-1].id for _ in range(2)] == [9, 39]
 
 
 def test_a_header_whose_version_or_owner_is_damaged_costs_no_example(tmp_path: Path) -> None:

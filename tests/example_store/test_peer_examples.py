@@ -65,7 +65,7 @@ def test_only_own_examples_are_counted_undone_exported_and_reembedded(
     assert store.find_duplicate(SPACE, embedding=unit(101)) is None
     report = reembed(store, CountingEmbedder("another"))
     assert len(report.problems) == 1, "ours has no picture, and the peers' are not asked for one"
-    assert store.undo().id == ours.id
+    assert store.undo().steps[0].id == ours.id
     with pytest.raises(NoExamplesError):
         store.undo()
     assert len(counting(store)) == 3
@@ -77,7 +77,7 @@ def test_a_cleared_peer_s_example_stays_as_a_tombstone(store: ExampleStore, peer
     assert peers.ids_by_number("north").keys() == {1, 2}
     assert store.removed() == []
     assert store.purge(datetime.now(UTC) + timedelta(days=1)) == 0
-    assert store.restore_last() == [muted]
+    assert [step.id for step in store.undo().steps] == [muted]
     assert len(counting(store)) == 2
 
 

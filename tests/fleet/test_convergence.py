@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_daemon.domain.commands import Clear, Command, Relabel, Remove, Restore, Undo
+from edge_daemon.domain.commands import Clear, Command, Redo, Relabel, Remove, Rename, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.fleet.live_set import EMPTY, LiveSet, delta_decode, delta_encode, newer, pack, unpack
 from tests.harness.fleet_harness import BY_HAND, Device
@@ -26,7 +26,9 @@ device_names = st.sampled_from(NAMES)
 actions = st.one_of(
     st.tuples(st.just("teach"), device_names, st.integers(0, 2)),
     st.tuples(
-        st.sampled_from(["undo", "clear", "remove", "restore", "relabel"]), device_names, st.integers(0, 5)
+        st.sampled_from(["undo", "redo", "clear", "rename", "remove", "restore", "relabel"]),
+        device_names,
+        st.integers(0, 5),
     ),
     st.tuples(st.just("restart"), device_names, st.just(0)),
     # A message published at any earlier time is delivered, possibly again.
@@ -99,18 +101,20 @@ class World:
         removed = tuple(each.id for each in device.store.removed())[value : value + 1]
         commands: dict[str, Command] = {
             "undo": Undo(BY_HAND),
+            "redo": Redo(BY_HAND),
+            "rename": Rename(f"only {device.name}", f"another {device.name} {value}", BY_HAND),
             "remove": Remove(tuple(ids), BY_HAND),
             "restore": Restore(removed, BY_HAND),
             "relabel": Relabel(tuple(ids), "z", BY_HAND),
             # A label of the peers would be muted here as well.
             "clear": Clear(BY_HAND, f"only {device.name}"),
         }
-        if verb == "clear":
+        if verb in ("clear", "rename"):
             device.teach(f"only {device.name}", 1000 + value)
         try:
             device.execute(commands[verb])
         except NoExamplesError:
-            assert verb == "undo"
+            assert verb in ("undo", "redo", "rename")
 
     def _make(self, name: str) -> Device:
         return Device(self._folder, name, max_examples=MAX_EXAMPLES)

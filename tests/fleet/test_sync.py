@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from edge_daemon.domain.commands import Clear, Relabel, Remove, Restore, Undo
+from edge_daemon.domain.commands import Clear, Command, Merge, Redo, Relabel, Remove, Rename, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.domain.types import PeerFigures
 from edge_daemon.fleet.chunks import pack_records
@@ -75,8 +75,41 @@ def test_a_label_cleared_here_stays_at_the_peers_and_can_be_restored(make: Make)
     second.receive_all(first)
     assert second.trainer.examples().counts == {}
     assert first.trainer.examples().counts == {"cat": 1}
-    second.execute(Restore(tuple(second.store.restore_last()), BY_HAND))
+    second.execute(Undo(BY_HAND))
     assert second.trainer.examples().counts == {"cat": 1}
+
+
+def test_a_renamed_label_reaches_the_peers_and_its_undo_too(make: Make) -> None:
+    first, second = make("a"), make("b")
+    for seed in range(2):
+        first.teach("cat", seed)
+    second.receive_all(first)
+    steps: list[tuple[Command, dict[str, int]]] = [
+        (Rename("cat", "kitten", BY_HAND), {"kitten": 2}),
+        (Undo(BY_HAND), {"cat": 2}),
+        (Redo(BY_HAND), {"kitten": 2}),
+        (Merge(("kitten",), "pet", BY_HAND), {"pet": 2}),
+    ]
+    for command, counts in steps:
+        first.execute(command)
+        second.receive_all(first)
+        assert second.trainer.examples().counts == counts
+    assert second.peer_examples() == first.own() != []
+
+
+def test_a_label_of_the_peers_is_renamed_here_alone_and_stays_so(make: Make) -> None:
+    first, second = make("a"), make("b")
+    first.teach("cat", 1)
+    second.teach("cat", 2)
+    second.receive_all(first)
+    second.execute(Rename("cat", "kitten", BY_HAND))
+    for device, other in ((second, first), (first, second)):
+        device.receive_all(other)
+    assert second.trainer.examples().counts == {"kitten": 2}
+    assert first.trainer.examples().counts == {"cat": 1, "kitten": 1}
+    second.execute(Undo(BY_HAND))
+    first.receive_all(second)
+    assert first.trainer.examples().counts == second.trainer.examples().counts == {"cat": 2}
 
 
 def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_examples_change(make: Make) -> None:

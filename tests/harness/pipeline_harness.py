@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
@@ -55,6 +56,7 @@ class Bench:
     max_per_label: int | None = None
     classifier: str = "knn"
     boot_id: str = ""
+    label_uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: RuntimeSettings | None = None
     text_joiner: RegionTextJoiner | None = None
     embedder: SwitchableEmbedder = field(default_factory=SwitchableEmbedder)
@@ -67,7 +69,13 @@ class Bench:
             pool: make_classifier(self.classifier, vote="padded", unknown=0.9) for pool in pools.values()
         }
         trainer = Trainer(
-            self.store, classifiers, pools, ColourEmbedder.space, self.max_per_label, boot_id=self.boot_id
+            self.store,
+            classifiers,
+            pools,
+            ColourEmbedder.space,
+            self.max_per_label,
+            boot_id=self.boot_id,
+            label_uses=self.label_uses,
         )
         self.pipeline = Pipeline(
             embedder=self.embedder,

@@ -80,7 +80,7 @@ def test_rejected_commands_get_an_error_reply_and_change_nothing(bench: Bench, s
     assert [reply.command for reply in replies] == list(rejected)
     assert all(reply.error and "\n" not in reply.error for reply in replies)
     assert store.counts == {"red": 1}
-    bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO)))
+    bench.show(RED, instructions=(Clear(GPIO), Undo(GPIO, 99)))
     assert [reply.error is None for reply in bench.found(events.CommandReply)] == [True, False]
 
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import numpy as np
 
+from edge_daemon.config.panel import ButtonOptions, label_uses
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import (
     AddExample,
     Clear,
+    Command,
     LabelSample,
+    Merge,
+    Redo,
     Relabel,
     Remove,
+    Rename,
     Restore,
     Undo,
 )
@@ -63,6 +68,102 @@ def test_undo_and_clear_remove_examples(bench: Bench, store: ExampleStore) -> No
     bench.show(RED, instructions=(Clear(GPIO),))
     assert store.counts == {}
     assert bench.label == "unknown"
+
+
+def test_a_burst_is_undone_and_redone_in_one_step(bench: Bench, store: ExampleStore) -> None:
+    bench.teach("green", GREEN)
+    for _ in range(3):
+        press = AddExample("red", bench.clock.monotonic(), GPIO, group="held")
+        bench.show(RED, instructions=(press,))
+    bench.show(RED, instructions=(Undo(GPIO),))
+    (undone,) = bench.found(events.ExampleUndone)
+    assert (undone.id, undone.label, undone.count, undone.ids) == (4, "red", 0, (2, 3, 4))
+    assert bench.label == "unknown"
+    assert store.counts == {"green": 1}
+    (reply,) = bench.found(events.CommandReply)
+    assert (reply.data["change"], reply.data["text"]) == (2, "3 examples of 'red' removed")
+    assert (reply.data["counts"], reply.data["count"]) == ({"red": 0}, 0)
+    bench.show(RED, instructions=(Redo(GPIO),))
+    assert bench.found(events.ExamplesEdited)[0].ids == (2, 3, 4)
+    assert bench.label == "red"
+    bench.show(RED, instructions=(Redo(GPIO),))
+    assert (
+        bench.found(events.CommandReply)[0].error
+        == "nothing to redo: no change was undone since the last one"
+    )
+
+
+def test_undo_gives_back_the_example_that_made_room_in_a_full_class(store: ExampleStore) -> None:
+    bench = Bench(store, (Region("frame", None, "", LabelSmoother()),), max_per_label=2)
+    for _ in range(3):
+        bench.teach("red", RED)
+    kept = {example.id for example in store}
+    bench.show(RED, instructions=(Undo(GPIO),))
+    assert {example.id for example in store} == {1, 2} != kept
+    assert bench.found(events.ExamplesChanged)[0].counts == {"red": 2}
+
+
+def test_a_label_is_renamed_and_merged_from_the_next_frame_on(bench: Bench, store: ExampleStore) -> None:
+    for label, colour in [("red", RED), ("green", GREEN), ("blue", BLUE)]:
+        bench.teach(label, colour)
+    bench.show(RED, instructions=(Rename("red", "crimson", GPIO),))
+    (edited,) = bench.found(events.ExamplesEdited)
+    assert (edited.action, edited.ids, edited.label) == ("relabelled", (1,), "crimson")
+    assert bench.label == "crimson"
+    assert bench.found(events.CommandReply)[0].data == {
+        "label": "crimson",
+        "moved": 1,
+        "count": 1,
+        "change": 4,
+    }
+    bench.show(GREEN, instructions=(Merge(("green", "blue"), "sea", GPIO),))
+    assert bench.label == "sea"
+    assert store.counts == {"crimson": 1, "sea": 2}
+    bench.show(BLUE, instructions=(Undo(GPIO),))
+    assert [(each.label, each.ids) for each in bench.found(events.ExamplesEdited)] == [
+        ("green", (2,)),
+        ("blue", (3,)),
+    ]
+    assert bench.label == "blue"
+    bench.show(RED, instructions=(Undo(GPIO, 4),))
+    assert bench.label == "red"
+
+
+def test_a_rename_that_can_not_be_done_changes_nothing(bench: Bench, store: ExampleStore) -> None:
+    for label, colour in [("red", RED), ("green", GREEN)]:
+        bench.teach(label, colour)
+    refused: list[tuple[Command, str]] = [
+        (Rename("red", "green", GPIO), "there are examples of 'green' already; merge 'red' into it instead"),
+        (Rename("pink", "rose", GPIO), "the store holds no examples of 'pink'"),
+        (Rename("red", "a/b", GPIO), "'a/b'"),
+        (Merge(("red", "pink"), "green", GPIO), "the store holds no examples of 'pink'"),
+        (Undo(GPIO, 77), "that change can't be undone: it is undone already or too old"),
+    ]
+    for command, error in refused:
+        bench.show(RED, instructions=(command,))
+        (reply,) = bench.found(events.CommandReply)
+        assert error in str(reply.error)
+        assert bench.label == "red"
+    assert store.counts == {"red": 1, "green": 1}
+
+
+def test_the_reply_names_the_buttons_that_still_teach_a_former_label(store: ExampleStore) -> None:
+    uses = label_uses(
+        (ButtonOptions(17, "red"), ButtonOptions(27, "green"), ButtonOptions(22, action="undo"))
+    )
+    bench = Bench(store, (Region("frame", None, "", LabelSmoother()),), label_uses=uses)
+    for label, colour in [("red", RED), ("green", GREEN)]:
+        bench.teach(label, colour)
+    bench.show(RED, instructions=(Rename("red", "crimson", GPIO),))
+    assert bench.found(events.CommandReply)[0].data["still_named"] == [
+        "buttons[0] (BCM 17) still teaches 'red'"
+    ]
+    bench.show(RED, instructions=(Merge(("crimson", "green"), "green", GPIO),))
+    assert "still_named" not in bench.found(events.CommandReply)[0].data
+    bench.show(RED, instructions=(Clear(GPIO, "green"),))
+    assert bench.found(events.CommandReply)[0].data["still_named"] == [
+        "buttons[1] (BCM 27) still teaches 'green'"
+    ]
 
 
 def test_full_disk_gives_an_error_reply_and_frames_are_still_classified(

@@ -1,0 +1,160 @@
+"""The journal: what each change did to each example, so that it can be undone and redone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import NamedTuple
+
+from edge_daemon.example_store.connection import StoreConnection
+from edge_daemon.example_store.record import INTACT
+
+MAX_CHANGES = 64
+"""Changes that can be undone; the next one replaces the oldest."""
+
+_MAX_NAMED = 3
+_NEXT = "(SELECT coalesce(max(max(made, coalesce(undone, 0))), 0) + 1 FROM changes)"
+_BEFORE, _AFTER = "before", "after"
+
+
+class Step(NamedTuple):
+    """The label of an example, and whether it was in use, before and after a change."""
+
+    id: int
+    label_before: str
+    live_before: bool
+    label_after: str
+    live_after: bool
+
+
+class Change(NamedTuple):
+    """A change that was undone or redone: its number in the journal, and what that did to each example."""
+
+    number: int
+    steps: tuple[Step, ...]
+
+    @property
+    def removed(self) -> list[Step]:
+        """The examples that are no longer in use."""
+        return [step for step in self.steps if not step.live_after]
+
+    @property
+    def restored(self) -> list[Step]:
+        """The examples that are in use again."""
+        return [step for step in self.steps if not step.live_before]
+
+    @property
+    def relabelled(self) -> list[Step]:
+        """The examples that have another label."""
+        return [step for step in self.steps if step.live_before and step.live_after]
+
+    @property
+    def text(self) -> str:
+        """One line for the user, such as "12 examples of 'cup' removed"."""
+        said = [(self.removed, "removed"), (self.restored, "restored")]
+        said += [
+            ([step for step in self.relabelled if step.label_after == label], f"moved to '{label}'")
+            for label in dict.fromkeys(step.label_after for step in self.relabelled)
+        ]
+        parts = [f"{_examples(steps)} {verb}" for steps, verb in said if steps]
+        return "; ".join(parts)
+
+
+def _examples(steps: Collection[Step]) -> str:
+    """Return the number and the labels before the change, such as "3 examples of 'cup'"."""
+    labels = list(dict.fromkeys(step.label_before for step in steps))
+    named = " and ".join(f"'{label}'" for label in labels)
+    of = named if len(labels) <= _MAX_NAMED else f"{len(labels)} labels"
+    return f"{len(steps)} example{'' if len(steps) == 1 else 's'} of {of}"
+
+
+class Journal:
+    """The latest changes of the examples, in the store's own file. Every call is within a transaction.
+
+    A transaction is one change. Transactions with the same key, as those of a held button, are one change
+    together until it is undone. Owned by the store's thread. Raises StoreError.
+    """
+
+    def __init__(self, connection: StoreConnection) -> None:
+        self._connection = connection
+        self._key = ""
+        self._number: int | None = None
+
+    def begin(self, key: str) -> None:
+        """Begin a transaction; `key` is empty for a change of one transaction."""
+        self._key = key
+        self._number = None
+
+    def record(self, steps: Iterable[Step]) -> None:
+        """Add steps to the current change; the ones of damaged examples are left out."""
+        for step in steps:
+            if step.id in self._connection.damaged:
+                continue
+            if self._number is None:
+                self._number = self._join() or self._insert()
+            self._connection.query("INSERT INTO change_steps VALUES (?, ?, ?, ?, ?, ?)", self._number, *step)
+
+    def newest(self) -> int | None:
+        """Return the number of the latest change that is not undone; None without one."""
+        return self._first("SELECT id FROM changes WHERE undone IS NULL ORDER BY made DESC LIMIT 1")
+
+    def newest_undone(self) -> int | None:
+        """Return the number of the change undone last; None without one, or after another change."""
+        return self._first(
+            "SELECT id FROM changes WHERE undone > (SELECT coalesce(max(made), 0) FROM changes"
+            " WHERE undone IS NULL) ORDER BY undone DESC LIMIT 1"
+        )
+
+    def undo(self, number: int, removed_at: str) -> Change | None:
+        """Undo a change; None for one that is not in the journal or is undone."""
+        rows = self._connection.query(
+            f"UPDATE changes SET undone = {_NEXT} WHERE id = ? AND undone IS NULL RETURNING id", number
+        )
+        return self._apply(number, removed_at, _AFTER, _BEFORE) if rows else None
+
+    def redo(self, number: int, removed_at: str) -> Change | None:
+        """Redo an undone change; None for one that is not in the journal or is not undone."""
+        rows = self._connection.query(
+            "UPDATE changes SET undone = NULL WHERE id = ? AND undone IS NOT NULL RETURNING id", number
+        )
+        return self._apply(number, removed_at, _BEFORE, _AFTER) if rows else None
+
+    def _apply(self, number: int, removed_at: str, old: str, new: str) -> Change:
+        """Set the examples that still are as the journal says to the other side of the change."""
+        still = (
+            f"s.change = ? AND s.example = examples.id AND examples.label = s.label_{old}"
+            f" AND (examples.removed_at IS NULL) = s.live_{old} AND examples.{INTACT}"
+        )
+        rows = self._connection.query(
+            f"SELECT s.example, s.label_{old}, s.live_{old}, s.label_{new}, s.live_{new}"
+            f" FROM change_steps s, examples WHERE {still} ORDER BY s.example",
+            number,
+        )
+        self._connection.query(
+            f"UPDATE examples SET label = s.label_{new},"
+            f" removed_at = CASE WHEN s.live_{new} THEN NULL ELSE ? END FROM change_steps s WHERE {still}",
+            *(removed_at, number),
+        )
+        steps = (Step(one, was, bool(lived), label, bool(lives)) for one, was, lived, label, lives in rows)
+        return Change(number, tuple(steps))
+
+    def _join(self) -> int | None:
+        """Return the change with the current key, now the latest one; None without one."""
+        if not self._key:
+            return None
+        return self._first(
+            f"UPDATE changes SET made = {_NEXT} WHERE key = ? AND undone IS NULL RETURNING id", self._key
+        )
+
+    def _insert(self) -> int:
+        query = self._connection.query
+        number = query(f"INSERT INTO changes (made, key) VALUES ({_NEXT}, ?) RETURNING id", self._key)[0][0]
+        query(
+            "DELETE FROM changes WHERE id IN (SELECT id FROM changes ORDER BY made DESC LIMIT -1 OFFSET ?)",
+            MAX_CHANGES,
+        )
+        query("DELETE FROM change_steps WHERE change NOT IN (SELECT id FROM changes)")
+        return int(number)
+
+    def _first(self, statement: str, *values: object) -> int | None:
+        rows = self._connection.query(statement, *values)
+        return int(rows[0][0]) if rows else None
