@@ -61,8 +61,9 @@ def measure_throughput(config: Config, folder: Path, frames: int) -> Throughput:
     images = pictures(frame_size(config))
     source: list[Replay] = []
 
-    def open_source(ready: Callable[[], bool]) -> FrameSource:
-        source.append(Replay(SystemClock(), images, baseline, max(frames // ROUNDS, 2), ROUNDS, ready))
+    def open_source(received: Callable[[], int]) -> FrameSource:
+        length = max(frames // ROUNDS, 2)
+        source.append(Replay(SystemClock(), images, baseline, length, ROUNDS, lambda: received() > 0))
         return source[0]
 
     _run_daemon(config, folder, open_source)
@@ -79,7 +80,7 @@ def measure_ages(config: Config, folder: Path, frames: int, frame_ms: float) -> 
     fps = CAMERA_SPEED_FACTOR * 1000 / frame_ms
     count = WARM_UP + max(frames, round(fps * MIN_DURATION_S))
     images = pictures(frame_size(config))
-    received = _run_daemon(config, folder, lambda ready: Camera(SystemClock(), images, fps, count, ready))
+    received = _run_daemon(config, folder, lambda labels: Camera(SystemClock(), images, fps, count, labels))
     return summarize_ages(received)
 
 
@@ -99,17 +100,20 @@ def summarize_ages(received: list[ReceivedLabel]) -> FrameAges:
 
 
 def _run_daemon(
-    config: Config, folder: Path, open_source: Callable[[Callable[[], bool]], FrameSource]
+    config: Config, folder: Path, open_source: Callable[[Callable[[], int]], FrameSource]
 ) -> list[ReceivedLabel]:
-    """Run the daemon to the end of the source; return the labels that a subscriber received."""
+    """Run the daemon to the end of the source; return the labels that a subscriber received.
+
+    `open_source` is passed a function that returns the number of labels received so far.
+    """
     if config.mqtt.host is None:
-        build(config, once=True, source=open_source(lambda: True)).run()
+        build(config, once=True, source=open_source(lambda: 1)).run()
         return []
     device = config.device.topic_id
     topic = device_topics(config.mqtt.base_topic, device, ("frame",)).result("frame")
     log = folder / "received.jsonl"
     with recording(config.mqtt, topic, log):
-        build(config, once=True, source=open_source(lambda: log.stat().st_size > 0)).run()
+        build(config, once=True, source=open_source(lambda: len(read_log(log)))).run()
     return read_log(log)
 
 
