@@ -20,6 +20,7 @@ def result(event: events.Classified, fps: float) -> Message:
         "label": prediction.label,
         "confidences": dict(prediction.confidences),
         "similarity": prediction.similarity,
+        "nearest": prediction.nearest,
         "seq": event.seq,
         "latency_ms": event.latency_ms,
         "fps": fps,
@@ -66,6 +67,7 @@ def uncertain(event: events.UncertainSampleKept) -> Message:
         "region": event.region,
         "reason": event.reason,
         "likely": [row.label for row in event.prediction.ranking],
+        "nearest": event.prediction.nearest,
     }
 
 

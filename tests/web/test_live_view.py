@@ -91,8 +91,8 @@ def test_an_uncertain_sample_is_labelled_with_one_tap(site: WebHarness, visit: V
     page = visit("phone").open(site.url)
     site.show("pencil")
     card = page.locator("#uncertain .full", has=page.get_by_role("button", name="It was mug")).first
-    expect(card.locator("img")).to_be_visible()
-    card.locator("img").evaluate("img => img.decode()")
+    expect(card.locator("> img")).to_be_visible()
+    card.locator("> img").evaluate("img => img.decode()")
     card.get_by_role("button", name="It was mug").click()
     expect(page.locator("#toast")).to_contain_text("Added to “mug”")
     expect(class_button(page, "mug").locator(".count")).to_have_text("2")

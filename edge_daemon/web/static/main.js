@@ -11,6 +11,7 @@ import { startReview } from "/static/review.js";
 import { startScene } from "/static/scene.js";
 import { startTeaching } from "/static/teach.js";
 import { startUncertain } from "/static/uncertain.js";
+import { startWhy } from "/static/why.js";
 
 const VIEWS = ["live", "review", "health"];
 const STATES = { running: "Running", lost: "Camera lost", starting: "Starting", down: "No connection" };
@@ -59,7 +60,7 @@ function startViews() {
   connection.on("camera", ({ state }) => showState(state));
   connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startReview, startHealth]) start();
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startWhy, startReview, startHealth]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();
