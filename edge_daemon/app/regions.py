@@ -24,6 +24,11 @@ def region_names(config: Config) -> list[str]:
     return [region.name for region in config.regions] or [WHOLE_FRAME]
 
 
+def label_names(config: Config) -> list[str]:
+    """Return the regions that have a label; the whole frame too where their labels are combined."""
+    return [*region_names(config), *([WHOLE_FRAME] if config.combine_regions == "text" else [])]
+
+
 def build_regions(config: Config) -> tuple[Region, ...]:
     """Build the configured regions; without any, one that covers the whole frame."""
     make = partial(_build_region, config)

@@ -1,4 +1,4 @@
-"""Sinks and inputs: MQTT, panel, web page, keyboard and board monitor, each built where it is configured.
+"""Sinks and inputs: MQTT, panel, serial port, page, keyboard, board monitor; each built where configured.
 
 A sink's modules are imported only if it is configured: a start takes half as long, and less memory.
 """
@@ -15,7 +15,7 @@ import msgspec
 
 from edge_daemon import __version__
 from edge_daemon.app.model_factory import model_name, store_path, uses_scenes
-from edge_daemon.app.regions import available_triggers, build_regions, region_names
+from edge_daemon.app.regions import available_triggers, build_regions, label_names, region_names
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
 from edge_daemon.config.panel import LedOptions
@@ -25,7 +25,6 @@ from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.daemon import SinkService
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.interfaces import Clock
-from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.latest_frame import LatestFrame
 
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from edge_daemon.mqtt.fleet_link import FleetLink
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
+    from edge_daemon.serial.link import SerialLink
 
 CONNECT_DELAY_S = 2.0
 """Longest time that connecting to the broker waits for the first label."""
@@ -55,6 +55,8 @@ def build_sinks(
         sinks.append(build_mqtt(config, mailbox, clock, fleet))
     if config.buttons or config.panel.leds != LedOptions():
         sinks.append(build_panel(config, mailbox, clock, pin_factory))
+    if config.serial.port is not None:
+        sinks.append(build_serial(config, mailbox, clock))
     if latest_frame is not None:
         sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks))
     if keyboard:
@@ -77,7 +79,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         version=__version__,
         model=model_name(config),
         classifier=config.classifier.type,
-        regions=[*region_names(config), *([WHOLE_FRAME] if config.combine_regions == "text" else [])],
+        regions=label_names(config),
         config_digest=config_digest(config),
         triggers=available_triggers(config),
         button_labels=[button.name for button in config.buttons if button.label is not None],
@@ -113,6 +115,15 @@ def build_panel(config: Config, mailbox: Mailbox, clock: Clock, pin_factory: obj
         clock=clock,
         pins=GpioPins(pin_factory),
         first_region=region_names(config)[0],
+    )
+
+
+def build_serial(config: Config, mailbox: Mailbox, clock: Clock) -> SerialLink:
+    """Build the serial link."""
+    from edge_daemon.serial.link import SerialLink
+
+    return SerialLink(
+        config.serial, label_names(config), submit=mailbox.submit, on_crash=mailbox.crashed, clock=clock
     )
 
 

@@ -6,9 +6,10 @@ import fcntl
 import os
 import stat
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from edge_daemon.board.process import processes_with_files
 
 HEADER_LABELS = ("pinctrl-rp1", "pinctrl-bcm2711", "pinctrl-bcm2835")
 """Labels of the chip of the 40-pin header: Pi 5, 500 and Compute Module 5; 4, 400 and CM4; earlier ones.
@@ -74,22 +75,7 @@ def parse_chip(name: str, info: bytes | bytearray) -> Chip:
 
 def processes_with_lines(chip: Chip, root: Path = Path("/")) -> list[tuple[int, str]]:
     """Return (id, name) of the processes that have the chip or a line open and that this user may see."""
-    wanted = {f"/dev/{chip.name}", _LINE_FILE}
-    folders = sorted((root / "proc").glob("[0-9]*"), key=lambda each: int(each.name))
-    return [(int(each.name), _read(each / "comm")) for each in folders if wanted & set(_links(each / "fd"))]
-
-
-def _links(folder: Path) -> Iterable[str]:
-    """Yield the targets of a process's open files; nothing for an ended process or one of another user."""
-    try:
-        names = os.listdir(folder)
-    except OSError:
-        return
-    for name in names:
-        try:
-            yield os.readlink(folder / name)
-        except OSError:
-            continue
+    return processes_with_files({f"/dev/{chip.name}", _LINE_FILE}, root)
 
 
 def _chip(name: str, root: Path) -> Chip:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+from collections.abc import Iterable, Set
 from pathlib import Path
 
 from edge_daemon.board.files import read_line
@@ -15,6 +17,29 @@ def daemon_process(store: Path, root: Path = Path("/")) -> int | None:
         return None
     command = read_line(root / "proc" / number / "cmdline") or ""
     return int(number) if re.search(r"edge[-_]daemon", command) else None
+
+
+def processes_with_files(paths: Set[str], root: Path = Path("/")) -> list[tuple[int, str]]:
+    """Return (id, name) of the processes that have one of these open and that this user may see."""
+    folders = sorted((root / "proc").glob("[0-9]*"), key=lambda each: int(each.name))
+    return [
+        (int(each.name), read_line(each / "comm") or "")
+        for each in folders
+        if paths & set(_open_files(each / "fd"))
+    ]
+
+
+def _open_files(folder: Path) -> Iterable[str]:
+    """Yield the targets of a process's open files; nothing for an ended process or one of another user."""
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return
+    for name in names:
+        try:
+            yield os.readlink(folder / name)
+        except OSError:
+            continue
 
 
 def process_writes(process: int, root: Path = Path("/")) -> int | None:

@@ -35,6 +35,7 @@ def cross_check(config: Config, source: ConfigSource) -> None:
     _check_broker(config, source)
     _check_topics(config, source)
     _check_listen(config, source)
+    _check_serial(config, source)
 
 
 def _check_broker(config: Config, source: ConfigSource) -> None:
@@ -74,6 +75,13 @@ def _check_listen(config: Config, source: ConfigSource) -> None:
         parse_listen(config.web.listen)
     except WebError as exc:
         raise source.error(("web", "listen"), str(exc).removeprefix("web.listen: ")) from exc
+
+
+def _check_serial(config: Config, source: ConfigSource) -> None:
+    port = config.serial.port
+    if port is not None and not port.startswith("/"):
+        text = f"'{port}' is no serial port; write its path, such as /dev/ttyACM0 or /dev/serial/by-id/…"
+        raise source.error(("serial", "port"), text)
 
 
 def _check_regions(config: Config, source: ConfigSource) -> None:

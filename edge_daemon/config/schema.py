@@ -19,6 +19,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
 from edge_daemon.config.region_overrides import apply_region_overrides, region_overrides_path
 from edge_daemon.config.scalars import read_scalars
+from edge_daemon.config.serial import SerialOptions
 from edge_daemon.config.validation import explain, refuse_unknown_keys
 from edge_daemon.config.web import WebOptions
 from edge_daemon.config.yaml_source import ConfigSource, KeyPath, apply_overrides, dotted, read_yaml
@@ -151,6 +152,7 @@ class Config(ConfigSection, frozen=True):
     mqtt: MqttOptions = MqttOptions()
     fleet: FleetOptions = FleetOptions()
     web: WebOptions = WebOptions()
+    serial: SerialOptions = SerialOptions()
     store: StoreOptions = StoreOptions()
 
 

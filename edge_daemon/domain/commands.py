@@ -9,7 +9,7 @@ from msgspec import Struct
 
 
 class Origin(Struct, frozen=True):
-    """Sender of a command: `via` is gpio, mqtt, keyboard, web or cli; replies echo `transaction`."""
+    """Sender of a command: `via` is gpio, mqtt, keyboard, serial, web or cli; replies echo `transaction`."""
 
     via: str
     name: str = ""

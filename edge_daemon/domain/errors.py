@@ -57,6 +57,10 @@ class PanelError(EdgeError):
     """A GPIO pin or the pin factory can't be used."""
 
 
+class SerialError(EdgeError):
+    """A serial port can't be opened or is lost; opening it again may help."""
+
+
 class WebError(EdgeError):
     """The web page can't be served with the configured address or token."""
 

@@ -65,7 +65,7 @@ class Result(Payload, frozen=True, kw_only=True):
 class Source(Payload, frozen=True, kw_only=True):
     """Origin of a change."""
 
-    via: Annotated[str, Meta(description="gpio, mqtt, keyboard, web or cli")]
+    via: Annotated[str, Meta(description="gpio, mqtt, keyboard, serial, web or cli")]
     name: Annotated[str, Meta(description="name of the button or verb")]
 
 

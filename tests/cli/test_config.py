@@ -48,6 +48,10 @@ REFUSED = [
     "fleet.group=sorters",
     "fleet={group: sorters, key_file: /none}",
     "camera.path=/none",
+    "serial.port=COM3",
+    "serial.port=ttyACM0",
+    "serial={port: /dev/ttyACM0, baud: 115201}",
+    "serial={port: /dev/ttyACM0, speed: 9600}",
     "regions=[{name: left, box: [0, 0, 30000, 20]}]",
     "regions=[{name: label, box: [0, 0, 1, 1]}]",
 ]

@@ -15,6 +15,7 @@ ALL = (
     "python",
     "camera",
     "gpio",
+    "serial",
     "groups",
     "network",
     "broker",

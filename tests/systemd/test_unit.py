@@ -58,6 +58,16 @@ def test_systemd_understands_the_settings_for_a_second_partition(unit: Path) -> 
     assert [line for line in done.stderr.splitlines() if "partition.conf" in line] == []
 
 
+def test_systemd_understands_the_settings_for_a_serial_port(unit: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/serial.md").read_text()
+    (settings,) = re.findall(r"systemctl edit edge-daemon\n\n((?:    .*\n)+)", text)
+    folder = unit.with_name(f"{unit.name}.d")
+    folder.mkdir()
+    (folder / "serial.conf").write_text(textwrap.dedent(settings))
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True)
+    assert [line for line in done.stderr.splitlines() if "serial.conf" in line or "modprobe" in line] == []
+
+
 def test_the_documented_service_of_the_ejectors_starts_a_command_that_exists(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

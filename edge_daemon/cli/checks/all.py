@@ -16,6 +16,7 @@ from edge_daemon.cli.checks.check import Check
 from edge_daemon.cli.checks.gpio import GPIO_HINT, check_gpio
 from edge_daemon.cli.checks.machine import check_clock, check_groups, check_memory, check_power, check_python
 from edge_daemon.cli.checks.network import check_network
+from edge_daemon.cli.checks.serial import check_serial
 from edge_daemon.cli.checks.storage import STORE_HINT, check_disk, check_mount, check_store, check_writes
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import EdgeError
@@ -46,6 +47,7 @@ def run_checks(
         "python": check_python,
         "camera": partial(check_camera, picture=picture),
         "gpio": partial(check_gpio, watch_s=watch_buttons_s),
+        "serial": check_serial,
         "groups": check_groups,
         "network": check_network,
         "broker": check_broker,
