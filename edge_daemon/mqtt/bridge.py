@@ -75,9 +75,13 @@ class MqttBridge:
         return self._loop.connected
 
     def handle(self, event: Event) -> None:
-        """Queue the messages of an event; they are sent over the connection with their topic's QoS."""
+        """Queue the messages of an event; they are sent over the connection with their topic's QoS.
+
+        A result is sent at once if the connection is free: a wake-up of the thread `mqtt` per frame costs more.
+        """
         if isinstance(event, Classified):
-            self._loop.may_connect.set()
+            if not self._loop.may_connect.is_set():
+                self._loop.may_connect.set()
             if not self._may_send_result(event.region):
                 return
         if isinstance(event, FleetSnapshot) and self._fleet is not None:
@@ -86,7 +90,8 @@ class MqttBridge:
             self._discovery.set_labels(tuple(event.counts))
         for message in self._messages_for(event, self._clock.utc()):
             self._outbox.put(message)
-        self._wake()
+        if not (isinstance(event, Classified) and self._loop.send_telemetry()):
+            self._wake()
 
     def start(self) -> None:
         """Start to connect, in the background."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import select
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -65,6 +66,9 @@ class Connection:
     those that the broker has announced. `version_rejected`: the broker was reached but did not answer as one
     that supports `version`. `will_rejected`: it ended the connection at a CONNECT; the will may be the cause.
     `end_reason` is the reason of the end, as sent by the broker if it sent one.
+
+    `owner` is held by the thread that uses the connection. `open` and `poll` acquire it themselves, and `poll`
+    releases it while it waits, so that another thread can send meanwhile.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class Connection:
         self._accepted = False
         self._rejected = False
         self.limits = BrokerLimits()
+        self.owner = threading.Lock()
         self.will_rejected = False
         self.end_reason = ""
         self._end_error: str | None = None
@@ -165,6 +170,11 @@ class Connection:
         """True while the socket accepts no more data: published messages would queue in memory."""
         return self._client.want_write()
 
+    @property
+    def broken(self) -> bool:
+        """True once the connection has ended; the next `poll` raises."""
+        return self._client.socket() is None or self._end_error is not None
+
     def poll(self, wakeup: Wakeup, timeout_s: float = MAX_POLL_S) -> None:
         """Read, write and send keep-alives, for up to `timeout_s` seconds or until `wakeup`."""
         self._run_once(wakeup, timeout_s)
@@ -179,23 +189,27 @@ class Connection:
                 sock.close()
 
     def _run_once(self, wakeup: Wakeup | None, timeout_s: float) -> None:
-        sock: Any = self._client.socket()
-        if sock is None or self._end_error is not None:
-            raise BrokerError(self._end_text())
-        if self._encrypted and sock.pending():
-            timeout_s = 0.0
-        poller = select.poll()
-        poller.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
+        with self.owner:
+            if self.broken:
+                raise BrokerError(self._end_text())
+            sock: Any = self._client.socket()
+            if self._encrypted and sock.pending():
+                timeout_s = 0.0
+            poller = select.poll()
+            poller.register(sock, select.POLLIN | (select.POLLOUT if self._client.want_write() else 0))
         if wakeup is not None:
             poller.register(wakeup.fileno(), select.POLLIN)
         ready = dict(poller.poll(timeout_s * 1000))
         if wakeup is not None and wakeup.fileno() in ready:
             wakeup.clear()
-        if ready.get(sock.fileno(), 0) & select.POLLOUT:
-            self._client.loop_write()
-        if ready.get(sock.fileno(), 0) & ~select.POLLOUT or timeout_s == 0:
-            self._read()
-        self._client.loop_misc()
+        with self.owner:
+            if self.broken:
+                return
+            if ready.get(sock.fileno(), 0) & select.POLLOUT:
+                self._client.loop_write()
+            if ready.get(sock.fileno(), 0) & ~select.POLLOUT or timeout_s == 0:
+                self._read()
+            self._client.loop_misc()
 
     def _read(self) -> None:
         """Read packets, with `on_publish` set: outside of reads paho calls it for each message of QoS 0."""

@@ -20,7 +20,7 @@ from edge_daemon.mqtt.connection_errors import LOCAL_RETRY_S, LocalConnectionErr
 from edge_daemon.mqtt.incoming import IncomingHandler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
-from edge_daemon.mqtt.outbox import Outbox
+from edge_daemon.mqtt.outbox import Outbox, QueuedMessage
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.wakeup import Wakeup
 
@@ -81,6 +81,16 @@ class Sender:
                 break
         self._log_findings()
 
+    def send_telemetry(self, connection: Connection) -> bool:
+        """Send the messages of QoS 0; return False if `send` must follow, as others come first."""
+        if connection.broken or connection.write_blocked or self._filters or self._must_wait():
+            return False
+        while (queued := self._outbox.next_telemetry()) is not None:
+            self._publish_queued(connection, queued)
+            if connection.broken or connection.write_blocked:
+                return False
+        return not self._outbox.has_events
+
     def process_acknowledgements(self, connection: Connection) -> None:
         """Pass the broker's acknowledgements on to the outbox and the fleet."""
         while connection.acknowledged:
@@ -129,12 +139,15 @@ class Sender:
         queued = self._outbox.next(connection.window - in_flight)
         if queued is None:
             return False
+        self._publish_queued(connection, queued)
+        return True
+
+    def _publish_queued(self, connection: Connection, queued: QueuedMessage) -> None:
         message = self._estimator.reduce(queued.message)
         if message is None:
             self._outbox.drop(queued)
         else:
             self._outbox.sent(queued, self._publish_tracked(connection, message))
-        return True
 
     def _publish_fleet(self, connection: Connection) -> bool:
         """Send a fleet message; subscribe again if incoming messages were dropped."""
@@ -171,7 +184,8 @@ class Sender:
 class ConnectionLoop:
     """Connects, exchanges messages and reconnects until `stop`, in one thread named `mqtt`.
 
-    The thread owns the connection, the outbox and the incoming handler. The first connection waits for
+    The thread owns the connection, the outbox and the incoming handler; while it waits for the socket, another
+    thread may own the connection for one `send_telemetry`. The first connection waits for
     `may_connect`, up to `connect_delay_s` seconds: loading the MQTT client would delay the first label.
     `on_crash` is called if the thread dies of an unexpected exception.
     """
@@ -204,6 +218,7 @@ class ConnectionLoop:
         self._stopping = threading.Event()
         self._connected = threading.Event()
         self._logged: str | None = None
+        self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
 
     @property
@@ -229,6 +244,19 @@ class ConnectionLoop:
             self._outbox.close()
             self._wakeup.close()
 
+    def send_telemetry(self) -> bool:
+        """Send the queued messages of QoS 0 from the calling thread, if nothing else needs the connection.
+
+        Returns False if the thread `mqtt` must be woken to send. Never blocks.
+        """
+        connection = self._connection
+        if connection is None or not connection.owner.acquire(blocking=False):
+            return False
+        try:
+            return self._connection is connection and self._sender.send_telemetry(connection)
+        finally:
+            connection.owner.release()
+
     def _run(self) -> None:
         try:
             self.may_connect.wait(self._connect_delay_s)
@@ -251,7 +279,7 @@ class ConnectionLoop:
         connected_s: float | None = None
         backoff = self._backoff
         try:
-            connection = self._connect()
+            connection = self._connection = self._connect()
             connected_s = self._clock.monotonic()
             while not self._stopping.is_set():
                 self._exchange(connection)
@@ -264,9 +292,11 @@ class ConnectionLoop:
                 self._handle_loss(connection)
         finally:
             self._connected.clear()
-            self._outbox.disconnected()
+            self._connection = None
             if connection is not None:
-                connection.close(graceful=False)
+                with connection.owner:  # a `send_telemetry` that has begun ends first
+                    connection.close(graceful=False)
+            self._outbox.disconnected()
         return backoff.next_s(0.0 if connected_s is None else self._clock.monotonic() - connected_s)
 
     def _handle_loss(self, connection: Connection | None) -> None:
@@ -277,7 +307,8 @@ class ConnectionLoop:
 
     def _connect(self) -> Connection:
         connection = connect(self._options, self._connect_options, os.environ, self._stopping.is_set)
-        self._sender.connected(connection, self._incoming.filters)
+        with connection.owner:
+            self._sender.connected(connection, self._incoming.filters)
         self._connected.set()
         self._logged = None
         logger.info(
@@ -292,13 +323,15 @@ class ConnectionLoop:
 
     def _exchange(self, connection: Connection) -> None:
         """Send, wait for the socket or a wake-up, and handle the received packets."""
-        self._incoming.queue_pending()
-        self._sender.send(connection)
+        with connection.owner:
+            self._incoming.queue_pending()
+            self._sender.send(connection)
         connection.poll(self._wakeup, self._sender.poll_timeout_s)
-        self._sender.process_acknowledgements(connection)
-        while connection.received:
-            if warning := self._incoming.handle(connection.received.popleft()):
-                self._log_once(warning)
+        with connection.owner:
+            self._sender.process_acknowledgements(connection)
+            while connection.received:
+                if warning := self._incoming.handle(connection.received.popleft()):
+                    self._log_once(warning)
         while connection.rejections:
             logger.warning("the MQTT broker refused %s", connection.rejections.popleft())
 

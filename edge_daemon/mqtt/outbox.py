@@ -35,7 +35,7 @@ class Outbox:
     - Messages of QoS 0 are telemetry: dropped while there is no connection.
 
     `put` is for any thread; all other methods and the persistent queue belong to the thread that owns the
-    connection.
+    connection. `next_telemetry` also is for a thread that owns it for a moment, as it reads no disk.
     """
 
     def __init__(self, max_queued: int, persistent: PersistentQueue) -> None:
@@ -105,6 +105,18 @@ class Outbox:
                 self._delete_acknowledged()
         with self._lock:
             return QueuedMessage(self._telemetry.popleft()) if self._telemetry else None
+
+    def next_telemetry(self) -> QueuedMessage | None:
+        """Return the next message of QoS 0; None if there is none, or if another message comes first."""
+        with self._lock:
+            if self._telemetry and not self.has_events:
+                return QueuedMessage(self._telemetry.popleft())
+        return None
+
+    @property
+    def has_events(self) -> bool:
+        """True while a message of another kind waits to be sent, in memory or on disk."""
+        return bool(self._queue or self._resend or self._persistent.has_unread)
 
     def sent(self, queued: QueuedMessage, mid: int | None) -> None:
         """Record the packet id of a sent message until it is acknowledged.
