@@ -77,7 +77,7 @@ class MqttBridge:
     def handle(self, event: Event) -> None:
         """Queue the messages of an event; they are sent over the connection with their topic's QoS.
 
-        A result is sent at once if the connection is free: a wake-up of the thread `mqtt` per frame costs more.
+        A result is sent at once if the connection is free: waking the thread `mqtt` per frame costs more.
         """
         if isinstance(event, Classified):
             if not self._loop.may_connect.is_set():

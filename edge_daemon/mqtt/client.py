@@ -67,7 +67,7 @@ class Connection:
     that supports `version`. `will_rejected`: it ended the connection at a CONNECT; the will may be the cause.
     `end_reason` is the reason of the end, as sent by the broker if it sent one.
 
-    `owner` is held by the thread that uses the connection. `open` and `poll` acquire it themselves, and `poll`
+    `owner` is held by the thread that uses the connection. `open` and `poll` acquire it themselves; `poll`
     releases it while it waits, so that another thread can send meanwhile.
     """
 

@@ -184,8 +184,8 @@ class Sender:
 class ConnectionLoop:
     """Connects, exchanges messages and reconnects until `stop`, in one thread named `mqtt`.
 
-    The thread owns the connection, the outbox and the incoming handler; while it waits for the socket, another
-    thread may own the connection for one `send_telemetry`. The first connection waits for
+    The thread owns the connection, the outbox and the incoming handler. While it waits for the socket,
+    another thread may own the connection for one `send_telemetry`. The first connection waits for
     `may_connect`, up to `connect_delay_s` seconds: loading the MQTT client would delay the first label.
     `on_crash` is called if the thread dies of an unexpected exception.
     """
