@@ -69,9 +69,8 @@ class JsonWriter:
             self._print({"connected": received.connected, "text": received.text})
         elif received is not None:
             topic = received.topic.removeprefix(f"{self._topics.base}/")
-            self._print(
-                {"topic": topic, "retained": received.retained, "payload": readable(received.payload)}
-            )
+            payload = _text(received.payload) if _is_label(topic) else readable(received.payload)
+            self._print({"topic": topic, "retained": received.retained, "payload": payload})
 
     def _print(self, data: dict[str, Any]) -> None:
         print(json.dumps(data, ensure_ascii=False), file=self._out, flush=True)
@@ -147,14 +146,23 @@ class LineWriter:
 
 def readable(payload: bytes) -> Any:
     """Return the content of JSON, other text as text, and the size of other payloads."""
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError:
-        return f"{len(payload)} bytes"
+    text = _text(payload)
     try:
         return json.loads(text) if text[:1] in ("{", "[") else text
     except (ValueError, RecursionError):
         return text
+
+
+def _text(payload: bytes) -> str:
+    try:
+        return payload.decode()
+    except UnicodeDecodeError:
+        return f"{len(payload)} bytes"
+
+
+def _is_label(topic: str) -> bool:
+    """Return whether a topic below the base has a label: plain text, also where it looks like JSON."""
+    return topic.rpartition("/")[2] == "label" and not topic.startswith(("request/", "response/"))
 
 
 def describe(event: dict[str, Any]) -> str:

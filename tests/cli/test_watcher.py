@@ -138,6 +138,22 @@ def test_a_missing_device_is_reported_as_json() -> None:
     assert "edge_daemon/pi" in last["text"]
 
 
+@pytest.mark.parametrize(
+    ("topic", "payload", "shown"),
+    [
+        ("label", "[1]", "[1]"),
+        ("left/label", '{"a": 1}', '{"a": 1}'),
+        ("request/label", '{"label": "cat"}', {"label": "cat"}),
+        ("info", '{"a": 1}', {"a": 1}),
+        ("label", "", ""),
+    ],
+)
+def test_a_label_is_text_also_where_it_looks_like_json(topic: str, payload: str, shown: object) -> None:
+    out = io.StringIO()
+    JsonWriter(TOPICS, out).write(Incoming(f"edge_daemon/pi/{topic}", payload.encode(), retained=False))
+    assert json.loads(out.getvalue())["payload"] == shown
+
+
 def test_the_whole_frame_has_no_region_name(watch: Watch) -> None:
     watch.receive("event", {"event_type": "label_changed", "region": "frame", "label": "cat"})
     watch.receive("event", {"event_type": "label_changed", "region": "left", "label": "dog"})

@@ -84,6 +84,15 @@ def test_the_documented_service_of_the_ejectors_starts_a_command_that_exists(
     assert "mqtt.host" in capsys.readouterr().err  # every argument before it is right
 
 
+def test_systemd_understands_the_documented_service_of_programs(tmp_path: Path) -> None:
+    text = (Path(__file__).parents[2] / "docs/programs.md").read_text()
+    (settings,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
+    path = tmp_path / "edge-daemon-programs.service"
+    path.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", settings))
+    done = subprocess.run(["systemd-analyze", "verify", path], capture_output=True, text=True)
+    assert [line for line in done.stderr.splitlines() if str(path) in line] == []
+
+
 def test_the_kernel_ends_it_before_a_login_where_its_limit_has_no_effect() -> None:
     """Without the kernel's memory cgroup, as on a Pi by default, MemoryMax= is ignored."""
     settings = dict(
