@@ -131,11 +131,15 @@ class UncertainSampleKept:
 
 
 class ExamplesChanged(Struct, frozen=True):
-    """Counts per label, evaluation and fleet figures; sent after every change and at start."""
+    """Counts per label, evaluation and fleet figures; sent after every change and at start.
+
+    `predicted` is `Evaluation.predicted` of all pools; with several, `evaluation` is None.
+    """
 
     counts: Mapping[str, int]
     evaluation: Evaluation | None = None
     fleet: FleetFigures | None = None
+    predicted: Mapping[int, str] = {}
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,7 +167,8 @@ class Evaluation(Struct, frozen=True):
     `most_confused` names the two classes that are confused most. `near_duplicates` counts the presses
     that repeated an earlier view of their class. The examples were taught in `sessions` sessions; with
     `across_sessions`, those of each session are recognised by the other sessions. `note` says what the
-    accuracy holds for, None without one.
+    accuracy holds for, None without one. `predicted` is the label that the others give to each evaluated
+    example, by its id.
     """
 
     accuracy: float | None
@@ -178,6 +179,7 @@ class Evaluation(Struct, frozen=True):
     sessions: int = 0
     across_sessions: bool = False
     note: str | None = None
+    predicted: Mapping[int, str] = {}
 
 
 class PeerFigures(Struct, frozen=True):

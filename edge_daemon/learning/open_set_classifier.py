@@ -232,7 +232,8 @@ class ExampleClassifier:
         loo = self._leave_one_out.scores()
         across = leave_sessions_out(self._leave_one_out, loo)
         scores = self._scorer(loo if across is None else across)
-        return evaluate_examples(self._examples.labels, loo, scores, across)
+        ids = self._examples.ids[loo.first_row :]
+        return evaluate_examples(self._examples.labels, loo, scores, across, ids)
 
     def set_unknown(self, value: float | str) -> None:
         """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""

@@ -117,7 +117,12 @@ class Trainer:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
         self._evaluations = {pool: classifier.evaluate() for pool, classifier in self._classifiers.items()}
         evaluation = next(iter(self._evaluations.values())) if len(self._evaluations) == 1 else None
-        return events.ExamplesChanged(self._counts(), evaluation, self.fleet)
+        predicted = {
+            example_id: label
+            for each in self._evaluations.values()
+            for example_id, label in each.predicted.items()
+        }
+        return events.ExamplesChanged(self._counts(), evaluation, self.fleet, predicted)
 
     def class_report(self, region: str, label: str) -> ClassReport | None:
         """Return the report of a label in the latest evaluation of the region's pool; None without one."""

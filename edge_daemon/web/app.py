@@ -16,6 +16,7 @@ from edge_daemon.web.auth import Lockout, Sessions
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks, SystemStats
+from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
@@ -24,6 +25,7 @@ from edge_daemon.web.routes import (
     CommandRoutes,
     ExampleRoutes,
     HealthRoutes,
+    HistoryRoutes,
     LiveRoute,
     PageRoutes,
     make_app,
@@ -62,19 +64,21 @@ class WebApp:
         self._log_tail = LogTail()
         sessions = Sessions(token, time.time, Lockout(now), boot_time)
         client, viewers, uncertain = CommandClient(submit), ViewerRegistry(), UncertainImages()
-        state, system, latency = StateCache(device, uncertain), SystemStats(), LatencyHistogram()
+        history = LabelHistory(preview, self._image_thread, now)
+        state, system, latency = StateCache(device, uncertain, history), SystemStats(), LatencyHistogram()
         encoder = PreviewEncoder(preview, self._image_thread, now)
         self.feed = LiveFeed(loop, state, viewers, client, self._browser, now, latency.observe)
         health = HealthChecks(device, state, self.feed, system)
         metrics = Metrics(device, state, self.feed, viewers, encoder, system, latency)
         self.asgi = make_app(
             PageRoutes(sessions, device.name),
-            ExampleRoutes(self._browser, self._store_thread),
+            ExampleRoutes(self._browser, self._store_thread, state),
             CommandRoutes(
                 client, state, uncertain, device.regions_file, self._image_thread, self._store_thread, now
             ),
             HealthRoutes(health, metrics, self._log_tail, device.settings, now),
             LiveRoute(state, self.feed, viewers, encoder),
+            HistoryRoutes(history),
             RequestPolicy(AllowedHosts(hosts), sessions, proxied=proxied),
         )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -32,10 +32,10 @@ class ExampleBrowser:
         self._store: ExampleStore | None = None
         self._maps: dict[str, PcaProjection] = {}
 
-    def list(self) -> Message:
+    def list(self, predicted: Mapping[int, str]) -> Message:
         """Return the newest examples with label issues and map points, and the removed ones.
 
-        Raises StoreError.
+        `predicted` is `Evaluation.predicted`. Raises StoreError.
         """
         store = self._open()
         total = store.spaces().get(self._space, 0)
@@ -46,7 +46,8 @@ class ExampleBrowser:
         return {
             "total": total,
             "examples": [
-                _row(each, issues, index) | {"places": places[index]} for index, each in enumerate(listed)
+                _row(each, issues, index) | {"places": places[index], "predicted": predicted.get(each.id)}
+                for index, each in enumerate(listed)
             ],
             "removed": [_row(each) for each in store.removed() if each.space == self._space],
         }

@@ -36,6 +36,7 @@ def label(event: events.LabelChanged) -> Message:
         "previous": event.previous,
         "confidence": event.confidence,
         "at": utc_ms(event.captured_at),
+        "held_s": 0.0,
     }
 
 

@@ -80,7 +80,12 @@ class Metrics(Collector):
         yield _gauge("info", "Version and model.", 1, version=device.version, model=device.model)
         yield _counter("classifications", "Classified frames, of all regions.", feed.frames)
         yield from self._latency.collect()
-        yield _counter("label_changes", "Changes of a stable label.", state.label_changes)
+        changes = CounterMetricFamily(
+            "edge_daemon_label_changes", "Changes of a stable label, by the new label.", labels=["label"]
+        )
+        for label, count in state.history.times.items():
+            changes.add_metric([label], count)
+        yield changes
         yield _counter("preview_pictures", "Preview images encoded for viewers.", self._preview.encoded)
         yield _gauge("frames_per_second", "Classified frames a second and region.", feed.fps)
         yield _gauge("camera_up", "1 while the camera delivers frames.", state.camera == "running")

@@ -24,6 +24,7 @@ from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
+from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.preview import PreviewEncoder
@@ -64,6 +65,7 @@ def make_app(
     commands: CommandRoutes,
     health: HealthRoutes,
     live: LiveRoute,
+    history: HistoryRoutes,
     policy: RequestPolicy,
 ) -> App:
     """Return the ASGI application that serves the page."""
@@ -78,6 +80,8 @@ def make_app(
             Route("/api/archive.zip", examples.archive),
             Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
             Route("/api/save", commands.save_region_overrides, methods=["POST"]),
+            Route("/api/history", history.labels),
+            Route("/api/history/{number:int}.jpg", history.picture),
             Route("/api/health", health.checks),
             Route("/api/support.zip", health.support_bundle),
             Route("/healthz", health.healthz),
@@ -137,14 +141,16 @@ class PageRoutes:
 class ExampleRoutes:
     """The stored examples. `store_thread` is the one thread that uses `browser`."""
 
-    def __init__(self, browser: ExampleBrowser, store_thread: Executor) -> None:
+    def __init__(self, browser: ExampleBrowser, store_thread: Executor, state: StateCache) -> None:
         self._browser = browser
         self._store_thread = store_thread
+        self._state = state
         self._downloads = asyncio.Semaphore(MAX_DOWNLOADS)
 
     async def list(self, request: Request) -> Response:
         """Return the newest examples with their map coordinates, and the removed ones."""
-        return _json(await _run_in(self._store_thread, self._browser.list))
+        predicted = self._state.predicted
+        return _json(await _run_in(self._store_thread, lambda: self._browser.list(predicted)))
 
     async def thumbnail(self, request: Request) -> Response:
         """Return the thumbnail of an example."""
@@ -209,6 +215,21 @@ class CommandRoutes:
         path, boxes = self.regions_file, self.state.boxes
         await _run_in(self.store_thread, lambda: save_region_overrides(path, boxes))
         return _json({"path": str(path)})
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRoutes:
+    """The labels that were seen since the start."""
+
+    history: LabelHistory
+
+    async def labels(self, request: Request) -> Response:
+        """Return each label with its counts, the latest one first."""
+        return _json({"labels": self.history.rows()})
+
+    async def picture(self, request: Request) -> Response:
+        """Return the last picture of a label, by the picture's number."""
+        return _jpeg(await self.history.jpeg(request.path_params["number"]), "no-store")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,10 @@ from collections.abc import Iterator, Mapping
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.events import UncertainSampleKept
 from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.regions import Box
 from edge_daemon.web import messages
 from edge_daemon.web.device_info import DeviceInfo
+from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.messages import Message
 
 MAX_SAMPLES = 8
@@ -51,7 +53,7 @@ def encode_sample(sample: UncertainSampleKept) -> bytes | None:
 class StateCache:
     """Turns events into state and messages. Used from the page's thread alone."""
 
-    def __init__(self, device: DeviceInfo, uncertain: UncertainImages) -> None:
+    def __init__(self, device: DeviceInfo, uncertain: UncertainImages, history: LabelHistory) -> None:
         self._device = device
         self._uncertain = uncertain
         self._boxes: dict[str, list[float] | None] = {
@@ -63,10 +65,11 @@ class StateCache:
         self._examples: Message = {"type": "examples", "counts": {}, "evaluation": None}
         self._labels: dict[str, Message] = {}
         self._changes: deque[Message] = deque(maxlen=_MAX_CHANGES)
+        self.history = history
+        self.predicted: Mapping[int, str] = {}
+        """The label that the other examples give to each evaluated one, by its id."""
         self.scenes: dict[str, events.SceneStatus] = {}
         """State of the scene of each region; empty if no scene is used."""
-        self.label_changes = 0
-        """Number of changes of a stable label."""
         self.panel_fault = ""
         """Reason why buttons and LEDs don't work; empty when they do."""
         self.power_flags: tuple[str, ...] = ()
@@ -103,7 +106,10 @@ class StateCache:
             "version": device.version,
             "model": device.model,
             "regions": [{"name": name, "box": box} for name, box in self._boxes.items()],
-            "labels": list(self._labels.values()),
+            "labels": [
+                {**label, "held_s": round(self.history.held_s(region), 1)}
+                for region, label in self._labels.items()
+            ],
             "changes": list(self._changes),
         }
         yield self._camera
@@ -116,8 +122,10 @@ class StateCache:
         match event:
             case events.LabelChanged():
                 yield self._change_label(event)
+            case events.ObjectPassed():
+                self.history.count_object(event)
             case events.ExamplesChanged():
-                self._counts = event.counts
+                self._counts, self.predicted = event.counts, event.predicted
                 self._examples = messages.examples(event)
                 yield self._examples
             case events.UncertainSampleKept():
@@ -126,6 +134,7 @@ class StateCache:
                 yield self._set_camera("running", "")
             case events.CameraLost(reason):
                 self._labels.clear()
+                self.history.lose_camera()
                 yield self._set_camera("lost", reason)
             case events.SceneStatus():
                 self.scenes[event.region] = event
@@ -141,7 +150,8 @@ class StateCache:
         change = messages.label(event)
         self._labels[event.region] = change
         self._changes.append(change)
-        self.label_changes += 1
+        box = self._boxes.get(event.region)
+        self.history.change(event, None if box is None else Box(*box))
         return change
 
     def _set_camera(self, state: str, reason: str) -> Message:

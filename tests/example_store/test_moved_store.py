@@ -94,10 +94,10 @@ def test_a_file_that_was_replaced_before_the_end_stays_as_it_is(path: Path) -> N
 def test_the_page_lists_the_examples_of_the_file_that_replaced_the_store(path: Path) -> None:
     with taught(path, "cat") as store:
         browser = ExampleBrowser(path, "s")
-        assert "cat" in str(browser.list())
+        assert "cat" in str(browser.list({}))
         replace(path)
         store.changed_elsewhere()
-        assert "restored" in str(browser.list())
+        assert "restored" in str(browser.list({}))
         browser.close()
         store.add(AXES[2], "dog", space="s")
     with ExampleStore(path) as again:

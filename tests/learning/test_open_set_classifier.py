@@ -59,3 +59,32 @@ def test_a_single_class_has_no_accuracy() -> None:
     assert classifier.evaluate().accuracy is None
     classifier.add([1.0, 0.0], "a", 0)
     assert classifier.evaluate().classes["a"].status == "needs_examples"
+
+
+@pytest.mark.parametrize("type", ["knn", "centroid", "linear", "auto"])
+def test_the_evaluation_names_the_prediction_of_each_example(type: str) -> None:
+    classifier = make_classifier(type)
+    rng = np.random.default_rng(3)
+    for number in range(40):
+        centre = np.eye(8)[number % 2]
+        classifier.add(centre + 0.2 * rng.standard_normal(8), "ab"[number % 2], 100 + number)
+    classifier.add(np.eye(8)[0] + 0.2 * rng.standard_normal(8), "b", 140)
+    classifier.remove([100])
+    evaluation = classifier.evaluate()
+    labels = {100 + number: "ab"[number % 2] for number in range(1, 40)} | {140: "b"}
+    assert evaluation.predicted.keys() == labels.keys()
+    assert evaluation.predicted[140] == "a"
+    right = sum(label == labels[each] for each, label in evaluation.predicted.items())
+    assert evaluation.accuracy == pytest.approx(right / len(labels))
+
+
+def test_a_label_of_one_session_is_predicted_within_it() -> None:
+    classifier = make_classifier("centroid")
+    views = ((0, "a", 0), (40, "a", 1), (180, "b", 0), (220, "b", 1), (90, "c", 1), (120, "c", 1))
+    for number, (degrees, label, session) in enumerate(views):
+        angle = np.radians(degrees)
+        classifier.add([np.cos(angle), np.sin(angle)], label, number, session=session)
+    evaluation = classifier.evaluate()
+    assert evaluation.across_sessions
+    assert evaluation.predicted.keys() == set(range(6))
+    assert evaluation.predicted[4] == "c"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,8 +14,10 @@ from edge_daemon.board.power import Power
 from edge_daemon.domain import events
 from edge_daemon.domain.types import Prediction
 from edge_daemon.models.registry import DEFAULT_MODEL
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import HealthChecks, SystemStats
+from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
@@ -29,7 +32,8 @@ class HealthHarness:
 
     def __init__(self, root: Path, broker: bool | None = False) -> None:
         self.device = DeviceInfo("n", "1", "m", "knn", {}, "s", root / "x", root / "r", {}, lambda: broker)
-        self.state = StateCache(self.device, UncertainImages())
+        history = LabelHistory(LatestFrame(), ThreadPoolExecutor(1), lambda: 0.0)
+        self.state = StateCache(self.device, UncertainImages(), history)
         self.system = SystemStats(root)
 
     def checks(self) -> dict[str, tuple[object, object]]:

@@ -18,13 +18,19 @@ from edge_daemon.domain.events import CameraLost, Classified
 from edge_daemon.domain.types import Prediction
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.testing import ManualClock
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
+from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import MAX_UNREAD, PER_S, LiveFeed
 from edge_daemon.web.requests import CommandClient
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.viewers import Viewer, ViewerRegistry
+
+
+def history(clock: ManualClock) -> LabelHistory:
+    return LabelHistory(LatestFrame(), ThreadPoolExecutor(1), clock.monotonic)
 
 
 class FeedHarness:
@@ -40,7 +46,7 @@ class FeedHarness:
         device = DeviceInfo("n", "1", "m", "knn", {}, "s", folder / "x", folder / "r", {}, lambda: None)
         self.feed = LiveFeed(
             asyncio.get_running_loop(),
-            StateCache(device, UncertainImages()),
+            StateCache(device, UncertainImages(), history(self.clock)),
             viewers,
             CommandClient(lambda _: True),
             self.browser,
@@ -131,7 +137,7 @@ def test_a_frame_is_on_the_map_of_the_vectors_that_it_was_compared_with(tmp_path
 
     async def scenario() -> None:
         harness = FeedHarness(tmp_path)
-        listed = harness.browser.list()["examples"]
+        listed = harness.browser.list({})["examples"]
         assert isinstance(listed, list)
         assert [sorted(each["places"]) for each in listed] == [["region"], *[["object", "region"]] * 2]
         harness.viewer.wants_map = True

@@ -31,6 +31,9 @@ CONFUSED_SHARE = 0.25
 LEVEL = 1e-6
 """Difference of two scores, in any classifier's unit, within which they are level."""
 
+NOT_SCORED = -1
+"""Predicted class of an example without others of its class."""
+
 Confusion = npt.NDArray[np.intp]
 
 
@@ -39,21 +42,25 @@ def evaluate_examples(
     loo: LeaveOneOutScores,
     scores: Doubles,
     across: LeaveOneSessionOutScores | None = None,
+    ids: Sequence[int] = (),
 ) -> Evaluation:
-    """Evaluate the examples by the `scores` (n x C) of a classifier.
+    """Evaluate the examples by the `scores` (n x C) of a classifier. `ids` (n) are those of the examples.
 
     The scores are those of leave-one-session-out with `across`, else of leave-one-out. Examples without
     others of their class are not scored. Classes that no other session taught are then reported by
     leave-one-out with the class means. Cost: linear in examples times classes, without a product of
     embeddings.
     """
-    confusion = confusion_matrix(loo if across is None else across, scores)
+    predicted = predicted_classes(loo if across is None else across, scores)
+    confusion = _count_cells(loo.class_ids, predicted, len(labels))
     scored = int(confusion.sum())
     accuracy = float(np.trace(confusion) / scored) if len(labels) > 1 and scored else None
     if across is not None:
         unscored = confusion.sum(axis=1) == 0
         if unscored.any():
-            confusion[unscored] = confusion_matrix(loo, centroid_scores(loo))[unscored]
+            rows = unscored[loo.class_ids]
+            predicted[rows] = predicted_classes(loo, centroid_scores(loo))[rows]
+            confusion = _count_cells(loo.class_ids, predicted, len(labels))
     teaching = _SessionCounts(loo, len(labels))
     classes = {
         label: _class_report(class_id, labels, confusion, teaching) for class_id, label in enumerate(labels)
@@ -67,6 +74,11 @@ def evaluate_examples(
         teaching.sessions,
         across is not None and accuracy is not None,
         _note(accuracy, teaching.sessions, across is not None),
+        {
+            example_id: labels[class_id]
+            for example_id, class_id in zip(ids, predicted.tolist(), strict=False)
+            if class_id != NOT_SCORED and len(labels) > 1
+        },
     )
 
 
@@ -100,17 +112,27 @@ class _SessionCounts:
 
 
 def confusion_matrix(loo: LeaveOneOutScores, scores: Doubles) -> Confusion:
-    """Count true (rows) against predicted classes (columns) of the examples with others of their class.
+    """Count true (rows) against predicted classes (columns) of the examples with others of their class."""
+    return _count_cells(loo.class_ids, predicted_classes(loo, scores), scores.shape[1])
+
+
+def predicted_classes(loo: LeaveOneOutScores, scores: Doubles) -> Ints:
+    """Return the predicted class of each example (n), NOT_SCORED without others of its class.
 
     An example whose class is level with another one counts as the other one: nothing tells them apart.
     """
-    classes = scores.shape[1]
+    predicted = np.full(len(scores), NOT_SCORED, np.intp)
     scored = np.flatnonzero(loo.same_class_count > 0)
-    if not len(scored):
-        return np.zeros((classes, classes), np.intp)
-    compared, rows = scores[scored], np.arange(len(scored))
-    compared[rows, loo.class_ids[scored]] -= LEVEL
-    cells = loo.class_ids[scored] * classes + compared.argmax(axis=1)
+    if len(scored):
+        compared = scores[scored]
+        compared[np.arange(len(scored)), loo.class_ids[scored]] -= LEVEL
+        predicted[scored] = compared.argmax(axis=1)
+    return predicted
+
+
+def _count_cells(class_ids: Ints, predicted: Ints, classes: int) -> Confusion:
+    scored = predicted != NOT_SCORED
+    cells = class_ids[scored] * classes + predicted[scored]
     return np.bincount(cells, minlength=classes * classes).reshape(classes, classes)
 
 

@@ -10,7 +10,7 @@ import { showError, toast } from "/static/toast.js";
 let labels = [];
 let shown = null;
 
-const close = () => byId("example-dialog").close();
+const close = () => byId("example-dialog")?.close();
 
 async function change(verb, body) {
   try {
@@ -80,4 +80,5 @@ export function openExample(example, name = "") {
   dialog.showModal();
 }
 
+document.addEventListener("view", close);
 connection.on("examples", ({ counts }) => (labels = Object.keys(counts)));

@@ -4,6 +4,7 @@ import { get, post } from "/static/api.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
 import { startHealth } from "/static/health.js";
+import { startHistory } from "/static/history.js";
 import { startPicture } from "/static/picture.js";
 import { startRegions } from "/static/regions.js";
 import { startResults } from "/static/results.js";
@@ -60,7 +61,7 @@ function startViews() {
   connection.on("camera", ({ state }) => showState(state));
   connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startWhy, startReview, startHealth]) start();
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startWhy, startHistory, startReview, startHealth]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();

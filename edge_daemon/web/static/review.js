@@ -2,6 +2,7 @@
 
 import { get, post } from "/static/api.js";
 import { colourOf } from "/static/classes.js";
+import { isInCell, showConfusion } from "/static/confusion.js";
 import { connection } from "/static/connection.js";
 import { byId, counted, make, write } from "/static/dom.js";
 import { drawMap, showPoint } from "/static/map.js";
@@ -16,7 +17,7 @@ let filter = "all";
 let visible = false;
 let timer = 0;
 
-const matches = (example) => filter === "all" || Boolean(example[filter]);
+const matches = (example) => filter === "all" || (filter === "cell" ? isInCell(example) : Boolean(example[filter]));
 
 function option(example) {
   const { id, label, near_duplicate, outlier, at } = example;
@@ -65,6 +66,7 @@ async function refresh() {
     byId("class-names").replaceChildren(...labels.map((label) => make("option", { value: label })));
     byId("removed").replaceChildren(...data.removed.map(removedThumb));
     byId("removed-section").hidden = data.removed.length === 0;
+    showConfusion(examples);
     show();
     drawMap(examples, (id) => select(id));
   } catch (error) {
@@ -111,6 +113,7 @@ async function move(event) {
 export function startReview() {
   startSelection(remove);
   connection.on("edit", refreshSoon);
+  connection.on("examples", refreshSoon);
   connection.on("hello", () => {
     if (visible) connection.send("map on");
     refreshSoon();

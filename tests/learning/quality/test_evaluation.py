@@ -24,7 +24,7 @@ def evaluated(rows: list[tuple[float, str]], groups: dict[int, str] | None = Non
         group = (groups or {}).get(example_id, "")
         examples.add([np.cos(angle), np.sin(angle)], label, example_id, group)
     loo = LeaveOneOut(examples, k).scores()
-    return evaluate_examples(examples.labels, loo, knn_scores(loo))
+    return evaluate_examples(examples.labels, loo, knn_scores(loo), ids=examples.ids)
 
 
 def test_separate_classes_are_ok() -> None:
@@ -48,6 +48,15 @@ def test_a_class_within_another_is_confused_with_it() -> None:
     assert evaluation.recommendation is not None
     assert evaluation.recommendation.label == "coin"
     assert "confused with ring" in evaluation.recommendation.reason
+
+
+def test_the_prediction_of_each_scored_example_is_named() -> None:
+    rows = [(0.0, "a"), (20.0, "a"), (31.0, "b"), (90.0, "b"), (110.0, "b"), (40.0, "once")]
+    evaluation = evaluated(rows)
+    assert evaluation.predicted == {0: "a", 1: "b", 2: "once", 3: "b", 4: "b"}
+    right = sum(rows[each][1] == label for each, label in evaluation.predicted.items())
+    assert evaluation.accuracy == right / len(evaluation.predicted)
+    assert evaluated([(0.0, "a"), (5.0, "a")]).predicted == {}
 
 
 def test_a_burst_does_not_raise_the_accuracy() -> None:
