@@ -79,6 +79,19 @@ TOPICS = (
 )
 
 
+def shared_schemas(ref_template: str) -> tuple[dict[str, dict[str, Any]], dict[str, Any]]:
+    """Return the JSON Schema of each JSON payload by its name, and the definitions that they refer to.
+
+    A reference is `ref_template` with the definition in place of `{name}`.
+    """
+    specs = [spec for spec in TOPICS if spec.schema is not None]
+    roots, definitions = msgspec.json.schema_components(
+        [spec.payload for spec in specs], schema_hook=_any_json, ref_template=ref_template
+    )
+    named = {str(spec.schema): root for spec, root in zip(specs, roots, strict=True)}
+    return named, _described(definitions)
+
+
 def schemas() -> dict[str, dict[str, Any]]:
     """Return the JSON Schema (draft 2020-12) of each JSON payload by its name."""
     return {spec.schema: _schema(spec.payload) for spec in TOPICS if spec.schema is not None}
@@ -88,9 +101,17 @@ def _schema(payload: Any) -> dict[str, Any]:
     [root], definitions = msgspec.json.schema_components(
         [payload], schema_hook=_any_json, ref_template="#/$defs/{name}"
     )
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **root,
+        "$defs": _described(definitions),
+    }
+
+
+def _described(definitions: dict[str, Any]) -> dict[str, Any]:
     for definition in definitions.values():
         definition["description"] = cleandoc(definition["description"])  # as Python 3.13 has it already
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **root, "$defs": definitions}
+    return definitions
 
 
 def _any_json(kind: type) -> dict[str, Any]:

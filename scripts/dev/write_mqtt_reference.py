@@ -1,4 +1,7 @@
-"""Write docs/mqtt.md's tables and the JSON Schemas from the payload types; `--check` only compares."""
+"""Write docs/mqtt.md's tables, the JSON Schemas and the AsyncAPI document from the payload types.
+
+`--check` only compares.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from asyncapi_document import document, page
+
 from edge_daemon.mqtt.schemas import TOPICS, schemas
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "mqtt.md"
+ASYNCAPI = ROOT / "docs" / "asyncapi.json"
 SCHEMAS = ROOT / "edge_daemon" / "mqtt" / "schemas"
 MARK = "<!-- What follows is written by scripts/dev/write_mqtt_reference.py. -->\n"
 
@@ -23,7 +29,13 @@ def files() -> dict[Path, str]:
         for name, schema in schemas().items()
     }
     head = PAGE.read_text(encoding="utf-8").split(MARK)[0]
-    return {**written, PAGE: head + MARK + "\n".join(_tables()) + "\n"}
+    described = document()
+    return {
+        **written,
+        PAGE: head + MARK + "\n".join(_tables()) + "\n",
+        ASYNCAPI: json.dumps(described, indent=2, ensure_ascii=False) + "\n",
+        ASYNCAPI.with_suffix(".md"): page(described),
+    }
 
 
 def _tables() -> Iterator[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Undo
 from edge_daemon.domain.types import ClassReport, Evaluation, Recommendation
+from edge_daemon.mqtt.requests import REQUESTS
 from edge_daemon.mqtt.schemas import TOPICS
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
@@ -36,6 +38,55 @@ def test_the_page_and_the_schemas_are_up_to_date() -> None:
     command = [sys.executable, "scripts/dev/write_mqtt_reference.py", "--check"]
     done = subprocess.run(command, cwd=ROOT, env={"PYTHONPATH": str(ROOT)}, capture_output=True, text=True)
     assert done.returncode == 0, f"{done.stdout}{done.stderr}run scripts/dev/write_mqtt_reference.py"
+
+
+def references(node: object) -> Iterator[str]:
+    """Yield every reference of a document."""
+    if isinstance(node, dict):
+        yield from ([str(node["$ref"])] if "$ref" in node else [])
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def test_every_reference_of_the_asyncapi_document_leads_to_an_object() -> None:
+    document = json.loads((ROOT / "docs/asyncapi.json").read_text())
+    found = set(references(document))
+    assert "#/components/schemas/AddRequest" in found
+    for reference in found:
+        node = document
+        for key in reference.removeprefix("#/").split("/"):
+            node = node[key]
+        assert isinstance(node, dict), reference
+
+
+def test_the_asyncapi_document_has_every_topic_with_its_direction_and_retention() -> None:
+    document = json.loads((ROOT / "docs/asyncapi.json").read_text())
+    operations = {
+        document["channels"][operation["channel"]["$ref"].rpartition("/")[2]]["address"]: (
+            operation["action"],
+            operation["bindings"]["mqtt"]["retain"],
+        )
+        for operation in document["operations"].values()
+    }
+    assert operations["{base}/label"] == operations["{base}/{region}/label"] == ("send", True)
+    assert operations["{base}/result"] == operations["{base}/{region}/result"] == ("send", False)
+    assert {f"{{base}}/request/{verb}" for verb in REQUESTS} == {
+        address for address, (action, _) in operations.items() if action == "receive"
+    }
+    assert len(operations) == len(TOPICS) + 2
+
+
+def test_a_payload_fits_the_asyncapi_document_as_json_and_as_plain_text() -> None:
+    document = json.loads((ROOT / "docs/asyncapi.json").read_text())
+    payload = document["components"]["messages"]["request-add"]["payload"]
+    schema = Draft202012Validator({**payload, "components": document["components"]})
+    for fits in ({"label": "cat"}, "cat"):
+        assert schema.is_valid(fits)
+    for wrong in ({}, {"label": 3}, 3):
+        assert not schema.is_valid(wrong)
 
 
 def test_delivered_messages_fit_the_schemas(broker: Mosquitto, options: MqttOptions) -> None:
