@@ -62,6 +62,11 @@ def used_store(config: Config) -> Path:
     return store_path(config)
 
 
+def on_used_store(config: Config) -> Config:
+    """Return the configuration with the path of its store."""
+    return replace(config, store=replace(config.store, path=str(used_store(config))))
+
+
 def with_model(config: Config, name: str) -> Config:
     """Return the configuration with another model."""
     return replace(config, model=replace(config.model, name=name))
@@ -82,7 +87,7 @@ def change_model(
     ConfigError.
     """
     path = used_store(config)
-    config = replace(config, store=replace(config.store, path=str(path)))
+    config = on_used_store(config)
     with _lock(edit.path):
         load_model(config)
         if not os.path.exists(path):

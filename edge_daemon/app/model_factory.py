@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from edge_daemon.app.stored_model import stored_model
 from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Embedder
@@ -24,9 +26,12 @@ if TYPE_CHECKING:
     from edge_daemon.learning.open_set.cohort import Cohort
 
 
+log = logging.getLogger(__name__)
+
+
 def configured_model(config: Config) -> str:
-    """Return the name or the path of the configured model."""
-    return config.model.name or DEFAULT_MODEL
+    """Return the name or the path of the model: without one, that of the store's examples or the default."""
+    return config.model.name or stored_model(store_path(config)) or DEFAULT_MODEL
 
 
 def model_path(config: Config) -> Path:
@@ -59,8 +64,10 @@ def build_embedder(config: Config) -> Embedder:
 def resolve_features(config: Config, *, tune: bool = False) -> Config:
     """Replace `model.features: auto` by the features of the stored examples; with `tune`, by the best ones.
 
-    Raises ModelError, StoreError.
+    `model.name` becomes the name of the examples' model if none is given and that is not the default one,
+    which is logged. Raises ModelError, StoreError.
     """
+    config = _with_stored_model(config)
     if config.model.features != "auto" or config.classifier.type == "pretrained":
         return config
     candidates = [_with_features(config, "embedding"), _with_features(config, "patch")]
@@ -73,6 +80,19 @@ def resolve_features(config: Config, *, tune: bool = False) -> Config:
     with open_store(config) as store:
         chosen = tune_features(store, extractors) if tune else features_in_use(store, extractors)
     return candidates[extractors.index(chosen)]
+
+
+def _with_stored_model(config: Config) -> Config:
+    if config.model.name or model_name(config) in ("patch", DEFAULT_MODEL):
+        return config
+    name = configured_model(config)
+    log.warning(
+        "the stored examples are of %s, which stays in use; "
+        "`edge-daemon models use %s` changes to a better model and embeds them again",
+        name,
+        DEFAULT_MODEL,
+    )
+    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, name=name))
 
 
 def _with_features(config: Config, features: Literal["embedding", "patch"]) -> Config:

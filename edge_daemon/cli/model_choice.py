@@ -9,8 +9,9 @@ import shlex
 from pathlib import Path
 
 from msgspec import Struct, to_builtins
+from msgspec.structs import replace
 
-from edge_daemon.app.model_change import change_model, plan_edit, used_store, with_model
+from edge_daemon.app.model_change import change_model, on_used_store, plan_edit, used_store, with_model
 from edge_daemon.app.model_factory import build_embedder, configured_model, model_name
 from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.config import note
@@ -100,7 +101,8 @@ def _use_best(args: argparse.Namespace, loaded: LoadedConfig, advice: Recommenda
 
 
 def _load(args: argparse.Namespace) -> LoadedConfig:
-    return load_with_sources(args.config, [*args.set, *args.more_set])
+    loaded = load_with_sources(args.config, [*args.set, *args.more_set])
+    return replace(loaded, config=on_used_store(loaded.config))
 
 
 def _full_name(name: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from edge_daemon.app.model_change import on_used_store
 from edge_daemon.app.model_factory import configured_model
 from edge_daemon.cli.main import add_action
 from edge_daemon.cli.model_adding import add_model, declare_add_arguments
@@ -75,8 +76,7 @@ class _Row:
 
 
 def _list(args: argparse.Namespace) -> int:
-    config = load_config(args.config, [*args.set, *args.more_set])
-    used = configured_model(config)
+    used = configured_model(on_used_store(load_config(args.config, [*args.set, *args.more_set])))
     installed = registry.installed_models()
     known = {manifest.name: manifest for manifest in shipped_manifests()}
     better = _better_than(used)

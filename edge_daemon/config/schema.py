@@ -59,8 +59,9 @@ class RegionOptions(ConfigSection, frozen=True):
 
 
 class ModelOptions(ConfigSection, frozen=True):
-    """The embedding model. `name` is a registered name or a path of a .tflite file; null: the shipped model.
+    """The embedding model. `name` is a registered name or a path of a .tflite file.
 
+    Without `name` it is the shipped model of the stored examples, the default one for a new store.
     `features: patch` needs no model: regions are compared pixel by pixel. `auto` selects `patch` or
     `embedding` at each start, by an evaluation on the examples of small regions. `crop` is for regions that
     are not square: the model gets their center, or all of them, distorted.

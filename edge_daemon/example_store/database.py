@@ -83,6 +83,11 @@ def open_read_only(path: Path, *, immutable: bool = False) -> sqlite3.Connection
     return _open(f"file:{quote(str(path.absolute()))}?{options}", uri=True)
 
 
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open the file to read from it. Unlike `open_read_only` it leaves no new journal beside the file."""
+    return _open(f"file:{quote(str(path.absolute()))}?mode=rw", uri=True)
+
+
 def copy_database(path: Path, copy: Path) -> None:
     """Copy the committed data to a new file; other processes may write meanwhile."""
     with closing(open_read_only(path)) as source, closing(_open(copy)) as target:

@@ -38,7 +38,6 @@ def started(folder: Path, state: Path, port: int, *settings: str) -> Iterator[No
     given = [
         f"camera={{type: replay, path: {film}, loop: true, fps: 5}}",
         *("mqtt.host=127.0.0.1", f"mqtt.port={port}", REGIONS),
-        "model.name=edge_embedder_v1",  # the default of then
         *settings,
     ]
     command = [sys.executable, "-m", "edge_daemon", "run", *(w for each in given for w in ("--set", each))]

@@ -78,7 +78,10 @@ def check_model(config: Config) -> Check:
     embedder.embed(image)
     took_ms = (time.perf_counter() - started) * 1000
     detail = f"{embedder.space}; {embedder.size} numbers, {took_ms:.1f} ms a picture"
-    manifest = known_manifest(model_name(config))
+    name = model_name(config)
+    if config.model.name is None and name not in ("patch", DEFAULT_MODEL):
+        detail += f"; in use because the stored examples are of it, not of {DEFAULT_MODEL}"
+    manifest = known_manifest(name)
     if manifest is None or not isinstance(embedder, TfliteEmbedder):
         return Check("model", "ok", detail)
     better = advise(manifest.name, inference_ms(embedder, SHORT_S)).better_than(manifest.name)

@@ -12,7 +12,8 @@ import pytest
 from edge_daemon.cli.checks import all as checks_all
 from edge_daemon.cli.checks import storage as checks_storage
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.models.registry import DEFAULT_MODEL
+from edge_daemon.models.registry import DEFAULT_MODEL, find_model
+from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.doctor import run_check, run_check_as_nobody
 from tests.harness.model_user import weaken_shipped_model
 
@@ -118,3 +119,18 @@ def test_the_disk_behind_a_closed_folder_is_still_measured(open_path: Path) -> N
     _, check = run_check_as_nobody("disk", f"store.path={closed}/state/examples.sqlite")
 
     assert "MB free" in check.detail
+
+
+def test_a_model_that_the_examples_chose_is_explained(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "examples.sqlite"
+    former = TfliteEmbedder(find_model("edge_embedder_v1"))
+    with ExampleStore(path) as store:
+        store.add(np.eye(1, former.size, dtype=np.float32)[0], "cat", space=former.space)
+
+    _, check = run_check(capsys, "model", f"store.path={path}")
+
+    assert check.detail.startswith(former.space)
+    assert f"the stored examples are of it, not of {DEFAULT_MODEL}" in check.detail
+    assert run_check(capsys, "store", f"store.path={path}")[1].state == "ok"
