@@ -195,10 +195,9 @@ def _import() -> Any:
     try:
         import cv2
     except ImportError as exc:
-        raise CameraError(
-            f"OpenCV can't be imported ({exc}); run `sudo apt install python3-opencv` and scripts/install "
-            "again, or `pip install 'edge-daemon[usb]'` where the program was installed so"
-        ) from exc
+        from edge_daemon.system.pip_hint import install_opencv
+
+        raise CameraError(f"OpenCV can't be imported ({exc}); run {install_opencv()}") from exc
     return cv2
 
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from edge_daemon.board.identity import read_board
 from edge_daemon.camera.field_of_view import (
     Dimensions,
     FieldOfView,
@@ -227,6 +228,11 @@ def import_picamera2() -> tuple[Any, Any]:
         from picamera2 import Picamera2
         from picamera2.allocators import DmaAllocator
     except ModuleNotFoundError as exc:
+        if exc.name == "picamera2" and "Raspberry Pi" not in read_board().name:
+            raise CameraError(
+                "picamera2 is missing; only a Raspberry Pi has it, for its camera module. For a USB camera "
+                "run `sudo edge-daemon config set camera.type=v4l2`"
+            ) from exc
         raise CameraError(
             f"picamera2 can't be imported ({exc}); run `sudo apt install python3-picamera2` "
             "and use a virtual environment made with --system-site-packages"

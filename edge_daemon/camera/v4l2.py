@@ -103,7 +103,7 @@ def _check_device(device: str) -> None:
     try:
         mode = os.stat(device).st_mode
     except OSError as exc:
-        text = f"no camera at {device}; is it plugged in? `v4l2-ctl --list-devices` lists the cameras"
+        text = f"no camera at {device}; is it plugged in? `ls /dev/video*` lists the devices"
         raise CameraError(text) from exc
     if not stat.S_ISCHR(mode):
         raise CameraError(f"{device} is not a video device; set camera.device to one such as /dev/video0")

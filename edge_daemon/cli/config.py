@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 
 import msgspec
 
@@ -61,8 +62,9 @@ def _set(args: argparse.Namespace) -> int:
     """Write all changes, or none. Raises ConfigError for a configuration that they would make invalid."""
     path = args.config or DEFAULT_PATH
     before = after = read_config_text(path)
-    for text in args.changes:
-        after = with_value(after, *_read_change(text), str(path))
+    for key, value in map(_read_change, args.changes):
+        if not _has_value(path, key, value):
+            after = with_value(after, key, value, str(path))
     load_config(path, args.changes)
     if after != before:
         check_writable(path)
@@ -83,6 +85,18 @@ def _read_change(text: str) -> tuple[str, Scalar]:
     if not dot or not isinstance(value, Scalar):
         raise ConfigError(f"{text}: `config set` writes one value of a section; write others into the file")
     return f"{section}.{name}", value
+
+
+def _has_value(path: Path, key: str, value: Scalar) -> bool:
+    """Return whether the file or the defaults give the key this value already."""
+    try:
+        config = load_config(path)
+    except ConfigError:  # the change may repair it
+        return False
+    found: object = config
+    for name in key.split("."):
+        found = getattr(found, name, ...)
+    return type(found) is type(value) and found == value
 
 
 def check(loaded: LoadedConfig) -> None:

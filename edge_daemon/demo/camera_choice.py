@@ -11,7 +11,7 @@ from edge_daemon.camera.factory import CameraOptions, open_camera
 from edge_daemon.config.camera import PicameraOptions, V4l2Options
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock, FrameSource
-from edge_daemon.system.pip_hint import pip_install
+from edge_daemon.system.pip_hint import install_opencv
 
 _SYSFS = Path("/sys/class/video4linux")
 
@@ -44,7 +44,7 @@ def choose_camera(
     faults = []
     for options in cameras:
         if isinstance(options, V4l2Options) and find_spec("cv2") is None:
-            faults.append(f"{options.device} needs OpenCV; run {pip_install('usb')}")
+            faults.append(f"{options.device} needs OpenCV; run {install_opencv()}")
             continue
         source = open_source(options, clock)
         try:

@@ -60,3 +60,19 @@ check_room() {
     fi
     [ "$free" -ge "$2" ] || die "$folder has $free MB free, and the installation takes up to $2 MB"
 }
+
+# bring_opencv: install Debian's OpenCV, for USB cameras; without it the installation goes on. The registry's needs
+# numpy 2, which breaks picamera2 in Debian 12.
+bring_opencv() {
+    local free
+    ! is_installed python3-opencv || return 0
+    read -r _ free < <(df --block-size=1M --output=fstype,avail "$DESTDIR/usr" | tail -n 1)
+    if [ "$free" -lt "$opencv_mb" ]; then
+        say "warning: no OpenCV, so no USB camera: it takes $opencv_mb MB, and $DESTDIR/usr has $free MB free"
+        return
+    fi
+    say "USB cameras need OpenCV: up to 270 MB to download and 1.2 GB of disk; --no-usb leaves it out"
+    (need_packages python3-opencv) ||
+        say "warning: no OpenCV, so no USB camera; later: sudo apt install python3-opencv && sudo scripts/install"
+}
+opencv_mb=1500

@@ -10,11 +10,13 @@ die() {
 
 . "${BASH_SOURCE[0]%/*}/machine.sh"
 
-# need_packages PACKAGE…: install missing Debian packages.
+is_installed() { dpkg-query -W -f '${Status}' "$1" 2>/dev/null | grep -q 'ok installed'; }
+
+# need_packages PACKAGE…: install missing Debian packages; end with one line if apt can't.
 need_packages() {
     local missing=() package
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+        is_installed "$package" || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return
     say "installing Debian packages: ${missing[*]}"
@@ -23,8 +25,9 @@ need_packages() {
         command -v sudo >/dev/null || die "run this as root, or install sudo; needed: apt-get install ${missing[*]}"
         as_root=(sudo)
     fi
-    "${as_root[@]}" apt-get update -qq
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+    { "${as_root[@]}" apt-get update -qq &&
+        "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null; } ||
+        die "apt can't install ${missing[*]}: see above; is this machine online?"
 }
 
 # Print a Python from 3.11 to 3.13; Debian's own if the one on the PATH has another version.
@@ -63,8 +66,8 @@ install_into() {
     fi
     # Environment variables apply to the build as well; a later pip has a separate variable for it.
     PIP_CONSTRAINT=$constraints PIP_BUILD_CONSTRAINT=$constraints run_pip "${pip[@]}" --progress-bar off "$@"
-    rm -rf "$TMPDIR"
     ! sees_system_packages "$venv" || check_system_modules "$venv"
+    rm -rf "$TMPDIR"
 }
 
 # run_pip COMMAND…: print each downloaded file; if it fails, end with the reason in one line.

@@ -72,8 +72,24 @@ as_service() {
             -p StateDirectory=edge_daemon -p CacheDirectory=edge_daemon -p WorkingDirectory=/ \
             -p LoadCredential=edge:/etc/edge_daemon/credentials "${environment[@]/#/--setenv=}" -- "$@"
     else
-        (cd / && exec setpriv --reuid=edge-daemon --regid=edge-daemon --init-groups env "${environment[@]}" "$@")
+        local lent code=0
+        lent=$(lend_credentials)
+        (cd / && exec setpriv --reuid=edge-daemon --regid=edge-daemon --init-groups \
+            env "${environment[@]}" CREDENTIALS_DIRECTORY="$lent" "$@") || code=$?
+        rm -rf "$lent"
+        return $code
     fi
+}
+
+# lend_credentials: copy the secrets into a folder of the service's user, as LoadCredential= does; print its path.
+lend_credentials() {
+    local lent file
+    lent=$(mktemp -d)
+    for file in "$DESTDIR"/etc/edge_daemon/credentials/*; do
+        [ ! -f "$file" ] || cp "$file" "$lent/edge_${file##*/}"
+    done
+    chown -R edge-daemon: "$lent"
+    printf '%s\n' "$lent"
 }
 
 # choose_model PROGRAM: write the model that it recommends for this board into the configuration, if its file can be

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from edge_daemon.board.identity import Board
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.config.camera import PicameraControls, PicameraOptions
 from edge_daemon.domain.errors import CameraError
@@ -320,7 +321,17 @@ def test_a_fault_while_closing_is_logged_and_not_raised(
     assert "did not close cleanly: already gone" in caplog.text
 
 
-def test_without_picamera2_the_error_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("board", "said"),
+    [
+        ("Raspberry Pi 4 Model B Rev 1.5", "apt install python3-picamera2"),
+        ("", "config set camera.type=v4l2"),
+    ],
+)
+def test_without_picamera2_the_error_says_what_to_do_on_this_board(
+    monkeypatch: pytest.MonkeyPatch, board: str, said: str
+) -> None:
+    monkeypatch.setattr("edge_daemon.camera.picamera.read_board", lambda: Board(board, 4, 0))
     monkeypatch.setitem(sys.modules, "picamera2", None)
-    with pytest.raises(CameraError, match="apt install python3-picamera2"):
+    with pytest.raises(CameraError, match=said):
         _open()

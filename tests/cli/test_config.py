@@ -123,7 +123,15 @@ def test_set_changes_the_file_and_keeps_its_comments(
 ) -> None:
     path = tmp_path / "c.yaml"
     path.write_text(WRITTEN)
-    words = ["config", "set", "--config", str(path), "mqtt.host=broker.local", "web.listen=8080"]
+    words = [
+        "config",
+        "set",
+        "--config",
+        str(path),
+        "mqtt.host=broker.local",
+        "web.listen=8080",
+        "mqtt.port=1883",
+    ]
     assert main(words) == 0
     assert path.read_text() == ("# mine\nmqtt:\n  host: broker.local   # here\nweb:\n  listen: 8080\n")
     assert capsys.readouterr().out == f"{path}: changed\n"
@@ -131,6 +139,13 @@ def test_set_changes_the_file_and_keeps_its_comments(
     assert "unchanged" in capsys.readouterr().out
     assert main(["config", "set", "--json", "--config", str(path), "mqtt.host=null"]) == 0
     assert load_config(path).mqtt.host is None
+
+
+def test_set_repairs_a_file_that_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text("web:\n  listen: 0\n")
+    assert main(["config", "set", "--config", str(path), "web.listen=8080"]) == 0
+    assert path.read_text() == "web:\n  listen: 8080\n"
 
 
 @pytest.mark.parametrize(

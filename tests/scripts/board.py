@@ -25,8 +25,15 @@ command = sys.argv[1]
 if command == "--version":
     print("edge-daemon", answers["version"])
 elif command == "doctor":
+    skipped = [word for option, word in zip(sys.argv, sys.argv[1:]) if option == "--skip"]
+    marks = dict(ok="ok  ", warning="warn", failed="FAIL")
     for name, state in answers["doctor"].items():
-        print(json.dumps(dict(check=name, state=state, detail="what is wrong", hint="")))
+        if name in skipped:
+            continue
+        if "--json" in sys.argv:
+            print(json.dumps(dict(check=name, state=state, detail="what is wrong", hint="")))
+        else:
+            print(marks[state], "", name)
 elif command == "models":
     assert sys.argv[1:5] == ["models", "recommend", "--use", "--config"]
     if answers["model"] is None:
@@ -34,6 +41,13 @@ elif command == "models":
     with open(sys.argv[5], "a") as config:
         config.write("model:\\n  name: " + answers["model"] + "\\n")
     print("model.name is", answers["model"])
+elif command == "config" and sys.argv[2] == "set":
+    with open(sys.argv[4], "a") as config:
+        config.writelines("# set " + change + "\\n" for change in sys.argv[5:])
+elif command == "config" and sys.argv[2] == "show":
+    with open(sys.argv[4]) as config:
+        set_ = dict(line[6:].strip().split("=") for line in config if line.startswith("# set "))
+    print("web.listen:", set_.get("web.listen", "null"), " # default")
 elif refusal := answers.get("starts" if sys.argv[2:3] != ["--check"] and command == "run" else "check"):
     sys.exit("edge-daemon: " + refusal)
 """
@@ -66,7 +80,8 @@ fi
 exec {real} "$@"
 """
 
-# What the stand-ins need beside words of their own: `service` holds active, inactive or failed.
+# What the stand-ins need beside words of their own: `service` holds active, inactive or failed, `mosquitto`
+# active, inactive or broken.
 _STAND_INS = {
     "id": "echo 0",
     "dpkg": 'cat "$BOARD/arch"',
@@ -82,6 +97,8 @@ _STAND_INS = {
     "systemctl": """
 echo "systemctl $*" >>"$BOARD/log"
 case "$*" in
+    *is-active*mosquitto) grep -qx active "$BOARD/mosquitto" ;;
+    *mosquitto) ! grep -qx broken "$BOARD/mosquitto" ;;
     *is-active*) [ "$(cat "$BOARD/service")" = active ] ;;
     *is-enabled*) false ;;
     restart*)
@@ -94,6 +111,9 @@ case "$*" in
 esac
 """,
 }
+
+
+_FILES = {"service": "inactive", "mosquitto": "inactive", "arch": "arm64", "log": "", "journal": ""}
 
 
 @dataclass(frozen=True)
@@ -127,7 +147,7 @@ class Board:
         (place / "bin").mkdir()
         for name, script in _STAND_INS.items():
             self.stand_in(name, script)
-        for name, text in (("service", "inactive"), ("arch", "arm64"), ("log", ""), ("journal", "")):
+        for name, text in _FILES.items():
             (place / name).write_text(text + "\n" if text else "")
 
     def _put_python(self) -> None:
@@ -168,7 +188,7 @@ class Board:
         program = _PROGRAM.format(answers=vars(answers) | {"doctor": dict(answers.doctor)})
         (self._source / "backend.py").write_text(_BACKEND.format(program=program, needs=needs))
 
-    def install(self, *words: str) -> subprocess.CompletedProcess[str]:
+    def install(self, *words: str, stdin: int = subprocess.DEVNULL) -> subprocess.CompletedProcess[str]:
         """Run scripts/install."""
         environment = os.environ | {
             "PATH": f"{self.place}/bin:{os.environ['PATH']}",
@@ -177,8 +197,9 @@ class Board:
             "PIP_NO_INDEX": "1",
         }
         return subprocess.run(
-            [self._source / "scripts/install", *words], env=environment, capture_output=True, text=True
-        )
+            [self._source / "scripts/install", *words],
+            env=environment, stdin=stdin, capture_output=True, text=True,
+        )  # fmt: skip
 
     def upgrade(self, answers: Answers) -> subprocess.CompletedProcess[str]:
         """Install another version."""
@@ -206,6 +227,16 @@ class Board:
     def log(self) -> list[str]:
         """The calls of systemd and apt."""
         return (self.place / "log").read_text().splitlines()
+
+
+def listening(board: Board, port: int) -> None:
+    """Let a program listen at a port, as /proc/net/tcp shows it."""
+    table = board.root / "proc/net/tcp"
+    table.parent.mkdir(parents=True, exist_ok=True)
+    table.write_text(
+        "  sl  local_address rem_address   st tx_queue rx_queue\n"
+        f"   0: 0100007F:{port:04X} 00000000:0000 0A 00000000:00000000\n"
+    )
 
 
 def failed_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -19,12 +19,14 @@ from edge_daemon.config.schema import Config, load_config
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 SOURCES = sorted(path for path in (ROOT / "edge_daemon").rglob("*.py") if "edge-daemon " in path.read_text())
+SCRIPTS = [ROOT / "scripts/install", ROOT / "scripts/run", *sorted((ROOT / "scripts/lib").glob("*.sh"))]
 EVERY_PAGE = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 COMMAND = re.compile(r"(?<![\w./-])(?<!-u )(?:[\w./-]*/bin/)?edge-daemon ((?:[^`\n#|&;\\]|\\\n)+)")
 EXTRA = re.compile(r"(?:edge-daemon\[|pip_install\(['\"])([a-z,]+)['\"\]]")
 KEY = re.compile(r"`([a-z]+(?:\.[a-z_]+)+)(?=[`:])")
 YAML = re.compile(r"^```yaml\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+CHANGE = re.compile(r"config set ((?:[a-z_]+\.[a-z_]+=[\w.:-]+ ?)+)")
 COMMON = {"--config", "--set", "--json", "--debug", "--help", "--version"}
 
 
@@ -50,7 +52,7 @@ def commands_of() -> set[str]:
     return set(re.findall(r"^    (\w+) ", help_of(()), re.MULTILINE))
 
 
-@pytest.mark.parametrize("page", [*PAGES, *SOURCES], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", [*PAGES, *SOURCES, *SCRIPTS], ids=lambda page: str(page.relative_to(ROOT)))
 def test_commands_and_options_exist(page: Path) -> None:
     """A hint that the program prints is held to the same as a page."""
     for line in COMMAND.findall(page.read_text()):
@@ -64,6 +66,21 @@ def test_commands_and_options_exist(page: Path) -> None:
             path = (words[0], action) if action in actions else path
         for option in (word.split("=")[0] for word in words if word.startswith("--")):
             assert option in COMMON or re.search(rf"(?m)^\s+{option}\b", help_of(path)), (line, option)
+
+
+def test_changes_of_the_configuration_are_accepted(tmp_path: Path) -> None:
+    """As `config set` is shown on a page, in a hint of the program and by the installer."""
+    changes = {
+        change
+        for path in [*PAGES, *SOURCES, *SCRIPTS]
+        for found in CHANGE.findall(path.read_text().replace("$(free_page_port)", "8080"))
+        for change in found.split()
+    }
+    assert {"web.listen=8080", "camera.type=v4l2", "mqtt.host=broker.local"} <= changes
+    for number, change in enumerate(sorted(changes)):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text((ROOT / "config/default.yaml").read_text())
+        assert main(["config", "set", "--config", str(path), change]) == 0
 
 
 def test_pages_call_the_program_by_its_name_alone() -> None:

@@ -12,6 +12,7 @@ from tests.scripts.board import ROOT, VERSION, Answers, Board, failed_line
 FIRST = Answers("1.0")
 SECOND = Answers("2.0")
 DEFAULT = (ROOT / "config/default.yaml").read_text()
+FIRST_SETTINGS = "# set camera.type=v4l2\n# set web.listen=8080\n"
 WRITE_AGAIN = "write the card again with Raspberry Pi OS (64-bit)"
 
 
@@ -39,10 +40,10 @@ def test_a_first_installation_uses_the_recommended_model_and_an_upgrade_keeps_it
     done = board.install()
     assert done.returncode == 0, done.stderr
     assert "    model.name is better_model" in done.stdout
-    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n"
+    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n" + FIRST_SETTINGS
     assert (board.version, board.service) == ("1.0", "active")
     assert board.upgrade(Answers("2.0", model="another")).returncode == 0
-    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n"
+    assert board.config.read_text() == DEFAULT + "model:\n  name: better_model\n" + FIRST_SETTINGS
 
 
 def test_offline_no_model_is_tried(board: Board) -> None:
@@ -50,7 +51,7 @@ def test_offline_no_model_is_tried(board: Board) -> None:
     done = board.install("--offline")
     assert done.returncode == 0, done.stderr
     assert "choosing the model" not in done.stdout
-    assert board.config.read_text() == DEFAULT
+    assert board.config.read_text() == DEFAULT + FIRST_SETTINGS
     assert board.version == "1.0"
 
 
@@ -59,7 +60,7 @@ def test_the_shipped_model_is_used_where_no_other_can_be_had(board: Board) -> No
     assert done.returncode == 0, done.stderr
     assert "    edge-daemon: the registry is closed" in done.stdout
     assert "warning: no model was chosen; the shipped one is used" in done.stdout
-    assert board.config.read_text() == DEFAULT
+    assert board.config.read_text() == DEFAULT + FIRST_SETTINGS
     assert (board.version, board.service) == ("1.0", "active")
 
 
@@ -68,7 +69,7 @@ def test_an_interrupted_first_installation_chooses_the_model_later(board: Board)
     board.config.write_text(DEFAULT)
     board.offer(CHOSEN)
     assert board.install().returncode == 0
-    assert board.config.read_text().endswith("model:\n  name: better_model\n")
+    assert board.config.read_text().endswith("model:\n  name: better_model\n" + FIRST_SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 
 from edge_daemon.app.preflight import unread_credentials
 from edge_daemon.cli.checks.check import Check
@@ -17,6 +18,8 @@ from edge_daemon.mqtt.topics import device_topics
 
 BROKER_HINT = "the broker's access list or limits: config/mosquitto-acl.conf shows what a device needs"
 FLEET_HINT = "every device of a group needs the same key: see docs/fleet.md"
+
+_THIS_MACHINE = ("localhost", "127.0.0.1", "::1")
 
 _AS_SERVICE = (
     "`sudo systemd-run --pipe --uid=edge-daemon -p LoadCredential=edge:/etc/edge_daemon/credentials "
@@ -37,8 +40,7 @@ def check_broker(config: Config) -> Check:
     except LocalConnectionError as exc:
         return Check("broker", "failed", str(exc), "the cause is on this device: see `network` and `clock`")
     except BrokerError as exc:
-        hint = f"is it up? try `mosquitto_sub -h {options.host} -p {options.port} -t '#' -C 1`, and see mqtt:"
-        return Check("broker", "failed", str(exc), f"{hint} in the configuration")
+        return Check("broker", "failed", str(exc), _connection_hint(options.host, options.port))
     where = f"{options.host}:{options.port}"
     if findings.rejections:
         return Check("broker", "failed", f"{where} refuses {_first_of(findings.rejections)}", BROKER_HINT)
@@ -46,6 +48,20 @@ def check_broker(config: Config) -> Check:
         hint = "the device adapts to it: see max_qos, retain_available, max_packet_size of the broker"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
     return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
+
+
+def _connection_hint(host: str, port: int) -> str:
+    """Return the remedy for a broker that can't be used, by what is installed on this machine."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    if host in _THIS_MACHINE and shutil.which("mosquitto", path=path) is None:
+        return (
+            "no broker is installed here: `sudo apt install mosquitto`, or name the one to use, such as "
+            "`sudo edge-daemon config set mqtt.host=broker.local`"
+        )
+    tried = (
+        f"try `mosquitto_sub -h {host} -p {port} -t '#' -C 1`, and " if shutil.which("mosquitto_sub") else ""
+    )
+    return f"is it up? {tried}see mqtt: in the configuration"
 
 
 def _try_broker(config: Config) -> TrialResult:

@@ -16,7 +16,7 @@ from edge_daemon.domain.types import Frame
 from edge_daemon.system.atomic_file import new_file
 from edge_daemon.system.clock import SystemClock
 
-CAMERA_HINT = "is the cable in? a running service holds the camera: `systemctl stop edge-daemon`"
+CAMERA_HINT = "is the cable in? a running service holds the camera: `sudo systemctl stop edge-daemon`"
 
 SETTLING_FRAMES = 15
 """Number of frames until automatic controls have settled, for a camera that can't be locked."""

@@ -20,7 +20,7 @@ def check_upgrade_keeps_configuration_and_examples(
     scene.show(RED)
     subscriber.wait_for_label("red")
     configured, examples, process = CONFIG.read_text(), stored_examples(), service.pid
-    run("scripts/install")
+    run("scripts/install", "--no-usb")
     service.wait_for_new_process(process)
     assert (CONFIG.read_text(), stored_examples()) == (configured, examples)
     subscriber.wait_for_label("red")
@@ -38,7 +38,7 @@ def check_upgrade_that_would_not_start_is_refused(service: Service, subscriber: 
     process, before = service.pid, PROGRAM.readlink()
     configure("nonsense: 1\n")
     try:
-        done = subprocess.run(["scripts/install"], capture_output=True, text=True)
+        done = subprocess.run(["scripts/install", "--no-usb"], capture_output=True, text=True)
     finally:
         configure()
     assert done.returncode == 1
@@ -55,7 +55,7 @@ def check_uninstall_keeps_configuration_and_examples(service: Service, subscribe
     assert not Path("/opt/edge-daemon").exists()
     assert not Path("/usr/local/bin/edge-daemon").exists()
     assert (CONFIG.read_text(), stored_examples()) == (configured, examples)
-    run("scripts/install")
+    run("scripts/install", "--no-usb")
     service.wait_until_seeing()
     subscriber.wait_for_label("red")
 

@@ -29,6 +29,17 @@ def test_a_broker_that_is_down_is_named_with_a_command_to_try(capsys: pytest.Cap
     assert f"mosquitto_sub -h 127.0.0.1 -p {port} " in check.hint
 
 
+def test_without_a_broker_on_this_machine_the_hint_installs_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    port = free_port()
+    _, here = run_check(capsys, "broker", "mqtt.host=localhost", f"mqtt.port={port}")
+    _, elsewhere = run_check(capsys, "broker", "mqtt.host=127.0.0.2", f"mqtt.port={port}")
+    assert "`sudo apt install mosquitto`" in here.hint
+    assert elsewhere.hint == "is it up? see mqtt: in the configuration"
+
+
 def test_a_password_that_only_the_service_can_read_is_no_failure(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
