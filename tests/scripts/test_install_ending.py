@@ -1,4 +1,4 @@
-"""What scripts/install brings for USB cameras, and what its last lines say."""
+"""OpenCV for USB cameras in scripts/install, and its last lines."""
 
 from __future__ import annotations
 
