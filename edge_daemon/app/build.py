@@ -48,6 +48,7 @@ from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:
+    from edge_daemon.app.settings_editor import SettingsEditor
     from edge_daemon.domain.types import Image
     from edge_daemon.learning.object_classifier import ObjectClassifier
 
@@ -64,12 +65,13 @@ def build(
     pin_factory: object = None,
     notifier: Notifier | None = None,
     marks: BootMarks | None = None,
+    settings: SettingsEditor | None = None,
 ) -> Daemon:
     """Build the whole daemon. Raises EdgeError for a model, store, broker setting or pin that can't be used.
 
     `source` replaces the configured camera, and `pin_factory` gpiozero's own; `keyboard` holds the labels of
     the keys 1 to 9, empty for no keyboard. With `needs_frame`, a camera that delivers no first frame ends
-    the daemon; without it, the daemon waits for the camera.
+    the daemon; without it, the daemon waits for the camera. Without `settings` the page changes no settings.
     """
     prepared = config if isinstance(config, Prepared) else preflight(config)
     config = resolve_features(prepared.config, tune=True)
@@ -89,7 +91,7 @@ def build(
             capture=Capture(camera, mailbox, reconnect=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             sinks=build_sinks(
-                config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory
+                config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory, settings
             ),
             inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,

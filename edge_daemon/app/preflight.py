@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from edge_daemon.app.model_factory import build_embedder, model_path, store_path
 from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.config.mqtt import TlsOptions
-from edge_daemon.config.schema import Config
+from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.database import check_path
@@ -46,6 +46,8 @@ class Prepared(Struct, frozen=True):
     """The model's own class names, for `classifier.type: pretrained`."""
     files: FileMarks | None = None
     """State of the files that were read; None if it is not compared."""
+    loaded: LoadedConfig | None = None
+    """The configuration with the source of each value, if it was loaded from a file."""
 
     def is_current(self, config: Config) -> bool:
         """Return whether `config` and its files are unchanged since they were prepared."""

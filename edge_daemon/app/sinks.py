@@ -19,7 +19,6 @@ from edge_daemon.app.regions import available_triggers, build_regions, label_nam
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
 from edge_daemon.config.panel import LedOptions
-from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.board_monitor import BoardMonitor
 from edge_daemon.daemon.daemon import SinkService
@@ -29,6 +28,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.latest_frame import LatestFrame
 
 if TYPE_CHECKING:
+    from edge_daemon.app.settings_editor import SettingsEditor
     from edge_daemon.mqtt.bridge import MqttBridge
     from edge_daemon.mqtt.fleet_link import FleetLink
     from edge_daemon.panel.keyboard import Keyboard
@@ -48,6 +48,7 @@ def build_sinks(
     latest_frame: LatestFrame | None,
     keyboard: Sequence[str],
     pin_factory: object,
+    settings: SettingsEditor | None = None,
 ) -> list[SinkService]:
     """Build the configured sinks. Raises EdgeError for settings that can't work."""
     sinks: list[SinkService] = []
@@ -58,7 +59,7 @@ def build_sinks(
     if config.serial.port is not None:
         sinks.append(build_serial(config, mailbox, clock))
     if latest_frame is not None:
-        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks))
+        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks, settings))
     if keyboard:
         sinks.append(build_keyboard(config, keyboard, mailbox, clock))
     return sinks
@@ -134,6 +135,7 @@ def build_web(
     latest_frame: LatestFrame,
     space: str,
     sinks: Sequence[SinkService],
+    settings: SettingsEditor | None = None,
 ) -> SinkService:
     """Build the web page. Raises WebError for an address or token that can't work."""
     from edge_daemon.mqtt.bridge import MqttBridge
@@ -149,9 +151,9 @@ def build_web(
         regions={region.name: region.box for region in build_regions(config)},
         space=space,
         store_path=store_path(config),
-        settings=msgspec.to_builtins(config),
+        config=lambda: msgspec.to_builtins(config if settings is None else settings.config),
         broker=lambda: None if mqtt is None else mqtt.connected,
-        regions_file=Path(config.web.regions_file or state_dir() / "regions.yaml"),
+        settings=settings,
     )
     return WebServer(
         config.web, device, submit=mailbox.submit, preview=latest_frame, clock=clock, on_crash=mailbox.crashed

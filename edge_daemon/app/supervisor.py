@@ -8,14 +8,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from queue import Empty, SimpleQueue
 from typing import Protocol
 
-from edge_daemon.app.preflight import Prepared, Running
-from edge_daemon.config.schema import Config
+from msgspec.structs import replace
+
+from edge_daemon.app.live_changes import live_commands
+from edge_daemon.app.preflight import Prepared, Running, check_regions
+from edge_daemon.app.sinks import config_digest
+from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
-from edge_daemon.domain.errors import EdgeError
+from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -23,6 +28,8 @@ log = logging.getLogger(__name__)
 MAX_RESTORE_ATTEMPTS = 20
 RESTORE_PAUSE_S = 0.5
 """Pause between two attempts to restore: a port or camera of the failed daemon may be busy for a while."""
+CHANGE_TIMEOUT_S = 60.0
+"""Longest time that a change is prepared: a large model is loaded in some seconds, on a busy board."""
 
 
 class Build(Protocol):
@@ -31,18 +38,40 @@ class Build(Protocol):
     def __call__(self, prepared: Prepared, *, needs_frame: bool) -> Daemon: ...
 
 
+class Change(Protocol):
+    """A change of the configuration that is kept. Its methods are called one at a time."""
+
+    def load(self) -> LoadedConfig:
+        """Return the changed configuration; nothing is written. Raises EdgeError."""
+
+    def commit(self) -> None:
+        """Write the change, after all checks have passed. Raises EdgeError."""
+
+    def revert(self, working: LoadedConfig, reason: str) -> None:
+        """Write what the last configuration that worked had: the new daemon failed before its first frame."""
+
+
+class _Request:
+    """A change and its outcome: None once it is written, or the exception that refused it."""
+
+    def __init__(self, change: Change) -> None:
+        self.change = change
+        self.outcome: Future[None] = Future()
+
+
 class Supervisor:
     """Runs a daemon, and replaces it when a changed configuration is prepared.
 
-    `load` reads the configuration and `prepare` checks it. A reload calls both in the thread `reload`, while
-    the daemon continues to run; the new daemon replaces it after all checks have passed. If the new daemon
-    fails before it has classified a frame, the last configuration that worked is restored. `stop` and
-    `reload` may be called from a signal handler at any time; all else belongs to the main thread.
+    `load` reads a changed configuration and `prepare` checks it. A reload calls both in the thread `reload`,
+    while the daemon continues to run; the new daemon replaces it after all checks have passed. If the new
+    daemon fails before it has classified a frame, the last configuration that worked is restored. `stop` and
+    `reload` may be called from a signal handler at any time, `apply` from any other thread; all else belongs
+    to the main thread.
     """
 
     def __init__(
         self,
-        load: Callable[[], Config],
+        load: Callable[[], LoadedConfig],
         prepare: Callable[[Config, Running | None], Prepared],
         build: Build,
         notifier: Notifier,
@@ -53,13 +82,16 @@ class Supervisor:
         self._notifier = notifier
         self._stopping = False
         # A signal handler may call `put` during a `put`; an Event's `set` would wait for its own lock.
-        self._requests: SimpleQueue[bool] = SimpleQueue()
+        self._requests: SimpleQueue[bool | _Request] = SimpleQueue()
         self._worker = Worker("reload", lambda _: self._serve_requests(), _log_crash)
-        self._good: Prepared | None = None
         self._attempts_left = 0
+        self._on_first_frame: Callable[[], None] | None = None
         self._lock = threading.Lock()
-        """Guards changes of the three attributes below, which the main thread and `reload` share."""
+        """Guards changes of the attributes below, which the main thread and `reload` share."""
+        self._good: Prepared | None = None
         self._current: Prepared | None = None
+        self._unproven: Change | None = None
+        """The latest change that is written, and whose daemon has not classified a frame yet."""
         self._pending: Prepared | None = None
         self._daemon: Daemon | None = None
 
@@ -73,15 +105,41 @@ class Supervisor:
         """Read the configuration again; several pending requests count as one."""
         self._requests.put(True)
 
-    def prepare(self) -> None:
-        """Read and check the first configuration. Raises EdgeError."""
-        self._good = self._current = self._prepare(self._load(), None)
+    def apply(self, change: Change) -> None:
+        """Check and write a change, and let the daemon take it; return once it is written.
 
-    def run(self) -> Outcome:
+        The daemon takes it while it runs if it can, else a new daemon replaces it. Raises the EdgeError of a
+        change that is refused.
+        """
+        request = _Request(change)
+        self._requests.put(request)
+        try:
+            request.outcome.result(CHANGE_TIMEOUT_S)
+        except TimeoutError as exc:
+            raise RequestError(f"the change was not checked within {CHANGE_TIMEOUT_S:g} s") from exc
+
+    @property
+    def loaded(self) -> LoadedConfig:
+        """The configuration in use and the source of each value; any thread may ask."""
+        current = self._current
+        assert current is not None
+        assert current.loaded is not None
+        return current.loaded
+
+    def prepare(self, loaded: LoadedConfig) -> None:
+        """Check the first configuration. Raises EdgeError."""
+        self._good = self._current = self._prepare_loaded(loaded, None)
+
+    def _prepare_loaded(self, loaded: LoadedConfig, running: Running | None) -> Prepared:
+        return replace(self._prepare(loaded.config, running), loaded=loaded)
+
+    def run(self, on_first_frame: Callable[[], None] | None = None) -> Outcome:
         """Run the prepared configuration until a stop or the end of a finite source.
 
-        Raises the exception that ends the first daemon, or one that has classified a frame.
+        `on_first_frame` is called when a daemon has classified the first frame. Raises the exception that
+        ends the first daemon, or one that has classified a frame.
         """
+        self._on_first_frame = on_first_frame
         self._worker.start()
         try:
             return self._run_all()
@@ -99,6 +157,7 @@ class Supervisor:
                 if self._current is not self._good:
                     log.error("configuration not reloaded, the old one is restored: %s", _reason(exc))
                     log.debug("the new daemon failed", exc_info=exc)
+                    self._revert_change(_reason(exc))
                     self._attempts_left = MAX_RESTORE_ATTEMPTS
                 elif self._attempts_left and isinstance(exc, EdgeError):
                     self._attempts_left -= 1
@@ -128,9 +187,29 @@ class Supervisor:
     def _approve(self) -> None:
         """Record that the current configuration works: a frame was classified."""
         self._attempts_left = 0
-        if self._good is not self._current:
+        with self._lock:
+            is_new = self._good is not self._current
             self._good = self._current
+            if self._pending is None:
+                self._unproven = None
+        if is_new:
             log.info("configuration reloaded")
+        if self._on_first_frame is not None:
+            self._on_first_frame()
+            self._on_first_frame = None
+
+    def _revert_change(self, reason: str) -> None:
+        """Undo the changes since the last configuration that worked, and one that waits for its daemon."""
+        with self._lock:
+            change, self._unproven = self._unproven, None
+            if change is None:
+                return
+            if self._pending is not None:
+                self._pending = None
+                self._requests.put(True)  # it may have come from an edited file
+        assert self._good is not None
+        assert self._good.loaded is not None
+        change.revert(self._good.loaded, reason)
 
     def _take_pending(self) -> bool:
         """Make the pending configuration current; return whether its camera must deliver a first frame.
@@ -155,41 +234,105 @@ class Supervisor:
 
     def _serve_requests(self) -> None:
         """Prepare a configuration per request, until the request to end."""
-        while self._next_request():
-            self._notifier.reloading(time.monotonic())
-            if not self._prepare_pending():
-                self._notifier.reload_ended()
+        is_ending = False
+        while not is_ending:
+            for request in self._pop_requests():
+                if isinstance(request, _Request):
+                    self._serve_change(request, refused=is_ending)
+                elif request:
+                    self._serve_reload()
+                else:
+                    is_ending = True
 
-    def _next_request(self) -> bool:
-        """Wait for a request, and merge all pending ones; return False for the request to end."""
-        more = self._requests.get()
+    def _pop_requests(self) -> list[bool | _Request]:
+        """Wait for a request, and return all pending ones; several reloads count as one."""
+        found = [self._requests.get()]
         with contextlib.suppress(Empty):
-            while more:
-                more = self._requests.get_nowait()
-        return more
+            while True:
+                found.append(self._requests.get_nowait())
+        return list(dict.fromkeys(found))
+
+    def _serve_reload(self) -> None:
+        self._notifier.reloading(time.monotonic())
+        if not self._prepare_pending():
+            self._notifier.reload_ended()
 
     def _prepare_pending(self) -> bool:
         """Prepare the changed configuration; return False if the daemon keeps its configuration."""
         try:
-            config = self._load()
-            with self._lock:
-                latest = self._pending or self._current
-            assert latest is not None
-            if latest.is_current(config):
+            loaded = self._load()
+            latest = self._latest()
+            if latest.is_current(loaded.config):
                 log.info("configuration reloaded: nothing changed")
+                self._adopt(latest, loaded)
                 return False
-            daemon = self._daemon  # read once, because the main thread may clear it
-            frame_size = None if daemon is None else daemon.frame_size
-            prepared = self._prepare(config, Running(latest.config, frame_size))
+            self._replace_daemon(latest, loaded)
         except Exception as exc:
             log.error("configuration not reloaded, the old one stays in use: %s", _reason(exc))
             log.debug("the new configuration failed", exc_info=exc)
             return False
+        return True
+
+    def _serve_change(self, request: _Request, *, refused: bool) -> None:
+        try:
+            if refused:
+                raise RequestError("the device is stopping; try again")
+            self._apply(request.change)
+        except BaseException as exc:
+            request.outcome.set_exception(exc)
+        else:
+            request.outcome.set_result(None)
+
+    def _apply(self, change: Change) -> None:
+        loaded = change.load()
+        latest = self._latest()
+        if loaded.config == latest.config:
+            change.commit()
+            self._adopt(latest, loaded)
+        elif not self._apply_live(change, latest, loaded):
+            self._replace_daemon(latest, loaded, change)
+
+    def _apply_live(self, change: Change, latest: Prepared, loaded: LoadedConfig) -> bool:
+        """Let the running daemon take a change; return False if it can't."""
+        daemon = self._daemon
+        commands = live_commands(latest.config, loaded.config)
+        if daemon is None or daemon.frame_size is None or commands is None or latest is not self._good:
+            return False
+        check_regions(loaded.config, daemon.frame_size)
+        change.commit()
+        if not self._adopt(latest, loaded) or not daemon.adjust(commands, config_digest(loaded.config)):
+            self._replace_daemon(latest, loaded)
+        return True
+
+    def _adopt(self, latest: Prepared, loaded: LoadedConfig) -> bool:
+        """Record the configuration that the current daemon takes; False if that one is being replaced."""
         with self._lock:
+            if self._pending is not None or self._current is not latest:
+                return False
+            changed = replace(latest, config=loaded.config, loaded=loaded)
+            if self._good is latest:
+                self._good = changed
+            self._current = changed
+            return True
+
+    def _replace_daemon(self, latest: Prepared, loaded: LoadedConfig, change: Change | None = None) -> None:
+        """Check a configuration, write its change, and replace the daemon. Raises EdgeError."""
+        daemon = self._daemon  # read once, because the main thread may clear it
+        frame_size = None if daemon is None else daemon.frame_size
+        prepared = self._prepare_loaded(loaded, Running(latest.config, frame_size))
+        if change is not None:
+            change.commit()
+        with self._lock:
+            self._unproven = change or self._unproven
             self._pending = prepared
             if self._daemon is not None:
                 self._daemon.reload()
-        return True
+
+    def _latest(self) -> Prepared:
+        with self._lock:
+            latest = self._pending or self._current
+        assert latest is not None
+        return latest
 
 
 def _reason(exc: Exception) -> str:

@@ -1,4 +1,4 @@
-"""`edge-daemon config`: check, show or change the configuration, print the JSON Schema."""
+"""`edge-daemon config`: check, show or change the configuration, reset the page's settings, JSON Schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 import msgspec
 
 from edge_daemon.cli.main import add_action
-from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_config, load_with_sources, schema
+from edge_daemon.config.page_settings import PageSettings, write_page_settings
+from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_with_sources, schema
 from edge_daemon.config.yaml_edit import (
     Scalar,
     check_writable,
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="SECTION.KEY=VALUE",
         help="such as web.listen=8080; all are written or none",
     )
+    add_action(actions, "reset", "reset", "remove what was set on the page")
     add_action(actions, "schema", "schema", "print the JSON Schema")
 
 
@@ -50,6 +52,8 @@ def run(args: argparse.Namespace) -> int:
         check(loaded)
         path = str(loaded.path) if loaded.path else None
         print(json.dumps({"ok": True, "path": path}) if args.json else f"{path or 'defaults'}: ok")
+    elif args.action == "reset":
+        reset(loaded.page, as_json=args.json)
     elif args.json:
         print(msgspec.json.encode(loaded.config).decode())
     else:
@@ -65,10 +69,15 @@ def _set(args: argparse.Namespace) -> int:
     for key, value in map(_read_change, args.changes):
         if not _has_value(path, key, value):
             after = with_value(after, key, value, str(path))
-    load_config(path, args.changes)
+    loaded = load_with_sources(path, args.changes)
     if after != before:
         check_writable(path)
         write_config_text(path, before, after)
+    for name in loaded.page.names():
+        if any(text.partition("=")[0].strip() == name for text in args.changes):
+            note(
+                f"{name} was also set on the page, which comes first; `edge-daemon config reset` removes that"
+            )
     if args.json:
         print(json.dumps({"path": str(path), "changed": after != before}))
     else:
@@ -90,7 +99,7 @@ def _read_change(text: str) -> tuple[str, Scalar]:
 def _has_value(path: Path, key: str, value: Scalar) -> bool:
     """Return whether the file or the defaults give the key this value already."""
     try:
-        config = load_config(path)
+        config = load_with_sources(path, (), lambda page: PageSettings(page.path, ConfigSource())).config
     except ConfigError:  # the change may repair it
         return False
     found: object = config
@@ -110,6 +119,21 @@ def check(loaded: LoadedConfig) -> None:
         if not isinstance(refusal.__cause__, PermissionError):
             raise refusal
         note(f"{refusal}: not checked, as it belongs to another user; the service may have permission")
+
+
+def reset(page: PageSettings, *, as_json: bool) -> None:
+    """Remove the file of the page's settings, and say which values it had. Raises ConfigError."""
+    names = list(page.names())
+    write_page_settings(PageSettings(page.path, ConfigSource()))
+    if as_json:
+        print(json.dumps({"path": str(page.path), "reset": names}))
+    elif names:
+        print(
+            f"{page.path}: removed; it had set {', '.join(names)}. A running service takes the values of the"
+        )
+        print("configuration at a reload: sudo systemctl reload edge-daemon")
+    else:
+        print(f"{page.path}: nothing was set on the page")
 
 
 def note(text: str) -> None:

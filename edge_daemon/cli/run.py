@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import logging
 import signal
+from functools import partial
 
 from edge_daemon import __version__
 from edge_daemon.app.build import build
 from edge_daemon.app.preflight import Prepared, Running, preflight
+from edge_daemon.app.settings_editor import SettingsEditor
 from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.cli.config import check, note
-from edge_daemon.config.schema import Config, load_config, load_with_sources
+from edge_daemon.config.page_settings import keep_aside
+from edge_daemon.config.schema import Config, load_with_sources
 from edge_daemon.daemon.boot_marks import BootMarks
 from edge_daemon.daemon.daemon import Daemon
 from edge_daemon.daemon.malloc import limit_malloc_arenas
@@ -61,13 +64,24 @@ def run(args: argparse.Namespace) -> int:
     def build_daemon(prepared: Prepared, *, needs_frame: bool) -> Daemon:
         keys = _keyboard_labels(args.keyboard, prepared.config)
         return build(
-            prepared, once=args.once, needs_frame=needs_frame, keyboard=keys, notifier=notifier, marks=marks
+            prepared,
+            once=args.once,
+            needs_frame=needs_frame,
+            keyboard=keys,
+            notifier=notifier,
+            marks=marks,
+            settings=settings,
         )
 
-    supervisor = Supervisor(lambda: load_config(args.config, args.set), prepare, build_daemon, notifier)
+    load = partial(load_with_sources, args.config, args.set)
+    supervisor = Supervisor(lambda: settings.load(), prepare, build_daemon, notifier)
+    settings = SettingsEditor(load, supervisor)
     # First, because an unhandled HUP would end the process. TERM may end it until there is a daemon to stop.
     signal.signal(signal.SIGHUP, lambda *_: supervisor.reload())
-    supervisor.prepare()
+    loaded = load()
+    supervisor.prepare(loaded)
+    if loaded.page.damaged is not None:
+        keep_aside(loaded.page.damaged)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: supervisor.stop())
     log.info("ended: %s", supervisor.run().value)

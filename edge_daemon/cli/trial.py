@@ -9,13 +9,18 @@ import logging
 import shlex
 import signal
 import tempfile
+from functools import partial
 from pathlib import Path
 from types import FrameType
 
 from edge_daemon.app.build import build
+from edge_daemon.app.preflight import Prepared, preflight
+from edge_daemon.app.settings_editor import SettingsEditor
+from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.config.paths import package_data
-from edge_daemon.config.schema import load_config
+from edge_daemon.config.schema import load_with_sources
 from edge_daemon.daemon.daemon import Daemon
+from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.demo.next_steps import program
 from edge_daemon.demo.page import missing_page, page_address, page_is_installed, page_settings
 from edge_daemon.demo.trial_source import TrialSource, choose_source
@@ -57,31 +62,40 @@ def run(args: argparse.Namespace) -> int:
 
 
 class _Stop:
-    """Stops the daemon at a signal; before there is one, the signal raises KeyboardInterrupt."""
+    """Stops the supervisor at a signal; before there is one, the signal raises KeyboardInterrupt."""
 
     def __init__(self) -> None:
-        self.daemon: Daemon | None = None
+        self.supervisor: Supervisor | None = None
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             signal.signal(number, self._handle)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
-        if self.daemon is None:
+        if self.supervisor is None:
             raise KeyboardInterrupt
-        self.daemon.stop()
+        self.supervisor.stop()
 
 
 def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _Stop) -> None:
-    """Build the daemon with a store in `folder`, and run it until it is stopped; `page` are settings."""
+    """Run the daemon with a store in `folder` until it is stopped; `page` are settings."""
     store = args.keep.absolute() if args.keep else folder / "examples.sqlite"
     own = [f"store.path={json.dumps(str(store))}", *page]
     path = args.config or package_data("config") / "try.yaml"
     clock = SystemClock()
     given = any(text.startswith(("camera.", "camera=")) for text in args.set)
     chosen = TrialSource() if given else choose_source(args.pictures, clock, simulated=args.simulated)
-    config = load_config(path, [*own, *chosen.settings, *args.set])
-    daemon = build(config, source=chosen.build(config, clock))
-    stop.daemon = daemon
-    daemon.run(lambda: _announce(args, page_address(config), chosen))
+    load = partial(load_with_sources, path, [*own, *chosen.settings, *args.set])
+
+    def build_daemon(prepared: Prepared, *, needs_frame: bool) -> Daemon:
+        source = chosen.build(prepared.config, clock)
+        return build(prepared, needs_frame=needs_frame, source=source, settings=settings)
+
+    supervisor = Supervisor(
+        lambda: settings.load(), lambda config, old: preflight(config, running=old), build_daemon, Notifier()
+    )
+    settings = SettingsEditor(load, supervisor)
+    supervisor.prepare(load())
+    stop.supervisor = supervisor
+    supervisor.run(lambda: _announce(args, page_address(settings.config), chosen))
 
 
 def _announce(args: argparse.Namespace, address: str | None, chosen: TrialSource) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,13 +17,21 @@ from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticO
 from edge_daemon.config.cross_checks import cross_check
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.config.page_settings import (
+    PageSettings,
+    lay_over,
+    page_settings_path,
+    read_page_settings,
+)
 from edge_daemon.config.panel import ButtonOptions, PanelOptions
-from edge_daemon.config.region_overrides import apply_region_overrides, region_overrides_path
 from edge_daemon.config.scalars import read_scalars
 from edge_daemon.config.serial import SerialOptions
 from edge_daemon.config.validation import explain, refuse_unknown_keys
 from edge_daemon.config.web import WebOptions
 from edge_daemon.config.yaml_source import ConfigSource, KeyPath, apply_overrides, dotted, read_yaml
+from edge_daemon.domain.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
@@ -163,6 +172,8 @@ class LoadedConfig(Struct, frozen=True):
     config: Config
     source: ConfigSource
     path: Path | None
+    page: PageSettings
+    """What was set on the page; its `fault` says why it is not used."""
 
     def values(self) -> Iterator[tuple[str, object, str]]:
         """Yield every value as (dotted key, value, source), in the order of the sections."""
@@ -175,19 +186,61 @@ def load_config(path: str | Path | None = None, overrides: Sequence[str] = ()) -
     """Load a configuration file and apply `key.path=value` overrides.
 
     Without a path the file is /etc/edge_daemon/config.yaml; without that file every value is its default.
+    What was set on the page replaces values of the file; if it can't be used, a warning is logged.
     Raises ConfigError, whose text has the file, the line, the key and the remedy.
     """
     return load_with_sources(path, overrides).config
 
 
-def load_with_sources(path: str | Path | None = None, overrides: Sequence[str] = ()) -> LoadedConfig:
-    """Load as `load_config` does, and keep the source of each value."""
+def load_with_sources(
+    path: str | Path | None = None,
+    overrides: Sequence[str] = (),
+    change_page: Callable[[PageSettings], PageSettings] | None = None,
+) -> LoadedConfig:
+    """Load as `load_config` does, and keep the source of each value.
+
+    `change_page` returns the page's settings to use in place of those of the file, or raises ConfigError.
+    With it, settings that can't be used raise ConfigError as well.
+    """
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
     path = None if path is None else Path(path)
     written = read_yaml(path) if path else ConfigSource()
-    apply_region_overrides(written, region_overrides_path(apply_overrides(written, overrides)))
-    source = apply_overrides(written, overrides)
+    page = read_page_settings(page_settings_path(apply_overrides(written, overrides)), written)
+    if change_page is not None:
+        page = change_page(page)
+        return _load(path, written, overrides, page)
+    try:
+        if page.fault is not None:
+            raise page.fault
+        return _load(path, written, overrides, page)
+    except ConfigError as exc:
+        damaged = page.damaged or (page.path if _is_damaged(page) else None)
+        unused = PageSettings(page.path, ConfigSource(), exc, damaged)
+        loaded = _load(path, written, overrides, unused)  # raises the configuration's own error
+        log.warning("%s; nothing that was set on the page is used", exc)
+        return loaded
+
+
+def _load(
+    path: Path | None, written: ConfigSource, overrides: Sequence[str], page: PageSettings
+) -> LoadedConfig:
+    source = apply_overrides(lay_over(written, page.source), overrides)
+    config = _convert(source)
+    cross_check(config, source)
+    return LoadedConfig(config, source, path, page)
+
+
+def _is_damaged(page: PageSettings) -> bool:
+    try:
+        _convert(lay_over(ConfigSource(), page.source))
+    except ConfigError:
+        return True
+    return False
+
+
+def _convert(source: ConfigSource) -> Config:
+    """Check the names and types of all values, and return the configuration. Raises ConfigError."""
     source.data = {
         key: value
         for key, value in source.data.items()
@@ -196,13 +249,11 @@ def load_with_sources(path: str | Path | None = None, overrides: Sequence[str] =
     _refuse_invalid_text(source)
     try:
         read_scalars(source, Config)
-        config = msgspec.convert(source.data, Config)
+        return msgspec.convert(source.data, Config)
     except msgspec.ValidationError as exc:
         kind = msgspec.inspect.type_info(Config)
         refuse_unknown_keys(source.data, kind, source)
         raise explain(exc, kind, source) from exc
-    cross_check(config, source)
-    return LoadedConfig(config, source, path)
 
 
 def schema() -> dict[str, Any]:

@@ -24,8 +24,8 @@ class WebOptions(ConfigSection, frozen=True):
     """Name of a file in $CREDENTIALS_DIRECTORY that holds the token."""
     hosts: tuple[str, ...] = ()
     """Further host names of the page, for a reverse proxy; with them the page always needs a token."""
-    regions_file: FilePath | None = None
-    """File for regions that were moved on the page; default `regions.yaml` in the state directory."""
+    settings_file: FilePath | None = None
+    """File for what is set on the page; default `settings.yaml` in the state directory."""
 
 
 _EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"

@@ -10,7 +10,8 @@ from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
-from edge_daemon.domain.events import Event, Ready
+from edge_daemon.domain.commands import Command
+from edge_daemon.domain.events import ConfigurationChanged, Event, Ready
 from edge_daemon.domain.interfaces import Clock, Sink
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.system.latest_frame import LatestFrame
@@ -94,6 +95,16 @@ class Daemon:
     def reload(self) -> None:
         """End the loop so that another daemon can replace this one."""
         self._outcome = self._outcome or Outcome.RELOAD
+
+    def adjust(self, commands: Sequence[Command], digest: str) -> bool:
+        """Take a changed configuration, `digest`, by these commands; False if the queue is full.
+
+        Any thread may call it.
+        """
+        if not all(self._mailbox.submit(command) for command in commands):
+            return False
+        self._mailbox.announce(ConfigurationChanged(digest))
+        return True
 
     def close(self) -> None:
         """Release the resources of a daemon that does not run."""

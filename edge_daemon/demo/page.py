@@ -24,7 +24,7 @@ def page_is_installed() -> bool:
 
 @contextmanager
 def page_settings(folder: Path, usual: int = USUAL_PORT) -> Iterator[list[str]]:
-    """Reserve a port, and yield the settings of a page there; moved regions are kept in `folder`.
+    """Reserve a port, and yield the settings of a page there; what is set on it is kept in `folder`.
 
     The port is the usual one if it is free on 127.0.0.1, else another free one. Until the block ends, no
     other process of this machine reserves it.
@@ -33,7 +33,7 @@ def page_settings(folder: Path, usual: int = USUAL_PORT) -> Iterator[list[str]]:
         port = next(
             (port for wanted in (usual, *[0] * _TRIES) if (port := _reserve(wanted, reservations))), usual
         )
-        yield [f"web.listen={port}", f"web.regions_file={json.dumps(str(folder / 'regions.yaml'))}"]
+        yield [f"web.listen={port}", f"web.settings_file={json.dumps(str(folder / 'settings.yaml'))}"]
 
 
 def _reserve(wanted: int, reservations: ExitStack) -> int | None:

@@ -140,6 +140,18 @@ class SetThreshold(Struct, frozen=True):
     unknown: float | str
 
 
+class SetSmoothing(Struct, frozen=True):
+    """Set the smoothing of every region; the labels and the votes of the latest frames stay.
+
+    `window` is the number of frames in the vote, `hysteresis` the lead of a new label as a share of them.
+    """
+
+    origin: Origin
+    window: int
+    hysteresis: float
+    min_hold_s: float
+
+
 class MoveRegion(Struct, frozen=True):
     """Move a region until the next restart or reload: `box` is [x, y, width, height].
 
@@ -209,6 +221,7 @@ Command: TypeAlias = (
     | Trigger
     | SetTrigger
     | SetThreshold
+    | SetSmoothing
     | MoveRegion
     | LearnScene
     | ShowScene

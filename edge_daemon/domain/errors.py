@@ -71,3 +71,7 @@ class OutputError(EdgeError):
 
 class RequestError(EdgeError, ValueError):
     """A request from MQTT or the web page is invalid; the sender gets an error reply, nothing changes."""
+
+
+class ConflictError(RequestError):
+    """Someone else changed the same settings meanwhile; nothing changes."""

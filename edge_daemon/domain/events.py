@@ -157,6 +157,12 @@ class SettingsChanged(Struct, frozen=True):
     unknown: float | str
 
 
+class ConfigurationChanged(Struct, frozen=True):
+    """The daemon took a changed configuration while it runs; `digest` identifies it, as in `info`."""
+
+    digest: str
+
+
 class Button(Struct, frozen=True):
     """A button's gesture: press, release, hold, long_press or chord."""
 
@@ -288,6 +294,7 @@ Event: TypeAlias = (
     | ExamplesChanged
     | FleetSnapshot
     | SettingsChanged
+    | ConfigurationChanged
     | Button
     | CameraLost
     | CameraRestored

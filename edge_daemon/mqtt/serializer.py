@@ -193,6 +193,10 @@ class EventSerializer:
         return [self._retained(self._topics.settings, encode(body))]
 
     @messages_for.register
+    def _(self, event: events.ConfigurationChanged, now: datetime) -> list[Message]:
+        return [self._info_message(config_digest=event.digest)]
+
+    @messages_for.register
     def _(self, event: events.Button, now: datetime) -> list[Message]:
         return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
 

@@ -43,6 +43,7 @@ _KEEP_UNDO = (
     commands.Trigger,
     commands.SetTrigger,
     commands.SetThreshold,
+    commands.SetSmoothing,
 )
 """Commands after which an undo still restores the scene before the latest press."""
 MAX_SNAPSHOTS = 64
@@ -279,6 +280,8 @@ class Pipeline:
             case commands.SetThreshold():
                 yield from self._trainer.execute(command)
                 yield self._settings.set_threshold(command)
+            case commands.SetSmoothing():
+                yield from self._set_smoothing(command)
             case commands.ListExamples():
                 yield from self._trainer.execute(command)
             case _:
@@ -306,6 +309,14 @@ class Pipeline:
 
     def _find_view(self, region: str, image: Image) -> TaughtView | None:
         return self._view_classifiers[region].taught_view(image)
+
+    def _set_smoothing(self, command: commands.SetSmoothing) -> Iterator[events.Event]:
+        smoothers = [region.smoother for region in self._regions.values()]
+        if self._text_joiner is not None:
+            smoothers.append(self._text_joiner.smoother)
+        for smoother in smoothers:
+            smoother.configure(command.window, command.hysteresis, command.min_hold_s)
+        yield events.CommandReply(command)
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         region = self._region(command.region)

@@ -218,6 +218,11 @@ class RegionPipeline:
             self._scenes.reset(self.name)
         return self.reset(now)
 
+    @property
+    def smoother(self) -> LabelSmoother:
+        """The smoother of the label."""
+        return self._smoother
+
     def set_tracker(self, make: TrackerFactory, now: float) -> list[ObjectPassed | CommandReply]:
         """Replace the tracker; return the last events of the old one, with replies to all its triggers."""
         happened = [*self.reset(now), *self.pop_finished(math.inf)]

@@ -44,6 +44,12 @@ class LabelSmoother:
         self._label, self._since = challenger, now
         return change
 
+    def configure(self, window: int, hysteresis: float, min_hold_s: float) -> None:
+        """Change the settings; the label and the newest frames of the window stay."""
+        self._window = deque(self._window, maxlen=window)
+        self._hysteresis = hysteresis
+        self._min_hold_s = min_hold_s
+
     def reset(self) -> None:
         """Drop the window and the label, as after the loss of the camera."""
         self._window.clear()

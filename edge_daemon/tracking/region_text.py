@@ -36,6 +36,11 @@ class RegionTextJoiner:
         self._updated = False
         return self._smoother.update(join_predictions(self._latest[name] for name in self._regions), now)
 
+    @property
+    def smoother(self) -> LabelSmoother:
+        """The smoother of the text."""
+        return self._smoother
+
     def reset(self) -> None:
         """Drop all predictions and the text, as after the loss of the camera."""
         self._latest.clear()

@@ -28,6 +28,7 @@ from edge_daemon.web.routes import (
     HistoryRoutes,
     LiveRoute,
     PageRoutes,
+    SettingsRoutes,
     make_app,
 )
 from edge_daemon.web.security import AllowedHosts, RequestPolicy
@@ -59,6 +60,7 @@ class WebApp:
         proxied: bool,
     ) -> None:
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=lower_priority)
+        self._settings_thread = ThreadPoolExecutor(1, "web-settings", initializer=lower_priority)
         self._image_thread = ThreadPoolExecutor(1, "web-picture", initializer=lower_priority)
         self._browser = ExampleBrowser(device.store_path, device.space)
         self._log_tail = LogTail()
@@ -73,10 +75,9 @@ class WebApp:
         self.asgi = make_app(
             PageRoutes(sessions, device.name),
             ExampleRoutes(self._browser, self._store_thread, state),
-            CommandRoutes(
-                client, state, uncertain, device.regions_file, self._image_thread, self._store_thread, now
-            ),
-            HealthRoutes(health, metrics, self._log_tail, device.settings, now),
+            CommandRoutes(client, uncertain, self._image_thread, now),
+            SettingsRoutes(device.settings, viewers, self._settings_thread),
+            HealthRoutes(health, metrics, self._log_tail, device.config, now),
             LiveRoute(state, self.feed, viewers, encoder),
             HistoryRoutes(history),
             RequestPolicy(AllowedHosts(hosts), sessions, proxied=proxied),
@@ -90,6 +91,7 @@ class WebApp:
         """Release the log, the store and the worker threads."""
         self._log_tail.close()
         self._image_thread.shutdown(wait=False, cancel_futures=True)
+        self._settings_thread.shutdown(wait=False, cancel_futures=True)
         self._store_thread.submit(self._browser.close)
         self._store_thread.shutdown()
 

@@ -5,18 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from edge_daemon.imaging.regions import Box
+
+
+class SettingsEditor(Protocol):
+    """Changes settings of the configuration. Any thread may use it."""
+
+    def change(self, changes: Mapping[str, object], revision: str) -> None:
+        """Check, keep and apply changes by section; null gives a value back to the configuration.
+
+        `revision` is that of the settings that the client has seen. Waits for the checks. Raises
+        ConflictError if there is another revision by now, EdgeError with the reason of a refusal.
+        """
+
+    def describe(self) -> Mapping[str, object]:
+        """Return the values in use with their sources, the accepted words, and the revision."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceInfo:
     """Names, paths and settings of the device.
 
-    `regions` gives the box of each region, None for the whole frame. `settings` is the effective
+    `regions` gives the box of each region, None for the whole frame. `config` returns the effective
     configuration as plain data; it holds no secrets, since the configuration holds none. `space` is the id of
-    the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off;
-    any thread may call it. Moved regions are saved to `regions_file`.
+    the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off.
+    Any thread may call both. `settings` is None where the page can't change them.
     """
 
     name: str
@@ -26,6 +41,6 @@ class DeviceInfo:
     regions: Mapping[str, Box | None]
     space: str
     store_path: Path
-    regions_file: Path
-    settings: Mapping[str, object]
+    config: Callable[[], Mapping[str, object]]
     broker: Callable[[], bool | None]
+    settings: SettingsEditor | None = None

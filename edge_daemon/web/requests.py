@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Literal, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -27,7 +27,7 @@ _MAX_ERROR_CHARACTERS = 200
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 _Text = Annotated[str, Meta(max_length=64)]
 _Ids = Annotated[tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], ...], Meta(min_length=1, max_length=MAX_IDS)]
-_Edge = Annotated[float, Meta(ge=0, le=1)]
+_Scalar: TypeAlias = bool | int | float | str | None
 
 
 class RequestBody(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,11 +66,14 @@ class RelabelBody(RequestBody, frozen=True):
     label: str
 
 
-class RegionBody(RequestBody, frozen=True):
-    """Move a region; `box` is x, y, width and height as fractions of the frame."""
+class SettingsBody(RequestBody, frozen=True):
+    """Change `settings`, by section of the configuration; null gives a value back to the configuration.
 
-    region: _Text
-    box: tuple[_Edge, _Edge, _Edge, _Edge]
+    `revision` is that of the settings that the client has seen. The configuration checks the values.
+    """
+
+    settings: dict[str, _Scalar | dict[str, _Scalar] | list[dict[str, str | list[float]]]]
+    revision: str
 
 
 class SceneBody(RequestBody, frozen=True):
@@ -93,7 +96,6 @@ BODIES: dict[str, type[RequestBody]] = {
     "remove": IdsBody,
     "restore": IdsBody,
     "relabel": RelabelBody,
-    "region": RegionBody,
     "scene": SceneBody,
 }
 """The body of each command, by the command's name in the request's path."""
@@ -114,8 +116,6 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
         case RelabelBody() as relabel:
             return commands.Relabel(relabel.ids, check_label(relabel.label), origin)
-        case RegionBody() as region:
-            return commands.MoveRegion(region.region, region.box, origin)
         case SceneBody(action="learn") as scene:
             return commands.LearnScene(now_s, origin, scene.region)
         case SceneBody() as scene:

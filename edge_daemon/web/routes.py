@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -19,16 +18,16 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_daemon.config.region_overrides import save_region_overrides
-from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
+from edge_daemon.domain.errors import ConflictError, EdgeError, LabelError, RequestError
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
+from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
 from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.preview import PreviewEncoder
-from edge_daemon.web.requests import BODIES, CommandClient, EmptyBody, LoginBody, read_body, read_command
+from edge_daemon.web.requests import BODIES, CommandClient, LoginBody, SettingsBody, read_body, read_command
 from edge_daemon.web.security import (
     MAX_BODY_BYTES,
     App,
@@ -63,6 +62,7 @@ def make_app(
     page: PageRoutes,
     examples: ExampleRoutes,
     commands: CommandRoutes,
+    settings: SettingsRoutes,
     health: HealthRoutes,
     live: LiveRoute,
     history: HistoryRoutes,
@@ -79,9 +79,10 @@ def make_app(
             Route("/api/examples/{number:int}.jpg", examples.thumbnail),
             Route("/api/archive.zip", examples.archive),
             Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
-            Route("/api/save", commands.save_region_overrides, methods=["POST"]),
             Route("/api/history", history.labels),
             Route("/api/history/{number:int}.jpg", history.picture),
+            Route("/api/settings", settings.show),
+            Route("/api/settings", settings.change, methods=["POST"]),
             Route("/api/health", health.checks),
             Route("/api/support.zip", health.support_bundle),
             Route("/healthz", health.healthz),
@@ -184,14 +185,11 @@ class ExampleRoutes:
 
 @dataclass(frozen=True, slots=True)
 class CommandRoutes:
-    """Changes. `now` is the monotonic clock; `image_thread` encodes, `store_thread` writes files."""
+    """Changes. `now` is the monotonic clock; `image_thread` encodes."""
 
     client: CommandClient
-    state: StateCache
     uncertain: UncertainImages
-    regions_file: Path
     image_thread: Executor
-    store_thread: Executor
     now: Callable[[], float]
 
     async def execute(self, request: Request) -> Response:
@@ -209,12 +207,33 @@ class CommandRoutes:
             raise HTTPException(404)
         return _jpeg(await _run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
 
-    async def save_region_overrides(self, request: Request) -> Response:
-        """Save the current boxes of the regions, and return the file's path."""
-        read_body(await _body(request), EmptyBody)
-        path, boxes = self.regions_file, self.state.boxes
-        await _run_in(self.store_thread, lambda: save_region_overrides(path, boxes))
-        return _json({"path": str(path)})
+
+@dataclass(frozen=True, slots=True)
+class SettingsRoutes:
+    """Settings of the configuration. `thread` waits while a change is checked, which may load a model."""
+
+    editor: SettingsEditor | None
+    viewers: ViewerRegistry
+    thread: Executor
+
+    async def show(self, request: Request) -> Response:
+        """Return the values in use with their sources, the accepted words, and the revision."""
+        return _json(self._required().describe())
+
+    async def change(self, request: Request) -> Response:
+        """Change settings and return them; other viewers learn that they changed."""
+        editor, body = self._required(), read_body(await _body(request), SettingsBody)
+        try:
+            await _run_in(self.thread, lambda: editor.change(body.settings, body.revision))
+        except EdgeError as exc:
+            return _json({"error": str(exc)}, 409 if isinstance(exc, ConflictError) else 400)
+        self.viewers.broadcast({"type": "settings"})
+        return _json(editor.describe())
+
+    def _required(self) -> SettingsEditor:
+        if self.editor is None:
+            raise HTTPException(404, "the settings can't be changed here; use `edge-daemon run` or `try`")
+        return self.editor
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +258,7 @@ class HealthRoutes:
     health: HealthChecks
     prometheus: Metrics
     log_tail: LogTail
-    settings: Mapping[str, object]
+    config: Callable[[], Mapping[str, object]]
     now: Callable[[], float]
 
     async def checks(self, request: Request) -> Response:
@@ -248,7 +267,7 @@ class HealthRoutes:
 
     async def support_bundle(self, request: Request) -> Response:
         """Return the support bundle, without secrets."""
-        content = write_bundle(self.settings, self.health.run(self.now()), self.log_tail.lines())
+        content = write_bundle(self.config(), self.health.run(self.now()), self.log_tail.lines())
         name = f'attachment; filename="support-{date.today()}.zip"'
         return Response(content, media_type="application/zip", headers={"content-disposition": name})
 

@@ -92,11 +92,6 @@ class StateCache:
         """The number of examples per label."""
         return self._counts
 
-    @property
-    def boxes(self) -> dict[str, list[float]]:
-        """The current box of each region; regions that cover the whole frame are left out."""
-        return {name: box for name, box in self._boxes.items() if box is not None}
-
     def greeting(self) -> Iterator[Message]:
         """Yield the first messages for a new viewer."""
         device = self._device

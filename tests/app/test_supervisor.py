@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import cast
 
 import pytest
@@ -12,7 +13,9 @@ from edge_daemon.app import supervisor as module
 from edge_daemon.app.preflight import Prepared, Running
 from edge_daemon.app.supervisor import Supervisor
 from edge_daemon.config.camera import SyntheticOptions
-from edge_daemon.config.schema import Config, DeviceOptions
+from edge_daemon.config.page_settings import PageSettings
+from edge_daemon.config.schema import Config, DeviceOptions, LoadedConfig
+from edge_daemon.config.yaml_source import ConfigSource
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import CameraError, ConfigError, WebError
@@ -75,7 +78,7 @@ class SupervisorThread:
         self.built: list[FakeDaemon] = []
         self.on_build: Callable[[], None] = lambda: None
         self._built = threading.Condition()
-        self.supervisor = Supervisor(lambda: self.config, self._prepare, self._build, Notifier({}))
+        self.supervisor = Supervisor(lambda: _loaded(self.config), self._prepare, self._build, Notifier({}))
         self.result: Outcome | BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 
@@ -103,7 +106,7 @@ class SupervisorThread:
             self.result = exc
 
     def start(self) -> None:
-        self.supervisor.prepare()
+        self.supervisor.prepare(_loaded(self.config))
         self._thread.start()
 
     def edit(self, name: str) -> None:
@@ -126,6 +129,10 @@ class SupervisorThread:
         self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
         return self.result
+
+
+def _loaded(config: Config) -> LoadedConfig:
+    return LoadedConfig(config, ConfigSource(), None, PageSettings(Path("settings.yaml"), ConfigSource()))
 
 
 def _named(name: str, fps: float = 15.0) -> Config:

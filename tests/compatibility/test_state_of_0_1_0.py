@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.board.clock import BootTime
-from edge_daemon.config.region_overrides import save_region_overrides
-from edge_daemon.config.schema import load_config
+from edge_daemon.config.page_settings import write_page_settings
+from edge_daemon.config.schema import load_config, load_with_sources
 from edge_daemon.evaluation.feature_selection import FeatureExtractor, tune_features
 from edge_daemon.example_store.process_lock import StoreLock
 from edge_daemon.example_store.store import ExampleStore
@@ -110,14 +110,17 @@ def test_the_events_that_waited_are_read_in_order_and_new_ones_follow(tmp_path: 
 
 
 def test_moved_regions_are_where_they_were_moved_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("STATE_DIRECTORY", str(copy_of("state", tmp_path)))
+    state = copy_of("state", tmp_path)
+    monkeypatch.setenv("STATE_DIRECTORY", str(state))
     config = tmp_path / "config.yaml"
     config.write_text("regions: [{name: left, box: [0, 0, 1, 1]}, {name: right, box: [0.5, 0, 0.5, 1]}]\n")
-    boxes = {region.name: list(region.box) for region in load_config(config).regions}
-    assert boxes["left"] == EXPECTED["regions"]["left"]
-    again = tmp_path / "again.yaml"
-    save_region_overrides(again, boxes)
-    assert again.read_bytes() == (WRITTEN / "state" / "regions.yaml").read_bytes()
+    loaded = load_with_sources(config)
+    assert list(loaded.config.regions[0].box) == EXPECTED["regions"]["left"]
+    origins = {key: origin for key, _, origin in loaded.values()}
+    assert origins["regions[0].box"] == f"{state / 'regions.yaml'}:2"
+    write_page_settings(loaded.page)
+    assert sorted(path.name for path in state.glob("*.yaml")) == ["settings.yaml"]
+    assert load_config(config) == loaded.config
 
 
 def test_a_lock_that_was_left_behind_keeps_nobody_out(tmp_path: Path) -> None:

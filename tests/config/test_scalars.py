@@ -92,7 +92,7 @@ def test_a_pin_is_taken_by_each_of_its_names(tmp_path: Path, text: str) -> None:
         ("panel: {hold_s: .inf}", ["panel.hold_s", ".inf"]),
         ("regions: [{name: a, box: [.nan, 0, 1, 1]}]", ["regions[0].box[0]", ".nan"]),
         ("store: {path: ~nobody-here/s}", ["store.path", "~nobody-here"]),
-        ("web: {regions_file: ~nobody-here/s}", ["web.regions_file", "~nobody-here"]),
+        ("web: {settings_file: ~nobody-here/s}", ["web.settings_file", "~nobody-here"]),
     ],
 )
 def test_ambiguous_values_are_refused_with_a_remedy(tmp_path: Path, text: str, parts: list[str]) -> None:
@@ -111,7 +111,7 @@ def test_home_and_variables_are_replaced_in_every_path(
     text = (
         "camera: {type: replay, path: $PICTURES/film}\nmodel: {name: ~/m.tflite, delegate: ~/d.so}\n"
         f"mqtt: {{password_file: ~/password, tls: {tls}}}\nfleet: {{key_file: ~/fleet}}\n"
-        "web: {token_file: ~/token, regions_file: ~/r.yaml}\nstore: {path: ~/s.sqlite}\n"
+        "web: {token_file: ~/token, settings_file: ~/r.yaml}\nstore: {path: ~/s.sqlite}\n"
     )
     shown = str(read(tmp_path, text))
     for path in ("m.tflite", "d.so", "password", "ca", "cert", "key", "fleet", "token", "r.yaml", "s.sqlite"):

@@ -7,12 +7,18 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from edge_daemon.app.build import build
-from edge_daemon.config.schema import load_config
+from edge_daemon.app.preflight import Prepared, Running, preflight
+from edge_daemon.app.settings_editor import SettingsEditor
+from edge_daemon.app.supervisor import Supervisor
+from edge_daemon.config.schema import Config, load_with_sources
+from edge_daemon.daemon.daemon import Daemon
+from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
 from edge_daemon.panel.simulated_buttons import SimulatedButtons
@@ -60,7 +66,8 @@ class Turntable:
 class Stage:
     """Runs the daemon of these overrides in a thread; a context manager.
 
-    Its pins are separate mock pins, or with `chosen_pins` those that gpiozero chooses.
+    Its pins are separate mock pins, or with `chosen_pins` those that gpiozero chooses. It has a supervisor,
+    as `edge-daemon run` has: `built` counts its daemons, and `fault`, once set, is raised by the next build.
     """
 
     def __init__(
@@ -75,19 +82,34 @@ class Stage:
         self._source = source
         self.presser = SimulatedButtons()
         self.store_path = folder / "examples.sqlite"
-        model = shared_path(MODEL)
-        config = load_config(
-            config_path,
-            [f"model.name={model}", f"store.path={self.store_path}", "device.id=stage", *overrides],
-        )
-        pin_factory = None if chosen_pins else self.presser.factory
-        self.daemon = build(config, source=source, pin_factory=pin_factory)
+        own = [f"model.name={shared_path(MODEL)}", f"store.path={self.store_path}", "device.id=stage"]
+        load = partial(load_with_sources, config_path, [*own, *overrides])
+        self._pin_factory = None if chosen_pins else self.presser.factory
+        self.built = 0
+        self.fault: Exception | None = None
+        self.supervisor = Supervisor(lambda: self.settings.load(), _prepare, self._build, Notifier({}))
+        self.settings = SettingsEditor(load, self.supervisor)
+        self.supervisor.prepare(load())
         self._thread = threading.Thread(target=self._run)
         self.error: BaseException | None = None
 
+    def _build(self, prepared: Prepared, *, needs_frame: bool) -> Daemon:
+        fault, self.fault = self.fault, None
+        if fault is not None:
+            raise fault
+        self.built += 1
+        self.daemon = build(
+            prepared,
+            needs_frame=needs_frame,
+            source=self._source,
+            pin_factory=self._pin_factory,
+            settings=self.settings,
+        )
+        return self.daemon
+
     def _run(self) -> None:
         try:
-            self.daemon.run()
+            self.supervisor.run()
         except BaseException as exc:
             self.error = exc
 
@@ -99,7 +121,7 @@ class Stage:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.daemon.stop()
+        self.supervisor.stop()
         self._thread.join(TIMEOUT_S)
         assert not self._thread.is_alive()
         assert self.error is None
@@ -110,6 +132,10 @@ class Stage:
         time.sleep(0.06)
         self.presser.release(pin)
         time.sleep(0.06)
+
+
+def _prepare(config: Config, running: Running | None) -> Prepared:
+    return preflight(config, running=running)
 
 
 class Ear:

@@ -53,8 +53,8 @@ class WebHarness:
         self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.table = Turntable(still("gear"), fps=15)
-        self.regions_file = folder / "regions.yaml"
-        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={self.regions_file}"]
+        self.settings_file = folder / "settings.yaml"
+        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.settings_file={self.settings_file}"]
         self.stage = Stage(self.table, [*own, *overrides], folder, config_path)
 
     def show(self, kind: str, variation: int = 0) -> None:

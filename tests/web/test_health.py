@@ -31,7 +31,7 @@ class HealthHarness:
     """Health checks and metrics over a root laid out like a board's."""
 
     def __init__(self, root: Path, broker: bool | None = False) -> None:
-        self.device = DeviceInfo("n", "1", "m", "knn", {}, "s", root / "x", root / "r", {}, lambda: broker)
+        self.device = DeviceInfo("n", "1", "m", "knn", {}, "s", root / "x", dict, lambda: broker)
         history = LabelHistory(LatestFrame(), ThreadPoolExecutor(1), lambda: 0.0)
         self.state = StateCache(self.device, UncertainImages(), history)
         self.system = SystemStats(root)

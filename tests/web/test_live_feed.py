@@ -43,7 +43,7 @@ class FeedHarness:
         self.browser = ExampleBrowser(folder / "x", "s")
         viewers = ViewerRegistry()
         viewers.add(self.viewer)
-        device = DeviceInfo("n", "1", "m", "knn", {}, "s", folder / "x", folder / "r", {}, lambda: None)
+        device = DeviceInfo("n", "1", "m", "knn", {}, "s", folder / "x", dict, lambda: None)
         self.feed = LiveFeed(
             asyncio.get_running_loop(),
             StateCache(device, UncertainImages(), history(self.clock)),

@@ -311,7 +311,7 @@ def test_healthz_fails_while_the_camera_is_lost(open_site: WebHarness) -> None:
 def test_a_taken_port_is_named(open_site: WebHarness, tmp_path: Path) -> None:
     second = WebHarness(tmp_path, port=open_site.port)
     with pytest.raises(WebError, match="pick another port"):
-        second.stage.daemon.run()
+        second.stage.supervisor.run()
 
 
 def test_at_boot_the_page_waits_for_its_address_and_nothing_else_does(

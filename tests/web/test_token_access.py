@@ -32,7 +32,7 @@ def test_without_the_token_only_the_login_is_open(locked_site: WebHarness) -> No
         for path in ("/api/examples", "/metrics", "/api/archive.zip", "/api/support.zip", "/api/health"):
             assert client.get(path).status_code == 401
         assert client.post("/api/teach", json={"label": "gear"}).status_code == 401
-        assert client.post("/api/save", json={}).status_code == 401
+        assert client.post("/api/settings", json={}).status_code == 401
     with pytest.raises(InvalidStatus):
         listen(locked_site)
     with pytest.raises(InvalidStatus):
