@@ -47,13 +47,17 @@ class SettingsEditor:
         """
         return self._load(usable_page_settings if self.used.fault is None else None)
 
-    def change(self, changes: Mapping[str, object], revision: str) -> None:
-        """Apply changes, as `changed_page_settings` does, to the settings with this `revision`; wait for it.
+    def change(self, changes: Mapping[str, object], revision: str) -> Mapping[str, object]:
+        """Apply changes, as `changed_page_settings` does, to the settings with this `revision`.
 
-        Raises ConflictError if they were changed meanwhile, ConfigError with the line that the configuration
-        would give, and the EdgeError of a check.
+        Returns the changed settings as `describe` does, once they are written; another daemon may still have
+        to be built. Raises ConflictError if they were changed meanwhile, ConfigError with the line that the
+        configuration would give, and the EdgeError of a check.
         """
-        self._supervisor.apply(_PageChange(self, self._load, changes, revision))
+        change = _PageChange(self, self._load, changes, revision)
+        self._supervisor.apply(change)
+        assert change.loaded is not None
+        return self._described(change.loaded)
 
     @property
     def used(self) -> PageSettings:
@@ -71,7 +75,9 @@ class SettingsEditor:
 
     def describe(self) -> dict[str, object]:
         """Return the values in use with their sources, the accepted words, and the revision."""
-        loaded = self._supervisor.loaded
+        return self._described(self._supervisor.loaded)
+
+    def _described(self, loaded: LoadedConfig) -> dict[str, object]:
         config = loaded.config
         return {
             "revision": loaded.page.revision,
@@ -96,17 +102,17 @@ class _PageChange:
         self._changes = changes
         self._revision = revision
         self._replaces_unused_file = False
-        self._loaded: LoadedConfig | None = None
+        self.loaded: LoadedConfig | None = None
 
     def load(self) -> LoadedConfig:
         """Return the changed configuration. Raises ConfigError, ConflictError."""
-        self._loaded = self._load(self._changed)
-        return self._loaded
+        self.loaded = self._load(self._changed)
+        return self.loaded
 
     def commit(self) -> None:
         """Write the file. Raises ConfigError."""
-        assert self._loaded is not None
-        page = self._loaded.page
+        assert self.loaded is not None
+        page = self.loaded.page
         if self._replaces_unused_file and page.path.exists():
             keep_aside(page.path)
         write_page_settings(page)

@@ -173,7 +173,7 @@ class LoadedConfig(Struct, frozen=True):
     source: ConfigSource
     path: Path | None
     page: PageSettings
-    """What was set on the page; its `fault` says why it is not used."""
+    """The settings of the page; `fault` says why they are not used."""
 
     def values(self) -> Iterator[tuple[str, object, str]]:
         """Yield every value as (dotted key, value, source), in the order of the sections."""

@@ -24,6 +24,10 @@ class _Instance(msgspec.Struct):
     instance: str = ""
 
 
+class _Regions(msgspec.Struct):
+    regions: list[str] = []
+
+
 class DuplicateDeviceDetector:
     """Detects a second device with this device's id by its `info` topic. Belongs to one thread.
 
@@ -92,10 +96,22 @@ class IncomingHandler:
             return None
         now_s = self._clock.monotonic()
         self._discovery.handle(incoming, now_s)
+        self._clear_former_labels(incoming)
         rejected = self._requests.handle(incoming, now_s)
         if rejected is not None:
             self._outbox.put(self._serializer.rejection(rejected))
         return self._duplicates.check(incoming)
+
+    def _clear_former_labels(self, incoming: Incoming) -> None:
+        """Clear the retained labels of regions that an earlier run had, by its retained `info`."""
+        if incoming.topic != self._duplicates.info_topic or not incoming.retained:
+            return
+        try:
+            former = decode_json(incoming.payload, _Regions).regions
+        except msgspec.DecodeError:
+            return
+        for message in self._serializer.cleared_labels(former):
+            self._outbox.put(message)
 
     def queue_pending(self) -> None:
         """Queue a discovery message that is due, and the next part of an export.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import singledispatchmethod
 from itertools import count
@@ -17,7 +17,7 @@ from edge_daemon.mqtt import payloads
 from edge_daemon.mqtt.example_export import ExportAnswer
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
-from edge_daemon.mqtt.topics import Topics
+from edge_daemon.mqtt.topics import Topics, is_region
 
 _DIGITS = 4
 _MAX_RANKED = 10
@@ -49,6 +49,11 @@ class EventSerializer:
         """Return the state before any event: labels of an earlier run are cleared."""
         labels = [self._retained(self._topics.label(region), b"") for region in self._topics.regions]
         return [*labels, self._retained(self._topics.info, encode(self._info)), self.availability(True)]
+
+    def cleared_labels(self, regions: Iterable[str]) -> list[Message]:
+        """Return messages that clear the labels of `regions` which this device does not have."""
+        gone = [region for region in regions if region not in self._topics.regions and is_region(region)]
+        return [self._retained(self._topics.label(region), b"") for region in gone]
 
     def rejection(self, rejected: RejectedRequest) -> Message:
         """Return the response to a request that was not submitted."""

@@ -28,7 +28,7 @@ class Topics:
         _check_levels("mqtt.base_topic", self.base)
         for region in self.regions:
             _check_levels("region", region)
-            if "/" in region or region in RESERVED_LEVELS:
+            if not is_region(region):
                 raise ConfigError(
                     f"region '{region}' would hide an MQTT topic of that name; pick another name"
                 )
@@ -105,6 +105,11 @@ def device_topics(base_topic: str | None, device_id: str, regions: Sequence[str]
     if base_topic is None and "/" in device_id:
         raise ConfigError(f"device.id '{device_id}' can't hold '/'; set mqtt.base_topic for deeper topics")
     return Topics(base_topic or f"edge_daemon/{device_id}", tuple(regions))
+
+
+def is_region(name: str) -> bool:
+    """Return whether a region's name is one topic level that hides no other topic."""
+    return "/" not in name and name not in RESERVED_LEVELS and topic_fault(name) is None
 
 
 def _check_levels(what: str, text: str) -> None:

@@ -13,10 +13,10 @@ from edge_daemon.imaging.regions import Box
 class SettingsEditor(Protocol):
     """Changes settings of the configuration. Any thread may use it."""
 
-    def change(self, changes: Mapping[str, object], revision: str) -> None:
+    def change(self, changes: Mapping[str, object], revision: str) -> Mapping[str, object]:
         """Check, keep and apply changes by section; null gives a value back to the configuration.
 
-        `revision` is that of the settings that the client has seen. Waits for the checks. Raises
+        `revision` is that of the settings that the client has seen. Returns the changed settings. Raises
         ConflictError if there is another revision by now, EdgeError with the reason of a refusal.
         """
 

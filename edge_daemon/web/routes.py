@@ -224,11 +224,11 @@ class SettingsRoutes:
         """Change settings and return them; other viewers learn that they changed."""
         editor, body = self._required(), read_body(await _body(request), SettingsBody)
         try:
-            await _run_in(self.thread, lambda: editor.change(body.settings, body.revision))
+            changed = await _run_in(self.thread, lambda: editor.change(body.settings, body.revision))
         except EdgeError as exc:
             return _json({"error": str(exc)}, 409 if isinstance(exc, ConflictError) else 400)
         self.viewers.broadcast({"type": "settings"})
-        return _json(editor.describe())
+        return _json(changed)
 
     def _required(self) -> SettingsEditor:
         if self.editor is None:

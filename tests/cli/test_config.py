@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -173,3 +174,39 @@ def test_set_refuses_a_change_in_one_line_and_writes_none(
 def test_set_without_a_file_names_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["config", "set", "--config", str(tmp_path / "none.yaml"), "web.listen=8080"]) == 1
     assert "none.yaml: can't be read" in capsys.readouterr().err
+
+
+def test_what_was_set_on_the_page_is_shown_with_its_source_and_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    path, page = tmp_path / "c.yaml", tmp_path / "settings.yaml"
+    path.write_text("camera: {type: synthetic}\nsmoothing:\n  window: 3\n")
+    page.write_text("smoothing: {window: 9}\nregions: [{name: left, box: [0, 0, 1, 1]}]\n")
+    words = ["--config", str(path)]
+    assert main(["config", "show", *words]) == 0
+    assert f"smoothing.window: 9  # {page}:1" in capsys.readouterr().out
+    assert main(["config", "set", *words, "smoothing.window=4"]) == 0
+    assert "smoothing.window was also set on the page, which comes first" in capsys.readouterr().err
+    assert main(["config", "reset", *words]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"{page}: removed; it had set smoothing.window, regions.")
+    assert not page.exists()
+    assert load_config(path).smoothing.window == 4
+    assert main(["config", "reset", "--json", *words]) == 0
+    assert json.loads(capsys.readouterr().out) == {"path": str(page), "reset": []}
+    assert main(["config", "reset", *words]) == 0
+    assert capsys.readouterr().out == f"{page}: nothing was set on the page\n"
+
+
+def test_a_damaged_file_of_the_page_is_named_by_the_check_and_reset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("STATE_DIRECTORY", str(tmp_path))
+    page = tmp_path / "settings.yaml"
+    page.write_text("smoothing: [\n")
+    words = ["--set", "camera.type=synthetic"]
+    assert main(["config", "check", *words]) == 0
+    assert f"{page}:2: not YAML" in caplog.text
+    assert main(["config", "reset", *words]) == 0
+    assert not page.exists()

@@ -366,3 +366,27 @@ def test_a_wall_clock_corrected_by_years_has_no_effect(broker: Mosquitto, option
     assert published == ["1970-01-01T00:00:00.000Z", "2026-05-01T12:00:00.123Z"]
     assert len(listener.texts(f"{BASE}/result")) == 1
     assert listener.texts(f"{BASE}/availability") == ["online", "offline"]
+
+
+def test_the_label_of_a_region_that_the_device_no_longer_has_is_cleared(
+    broker: Mosquitto, options: MqttOptions
+) -> None:
+    former = json.dumps({"instance": "earlier", "regions": ["frame", "a/b", "#", "gone"]}).encode()
+    with Listener(broker.port) as listener:
+        listener.publish(f"{BASE}/info", former, retain=True)
+        for region in ("gone", "a/b"):
+            listener.publish(f"{BASE}/{region}/label", b"cat", retain=True)
+        with Device(options):
+            listener.wait_for(f"{BASE}/gone/label", b"")
+    with Listener(broker.port) as late:
+        assert late.wait_for(f"{BASE}/a/b/label", b"cat")
+
+
+@pytest.mark.parametrize("payload", [b"", b"{", b'{"regions": [3]}', b'{"regions": "gone"}', b"\xff"])
+def test_another_retained_info_changes_nothing(
+    broker: Mosquitto, options: MqttOptions, payload: bytes
+) -> None:
+    with Listener(broker.port) as listener:
+        listener.publish(f"{BASE}/info", payload, retain=True)
+        with Device(options):
+            listener.wait_for(f"{BASE}/availability", b"online")

@@ -199,3 +199,10 @@ def test_a_full_disk_changes_nothing(settings: Settings) -> None:
     assert reply.status_code == 400
     assert "can't be written" in reply.json()["error"]
     assert settings.get()["values"]["smoothing"]["window"] == 5
+
+
+def test_the_reply_to_a_change_can_be_changed_again_before_the_other_daemon_runs(settings: Settings) -> None:
+    changed = settings.change(scene="off").json()
+    assert changed["values"]["scene"] == "off"
+    settings.wait_for_daemon(2)
+    assert settings.change(changed["revision"], scene=None).json()["values"]["scene"] == "auto"

@@ -6,15 +6,17 @@ import { byId, write } from "/static/dom.js";
 import { startHealth } from "/static/health.js";
 import { startHistory } from "/static/history.js";
 import { startPicture } from "/static/picture.js";
+import { startRegionEditor } from "/static/region_editor.js";
 import { startRegions } from "/static/regions.js";
 import { startResults } from "/static/results.js";
 import { startReview } from "/static/review.js";
 import { startScene } from "/static/scene.js";
+import { startSettings } from "/static/settings.js";
 import { startTeaching } from "/static/teach.js";
 import { startUncertain } from "/static/uncertain.js";
 import { startWhy } from "/static/why.js";
 
-const VIEWS = ["live", "review", "health"];
+const VIEWS = ["live", "review", "settings", "health"];
 const STATES = { running: "Running", lost: "Camera lost", starting: "Starting", down: "No connection" };
 
 function showView() {
@@ -61,7 +63,7 @@ function startViews() {
   connection.on("camera", ({ state }) => showState(state));
   connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startWhy, startHistory, startReview, startHealth]) start();
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startScene, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();
