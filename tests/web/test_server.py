@@ -135,9 +135,8 @@ def test_no_path_leads_out_of_the_static_files(open_site: WebHarness, path: str)
         ("remove", b'{"ids": []}'),
         ("remove", b'{"ids": [99999999999999999999999]}'),
         ("relabel", b'{"ids": [1], "label": ""}'),
-        ("region", b'{"region": "frame", "box": [0, 0, 2, 2]}'),
-        ("region", b'{"region": "frame", "box": [0.5, 0.5, 0.9, 0.9]}'),
-        ("region", b'{"region": "frame", "box": [NaN, 0, 1, 1]}'),
+        ("settings", b'{"settings": {"regions": [{"name": "a", "box": [NaN, 0, 1, 1]}]}, "revision": ""}'),
+        ("settings", b'{"settings": {"regions": ' + b"[" * 9000),
     ],
 )
 def test_malformed_requests_get_a_one_line_error(open_site: WebHarness, verb: str, body: bytes) -> None:
