@@ -156,7 +156,7 @@ def load_cohort(config: Config) -> Cohort | None:
         return None
     from edge_daemon.learning.open_set.cohort import Cohort
 
-    embeddings = read_cohort(model_name(config))
+    embeddings = read_cohort(model_path(config))
     return None if embeddings is None else Cohort(embeddings)
 
 

@@ -15,8 +15,7 @@ from pathlib import Path
 import numpy as np
 from embedder_training.photos import unpack
 
-from edge_daemon.config.paths import package_data
-from edge_daemon.models.cohort_file import pack_cohort
+from edge_daemon.models.cohort_file import write_cohort
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -39,9 +38,9 @@ def main() -> None:
             rows = np.sort(rng.choice(len(pixels), count, replace=False))
             photos += [np.array(pixels[row]) for row in rows]
     for model in args.models:
-        embedder = TfliteEmbedder(find_model(model))
-        embeddings = np.stack([embedder.embed(photo) for photo in photos])
-        np.save(package_data("models") / f"{model}.cohort.npy", pack_cohort(embeddings))
+        path = find_model(model)
+        embedder = TfliteEmbedder(path)
+        write_cohort(path, np.stack([embedder.embed(photo) for photo in photos]))
 
 
 if __name__ == "__main__":

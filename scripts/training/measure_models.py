@@ -237,7 +237,7 @@ def main() -> None:
         file = find_model(name)
         embedder = TfliteEmbedder(file)
         relative_cost, figures = cost(embedder, reference), {}
-        stored = read_cohort(name)
+        stored = read_cohort(file)
         cohort = None if stored is None else Cohort(stored)
         for photos in photo_sets:
             rows = np.stack([embedder.embed(read_image(each)) for each in photos.files])

@@ -18,7 +18,7 @@ SHIPPED = (
     "models/edge_embedder_v1.json",
     "models/edge_embedder_v2.tflite",
     "models/edge_embedder_v2.json",
-    "models/edge_embedder_v2.cohort.npy",
+    "models/edge_embedder_v2.cohort.npz",
     "systemd/edge-daemon.service",
     "systemd/edge-daemon.sysusers.conf",
     "systemd/edge-daemon.tmpfiles.conf",
