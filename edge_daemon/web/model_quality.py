@@ -34,7 +34,7 @@ class ModelQuality:
             parts.append(f"{latency_ms:.0f} ms from capture to label")
             self._advise(now_s, latency_ms)
         if self._better:
-            parts.append(f"better on this board: {self._better} (edge-daemon models use {self._better.name})")
+            parts.append(f"better: edge-daemon models use {self._better.name}")
         return "; ".join(parts)
 
     def _advise(self, now_s: float, latency_ms: float) -> None:

@@ -80,7 +80,7 @@ def test_accuracy_and_a_better_model_for_the_board_are_shown(
     assert value.startswith(f"{DEFAULT_MODEL}, classifier knn; ")
     assert "% with ten examples of each class" in value
     assert f"{latency_ms:.0f} ms from capture to label" in value
-    assert ("better on this board: " in value) is advised
+    assert ("better: edge-daemon models use " in value) is advised
 
 
 def test_an_unknown_model_is_shown_by_its_name(tmp_path: Path) -> None:
