@@ -34,6 +34,7 @@ class Op(IntEnum):
     CONCATENATION = 2
     CONV_2D = 3
     DEPTHWISE_CONV_2D = 4
+    DEQUANTIZE = 6
     FULLY_CONNECTED = 9
     LOGISTIC = 14
     MAX_POOL_2D = 17
@@ -80,6 +81,7 @@ _VERSIONS = {
     Op.ADD: 2,
     Op.CONV_2D: 3,
     Op.DEPTHWISE_CONV_2D: 3,
+    Op.DEQUANTIZE: 2,
     Op.MEAN: 2,
     Op.RESIZE_BILINEAR: 3,
     Op.SOFTMAX: 2,

