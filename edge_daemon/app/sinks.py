@@ -154,6 +154,7 @@ def build_web(
         config=lambda: msgspec.to_builtins(config if settings is None else settings.config),
         broker=lambda: None if mqtt is None else mqtt.connected,
         settings=settings,
+        thumbnail_px=config.store.thumbnail_px,
     )
     return WebServer(
         config.web, device, submit=mailbox.submit, preview=latest_frame, clock=clock, on_crash=mailbox.crashed

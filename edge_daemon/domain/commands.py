@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
 
 
 class Origin(Struct, frozen=True):
@@ -29,6 +32,22 @@ class AddExample(Struct, frozen=True):
     region: str | None = None
     group: str = ""
     uncertain_s: float = 0.0
+
+
+class AddPicture(Struct, frozen=True, eq=False):
+    """Add an example of `label` that shows a picture file: RGB uint8 HWC `image`, of `name`.
+
+    `thumbnail` is the JPEG to store. `region` None means the first region. Pictures with the same `batch`
+    are undone together. A picture that is stored already is left out, and the reply has its label.
+    """
+
+    label: str
+    image: Image
+    thumbnail: bytes
+    name: str
+    origin: Origin
+    region: str | None = None
+    batch: str = ""
 
 
 class LabelSample(Struct, frozen=True):
@@ -207,6 +226,7 @@ class ClockSet(Struct, frozen=True):
 
 Command: TypeAlias = (
     AddExample
+    | AddPicture
     | LabelSample
     | Undo
     | Redo

@@ -64,7 +64,10 @@ class ObjectPassed(Struct, frozen=True):
 
 
 class ExampleAdded(Struct, frozen=True):
-    """An example is on disk; `count` is the new number of examples of its label, `seq` its frame."""
+    """An example is on disk; `count` is the new number of examples of its label.
+
+    `seq` is the number of its frame, 0 for a picture file.
+    """
 
     id: int
     label: str

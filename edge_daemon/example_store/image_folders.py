@@ -20,12 +20,14 @@ from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_files import find_images, first_names, is_hidden
 from edge_daemon.imaging.image_io import MAX_THUMBNAIL_BYTES, THUMBNAIL_PX, read_image, thumbnail_of
+from edge_daemon.system.zip_stream import ZipStream
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 log = logging.getLogger(__name__)
 
+_PIECE_BYTES = 65_536
 _CHUNK = 32  # pictures per commit; the store is not locked during the embedding
 
 
@@ -202,8 +204,7 @@ def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
     Return the number of examples written and of those without a picture. `root` must not exist or must be
     empty; it appears complete or not at all. Raises ArchiveError.
     """
-    if hidden := next((label for label in store.counts if is_hidden(label)), None):
-        raise ArchiveError(f"label '{hidden}' would be a hidden folder, which no import reads; export a .zip")
+    _refuse_hidden(store.counts)
     if root.exists() and (not root.is_dir() or any(root.iterdir())):
         raise ArchiveError(f"'{root}' exists and is not an empty folder; pick another name")
     written = without_picture = 0
@@ -224,3 +225,28 @@ def export_folders(store: ExampleStore, root: Path) -> tuple[int, int]:
     except OSError as exc:
         raise ArchiveError(f"can't export to '{root}': {exc.strerror} ({exc.filename})") from exc
     return written, without_picture
+
+
+def picture_zip_pieces(store: ExampleStore) -> Iterator[bytes]:
+    """Return the pieces of a zip with `<label>/<id>.jpg` for each example that has a picture.
+
+    Examples may change between two pieces. Raises ArchiveError at the call, StoreError between pieces.
+    """
+    _refuse_hidden(store.counts)
+    return _zip_pictures(store)
+
+
+def _zip_pictures(store: ExampleStore) -> Iterator[bytes]:
+    stream = ZipStream()
+    for example in store:
+        if example.thumbnail:
+            stream.add(f"{example.label}/{example.id:06d}.jpg", example.thumbnail, compress=False)
+        if stream.pending_bytes >= _PIECE_BYTES:
+            yield stream.pop()
+    stream.close()
+    yield stream.pop()
+
+
+def _refuse_hidden(labels: Iterable[str]) -> None:
+    if hidden := next((label for label in labels if is_hidden(label)), None):
+        raise ArchiveError(f"label '{hidden}' would be a hidden folder, which no import reads; export a .zip")

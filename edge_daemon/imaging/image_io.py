@@ -66,19 +66,20 @@ _UNREADABLE = (
 )  # fmt: skip
 
 
-def read_image(source: str | Path | bytes, name: str = "") -> Image:
+def read_image(source: str | Path | bytes, name: str = "", max_pixels: int = MAX_PIXELS) -> Image:
     """Read an image file, or the bytes of one called `name`, as RGB uint8 HWC, read-only.
 
-    The EXIF orientation is applied; transparency is composited on white; 16-bit grey is scaled to
-    8 bits; of an animation the first picture is read. Raises ImageError that names the file.
+    A picture of more than `max_pixels` is refused. The EXIF orientation is applied; transparency is
+    composited on white; 16-bit grey is scaled to 8 bits; of an animation the first picture is read. Raises
+    ImageError that names the file.
     """
     name = name or (f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
-            pixels = _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source))
+            pixels = _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source), max_pixels)
     except _UNREADABLE as exc:
-        raise ImageError(f"{name} {_error_text(exc)}") from exc
+        raise ImageError(f"{name} {_error_text(exc, max_pixels)}") from exc
     pixels.setflags(write=False)
     return pixels
 
@@ -163,17 +164,17 @@ def _thumbnail(image: Image, size: int) -> PIL.Image.Image:
     return picture
 
 
-def _decode(source: io.BytesIO | Path) -> Image:
-    with _open(source) as picture:
+def _decode(source: io.BytesIO | Path, max_pixels: int) -> Image:
+    with _open(source, max_pixels) as picture:
         picture.load()
         return np.array(_to_rgb(_upright(picture)), dtype=np.uint8)
 
 
-def _open(source: io.BytesIO | Path) -> PIL.Image.Image:
+def _open(source: io.BytesIO | Path, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
     if isinstance(source, Path):
         require_regular(source)
     picture = PIL.Image.open(source, formats=(_format_of(source),))
-    if picture.width * picture.height > MAX_PIXELS:
+    if picture.width * picture.height > max_pixels:
         picture.close()
         raise PIL.Image.DecompressionBombError
     return picture
@@ -222,10 +223,10 @@ def _header_of(path: Path) -> bytes:
         return file.read(_HEADER_BYTES)
 
 
-def _error_text(error: Exception) -> str:
+def _error_text(error: Exception, max_pixels: int = MAX_PIXELS) -> str:
     match error:
         case PIL.Image.DecompressionBombError():
-            return f"has more than {MAX_PIXELS // 1_000_000} megapixels; scale it down"
+            return f"has more than {max_pixels // 1_000_000} megapixels; scale it down"
         case _UnsupportedFormat():
             return str(error)
         case PIL.UnidentifiedImageError():

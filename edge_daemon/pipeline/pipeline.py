@@ -9,7 +9,15 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, CameraFailed, ClockSet, Command, Instruction, LabelSample
+from edge_daemon.domain.commands import (
+    AddExample,
+    AddPicture,
+    CameraFailed,
+    ClockSet,
+    Command,
+    Instruction,
+    LabelSample,
+)
 from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
@@ -264,6 +272,8 @@ class Pipeline:
                 yield from self._undo(command)
             case AddExample():
                 yield from self._labeller.add_example(command, self._region(command.region).name)
+            case AddPicture():
+                yield from self._labeller.add_picture(command, self._region(command.region).name)
             case LabelSample():
                 yield from self._labeller.label_sample(command, self._region(command.region).name)
             case commands.TakeSnapshot():

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from edge_daemon.domain.commands import AddExample, LabelSample
+from edge_daemon.domain.commands import AddExample, AddPicture, LabelSample
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import AnotherSessionAdvised, CommandReply, Event, UncertainSampleKept
 from edge_daemon.domain.labels import check_label
@@ -144,6 +144,26 @@ class Labeller:
                 yield from self._label(command, observation)
                 return
         self._pending.add(region, command)
+
+    def add_picture(self, command: AddPicture, region: str) -> Iterator[Event]:
+        """Embed a picture file and store it as an example; a known picture is left out."""
+        record = ExampleRecord(
+            self._embed(command.image),
+            check_label(command.label),
+            self._trainer.space,
+            region,
+            source=command.name,
+            thumbnail=command.thumbnail,
+        )
+        yield from self._changes.make(command, partial(self._add_picture, command, record))
+
+    def _add_picture(self, command: AddPicture, record: ExampleRecord) -> Iterator[Event]:
+        known_label = self._trainer.find_duplicate(record)
+        if known_label is not None:
+            yield CommandReply(command, data={"duplicate": known_label})
+            return
+        yield from self._trainer.add(command, record, 0, batch=command.batch)
+        self._evaluation_due = True
 
     def label_sample(self, command: LabelSample, region: str) -> Iterator[Event]:
         """Label an uncertain sample: the numbered one, or the region's latest. Raises RequestError."""

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, ClockSet, Command, LabelSample
+from edge_daemon.domain.commands import AddExample, AddPicture, ClockSet, Command, LabelSample
 from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import ClassReport, Evaluation, Example, FleetFigures
@@ -178,16 +178,24 @@ class Trainer:
             return False
         return classifier is not None
 
+    def find_duplicate(self, record: ExampleRecord) -> str | None:
+        """Return the label of a live example with the same picture or embedding; None without one."""
+        return self._store.find_duplicate(
+            record.space, record.region, thumbnail=record.thumbnail, embedding=record.embedding
+        )
+
     def add(
         self,
-        command: AddExample | LabelSample,
+        command: AddExample | AddPicture | LabelSample,
         record: ExampleRecord,
         seq: int,
         view: TaughtView | None = None,
+        batch: str = "",
     ) -> Iterator[events.Event]:
         """Store an example, made from frame `seq`, and add it to its classifier; yield once it is on disk.
 
-        Its `view` and the scene of the view are stored with it.
+        Those of one burst or `batch` are undone together. Its `view` and the scene of the view are stored
+        with it.
 
         In a full class, the most redundant example makes room in the same transaction.
         """
@@ -196,7 +204,7 @@ class Trainer:
         classifier.check(label)
         added: list[int] = []
         try:
-            with self._store.transaction(record.group):
+            with self._store.transaction(record.group or batch):
                 if view is not None:
                     record = replace(record, scene_id=view.scene_id(record.created_at))
                 example = self._store.add_record(record)

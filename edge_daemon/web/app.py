@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from edge_daemon.board.clock import boot_time
 from edge_daemon.domain.commands import Command
 from edge_daemon.system.latest_frame import LatestFrame
+from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import Lockout, Sessions
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -29,6 +30,7 @@ from edge_daemon.web.routes import (
     LiveRoute,
     PageRoutes,
     SettingsRoutes,
+    UploadRoutes,
     make_app,
 )
 from edge_daemon.web.security import AllowedHosts, RequestPolicy
@@ -62,6 +64,8 @@ class WebApp:
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=lower_priority)
         self._settings_thread = ThreadPoolExecutor(1, "web-settings", initializer=lower_priority)
         self._image_thread = ThreadPoolExecutor(1, "web-picture", initializer=lower_priority)
+        self._archive_thread = ThreadPoolExecutor(1, "web-archive", initializer=lower_priority)
+        self._archive = ArchiveUpload(device.store_path, now)
         self._browser = ExampleBrowser(device.store_path, device.space)
         self._log_tail = LogTail()
         sessions = Sessions(token, time.time, Lockout(now), boot_time)
@@ -77,6 +81,9 @@ class WebApp:
             ExampleRoutes(self._browser, self._store_thread, state),
             CommandRoutes(client, uncertain, self._image_thread, now),
             SettingsRoutes(device.settings, viewers, self._settings_thread),
+            UploadRoutes(
+                client, self._archive, device.thumbnail_px, self._image_thread, self._archive_thread
+            ),
             HealthRoutes(health, metrics, self._log_tail, device.config, now),
             LiveRoute(state, self.feed, viewers, encoder),
             HistoryRoutes(history),
@@ -92,6 +99,8 @@ class WebApp:
         self._log_tail.close()
         self._image_thread.shutdown(wait=False, cancel_futures=True)
         self._settings_thread.shutdown(wait=False, cancel_futures=True)
+        self._archive_thread.submit(self._archive.close)
+        self._archive_thread.shutdown()
         self._store_thread.submit(self._browser.close)
         self._store_thread.shutdown()
 

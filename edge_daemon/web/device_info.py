@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from edge_daemon.imaging.image_io import THUMBNAIL_PX
 from edge_daemon.imaging.regions import Box
 
 
@@ -31,7 +32,8 @@ class DeviceInfo:
     `regions` gives the box of each region, None for the whole frame. `config` returns the effective
     configuration as plain data; it holds no secrets, since the configuration holds none. `space` is the id of
     the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off.
-    Any thread may call both. `settings` is None where the page can't change them.
+    Any thread may call both. `settings` is None where the page can't change them. The pictures
+    of examples have at most `thumbnail_px` a side.
     """
 
     name: str
@@ -44,3 +46,4 @@ class DeviceInfo:
     config: Callable[[], Mapping[str, object]]
     broker: Callable[[], bool | None]
     settings: SettingsEditor | None = None
+    thumbnail_px: int = THUMBNAIL_PX

@@ -11,6 +11,7 @@ import numpy as np
 
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.archive import archive_pieces
+from edge_daemon.example_store.image_folders import picture_zip_pieces
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.quality.outliers import LabelIssues, find_label_issues
 from edge_daemon.learning.quality.pca_map import PcaProjection, fit_pca
@@ -62,6 +63,10 @@ class ExampleBrowser:
         Raises ArchiveError and StoreError, at once or with a piece.
         """
         return archive_pieces(self._open())
+
+    def pictures(self) -> Iterator[bytes]:
+        """Return the pieces of a zip of label folders, as `archive` does."""
+        return picture_zip_pieces(self._open())
 
     def project(
         self, embedding: Vector | None, object_embedding: Vector | None

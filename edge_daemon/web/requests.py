@@ -66,6 +66,49 @@ class RelabelBody(RequestBody, frozen=True):
     label: str
 
 
+class ChangeBody(RequestBody, frozen=True):
+    """Undo or redo the change of this number, by default the latest."""
+
+    change: Annotated[int, Meta(ge=1)] | None = None
+
+
+class RenameBody(RequestBody, frozen=True):
+    """Rename a label that has examples to one that has none."""
+
+    label: str
+    to: str
+
+
+class MergeBody(RequestBody, frozen=True):
+    """Give all examples of some labels one label."""
+
+    labels: Annotated[tuple[str, ...], Meta(min_length=1, max_length=200)]
+    into: str
+
+
+class ClearBody(RequestBody, frozen=True):
+    """Remove all examples of a label."""
+
+    label: str
+
+
+class PictureQuery(RequestBody, frozen=True):
+    """Teach `label` with the picture file in the body; the files of one upload share a `batch`."""
+
+    label: str
+    name: Annotated[str, Meta(max_length=1000)] = "picture"
+    region: _Text | None = None
+    batch: _Text = ""
+
+
+class PieceQuery(RequestBody, frozen=True):
+    """A piece of the archive `upload`, from byte `offset` on; none and a `name` once it is complete."""
+
+    upload: _Text
+    offset: Annotated[int, Meta(ge=0)] = 0
+    name: Annotated[str, Meta(max_length=1000)] = ""
+
+
 class SettingsBody(RequestBody, frozen=True):
     """Change `settings`, by section of the configuration; null gives a value back to the configuration.
 
@@ -92,7 +135,11 @@ class LoginBody(RequestBody, frozen=True):
 BODIES: dict[str, type[RequestBody]] = {
     "teach": TeachBody,
     "label": LabelBody,
-    "undo": EmptyBody,
+    "undo": ChangeBody,
+    "redo": ChangeBody,
+    "rename": RenameBody,
+    "merge": MergeBody,
+    "clear": ClearBody,
     "remove": IdsBody,
     "restore": IdsBody,
     "relabel": RelabelBody,
@@ -116,12 +163,20 @@ def read_command(verb: str, body: bytes, now_s: float, transaction: int) -> Comm
             return (commands.Remove if verb == "remove" else commands.Restore)(some.ids, origin)
         case RelabelBody() as relabel:
             return commands.Relabel(relabel.ids, check_label(relabel.label), origin)
+        case ChangeBody() as change:
+            return (commands.Undo if verb == "undo" else commands.Redo)(origin, change.change)
+        case RenameBody() as rename:
+            return commands.Rename(check_label(rename.label), check_label(rename.to), origin)
+        case MergeBody() as merge:
+            return commands.Merge(tuple(map(check_label, merge.labels)), check_label(merge.into), origin)
+        case ClearBody() as clear:
+            return commands.Clear(origin, check_label(clear.label))
         case SceneBody(action="learn") as scene:
             return commands.LearnScene(now_s, origin, scene.region)
         case SceneBody() as scene:
             make = commands.ShowScene if scene.action == "show" else commands.ForgetScene
             return make(origin, scene.region)
-    return commands.Undo(origin)
+    raise TypeError(f"no command for {verb}")
 
 
 def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
@@ -129,6 +184,14 @@ def read_body(body: bytes, kind: type[_Kind]) -> _Kind:
     try:
         return decode_json(body or b"{}", kind)
     except msgspec.DecodeError as exc:
+        raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
+
+
+def read_query(query: Mapping[str, str], kind: type[_Kind]) -> _Kind:
+    """Return the struct of a request's query. Raises RequestError with the reason."""
+    try:
+        return msgspec.convert(dict(query), kind, strict=False)
+    except msgspec.ValidationError as exc:
         raise RequestError(f"the request can't be read: {exc}"[:_MAX_ERROR_CHARACTERS]) from exc
 
 

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 from typing import TypeVar
 
 import msgspec
@@ -18,7 +19,9 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_daemon.domain.errors import ConflictError, EdgeError, LabelError, RequestError
+from edge_daemon.domain.errors import ConflictError, EdgeError, ImageError, LabelError, RequestError
+from edge_daemon.domain.labels import check_label
+from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
 from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
@@ -26,9 +29,21 @@ from edge_daemon.web.health import HealthChecks
 from edge_daemon.web.label_history import LabelHistory
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
+from edge_daemon.web.picture_upload import decode_picture, picture_command
 from edge_daemon.web.preview import PreviewEncoder
-from edge_daemon.web.requests import BODIES, CommandClient, LoginBody, SettingsBody, read_body, read_command
+from edge_daemon.web.requests import (
+    BODIES,
+    CommandClient,
+    LoginBody,
+    PictureQuery,
+    PieceQuery,
+    SettingsBody,
+    read_body,
+    read_command,
+    read_query,
+)
 from edge_daemon.web.security import (
+    FILE_BYTES,
     MAX_BODY_BYTES,
     App,
     Receive,
@@ -48,6 +63,8 @@ log = logging.getLogger(__name__)
 
 Found = TypeVar("Found")
 
+MAX_PICTURES = 3
+"""Picture files read and taught at once; the others wait."""
 MAX_DOWNLOADS = 4
 """Archives sent at once; each holds a few hundred bytes for each example."""
 
@@ -63,6 +80,7 @@ def make_app(
     examples: ExampleRoutes,
     commands: CommandRoutes,
     settings: SettingsRoutes,
+    uploads: UploadRoutes,
     health: HealthRoutes,
     live: LiveRoute,
     history: HistoryRoutes,
@@ -78,6 +96,9 @@ def make_app(
             Route("/api/examples", examples.list),
             Route("/api/examples/{number:int}.jpg", examples.thumbnail),
             Route("/api/archive.zip", examples.archive),
+            Route("/api/pictures.zip", examples.pictures),
+            Route("/api/archive", uploads.archive, methods=["POST"]),
+            Route("/api/picture", uploads.picture, methods=["POST"]),
             Route("/api/uncertain/{number:int}.jpg", commands.uncertain_image),
             Route("/api/history", history.labels),
             Route("/api/history/{number:int}.jpg", history.picture),
@@ -162,7 +183,14 @@ class ExampleRoutes:
 
     async def archive(self, request: Request) -> Response:
         """Return an archive of all examples, read from the store as fast as the client reads."""
-        name = f'attachment; filename="examples-{date.today()}.zip"'
+        return await self._download(request, "examples", self._browser.archive)
+
+    async def pictures(self, request: Request) -> Response:
+        """Return a zip of label folders with the examples' pictures."""
+        return await self._download(request, "pictures", self._browser.pictures)
+
+    async def _download(self, request: Request, what: str, begin: Callable[[], Iterator[bytes]]) -> Response:
+        name = f'attachment; filename="{what}-{date.today()}.zip"'
         headers = {"content-disposition": name, "cache-control": "no-store"}
         if request.method == "HEAD":
             return Response(media_type="application/zip", headers=headers)
@@ -172,7 +200,7 @@ class ExampleRoutes:
         except TimeoutError:
             return _json({"error": "others are downloading the examples; try again later"}, 503)
         try:
-            pieces = await _run_in(self._store_thread, self._browser.archive)
+            pieces = await _run_in(self._store_thread, begin)
         except BaseException:
             self._downloads.release()
             raise
@@ -234,6 +262,47 @@ class SettingsRoutes:
         if self.editor is None:
             raise HTTPException(404, "the settings can't be changed here; use `edge-daemon run` or `try`")
         return self.editor
+
+
+class UploadRoutes:
+    """Picture files and archives. `image_thread` decodes pictures; archives have a thread of their own."""
+
+    def __init__(
+        self,
+        client: CommandClient,
+        archive: ArchiveUpload,
+        thumbnail_px: int,
+        image_thread: Executor,
+        archive_thread: Executor,
+    ) -> None:
+        self._client = client
+        self._archive = archive
+        self._thumbnail_px = thumbnail_px
+        self._image_thread = image_thread
+        self._archive_thread = archive_thread
+        self._pictures = asyncio.Semaphore(MAX_PICTURES)
+
+    async def picture(self, request: Request) -> Response:
+        """Teach a picture file and return the reply."""
+        query = read_query(request.query_params, PictureQuery)
+        check_label(query.label)
+        async with self._pictures:
+            content = await _body(request)
+            image, thumbnail = await _run_in(
+                self._image_thread, lambda: decode_picture(content, query.name, self._thumbnail_px)
+            )
+            make = partial(picture_command, query, image, thumbnail)
+            return _json(await self._client.execute(make))
+
+    async def archive(self, request: Request) -> Response:
+        """Keep a piece of an archive, or import the complete archive and return the report."""
+        query = read_query(request.query_params, PieceQuery)
+        piece = await _body(request)
+        if query.name:
+            finish = partial(self._archive.finish, query.upload, query.name)
+            return _json(await _run_in(self._archive_thread, finish))
+        write = partial(self._archive.write, query.upload, query.offset, piece)
+        return _json(await _run_in(self._archive_thread, write))
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,19 +410,20 @@ def _client_address(request: Request) -> str:
 
 
 async def _body(request: Request) -> bytes:
-    """Read a body, with or without an announced length, of at most MAX_BODY_BYTES."""
-    body = b""
+    """Read a body, with or without an announced length, of at most the path's limit."""
+    body = bytearray()
+    limit = FILE_BYTES.get(request.url.path, MAX_BODY_BYTES)
     try:
         async with asyncio.timeout(_BODY_S):
             async for chunk in request.stream():
                 body += chunk
-                if len(body) > MAX_BODY_BYTES:
+                if len(body) > limit:
                     raise HTTPException(413)
     except TimeoutError as exc:
         raise HTTPException(408) from exc
     except ClientDisconnect as exc:
         raise RequestError("the request was cut off") from exc
-    return body
+    return bytes(body)
 
 
 def _file(file: StaticFile, request: Request) -> Response:
@@ -375,7 +445,7 @@ def _json(data: Mapping[str, object], status: int = 200) -> Response:
 
 
 async def _edge_error(request: Request, exc: Exception) -> Response:
-    is_bad_request = isinstance(exc, RequestError | LabelError)
+    is_bad_request = isinstance(exc, RequestError | LabelError | ImageError)
     return _json({"error": str(exc)}, 400 if is_bad_request else 500)
 
 

@@ -14,6 +14,8 @@ import msgspec
 from edge_daemon.web.auth import COOKIE, TOKEN_SOURCES, Sessions
 
 MAX_BODY_BYTES = 16_384
+FILE_BYTES = {"/api/picture": 16 << 20, "/api/archive": 1 << 20}
+"""Largest body of the paths that take a file, or a piece of one, instead of JSON."""
 MAX_HEAD_BYTES = 16_384
 OWN_HEADER = "x-edge-daemon"
 """Sent by the page's own scripts with every change; another site's script needs a CORS preflight for it."""
@@ -156,8 +158,9 @@ def _check_origin(head: RequestHead) -> RequestRefusal | None:
         return None
     if OWN_HEADER not in headers:
         return RequestRefusal(403, f"a change needs the header {OWN_HEADER}: 1")
-    if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
-        return RequestRefusal(415, "a change is sent as application/json")
+    kind = "application/octet-stream" if head.path in FILE_BYTES else "application/json"
+    if headers.get("content-type", "").partition(";")[0].strip() != kind:
+        return RequestRefusal(415, f"a change is sent as {kind}")
     return None
 
 
@@ -167,8 +170,9 @@ def _check_size(head: RequestHead) -> RequestRefusal | None:
     length = head.headers.get("content-length", "0")
     if not length.isdigit():
         return RequestRefusal(400, "content-length is not a number")
-    if int(length) > MAX_BODY_BYTES:
-        return RequestRefusal(413, f"{length} bytes; a request has at most {MAX_BODY_BYTES}")
+    limit = FILE_BYTES.get(head.path, MAX_BODY_BYTES)
+    if int(length) > limit:
+        return RequestRefusal(413, f"{length} bytes; a request has at most {limit}")
     return None
 
 

@@ -1,0 +1,84 @@
+"""An archive that a browser sends in pieces, and its import."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import BinaryIO
+
+from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.example_store.archive import import_archive
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.web.messages import Message
+
+MAX_ARCHIVE_BYTES = 512 << 20
+"""Some 50,000 examples with their pictures."""
+
+_MAX_PROBLEMS = 100
+_LEFT_S = 10.0
+"""Time without a piece after which another upload may begin."""
+
+
+class ArchiveUpload:
+    """Keeps one archive at a time, in a file without a name on the store's disk.
+
+    Every call comes from one thread; `now` is the monotonic clock. Raises RequestError.
+    """
+
+    def __init__(self, store_path: Path, now: Callable[[], float]) -> None:
+        self._store_path = store_path
+        self._now = now
+        self._written_s = 0.0
+        self._file: BinaryIO | None = None
+        self._upload = ""
+
+    def write(self, upload: str, offset: int, piece: bytes) -> Message:
+        """Append a piece, the first one at offset 0; return the number of bytes so far."""
+        try:
+            if offset == 0:
+                self._begin(upload)
+            file = self._current(upload)
+            if offset != file.tell():
+                raise RequestError(f"a piece is missing before byte {offset}; start again")
+            if offset + len(piece) > MAX_ARCHIVE_BYTES:
+                raise RequestError(f"an archive has at most {MAX_ARCHIVE_BYTES >> 20} MiB")
+            file.write(piece)
+            file.flush()
+        except OSError as exc:
+            self.close()
+            raise RequestError(f"the archive can't be kept on the device: {exc.strerror}") from exc
+        self._written_s = self._now()
+        return {"bytes": offset + len(piece)}
+
+    def finish(self, upload: str, name: str) -> Message:
+        """Import the archive, `name` to its user: all of its examples or none. One undo takes it back."""
+        path = Path(f"/proc/self/fd/{self._current(upload).fileno()}")
+        try:
+            with ExampleStore(self._store_path) as store:
+                report = import_archive(store, path)
+        except EdgeError as exc:
+            raise RequestError(str(exc).replace(str(path), name)) from exc
+        finally:
+            self.close()
+        problems = report.problems[:_MAX_PROBLEMS]
+        return {"added": report.added, "duplicates": report.duplicates, "problems": problems}
+
+    def close(self) -> None:
+        """Remove the file; harmless without one."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _begin(self, upload: str) -> None:
+        """Make a new file in place of an upload that is the same, or that its sender has left."""
+        if self._file is not None and upload != self._upload and self._now() - self._written_s < _LEFT_S:
+            raise RequestError("another archive is being sent; try again when it is complete")
+        self.close()
+        self._file = TemporaryFile(dir=self._store_path.parent)  # noqa: SIM115
+        self._upload = upload
+
+    def _current(self, upload: str) -> BinaryIO:
+        if self._file is None or upload != self._upload:
+            raise RequestError("the archive is no longer kept here; send it again")
+        return self._file
