@@ -62,7 +62,7 @@ class StateCache:
         }
         self._camera: Message = {"type": "camera", "state": "starting", "reason": ""}
         self._counts: Mapping[str, int] = {}
-        self._examples: Message = {"type": "examples", "counts": {}, "evaluation": None}
+        self._examples: Message | None = None  # until the store is loaded
         self._labels: dict[str, Message] = {}
         self._changes: deque[Message] = deque(maxlen=_MAX_CHANGES)
         self.history = history
@@ -108,7 +108,8 @@ class StateCache:
             "changes": list(self._changes),
         }
         yield self._camera
-        yield self._examples
+        if self._examples is not None:
+            yield self._examples
         yield from map(messages.scene, self.scenes.values())
         yield from self._uncertain.messages()
 

@@ -46,16 +46,22 @@ def test_three_classes_taught_by_tapping_are_classified_right(
     save_screenshot(page, f"live-{size}")
 
 
-def test_undo_names_the_removed_example_and_restores_it(site: WebHarness, visit: Visit) -> None:
+def test_undo_names_what_it_took_back_and_offers_redo(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(site.url)
     teach_new(page, "gear")
     class_button(page, "gear").click()
     expect(page.locator(".class .count")).to_have_text("2")
     page.click("#undo")
-    expect(page.locator("#toast")).to_contain_text("Removed the last example of “gear”; 1 example left")
+    expect(page.locator("#toast")).to_contain_text("Undone: 1 example of “gear” removed")
     expect(page.locator(".class .count")).to_have_text("1")
-    page.get_by_role("button", name="Restore").click()
+    page.locator("#toast").get_by_role("button", name="Redo").click()
     expect(page.locator(".class .count")).to_have_text("2")
+    page.click("#undo")
+    expect(page.locator(".class .count")).to_have_text("1")
+    page.click("#redo")
+    expect(page.locator(".class .count")).to_have_text("2")
+    page.click("#redo")
+    expect(page.locator("#toast")).to_contain_text("nothing to redo")
 
 
 def test_a_held_button_teaches_a_burst(site: WebHarness, visit: Visit) -> None:

@@ -16,6 +16,9 @@ async function request(path, options) {
 
 export const get = async (path) => read(await request(path, { cache: "no-store" }));
 
+export const send = async (path, content, signal) =>
+  read(await request(path, { method: "POST", headers: { "content-type": "application/octet-stream", "x-edge-daemon": "1" }, body: content, signal }));
+
 export const post = async (verb, body = {}) =>
   read(
     await request(`/api/${verb}`, {

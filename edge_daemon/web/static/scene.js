@@ -3,8 +3,8 @@
 import { post } from "/static/api.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
-import { undo } from "/static/teach.js";
 import { showError, toast } from "/static/toast.js";
+import { undo } from "/static/undo.js";
 
 const STATES = {
   learning: "Scene: not known yet",
@@ -38,7 +38,7 @@ async function learn() {
   button.disabled = true;
   try {
     await post("scene");
-    toast("The empty scene is learned", { name: "Undo", run: undo });
+    toast("The empty scene is learned", { name: "Undo", run: () => undo() });
   } catch (error) {
     showError(error);
   } finally {

@@ -1,46 +1,17 @@
-// A button per class: tap for one example, hold for a burst. New classes, undo, and the evaluation.
+// A button per class: tap for one example, hold to record. New classes, and the evaluation.
 
 import { post } from "/static/api.js";
 import { colourOf } from "/static/classes.js";
 import { connection } from "/static/connection.js";
 import { byId, counted, fillBar, make, write } from "/static/dom.js";
+import { openLabel } from "/static/labels.js";
+import { recordWhileHeld, teach } from "/static/record.js";
 import { showError, toast } from "/static/toast.js";
-
-const HOLD_MS = 400;
-const BURST_MS = 160;
 
 const buttons = new Map();
 let region = null;
 
-const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
-
-async function teach(label, burst = "") {
-  try {
-    await post("teach", { label, region, burst });
-    flash(label);
-    return true;
-  } catch (error) {
-    showError(error);
-    return false;
-  }
-}
-
-function flash(label) {
-  const element = buttons.get(label)?.element;
-  element?.classList.add("taught");
-  setTimeout(() => element?.classList.remove("taught"), 180);
-}
-
-// One example at once; while held, one more after each reply. All share a burst id.
-async function hold(label, isHeld) {
-  const burst = crypto.randomUUID?.() ?? String(Math.random()).slice(2);
-  let ok = await teach(label, burst);
-  await sleep(HOLD_MS);
-  while (ok && isHeld()) {
-    ok = await teach(label, burst);
-    await sleep(BURST_MS);
-  }
-}
+export const chosenRegion = () => region;
 
 function classButton(label) {
   const count = make("span", { class: "count" });
@@ -51,22 +22,9 @@ function classButton(label) {
     { type: "button", class: `class ${colourOf(label)}` },
     make("span", { class: "name", title: label }, label), count, status, make("span", { class: "bar" }, bar),
   );
-  let held = false;
-  const begin = () => {
-    if (held) return;
-    held = true;
-    hold(label, () => held);
-  };
-  const end = () => (held = false);
-  element.addEventListener("pointerdown", (event) => event.button === 0 && (element.setPointerCapture(event.pointerId), begin()));
-  for (const name of ["pointerup", "pointercancel", "lostpointercapture", "blur"]) element.addEventListener(name, end);
-  element.addEventListener("contextmenu", (event) => event.preventDefault());
-  const isPress = (event) => event.key === "Enter" || event.key === " ";
-  element.addEventListener("keydown", (event) => isPress(event) && (event.preventDefault(), begin()));
-  element.addEventListener("keyup", (event) => isPress(event) && (event.preventDefault(), end()));
-  // Assistive technology such as a screen reader sends a click without pointer or key events.
-  element.addEventListener("click", (event) => event.detail === 0 && teach(label));
-  return { element, count, status, bar };
+  recordWhileHeld(element, label, chosenRegion);
+  const more = make("button", { type: "button", class: "more", "aria-label": `Change ${label}`, title: "Rename, merge, delete, add pictures", onclick: () => openLabel(label) }, "⋯");
+  return { tile: make("div", { class: "tile", "data-label": label }, element, more), element, count, status, bar };
 }
 
 function statusText(report, sessions) {
@@ -77,12 +35,12 @@ function statusText(report, sessions) {
 }
 
 function showExamples({ counts, evaluation }) {
-  for (const label of buttons.keys()) if (!(label in counts)) (buttons.get(label).element.remove(), buttons.delete(label));
+  for (const label of buttons.keys()) if (!(label in counts)) (buttons.get(label).tile.remove(), buttons.delete(label));
   for (const [label, count] of Object.entries(counts)) {
     if (!buttons.has(label)) buttons.set(label, classButton(label));
     const button = buttons.get(label);
     const report = evaluation?.classes[label];
-    if (!button.element.isConnected) byId("classes").append(button.element);
+    if (!button.tile.isConnected) byId("classes").append(button.tile);
     write(button.count, String(count));
     const status = statusText(report, evaluation?.sessions);
     write(button.status, status);
@@ -90,7 +48,6 @@ function showExamples({ counts, evaluation }) {
     button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${status}`);
   }
   showRecommendation(evaluation, Object.keys(counts).length);
-  byId("undo").disabled = buttons.size === 0;
 }
 
 function showRecommendation(evaluation, classes) {
@@ -104,16 +61,6 @@ function showRecommendation(evaluation, classes) {
 }
 
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1);
-
-export async function undo() {
-  try {
-    const { id, label, count, scenes } = await post("undo");
-    if (scenes) return toast("The former scene is restored");
-    toast(`Removed the last example of “${label}”; ${counted(count, "example")} left`, { name: "Restore", run: () => restore([id]) });
-  } catch (error) {
-    showError(error);
-  }
-}
 
 export async function restore(ids) {
   try {
@@ -141,7 +88,7 @@ function chooseRegion(regions) {
 async function teachNew(event) {
   event.preventDefault();
   const field = byId("new-label");
-  if (await teach(field.value)) field.value = "";
+  if (await teach(field.value, region)) field.value = "";
 }
 
 export function startTeaching() {
@@ -154,6 +101,5 @@ export function startTeaching() {
   connection.on("camera", ({ state }) => {
     if (state === "lost") for (const { bar } of buttons.values()) fillBar(bar, 0);
   });
-  byId("undo").addEventListener("click", undo);
   byId("new-class").addEventListener("submit", teachNew);
 }
