@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -30,6 +31,8 @@ FRAME_TIMEOUT_S = 5.0
 
 RECENT_FRAMES = 4
 """Frames kept per region: debouncing a press takes longer than a fast camera's frame interval."""
+
+PICTURE_EVALUATION_S = 2.0
 
 UNCERTAIN_S = 15.0
 """Age limit of an uncertain sample that a request refers to without its number."""
@@ -91,6 +94,8 @@ class Labeller:
         self._recent: deque[Observation] = deque(maxlen=RECENT_FRAMES * regions)
         self._pending = PendingLabels()
         self._evaluation_due = True
+        self._pictures_added = False
+        self._evaluated_s = -math.inf
         self._advice = SessionAdvice()
         self._taught: dict[tuple[str, str], None] = {}
         """Regions and labels of the examples that were added since the last evaluation."""
@@ -163,7 +168,7 @@ class Labeller:
             yield CommandReply(command, data={"duplicate": known_label})
             return
         yield from self._trainer.add(command, record, 0, batch=command.batch)
-        self._evaluation_due = True
+        self._pictures_added = True
 
     def label_sample(self, command: LabelSample, region: str) -> Iterator[Event]:
         """Label an uncertain sample: the numbered one, or the region's latest. Raises RequestError."""
@@ -180,11 +185,14 @@ class Labeller:
     def evaluate_if_due(self, now: float) -> Iterator[Event]:
         """Yield counts and evaluation at the first call, and if an example was added since the last one.
 
-        Advice on the added examples follows.
+        Advice on the added examples follows. Picture files, which may be thousands, are evaluated at most
+        every PICTURE_EVALUATION_S seconds.
         """
-        if not self._evaluation_due:
+        pictures_due = self._pictures_added and now - self._evaluated_s >= PICTURE_EVALUATION_S
+        if not (self._evaluation_due or pictures_due):
             return
-        self._evaluation_due = False
+        self._evaluation_due = self._pictures_added = False
+        self._evaluated_s = now
         taught, self._taught = self._taught, {}
         yield self._trainer.examples()
         for region, label in taught:

@@ -65,7 +65,8 @@ async function teachOne({ name, label, read }) {
   if (!label) return skip(name, "is in no label's folder");
   const content = await prepare(await read());
   if (content.size > MAX_PICTURE_BYTES) return skip(name, `has more than ${MAX_PICTURE_BYTES >> 20} MiB`);
-  const query = new URLSearchParams({ label, name, region: chosenRegion(), batch: job.batch });
+  const region = chosenRegion();
+  const query = new URLSearchParams({ label, name, batch: job.batch, ...(region && { region }) });
   const reply = await sendAgain(`/api/picture?${query}`, content, job.cancelled);
   if (reply.duplicate === undefined) {
     job.taught++;
