@@ -85,8 +85,8 @@ def test_every_control_is_reached_with_the_tab_key(site: WebHarness, visit: Visi
     page = visit("desk").open(site.url)
     expect(page.locator(".class .count")).to_have_text("1")
     reached = []
-    for _ in range(8):
+    for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
     assert reached[:3] == ["tab-live", "tab-review", "tab-health"]
-    assert {"undo", "class c0", "new-label"} <= set(reached)
+    assert {"undo", "redo", "class c0", "more", "new-label", "new-pictures"} <= set(reached)

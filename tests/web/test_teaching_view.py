@@ -13,6 +13,7 @@ from tests.harness.browser import class_button, save_screenshot
 from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 from tests.web.test_live_view import teach_new
+from tests.web.test_login_view import violations
 
 COUNT_AT_LEAST = "n => Number(document.querySelector('.class .count')?.textContent) >= n"
 
@@ -107,6 +108,7 @@ def test_a_class_is_renamed_merged_and_deleted_with_undo(
     open_class(page, "mug")
     expect(page.locator("#label-count")).to_have_text("1 example")
     save_screenshot(page, f"class-{size}-{scheme}")
+    assert violations(page) == []
     page.fill("#rename-to", "cup")
     page.keyboard.press("Enter")
     expect(page.locator("#toast")).to_contain_text("“mug” is now “cup”")
@@ -173,6 +175,7 @@ def test_the_walk_leads_through_three_steps_and_never_comes_back(
     walk = page.locator("#walk")
     expect(walk.locator("[aria-current]")).to_have_text("Show")
     save_screenshot(page, f"walk-{size}-{scheme}")
+    assert violations(page) == []
     teach_new(page, "gear")
     expect(walk.locator("[aria-current]")).to_have_text("Hold")
     class_button(page, "gear").hover()

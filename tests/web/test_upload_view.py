@@ -16,6 +16,7 @@ from edge_daemon.imaging.image_io import encode_jpeg, encode_png, read_image
 from tests.harness.browser import class_button, save_screenshot
 from tests.harness.web_harness import WebHarness, still
 from tests.web.conftest import Visit
+from tests.web.test_login_view import violations
 from tests.web.test_teaching_view import open_class
 from tests.web.test_uploads import bomb
 
@@ -69,6 +70,7 @@ def test_many_pictures_are_chosen_into_a_class_and_taken_back_at_once(
     expect(names.filter(has_text="notes.png is not an image this program reads")).to_be_visible()
     expect(names.filter(has_text="bomb.png has more than 25 megapixels; scale it down")).to_be_visible()
     save_screenshot(page, f"upload-{size}-{scheme}")
+    assert violations(page) == []
     expect(class_button(page, "mug").locator(".count")).to_have_text("13")
     page.click("#upload-undo")
     expect(class_button(page, "mug").locator(".count")).to_have_text("1")

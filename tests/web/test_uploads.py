@@ -38,7 +38,7 @@ def send(client: httpx.Client, content: bytes, label: str = "mug", **query: str)
 
 
 def bomb(pixels: int) -> bytes:
-    """Return a PNG of a few kilobytes that unpacks to a square of so many pixels a side."""
+    """Return a PNG of a few kilobytes that unpacks to a square with sides of `pixels`."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
