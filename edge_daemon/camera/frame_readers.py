@@ -72,9 +72,9 @@ class _VideoReader:
     """A video file, decoded in another process."""
 
     def __init__(self, path: Path) -> None:
-        from edge_daemon.camera.video_decoder import DecoderProcess
+        from edge_daemon.camera.video_decoder import VideoDecoder
 
-        self._decoder = DecoderProcess(path)
+        self._decoder = VideoDecoder(path)
         self._first: Image | None = None
         try:
             self._first = self._decoder.read()

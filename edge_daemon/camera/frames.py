@@ -12,6 +12,8 @@ from edge_daemon.domain.types import Frame
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
+MAX_PIXELS = 64_000_000
+"""Limit of width x height of a decoded picture."""
 
 _PLAUSIBLE_AGE_S = 10.0
 """Largest age of a device's timestamp. Older and future timestamps are of another clock and are ignored."""

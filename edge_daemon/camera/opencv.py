@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from edge_daemon.camera.frames import MAX_PIXELS
 from edge_daemon.domain.errors import CameraError
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-MAX_PIXELS = 64_000_000
 STALL_S = 5
 """Time without a frame after which a camera counts as lost."""
 

@@ -179,7 +179,7 @@ def _is_film(path: Path) -> bool:
 
 
 def _film_views(path: Path, every_s: float) -> Iterator[_View]:
-    from edge_daemon.app.film import film_frames
+    from edge_daemon.camera.video_decoder import film_frames
 
     for time_s, image in film_frames(path, every_s):
         yield _View(path, image, time_s)

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.camera import video_decoder as decoder
+from edge_daemon.camera import decoder_process
 from edge_daemon.camera.replay import ReplaySource
-from edge_daemon.camera.video_decoder import DecoderProcess
+from edge_daemon.camera.video_decoder import VideoDecoder
 from edge_daemon.config.camera import ReplayOptions
 from edge_daemon.daemon.capture import Capture
 from edge_daemon.daemon.mailbox import Mailbox
@@ -29,7 +29,7 @@ from tests.harness.video_clips import (
 )
 
 
-def _count(video_decoder: DecoderProcess) -> int:
+def _count(video_decoder: VideoDecoder) -> int:
     count = 0
     while video_decoder.read() is not None:
         count += 1
@@ -44,7 +44,7 @@ def _ended(pid: int) -> bool:
 
 
 def test_pictures_are_in_order_and_repeated_after_a_rewind(tmp_path: Path) -> None:
-    video_decoder = DecoderProcess(write_clip(tmp_path / "clip.avi"))
+    video_decoder = VideoDecoder(write_clip(tmp_path / "clip.avi"))
     for _ in range(2):
         pictures = [video_decoder.read() for _ in CLIP_COLOURS]
         assert tuple(nearest_colour(one[20, 10]) for one in pictures if one is not None) == CLIP_COLOURS
@@ -55,10 +55,10 @@ def test_pictures_are_in_order_and_repeated_after_a_rewind(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGSEGV, signal.SIGABRT])
 def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals) -> None:
-    video_decoder = DecoderProcess(write_video(tmp_path / "long.avi", "MJPG", pictures=2000))
+    video_decoder = VideoDecoder(write_video(tmp_path / "long.avi", "MJPG", pictures=2000))
     assert video_decoder.read() is not None
-    os.kill(video_decoder._child.pid, number)
-    with pytest.raises(CameraError, match=rf"long\.avi makes the video decoder crash \({number.name}\)"):
+    os.kill(video_decoder._process._child.pid, number)
+    with pytest.raises(CameraError, match=rf"long\.avi makes the decoder crash \({number.name}\)"):
         _count(video_decoder)
     with pytest.raises(CameraError, match="crash"):
         video_decoder.rewind()
@@ -67,9 +67,9 @@ def test_a_crash_of_the_decoder_is_named(tmp_path: Path, number: signal.Signals)
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_the_decoder_ignores_signals_to_the_process_group(tmp_path: Path, number: signal.Signals) -> None:
-    video_decoder = DecoderProcess(write_video(tmp_path / "video.avi", "MJPG", pictures=300))
+    video_decoder = VideoDecoder(write_video(tmp_path / "video.avi", "MJPG", pictures=300))
     assert video_decoder.read() is not None
-    os.kill(video_decoder._child.pid, number)
+    os.kill(video_decoder._process._child.pid, number)
     assert _count(video_decoder) == 299
     video_decoder.close()
 
@@ -78,8 +78,9 @@ def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video.avi", "MJPG", pictures=2000)
     program = (
         "import sys, os\nfrom pathlib import Path\n"
-        "from edge_daemon.camera.video_decoder import DecoderProcess\n"
-        "decoder = DecoderProcess(Path(sys.argv[1])); decoder.read(); print(decoder._child.pid, flush=True)\n"
+        "from edge_daemon.camera.video_decoder import VideoDecoder\n"
+        "decoder = VideoDecoder(Path(sys.argv[1])); decoder.read()\n"
+        "print(decoder._process._child.pid, flush=True)\n"
         "os.kill(os.getpid(), 9)"
     )
     done = subprocess.run([sys.executable, "-c", program, str(video)], capture_output=True, text=True)
@@ -93,11 +94,11 @@ def test_the_decoder_ends_with_its_parent(tmp_path: Path) -> None:
 
 
 def test_closing_ends_the_decoder_in_the_middle_of_a_video(tmp_path: Path) -> None:
-    video_decoder = DecoderProcess(write_video(tmp_path / "video.avi", "MJPG", pictures=2000))
+    video_decoder = VideoDecoder(write_video(tmp_path / "video.avi", "MJPG", pictures=2000))
     assert video_decoder.read() is not None
     video_decoder.close()
     video_decoder.close()
-    assert video_decoder._child.returncode == -signal.SIGKILL
+    assert video_decoder._process._child.returncode == -signal.SIGKILL
 
 
 def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,21 +107,21 @@ def test_no_code_of_the_current_folder_is_run(tmp_path: Path, monkeypatch: pytes
         (tmp_path / f"{name}.py").write_text(f"open({str(tmp_path / 'planted')!r}, 'w')")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    video_decoder = DecoderProcess(Path(video.name))
+    video_decoder = VideoDecoder(Path(video.name))
     assert _count(video_decoder) == len(CLIP_COLOURS)
     video_decoder.close()
     assert not (tmp_path / "planted").exists()
 
 
 def test_memory_corruption_in_the_decoder_ends_only_the_source(tmp_path: Path) -> None:
-    video_decoder = DecoderProcess(write_uncompressed_avi(tmp_path / "video.avi"))
+    video_decoder = VideoDecoder(write_uncompressed_avi(tmp_path / "video.avi"))
     complaint = ""
     try:
         count = _count(video_decoder)
     except CameraError as exc:
         complaint = str(exc)
     video_decoder.close()
-    assert "makes the video decoder crash (SIG" in complaint if complaint else count == 51
+    assert "makes the decoder crash (SIG" in complaint if complaint else count == 51
 
 
 @pytest.mark.parametrize(
@@ -130,14 +131,14 @@ def test_invalid_data_from_the_decoder_is_a_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: tuple[str, int, int]
 ) -> None:
     kind, first, second = header
-    program = f"import os, struct; os.write(1, struct.pack('<cII', {kind.encode()!r}, {first}, {second}))"
-    monkeypatch.setattr(decoder, "module_command", lambda *words: [sys.executable, "-c", program])
+    program = f"import os, struct; os.write(1, struct.pack('<cdII', {kind.encode()!r}, 0, {first}, {second}))"
+    monkeypatch.setattr(decoder_process, "module_command", lambda *words: [sys.executable, "-c", program])
     with pytest.raises(CameraError, match="crash"):
-        DecoderProcess(tmp_path / "video.avi").read()
+        VideoDecoder(tmp_path / "video.avi").read()
 
 
 def _crash(source: ReplaySource, number: signal.Signals) -> None:
-    os.kill(source._reader._decoder._child.pid, number)  # type: ignore[union-attr]
+    os.kill(source._reader._decoder._process._child.pid, number)  # type: ignore[union-attr]
 
 
 def _read_to_the_end(source: ReplaySource) -> None:
@@ -153,7 +154,7 @@ def test_a_video_that_crashed_its_decoder_is_not_decoded_again_until_replaced(tm
     with pytest.raises(CameraError, match="crash"):
         _read_to_the_end(source)
     source.close()
-    with pytest.raises(CameraError, match=r"video\.avi makes the video decoder crash"):
+    with pytest.raises(CameraError, match=r"video\.avi makes the decoder crash"):
         source.open()
     write_video(video, "MJPG")
     source.open()
@@ -173,7 +174,7 @@ def test_after_a_killed_decoder_the_video_starts_over(tmp_path: Path) -> None:
         _crash(source, signal.SIGKILL)
         while not (mail := mailbox.take_all(10)).instructions:
             pass
-        assert "video.avi: the video decoder was killed" in str(mail.instructions[0])
+        assert "video.avi: the decoder was killed" in str(mail.instructions[0])
         while mailbox.take_all(10).frame is None:
             pass
     finally:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from edge_daemon.app import film
-from edge_daemon.app.film import film_frames
+from edge_daemon.camera import decoder_process
+from edge_daemon.camera.video_decoder import film_frames
 from edge_daemon.domain.errors import CameraError
 from tests.harness.video_clips import CLIP_COLOURS, CLIP_SIZE, nearest_colour, write_clip, write_video
 
@@ -49,14 +49,14 @@ def test_a_film_cut_off_gives_what_it_holds(tmp_path: Path) -> None:
 def test_a_decoder_that_crashes_or_stalls_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_clip(tmp_path / "clip.avi")
     command = ["/bin/sh", "-c", "kill -SEGV $$"]
-    monkeypatch.setattr(film, "module_command", lambda *words: command)
-    with pytest.raises(CameraError, match=r"makes the video decoder crash \(SIGSEGV\); convert it"):
+    monkeypatch.setattr(decoder_process, "module_command", lambda *words: command)
+    with pytest.raises(CameraError, match=r"makes the decoder crash \(SIGSEGV\); convert it"):
         list(film_frames(path, 1))
     command[2] = "head -c 100 /dev/zero"
     with pytest.raises(CameraError, match="invalid data instead of pictures"):
         list(film_frames(path, 1))
     command[2] = "exec sleep 60"
-    monkeypatch.setattr(film, "STALL_S", 0.1)
+    monkeypatch.setattr(decoder_process, "STALL_S", 0.1)
     with pytest.raises(CameraError, match="its decoder sent nothing"):
         list(film_frames(path, 1))
 
