@@ -28,6 +28,7 @@ from edge_daemon.app.regions import build_regions, build_settings, build_text_jo
 from edge_daemon.app.sinks import build_board_monitor, build_sinks
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
+from edge_daemon.config.camera import BrowserOptions
 from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.boot_marks import BootMarks
@@ -42,6 +43,7 @@ from edge_daemon.example_store.clock_correction import KEEP_REMOVED
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import Region
+from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.teaching.trainer import Trainer
@@ -53,6 +55,9 @@ if TYPE_CHECKING:
     from edge_daemon.learning.object_classifier import ObjectClassifier
 
 log = logging.getLogger(__name__)
+
+MAX_BROWSER_PAUSE_S = 1.0
+"""Longest pause before a browser's camera is tried again: nothing is opened, and someone waits for it."""
 
 
 def build(
@@ -78,7 +83,12 @@ def build(
     clock = SystemClock()
     notifier = notifier or Notifier()
     mailbox = Mailbox()
-    camera = source or open_camera(config.camera, clock)
+    given, backoff = None, Backoff()
+    if isinstance(config.camera, BrowserOptions):
+        from edge_daemon.camera.browser import no_pictures
+
+        given, backoff = no_pictures(), Backoff(max_s=MAX_BROWSER_PAUSE_S)
+    camera = source or open_camera(config.camera, clock, given)
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
     pipeline = build_pipeline(config, clock, fleet_factory, prepared.embedder, prepared.classes)
     latest_frame = None if config.web.listen is None else LatestFrame()
@@ -88,10 +98,10 @@ def build(
     try:
         return Daemon(
             pipeline=pipeline,
-            capture=Capture(camera, mailbox, reconnect=not once, needs_frame=needs_frame),
+            capture=Capture(camera, mailbox, backoff, reconnect=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             sinks=build_sinks(
-                config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory, settings
+                config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory, settings, given
             ),
             inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,

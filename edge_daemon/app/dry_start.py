@@ -42,5 +42,7 @@ def _on_copy(config: Config, store: Path) -> Config:
     sections = {"store": msgspec.structs.replace(config.store, path=str(store))}
     for key in unread_credentials(config):
         name = key.partition(".")[0]
+        if name not in switches:
+            continue  # a camera is not opened
         sections[name] = msgspec.structs.replace(getattr(config, name), **{switches[name]: None})
     return msgspec.structs.replace(config, **sections)

@@ -17,7 +17,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from edge_daemon.app.model_factory import build_embedder, model_path, store_path
-from edge_daemon.config.camera import ReplayOptions
+from edge_daemon.config.camera import ReplayOptions, StreamOptions
 from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.domain.errors import ConfigError, EdgeError, ImageError, ModelError, WebError
@@ -80,7 +80,8 @@ def preflight(
 def file_marks(config: Config) -> FileMarks:
     """Return the state of the secret, certificate and model files of the configuration."""
     tls = config.mqtt.tls
-    named = (config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
+    camera = config.camera.password_file if isinstance(config.camera, StreamOptions) else None
+    named = (camera, config.mqtt.password_file, tls.ca_file, tls.cert_file, tls.key_file)
     paths = {path for path in (*named, config.web.token_file, config.fleet.key_file) if path is not None}
     with suppress(ModelError):
         paths.add(str(model_path(config)))
@@ -115,6 +116,9 @@ def unread_credentials(config: Config, environment: Environment = os.environ) ->
         "mqtt": (config.mqtt.host, config.mqtt.password_file, config.mqtt.credential),
         "web": (config.web.listen, config.web.token_file, config.web.credential),
     }
+    if isinstance(config.camera, StreamOptions):
+        camera = config.camera
+        sections["camera"] = (camera.username, camera.password_file, camera.credential)
     return [
         f"{name}.credential"
         for name, (used, file, credential) in sections.items()
@@ -144,6 +148,13 @@ def _check_fleet(config: Config, environment: Environment) -> None:
 
 def _check_store(config: Config, environment: Environment) -> None:
     check_path(store_path(config))
+
+
+def _check_camera(config: Config, environment: Environment) -> None:
+    if isinstance(config.camera, StreamOptions):
+        from edge_daemon.camera.stream import read_password
+
+        read_password(config.camera, environment)
 
 
 def _check_password(config: Config, environment: Environment) -> None:
@@ -204,12 +215,18 @@ def _check_replay(config: Config, environment: Environment) -> None:
 CHECKS: tuple[PreflightCheck, ...] = (
     _check_fleet,
     _check_store,
+    _check_camera,
     _check_password,
     _check_tls,
     _check_page,
     _check_token,
 )
-_SECRETS: Mapping[PreflightCheck, str] = {_check_fleet: "fleet", _check_password: "mqtt", _check_token: "web"}
+_SECRETS: Mapping[PreflightCheck, str] = {
+    _check_camera: "camera",
+    _check_fleet: "fleet",
+    _check_password: "mqtt",
+    _check_token: "web",
+}
 
 
 def check_regions(config: Config, frame_size: tuple[int, int]) -> None:

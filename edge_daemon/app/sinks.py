@@ -18,6 +18,7 @@ from edge_daemon.app.model_factory import model_name, store_path, uses_scenes
 from edge_daemon.app.regions import available_triggers, build_regions, label_names, region_names
 from edge_daemon.board.clock import clock_synced
 from edge_daemon.board.power import read_power
+from edge_daemon.config.camera import BrowserOptions
 from edge_daemon.config.panel import LedOptions
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.board_monitor import BoardMonitor
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from edge_daemon.panel.keyboard import Keyboard
     from edge_daemon.panel.panel import Panel
     from edge_daemon.serial.link import SerialLink
+    from edge_daemon.system.given_pictures import GivenPictures
 
 CONNECT_DELAY_S = 2.0
 """Longest time that connecting to the broker waits for the first label."""
@@ -49,8 +51,12 @@ def build_sinks(
     keyboard: Sequence[str],
     pin_factory: object,
     settings: SettingsEditor | None = None,
+    given: GivenPictures | None = None,
 ) -> list[SinkService]:
-    """Build the configured sinks. Raises EdgeError for settings that can't work."""
+    """Build the configured sinks. Raises EdgeError for settings that can't work.
+
+    `given` is the slot into which the page puts the pictures of a browser's camera.
+    """
     sinks: list[SinkService] = []
     if config.mqtt.host is not None:
         sinks.append(build_mqtt(config, mailbox, clock, fleet))
@@ -59,7 +65,7 @@ def build_sinks(
     if config.serial.port is not None:
         sinks.append(build_serial(config, mailbox, clock))
     if latest_frame is not None:
-        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks, settings))
+        sinks.append(build_web(config, mailbox, clock, latest_frame, space, sinks, settings, given))
     if keyboard:
         sinks.append(build_keyboard(config, keyboard, mailbox, clock))
     return sinks
@@ -136,9 +142,11 @@ def build_web(
     space: str,
     sinks: Sequence[SinkService],
     settings: SettingsEditor | None = None,
+    given: GivenPictures | None = None,
 ) -> SinkService:
     """Build the web page. Raises WebError for an address or token that can't work."""
     from edge_daemon.mqtt.bridge import MqttBridge
+    from edge_daemon.web.camera_giver import GivenCamera
     from edge_daemon.web.device_info import DeviceInfo
     from edge_daemon.web.server import WebServer
 
@@ -156,8 +164,17 @@ def build_web(
         settings=settings,
         thumbnail_px=config.store.thumbnail_px,
     )
+    camera = config.camera
     return WebServer(
-        config.web, device, submit=mailbox.submit, preview=latest_frame, clock=clock, on_crash=mailbox.crashed
+        config.web,
+        device,
+        submit=mailbox.submit,
+        preview=latest_frame,
+        clock=clock,
+        on_crash=mailbox.crashed,
+        camera=None
+        if given is None or not isinstance(camera, BrowserOptions)
+        else GivenCamera(given, camera.size, camera.fps),
     )
 
 

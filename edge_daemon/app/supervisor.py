@@ -86,6 +86,7 @@ class Supervisor:
         self._worker = Worker("reload", lambda _: self._serve_requests(), _log_crash)
         self._attempts_left = 0
         self._on_first_frame: Callable[[], None] | None = None
+        self._on_started: Callable[[], None] | None = None
         self._lock = threading.Lock()
         """Guards changes of the attributes below, which the main thread and `reload` share."""
         self._good: Prepared | None = None
@@ -133,13 +134,16 @@ class Supervisor:
     def _prepare_loaded(self, loaded: LoadedConfig, running: Running | None) -> Prepared:
         return replace(self._prepare(loaded.config, running), loaded=loaded)
 
-    def run(self, on_first_frame: Callable[[], None] | None = None) -> Outcome:
+    def run(
+        self, on_first_frame: Callable[[], None] | None = None, on_started: Callable[[], None] | None = None
+    ) -> Outcome:
         """Run the prepared configuration until a stop or the end of a finite source.
 
-        `on_first_frame` is called when a daemon has classified the first frame. Raises the exception that
-        ends the first daemon, or one that has classified a frame.
+        `on_first_frame` is called when a daemon has classified the first frame, `on_started` when the first
+        daemon's parts have started. Raises the exception that ends the first daemon, or one that has
+        classified a frame.
         """
-        self._on_first_frame = on_first_frame
+        self._on_first_frame, self._on_started = on_first_frame, on_started
         self._worker.start()
         try:
             return self._run_all()
@@ -182,7 +186,12 @@ class Supervisor:
                 daemon.reload()
         if self._stopping:  # the signal came before this daemon was set
             daemon.stop()
-        return daemon.run(self._approve)
+        return daemon.run(self._approve, self._report_start)
+
+    def _report_start(self) -> None:
+        if self._on_started is not None:
+            self._on_started()
+            self._on_started = None
 
     def _approve(self) -> None:
         """Record that the current configuration works: a frame was classified."""

@@ -5,12 +5,24 @@ Only the file of the configured source is imported.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraOptions,
+    ReplayOptions,
+    StreamOptions,
+    SyntheticOptions,
+    V4l2Options,
+)
 from edge_daemon.domain.interfaces import Clock, FrameSource
 
-CameraOptions: TypeAlias = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
+if TYPE_CHECKING:
+    from edge_daemon.system.given_pictures import GivenPictures
+
+CameraOptions: TypeAlias = (
+    PicameraOptions | V4l2Options | StreamOptions | BrowserOptions | ReplayOptions | SyntheticOptions
+)
 
 
 def import_library(options: CameraOptions) -> None:
@@ -24,10 +36,17 @@ def import_library(options: CameraOptions) -> None:
             from edge_daemon.camera.opencv import import_opencv
 
             import_opencv()
+        case StreamOptions(url=url) if url.startswith("rtsp:"):
+            from edge_daemon.camera.opencv import import_opencv
+
+            import_opencv()
 
 
-def open_camera(options: CameraOptions, clock: Clock) -> FrameSource:
-    """Return the source for these options. It opens no device before its `open`."""
+def open_camera(options: CameraOptions, clock: Clock, given: GivenPictures | None = None) -> FrameSource:
+    """Return the source for these options. It opens no device before its `open`.
+
+    `given` is the slot for the pictures of a browser's camera.
+    """
     match options:
         case PicameraOptions():
             from edge_daemon.camera.picamera import PicameraSource
@@ -37,6 +56,14 @@ def open_camera(options: CameraOptions, clock: Clock) -> FrameSource:
             from edge_daemon.camera.v4l2 import V4l2Source
 
             return V4l2Source(options, clock)
+        case StreamOptions():
+            from edge_daemon.camera.stream import StreamSource
+
+            return StreamSource(options, clock)
+        case BrowserOptions():
+            from edge_daemon.camera.browser import BrowserSource, no_pictures
+
+            return BrowserSource(clock, given or no_pictures())
         case ReplayOptions():
             from edge_daemon.camera.replay import ReplaySource
 

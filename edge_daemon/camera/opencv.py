@@ -91,9 +91,17 @@ class VideoStream:
 
         Raises CameraError for a picture that is not a colour picture.
         """
+        return self.retrieve() if self.grab() else None
+
+    def grab(self) -> bool:
+        """Wait for the next picture; False at the end or after a stall."""
+        return bool(self._capture.grab())
+
+    def retrieve(self) -> Image | None:
+        """Return the picture of the last `grab` as `read` does."""
         cv2 = _import()
         try:
-            delivered, picture = self._capture.read()
+            delivered, picture = self._capture.retrieve()
             rgb: Image | None = cv2.cvtColor(picture, cv2.COLOR_BGR2RGB) if delivered else None
         except cv2.error as exc:
             raise CameraError(f"OpenCV can't decode the picture: {exc.err or exc}") from exc
@@ -124,6 +132,22 @@ def open_video(path: Path) -> VideoStream:
                 _check_size(capture, cv2, path)
                 return VideoStream(capture)
     raise CameraError(f"{path} is neither a picture nor a video that this program can decode")
+
+
+def open_rtsp(url: str, timeout_s: float) -> VideoStream | None:
+    """Open an RTSP stream; None when it can't be opened. FFmpeg writes the reason to standard error.
+
+    `timeout_s` limits the time to open it, and that of each `grab`.
+    """
+    # A stream may refer to nothing but RTP; `prefer_tcp` uses UDP only for a camera without TCP.
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = (
+        "protocol_whitelist;rtsp,rtp,tcp,udp|rtsp_flags;prefer_tcp|fflags;nobuffer|flags;low_delay"
+    )
+    cv2 = _import()
+    limits = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, cv2.CAP_PROP_READ_TIMEOUT_MSEC]
+    capture = cv2.VideoCapture()
+    options = [word for limit in limits for word in (limit, int(timeout_s * 1000))]
+    return VideoStream(capture) if capture.open(url, cv2.CAP_FFMPEG, options) else None
 
 
 def _check_size(capture: Any, cv2: Any, path: Path) -> None:

@@ -95,11 +95,18 @@ def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _
     settings = SettingsEditor(load, supervisor)
     supervisor.prepare(load())
     stop.supervisor = supervisor
-    supervisor.run(lambda: _announce(args, page_address(settings.config), chosen))
+
+    def announce() -> None:
+        _announce(args, page_address(settings.config), chosen)
+
+    if chosen.waits:
+        supervisor.run(on_started=announce)
+    else:
+        supervisor.run(on_first_frame=announce)
 
 
 def _announce(args: argparse.Namespace, address: str | None, chosen: TrialSource) -> None:
-    """Print the page's address, after the first frame has its label."""
+    """Print the page's address, after the first frame has its label or where a browser will give one."""
     if args.json:
         print(json.dumps({"page": address, "source": chosen.text, "faults": chosen.faults}), flush=True)
         return

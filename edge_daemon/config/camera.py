@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Annotated, Literal
+from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Meta
 
@@ -71,6 +73,38 @@ class V4l2Options(ConfigSection, frozen=True, tag_field="type", tag="v4l2"):
     controls: V4l2Controls = V4l2Controls()
 
 
+class StreamOptions(ConfigSection, frozen=True, tag_field="type", tag="stream"):
+    """`camera:` with `type: stream`: a network camera, by RTSP (rtsp://) or HTTP (http://, https://).
+
+    A URL of HTTP leads to MJPEG or to a picture, which is fetched every `every_s` seconds. The password is
+    read from `password_file`, else `credential`, else $EDGE_DAEMON_CAMERA_PASSWORD; the words {username} and
+    {password} in the URL are replaced by them.
+    """
+
+    url: str
+    username: str | None = None
+    password_file: FilePath | None = None
+    credential: str | None = None
+    """Name of a file in $CREDENTIALS_DIRECTORY that holds the password."""
+    size: Size | None = None
+    """Size of the frame after rotation, to which pictures are scaled; None keeps that of the stream."""
+    fps: FramesPerSecond = 15.0
+    """Maximum number of frames per second."""
+    every_s: Annotated[float, Meta(ge=0.1, le=3)] = 1.0
+    rotation: Literal[0, 90, 180, 270] = 0
+
+
+class BrowserOptions(ConfigSection, frozen=True, tag_field="type", tag="browser"):
+    """`camera:` with `type: browser`: the camera of a browser that shows the page.
+
+    `size` is asked of the browser's camera, which may have another one.
+    """
+
+    size: Size = (640, 480)
+    fps: Annotated[float, Meta(gt=0, le=30)] = 10.0
+    """Maximum number of frames per second."""
+
+
 class ReplayOptions(ConfigSection, frozen=True, tag_field="type", tag="replay"):
     """`camera:` with `type: replay`. Without `fps`, frames are delivered as fast as they are consumed.
 
@@ -119,3 +153,28 @@ def picamera_faults(options: PicameraOptions) -> Iterator[tuple[tuple[str, ...],
                 ("camera", "controls", "focus_window"),
                 "reaches outside the picture or is empty; [0.25, 0.25, 0.5, 0.5] is its middle",
             )
+
+
+_SCHEMES = ("rtsp", "http", "https")
+_SECRET_WORDS = re.compile("pass|pwd|pw|secret|token", re.IGNORECASE)
+
+
+def stream_url_fault(url: str) -> str | None:
+    """Return why a URL can't be that of a stream, and the remedy; None for a usable one."""
+    try:
+        parts = urlsplit(url)
+        host, _ = parts.hostname, parts.port
+    except ValueError as exc:
+        return f"is no URL ({exc})"
+    if parts.scheme not in _SCHEMES:
+        return "begins with none of rtsp://, http:// and https://"
+    if "@" in parts.netloc:
+        return "holds a name or a password; write `username`, and `password_file` with the password"
+    if not host:
+        return "has no host; write for example rtsp://192.168.1.20/stream"
+    if re.search(r"[\s\0-\x1f]", url) or not url.isascii():
+        return "holds a space, a control character or a letter that is not ASCII; write it as %20 and so on"
+    for name, value in parse_qsl(parts.query):
+        if _SECRET_WORDS.search(name) and value != "{password}":
+            return f"holds a password; write `{name}={{password}}`, and `password_file` with the password"
+    return None

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from edge_daemon.config.camera import PicameraOptions, SyntheticOptions, picamera_faults
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraOptions,
+    StreamOptions,
+    SyntheticOptions,
+    picamera_faults,
+    stream_url_fault,
+)
 from edge_daemon.config.mqtt import check_host
 from edge_daemon.config.panel import panel_faults
 from edge_daemon.config.topic_names import RESERVED_LEVELS, topic_fault
@@ -50,6 +57,15 @@ def _check_camera(config: Config, source: ConfigSource) -> None:
     if isinstance(config.camera, PicameraOptions):
         for path, text in picamera_faults(config.camera):
             raise source.error(path, text)
+    if isinstance(config.camera, StreamOptions):
+        if fault := stream_url_fault(config.camera.url):
+            raise source.error(("camera", "url"), fault)
+        if config.camera.username is None and (config.camera.password_file or config.camera.credential):
+            raise source.error(("camera", "url"), "a password is given but no name; set camera.username")
+    if isinstance(config.camera, BrowserOptions) and config.web.listen is None:
+        raise source.error(
+            ("camera", "type"), "`browser` needs the page, which gives the picture; set web.listen"
+        )
 
 
 def _check_topics(config: Config, source: ConfigSource) -> None:
@@ -120,7 +136,7 @@ def _outside(camera: CameraOptions, box: tuple[float, float, float, float]) -> s
     right, bottom = box[0] + box[2], box[1] + box[3]
     if max(box) <= 1:
         return "the frame" if max(right, bottom) > 1.000001 else None
-    if isinstance(camera, PicameraOptions | SyntheticOptions):
+    if isinstance(camera, PicameraOptions | SyntheticOptions | StreamOptions) and camera.size is not None:
         width, height = camera.size
         if right > width or bottom > height:
             return f"the frame of {width} x {height} (camera.size)"

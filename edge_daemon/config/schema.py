@@ -13,7 +13,14 @@ import msgspec
 from msgspec import Meta, Struct
 
 from edge_daemon.config.base import ConfigSection, FilePath, Positive, Seconds, Share
-from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraOptions,
+    ReplayOptions,
+    StreamOptions,
+    SyntheticOptions,
+    V4l2Options,
+)
 from edge_daemon.config.cross_checks import cross_check
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.config.mqtt import MqttOptions
@@ -35,7 +42,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_PATH = Path("/etc/edge_daemon/config.yaml")
 
-CameraOptions = PicameraOptions | V4l2Options | ReplayOptions | SyntheticOptions
+CameraOptions = (
+    PicameraOptions | V4l2Options | StreamOptions | BrowserOptions | ReplayOptions | SyntheticOptions
+)
 _MERGE_PREFIX = "x-"
 """Prefix of top-level keys that only hold mappings to be merged with `<<`."""
 

@@ -110,11 +110,13 @@ class Daemon:
         """Release the resources of a daemon that does not run."""
         self._pipeline.close()
 
-    def run(self, on_classified: Callable[[], None] = _ignore) -> Outcome:
+    def run(
+        self, on_classified: Callable[[], None] = _ignore, on_started: Callable[[], None] = _ignore
+    ) -> Outcome:
         """Run the loop; stop and close all parts at its end. Raises the exception of a crashed worker.
 
         `on_classified` is called after the first classified frame, which shows that model, camera and
-        regions fit together.
+        regions fit together; `on_started` after all parts have started, the page among them.
         """
         self._on_classified = on_classified
         capture = Worker("capture", self._capture.run, self._mailbox.crashed)
@@ -123,6 +125,7 @@ class Daemon:
             for service in (*self._sinks, *self._inputs, capture):
                 service.start()
                 started.append(service)
+            on_started()
             return self._loop()
         finally:
             for service in reversed(started):

@@ -1,4 +1,4 @@
-"""The picture of `edge-daemon try`: a camera of this machine, a folder of pictures, or the simulator."""
+"""The picture of `edge-daemon try`: a camera of this machine or a browser, pictures, or the simulator."""
 
 from __future__ import annotations
 
@@ -16,11 +16,15 @@ from edge_daemon.domain.interfaces import Clock, FrameSource
 
 @dataclass(frozen=True)
 class TrialSource:
-    """`settings` configure the camera, `text` names it, and `faults` has a line for each unusable camera."""
+    """`settings` configure the camera, `text` names it, and `faults` has a line for each unusable camera.
+
+    `waits` is true for a camera without a picture until someone gives one on the page.
+    """
 
     settings: tuple[str, ...] = ()
     text: str = "the configured camera"
     faults: tuple[str, ...] = ()
+    waits: bool = False
 
     def build(self, config: Config, clock: Clock) -> FrameSource | None:
         """Return the frame source; None for the source that the configuration names."""
@@ -41,7 +45,7 @@ class TrialSource:
 def choose_source(pictures: Path | None, clock: Clock, *, simulated: bool) -> TrialSource:
     """Return the pictures or the simulator if asked for, else the first camera that delivers a frame.
 
-    Without a camera the simulator is used. Raises CameraError for a folder that doesn't exist.
+    Without a camera that of the browser is used. Raises CameraError for a folder that doesn't exist.
     """
     if pictures is not None:
         if not pictures.is_dir():
@@ -51,21 +55,14 @@ def choose_source(pictures: Path | None, clock: Clock, *, simulated: bool) -> Tr
         )
         return TrialSource((f"camera={camera}",), f"the pictures of {pictures} in turn")
     if simulated:
-        return _simulator("a drawn tray, without a camera", ())
+        camera = f"camera={{type: synthetic, scene: tray, fps: {FPS:g}}}"
+        return TrialSource((camera,), "a drawn tray, without a camera")
     choice = choose_camera(find_cameras(), clock)
     if choice.options is None:
-        text = (
-            "a drawn tray, because no camera works"
-            if choice.faults
-            else "a drawn tray, because no camera is connected"
-        )
-        return _simulator(text, choice.faults)
+        text = "that of your browser's camera, once you press “Use this browser's camera” on the page"
+        return TrialSource(("camera={type: browser}",), text, choice.faults, waits=True)
     if isinstance(choice.options, V4l2Options):
         device = choice.options.device
         camera = f"camera={{type: v4l2, device: {json.dumps(device)}}}"
         return TrialSource((camera,), f"the camera at {device}", choice.faults)
     return TrialSource(("camera={type: picamera2}",), "the camera module", choice.faults)
-
-
-def _simulator(text: str, faults: tuple[str, ...]) -> TrialSource:
-    return TrialSource((f"camera={{type: synthetic, scene: tray, fps: {FPS:g}}}",), text, faults)

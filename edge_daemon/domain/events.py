@@ -174,7 +174,7 @@ class Button(Struct, frozen=True):
 
 
 class CameraLost(Struct, frozen=True):
-    """The camera stopped delivering frames; labels are no longer current."""
+    """The camera stopped delivering frames, or its fault has changed; labels are no longer current."""
 
     reason: str
 

@@ -152,6 +152,12 @@ def encode_png(image: Image) -> bytes:
     return buffer.getvalue()
 
 
+def resize_image(image: Image, size: tuple[int, int]) -> Image:
+    """Return the picture scaled to `size`, width and height."""
+    resampling = PIL.Image.Resampling.BILINEAR
+    return np.asarray(PIL.Image.fromarray(image).resize(size, resampling, reducing_gap=1.0))
+
+
 def scale_down(image: Image, size: int) -> Image:
     """Return the picture scaled down as by `encode_jpeg`, read-only; its JPEG has the same bytes."""
     return np.asarray(_thumbnail(image, size))

@@ -118,6 +118,7 @@ class Pipeline:
         self._snapshots: list[commands.TakeSnapshot] = []
         self._last_frame_s: float | None = None
         self._lost_s: float | None = None
+        self._lost_reason = ""
         self._ready = False
         self._polled_s = clock.monotonic()
         self._evaluate_s = self._polled_s + FIRST_LABEL_S
@@ -214,17 +215,21 @@ class Pipeline:
 
     def _check_camera(self) -> Iterator[events.Event]:
         now = self._clock.monotonic()
-        if self._last_frame_s is not None and now - self._last_frame_s > self._stale_s:
+        is_old = self._last_frame_s is not None and now - self._last_frame_s > self._stale_s
+        if is_old and self._lost_s is None:
             yield from self._lose_camera(f"no frame for {self._stale_s:g} s")
         yield from self._labeller.expire_pending(now)
         if self._scenes is not None:
             yield from self._scenes.expire(now)
 
     def _lose_camera(self, reason: str) -> Iterator[events.Event]:
-        """Reset every region, so that no stale label remains; once per outage."""
+        """Reset every region, so that no stale label remains; once per outage and reason."""
         if self._lost_s is not None:
+            if reason != self._lost_reason:
+                self._lost_reason = reason
+                yield events.CameraLost(reason)
             return
-        self._lost_s = self._clock.monotonic()
+        self._lost_s, self._lost_reason = self._clock.monotonic(), reason
         for region in self._regions.values():
             yield from region.reset(self._lost_s)
         if self._text_joiner is not None:

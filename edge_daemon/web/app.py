@@ -14,6 +14,7 @@ from edge_daemon.domain.commands import Command
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import Lockout, Sessions
+from edge_daemon.web.camera_giver import CameraGivers, GivenCamera
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks, SystemStats
@@ -23,6 +24,7 @@ from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.requests import CommandClient
 from edge_daemon.web.routes import (
+    CameraRoute,
     CommandRoutes,
     ExampleRoutes,
     HealthRoutes,
@@ -60,6 +62,7 @@ class WebApp:
         now: Callable[[], float],
         loop: asyncio.AbstractEventLoop,
         proxied: bool,
+        camera: GivenCamera | None = None,
     ) -> None:
         self._store_thread = ThreadPoolExecutor(1, "web-store", initializer=lower_priority)
         self._settings_thread = ThreadPoolExecutor(1, "web-settings", initializer=lower_priority)
@@ -76,6 +79,7 @@ class WebApp:
         self.feed = LiveFeed(loop, state, viewers, client, self._browser, now, latency.observe)
         health = HealthChecks(device, state, self.feed, system)
         metrics = Metrics(device, state, self.feed, viewers, encoder, system, latency)
+        givers = None if camera is None else CameraGivers(camera, announce=viewers.broadcast, now=now)
         self.asgi = make_app(
             PageRoutes(sessions, device.name),
             ExampleRoutes(self._browser, self._store_thread, state),
@@ -85,9 +89,10 @@ class WebApp:
                 client, self._archive, device.thumbnail_px, self._image_thread, self._archive_thread
             ),
             HealthRoutes(health, metrics, self._log_tail, device.config, now),
-            LiveRoute(state, self.feed, viewers, encoder),
+            LiveRoute(state, self.feed, viewers, encoder, givers),
             HistoryRoutes(history),
             RequestPolicy(AllowedHosts(hosts), sessions, proxied=proxied),
+            None if givers is None else CameraRoute(givers),
         )
 
     def start(self) -> None:

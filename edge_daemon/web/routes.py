@@ -23,6 +23,7 @@ from edge_daemon.domain.errors import ConflictError, EdgeError, ImageError, Labe
 from edge_daemon.domain.labels import check_label
 from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
+from edge_daemon.web.camera_giver import CameraGivers, describe_giver
 from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
@@ -85,6 +86,7 @@ def make_app(
     live: LiveRoute,
     history: HistoryRoutes,
     policy: RequestPolicy,
+    camera: CameraRoute | None = None,
 ) -> App:
     """Return the ASGI application that serves the page."""
     app = Starlette(
@@ -110,10 +112,11 @@ def make_app(
             Route("/metrics", health.metrics),
             Route("/api/{verb}", commands.execute, methods=["POST"]),
             WebSocketRoute("/live", live.connect),
+            *([] if camera is None else [WebSocketRoute("/camera", camera.connect)]),
         ],
         exception_handlers={EdgeError: _edge_error, HTTPException: _http_error},
     )
-    return SecurityMiddleware(app, policy)
+    return SecurityMiddleware(app, policy, gives_camera=camera is not None)
 
 
 class PageRoutes:
@@ -358,6 +361,7 @@ class LiveRoute:
     feed: LiveFeed
     viewers: ViewerRegistry
     preview: PreviewEncoder
+    givers: CameraGivers | None = None
 
     async def connect(self, socket: WebSocket) -> None:
         """Send state changes as they happen, and preview images on request."""
@@ -365,12 +369,30 @@ class LiveRoute:
         if self.viewers.is_full:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
-        greeting = (*self.state.greeting(), *self.feed.results())
+        given = () if self.givers is None else (self.givers.message(),)
+        greeting = (*self.state.greeting(), *given, *self.feed.results())
         try:
             await serve_viewer(socket, greeting, self.viewers, self.preview)
             await socket.close()
         except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
             # Disconnected, not reading, or bytes in place of text: each ends the connection.
+            return
+
+
+@dataclass(frozen=True, slots=True)
+class CameraRoute:
+    """The websocket of a browser that gives its camera."""
+
+    givers: CameraGivers
+
+    async def connect(self, socket: WebSocket) -> None:
+        """Receive pictures until the browser ends or another one is admitted."""
+        await socket.accept()
+        who = describe_giver(socket.client.host if socket.client else "", socket.headers)
+        try:
+            await self.givers.serve(socket, who)
+        except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
+            # Disconnected, not reading, or text in place of bytes: each ends the connection.
             return
 
 

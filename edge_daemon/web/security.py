@@ -181,13 +181,19 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-_RAW_HEADERS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
+_CAMERA_HEADERS = {"permissions-policy": "camera=(self), geolocation=(), microphone=()"}
+"""For a page that may ask for the browser's camera."""
 
 
 class SecurityMiddleware:
-    """ASGI middleware: refuses requests by a policy and adds the security headers to every response."""
+    """ASGI middleware: refuses requests by a policy and adds the security headers to every response.
 
-    def __init__(self, app: App, policy: RequestPolicy) -> None:
+    With `gives_camera` the page may use the browser's camera.
+    """
+
+    def __init__(self, app: App, policy: RequestPolicy, *, gives_camera: bool = False) -> None:
+        headers = SECURITY_HEADERS | (_CAMERA_HEADERS if gives_camera else {})
+        self._headers = [(name.encode(), value.encode()) for name, value in headers.items()]
         self._app = app
         self._policy = policy
 
@@ -198,7 +204,7 @@ class SecurityMiddleware:
 
         async def send_secured(message: MutableMapping[str, Any]) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message.get("headers", []), *_RAW_HEADERS]
+                message["headers"] = [*message.get("headers", []), *self._headers]
             await send(message)
 
         if refusal is None:

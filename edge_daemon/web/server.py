@@ -20,6 +20,7 @@ from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
 from edge_daemon.web.app import WebApp, lower_priority
 from edge_daemon.web.auth import check_reach, read_token
+from edge_daemon.web.camera_giver import MAX_PICTURE_BYTES, GivenCamera
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.http_timeouts import TimeLimitedHttp, TimeLimitedWebSocket, close_longest_waiting
 from edge_daemon.web.listener import ACCEPTED_AT_ONCE, BoundedListener
@@ -36,7 +37,7 @@ class WebServer:
     """Serves the page while the daemon runs. Raises WebError for an unusable address or token.
 
     `submit` accepts a command and returns False when the queue is full; `on_crash` is called if the thread
-    fails.
+    fails. With `camera`, a browser can give its own.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class WebServer:
         preview: LatestFrame,
         clock: Clock,
         on_crash: Callable[[BaseException], None],
+        camera: GivenCamera | None = None,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
         if options.listen is None:
@@ -66,7 +68,9 @@ class WebServer:
             now=clock.monotonic,
             loop=self._loop,
             proxied=self._proxied,
+            camera=camera,
         )
+        self._max_message_bytes = MAX_SOCKET_MESSAGE_BYTES if camera is None else MAX_PICTURE_BYTES
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
         self._warned_s = float("-inf")
@@ -113,7 +117,7 @@ class WebServer:
             h11_max_incomplete_event_size=MAX_HEAD_BYTES,
             http=TimeLimitedHttp,
             ws=TimeLimitedWebSocket,
-            ws_max_size=MAX_SOCKET_MESSAGE_BYTES,
+            ws_max_size=self._max_message_bytes,
             ws_per_message_deflate=False,
             ws_ping_interval=10,
             ws_ping_timeout=10,

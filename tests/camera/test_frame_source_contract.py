@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
 
+from edge_daemon.camera.browser import BrowserSource
 from edge_daemon.camera.factory import CameraOptions, open_camera
 from edge_daemon.camera.opencv import open_video
 from edge_daemon.camera.picamera import PicameraSource
 from edge_daemon.camera.replay import ReplaySource
 from edge_daemon.camera.simulator.source import SyntheticSource
+from edge_daemon.camera.stream import StreamSource
 from edge_daemon.camera.v4l2 import V4l2Source
-from edge_daemon.config.camera import PicameraOptions, ReplayOptions, SyntheticOptions, V4l2Options
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraOptions,
+    ReplayOptions,
+    StreamOptions,
+    SyntheticOptions,
+    V4l2Options,
+)
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import FrameSource
 from edge_daemon.domain.types import Frame
+from edge_daemon.system.given_pictures import GivenPictures
 from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
+from tests.harness.http_camera import HttpCamera, http_camera, jpeg
 from tests.harness.video_clips import write_clip
 
 Build = Callable[[Path, ManualClock, pytest.MonkeyPatch], FrameSource]
@@ -66,7 +79,37 @@ def _belt(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> 
     return SyntheticSource(SyntheticOptions(scene="belt", size=(64, 48)), clock, sleep=clock.sleep)
 
 
-@pytest.fixture(params=[_picamera, _v4l2, _folder, _video, _animation, _raw, _tray, _belt])
+def _stream(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    camera = _http_camera()
+    return StreamSource(StreamOptions(url=f"{camera.address}/mjpeg/plain"), clock, sleep=clock.sleep)
+
+
+def _browser(folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
+    class Browser(GivenPictures):
+        """Gives the next picture when one is waited for."""
+
+        def pop(self, timeout_s: float) -> tuple[float, bytes] | None:
+            self.put(jpeg("red"), clock.monotonic())
+            return super().pop(timeout_s)
+
+    return BrowserSource(clock, Browser("nobody"))
+
+
+@cache
+def _http_camera() -> HttpCamera:
+    return _STACK.enter_context(http_camera(HttpCamera()))
+
+
+_STACK = ExitStack()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _servers() -> Iterator[None]:
+    with _STACK:
+        yield
+
+
+@pytest.fixture(params=[_picamera, _v4l2, _stream, _browser, _folder, _video, _animation, _raw, _tray, _belt])
 def source(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FrameSource:
     build: Build = request.param
     return build(tmp_path, ManualClock(), monkeypatch)
@@ -140,6 +183,8 @@ def test_lossless_follows_from_the_options(source: FrameSource) -> None:
     [
         (PicameraOptions(), "PicameraSource"),
         (V4l2Options(), "V4l2Source"),
+        (StreamOptions(url="http://host/x"), "StreamSource"),
+        (BrowserOptions(), "BrowserSource"),
         (ReplayOptions(path="x"), "ReplaySource"),
         (SyntheticOptions(), "SyntheticSource"),
     ],

@@ -26,5 +26,7 @@ print(*sys.modules)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
     assert "edge_daemon.camera.simulator.source" in modules
-    others = {f"edge_daemon.camera.{name}" for name in ("opencv", "picamera", "replay", "v4l2")}
+    others = {
+        f"edge_daemon.camera.{name}" for name in ("browser", "opencv", "picamera", "replay", "stream", "v4l2")
+    }
     assert not modules & others

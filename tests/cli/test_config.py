@@ -44,6 +44,7 @@ REFUSED = [
     "model.delegate=/none.so",
     "classifier.type=pretrained",
     "mqtt={username: a, password_file: /none}",
+    "camera={type: stream, url: 'http://camera.invalid/', username: a, password_file: /none}",
     "mqtt.tls={enabled: true, ca_file: /none}",
     f"mqtt.tls={{enabled: true, ca_file: {__file__}}}",
     "fleet.group=sorters",
@@ -98,13 +99,22 @@ def test_a_store_in_use_passes_and_is_left_as_it_is(tmp_path: Path) -> None:
         assert sorted(os.listdir(tmp_path)) == before
 
 
+@pytest.mark.parametrize(
+    ("setting", "key"),
+    [
+        ("mqtt={username: a, credential: edge_password}", "mqtt.credential"),
+        (
+            "camera={type: stream, url: 'rtsp://camera.invalid/', username: a, credential: edge_password}",
+            "camera.credential",
+        ),
+    ],
+)
 def test_a_credential_that_only_the_service_can_read_is_noted(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], setting: str, key: str
 ) -> None:
     monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
-    words = ["--set", "camera.type=synthetic", "--set", "mqtt={username: a, credential: edge_password}"]
-    assert main(["config", "check", *words]) == 0
-    assert "mqtt.credential: not read" in capsys.readouterr().err
+    assert main(["config", "check", "--set", "camera.type=synthetic", "--set", setting]) == 0
+    assert f"{key}: not read" in capsys.readouterr().err
 
 
 def test_a_credential_that_the_service_lacks_is_refused(

@@ -108,6 +108,23 @@ def test_a_thing_taught_on_the_page_is_named(tmp_path: Path) -> None:
             window.close()
 
 
+def test_without_a_camera_the_browsers_is_taught(tmp_path: Path) -> None:
+    with started(tmp_path, "--json") as process:
+        found = page_of(process)
+        if "browser" not in str(found["source"]):
+            pytest.skip("this machine has a camera")
+        with chromium() as browser:
+            window = BrowserWindow(browser, "desk")
+            page = window.open(str(found["page"]))
+            page.get_by_role("button", name="Use this browser’s camera").click()
+            expect(page.locator("#state-text")).to_have_text("Running")
+            page.fill("#new-label", "green")
+            page.click("#new-class button")
+            expect(class_button(page, "green").locator(".count")).to_have_text("1")
+            window.wait_for_label("green")
+            window.close()
+
+
 def test_pictures_of_a_folder_are_shown(tmp_path: Path) -> None:
     (tmp_path / "pictures/cat").mkdir(parents=True)
     Image.new("RGB", (64, 48), (9, 90, 200)).save(tmp_path / "pictures/cat/1.png")

@@ -22,6 +22,8 @@ _FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--disable-dev-shm-usage",
+    "--use-fake-device-for-media-stream",  # a camera with a moving test picture
+    "--use-fake-ui-for-media-stream",
 ]
 _NOT_ERRORS = ("net::ERR_CONNECTION", "WebSocket connection to", "Failed to load resource")
 """Errors that Chromium itself logs when the device is gone or refuses; tests check the page's reaction."""

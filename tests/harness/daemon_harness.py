@@ -64,7 +64,7 @@ class Turntable:
 
 
 class Stage:
-    """Runs the daemon of these overrides in a thread; a context manager.
+    """Runs the daemon of these overrides in a thread; a context manager. Without `source`, its own camera.
 
     Its pins are separate mock pins, or with `chosen_pins` those that gpiozero chooses. It has a supervisor,
     as `edge-daemon run` has: `built` counts its daemons, and `fault`, once set, is raised by the next build.
@@ -72,7 +72,7 @@ class Stage:
 
     def __init__(
         self,
-        source: Turntable,
+        source: Turntable | None,
         overrides: Sequence[str],
         folder: Path,
         config_path: Path | None = None,
@@ -115,7 +115,8 @@ class Stage:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        wait_until(lambda: "yes" if self._source.seq else "", lambda: f"no frame was read: {self.error}")
+        if (source := self._source) is not None:
+            wait_until(lambda: "yes" if source.seq else "", lambda: f"no frame was read: {self.error}")
         return self
 
     def __exit__(

@@ -98,7 +98,8 @@ def test_lost_camera_is_reported_once_and_resets_the_label(bench: Bench) -> None
     bench.teach("red", RED)
     lost = list(bench.pipeline.process(None, (CameraFailed("the cable is out"),)))
     assert lost == [events.CameraLost("the cable is out")]
-    assert list(bench.pipeline.process(None, (CameraFailed("still out"),))) == []
+    assert list(bench.pipeline.process(None, (CameraFailed("the cable is out"),))) == []
+    assert list(bench.pipeline.process(None, (CameraFailed("busy"),))) == [events.CameraLost("busy")]
     bench.clock.advance(7)
     bench.show(RED)
     assert bench.found(events.CameraRestored)[0].outage_s == pytest.approx(7.1)

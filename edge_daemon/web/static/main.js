@@ -3,6 +3,7 @@
 import { get, post } from "/static/api.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
+import { startGiver } from "/static/giver.js";
 import { startHealth } from "/static/health.js";
 import { startHistory } from "/static/history.js";
 import { startLabels } from "/static/labels.js";
@@ -68,7 +69,7 @@ function startViews() {
   connection.on("camera", ({ state }) => showState(state));
   connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
+  for (const start of [startPicture, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startGiver, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();

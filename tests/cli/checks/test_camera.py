@@ -10,10 +10,17 @@ from PIL import Image
 
 from edge_daemon.cli.checks.camera import check_camera
 from edge_daemon.cli.main import main
-from edge_daemon.config.camera import PicameraControls, PicameraOptions, SyntheticOptions
+from edge_daemon.config.camera import (
+    BrowserOptions,
+    PicameraControls,
+    PicameraOptions,
+    StreamOptions,
+    SyntheticOptions,
+)
 from edge_daemon.config.schema import Config
 from tests.harness import fake_picamera2
 from tests.harness.fake_picamera2 import IMX708, Rig
+from tests.harness.http_camera import HttpCamera, http_camera
 
 
 @pytest.fixture
@@ -27,6 +34,21 @@ def test_model_mode_and_crop_are_shown(rig: Rig) -> None:
     assert check.detail.startswith("640x480, brightness ")
     assert check.detail.endswith("imx219, mode 1640x1232, crop 3280x2460 at 0,2 of 3280x2464")
     assert check.hint == ""
+
+
+def test_a_stream_is_read_and_its_fault_needs_no_hint_about_cables() -> None:
+    with http_camera(HttpCamera()) as camera:
+        good = check_camera(Config(camera=StreamOptions(url=f"{camera.address}/mjpeg/plain")))
+        bad = check_camera(Config(camera=StreamOptions(url=f"{camera.address}/none")))
+    assert (good.state, good.detail.split(",")[0]) == ("ok", "64x48")
+    assert bad.state == "failed"
+    assert bad.detail.endswith("/none has no stream at this path (404); check camera.url")
+    assert bad.hint == ""
+
+
+def test_a_browsers_camera_is_not_opened() -> None:
+    check = check_camera(Config(camera=BrowserOptions()))
+    assert (check.state, check.detail) == ("ok", "that of a browser, which someone gives on the page")
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(0, "[640, 360]"), (90, "[360, 640]")])

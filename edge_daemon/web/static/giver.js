@@ -1,0 +1,102 @@
+// Gives this browser's camera to the device: one picture for each request, and only while a button says so.
+
+import { connection } from "/static/connection.js";
+import { byId, write } from "/static/dom.js";
+import { showError } from "/static/toast.js";
+
+const QUALITY = 0.8;
+const RETRY_MS = 1500;
+const REFUSED = 4000;
+const FAULTS = {
+  NotAllowedError: "the browser may not use its camera; allow it beside the page's address",
+  NotFoundError: "this browser finds no camera",
+  NotReadableError: "another program uses the camera",
+};
+
+const token = [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+const video = document.createElement("video");
+const canvas = document.createElement("canvas");
+video.muted = true;
+video.playsInline = true;
+
+let asked = { who: null, size: [640, 480] };
+let stream = null;
+let socket = null;
+let awake = null;
+
+// Browsers offer a camera to pages of https:// and of their own machine only.
+const canGive = () => Boolean(navigator.mediaDevices?.getUserMedia);
+
+function show() {
+  const button = byId("give-camera");
+  byId("giver-line").hidden = false;
+  button.disabled = !stream && !canGive();
+  write(button, stream ? "Stop this camera" : "Use this browser’s camera");
+  if (stream) write(byId("giver"), "This browser gives the picture");
+  else if (asked.who !== null) write(byId("giver"), `Picture from ${asked.who}`);
+  else if (canGive()) write(byId("giver"), "No browser gives its camera");
+  else write(byId("giver"), "No camera: this browser gives its own to https:// pages and to its own machine only");
+}
+
+async function start() {
+  const [width, height] = asked.size;
+  const wanted = { width: { ideal: width }, height: { ideal: height }, facingMode: { ideal: "environment" } };
+  try {
+    stream = await navigator.mediaDevices.getUserMedia({ video: wanted });
+    video.srcObject = stream;
+    await video.play();
+  } catch (error) {
+    stop();
+    return showError(new Error(FAULTS[error.name] ?? error.message));
+  }
+  stream.getVideoTracks()[0].addEventListener("ended", () => stop());
+  awake = await navigator.wakeLock?.request("screen").catch(() => null);
+  open();
+  show();
+}
+
+function open() {
+  const scheme = location.protocol === "https:" ? "wss" : "ws";
+  const opened = new WebSocket(`${scheme}://${location.host}/camera`);
+  opened.onopen = () => opened.send(JSON.stringify({ token }));
+  opened.onmessage = () => send(opened);
+  opened.onclose = ({ code, reason }) => closed(opened, code, reason);
+  socket = opened;
+}
+
+function closed(which, code, reason) {
+  if (which !== socket) return;
+  socket = null;
+  if (code === REFUSED) {
+    stop();
+    showError(new Error(reason));
+  } else if (stream) {
+    setTimeout(() => stream && !socket && open(), RETRY_MS);
+  }
+}
+
+// The picture is drawn when it is asked for, so it is never an old one; a larger one is scaled down.
+function send(to) {
+  const scale = Math.min(1, Math.max(...asked.size) / Math.max(video.videoWidth, video.videoHeight));
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  canvas.toBlob((jpeg) => jpeg && to.readyState === WebSocket.OPEN && to.send(jpeg), "image/jpeg", QUALITY);
+}
+
+function stop() {
+  for (const track of stream?.getTracks() ?? []) track.stop();
+  stream = null;
+  video.srcObject = null;
+  awake?.release();
+  awake = null;
+  const last = socket;
+  socket = null;
+  last?.close();
+  show();
+}
+
+export function startGiver() {
+  connection.on("giver", (message) => ((asked = message), show()));
+  byId("give-camera").addEventListener("click", () => (stream ? stop() : start()));
+}
