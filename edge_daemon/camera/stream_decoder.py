@@ -184,7 +184,7 @@ def _follow_rtsp(settings: StreamSettings, latest: LatestPicture) -> None:
 
 
 class _ErrorLog:
-    """What libraries wrote to standard error, in a file in memory."""
+    """Text that libraries wrote to standard error, in a temporary file."""
 
     def __init__(self, file: int) -> None:
         self._file = file

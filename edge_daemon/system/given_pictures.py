@@ -18,7 +18,7 @@ class GivenPictures:
 
     @property
     def reason(self) -> str:
-        """Why no picture comes."""
+        """The cause for the lack of pictures."""
         return self._reason
 
     @property

@@ -27,7 +27,7 @@ def jpeg(colour: str, size: tuple[int, int] = (64, 48)) -> bytes:
 
 @dataclass
 class HttpCamera:
-    """What the camera shows, and the paths and `Authorization` headers of the requests so far.
+    """The pictures in view, and the paths and `Authorization` headers of the requests so far.
 
     `/mjpeg/KIND` sends `pictures` again and again; KIND is plain, unsized (without lengths), dashed (with
     dashes in the header's boundary), chunked, damaged (each second picture is cut off), ends, stalls, huge,
@@ -41,7 +41,7 @@ class HttpCamera:
     ended: threading.Event = field(default_factory=threading.Event)
     period_s: float = 0.02
     away: str = "ftp://127.0.0.1/x"
-    """Where `/away` redirects to."""
+    """Target of the redirect of `/away`."""
 
 
 @contextmanager
