@@ -101,7 +101,16 @@ def build(
             capture=Capture(camera, mailbox, backoff, reconnect=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             sinks=build_sinks(
-                config, mailbox, clock, pipeline.space, link, latest_frame, keyboard, pin_factory, settings, given
+                config,
+                mailbox,
+                clock,
+                pipeline.space,
+                link,
+                latest_frame,
+                keyboard,
+                pin_factory,
+                settings,
+                given,
             ),
             inputs=[build_board_monitor(mailbox, clock, None if once else store_path(config))],
             latest_frame=latest_frame,

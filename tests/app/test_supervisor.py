@@ -53,7 +53,7 @@ class FakeDaemon:
         self.crash = crash
         self._asked.set()
 
-    def run(self, on_classified: Callable[[], None]) -> Outcome:
+    def run(self, on_classified: Callable[[], None], on_started: Callable[[], None]) -> Outcome:
         if self.fault is not None:
             raise self.fault
         if self.outcome is None:
