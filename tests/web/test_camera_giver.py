@@ -36,7 +36,7 @@ class GivenSite:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         camera = "camera={type: browser, size: [320, 240]}"
-        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.regions_file={folder / 'regions.yaml'}"]
+        own = ["mqtt.host=null", f"web.listen={self.port}", f"web.settings_file={folder / 'settings.yaml'}"]
         self.stage = Stage(None, [*own, camera, *overrides], folder)
 
     def get(self, path: str) -> httpx.Response:
