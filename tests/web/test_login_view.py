@@ -88,5 +88,5 @@ def test_every_control_is_reached_with_the_tab_key(site: WebHarness, visit: Visi
     for _ in range(14):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("() => document.activeElement.id || document.activeElement.className"))
-    assert reached[:3] == ["tab-live", "tab-review", "tab-health"]
+    assert reached[:4] == ["tab-live", "tab-review", "tab-settings", "tab-health"]
     assert {"undo", "redo", "class c0", "more", "new-label", "new-pictures"} <= set(reached)
