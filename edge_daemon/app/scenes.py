@@ -28,7 +28,7 @@ def build_scene_parts(
     """Build the scene of each region, with that of the store, and the classifier of its views."""
     archive = SceneArchive(store)
     side = embedder.input.height
-    scenes = {region.name: RegionScene(region.name, SceneModel(), archive) for region in regions}
+    scenes = {region.name: RegionScene(region.name, SceneModel(), archive, region.box) for region in regions}
     views = {
         region.name: ViewClassifier(embedder, objects[region.pool], scenes[region.name], side)
         for region in regions

@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from edge_daemon.domain.errors import ImageError
+from edge_daemon.imaging.regions import Box
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -44,6 +46,8 @@ SAME_SCENE = 0.25
 
 _MAGIC = b"ESR1"
 _HEADER = struct.Struct("<4sfHH")
+_MAGIC_WITH_BOX = b"ESR2"
+_BOX = struct.Struct("<4d")
 _DEFAULT_NOISE = 2.0
 _MIN_DIFFERENCE = 8.0
 _NOISE_LIMIT = 3.5
@@ -91,13 +95,15 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
     """A region of a fixed camera without any object.
 
     `picture` is RGB uint8, at most 160 pixels long. `noise` is the standard deviation of a cell, in levels
-    of 255. `width` and `height` are the size of the region's pictures in pixels.
+    of 255. `width` and `height` are the size of the region's pictures in pixels. `box` is the part of the
+    frame that a stored reference shows, None for the whole frame or an unknown part.
     """
 
     picture: Image
     noise: float
     width: int
     height: int
+    box: Box | None = None
 
     @classmethod
     def from_frames(cls, frames: Sequence[Image]) -> SceneReference:
@@ -129,21 +135,27 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         """Return the reference of `to_bytes`. Raises ImageError for damaged bytes."""
         from edge_daemon.imaging.image_io import read_image
 
-        if len(blob) < _HEADER.size or not blob.startswith(_MAGIC):
+        has_box = blob.startswith(_MAGIC_WITH_BOX)
+        start = _HEADER.size + (_BOX.size if has_box else 0)
+        if len(blob) < start or not (has_box or blob.startswith(_MAGIC)):
             raise ImageError("the stored scene is damaged; learn the scene again")
         noise, width, height = _HEADER.unpack_from(blob)[1:]
-        picture = read_image(blob[_HEADER.size :], "the stored scene")
+        box = Box(*_BOX.unpack_from(blob, _HEADER.size)) if has_box else None
+        picture = read_image(blob[start:], "the stored scene")
         step = _picture_step((height, width))
         fits = picture.shape[:2] == (height // step, width // step)
         if not fits or not math.isfinite(noise) or noise <= 0:
             raise ImageError("the stored scene is damaged; learn the scene again")
-        return cls(picture, noise, width, height)
+        return cls(picture, noise, width, height, box)
 
     def to_bytes(self) -> bytes:
         """Return the reference as bytes: a header and a PNG picture."""
         from edge_daemon.imaging.image_io import encode_png
 
-        return _HEADER.pack(_MAGIC, self.noise, self.width, self.height) + encode_png(self.picture)
+        magic, box = _MAGIC, b""
+        if self.box is not None:
+            magic, box = _MAGIC_WITH_BOX, _BOX.pack(*astuple(self.box))
+        return _HEADER.pack(magic, self.noise, self.width, self.height) + box + encode_png(self.picture)
 
     def fits(self, image: Image) -> bool:
         """Return whether a picture has the size of the region and the region is large enough."""

@@ -215,7 +215,7 @@ class RegionPipeline:
         """Move the box and discard what the old one showed, as `reset` does."""
         self._box = box
         if self._scenes is not None:
-            self._scenes.reset(self.name)
+            self._scenes.move(self.name, box)
         return self.reset(now)
 
     @property

@@ -15,6 +15,7 @@ from edge_daemon.domain.errors import EdgeError, RequestError
 from edge_daemon.domain.events import Event, SceneChanged, SceneLearned, SceneStatus
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
+from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel, SceneUpdate
 from edge_daemon.imaging.scene_press import ScenePress
 from edge_daemon.imaging.scene_reference import SceneReference
@@ -51,13 +52,15 @@ class LearnedScene(Struct, frozen=True):
 class RegionScene:
     """Keeps the scene of a region. Owned by the pipeline thread.
 
-    A scene from the store is used until the frames show that it no longer fits.
+    A scene from the store is used until the frames show that it no longer fits. That of another `box` (None:
+    the whole frame) is not used.
     """
 
-    def __init__(self, region: str, model: SceneModel, archive: SceneArchive) -> None:
+    def __init__(self, region: str, model: SceneModel, archive: SceneArchive, box: Box | None = None) -> None:
         self.region = region
         self._model = model
         self._archive = archive
+        self._box = box
         self._learned: LearnedScene | None = None
         self._press: ScenePress | None = None
         self._stored_s = float("-inf")
@@ -136,7 +139,11 @@ class RegionScene:
     def store(self, learned: LearnedScene) -> LearnedScene:
         """Store a scene as the region's current one; return it with its id. Raises StoreError."""
         scene_id = self._archive.add(
-            self.region, learned.reference, automatic=learned.automatic, at=learned.learned_at
+            self.region,
+            learned.reference,
+            automatic=learned.automatic,
+            at=learned.learned_at,
+            box=self._box,
         )
         return replace(learned, scene_id=scene_id)
 
@@ -197,10 +204,14 @@ class RegionScene:
         if learned is None or self._model.reference is None:
             return None
         if learned.scene_id is None:
-            scene_id = self._archive.same_scene(self.region, learned.reference)
+            scene_id = self._archive.same_scene(self.region, learned.reference, self._box)
             if scene_id is None:
                 scene_id = self._archive.add(
-                    self.region, learned.reference, automatic=learned.automatic, at=at or learned.learned_at
+                    self.region,
+                    learned.reference,
+                    automatic=learned.automatic,
+                    at=at or learned.learned_at,
+                    box=self._box,
                 )
             learned = self._learned = replace(learned, scene_id=scene_id)
         return learned.scene_id
@@ -210,8 +221,14 @@ class RegionScene:
         self._press = None
 
     def reset(self) -> None:
-        """Learn the scene again, as after a move of the region; a press in progress goes on."""
+        """Learn the scene again; a press in progress goes on."""
         self.use(None)
+
+    def move(self, box: Box) -> None:
+        """Learn the scene of another box, and store it for the next start as soon as it is known."""
+        self._box = box
+        self._stored_s = float("-inf")
+        self.reset()
 
     def report(self) -> Iterator[SceneStatus]:
         """Yield the state if it is not the one that was yielded last."""
@@ -231,6 +248,6 @@ class RegionScene:
             log.debug("the scene of region '%s' is not stored: %s", self.region, exc)
 
     def _load(self) -> None:
-        stored = self._archive.newest(self.region)
+        stored = self._archive.newest(self.region, self._box)
         if stored is not None:
             self.use(LearnedScene(*stored))

@@ -14,6 +14,7 @@ from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.events import CommandReply, Event, SceneLearned
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
+from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.region_scene import LearnedScene, RegionScene
 from edge_daemon.system.sqlite import LockedStoreError
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
@@ -130,10 +131,12 @@ class Scenes:
             scene.shift_time(step)
             yield from scene.report()
 
-    def reset(self, region: str) -> None:
-        """Learn the scene of a region again, because the region was moved."""
+    def move(self, region: str, box: Box) -> None:
+        """Learn the scene of a region again, because its box was moved."""
         scene, press = self._scenes[region], self._press
-        scene.reset()
+        scene.move(box)
+        if self._undoable is not None and region in self._undoable.former:
+            self._undoable.former[region] = None  # the scene before the press is that of the former box
         if press is not None and press.learned.pop(region, None) is not None:
             press.waiting.append(region)
             scene.begin_press(self._clock.monotonic())

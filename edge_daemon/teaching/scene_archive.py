@@ -7,8 +7,11 @@ from collections.abc import Collection
 from contextlib import AbstractContextManager
 from datetime import datetime
 
+from msgspec.structs import replace
+
 from edge_daemon.domain.errors import ImageError, StoreError
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_reference import SceneReference
 
 log = logging.getLogger(__name__)
@@ -27,10 +30,12 @@ class SceneArchive:
         self._store = store
         self._references: dict[int, SceneReference | None] = {}
 
-    def newest(self, region: str) -> tuple[SceneReference, datetime, bool, int] | None:
+    def newest(
+        self, region: str, box: Box | None = None
+    ) -> tuple[SceneReference, datetime, bool, int] | None:
         """Return a region's current scene with its time, whether it is automatic, and its id.
 
-        None without one, or if it can't be read.
+        None without one, if it can't be read, or if it is that of another box.
         """
         try:
             stored = self._store.newest_scene(region)
@@ -40,7 +45,7 @@ class SceneArchive:
         if stored is None:
             return None
         reference = self._decode(stored.id, stored.picture)
-        if reference is None:
+        if reference is None or not _shows(reference, box):
             return None
         return reference, stored.created_at, stored.source == "automatic", stored.id
 
@@ -48,20 +53,25 @@ class SceneArchive:
         """Make the changes of a `with` block one commit, after an error none of them. Raises StoreError."""
         return self._store.transaction()
 
-    def add(self, region: str, reference: SceneReference, *, automatic: bool, at: datetime) -> int:
+    def add(
+        self, region: str, reference: SceneReference, *, automatic: bool, at: datetime, box: Box | None = None
+    ) -> int:
         """Store a scene as a region's current one; return its id. Raises StoreError."""
         source = "automatic" if automatic else "press"
+        reference = replace(reference, box=box)
         stored = self._store.add_scene(region, reference.to_bytes(), source, at)  # type: ignore[arg-type]
         self._remember(stored.id, reference)
         return stored.id
 
-    def same_scene(self, region: str, reference: SceneReference) -> int | None:
+    def same_scene(self, region: str, reference: SceneReference, box: Box | None = None) -> int | None:
         """Return the id of the region's current scene if it hardly differs. Raises StoreError."""
         stored = self._store.newest_scene(region)
         if stored is None:
             return None
         other = self._decode(stored.id, stored.picture)
-        return stored.id if other is not None and other.difference(reference) <= _EQUAL_SHARE else None
+        if other is None or not _shows(other, box) or other.difference(reference) > _EQUAL_SHARE:
+            return None
+        return stored.id
 
     def remove(self, scene_id: int) -> None:
         """Remove a scene, so that the one before it is current again. Raises StoreError."""
@@ -106,3 +116,8 @@ class SceneArchive:
         self._references[scene_id] = reference
         while len(self._references) > MAX_CACHED:
             self._references.pop(next(iter(self._references)))
+
+
+def _shows(reference: SceneReference, box: Box | None) -> bool:
+    """Return whether a stored scene can be that of a region with this box."""
+    return reference.box is None or reference.box == box

@@ -15,6 +15,7 @@ from edge_daemon.domain.commands import AddExample, ClockSet, Instruction, Origi
 from edge_daemon.domain.types import UNKNOWN, Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
@@ -367,3 +368,45 @@ def test_automatic_scenes_are_stored_once_an_hour(tmp_path: Path) -> None:
         two.show(80)
         assert two.regions["left"].status.state == "known"
         assert store.newest_scene("left") == first
+
+
+def test_a_stored_scene_of_another_box_is_not_used(tmp_path: Path) -> None:
+    left, right = Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1)
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        two.regions["left"].move(left)
+        two.show(80)
+        archive = SceneArchive(store)
+        assert RegionScene("left", SceneModel(), archive, left).status.state == "known"
+        assert RegionScene("left", SceneModel(), archive, right).status.state == "learning"
+
+
+def test_a_moved_region_stores_the_scene_of_its_new_box_for_the_next_start(tmp_path: Path) -> None:
+    box = Box(0.1, 0.1, 0.5, 0.5)
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        two.show(80)
+        two.scenes.move("left", box)
+        two.tables["left"].tray = "felt"
+        two.show(80)
+        stored = RegionScene("left", SceneModel(), SceneArchive(store), box).reference
+        used = two.regions["left"].reference
+        assert stored is not None
+        assert used is not None
+        assert stored.is_same_scene(used)
+
+
+def test_undo_of_a_press_after_a_move_does_not_bring_the_scene_of_the_former_box(tmp_path: Path) -> None:
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        two = TwoRegions(store)
+        for _ in range(2):
+            two.press()
+            two.show(12)
+        two.scenes.move("left", Box(0.1, 0.1, 0.5, 0.5))
+        press = two.scenes.undoable
+        assert press is not None
+        assert not [
+            each for each in two.scenes.undo(commands.Undo(GPIO), press) if getattr(each, "error", None)
+        ]
+        assert two.regions["left"].status.state == "learning"
+        assert two.regions["right"].status.state == "known"
