@@ -8,8 +8,15 @@ from msgspec.structs import replace
 
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.commands import Command, MoveRegion, Origin, SetSmoothing, SetThreshold, SetTrigger
+from edge_daemon.domain.events import SettingsChanged
 
 _ORIGIN = Origin("web", "settings")
+
+
+def in_use(config: Config, settings: SettingsChanged) -> Config:
+    """Return the configuration with the trigger and the threshold in use, which requests can change."""
+    classifier = replace(config.classifier, unknown=settings.unknown)
+    return replace(config, trigger=settings.trigger, classifier=classifier)
 
 
 def live_commands(old: Config, new: Config) -> list[Command] | None:

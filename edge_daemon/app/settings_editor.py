@@ -31,12 +31,14 @@ Load = Callable[[Callable[[PageSettings], PageSettings] | None], LoadedConfig]
 class SettingsEditor:
     """Changes what is set on the page, for every daemon of a supervisor. Any thread may use it.
 
-    `fault` says why the latest change was taken back; it is empty after a change that works.
+    `fault` says why the latest change was taken back; it is empty after a change that works. With
+    `temporary`, the file is deleted when the program ends.
     """
 
-    def __init__(self, load: Load, supervisor: Supervisor) -> None:
+    def __init__(self, load: Load, supervisor: Supervisor, *, temporary: bool = False) -> None:
         self._load = load
         self._supervisor = supervisor
+        self._temporary = temporary
         self.fault = ""
 
     def load(self) -> LoadedConfig:
@@ -74,8 +76,18 @@ class SettingsEditor:
         return self._supervisor.loaded.config
 
     def describe(self) -> dict[str, object]:
-        """Return the values in use with their sources, the accepted words, and the revision."""
-        return self._described(self._supervisor.loaded)
+        """Return the configured values with their sources, the accepted words, and the revision.
+
+        `in_use` has the trigger and the threshold that a request has changed since.
+        """
+        loaded, settings = self._supervisor.loaded, self._supervisor.settings_in_use
+        used: dict[str, object] = {}
+        if settings is not None:
+            if settings.trigger != loaded.config.trigger:
+                used["trigger"] = settings.trigger
+            if settings.unknown != loaded.config.classifier.unknown:
+                used["classifier.unknown"] = settings.unknown
+        return {**self._described(loaded), "in_use": used}
 
     def _described(self, loaded: LoadedConfig) -> dict[str, object]:
         config = loaded.config
@@ -86,7 +98,8 @@ class SettingsEditor:
             "choices": _choices(config),
             "text": config.combine_regions == "text",
             "crop": config.model.crop if config.model.features != "patch" else "squash",
-            "file": str(loaded.page.path),
+            "file": None if self._temporary else str(loaded.page.path),
+            "in_use": {},
             "fault": self.fault or ("" if loaded.page.fault is None else str(loaded.page.fault)),
         }
 

@@ -14,13 +14,14 @@ from typing import Protocol
 
 from msgspec.structs import replace
 
-from edge_daemon.app.live_changes import live_commands
+from edge_daemon.app.live_changes import in_use, live_commands
 from edge_daemon.app.preflight import Prepared, Running, check_regions
 from edge_daemon.app.sinks import config_digest
 from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import EdgeError, RequestError
+from edge_daemon.domain.events import SettingsChanged
 from edge_daemon.system.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -126,6 +127,12 @@ class Supervisor:
         assert current is not None
         assert current.loaded is not None
         return current.loaded
+
+    @property
+    def settings_in_use(self) -> SettingsChanged | None:
+        """Trigger and threshold of the running daemon, which requests can change; any thread may ask."""
+        daemon = self._daemon  # read once, because the main thread may clear it
+        return None if daemon is None else daemon.settings
 
     def prepare(self, loaded: LoadedConfig) -> None:
         """Check the first configuration. Raises EdgeError."""
@@ -295,16 +302,18 @@ class Supervisor:
     def _apply(self, change: Change) -> None:
         loaded = change.load()
         latest = self._latest()
-        if loaded.config == latest.config:
+        settings = self.settings_in_use
+        used = latest.config if settings is None else in_use(latest.config, settings)
+        if loaded.config == latest.config == used:
             change.commit()
             self._adopt(latest, loaded)
-        elif not self._apply_live(change, latest, loaded):
+        elif not self._apply_live(change, latest, loaded, used):
             self._replace_daemon(latest, loaded, change)
 
-    def _apply_live(self, change: Change, latest: Prepared, loaded: LoadedConfig) -> bool:
-        """Let the running daemon take a change; return False if it can't."""
+    def _apply_live(self, change: Change, latest: Prepared, loaded: LoadedConfig, used: Config) -> bool:
+        """Let the running daemon, which uses `used`, take a change; return False if it can't."""
         daemon = self._daemon
-        commands = live_commands(latest.config, loaded.config)
+        commands = live_commands(used, loaded.config)
         if daemon is None or daemon.frame_size is None or commands is None or latest is not self._good:
             return False
         check_regions(loaded.config, daemon.frame_size)

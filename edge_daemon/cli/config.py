@@ -11,6 +11,7 @@ import msgspec
 
 from edge_daemon.cli.main import add_action
 from edge_daemon.config.page_settings import PageSettings, write_page_settings
+from edge_daemon.config.paths import managed_state_dir
 from edge_daemon.config.schema import DEFAULT_PATH, LoadedConfig, load_with_sources, schema
 from edge_daemon.config.yaml_edit import (
     Scalar,
@@ -47,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     if args.action == "schema":
         print(json.dumps(schema(), indent=2))
         return 0
-    loaded = load_with_sources(args.config, [*args.set, *args.more_set])
+    loaded = load_with_sources(args.config, [*args.set, *args.more_set], state_folder=managed_state_dir())
     if args.action == "check":
         check(loaded)
         path = str(loaded.path) if loaded.path else None
@@ -69,7 +70,7 @@ def _set(args: argparse.Namespace) -> int:
     for key, value in map(_read_change, args.changes):
         if not _has_value(path, key, value):
             after = with_value(after, key, value, str(path))
-    loaded = load_with_sources(path, args.changes)
+    loaded = load_with_sources(path, args.changes, state_folder=managed_state_dir())
     if after != before:
         check_writable(path)
         write_config_text(path, before, after)

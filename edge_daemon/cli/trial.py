@@ -92,7 +92,7 @@ def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _
     supervisor = Supervisor(
         lambda: settings.load(), lambda config, old: preflight(config, running=old), build_daemon, Notifier()
     )
-    settings = SettingsEditor(load, supervisor)
+    settings = SettingsEditor(load, supervisor, temporary=True)
     supervisor.prepare(load())
     stop.supervisor = supervisor
 

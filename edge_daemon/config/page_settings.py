@@ -70,12 +70,12 @@ class PageSettings(Struct, frozen=True):
                 yield section
 
 
-def page_settings_path(source: ConfigSource) -> Path:
-    """Return the file's path: `web.settings_file`, or a file in the state directory."""
+def page_settings_path(source: ConfigSource, folder: Path | None = None) -> Path:
+    """Return the file's path: `web.settings_file`, or a file in `folder`, by default the state directory."""
     section = source.data.get("web")
     given = section.get("settings_file") if isinstance(section, dict) else None
     if not isinstance(given, str):
-        return state_dir() / _NAME
+        return (folder or state_dir()) / _NAME
     with suppress(ValueError):  # reported with its line when all values are read
         given = expand(given)
     return Path(given)

@@ -26,6 +26,14 @@ def state_dir(environment: Mapping[str, str] = os.environ) -> Path:
     return Path(base).absolute() / "edge_daemon"
 
 
+def managed_state_dir(environment: Mapping[str, str] = os.environ) -> Path:
+    """Return `state_dir`; for root, who manages the installed service, that of the service."""
+    is_given = "STATE_DIRECTORY" in environment or "XDG_STATE_HOME" in environment
+    if not is_given and os.geteuid() == 0 and SERVICE_STATE.is_dir():
+        return SERVICE_STATE
+    return state_dir(environment)
+
+
 def _is_service_user() -> bool:
     try:
         owner = SERVICE_STATE.stat().st_uid

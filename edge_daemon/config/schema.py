@@ -205,17 +205,19 @@ def load_with_sources(
     path: str | Path | None = None,
     overrides: Sequence[str] = (),
     change_page: Callable[[PageSettings], PageSettings] | None = None,
+    state_folder: Path | None = None,
 ) -> LoadedConfig:
     """Load as `load_config` does, and keep the source of each value.
 
     `change_page` returns the page's settings to use in place of those of the file, or raises ConfigError.
-    With it, settings that can't be used raise ConfigError as well.
+    With it, settings that can't be used raise ConfigError as well. `state_folder` replaces the state
+    directory, where the page's settings are by default.
     """
     if path is None and DEFAULT_PATH.exists():
         path = DEFAULT_PATH
     path = None if path is None else Path(path)
     written = read_yaml(path) if path else ConfigSource()
-    page = read_page_settings(page_settings_path(apply_overrides(written, overrides)), written)
+    page = read_page_settings(page_settings_path(apply_overrides(written, overrides), state_folder), written)
     if change_page is not None:
         page = change_page(page)
         return _load(path, written, overrides, page)

@@ -11,7 +11,7 @@ from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.commands import Command
-from edge_daemon.domain.events import ConfigurationChanged, Event, Ready
+from edge_daemon.domain.events import ConfigurationChanged, Event, Ready, SettingsChanged
 from edge_daemon.domain.interfaces import Clock, Sink
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.system.latest_frame import LatestFrame
@@ -87,6 +87,11 @@ class Daemon:
     def camera_works(self) -> bool:
         """True after the first classified frame, unless the camera has been lost since."""
         return self._status.camera_works
+
+    @property
+    def settings(self) -> SettingsChanged:
+        """Trigger and threshold in use, which requests can change; any thread may read them."""
+        return self._pipeline.settings()
 
     def stop(self) -> None:
         """End the loop."""

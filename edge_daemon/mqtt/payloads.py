@@ -165,7 +165,10 @@ class ButtonEvent(_Event, frozen=True, kw_only=True, tag="button"):
 
 
 class CameraLostEvent(_Event, frozen=True, kw_only=True, tag="camera_lost"):
-    """The camera stopped delivering frames; the labels are empty until it delivers again."""
+    """The camera stopped delivering frames; the labels are empty until it delivers again.
+
+    Another one follows when the reason changes during an outage.
+    """
 
     reason: str
 

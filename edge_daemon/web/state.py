@@ -135,6 +135,8 @@ class StateCache:
             case events.SceneStatus():
                 self.scenes[event.region] = event
                 yield messages.scene(event)
+            case events.SettingsChanged():
+                yield {"type": "settings"}
             case events.CommandReply(command, None):
                 yield from self._apply_command(command)
             case _:

@@ -19,6 +19,7 @@ from edge_daemon.config.yaml_source import ConfigSource
 from edge_daemon.daemon.daemon import Daemon, Outcome
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import CameraError, ConfigError, WebError
+from edge_daemon.domain.events import SettingsChanged
 
 TIMEOUT_S = 10.0
 
@@ -27,6 +28,7 @@ class FakeDaemon:
     """Classifies a frame, then waits for a stop or a reload; or fails before its first frame."""
 
     frame_size = (160, 120)
+    settings = SettingsChanged("continuous", "auto")
 
     def __init__(self, name: str, needs_frame: bool, fault: Exception | None) -> None:
         self.name = name

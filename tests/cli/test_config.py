@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from edge_daemon.config import paths
 from edge_daemon.config.schema import load_config
 from edge_daemon.example_store.store import ExampleStore
 
@@ -219,4 +220,22 @@ def test_a_damaged_file_of_the_page_is_named_by_the_check_and_reset(
     assert main(["config", "check", *words]) == 0
     assert f"{page}:2: not YAML" in caplog.text
     assert main(["config", "reset", *words]) == 0
+    assert not page.exists()
+
+
+def test_root_resets_what_was_set_on_the_page_of_the_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path)
+    for name in ("STATE_DIRECTORY", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    path, page = tmp_path / "c.yaml", tmp_path / "settings.yaml"
+    path.write_text("camera: {type: synthetic}\n")
+    page.write_text("smoothing: {window: 9}\n")
+    assert main(["config", "set", "--config", str(path), "smoothing.window=4"]) == 0
+    assert "smoothing.window was also set on the page" in capsys.readouterr().err
+    assert main(["config", "show", "--config", str(path)]) == 0
+    assert f"smoothing.window: 9  # {page}:1" in capsys.readouterr().out
+    assert main(["config", "reset", "--config", str(path)]) == 0
     assert not page.exists()

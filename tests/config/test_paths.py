@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.config import paths
-from edge_daemon.config.paths import state_dir
+from edge_daemon.config.paths import managed_state_dir, state_dir
 
 
 @pytest.fixture
@@ -53,3 +53,13 @@ def test_without_a_service_the_users_own_folder_is_taken(
 ) -> None:
     monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "missing")
     assert state_dir({"HOME": "/home/ada"}) == Path("/home/ada/.local/state/edge_daemon")
+
+
+@pytest.mark.parametrize(("user", "is_service"), [(0, True), (991, True), (1000, False)])
+def test_root_manages_the_state_of_the_service(
+    user: int, is_service: bool, service_state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owned_by(user, monkeypatch)
+    own = Path("/home/ada/.local/state/edge_daemon")
+    assert managed_state_dir({"HOME": "/home/ada"}) == (service_state if is_service else own)
+    assert managed_state_dir({"HOME": "/home/ada", "STATE_DIRECTORY": "/given"}) == Path("/given")

@@ -10,9 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
+from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger
 from edge_daemon.domain.errors import CameraError
 from tests.harness.daemon_harness import wait_until
-from tests.harness.web_harness import WebHarness
+from tests.harness.web_harness import WebHarness, listen
 
 CONFIG = """\
 classifier: {type: knn}
@@ -22,6 +23,7 @@ regions:
 buttons:
   - {pin: 17, label: gear, region: left}
 """
+REQUEST = Origin("mqtt", "request")
 JSON = {"content-type": "application/json"}
 
 
@@ -206,3 +208,22 @@ def test_the_reply_to_a_change_can_be_changed_again_before_the_other_daemon_runs
     assert changed["values"]["scene"] == "off"
     settings.wait_for_daemon(2)
     assert settings.change(changed["revision"], scene=None).json()["values"]["scene"] == "auto"
+
+
+def test_a_threshold_of_a_request_is_shown_until_a_change_puts_the_configured_one_back(
+    settings: Settings,
+) -> None:
+    assert settings.get()["in_use"] == {}
+    with listen(settings.site) as viewer:
+        settings.stage.daemon.adjust([SetThreshold(REQUEST, 0.7), SetTrigger(REQUEST, "motion")], "")
+        while json.loads(viewer.recv(timeout=20))["type"] != "settings":
+            pass
+    shown = settings.get()
+    assert shown["values"]["classifier"]["unknown"] == "auto"
+    wait_until(
+        lambda: "yes" if settings.get()["in_use"] == {"classifier.unknown": 0.7, "trigger": "motion"} else "",
+        lambda: str(settings.get()["in_use"]),
+    )
+    assert settings.change(classifier={"unknown": "auto"}).json()["in_use"] == {}
+    wait_until(lambda: "" if settings.get()["in_use"] else "yes", lambda: str(settings.get()["in_use"]))
+    assert settings.built == 1

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+from edge_daemon.domain.commands import Origin, SetThreshold
 from edge_daemon.domain.errors import CameraError
 from tests.harness.browser import save_screenshot
 from tests.harness.daemon_harness import wait_until
@@ -159,3 +160,16 @@ def test_a_daemon_that_fails_with_the_settings_is_said_and_the_old_ones_are_show
     )
     expect(page.get_by_label("Type", exact=True)).to_have_value("knn")
     save_screenshot(page, "settings-failed-desk")
+
+
+def test_a_threshold_of_a_request_is_shown_and_given_back(device: WebHarness, visit: Visit) -> None:
+    page = open_settings(device, visit)
+    device.stage.daemon.adjust([SetThreshold(Origin("mqtt", "request"), 0.7)], "")
+    expect(page.locator("#set-classifier-unknown-source")).to_have_text(
+        "Now 0.7, set by a request, until the next start or change here"
+    )
+    expect(page.get_by_label("Similarity, -1 to 1")).to_have_value("0.7")
+    page.get_by_label("Threshold").select_option("auto")
+    apply(page)
+    expect(page.locator("#set-classifier-unknown-source")).to_have_text("Now auto, set here")
+    assert device.stage.built == 1

@@ -41,14 +41,15 @@ const SIMILARITY = 0.6; // where a threshold was none
 let shown = null;
 const controls = new Map();
 
-// The values as the form has them: one flat key each; a threshold that is a number is a word and a number.
-function asForm({ values }) {
+// The values in use as the form has them: one flat key each; a threshold that is a number is a word and a number.
+function asForm({ values, in_use: used }) {
   const flat = {};
   for (const [section, value] of Object.entries(values)) {
     if (section === "regions") continue;
     if (typeof value !== "object") flat[section] = value;
     else for (const [key, each] of Object.entries(value)) flat[`${section}.${key}`] = each;
   }
+  Object.assign(flat, used);
   const threshold = flat["classifier.unknown"];
   const isNumber = typeof threshold === "number";
   return { ...flat, "classifier.unknown": isNumber ? "number" : threshold, similarity: isNumber ? threshold : SIMILARITY };
@@ -101,8 +102,9 @@ function fillChoices(key, input) {
 }
 
 function describeSource(key, source, form) {
-  if (source === "--set") return "Fixed on the command line (--set)";
   const value = key === "classifier.unknown" && form[key] === "number" ? form.similarity : form[key];
+  if (key in shown.in_use) return `Now ${value}, set by a request, until the next start or change here`;
+  if (source === "--set") return "Fixed on the command line (--set)";
   const from = { page: "set here", default: "the default" }[source] ?? `from ${source}`;
   return `Now ${value}, ${from}`;
 }
@@ -124,7 +126,9 @@ function render(latest) {
   }
   byId("settings-fault").hidden = !latest.fault;
   if (latest.fault) write(byId("settings-fault"), `What was set on the page is not used: ${latest.fault}`);
-  write(byId("settings-file"), `Kept in ${latest.file}. It comes before the configuration file, also after a reload or a restart.`);
+  write(byId("settings-file"), latest.file === null
+    ? "Kept until this trial ends."
+    : `Kept in ${latest.file}. It comes before the configuration file, also after a reload or a restart.`);
   showState();
 }
 
