@@ -24,18 +24,17 @@ from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.requests import CommandClient
 from edge_daemon.web.routes import (
-    CameraRoute,
     CommandRoutes,
     ExampleRoutes,
     HealthRoutes,
     HistoryRoutes,
-    LiveRoute,
     PageRoutes,
     SettingsRoutes,
     UploadRoutes,
     make_app,
 )
 from edge_daemon.web.security import AllowedHosts, RequestPolicy
+from edge_daemon.web.socket_routes import CameraRoute, LiveRoute
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.support_bundle import LogTail
 from edge_daemon.web.viewers import ViewerRegistry

@@ -1,37 +1,30 @@
-"""Routes of the page, in groups that share what they need. No other file imports starlette."""
+"""HTTP routes of the page, in groups that share what they need."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
-from typing import TypeVar
 
-import msgspec
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
-from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from edge_daemon.domain.errors import ConflictError, EdgeError, ImageError, LabelError, RequestError
+from edge_daemon.domain.errors import ConflictError, EdgeError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.web.archive_upload import ArchiveUpload
 from edge_daemon.web.auth import COOKIE, MAX_AGE_S, Sessions
-from edge_daemon.web.camera_giver import CameraGivers, describe_giver
 from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
 from edge_daemon.web.label_history import LabelHistory
-from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.picture_upload import decode_picture, picture_command
-from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.requests import (
     BODIES,
     CommandClient,
@@ -43,36 +36,30 @@ from edge_daemon.web.requests import (
     read_command,
     read_query,
 )
-from edge_daemon.web.security import (
-    FILE_BYTES,
-    MAX_BODY_BYTES,
-    App,
-    Receive,
-    RequestPolicy,
-    Scope,
-    SecurityMiddleware,
-    Send,
-    session_cookie,
+from edge_daemon.web.responses import (
+    Download,
+    client_address,
+    edge_error_response,
+    file_response,
+    http_error_response,
+    jpeg_response,
+    json_response,
+    read_request_body,
+    run_in,
 )
+from edge_daemon.web.security import App, RequestPolicy, SecurityMiddleware, session_cookie
+from edge_daemon.web.socket_routes import CameraRoute, LiveRoute
 from edge_daemon.web.state import StateCache, UncertainImages, encode_sample
-from edge_daemon.web.static_files import StaticFile, read_static_files
+from edge_daemon.web.static_files import read_static_files
 from edge_daemon.web.support_bundle import LogTail, write_bundle
 from edge_daemon.web.viewers import ViewerRegistry
-from edge_daemon.web.websocket import serve_viewer
-
-log = logging.getLogger(__name__)
-
-Found = TypeVar("Found")
 
 MAX_PICTURES = 3
 """Picture files read and taught at once; the others wait."""
 MAX_DOWNLOADS = 4
 """Archives sent at once; each holds a few hundred bytes for each example."""
 
-_FOR_A_DAY = "private, max-age=86400, immutable"
-_TRY_AGAIN_LATER = 1013
 _MAX_ID = 2**63 - 1
-_BODY_S = 10.0
 _DOWNLOAD_WAIT_S = 60.0
 
 
@@ -114,7 +101,7 @@ def make_app(
             WebSocketRoute("/live", live.connect),
             *([] if camera is None else [WebSocketRoute("/camera", camera.connect)]),
         ],
-        exception_handlers={EdgeError: _edge_error, HTTPException: _http_error},
+        exception_handlers={EdgeError: edge_error_response, HTTPException: http_error_response},
     )
     return SecurityMiddleware(app, policy, gives_camera=camera is not None)
 
@@ -129,33 +116,33 @@ class PageRoutes:
 
     async def index(self, request: Request) -> Response:
         """Return the page."""
-        return _file(self._files["index.html"], request)
+        return file_response(self._files["index.html"], request)
 
     async def static(self, request: Request) -> Response:
         """Return one of the page's files."""
         file = self._files.get(request.path_params["name"])
         if file is None:
             raise HTTPException(404)
-        return _file(file, request)
+        return file_response(file, request)
 
     async def session(self, request: Request) -> Response:
         """Return whether this client is logged in or needs no login."""
         headers = request.headers
         is_open = self._sessions.is_authorized(
-            session_cookie(headers), headers.get("authorization"), _client_address(request)
+            session_cookie(headers), headers.get("authorization"), client_address(request)
         )
-        return _json({"open": is_open, "name": self._device_name if is_open else None})
+        return json_response({"open": is_open, "name": self._device_name if is_open else None})
 
     async def login(self, request: Request) -> Response:
         """Set a session cookie in exchange for the token."""
-        submitted = read_body(await _body(request), LoginBody)
-        address = _client_address(request)
+        submitted = read_body(await read_request_body(request), LoginBody)
+        address = client_address(request)
         cookie = self._sessions.login(submitted.token.strip(), address)
         if cookie is None:
             if self._sessions.is_locked(address):
-                return _json({"error": "too many wrong tokens; wait a minute"}, 429)
-            return _json({"error": "that is not the token"}, 403)
-        response = _json({"open": True})
+                return json_response({"error": "too many wrong tokens; wait a minute"}, 429)
+            return json_response({"error": "that is not the token"}, 403)
+        response = json_response({"open": True})
         is_encrypted = request.url.scheme == "https"  # up to the proxy
         response.set_cookie(
             COOKIE, cookie, max_age=MAX_AGE_S, httponly=True, samesite="strict", secure=is_encrypted
@@ -175,14 +162,14 @@ class ExampleRoutes:
     async def list(self, request: Request) -> Response:
         """Return the newest examples with their map coordinates, and the removed ones."""
         predicted = self._state.predicted
-        return _json(await _run_in(self._store_thread, lambda: self._browser.list(predicted)))
+        return json_response(await run_in(self._store_thread, lambda: self._browser.list(predicted)))
 
     async def thumbnail(self, request: Request) -> Response:
         """Return the thumbnail of an example."""
         number = request.path_params["number"]
         if number > _MAX_ID:
             raise HTTPException(404)
-        return _jpeg(await _run_in(self._store_thread, lambda: self._browser.thumbnail(number)))
+        return jpeg_response(await run_in(self._store_thread, lambda: self._browser.thumbnail(number)))
 
     async def archive(self, request: Request) -> Response:
         """Return an archive of all examples, read from the store as fast as the client reads."""
@@ -201,16 +188,16 @@ class ExampleRoutes:
             async with asyncio.timeout(_DOWNLOAD_WAIT_S):
                 await self._downloads.acquire()
         except TimeoutError:
-            return _json({"error": "others are downloading the examples; try again later"}, 503)
+            return json_response({"error": "others are downloading the examples; try again later"}, 503)
         try:
-            pieces = await _run_in(self._store_thread, begin)
+            pieces = await run_in(self._store_thread, begin)
         except BaseException:
             self._downloads.release()
             raise
         return Download(self._read(pieces), self._downloads.release, headers)
 
     async def _read(self, pieces: Iterator[bytes]) -> AsyncIterator[bytes]:
-        while piece := await _run_in(self._store_thread, lambda: next(pieces, b"")):
+        while piece := await run_in(self._store_thread, lambda: next(pieces, b"")):
             yield piece
 
 
@@ -228,15 +215,17 @@ class CommandRoutes:
         verb = request.path_params["verb"]
         if verb not in BODIES:
             raise HTTPException(404)
-        body, now_s = await _body(request), self.now()
-        return _json(await self.client.execute(lambda number: read_command(verb, body, now_s, number)))
+        body, now_s = await read_request_body(request), self.now()
+        return json_response(
+            await self.client.execute(lambda number: read_command(verb, body, now_s, number))
+        )
 
     async def uncertain_image(self, request: Request) -> Response:
         """Return the image of an uncertain sample."""
         sample = self.uncertain.get(request.path_params["number"])
         if sample is None:
             raise HTTPException(404)
-        return _jpeg(await _run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
+        return jpeg_response(await run_in(self.image_thread, lambda: encode_sample(sample)), "no-store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,17 +238,17 @@ class SettingsRoutes:
 
     async def show(self, request: Request) -> Response:
         """Return the values in use with their sources, the accepted words, and the revision."""
-        return _json(self._required().describe())
+        return json_response(self._required().describe())
 
     async def change(self, request: Request) -> Response:
         """Change settings and return them; other viewers learn that they changed."""
-        editor, body = self._required(), read_body(await _body(request), SettingsBody)
+        editor, body = self._required(), read_body(await read_request_body(request), SettingsBody)
         try:
-            changed = await _run_in(self.thread, lambda: editor.change(body.settings, body.revision))
+            changed = await run_in(self.thread, lambda: editor.change(body.settings, body.revision))
         except EdgeError as exc:
-            return _json({"error": str(exc)}, 409 if isinstance(exc, ConflictError) else 400)
+            return json_response({"error": str(exc)}, 409 if isinstance(exc, ConflictError) else 400)
         self.viewers.broadcast({"type": "settings"})
-        return _json(changed)
+        return json_response(changed)
 
     def _required(self) -> SettingsEditor:
         if self.editor is None:
@@ -290,22 +279,22 @@ class UploadRoutes:
         query = read_query(request.query_params, PictureQuery)
         check_label(query.label)
         async with self._pictures:
-            content = await _body(request)
-            image, thumbnail = await _run_in(
+            content = await read_request_body(request)
+            image, thumbnail = await run_in(
                 self._image_thread, lambda: decode_picture(content, query.name, self._thumbnail_px)
             )
             make = partial(picture_command, query, image, thumbnail)
-            return _json(await self._client.execute(make))
+            return json_response(await self._client.execute(make))
 
     async def archive(self, request: Request) -> Response:
         """Keep a piece of an archive, or import the complete archive and return the report."""
         query = read_query(request.query_params, PieceQuery)
-        piece = await _body(request)
+        piece = await read_request_body(request)
         if query.name:
             finish = partial(self._archive.finish, query.upload, query.name)
-            return _json(await _run_in(self._archive_thread, finish))
+            return json_response(await run_in(self._archive_thread, finish))
         write = partial(self._archive.write, query.upload, query.offset, piece)
-        return _json(await _run_in(self._archive_thread, write))
+        return json_response(await run_in(self._archive_thread, write))
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,11 +305,11 @@ class HistoryRoutes:
 
     async def labels(self, request: Request) -> Response:
         """Return each label with its counts, the latest one first."""
-        return _json({"labels": self.history.rows()})
+        return json_response({"labels": self.history.rows()})
 
     async def picture(self, request: Request) -> Response:
         """Return the last picture of a label, by the picture's number."""
-        return _jpeg(await self.history.jpeg(request.path_params["number"]), "no-store")
+        return jpeg_response(await self.history.jpeg(request.path_params["number"]), "no-store")
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +324,7 @@ class HealthRoutes:
 
     async def checks(self, request: Request) -> Response:
         """Return the health checks and the end of the log."""
-        return _json({"checks": self.health.run(self.now()), "log": self.log_tail.lines()})
+        return json_response({"checks": self.health.run(self.now()), "log": self.log_tail.lines()})
 
     async def support_bundle(self, request: Request) -> Response:
         """Return the support bundle, without secrets."""
@@ -346,131 +335,8 @@ class HealthRoutes:
     async def healthz(self, request: Request) -> Response:
         """Return whether labels are produced, and no detail: this path needs no token."""
         is_failing = self.health.failure(self.now()) is not None
-        return _json({"status": "failing" if is_failing else "ok"}, 503 if is_failing else 200)
+        return json_response({"status": "failing" if is_failing else "ok"}, 503 if is_failing else 200)
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics in the Prometheus text format."""
         return Response(self.prometheus.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
-
-
-@dataclass(frozen=True, slots=True)
-class LiveRoute:
-    """The websocket of the viewers."""
-
-    state: StateCache
-    feed: LiveFeed
-    viewers: ViewerRegistry
-    preview: PreviewEncoder
-    givers: CameraGivers | None = None
-
-    async def connect(self, socket: WebSocket) -> None:
-        """Send state changes as they happen, and preview images on request."""
-        await socket.accept()
-        if self.viewers.is_full:
-            await socket.close(_TRY_AGAIN_LATER, "too many viewers")
-            return
-        given = () if self.givers is None else (self.givers.message(),)
-        greeting = (*self.state.greeting(), *given, *self.feed.results())
-        try:
-            await serve_viewer(socket, greeting, self.viewers, self.preview)
-            await socket.close()
-        except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
-            # Disconnected, not reading, or bytes in place of text: each ends the connection.
-            return
-
-
-@dataclass(frozen=True, slots=True)
-class CameraRoute:
-    """The websocket of a browser that gives its camera."""
-
-    givers: CameraGivers
-
-    async def connect(self, socket: WebSocket) -> None:
-        """Receive pictures until the browser ends or another one is admitted."""
-        await socket.accept()
-        who = describe_giver(socket.client.host if socket.client else "", socket.headers)
-        try:
-            await self.givers.serve(socket, who)
-        except (WebSocketDisconnect, TimeoutError, KeyError, RuntimeError):
-            # Disconnected, not reading, or text in place of bytes: each ends the connection.
-            return
-
-
-class Download(StreamingResponse):
-    """A zip sent while it is made. `on_end` is called at the end, also after a failure.
-
-    If the store fails meanwhile, the connection is cut off, so that no client takes a part for the whole.
-    """
-
-    def __init__(
-        self, pieces: AsyncIterator[bytes], on_end: Callable[[], None], headers: Mapping[str, str]
-    ) -> None:
-        super().__init__(pieces, headers=headers, media_type="application/zip")
-        self._on_end = on_end
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve the request."""
-        try:
-            await super().__call__(scope, receive, send)
-        finally:
-            self._on_end()
-
-    async def stream_response(self, send: Send) -> None:
-        """Send all pieces."""
-        try:
-            await super().stream_response(send)
-        except EdgeError as exc:
-            log.warning("a download of the examples broke off: %s", exc)
-
-
-async def _run_in(executor: Executor, call: Callable[[], Found]) -> Found:
-    return await asyncio.get_running_loop().run_in_executor(executor, call)
-
-
-def _client_address(request: Request) -> str:
-    return request.client.host if request.client else ""
-
-
-async def _body(request: Request) -> bytes:
-    """Read a body, with or without an announced length, of at most the path's limit."""
-    body = bytearray()
-    limit = FILE_BYTES.get(request.url.path, MAX_BODY_BYTES)
-    try:
-        async with asyncio.timeout(_BODY_S):
-            async for chunk in request.stream():
-                body += chunk
-                if len(body) > limit:
-                    raise HTTPException(413)
-    except TimeoutError as exc:
-        raise HTTPException(408) from exc
-    except ClientDisconnect as exc:
-        raise RequestError("the request was cut off") from exc
-    return bytes(body)
-
-
-def _file(file: StaticFile, request: Request) -> Response:
-    headers = {"etag": file.etag, "cache-control": "no-cache"}
-    if request.headers.get("if-none-match") == file.etag:
-        return Response(status_code=304, headers=headers)
-    return Response(file.content, media_type=file.media_type, headers=headers)
-
-
-def _jpeg(content: bytes | None, caching: str = _FOR_A_DAY) -> Response:
-    if not content:
-        raise HTTPException(404)
-    return Response(content, media_type="image/jpeg", headers={"cache-control": caching})
-
-
-def _json(data: Mapping[str, object], status: int = 200) -> Response:
-    headers = {"cache-control": "no-store"}
-    return Response(msgspec.json.encode(data), status, headers, "application/json")
-
-
-async def _edge_error(request: Request, exc: Exception) -> Response:
-    is_bad_request = isinstance(exc, RequestError | LabelError | ImageError)
-    return _json({"error": str(exc)}, 400 if is_bad_request else 500)
-
-
-async def _http_error(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, HTTPException)
-    return _json({"error": exc.detail}, exc.status_code)
