@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
+
+
+MAX_NUMBER: Final = 2**63 - 1
+"""Largest number of an example, a change or a sample in a request: the store holds no larger one."""
 
 
 class Origin(Struct, frozen=True):

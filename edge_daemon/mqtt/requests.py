@@ -9,6 +9,7 @@ import msgspec
 from msgspec import Meta
 
 from edge_daemon.domain.commands import (
+    MAX_NUMBER,
     AddExample,
     Clear,
     Command,
@@ -35,6 +36,8 @@ from edge_daemon.system.json_input import decode_json
 MAX_REQUEST_BYTES = 16_000
 MAX_TRANSACTION_BYTES = 1_000
 _MAX_ERROR_CHARACTERS = 200
+
+_Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
 
 Request: TypeAlias = Command | ExportExamples
 """A parsed request: a command of the pipeline, or an export by the bridge."""
@@ -95,7 +98,7 @@ class LabelRequest(_Body, frozen=True, kw_only=True):
     ]
     region: Annotated[str | None, Meta(description="the first region when left out")] = None
     sample: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        _Number | None,
         Meta(description="number of the sample; the latest of the last few seconds when left out"),
     ] = None
 
@@ -104,7 +107,7 @@ class UndoRequest(_Body, frozen=True, kw_only=True):
     """Undo the latest change of the examples: a press or a whole burst, a rename, a clear."""
 
     change: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        _Number | None,
         Meta(description="number of the change, from its response; the latest when left out"),
     ] = None
 
@@ -113,7 +116,7 @@ class RedoRequest(_Body, frozen=True, kw_only=True):
     """Redo the change undone last, as long as no other followed."""
 
     change: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        _Number | None,
         Meta(description="number of the undone change; the one undone last when left out"),
     ] = None
 

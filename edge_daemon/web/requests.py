@@ -26,7 +26,8 @@ _MAX_ERROR_CHARACTERS = 200
 
 _Kind = TypeVar("_Kind", bound=msgspec.Struct)
 _Text = Annotated[str, Meta(max_length=64)]
-_Ids = Annotated[tuple[Annotated[int, Meta(ge=1, le=2**63 - 1)], ...], Meta(min_length=1, max_length=MAX_IDS)]
+_Number = Annotated[int, Meta(ge=1, le=commands.MAX_NUMBER)]
+_Ids = Annotated[tuple[_Number, ...], Meta(min_length=1, max_length=MAX_IDS)]
 _Scalar: TypeAlias = bool | int | float | str | None
 
 
@@ -45,7 +46,7 @@ class TeachBody(RequestBody, frozen=True):
 class LabelBody(RequestBody, frozen=True):
     """Label the uncertain sample of number `sample`."""
 
-    sample: Annotated[int, Meta(ge=1)]
+    sample: _Number
     label: str
 
 
@@ -69,7 +70,7 @@ class RelabelBody(RequestBody, frozen=True):
 class ChangeBody(RequestBody, frozen=True):
     """Undo or redo the change of this number, by default the latest."""
 
-    change: Annotated[int, Meta(ge=1)] | None = None
+    change: _Number | None = None
 
 
 class RenameBody(RequestBody, frozen=True):

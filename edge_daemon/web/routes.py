@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 
+from edge_daemon.domain.commands import MAX_NUMBER
 from edge_daemon.domain.errors import ConflictError, EdgeError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.web.archive_upload import ArchiveUpload
@@ -59,7 +60,6 @@ MAX_PICTURES = 3
 MAX_DOWNLOADS = 4
 """Archives sent at once; each holds a few hundred bytes for each example."""
 
-_MAX_ID = 2**63 - 1
 _DOWNLOAD_WAIT_S = 60.0
 
 
@@ -167,7 +167,7 @@ class ExampleRoutes:
     async def thumbnail(self, request: Request) -> Response:
         """Return the thumbnail of an example."""
         number = request.path_params["number"]
-        if number > _MAX_ID:
+        if number > MAX_NUMBER:
             raise HTTPException(404)
         return jpeg_response(await run_in(self._store_thread, lambda: self._browser.thumbnail(number)))
 

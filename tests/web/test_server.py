@@ -135,6 +135,8 @@ def test_no_path_leads_out_of_the_static_files(open_site: WebHarness, path: str)
         ("remove", b'{"ids": []}'),
         ("remove", b'{"ids": [99999999999999999999999]}'),
         ("relabel", b'{"ids": [1], "label": ""}'),
+        ("undo", b'{"change": 99999999999999999999}'),
+        ("redo", b'{"change": 9223372036854775807}'),
         ("settings", b'{"settings": {"regions": [{"name": "a", "box": [NaN, 0, 1, 1]}]}, "revision": ""}'),
         ("settings", b'{"settings": {"regions": ' + b"[" * 9000),
     ],
