@@ -100,7 +100,7 @@ class ClassifierOptions(ConfigSection, frozen=True):
     """
 
     type: Literal["knn", "centroid", "linear", "regression", "pretrained", "auto"] = "auto"
-    k: Positive = 3
+    k: Annotated[int, Meta(ge=1, le=999)] = 3
     metric: Literal["cosine", "euclidean", "manhattan"] = "cosine"
     vote: Literal["plain", "padded"] = "padded"
     unknown: Annotated[float, Meta(ge=-1, le=1)] | Literal["auto", "off"] = "auto"

@@ -137,6 +137,7 @@ def test_everything_is_given_back_at_once(settings: Settings) -> None:
     ("changes", "line"),
     [
         ({"classifier": {"k": 0}}, "the page: classifier.k: expected `int` >= 1 (got 0)"),
+        ({"classifier": {"k": 10**6}}, "the page: classifier.k: expected `int` <= 999 (got 1000000)"),
         ({"regions": [{"name": "right", "box": [0, 0, 1, 1]}]}, "buttons[0].region: no region 'left'"),
         ({"regions": [{"name": "left", "box": [0, 0, 400, 20]}]}, "does not fit a frame of 320x240"),
         ({"regions": [{"name": "left", "box": [0, 0, 0.0001, 1]}]}, "does not fit a frame"),
