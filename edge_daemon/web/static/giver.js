@@ -24,7 +24,7 @@ let stream = null;
 let socket = null;
 let awake = null;
 
-// Browsers offer a camera to pages of https:// and of their own machine only.
+// Browsers offer a camera to pages over HTTPS and of their own machine only.
 const canGive = () => Boolean(navigator.mediaDevices?.getUserMedia);
 
 function show() {
