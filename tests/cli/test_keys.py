@@ -11,27 +11,10 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
+from tests.harness.evdev_stand_in import evdev_stand_in
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.running_command import BASE, TIMEOUT_S, started
-
-EVDEV = '''
-"""Stands in for python-evdev, whose keyboards need /dev/uinput."""
-class UInputError(Exception):
-    pass
-class ecodes:
-    EV_KEY = 1
-    ecodes = {"EV_KEY": 1, "REL_X": 0, "KEY_LEFT": 105, "KEY_RIGHT": 106}
-class UInput:
-    def __init__(self, capabilities, name):
-        assert capabilities[1] and name
-    def write(self, kind, code, value):
-        assert (kind, value in (0, 1)) == (1, True)
-    def syn(self):
-        pass
-    def close(self):
-        pass
-'''
 
 
 @pytest.fixture
@@ -43,10 +26,7 @@ def broker() -> Iterator[Mosquitto]:
 @pytest.fixture
 def with_evdev(tmp_path: Path) -> dict[str, str]:
     """The environment of a process that finds the stand-in."""
-    folder = tmp_path / "modules"
-    folder.mkdir()
-    (folder / "evdev.py").write_text(EVDEV)
-    return {"PYTHONPATH": str(folder)}
+    return evdev_stand_in(tmp_path / "modules")
 
 
 def test_each_line_is_a_key_that_goes_down_or_up(

@@ -84,8 +84,9 @@ def test_the_documented_service_of_the_ejectors_starts_a_command_that_exists(
     assert "mqtt.host" in capsys.readouterr().err  # every argument before it is right
 
 
-def test_systemd_understands_the_documented_service_of_programs(tmp_path: Path) -> None:
-    text = (Path(__file__).parents[2] / "docs/programs.md").read_text()
+@pytest.mark.parametrize("page", ["programs.md", "recipes/arcade-game.md"])
+def test_systemd_understands_the_documented_service_of_programs_and_keys(tmp_path: Path, page: str) -> None:
+    text = (Path(__file__).parents[2] / "docs" / page).read_text()
     (settings,) = re.findall(r"```ini\n(.*?)```", text, re.DOTALL)
     path = tmp_path / "edge-daemon-programs.service"
     path.write_text(re.sub(r"(?m)^ExecStart=\S+", "ExecStart=/bin/true", settings))
