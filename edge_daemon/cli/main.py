@@ -49,7 +49,7 @@ COMMANDS = {
     "models": "list, recommend, use, pull, add and inspect models",
     "bench": "time each stage of a frame, and the interpreter alone",
     "doctor": "check camera, GPIO, broker, model, store and clock",
-    "config": "check, show or change the configuration, or print its schema",
+    "config": "check, show or change the configuration, remove what was set on the page, or print the schema",
 }
 
 _MODULES = {"try": "trial"}
