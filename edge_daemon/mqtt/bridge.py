@@ -29,6 +29,7 @@ from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from edge_daemon.mqtt.request_handler import RequestHandler
 from edge_daemon.mqtt.requests import Request
+from edge_daemon.mqtt.retained_check import RetainedCheck
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import Topics, device_topics
 from edge_daemon.system.rate_limit import RateLimit
@@ -132,6 +133,7 @@ def build_bridge(
     serializer = EventSerializer(topics, info, options.qos)
     outbox = Outbox(options.max_queued, PersistentQueue(queue_path, options.max_queued))
     estimator = BrokerLimitEstimator(options.qos)
+    retained = RetainedCheck(topics.info)
     wakeup = Wakeup()
     folder = None if queue_path is None else queue_path.parent
     exporter = ExampleExporter(write_archive or _no_examples, folder, wakeup.set, on_crash)
@@ -147,13 +149,14 @@ def build_bridge(
         serializer,
         outbox,
         estimator,
+        retained,
         clock,
     )
     loop = ConnectionLoop(
         options,
         ConnectOptions(f"edge_daemon-{info.device}", serializer.availability(False), _MAX_INCOMING_BYTES),
         outbox,
-        Sender(outbox, fleet, estimator, clock, topics.availability),
+        Sender(outbox, fleet, estimator, retained, clock, topics.availability),
         incoming,
         wakeup,
         clock,

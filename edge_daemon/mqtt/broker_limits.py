@@ -67,7 +67,7 @@ class BrokerLimits:
             lost = "; events may be lost with the connection" if self.max_qos == 0 else ""
             clauses.append(f"takes QoS {self.max_qos} at most, not {wanted_qos}{lost}")
         if not self.retain:
-            clauses.append("keeps no retained messages; a new subscriber sees a label when it changes")
+            clauses.append("keeps no retained messages; a new subscriber sees a label within a minute")
         if self.max_packet is not None and self.max_packet < _ORDINARY_BYTES:
             clauses.append(
                 f"takes messages of {self.max_packet} bytes at most; longer ones are cut or left out"

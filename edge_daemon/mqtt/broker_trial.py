@@ -24,15 +24,36 @@ _MAX_PACKET = 65_536
 _ACKNOWLEDGE_S = 5.0
 _ECHO_S = 1.0
 _RETAINED_S = 0.5
+_NEW_SUBSCRIBERS = 3
+"""Connections that look for a retained message: behind a load balancer they may reach different nodes."""
 
 
 @dataclass(slots=True)
 class TrialResult:
-    """Result of a trial: `availability` is the retained text, `rejections` has one clause per rejection."""
+    """Result of a trial: `availability` is the retained text, `rejections` has one clause per rejection.
+
+    Of `subscribers` new connections `without_retained` did not receive a retained message at its topic, and
+    `without_wildcard` did not receive it with a wildcard.
+    """
 
     limits: BrokerLimits = field(default_factory=BrokerLimits)
     availability: str | None = None
     rejections: list[str] = field(default_factory=list)
+    without_retained: int = 0
+    without_wildcard: int = 0
+
+    @property
+    def retained_gaps(self) -> list[str]:
+        """A clause for each group of new subscribers that receives no retained messages."""
+        clauses = []
+        if self.without_retained:
+            clauses.append(
+                f"did not send a retained message to {self.without_retained} of {_NEW_SUBSCRIBERS} new"
+                " connections, as a cluster does whose nodes keep them separately"
+            )
+        if self.without_wildcard > self.without_retained:
+            clauses.append("does not send retained messages to subscriptions with a wildcard")
+        return clauses
 
 
 class BrokerTrial:
@@ -68,6 +89,7 @@ class BrokerTrial:
         try:
             self._read_retained()
             self._connect()
+            self._check_new_subscribers()
             for message in self._messages():
                 self._try_publish(message)
             self._connection.close(graceful=True)
@@ -98,15 +120,56 @@ class BrokerTrial:
                 f"subscribing to {topic_filter}", self._connection.subscribe(topic_filter, qos=1)
             )
 
+    def _check_new_subscribers(self) -> None:
+        """Publish a retained response, look for it over new connections, and clear it again."""
+        topic = self._topics.response("doctor")
+        if not self._result.limits.retain:
+            return
+        try:
+            self._publish_retained(topic, encode(Response(status="ok", data={})))
+            if self._receives(topic, topic):  # else it was refused, which `_try_publish` finds
+                for _ in range(_NEW_SUBSCRIBERS):
+                    self._look_for(topic)
+            self._publish_retained(topic, b"")
+        except BrokerError as exc:
+            self._result.rejections.append(f"a retained message at {topic} ended the connection ({exc})")
+            self._connect()
+
+    def _publish_retained(self, topic: str, payload: bytes) -> None:
+        message = self._result.limits.reduced(Message(topic, payload, self._options.qos, retain=True))
+        mid = self._connection.publish(message)
+        answer = mid if message.qos else self._connection.request_acknowledgement(self._topics.availability)
+        self._await_acknowledgement(f"publishing at {topic}", answer)
+
+    def _look_for(self, topic: str) -> None:
+        """Count whether a new connection receives the retained message at `topic`."""
+        publisher = self._connection
+        connect_options = ConnectOptions(f"{self._client_id}-subscriber", max_packet=_MAX_PACKET)
+        self._connection = connect(self._options, connect_options, os.environ, lambda: False)
+        try:
+            self._result.without_retained += not self._receives(topic, topic)
+            self._result.without_wildcard += not self._receives(f"{topic}/#", topic)
+        finally:
+            self._connection.close(graceful=True)
+            self._connection = publisher
+
+    def _receives(self, topic_filter: str, topic: str) -> bool:
+        self._echoes.clear()
+        self._connection.subscribe(topic_filter, qos=1)
+        return self._wait_for(lambda: any(found == topic for found, _ in self._echoes), _ECHO_S)
+
     def _messages(self) -> Iterator[Message]:
+        """Yield the messages to try; none that would replace a value which this broker may not have shown."""
         qos = self._options.qos
+        hidden = bool(self._result.without_retained)
         for topic in self._states:
-            yield Message(topic, self._retained.get(topic, b""), qos, retain=True)
+            if topic in self._retained or not hidden:
+                yield Message(topic, self._retained.get(topic, b""), qos, retain=True)
         answer = self._topics.response("doctor")
         for padding in (0, LONG_BYTES):
             body = Response(status="ok", data={"padding": " " * padding} if padding else {})
             yield Message(answer, encode(body), qos, retain=False)
-        if self._result.availability != "online":
+        if self._result.availability != "online" and not hidden:
             yield from (Message(self._topics.label(each), b"", qos, True) for each in self._topics.regions)
             yield Message(self._topics.event, b"", qos, retain=False)
 

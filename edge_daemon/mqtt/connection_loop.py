@@ -21,6 +21,7 @@ from edge_daemon.mqtt.incoming import IncomingHandler
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.negotiation import connect
 from edge_daemon.mqtt.outbox import Outbox, QueuedMessage
+from edge_daemon.mqtt.retained_check import RESEND_S, RetainedCheck
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.wakeup import Wakeup
 
@@ -51,15 +52,18 @@ class Sender:
         outbox: Outbox,
         fleet: FleetLink | None,
         estimator: BrokerLimitEstimator,
+        retained: RetainedCheck,
         clock: Clock,
         fence_topic: str,
     ) -> None:
         self._outbox = outbox
         self._fleet = fleet
         self._estimator = estimator
+        self._retained = retained
         self._clock = clock
         self._fence_topic = fence_topic
         self._filters: deque[str] = deque()
+        self._missing_logged = False
 
     def connected(self, connection: Connection, filters: Iterable[str]) -> None:
         """Start a connection with its subscriptions."""
@@ -68,6 +72,7 @@ class Sender:
         if self._fleet is not None:
             self._fleet.connected(self._estimator.limits.max_packet)
             self._filters.extend(self._fleet.filters)
+        self._retained.connected(self._estimator.limits.retain, self._clock.monotonic())
         self._outbox.connected()
         while self._filters and not self._must_wait():
             self._subscribe(connection)
@@ -75,6 +80,7 @@ class Sender:
 
     def send(self, connection: Connection) -> None:
         """Send all messages that may be sent now."""
+        self._check_retained(connection)
         while not connection.write_blocked and not self._must_wait():
             sent = self._subscribe(connection) or self._publish(connection) or self._publish_fleet(connection)
             if not sent:
@@ -97,6 +103,8 @@ class Sender:
             mid = connection.acknowledged.popleft()
             self._estimator.acknowledged(mid)
             self._outbox.acknowledged(mid)
+            granted = not any(self._retained.topic_filter in text for text in connection.rejections)
+            self._retained.acknowledged(mid, granted, self._clock.monotonic())
             if self._fleet is not None:
                 self._fleet.acknowledged(mid)
         while connection.too_large:
@@ -132,7 +140,28 @@ class Sender:
         if self._estimator.reduce(subscription) is not None:
             mid = connection.subscribe(topic_filter, qos=1)
             self._estimator.sent(subscription, mid, self._clock.monotonic())
+            if topic_filter == self._retained.topic_filter:
+                self._retained.subscribed(mid)
         return True
+
+    def _check_retained(self, connection: Connection) -> None:
+        """Check once whether a new subscription receives retained messages; send the state again if not."""
+        now_s = self._clock.monotonic()
+        if self._retained.waiting and self._outbox.idle and (new := self._retained.pop_subscription()):
+            self._filters.append(new)
+        if self._retained.pop_missing(now_s):
+            connection.request_acknowledgement(self._retained.topic_filter)
+            if self._fleet is not None:
+                self._fleet.request_records()
+            if not self._missing_logged and self._estimator.limits.retain:
+                logger.warning(
+                    "the MQTT broker does not send retained messages to new subscriptions with a wildcard; "
+                    "the state is sent again every %d s",
+                    RESEND_S,
+                )
+            self._missing_logged = True
+        if self._retained.pop_resend(now_s):
+            self._outbox.resend_retained()
 
     def _publish(self, connection: Connection) -> bool:
         in_flight = 0 if self._fleet is None else self._fleet.in_flight

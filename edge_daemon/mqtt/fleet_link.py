@@ -2,14 +2,18 @@
 
     edge_daemon/fleet/<group>/<device>/roll       the live set of its examples
     edge_daemon/fleet/<group>/<device>/<chunk>    records of them, in chunks numbered from 0
+    edge_daemon/fleet/<group>/<device>/ask        its live set, not retained: a request for all records
 
 Messages are retained, so a new device receives them even when its peers are offline; if the broker loses them
-they are republished.
+they are republished. At a broker that does not send retained messages to new subscriptions, a device asks its
+peers, and they publish all records again.
 """
 
 from __future__ import annotations
 
 import logging
+import math
+import random
 import re
 import time
 from collections import OrderedDict, deque
@@ -18,7 +22,7 @@ from threading import Lock
 from typing import Final
 
 from edge_daemon.domain.events import FleetSnapshot
-from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, pack_records
+from edge_daemon.fleet.chunks import CHUNK_BYTES, Chunks, pack_records, unpack_records
 from edge_daemon.fleet.receive_queue import ReceiveQueue
 from edge_daemon.fleet.records import RecordSigner, RejectionReason, decode_message
 from edge_daemon.mqtt.message import Incoming, Message
@@ -36,6 +40,12 @@ MAX_STALE = 1000
 CALM_S = 30.0
 """Time without a dropped message after which the retained messages are requested again."""
 
+RESEND_PAUSE_S = 30.0
+"""Minimum time between two publications of all records; the requests of that time are answered together."""
+
+_MAX_RESEND_DELAY_S = 2.0
+"""Devices answer a request at different times."""
+
 _LOG_PER_S = 1 / 60
 _KNOWN_PER_S, _KNOWN_BURST = 20.0, 1000.0  # twice all chunks of a peer at once
 _UNKNOWN_PER_S, _UNKNOWN_BURST_PER_PEER = 2.0, 4.0
@@ -52,7 +62,10 @@ _WARNINGS: Mapping[RejectionReason, str] = {
     " examples can't be used (%s)",
 }
 _LIVE_SET: Final = "roll"
-_TOPIC = re.compile(rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_LIVE_SET}|\d{{1,5}})")
+_ASK: Final = "ask"
+_TOPIC = re.compile(
+    rf"{ROOT}/([A-Za-z0-9_.-]{{1,64}})/([A-Za-z0-9_.-]{{1,64}})/({_LIVE_SET}|{_ASK}|\d{{1,5}})"
+)
 _HEADER_BYTES = 64
 
 
@@ -133,6 +146,9 @@ class FleetLink:
         self._in_flight: set[int] = set()
         self._sent_hashes: deque[int] = deque(maxlen=_MAX_SENT_HASHES)
         self._repairs = RateLimit(_REPAIRS_PER_S, _REPAIRS_BURST)
+        self._must_ask = False
+        self._resend_s: float | None = None
+        self._resent_s = -math.inf
         self._limits = FleetLimits(max_peers)
         self._monotonic = monotonic
 
@@ -162,15 +178,25 @@ class FleetLink:
         self._chunks = Chunks(limit)
         self._unsent.clear()
         self._in_flight.clear()
+        self._must_ask = False
         self._receive_queue.connected()
         with self._lock:
             self._pending, self._current = self._pending or self._current, None
+
+    def request_records(self) -> None:
+        """Ask the peers for all records: the broker does not send the retained ones."""
+        self._must_ask = self._signer is not None
 
     def next(self, window: int) -> Message | None:
         """Return the next message to send, if any; at most `window` and at most 4 are unacknowledged."""
         self._apply_pending()
         if self._signer is not None and self._current is None:
             return None  # the retained messages may be current
+        if self._must_ask and window > 0:
+            assert self._current is not None
+            self._must_ask = False
+            return Message(self._topic(_ASK), pack_records([self._current.live_set]), qos=1, retain=False)
+        self._queue_resend()
         if not self._unsent or len(self._in_flight) >= min(window, WINDOW):
             return None
         topic = next(iter(self._unsent))
@@ -203,7 +229,10 @@ class FleetLink:
             return True
         group, device, name = levels.groups()
         in_group = self._signer is not None and group == self._signer.group
-        if device == self._device:
+        if name == _ASK:
+            if in_group and device != self._device and incoming.payload and not incoming.retained:
+                self._handle_request(device, incoming)
+        elif device == self._device:
             if incoming.payload and (incoming.retained or self._is_forged(incoming)):
                 self._reconcile_own(incoming, in_group)
         elif in_group and incoming.payload:
@@ -211,6 +240,26 @@ class FleetLink:
         elif in_group and name == _LIVE_SET:
             self._receive_queue.mark_absent(device)
         return True
+
+    def _handle_request(self, device: str, incoming: Incoming) -> None:
+        """Plan to publish all records again if a device with the key asks for them."""
+        assert self._signer is not None
+        now_s = self._monotonic()
+        if self._resend_s is None and self._limits.allows(device, now_s):
+            message = decode_message(self._signer, device, incoming.payload)
+            if unpack_records(incoming.payload) and not message.rejections:
+                self._limits.trust(device)
+                earliest_s = max(now_s, self._resent_s + RESEND_PAUSE_S)
+                self._resend_s = earliest_s + random.uniform(0, _MAX_RESEND_DELAY_S)
+
+    def _queue_resend(self) -> None:
+        """Queue all records again when a request is due."""
+        now_s = self._monotonic()
+        if self._resend_s is None or now_s < self._resend_s:
+            return
+        self._resend_s, self._resent_s = None, now_s
+        for name in (_LIVE_SET, *map(str, range(len(self._chunks)))):
+            self._unsent[self._topic(name)] = None
 
     def _is_forged(self, incoming: Incoming) -> bool:
         """Return whether another client published at a topic of ours, and a repair is allowed now."""

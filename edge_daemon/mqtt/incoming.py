@@ -13,6 +13,7 @@ from edge_daemon.mqtt.example_export import ExampleExporter
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.outbox import Outbox
 from edge_daemon.mqtt.request_handler import RequestHandler
+from edge_daemon.mqtt.retained_check import RetainedCheck
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.system.json_input import decode_json
 
@@ -73,6 +74,7 @@ class IncomingHandler:
         serializer: EventSerializer,
         outbox: Outbox,
         estimator: BrokerLimitEstimator,
+        retained: RetainedCheck,
         clock: Clock,
     ) -> None:
         self._requests = requests
@@ -83,6 +85,7 @@ class IncomingHandler:
         self._serializer = serializer
         self._outbox = outbox
         self._estimator = estimator
+        self._retained = retained
         self._clock = clock
 
     @property
@@ -95,6 +98,7 @@ class IncomingHandler:
         if self._fleet is not None and self._fleet.handle(incoming):
             return None
         now_s = self._clock.monotonic()
+        self._retained.handle(incoming)
         self._discovery.handle(incoming, now_s)
         self._clear_former_labels(incoming)
         rejected = self._requests.handle(incoming, now_s)

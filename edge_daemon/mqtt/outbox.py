@@ -71,6 +71,12 @@ class Outbox:
             self._telemetry.clear()
             self._queue.extendleft(reversed(self._retained.values()))
 
+    def resend_retained(self) -> None:
+        """Queue the last retained value of each topic again, after what is queued."""
+        with self._lock:
+            if self._online:
+                self._queue.extend(self._retained.values())
+
     def disconnected(self) -> None:
         """End a connection: events sent but not acknowledged are queued again, in order."""
         with self._lock:

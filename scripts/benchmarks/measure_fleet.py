@@ -20,6 +20,7 @@ import numpy as np
 from edge_daemon.app.fleet_factory import FleetFactory
 from edge_daemon.config.fleet import FleetOptions
 from edge_daemon.domain import events
+from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.fleet.chunks import Chunks, pack_records
 from edge_daemon.fleet.records import RecordSigner, dequantise, quantise
@@ -47,13 +48,11 @@ class Device:
 
     def __init__(self, folder: Path, name: str, size: int, count: int) -> None:
         self.store = ExampleStore(folder / f"{name}.sqlite")
-        draw = np.random.default_rng(len(name))
-        centres = np.random.default_rng(1).normal(size=(LABELS, size))
+        self._draw = np.random.default_rng(len(name))
+        self._centres = np.random.default_rng(1).normal(size=(LABELS, size))
         with self.store.transaction():
             for number in range(count):
-                vector = np.maximum(centres[number % LABELS] + 0.7 * draw.normal(size=size), 0)
-                unit = (vector / np.linalg.norm(vector)).astype(np.float32)
-                self.store.add(unit, f"label {number % LABELS}", space=Embedding.space)
+                self._add(number % LABELS)
         factory = FleetFactory(
             FleetOptions(group="g", max_examples=5000), name, {"EDGE_DAEMON_FLEET_KEY": KEY}
         )
@@ -66,6 +65,16 @@ class Device:
         assert link is not None
         self.sync: FleetSync = sync
         self.link: FleetLink = link
+
+    def teach(self, label: int) -> None:
+        """Store one more example and load it, as a press does."""
+        self.trainer.load([self._add(label)])
+        self.trainer.revision += 1
+
+    def _add(self, label: int) -> Example:
+        vector = np.maximum(self._centres[label] + 0.7 * self._draw.normal(size=self._centres.shape[1]), 0)
+        unit = (vector / np.linalg.norm(vector)).astype(np.float32)
+        return self.store.add(unit, f"label {label}", space=Embedding.space)
 
     def step(self) -> events.FleetSnapshot | None:
         """Run one step of the synchronization."""

@@ -25,7 +25,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from fleet_simulation.broker import Mosquitto, cpu_s, memory_mb
-from fleet_simulation.devices import Rates, run_devices
+from fleet_simulation.devices import Published, Rates, run_devices
 from fleet_simulation.listeners import ALL, Received, ask, listen
 
 from edge_daemon.config.mqtt import MqttOptions
@@ -100,10 +100,10 @@ def main() -> int:
     parser.add_argument("--nodelay", action="store_true", help="with mosquitto's set_tcp_nodelay")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    _allow_open_files(args.devices * _FILES_PER_DEVICE + 100)
+    allow_open_files(args.devices * _FILES_PER_DEVICE + 100)
     with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder), args.nodelay) as broker:
         figures = simulate(args, broker)
-    print(json.dumps(figures) if args.json else _table(figures))
+    print(json.dumps(figures) if args.json else table(figures))
     return 0
 
 
@@ -117,7 +117,7 @@ def simulate(args: argparse.Namespace, broker: Mosquitto) -> dict[str, object]:
         worker.receive()
     figures: dict[str, object] = {"devices": args.devices, "broker_empty_mb": round(memory_mb(broker.pid), 1)}
     started_s = time.monotonic()
-    fleet = _start_fleet(args, options)
+    fleet = start_fleet(args, options)
     figures["all_online_s"] = round(time.monotonic() - started_s, 1)
     usage = Usage(broker.pid, [worker.pid for worker in fleet])
     for word, wait_s in (("go", args.seconds), ("stop", 0.0)):
@@ -129,7 +129,7 @@ def simulate(args: argparse.Namespace, broker: Mosquitto) -> dict[str, object]:
     time.sleep(DRAIN_S)
     figures |= (
         used
-        | _message_figures(_received(listeners), sent, used["seconds"])
+        | message_figures(merge_received(listeners), sent, used["seconds"])
         | _response_figures(*asker.receive())
     )
     for worker in fleet:
@@ -138,7 +138,7 @@ def simulate(args: argparse.Namespace, broker: Mosquitto) -> dict[str, object]:
     return figures
 
 
-def _start_fleet(args: argparse.Namespace, options: MqttOptions) -> list[Worker]:
+def start_fleet(args: argparse.Namespace, options: MqttOptions) -> list[Worker]:
     """Return the devices' processes once every device is online."""
     rates = Rates(args.results_per_s, args.change_every_s)
     parts = [range(args.devices)[first :: args.processes] for first in range(args.processes)]
@@ -148,7 +148,7 @@ def _start_fleet(args: argparse.Namespace, options: MqttOptions) -> list[Worker]
     return fleet
 
 
-def _received(listeners: Sequence[Worker]) -> Received:
+def merge_received(listeners: Sequence[Worker]) -> Received:
     received = Received()
     for worker in listeners:
         worker.send("stop")
@@ -156,11 +156,10 @@ def _received(listeners: Sequence[Worker]) -> Received:
     return received
 
 
-def _message_figures(
-    received: Received, published: Sequence[tuple[int, int]], seconds: float
-) -> dict[str, object]:
+def message_figures(received: Received, published: Sequence[Published], seconds: float) -> dict[str, object]:
     figures: dict[str, object] = {"received_per_s": round(received.messages / seconds, 1)}
-    for kind, sent in zip(("result", "event"), map(sum, zip(*published, strict=True)), strict=True):
+    results, changes = (sum(each.results for each in published), sum(each.changes for each in published))
+    for kind, sent in (("result", results), ("event", changes)):
         times = [count for (what, _, _), count in received.numbers.items() if what == kind]
         counts = {"sent": sent, "lost": sent - len(times), "doubled": sum(times) - len(times)}
         figures[f"{kind}s"] = counts | _spread(received.delays_ms[kind])
@@ -180,7 +179,7 @@ def _spread(values: Sequence[float]) -> dict[str, float]:
     return {name: round(value, 1) for name, value in spread.items()}
 
 
-def _table(figures: dict[str, object]) -> str:
+def table(figures: dict[str, object]) -> str:
     return "\n".join(f"{name:<16} {_cell(value)}" for name, value in figures.items())
 
 
@@ -190,7 +189,7 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def _allow_open_files(count: int) -> None:
+def allow_open_files(count: int) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))

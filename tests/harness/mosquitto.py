@@ -79,6 +79,12 @@ class Mosquitto:
                 raise RuntimeError(f"mosquitto did not start with {self._config.read_text()}")
             time.sleep(0.01)
 
+    @property
+    def pid(self) -> int:
+        """Its process id while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def stop(self) -> None:
         """End it in good order."""
         self._end(kill=False)

@@ -39,6 +39,10 @@ class Proxy:
         self.cut()
         self._server.close()
 
+    def target_port(self) -> int:
+        """Return the port for the next client."""
+        return self._target_port
+
     def swallow(self, swallowing: bool) -> None:
         """Keep connections open and pass nothing on, as a network does that was cut silently."""
         self._swallowing = swallowing
@@ -77,7 +81,7 @@ class Proxy:
             client.close()
             return
         try:
-            broker = socket.create_connection(("127.0.0.1", self._target_port))
+            broker = socket.create_connection(("127.0.0.1", self.target_port()))
         except OSError:
             client.close()
             return

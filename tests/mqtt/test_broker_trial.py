@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import cycle
 from typing import Literal
 
 import pytest
@@ -15,6 +17,7 @@ from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed
+from tests.harness.unreliable_proxy import Proxy
 
 BASE = "edge_daemon/tray-1"
 DISCOVERY = "homeassistant/device/edge_daemon_tray-1/config"
@@ -114,3 +117,49 @@ def test_no_broker_is_an_error() -> None:
     options = MqttOptions(host="127.0.0.1", port=free_port())
     with pytest.raises(BrokerError, match="Connection refused"):
         BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"])).run()
+
+
+class RoundRobin(Proxy):
+    """Passes each connection on to the next of several brokers, as a load balancer does."""
+
+    def __init__(self, ports: Sequence[int]) -> None:
+        self._ports = cycle(ports)
+        super().__init__(ports[0])
+
+    def target_port(self) -> int:
+        """Return the next broker's port."""
+        return next(self._ports)
+
+
+def test_nodes_that_keep_retained_messages_separately_are_found(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(broker_trial, "_ECHO_S", 0.5)
+    with Mosquitto() as other, RoundRobin([broker.port, other.port]) as balancer:
+        options = MqttOptions(host="127.0.0.1", port=balancer.port)
+        with Listener(broker.port) as here, Listener(other.port) as there:
+            result = BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"])).run()
+        topics = {message.topic for message in here.messages + there.messages}
+    assert result.rejections == []
+    assert (result.without_retained, result.without_wildcard) == (2, 2)
+    assert result.retained_gaps == [
+        "did not send a retained message to 2 of 3 new connections, as a cluster does whose nodes keep them"
+        " separately"
+    ]
+    # The other node may hold the device's values, so none is replaced.
+    assert topics == {f"{BASE}/response/doctor"}
+
+
+def test_missing_wildcards_are_described() -> None:
+    assert TrialResult(without_wildcard=3).retained_gaps == [
+        "does not send retained messages to subscriptions with a wildcard"
+    ]
+    assert TrialResult().retained_gaps == []
+
+
+def test_the_retained_test_message_is_removed(broker: Mosquitto) -> None:
+    trial(broker)
+    with Listener(broker.port, f"{BASE}/response/#") as listener:
+        listener.publish(f"{BASE}/response/end", b"x")
+        listener.wait_for(f"{BASE}/response/end")
+        assert listener.texts(f"{BASE}/response/doctor") == []

@@ -65,7 +65,7 @@ class FleetDevice:
         records = {
             each: self.signer.sign_example(self.name, each, example(each, size=size)) for each in numbers
         }
-        live_set = LiveSet(number or max(numbers, default=0) + 1, frozenset(numbers))
+        live_set = LiveSet(max(numbers, default=0) + 1 if number is None else number, frozenset(numbers))
         self.sink.handle(events.FleetSnapshot(self.signer.sign_live_set(self.name, live_set), records))
 
     def wait_until_subscribed(self, listener: Listener) -> None:

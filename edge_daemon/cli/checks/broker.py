@@ -47,6 +47,9 @@ def check_broker(config: Config) -> Check:
     if limits := findings.limits.describe(options.qos):
         hint = "the device adapts to it: see max_qos, retain_available, max_packet_size of the broker"
         return Check("broker", "warning", f"{where} {'; '.join(limits)}", hint)
+    if gaps := findings.retained_gaps:
+        hint = "the device sends its state again every minute; see Clusters in docs/brokers.md"
+        return Check("broker", "warning", f"{where} {'; it '.join(gaps)}", hint)
     return Check("broker", "ok", f"{where}; this device is {findings.availability or 'not seen yet'}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -35,14 +36,27 @@ class Rates:
     change_every_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What the devices of a process have published, their last labels by name, and their outages.
+
+    `offline` has (monotonic time, number of devices without a connection) at each change of that number.
+    """
+
+    results: int
+    changes: int
+    labels: dict[str, str]
+    offline: list[tuple[float, int]]
+
+
 class LightDevice:
     """One simulated device. `results` and `changes` count its published messages."""
 
     def __init__(self, number: int, options: MqttOptions) -> None:
-        name = f"sim-{number:05d}"
+        self.name = f"sim-{number:05d}"
         info = Info(
-            device=name,
-            name=name,
+            device=self.name,
+            name=self.name,
             version="0",
             model="none",
             classifier="knn",
@@ -52,7 +66,7 @@ class LightDevice:
         self.sink = build_bridge(options, info, self._answer, SystemClock(), _crash)
         self.results = 0
         self.changes = 0
-        self._label = LABELS[-1]
+        self.label = LABELS[-1]
 
     def publish_result(self) -> None:
         """Publish the result of a frame captured now."""
@@ -62,7 +76,7 @@ class LightDevice:
             self.sink.handle(
                 Classified(
                     WHOLE_FRAME,
-                    Prediction(self._label, shares, 0.9),
+                    Prediction(self.label, shares, 0.9),
                     self.results,
                     datetime.now(UTC),
                     _LATENCY_MS,
@@ -71,13 +85,11 @@ class LightDevice:
 
     def change_label(self) -> None:
         """Publish a change to another label."""
-        previous = self._label
-        self._label = random.choice([label for label in LABELS if label != previous])
+        previous = self.label
+        self.label = random.choice([label for label in LABELS if label != previous])
         self.changes += 1
         self.sink.handle(
-            LabelChanged(
-                WHOLE_FRAME, self._label, previous, 0.9, self.changes, datetime.now(UTC), _LATENCY_MS
-            )
+            LabelChanged(WHOLE_FRAME, self.label, previous, 0.9, self.changes, datetime.now(UTC), _LATENCY_MS)
         )
 
     def _answer(self, command: Command) -> bool:
@@ -88,8 +100,9 @@ class LightDevice:
 def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], rates: Rates) -> None:
     """Run the devices `numbers` in this process: send "online", then publish from "go" to "stop".
 
-    At the end, (results, changes) of all devices are sent over `pipe`.
+    At the end, `Published` is sent over `pipe`.
     """
+    logging.disable(logging.WARNING)
     devices = [LightDevice(number, options) for number in numbers]
     for device in devices:
         device.sink.handle(ExamplesChanged(_COUNTS))
@@ -99,12 +112,23 @@ def run_devices(pipe: Connection, options: MqttOptions, numbers: Sequence[int], 
         time.sleep(0.05)
     pipe.send("online")
     pipe.recv()
+    offline: list[tuple[float, int]] = []
     for due_s, act in _schedule(devices, rates):
         if pipe.poll(max(0.0, due_s - time.monotonic())):
             break
         act()
+        count = sum(not device.sink.connected for device in devices)
+        if count != (offline[-1][1] if offline else 0):
+            offline.append((time.monotonic(), count))
     pipe.recv()
-    pipe.send((sum(device.results for device in devices), sum(device.changes for device in devices)))
+    pipe.send(
+        Published(
+            sum(device.results for device in devices),
+            sum(device.changes for device in devices),
+            {device.name: device.label for device in devices},
+            offline,
+        )
+    )
     pipe.recv()
     for device in devices:
         device.sink.stop()

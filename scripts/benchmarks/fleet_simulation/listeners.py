@@ -16,7 +16,7 @@ import msgspec
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt.message import Incoming, Message
-from edge_daemon.mqtt.subscriber import Subscriber
+from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber, Subscriber
 
 ALL = "edge_daemon/#"
 _TICK_S = 0.2
@@ -63,14 +63,17 @@ class Received:
 
 
 def listen(pipe: Connection, options: MqttOptions, topic_filter: str) -> None:
-    """Receive in a separate process until "stop", then send the result over `pipe`."""
+    """Receive in a separate process until "stop", then send the result over `pipe`; reconnect if need be."""
     received = Received()
-    with Subscriber(options, topic_filter) as subscriber:
+    with ReconnectingSubscriber(options, topic_filter) as subscriber:
+        while not isinstance(state := subscriber.receive(_TICK_S), ConnectionState) or not state.connected:
+            pass
         pipe.send("listening")
         while not pipe.poll():
             message = subscriber.receive(_TICK_S)
             while message is not None:
-                received.add(message)
+                if isinstance(message, Incoming):
+                    received.add(message)
                 message = subscriber.receive(0.0)
     pipe.send(received)
 
