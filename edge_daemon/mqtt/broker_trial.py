@@ -89,9 +89,13 @@ class BrokerTrial:
         try:
             self._read_retained()
             self._connect()
+            subscriptions = len(self._result.rejections)
             self._check_new_subscribers()
+            found = self._result.rejections[subscriptions:]
+            del self._result.rejections[subscriptions:]
             for message in self._messages():
                 self._try_publish(message)
+            self._result.rejections += found  # last: the device's own topics are more important
             self._connection.close(graceful=True)
         finally:
             self._wakeup.close()
