@@ -58,7 +58,7 @@ def test_the_will_is_published_at_another_node(cluster: RabbitMqCluster) -> None
         wait_until(lambda: listener.texts(f"{BASE}/availability")[-2:] == ["offline", "online"], SLOW_S)
 
 
-def test_a_request_from_another_node_is_answered(cluster: RabbitMqCluster, device: Device) -> None:
+def test_a_request_from_another_node_gets_its_response(cluster: RabbitMqCluster, device: Device) -> None:
     with Listener(cluster.nodes[1].port, f"{BASE}/response/+") as listener:
         listener.publish(f"{BASE}/request/examples", b'{"transaction": 7}')
         wait_until(lambda: device.commands != [], SLOW_S)

@@ -1,4 +1,4 @@
-"""Three RabbitMQ nodes with the MQTT plugin on loopback: started, killed, partitioned and restarted."""
+"""Three RabbitMQ nodes with the MQTT plugin on loopback: started, killed and restarted."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -90,20 +89,6 @@ class RabbitMqNode:
         if self._process is not None:
             self._process.wait()
         self._process = None
-
-    def disconnect(self, others: Sequence[RabbitMqNode]) -> None:
-        """Refuse the other nodes' connections until `reconnect`, as over a network that is cut."""
-        self._accept_only([(other.name, "cut") for other in others])
-        for other in others:
-            self.ctl("eval", f"erlang:disconnect_node('{other.name}').")
-
-    def reconnect(self, others: Sequence[RabbitMqNode]) -> None:
-        """Accept the other nodes' connections again."""
-        self._accept_only([(other.name, COOKIE) for other in others])
-
-    def _accept_only(self, cookies: Sequence[tuple[str, str]]) -> None:
-        for name, cookie in cookies:
-            self.ctl("eval", f"erlang:set_cookie('{name}', '{cookie}').")
 
     def ctl(self, *arguments: str) -> str:
         """Run rabbitmqctl at this node and return its output."""
@@ -226,21 +211,6 @@ class RabbitMqCluster:
         outside.write_text(text)
         outside.chmod(mode)
         self._own(path)
-
-    def partition(self, node: RabbitMqNode) -> None:
-        """Cut the network between a node and all others; its clients stay connected."""
-        others = [each for each in self.nodes if each is not node]
-        node.disconnect(others)
-        for other in others:
-            other.disconnect([node])
-
-    def heal(self, node: RabbitMqNode) -> None:
-        """Restore the network and let the nodes find each other again."""
-        others = [each for each in self.nodes if each is not node]
-        node.reconnect(others)
-        for other in others:
-            other.reconnect([node])
-            other.ctl("eval", f"net_adm:ping('{node.name}').")
 
     def _own(self, path: Path) -> None:
         if os.getuid() == 0:

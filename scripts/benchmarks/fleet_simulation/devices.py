@@ -38,7 +38,7 @@ class Rates:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What the devices of a process have published, their last labels by name, and their outages.
+    """Messages published by the devices of a process, their last labels by name, and their outages.
 
     `offline` has (monotonic time, number of devices without a connection) at each change of that number.
     """
