@@ -243,7 +243,7 @@ class Trainer:
                 ids = self._store.clear(command.label)
                 self._unload_own(ids)
                 yield events.Cleared(command.label, len(ids), command)
-                data: dict[str, object] = {"removed": len(ids), "change": self._store.newest_change()}
+                data: dict[str, object] = {"removed": len(ids), "change": self._change_of(ids)}
                 yield events.CommandReply(command, data=data | self._still_named(command.label))
             case commands.Rename() | commands.Merge():
                 yield from self._rename_or_merge(command)
@@ -288,8 +288,12 @@ class Trainer:
         yield events.ExamplesEdited("relabelled", tuple(ids), command, to)
         former = [label for label in labels if label != to]
         data: dict[str, object] = {"label": to, "moved": len(ids), "count": self._counts().get(to, 0)}
-        data |= {"change": self._store.newest_change()} | self._still_named(*former)
+        data |= {"change": self._change_of(ids)} | self._still_named(*former)
         yield events.CommandReply(command, data=data)
+
+    def _change_of(self, ids: Sequence[int]) -> int | None:
+        """Return the number of the change that was just made; None if it changed no example."""
+        return self._store.newest_change() if ids else None
 
     def _check_new(self, label: str) -> str:
         """Return the normalised label. Raises LabelError for one that the classifiers can't use."""

@@ -93,6 +93,17 @@ def test_a_burst_is_undone_and_redone_in_one_step(bench: Bench, store: ExampleSt
     )
 
 
+def test_a_change_of_no_example_has_no_number_that_could_undo_another(
+    bench: Bench, store: ExampleStore
+) -> None:
+    bench.teach("red", RED)
+    bench.show(RED, instructions=(Merge(("red",), "red", GPIO),))
+    assert bench.found(events.CommandReply)[0].data["change"] is None
+    for number in (2, None):
+        bench.show(RED, instructions=(Clear(GPIO),))
+        assert bench.found(events.CommandReply)[0].data["change"] == number
+
+
 def test_undo_gives_back_the_example_that_made_room_in_a_full_class(store: ExampleStore) -> None:
     bench = Bench(store, (Region("frame", None, "", LabelSmoother()),), max_per_label=2)
     for _ in range(3):

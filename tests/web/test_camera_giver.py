@@ -147,7 +147,7 @@ def test_a_page_without_a_secure_context_says_why_it_can_give_no_camera(
     window = visit("phone")
     window.page.add_init_script("Object.defineProperty(navigator, 'mediaDevices', {value: undefined})")
     page = window.open(given.url)
-    expect(page.locator("#giver")).to_contain_text("this browser gives its own to https:// pages")
+    expect(page.locator("#giver")).to_contain_text("this browser gives its own to pages over HTTPS")
     expect(page.locator("#give-camera")).to_be_disabled()
 
 

@@ -35,7 +35,7 @@ function show() {
   if (stream) write(byId("giver"), "This browser gives the picture");
   else if (asked.who !== null) write(byId("giver"), `Picture from ${asked.who}`);
   else if (canGive()) write(byId("giver"), "No browser gives its camera");
-  else write(byId("giver"), "No camera: this browser gives its own to https:// pages and to its own machine only");
+  else write(byId("giver"), "No camera: this browser gives its own to pages over HTTPS and to its own machine only");
 }
 
 async function start() {
