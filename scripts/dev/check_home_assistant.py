@@ -1,6 +1,6 @@
 """Connect a real Home Assistant to the daemon and use the device through it; exit 1 when something is wrong.
 
-    python3.13 -m venv ha && ha/bin/pip install homeassistant
+    python3.14 -m venv ha && ha/bin/pip install homeassistant aiohasupervisor paho-mqtt
     ha/bin/python scripts/dev/check_home_assistant.py .venv/bin/edge-daemon
 
 Runs with a Python that has Home Assistant 2024.11 or later, as its core runs in this process. The daemon
