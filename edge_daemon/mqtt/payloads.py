@@ -53,9 +53,11 @@ class Result(Payload, frozen=True, kw_only=True):
         list[RankingEntry], Meta(max_length=10, description="the first ten labels, best first")
     ]
     nearest: Annotated[
-        list[NearestEntry],
-        Meta(max_length=2, description="the nearest example, and the nearest one of another label"),
-    ]
+        list[NearestEntry] | msgspec.UnsetType,
+        Meta(
+            description="the nearest example, and the nearest one of another label; absent without examples"
+        ),
+    ] = msgspec.UNSET
     seq: FrameNumber
     captured_at: CapturedAt
     latency_ms: Latency

@@ -83,7 +83,8 @@ class EventSerializer:
             nearest=[
                 payloads.NearestEntry(id=each.id, label=each.label, similarity=_cosine(each.similarity))
                 for each in prediction.nearest
-            ],
+            ]
+            or msgspec.UNSET,
             seq=event.seq,
             captured_at=utc_ms(event.captured_at),
             latency_ms=round(event.latency_ms, 1),

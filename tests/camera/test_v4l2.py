@@ -40,7 +40,10 @@ class FakeCapture:
 
         return self.stamp_ms if prop == cv2.CAP_PROP_POS_MSEC else self.was_set.get(prop, -1.0)
 
-    def read(self) -> tuple[bool, None]:
+    def grab(self) -> bool:
+        return False
+
+    def retrieve(self) -> tuple[bool, Any]:
         return False, None
 
     def release(self) -> None:
@@ -150,7 +153,8 @@ def test_a_refused_control_is_named_and_the_device_released(monkeypatch: pytest.
 
 def test_a_picture_without_colour_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     capture = FakeCapture()
-    monkeypatch.setattr(capture, "read", lambda: (True, np.zeros((4, 4, 2), np.uint8)))
+    monkeypatch.setattr(capture, "grab", lambda: True)
+    monkeypatch.setattr(capture, "retrieve", lambda: (True, np.zeros((4, 4, 2), np.uint8)))
     with pytest.raises(CameraError, match="OpenCV can't decode the picture"):
         VideoStream(capture).read()
 
@@ -181,7 +185,10 @@ class LitCapture(FakeCapture):
         self.exposure = 1.0
         self.keeps_exposure = True
 
-    def read(self) -> tuple[bool, Any]:
+    def grab(self) -> bool:
+        return True
+
+    def retrieve(self) -> tuple[bool, Any]:
         import cv2
 
         self.clock.advance(0.1)

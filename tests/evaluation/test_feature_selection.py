@@ -129,6 +129,6 @@ def test_a_comparison_is_not_repeated_without_a_change(
         caplog.clear()
         assert resolve_features(config(store.path), tune=True).model.features == "patch"
         assert caplog.text == ""
-        store.undo()
+        store.remove([1])
         resolve_features(config(store.path), tune=True)
         assert "cross-validation on" in caplog.text
