@@ -161,6 +161,7 @@ def build_web(
         store_path=store_path(config),
         config=lambda: msgspec.to_builtins(config if settings is None else settings.config),
         broker=lambda: None if mqtt is None else mqtt.connected,
+        broker_fault=lambda: "" if mqtt is None else mqtt.fault,
         settings=settings,
         thumbnail_px=config.store.thumbnail_px,
     )

@@ -75,6 +75,11 @@ class MqttBridge:
         """True while there is a connection to the broker."""
         return self._loop.connected
 
+    @property
+    def fault(self) -> str:
+        """Reason why there is no connection to the broker; empty while there is one and before the first try."""
+        return self._loop.fault
+
     def handle(self, event: Event) -> None:
         """Queue the messages of an event; they are sent over the connection with their topic's QoS.
 

@@ -246,6 +246,8 @@ class ConnectionLoop:
         self._local_backoff = Backoff(_FIRST_RETRY_S, min(LOCAL_RETRY_S, max_s), Random())
         self._stopping = threading.Event()
         self._connected = threading.Event()
+        self.fault = ""
+        """Reason of the last failed or lost connection; empty while there is one. Any thread may read it."""
         self._logged: str | None = None
         self._connection: Connection | None = None
         self._thread = threading.Thread(target=self._run, name="mqtt", daemon=True)
@@ -317,7 +319,8 @@ class ConnectionLoop:
             if isinstance(exc, LocalConnectionError):
                 backoff = self._local_backoff
             if not self._stopping.is_set():
-                self._log_once(str(exc))
+                self.fault = str(exc)
+                self._log_once(self.fault)
                 self._handle_loss(connection)
         finally:
             self._connected.clear()
@@ -340,6 +343,7 @@ class ConnectionLoop:
             self._sender.connected(connection, self._incoming.filters)
         self._connected.set()
         self._logged = None
+        self.fault = ""
         logger.info(
             "connected to the MQTT broker at %s:%d with MQTT %s",
             self._options.host,

@@ -75,7 +75,7 @@ class WebApp:
         history = LabelHistory(preview, self._image_thread, now)
         state, system, latency = StateCache(device, uncertain, history), SystemStats(), LatencyHistogram()
         encoder = PreviewEncoder(preview, self._image_thread, now)
-        self.feed = LiveFeed(loop, state, viewers, client, self._browser, now, latency.observe)
+        self.feed = LiveFeed(loop, state, viewers, client, self._browser, preview, now, latency.observe)
         health = HealthChecks(device, state, self.feed, system)
         metrics = Metrics(device, state, self.feed, viewers, encoder, system, latency)
         givers = None if camera is None else CameraGivers(camera, announce=viewers.broadcast, now=now)

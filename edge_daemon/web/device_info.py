@@ -31,9 +31,9 @@ class DeviceInfo:
 
     `regions` gives the box of each region, None for the whole frame. `config` returns the effective
     configuration as plain data; it holds no secrets, since the configuration holds none. `space` is the id of
-    the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off.
-    Any thread may call both. `settings` is None where the page can't change them. The pictures
-    of examples have at most `thumbnail_px` a side.
+    the embedding space in use. `broker` returns whether the MQTT broker is connected, None when MQTT is off;
+    `broker_fault` the reason of a lost or failed connection. Any thread may call these. `settings` is None
+    where the page can't change them. The pictures of examples have at most `thumbnail_px` a side.
     """
 
     name: str
@@ -47,3 +47,4 @@ class DeviceInfo:
     broker: Callable[[], bool | None]
     settings: SettingsEditor | None = None
     thumbnail_px: int = THUMBNAIL_PX
+    broker_fault: Callable[[], str] = str

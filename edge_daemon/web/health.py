@@ -150,7 +150,7 @@ class HealthChecks:
             return HealthCheck("Broker", "MQTT is off")
         if connected:
             return HealthCheck("Broker", "connected")
-        return HealthCheck("Broker", "not connected", "failed")
+        return HealthCheck("Broker", self._device.broker_fault() or "not connected", "failed")
 
     def _check_network(self) -> Iterator[HealthCheck]:
         if self._device.broker() is False and (fault := self._system.link_fault()):

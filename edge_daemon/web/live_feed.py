@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from edge_daemon.domain.events import Classified, CommandReply, Event
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web import messages
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.requests import CommandClient
@@ -37,6 +38,7 @@ class LiveFeed:
         viewers: ViewerRegistry,
         client: CommandClient,
         browser: ExampleBrowser,
+        frames: LatestFrame,
         now: Callable[[], float],
         observe: Callable[[Classified], None],
     ) -> None:
@@ -45,6 +47,7 @@ class LiveFeed:
         self._viewers = viewers
         self._client = client
         self._browser = browser
+        self._latest_frame = frames
         self._now = now
         self._observe = observe
         self._unread: deque[Classified] = deque(maxlen=MAX_UNREAD)
@@ -52,6 +55,7 @@ class LiveFeed:
         self._sent_seq: dict[str, int] = {}
         self._frame_counts: deque[tuple[float, int]] = deque()
         self._heartbeat_s = float("-inf")
+        self._was_stalled = False
         self.frames = 0
         """Number of classifications so far, of all regions."""
         self.last_s = float("-inf")
@@ -76,6 +80,11 @@ class LiveFeed:
     def results(self) -> list[messages.Message]:
         """Return the message of each region's latest classification."""
         return [messages.result(event, self.fps) for event in self.classified()]
+
+    def heartbeat(self) -> messages.Message:
+        """Return the parts that don't work, and whether the camera gives no frames."""
+        stalled = self._latest_frame.is_stalled(self._now())
+        return {"type": "heartbeat", "faults": self._state.faults(), "stalled": stalled}
 
     @property
     def fps(self) -> float:
@@ -111,9 +120,11 @@ class LiveFeed:
             self._frame_counts.popleft()
 
     def _broadcast_heartbeat(self) -> None:
-        if self._now() - self._heartbeat_s >= _HEARTBEAT_S:
-            self._heartbeat_s = self._now()
-            self._viewers.broadcast({"type": "heartbeat"})
+        now = self._now()
+        stalled = self._latest_frame.is_stalled(now)
+        if stalled != self._was_stalled or now - self._heartbeat_s >= _HEARTBEAT_S:
+            self._heartbeat_s, self._was_stalled = now, stalled
+            self._viewers.broadcast(self.heartbeat())
 
     def _broadcast_result(self, event: Classified) -> None:
         region = event.region

@@ -33,7 +33,8 @@ class LiveRoute:
             await socket.close(_TRY_AGAIN_LATER, "too many viewers")
             return
         given = () if self.givers is None else (self.givers.message(),)
-        greeting = (*self.state.greeting(), *given, *self.feed.results())
+        now = (self.feed.heartbeat(), *self.feed.results())
+        greeting = (*self.state.greeting(), *given, *now)
         try:
             await serve_viewer(socket, greeting, self.viewers, self.preview)
             await socket.close()

@@ -92,6 +92,15 @@ class StateCache:
         """The number of examples per label."""
         return self._counts
 
+    def faults(self) -> Mapping[str, str]:
+        """Return the reason by part, for each of camera, buttons and broker that does not work."""
+        faults = {
+            "Camera": self.camera_reason,
+            "Broker": self._device.broker_fault(),
+            "Buttons": self.panel_fault,
+        }
+        return {part: reason for part, reason in faults.items() if reason}
+
     def greeting(self) -> Iterator[Message]:
         """Yield the first messages for a new viewer."""
         device = self._device

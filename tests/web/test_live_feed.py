@@ -40,6 +40,7 @@ class FeedHarness:
         self.clock = ManualClock()
         self.observed: list[Classified] = []
         self.viewer = Viewer()
+        self.frames = LatestFrame()
         self.browser = ExampleBrowser(folder / "x", "s")
         viewers = ViewerRegistry()
         viewers.add(self.viewer)
@@ -50,6 +51,7 @@ class FeedHarness:
             viewers,
             CommandClient(lambda _: True),
             self.browser,
+            self.frames,
             self.clock.monotonic,
             self.observed.append,
         )
