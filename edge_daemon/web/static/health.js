@@ -6,9 +6,11 @@ import { byId, make, write } from "/static/dom.js";
 const PERIOD_MS = 3000;
 let timer = 0;
 
+const local = (text) => text.replace(/(\d{4}-\d\d-\d\d) (\d\d:\d\d) UTC/g, (_, day, time) => new Date(`${day}T${time}Z`).toLocaleString([], { dateStyle: "medium", timeStyle: "short" }));
+
 function card({ name, state, value }) {
   const words = { ok: "", warning: "warning: ", failed: "failed: " };
-  return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, words[state]), value));
+  return make("li", { class: `card ${state}` }, make("h3", {}, name), make("p", {}, make("span", { class: "unseen" }, words[state]), local(value)));
 }
 
 async function refresh() {

@@ -1,6 +1,7 @@
 // The login, the tabs and the state of the device.
 
 import { get, post } from "/static/api.js";
+import { startCompact } from "/static/compact.js";
 import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
 import { startGiver } from "/static/giver.js";
@@ -15,6 +16,7 @@ import { startResults } from "/static/results.js";
 import { startReview } from "/static/review.js";
 import { startScene } from "/static/scene.js";
 import { startSettings } from "/static/settings.js";
+import { showLocked, startState } from "/static/state.js";
 import { startTeaching } from "/static/teach.js";
 import { startUncertain } from "/static/uncertain.js";
 import { startUndo } from "/static/undo.js";
@@ -23,7 +25,6 @@ import { startWalk } from "/static/walk.js";
 import { startWhy } from "/static/why.js";
 
 const VIEWS = ["live", "review", "settings", "health"];
-const STATES = { running: "Running", lost: "Camera lost", starting: "Starting", down: "No connection" };
 
 function showView() {
   const name = VIEWS.includes(location.hash.slice(1)) ? location.hash.slice(1) : "live";
@@ -36,17 +37,11 @@ function showView() {
   document.dispatchEvent(new CustomEvent("view", { detail: name }));
 }
 
-function showState(state) {
-  byId("state").dataset.state = state;
-  write(byId("state-text"), STATES[state]);
-}
-
 function showLogin() {
   for (const view of VIEWS) byId(`view-${view}`).hidden = true;
   document.querySelector(".tabs").hidden = true;
   byId("login-view").hidden = false;
-  showState("starting");
-  write(byId("state-text"), "Locked");
+  showLocked();
   byId("token").focus();
 }
 
@@ -66,10 +61,8 @@ function startViews() {
     write(byId("device"), name);
     document.title = name;
   });
-  connection.on("camera", ({ state }) => showState(state));
-  connection.on("down", () => showState("down"));
   connection.on("loggedout", showLogin);
-  for (const start of [startPicture, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startGiver, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
+  for (const start of [startState, startPicture, startCompact, startRegions, startResults, startTeaching, startRecording, startUndo, startLabels, startUpload, startWalk, startScene, startGiver, startUncertain, startWhy, startHistory, startReview, startHealth, startRegionEditor, startSettings]) start();
   addEventListener("hashchange", showView);
   showView();
   connection.start();

@@ -4,12 +4,14 @@ import { connection } from "/static/connection.js";
 import { byId, write } from "/static/dom.js";
 
 const FROZEN_MS = 1300;
+const LATE_MS = 3000;
 const CHECK_MS = 150;
 const HEADER_BYTES = 8;
 
 let drawnAt = 0;
 let requested = false;
 let fault = "";
+let stalled = false;
 let visible = false;
 
 function request() {
@@ -35,7 +37,7 @@ function paint(bitmap, { width, height }) {
   if (canvas.width !== bitmap.width || canvas.height !== bitmap.height) {
     canvas.width = bitmap.width;
     canvas.height = bitmap.height;
-    byId("frame").style.setProperty("--ratio", `${width} / ${height}`);
+    byId("frame").parentElement.style.setProperty("--ratio", `${width} / ${height}`);
     document.dispatchEvent(new CustomEvent("framesize", { detail: { width, height } }));
   }
   canvas.getContext("2d").drawImage(bitmap, 0, 0);
@@ -43,14 +45,18 @@ function paint(bitmap, { width, height }) {
   drawnAt = performance.now();
 }
 
-// An old picture is marked as frozen, with the reason if there is one.
+// A picture is marked as frozen when the camera gives no frames or is lost, with the reason. Over a slow network, or
+// from a camera with a picture every few seconds, it is only marked with its age.
 function check() {
   if (!visible || document.hidden) return;
   const age = performance.now() - drawnAt;
-  const frozen = age > FROZEN_MS || fault !== "";
-  byId("frame").classList.toggle("still", frozen);
-  byId("frozen").hidden = !frozen;
-  if (frozen) write(byId("frozen"), fault || `Frozen: no new picture for ${Math.floor(age / 1000)} s`);
+  const old = age > FROZEN_MS && (stalled || age > LATE_MS);
+  const still = fault !== "" || (old && stalled);
+  byId("frame").classList.toggle("still", still);
+  byId("frozen").classList.toggle("late", !still);
+  byId("frozen").hidden = !still && !old;
+  const seconds = Math.floor(age / 1000);
+  if (still || old) write(byId("frozen"), fault || (stalled ? `Frozen: no new picture for ${seconds} s` : `Picture of ${seconds} s ago`));
 }
 
 export function startPicture() {
@@ -65,6 +71,7 @@ export function startPicture() {
     fault = state === "lost" ? `Camera lost: ${reason}` : "";
     check();
   });
+  connection.on("heartbeat", (message) => ({ stalled } = message));
   connection.on("down", () => {
     requested = false;
     fault = "No connection to the device; trying again";

@@ -25,7 +25,7 @@ function card(region, alone) {
   const [confidence, similarity] = [meter("Confidence"), meter("Similarity")];
   const meters = make("div", { class: "meters" }, confidence.element, similarity.element);
   const element = make("article", { class: "result card" }, make("h2", {}, alone ? "This is" : region), label, meters);
-  return { element, label, confidence, similarity, stable: UNKNOWN };
+  return { element, label, confidence, similarity, stable: UNKNOWN, small: make("p"), prefix: alone ? "" : `${region}: ` };
 }
 
 function setUp({ regions, labels, changes }) {
@@ -34,6 +34,7 @@ function setUp({ regions, labels, changes }) {
   for (const { name } of regions) cards.set(name, card(name, alone));
   byId("results").replaceChildren(...[...cards.values()].map(({ element }) => element));
   byId("results").classList.toggle("many", !alone);
+  byId("now").replaceChildren(...[...cards.values()].map(({ small }) => small));
   for (const change of labels) showLabel(change);
   byId("changes").replaceChildren(...changes.slice(-SHOWN_CHANGES).reverse().map(row));
 }
@@ -49,6 +50,7 @@ function showLabel({ region, label }) {
   element.classList.toggle("unknown", unknown);
   element.title = text;
   write(element, text);
+  write(card.small, card.prefix + text);
 }
 
 // The confidence is that of the stable label; a single frame may have another label.
@@ -71,9 +73,8 @@ function show({ value, bar, track }, share, text) {
 
 function row({ region, label, confidence, at }) {
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-  const place = cards.size > 1 ? `${region} · ` : "";
-  const sure = label === UNKNOWN ? "" : `${place}${percent(confidence)}`;
-  return make("li", {}, make("time", { datetime: at }, time), make("b", {}, label), make("span", {}, sure || place));
+  const about = [cards.size > 1 && region, label !== UNKNOWN && percent(confidence)].filter(Boolean).join(" · ");
+  return make("li", {}, make("time", { datetime: at }, time), make("b", {}, label), make("span", {}, about));
 }
 
 // Screen readers announce a label that lasts, not every short change.
@@ -85,6 +86,16 @@ function announce({ region, label }) {
     announcedAt = performance.now();
     write(byId("announce"), text);
   }, wait);
+}
+
+function showNothing(reason) {
+  for (const { label, confidence, similarity, small, prefix } of cards.values()) {
+    label.classList.add("unknown");
+    write(label, "–");
+    write(small, prefix + reason);
+    show(confidence, 0, "–");
+    show(similarity, 0, "–");
+  }
 }
 
 export function startResults() {
@@ -101,13 +112,6 @@ export function startResults() {
     while (list.children.length > SHOWN_CHANGES) list.lastChild.remove();
   });
   connection.on("result", showResult);
-  connection.on("camera", ({ state }) => {
-    if (state !== "lost") return;
-    for (const { label, confidence, similarity } of cards.values()) {
-      label.classList.add("unknown");
-      write(label, "–");
-      show(confidence, 0, "–");
-      show(similarity, 0, "–");
-    }
-  });
+  connection.on("camera", ({ state }) => state === "lost" && showNothing("Camera lost"));
+  connection.on("down", () => showNothing("No connection"));
 }

@@ -33,7 +33,7 @@ function option(example) {
 }
 
 function group([label, members]) {
-  const head = make("h3", { class: colourOf(label), "aria-hidden": "true" }, make("i", { class: "swatch" }), label, make("span", { class: "quiet" }, String(members.length)));
+  const head = make("h3", { class: colourOf(label), "aria-hidden": "true" }, make("i", { class: "swatch" }), label, make("span", { class: "quiet" }, counted(members.length, "example")));
   const grid = make("div", { class: "grid" }, ...members.map(option));
   return make("div", { role: "group", class: "group", "aria-label": `${label}, ${counted(members.length, "example")}` }, head, grid);
 }

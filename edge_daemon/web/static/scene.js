@@ -2,15 +2,11 @@
 
 import { post } from "/static/api.js";
 import { connection } from "/static/connection.js";
-import { byId, write } from "/static/dom.js";
+import { byId, make } from "/static/dom.js";
 import { showError, toast } from "/static/toast.js";
 import { undo } from "/static/undo.js";
 
-const STATES = {
-  learning: "Scene: not known yet",
-  changed: "Scene changed: it is learned again",
-  none: "Scene: none, the camera moves",
-};
+const STATES = { learning: "not known yet", changed: "changed, learned again", none: "none, the camera moves" };
 const AGE_MS = 30000;
 
 const scenes = new Map();
@@ -24,13 +20,14 @@ function age(since) {
 }
 
 function describe({ region, state, learned_at }) {
-  const text = learned_at && state === "known" ? `Scene learned ${age(learned_at)}` : STATES[state];
-  return scenes.size > 1 ? `${region}: ${text}` : text;
+  const text = learned_at && state === "known" ? `learned ${age(learned_at)}` : STATES[state];
+  const line = scenes.size > 1 ? `Scene of ${region}: ${text}` : `Scene: ${text}`;
+  return make("li", { title: line }, line);
 }
 
 function show() {
   byId("scene-line").hidden = scenes.size === 0;
-  write(byId("scene"), [...scenes.values()].map(describe).join("; "));
+  byId("scene").replaceChildren(...[...scenes.values()].map(describe));
 }
 
 async function learn() {

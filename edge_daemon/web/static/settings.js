@@ -13,7 +13,7 @@ const WORDS = {
   "classifier.unknown": { auto: "auto: from the examples", off: "off: always name a class", number: "a fixed similarity" },
   "classifier.vote": { padded: "padded: fair to small classes", plain: "plain" },
   trigger: { continuous: "every frame", motion: "a thing that moves through", gpio: "a button or light barrier", mqtt: "a request over MQTT" },
-  scene: { auto: "auto: where the camera stands still", on: "on", off: "off: compare the whole picture" },
+  scene: { auto: "auto: for a fixed camera", on: "on", off: "off: compare the whole picture" },
 };
 
 const SECTIONS = [

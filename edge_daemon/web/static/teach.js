@@ -6,12 +6,22 @@ import { connection } from "/static/connection.js";
 import { byId, counted, fillBar, make, write } from "/static/dom.js";
 import { openLabel } from "/static/labels.js";
 import { recordWhileHeld, teach } from "/static/record.js";
+import { framesCome } from "/static/state.js";
 import { showError, toast } from "/static/toast.js";
+
+const MANY = 10;
+const TAKEN_MS = 3000;
 
 const buttons = new Map();
 let region = null;
 
 export const chosenRegion = () => region;
+
+function showFor(element, ms) {
+  element.hidden = false;
+  clearTimeout(element.dataset.timer);
+  element.dataset.timer = setTimeout(() => (element.hidden = true), ms);
+}
 
 function classButton(label) {
   const count = make("span", { class: "count" });
@@ -24,30 +34,62 @@ function classButton(label) {
   );
   recordWhileHeld(element, label, chosenRegion);
   const more = make("button", { type: "button", class: "more", "aria-label": `Change ${label}`, title: "Rename, merge, delete, add pictures", onclick: () => openLabel(label) }, "⋯");
-  return { tile: make("div", { class: "tile", "data-label": label }, element, more), element, count, status, bar };
+  const picture = make("img", { class: "taken", alt: "", width: 56, height: 56, hidden: "", onload: () => showFor(picture, TAKEN_MS) });
+  return { tile: make("div", { class: "tile", "data-label": label }, element, picture, more), element, count, status, bar, picture };
 }
 
-function statusText(report, sessions) {
-  if (!report) return "";
-  if (report.status === "ok") return "ok";
-  if (report.status === "confused") return `confused with ${report.confused_with}`;
-  return sessions > 1 && report.sessions === 1 ? "one session only" : "needs examples";
+// The picture that was taken, for a few seconds, whoever taught it. None is requested while another one loads.
+function showTaken({ action, ids, label }) {
+  const button = buttons.get(label);
+  if (action !== "added" || !button || (button.picture.src && !button.picture.complete)) return;
+  button.picture.src = `/api/examples/${ids.at(-1)}.jpg`;
+}
+
+const plain = (text) => text.normalize("NFKD").replaceAll(/\p{M}/gu, "").toLowerCase();
+
+function find() {
+  const part = plain(byId("find").value.trim());
+  let found = 0;
+  for (const [label, { tile }] of buttons) found += (tile.hidden = !plain(label).includes(part)) ? 0 : 1;
+  byId("none-found").hidden = found > 0 || buttons.size === 0;
+}
+
+function showFrames(come) {
+  for (const { element } of buttons.values()) element.disabled = !come;
+  byId("teach-new").disabled = byId("learn-scene").disabled = !come;
+  write(byId("teach-hint"), come ? "Tap or hold" : "No frames to teach");
+}
+
+// The status in full, and in short for dense tiles.
+function statusTexts(report, sessions) {
+  if (!report) return ["", ""];
+  if (report.status === "ok") return ["ok", "ok"];
+  if (report.status === "confused") return [`confused with ${report.confused_with}`, `≈ ${report.confused_with}`];
+  return sessions > 1 && report.sessions === 1 ? ["one session only", "1 session"] : ["needs examples", "few"];
 }
 
 function showExamples({ counts, evaluation }) {
   for (const label of buttons.keys()) if (!(label in counts)) (buttons.get(label).tile.remove(), buttons.delete(label));
+  const many = Object.keys(counts).length > MANY;
   for (const [label, count] of Object.entries(counts)) {
     if (!buttons.has(label)) buttons.set(label, classButton(label));
     const button = buttons.get(label);
     const report = evaluation?.classes[label];
     if (!button.tile.isConnected) byId("classes").append(button.tile);
     write(button.count, String(count));
-    const status = statusText(report, evaluation?.sessions);
-    write(button.status, status);
+    button.count.dataset.unit = count === 1 ? "example" : "examples";
+    const [status, short] = statusTexts(report, evaluation?.sessions);
+    write(button.status, many ? short : status);
+    button.status.title = status;
     button.status.className = `status ${report?.status ?? ""}`;
     button.element.setAttribute("aria-label", `Teach ${label}: ${counted(count, "example")}, ${status}`);
   }
-  showRecommendation(evaluation, Object.keys(counts).length);
+  byId("classes").classList.toggle("dense", many);
+  byId("find").hidden = !many;
+  if (!many) byId("find").value = "";
+  find();
+  showFrames(framesCome());
+  showRecommendation(evaluation, buttons.size);
 }
 
 function showRecommendation(evaluation, classes) {
@@ -94,6 +136,9 @@ async function teachNew(event) {
 export function startTeaching() {
   connection.on("hello", ({ regions }) => chooseRegion(regions));
   connection.on("examples", showExamples);
+  connection.on("edit", showTaken);
+  document.addEventListener("frames", ({ detail }) => showFrames(detail));
+  byId("find").addEventListener("input", find);
   connection.on("result", (result) => {
     if (result.region !== region) return;
     for (const [label, { bar }] of buttons) fillBar(bar, result.confidences[label] ?? 0);

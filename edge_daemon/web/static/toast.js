@@ -21,7 +21,8 @@ function show(message) {
 
 function hide() {
   const toasted = byId("toast");
-  if (toasted.matches(":hover, :focus-within")) timer = setTimeout(hide, 1000);
+  // A finger leaves its last place hovered.
+  if (toasted.matches(matchMedia("(hover: hover)").matches ? ":hover, :focus-within" : ":focus-within")) timer = setTimeout(hide, 1000);
   else toasted.replaceChildren();
 }
 

@@ -5,6 +5,7 @@ import { colourOf } from "/static/classes.js";
 import { connection } from "/static/connection.js";
 import { byId, make } from "/static/dom.js";
 import { showError, toast } from "/static/toast.js";
+import { quoted } from "/static/undo.js";
 import { nearestRow } from "/static/why.js";
 
 const SLOTS = 4;
@@ -16,12 +17,13 @@ let waiting = null;
 const strip = () => byId("uncertain");
 const inUse = () => strip().matches(":hover, :focus-within");
 
-function card({ sample, reason, likely, nearest }) {
+function card({ sample, reason: said, likely, nearest }) {
+  const reason = quoted(said);
   const buttons = likely.slice(0, LABELS).map((label) =>
     make("button", { type: "button", class: colourOf(label), "aria-label": `It was ${label}`, onclick: () => setLabel(sample, label) }, label),
   );
-  const picture = make("img", { src: `/api/uncertain/${sample}.jpg`, alt: `Uncertain: ${reason}`, width: 168, height: 100, onerror: () => remove({ sample }) });
-  return make("li", { class: "full" }, picture, make("p", { class: "why", title: reason }, reason), make("div", { class: "labels" }, ...buttons), nearestRow(nearest).element);
+  const picture = make("img", { src: `/api/uncertain/${sample}.jpg`, alt: `Uncertain: ${reason}`, width: 160, height: 120, onerror: () => remove({ sample }) });
+  return make("li", { class: "full card" }, picture, nearestRow(nearest).element, make("p", { class: "why", title: reason }, reason), make("div", { class: "labels" }, ...buttons));
 }
 
 const emptySlot = () => make("li", { "aria-hidden": "true" });

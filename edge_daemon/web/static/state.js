@@ -1,0 +1,52 @@
+// The header: what the device does, in red with the cause while camera, broker or buttons are lost. Without frames
+// nothing can be taught.
+
+import { connection } from "/static/connection.js";
+import { byId, make, write } from "/static/dom.js";
+
+let camera = "starting";
+let faults = {};
+let stalled = false;
+let isDown = false;
+
+function parts() {
+  const names = Object.keys(faults);
+  if (isDown) return ["down", "No connection", ["Trying to reach the device again"]];
+  if (names.length) return ["lost", `${new Intl.ListFormat("en").format(names)} lost`, names.map((name) => `${name}: ${faults[name]}`)];
+  if (camera === "running" && stalled) return ["lost", "No frames", ["The camera gives no new frames"]];
+  return camera === "running" ? ["running", "Running", []] : ["starting", "Starting", []];
+}
+
+export const framesCome = () => camera === "running" && !stalled && !isDown;
+
+function show() {
+  const [state, text, causes] = parts();
+  byId("state").dataset.state = state;
+  write(byId("state-text"), text);
+  if (byId("causes").textContent !== causes.join("")) byId("causes").replaceChildren(...causes.map((cause) => make("li", {}, cause)));
+  document.dispatchEvent(new CustomEvent("frames", { detail: framesCome() }));
+}
+
+export function showLocked() {
+  byId("state").dataset.state = "starting";
+  write(byId("state-text"), "Locked");
+  byId("causes").replaceChildren();
+}
+
+export function startState() {
+  connection.on("camera", ({ state, reason }) => {
+    camera = state;
+    const { Camera, ...others } = faults;
+    faults = state === "lost" ? { Camera: reason, ...others } : others;
+    show();
+  });
+  connection.on("heartbeat", (message) => {
+    ({ faults, stalled } = message);
+    show();
+  });
+  connection.on("hello", () => (isDown = false));
+  connection.on("down", () => {
+    isDown = true;
+    show();
+  });
+}
