@@ -77,7 +77,7 @@ class MqttBridge:
 
     @property
     def fault(self) -> str:
-        """Reason why there is no connection to the broker; empty while there is one and before the first try."""
+        """Reason why there is no connection to the broker; empty while there is one or none was tried."""
         return self._loop.fault
 
     def handle(self, event: Event) -> None:

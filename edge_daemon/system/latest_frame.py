@@ -6,7 +6,6 @@ import threading
 
 from edge_daemon.domain.types import Frame
 
-
 STALLED_S = 1.5
 
 

@@ -1,4 +1,4 @@
-"""Real Chromium in a phone's and a desktop's size. An error in the page's console fails the test."""
+"""Real Chromium in the sizes of a phone, a tablet and two desktops. An error in its console fails a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
 
-SIZES = {"phone": (390, 844), "desk": (1280, 800)}
+SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wide": (1920, 1080)}
 TIMEOUT_MS = 20_000
 _FLAGS = [
     "--no-sandbox",
@@ -48,7 +48,9 @@ class BrowserWindow:
     def __init__(self, browser: Browser, size: str, scheme: Literal["light", "dark"] = "light") -> None:
         width, height = SIZES[size]
         self._context = browser.new_context(
-            viewport={"width": width, "height": height}, has_touch=size == "phone", color_scheme=scheme
+            viewport={"width": width, "height": height},
+            has_touch=size in ("phone", "tablet"),
+            color_scheme=scheme,
         )
         self._context.set_default_timeout(TIMEOUT_MS)
         self.page = self._context.new_page()

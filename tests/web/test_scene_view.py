@@ -17,7 +17,7 @@ def test_the_button_learns_the_scene_and_an_undo_restores_the_former_one(
     expect(page.locator("#scene")).to_have_text("Scene: not known yet")
     page.click("#learn-scene")
     expect(page.locator("#toast")).to_contain_text("The empty scene is learned")
-    expect(page.locator("#scene")).to_have_text("Scene learned just now")
+    expect(page.locator("#scene")).to_have_text("Scene: learned just now")
     site.teach("gear")
     with site.client() as client:
         checks = client.get("/api/health").json()["checks"]

@@ -74,7 +74,7 @@ function show({ value, bar, track }, share, text) {
 function row({ region, label, confidence, at }) {
   const time = new Date(at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit" });
   const about = [cards.size > 1 && region, label !== UNKNOWN && percent(confidence)].filter(Boolean).join(" · ");
-  return make("li", {}, make("time", { datetime: at }, time), make("b", {}, label), make("span", {}, about));
+  return make("li", {}, make("time", { datetime: at }, time), make("b", { title: label }, label), make("span", {}, about));
 }
 
 // Screen readers announce a label that lasts, not every short change.

@@ -12,7 +12,7 @@ let isDown = false;
 function parts() {
   const names = Object.keys(faults);
   if (isDown) return ["down", "No connection", ["Trying to reach the device again"]];
-  if (names.length) return ["lost", `${new Intl.ListFormat("en").format(names)} lost`, names.map((name) => `${name}: ${faults[name]}`)];
+  if (names.length) return ["lost", `${names[0]}${names.slice(1).map((name) => `, ${name.toLowerCase()}`).join("")} lost`, names.map((name) => `${name}: ${faults[name]}`)];
   if (camera === "running" && stalled) return ["lost", "No frames", ["The camera gives no new frames"]];
   return camera === "running" ? ["running", "Running", []] : ["starting", "Starting", []];
 }
@@ -23,7 +23,7 @@ function show() {
   const [state, text, causes] = parts();
   byId("state").dataset.state = state;
   write(byId("state-text"), text);
-  if (byId("causes").textContent !== causes.join("")) byId("causes").replaceChildren(...causes.map((cause) => make("li", {}, cause)));
+  if (byId("causes").textContent !== causes.join("")) byId("causes").replaceChildren(...causes.map((cause) => make("p", {}, cause)));
   document.dispatchEvent(new CustomEvent("frames", { detail: framesCome() }));
 }
 

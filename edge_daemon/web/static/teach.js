@@ -57,7 +57,7 @@ function find() {
 function showFrames(come) {
   for (const { element } of buttons.values()) element.disabled = !come;
   byId("teach-new").disabled = byId("learn-scene").disabled = !come;
-  write(byId("teach-hint"), come ? "Tap or hold" : "No frames to teach");
+  write(byId("teach-hint"), come ? "Tap or hold" : "No frames");
 }
 
 // The status in full, and in short for dense tiles.
