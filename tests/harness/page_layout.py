@@ -87,5 +87,5 @@ blocks => {
 
 
 def layout_faults(page: Page) -> list[str]:
-    """Return a line for each overflow, overlap, wrapped button and text that is cut off without a full form."""
+    """Return a line for each overflow, overlap, wrapped button and text without its full form."""
     return cast(list[str], page.evaluate(_FIND, _BLOCKS))

@@ -1,4 +1,4 @@
-"""The device's state on the page: lost parts with their cause, no teaching without frames, the picture of a tap."""
+"""The state on the page: lost parts with their cause, no teaching without frames, the picture of a tap."""
 
 from __future__ import annotations
 
