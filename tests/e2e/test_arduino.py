@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +15,6 @@ REST, CAT, DOG = 1500, 1000, 2000
 
 
 @pytest.mark.skipif(not AVAILABLE, reason="arduino-core-avr and libsimavr-dev are not installed")
-@pytest.mark.skipif(
-    "EDGE_DAEMON_SIMAVR" not in os.environ, reason="the simulated board is too slow for a busy machine"
-)
 def test_the_servo_follows_the_label_and_the_button_teaches(tmp_path: Path) -> None:
     program, simulator = build_sketch(SKETCH, tmp_path), build_simulator(tmp_path)
     red, blue = (np.full((120, 160, 3), colour, np.uint8) for colour in ((200, 40, 40), (20, 40, 220)))
