@@ -116,7 +116,11 @@ class Stage:
     def __enter__(self) -> Self:
         self._thread.start()
         if (source := self._source) is not None:
-            wait_until(lambda: "yes" if source.seq else "", lambda: f"no frame was read: {self.error}")
+            # A press before the first classified frame is refused.
+            wait_until(
+                lambda: "yes" if source.seq and self.daemon.camera_works else "",
+                lambda: f"no frame was classified: {self.error}",
+            )
         return self
 
     def __exit__(
