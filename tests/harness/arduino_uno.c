@@ -1,5 +1,6 @@
 /* An Arduino Uno in simavr: its serial port is stdin and stdout. Writes to stderr "pulse N" whenever the
-   pulses on pin 9 change to N microseconds; SIGUSR1 presses the button at pin 2 for a tenth of a second. */
+   pulses on pin 9 change to N microseconds; SIGUSR1 presses the button at pin 2 for a tenth of a second, at the
+   earliest half a second after the reset: the sketch debounces for 0.2 s. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -72,7 +73,7 @@ int main(int count, char *words[]) {
     step = avr->cycle + 1600; /* a byte at 115200 baud takes 1389 cycles */
     char byte;
     if (may_receive && read(STDIN_FILENO, &byte, 1) == 1) avr_raise_irq(uart + UART_IRQ_INPUT, (uint8_t)byte);
-    if (presses > 0) {
+    if (presses > 0 && avr->cycle > avr->frequency / 2) {
       presses = 0;
       avr_raise_irq(button, 0);
       release = avr->cycle + avr->frequency / 10;
