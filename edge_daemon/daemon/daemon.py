@@ -102,11 +102,11 @@ class Daemon:
         self._outcome = self._outcome or Outcome.RELOAD
 
     def adjust(self, commands: Sequence[Command], digest: str) -> bool:
-        """Take a changed configuration, `digest`, by these commands; False if the queue is full.
+        """Take a changed configuration, `digest`, by these commands, all or none; False if the queue is full.
 
         Any thread may call it.
         """
-        if not all(self._mailbox.submit(command) for command in commands):
+        if not self._mailbox.submit(*commands):
             return False
         self._mailbox.announce(ConfigurationChanged(digest))
         return True

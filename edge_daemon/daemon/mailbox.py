@@ -56,12 +56,12 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def submit(self, instruction: Instruction) -> bool:
-        """Queue an instruction; return False if the queue is full."""
+    def submit(self, *instructions: Instruction) -> bool:
+        """Queue instructions, all or none; return False if the queue lacks the room."""
         with self._changed:
-            if len(self._instructions) >= self._max_queued:
+            if len(self._instructions) + len(instructions) > self._max_queued:
                 return False
-            self._instructions.append(instruction)
+            self._instructions.extend(instructions)
             self._changed.notify_all()
             return True
 

@@ -52,6 +52,14 @@ def test_full_queue_rejects_instructions_and_keeps_their_order() -> None:
     assert mailbox.submit(presses[4])
 
 
+def test_instructions_that_belong_together_are_queued_all_or_none() -> None:
+    mailbox = Mailbox(max_queued=3)
+    presses = [Undo(Origin("gpio", str(number))) for number in range(4)]
+    assert mailbox.submit(*presses[:2])
+    assert not mailbox.submit(*presses[2:])
+    assert mailbox.take_all(0).instructions == presses[:2]
+
+
 def test_events_and_end_wake_the_waiting_thread() -> None:
     mailbox = Mailbox()
     mailbox.announce(Ready())
