@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
 from edge_daemon.example_store.store import ExampleStore
-from tests.harness.browser import BrowserWindow, chromium, class_button
+from tests.harness.browser import BrowserWindow, class_button
 
 TIMEOUT_S = 120
 
@@ -93,36 +93,34 @@ def test_keep_leaves_the_store_and_names_the_command_that_lists_it(tmp_path: Pat
     assert done.returncode == 0, done.stderr
 
 
-def test_a_thing_taught_on_the_page_is_named(tmp_path: Path) -> None:
+def test_a_thing_taught_on_the_page_is_named(tmp_path: Path, browser: Browser) -> None:
     """The picture stays the same, so that one example is enough."""
     Image.effect_noise((64, 48), 60).save(tmp_path / "noise.png")
     with started(tmp_path, "--pictures", ".", "--json") as process:
         address = page_of(process)["page"]
-        with chromium() as browser:
-            window = BrowserWindow(browser, "desk")
-            page = window.open(str(address))
-            page.fill("#new-label", "noise")
-            page.click("#new-class button")
-            expect(class_button(page, "noise").locator(".count")).to_have_text("1")
-            window.wait_for_label("noise")
-            window.close()
+        window = BrowserWindow(browser, "desk")
+        page = window.open(str(address))
+        page.fill("#new-label", "noise")
+        page.click("#new-class button")
+        expect(class_button(page, "noise").locator(".count")).to_have_text("1")
+        window.wait_for_label("noise")
+        window.close()
 
 
-def test_without_a_camera_the_browsers_is_taught(tmp_path: Path) -> None:
+def test_without_a_camera_the_browsers_is_taught(tmp_path: Path, browser: Browser) -> None:
     with started(tmp_path, "--json") as process:
         found = page_of(process)
         if "browser" not in str(found["source"]):
             pytest.skip("this machine has a camera")
-        with chromium() as browser:
-            window = BrowserWindow(browser, "desk")
-            page = window.open(str(found["page"]))
-            page.get_by_role("button", name="Use this browser’s camera").click()
-            expect(page.locator("#state-text")).to_have_text("Running")
-            page.fill("#new-label", "green")
-            page.click("#new-class button")
-            expect(class_button(page, "green").locator(".count")).to_have_text("1")
-            window.wait_for_label("green")
-            window.close()
+        window = BrowserWindow(browser, "desk")
+        page = window.open(str(found["page"]))
+        page.get_by_role("button", name="Use this browser’s camera").click()
+        expect(page.locator("#state-text")).to_have_text("Running")
+        page.fill("#new-label", "green")
+        page.click("#new-class button")
+        expect(class_button(page, "green").locator(".count")).to_have_text("1")
+        window.wait_for_label("green")
+        window.close()
 
 
 def test_pictures_of_a_folder_are_shown(tmp_path: Path) -> None:

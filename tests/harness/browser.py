@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wide": (1920, 1080)}
 TIMEOUT_MS = 20_000
@@ -34,6 +34,7 @@ def chromium() -> Iterator[Browser]:
     """Run the installed Chromium headless; every start has a fresh profile."""
     path = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
     assert path, "chromium is not installed: apt-get install chromium, or set $CHROMIUM"
+    expect.set_options(timeout=30_000)  # a busy machine
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
         try:
@@ -63,8 +64,9 @@ class BrowserWindow:
             self.errors.append(text)
 
     def open(self, url: str) -> Page:
-        """Open the page."""
+        """Open the page, and wait until its scripts listen: they show a view then."""
         self.page.goto(url)
+        self.page.locator("main:visible").wait_for()
         return self.page
 
     def label(self) -> str:

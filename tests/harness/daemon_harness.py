@@ -97,7 +97,6 @@ class Stage:
         fault, self.fault = self.fault, None
         if fault is not None:
             raise fault
-        self.built += 1
         self.daemon = build(
             prepared,
             needs_frame=needs_frame,
@@ -105,6 +104,7 @@ class Stage:
             pin_factory=self._pin_factory,
             settings=self.settings,
         )
+        self.built += 1
         return self.daemon
 
     def _run(self) -> None:
@@ -115,10 +115,10 @@ class Stage:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        if (source := self._source) is not None:
+        if self._source is not None:
             # A press before the first classified frame is refused.
             wait_until(
-                lambda: "yes" if source.seq and self.daemon.camera_works else "",
+                lambda: "yes" if self.built and self.daemon.camera_works else "",
                 lambda: f"no frame was classified: {self.error}",
             )
         return self

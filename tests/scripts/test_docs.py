@@ -11,9 +11,9 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
-from tests.harness.browser import SIZES, TIMEOUT_MS, chromium
+from tests.harness.browser import SIZES, TIMEOUT_MS
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -52,12 +52,12 @@ def test_pages_load_nothing_from_another_server(site: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def phone() -> Iterator[Page]:
+def phone(browser: Browser) -> Iterator[Page]:
     width, height = SIZES["phone"]
-    with chromium() as browser:
-        page = browser.new_page(viewport={"width": width, "height": height})
-        page.set_default_timeout(TIMEOUT_MS)
-        yield page
+    page = browser.new_page(viewport={"width": width, "height": height})
+    page.set_default_timeout(TIMEOUT_MS)
+    yield page
+    page.close()
 
 
 def test_no_page_is_wider_than_a_phone(site: Path, phone: Page) -> None:

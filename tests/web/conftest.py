@@ -1,4 +1,4 @@
-"""A browser for all tests, a daemon per module, and windows that are closed after each test."""
+"""A daemon per module, and windows that are closed after each test."""
 
 from __future__ import annotations
 
@@ -6,20 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser
 
-from tests.harness.browser import BrowserWindow, chromium
+from tests.harness.browser import BrowserWindow
 from tests.harness.web_harness import WebHarness
 
 Visit = Callable[..., BrowserWindow]
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Browser]:
-    # While it runs, this thread can't run another event loop; tests that need one use another thread.
-    expect.set_options(timeout=30_000)  # a busy machine
-    with chromium() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
