@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -17,15 +18,18 @@ from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
     build_object_classifier,
+    load_cohort,
     model_path,
     open_store,
     resolve_features,
+    resolve_model,
     store_path,
     uses_scenes,
+    with_model,
 )
 from edge_daemon.app.preflight import Prepared, preflight
 from edge_daemon.app.regions import build_regions, build_settings, build_text_joiner
-from edge_daemon.app.sinks import build_board_monitor, build_sinks
+from edge_daemon.app.sinks import build_board_monitor, build_sinks, config_digest
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
 from edge_daemon.config.camera import BrowserOptions
@@ -53,6 +57,7 @@ if TYPE_CHECKING:
     from edge_daemon.app.settings_editor import SettingsEditor
     from edge_daemon.domain.types import Image
     from edge_daemon.learning.object_classifier import ObjectClassifier
+    from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +84,7 @@ def build(
     the daemon; without it, the daemon waits for the camera. Without `settings` the page changes no settings.
     """
     prepared = config if isinstance(config, Prepared) else preflight(config)
-    config = resolve_features(prepared.config, tune=True)
+    config, digest = with_model(prepared.config, prepared.model), config_digest(prepared.config)
     clock = SystemClock()
     notifier = notifier or Notifier()
     mailbox = Mailbox()
@@ -90,22 +95,24 @@ def build(
         given, backoff = no_pictures(), Backoff(max_s=MAX_BROWSER_PAUSE_S)
     camera = source or open_camera(config.camera, clock, given)
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
-    pipeline = build_pipeline(config, clock, fleet_factory, prepared.embedder, prepared.classes)
-    latest_frame = None if config.web.listen is None else LatestFrame()
-    if marks is not None:
-        marks.note("wired")
-    link = fleet_factory.build_link(pipeline.space)
-    try:
-        return Daemon(
+    with ExitStack() as on_error:
+        store = on_error.enter_context(open_store(config))
+        config = resolve_features(config, store, tune=True)
+        pipeline = build_pipeline(config, clock, fleet_factory, store, prepared.embedder, prepared.classes)
+        latest_frame = None if config.web.listen is None else LatestFrame()
+        if marks is not None:
+            marks.note("wired")
+        daemon = Daemon(
             pipeline=pipeline,
             capture=Capture(camera, mailbox, backoff, reconnect=not once, needs_frame=needs_frame),
             mailbox=mailbox,
             sinks=build_sinks(
                 config,
+                digest,
                 mailbox,
                 clock,
                 pipeline.space,
-                link,
+                fleet_factory.build_link(pipeline.space),
                 latest_frame,
                 keyboard,
                 pin_factory,
@@ -119,25 +126,27 @@ def build(
             once=once,
             status=StatusReporter(notifier, marks),
         )
-    except BaseException:
-        pipeline.close()
-        raise
+        on_error.pop_all()
+    return daemon
 
 
 def build_pipeline(
     config: Config,
     clock: Clock,
     fleet_factory: FleetFactory | None = None,
+    store: ExampleStore | None = None,
     embedder: Embedder | None = None,
     classes: Sequence[str] = (),
 ) -> Pipeline:
     """Build the pipeline, and load the stored examples into its classifiers.
 
-    `embedder` and `classes`, the model's own class names, are loaded from the configuration if not given.
+    `store`, `embedder` and `classes`, the model's own class names, are those of the configuration if not
+    given. The pipeline closes the store.
     """
+    config = resolve_model(config)
     embedder = embedder or build_embedder(config)
     regions = build_regions(config)
-    store = open_store(config)
+    store = store or open_store(config)
     if fleet_factory is not None:
         fleet_factory.join(store)
     if clock_synced() is not False:
@@ -176,15 +185,19 @@ def build_trainer(
 ) -> Trainer:
     """Build one classifier per pool, and load the examples of the embedder's space into them.
 
-    `objects` holds the classifiers of pools that compare objects too.
+    `objects` holds the classifiers of all pools where objects are compared too.
     """
     pools = {region.name: region.pool for region in regions}
     if config.classifier.type == "pretrained" and not classes:
         from edge_daemon.models.class_names import load_class_names
 
         classes = load_class_names(model_path(config), embedder.size) or ()
-    objects = objects or {}
-    classifiers = {pool: objects.get(pool) or build_classifier(config, classes) for pool in pools.values()}
+    classifiers: dict[str, OpenSetClassifier] = dict(objects or {})
+    if not classifiers:
+        cohort = load_cohort(config)
+        classifiers = {
+            pool: build_classifier(config, cohort, classes) for pool in dict.fromkeys(pools.values())
+        }
     peers = config.fleet.group is not None
     return Trainer(
         store,
@@ -205,7 +218,9 @@ def build_object_classifiers(
     """Build the classifiers that compare objects too, by pool; none where scenes are not used."""
     if not uses_scenes(config) or not isinstance(embedder, TfliteEmbedder):
         return {}
-    return {region.pool: build_object_classifier(config) for region in regions}
+    cohort = load_cohort(config)
+    pools = dict.fromkeys(region.pool for region in regions)
+    return {pool: build_object_classifier(config, cohort) for pool in pools}
 
 
 def purge_removed(store: ExampleStore, clock: Clock) -> None:

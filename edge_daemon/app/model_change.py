@@ -67,11 +67,6 @@ def on_used_store(config: Config) -> Config:
     return replace(config, store=replace(config.store, path=str(used_store(config))))
 
 
-def with_model(config: Config, name: str) -> Config:
-    """Return the configuration with another model."""
-    return replace(config, model=replace(config.model, name=name))
-
-
 def change_model(
     config: Config,
     edit: ConfigEdit,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
+from msgspec.structs import replace
 
 from edge_daemon.app.stored_model import stored_model
 from edge_daemon.config.paths import state_dir
@@ -34,6 +35,29 @@ def configured_model(config: Config) -> str:
     return config.model.name or stored_model(store_path(config)) or DEFAULT_MODEL
 
 
+def resolve_model(config: Config) -> Config:
+    """Return the configuration with the name of its model, so that the store is read for it only once.
+
+    A model of the stored examples that is not the default one is logged.
+    """
+    if config.model.name:
+        return config
+    name = configured_model(config)
+    if name != DEFAULT_MODEL and not _is_patch(config):
+        log.warning(
+            "the stored examples are of %s, which stays in use; "
+            "`edge-daemon models use %s` changes to a better model and embeds them again",
+            name,
+            DEFAULT_MODEL,
+        )
+    return with_model(config, name)
+
+
+def with_model(config: Config, name: str) -> Config:
+    """Return the configuration with another model."""
+    return replace(config, model=replace(config.model, name=name))
+
+
 def model_path(config: Config) -> Path:
     """Return the path of the configured model file. Raises ModelError."""
     return find_model(configured_model(config))
@@ -41,9 +65,14 @@ def model_path(config: Config) -> Path:
 
 def model_name(config: Config) -> str:
     """Return the model's name for display; `patch` if no model is used."""
-    if config.model.features == "patch" and config.classifier.type != "pretrained":
+    if _is_patch(config):
         return "patch"
     return Path(configured_model(config)).name.removesuffix(".tflite")
+
+
+def _is_patch(config: Config) -> bool:
+    """Return whether regions are compared by their pixels, without a model."""
+    return config.model.features == "patch" and config.classifier.type != "pretrained"
 
 
 def build_embedder(config: Config) -> Embedder:
@@ -61,13 +90,13 @@ def build_embedder(config: Config) -> Embedder:
     return TfliteEmbedder(model_path(config), model.threads, model.delegate, features, model.crop)
 
 
-def resolve_features(config: Config, *, tune: bool = False) -> Config:
+def resolve_features(config: Config, store: ExampleStore | None = None, *, tune: bool = False) -> Config:
     """Replace `model.features: auto` by the features of the stored examples; with `tune`, by the best ones.
 
-    `model.name` becomes the name of the examples' model if none is given and that is not the default one,
-    which is logged. Raises ModelError, StoreError.
+    `model.name` is resolved too. The configured store is opened for `auto` if it is not given. Raises
+    ModelError, StoreError.
     """
-    config = _with_stored_model(config)
+    config = resolve_model(config)
     if config.model.features != "auto" or config.classifier.type == "pretrained":
         return config
     candidates = [_with_features(config, "embedding"), _with_features(config, "patch")]
@@ -77,26 +106,13 @@ def resolve_features(config: Config, *, tune: bool = False) -> Config:
         FeatureExtractor(each.model.features, build_embedder(each), build_query_augmentation(each))
         for each in candidates
     ]
-    with open_store(config) as store:
-        chosen = tune_features(store, extractors) if tune else features_in_use(store, extractors)
+    with open_store(config) if store is None else nullcontext(store) as examples:
+        chosen = tune_features(examples, extractors) if tune else features_in_use(examples, extractors)
     return candidates[extractors.index(chosen)]
 
 
-def _with_stored_model(config: Config) -> Config:
-    if config.model.name or model_name(config) in ("patch", DEFAULT_MODEL):
-        return config
-    name = configured_model(config)
-    log.warning(
-        "the stored examples are of %s, which stays in use; "
-        "`edge-daemon models use %s` changes to a better model and embeds them again",
-        name,
-        DEFAULT_MODEL,
-    )
-    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, name=name))
-
-
 def _with_features(config: Config, features: Literal["embedding", "patch"]) -> Config:
-    return msgspec.structs.replace(config, model=msgspec.structs.replace(config.model, features=features))
+    return replace(config, model=replace(config.model, features=features))
 
 
 def store_path(config: Config) -> Path:
@@ -109,8 +125,11 @@ def open_store(config: Config) -> ExampleStore:
     return ExampleStore.open_or_recover(store_path(config))
 
 
-def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClassifier:
-    """Build an empty classifier; `classes` are the model's own names, for `classifier.type: pretrained`."""
+def build_classifier(config: Config, cohort: Cohort | None, classes: Sequence[str] = ()) -> OpenSetClassifier:
+    """Build an empty classifier. `cohort`: see `load_cohort`, None for one that only evaluates.
+
+    `classes` are the model's own names, for `classifier.type: pretrained`.
+    """
     options = config.classifier
     return make_classifier(
         options.type,
@@ -120,7 +139,7 @@ def build_classifier(config: Config, classes: Sequence[str] = ()) -> OpenSetClas
         options.unknown,
         classes,
         build_query_augmentation(config),
-        load_cohort(config),
+        cohort,
     )
 
 
@@ -135,7 +154,7 @@ def uses_scenes(config: Config) -> bool:
     return config.scene != "off" and config.model.features == "embedding" and compares_objects
 
 
-def build_object_classifier(config: Config) -> ObjectClassifier:
+def build_object_classifier(config: Config, cohort: Cohort | None) -> ObjectClassifier:
     """Build an empty classifier of regions and objects; not for `pretrained`, whose classes are fixed."""
     from edge_daemon.learning.object_classifier import make_object_classifier
 
@@ -146,7 +165,7 @@ def build_object_classifier(config: Config) -> ObjectClassifier:
         options.metric,
         options.vote,
         options.unknown,
-        load_cohort(config),
+        cohort,
     )
 
 

@@ -16,7 +16,14 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edge_daemon.app.model_factory import build_embedder, model_path, store_path
+from edge_daemon.app.model_factory import (
+    build_embedder,
+    configured_model,
+    model_path,
+    resolve_model,
+    store_path,
+    with_model,
+)
 from edge_daemon.config.camera import ReplayOptions, StreamOptions
 from edge_daemon.config.mqtt import TlsOptions
 from edge_daemon.config.schema import Config, LoadedConfig
@@ -41,6 +48,8 @@ class Prepared(Struct, frozen=True):
     """A checked configuration and its model; `embedder` is None for `model.features: auto`."""
 
     config: Config
+    model: str
+    """Name or path of the model, which the configuration need not name, see `configured_model`."""
     embedder: Embedder | None
     classes: Sequence[str] = ()
     """The model's own class names, for `classifier.type: pretrained`."""
@@ -67,8 +76,9 @@ def preflight(
     config: Config, environment: Environment = os.environ, running: Running | None = None
 ) -> Prepared:
     """Run every check and load the model. Raises the EdgeError that a start would raise."""
-    files = file_marks(config)
-    prepared = replace(load_model(config), files=files)
+    resolved = resolve_model(config)
+    files = file_marks(resolved)
+    prepared = replace(load_model(resolved), config=config, files=files)
     for check in CHECKS:
         check(config, environment)
     if running is not None:
@@ -128,13 +138,14 @@ def unread_credentials(config: Config, environment: Environment = os.environ) ->
 
 def load_model(config: Config) -> Prepared:
     """Load the model, and its class names if they are needed. Raises ModelError."""
-    pretrained = config.classifier.type == "pretrained"
+    model = configured_model(config)
+    config = with_model(config, model)
     embedder = build_embedder(config)
-    if not pretrained:
-        return Prepared(config, None if config.model.features == "auto" else embedder)
+    if config.classifier.type != "pretrained":
+        return Prepared(config, model, None if config.model.features == "auto" else embedder)
     from edge_daemon.models.class_names import load_class_names
 
-    return Prepared(config, embedder, load_class_names(model_path(config), embedder.size))
+    return Prepared(config, model, embedder, load_class_names(model_path(config), embedder.size))
 
 
 def _check_model(config: Config, environment: Environment) -> None:

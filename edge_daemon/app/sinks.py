@@ -43,6 +43,7 @@ CONNECT_DELAY_S = 2.0
 
 def build_sinks(
     config: Config,
+    digest: str,
     mailbox: Mailbox,
     clock: Clock,
     space: str,
@@ -55,11 +56,12 @@ def build_sinks(
 ) -> list[SinkService]:
     """Build the configured sinks. Raises EdgeError for settings that can't work.
 
-    `given` is the slot into which the page puts the pictures of a browser's camera.
+    `digest` is that of the configuration before its model was resolved. `given` is the slot into which the
+    page puts the pictures of a browser's camera.
     """
     sinks: list[SinkService] = []
     if config.mqtt.host is not None:
-        sinks.append(build_mqtt(config, mailbox, clock, fleet))
+        sinks.append(build_mqtt(config, mailbox, clock, fleet, digest))
     if config.buttons or config.panel.leds != LedOptions():
         sinks.append(build_panel(config, mailbox, clock, pin_factory))
     if config.serial.port is not None:
@@ -71,7 +73,9 @@ def build_sinks(
     return sinks
 
 
-def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None) -> MqttBridge:
+def build_mqtt(
+    config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink | None = None, digest: str = ""
+) -> MqttBridge:
     """Build the MQTT sink. Raises BrokerError for settings that can't work."""
     from edge_daemon.mqtt.bridge import build_bridge
     from edge_daemon.mqtt.payloads import Info
@@ -87,7 +91,7 @@ def build_mqtt(config: Config, mailbox: Mailbox, clock: Clock, fleet: FleetLink 
         model=model_name(config),
         classifier=config.classifier.type,
         regions=label_names(config),
-        config_digest=config_digest(config),
+        config_digest=digest or config_digest(config),
         triggers=available_triggers(config),
         button_labels=[button.name for button in config.buttons if button.label is not None],
         clock_synced=clock_synced(),

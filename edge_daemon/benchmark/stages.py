@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from edge_daemon.app.build import build_pipeline
-from edge_daemon.app.model_factory import build_classifier, build_embedder, model_path, uses_scenes
+from edge_daemon.app.model_factory import (
+    build_classifier,
+    build_embedder,
+    load_cohort,
+    model_path,
+    uses_scenes,
+)
 from edge_daemon.app.sinks import build_mqtt
 from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame
@@ -50,8 +56,9 @@ class Stages:
         self._pictures = pictures(frame_size(config))
         self._baseline = baseline_loop(model_path(config), config.model.threads, config.model.delegate)
         off = msgspec.structs.replace(config.classifier, unknown="off")
-        self._classifier = build_classifier(config)
-        self._closed_set = build_classifier(msgspec.structs.replace(config, classifier=off))
+        cohort = load_cohort(config)
+        self._classifier = build_classifier(config, cohort)
+        self._closed_set = build_classifier(msgspec.structs.replace(config, classifier=off), cohort)
         for number, (vector, label) in enumerate(embeddings(examples, embedder.size)):
             self._classifier.add(vector, label, number)
             self._closed_set.add(vector, label, number)

@@ -303,7 +303,7 @@ def _region(args: argparse.Namespace, config: Config) -> str:
 def _evaluate(config: Config, store: ExampleStore) -> Evaluation:
     """Evaluate the examples of the most frequent embedding space. This needs no model."""
     spaces = store.spaces()
-    classifier = build_classifier(config)
+    classifier = build_classifier(config, None)
     sessions = SessionCounter()
     for example in store.examples(max(spaces, key=spaces.__getitem__, default=""), thumbnails=False):
         session = sessions.number(example)

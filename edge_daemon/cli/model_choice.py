@@ -11,8 +11,8 @@ from pathlib import Path
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from edge_daemon.app.model_change import change_model, on_used_store, plan_edit, used_store, with_model
-from edge_daemon.app.model_factory import build_embedder, configured_model, model_name
+from edge_daemon.app.model_change import change_model, on_used_store, plan_edit, used_store
+from edge_daemon.app.model_factory import build_embedder, configured_model, model_name, with_model
 from edge_daemon.board.process import daemon_process
 from edge_daemon.cli.config import note
 from edge_daemon.cli.model_pull import add_source_argument, pull

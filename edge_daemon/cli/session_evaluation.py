@@ -8,7 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-from edge_daemon.app.model_factory import build_classifier, build_embedder, build_object_classifier
+from edge_daemon.app.model_factory import (
+    build_classifier,
+    build_embedder,
+    build_object_classifier,
+    load_cohort,
+)
 from edge_daemon.cli.config import note
 from edge_daemon.cli.progress import Progress
 from edge_daemon.cli.session_report import SessionResult
@@ -135,9 +140,10 @@ def _recognizer_factory(
 ) -> RecognizerFactory:
     options = msgspec.structs.replace(config.classifier, type=classifier)
     own = msgspec.structs.replace(config, classifier=options)
+    cohort = load_cohort(own)
     if objects is None:
-        return lambda: EmbeddingRecognizer(build_classifier(own), copies)
-    return lambda: SceneRecognizer(build_object_classifier(own), objects, copies)
+        return lambda: EmbeddingRecognizer(build_classifier(own, cohort), copies)
+    return lambda: SceneRecognizer(build_object_classifier(own, cohort), objects, copies)
 
 
 def _row(classifier: str, shots: int, where: Where, score: SessionScore) -> dict[str, object]:

@@ -68,7 +68,7 @@ def test_a_resolved_configuration_logs_nothing_more(path: Path, caplog: pytest.L
 
 def test_a_new_store_gets_the_default_and_is_not_made(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     assert configured_model(config(path)) == DEFAULT_MODEL
-    assert resolve_features(config(path)).model.name is None
+    assert resolve_features(config(path)).model.name == DEFAULT_MODEL
     assert not path.exists()
     with ExampleStore(path):
         assert configured_model(config(path)) == DEFAULT_MODEL

@@ -89,7 +89,7 @@ class SupervisorThread:
         if error is not None:
             self.rejected.set()
             raise error
-        return Prepared(config, None)
+        return Prepared(config, "a model", None)
 
     def _build(self, prepared: Prepared, *, needs_frame: bool) -> Daemon:
         self.on_build()

@@ -192,6 +192,13 @@ def test_a_file_that_holds_nothing_to_salvage_is_one_line(
     assert "is the store in use" in shell.error
 
 
+def test_the_list_needs_no_model(shell: Shell, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.ask("add", "cat", shared_path("images/cat.jpg"))
+    settings = ["--set", f"store.path={shell.store_path}", "--set", f"model.name={tmp_path / 'gone.tflite'}"]
+    assert main(["examples", "list", "--json", *settings]) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 1
+
+
 def test_the_list_says_what_its_evaluation_holds_for(shell: Shell) -> None:
     shell.run("import", shared_path("images/imprinting/train"))
     assert {one["sessions"] for one in shell.ask("list")} == {1}

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge_daemon.app.model_factory import build_classifier, build_embedder
+from edge_daemon.app.model_factory import build_classifier, build_embedder, load_cohort
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import load_config
 from edge_daemon.domain.types import Example
@@ -283,7 +283,7 @@ def answer(
     """Return the true labels of some photos, and the labels given by each set of examples."""
     config = load_config(None, settings_of(folder))
     embedder = build_embedder(config)
-    classifiers = {way: build_classifier(config) for way in example_sets}
+    classifiers = {way: build_classifier(config, load_cohort(config)) for way in example_sets}
     for way, examples in example_sets.items():
         for number, example in enumerate(examples):
             classifiers[way].add(example.embedding, example.label, number)

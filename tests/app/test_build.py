@@ -1,0 +1,101 @@
+"""Building the daemon: what is read, and what is released after an error."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edge_daemon.app.build import build, build_trainer
+from edge_daemon.app.model_factory import build_embedder
+from edge_daemon.app.preflight import preflight
+from edge_daemon.app.regions import build_regions
+from edge_daemon.app.sinks import config_digest
+from edge_daemon.config.mqtt import MqttOptions
+from edge_daemon.config.schema import Config, load_config
+from edge_daemon.daemon.board_monitor import BoardMonitor
+from edge_daemon.domain.errors import StoreError
+from edge_daemon.example_store import database
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.models import cohort_file
+from edge_daemon.mqtt import bridge
+from edge_daemon.mqtt.payloads import Info
+
+
+def config(folder: Path, *settings: str) -> Config:
+    store = json.dumps(str(folder / "examples.sqlite"))
+    return load_config(None, ["camera.type=synthetic", f"store.path={store}", *settings])
+
+
+@pytest.mark.parametrize("features", ["embedding", "auto"])
+def test_a_start_reads_the_store_once_beside_the_look_for_its_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, features: str
+) -> None:
+    ExampleStore(tmp_path / "examples.sqlite").close()
+    opened: list[str] = []
+    real: Callable[..., sqlite3.Connection] = database._open
+
+    def record(name: object, **options: object) -> sqlite3.Connection:
+        opened.append(str(name))
+        return real(name, **options)
+
+    monkeypatch.setattr(database, "_open", record)
+    build(preflight(config(tmp_path, f"model.features={features}"))).close()
+    read = [name.removeprefix("file:") for name in opened if "immutable" not in name]  # these read a header
+    assert read == [f"{tmp_path}/examples.sqlite?mode=rw", f"{tmp_path}/examples.sqlite"]
+
+
+def test_the_digest_is_that_of_the_configuration_as_it_was_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = config(tmp_path, "model.features=auto", "mqtt.host=127.0.0.1")
+    built: list[Info] = []
+    real = bridge.build_bridge
+
+    def record(options: MqttOptions, info: Info, *rest: Any) -> bridge.MqttBridge:
+        built.append(info)
+        return real(options, info, *rest)
+
+    monkeypatch.setattr(bridge, "build_bridge", record)
+    build(preflight(loaded)).close()
+    assert [info.config_digest for info in built] == [config_digest(loaded)]
+
+
+def test_the_cohort_is_read_once_for_several_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    boxes = [f"{{name: r{number}, box: [0, 0, 20, 20], examples: own}}" for number in range(3)]
+    split = config(tmp_path, f"regions=[{', '.join(boxes)}]", "scene=off")
+    hashed: list[Path] = []
+    real = cohort_file._sha256
+
+    def record(path: Path) -> str:
+        hashed.append(path)
+        return real(path)
+
+    monkeypatch.setattr(cohort_file, "_sha256", record)
+    embedder, regions = build_embedder(split), build_regions(split)
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        trainer = build_trainer(split, store, embedder, regions)
+        assert len({id(trainer.classifier(region.name)) for region in regions}) == 3
+    assert len(hashed) == 1
+
+
+def test_a_failed_build_closes_the_store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[Path] = []
+    real = ExampleStore.close
+
+    def record(store: ExampleStore) -> None:
+        closed.append(store.path)
+        real(store)
+
+    def refuse(*args: object) -> BoardMonitor:
+        raise StoreError("refused")
+
+    monkeypatch.setattr(ExampleStore, "close", record)
+    monkeypatch.setattr("edge_daemon.app.build.build_board_monitor", refuse)
+    with pytest.raises(StoreError, match="refused"):
+        build(preflight(config(tmp_path)))
+    assert closed == [tmp_path / "examples.sqlite"]
