@@ -15,14 +15,17 @@ class RetainedCheck:
     """Subscribes once per connection with a wildcard that matches a retained message of this device.
 
     A broker must send that message at once. RabbitMQ does so only for subscriptions without a wildcard, and
-    only at the node that received the message. `waiting` is true until the subscription is taken. Belongs to
-    the thread that owns the connection; times are monotonic seconds.
+    only at the node that received the message. A missing message counts only if this connection received the
+    device's own publication at that topic: else an access list may forbid to write or read it. `waiting` is
+    true until the subscription is taken. Belongs to the thread that owns the connection; times are monotonic
+    seconds.
     """
 
     def __init__(self, topic: str) -> None:
         self.topic_filter = f"{topic}/#"  # matches the topic itself, too
         self._topic = topic
         self.waiting = False
+        self._readable = False
         self._mid: int | None = None
         self._granted_s: float | None = None
         self._resend_s: float | None = None
@@ -30,6 +33,7 @@ class RetainedCheck:
     def connected(self, retain: bool, now_s: float) -> None:
         """Start a connection; without `retain` the broker keeps no retained messages, so one is missing."""
         self.waiting = retain
+        self._readable = not retain
         self._mid = None
         self._granted_s = None if retain else now_s - _DELIVERY_S
         self._resend_s = None
@@ -51,16 +55,19 @@ class RetainedCheck:
 
     def handle(self, incoming: Incoming) -> None:
         """Handle a message: the expected one ends the check."""
-        if incoming.retained and incoming.topic == self._topic:
-            self._granted_s = self._mid = None
+        if incoming.topic == self._topic:
+            self._readable = True
+            if incoming.retained:
+                self._granted_s = self._mid = None
 
     def pop_missing(self, now_s: float) -> bool:
         """Return once whether the message was not delivered in time."""
-        missing = self._granted_s is not None and now_s - self._granted_s >= _DELIVERY_S
-        if missing:
-            self._granted_s = None
+        if self._granted_s is None or now_s - self._granted_s < _DELIVERY_S:
+            return False
+        self._granted_s = None
+        if self._readable:
             self._resend_s = now_s + RESEND_S
-        return missing
+        return self._readable
 
     def pop_resend(self, now_s: float) -> bool:
         """Return whether to send the state again now."""

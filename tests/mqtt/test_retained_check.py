@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import time
+from typing import Literal
 
 import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt import fleet_link, retained_check
+from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.retained_check import RetainedCheck
 from tests.harness.mosquitto import Mosquitto
@@ -16,13 +19,15 @@ from tests.harness.mqtt_harness import Device, label_changed, wait_until
 from tests.mqtt.test_fleet_link import FleetDevice, numbers
 
 BASE = "edge_daemon/tray-1"
-INFO_UNREADABLE = f"topic readwrite #\ntopic deny {BASE}/info\n"
+OWN = Incoming("b/info", b"x", retained=False)
+"""The device's own publication, as a subscription receives it at once."""
 
 
 def granted() -> RetainedCheck:
     """Return a check whose subscription was granted at 1.0 s."""
     check = RetainedCheck("b/info")
     check.connected(True, 0.0)
+    check.handle(OWN)
     assert check.pop_subscription() == "b/info/#"
     check.subscribed(7)
     check.acknowledged(7, True, 1.0)
@@ -57,7 +62,7 @@ def test_a_delivered_message_ends_the_check(early: bool) -> None:
     assert not check.pop_missing(100.0)
 
 
-@pytest.mark.parametrize("incoming", [Incoming("b/info", b"x", False), Incoming("b/label", b"x", True)])
+@pytest.mark.parametrize("incoming", [OWN, Incoming("b/label", b"x", True)])
 def test_other_messages_do_not_end_it(incoming: Incoming) -> None:
     check = granted()
     check.handle(incoming)
@@ -67,10 +72,21 @@ def test_other_messages_do_not_end_it(incoming: Incoming) -> None:
 def test_a_refused_subscription_shows_nothing() -> None:
     check = RetainedCheck("b/info")
     check.connected(True, 0.0)
+    check.handle(OWN)
     check.pop_subscription()
     check.subscribed(7)
     check.acknowledged(7, False, 1.0)
     assert not check.pop_missing(100.0)
+
+
+def test_a_topic_that_the_device_can_t_read_shows_nothing() -> None:
+    check = granted()
+    check.connected(True, 20.0)
+    check.pop_subscription()
+    check.subscribed(8)
+    check.acknowledged(8, True, 21.0)
+    assert not check.pop_missing(100.0)
+    assert not check.pop_resend(1000.0)
 
 
 def test_each_connection_is_checked() -> None:
@@ -103,19 +119,55 @@ def test_the_state_is_sent_again_to_late_subscribers(
 
 
 def test_a_missing_message_is_logged_once_and_the_state_sent_again(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    broker: Mosquitto, options: MqttOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    subscribe = Connection.subscribe
+
+    def subscribe_without_retained(self: Connection, topic_filter: str, qos: int) -> int | None:
+        return subscribe(self, topic_filter.replace("info/#", "info/none/#"), qos)
+
+    monkeypatch.setattr(Connection, "subscribe", subscribe_without_retained)
     monkeypatch.setattr(retained_check, "RESEND_S", 0.5)
     monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.5)
-    with (
-        Mosquitto(acl=INFO_UNREADABLE) as broker,
-        Listener(broker.port, f"{BASE}/label") as listener,
-        Device(MqttOptions(host=broker.host, port=broker.port)) as device,
-    ):
+    with Listener(broker.port, f"{BASE}/label") as listener, Device(options) as device:
         device.sink.handle(label_changed("cat"))
         wait_until(lambda: listener.texts(f"{BASE}/label").count("cat") >= 4)
     warnings = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert sum("does not send retained messages" in text for text in warnings) == 1
+
+
+@pytest.mark.parametrize("version", ["5", "3.1.1"])
+@pytest.mark.parametrize(
+    "denied",
+    [
+        f"topic read #\ntopic write {BASE}/#\ntopic deny {BASE}/info\n",
+        "topic read #\n"
+        + "".join(f"topic write {BASE}/{part}\n" for part in ("availability", "label", "event")),
+        "".join(f"topic write {BASE}/#\ntopic read {BASE}/{part}\n" for part in ("request/#", "label")),
+    ],
+    ids=["info_denied", "info_not_written", "info_not_read"],
+)
+def test_an_access_list_that_hides_the_message_is_no_missing_message(
+    denied: str,
+    version: Literal["5", "3.1.1"],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.2)
+    monkeypatch.setattr(retained_check, "RESEND_S", 0.2)
+    with (
+        Mosquitto(acl=denied) as broker,
+        Listener(broker.port, f"{BASE}/label") as listener,
+        Device(MqttOptions(host=broker.host, port=broker.port, version=version)) as device,
+    ):
+        device.sink.handle(label_changed("cat"))
+        listener.wait_for(f"{BASE}/label", b"cat")
+        for number in range(10):  # for longer than the check and a repetition take
+            time.sleep(0.1)
+            device.sink.handle(label_changed("dog", seq=number))
+        wait_until(lambda: listener.texts(f"{BASE}/label").count("dog") == 10)
+        assert listener.texts(f"{BASE}/label").count("cat") == 1
+    assert "does not send retained messages" not in caplog.text
 
 
 def test_a_broker_that_keeps_messages_receives_each_value_once(
