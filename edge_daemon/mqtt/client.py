@@ -1,4 +1,4 @@
-"""One connection to a broker. The only file that imports paho, and only when a connection is made.
+"""One connection to a broker.
 
 paho's own network thread is not used: it re-raises the exceptions of callbacks, sends messages of an
 earlier connection after newer ones, and queues without bound. Instead, the thread that owns the
@@ -10,17 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import select
-import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt.broker_limits import BrokerLimits
+from edge_daemon.mqtt.broker_socket import TICK_S, Cancelled, open_socket
 from edge_daemon.mqtt.connection_errors import (
     LocalConnectionError,
     explain_local_cause,
@@ -33,15 +32,10 @@ from edge_daemon.mqtt.message import Incoming, Message
 from edge_daemon.system.wakeup import Wakeup
 
 if TYPE_CHECKING:
-    from paho.mqtt.client import Client
-    from paho.mqtt.properties import Properties
-
     from edge_daemon.mqtt.packet_socket import PacketSocket
 
 MAX_IN_FLIGHT = 20
 """Maximum number of unacknowledged messages, unless the broker allows fewer."""
-_CONNECT_S = 5.0
-_TICK_S = 0.1
 MAX_POLL_S = 1.0
 _MAX_REJECTIONS = 20
 
@@ -89,7 +83,6 @@ class Connection:
         self._address = f"{options.host}:{options.port}"
         self._options = options
         self._operations: dict[int, str] = {}
-        self._expiring: dict[int | None, Properties] = {}
         self._reported: set[str] = set()
         self._accepted = False
         self._rejected = False
@@ -99,20 +92,32 @@ class Connection:
         self.end_reason = ""
         self._end_error: str | None = None
         self._password_hint = credentials.password_hint
-        self._connect_options = connect_options
-        self._encrypted = credentials.tls is not None
+        self._max_packet = connect_options.max_packet
+        self._tls = credentials.tls
         self._packet_socket: PacketSocket | None = None
-        self._client = self._build(connect_options, credentials)
+        self._cancelled: Cancelled = lambda: False
+        from edge_daemon.mqtt.paho_client import PahoClient, PublishProperties  # late: paho takes time
 
-    def open(self, cancelled: Callable[[], bool], answer_s: float) -> None:
-        """Connect; wait up to `answer_s` seconds for the answer, or until `cancelled` returns True."""
+        self._publish_properties = PublishProperties() if version == "5" else None
+        self._client = PahoClient(
+            connect_options.client_id, version == "5", credentials, connect_options.will, self._open_socket
+        )
+        self._client.on_connect = self._on_connect
+        self._client.on_disconnect = self._on_disconnect
+        self._client.on_message = self._on_message
+        self._client.on_subscribe = self._on_subscribe
+        self._client.on_unsubscribe = self._on_unsubscribe
+
+    def open(self, cancelled: Cancelled, answer_s: float) -> None:
+        """Connect; wait up to `answer_s` seconds for the answer, or until `cancelled` returns True.
+
+        Each address of the host and the TLS handshake may take 5 s before that.
+        """
         assert self._options.host is not None
+        self._cancelled = cancelled
         try:
-            self._client.connect(
-                self._options.host,
-                self._options.port,
-                self._options.keepalive_s,
-                properties=None if self.version == "3.1.1" else _connect_properties(self._connect_options),
+            self._client.open(
+                self._options.host, self._options.port, self._options.keepalive_s, self._max_packet
             )
         except (OSError, ValueError) as exc:
             if local := explain_local_cause(self._options.host, exc):
@@ -120,22 +125,27 @@ class Connection:
                     f"can't reach the MQTT broker at {self._address}: {local}"
                 ) from exc
             raise BrokerError(explain_no_connection(self._address, exc, self._encrypted)) from exc
-        self._disable_nagle()
         self.version_rejected = True
         deadline = time.monotonic() + answer_s
         while not self._accepted:
             if cancelled() or time.monotonic() > deadline:
                 raise BrokerError(explain_silence(self._address, answer_s, self._encrypted))
-            self._run_once(None, _TICK_S)
+            self._run_once(None, TICK_S)
 
-    def _disable_nagle(self) -> None:
-        """Disable Nagle's algorithm, which delays a message until the last one is acknowledged."""
-        sock: Any = self._client.socket()
-        if sock is not None and sock.family in (socket.AF_INET, socket.AF_INET6):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _open_socket(self) -> PacketSocket:
+        from edge_daemon.mqtt.packet_socket import PacketSocket
+
+        assert self._options.host is not None
+        sock = open_socket(self._options.host, self._options.port, self._tls, self._cancelled)
+        self._packet_socket = PacketSocket(sock, self._max_packet)
+        return self._packet_socket
+
+    @property
+    def _encrypted(self) -> bool:
+        return self._tls is not None
 
     def subscribe(self, topic_filter: str, qos: int) -> int | None:
-        """Subscribe and return the packet id; sets `subscribed` when granted, else adds to `rejections`."""
+        """Subscribe and return the packet id. An answer sets `subscribed`; a refusal is in `rejections`."""
         self.subscribed = False
         _, mid = self._client.subscribe(topic_filter, qos)
         if mid is not None:
@@ -148,22 +158,13 @@ class Connection:
 
     def publish(self, message: Message) -> int:
         """Pass a message to paho and return its packet id, which later appears in `acknowledged`."""
+        properties = None if self._publish_properties is None else self._publish_properties.of(message)
         mid = self._client.publish(
-            message.topic, message.payload, message.qos, message.retain, self._properties(message)
+            message.topic, message.payload, message.qos, message.retain, properties
         ).mid
         if message.qos > 0:
             self._operations[mid] = f"publishing at {message.topic}"
         return mid
-
-    def _properties(self, message: Message) -> Properties | None:
-        """Return a message's properties; those with an expiry alone are encoded once and shared."""
-        if self.version == "3.1.1":
-            return None
-        if message.correlation is not None:
-            return _publish_properties(message)
-        if message.expiry_s not in self._expiring:
-            self._expiring[message.expiry_s] = _with_cached_encoding(_publish_properties(message))
-        return self._expiring[message.expiry_s]
 
     @property
     def write_blocked(self) -> bool:
@@ -226,47 +227,6 @@ class Connection:
             return f"lost the MQTT broker at {self._address}: {reason}"
         packets = self._packet_socket
         return explain_no_answer(self._address, packets.first_byte, packets.error, self._encrypted)
-
-    def _build(self, connect_options: ConnectOptions, credentials: Credentials) -> Client:
-        from paho.mqtt.client import Client, MQTTv5, MQTTv311
-        from paho.mqtt.enums import CallbackAPIVersion
-
-        from edge_daemon.mqtt.packet_socket import PacketSocket
-
-        connection = self
-
-        class BoundedClient(Client):
-            """A paho client on a PacketSocket, which reads a packet's length before its content."""
-
-            def _create_socket(self) -> Any:
-                connection._packet_socket = PacketSocket(super()._create_socket(), connect_options.max_packet)
-                return connection._packet_socket
-
-        client = BoundedClient(
-            CallbackAPIVersion.VERSION2,
-            client_id=connect_options.client_id,
-            clean_session=None if self.version == "5" else True,
-            protocol=MQTTv5 if self.version == "5" else MQTTv311,
-            reconnect_on_failure=False,
-        )
-        client.connect_timeout = _CONNECT_S
-        if credentials.username is not None:
-            client.username_pw_set(credentials.username, credentials.password)
-        if credentials.tls is not None:
-            client.tls_set_context(credentials.tls)
-        if connect_options.will is not None:
-            client.will_set(
-                connect_options.will.topic,
-                connect_options.will.payload,
-                connect_options.will.qos,
-                connect_options.will.retain,
-            )
-        client.on_connect = self._on_connect
-        client.on_disconnect = self._on_disconnect
-        client.on_message = self._on_message
-        client.on_subscribe = self._on_subscribe
-        client.on_unsubscribe = self._on_unsubscribe
-        return client
 
     def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: Any, properties: Any) -> None:
         self.version_rejected = str(reason) == "Unsupported protocol version"
@@ -331,32 +291,3 @@ class Connection:
             if text not in self._reported and len(self._reported) < _MAX_REJECTIONS:
                 self._reported.add(text)
                 self.rejections.append(text)
-
-
-def _connect_properties(connect_options: ConnectOptions) -> Properties:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]
-    if connect_options.max_packet is not None:
-        properties.MaximumPacketSize = connect_options.max_packet
-    return properties
-
-
-def _publish_properties(message: Message) -> Properties:
-    from paho.mqtt.packettypes import PacketTypes
-    from paho.mqtt.properties import Properties
-
-    properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
-    if message.expiry_s is not None:
-        properties.MessageExpiryInterval = message.expiry_s
-    if message.correlation is not None:
-        properties.CorrelationData = message.correlation
-    return properties
-
-
-def _with_cached_encoding(properties: Properties) -> Properties:
-    """Encode properties only once: paho encodes them for every message, half of its time per message."""
-    content = properties.pack()  # type: ignore[no-untyped-call]
-    properties.__dict__["pack"] = lambda: content
-    return properties
