@@ -15,6 +15,7 @@ import pytest
 from edge_daemon.app.model_factory import build_classifier, build_embedder, load_cohort
 from edge_daemon.cli.main import main
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.commands import Command, Merge, Origin, Redo, Rename, Undo
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
@@ -36,6 +37,7 @@ BUTTONS = [
     ),
     f"buttons.{len(PINS)}={{pin: {UNDO}, action: undo}}",
 ]
+BY_TEST = Origin("web", "test")
 SHIPPED = "model.name=edge_embedder_v1"
 
 
@@ -88,6 +90,10 @@ class Fleet:
             lambda: "yes" if self.counts(name).get(label, 0) > before else "",
             lambda: f"{name} did not learn {label}",
         )
+
+    def execute(self, name: str, command: Command) -> None:
+        """Give a device's pipeline a command, as the page does."""
+        assert self.stages[name].daemon.adjust([command], "")
 
     def undo(self, name: str) -> None:
         """Hold the undo button long enough for an undo."""
@@ -163,6 +169,32 @@ def test_three_devices_converge_through_cuts_and_a_broker_that_loses_its_message
     assert published["fleet"]["group"] == "sorters"
     assert published["fleet"]["peers"] == {"north": {"accepted": 2, "quarantined": 0}}
     assert published["fleet"]["shared"] == 1
+
+
+def test_a_label_renamed_on_two_devices_at_once_is_the_same_everywhere(fleet: Fleet) -> None:
+    names = NAMES[:2]
+    for name in names:
+        fleet.start(name)
+        fleet.teach(name, "red")
+    for name in names:
+        fleet.wait_for(name, {"red": 2})
+        fleet.cut_off(name)
+    fleet.execute("north", Rename("red", "ruby", BY_TEST))
+    fleet.execute("east", Rename("red", "crimson", BY_TEST))
+    fleet.wait_for("north", {"ruby": 2})
+    fleet.wait_for("east", {"crimson": 2})
+    for name in names:
+        fleet.restore(name)
+    for command, counts in (
+        (None, {"crimson": 1, "ruby": 1}),
+        (Undo(BY_TEST), {"crimson": 1, "red": 1}),
+        (Redo(BY_TEST), {"crimson": 1, "ruby": 1}),
+        (Merge(("ruby", "crimson"), "crimson", BY_TEST), {"crimson": 2}),
+    ):
+        if command is not None:
+            fleet.execute("north", command)
+        for name in names:
+            fleet.wait_for(name, counts)
 
 
 def test_a_device_with_another_key_shares_nothing_and_is_logged_once(

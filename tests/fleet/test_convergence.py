@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge_daemon.domain.commands import Clear, Command, Redo, Relabel, Remove, Rename, Restore, Undo
+from edge_daemon.domain.commands import Clear, Command, Merge, Redo, Relabel, Remove, Rename, Restore, Undo
 from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.fleet.live_set import EMPTY, LiveSet, delta_decode, delta_encode, newer, pack, unpack
 from tests.harness.fleet_harness import BY_HAND, Device
@@ -26,7 +26,7 @@ device_names = st.sampled_from(NAMES)
 actions = st.one_of(
     st.tuples(st.just("teach"), device_names, st.integers(0, 2)),
     st.tuples(
-        st.sampled_from(["undo", "redo", "clear", "rename", "remove", "restore", "relabel"]),
+        st.sampled_from(["undo", "redo", "clear", "rename", "merge", "remove", "restore", "relabel"]),
         device_names,
         st.integers(0, 5),
     ),
@@ -103,13 +103,14 @@ class World:
             "undo": Undo(BY_HAND),
             "redo": Redo(BY_HAND),
             "rename": Rename(f"only {device.name}", f"another {device.name} {value}", BY_HAND),
+            "merge": Merge((f"only {device.name}",), f"another {device.name} {value}", BY_HAND),
             "remove": Remove(tuple(ids), BY_HAND),
             "restore": Restore(removed, BY_HAND),
             "relabel": Relabel(tuple(ids), "z", BY_HAND),
             # A label of the peers would be muted here as well.
             "clear": Clear(BY_HAND, f"only {device.name}"),
         }
-        if verb in ("clear", "rename"):
+        if verb in ("clear", "rename", "merge"):
             device.teach(f"only {device.name}", 1000 + value)
         try:
             device.execute(commands[verb])

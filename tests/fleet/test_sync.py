@@ -112,6 +112,34 @@ def test_a_label_of_the_peers_is_renamed_here_alone_and_stays_so(make: Make) -> 
     assert first.trainer.examples().counts == second.trainer.examples().counts == {"cat": 2}
 
 
+def test_devices_that_rename_one_label_at_once_agree_and_each_undoes_its_own(make: Make) -> None:
+    first, second = make("a"), make("b")
+    first.teach("cat", 1)
+    second.teach("cat", 2)
+    for device, other in ((second, first), (first, second)):
+        device.receive_all(other)
+    first.execute(Rename("cat", "kitten", BY_HAND))
+    second.execute(Rename("cat", "tabby", BY_HAND))
+    assert first.trainer.examples().counts == {"kitten": 2}
+    assert second.trainer.examples().counts == {"tabby": 2}
+    expected: list[tuple[Device, Command | None, dict[str, int]]] = [
+        (first, None, {"kitten": 1, "tabby": 1}),
+        (first, Undo(BY_HAND), {"cat": 1, "tabby": 1}),
+        (second, Undo(BY_HAND), {"cat": 2}),
+        (first, Redo(BY_HAND), {"cat": 1, "kitten": 1}),
+        (second, Redo(BY_HAND), {"kitten": 1, "tabby": 1}),
+        (second, Merge(("kitten", "tabby"), "kitten", BY_HAND), {"kitten": 2}),
+    ]
+    for device, command, counts in expected:
+        if command is not None:
+            device.execute(command)
+        for each, other in ((second, first), (first, second)):
+            each.receive_all(other)
+        assert first.trainer.examples().counts == second.trainer.examples().counts == counts
+    assert first.peer_examples() == second.own()
+    assert second.peer_examples() == first.own()
+
+
 def test_examples_that_lower_the_local_accuracy_are_quarantined_until_own_examples_change(make: Make) -> None:
     owner, mislabelled = make("a"), make("b")
     for seed in range(5):
