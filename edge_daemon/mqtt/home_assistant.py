@@ -15,8 +15,9 @@ import msgspec
 
 from edge_daemon.domain.labels import MAX_LABEL_CHARACTERS
 from edge_daemon.domain.types import WHOLE_FRAME
+from edge_daemon.mqtt.event_payloads import EventPayload
 from edge_daemon.mqtt.message import Message
-from edge_daemon.mqtt.payloads import EventPayload, Info
+from edge_daemon.mqtt.payloads import Info
 from edge_daemon.mqtt.topics import Topics
 
 Component = dict[str, object]

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from edge_daemon.mqtt import payloads
+from edge_daemon.mqtt.event_payloads import EventPayload
 from edge_daemon.mqtt.requests import LABEL_REQUESTS, REQUESTS
 
 
@@ -35,7 +36,7 @@ TOPICS = (
         True,
     ),
     TopicSpec("<base>[/<region>]/result", "JSON, one per frame", 0, False, "result", payloads.Result),
-    TopicSpec("<base>/event", "JSON, events", 1, False, "event", payloads.EventPayload),
+    TopicSpec("<base>/event", "JSON, events", 1, False, "event", EventPayload),
     TopicSpec(
         "<base>/examples",
         "JSON, taught examples and their evaluation",

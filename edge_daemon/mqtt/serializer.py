@@ -12,17 +12,16 @@ import msgspec
 
 from edge_daemon.domain import events
 from edge_daemon.domain.commands import Command
-from edge_daemon.domain.types import ClassReport, Evaluation, FleetFigures, Prediction
-from edge_daemon.mqtt import payloads
+from edge_daemon.domain.types import Prediction
+from edge_daemon.mqtt import event_payloads, payloads
 from edge_daemon.mqtt.example_export import ExportAnswer
+from edge_daemon.mqtt.examples_payload import examples_payload
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.requests import RejectedRequest, ReturnAddress
 from edge_daemon.mqtt.topics import Topics, is_region
 
 _DIGITS = 4
 _MAX_RANKED = 10
-_MAX_COUNTS = 200
-_MAX_CLASSES = 50
 _MAX_IDS = 1000
 _RESULT_EXPIRY_S = 5
 _RESPONSE_EXPIRY_S = 60
@@ -94,7 +93,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.LabelChanged, now: datetime) -> list[Message]:
-        body = payloads.LabelChangedEvent(
+        body = event_payloads.LabelChangedEvent(
             at=utc_ms(now),
             region=event.region,
             label=event.label,
@@ -109,7 +108,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.ObjectPassed, now: datetime) -> list[Message]:
-        body = payloads.ObjectEvent(
+        body = event_payloads.ObjectEvent(
             at=utc_ms(now),
             region=event.region,
             label=event.label,
@@ -123,7 +122,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.ExampleAdded, now: datetime) -> list[Message]:
-        body = payloads.ExampleAddedEvent(
+        body = event_payloads.ExampleAddedEvent(
             at=utc_ms(now),
             id=event.id,
             label=event.label,
@@ -136,29 +135,26 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.ExampleUndone, now: datetime) -> list[Message]:
-        by = _source(event.command)
-        body = payloads.ExampleUndoneEvent(
+        body = event_payloads.ExampleUndoneEvent(
             at=utc_ms(now),
             id=event.id,
             label=event.label,
             count=event.count,
-            by=by,
+            by=_source(event.command),
             ids=list(event.ids[:_MAX_IDS]) or msgspec.UNSET,
         )
         return [self._event(body)]
 
     @messages_for.register
     def _(self, event: events.Cleared, now: datetime) -> list[Message]:
-        by = _source(event.command)
-        return [
-            self._event(
-                payloads.ClearedEvent(at=utc_ms(now), label=event.label, removed=event.removed, by=by)
-            )
-        ]
+        body = event_payloads.ClearedEvent(
+            at=utc_ms(now), label=event.label, removed=event.removed, by=_source(event.command)
+        )
+        return [self._event(body)]
 
     @messages_for.register
     def _(self, event: events.ExamplesEdited, now: datetime) -> list[Message]:
-        body = payloads.ExamplesEditedEvent(
+        body = event_payloads.ExamplesEditedEvent(
             at=utc_ms(now),
             action=event.action,
             ids=list(event.ids[:_MAX_IDS]),
@@ -170,7 +166,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.UncertainSampleKept, now: datetime) -> list[Message]:
-        body = payloads.UncertainEvent(
+        body = event_payloads.UncertainEvent(
             at=utc_ms(now),
             sample=event.sample,
             region=event.region,
@@ -184,14 +180,7 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.ExamplesChanged, now: datetime) -> list[Message]:
-        body = payloads.Examples(
-            counts=dict(list(event.counts.items())[-_MAX_COUNTS:]),
-            total=sum(event.counts.values()),
-            labels=len(event.counts),
-            evaluation=None if event.evaluation is None else _evaluation(event.evaluation),
-            fleet=msgspec.UNSET if event.fleet is None else _fleet(event.fleet),
-        )
-        return [self._retained(self._topics.examples, encode(body))]
+        return [self._retained(self._topics.examples, encode(examples_payload(event)))]
 
     @messages_for.register
     def _(self, event: events.SettingsChanged, now: datetime) -> list[Message]:
@@ -204,41 +193,40 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.Button, now: datetime) -> list[Message]:
-        return [self._event(payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))]
+        return [
+            self._event(event_payloads.ButtonEvent(at=utc_ms(now), name=event.name, gesture=event.gesture))
+        ]
 
     @messages_for.register
     def _(self, event: events.CameraLost, now: datetime) -> list[Message]:
         labels = [self._retained(self._topics.label(region), b"") for region in self._topics.regions]
-        return [*labels, self._event(payloads.CameraLostEvent(at=utc_ms(now), reason=event.reason))]
+        return [*labels, self._event(event_payloads.CameraLostEvent(at=utc_ms(now), reason=event.reason))]
 
     @messages_for.register
     def _(self, event: events.CameraRestored, now: datetime) -> list[Message]:
-        return [
-            self._event(
-                payloads.CameraRestoredEvent(at=utc_ms(now), outage_s=round(max(0.0, event.outage_s), 3))
-            )
-        ]
+        outage_s = round(max(0.0, event.outage_s), 3)
+        return [self._event(event_payloads.CameraRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
 
     @messages_for.register
     def _(self, event: events.PanelLost, now: datetime) -> list[Message]:
-        return [self._event(payloads.PanelLostEvent(at=utc_ms(now), reason=event.reason))]
+        return [self._event(event_payloads.PanelLostEvent(at=utc_ms(now), reason=event.reason))]
 
     @messages_for.register
     def _(self, event: events.PanelRestored, now: datetime) -> list[Message]:
         outage_s = round(max(0.0, event.outage_s), 3)
-        return [self._event(payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
+        return [self._event(event_payloads.PanelRestoredEvent(at=utc_ms(now), outage_s=outage_s))]
 
     @messages_for.register
     def _(self, event: events.PowerLow, now: datetime) -> list[Message]:
         flags = known_flags(event.flags)
         return [
-            self._event(payloads.PowerLowEvent(at=utc_ms(now), flags=flags)),
+            self._event(event_payloads.PowerLowEvent(at=utc_ms(now), flags=flags)),
             self._info_message(power=flags),
         ]
 
     @messages_for.register
     def _(self, event: events.PowerOk, now: datetime) -> list[Message]:
-        body = payloads.PowerOkEvent(at=utc_ms(now), low_s=round(max(0.0, event.low_s), 3))
+        body = event_payloads.PowerOkEvent(at=utc_ms(now), low_s=round(max(0.0, event.low_s), 3))
         return [self._event(body), self._info_message(power=[])]
 
     @messages_for.register
@@ -247,14 +235,14 @@ class EventSerializer:
 
     @messages_for.register
     def _(self, event: events.SceneLearned, now: datetime) -> list[Message]:
-        body = payloads.SceneLearnedEvent(
+        body = event_payloads.SceneLearnedEvent(
             at=utc_ms(now), region=event.region, automatic=event.automatic, seq=event.seq
         )
         return [self._event(body)]
 
     @messages_for.register
     def _(self, event: events.SceneChanged, now: datetime) -> list[Message]:
-        body = payloads.SceneChangedEvent(
+        body = event_payloads.SceneChangedEvent(
             at=utc_ms(now), region=event.region, automatic=event.automatic, seq=event.seq
         )
         return [self._event(body)]
@@ -300,7 +288,7 @@ class EventSerializer:
             body = payloads.Response(status="ok", data=dict(data), transaction=transaction)
         return Message(topic, encode(body), self._qos, False, _RESPONSE_EXPIRY_S, correlation)
 
-    def _event(self, body: payloads.EventPayload) -> Message:
+    def _event(self, body: event_payloads.EventPayload) -> Message:
         event_id = f"{self._info.instance}-{next(self._event_numbers)}"
         numbered = msgspec.structs.replace(body, event_id=event_id)
         return Message(self._topics.event, encode(numbered), self._qos, retain=False)
@@ -325,48 +313,6 @@ def _ranking(prediction: Prediction) -> list[payloads.RankingEntry]:
         payloads.RankingEntry(label=row.label, confidence=round(row.confidence, _DIGITS))
         for row in prediction.ranking[:_MAX_RANKED]
     ]
-
-
-def _fleet(figures: FleetFigures) -> payloads.Fleet:
-    return payloads.Fleet(
-        group=figures.group,
-        shared=figures.shared,
-        peers={
-            device: payloads.FleetPeer(accepted=peer.accepted, quarantined=peer.quarantined)
-            for device, peer in figures.peers.items()
-        },
-        rejected=dict(figures.rejected),
-    )
-
-
-def _is_ok(labelled: tuple[str, ClassReport]) -> bool:
-    return labelled[1].status == "ok"
-
-
-def _evaluation(evaluation: Evaluation) -> payloads.EvaluationFigures:
-    classes = {
-        label: payloads.ClassEvaluation(
-            status=report.status,
-            count=report.count,
-            recall=report.recall,
-            confused_with=report.confused_with,
-            sessions=report.sessions,
-        )
-        for label, report in sorted(evaluation.classes.items(), key=_is_ok)[:_MAX_CLASSES]
-    }
-    pair, next_label = evaluation.most_confused, evaluation.recommendation
-    return payloads.EvaluationFigures(
-        accuracy=evaluation.accuracy,
-        classes=classes,
-        most_confused=None if pair is None else list(pair),
-        near_duplicates=evaluation.near_duplicates,
-        recommendation=None
-        if next_label is None
-        else payloads.NextLabel(label=next_label.label, reason=next_label.reason),
-        sessions=evaluation.sessions,
-        across_sessions=evaluation.across_sessions,
-        note=evaluation.note,
-    )
 
 
 def utc_ms(moment: datetime) -> str:
