@@ -10,9 +10,11 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
 import PIL.Image
+
+from tests.harness.local_server import local_server
 
 USER, PASSWORD = "us@er", "p:w/#%"
 _NONCE = "a1b2c3"
@@ -48,31 +50,16 @@ class HttpCamera:
 def http_camera(camera: HttpCamera) -> Iterator[HttpCamera]:
     """Serve the camera at its `address`."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        camera.requests.append((handler.path, handler.headers.get("Authorization")))
+        handler.close_connection = True
+        _answer(handler, camera)
 
-        def do_GET(self) -> None:
-            camera.requests.append((self.path, self.headers.get("Authorization")))
-            self.close_connection = True
-            try:
-                _answer(self, camera)
-            except (BrokenPipeError, ConnectionResetError):
-                return
-
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    camera.address = f"http://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield camera
-    finally:
-        camera.ended.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with local_server(answer, protocol="HTTP/1.1") as camera.address:
+        try:
+            yield camera
+        finally:
+            camera.ended.set()
 
 
 def _answer(handler: BaseHTTPRequestHandler, camera: HttpCamera) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+
+from tests.harness.local_server import local_server
 
 
 @dataclass
@@ -32,24 +33,13 @@ class Site:
 def serving(site: Site) -> Iterator[Site]:
     """Serve a site; its `address` is the folder that every path lies in."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            site.requests.append((self.path, self.headers.get("Range")))
-            _answer(self, site, site.next())
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        site.requests.append((handler.path, handler.headers.get("Range")))
+        _answer(handler, site, site.next())
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    site.address = f"http://127.0.0.1:{server.server_address[1]}/files"
-    try:
+    with local_server(answer) as address:
+        site.address = f"{address}/files"
         yield site
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def _answer(handler: BaseHTTPRequestHandler, site: Site, behaviour: str) -> None:

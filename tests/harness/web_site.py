@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 
+from tests.harness.local_server import local_server
 from tests.harness.mosquitto import Certificates
 
 
@@ -38,34 +38,16 @@ class WebSite:
 def serving_site(site: WebSite, certificates: Certificates | None = None) -> Iterator[WebSite]:
     """Serve a site under the folder `/net/`; with `certificates` over https."""
 
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            site.requests.append((self.path, self.headers.get("Range")))
-            _answer(self, site)
+    def answer(handler: BaseHTTPRequestHandler) -> None:
+        site.requests.append((handler.path, handler.headers.get("Range")))
+        _answer(handler, site)
 
-        def log_message(self, format: str, *args: object) -> None:
-            """Keep quiet."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, request: object, client_address: object) -> None:
-            """Keep quiet about clients that hang up."""
-
-    server = Server(("127.0.0.1", 0), Handler)
-    if certificates is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(certificates.cert, certificates.key)
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    scheme = "http" if certificates is None else "https"
-    site.address = f"{scheme}://127.0.0.1:{server.server_address[1]}/net"
-    try:
-        yield site
-    finally:
-        site.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with local_server(answer, certificates) as address:
+        site.address = f"{address}/net"
+        try:
+            yield site
+        finally:
+            site.released.set()
 
 
 def _answer(handler: BaseHTTPRequestHandler, site: WebSite) -> None:
