@@ -3,9 +3,9 @@
 
     scripts/dev/test-cluster bookworm scripts/benchmarks/cluster.py --devices 200 --seconds 90
 
-Devices are the daemon's own MQTT bridges, as in
-simulate_fleet.py. After a third of the time one node (or mosquitto) is killed, after two thirds it is started
-again. A subscriber at another node counts events; at the end new subscribers at every node read the labels.
+Devices are the daemon's own MQTT bridges, as in simulate_fleet.py. After a third of the time one node (or
+mosquitto) is killed; after two thirds it is started again. A subscriber at another node counts events. At the
+end new subscribers at every node read the labels.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fleet_simulation.broker import cpu_s, memory_mb
 from fleet_simulation.devices import Published
 from fleet_simulation.listeners import ALL, listen
+from fleet_simulation.process_usage import cpu_s, memory_mb
 from simulate_fleet import (
     Worker,
     allow_open_files,
+    fleet_parser,
     merge_received,
     message_figures,
     start_fleet,
@@ -47,7 +48,6 @@ from tests.harness.rabbitmq_cluster import RabbitMqCluster
 ROOT = Path(os.environ.get("EDGE_DAEMON_RABBITMQ_ROOT", "/"))
 _DRAIN_S = 15.0
 _AT_ONCE_S = 3.0
-_FILES_PER_DEVICE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,17 +181,11 @@ def _new_subscriber(port: int, expected: dict[str, str]) -> dict[str, float]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--devices", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=90.0)
-    parser.add_argument("--results-per-s", type=float, default=0.5, help="per device")
-    parser.add_argument("--change-every-s", type=float, default=5.0, help="a new label: 2 messages of QoS 1")
-    parser.add_argument("--processes", type=int, default=2, help="processes that run the devices")
+    parser = fleet_parser(__doc__, devices=200, seconds=90.0, results_per_s=0.5, processes=2)
     parser.add_argument("--root", type=Path, default=ROOT, help="folder of the Debian with RabbitMQ")
     parser.add_argument("--only", choices=["mosquitto", "cluster"])
-    parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    allow_open_files(args.devices * _FILES_PER_DEVICE + 100)
+    allow_open_files(args.devices)
     brokers: dict[str, Callable[[], AbstractContextManager[Broker]]] = {
         "mosquitto": single_mosquitto,
         "cluster": partial(rabbitmq_cluster, args.root),

@@ -16,7 +16,6 @@ import multiprocessing
 import resource
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,11 +23,12 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from fleet_simulation.broker import Mosquitto, cpu_s, memory_mb
 from fleet_simulation.devices import Published, Rates, run_devices
 from fleet_simulation.listeners import ALL, Received, ask, listen
+from fleet_simulation.process_usage import cpu_s, memory_mb
 
 from edge_daemon.config.mqtt import MqttOptions
+from tests.harness.mosquitto import Mosquitto
 
 DRAIN_S = 2.0
 """Time for messages in flight after the devices' last message."""
@@ -89,19 +89,13 @@ class Usage:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--devices", type=int, default=500)
-    parser.add_argument("--seconds", type=float, default=60.0)
-    parser.add_argument("--results-per-s", type=float, default=2.0, help="per device")
-    parser.add_argument("--change-every-s", type=float, default=5.0, help="a new label: 2 messages of QoS 1")
+    parser = fleet_parser(__doc__, devices=500, seconds=60.0, results_per_s=2.0, processes=4)
     parser.add_argument("--requests-per-s", type=float, default=10.0, help="total of the fleet")
-    parser.add_argument("--processes", type=int, default=4, help="processes that run the devices")
     parser.add_argument("--listeners", type=int, default=1)
     parser.add_argument("--nodelay", action="store_true", help="with mosquitto's set_tcp_nodelay")
-    parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
-    allow_open_files(args.devices * _FILES_PER_DEVICE + 100)
-    with tempfile.TemporaryDirectory() as folder, Mosquitto(Path(folder), args.nodelay) as broker:
+    allow_open_files(args.devices)
+    with Mosquitto(settings="set_tcp_nodelay true" if args.nodelay else "") as broker:
         figures = simulate(args, broker)
     print(json.dumps(figures) if args.json else table(figures))
     return 0
@@ -189,7 +183,23 @@ def _cell(value: object) -> str:
     return str(value)
 
 
-def allow_open_files(count: int) -> None:
+def fleet_parser(
+    description: str | None, *, devices: int, seconds: float, results_per_s: float, processes: int
+) -> argparse.ArgumentParser:
+    """Return a parser of the options of every simulated fleet, with these defaults."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--devices", type=int, default=devices)
+    parser.add_argument("--seconds", type=float, default=seconds)
+    parser.add_argument("--results-per-s", type=float, default=results_per_s, help="per device")
+    parser.add_argument("--change-every-s", type=float, default=5.0, help="a new label: 2 messages of QoS 1")
+    parser.add_argument("--processes", type=int, default=processes, help="processes that run the devices")
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def allow_open_files(devices: int) -> None:
+    """Raise the limit of open files to what `devices` devices need, as far as the system allows."""
+    count = devices * _FILES_PER_DEVICE + 100
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft < count:
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
