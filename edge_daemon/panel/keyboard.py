@@ -24,7 +24,6 @@ from edge_daemon.domain.events import (
     ConfirmPending,
     Event,
     ExampleAdded,
-    ExampleUndone,
 )
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.worker import Worker
@@ -148,11 +147,10 @@ class Keyboard:
                 log.info("%s: %s", event.label, event.note)
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
-            case ExampleUndone() if event.command.origin.via == _VIA:
-                what = f"{len(event.ids)} examples" if event.ids else "the last example"
-                log.info("removed %s: %s (%d)", what, event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
                 log.info("cleared %d examples", event.removed)
+            case CommandReply(command=Undo(), error=None, data=data) if event.command.origin.via == _VIA:
+                log.info("undone: %s", data["text"])
             case CommandReply(command=LearnScene(), error=None) if event.command.origin.via == _VIA:
                 log.info("the scene is learned")
             case CommandReply(error=str() as error) if event.command.origin.via == _VIA:

@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias
 
 from edge_daemon.domain.commands import AddExample, Command, Origin, Undo
 from edge_daemon.domain.errors import RequestError
-from edge_daemon.domain.events import CommandReply, Event, ExampleAdded, ExampleUndone, ObjectPassed
+from edge_daemon.domain.events import CommandReply, Event, ExampleAdded, ObjectPassed
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME
 from edge_daemon.system.printable import printable
@@ -88,8 +88,8 @@ def event_line(event: Event) -> str | None:
             return f"{_prefix(event.region)}object {event.label}"
         case ExampleAdded() if event.command.origin.via == VIA:
             return f"taught {event.label}"
-        case ExampleUndone() if event.command.origin.via == VIA:
-            return f"undone {event.label}"
+        case CommandReply(command=Undo(), error=None, data=data) if event.command.origin.via == VIA:
+            return f"undone {data.get('label', data['text'])}"
         case CommandReply(error=str() as error) if event.command.origin.via == VIA:
             return error_line(error)
     return None

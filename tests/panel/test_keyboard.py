@@ -19,7 +19,6 @@ from edge_daemon.domain.events import (
     Cleared,
     CommandReply,
     ExampleAdded,
-    ExampleUndone,
 )
 from edge_daemon.panel.keyboard import Keyboard
 from edge_daemon.system.testing import ManualClock
@@ -213,7 +212,7 @@ def test_the_outcome_of_each_key_is_logged(
     )
     for event in (
         ExampleAdded(1, "cat", "frame", 7, 3, press),
-        ExampleUndone(1, "cat", 6, undo),
+        CommandReply(undo, data={"text": "1 example of 'cat' removed"}),
         Cleared(None, 6, clear),
         CommandReply(press, error="the disk is full"),
         ExampleAdded(2, "dog", "frame", 1, 4, AddExample("dog", 1.0, Origin("gpio", "17"))),
@@ -225,7 +224,7 @@ def test_the_outcome_of_each_key_is_logged(
     assert "nothing waits to be confirmed; press c first" in messages
     assert messages[-5:] == [
         "taught cat (7)",
-        "removed the last example: cat (6)",
+        "undone: 1 example of 'cat' removed",
         "cleared 6 examples",
         "not done: the disk is full",
         "cat: show it once more",

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from edge_daemon.domain.commands import AddExample, Command, Origin, Undo
 from edge_daemon.domain.errors import EdgeError, LabelError, RequestError
-from edge_daemon.domain.events import Button, CommandReply, Event, ExampleAdded, ExampleUndone, ObjectPassed
+from edge_daemon.domain.events import Button, CommandReply, Event, ExampleAdded, ObjectPassed
 from edge_daemon.serial.lines import (
     MAX_LINE_BYTES,
     LineReader,
@@ -72,9 +72,13 @@ def test_a_label_or_region_that_can_t_be_taught_is_an_error(
         (ObjectPassed("frame", "old cat", 1.0, 3, 1, AT, 2.0), "object old cat"),
         (ObjectPassed("left", "cat", 1.0, 3, 1, AT, 2.0), "left/object cat"),
         (ExampleAdded(1, "cat", "frame", 4, 9, TAUGHT), "taught cat"),
-        (ExampleUndone(1, "cat", 3, UNDONE), "undone cat"),
+        (CommandReply(UNDONE, data={"text": "1 example of 'cat' removed", "label": "cat"}), "undone cat"),
+        (
+            CommandReply(UNDONE, data={"text": "3 examples of 'cat' restored"}),
+            "undone 3 examples of 'cat' restored",
+        ),
         (CommandReply(UNDONE, "nothing to undo\nhere"), "error nothing to undo\\nhere"),
-        (CommandReply(UNDONE), None),
+        (CommandReply(TAUGHT), None),
         (ExampleAdded(1, "cat", "frame", 4, 9, Undo(Origin("web"))), None),
         (CommandReply(Undo(Origin("mqtt")), "nothing to undo"), None),
         (Button("cat", "press"), None),
@@ -99,7 +103,7 @@ def test_no_sent_line_is_a_request_of_a_board_that_echoes(region: str, label: st
         label_line(region, label),
         event_line(ObjectPassed(region, label, 1.0, 3, 1, AT, 2.0)),
         event_line(ExampleAdded(1, label, region, 4, 9, TAUGHT)),
-        event_line(ExampleUndone(1, label, 3, UNDONE)),
+        event_line(CommandReply(UNDONE, data={"text": label})),
         error_line(label),
     ]
     for line in lines:

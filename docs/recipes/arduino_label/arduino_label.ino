@@ -1,5 +1,5 @@
 // A servo that turns to one position for each label of edge_daemon: docs/serial.md
-// Servo: signal to pin 9, supply from 5 V of its own, grounds connected. Button: from pin 2 to ground.
+// Servo: signal to pin 9, a separate 5 V supply, grounds connected. Button: from pin 2 to ground.
 
 const int SERVO_PIN = 9;
 const int BUTTON_PIN = 2;
