@@ -165,7 +165,7 @@ class _Writer:
         """Write the scenes that are still stored, and name them in the entries of their examples."""
         indexes: dict[int | None, int] = {}
         for scene_id in sorted({each for each in self._scene_ids if each is not None}):
-            scene = self._store.scene(scene_id)
+            scene = self._store.scenes.get(scene_id)
             if scene is not None and len(self._scenes) < MAX_SCENES:
                 indexes[scene_id] = len(self._scenes)
                 self._stream.add(_scene_name(len(self._scenes)), scene.picture, compress=False)

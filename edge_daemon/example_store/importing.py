@@ -143,7 +143,7 @@ def add_new(
             if known_label is None:
                 if record.scene_id is not None and record.scene_id not in adopted:
                     scene = scene_of(record.scene_id)
-                    adopted[record.scene_id] = None if scene is None else store.adopt_scene(scene)
+                    adopted[record.scene_id] = None if scene is None else store.scenes.adopt(scene)
                 store.add_record(replace(record, scene_id=adopted[record.scene_id]))
                 added += 1
             else:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
+from edge_daemon.domain.errors import NoExamplesError
 from edge_daemon.example_store.connection import StoreConnection
-from edge_daemon.example_store.record import INTACT
+from edge_daemon.example_store.record import INTACT, OWN
 
 MAX_CHANGES = 64
 """Changes that can be undone; the next one replaces the oldest."""
@@ -97,26 +98,64 @@ class Journal:
         """Return the number of the latest change that is not undone; None without one."""
         return self._first("SELECT id FROM changes WHERE undone IS NULL ORDER BY made DESC LIMIT 1")
 
-    def newest_undone(self) -> int | None:
+    def undo(self, number: int | None, removed_at: str) -> Change:
+        """Undo the latest change that still has an effect, or the one with this number.
+
+        `removed_at` is the time of the removals. See `ExampleStore.undo`. Raises NoExamplesError.
+        """
+        while (latest := self.newest() if number is None else number) is not None:
+            change = self._undo(latest, removed_at)
+            if change is not None and change.steps:
+                return change
+            if number is not None:
+                raise NoExamplesError(f"change {number} can't be undone: it is undone already or too old")
+        return self._undo_unrecorded(removed_at)
+
+    def redo(self, number: int | None, removed_at: str) -> Change:
+        """Redo the change undone last, or the one with this number. Raises NoExamplesError."""
+        latest = self._newest_undone() if number is None else number
+        change = None if latest is None else self._redo(latest, removed_at)
+        if change is None or not change.steps:
+            raise NoExamplesError(
+                "nothing to redo: no change was undone since the last one"
+                if number is None
+                else f"change {number} can't be redone: it is not undone, or too old"
+            )
+        return change
+
+    def _newest_undone(self) -> int | None:
         """Return the number of the change undone last; None without one, or after another change."""
         return self._first(
             "SELECT id FROM changes WHERE undone > (SELECT coalesce(max(made), 0) FROM changes"
             " WHERE undone IS NULL) ORDER BY undone DESC LIMIT 1"
         )
 
-    def undo(self, number: int, removed_at: str) -> Change | None:
+    def _undo(self, number: int, removed_at: str) -> Change | None:
         """Undo a change; None for one that is not in the journal or is undone."""
         rows = self._connection.query(
             f"UPDATE changes SET undone = {_NEXT} WHERE id = ? AND undone IS NULL RETURNING id", number
         )
         return self._apply(number, removed_at, _AFTER, _BEFORE) if rows else None
 
-    def redo(self, number: int, removed_at: str) -> Change | None:
+    def _redo(self, number: int, removed_at: str) -> Change | None:
         """Redo an undone change; None for one that is not in the journal or is not undone."""
         rows = self._connection.query(
             "UPDATE changes SET undone = NULL WHERE id = ? AND undone IS NOT NULL RETURNING id", number
         )
         return self._apply(number, removed_at, _BEFORE, _AFTER) if rows else None
+
+    def _undo_unrecorded(self, removed_at: str) -> Change:
+        """Remove the newest burst: examples that were taught before the oldest change in the journal."""
+        newest = f"(SELECT max(id) {OWN})"
+        burst = f"id = {newest} OR burst = (SELECT nullif(burst, '') FROM examples WHERE id = {newest})"
+        rows = self._connection.query(f"SELECT id, label {OWN} AND ({burst}) ORDER BY id")
+        if not rows:
+            raise NoExamplesError("nothing to undo: the store holds no examples")
+        self.record(Step(one, label, False, label, True) for one, label in rows)
+        assert self._number is not None
+        change = self._undo(self._number, removed_at)
+        assert change is not None
+        return change
 
     def _apply(self, number: int, removed_at: str, old: str, new: str) -> Change:
         """Set the examples that still are as the journal says to the other side of the change."""

@@ -34,6 +34,8 @@ INTACT = "id NOT IN (SELECT id FROM temp.damaged)"
 """SQL condition: the check at the opening found no fault in the example."""
 
 LIVE = f"FROM examples WHERE removed_at IS NULL AND {INTACT}"
+OWN = f"{LIVE} AND origin = ''"
+"""SQL: the live examples of all devices, and of this device."""
 
 
 @dataclass(frozen=True, slots=True)

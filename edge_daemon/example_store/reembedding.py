@@ -83,7 +83,7 @@ class _ObjectEmbedder:
 
     def _reference(self, scene_id: int | None) -> SceneReference:
         if scene_id not in self._references:
-            scene = None if scene_id is None else self._store.scene(scene_id)
+            scene = None if scene_id is None else self._store.scenes.get(scene_id)
             if scene is None:
                 raise ImageError("its scene is no longer stored")
             self._references[scene_id] = SceneReference.from_bytes(scene.picture)

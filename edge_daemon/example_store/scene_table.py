@@ -36,7 +36,7 @@ class SceneTable:
         self._logged: set[int] = set()
 
     def add(
-        self, region: str, picture: bytes, source: SceneSource, created_at: datetime | None
+        self, region: str, picture: bytes, source: SceneSource, created_at: datetime | None = None
     ) -> StoredScene:
         """Store a scene as the current one of its region; return it once it is on disk.
 
@@ -81,11 +81,9 @@ class SceneTable:
 
     def remove(self, scene_id: int) -> bool:
         """Remove a scene, so that the one before it is current again; return whether it was stored."""
-        return self._set_removed(scene_id, format_time(self._connection.now()))
-
-    def restore(self, scene_id: int) -> bool:
-        """Restore a removed scene; return whether it was still stored."""
-        return self._set_removed(scene_id, None)
+        statement = "UPDATE scenes SET removed_at = ? WHERE id = ? RETURNING id"
+        with self._connection.transaction():
+            return bool(self._connection.query(statement, format_time(self._connection.now()), scene_id))
 
     def purge(self, older_than: datetime) -> None:
         """Delete the scenes from before `older_than` that are not current and that no example refers to."""
@@ -94,11 +92,6 @@ class SceneTable:
             f" AND NOT {_USED} AND NOT {_NEWEST}",
             format_time(older_than),
         )
-
-    def _set_removed(self, scene_id: int, removed_at: str | None) -> bool:
-        statement = "UPDATE scenes SET removed_at = ? WHERE id = ? RETURNING id"
-        with self._connection.transaction():
-            return bool(self._connection.query(statement, removed_at, scene_id))
 
     def _insert(
         self, region: str, picture: bytes, source: SceneSource, created_at: datetime, removed_at: str | None

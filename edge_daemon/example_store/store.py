@@ -10,24 +10,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from edge_daemon.domain.errors import EmbeddingError, LabelError, NoExamplesError
+from edge_daemon.domain.errors import LabelError, NoExamplesError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import WHOLE_FRAME, Example
 from edge_daemon.example_store.connection import StoreConnection, utc_now
-from edge_daemon.example_store.integrity import UNSET_CHECKSUM, summarise
+from edge_daemon.example_store.example_table import ExampleTable
+from edge_daemon.example_store.integrity import summarise
 from edge_daemon.example_store.journal import Change, Journal, Step
 from edge_daemon.example_store.record import (
     COLUMNS,
-    COLUMNS_AND_PICTURE,
     INTACT,
     LIVE,
+    OWN,
     ExampleRecord,
-    content_digest,
     format_time,
-    pack,
     read_example,
 )
-from edge_daemon.example_store.scene_record import SceneSource, StoredScene
 from edge_daemon.example_store.scene_table import SceneTable
 
 if TYPE_CHECKING:
@@ -35,15 +33,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_OWN = f"{LIVE} AND origin = ''"
-_INSERT = (
-    "INSERT INTO examples (label, space, region, burst, source, created_at, origin, number, probation,"
-    " scene_id, boot_id, uptime_s, picture_digest, embedding_digest, object_digest,"
-    " embedding, object_embedding, thumbnail, checksum)"
-    f" VALUES ({'?, ' * 18}{UNSET_CHECKSUM}) RETURNING {COLUMNS}, thumbnail"
-)
 _REMOVE = "UPDATE examples SET removed_at = ? WHERE removed_at IS NULL"
-_PAGE = 256  # examples read at once: a few megabytes with their thumbnails
 
 
 class ExampleStore:
@@ -65,8 +55,9 @@ class ExampleStore:
     ) -> None:
         self.path = Path(path)
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover)
-        self._scenes = SceneTable(self._connection)
+        self._table = ExampleTable(self._connection)
         self._journal = Journal(self._connection)
+        self.scenes = SceneTable(self._connection)
 
     @classmethod
     def open_or_recover(cls, path: str | Path, *, busy_s: float = 2.0) -> Self:
@@ -164,20 +155,11 @@ class ExampleStore:
     def add_record(self, record: ExampleRecord) -> Example:
         """Store an example as `add` does."""
         label = check_label(record.label)
-        created = format_time(record.created_at or self._connection.now())
         with self.transaction(record.group):
-            blob, object_blob = self._pack_both(record.embedding, record.object_embedding, record.space)
-            rows = self.query(
-                _INSERT,
-                *(label, record.space, record.region, record.group, record.source, created),
-                *(record.origin, record.number, bool(record.origin)),
-                *(record.scene_id, record.boot_id, record.uptime_s),
-                *map(content_digest, (record.thumbnail, blob, object_blob or b"")),
-                *(blob, object_blob, record.thumbnail),
-            )
+            example = self._table.insert(record, label)
             if not record.origin:
-                self._journal.record([Step(rows[0][0], label, False, label, True)])
-        return read_example(rows[0])
+                self._journal.record([Step(example.id, label, False, label, True)])
+        return example
 
     def undo(self, number: int | None = None) -> Change:
         """Undo the latest change of the examples, or the one with this number; return what that did.
@@ -186,38 +168,15 @@ class ExampleStore:
         in the journal, the newest burst of this device is removed. Raises NoExamplesError.
         """
         with self.transaction():
-            while (latest := self._journal.newest() if number is None else number) is not None:
-                change = self._journal.undo(latest, self._now())
-                if change is not None and change.steps:
-                    return change
-                if number is not None:
-                    raise NoExamplesError("that change can't be undone: it is undone already or too old")
-            return self._undo_unrecorded()
-
-    def _undo_unrecorded(self) -> Change:
-        """Remove the newest burst: examples that were taught before the oldest change in the journal."""
-        newest = f"(SELECT max(id) {_OWN})"
-        burst = f"id = {newest} OR burst = (SELECT nullif(burst, '') FROM examples WHERE id = {newest})"
-        rows = self.query(f"SELECT id, label {_OWN} AND ({burst}) ORDER BY id")
-        if not rows:
-            raise NoExamplesError("nothing to undo: the store holds no examples")
-        self._journal.record(Step(one, label, False, label, True) for one, label in rows)
-        latest = self._journal.newest()
-        change = None if latest is None else self._journal.undo(latest, self._now())
-        assert change is not None
-        return change
+            return self._journal.undo(number, self._now())
 
     def redo(self, number: int | None = None) -> Change:
         """Redo the change undone last, or the one with this number; return what that did.
 
-        Raises NoExamplesError if there is none, or if the examples were changed since.
+        Raises NoExamplesError if there is none, or if all its examples were changed since.
         """
         with self.transaction():
-            latest = self._journal.newest_undone() if number is None else number
-            change = None if latest is None else self._journal.redo(latest, self._now())
-            if change is None or not change.steps:
-                raise NoExamplesError("nothing to redo: no change was undone since the last one")
-        return change
+            return self._journal.redo(number, self._now())
 
     def newest_change(self) -> int | None:
         """Return the number of the latest change, for `undo`; None without one."""
@@ -293,6 +252,8 @@ class ExampleStore:
     def _relabel(self, found: Iterable[tuple[int, str]], label: str) -> None:
         """Give examples, as (id, label now), another label."""
         for one, before in found:
+            if before == label:
+                continue
             self.query("UPDATE examples SET label = ? WHERE id = ?", label, one)
             self._journal.record([Step(one, before, True, label, True)])
 
@@ -304,25 +265,10 @@ class ExampleStore:
     ) -> int:
         """Give examples, by id, a new embedding in another space, all or none; return their number.
 
-        An example without a new object embedding loses the old one, which is of another space, and with it
-        its scene: it would be an example of the empty scene.
+        An example without a new object embedding loses the old one, and with it its scene.
         """
-        statement = (
-            "UPDATE examples SET space = ?, embedding = ?, embedding_digest = ?, scene_id ="
-            " CASE WHEN object_embedding IS NULL OR ? THEN scene_id END,"
-            " object_embedding = ?, object_digest = ? WHERE true"
-        )
-        replaced = 0
         with self.transaction():
-            for example_id, vector in embeddings:
-                object_vector = (object_embeddings or {}).get(example_id)
-                blob, object_blob = self._pack_both(vector, object_vector, space)
-                values = (
-                    *(space, blob, content_digest(blob), object_blob is not None),
-                    *(object_blob, content_digest(object_blob or b"")),
-                )
-                replaced += len(self._update_each(statement, [example_id], *values))
-        return replaced
+            return self._table.replace_embeddings(embeddings, space, object_embeddings or {})
 
     def purge(self, older_than: datetime) -> int:
         """Delete the examples that were removed before `older_than`; return their number.
@@ -333,43 +279,17 @@ class ExampleStore:
         statement = f"DELETE FROM examples WHERE removed_at < ? AND origin = '' AND {INTACT} RETURNING id"
         with self.transaction():
             purged = len(self.query(statement, format_time(older_than)))
-            self._scenes.purge(older_than)
+            self.scenes.purge(older_than)
         return purged
-
-    def add_scene(
-        self, region: str, picture: bytes, source: SceneSource, created_at: datetime | None = None
-    ) -> StoredScene:
-        """Store the picture of a region without objects as its current scene, see `SceneTable.add`."""
-        return self._scenes.add(region, picture, source, created_at)
-
-    def adopt_scene(self, scene: StoredScene) -> int:
-        """Store a scene of another store that an imported example refers to; return its id here."""
-        return self._scenes.adopt(scene)
-
-    def scene(self, scene_id: int) -> StoredScene | None:
-        """Return a scene, also a removed one; None for a deleted or damaged one."""
-        return self._scenes.get(scene_id)
-
-    def newest_scene(self, region: str) -> StoredScene | None:
-        """Return the current scene of a region; None without one."""
-        return self._scenes.newest(region)
-
-    def remove_scene(self, scene_id: int) -> bool:
-        """Undo `add_scene`: the scene before it is current again. Return whether the scene was stored."""
-        return self._scenes.remove(scene_id)
-
-    def restore_scene(self, scene_id: int) -> bool:
-        """Undo `remove_scene`. Return whether the scene was still stored."""
-        return self._scenes.restore(scene_id)
 
     @property
     def counts(self) -> dict[str, int]:
         """Number of live examples of this device per label, in the order of their first use."""
-        return dict(self.query(f"SELECT label, count(*) {_OWN} GROUP BY label ORDER BY min(id)"))
+        return dict(self.query(f"SELECT label, count(*) {OWN} GROUP BY label ORDER BY min(id)"))
 
     def spaces(self) -> dict[str, int]:
         """Return the number of live examples of this device per embedding space, in order of first use."""
-        return dict(self.query(f"SELECT space, count(*) {_OWN} GROUP BY space ORDER BY min(id)"))
+        return dict(self.query(f"SELECT space, count(*) {OWN} GROUP BY space ORDER BY min(id)"))
 
     def __iter__(self) -> Iterator[Example]:
         return self.examples()
@@ -382,15 +302,7 @@ class ExampleStore:
         Without `thumbnails` these are empty and not read from disk. `peers` includes the accepted examples
         of the fleet.
         """
-        columns = COLUMNS_AND_PICTURE if thumbnails else f"{COLUMNS}, x''"
-        statement = (
-            f"SELECT {columns} {LIVE} AND id > ?1 AND (?2 IS NULL OR space = ?2)"
-            " AND (origin = '' OR (?3 AND NOT probation)) ORDER BY id LIMIT ?4"
-        )
-        last = 0
-        while rows := self.query(statement, last, space, peers, _PAGE):
-            yield from map(read_example, rows)
-            last = rows[-1][0]
+        return self._table.read(space, thumbnails=thumbnails, peers=peers)
 
     def thumbnail(self, example_id: int) -> bytes | None:
         """Return the picture of a live or removed example; None without such an example."""
@@ -403,7 +315,7 @@ class ExampleStore:
         rows = self.query("SELECT scene_id FROM examples WHERE id = ?", example_id)
         return rows[0][0] if rows else None
 
-    def removed(self, limit: int = _PAGE) -> list[Example]:
+    def removed(self, limit: int = 256) -> list[Example]:
         """Return the removed examples of this device, latest removal first, without thumbnails."""
         statement = (
             f"SELECT {COLUMNS}, x'' FROM examples WHERE removed_at IS NOT NULL AND {INTACT} AND origin = ''"
@@ -420,38 +332,10 @@ class ExampleStore:
         embedding: Vector | None = None,
     ) -> str | None:
         """Return the label of a live example with the same picture or embedding; None without one."""
-        contents = {"picture": thumbnail, "embedding": b"" if embedding is None else pack(embedding)}
-        for kind, content in contents.items():
-            statement = f"SELECT label {_OWN} AND space = ? AND region = ? AND {kind}_digest = ? LIMIT 1"
-            if rows := self.query(statement, space, region, content_digest(content)):
-                return str(rows[0][0])
-        return None
+        return self._table.find_duplicate(space, region, thumbnail, embedding)
 
     def _now(self) -> str:
         return format_time(self._connection.now())
-
-    def _pack(self, embedding: Vector, space: str) -> bytes:
-        """Return the embedding's bytes. Raises EmbeddingError for another length than the space's."""
-        blob = pack(embedding)
-        others = self.query(f"SELECT length(embedding) {LIVE} AND space = ? LIMIT 1", space)
-        if others and others[0][0] != len(blob):
-            expected, got = others[0][0] // 4, len(blob) // 4
-            raise EmbeddingError(
-                f"an embedding of {got} numbers among those of {expected} in space '{space}'"
-            )
-        return blob
-
-    def _pack_both(
-        self, embedding: Vector, object_embedding: Vector | None, space: str
-    ) -> tuple[bytes, bytes | None]:
-        """Return the bytes of an embedding and its object embedding. Raises EmbeddingError as `_pack`."""
-        blob = self._pack(embedding, space)
-        object_blob = None if object_embedding is None else pack(object_embedding)
-        if object_blob is not None and len(object_blob) != len(blob):
-            raise EmbeddingError(
-                f"an object embedding of {len(object_blob) // 4} numbers beside one of {len(blob) // 4}"
-            )
-        return blob, object_blob
 
     def _update_each(self, statement: str, ids: Iterable[int], *values: object) -> list[tuple[int, str]]:
         """Run an UPDATE for each id; return the id and label of each row that was updated."""

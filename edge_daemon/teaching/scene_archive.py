@@ -10,6 +10,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from edge_daemon.domain.errors import ImageError, StoreError
+from edge_daemon.example_store.scene_record import SceneSource
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_reference import SceneReference
@@ -38,7 +39,7 @@ class SceneArchive:
         None without one, if it can't be read, or if it is that of another box.
         """
         try:
-            stored = self._store.newest_scene(region)
+            stored = self._store.scenes.newest(region)
         except StoreError as exc:
             log.warning("the scene of region '%s' can't be read: %s", region, exc)
             return None
@@ -57,15 +58,15 @@ class SceneArchive:
         self, region: str, reference: SceneReference, *, automatic: bool, at: datetime, box: Box | None = None
     ) -> int:
         """Store a scene as a region's current one; return its id. Raises StoreError."""
-        source = "automatic" if automatic else "press"
+        source: SceneSource = "automatic" if automatic else "press"
         reference = replace(reference, box=box)
-        stored = self._store.add_scene(region, reference.to_bytes(), source, at)  # type: ignore[arg-type]
+        stored = self._store.scenes.add(region, reference.to_bytes(), source, at)
         self._remember(stored.id, reference)
         return stored.id
 
     def same_scene(self, region: str, reference: SceneReference, box: Box | None = None) -> int | None:
         """Return the id of the region's current scene if it hardly differs. Raises StoreError."""
-        stored = self._store.newest_scene(region)
+        stored = self._store.scenes.newest(region)
         if stored is None:
             return None
         other = self._decode(stored.id, stored.picture)
@@ -75,12 +76,12 @@ class SceneArchive:
 
     def remove(self, scene_id: int) -> None:
         """Remove a scene, so that the one before it is current again. Raises StoreError."""
-        self._store.remove_scene(scene_id)
+        self._store.scenes.remove(scene_id)
 
     def remove_all(self, region: str) -> None:
         """Remove every scene of a region. Raises StoreError."""
-        while (stored := self._store.newest_scene(region)) is not None:
-            self._store.remove_scene(stored.id)
+        while (stored := self._store.scenes.newest(region)) is not None:
+            self._store.scenes.remove(stored.id)
 
     def matching(self, scene_ids: Collection[int], reference: SceneReference) -> frozenset[int]:
         """Return which of these scenes are that of `reference`; their light may differ."""
@@ -98,7 +99,7 @@ class SceneArchive:
     def _read(self, scene_id: int) -> SceneReference | None:
         if scene_id not in self._references:
             try:
-                stored = self._store.scene(scene_id)
+                stored = self._store.scenes.get(scene_id)
             except StoreError as exc:
                 log.debug("scene %d can't be read now: %s", scene_id, exc)
                 return None

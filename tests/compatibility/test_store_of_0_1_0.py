@@ -121,7 +121,7 @@ def test_old_rows_have_no_scene_object_or_boot(path: Path) -> None:
                 "",
                 None,
             )
-        assert store.newest_scene("left") is None
+        assert store.scenes.newest("left") is None
     checksums = "SELECT id, hex(checksum) FROM examples ORDER BY id"
     assert raw_rows(path, checksums) == raw_rows(WRITTEN / "state/examples.sqlite", checksums)
 

@@ -71,13 +71,13 @@ def test_the_time_of_a_scene_is_set_right_too(tmp_path: Path) -> None:
     dated = DatedStore(tmp_path / "examples.sqlite")
     learned_at = BOOT + timedelta(seconds=20)
     with dated.store:
-        before = dated.store.add_scene("left", b"old", "press", BOOT - STEP)
-        dated.store.add_scene("right", b"new", "press", learned_at)
+        before = dated.store.scenes.add("left", b"old", "press", BOOT - STEP)
+        dated.store.scenes.add("right", b"new", "press", learned_at)
         shift_times(dated.store, BOOT, BOOT + timedelta(seconds=80), STEP)
-        scene = dated.store.newest_scene("right")
+        scene = dated.store.scenes.newest("right")
         assert scene is not None
         assert (scene.created_at, scene.picture) == (learned_at + STEP, b"new")
-        assert dated.store.newest_scene("left") == before
+        assert dated.store.scenes.newest("left") == before
 
 
 def test_a_session_goes_on_after_the_clock_was_set(tmp_path: Path) -> None:

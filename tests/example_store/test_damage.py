@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing, suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,45 +16,14 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import StoreError
-from edge_daemon.domain.types import Example
 from edge_daemon.example_store.database import check_path
-from edge_daemon.example_store.importing import import_salvage
 from edge_daemon.example_store.integrity import CHECKED
-from edge_daemon.example_store.record import ExampleRecord, content_digest
+from edge_daemon.example_store.record import content_digest
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.damaged_store import COUNT, PAGE, assert_same, execute, fill
 from tests.harness.unit_vectors import unit
 
-PAGE = 4096
-COUNT = 40
-
-
-def fill(path: Path) -> dict[int, Example]:
-    """Add examples of two labels with pictures, and remove some; return the live ones by id.
-
-    Half of them have an object embedding and one of two scenes.
-    """
-    draw = np.random.default_rng(3)
-    with ExampleStore(path) as store:
-        scenes = [store.add_scene("left", draw.bytes(9000), "press").id for _ in range(2)]
-        for seed in range(COUNT):
-            picture = b"\xff\xd8\xff" + draw.bytes(2000 + 50 * seed)
-            label = ["cat", "dog"][seed % 2]
-            record = ExampleRecord(unit(seed, 200), label, "s", "left", thumbnail=picture)
-            if seed % 2:
-                scene_id, vector = scenes[seed // 2 % 2], unit(1000 + seed, 200)
-                record = replace(
-                    record, scene_id=scene_id, object_embedding=vector, boot_id="b", uptime_s=seed / 3
-                )
-            store.add_record(record)
-        store.remove([5, 9])
-        return {example.id: example for example in store}
-
-
-def execute(path: Path, statement: str, *values: object) -> None:
-    """Change a store with plain SQL, as another program does."""
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute(statement, values)
-        connection.commit()
+NAN, ZEROS = np.full(200, np.nan, "<f4").tobytes(), bytes(800)
 
 
 def flip_bits(content: bytearray, draw: random.Random) -> None:
@@ -96,7 +64,7 @@ def test_no_example_changes_silently_and_readable_ones_are_kept(
     taught = fill(tmp_path / "whole.sqlite")
     whole, rows = (tmp_path / "whole.sqlite").read_bytes(), rows_by_id(tmp_path / "whole.sqlite")
     with ExampleStore(tmp_path / "whole.sqlite") as store:
-        whole_scenes = {each: store.scene(each) for each in (1, 2)}
+        whole_scenes = {each: store.scenes.get(each) for each in (1, 2)}
     for seed in range(25):
         content, folder = bytearray(whole), tmp_path / str(seed)
         damage(content, random.Random(seed))
@@ -108,7 +76,7 @@ def test_no_example_changes_silently_and_readable_ones_are_kept(
         with ExampleStore.open_or_recover(path) as store:
             found = {example.id: example for example in store}
             assert sum(store.counts.values()) == len(found)
-            scenes = {each: store.scene(each) for each in (1, 2)}
+            scenes = {each: store.scenes.get(each) for each in (1, 2)}
         left_out = taught.keys() - found.keys()
         assert found.keys() <= taught.keys()
         assert not left_out & unchanged
@@ -120,25 +88,6 @@ def test_no_example_changes_silently_and_readable_ones_are_kept(
         kept = [each.read_bytes() for each in folder.glob("*.corrupt-*Z")]
         assert kept in ([], [bytes(content)])
         shutil.rmtree(folder)
-
-
-def assert_same(found: Example, taught: Example, *, content_may_lack: bool) -> None:
-    assert np.array_equal(found.embedding, taught.embedding)
-    for name in ("label", "space", "region", "group", "source", "created_at", "origin"):
-        assert getattr(found, name) == getattr(taught, name)
-    assert (found.boot_id, found.uptime_s) == (taught.boot_id, taught.uptime_s)
-    if found.thumbnail or not content_may_lack:
-        assert found.thumbnail == taught.thumbnail
-    if found.object_embedding is None:
-        assert content_may_lack or taught.object_embedding is None
-        assert found.scene_id is None, "it is not an example of the empty scene"
-    else:
-        assert found.scene_id == taught.scene_id
-        assert taught.object_embedding is not None
-        assert np.array_equal(found.object_embedding, taught.object_embedding)
-
-
-NAN, ZEROS = np.full(200, np.nan, "<f4").tobytes(), bytes(800)
 
 
 @pytest.mark.parametrize(
@@ -234,57 +183,6 @@ def test_a_damaged_object_embedding_costs_itself_alone(
     assert caplog.text.count("the object embedding of example 40 is damaged") == 1
 
 
-@pytest.mark.parametrize("version", [3, 4])
-def test_a_salvaged_store_keeps_scenes_and_object_embeddings(tmp_path: Path, version: int) -> None:
-    path = tmp_path / "examples.sqlite"
-    taught = fill(path)
-    with ExampleStore(path) as store:
-        scenes = {each: store.scene(each) for each in (1, 2)}
-        store.remove_scene(2)
-    execute(path, f"PRAGMA user_version = {version}")  # 3 does not fit the columns
-    content = bytearray(path.read_bytes())
-    page = content.index(bytes(unit(20, 200).tobytes())) // PAGE * PAGE
-    content[page : page + 8] = b"\xff" * 8
-    path.write_bytes(content)
-    with ExampleStore.open_or_recover(path) as store:
-        found = list(store)
-        assert COUNT // 2 < len(found) < len(taught)
-        for example in found:
-            assert_same(example, taught[example.id], content_may_lack=False)
-        assert {each: store.scene(each) for each in (1, 2)} == scenes
-        assert store.newest_scene("left") == scenes[1]
-
-
-@pytest.mark.parametrize("lost", [(2,), (1, 2)])
-def test_a_new_scene_has_no_id_of_a_scene_that_was_lost(tmp_path: Path, lost: tuple[int, ...]) -> None:
-    path = tmp_path / "examples.sqlite"
-    fill(path)
-    for each in lost:
-        execute(path, "UPDATE scenes SET picture = x'00' WHERE id = ?", each)
-    execute(path, "PRAGMA user_version = 3")  # which does not fit the columns
-    with ExampleStore.open_or_recover(path) as store:
-        assert {example.scene_id for example in store} == {None, 1, 2}
-        assert [store.scene(each) is None for each in (1, 2)] == [each in lost for each in (1, 2)]
-        assert store.add_scene("left", b"new", "press").id == 3
-
-
-def test_the_salvaged_examples_of_another_file_bring_their_scenes(tmp_path: Path) -> None:
-    path = tmp_path / "old.sqlite"
-    taught = fill(path)
-    with ExampleStore(path) as store:
-        scenes = {each: store.scene(each) for each in (1, 2)}
-    with ExampleStore(tmp_path / "new.sqlite") as store:
-        own = store.add_scene("left", b"own", "press")
-        assert import_salvage(store, path).added == len(taught)
-        for example, before in zip(store, taught.values(), strict=True):
-            scene = None if example.scene_id is None else store.scene(example.scene_id)
-            expected = None if before.scene_id is None else scenes[before.scene_id]
-            assert (scene and scene.picture) == (expected and expected.picture)
-            assert (example.boot_id, example.uptime_s) == (before.boot_id, before.uptime_s)
-            assert (example.object_embedding is None) == (before.object_embedding is None)
-        assert store.newest_scene("left") == own
-
-
 def test_damage_that_another_process_brings_is_left_out_from_then_on(tmp_path: Path) -> None:
     path = tmp_path / "examples.sqlite"
     taught = fill(path)
@@ -346,24 +244,6 @@ def test_a_header_whose_version_or_owner_is_damaged_costs_no_example(tmp_path: P
         execute(path, f"PRAGMA {pragma}")
         with ExampleStore.open_or_recover(path) as store:
             assert {example.id for example in store} == taught.keys()
-
-
-def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: Path) -> None:
-    path = tmp_path / "examples.sqlite"
-    fill(path)
-    script = (
-        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
-        "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), 'late', space='s')\nos._exit(0)"
-    )
-    subprocess.run([sys.executable, "-c", script, path], check=True)
-    assert (tmp_path / "examples.sqlite-wal").stat().st_size
-    content = bytearray(path.read_bytes())
-    page = content.index(bytes(unit(20, 200).tobytes())) // PAGE * PAGE
-    content[page : page + 8] = b"\xff" * 8
-    path.write_bytes(content)
-    with ExampleStore.open_or_recover(path) as store:
-        assert store.counts["late"] == 1
-        assert len(list(store)) > COUNT // 2
 
 
 def test_a_corrupt_store_in_use_is_not_replaced_under_its_daemon(tmp_path: Path) -> None:

@@ -93,7 +93,7 @@ def test_every_older_version_is_migrated_with_its_examples(tmp_path: Path, versi
     write_old_store(path, version)
     assert_migrated(path)
     with ExampleStore(path) as store:
-        scene = store.add_scene("region", b"scene", "press")
+        scene = store.scenes.add("region", b"scene", "press")
         record = ExampleRecord(unit(1, 256), "new", "space", scene_id=scene.id, object_embedding=unit(2, 256))
         added = store.add_record(record)
         assert added.id == COUNT + 1, "no id is used twice"
@@ -168,7 +168,7 @@ def test_a_disk_too_full_for_the_migration_leaves_the_old_store_whole(
     with ExampleStore.open_or_recover(path) as store:
         assert sum(store.counts.values()) == FEW
         with pytest.raises(StoreError, match="full"):
-            store.add_scene("region", b"scene", "press")
+            store.scenes.add("region", b"scene", "press")
     assert "in memory" in caplog.text
     small_disk.free()
     assert_migrated(path, FEW)
@@ -181,9 +181,9 @@ def test_a_read_only_disk_shows_the_migrated_examples_and_keeps_the_old_file(sma
     small_disk.remount("ro")
     with ExampleStore.open_or_recover(path) as store:
         assert sum(store.counts.values()) == FEW
-        assert store.newest_scene("region") is None
+        assert store.scenes.newest("region") is None
         with pytest.raises(StoreError):
-            store.remove_scene(1)
+            store.scenes.remove(1)
     assert path.read_bytes() == before
     small_disk.remount("rw")
     assert_migrated(path, FEW)

@@ -129,7 +129,7 @@ def test_objects_are_embedded_again_from_thumbnail_and_scene(tmp_path: Path) -> 
     camera, new = FixedCamera(3), TfliteEmbedder(shared_path("models/mobilenet_v1_0.5_160_quant.tflite"))
     reference = camera.reference()
     with ExampleStore(tmp_path / "examples.db") as store:
-        scene = store.add_scene("frame", reference.to_bytes(), "press")
+        scene = store.scenes.add("frame", reference.to_bytes(), "press")
         pictures = [camera.picture("disc", light=0.8), camera.picture("square")]
         ids = [_taught_in_scene(store, each, scene.id, unit(1, 8), f"{n}") for n, each in enumerate(pictures)]
         report = reembed(store, new, object_px=160)
@@ -147,8 +147,8 @@ def test_objects_are_embedded_again_from_thumbnail_and_scene(tmp_path: Path) -> 
 def test_an_example_that_loses_its_object_is_reported_and_not_one_of_the_empty_scene(tmp_path: Path) -> None:
     camera = FixedCamera(3)
     with ExampleStore(tmp_path / "examples.db") as store:
-        scene = store.add_scene("frame", camera.reference().to_bytes(), "press").id
-        broken = store.add_scene("frame", b"not a reference", "press").id
+        scene = store.scenes.add("frame", camera.reference().to_bytes(), "press").id
+        broken = store.scenes.add("frame", b"not a reference", "press").id
         lost: list[tuple[str, Thing, int]] = [
             *(("hidden", "camouflage", scene), ("broken", "disc", broken), ("gone", "disc", 99))
         ]

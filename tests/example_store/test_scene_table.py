@@ -48,59 +48,56 @@ def stored(path: Path) -> list[int]:
 def test_the_newest_scene_of_a_region_is_current_also_after_a_restart(path: Path) -> None:
     moment = datetime(2026, 5, 1, 12, tzinfo=UTC)
     with ExampleStore(path) as store:
-        assert store.newest_scene("left") is None
-        store.add_scene("left", picture(1), "press")
-        added = store.add_scene("left", picture(2), "press", moment)
-        store.add_scene("right", picture(3), "automatic")
+        assert store.scenes.newest("left") is None
+        store.scenes.add("left", picture(1), "press")
+        added = store.scenes.add("left", picture(2), "press", moment)
+        store.scenes.add("right", picture(3), "automatic")
     with ExampleStore(path) as again:
-        assert again.newest_scene("left") == again.scene(added.id) == added
+        assert again.scenes.newest("left") == again.scenes.get(added.id) == added
         assert (added.picture, added.source, added.created_at) == (picture(2), "press", moment)
         assert again.damaged == {}
 
 
-def test_a_removed_scene_makes_the_one_before_current_and_can_be_restored(store: ExampleStore) -> None:
-    first, second = (store.add_scene("left", picture(each), "press") for each in range(2))
-    assert store.remove_scene(second.id)
-    assert store.newest_scene("left") == first
-    assert store.restore_scene(second.id)
-    assert store.newest_scene("left") == second
-    assert not store.remove_scene(99)
-    assert not store.restore_scene(99)
+def test_a_removed_scene_makes_the_one_before_current(store: ExampleStore) -> None:
+    first, second = (store.scenes.add("left", picture(each), "press") for each in range(2))
+    assert store.scenes.remove(second.id)
+    assert store.scenes.newest("left") == first
+    assert not store.scenes.remove(99)
 
 
 def test_an_undone_press_leaves_the_scene_of_an_example_that_was_taught_in_it(store: ExampleStore) -> None:
-    scene = store.add_scene("left", picture(1), "press")
+    scene = store.scenes.add("left", picture(1), "press")
     example_id = teach(store, scene.id)
-    store.remove_scene(scene.id)
+    store.scenes.remove(scene.id)
     store.purge(datetime.now(UTC) + SOON)
-    assert store.newest_scene("left") is None
+    assert store.scenes.newest("left") is None
     [example] = store
     assert (example.id, example.scene_id) == (example_id, scene.id)
-    assert store.scene(scene.id) == scene
+    assert store.scenes.get(scene.id) == scene
 
 
 def test_an_automatic_scene_replaces_the_automatic_ones_without_examples(
     store: ExampleStore, path: Path
 ) -> None:
-    pressed = store.add_scene("left", picture(0), "press").id
-    taught = store.add_scene("left", picture(1), "automatic").id
+    pressed = store.scenes.add("left", picture(0), "press").id
+    taught = store.scenes.add("left", picture(1), "automatic").id
     teach(store, taught)
-    other_region = store.add_scene("right", picture(1), "automatic").id
+    other_region = store.scenes.add("right", picture(1), "automatic").id
     for each in range(5):
-        store.add_scene("left", picture(each), "automatic")
-    newest = store.newest_scene("left")
+        store.scenes.add("left", picture(each), "automatic")
+    newest = store.scenes.newest("left")
     assert newest is not None
     assert stored(path) == [pressed, taught, other_region, newest.id]
 
 
 def test_a_purge_deletes_what_nothing_refers_to(store: ExampleStore, path: Path) -> None:
     removed, taught, restorable, current = (
-        store.add_scene("left", picture(each), "press").id for each in range(4)
+        store.scenes.add("left", picture(each), "press").id for each in range(4)
     )
-    other = store.add_scene("right", picture(1), "press").id
+    other = store.scenes.add("right", picture(1), "press").id
     teach(store, taught)
     store.remove([teach(store, restorable, 1)])
-    store.remove_scene(removed)
+    store.scenes.remove(removed)
     store.purge(datetime.now(UTC) - SOON)
     assert stored(path) == [removed, taught, restorable, current, other]
     store.purge(datetime.now(UTC) + SOON)
@@ -108,10 +105,10 @@ def test_a_purge_deletes_what_nothing_refers_to(store: ExampleStore, path: Path)
 
 
 def test_each_region_keeps_a_bounded_number_of_scenes(store: ExampleStore, path: Path) -> None:
-    taught = store.add_scene("left", picture(0), "press").id
+    taught = store.scenes.add("left", picture(0), "press").id
     teach(store, taught)
-    other = store.add_scene("right", picture(0), "press").id
-    added = [store.add_scene("left", picture(each), "press").id for each in range(1, 40)]
+    other = store.scenes.add("right", picture(0), "press").id
+    added = [store.scenes.add("left", picture(each), "press").id for each in range(1, 40)]
     assert stored(path) == sorted([taught, other, *added[-SCENES_PER_REGION + 1 :]])
 
 
@@ -120,10 +117,10 @@ def test_with_too_many_taught_scenes_the_oldest_is_deleted_and_its_example_stays
 ) -> None:
     added = []
     for each in range(SCENES_PER_REGION + 3):
-        added.append(store.add_scene("left", picture(each), "press").id)
+        added.append(store.scenes.add("left", picture(each), "press").id)
         teach(store, added[-1], each)
     assert stored(path) == added[3:]
-    assert store.scene(added[0]) is None
+    assert store.scenes.get(added[0]) is None
     assert [each.scene_id for each in store] == added
 
 
@@ -131,9 +128,9 @@ def test_with_too_many_taught_scenes_the_oldest_is_deleted_and_its_example_stays
 def test_a_scene_of_an_impossible_size_changes_nothing(
     store: ExampleStore, path: Path, content: bytes
 ) -> None:
-    scene = store.add_scene("left", picture(1), "press")
+    scene = store.scenes.add("left", picture(1), "press")
     with pytest.raises(StoreError, match="a scene has 1 to 262144 bytes"):
-        store.add_scene("left", content, "press")
+        store.scenes.add("left", content, "press")
     assert stored(path) == [scene.id]
 
 
@@ -145,14 +142,14 @@ def test_a_damaged_scene_costs_itself_alone(
     path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ExampleStore(path) as store:
-        first, second = (store.add_scene("left", picture(each), "press") for each in range(2))
+        first, second = (store.scenes.add("left", picture(each), "press") for each in range(2))
         example_id = teach(store, second.id)
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute(f"UPDATE scenes SET {damage} WHERE id = {second.id}")
     with ExampleStore(path) as store:
-        assert store.scene(second.id) is None
-        assert store.scene(second.id) is None
-        assert store.newest_scene("left") == first
+        assert store.scenes.get(second.id) is None
+        assert store.scenes.get(second.id) is None
+        assert store.scenes.newest("left") == first
         assert [each.id for each in store] == [example_id]
         assert store.damaged == {}
     assert caplog.text.count(f"scene {second.id} is damaged and left out") == 1
@@ -161,7 +158,7 @@ def test_a_damaged_scene_costs_itself_alone(
 def test_a_scene_and_its_example_are_stored_together_or_not_at_all(store: ExampleStore, path: Path) -> None:
     def fail_after_both() -> None:
         with store.transaction():
-            teach(store, store.add_scene("left", picture(1), "automatic").id)
+            teach(store, store.scenes.add("left", picture(1), "automatic").id)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

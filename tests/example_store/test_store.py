@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import EmbeddingError, LabelError, NoExamplesError, StoreError
-from edge_daemon.example_store.journal import MAX_CHANGES, Change
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.unit_vectors import unit
 
@@ -76,24 +75,6 @@ def test_spaces_never_mix_though_their_embeddings_differ_in_length(store: Exampl
     assert [one.embedding.size for one in store.examples("large")] == [16]
 
 
-def test_undo_removes_the_newest_live_example_and_restore_puts_it_back(
-    store: ExampleStore,
-) -> None:
-    ids = [store.add(unit(seed), label).id for seed, label in enumerate("abc")]
-    assert ids_of(store.undo()) == [ids[2]]
-    assert store.undo().text == "1 example of 'b' removed"
-    store.add(unit(9), "d")
-    assert store.restore([ids[0], ids[1], 999]) == [ids[1]]
-    assert [one.label for one in store] == ["a", "b", "d"]
-
-
-def test_undo_of_an_empty_store_is_an_error(store: ExampleStore) -> None:
-    store.add(unit(0), "cat")
-    store.undo()
-    with pytest.raises(NoExamplesError, match="nothing to undo"):
-        store.undo()
-
-
 def test_clear_of_one_label_leaves_the_others_and_can_be_restored(store: ExampleStore) -> None:
     ids = [store.add(unit(seed), label).id for seed, label in enumerate(["cat", "dog", "cat"])]
     assert store.clear("cat") == [ids[0], ids[2]]
@@ -112,121 +93,6 @@ def test_clear_removes_all_and_an_unknown_label_is_an_error(store: ExampleStore)
         store.clear("cat")
 
 
-def ids_of(change: Change) -> list[int]:
-    return [step.id for step in change.steps]
-
-
-def test_undo_takes_back_each_kind_of_change_and_redo_makes_it_again(store: ExampleStore) -> None:
-    taught = [store.add(unit(seed), label).id for seed, label in enumerate(["cat", "dog", "cat", "fox"])]
-    store.clear("cat")
-    store.remove([taught[1]])
-    store.restore([taught[1]])
-    store.relabel([taught[1]], "wolf")
-    store.rename("fox", "vixen")
-    store.merge(["wolf", "vixen"], "beast")
-    states = [
-        {"wolf": 1, "vixen": 1},
-        {"wolf": 1, "fox": 1},
-        {"dog": 1, "fox": 1},
-        {"fox": 1},
-        {"dog": 1, "fox": 1},
-        {"cat": 2, "dog": 1, "fox": 1},
-        {"cat": 2, "dog": 1},
-        {"cat": 1, "dog": 1},
-        {"cat": 1},
-        {},
-    ]
-    for state in states:
-        store.undo()
-        assert store.counts == state
-    with pytest.raises(NoExamplesError, match="nothing to undo"):
-        store.undo()
-    for state in [*states[-2::-1], {"beast": 2}]:
-        store.redo()
-        assert store.counts == state
-    with pytest.raises(NoExamplesError, match="nothing to redo"):
-        store.redo()
-
-
-def test_undo_takes_back_a_whole_burst_also_between_the_presses_of_another(store: ExampleStore) -> None:
-    held = [store.add(unit(seed), "cat", group="held").id for seed in range(3)]
-    other = store.add(unit(3), "dog").id
-    held.append(store.add(unit(4), "cat", group="held").id)
-    change = store.undo()
-    assert (ids_of(change), change.text) == (held, "4 examples of 'cat' removed")
-    assert store.redo().text == "4 examples of 'cat' restored"
-    store.undo()
-    assert ids_of(store.undo()) == [other]
-    again = store.add(unit(5), "cat", group="held").id
-    assert ids_of(store.undo()) == [again], "a burst that was undone is over"
-
-
-def test_a_change_after_an_undo_ends_redo_but_not_that_of_a_numbered_change(store: ExampleStore) -> None:
-    first = store.add(unit(0), "cat")
-    number = store.undo().number
-    store.add(unit(1), "dog")
-    with pytest.raises(NoExamplesError, match="nothing to redo"):
-        store.redo()
-    assert ids_of(store.redo(number)) == [first.id]
-    assert store.counts == {"cat": 1, "dog": 1}
-
-
-def test_a_numbered_change_is_undone_once_and_leaves_what_was_changed_since(store: ExampleStore) -> None:
-    ids = [store.add(unit(seed), "cat").id for seed in range(3)]
-    store.rename("cat", "kitten")
-    store.relabel(ids[:1], "dog")
-    rename = store.redo(store.undo(store.undo().number - 1).number).number
-    store.relabel(ids[:1], "dog")
-    assert ids_of(store.undo(rename)) == ids[1:]
-    assert store.counts == {"dog": 1, "cat": 2}
-    with pytest.raises(NoExamplesError, match="undone already"):
-        store.undo(rename)
-
-
-def test_examples_from_before_the_journal_are_undone_burst_by_burst(store: ExampleStore) -> None:
-    for seed in range(3):
-        store.add(unit(seed), "cat", group="held" if seed else "")
-    store.query("DELETE FROM changes")
-    store.query("DELETE FROM change_steps")
-    assert len(store.undo().steps) == 2
-    assert store.counts == {"cat": 1}
-    store.redo()
-    assert store.counts == {"cat": 3}
-
-
-def test_the_journal_keeps_the_latest_changes(store: ExampleStore) -> None:
-    for seed in range(MAX_CHANGES + 5):
-        store.add(unit(seed), "cat")
-    assert store.query("SELECT count(*), min(id) FROM changes") == [(MAX_CHANGES, 6)]
-    assert store.query("SELECT count(*) FROM change_steps") == [(MAX_CHANGES,)]
-
-
-def test_the_changes_of_one_key_are_undone_together(store: ExampleStore) -> None:
-    for seeds in (range(3), range(3, 5)):
-        with store.transaction("import"):
-            for seed in seeds:
-                store.add(unit(seed), "cat", group=f"burst {seed}")
-    assert len(store.undo().steps) == 5
-
-
-def test_rename_and_merge_refuse_what_is_not_there_and_what_is_there_already(store: ExampleStore) -> None:
-    store.add(unit(0), "cat")
-    store.add(unit(1), "dog")
-    with pytest.raises(NoExamplesError, match="no examples of 'cow'"):
-        store.rename("cow", "bull")
-    with pytest.raises(NoExamplesError, match="examples of 'dog' already; merge 'cat' into it"):
-        store.rename("cat", "dog")
-    with pytest.raises(LabelError, match="'cat' already"):
-        store.rename("cat", " cat ")
-    with pytest.raises(LabelError):
-        store.rename("cat", "a/b")
-    with pytest.raises(NoExamplesError, match="'cow'"):
-        store.merge(["cat", "cow"], "animal")
-    assert store.counts == {"cat": 1, "dog": 1}
-    assert len(store.merge(["cat", "dog"], "dog")) == 1
-    assert store.counts == {"dog": 2}
-
-
 def test_remove_returns_the_ids_of_removed_examples(store: ExampleStore) -> None:
     first, second = (store.add(unit(seed), "cat").id for seed in range(2))
     assert store.remove(np.array([first, 77])) == [first]
@@ -240,6 +106,13 @@ def test_relabel_changes_live_examples_only(store: ExampleStore) -> None:
     assert store.counts == {"dog": 1}
     with pytest.raises(LabelError):
         store.relabel([first], "a/b")
+
+
+def test_relabel_to_the_same_label_is_no_change_to_undo(store: ExampleStore) -> None:
+    example = store.add(unit(1), "cat").id
+    before = store.newest_change()
+    assert store.relabel([example], "cat") == [example]
+    assert store.newest_change() == before
 
 
 def _change_and_fail(store: ExampleStore) -> None:

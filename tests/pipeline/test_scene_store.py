@@ -12,7 +12,7 @@ import pytest
 from edge_daemon.domain import commands, events
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
-from tests.pipeline.test_scenes import GPIO, Table, TwoRegions
+from tests.harness.scene_harness import GPIO, Table, TwoRegions
 
 
 @contextmanager
@@ -38,21 +38,21 @@ def test_a_press_waits_for_the_lock_and_frames_are_classified(table: Table) -> N
     table.show()
     assert table.reply.error is None
     assert [event.automatic for event in table.found(events.SceneLearned)] == [False]
-    assert table.store.newest_scene("frame") is not None
+    assert table.store.scenes.newest("frame") is not None
 
 
 def test_a_press_is_refused_when_the_lock_is_held_too_long(table: Table) -> None:
     table.learn_scene()
-    first = table.store.newest_scene("frame")
+    first = table.store.scenes.newest("frame")
     frames = int(CHANGE_TIMEOUT_S / 0.2) + 12
     with locked(table.store):
         table.show(None, table.press_scene(), frames=frames)
     assert table.reply.error is not None
     assert "locked" in table.reply.error
     assert not table.found(events.SceneLearned)
-    assert table.store.newest_scene("frame") == first
+    assert table.store.scenes.newest("frame") == first
     table.learn_scene()
-    assert table.store.newest_scene("frame") != first
+    assert table.store.scenes.newest("frame") != first
 
 
 def test_an_undo_of_a_press_waits_for_the_lock_and_removes_no_example(table: Table) -> None:
@@ -65,7 +65,7 @@ def test_an_undo_of_a_press_waits_for_the_lock_and_removes_no_example(table: Tab
     scene, example = table.found(events.CommandReply)
     assert "scenes" in scene.data
     assert example.data["label"] == "nut"
-    assert table.store.newest_scene("frame") is None
+    assert table.store.scenes.newest("frame") is None
     assert table.store.counts == {}
 
 
@@ -87,7 +87,7 @@ def test_a_scene_is_forgotten_once_the_lock_is_free(table: Table) -> None:
         assert not table.found(events.CommandReply)
     table.show()
     assert table.reply.data["regions"] == {"frame": {"state": "learning"}}
-    assert table.store.newest_scene("frame") is None
+    assert table.store.scenes.newest("frame") is None
 
 
 @pytest.mark.parametrize("interruption", [commands.ForgetScene(GPIO), commands.MoveRegion])
@@ -111,7 +111,7 @@ def test_a_spoiled_press_of_two_regions_changes_nothing_while_the_store_is_locke
         two = TwoRegions(store)
         two.press()
         two.show(12)
-        before = [store.newest_scene(name) for name in two.regions]
+        before = [store.scenes.newest(name) for name in two.regions]
         learned = [scene.learned for scene in two.regions.values()]
         two.press()
         with locked(store):
@@ -119,7 +119,7 @@ def test_a_spoiled_press_of_two_regions_changes_nothing_while_the_store_is_locke
         [reply] = two.replies()
         assert reply.error == "region 'right': something moved; press again with nothing in view"
         assert not [event for event in two.happened if isinstance(event, events.SceneLearned)]
-        assert [store.newest_scene(name) for name in two.regions] == before
+        assert [store.scenes.newest(name) for name in two.regions] == before
         assert [scene.learned for scene in two.regions.values()] == learned
 
 
@@ -128,11 +128,11 @@ def test_a_store_that_can_not_be_written_leaves_every_region_its_scene(tmp_path:
         two = TwoRegions(store)
         two.press()
         two.show(12)
-        before = [store.newest_scene(name) for name in two.regions]
+        before = [store.scenes.newest(name) for name in two.regions]
         store.query("PRAGMA query_only = 1")
         two.press()
         two.show(12)
         [reply] = two.replies()
         assert reply.error is not None
         store.query("PRAGMA query_only = 0")
-        assert [store.newest_scene(name) for name in two.regions] == before
+        assert [store.scenes.newest(name) for name in two.regions] == before

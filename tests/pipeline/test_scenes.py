@@ -2,124 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 from edge_daemon.domain import commands, events
-from edge_daemon.domain.commands import AddExample, ClockSet, Instruction, Origin
-from edge_daemon.domain.types import UNKNOWN, Frame
+from edge_daemon.domain.commands import ClockSet
+from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.scene_model import SceneModel
-from edge_daemon.learning.object_classifier import make_object_classifier
-from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.region_scene import RegionScene
-from edge_daemon.pipeline.scene_parts import SceneParts
-from edge_daemon.pipeline.scenes import Scenes
-from edge_daemon.pipeline.view_classifier import ViewClassifier
-from edge_daemon.system.testing import ManualClock
-from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
 from edge_daemon.teaching.scene_archive import SceneArchive
-from edge_daemon.teaching.trainer import Trainer
-from edge_daemon.tracking.label_smoother import LabelSmoother
-from tests.harness.simulated_table import SimulatedTable
+from tests.harness.scene_harness import GPIO, Table, TwoRegions
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
-
-GPIO = Origin("gpio", "scene")
-Found = TypeVar("Found", bound=events.Event)
-
-
-class HistogramEmbedder:
-    """Embeds a picture as its histogram of levels and channels; counts its calls."""
-
-    space = "histogram"
-    size = 24
-
-    def __init__(self) -> None:
-        self.calls = 0
-
-    def embed(self, image: Image) -> Vector:
-        """Return the unit vector of the square roots of the counts."""
-        self.calls += 1
-        counts = [np.bincount(image[..., channel].ravel() // 32, minlength=8) for channel in range(3)]
-        vector: Vector = np.sqrt(np.concatenate(counts)).astype(np.float32)
-        return vector / np.linalg.norm(vector)
-
-
-@dataclass
-class Table:
-    """A pipeline before a simulated table; `happened` holds the events since the last `show`."""
-
-    store: ExampleStore
-    table: SimulatedTable = field(default_factory=SimulatedTable)
-    clock: ManualClock = field(default_factory=ManualClock)
-    embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
-    seq: int = 0
-    happened: list[events.Event] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.start()
-
-    def start(self) -> None:
-        """Build the pipeline on the store, as after a restart."""
-        objects = make_object_classifier("knn", vote="padded", unknown=0.9)
-        pool = {"": objects}
-        trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
-        archive = SceneArchive(self.store)
-        scene = RegionScene("frame", SceneModel(), archive)
-        view = ViewClassifier(self.embedder, objects, scene, 64)
-        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, self.embedder.embed, 64)
-        self.pipeline = Pipeline(
-            embedder=self.embedder,
-            regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),
-            trainer=trainer,
-            clock=self.clock,
-            encode=encode_jpeg,
-            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": view}, copies),
-        )
-
-    def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:
-        """Show frames, a fifth of a second apart, with the instructions before the first."""
-        self.happened = []
-        for number in range(frames):
-            self.feed(self.table.picture(kind), *(instructions if number == 0 else ()))
-
-    def feed(self, image: Image, *instructions: Instruction) -> None:
-        self.clock.advance(0.2)
-        self.seq += 1
-        frame = Frame(image, self.seq, self.clock.monotonic(), self.clock.utc())
-        self.happened += self.pipeline.process(frame, instructions)
-
-    def press_scene(self) -> commands.LearnScene:
-        return commands.LearnScene(self.clock.monotonic(), GPIO)
-
-    def learn_scene(self) -> None:
-        self.show(None, self.press_scene(), frames=10)
-        assert self.reply.error is None
-
-    def teach(self, label: str, kind: str | None) -> None:
-        self.show(kind, AddExample(label, self.clock.monotonic(), GPIO))
-        assert self.found(events.ExampleAdded)
-
-    def found(self, kind: type[Found]) -> list[Found]:
-        return [event for event in self.happened if isinstance(event, kind)]
-
-    @property
-    def reply(self) -> events.CommandReply:
-        return self.found(events.CommandReply)[-1]
-
-    @property
-    def label(self) -> str:
-        return self.found(events.Classified)[-1].prediction.label
+    pass
 
 
 @pytest.fixture
@@ -132,7 +33,7 @@ def test_a_press_learns_the_scene_and_its_reply_says_so(table: Table) -> None:
     [learned] = table.found(events.SceneLearned)
     assert not learned.automatic
     assert table.reply.data["regions"] == {"frame": {"state": "known", "age_s": 0, "automatic": False}}
-    stored = table.store.newest_scene("frame")
+    stored = table.store.scenes.newest("frame")
     assert stored is not None
     assert stored.source == "press"
     table.clock.advance(60)
@@ -168,13 +69,13 @@ def test_a_press_in_the_dark_is_refused_and_one_without_frames_expires(table: Ta
 
 def test_an_undo_after_a_press_restores_the_former_scene_and_removes_no_example(table: Table) -> None:
     table.learn_scene()
-    first = table.store.newest_scene("frame")
+    first = table.store.scenes.newest("frame")
     table.teach("nut", "nut")
     table.learn_scene()
-    assert table.store.newest_scene("frame") != first
+    assert table.store.scenes.newest("frame") != first
     table.show(None, commands.Undo(GPIO))
     assert "scenes" in table.reply.data
-    assert table.store.newest_scene("frame") == first
+    assert table.store.scenes.newest("frame") == first
     assert table.store.counts == {"nut": 1}
     table.show(None, commands.Undo(GPIO))
     assert table.store.counts == {}
@@ -185,14 +86,14 @@ def test_an_undo_after_an_example_removes_the_example(table: Table) -> None:
     table.teach("nut", "nut")
     table.show(None, commands.Undo(GPIO))
     assert table.store.counts == {}
-    assert table.store.newest_scene("frame") is not None
+    assert table.store.scenes.newest("frame") is not None
 
 
 def test_an_example_is_stored_with_its_scene_and_both_vectors(table: Table) -> None:
     table.learn_scene()
     table.teach("nut", "nut")
     [example] = table.store.examples()
-    scene = table.store.newest_scene("frame")
+    scene = table.store.scenes.newest("frame")
     assert scene is not None
     assert example.scene_id == scene.id
     assert example.object_embedding is not None
@@ -312,34 +213,6 @@ def test_a_clock_that_is_set_corrects_the_time_and_not_the_age(table: Table) -> 
     assert table.reply.data["regions"]["frame"]["age_s"] < 60  # type: ignore[index]
 
 
-class TwoRegions:
-    """The scenes of two regions that show tables of their own."""
-
-    def __init__(self, store: ExampleStore) -> None:
-        self.clock = ManualClock()
-        archive = SceneArchive(store)
-        self.tables = {"left": SimulatedTable("wood"), "right": SimulatedTable("mat")}
-        self.regions = {name: RegionScene(name, SceneModel(), archive) for name in self.tables}
-        self.scenes = Scenes(self.regions, self.clock)
-        self.happened: list[events.Event] = []
-
-    def show(self, frames: int, *, moving_right: bool = False) -> None:
-        self.happened = []
-        for number in range(frames):
-            self.clock.advance(0.2)
-            kind = "nut" if moving_right else None
-            for name, table in self.tables.items():
-                image = table.picture(kind if name == "right" else None, (0.2 + 0.04 * (number % 16), 0.5))
-                frame = Frame(image, number, self.clock.monotonic(), self.clock.utc())
-                self.happened += self.scenes.observe(name, frame, image, recognised=False)
-
-    def press(self) -> None:
-        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO))
-
-    def replies(self) -> list[events.CommandReply]:
-        return [event for event in self.happened if isinstance(event, events.CommandReply)]
-
-
 def test_a_press_learns_every_region_and_a_spoiled_one_none(tmp_path: Path) -> None:
     with ExampleStore(tmp_path / "examples.sqlite") as store:
         two = TwoRegions(store)
@@ -348,26 +221,26 @@ def test_a_press_learns_every_region_and_a_spoiled_one_none(tmp_path: Path) -> N
         [reply] = two.replies()
         assert reply.error is None
         assert [scene.status.state for scene in two.regions.values()] == ["known", "known"]
-        before = [store.newest_scene(name) for name in two.regions]
+        before = [store.scenes.newest(name) for name in two.regions]
         two.press()
         two.show(30, moving_right=True)
         [reply] = two.replies()
         assert reply.error == "region 'right': something moved; press again with nothing in view"
-        assert [store.newest_scene(name) for name in two.regions] == before
+        assert [store.scenes.newest(name) for name in two.regions] == before
 
 
 def test_automatic_scenes_are_stored_once_an_hour(tmp_path: Path) -> None:
     with ExampleStore(tmp_path / "examples.sqlite") as store:
         two = TwoRegions(store)
         two.show(80)
-        first = store.newest_scene("left")
+        first = store.scenes.newest("left")
         assert first is not None
         assert first.source == "automatic"
         two.regions["left"].reset()
         two.tables["left"].tray = "felt"
         two.show(80)
         assert two.regions["left"].status.state == "known"
-        assert store.newest_scene("left") == first
+        assert store.scenes.newest("left") == first
 
 
 def test_a_stored_scene_of_another_box_is_not_used(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def test_a_rename_that_can_not_be_done_changes_nothing(bench: Bench, store: Exam
         (Rename("pink", "rose", GPIO), "the store holds no examples of 'pink'"),
         (Rename("red", "a/b", GPIO), "'a/b'"),
         (Merge(("red", "pink"), "green", GPIO), "the store holds no examples of 'pink'"),
-        (Undo(GPIO, 77), "that change can't be undone: it is undone already or too old"),
+        (Undo(GPIO, 77), "change 77 can't be undone: it is undone already or too old"),
+        (Redo(GPIO, 77), "change 77 can't be redone: it is not undone, or too old"),
     ]
     for command, error in refused:
         bench.show(RED, instructions=(command,))

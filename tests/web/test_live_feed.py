@@ -132,7 +132,7 @@ def test_the_rate_is_that_of_the_last_two_seconds_per_region(tmp_path: Path) -> 
 def test_a_frame_is_on_the_map_of_the_vectors_that_it_was_compared_with(tmp_path: Path) -> None:
     regions, objects = np.eye(6, dtype=np.float32)[:3], np.eye(6, dtype=np.float32)[3:]
     with closing(ExampleStore(tmp_path / "x")) as store:
-        scene = store.add_scene("frame", b"scene", "press")
+        scene = store.scenes.add("frame", b"scene", "press")
         store.add_record(ExampleRecord(regions[0], "cat", "s"))
         for region, thing in zip(regions[1:], objects[1:], strict=True):
             store.add_record(ExampleRecord(region, "cat", "s", scene_id=scene.id, object_embedding=thing))

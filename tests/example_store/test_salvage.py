@@ -1,0 +1,76 @@
+"""Salvage: the readable examples of a damaged store go into a new file, with their scenes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edge_daemon.example_store.importing import import_salvage
+from edge_daemon.example_store.store import ExampleStore
+from tests.harness.damaged_store import COUNT, assert_same, break_page, execute, fill
+
+
+@pytest.mark.parametrize("version", [3, 4])
+def test_a_salvaged_store_keeps_scenes_and_object_embeddings(tmp_path: Path, version: int) -> None:
+    path = tmp_path / "examples.sqlite"
+    taught = fill(path)
+    with ExampleStore(path) as store:
+        scenes = {each: store.scenes.get(each) for each in (1, 2)}
+        store.scenes.remove(2)
+    execute(path, f"PRAGMA user_version = {version}")  # 3 does not fit the columns
+    break_page(path)
+    with ExampleStore.open_or_recover(path) as store:
+        found = list(store)
+        assert COUNT // 2 < len(found) < len(taught)
+        for example in found:
+            assert_same(example, taught[example.id], content_may_lack=False)
+        assert {each: store.scenes.get(each) for each in (1, 2)} == scenes
+        assert store.scenes.newest("left") == scenes[1]
+
+
+@pytest.mark.parametrize("lost", [(2,), (1, 2)])
+def test_a_new_scene_has_no_id_of_a_scene_that_was_lost(tmp_path: Path, lost: tuple[int, ...]) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    for each in lost:
+        execute(path, "UPDATE scenes SET picture = x'00' WHERE id = ?", each)
+    execute(path, "PRAGMA user_version = 3")  # which does not fit the columns
+    with ExampleStore.open_or_recover(path) as store:
+        assert {example.scene_id for example in store} == {None, 1, 2}
+        assert [store.scenes.get(each) is None for each in (1, 2)] == [each in lost for each in (1, 2)]
+        assert store.scenes.add("left", b"new", "press").id == 3
+
+
+def test_the_salvaged_examples_of_another_file_bring_their_scenes(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    taught = fill(path)
+    with ExampleStore(path) as store:
+        scenes = {each: store.scenes.get(each) for each in (1, 2)}
+    with ExampleStore(tmp_path / "new.sqlite") as store:
+        own = store.scenes.add("left", b"own", "press")
+        assert import_salvage(store, path).added == len(taught)
+        for example, before in zip(store, taught.values(), strict=True):
+            scene = None if example.scene_id is None else store.scenes.get(example.scene_id)
+            expected = None if before.scene_id is None else scenes[before.scene_id]
+            assert (scene and scene.picture) == (expected and expected.picture)
+            assert (example.boot_id, example.uptime_s) == (before.boot_id, before.uptime_s)
+            assert (example.object_embedding is None) == (before.object_embedding is None)
+        assert store.scenes.newest("left") == own
+
+
+def test_examples_in_the_journal_of_a_damaged_store_are_salvaged_too(tmp_path: Path) -> None:
+    path = tmp_path / "examples.sqlite"
+    fill(path)
+    script = (
+        "import os, sys, numpy\nfrom edge_daemon.example_store.store import ExampleStore\n"
+        "ExampleStore(sys.argv[1]).add(numpy.ones(200, numpy.float32), 'late', space='s')\nos._exit(0)"
+    )
+    subprocess.run([sys.executable, "-c", script, path], check=True)
+    assert (tmp_path / "examples.sqlite-wal").stat().st_size
+    break_page(path)
+    with ExampleStore.open_or_recover(path) as store:
+        assert store.counts["late"] == 1
+        assert len(list(store)) > COUNT // 2

@@ -1,0 +1,156 @@
+"""Pipelines before simulated tables, for tests of the scene."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+from edge_daemon.domain import commands, events
+from edge_daemon.domain.commands import AddExample, Instruction, Origin
+from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.scene_model import SceneModel
+from edge_daemon.learning.object_classifier import make_object_classifier
+from edge_daemon.pipeline.pipeline import Pipeline
+from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region_scene import RegionScene
+from edge_daemon.pipeline.scene_parts import SceneParts
+from edge_daemon.pipeline.scenes import Scenes
+from edge_daemon.pipeline.view_classifier import ViewClassifier
+from edge_daemon.system.testing import ManualClock
+from edge_daemon.teaching.object_copy_maker import ObjectCopyMaker
+from edge_daemon.teaching.scene_archive import SceneArchive
+from edge_daemon.teaching.trainer import Trainer
+from edge_daemon.tracking.label_smoother import LabelSmoother
+from tests.harness.simulated_table import SimulatedTable
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image, Vector
+
+GPIO = Origin("gpio", "scene")
+Found = TypeVar("Found", bound=events.Event)
+
+
+class HistogramEmbedder:
+    """Embeds a picture as its histogram of levels and channels; counts its calls."""
+
+    space = "histogram"
+    size = 24
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def embed(self, image: Image) -> Vector:
+        """Return the unit vector of the square roots of the counts."""
+        self.calls += 1
+        counts = [np.bincount(image[..., channel].ravel() // 32, minlength=8) for channel in range(3)]
+        vector: Vector = np.sqrt(np.concatenate(counts)).astype(np.float32)
+        return vector / np.linalg.norm(vector)
+
+
+@dataclass
+class Table:
+    """A pipeline before a simulated table; `happened` holds the events since the last `show`."""
+
+    store: ExampleStore
+    table: SimulatedTable = field(default_factory=SimulatedTable)
+    clock: ManualClock = field(default_factory=ManualClock)
+    embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
+    seq: int = 0
+    happened: list[events.Event] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.start()
+
+    def start(self) -> None:
+        """Build the pipeline on the store, as after a restart."""
+        objects = make_object_classifier("knn", vote="padded", unknown=0.9)
+        pool = {"": objects}
+        trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
+        archive = SceneArchive(self.store)
+        scene = RegionScene("frame", SceneModel(), archive)
+        view = ViewClassifier(self.embedder, objects, scene, 64)
+        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, self.embedder.embed, 64)
+        self.pipeline = Pipeline(
+            embedder=self.embedder,
+            regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),
+            trainer=trainer,
+            clock=self.clock,
+            encode=encode_jpeg,
+            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": view}, copies),
+        )
+
+    def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:
+        """Show frames, a fifth of a second apart, with the instructions before the first."""
+        self.happened = []
+        for number in range(frames):
+            self.feed(self.table.picture(kind), *(instructions if number == 0 else ()))
+
+    def feed(self, image: Image, *instructions: Instruction) -> None:
+        """Process one frame with the instructions."""
+        self.clock.advance(0.2)
+        self.seq += 1
+        frame = Frame(image, self.seq, self.clock.monotonic(), self.clock.utc())
+        self.happened += self.pipeline.process(frame, instructions)
+
+    def press_scene(self) -> commands.LearnScene:
+        """Return a scene press of now."""
+        return commands.LearnScene(self.clock.monotonic(), GPIO)
+
+    def learn_scene(self) -> None:
+        """Press and let the scene be learned."""
+        self.show(None, self.press_scene(), frames=10)
+        assert self.reply.error is None
+
+    def teach(self, label: str, kind: str | None) -> None:
+        """Show an object and press its label."""
+        self.show(kind, AddExample(label, self.clock.monotonic(), GPIO))
+        assert self.found(events.ExampleAdded)
+
+    def found(self, kind: type[Found]) -> list[Found]:
+        """Return the events of a kind."""
+        return [event for event in self.happened if isinstance(event, kind)]
+
+    @property
+    def reply(self) -> events.CommandReply:
+        """The last reply."""
+        return self.found(events.CommandReply)[-1]
+
+    @property
+    def label(self) -> str:
+        """The last label."""
+        return self.found(events.Classified)[-1].prediction.label
+
+
+class TwoRegions:
+    """The scenes of two regions that show tables of their own."""
+
+    def __init__(self, store: ExampleStore) -> None:
+        self.clock = ManualClock()
+        archive = SceneArchive(store)
+        self.tables = {"left": SimulatedTable("wood"), "right": SimulatedTable("mat")}
+        self.regions = {name: RegionScene(name, SceneModel(), archive) for name in self.tables}
+        self.scenes = Scenes(self.regions, self.clock)
+        self.happened: list[events.Event] = []
+
+    def show(self, frames: int, *, moving_right: bool = False) -> None:
+        """Show frames, a fifth of a second apart."""
+        self.happened = []
+        for number in range(frames):
+            self.clock.advance(0.2)
+            kind = "nut" if moving_right else None
+            for name, table in self.tables.items():
+                image = table.picture(kind if name == "right" else None, (0.2 + 0.04 * (number % 16), 0.5))
+                frame = Frame(image, number, self.clock.monotonic(), self.clock.utc())
+                self.happened += self.scenes.observe(name, frame, image, recognised=False)
+
+    def press(self) -> None:
+        """Press the scene of both regions."""
+        self.scenes.learn(commands.LearnScene(self.clock.monotonic(), GPIO))
+
+    def replies(self) -> list[events.CommandReply]:
+        """Return the replies since the last `show`."""
+        return [event for event in self.happened if isinstance(event, events.CommandReply)]
