@@ -32,7 +32,7 @@ _NEW_SUBSCRIBERS = 3
 class TrialResult:
     """Result of a trial: `availability` is the retained text, `rejections` has one clause per rejection.
 
-    Of `subscribers` new connections `without_retained` did not receive a retained message at its topic, and
+    Of three new connections `without_retained` did not receive a retained message at its topic, and
     `without_wildcard` did not receive it with a wildcard.
     """
 
@@ -132,8 +132,7 @@ class BrokerTrial:
         try:
             self._publish_retained(topic, encode(Response(status="ok", data={})))
             if self._receives(topic, topic):  # else it was refused, which `_try_publish` finds
-                for _ in range(_NEW_SUBSCRIBERS):
-                    self._look_for(topic)
+                self._look_for(topic)
             self._publish_retained(topic, b"")
         except BrokerError as exc:
             self._result.rejections.append(f"a retained message at {topic} ended the connection ({exc})")
@@ -146,16 +145,23 @@ class BrokerTrial:
         self._await_acknowledgement(f"publishing at {topic}", answer)
 
     def _look_for(self, topic: str) -> None:
-        """Count whether a new connection receives the retained message at `topic`."""
+        """Count the new connections that do not receive the retained message at `topic`."""
         publisher = self._connection
         connect_options = ConnectOptions(f"{self._client_id}-subscriber", max_packet=_MAX_PACKET)
-        self._connection = connect(self._options, connect_options, os.environ, lambda: False)
         try:
-            self._result.without_retained += not self._receives(topic, topic)
-            self._result.without_wildcard += not self._receives(f"{topic}/#", topic)
+            for _ in range(_NEW_SUBSCRIBERS):
+                self._connection = connect(self._options, connect_options, os.environ, lambda: False)
+                self._result.without_retained += self._misses(topic, topic)
+                self._result.without_wildcard += self._misses(f"{topic}/#", topic)
+                self._connection.close(graceful=True)
+        except BrokerError as exc:
+            self._result.rejections.append(f"another connection ({exc})")
         finally:
-            self._connection.close(graceful=True)
             self._connection = publisher
+
+    def _misses(self, topic_filter: str, topic: str) -> bool:
+        """Return whether a subscription that was not refused does not receive the message at `topic`."""
+        return not (self._receives(topic_filter, topic) or self._connection.rejections)
 
     def _receives(self, topic_filter: str, topic: str) -> bool:
         self._echoes.clear()

@@ -72,10 +72,11 @@ class Outbox:
             self._queue.extendleft(reversed(self._retained.values()))
 
     def resend_retained(self) -> None:
-        """Queue the last retained value of each topic again, after what is queued."""
+        """Queue the last retained value of each topic again, after what is queued, unless it is queued."""
         with self._lock:
             if self._online:
-                self._queue.extend(self._retained.values())
+                queued = set(map(id, self._queue))
+                self._queue.extend(each for each in self._retained.values() if id(each) not in queued)
 
     def disconnected(self) -> None:
         """End a connection: events sent but not acknowledged are queued again, in order."""

@@ -13,6 +13,7 @@ from edge_daemon.domain.errors import BrokerError
 from edge_daemon.mqtt import broker_trial
 from edge_daemon.mqtt.broker_limits import BrokerLimits
 from edge_daemon.mqtt.broker_trial import BrokerTrial, TrialResult
+from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.topics import device_topics
 from tests.harness.mosquitto import Mosquitto, free_port
 from tests.harness.mqtt_client import Listener
@@ -157,9 +158,43 @@ def test_missing_wildcards_are_described() -> None:
     assert TrialResult().retained_gaps == []
 
 
-def test_the_retained_test_message_is_removed(broker: Mosquitto) -> None:
-    trial(broker)
+def assert_nothing_is_left(broker: Mosquitto) -> None:
     with Listener(broker.port, f"{BASE}/response/#") as listener:
         listener.publish(f"{BASE}/response/end", b"x")
         listener.wait_for(f"{BASE}/response/end")
         assert listener.texts(f"{BASE}/response/doctor") == []
+
+
+def test_the_retained_test_message_is_removed(broker: Mosquitto) -> None:
+    trial(broker)
+    assert_nothing_is_left(broker)
+
+
+@both_versions
+def test_a_refused_second_connection_is_named_and_nothing_is_left(
+    broker: Mosquitto, version: Version
+) -> None:
+    with Proxy(broker.port) as network:
+        network.forbid(b"edge_daemon-tray-1-doctor-subscriber")
+        options = MqttOptions(host="127.0.0.1", port=network.port, version=version)
+        result = BrokerTrial(options, "tray-1", device_topics(None, "tray-1", ["frame"])).run()
+    [rejection] = result.rejections
+    assert rejection.startswith(f"another connection (the MQTT broker at 127.0.0.1:{network.port} hung up")
+    assert result.retained_gaps == []
+    assert_nothing_is_left(broker)
+
+
+def test_a_refused_subscription_is_no_missing_message(
+    broker: Mosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subscribe = Connection.subscribe
+
+    def refuse_wildcards(self: Connection, topic_filter: str, qos: int) -> int | None:
+        if topic_filter.endswith("/#"):
+            self.rejections.append(f"subscribing to {topic_filter}: Not authorized")
+            return None
+        return subscribe(self, topic_filter, qos)
+
+    monkeypatch.setattr(Connection, "subscribe", refuse_wildcards)
+    monkeypatch.setattr(broker_trial, "_ECHO_S", 0.2)
+    assert trial(broker) == TrialResult()

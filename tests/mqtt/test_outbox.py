@@ -63,6 +63,20 @@ def test_retained_messages_are_resent_after_each_connect() -> None:
         outbox.disconnected()
 
 
+def test_the_retained_messages_are_sent_again_on_demand_each_once() -> None:
+    outbox = make_outbox(10)
+    outbox.put(retained("a", "x"))
+    outbox.resend_retained()  # no connection: they are sent with the next one
+    outbox.connected()
+    assert send_all(outbox) == ["x"]
+    outbox.put(event(1))
+    for _ in range(1000):  # while the broker takes nothing, they do not pile up
+        outbox.resend_retained()
+    outbox.put(retained("b", "y"))
+    outbox.resend_retained()
+    assert send_all(outbox) == ["1", "x", "y"]
+
+
 def test_unacknowledged_events_are_resent_in_order_but_no_older_retained_value() -> None:
     outbox = make_outbox(10)
     outbox.connected()
