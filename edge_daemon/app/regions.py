@@ -11,7 +11,7 @@ from edge_daemon.imaging.regions import Box
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.pipeline.region import Region
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
-from edge_daemon.teaching.trainer import SHARED_POOL
+from edge_daemon.teaching.classifier_pools import SHARED_POOL
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, AddPicture, ClockSet, Command, LabelSample
-from edge_daemon.domain.errors import EdgeError, EmbeddingError, LabelError, StoreError
+from edge_daemon.domain.errors import EdgeError, StoreError
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import ClassReport, Evaluation, Example, FleetFigures
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED, MIN_STEP_S, shift_times
 from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
-from edge_daemon.learning.sessions import SessionCounter
+from edge_daemon.teaching.classifier_pools import ClassifierPools
 from edge_daemon.teaching.copy_maker import CopyMaker
 from edge_daemon.teaching.edit_events import undo_events
 
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SHARED_POOL = ""
-"""The pool of the regions that share their examples, and of regions that are no longer configured."""
-
 
 class Trainer:
     """Owns the store and one classifier per pool of examples. Every call comes from one thread.
@@ -38,9 +35,9 @@ class Trainer:
     `pools` maps each region to its pool. Examples of other embedding spaces than `space` remain in the store
     and are not used. With `peers`, examples of the fleet's peers are used too. `revision` counts the changes
     of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
-    `boot_id` is the id of this boot, which new examples are stored with.
-    `objects` holds, by pool, the classifiers that compare objects too. `label_uses` describes, by label, the
-    parts of the configuration that name it, such as buttons; replies to commands that end a label have them.
+    `boot_id` is the id of this boot, which new examples are stored with. `objects` holds, by pool, those of
+    the classifiers that compare objects too. `label_uses` describes, by label, the parts of the configuration
+    that name it, such as buttons; replies to commands that end a label have them.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -60,15 +57,12 @@ class Trainer:
         label_uses: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         self._store = store
-        self._classifiers = classifiers
-        self._pools = pools
+        self._pools = ClassifierPools(classifiers, pools, objects or {})
         self._max_per_label = max_per_label
         self._peers = peers
-        self._objects = objects or {}
         self._label_uses = label_uses or {}
         self._outdated = False
         self._shared_with: int | None = None
-        self._sessions = SessionCounter()
         self._evaluations: dict[str, Evaluation] = {}
         self.space = space
         self.boot_id = boot_id
@@ -107,76 +101,50 @@ class Trainer:
 
     def classifier(self, region: str) -> OpenSetClassifier:
         """Return the classifier of the region's pool; it is the same object for every call."""
-        return self._classifiers[self._pools[region]]
+        return self._pools.classifier(region)
 
     def copy_maker(self, embed: Callable[[Image], Vector]) -> CopyMaker:
         """Return the maker of the examples' augmented copies."""
-        return CopyMaker(self._classifiers.values(), self._store.thumbnail, embed)
+        return CopyMaker(self._pools.classifiers, self._store.thumbnail, embed)
 
     def examples(self) -> events.ExamplesChanged:
         """Return the counts per label and the evaluation; no evaluation where there are several pools."""
-        self._evaluations = {pool: classifier.evaluate() for pool, classifier in self._classifiers.items()}
+        self._evaluations = self._pools.evaluate()
         evaluation = next(iter(self._evaluations.values())) if len(self._evaluations) == 1 else None
         predicted = {
             example_id: label
             for each in self._evaluations.values()
             for example_id, label in each.predicted.items()
         }
-        return events.ExamplesChanged(self._counts(), evaluation, self.fleet, predicted)
+        return events.ExamplesChanged(self._pools.counts, evaluation, self.fleet, predicted)
 
     def class_report(self, region: str, label: str) -> ClassReport | None:
         """Return the report of a label in the latest evaluation of the region's pool; None without one."""
-        evaluation = self._evaluations.get(self.pool_of(region))
+        evaluation = self._evaluations.get(self._pools.pool_of(region))
         return None if evaluation is None else evaluation.classes.get(label)
 
     def load(self, examples: Iterable[Example]) -> None:
         """Add stored examples to the classifiers; those that can't be used are logged and skipped."""
-        rejected: set[str] = set()
-        for example in examples:
-            pool = self.pool_of(example.region)
-            if pool not in self._classifiers:
-                continue
-            session = self._sessions.number(example)
-            try:
-                self._classifiers[pool].add(
-                    example.embedding, example.label, example.id, example.group, session
-                )
-                self._add_view(example)
-            except LabelError:
-                rejected.add(example.label)
-            except EmbeddingError as exc:
-                log.warning("example %d ('%s') is left out: %s", example.id, example.label, exc)
-        if rejected:
-            log.warning("this classifier can't use the labels %s; their examples stay in the store", rejected)
+        self._pools.load(examples)
 
     def unload(self, ids: Sequence[int]) -> None:
         """Remove examples from the classifiers; the store keeps them."""
-        for classifier in self._classifiers.values():
-            classifier.remove(ids)
+        self._pools.remove(ids)
 
     def pool_of(self, region: str) -> str:
         """Return the pool of a region's examples."""
-        return self._pools.get(region, SHARED_POOL)
+        return self._pools.pool_of(region)
 
     def filter_acceptable(self, examples: Iterable[Example]) -> list[Example]:
         """Return the peers' examples whose label the classifier takes and has room for."""
-        counts = self._counts()
+        counts = self._pools.counts
         chosen = []
         for example in examples:
             count = counts[example.label] = counts.get(example.label, 0) + 1
             full = self._max_per_label is not None and count > self._max_per_label
-            if not full and self._accepts(example):
+            if not full and self._pools.accepts(example):
                 chosen.append(example)
         return chosen
-
-    def _accepts(self, example: Example) -> bool:
-        classifier = self._classifiers.get(self.pool_of(example.region))
-        try:
-            if classifier is not None:
-                classifier.check(example.label)
-        except LabelError:
-            return False
-        return classifier is not None
 
     def find_duplicate(self, record: ExampleRecord) -> str | None:
         """Return the label of a live example with the same picture or embedding; None without one."""
@@ -194,10 +162,8 @@ class Trainer:
     ) -> Iterator[events.Event]:
         """Store an example, made from frame `seq`, and add it to its classifier; yield once it is on disk.
 
-        Those of one burst or `batch` are undone together. Its `view` and the scene of the view are stored
-        with it.
-
-        In a full class, the most redundant example makes room in the same transaction.
+        Its `view` and the scene of the view are stored with it. In a full class, the most redundant example
+        makes room in the same transaction. Those of one burst or `batch` are undone together.
         """
         label = record.label
         classifier = self.classifier(record.region)
@@ -208,10 +174,8 @@ class Trainer:
                 if view is not None:
                     record = replace(record, scene_id=view.scene_id(record.created_at))
                 example = self._store.add_record(record)
-                session = self._sessions.number(example)
-                classifier.add(record.embedding, label, example.id, record.group, session)
+                self._pools.add(example)
                 added.append(example.id)
-                self._add_view(example)
                 replaced = self._redundant(classifier, label)
                 self._store.remove(replaced)
         except EdgeError:
@@ -222,17 +186,11 @@ class Trainer:
         if replaced:
             classifier.remove(replaced)
         self.revision += 1
-        count = self._counts()[label]
+        count = self._pools.counts[label]
         yield events.ExampleAdded(example.id, label, record.region, count, seq, command)
         change = self._store.newest_change()
         data = {"id": example.id, "label": label, "count": count, "seq": seq, "change": change}
         yield events.CommandReply(command, data=data)
-
-    def _add_view(self, example: Example) -> None:
-        """Add the view of an example to the classifier of objects, if there is one and it is known."""
-        objects = self._objects.get(self.pool_of(example.region))
-        if objects is not None and example.scene_id is not None:
-            objects.add_view(example.id, example.object_embedding, example.scene_id)
 
     def execute(self, command: Command) -> Iterator[events.Event]:
         """Run a command on the examples; yield its events, its reply and the new counts."""
@@ -256,14 +214,14 @@ class Trainer:
                 self._reload_own()
                 yield from _edited("restored", ids, command)
             case commands.Relabel():
-                ids = self._store.relabel(command.ids, command.label)
+                label = self._check_new(command.label)
+                ids = self._store.relabel(command.ids, label)
                 self._reload_own()
-                yield from _edited("relabelled", ids, command, check_label(command.label))
+                yield from _edited("relabelled", ids, command, label)
             case commands.ListExamples():
-                yield events.CommandReply(command, data={"counts": self._counts()})
+                yield events.CommandReply(command, data={"counts": self._pools.counts})
             case commands.SetThreshold():
-                for classifier in self._classifiers.values():
-                    classifier.set_unknown(command.unknown)
+                self._pools.set_unknown(command.unknown)
                 yield events.CommandReply(command, data={"unknown": command.unknown})
         yield self.examples()
 
@@ -274,7 +232,7 @@ class Trainer:
             self._unload_own([step.id for step in change.steps])
         else:
             self._reload_own()
-        yield from undo_events(change, command, self._counts())
+        yield from undo_events(change, command, self._pools.counts)
 
     def _rename_or_merge(self, command: commands.Rename | commands.Merge) -> Iterator[events.Event]:
         labels: tuple[str, ...]
@@ -287,7 +245,7 @@ class Trainer:
         self._reload_own()
         yield events.ExamplesEdited("relabelled", tuple(ids), command, to)
         former = [label for label in labels if label != to]
-        data: dict[str, object] = {"label": to, "moved": len(ids), "count": self._counts().get(to, 0)}
+        data: dict[str, object] = {"label": to, "moved": len(ids), "count": self._pools.counts.get(to, 0)}
         data |= {"change": self._change_of(ids)} | self._still_named(*former)
         yield events.CommandReply(command, data=data)
 
@@ -298,21 +256,13 @@ class Trainer:
     def _check_new(self, label: str) -> str:
         """Return the normalised label. Raises LabelError for one that the classifiers can't use."""
         label = check_label(label)
-        for classifier in self._classifiers.values():
-            classifier.check(label)
+        self._pools.check(label)
         return label
 
     def _still_named(self, *labels: str | None) -> dict[str, object]:
         """Return what in the configuration names labels that have no examples any more, for a reply."""
         named = [use for label in labels if label for use in self._label_uses.get(label, ())]
         return {"still_named": named} if named else {}
-
-    def _counts(self) -> dict[str, int]:
-        counts: dict[str, int] = {}
-        for classifier in self._classifiers.values():
-            for label, count in classifier.counts.items():
-                counts[label] = counts.get(label, 0) + count
-        return counts
 
     def _redundant(self, classifier: OpenSetClassifier, label: str) -> list[int]:
         """Return the example to remove from a class with too many; empty if the class has room."""
@@ -339,10 +289,8 @@ class Trainer:
         The store is read completely first: a store that can't be read leaves the classifiers as they were.
         """
         stored = list(self._stored())
-        for classifier in self._classifiers.values():
-            classifier.clear()
-        self._sessions = SessionCounter()
-        self.load(stored)
+        self._pools.clear()
+        self._pools.load(stored)
         self._outdated = False
 
     def _warn_if_shared(self) -> None:

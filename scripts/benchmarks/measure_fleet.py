@@ -30,7 +30,8 @@ from edge_daemon.mqtt.fleet_link import ROOT, FleetLink
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.testing import ColourEmbedder
-from edge_daemon.teaching.trainer import SHARED_POOL, Trainer
+from edge_daemon.teaching.classifier_pools import SHARED_POOL
+from edge_daemon.teaching.trainer import Trainer
 
 LABELS = 10
 KEY = "00" * 32

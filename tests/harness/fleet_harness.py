@@ -22,7 +22,8 @@ from edge_daemon.fleet.replica import Replica
 from edge_daemon.fleet.sync import FleetPublisher, FleetSync
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.system.testing import ManualClock
-from edge_daemon.teaching.trainer import SHARED_POOL, Trainer
+from edge_daemon.teaching.classifier_pools import SHARED_POOL
+from edge_daemon.teaching.trainer import Trainer
 
 KEY = bytes(range(32))
 SPACE = "model/embedding"

@@ -257,6 +257,10 @@ def test_label_that_the_classifier_rejects_is_not_stored(store: ExampleStore) ->
     assert store.counts == {"red": 1}
     bench.teach("12", GREEN)
     assert store.counts == {"red": 1, "12": 1}
+    for command in (Relabel((2,), "green", GPIO), Rename("12", "green", GPIO), Merge(("12",), "green", GPIO)):
+        bench.show(GREEN, instructions=(command,))
+        assert "green" in str(bench.found(events.CommandReply)[0].error)
+    assert store.counts == {"red": 1, "12": 1}
 
 
 def test_most_redundant_example_is_removed_from_a_full_class(store: ExampleStore) -> None:
