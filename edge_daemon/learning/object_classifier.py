@@ -15,16 +15,17 @@ from msgspec.structs import replace
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.imaging.object_mask import ViewState
+from edge_daemon.learning.example_classifier import make_example_classifier
 from edge_daemon.learning.open_set.other_scenes import COPIES_QUANTILE
-from edge_daemon.learning.open_set_classifier import make_example_classifier
 
 if TYPE_CHECKING:
     import numpy.typing as npt
 
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.classifiers.knn import Metric, Vote
+    from edge_daemon.learning.example_classifier import ExampleClassifier
     from edge_daemon.learning.open_set.cohort import Cohort
-    from edge_daemon.learning.open_set_classifier import ExampleClassifier, OpenSetClassifier
+    from edge_daemon.learning.open_set_classifier import OpenSetClassifier
     from edge_daemon.learning.recent_frames import RecentFrames
 
 Evidence: TypeAlias = Literal["object", "region", "nothing"]

@@ -27,8 +27,8 @@ import numpy as np
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.imaging.augment import augmented_copy
 from edge_daemon.imaging.image_io import read_image
+from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
-from edge_daemon.learning.open_set_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ from measure_other_sessions import compose, cut_outs, sample_pictures
 
 from edge_daemon.evaluation.calibration import expected_calibration_error, reliability
 from edge_daemon.learning.confidence import CLEAR_RATIO, OTHER_SESSION, OTHER_SESSION_SCALE, Evidence
-from edge_daemon.learning.open_set_classifier import ExampleClassifier, make_example_classifier
+from edge_daemon.learning.example_classifier import ExampleClassifier, make_example_classifier
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SESSIONS, VIEWS, QUERIES_FROM = 3, 16, 10

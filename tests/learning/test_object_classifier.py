@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.types import UNKNOWN
+from edge_daemon.learning.example_classifier import make_example_classifier
 from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
-from edge_daemon.learning.open_set_classifier import make_example_classifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
