@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import gc
 import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from queue import Empty, SimpleQueue
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from edge_daemon.app.live_changes import in_use, live_commands
 from edge_daemon.app.preflight import Prepared, Running, check_regions
+from edge_daemon.app.reload_requests import Change, ChangeRequest, ReloadRequests
 from edge_daemon.app.sinks import config_digest
 from edge_daemon.config.schema import Config, LoadedConfig
 from edge_daemon.daemon.daemon import Daemon, Outcome
@@ -29,35 +27,12 @@ log = logging.getLogger(__name__)
 MAX_RESTORE_ATTEMPTS = 20
 RESTORE_PAUSE_S = 0.5
 """Pause between two attempts to restore: a port or camera of the failed daemon may be busy for a while."""
-CHANGE_TIMEOUT_S = 60.0
-"""Longest time that a change is prepared: a large model is loaded in some seconds, on a busy board."""
 
 
 class Build(Protocol):
     """Builds a daemon; with `needs_frame`, one that ends if its camera delivers no first frame."""
 
     def __call__(self, prepared: Prepared, *, needs_frame: bool) -> Daemon: ...
-
-
-class Change(Protocol):
-    """A change of the configuration that is kept. Its methods are called one at a time."""
-
-    def load(self) -> LoadedConfig:
-        """Return the changed configuration; nothing is written. Raises EdgeError."""
-
-    def commit(self) -> None:
-        """Write the change, after all checks have passed. Raises EdgeError."""
-
-    def revert(self, working: LoadedConfig, reason: str) -> None:
-        """Write what the last configuration that worked had: the new daemon failed before its first frame."""
-
-
-class _Request:
-    """A change and its outcome: None once it is written, or the exception that refused it."""
-
-    def __init__(self, change: Change) -> None:
-        self.change = change
-        self.outcome: Future[None] = Future()
 
 
 class Supervisor:
@@ -82,8 +57,7 @@ class Supervisor:
         self._build = build
         self._notifier = notifier
         self._stopping = False
-        # A signal handler may call `put` during a `put`; an Event's `set` would wait for its own lock.
-        self._requests: SimpleQueue[bool | _Request] = SimpleQueue()
+        self._requests = ReloadRequests()
         self._worker = Worker("reload", lambda _: self._serve_requests(), _log_crash)
         self._attempts_left = 0
         self._on_first_frame: Callable[[], None] | None = None
@@ -105,7 +79,7 @@ class Supervisor:
 
     def reload(self) -> None:
         """Read the configuration again; several pending requests count as one."""
-        self._requests.put(True)
+        self._requests.reload()
 
     def apply(self, change: Change) -> None:
         """Check and write a change, and let the daemon take it; return once it is written.
@@ -113,12 +87,7 @@ class Supervisor:
         The daemon takes it while it runs if it can, else a new daemon replaces it. Raises the EdgeError of a
         change that is refused.
         """
-        request = _Request(change)
-        self._requests.put(request)
-        try:
-            request.outcome.result(CHANGE_TIMEOUT_S)
-        except TimeoutError as exc:
-            raise RequestError(f"the change was not checked within {CHANGE_TIMEOUT_S:g} s") from exc
+        self._requests.apply(change)
 
     @property
     def loaded(self) -> LoadedConfig:
@@ -156,7 +125,7 @@ class Supervisor:
             return self._run_all()
         finally:
             self._notifier.stopping()
-            self._requests.put(False)
+            self._requests.end()
             self._worker.stop(timeout_s=0.5)
 
     def _run_all(self) -> Outcome:
@@ -222,7 +191,7 @@ class Supervisor:
                 return
             if self._pending is not None:
                 self._pending = None
-                self._requests.put(True)  # it may have come from an edited file
+                self._requests.reload()  # it may have come from an edited file
         assert self._good is not None
         assert self._good.loaded is not None
         change.revert(self._good.loaded, reason)
@@ -252,21 +221,13 @@ class Supervisor:
         """Prepare a configuration per request, until the request to end."""
         is_ending = False
         while not is_ending:
-            for request in self._pop_requests():
-                if isinstance(request, _Request):
+            for request in self._requests.pop():
+                if isinstance(request, ChangeRequest):
                     self._serve_change(request, refused=is_ending)
                 elif request:
                     self._serve_reload()
                 else:
                     is_ending = True
-
-    def _pop_requests(self) -> list[bool | _Request]:
-        """Wait for a request, and return all pending ones; several reloads count as one."""
-        found = [self._requests.get()]
-        with contextlib.suppress(Empty):
-            while True:
-                found.append(self._requests.get_nowait())
-        return list(dict.fromkeys(found))
 
     def _serve_reload(self) -> None:
         self._notifier.reloading(time.monotonic())
@@ -289,7 +250,9 @@ class Supervisor:
             return False
         return True
 
-    def _serve_change(self, request: _Request, *, refused: bool) -> None:
+    def _serve_change(self, request: ChangeRequest, *, refused: bool) -> None:
+        if not request.outcome.set_running_or_notify_cancel():
+            return
         try:
             if refused:
                 raise RequestError("the device is stopping; try again")
