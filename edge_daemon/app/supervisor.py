@@ -28,6 +28,9 @@ MAX_RESTORE_ATTEMPTS = 20
 RESTORE_PAUSE_S = 0.5
 """Pause between two attempts to restore: a port or camera of the failed daemon may be busy for a while."""
 
+RESPONSE_TIMEOUT_S = 8.0
+"""Longest time for a frame, of many regions on a slow board. A change is refused after it."""
+
 
 class Build(Protocol):
     """Builds a daemon; with `needs_frame`, one that ends if its camera delivers no first frame."""
@@ -265,6 +268,12 @@ class Supervisor:
     def _apply(self, change: Change) -> None:
         loaded = change.load()
         latest = self._latest()
+        daemon = self._daemon  # read once, because the main thread may clear it
+        if daemon is not None and not daemon.responds(RESPONSE_TIMEOUT_S):
+            raise RequestError(
+                f"nothing was changed: the pipeline has been stuck for {RESPONSE_TIMEOUT_S:g} s; "
+                "if it stays so, restart the daemon"
+            )
         settings = self.settings_in_use
         used = latest.config if settings is None else in_use(latest.config, settings)
         if loaded.config == latest.config == used:

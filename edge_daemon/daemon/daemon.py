@@ -101,6 +101,12 @@ class Daemon:
         """End the loop so that another daemon can replace this one."""
         self._outcome = self._outcome or Outcome.RELOAD
 
+    def responds(self, timeout_s: float) -> bool:
+        """Return whether the loop turns within `timeout_s`, or is asked to end; any thread may call it."""
+        if self._outcome is None and self._mailbox.wait_taken(timeout_s):
+            return True
+        return self._outcome is not None
+
     def adjust(self, commands: Sequence[Command], digest: str) -> bool:
         """Take a changed configuration, `digest`, by these commands, all or none; False if the queue is full.
 

@@ -40,6 +40,7 @@ class Mailbox:
         self._ended = False
         self._quit = False
         self._crash: BaseException | None = None
+        self._taken = 0
         self.replaced = 0
         """Number of frames that a later one replaced before they were processed."""
 
@@ -89,6 +90,12 @@ class Mailbox:
             self._crash = self._crash or exc
             self._changed.notify_all()
 
+    def wait_taken(self, timeout_s: float) -> bool:
+        """Wait for the next `take_all` to end, at most `timeout_s`; False if none does."""
+        with self._changed:
+            before = self._taken
+            return self._changed.wait_for(lambda: self._taken != before, timeout_s)
+
     def take_all(self, timeout_s: float) -> Batch:
         """Wait for content, at most `timeout_s`, and remove it all."""
         with self._changed:
@@ -105,6 +112,7 @@ class Mailbox:
             self._ended = False
             self._instructions.clear()
             self._events.clear()
+            self._taken += 1
             self._changed.notify_all()
             return batch
 

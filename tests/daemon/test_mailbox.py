@@ -60,6 +60,16 @@ def test_instructions_that_belong_together_are_queued_all_or_none() -> None:
     assert mailbox.take_all(0).instructions == presses[:2]
 
 
+def test_a_wait_for_the_pipeline_ends_with_its_next_turn_or_its_time() -> None:
+    mailbox = Mailbox()
+    mailbox.take_all(0)
+    assert not mailbox.wait_taken(0.01)
+    turns = threading.Timer(0.05, mailbox.take_all, [0])
+    turns.start()
+    assert mailbox.wait_taken(10)
+    turns.join()
+
+
 def test_events_and_end_wake_the_waiting_thread() -> None:
     mailbox = Mailbox()
     mailbox.announce(Ready())

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from edge_daemon.domain.commands import Origin, SetThreshold, SetTrigger
+from edge_daemon.app import supervisor
+from edge_daemon.domain.commands import Instruction, Origin, SetThreshold, SetTrigger
 from edge_daemon.domain.errors import CameraError
+from edge_daemon.domain.events import Event
+from edge_daemon.domain.types import Frame
 from tests.harness.daemon_harness import wait_until
 from tests.harness.web_harness import WebHarness, listen
 
@@ -202,6 +206,31 @@ def test_a_full_disk_changes_nothing(settings: Settings) -> None:
     assert reply.status_code == 400
     assert "can't be written" in reply.json()["error"]
     assert settings.get()["values"]["smoothing"]["window"] == 5
+
+
+@pytest.mark.parametrize("changes", [{"smoothing": {"window": 9}}, {"classifier": {"type": "centroid"}}])
+def test_a_change_while_the_pipeline_is_stuck_is_refused(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, changes: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(supervisor, "RESPONSE_TIMEOUT_S", 0.3)
+    pipeline = settings.stage.daemon._pipeline
+    process, stuck, released = pipeline.process, threading.Event(), threading.Event()
+
+    def hang(frame: Frame | None, instructions: Sequence[Instruction]) -> Iterator[Event]:
+        stuck.set()
+        released.wait(60)
+        yield from process(frame, instructions)
+
+    monkeypatch.setattr(pipeline, "process", hang)
+    assert stuck.wait(60)
+    reply = settings.change(**changes)
+    released.set()
+    assert reply.status_code == 400
+    assert reply.json()["error"].startswith("nothing was changed: the pipeline has been stuck for 0.3 s")
+    assert not settings.site.settings_file.exists()
+    monkeypatch.setattr(supervisor, "RESPONSE_TIMEOUT_S", 60.0)
+    assert settings.change(**changes).status_code == 200
+    settings.wait_for_daemon(1 + ("classifier" in changes))
 
 
 def test_the_reply_to_a_change_can_be_changed_again_before_the_other_daemon_runs(settings: Settings) -> None:
