@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from tests.harness.browser import class_button, save_screenshot
+from tests.harness.browser import BrowserWindow, class_button, save_screenshot
 from tests.harness.web_harness import WebHarness, listen
 from tests.web.conftest import Visit
 from tests.web.test_login_view import violations
@@ -31,9 +31,23 @@ def near(page: Page, name: str) -> Locator:
     return page.locator("#results").get_by_role("button", name=f"{name} example")
 
 
-def test_the_nearest_example_and_the_runner_up_are_beside_the_label(taught: WebHarness, visit: Visit) -> None:
-    page = visit("phone").open(taught.url)
+def open_with_wrong_nearest(taught: WebHarness, viewer: BrowserWindow) -> Page:
+    """Open the page, and wait until the nearest example is the mug that was taught as a key."""
+    page = viewer.open(taught.url)
     expect(near(page, "Nearest")).to_contain_text("key")
+    return page
+
+
+def open_dialog_of_wrong_example(taught: WebHarness, viewer: BrowserWindow) -> tuple[Page, Locator]:
+    page = open_with_wrong_nearest(taught, viewer)
+    near(page, "Nearest").click()
+    dialog = page.get_by_role("dialog", name="Taught as “key”")
+    expect(dialog).to_be_visible()
+    return page, dialog
+
+
+def test_the_nearest_example_and_the_runner_up_are_beside_the_label(taught: WebHarness, visit: Visit) -> None:
+    page = open_with_wrong_nearest(taught, visit("phone"))
     expect(near(page, "Nearest")).to_contain_text("Nearest 1.00")
     expect(near(page, "Runner-up")).to_contain_text("mug")
     expect(near(page, "Runner-up")).to_contain_text(re.compile(r"Runner-up 0\.\d\d"))
@@ -55,10 +69,7 @@ def test_nothing_is_shown_before_the_first_example(site: WebHarness, visit: Visi
 
 
 def test_a_wrong_example_is_moved_with_one_click_and_back(taught: WebHarness, visit: Visit) -> None:
-    page = visit("desk").open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
-    near(page, "Nearest").click()
-    dialog = page.get_by_role("dialog", name="Taught as “key”")
+    page, dialog = open_dialog_of_wrong_example(taught, visit("desk"))
     expect(dialog).to_contain_text("Nearest · similarity 1.00 · example ")
     dialog.get_by_role("button", name="mug").click()
     expect(dialog).to_be_hidden()
@@ -70,10 +81,8 @@ def test_a_wrong_example_is_moved_with_one_click_and_back(taught: WebHarness, vi
 
 
 def test_a_wrong_example_is_removed_and_restored(taught: WebHarness, visit: Visit) -> None:
-    page = visit("phone").open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
-    near(page, "Nearest").tap()
-    page.get_by_role("button", name="Remove it").tap()
+    page, dialog = open_dialog_of_wrong_example(taught, visit("phone"))
+    dialog.get_by_role("button", name="Remove it").tap()
     expect(page.locator("#toast")).to_contain_text("Example of “key” removed")
     expect(class_button(page, "key")).to_have_count(0)
     page.locator("#toast").get_by_role("button", name="Undo").tap()
@@ -82,8 +91,7 @@ def test_a_wrong_example_is_removed_and_restored(taught: WebHarness, visit: Visi
 
 
 def test_a_wrong_example_is_corrected_by_keyboard(taught: WebHarness, visit: Visit) -> None:
-    page = visit("desk").open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
+    page = open_with_wrong_nearest(taught, visit("desk"))
     near(page, "Nearest").focus()
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="It is right")).to_be_focused()
@@ -99,17 +107,14 @@ def test_a_wrong_example_is_corrected_by_keyboard(taught: WebHarness, visit: Vis
 
 
 def test_an_example_that_is_gone_meanwhile_is_said(taught: WebHarness, visit: Visit) -> None:
-    page = visit("desk").open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
-    near(page, "Nearest").click()
+    page, dialog = open_dialog_of_wrong_example(taught, visit("desk"))
     taught.clear()
-    page.get_by_role("button", name="Remove it").click()
+    dialog.get_by_role("button", name="Remove it").click()
     expect(page.locator("#toast")).to_contain_text("this example was removed meanwhile")
 
 
 def test_nothing_is_replaced_under_the_pointer(taught: WebHarness, visit: Visit) -> None:
-    page = visit("desk").open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
+    page = open_with_wrong_nearest(taught, visit("desk"))
     near(page, "Nearest").hover()
     taught.show("gear", 1)
     expect(page.locator(".label")).to_have_text("gear")
@@ -146,9 +151,6 @@ def test_the_nearest_examples_are_sent_with_each_result(taught: WebHarness) -> N
 def test_axe_finds_nothing_serious_in_the_dialog(
     taught: WebHarness, visit: Visit, size: str, scheme: Literal["light", "dark"]
 ) -> None:
-    page = visit(size, scheme).open(taught.url)
-    expect(near(page, "Nearest")).to_contain_text("key")
-    near(page, "Nearest").click()
-    expect(page.get_by_role("dialog")).to_be_visible()
+    page, _ = open_dialog_of_wrong_example(taught, visit(size, scheme))
     assert violations(page) == []
     save_screenshot(page, f"why-dialog-{size}-{scheme}")
