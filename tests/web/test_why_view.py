@@ -7,7 +7,7 @@ import re
 from typing import Literal
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, WebSocketRoute, expect
 
 from tests.harness.browser import BrowserWindow, class_button, save_screenshot
 from tests.harness.web_harness import WebHarness, listen
@@ -66,6 +66,29 @@ def test_nothing_is_shown_before_the_first_example(site: WebHarness, visit: Visi
     site.teach("gear")
     expect(near(page, "Nearest")).to_be_visible()
     expect(near(page, "Runner-up")).to_be_hidden()
+
+
+def test_the_first_class_stays_under_the_finger_when_its_nearest_example_comes(
+    site: WebHarness, visit: Visit
+) -> None:
+    viewer = visit("phone")
+    holds_results = True
+
+    def connect(route: WebSocketRoute) -> None:
+        def forward(message: str | bytes) -> None:
+            if not holds_results or '"type":"result"' not in str(message):
+                route.send(message)
+
+        route.connect_to_server().on_message(forward)
+
+    viewer.page.route_web_socket("**/live", connect)
+    page = viewer.open(site.url)
+    site.teach("gear")
+    before = class_button(page, "gear").bounding_box()
+    assert before is not None
+    holds_results = False
+    expect(near(page, "Nearest")).to_be_visible()
+    assert class_button(page, "gear").bounding_box() == before
 
 
 def test_a_wrong_example_is_moved_with_one_click_and_back(taught: WebHarness, visit: Visit) -> None:

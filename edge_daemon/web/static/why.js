@@ -64,11 +64,12 @@ function showPending() {
 
 export function startWhy() {
   connection.on("hello", setUp);
+  // The row's space comes with the first class, so that no class moves under a finger afterwards.
+  connection.on("examples", ({ counts }) => {
+    for (const { element } of rows.values()) element.hidden = Object.keys(counts).length === 0;
+  });
   connection.on("result", ({ region, nearest }) => {
-    const row = rows.get(region);
-    if (!row) return;
-    if (nearest.length) row.element.hidden = false;
-    row.pending = nearest;
+    if (rows.has(region)) rows.get(region).pending = nearest;
   });
   connection.on("camera", ({ state }) => {
     if (state === "lost") for (const row of rows.values()) row.pending = [];
