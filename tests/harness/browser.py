@@ -1,4 +1,4 @@
-"""Real Chromium in the sizes of a phone, a tablet and two desktops. An error in its console fails a test."""
+"""Real Chromium in the sizes of phones, a tablet and desktops. An error in its console fails a test."""
 
 from __future__ import annotations
 
@@ -11,7 +11,13 @@ from typing import Literal
 
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-SIZES = {"phone": (390, 844), "tablet": (768, 1024), "desk": (1280, 800), "wide": (1920, 1080)}
+SIZES = {
+    "narrow": (320, 640),
+    "phone": (390, 844),
+    "tablet": (768, 1024),
+    "desk": (1280, 800),
+    "wide": (1920, 1080),
+}
 TIMEOUT_MS = 20_000
 _FLAGS = [
     "--no-sandbox",
@@ -50,7 +56,7 @@ class BrowserWindow:
         width, height = SIZES[size]
         self._context = browser.new_context(
             viewport={"width": width, "height": height},
-            has_touch=size in ("phone", "tablet"),
+            has_touch=size in ("narrow", "phone", "tablet"),
             color_scheme=scheme,
         )
         self._context.set_default_timeout(TIMEOUT_MS)

@@ -29,6 +29,7 @@ _BLOCKS = ", ".join(
         ".filters > *",
         ".group",
         ".thumb",
+        ".mark",
         "fieldset .field",
         ".settings .actions > *",
         ".checks li",

@@ -110,6 +110,19 @@ def test_the_other_views_fit_with_thirty_classes(crowded: WebHarness, visit: Vis
         save_screenshot(page, f"{view}-many-{size}")
 
 
+@pytest.mark.parametrize("place", ["crowded", "divided"])
+def test_every_view_fits_a_narrow_phone(request: pytest.FixtureRequest, visit: Visit, place: str) -> None:
+    site: WebHarness = request.getfixturevalue(place)
+    page = visit("narrow").open(site.url)
+    site.show("pencil", 6)
+    expect(page.locator("#uncertain .full").first).to_be_visible()
+    for view in ("live", "review", "settings", "health"):
+        page.goto(f"{site.url}/#{view}")
+        expect(page.locator(f"#view-{view} :is(.tile, .thumb, fieldset, .checks li)").first).to_be_visible()
+        assert layout_faults(page) == [], view
+        save_screenshot(page, f"{view}-{place}-narrow")
+
+
 @pytest.mark.parametrize(("size", "scheme"), list(zip(SIZES, SCHEMES * 2, strict=True)))
 def test_two_regions_fit(
     divided: WebHarness, visit: Visit, size: str, scheme: Literal["light", "dark"]

@@ -102,6 +102,21 @@ def test_an_uncertain_sample_is_labelled_with_one_tap(site: WebHarness, visit: V
     card.get_by_role("button", name="It was mug").click()
     expect(page.locator("#toast")).to_contain_text("Added to “mug”")
     expect(class_button(page, "mug").locator(".count")).to_have_text("2")
+    page.locator("#toast").get_by_role("button", name="Undo").click()
+    expect(class_button(page, "mug").locator(".count")).to_have_text("1")
+
+
+def test_after_a_label_by_keyboard_the_focus_stays_in_the_list(site: WebHarness, visit: Visit) -> None:
+    site.teach("gear")
+    site.show("mug")
+    site.teach("mug")
+    page = visit("desk").open(site.url)
+    site.show("pencil")
+    expect(page.locator("#uncertain .full").nth(1)).to_be_visible()
+    page.locator("#uncertain").get_by_role("button", name="It was mug").first.focus()
+    page.keyboard.press("Enter")
+    expect(class_button(page, "mug").locator(".count")).to_have_text("2")
+    expect(page.locator("#uncertain .full button:focus")).to_have_count(1)
 
 
 def test_the_evaluation_and_its_recommendation_are_shown(site: WebHarness, visit: Visit) -> None:

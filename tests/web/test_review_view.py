@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.harness.browser import save_screenshot
+from tests.harness.page_layout import layout_faults
 from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 
@@ -55,6 +56,16 @@ def test_near_duplicates_and_outliers_are_marked_and_filtered(taught: WebHarness
     # The mug labelled key, and the mug that is most similar to it.
     expect(page.get_by_role("option", name="outlier, nearest to mug")).to_have_count(1)
     expect(page.get_by_role("option", name="outlier, nearest to key")).to_have_count(1)
+
+
+def test_an_example_with_two_marks_shows_both(site: WebHarness, visit: Visit) -> None:
+    for label in ("key", "mug", "mug"):
+        site.teach(label)
+    page = visit("phone").open(f"{site.url}/#review")
+    marked = page.get_by_role("option", name="near-duplicate, outlier, nearest to key")
+    expect(marked.locator(".mark")).to_have_text(["duplicate", "≈ key"])
+    assert layout_faults(page) == []
+    save_screenshot(page, "two-marks-phone")
 
 
 def test_selected_with_the_mouse_moved_to_another_class(taught: WebHarness, visit: Visit) -> None:

@@ -27,8 +27,11 @@ function option(example) {
     "div",
     { role: "option", class: "thumb", id: `example-${id}`, "data-id": id, "aria-selected": selection.has(id), "aria-label": [`${label}, ${time}`, marks].filter(Boolean).join(", "), title: [time, marks].filter(Boolean).join("\n") },
     make("img", { src: `/api/examples/${id}.jpg`, alt: "", width: 112, height: 112, loading: "lazy", draggable: "false" }),
-    near_duplicate ? make("span", { class: "mark" }, "duplicate") : null,
-    outlier ? make("span", { class: "mark outlier" }, `≈ ${outlier}`) : null,
+    make(
+      "span", { class: "marks" },
+      near_duplicate ? make("span", { class: "mark" }, "duplicate") : null,
+      outlier ? make("span", { class: "mark outlier" }, `≈ ${outlier}`) : null,
+    ),
   );
 }
 

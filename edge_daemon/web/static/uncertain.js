@@ -5,7 +5,7 @@ import { colourOf } from "/static/classes.js";
 import { connection } from "/static/connection.js";
 import { byId, make } from "/static/dom.js";
 import { showError, toast } from "/static/toast.js";
-import { quoted } from "/static/undo.js";
+import { quoted, undo } from "/static/undo.js";
 import { nearestRow } from "/static/why.js";
 
 const SLOTS = 4;
@@ -26,31 +26,35 @@ function card({ sample, reason: said, likely, nearest }) {
   return make("li", { class: "full card" }, picture, nearestRow(nearest).element, make("p", { class: "why", title: reason }, reason), make("div", { class: "labels" }, ...buttons));
 }
 
+const slotOf = ({ sample }) => (sample - 1) % SLOTS; // samples count from 1
 const emptySlot = () => make("li", { "aria-hidden": "true" });
 
 function put(message) {
-  const slot = message.sample % SLOTS;
+  const slot = slotOf(message);
   shown[slot] = message;
   strip().children[slot].replaceWith(card(message));
 }
 
 // While the strip is hovered or focused no card is replaced; only the latest new sample is kept for later.
 function add(message) {
-  if (inUse() && shown[message.sample % SLOTS]) waiting = message;
+  if (inUse() && shown[slotOf(message)]) waiting = message;
   else put(message);
 }
 
-function remove({ sample }) {
-  const slot = sample % SLOTS;
-  if (shown[slot]?.sample !== sample) return;
+function remove(message) {
+  const slot = slotOf(message);
+  if (shown[slot]?.sample !== message.sample) return;
   shown[slot] = null;
-  strip().children[slot].replaceWith(emptySlot());
+  const card = strip().children[slot];
+  const focused = card.querySelector(":focus-visible");
+  card.replaceWith(emptySlot());
+  if (focused) strip().querySelector("button")?.focus({ preventScroll: true });
 }
 
 async function setLabel(sample, label) {
   try {
-    await post("label", { sample, label });
-    toast(`Added to “${label}”`);
+    const { change } = await post("label", { sample, label });
+    toast(`Added to “${label}”`, { name: "Undo", run: () => undo(change) });
   } catch (error) {
     showError(error);
     remove({ sample });
