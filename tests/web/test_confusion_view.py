@@ -83,10 +83,31 @@ def test_the_matrix_equals_the_evaluation(confused: WebHarness, visit: Visit) ->
     assert sum(map(int, numbers)) == sum(each["label"] in wrong_rows for each in scored)
 
 
+def test_what_the_matrix_leaves_out_is_named(confused: WebHarness, visit: Visit) -> None:
+    confused.show("nut")
+    confused.teach("nut")
+    with confused.client() as client:
+        examples = client.get("/api/examples").json()["examples"]
+    wrong = {each["label"] for each in examples if each["predicted"] not in (None, each["label"])}
+    right = [label for label in ("gear", "mug", "key") if label not in wrong]
+    assert right
+    page = visit("phone").open(f"{confused.url}/#review")
+    expect(page.locator("#confusion-note")).to_have_text(
+        f"Without a mistake: {', '.join(right)}. "
+        "Not evaluated: 1 of 1 example of nut. An example needs another view of its class."
+    )
+
+
 def test_without_a_mistake_there_is_no_matrix(site: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(f"{site.url}/#review")
     expect(page.locator("#examples-empty")).to_be_visible()
     expect(page.locator("#confusion-section")).to_be_hidden()
+    site.teach("gear")
+    expect(page.locator("#confusion-summary")).to_have_text("No example is evaluated yet")
+    expect(page.locator("#confusion-note")).to_have_text(
+        "Not evaluated: 1 of 1 example of gear. An example needs another view of its class."
+    )
+    site.clear()
     for variation in range(2):
         for kind in ("gear", "key"):
             site.show(kind, variation)

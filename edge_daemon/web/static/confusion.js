@@ -48,7 +48,17 @@ function table(rows, columns, counts) {
   return make("table", {}, make("caption", {}, "Rows: taught as. Columns: taken for."), make("thead", {}, head), make("tbody", {}, ...body));
 }
 
-// Classes without a mistake are left out.
+// What the matrix leaves out: classes without a mistake, and examples without another view of their class.
+function leftOut(examples, scored, labels, rows) {
+  const countOf = (some, label) => some.filter((each) => each.label === label).length;
+  const right = labels.filter((label) => !rows.includes(label) && countOf(scored, label));
+  const missing = labels.map((label) => [label, countOf(examples, label), countOf(scored, label)]).filter(([, all, known]) => known < all);
+  const parts = [];
+  if (rows.length && right.length) parts.push(`Without a mistake: ${right.join(", ")}.`);
+  if (missing.length) parts.push(`Not evaluated: ${missing.map(([label, all, known]) => `${all - known} of ${counted(all, "example")} of ${label}`).join(", ")}. An example needs another view of its class.`);
+  return parts.join(" ");
+}
+
 export function showConfusion(examples) {
   const scored = examples.filter(({ predicted }) => predicted !== null);
   const wrong = scored.filter(({ label, predicted }) => label !== predicted);
@@ -57,8 +67,9 @@ export function showConfusion(examples) {
   const labels = [...new Set(examples.map(({ label }) => label))];
   const rows = labels.filter((each) => wrong.some(({ label }) => label === each));
   const columns = labels.filter((each) => rows.includes(each) || wrong.some(({ predicted }) => predicted === each));
-  byId("confusion-section").hidden = scored.length === 0;
-  write(byId("confusion-summary"), `${scored.length - wrong.length} of ${counted(scored.length, "example")} recognised by the others`);
+  byId("confusion-section").hidden = examples.length === 0;
+  write(byId("confusion-note"), leftOut(examples, scored, labels, rows));
+  write(byId("confusion-summary"), scored.length ? `${scored.length - wrong.length} of ${counted(scored.length, "example")} recognised by the others` : "No example is evaluated yet");
   const focused = document.activeElement?.dataset?.cell;
   byId("confusion").hidden = wrong.length === 0;
   byId("confusion").replaceChildren(...(wrong.length ? [table(rows, columns, counts)] : []));
