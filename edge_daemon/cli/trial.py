@@ -39,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep",
         metavar="FILE",
         type=Path,
-        help="keep what is taught in this store (default: deleted at the end)",
+        help="keep what is taught in this store, and what is set on the page in FILE.settings.yaml "
+        "(default: deleted at the end)",
     )
 
 
@@ -79,6 +80,8 @@ def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _
     """Run the daemon with a store in `folder` until it is stopped; `page` are settings."""
     store = args.keep.absolute() if args.keep else folder / "examples.sqlite"
     own = [f"store.path={json.dumps(str(store))}", *page]
+    if args.keep:
+        own.append(f"web.settings_file={json.dumps(str(_settings_file(store)))}")
     path = args.config or package_data("config") / "try.yaml"
     clock = SystemClock()
     given = any(text.startswith(("camera.", "camera=")) for text in args.set)
@@ -92,7 +95,7 @@ def _run_daemon(args: argparse.Namespace, folder: Path, page: list[str], stop: _
     supervisor = Supervisor(
         lambda: settings.load(), lambda config, old: preflight(config, running=old), build_daemon, Notifier()
     )
-    settings = SettingsEditor(load, supervisor, temporary=True)
+    settings = SettingsEditor(load, supervisor, temporary=not args.keep)
     supervisor.prepare(load())
     stop.supervisor = supervisor
 
@@ -121,8 +124,15 @@ def _announce(args: argparse.Namespace, address: str | None, chosen: TrialSource
     )
 
 
+def _settings_file(store: Path) -> Path:
+    """Return the file of the page's settings that belongs to a kept store."""
+    return store.with_name(f"{store.name}.settings.yaml")
+
+
 def _ending(keep: Path | None) -> str:
     if keep is None:
         return f"Ended; nothing was kept. To keep what you teach: {program()} try --keep my-examples.sqlite"
     setting = shlex.quote(f"store.path={keep}")
-    return f"Ended; what you taught is in {keep}. To list it: {program()} examples list --set {setting}"
+    settings = _settings_file(keep)
+    also = f", what you set on the page in {settings}" if settings.exists() else ""
+    return f"Ended; what you taught is in {keep}{also}. To list it: {program()} examples list --set {setting}"

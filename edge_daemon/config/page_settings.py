@@ -38,7 +38,7 @@ PAGE = "the page"
 
 _NAME = "settings.yaml"
 _MOVED_REGIONS = "regions.yaml"
-"""Beside the file: boxes by region name, as earlier versions wrote them. Read until `regions` is set."""
+"""Beside `settings.yaml`: boxes by region name, from earlier versions. Read until `regions` is set."""
 _HEADING = (
     "# Set on the page. It replaces values of the configuration; `edge-daemon config reset` removes it.\n"
 )
@@ -86,7 +86,7 @@ def read_page_settings(path: Path, configured: ConfigSource) -> PageSettings:
     at = path
     try:
         source = _checked(read_yaml(path)) if os.path.exists(path) else ConfigSource()
-        if "regions" not in source.data:
+        if "regions" not in source.data and path.name == _NAME:
             at = path.with_name(_MOVED_REGIONS)
             _add_moved_regions(source, at, configured)
     except ConfigError as exc:
@@ -151,8 +151,8 @@ def write_page_settings(settings: PageSettings) -> None:
                 file.write((_HEADING + _as_yaml(settings.source.data)).encode())
         else:
             path.unlink(missing_ok=True)
-        moved = path.with_name(_MOVED_REGIONS)  # its boxes are in the new file, or were given back
-        moved.unlink(missing_ok=True)
+        if path.name == _NAME:  # its boxes are in the new file, or were given back
+            path.with_name(_MOVED_REGIONS).unlink(missing_ok=True)
         if path.parent.exists():
             sync_directory(path.parent)
     except OSError as exc:

@@ -12,12 +12,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
 
 from edge_daemon.example_store.store import ExampleStore
 from tests.harness.browser import BrowserWindow, class_button
+from tests.harness.web_harness import OWN_HEADERS
 
 TIMEOUT_S = 120
 
@@ -91,6 +93,22 @@ def test_keep_leaves_the_store_and_names_the_command_that_lists_it(tmp_path: Pat
     command = out.partition("To list it: ")[2].strip()
     done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_keep_leaves_what_is_set_on_the_page_for_the_next_trial(tmp_path: Path) -> None:
+    words = ("--simulated", "--json", "--keep", "mine.sqlite")
+    tray = {"name": "tray", "box": [0.1, 0.2, 0.3, 0.4]}
+    with started(tmp_path, *words) as process, httpx.Client(headers=OWN_HEADERS, timeout=TIMEOUT_S) as client:
+        settings = f"{page_of(process)['page']}api/settings"
+        shown = client.get(settings).json()
+        assert shown["file"] == str(tmp_path / "mine.sqlite.settings.yaml")
+        change = {"settings": {"regions": [tray]}, "revision": shown["revision"]}
+        assert client.post(settings, json=change).status_code == 200
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=TIMEOUT_S)
+    with started(tmp_path, *words) as process:
+        [region] = json.loads(fetch(f"{page_of(process)['page']}api/settings"))["values"]["regions"]
+    assert tray.items() <= region.items()
 
 
 def test_a_thing_taught_on_the_page_is_named(tmp_path: Path, browser: Browser) -> None:

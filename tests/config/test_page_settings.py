@@ -196,6 +196,14 @@ def test_moved_regions_of_an_earlier_version_are_read_by_name_until_regions_are_
     assert not moved.exists()
 
 
+def test_regions_beside_a_file_of_another_name_are_not_taken(folder: Folder) -> None:
+    folder.file = folder.file.with_name("mine.sqlite.settings.yaml")
+    another = folder.file.with_name("regions.yaml")
+    another.write_text("right: [0.6, 0.1, 0.3, 0.5]\n")
+    assert folder.change({"scene": "off"}).config.regions[1].box == (0.5, 0, 0.5, 1)
+    assert another.exists()
+
+
 def test_damaged_moved_regions_are_ignored(folder: Folder) -> None:
     moved = folder.file.with_name("regions.yaml")
     moved.write_text("- left")
