@@ -20,7 +20,6 @@ from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
 from edge_daemon.learning.held_out_votes import HeldOutVote, held_out_votes
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
-from edge_daemon.learning.sampling import Flags
 
 MAX_CONFIDENCE = 0.99
 
@@ -160,10 +159,9 @@ class ConfidenceCalibrator:
             self._bias = _fit_bias(votes, self._accuracy)
 
     def _evidence(self, query: SearchResult, prediction: Prediction) -> Evidence:
-        labels = self._examples.labels
-        of_class = self._examples.class_ids == labels.index(prediction.label)
-        shares, distances = _first_two(prediction), _distances(query, of_class)
-        return _weigh(shares, distances, self._distance, self._accuracy, int(of_class.sum()))
+        shares, distances = _first_two(prediction), _distances(self._examples, query, prediction.label)
+        count = self._examples.counts[prediction.label]
+        return _weigh(shares, distances, self._distance, self._accuracy, count)
 
 
 def _mixture(evidence: Evidence, other_session: bool = False) -> float:
@@ -215,11 +213,18 @@ def _first_two(prediction: Prediction) -> tuple[float, float]:
     return prediction.confidence, max(others)
 
 
-def _distances(query: SearchResult, of_class: Flags) -> tuple[float, float]:
-    """Return the distances to the nearest example of a class and to the nearest of the others."""
-    own = query.similarities.max(where=of_class, initial=-1.0)
-    others = query.similarities.max(where=~of_class, initial=-1.0)
-    return 1.0 - float(own), 1.0 - float(others)
+def _distances(examples: EmbeddingIndex, query: SearchResult, label: str) -> tuple[float, float]:
+    """Return the distances to the nearest example of a class and to the nearest of the others.
+
+    There are other classes.
+    """
+    similarities, class_ids = query.similarities, examples.class_ids
+    nearest, other = query.nearest_of_two_classes(class_ids)
+    assert other is not None
+    if examples.labels[class_ids.item(nearest)] == label:
+        return 1.0 - similarities.item(nearest), 1.0 - similarities.item(other)
+    of_class = class_ids == examples.labels.index(label)
+    return 1.0 - float(similarities[of_class].max()), 1.0 - similarities.item(nearest)
 
 
 def _summarize(loo: LeaveOneOutScores) -> tuple[float, float]:

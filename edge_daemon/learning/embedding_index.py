@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 
 _NEG_INF = -math.inf
+_NEG_INF_32 = np.float32(_NEG_INF)
+"""In float32, since the similarities would be copied as float64 beside a Python float."""
 
 
 Rows = TypeVar("Rows", Floats, Ints)
@@ -68,13 +70,14 @@ class SearchResult:
     variants of the query, and `vector` is the variant nearest to any example.
     """
 
-    __slots__ = ("_top", "norm", "similarities", "vector")
+    __slots__ = ("_nearest", "_top", "norm", "similarities", "vector")
 
     def __init__(self, vector: Vector, norm: float, similarities: Floats) -> None:
         self.vector = vector
         self.norm = norm
         self.similarities = similarities
         self._top: tuple[list[int], list[float]] = [], []
+        self._nearest: tuple[int, int | None] | None = None
 
     def top_k(self, count: int) -> tuple[list[int], list[float]]:
         """Return the rows and values of the `count` largest similarities or more; all if there are fewer.
@@ -84,6 +87,25 @@ class SearchResult:
         if len(self._top[0]) < count:
             self._top = top_k(self.similarities, count)
         return self._top
+
+    def nearest_of_two_classes(self, class_ids: Ints) -> tuple[int, int | None]:
+        """Return the rows of the nearest example and of the nearest one of another class, if any.
+
+        `class_ids` are those of the rows. The result is cached.
+        """
+        if self._nearest is None:
+            rows = self.top_k(1)[0]
+            own = class_ids.item(rows[0])
+            self._nearest = rows[0], self._nearest_of_others(rows, own, class_ids)
+        return self._nearest
+
+    def _nearest_of_others(self, rows: list[int], own: int, class_ids: Ints) -> int | None:
+        for row in rows:
+            if class_ids.item(row) != own:
+                return row
+        others = np.where(class_ids == own, _NEG_INF_32, self.similarities)
+        row = int(others.argmax())
+        return None if class_ids.item(row) == own else row
 
 
 def normalize(embedding: npt.ArrayLike, size: int | None = None) -> tuple[Vector, float]:
@@ -146,6 +168,7 @@ class EmbeddingIndex:
         self._rows: Floats = np.empty((0, 0), np.float32)
         self._norms: Floats = np.empty(0, np.float32)
         self._similarities: Floats = np.empty(0, np.float32)
+        self._counts: dict[str, int] | None = None
         self._refresh_views()
 
     def __len__(self) -> int:
@@ -179,8 +202,10 @@ class EmbeddingIndex:
     @property
     def counts(self) -> Mapping[str, int]:
         """Examples per label, in class order."""
-        numbers = np.bincount(self.class_ids, minlength=len(self._labels)).tolist()
-        return dict(zip(self._labels, numbers, strict=True))
+        if self._counts is None:
+            numbers = np.bincount(self.class_ids, minlength=len(self._labels)).tolist()
+            self._counts = dict(zip(self._labels, numbers, strict=True))
+        return self._counts
 
     def add(
         self, embedding: npt.ArrayLike, label: str, example_id: int, group: str = "", session: int = 0
@@ -296,6 +321,7 @@ class EmbeddingIndex:
         """Set the public arrays to the rows in use and count the change."""
         rows = len(self._ids)
         self.version += 1
+        self._counts = None
         self.matrix: Floats = self._rows[:rows]
         self.norms: Floats = self._norms[:rows]
         self.class_ids: Ints = self._class_ids[:rows]

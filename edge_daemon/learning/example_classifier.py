@@ -120,8 +120,8 @@ class ExampleClassifier:
         """Classify. The label is UNKNOWN if rejected or without examples. Raises EmbeddingError."""
         if not len(self._examples):
             return Prediction(UNKNOWN, {}, 0.0)
-        original = normalize(embedding, self._examples.size)[0]
-        query = self._examples.search(original)
+        query = self._examples.search(embedding)
+        original = query.vector
         departure = None if recent is None else self._departure(recent, query)
         if departure is not None and departure.offset is not None:
             query = self._examples.search(normalize(original + departure.offset)[0])

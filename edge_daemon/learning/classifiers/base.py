@@ -49,10 +49,9 @@ def softmax(scores: Floats) -> Floats:
 
 def to_prediction(examples: EmbeddingIndex, confidences: Floats, query: SearchResult) -> Prediction:
     """Return a prediction with these confidences, given in class order."""
-    similarities = query.similarities
     label = examples.labels[int(confidences.argmax())]
     return Prediction(
         label,
         dict(zip(examples.labels, confidences.tolist(), strict=True)),
-        similarities.item(similarities.argmax()),
+        query.top_k(1)[1][0],
     )

@@ -119,6 +119,7 @@ class UnknownRejector:
         self._relaxed_threshold = -math.inf
         self._other_sessions: OtherSessions | None = None
         self._pending_fit: Callable[[], OtherSessions | None] | None = None
+        self._scored: tuple[SearchResult, float] | None = None
         self.unknown = check_unknown(unknown)
 
     def set(self, unknown: float | str) -> None:
@@ -175,7 +176,9 @@ class UnknownRejector:
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
         self._update()
-        return self._scorer(query)
+        if self._scored is None or self._scored[0] is not query:
+            self._scored = query, self._scorer(query)
+        return self._scored[1]
 
     @property
     def threshold(self) -> float:
@@ -199,7 +202,7 @@ class UnknownRejector:
             self._version = version
 
     def _fit(self) -> None:
-        self._other_sessions = self._pending_fit = self._class_means = None
+        self._other_sessions = self._pending_fit = self._class_means = self._scored = None
         if self._examples.augment_query is not None:
             # The examples were taught at one position, so their scores exclude the shifts of queries.
             self._scorer = _max_similarity

@@ -17,6 +17,9 @@ from rivals.turns import OURS, Comparison, Timed, leave_out, take_turns
 
 EXAMPLES = 1000
 
+WARM_UP = 600
+"""Frames that are not timed: the first ones fit the classifier and select it, a few milliseconds each."""
+
 
 def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
     """Compare what a frame costs: ours crops, embeds, classifies among 1,000, rejects and smooths."""
@@ -29,6 +32,8 @@ def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
         frame = make_frame(shown[number % len(shown)], number, clock)
         return timed_ms(lambda: list(pipeline.process(frame, ())))
 
+    for number in range(WARM_UP):
+        ours(number)
     contenders: dict[str, Timed] = {OURS: ours, "baseline interpreter": lambda _: timed_ms(baseline)}
     gap = usual_loop.missing()
     if gap is not None:
