@@ -108,7 +108,12 @@ class BenchmarkReport:
         }
 
     def _ratios(self) -> dict[str, float]:
-        return {"ratio": round(self.throughput.ratio, 3), "cpu_ratio": round(self.throughput.cpu_ratio, 3)}
+        whole = self.throughput
+        return {
+            "ratio": round(whole.ratio, 3),
+            "cpu_ratio": round(whole.cpu_ratio, 3),
+            "one_thread_ratio": round(whole.one_thread_ratio, 3),
+        }
 
     def table(self) -> str:
         """Return the figures as lines of text."""
@@ -130,7 +135,7 @@ class BenchmarkReport:
         return [
             f"{daemon}: {whole.frame_ms:.2f} ms per frame ({1000 / whole.frame_ms:.0f} frames/s), "
             f"{whole.ratio:.2f} x baseline; {whole.frame_cpu_ms:.2f} ms of processor time, "
-            f"{whole.cpu_ratio:.2f} x baseline",
+            f"{whole.cpu_ratio:.2f} x baseline, {whole.one_thread_ratio:.2f} x the pipeline in one thread",
             f"start to first label: {start.daemon_ms:.0f} ms, {start.ratio:.2f} x baseline",
             f"memory: {start.rss_mb:.0f} MB, at most {start.peak_mb:.0f} MB",
         ]

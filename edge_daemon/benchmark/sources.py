@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 
 WARM_UP = 20
 """Frames and baseline calls that are not measured at the start of each round."""
+
+SETTLE = 400
+"""Frames before the first round: 1,000 examples of 1,280 numbers are fitted, and their classifier is chosen,
+within 340."""
 
 _CONNECT_FPS = 20.0
 _CONNECT_S = 10.0
@@ -31,10 +35,10 @@ class ReplayPass:
 
 
 class Replay:
-    """Frame source as fast as its consumer, in rounds that alternate with the baseline loop.
+    """Frame source as fast as its consumer, in rounds that alternate with other loops, by name.
 
-    Frames are slow and not measured until `ready()` is true, that is, everything is connected. Nothing
-    else runs during the baseline loop, so the CPU time of the process is the loop's own.
+    Frames are slow and not measured until `ready()` is true, that is, everything is connected; `settle`
+    frames follow. Nothing else runs during a loop, so the CPU time of the process is the loop's.
     """
 
     lossless = True
@@ -43,19 +47,21 @@ class Replay:
         self,
         clock: Clock,
         pictures: Sequence[Image],
-        baseline: Callable[[], None],
+        loops: Mapping[str, Callable[[], object]],
         frames: int,
         rounds: int,
         ready: Callable[[], bool],
+        settle: int = SETTLE,
     ) -> None:
         self.daemon_passes: list[ReplayPass] = []
-        self.baseline_passes: list[ReplayPass] = []
+        self.loop_passes: dict[str, list[ReplayPass]] = {name: [] for name in loops}
         self._clock = clock
         self._pictures = pictures
-        self._baseline = baseline
+        self._loops = loops
         self._frames = frames
         self._rounds = rounds
         self._ready = ready
+        self._settle = settle
         self._seq = 0
         self._position: int | None = None
         self._begun = (0.0, 0.0)
@@ -72,7 +78,8 @@ class Replay:
             self._position += 1
         elif self._position == WARM_UP + self._frames:
             self.daemon_passes.append(_since(self._begun, self._frames - 1))
-            self._run_baseline()
+            for name, loop in self._loops.items():
+                self.loop_passes[name].append(self._run(loop))
             self._position = 0
         else:
             self._position += 1
@@ -87,16 +94,16 @@ class Replay:
     def _wait_until_connected(self) -> None:
         time.sleep(1 / _CONNECT_FPS)
         if self._ready() or self._seq > _CONNECT_S * _CONNECT_FPS:
-            self._position = 0
+            self._position = -self._settle
 
-    def _run_baseline(self) -> None:
+    def _run(self, loop: Callable[[], object]) -> ReplayPass:
         time.sleep(_PAUSE_S)
         for _ in range(WARM_UP):
-            self._baseline()
+            loop()
         begun = _now()
         for _ in range(self._frames):
-            self._baseline()
-        self.baseline_passes.append(_since(begun, self._frames))
+            loop()
+        return _since(begun, self._frames)
 
 
 class Camera:

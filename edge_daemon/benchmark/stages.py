@@ -17,6 +17,7 @@ from edge_daemon.app.model_factory import (
     uses_scenes,
 )
 from edge_daemon.app.sinks import build_mqtt
+from edge_daemon.benchmark.sources import SETTLE
 from edge_daemon.benchmark.statistics import Percentiles, embeddings, frame_size, percentiles, pictures
 from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
@@ -30,7 +31,7 @@ from edge_daemon.tflite.embedder import TfliteEmbedder, baseline_loop
 from edge_daemon.tracking.label_smoother import LabelSmoother
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.domain.types import Frame, Image, Vector
     from edge_daemon.imaging.scene_reference import SceneReference
 
 Result = TypeVar("Result")
@@ -62,6 +63,8 @@ class Stages:
         for number, (vector, label) in enumerate(embeddings(examples, embedder.size)):
             self._classifier.add(vector, label, number)
             self._closed_set.add(vector, label, number)
+        for classifier in (self._classifier, self._closed_set):
+            classifier.run_to_convergence(vector)
         self._smoother = LabelSmoother()
         self._sink = _connected(config, self._clock) if config.mqtt.host else None
         self._pipeline = build_pipeline(config, self._clock)
@@ -70,6 +73,8 @@ class Stages:
 
     def measure(self, frames: int) -> dict[str, Percentiles]:
         """Time `frames` frames. The stages alternate, so that background load affects all of them."""
+        for number in range(SETTLE):
+            list(self._pipeline.process(self._frame(number), ()))
         for number in range(-WARM_UP, frames):
             if number == 0:
                 self._times.clear()
@@ -83,9 +88,8 @@ class Stages:
         self._pipeline.close()
 
     def _one_frame(self, number: int) -> None:
-        raw = self._pictures[number % len(self._pictures)]
         self._time(BASELINE, self._baseline)
-        frame = self._time("capture copy", lambda: make_frame(raw, number, self._clock))
+        frame = self._time("capture copy", lambda: self._frame(number))
         self._time(WHOLE, lambda: list(self._pipeline.process(msgspec.structs.replace(frame), ())))
         self._find_object(frame.image)
         embedding = self._embed(frame.image)
@@ -95,6 +99,9 @@ class Stages:
         if self._sink is not None:
             sink, event = self._sink, Classified("frame", prediction, frame.seq, frame.captured_at, 1.0)
             self._time("publish", lambda: sink.handle(event))
+
+    def _frame(self, number: int) -> Frame:
+        return make_frame(self._pictures[number % len(self._pictures)], number, self._clock)
 
     def _find_object(self, image: Image) -> None:
         """Time the mask of an object, and its picture, which replaces the region before a known scene."""

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edge_daemon.app.model_factory import build_embedder
 from edge_daemon.benchmark.boot_time import read_boot, table
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
@@ -60,10 +61,11 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> BenchmarkReport:
     config = load_config(args.config, words)
+    embedder = build_embedder(config)
+    _fill_store(config, embedder.space, embedder.size, args.examples)
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
     stages.close()
-    _fill_store(config, stages.embedder.space, stages.embedder.size, args.examples)
     throughput = measure_throughput(config, folder, args.frames)
     broker = config.mqtt.host is not None
     config_words = [] if args.config is None else ["--config", str(args.config)]

@@ -27,7 +27,9 @@ def report(ages: FrameAges | None = None) -> BenchmarkReport:
         size=(640, 480),
         broker=ages is not None,
         stages={BASELINE: Percentiles(1.0, 1.1, 1.2), "crop and resize": TWO, WHOLE: TWO},
-        throughput=Throughput(frame_ms=2.5, frame_cpu_ms=3.0, baseline_ms=2.0, baseline_cpu_ms=2.0),
+        throughput=Throughput(
+            frame_ms=2.5, frame_cpu_ms=3.0, baseline_ms=2.0, baseline_cpu_ms=2.0, one_thread_cpu_ms=2.5
+        ),
         presses=PressTimes(TWO, TWO, TWO),
         start=Start(daemon_ms=300, baseline_ms=200, rss_mb=60.04, peak_mb=70),
         ages=ages,
@@ -39,6 +41,7 @@ def test_figures_are_relative_to_the_baseline() -> None:
     assert figures["ratio_to_baseline"] == 2.0
     assert figures["daemon"]["ratio"] == 1.25
     assert figures["daemon"]["cpu_ratio"] == 1.5
+    assert figures["daemon"]["one_thread_ratio"] == 1.2
     assert figures["start_ratio"] == 1.5
     assert figures["captured_to_label_ms"] is None
     assert json.loads(json.dumps(figures)) == figures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from itertools import chain, repeat
 
 from edge_daemon.benchmark.sources import WARM_UP, Camera, Replay
@@ -10,19 +11,19 @@ from edge_daemon.benchmark.statistics import pictures
 from edge_daemon.system.clock import SystemClock
 
 
-def test_rounds_of_a_replay_alternate_with_the_baseline_loop() -> None:
-    calls: list[int] = []
-    source = Replay(
-        SystemClock(), pictures(), lambda: calls.append(1), frames=5, rounds=2, ready=lambda: True
-    )
+def test_rounds_of_a_replay_alternate_with_other_loops() -> None:
+    calls: list[str] = []
+    loops = {name: partial(calls.append, name) for name in ("a", "b")}
+    source = Replay(SystemClock(), pictures(), loops, frames=5, rounds=2, ready=lambda: True, settle=7)
     source.open()
     seqs = []
     while (frame := source.read()) is not None:
         assert frame.image.shape == (480, 640, 3)
         seqs.append(frame.seq)
     source.close()
-    assert len(source.daemon_passes) == len(source.baseline_passes) == 2
-    assert len(calls) == 2 * (WARM_UP + 5)
+    assert len(source.daemon_passes) == len(source.loop_passes["a"]) == len(source.loop_passes["b"]) == 2
+    assert calls == 2 * (["a"] * (WARM_UP + 5) + ["b"] * (WARM_UP + 5))
+    assert len(seqs) == 7 + 2 * (1 + WARM_UP + 5)
     assert seqs == sorted(set(seqs))
 
 
