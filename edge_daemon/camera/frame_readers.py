@@ -157,8 +157,6 @@ def open_reader(path: Path) -> FrameReader | None:
 
     Raises CameraError and OSError.
     """
-    from edge_daemon.imaging.image_io import is_image, open_animation
-
     with open_regular(path) as file:
         start = file.read(_MAX_HEADER_BYTES)
         if start.startswith(_JPEG_START):
@@ -167,6 +165,9 @@ def open_reader(path: Path) -> FrameReader | None:
             return _VideoReader(path) if is_video else None
     if start.startswith(_RAW_START) or path.suffix.lower() == _RAW_SUFFIX:
         return _RawFrameReader(path)
+    # Late, as raw frames need no Pillow.
+    from edge_daemon.imaging.image_io import is_image, open_animation
+
     if not is_image(path):
         return _VideoReader(path)
     animation = open_animation(path)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from edge_daemon.imaging.median import median
+
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
@@ -95,8 +97,8 @@ class MotionDetector:
         self._last_s = now
         if len(self._warmup_frames) == WARMUP_FRAMES:
             stack = np.stack(self._warmup_frames)
-            self._background = np.median(stack, axis=0)
-            self._deviation = np.median(np.abs(stack - self._background), axis=0)
+            self._background = median(stack)
+            self._deviation = median(np.abs(stack - self._background))
             self._warmup_frames.clear()
 
     def _adapt(self, background: Planes, cells: Planes, difference: Planes, mask: Mask, now: float) -> None:

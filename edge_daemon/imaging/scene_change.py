@@ -60,7 +60,7 @@ def parts(mask: CellMask) -> Iterator[CellMask]:
         if (grown == numbers).all():
             break
         numbers = grown
-    for number in np.unique(numbers[numbers > 0]):
+    for number in np.flatnonzero(np.bincount(numbers[numbers > 0])):
         part: CellMask = numbers == number
         if np.count_nonzero(part) >= _MIN_PART:
             yield part

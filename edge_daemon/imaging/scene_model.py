@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 from msgspec.structs import replace
 
+from edge_daemon.imaging.median import median
 from edge_daemon.imaging.scene_change import (
     MOTION_LEVELS,
     CellMask,
@@ -297,6 +298,5 @@ def _is_tinted(match: SceneMatch) -> bool:
 def _agree(pictures: list[Image]) -> bool:
     """Return whether nearly every pixel shows the same in most of the pictures."""
     stack = np.stack(pictures)
-    median = np.median(stack, axis=0)
-    same = (np.abs(stack - median).max(axis=3) <= 2 * MOTION_LEVELS).mean(axis=0)
+    same = (np.abs(stack - median(stack)).max(axis=3) <= 2 * MOTION_LEVELS).mean(axis=0)
     return float((same < _AGREEING_FRAMES).mean()) <= _MAX_DISAGREEING

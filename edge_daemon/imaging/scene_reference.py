@@ -19,6 +19,7 @@ from msgspec import Struct
 from msgspec.structs import astuple
 
 from edge_daemon.domain.errors import ImageError
+from edge_daemon.imaging.median import median
 from edge_daemon.imaging.regions import Box
 
 if TYPE_CHECKING:
@@ -122,11 +123,10 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         means = samples.mean(axis=(2, 3), keepdims=True) + 1e-3
         middle = np.argsort(means.sum(axis=1).ravel())[len(samples) // 2]
         samples *= means[middle] / means
-        # np.median loads numpy.ma, which the first labels can do without.
-        picture = samples[0] if len(samples) == 1 else np.median(samples, axis=0)
+        picture = median(samples)
         noise = _DEFAULT_NOISE
         if len(samples) > 2:
-            noise = 1.48 * float(np.median(np.abs(_halve(samples) - _halve(picture))))
+            noise = 1.48 * float(median(np.abs(_halve(samples) - _halve(picture)).ravel()))
         pixels = picture.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
         return cls(np.ascontiguousarray(pixels), max(noise, 0.3), width, height)
 

@@ -166,11 +166,12 @@ class Pipeline:
         if restored is not None:
             yield restored
         for region in self._regions.values():
-            yield from region.process(frame)
-            if not self._ready:
-                self._ready = True
-                yield events.Ready()
-                self._encode(frame.image[:8, :8])  # loads the encoder before the first press needs it
+            for event in region.process(frame):
+                yield event
+                if not self._ready:
+                    self._ready = True
+                    yield events.Ready()
+                    self._encode(frame.image[:8, :8])  # loads the encoder before the first press needs it
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
         if self._snapshots:

@@ -101,44 +101,63 @@ def test_configuration_and_wiring_load_no_adapter_library_and_no_pillow() -> Non
     }
 
 
-def test_the_first_label_waits_for_no_image_library(tmp_path: Path) -> None:
-    code = f"""
+TAUGHT = """
 from datetime import UTC, datetime
+from pathlib import Path
 import numpy as np
 from edge_daemon.app.build import build_pipeline
+from edge_daemon.app.model_factory import build_embedder
+from edge_daemon.camera.frame_readers import open_reader
 from edge_daemon.config.schema import load_config
+from edge_daemon.domain.commands import AddExample, Clear, Origin, Undo
 from edge_daemon.domain.events import Ready
 from edge_daemon.domain.types import Frame
+from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.clock import SystemClock
-options = ["store.path={tmp_path}/examples.sqlite", "mqtt.host=null", "classifier.type=auto", "scene=auto"]
-pipeline = build_pipeline(load_config(None, options), SystemClock())
-picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-happened = pipeline.process(Frame(picture, 0, 1.0, datetime.now(UTC)), [])
-next(event for event in happened if isinstance(event, Ready))
+folder = Path({folder!r})
+options = ["store.path=" + str(folder / "examples.sqlite"), "mqtt.host=null", "scene=auto"]
+config = load_config(None, options)
+embedder = build_embedder(config)
+random = np.random.default_rng(0)
+with ExampleStore(str(config.store.path)) as store:
+    for number in range(60):
+        centre = np.eye(embedder.size)[number % 3]
+        vector = centre + random.normal(0, 0.01, embedder.size)
+        store.add(vector.astype(np.float32), "abc"[number % 3], space=embedder.space)
+np.save(folder / "film.npy", random.integers(0, 255, (2, 480, 640, 3), np.uint8))
+film = open_reader(folder / "film.npy")
+pipeline = build_pipeline(config, SystemClock())
 """
+"""Code that teaches a store and builds a pipeline on it."""
+
+
+def test_the_first_label_waits_for_no_image_library(tmp_path: Path) -> None:
+    code = TAUGHT.format(folder=str(tmp_path)) + (
+        "happened = pipeline.process(Frame(film.read(), 0, 1.0, datetime.now(UTC)), [])\n"
+        "next(event for event in happened if isinstance(event, Ready))\n"
+    )
     modules = modules_after(code)
     assert "edge_daemon.teaching.object_copy_maker" in modules
     assert "PIL" not in modules
 
 
-def test_first_labels_with_auto_load_no_masked_arrays(tmp_path: Path) -> None:
-    code = f"""
-from datetime import UTC, datetime
-import numpy as np
-from edge_daemon.app.build import build_pipeline
-from edge_daemon.config.schema import load_config
-from edge_daemon.domain.commands import AddExample, Origin
-from edge_daemon.domain.types import Frame
-from edge_daemon.system.clock import SystemClock
-options = ["store.path={tmp_path}/examples.sqlite", "mqtt.host=null", "classifier.type=auto"]
-pipeline = build_pipeline(load_config(None, options), SystemClock())
-pictures = np.random.default_rng(0).integers(0, 255, (6, 120, 160, 3), np.uint8)
-for seq, picture in enumerate(pictures):
-    press = AddExample("mug" if seq % 2 else "cup", seq + 0.5, Origin("gpio"))
-    list(pipeline.process(Frame(picture, seq, seq + 1.0, datetime.now(UTC)), [press]))
+def test_a_device_loads_no_masked_arrays(tmp_path: Path) -> None:
+    """Teaching, fits, copies, a learned scene and undo included."""
+    code = (
+        TAUGHT.format(folder=str(tmp_path))
+        + """
+picture = film.read()
+for seq in range(120):
+    if seq > 100:
+        picture = random.integers(0, 255, (480, 640, 3), np.uint8)
+    commands = [AddExample("abd"[seq % 3], seq + 0.5, Origin("gpio"))] if seq > 100 else []
+    list(pipeline.process(Frame(picture, seq, seq + 1.0, datetime.now(UTC)), commands))
+for command in (Undo(Origin("gpio")), Clear(Origin("gpio"), "a")):
+    list(pipeline.process(Frame(picture, 200, 200.0, datetime.now(UTC)), [command]))
 """
+    )
     modules = modules_after(code)
-    assert "edge_daemon.learning.classifiers.ensemble" in modules
+    assert {"edge_daemon.learning.classifiers.ensemble", "edge_daemon.imaging.median"} <= modules
     assert "numpy.ma" not in modules - modules_after("import numpy")
 
 

@@ -93,7 +93,7 @@ def score_copies(sample: CalibrationSample, augmented: AugmentedCopies) -> Doubl
     candidates = (sample.class_ids[rows, None] == sample.class_ids) & (
         sample.burst_ids[rows, None] != sample.burst_ids
     )
-    scored = np.isin(index_rows, sample.rows) & candidates.any(axis=1)
+    scored = (sample.rows[rows] == index_rows) & candidates.any(axis=1)
     copies, rows = copies[scored], rows[scored]
     if not len(rows):
         return np.empty(0)

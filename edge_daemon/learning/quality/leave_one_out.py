@@ -132,7 +132,8 @@ class LeaveOneOut:
     def remove(self, example_ids: Collection[int]) -> None:
         """Remove examples. Call it before they are removed from the index."""
         self._resync_offset()
-        removed = np.flatnonzero(np.isin(self._ids, list(example_ids)))
+        gone = set(example_ids)
+        removed = np.array([row for row, each in enumerate(self._ids) if each in gone], np.intp)
         if len(removed) > len(self._ids) // 4:
             self._reset()
         elif len(removed):

@@ -44,7 +44,9 @@ class NeighbourLists:
 
     def that_list(self, removed: Ints) -> Flags:
         """Return which rows have one of the `removed` rows as a neighbour."""
-        found = np.isin(self.rows, removed) & np.isfinite(self.similarities)
+        is_removed = np.zeros(len(self.rows), bool)
+        is_removed[removed] = True
+        found = is_removed[self.rows] & np.isfinite(self.similarities)
         listing: Flags = np.logical_or.reduce(found, axis=1)
         return listing
 

@@ -32,7 +32,8 @@ class LabelIssues(Struct, frozen=True):
 
 def find_label_issues(matrix: npt.NDArray[np.float32], labels: Sequence[str]) -> LabelIssues:
     """Compare all rows (n x d, unit length) with each other, in blocks of 256 x n similarities."""
-    class_ids = np.unique(np.asarray(labels), return_inverse=True)[1] if len(labels) else np.zeros(0, np.intp)
+    numbers = {label: number for number, label in enumerate(dict.fromkeys(labels))}
+    class_ids = np.array([numbers[label] for label in labels], np.intp)
     near_duplicates: set[int] = set()
     outliers: dict[int, str] = {}
     for start in range(0, len(matrix), _ROWS_PER_BLOCK):
