@@ -145,10 +145,6 @@ class Scenes:
         """Make the next undo one of the examples, because they were changed since the press."""
         self._undoable = None
 
-    def statuses(self) -> Iterator[Event]:
-        """Return the state of every scene, for the start."""
-        return (status for scene in self._scenes.values() for status in scene.report())
-
     def _transaction(self) -> AbstractContextManager[None]:
         return next(iter(self._scenes.values())).transaction()
 
