@@ -13,13 +13,13 @@ from msgspec.structs import replace
 
 from edge_daemon.app.model_factory import build_embedder, object_picture_side, resolve_features, store_path
 from edge_daemon.app.preflight import load_model
+from edge_daemon.config.paths import managed_state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.config.yaml_edit import check_writable, read_config_text, with_value, write_config_text
 from edge_daemon.domain.errors import ConfigError, ModelError
 from edge_daemon.example_store.importing import ImportReport, ProgressTracker, no_progress
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.models import registry
 from edge_daemon.system.file_owner import as_owner_of
 
 
@@ -56,10 +56,7 @@ def plan_edit(path: Path, configured: str | None, name: str) -> ConfigEdit:
 
 def used_store(config: Config) -> Path:
     """Return the path of the configuration's store: for root the service's, once that is installed."""
-    is_service = config.store.path is None and "STATE_DIRECTORY" not in os.environ
-    if is_service and os.geteuid() == 0 and registry.SERVICE_STATE.is_dir():
-        return registry.SERVICE_STATE / "examples.sqlite"
-    return store_path(config)
+    return store_path(config, managed_state_dir())
 
 
 def on_used_store(config: Config) -> Config:

@@ -115,9 +115,9 @@ def _with_features(config: Config, features: Literal["embedding", "patch"]) -> C
     return replace(config, model=replace(config.model, features=features))
 
 
-def store_path(config: Config) -> Path:
-    """Return the path of the configured store."""
-    return Path(config.store.path) if config.store.path else state_dir() / "examples.sqlite"
+def store_path(config: Config, state_folder: Path | None = None) -> Path:
+    """Return the path of the configured store; `state_folder` replaces the state directory."""
+    return Path(config.store.path) if config.store.path else (state_folder or state_dir()) / "examples.sqlite"
 
 
 def open_store(config: Config) -> ExampleStore:

@@ -16,7 +16,6 @@ from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.system.json_input import decode_json
 
-SERVICE_STATE = paths.SERVICE_STATE
 SUFFIX = ".tflite"
 DEFAULT_MODEL = "edge_embedder_v2"
 """The shipped model that is used without `model.name`. Its name stands nowhere else in the program."""
@@ -141,8 +140,8 @@ def download_folder(environment: Mapping[str, str] = os.environ) -> Path:
         return Path(given)
     if state := environment.get("STATE_DIRECTORY"):
         return Path(state.split(":")[0]) / "models"
-    if os.geteuid() == 0 and SERVICE_STATE.is_dir():
-        return SERVICE_STATE / "models"
+    if os.geteuid() == 0 and paths.SERVICE_STATE.is_dir():
+        return paths.SERVICE_STATE / "models"
     return _user_folder(environment)
 
 
@@ -151,7 +150,7 @@ def search_path(environment: Mapping[str, str] = os.environ) -> tuple[Path, ...]
     folders = (
         download_folder(environment),
         _user_folder(environment),
-        SERVICE_STATE / "models",
+        paths.SERVICE_STATE / "models",
         package_data("models"),
     )
     return tuple(dict.fromkeys(folders))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from edge_daemon.cli.main import main
-from edge_daemon.models import registry
+from edge_daemon.config import paths
 from tests.harness import tiny_models as tiny
 from tests.harness.web_site import WebSite, serving_site
 
@@ -19,7 +19,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return an empty model folder, which the environment names."""
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
-    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
     return tmp_path / "models"

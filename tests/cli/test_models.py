@@ -10,6 +10,7 @@ import pytest
 
 from edge_daemon.cli import models
 from edge_daemon.cli.main import main
+from edge_daemon.config import paths
 from edge_daemon.models import registry
 from edge_daemon.models.registry import DEFAULT_MODEL
 from tests.harness import tiny_models as tiny
@@ -26,7 +27,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
     return tmp_path / "models"
 
 

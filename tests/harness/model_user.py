@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from edge_daemon.board.identity import read_board
 from edge_daemon.cli.main import main
+from edge_daemon.config import paths
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
 from edge_daemon.models import advice, registry
@@ -34,7 +35,7 @@ class ModelUser:
         patch.setenv("EDGE_DAEMON_MODELS", str(self.models))
         patch.setenv("CACHE_DIRECTORY", str(place / "cache"))
         patch.setenv("XDG_DATA_HOME", str(place / "data"))
-        patch.setattr(registry, "SERVICE_STATE", place / "service")
+        patch.setattr(paths, "SERVICE_STATE", place / "service")
         self.config.write_text(
             f"# mine\ncamera: {{type: synthetic}}  # drawn\nstore:\n  path: {self.store_path}\n"
         )

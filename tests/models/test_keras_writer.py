@@ -11,8 +11,8 @@ import pytest
 from PIL import Image, ImageDraw
 
 from edge_daemon.cli.main import main
+from edge_daemon.config import paths
 from edge_daemon.domain.errors import ModelError
-from edge_daemon.models import registry
 from edge_daemon.models.converter import convert
 from edge_daemon.models.keras_network import fold_batch_norms, read_network
 from edge_daemon.models.keras_writer import write_keras_network
@@ -298,7 +298,7 @@ def test_a_darknet_from_the_web_is_added_and_classifies_by_its_classes(
     monkeypatch.setenv("EDGE_DAEMON_MODELS", str(tmp_path / "models"))
     monkeypatch.setenv("CACHE_DIRECTORY", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
     topology, weights = darknet(3, 6, softmax=True)
     files = write_model(tmp_path / "net", topology, weights)
     files["metadata.json"] = json.dumps({"labels": list("abcdef")}).encode()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.config import paths
 from edge_daemon.config.paths import package_data
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.models import registry
@@ -21,7 +22,7 @@ def user(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.delenv("EDGE_DAEMON_MODELS", raising=False)
     monkeypatch.delenv("STATE_DIRECTORY", raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.setattr(registry, "SERVICE_STATE", tmp_path / "service")
+    monkeypatch.setattr(paths, "SERVICE_STATE", tmp_path / "service")
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     return tmp_path
 
