@@ -32,9 +32,10 @@ SLOW_S = 60.0
 
 @pytest.fixture
 def device(cluster: RabbitMqCluster) -> Iterator[Device]:
-    """A device at the first node."""
-    with Device(MqttOptions(host="127.0.0.1", port=cluster.nodes[0].port, max_reconnect_s=1)) as running:
-        running.wait_connected(timeout_s=SLOW_S)
+    """A device at the first node that receives requests: its birth follows its subscriptions."""
+    options = MqttOptions(host="127.0.0.1", port=cluster.nodes[0].port, max_reconnect_s=1)
+    with Listener(cluster.nodes[1].port, f"{BASE}/availability") as listener, Device(options) as running:
+        listener.wait_for(f"{BASE}/availability", b"online", SLOW_S)
         yield running
 
 
