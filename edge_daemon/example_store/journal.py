@@ -187,11 +187,9 @@ class Journal:
     def _insert(self) -> int:
         query = self._connection.query
         number = query(f"INSERT INTO changes (made, key) VALUES ({_NEXT}, ?) RETURNING id", self._key)[0][0]
-        query(
-            "DELETE FROM changes WHERE id IN (SELECT id FROM changes ORDER BY made DESC LIMIT -1 OFFSET ?)",
-            MAX_CHANGES,
-        )
-        query("DELETE FROM change_steps WHERE change NOT IN (SELECT id FROM changes)")
+        oldest = "SELECT id FROM changes ORDER BY made DESC LIMIT -1 OFFSET ?"
+        for (dropped,) in query(f"DELETE FROM changes WHERE id IN ({oldest}) RETURNING id", MAX_CHANGES):
+            query("DELETE FROM change_steps WHERE change = ?", dropped)
         return int(number)
 
     def _first(self, statement: str, *values: object) -> int | None:
