@@ -104,7 +104,8 @@ class ClassifierPools:
             except EmbeddingError as exc:
                 log.warning("example %d ('%s') is left out: %s", example.id, example.label, exc)
         if rejected:
-            log.warning("this classifier can't use the labels %s; their examples stay in the store", rejected)
+            labels = ", ".join(f"'{label}'" for label in sorted(rejected))
+            log.warning("the classifier can't use %s; the examples stay in the store", labels)
 
     def remove(self, ids: Collection[int]) -> None:
         """Remove examples."""

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from edge_daemon.domain import commands, events
@@ -178,6 +179,7 @@ class Trainer:
                 added.append(example.id)
                 replaced = self._redundant(classifier, label)
                 self._store.remove(replaced)
+                change = self._store.newest_change()
         except EdgeError:
             classifier.remove(added)
             if view is not None:
@@ -188,7 +190,6 @@ class Trainer:
         self.revision += 1
         count = self._pools.counts[label]
         yield events.ExampleAdded(example.id, label, record.region, count, seq, command)
-        change = self._store.newest_change()
         data = {"id": example.id, "label": label, "count": count, "seq": seq, "change": change}
         yield events.CommandReply(command, data=data)
 
@@ -198,10 +199,10 @@ class Trainer:
             case commands.Undo() | commands.Redo():
                 yield from self._undo_or_redo(command)
             case commands.Clear():
-                ids = self._store.clear(command.label)
+                ids, change = self._change(partial(self._store.clear, command.label))
                 self._unload_own(ids)
                 yield events.Cleared(command.label, len(ids), command)
-                data: dict[str, object] = {"removed": len(ids), "change": self._change_of(ids)}
+                data: dict[str, object] = {"removed": len(ids), "change": change}
                 yield events.CommandReply(command, data=data | self._still_named(command.label))
             case commands.Rename() | commands.Merge():
                 yield from self._rename_or_merge(command)
@@ -238,20 +239,25 @@ class Trainer:
         labels: tuple[str, ...]
         if isinstance(command, commands.Rename):
             labels, to = (command.label,), self._check_new(command.to)
-            ids = self._store.rename(command.label, to)
+            ids, change = self._change(partial(self._store.rename, command.label, to))
         else:
             labels, to = command.labels, self._check_new(command.into)
-            ids = self._store.merge(labels, to)
+            ids, change = self._change(partial(self._store.merge, labels, to))
         self._reload_own()
         yield events.ExamplesEdited("relabelled", tuple(ids), command, to)
         former = [label for label in labels if label != to]
         data: dict[str, object] = {"label": to, "moved": len(ids), "count": self._pools.counts.get(to, 0)}
-        data |= {"change": self._change_of(ids)} | self._still_named(*former)
+        data |= {"change": change} | self._still_named(*former)
         yield events.CommandReply(command, data=data)
 
-    def _change_of(self, ids: Sequence[int]) -> int | None:
-        """Return the number of the change that was just made; None if it changed no example."""
-        return self._store.newest_change() if ids else None
+    def _change(self, edit: Callable[[], list[int]]) -> tuple[list[int], int | None]:
+        """Edit the store; return the ids of the changed examples and the number of the change, if any.
+
+        The number is read before the commit: a lock after it would repeat the command.
+        """
+        with self._store.transaction():
+            ids = edit()
+            return ids, self._store.newest_change() if ids else None
 
     def _check_new(self, label: str) -> str:
         """Return the normalised label. Raises LabelError for one that the classifiers can't use."""

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain import events
-from edge_daemon.domain.commands import AddExample, Clear, LabelSample, ListExamples, Undo
+from edge_daemon.domain.commands import AddExample, Clear, LabelSample, ListExamples, Rename, Undo
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.region import Region
@@ -55,6 +55,28 @@ def test_a_press_waits_for_the_lock_and_labels_its_own_frame(bench: Bench, store
     newest = list(store)[-1]
     assert newest.thumbnail.startswith(b"\xff\xd8")
     assert np.array_equal(newest.embedding, ColourEmbedder().embed(np.full((2, 2, 3), GREEN, np.uint8)))
+
+
+def test_a_lock_while_the_number_of_the_change_is_read_makes_the_change_once(
+    bench: Bench, store: ExampleStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = ExampleStore.newest_change
+    locks = [True]
+
+    def newest_change(each: ExampleStore) -> int | None:
+        if locks and locks.pop():
+            raise LockedStoreError("locked by another process")
+        return real(each)
+
+    monkeypatch.setattr(ExampleStore, "newest_change", newest_change)
+    bench.show(RED, instructions=(bench.press("red"),))
+    bench.show(RED)
+    assert store.counts == {"red": 1}
+    locks.append(True)
+    bench.show(RED, instructions=(Rename("red", "rose", GPIO),))
+    bench.show(RED)
+    assert [reply.error for reply in bench.found(events.CommandReply)] == [None]
+    assert store.counts == {"rose": 1}
 
 
 def test_a_press_is_rejected_once_after_the_timeout(bench: Bench, store: ExampleStore) -> None:
