@@ -18,7 +18,7 @@ from edge_daemon.domain.events import Classified, Event, ExamplesChanged, FleetS
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.mqtt.broker_limits import BrokerLimitEstimator
 from edge_daemon.mqtt.client import ConnectOptions
-from edge_daemon.mqtt.connection_loop import ConnectionLoop, Sender
+from edge_daemon.mqtt.connection_loop import ConnectionLoop
 from edge_daemon.mqtt.credentials import read_credentials
 from edge_daemon.mqtt.discovery_publisher import DiscoveryPublisher
 from edge_daemon.mqtt.example_export import ExampleExporter
@@ -30,6 +30,7 @@ from edge_daemon.mqtt.persistent_queue import PersistentQueue
 from edge_daemon.mqtt.request_handler import RequestHandler
 from edge_daemon.mqtt.requests import Request
 from edge_daemon.mqtt.retained_check import RetainedCheck
+from edge_daemon.mqtt.sender import Sender
 from edge_daemon.mqtt.serializer import EventSerializer
 from edge_daemon.mqtt.topics import Topics, device_topics
 from edge_daemon.system.rate_limit import RateLimit

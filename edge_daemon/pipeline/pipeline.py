@@ -22,6 +22,7 @@ from edge_daemon.domain.errors import EdgeError, RequestError, StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
+from edge_daemon.pipeline.camera_outage import CameraOutage
 from edge_daemon.pipeline.region import Region, RegionPipeline, label_changed
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.teaching.labelling import Labeller
@@ -85,7 +86,6 @@ class Pipeline:
         self._clock = clock
         self._encode = encode
         self._text_joiner = text_joiner
-        self._stale_s = stale_s
         self._settings = settings or RuntimeSettings()
         self._fleet = fleet
         self.space = embedder.space
@@ -116,9 +116,7 @@ class Pipeline:
             for region in regions
         }
         self._snapshots: list[commands.TakeSnapshot] = []
-        self._last_frame_s: float | None = None
-        self._lost_s: float | None = None
-        self._lost_reason = ""
+        self._camera = CameraOutage(clock, stale_s)
         self._ready = False
         self._polled_s = clock.monotonic()
         self._evaluate_s = self._polled_s + FIRST_LABEL_S
@@ -162,7 +160,7 @@ class Pipeline:
     # Frames
 
     def _process_frame(self, frame: Frame) -> Iterator[events.Event]:
-        restored = self._track_camera(frame)
+        restored = self._camera.frame(frame.captured_s)
         if restored is not None:
             yield restored
         for region in self._regions.values():
@@ -205,37 +203,26 @@ class Pipeline:
 
     # Camera and store
 
-    def _track_camera(self, frame: Frame) -> events.CameraRestored | None:
-        self._last_frame_s = frame.captured_s
-        if self._lost_s is None:
-            return None
-        outage_s = self._clock.monotonic() - self._lost_s
-        self._lost_s = None
-        log.info("camera restored after %.1f s", outage_s)
-        return events.CameraRestored(outage_s)
-
     def _check_camera(self) -> Iterator[events.Event]:
         now = self._clock.monotonic()
-        is_old = self._last_frame_s is not None and now - self._last_frame_s > self._stale_s
-        if is_old and self._lost_s is None:
-            yield from self._lose_camera(f"no frame for {self._stale_s:g} s")
+        if reason := self._camera.stale_reason(now):
+            yield from self._lose_camera(reason)
         yield from self._labeller.expire_pending(now)
         if self._scenes is not None:
             yield from self._scenes.expire(now)
 
     def _lose_camera(self, reason: str) -> Iterator[events.Event]:
-        """Reset every region, so that no stale label remains; once per outage and reason."""
-        if self._lost_s is not None:
-            if reason != self._lost_reason:
-                self._lost_reason = reason
-                yield events.CameraLost(reason)
-            return
-        self._lost_s, self._lost_reason = self._clock.monotonic(), reason
-        for region in self._regions.values():
-            yield from region.reset(self._lost_s)
-        if self._text_joiner is not None:
-            self._text_joiner.reset()
-        yield events.CameraLost(reason)
+        """Report an outage; at its begin reset every region, so that no stale label remains."""
+        begins = self._camera.began_s is None
+        lost = self._camera.begin(reason)
+        if begins:
+            now = self._clock.monotonic()
+            for region in self._regions.values():
+                yield from region.reset(now)
+            if self._text_joiner is not None:
+                self._text_joiner.reset()
+        if lost is not None:
+            yield lost
 
     def _poll_store(self, now: float) -> list[events.Event]:
         """Load the changes that other processes made to the store, every STORE_POLL_S seconds."""

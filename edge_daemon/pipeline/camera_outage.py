@@ -1,0 +1,52 @@
+"""The camera's outages: when they begin, why, and how long they last."""
+
+from __future__ import annotations
+
+import logging
+
+from edge_daemon.domain.events import CameraLost, CameraRestored
+from edge_daemon.domain.interfaces import Clock
+
+log = logging.getLogger(__name__)
+
+
+class CameraOutage:
+    """The camera is lost when it says so, or when its last frame is older than `stale_s` seconds.
+
+    `began_s` is the monotonic time at which it was lost; None while it works.
+    """
+
+    def __init__(self, clock: Clock, stale_s: float) -> None:
+        self._clock = clock
+        self._stale_s = stale_s
+        self._last_frame_s: float | None = None
+        self._reason = ""
+        self.began_s: float | None = None
+
+    def frame(self, captured_s: float) -> CameraRestored | None:
+        """Count a frame; return the event of the end of an outage."""
+        self._last_frame_s = captured_s
+        if self.began_s is None:
+            return None
+        outage_s = self._clock.monotonic() - self.began_s
+        self.began_s = None
+        log.info("camera restored after %.1f s", outage_s)
+        return CameraRestored(outage_s)
+
+    def stale_reason(self, now: float) -> str:
+        """Return why the camera is lost from `now` (monotonic) on; empty if it is not, or was before."""
+        if (
+            self.began_s is not None
+            or self._last_frame_s is None
+            or now - self._last_frame_s <= self._stale_s
+        ):
+            return ""
+        return f"no frame for {self._stale_s:g} s"
+
+    def begin(self, reason: str) -> CameraLost | None:
+        """Begin an outage, or change its reason; return the event, None if it is reported already."""
+        if self.began_s is not None and reason == self._reason:
+            return None
+        self._reason = reason
+        self.began_s = self._clock.monotonic() if self.began_s is None else self.began_s
+        return CameraLost(reason)
