@@ -2,7 +2,7 @@
 
     frames.py MODEL NAME FRAMES      NAME: baseline or frame
 
-sched_yield(2) marks the begin and the end of FRAMES frames.
+sched_yield(2) marks the begin and the end of each frame.
 """
 
 from __future__ import annotations
@@ -50,11 +50,10 @@ def main(model: str, name: str, frames: int) -> None:
 
 
 def _count(calls: Sequence[Callable[[], None]]) -> None:
-    calls[0]()
-    os.sched_yield()
     for call in calls:
+        os.sched_yield()
         call()
-    os.sched_yield()
+        os.sched_yield()
 
 
 def _teach(config: Config) -> None:
