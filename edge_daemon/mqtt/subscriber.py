@@ -1,4 +1,4 @@
-"""Subscribers with a connection of their own, for programs beside the daemon."""
+"""Subscribers with a separate connection, for programs beside the daemon."""
 
 from __future__ import annotations
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
@@ -11,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from tests.harness.mosquitto import free_port
+from tests.harness.mosquitto import free_port, listens
 
 CONFIG = Path(__file__).resolve().parents[2] / "config" / "haproxy-mqtt.cfg"
 _START_S = 30.0
@@ -40,7 +39,7 @@ class LoadBalancer:
             [program, "-db", "-f", self._folder / "haproxy.cfg"], stdout=quiet, stderr=quiet
         )
         deadline = time.monotonic() + _START_S
-        while not self._listens():
+        while not listens(self.host, self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError("haproxy did not start")
             time.sleep(0.05)
@@ -53,7 +52,3 @@ class LoadBalancer:
             self._process.kill()
             self._process.wait()
         shutil.rmtree(self._folder)
-
-    def _listens(self) -> bool:
-        with socket.socket() as probe:
-            return probe.connect_ex((self.host, self.port)) == 0

@@ -74,7 +74,7 @@ class Mosquitto:
             [program, "-c", self._config], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
         )
         deadline = time.monotonic() + _START_S
-        while not self._listens():
+        while not listens(self.host, self.port):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"mosquitto did not start with {self._config.read_text()}")
             time.sleep(0.01)
@@ -113,12 +113,12 @@ class Mosquitto:
         self._process.wait()
         self._process = None
 
-    def _listens(self) -> bool:
-        try:
-            socket.create_connection((self.host, self.port), timeout=1).close()
-        except OSError:
-            return False
-        return True
+
+def listens(host: str, port: int) -> bool:
+    """Return whether a program accepts connections at the port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex((host, port)) == 0
 
 
 def free_port() -> int:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
 
-from tests.harness.mosquitto import free_port
+from tests.harness.mosquitto import free_port, listens
 
 _PROGRAMS = "/usr/lib/rabbitmq/bin"
 _START_S = 240.0
@@ -76,7 +75,7 @@ class RabbitMqNode:
     def wait_started(self) -> None:
         """Return when it accepts MQTT connections; fail if it ended."""
         deadline = time.monotonic() + _START_S
-        while not _listens(self.host, self.port):
+        while not listens(self.host, self.port):
             assert self._process is not None
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.name} did not start: {self._last_output()}")
@@ -230,9 +229,3 @@ def _session(leader: int) -> list[int]:
         if int(fields[3]) == leader and fields[0] != "Z":
             pids.append(int(entry.parent.name))
     return pids
-
-
-def _listens(host: str, port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(1)
-        return probe.connect_ex((host, port)) == 0

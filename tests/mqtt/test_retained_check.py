@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
+from pathlib import Path
 from typing import Literal
 
+import msgspec
 import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
@@ -170,18 +173,62 @@ def test_an_access_list_that_hides_the_message_is_no_missing_message(
     assert "does not send retained messages" not in caplog.text
 
 
+ODD = "haus/k\u00fcche (1) [x] 'q' \"d\" \\ %u ~ \U0001f408"
+
+
+@pytest.mark.parametrize("base", [BASE, ODD])
 def test_a_broker_that_keeps_messages_receives_each_value_once(
-    broker: Mosquitto, options: MqttOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    base: str,
+    broker: Mosquitto,
+    options: MqttOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     monkeypatch.setattr(retained_check, "RESEND_S", 0.1)
-    with Listener(broker.port, f"{BASE}/#") as listener, Device(options) as device:
+    monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.5)
+    found = msgspec.structs.replace(options, base_topic=base)
+    with Listener(broker.port, f"{base}/#") as listener, Device(found) as device:
         device.sink.handle(label_changed("cat"))
-        listener.wait_for(f"{BASE}/label", b"cat")
-        for number in range(5):
+        listener.wait_for(f"{base}/label", b"cat")
+        for number in range(8):
+            time.sleep(0.1)
             device.sink.handle(label_changed("dog", seq=number))
-            listener.wait_for(f"{BASE}/label", b"dog")
-            listener.clear()
-        assert listener.texts(f"{BASE}/info") == []
+        wait_until(lambda: listener.texts(f"{base}/label").count("dog") == 8)
+        assert len(listener.texts(f"{base}/info")) == 1
+    assert "does not send retained messages" not in caplog.text
+
+
+def test_a_refused_subscription_is_logged_and_no_missing_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At a real broker that refuses subscriptions, which an access list of mosquitto does not."""
+    (plugin,) = Path("/usr/lib").glob("*/mosquitto_dynamic_security.so")
+    allowed = [f"{BASE}/{each}" for each in ("info", "request/+", "label")]
+    rules = [{"acltype": "subscribeLiteral", "topic": topic, "allow": True} for topic in allowed]
+    defaults = dict.fromkeys(["publishClientSend", "publishClientReceive", "unsubscribe"], True)
+    access = {
+        "defaultACLAccess": defaults | {"subscribe": False},
+        "roles": [{"rolename": "device", "acls": rules}],
+        "groups": [{"groupname": "all", "roles": [{"rolename": "device"}]}],
+        "anonymousGroup": "all",
+    }
+    path = tmp_path / "access.json"
+    path.write_text(json.dumps(access))
+    monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.1)
+    monkeypatch.setattr(retained_check, "RESEND_S", 0.1)
+    settings = f"plugin {plugin}\nplugin_opt_config_file {path}"
+    with (
+        Mosquitto(settings=settings) as broker,
+        Listener(broker.port, f"{BASE}/label") as listener,
+        Device(MqttOptions(host=broker.host, port=broker.port)) as device,
+    ):
+        wait_until(lambda: f"refused subscribing to {BASE}/info/#: Not authorized" in caplog.text)
+        device.sink.handle(label_changed("cat"))
+        for number in range(5):
+            time.sleep(0.1)
+            device.sink.handle(label_changed("dog", seq=number))
+        wait_until(lambda: listener.texts(f"{BASE}/label").count("dog") == 5)
+        assert listener.texts(f"{BASE}/label").count("cat") == 1
     assert "does not send retained messages" not in caplog.text
 
 
