@@ -17,9 +17,10 @@ import numpy as np
 from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.held_out_votes import HeldOutVote, held_out_votes
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.search_result import SearchResult
 
 MAX_CONFIDENCE = 0.99
 

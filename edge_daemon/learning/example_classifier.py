@@ -12,12 +12,7 @@ from edge_daemon.domain.errors import ConfigError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.learning.classifiers.base import Classifier, run_to_convergence
 from edge_daemon.learning.confidence import ConfidenceCalibrator
-from edge_daemon.learning.embedding_index import (
-    EmbeddingIndex,
-    QueryAugmentation,
-    SearchResult,
-    normalize,
-)
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, normalize
 from edge_daemon.learning.nearest_examples import nearest_examples
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS
@@ -27,6 +22,7 @@ from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutS
 from edge_daemon.learning.quality.leave_one_session_out import leave_sessions_out
 from edge_daemon.learning.quality.outliers import RedundancyIndex
 from edge_daemon.learning.sampling import Doubles
+from edge_daemon.learning.search_result import SearchResult
 
 if TYPE_CHECKING:
     import numpy.typing as npt

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from edge_daemon.domain.types import NearestExample
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.search_result import SearchResult
 
 
 def nearest_examples(examples: EmbeddingIndex, query: SearchResult) -> tuple[NearestExample, ...]:

@@ -7,8 +7,9 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats
+from edge_daemon.learning.search_result import SearchResult
 
 
 class Classifier(Protocol):

@@ -11,8 +11,9 @@ from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import run_to_convergence, softmax, to_prediction
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Flags, Floats, Ints
+from edge_daemon.learning.search_result import SearchResult
 
 Weights: TypeAlias = tuple[float, float]
 """Exponents of the discriminant's and the softmax regression's probabilities."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import Classifier, is_converged
-from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex, QueryAugmentation
 from edge_daemon.learning.sampling import (
     Flags,
     Floats,
@@ -21,6 +21,7 @@ from edge_daemon.learning.sampling import (
     number_bursts,
     unique,
 )
+from edge_daemon.learning.search_result import SearchResult
 
 ClassifierBuilder: TypeAlias = Callable[[EmbeddingIndex], dict[str, Classifier]]
 """Returns the classifiers to compare, by name, on the examples of an index."""

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from edge_daemon.domain.errors import ConfigError, NoExamplesError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import TIE_TOLERANCE, EmbeddingIndex, SearchResult, k_nearest
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats
+from edge_daemon.learning.search_result import TIE_TOLERANCE, SearchResult, k_nearest
 
 Vote: TypeAlias = Literal["plain", "padded"]
 Metric: TypeAlias = Literal["cosine", "euclidean", "manhattan"]

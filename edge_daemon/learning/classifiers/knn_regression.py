@@ -8,7 +8,8 @@ import numpy as np
 
 from edge_daemon.domain.errors import ConfigError, LabelError
 from edge_daemon.domain.types import Prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult, k_nearest
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.search_result import SearchResult, k_nearest
 
 _EPSILON = 1e-3
 """Added to a distance before it is inverted: an identical example decides nearly alone."""

@@ -17,8 +17,9 @@ from edge_daemon.learning.classifiers.knn import NearestNeighbours
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
 from edge_daemon.learning.classifiers.softmax_regression import SoftmaxRegression
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Flags
+from edge_daemon.learning.search_result import SearchResult
 
 MIN_STANDARD_ERRORS = 2.0
 """Standard errors of a significant gain (McNemar's test on the examples where two classifiers differ)."""

@@ -6,8 +6,9 @@ import numpy as np
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats
+from edge_daemon.learning.search_result import SearchResult
 
 SHARPNESS = 20.0
 """Factor of the cosines in the softmax: a lead of 0.1 gives confidences of 7 to 1."""

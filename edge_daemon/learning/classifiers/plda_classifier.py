@@ -11,8 +11,9 @@ from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda import Plda, Subspace, iter_fit, subspace
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats, Ints, balanced_sample
+from edge_daemon.learning.search_result import SearchResult
 
 MIN_RANK, MAX_RANK = 64, 200
 DIRECTIONS_PER_CLASS = 4

@@ -11,8 +11,9 @@ from msgspec import Struct
 
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.classifiers.base import softmax, to_prediction
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Floats, Ints, balanced_sample
+from edge_daemon.learning.search_result import SearchResult
 
 MAX_ITERATIONS = 60
 """Enough from zero weights: 200 iterations give the same accuracy within 0.3 points."""

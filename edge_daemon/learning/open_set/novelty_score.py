@@ -19,8 +19,9 @@ import math
 import numpy as np
 
 from edge_daemon.learning.classifiers.plda import Plda
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.sampling import Doubles, Floats
+from edge_daemon.learning.search_result import SearchResult
 
 NEIGHBOURS = 2
 """Number of nearest examples in the mean. The second one lowers the variance; a third adds nothing."""

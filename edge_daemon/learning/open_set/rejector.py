@@ -11,7 +11,7 @@ import numpy as np
 
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.learning.classifiers.plda import fit_plda
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.augmented_copies import AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample, calibration_sample
 from edge_daemon.learning.open_set.cohort import Cohort
@@ -32,6 +32,7 @@ from edge_daemon.learning.open_set.taught_sessions import MIN_FRAMES, Departure
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, unique
+from edge_daemon.learning.search_result import SearchResult
 
 Unknown: TypeAlias = float | Literal["auto", "off"]
 

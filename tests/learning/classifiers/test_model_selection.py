@@ -26,7 +26,8 @@ from edge_daemon.learning.classifiers.model_selection import (
 )
 from edge_daemon.learning.classifiers.nearest_centroid import NearestCentroid
 from edge_daemon.learning.classifiers.plda_classifier import PLDAClassifier
-from edge_daemon.learning.embedding_index import EmbeddingIndex, SearchResult
+from edge_daemon.learning.embedding_index import EmbeddingIndex
+from edge_daemon.learning.search_result import SearchResult
 
 
 def rings(count: int, seed: int = 0) -> EmbeddingIndex:
