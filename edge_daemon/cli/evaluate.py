@@ -31,7 +31,6 @@ from edge_daemon.evaluation import few_shot, open_set
 from edge_daemon.evaluation.few_shot import ClassifierScore, Dataset
 from edge_daemon.evaluation.teaching_plan import Teach
 from edge_daemon.example_store.image_folders import Picture, find_pictures, read_pictures
-from edge_daemon.learning.quality.evaluation import HERE_AND_NOW
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
@@ -159,7 +158,7 @@ def _measure(args: argparse.Namespace, config: Config) -> Iterator[dict[str, obj
         data, pictures = _read_pictures(args.directory, embedder)
     else:
         data, pictures = _read_store(config, embedder), []
-        note(f"training and test examples are drawn at random: accuracy {HERE_AND_NOW}")
+        note("training and test examples are drawn at random: in another session the accuracy is lower")
     if len(data.labels) < 2:
         raise ConfigError("evaluating needs at least two labels")
     data = replace(data, augment_query=build_query_augmentation(config))

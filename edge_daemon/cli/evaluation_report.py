@@ -17,7 +17,6 @@ from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ConfigError
 from edge_daemon.evaluation.few_shot import CLASSIFIERS, ClassifierScore, Dataset, build_index, split
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
-from edge_daemon.learning.quality.evaluation import HERE_AND_NOW
 from edge_daemon.learning.quality.pca_map import fit_pca
 
 THUMBNAIL_PX = 56
@@ -96,7 +95,7 @@ def write_page(
     parts = [
         f"<h1>{len(data.class_ids)} pictures, {len(data.labels)} labels</h1>",
         heading.as_html(),
-        f"<p>The pictures to learn and to test are drawn at random: the accuracy {HERE_AND_NOW}.",
+        "<p>The pictures to learn and to test are drawn at random: in another session the accuracy is lower.",
         *(_classifier_parts(data, scores, thumbnail) if scores else _as_list(lines)),
         "<h2>Map of the pictures</h2>",
         *_map(data, thumbnail),

@@ -22,7 +22,7 @@ _BARS: tuple[tuple[Where, str, str], ...] = (
 )
 _FIGURES = {"first": "first of the ranking right", "named": "label right"}
 _MEANINGS: Mapping[Where, str] = {
-    "same": "taught classes, sessions that taught them: what holds here and now",
+    "same": "taught classes, sessions that taught them",
     "across": "taught classes, other sessions: in other light or on another day",
     "scene": "frames without an object",
     "strangers_same": "a class not taught, sessions that taught the others",

@@ -14,7 +14,7 @@ from edge_daemon.domain.events import AnotherSessionAdvised, CommandReply, Event
 from edge_daemon.domain.labels import check_label
 from edge_daemon.domain.types import Observation, Prediction
 from edge_daemon.example_store.record import ExampleRecord
-from edge_daemon.learning.quality.evaluation import HERE_AND_NOW
+from edge_daemon.learning.quality.evaluation import ONE_SESSION
 from edge_daemon.learning.quality.uncertain_samples import UncertainSample, UncertainSamples
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
 from edge_daemon.teaching.session_advice import SessionAdvice
@@ -198,7 +198,7 @@ class Labeller:
         for region, label in taught:
             report = self._trainer.class_report(region, label)
             if report is not None and self._advice.is_due(label, report, now):
-                yield AnotherSessionAdvised(label, HERE_AND_NOW)
+                yield AnotherSessionAdvised(label, ONE_SESSION)
 
     def _label(
         self,

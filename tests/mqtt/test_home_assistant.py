@@ -113,7 +113,7 @@ def test_a_sensor_shows_its_part_of_a_payload(name: str, payload: str, shown: st
 def test_the_accuracy_says_what_it_holds_for() -> None:
     published = {
         "accuracy": 0.5,
-        "note": "holds here and now",
+        "note": "measured in one session",
         "sessions": 1,
         "across_sessions": False,
         "recommendation": {"label": "cat", "reason": "few"},

@@ -189,7 +189,7 @@ def test_advice_to_show_a_label_elsewhere_flashes_its_led_twice_and_ends() -> No
 def test_a_good_label_does_not_blink_for_another_session() -> None:
     def shown(status: Literal["ok", "needs_examples"]) -> Leds:
         reports = {"cat": ClassReport(status, 10, 0.9)}
-        recommendation = Recommendation("cat", "it holds here and now", another_session=True)
+        recommendation = Recommendation("cat", "it is recognised", another_session=True)
         return make(ExamplesChanged({}, Evaluation(1.0, reports, recommendation=recommendation)))
 
     assert shown("ok").next_deadline(10.0) is None

@@ -16,7 +16,7 @@ from tests.harness.pipeline_harness import Bench
 
 REDS = ((230, 30, 30), (230, 110, 30), (230, 30, 110), (150, 30, 30), (230, 90, 90))
 GREENS = ((30, 230, 30), (110, 230, 30), (30, 230, 110), (30, 150, 30), (90, 230, 90))
-HERE_AND_NOW = "holds here and now; show it once more in other light or on another day"
+ONE_SESSION = "measured in one session; show it once more in other light or on another day"
 ELSEWHERE = "show it once more in other light or on another day"
 MINUTE, DAY = 60.0, 24 * 3600.0
 
@@ -45,13 +45,13 @@ def advised(bench: Bench) -> list[str]:
     return [event.label for event in bench.found(events.AnotherSessionAdvised)]
 
 
-def test_one_session_says_that_it_holds_here_and_now(bench: Bench) -> None:
+def test_an_accuracy_of_one_session_says_so(bench: Bench) -> None:
     found = teach_both(bench)
-    assert (found.sessions, found.across_sessions, found.note) == (1, False, HERE_AND_NOW)
+    assert (found.sessions, found.across_sessions, found.note) == (1, False, ONE_SESSION)
     assert found.accuracy == 1.0
     assert found.recommendation is not None
     assert found.recommendation.another_session
-    assert found.recommendation.reason == f"it {HERE_AND_NOW}"
+    assert found.recommendation.reason == f"it is recognised, {ONE_SESSION}"
 
 
 def test_two_sessions_predict_each_other(bench: Bench) -> None:
@@ -89,7 +89,7 @@ def test_a_label_of_one_session_is_named_while_others_have_two(bench: Bench) -> 
     assert found.recommendation is not None
     assert found.recommendation.label == "green"
     assert found.recommendation.reason.startswith("it was taught in one session only")
-    assert not found.recommendation.another_session, "a press here and now is another session"
+    assert not found.recommendation.another_session, "the next press is another session"
 
 
 def test_labels_of_separate_sessions_are_not_ok(bench: Bench) -> None:
@@ -100,7 +100,7 @@ def test_labels_of_separate_sessions_are_not_ok(bench: Bench) -> None:
         bench.teach("green", green)
     found = evaluation(bench)
     assert (found.sessions, found.across_sessions) == (2, False)
-    assert found.note == "no other session taught the same labels; show every label here and now as well"
+    assert found.note == "no two sessions taught the same labels; show every label in one session"
     assert {report.status for report in found.classes.values()} == {"needs_examples"}
     assert found.recommendation is not None
     assert found.recommendation.label == "red"
@@ -145,7 +145,7 @@ def test_the_advice_is_repeated_after_a_day(store: ExampleStore) -> None:
     for press in range(10):
         bench.teach("red", REDS[press % 5])
     [advice] = bench.found(events.AnotherSessionAdvised)
-    assert advice.note == HERE_AND_NOW
+    assert advice.note == ONE_SESSION
     for _ in range(int(DAY // (15 * MINUTE)) - 1):  # the session goes on
         bench.clock.advance(15 * MINUTE)
         bench.teach("red", REDS[0])

@@ -134,7 +134,9 @@ def test_the_page_says_what_the_evaluation_holds_for(site: WebHarness, visit: Vi
     page = visit("phone").open(site.url)
     hint = page.locator("#recommendation")
     expect(hint).to_contain_text(
-        re.compile("holds here and now; show it once more in other light or on another day", re.IGNORECASE)
+        re.compile(
+            "measured in one session; show it once more in other light or on another day", re.IGNORECASE
+        )
     )
     with ExampleStore(site.stage.store_path) as store, store.transaction():
         for example in [each for each in store if each.label == "gear"]:

@@ -13,13 +13,13 @@ from edge_daemon.learning.quality.leave_one_session_out import LeaveOneSessionOu
 from edge_daemon.learning.quality.recommendation import ELSEWHERE, GOOD_RECALL, recommend_next_label
 from edge_daemon.learning.sampling import Doubles, Flags, Ints, dense_rank, unique
 
-HERE_AND_NOW = f"holds here and now; {ELSEWHERE}"
+ONE_SESSION = f"measured in one session; {ELSEWHERE}"
 """Meaning of an accuracy within one session."""
 
 ACROSS_SESSIONS = "measured across sessions: each one is predicted by the others"
 """Meaning of an accuracy by leave-one-session-out."""
 
-SEPARATE_SESSIONS = "no other session taught the same labels; show every label here and now as well"
+SEPARATE_SESSIONS = "no two sessions taught the same labels; show every label in one session"
 """Reason why several sessions can't predict each other."""
 
 MIN_SCORED = 5
@@ -87,7 +87,7 @@ def _note(accuracy: float | None, sessions: int, across: bool) -> str | None:
         return None
     if across:
         return ACROSS_SESSIONS
-    return HERE_AND_NOW if sessions == 1 else SEPARATE_SESSIONS
+    return ONE_SESSION if sessions == 1 else SEPARATE_SESSIONS
 
 
 class _SessionCounts:

@@ -28,9 +28,11 @@ def recommend_next_label(
 ) -> Recommendation | None:
     """Return the class whose next example helps most; None if every class is ok and balanced.
 
-    The order is: a second class, the first examples of each class, the class with the largest
-    `expected_gain` of another press, the class with the fewest sessions. `several_sessions`: the examples of
-    all classes together are of more than one session.
+    The order is: a second class, the first examples of each class, a class that only an earlier session
+    taught, the class with the largest `expected_gain` of another press, the class with the fewest sessions.
+    `several_sessions`: the examples of all classes together are of more than one session.
+
+    A reason is also read after the session of the last press has ended, so none names the present one.
     """
     if not classes:
         return None
@@ -44,13 +46,19 @@ def recommend_next_label(
     needed = {label for label, report in classes.items() if _needs_examples(report, classes[most])}
     complete = {label for label, report in classes.items() if is_session_complete(report)}
     if here := [label for label in classes if label in needed - complete]:
-        label = max(here, key=lambda each: expected_gain(classes[each]))
+        label = max(
+            here,
+            key=lambda each: (
+                several_sessions and _is_only_earlier(classes[each]),
+                expected_gain(classes[each]),
+            ),
+        )
         return Recommendation(label, _reason(classes[label], classes[most], most, several_sessions))
     if elsewhere := [
         label for label in classes if label in complete and (label in needed or classes[label].sessions == 1)
     ]:
         label = max(elsewhere, key=lambda each: (-classes[each].sessions, expected_gain(classes[each])))
-        reason = "it holds here and now"
+        reason = "it is recognised, measured in one session"
         if label in needed:
             reason = _reason(classes[label], classes[most], most, several_sessions)
         return Recommendation(label, f"{reason}; {ELSEWHERE}", another_session=True)
@@ -72,6 +80,11 @@ def expected_gain(report: ClassReport) -> float:
     return (mistaken * report.count + 1) / (report.count + 2) / report.count
 
 
+def _is_only_earlier(report: ClassReport) -> bool:
+    """Return whether one session taught the class, and not the newest one: the next press is of a second."""
+    return report.sessions == 1 and not report.session_presses
+
+
 def _needs_examples(report: ClassReport, largest: ClassReport) -> bool:
     return report.status != "ok" or _is_imbalanced(report, largest)
 
@@ -85,7 +98,7 @@ def _reason(report: ClassReport, largest: ClassReport, largest_label: str, sever
         return f"it is confused with {report.confused_with}; show how they differ"
     if several_sessions and report.sessions == 1:
         only = "it was taught in one session only"
-        return only if report.session_presses else f"{only}; show it here and now as well"
+        return f"{only}; show it once more" if _is_only_earlier(report) else only
     if _is_imbalanced(report, largest):
         return f"it has {report.count} examples, {largest_label} has {largest.count}"
     if report.recall is None:

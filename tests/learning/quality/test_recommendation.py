@@ -83,7 +83,7 @@ def test_a_label_that_needs_presses_here_comes_before_another_session() -> None:
 def test_good_labels_of_one_session_need_another() -> None:
     found = recommend_next_label({"a": in_session(6, 0.9), "b": in_session(6, 1.0)})
     assert found is not None
-    assert (found.label, found.reason) == ("a", f"it holds here and now; {ELSEWHERE}")
+    assert (found.label, found.reason) == ("a", f"it is recognised, measured in one session; {ELSEWHERE}")
     assert found.another_session
 
 
@@ -99,12 +99,12 @@ def test_good_labels_of_two_sessions_need_nothing() -> None:
     assert recommend_next_label(reports, several_sessions=True) is None
 
 
-def test_a_label_that_the_newest_session_did_not_teach_is_to_be_pressed_now() -> None:
-    reports = {"a": in_session(9, 0.9, sessions=2), "b": ClassReport("needs_examples", 10, 1.0, None, 1, 0)}
+def test_a_label_that_the_newest_session_did_not_teach_comes_before_one_that_it_did() -> None:
+    reports = {"a": in_session(2, 0.3, sessions=2), "b": ClassReport("needs_examples", 10, 1.0, None, 1, 0)}
     found = recommend_next_label(reports, several_sessions=True)
     assert found is not None
     assert (found.label, found.another_session) == ("b", False)
-    assert found.reason == "it was taught in one session only; show it here and now as well"
+    assert found.reason == "it was taught in one session only; show it once more"
 
 
 def test_presses_of_one_view_are_no_reason_for_another_session() -> None:
