@@ -38,6 +38,14 @@ MAX_TRANSACTION_BYTES = 1_000
 _MAX_ERROR_CHARACTERS = 200
 
 _Number = Annotated[int, Meta(ge=1, le=MAX_NUMBER)]
+_Region = Annotated[str | None, Meta(description="the first region when left out")]
+_Label = Annotated[
+    str,
+    Meta(
+        max_length=MAX_LABEL_CHARACTERS,
+        description="up to 64 characters, except / \\ + # and control characters",
+    ),
+]
 
 Request: TypeAlias = Command | ExportExamples
 """A parsed request: a command of the pipeline, or an export by the bridge."""
@@ -73,14 +81,8 @@ class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class AddRequest(_Body, frozen=True, kw_only=True):
     """Teach a label with the next frame. The payload may also be the label alone, as plain text."""
 
-    label: Annotated[
-        str,
-        Meta(
-            max_length=MAX_LABEL_CHARACTERS,
-            description="up to 64 characters, except / \\ + # and control characters",
-        ),
-    ]
-    region: Annotated[str | None, Meta(description="the first region when left out")] = None
+    label: _Label
+    region: _Region = None
 
 
 class LabelRequest(_Body, frozen=True, kw_only=True):
@@ -89,14 +91,8 @@ class LabelRequest(_Body, frozen=True, kw_only=True):
     The payload may also be the label alone, as plain text.
     """
 
-    label: Annotated[
-        str,
-        Meta(
-            max_length=MAX_LABEL_CHARACTERS,
-            description="up to 64 characters, except / \\ + # and control characters",
-        ),
-    ]
-    region: Annotated[str | None, Meta(description="the first region when left out")] = None
+    label: _Label
+    region: _Region = None
     sample: Annotated[
         _Number | None,
         Meta(description="number of the sample; the latest of the last few seconds when left out"),
@@ -122,16 +118,10 @@ class RedoRequest(_Body, frozen=True, kw_only=True):
 
 
 class RenameRequest(_Body, frozen=True, kw_only=True):
-    """Rename a label: all its examples get the new one. Refused if that has examples already."""
+    """Rename a label in all its examples. Refused if the new label already has examples."""
 
-    label: Annotated[str, Meta(description="the label now")]
-    to: Annotated[
-        str,
-        Meta(
-            max_length=MAX_LABEL_CHARACTERS,
-            description="up to 64 characters, except / \\ + # and control characters",
-        ),
-    ]
+    label: Annotated[str, Meta(description="the present label")]
+    to: _Label
 
 
 class MergeRequest(_Body, frozen=True, kw_only=True):
@@ -169,7 +159,7 @@ class TriggerRequest(_Body, frozen=True, kw_only=True):
     With `mode`, set the trigger of all regions instead.
     """
 
-    region: Annotated[str | None, Meta(description="the first region when left out")] = None
+    region: _Region = None
     mode: Annotated[
         Literal["continuous", "motion", "gpio", "mqtt"] | None,
         Meta(description="the new trigger, one of those in `info`"),

@@ -9,8 +9,7 @@ import pytest
 from paho.mqtt.client import Client
 
 from edge_daemon.config.mqtt import MqttOptions
-from edge_daemon.mqtt import fleet_link, retained_check
-from edge_daemon.mqtt.client import Connection
+from edge_daemon.mqtt import fleet_link
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, label_changed, wait_until
@@ -79,15 +78,7 @@ def test_a_device_can_t_publish_for_another_and_logs_it(
 
 
 @pytest.fixture
-def without_retained(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the broker look as one that sends no retained messages to new subscriptions with a wildcard."""
-    subscribe = Connection.subscribe
-
-    def subscribe_elsewhere(self: Connection, topic_filter: str, qos: int) -> int | None:
-        return subscribe(self, topic_filter.replace("info/#", "info/none/#"), qos)
-
-    monkeypatch.setattr(Connection, "subscribe", subscribe_elsewhere)
-    monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.2)
+def quick_answers(hidden_retained: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fleet_link, "_MAX_RESEND_DELAY_S", 0.0)
 
 
@@ -111,7 +102,7 @@ def topics_of(listener: Listener, name: str) -> list[str]:
 
 
 def test_a_device_of_the_access_list_may_ask_its_fleet_for_records(
-    acl_broker: Mosquitto, without_retained: None
+    acl_broker: Mosquitto, quick_answers: None
 ) -> None:
     with as_user(acl_broker, "teacher") as requester:
         with asking_fleet(acl_broker, lambda name: "ask" in topics_of(requester, name)):
@@ -120,7 +111,7 @@ def test_a_device_of_the_access_list_may_ask_its_fleet_for_records(
 
 
 def test_a_refused_request_for_records_is_logged_and_the_fleet_goes_on(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, without_retained: None
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, quick_answers: None
 ) -> None:
     monkeypatch.setenv("EDGE_DAEMON_MQTT_PASSWORD", "secret")
     acl = ACL.read_text().replace("pattern readwrite edge_daemon/fleet/+/%u/#\n", "")

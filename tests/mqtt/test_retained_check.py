@@ -13,7 +13,6 @@ import pytest
 
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.mqtt import fleet_link, retained_check
-from edge_daemon.mqtt.client import Connection
 from edge_daemon.mqtt.message import Incoming
 from edge_daemon.mqtt.retained_check import RetainedCheck
 from tests.harness.mosquitto import Mosquitto
@@ -122,16 +121,13 @@ def test_the_state_is_sent_again_to_late_subscribers(
 
 
 def test_a_missing_message_is_logged_once_and_the_state_sent_again(
-    broker: Mosquitto, options: MqttOptions, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    hidden_retained: None,
+    broker: Mosquitto,
+    options: MqttOptions,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    subscribe = Connection.subscribe
-
-    def subscribe_without_retained(self: Connection, topic_filter: str, qos: int) -> int | None:
-        return subscribe(self, topic_filter.replace("info/#", "info/none/#"), qos)
-
-    monkeypatch.setattr(Connection, "subscribe", subscribe_without_retained)
     monkeypatch.setattr(retained_check, "RESEND_S", 0.5)
-    monkeypatch.setattr(retained_check, "_DELIVERY_S", 0.5)
     with Listener(broker.port, f"{BASE}/label") as listener, Device(options) as device:
         device.sink.handle(label_changed("cat"))
         wait_until(lambda: listener.texts(f"{BASE}/label").count("cat") >= 4)
