@@ -1,4 +1,4 @@
-"""`edge-daemon examples`: add, import, export, list, rename, merge, remove and restore examples."""
+"""`edge-daemon examples`: add, import, export, list, rename, merge, undo, redo and clear."""
 
 from __future__ import annotations
 

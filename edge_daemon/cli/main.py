@@ -43,7 +43,7 @@ COMMANDS = {
     "sort": "eject each object by its label, through GPIO outputs",
     "keys": "hold down the key of a device's label, on a virtual keyboard",
     "classify": "classify pictures and films",
-    "examples": "add, import, export, fetch, list, rename, merge, undo or clear examples",
+    "examples": "add, import, export, fetch, list, rename, merge, undo, redo or clear examples",
     "scene": "learn, show or forget the scene without an object of a running device",
     "evaluate": "measure the accuracy of classifiers on a folder of labelled images",
     "models": "list, recommend, use, pull, add and inspect models",

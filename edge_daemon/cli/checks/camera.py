@@ -33,7 +33,7 @@ _FULL_VIEW = 0.95
 def check_camera(config: Config, picture: Path | None = None) -> Check:
     """Open the camera and read a frame; write it to `picture`. Raises CameraError, OutputError."""
     if isinstance(config.camera, BrowserOptions):
-        return Check("camera", "ok", "that of a browser, which someone gives on the page")
+        return Check("camera", "ok", "the camera of a browser that shows the page")
     source = open_camera(config.camera, SystemClock())
     try:
         source.open()

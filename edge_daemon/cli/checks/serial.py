@@ -49,4 +49,4 @@ def _name_hint(path: str, device: str, folder: Path) -> str:
     own = [str(link) for link in links if os.path.realpath(link) == device]
     if not own or path in own or path.startswith("/dev/serial/"):
         return ""
-    return f"{own[0]} names this board, also beside others"
+    return f"write {own[0]}, which stays the name of this board when others are plugged in"

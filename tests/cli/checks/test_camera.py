@@ -48,7 +48,7 @@ def test_a_stream_is_read_and_its_fault_needs_no_hint_about_cables() -> None:
 
 def test_a_browsers_camera_is_not_opened() -> None:
     check = check_camera(Config(camera=BrowserOptions()))
-    assert (check.state, check.detail) == ("ok", "that of a browser, which someone gives on the page")
+    assert (check.state, check.detail) == ("ok", "the camera of a browser that shows the page")
 
 
 @pytest.mark.parametrize(("rotation", "size"), [(0, "[640, 360]"), (90, "[360, 640]")])

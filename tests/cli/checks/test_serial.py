@@ -99,6 +99,6 @@ def test_the_name_of_the_board_is_proposed(port: str, tmp_path: Path) -> None:
     stable_name.symlink_to(port)
     check = check_serial(config(port, tmp_path), stable_names=tmp_path)
     assert check.state == "ok"
-    assert check.hint.startswith(f"{stable_name} names this board")
+    assert check.hint.startswith(f"write {stable_name}, which stays the name")
     check = check_serial(config(str(stable_name), tmp_path), stable_names=tmp_path)
     assert (check.detail, check.hint) == (f"{stable_name} ({port}), 115200 baud", "")
