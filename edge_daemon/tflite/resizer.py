@@ -1,14 +1,17 @@
 """Image downscaling by a TFLite graph: the interpreter's 8-bit kernels are faster than Pillow.
 
 Blocks of pixels are averaged until less than twice the target is left, then lines are interpolated, as in
-Pillow with `reducing_gap=1`. Both steps work down the columns, with a whole row as the channels of one pixel,
-so that the kernels use wide registers; the picture is transposed in between.
+Pillow with `reducing_gap=1`. A picture of less than twice the target is smoothed by three coefficients instead,
+which together with the interpolation have the variance of Pillow's filter. All steps work down the columns,
+with a whole row as the channels of one pixel, so that the kernels use wide registers; the picture is transposed
+in between.
 
 Values are int8, pixel minus 128: that type has the fastest kernels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,30 +45,53 @@ _MAX_WEIGHT = 127
 
 
 def block_size(length: int, target: int) -> int | None:
-    """Return the number of pixels to average from `length` to `target`; None if the quality would suffer."""
+    """Return the number of pixels to average from `length` to `target`; None if the quality would suffer.
+
+    It is 1 where lines are smoothed.
+    """
     size = int(length / target / _MIN_INTERPOLATION)
+    if size == 1:
+        return 1
     if not 2 <= size <= MAX_BLOCK or length % size or length / size / target > _MAX_INTERPOLATION:
         return None
     return size
 
 
+def smoothing_weights(factor: float) -> tuple[int, int, int]:
+    """Return the coefficients for a reduction by `factor`, up to 2.1; the largest is 127.
+
+    Pillow's filter is a triangle of half width `factor`, with the variance factor² / 6, and interpolation one
+    of half width 1. Coefficients (a, 1 - 2a, a) have the variance 2a.
+    """
+    side = (factor**2 - 1) / 12
+    outer = round(_MAX_WEIGHT * side / (1 - 2 * side))
+    return outer, _MAX_WEIGHT, outer
+
+
 def build_resize_graph(size: HeightWidth, target: HeightWidth) -> bytes | None:
     """Return a model file that resizes one picture; input and output are 1 x height x 1 x (3 * width).
 
-    None for sizes that Pillow resizes better.
+    The input is larger by the `margins`. None for sizes that Pillow resizes better.
     """
     (height, width), (target_height, target_width) = size, target
     rows, columns = block_size(height, target_height), block_size(width, target_width)
     if rows is None or columns is None:
         return None
-    builder = _GraphBuilder(height, width)
-    builder.average(rows)
+    above, beside = margins(size, target)
+    builder = _GraphBuilder(height + 2 * above, width + 2 * beside)
+    builder.reduce(rows, height / target_height)
     builder.transpose()
-    builder.average(columns)
+    builder.reduce(columns, width / target_width)
     builder.interpolate(target_width)
     builder.transpose()
     builder.interpolate(target_height)
     return builder.content()
+
+
+def margins(size: HeightWidth, target: HeightWidth) -> tuple[int, int]:
+    """Return the pixels by which the graph's input exceeds the picture, above and below, left and right."""
+    rows, columns = (int(block_size(*lengths) == 1) for lengths in zip(size, target, strict=True))
+    return rows, columns
 
 
 class _GraphBuilder:
@@ -81,16 +107,23 @@ class _GraphBuilder:
     def _shape(self) -> tuple[int, ...]:
         return 1, self._lines, 1, 3 * self._length
 
-    def average(self, block: int) -> None:
-        """Average every `block` lines to one."""
-        channels = 3 * self._length
-        scales = Quantization([1 / (block * _MAX_WEIGHT)] * channels, dimension=3)
-        ones = bytes([_MAX_WEIGHT]) * (block * channels)
-        weights = self._graph.constant(DType.INT8, (1, block, 1, channels), ones, scales)
+    def reduce(self, block: int, factor: float) -> None:
+        """Average every `block` lines to one; with a block of 1, smooth the lines and drop both outer ones."""
+        if block > 1:
+            self._lines //= block
+            self._filter([_MAX_WEIGHT] * block, block)
+        else:
+            self._lines -= 2
+            self._filter(smoothing_weights(factor), 1)
+
+    def _filter(self, coefficients: Sequence[int], stride: int) -> None:
+        channels, taps = 3 * self._length, len(coefficients)
+        scales = Quantization([1 / sum(coefficients)] * channels, dimension=3)
+        content = b"".join(bytes([number]) * channels for number in coefficients)
+        weights = self._graph.constant(DType.INT8, (1, taps, 1, channels), content, scales)
         bias_scales = Quantization(scales.scales)
         bias = self._graph.constant(DType.INT32, (channels,), bytes(4 * channels), bias_scales)
-        self._lines //= block
-        options = depthwise_options((block, 1), padded=False)
+        options = depthwise_options((stride, 1), padded=False)
         self._step(Op.DEPTHWISE_CONV_2D, [weights, bias], self._shape, options)
 
     def interpolate(self, lines: int) -> None:
@@ -147,17 +180,28 @@ class _Resizer:
     def __init__(self, graph: bytes, size: HeightWidth, target: HeightWidth) -> None:
         self._size = size
         self._target = target
+        self._margins = margins(size, target)
         self._graph = graph  # The interpreter reads its constants from these bytes.
         self._interpreter = open_interpreter(graph, threads=1, delegate="auto")
         self._input = int(self._interpreter.get_input_details()[0]["index"])
         self._output = int(self._interpreter.get_output_details()[0]["index"])
 
     def __call__(self, image: Image) -> Image:
-        # The graph takes pixels minus 128: one XOR of the highest bit converts and copies them.
-        np.bitwise_xor(image, 128, out=self._pixels(self._input, self._size))
+        self._fill(image)
         self._interpreter.invoke()
         small: Image = np.bitwise_xor(self._pixels(self._output, self._target), 128)
         return small
+
+    def _fill(self, image: Image) -> None:
+        """Copy a picture into the graph's input, whose margins repeat its edges."""
+        (height, width), (above, beside) = self._size, self._margins
+        padded = self._pixels(self._input, (height + 2 * above, width + 2 * beside))
+        # The graph takes pixels minus 128: one XOR of the highest bit converts and copies them.
+        np.bitwise_xor(image, 128, out=padded[above : above + height, beside : beside + width])
+        if beside:
+            padded[:, 0], padded[:, -1] = padded[:, 1], padded[:, -2]
+        if above:
+            padded[0], padded[-1] = padded[1], padded[-2]
 
     def _pixels(self, tensor: int, size: HeightWidth) -> Any:
         """Return a view of the interpreter's memory. The memory may move, so don't keep the view."""

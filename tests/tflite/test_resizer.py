@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 SIZES = [((480, 480), 224), ((480, 480), 128), ((480, 480), 160), ((720, 720), 224), ((1080, 1080), 224)]
+SMOOTHED = [((240, 240), 224), ((240, 240), 160), ((240, 240), 128), ((360, 360), 224), ((270, 270), 224)]
 
 
 def photo(size: tuple[int, int], name: str = "cat") -> Image:
@@ -28,7 +29,7 @@ def reference(picture: Image, target: int) -> Image:
     return np.asarray(Pillow.fromarray(picture).resize((target, target), Pillow.Resampling.BILINEAR))
 
 
-@pytest.mark.parametrize(("size", "target"), SIZES)
+@pytest.mark.parametrize(("size", "target"), [*SIZES, *SMOOTHED])
 def test_photos_differ_by_at_most_one_level_on_average(size: tuple[int, int], target: int) -> None:
     shrink = ResizerCache()
     off = []
@@ -42,18 +43,20 @@ def test_photos_differ_by_at_most_one_level_on_average(size: tuple[int, int], ta
     assert max(off) < 1.3
 
 
-def test_black_stays_black_and_white_white() -> None:
+@pytest.mark.parametrize("side", [480, 240])
+def test_black_stays_black_and_white_white(side: int) -> None:
     shrink = ResizerCache()
     for level in (0, 255):
-        small = shrink(np.full((480, 480, 3), level, np.uint8), (128, 128))
+        small = shrink(np.full((side, side, 3), level, np.uint8), (128, 128))
         assert small is not None
         assert (small == level).all()
 
 
-def test_colours_and_positions_are_kept() -> None:
-    picture = np.zeros((480, 480, 3), np.uint8)
-    picture[:240, :, 0] = 255  # red above
-    picture[:, 240:, 2] = 255  # blue on the right
+@pytest.mark.parametrize("side", [480, 320])
+def test_colours_and_positions_are_kept(side: int) -> None:
+    picture = np.zeros((side, side, 3), np.uint8)
+    picture[: side // 2, :, 0] = 255  # red above
+    picture[:, side // 2 :, 2] = 255  # blue on the right
     small = ResizerCache()(picture, (224, 224))
     assert small is not None
     assert small[10, 10].tolist() == [255, 0, 0]
@@ -70,13 +73,26 @@ def test_a_model_that_is_not_square_gets_its_own_aspect_ratio() -> None:
     assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 1
 
 
-@pytest.mark.parametrize(
-    ("length", "target"), [(128, 128), (100, 128), (240, 224), (481, 224), (240, 128), (1080, 128)]
-)
+@pytest.mark.parametrize(("length", "target"), [(128, 128), (100, 128), (230, 224), (481, 224), (1080, 128)])
 def test_unsuitable_sizes_are_left_to_pillow(length: int, target: int) -> None:
     assert block_size(length, target) is None
     assert build_resize_graph((length, 480), (target, 224)) is None
     assert build_resize_graph((480, length), (224, target)) is None
+
+
+def test_blocks_and_smoothing_are_combined() -> None:
+    picture = photo((240, 480))
+    small = ResizerCache()(picture, (160, 200))
+    assert small is not None
+    wanted = Pillow.fromarray(picture).resize((200, 160), Pillow.Resampling.BILINEAR)
+    assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 1
+
+
+def test_the_edge_of_a_smoothed_picture_is_as_bright_as_its_middle() -> None:
+    picture = np.full((240, 240, 3), 200, np.uint8)
+    small = ResizerCache()(picture, (128, 128))
+    assert small is not None
+    assert np.abs(small.astype(int) - 200).max() <= 1
 
 
 def test_a_later_picture_does_not_overwrite_an_earlier_one_nor_the_frame() -> None:
