@@ -46,7 +46,7 @@ from edge_daemon.domain.interfaces import Clock, Embedder, FrameSource
 from edge_daemon.example_store.clock_correction import KEEP_REMOVED
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region import Region, full_scale
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.latest_frame import LatestFrame
@@ -172,6 +172,7 @@ def build_pipeline(
         if fleet_factory is not None
         else None,
         scenes=scene_parts,
+        least_scale=embedder.least_scale if isinstance(embedder, TfliteEmbedder) else full_scale,
     )
 
 

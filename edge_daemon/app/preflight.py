@@ -219,8 +219,7 @@ def _check_replay(config: Config, environment: Environment) -> None:
         stack.callback(source.close)
         source.open()
         if config.regions and (frame := source.read()) is not None:
-            height, width = frame.image.shape[:2]
-            check_regions(config, (width, height))
+            check_regions(config, frame.size)
 
 
 CHECKS: tuple[PreflightCheck, ...] = (

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 
 if TYPE_CHECKING:
@@ -20,22 +21,34 @@ _PLAUSIBLE_AGE_S = 10.0
 
 
 def make_frame(
-    pixels: Image, seq: int, clock: Clock, *, rotation: int = 0, stamp_s: float | None = None
+    pixels: Image | LazyPicture,
+    seq: int,
+    clock: Clock,
+    *,
+    rotation: int = 0,
+    stamp_s: float | None = None,
 ) -> Frame:
     """Return a read-only Frame that shares no memory with `pixels` (RGB uint8 HWC).
 
-    `rotation` is clockwise, a multiple of 90 degrees. `stamp_s` is the device's time of the exposure on the
-    monotonic clock; without it, or with one of another clock, the frame is of now.
+    A lazy picture is used as it is; its source has rotated it. `rotation` is clockwise, a multiple of 90
+    degrees. `stamp_s` is the device's time of the exposure on the monotonic clock; without it, or with one of
+    another clock, the frame is of now.
     """
-    import numpy as np
-
-    image = np.array(np.rot90(pixels, -rotation // 90), order="C")
-    image.setflags(write=False)
+    image = pixels if isinstance(pixels, LazyPicture) else rotated_copy(pixels, rotation)
     now_s = clock.monotonic()
     age_s = 0.0 if stamp_s is None else now_s - stamp_s
     if not 0 <= age_s <= _PLAUSIBLE_AGE_S:
         age_s = 0.0
     return Frame(image, seq, now_s - age_s, clock.utc() - timedelta(seconds=age_s))
+
+
+def rotated_copy(pixels: Image, rotation: int) -> Image:
+    """Return a read-only copy turned clockwise by `rotation`, a multiple of 90 degrees."""
+    import numpy as np
+
+    image = np.array(np.rot90(pixels, -rotation // 90), order="C")
+    image.setflags(write=False)
+    return image
 
 
 def sensor_size(size: tuple[int, int], rotation: int) -> tuple[int, int]:

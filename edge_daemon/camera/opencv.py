@@ -6,16 +6,26 @@ import itertools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from edge_daemon.camera.frames import MAX_PIXELS
 from edge_daemon.domain.errors import CameraError
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from edge_daemon.domain.types import Image
+
+    Jpeg: TypeAlias = npt.NDArray[np.uint8]
+    """The bytes of a JPEG file: uint8, one-dimensional."""
 
 STALL_S = 5
 """Time without a frame after which a camera counts as lost."""
+
+
+_JPEG_FORMATS = ("MJPG", "JPEG")
+_JPEG_START = b"\xff\xd8"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,8 @@ class VideoStream:
 
     _capture: Any = field(repr=False)
     _switches: tuple[tuple[int, float, float], ...] = ()
+    sends_jpeg: bool = False
+    """True if `read_jpeg` returns the camera's pictures as they were sent, instead of `read`."""
 
     @property
     def is_lockable(self) -> bool:
@@ -106,6 +118,20 @@ class VideoStream:
         except cv2.error as exc:
             raise CameraError(f"OpenCV can't decode the picture: {exc.err or exc}") from exc
         return rgb
+
+    def read_jpeg(self) -> Jpeg | None:
+        """Wait for the next picture and return its bytes; None after a stall.
+
+        None, with `sends_jpeg` then False, also if the camera sends other bytes than its format says.
+        """
+        delivered, content = self._capture.retrieve() if self.grab() else (False, None)
+        if not delivered or content is None:
+            return None
+        jpeg: Jpeg = content.ravel()
+        if bytes(jpeg[:2]) != _JPEG_START:
+            self.sends_jpeg = not self._capture.set(_import().CAP_PROP_CONVERT_RGB, 1)
+            return None
+        return jpeg
 
     @property
     def stamp_s(self) -> float:
@@ -167,7 +193,10 @@ def open_device(device: str, settings: DeviceSettings) -> VideoStream:
     except CameraError:
         capture.release()
         raise
-    return VideoStream(capture, _switch_to_automatic(cv2, capture, settings) if settings.automatic else ())
+    switches = _switch_to_automatic(cv2, capture, settings) if settings.automatic else ()
+    formats = {cv2.VideoWriter.fourcc(*name) for name in _JPEG_FORMATS}
+    sends_jpeg = int(capture.get(cv2.CAP_PROP_FOURCC)) in formats
+    return VideoStream(capture, switches, sends_jpeg and bool(capture.set(cv2.CAP_PROP_CONVERT_RGB, 0)))
 
 
 def _switch_to_automatic(
@@ -210,6 +239,28 @@ def _configure(cv2: Any, capture: Any, device: str, settings: DeviceSettings) ->
 def _require(capture: Any, device: str, prop: int, value: float, name: str) -> None:
     if not capture.set(prop, value):
         raise CameraError(f"{device} doesn't accept {name} = {value:g}; leave it out or try another value")
+
+
+def decode_jpeg(jpeg: Jpeg, reduction: int) -> Image | None:
+    """Decode a JPEG at 1 / `reduction` of its width and height (1, 2, 4 or 8, rounded up); None if damaged.
+
+    The result is RGB uint8 HWC. libjpeg reduces while it decodes: it skips high frequencies.
+    """
+    cv2 = _import()
+    mode = cv2.IMREAD_COLOR if reduction == 1 else getattr(cv2, f"IMREAD_REDUCED_COLOR_{reduction}")
+    try:
+        picture = cv2.imdecode(jpeg, mode | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    rgb: Image | None = None if picture is None else cv2.cvtColor(picture, cv2.COLOR_BGR2RGB)
+    return rgb
+
+
+def reduce_image(image: Image, size: tuple[int, int]) -> Image:
+    """Return the picture at a smaller size, width and height, by the mean of the pixels."""
+    cv2 = _import()
+    reduced: Image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return reduced
 
 
 def _import() -> Any:

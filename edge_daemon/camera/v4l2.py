@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from edge_daemon.camera.frames import make_frame, sensor_size
+from edge_daemon.camera.jpeg_pictures import JpegPictures
 from edge_daemon.camera.opencv import STALL_S, DeviceSettings, VideoStream, open_device
 from edge_daemon.config.camera import V4l2Options
 from edge_daemon.domain.errors import CameraError
@@ -18,6 +19,8 @@ from edge_daemon.domain.types import Frame
 if TYPE_CHECKING:
     from edge_daemon.camera.automatic_controls import AutomaticControls
     from edge_daemon.camera.control_lock import ControlLock, Values
+    from edge_daemon.domain.lazy_picture import LazyPicture
+    from edge_daemon.domain.types import Image
 
 OpenDevice: TypeAlias = Callable[[str, DeviceSettings], VideoStream]
 
@@ -32,6 +35,7 @@ class V4l2Source:
         self._clock = clock
         self._open_stream = open_stream
         self._stream: VideoStream | None = None
+        self._pictures: JpegPictures | None = None
         self._next_seq = 0
         self.automatic: AutomaticControls | None = None
         """Controls of the open camera that are locked after they have settled; None if there are none."""
@@ -58,13 +62,16 @@ class V4l2Source:
             automatic=self.options.lock,
         )
         self._stream = self._open_stream(self.options.device, settings)
+        self._pictures = None
+        if self._stream.sends_jpeg:
+            self._pictures = JpegPictures(self.options.device, self.options.rotation)
         self.automatic = self._automatic_controls(self._stream) if self._stream.is_lockable else None
 
     def read(self) -> Frame:
         """Wait for the next picture. Raises CameraError when the camera stalls or is unplugged."""
         if self._stream is None:
             raise CameraError(f"{self.options.device} is closed; open it before reading")
-        pixels = self._stream.read()
+        pixels = self._read_picture(self._stream)
         if pixels is None:
             device = self.options.device
             raise CameraError(f"{device} sent no frame for {STALL_S} s or was unplugged; check its cable")
@@ -76,6 +83,17 @@ class V4l2Source:
         if self.automatic is not None:
             self.automatic.watch(frame)
         return frame
+
+    def _read_picture(self, stream: VideoStream) -> Image | LazyPicture | None:
+        """Wait for the next picture; None after a stall. One that was sent as JPEG is decoded lazily."""
+        if self._pictures is not None:
+            jpeg = stream.read_jpeg()
+            if jpeg is not None:
+                return self._pictures.add(jpeg)
+            if stream.sends_jpeg:
+                return None
+            self._pictures = None
+        return stream.read()
 
     def close(self) -> None:
         """Release the device; no effect if it is not open."""

@@ -152,8 +152,7 @@ class Daemon:
             self._publish(batch.events)
             self._publish(self._pipeline.process(batch.frame, batch.instructions))
             if batch.frame is not None:
-                height, width = batch.frame.image.shape[:2]
-                self.frame_size = width, height
+                self.frame_size = batch.frame.size
                 if self._latest_frame is not None:
                     self._latest_frame.set(batch.frame)
             self._feed_watchdog(saw_frame=batch.frame is not None)

@@ -55,7 +55,7 @@ class HeldPictures:
         self._pacer.wait()
         seq = self._next_seq
         self._next_seq += 1
-        return Frame(self._held.image, seq, self._clock.monotonic(), self._clock.utc())
+        return Frame(self._held.pixels, seq, self._clock.monotonic(), self._clock.utc())
 
     def close(self) -> None:
         """Close the pictures."""

@@ -8,12 +8,14 @@ as long to construct (docs/measurements/speed.md).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import Struct
+
+from edge_daemon.domain.lazy_picture import LazyPicture
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,19 +37,49 @@ WHOLE_FRAME = "frame"
 class Frame(Struct, frozen=True):
     """A captured image. `captured_s` is the monotonic time at which the sensor was read."""
 
-    image: Image
+    pixels: Image | LazyPicture
     seq: int
     captured_s: float
     captured_at: datetime
 
+    @property
+    def image(self) -> Image:
+        """The whole picture at its full size, which a lazy one decodes or copies now."""
+        return self.at_least(1.0)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the full picture in pixels."""
+        pixels = self.pixels
+        return pixels.size if isinstance(pixels, LazyPicture) else (pixels.shape[1], pixels.shape[0])
+
+    def at_least(self, scale: float) -> Image:
+        """Return the whole picture at the smallest scale on offer that is at least `scale`, else at 1."""
+        pixels = self.pixels
+        return pixels.at_least(scale) if isinstance(pixels, LazyPicture) else pixels
+
+    def at_hand(self) -> Image:
+        """Return the picture at any scale, without decoding."""
+        pixels = self.pixels
+        return pixels.at_hand() if isinstance(pixels, LazyPicture) else pixels
+
 
 class Observation(Struct, frozen=True):
-    """A region of a frame, cropped. `embedding` is None where the model did not run on the crop."""
+    """A region of a frame, cropped at the scale that the model needs.
+
+    `embedding` is None where the model did not run on the crop. `load_full` returns the crop at the frame's
+    full size; None where that is `crop`.
+    """
 
     region: str
     frame: Frame
     crop: Image
     embedding: Vector | None = None
+    load_full: Callable[[], Image] | None = None
+
+    def full_crop(self) -> Image:
+        """Return the crop at the frame's full size, which a lazy frame decodes or copies now."""
+        return self.crop if self.load_full is None else self.load_full()
 
 
 class RankedLabel(Struct, frozen=True):

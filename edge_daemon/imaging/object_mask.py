@@ -102,6 +102,11 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     return ObjectView("object", _soften(grid.unpack(solid)), box)
 
 
+def object_side(image: Image, view: ObjectView) -> int:
+    """Return the side in pixels of the square that `object_picture` cuts from a picture; 0 without object."""
+    return 0 if view.box is None else _square(view.box, image.shape[1], image.shape[0])[2]
+
+
 def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Image:
     """Return the object of a view alone, `size` pixels square: its box with a margin, the rest grey."""
     from PIL import Image as Pillow

@@ -99,6 +99,10 @@ class Preprocessor:
                 return small
         return self._resize_by_pillow(part)
 
+    def least_scale(self, width: int, height: int) -> float:
+        """Return the scale at which a picture of this size has the model's input in its used part."""
+        return max(self.target.width / width, self.target.height / height)
+
     def _numbers(self, pixels: Image) -> npt.NDArray[np.generic]:
         if self._table.ndim == 1:
             return self._table.take(pixels)

@@ -10,7 +10,7 @@ from msgspec import Struct
 from edge_daemon.domain.errors import ImageError
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image
+    from edge_daemon.domain.types import Frame, Image
 
 
 class Box(Struct, frozen=True):
@@ -74,3 +74,18 @@ def crop(image: Image, box: Box) -> Image:
     size = (round(pixels.width), round(pixels.height))
     edges = (pixels.x, pixels.y, pixels.x + pixels.width, pixels.y + pixels.height)
     return np.asarray(Pillow.fromarray(image).resize(size, Pillow.Resampling.BILINEAR, box=edges))
+
+
+def crop_frame(frame: Frame, box: Box | None, scale: float = 1.0) -> Image:
+    """Return the part of a frame inside `box` (None: all), at a scale of at least `scale`.
+
+    As `crop` at full size; in a reduced picture the box is rounded to whole pixels. Raises ImageError.
+    """
+    image = frame.at_least(scale)
+    if box is None:
+        return image
+    width, height = frame.size
+    if image.shape[:2] == (height, width):
+        return crop(image, box)
+    part = box.pixels(width, height)
+    return crop(image, Box(part.x / width, part.y / height, part.width / width, part.height / height))

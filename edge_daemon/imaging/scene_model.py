@@ -146,10 +146,13 @@ class SceneModel:
         elapsed_s = now - self._sampled_s
         if 0 <= elapsed_s < SAMPLE_S:
             return None
+        if self._reference is not None and not self._reference.fits(image):
+            fitted = self._reference.fitted_to(image.shape[1], image.shape[0])
+            if fitted is None or not fitted.fits(image):
+                self._learn_again(changed=True)
+                return SceneUpdate.CHANGED
+            self.restore(fitted)
         reference = self._reference
-        if reference is not None and not reference.fits(image):
-            self._learn_again(changed=True)
-            return SceneUpdate.CHANGED
         if reference is None:
             sample = SceneReference.from_frames([image])
             self._size = (sample.width, sample.height)

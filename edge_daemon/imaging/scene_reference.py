@@ -45,6 +45,9 @@ MIN_CELLS = 12
 SAME_SCENE = 0.25
 """Largest share of cells that differ between two references of one scene."""
 
+_SAME_PROPORTIONS = 0.03
+"""Largest relative difference between the proportions of two pictures of one region, due to rounding."""
+
 _MAGIC = b"ESR1"
 _HEADER = struct.Struct("<4sfHH")
 _MAGIC_WITH_BOX = b"ESR2"
@@ -172,6 +175,11 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         picture = np.asarray(Pillow.fromarray(self.picture).resize(size, Pillow.Resampling.BILINEAR))
         return SceneReference(picture, self.noise, width, height)
 
+    def fitted_to(self, width: int, height: int) -> SceneReference | None:
+        """Return the reference for pictures of another size; None if the proportions differ."""
+        stretch = width * self.height / (height * self.width)
+        return self.scaled_to(width, height) if abs(stretch - 1) <= _SAME_PROPORTIONS else None
+
     def match(self, image: Image) -> SceneMatch:
         """Compare a picture of the region, for which `fits` holds."""
         return self._match(_sample(image, _picture_step(image.shape), 2))
@@ -179,8 +187,12 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
     def difference(self, other: SceneReference) -> float:
         """Return the share of the cells that differ from another reference of this region, 0 to 1.
 
-        It is 1 for a region of another size.
+        It is 1 for a region of other proportions.
         """
+        fitted = other.fitted_to(self.width, self.height)
+        if fitted is None:
+            return 1.0
+        other = fitted
         if self.cells.shape != other.cells.shape or min(self.cells.shape[1:]) < MIN_CELLS:
             return 1.0
         return self._match(other.cells).changed_share

@@ -23,7 +23,7 @@ from edge_daemon.domain.interfaces import Clock, Embedder
 from edge_daemon.domain.types import WHOLE_FRAME, Frame
 from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.camera_outage import CameraOutage
-from edge_daemon.pipeline.region import Region, RegionPipeline, label_changed
+from edge_daemon.pipeline.region import LeastScale, Region, RegionPipeline, full_scale, label_changed
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from edge_daemon.fleet.sync import FleetSync
     from edge_daemon.pipeline.scene_parts import SceneParts
     from edge_daemon.pipeline.scenes import PressOfScenes, Scenes
-    from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +61,7 @@ class Pipeline:
     """Owns embedder, trainer and regions; runs the commands. Every call comes from one thread.
 
     `text_joiner` joins the regions' labels into one text, reported as the label of the whole frame.
+    `least_scale` returns the scale at which a crop of a width and height has enough pixels for the model.
     The camera counts as lost when the last frame is older than `stale_s`. `encode` makes thumbnails and
     snapshots; `shrink` reduces the crops of uncertain samples. A fault of the store or of a picture becomes
     an error reply to the command; it never ends the pipeline.
@@ -81,6 +81,7 @@ class Pipeline:
         settings: RuntimeSettings | None = None,
         fleet: FleetSync | None = None,
         scenes: SceneParts | None = None,
+        least_scale: LeastScale = full_scale,
     ) -> None:
         self._trainer = trainer
         self._clock = clock
@@ -93,7 +94,8 @@ class Pipeline:
         self._changes = PendingChanges(clock)
         self._scenes = None if scenes is None else scenes.scenes
         self._view_classifiers = {} if scenes is None else scenes.view_classifiers
-        find_view = self._find_view if self._view_classifiers else None
+        classifiers = self._view_classifiers
+        find_view = (lambda seen: classifiers[seen.region].taught_view(seen)) if classifiers else None
         self._labeller = Labeller(
             trainer, self._changes, embedder.embed, encode, shrink, len(regions), find_view
         )
@@ -106,6 +108,7 @@ class Pipeline:
             clock=clock,
             text_joiner=text_joiner,
             scenes=self._scenes,
+            least_scale=least_scale,
         )
         self._regions = {
             region.name: make(
@@ -160,8 +163,7 @@ class Pipeline:
     # Frames
 
     def _process_frame(self, frame: Frame) -> Iterator[events.Event]:
-        restored = self._camera.frame(frame.captured_s)
-        if restored is not None:
+        if (restored := self._camera.frame(frame.captured_s)) is not None:
             yield restored
         for region in self._regions.values():
             for event in region.process(frame):
@@ -169,7 +171,7 @@ class Pipeline:
                 if not self._ready:
                     self._ready = True
                     yield events.Ready()
-                    self._encode(frame.image[:8, :8])  # loads the encoder before the first press needs it
+                    self._encode(frame.at_hand()[:8, :8])  # loads the encoder before the first press needs it
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
         if self._snapshots:
@@ -177,8 +179,7 @@ class Pipeline:
 
     def _emit_text(self, frame: Frame, joiner: RegionTextJoiner) -> list[events.LabelChanged]:
         now = self._clock.monotonic()
-        change = joiner.finish_frame(now)
-        if change is None:
+        if (change := joiner.finish_frame(now)) is None:
             return []
         return [label_changed(WHOLE_FRAME, change, frame, (now - frame.captured_s) * 1000)]
 
@@ -310,9 +311,6 @@ class Pipeline:
             )
         return self._scenes
 
-    def _find_view(self, region: str, image: Image) -> TaughtView | None:
-        return self._view_classifiers[region].taught_view(image)
-
     def _set_smoothing(self, command: commands.SetSmoothing) -> Iterator[events.Event]:
         smoothers = [region.smoother for region in self._regions.values()]
         if self._text_joiner is not None:
@@ -323,12 +321,10 @@ class Pipeline:
 
     def _move(self, command: commands.MoveRegion) -> Iterator[events.Event]:
         region = self._region(command.region)
-        last = self._labeller.last_observation
-        if last is None:
+        if (last := self._labeller.last_observation) is None:
             raise RequestError("the region can't be checked before the first frame; try again")
         box = Box(*command.box)
-        height, width = last.frame.image.shape[:2]
-        box.pixels(width, height)
+        box.pixels(*last.frame.size)
         yield from region.move(box, self._clock.monotonic())
         yield events.CommandReply(command, data={"region": region.name, "box": list(command.box)})
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 from msgspec import Struct
@@ -12,8 +13,9 @@ from edge_daemon.domain.commands import AddExample, Trigger
 from edge_daemon.domain.errors import EmbeddingError, ImageError, RequestError
 from edge_daemon.domain.events import Classified, CommandReply, Event, LabelChanged, ObjectPassed
 from edge_daemon.domain.interfaces import Clock, Embedder
+from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import UNKNOWN, Frame, LabelChange, Observation, Prediction
-from edge_daemon.imaging.regions import Box, crop
+from edge_daemon.imaging.regions import WHOLE, Box, crop_frame
 from edge_daemon.imaging.static_scene import StaticSceneDetector
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 from edge_daemon.learning.recent_frames import RecentFrames
@@ -31,6 +33,15 @@ if TYPE_CHECKING:
 
 TrackerFactory: TypeAlias = "Callable[[str], ObjectTracker | None]"
 """Makes the object tracker of a region, by its name; None where every frame is classified."""
+
+LeastScale: TypeAlias = Callable[[int, int], float]
+"""Returns the scale at which a crop of this width and height has enough pixels for the model."""
+
+
+def full_scale(width: int, height: int) -> float:
+    """Use every crop at its full size."""
+    return 1.0
+
 
 UNKNOWN_PREDICTION = Prediction(UNKNOWN, {}, 0.0)
 """Result for a crop without an object, or one that the model can't embed."""
@@ -69,6 +80,7 @@ class RegionPipeline:
         text_joiner: RegionTextJoiner | None = None,
         scenes: Scenes | None = None,
         view_classifier: ViewClassifier | None = None,
+        least_scale: LeastScale = full_scale,
     ) -> None:
         self.name = region.name
         self._box = region.box
@@ -82,6 +94,8 @@ class RegionPipeline:
         self._text_joiner = text_joiner
         self._scenes = scenes
         self._view_classifier = view_classifier
+        self._least_scale = least_scale
+        self._scale: tuple[tuple[int, int], float] | None = None
         self._recognised = False
         self._recent = RecentFrames()
 
@@ -100,14 +114,14 @@ class RegionPipeline:
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         detector = self._static_scene
         if detector is not None and detector.is_static(image, frame.captured_s) and not pending:
-            self._labeller.remember(Observation(self.name, frame, image))
+            self._labeller.remember(self._observation(frame, image))
             return
         try:
-            embedded = self._embed(image, frame.captured_s)
+            embedded = self._embed(frame, image)
         except EmbeddingError as exc:
             yield from self._emit_failure(frame, pending, exc)
             return
-        observation = Observation(self.name, frame, image, embedded.embedding)
+        observation = self._observation(frame, image, embedded)
         self._labeller.remember(observation)
         if pending:
             yield from self._labeller.label_pending(pending, observation)
@@ -122,17 +136,17 @@ class RegionPipeline:
         visibility = tracker.update(image, frame)
         pending = self._labeller.pop_due(self.name, frame.captured_s)
         if not visibility and not pending:
-            self._labeller.remember(Observation(self.name, frame, image))
+            self._labeller.remember(self._observation(frame, image))
             yield from self._emit_result(frame, UNKNOWN_PREDICTION, NOT_EMBEDDED)
             return
         try:
-            embedded = self._embed(image, frame.captured_s)
+            embedded = self._embed(frame, image)
         except EmbeddingError as exc:
             if visibility:
                 tracker.add_vote(frame, UNKNOWN_PREDICTION, visibility)
             yield from self._emit_failure(frame, pending, exc)
             return
-        observation = Observation(self.name, frame, image, embedded.embedding)
+        observation = self._observation(frame, image, embedded)
         self._labeller.remember(observation)
         yield from self._labeller.label_pending(pending, observation)
         if not visibility:
@@ -146,19 +160,30 @@ class RegionPipeline:
             yield uncertain
 
     def _crop(self, frame: Frame) -> Image:
+        """Return the region's picture at the smallest scale that the model needs."""
         try:
-            return crop(frame.image, self._box) if self._box else frame.image
+            if self._scale is None or self._scale[0] != frame.size:
+                part = (self._box or WHOLE).pixels(*frame.size)
+                self._scale = frame.size, self._least_scale(int(part.width), int(part.height))
+            return crop_frame(frame, self._box, self._scale[1])
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
 
-    def _embed(self, image: Image, now: float) -> EmbeddedView:
+    def _full_crop(self, frame: Frame) -> Callable[[], Image] | None:
+        """Return a function that crops the frame at its full size; None where it has one size only."""
+        return partial(crop_frame, frame, self._box) if isinstance(frame.pixels, LazyPicture) else None
+
+    def _observation(self, frame: Frame, image: Image, embedded: EmbeddedView = NOT_EMBEDDED) -> Observation:
+        return Observation(self.name, frame, image, embedded.embedding, self._full_crop(frame))
+
+    def _embed(self, frame: Frame, image: Image) -> EmbeddedView:
         """Embed the region, or the object in it. Raises EmbeddingError."""
         if self._view_classifier is None:
             embedded = EmbeddedView(embedding=self._embedder.embed(image))
         else:
-            embedded = self._view_classifier.embed(image)
+            embedded = self._view_classifier.embed(image, self._full_crop(frame))
         if embedded.embedding is not None:
-            self._recent.add(embedded.embedding, now)
+            self._recent.add(embedded.embedding, frame.captured_s)
         return embedded
 
     def _predict(self, embedded: EmbeddedView, *, relaxed: bool = False) -> Prediction:
@@ -213,7 +238,7 @@ class RegionPipeline:
 
     def move(self, box: Box, now: float) -> list[ObjectPassed | CommandReply]:
         """Move the box and discard what the old one showed, as `reset` does."""
-        self._box = box
+        self._box, self._scale = box, None
         if self._scenes is not None:
             self._scenes.move(self.name, box)
         return self.reset(now)

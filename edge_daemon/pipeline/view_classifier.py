@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Prediction
-from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object, object_picture
+from edge_daemon.imaging.object_mask import (
+    UNTRUSTED,
+    ObjectView,
+    find_object,
+    object_picture,
+    object_side,
+)
 from edge_daemon.learning.object_classifier import EMPTY_SCENE, Evidence, ObjectClassifier
 from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
 from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.teaching.taught_view import TaughtView
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.domain.types import Image, Observation, Vector
     from edge_daemon.learning.recent_frames import RecentFrames
 
 log = logging.getLogger(__name__)
@@ -35,14 +42,18 @@ class ViewClassifier:
         self._taught_key: object = None
         self._taught_labels: frozenset[str] = frozenset()
 
-    def embed(self, image: Image) -> EmbeddedView:
-        """Embed the picture that decides. Raises EmbeddingError."""
+    def embed(self, image: Image, load_full: Callable[[], Image] | None = None) -> EmbeddedView:
+        """Embed the picture that decides. Raises EmbeddingError.
+
+        `load_full` returns the region at the frame's full size, None where that is `image`: an object that
+        has fewer pixels in `image` than the model's input is cut from it.
+        """
         evidence, view = self._view(image)
         if evidence == "nothing":
             return NOT_EMBEDDED
         if evidence == "object":
             try:
-                return EmbeddedView(object_embedding=self._embed_object(image, view))
+                return EmbeddedView(object_embedding=self._embed_object(image, view, load_full))
             except EmbeddingError as exc:
                 log.debug("the object can't be embedded: %s", exc)
         return EmbeddedView(embedding=self._embedder.embed(image))
@@ -61,11 +72,9 @@ class ViewClassifier:
             return EMPTY_SCENE
         return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
 
-    def taught_view(self, image: Image) -> TaughtView | None:
-        """Return the view of a picture that is taught now; None where no scene is known or trusted.
-
-        The picture may be reduced.
-        """
+    def taught_view(self, observation: Observation) -> TaughtView | None:
+        """Return the view of an observation that is taught now; None where no scene is known or trusted."""
+        image = observation.crop
         reference = self._scene.reference
         height, width = image.shape[:2]
         view = UNTRUSTED if reference is None else find_object(image, reference.scaled_to(width, height))
@@ -73,7 +82,9 @@ class ViewClassifier:
         if view.state == "untrusted" or self._scene.reference is None:
             return None
         try:
-            vector = self._embed_object(image, view) if view.state == "object" else None
+            vector = (
+                self._embed_object(image, view, observation.load_full) if view.state == "object" else None
+            )
         except EmbeddingError as exc:
             log.debug("the taught object can't be embedded: %s", exc)
             return None
@@ -87,7 +98,9 @@ class ViewClassifier:
         view = find_object(image, reference)
         return self._objects.evidence(view.state), view
 
-    def _embed_object(self, image: Image, view: ObjectView) -> Vector:
+    def _embed_object(self, image: Image, view: ObjectView, load_full: Callable[[], Image] | None) -> Vector:
+        if load_full is not None and object_side(image, view) < self._side:
+            image = load_full()
         return self._embedder.embed(object_picture(image, view, self._side))
 
     def _taught_here(self) -> frozenset[str]:

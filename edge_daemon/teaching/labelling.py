@@ -208,7 +208,7 @@ class Labeller:
     ) -> Iterator[Event]:
         embedding = observation.embedding
         find_view = self._find_view
-        view = None if find_view is None else find_view(observation.region, observation.crop)
+        view = None if find_view is None else find_view(observation)
         record = ExampleRecord(
             self._embed(observation.crop) if embedding is None else embedding,
             check_label(command.label),
@@ -216,7 +216,7 @@ class Labeller:
             observation.region,
             group=command.group if isinstance(command, AddExample) else "",
             source=command.origin.via,
-            thumbnail=self._encode(observation.crop),
+            thumbnail=self._encode(observation.full_crop()),
             created_at=observation.frame.captured_at,
             boot_id=self._trainer.boot_id,
             uptime_s=observation.frame.captured_s,

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, TypeAlias
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.domain.types import Observation, Vector
 
-    FindView: TypeAlias = Callable[[str, Image], "TaughtView | None"]
-    """Returns the view of a region's taught picture; None where no scene is known or the view is not
+    FindView: TypeAlias = Callable[[Observation], "TaughtView | None"]
+    """Returns the view of a taught observation; None where no scene is known or the view is not
     trusted. Raises EmbeddingError."""
 
 

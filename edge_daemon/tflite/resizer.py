@@ -1,10 +1,10 @@
 """Image downscaling by a TFLite graph: the interpreter's 8-bit kernels are faster than Pillow.
 
 Blocks of pixels are averaged until less than twice the target is left, then lines are interpolated, as in
-Pillow with `reducing_gap=1`. A picture of less than twice the target is smoothed by three coefficients instead,
-which together with the interpolation have the variance of Pillow's filter. All steps work down the columns,
-with a whole row as the channels of one pixel, so that the kernels use wide registers; the picture is transposed
-in between.
+Pillow with `reducing_gap=1`. A picture of less than twice the target is smoothed by three coefficients
+instead, which together with the interpolation have the variance of Pillow's filter. All steps work down the
+columns, with a whole row as the channels of one pixel, so that the kernels use wide registers; the picture is
+transposed in between.
 
 Values are int8, pixel minus 128: that type has the fastest kernels.
 """
@@ -108,7 +108,7 @@ class _GraphBuilder:
         return 1, self._lines, 1, 3 * self._length
 
     def reduce(self, block: int, factor: float) -> None:
-        """Average every `block` lines to one; with a block of 1, smooth the lines and drop both outer ones."""
+        """Average every `block` lines to one; with a block of 1, smooth lines and drop the outer two."""
         if block > 1:
             self._lines //= block
             self._filter([_MAX_WEIGHT] * block, block)
@@ -117,10 +117,10 @@ class _GraphBuilder:
             self._filter(smoothing_weights(factor), 1)
 
     def _filter(self, coefficients: Sequence[int], stride: int) -> None:
-        channels, taps = 3 * self._length, len(coefficients)
+        channels, lines = 3 * self._length, len(coefficients)
         scales = Quantization([1 / sum(coefficients)] * channels, dimension=3)
         content = b"".join(bytes([number]) * channels for number in coefficients)
-        weights = self._graph.constant(DType.INT8, (1, taps, 1, channels), content, scales)
+        weights = self._graph.constant(DType.INT8, (1, lines, 1, channels), content, scales)
         bias_scales = Quantization(scales.scales)
         bias = self._graph.constant(DType.INT32, (channels,), bytes(4 * channels), bias_scales)
         options = depthwise_options((stride, 1), padded=False)

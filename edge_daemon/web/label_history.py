@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import ImageError
 from edge_daemon.domain.events import LabelChanged, ObjectPassed
 from edge_daemon.imaging.image_io import encode_jpeg, scale_down
-from edge_daemon.imaging.regions import Box, crop
+from edge_daemon.imaging.regions import WHOLE, Box, crop_frame
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.messages import Message
 
@@ -171,7 +171,9 @@ def _reduced(frames: LatestFrame, event: LabelChanged, box: Box | None) -> Image
     if frame is None or frame.captured_at - event.captured_at > _LATE:
         return None
     try:
-        return scale_down(frame.image if box is None else crop(frame.image, box), _PICTURE_PX)
+        part = (box or WHOLE).pixels(*frame.size)
+        scale = _PICTURE_PX / max(part.width, part.height)
+        return scale_down(crop_frame(frame, box, scale), _PICTURE_PX)
     except ImageError as exc:
         log.debug("no picture of a label: %s", exc)
         return None

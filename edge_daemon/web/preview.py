@@ -34,8 +34,8 @@ class PreviewImage:
 
 def encode(frame: Frame) -> PreviewImage:
     """Encode a frame for the page."""
-    height, width = frame.image.shape[:2]
-    return PreviewImage(frame.seq, width, height, encode_jpeg(frame.image, LONGER_SIDE_PX, QUALITY))
+    image = frame.at_least(LONGER_SIDE_PX / max(frame.size))
+    return PreviewImage(frame.seq, *frame.size, encode_jpeg(image, LONGER_SIDE_PX, QUALITY))
 
 
 class PreviewEncoder:

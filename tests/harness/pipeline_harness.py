@@ -20,7 +20,7 @@ from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
-from edge_daemon.pipeline.region import Region
+from edge_daemon.pipeline.region import LeastScale, Region, full_scale
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
 from edge_daemon.system.testing import ColourEmbedder, ManualClock
 from edge_daemon.teaching.trainer import Trainer
@@ -59,6 +59,7 @@ class Bench:
     label_uses: Mapping[str, Sequence[str]] = field(default_factory=dict)
     settings: RuntimeSettings | None = None
     text_joiner: RegionTextJoiner | None = None
+    least_scale: LeastScale = full_scale
     embedder: SwitchableEmbedder = field(default_factory=SwitchableEmbedder)
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
@@ -85,6 +86,7 @@ class Bench:
             encode=encode_jpeg,
             settings=self.settings,
             text_joiner=self.text_joiner,
+            least_scale=self.least_scale,
         )
 
     def show(

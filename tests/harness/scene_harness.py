@@ -9,9 +9,10 @@ import numpy as np
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, Instruction, Origin
+from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.image_io import encode_jpeg, resize_image
 from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
@@ -59,6 +60,10 @@ class Table:
     table: SimulatedTable = field(default_factory=SimulatedTable)
     clock: ManualClock = field(default_factory=ManualClock)
     embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
+    scale: float = 1.0
+    """Scale at which the model uses the whole picture; below 1 the frames are lazy."""
+    full_loaded: int = 0
+    """Number of lazy frames of which the full picture was loaded."""
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
 
@@ -81,6 +86,7 @@ class Table:
             clock=self.clock,
             encode=encode_jpeg,
             scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": view}, copies),
+            least_scale=lambda width, height: self.scale,
         )
 
     def show(self, kind: str | None = None, *instructions: Instruction, frames: int = 1) -> None:
@@ -93,8 +99,21 @@ class Table:
         """Process one frame with the instructions."""
         self.clock.advance(0.2)
         self.seq += 1
-        frame = Frame(image, self.seq, self.clock.monotonic(), self.clock.utc())
+        pixels = image if self.scale == 1 else self._lazy(image)
+        frame = Frame(pixels, self.seq, self.clock.monotonic(), self.clock.utc())
         self.happened += self.pipeline.process(frame, instructions)
+
+    def _lazy(self, image: Image) -> LazyPicture:
+        height, width = image.shape[:2]
+
+        def load(scale: float, larger: Image | None) -> Image:
+            self.full_loaded += scale == 1
+            size = round(width * scale), round(height * scale)
+            return image.copy() if scale == 1 else resize_image(image, size)
+
+        picture = LazyPicture((width, height), (self.scale, 1.0), load, {self.scale})
+        picture.preload()
+        return picture
 
     def press_scene(self) -> commands.LearnScene:
         """Return a scene press of now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 from unittest import mock
 
 import numpy as np
@@ -22,6 +23,7 @@ from edge_daemon.domain.commands import (
     TakeSnapshot,
     Undo,
 )
+from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
@@ -31,6 +33,9 @@ from edge_daemon.pipeline.region import Region
 from edge_daemon.tracking.label_smoother import LabelSmoother
 from edge_daemon.tracking.region_text import RegionTextJoiner
 from tests.harness.pipeline_harness import BLUE, GPIO, GREEN, RED, Bench
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
 
 
 def test_an_example_takes_effect_on_its_own_frame(bench: Bench) -> None:
@@ -275,3 +280,26 @@ def test_the_first_press_loads_no_image_library(tmp_path: Path) -> None:
         [sys.executable, "-c", _FIRST_PRESS, tmp_path], capture_output=True, text=True, check=True
     )
     assert not [name for name in done.stdout.split() if name.startswith("PIL")]
+
+
+def test_a_region_uses_the_scale_that_its_model_needs(tmp_path: Path) -> None:
+    asked: list[float] = []
+
+    class Watched(LazyPicture):
+        def at_least(self, scale: float) -> Image:
+            asked.append(scale)
+            return super().at_least(scale)
+
+    regions = (Region("left", Box(0, 0, 0.5, 1), "", LabelSmoother(window=1, min_hold_s=0)),)
+    bench = Bench(
+        ExampleStore(tmp_path / "examples.sqlite"), regions=regions, least_scale=lambda w, h: 80 / w
+    )
+    image = np.full((240, 320, 3), RED, np.uint8)
+    picture = Watched((320, 240), (0.25, 0.5, 1.0), lambda scale, larger: image[:: round(1 / scale)], {1.0})
+    picture.preload()
+    list(bench.pipeline.process(Frame(picture, 1, bench.clock.monotonic(), bench.clock.utc()), ()))
+    assert asked == [0.5]
+    asked.clear()
+    move = MoveRegion("left", (0, 0, 0.25, 1), GPIO)
+    list(bench.pipeline.process(Frame(picture, 2, bench.clock.monotonic(), bench.clock.utc()), (move,)))
+    assert asked == [1.0]

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     pass
 
 
-@pytest.fixture
-def table(tmp_path: Path) -> Table:
-    return Table(ExampleStore(tmp_path / "examples.sqlite"))
+@pytest.fixture(params=[1.0, 0.5], ids=["full", "reduced"])
+def table(tmp_path: Path, request: pytest.FixtureRequest) -> Table:
+    return Table(ExampleStore(tmp_path / "examples.sqlite"), scale=request.param)
 
 
 def test_a_press_learns_the_scene_and_its_reply_says_so(table: Table) -> None:
@@ -283,3 +283,31 @@ def test_undo_of_a_press_after_a_move_does_not_bring_the_scene_of_the_former_box
         ]
         assert two.regions["left"].status.state == "learning"
         assert two.regions["right"].status.state == "known"
+
+
+def test_the_full_picture_is_loaded_for_objects_and_presses_only(tmp_path: Path) -> None:
+    table = Table(ExampleStore(tmp_path / "examples.sqlite"), scale=0.5)
+    table.learn_scene()
+    table.show(None, frames=5)
+    assert table.full_loaded == 0
+    table.teach("nut", "nut")
+    assert table.full_loaded == 1
+    table.show("nut", frames=3)
+    assert table.full_loaded == 4, "an object has fewer pixels than the model's input"
+    table.show(None, frames=5)
+    assert table.full_loaded == 4
+
+
+def test_a_scene_learned_at_one_scale_is_known_at_another(tmp_path: Path) -> None:
+    table = Table(ExampleStore(tmp_path / "examples.sqlite"))
+    table.learn_scene()
+    table.teach("nut", "nut")
+    table.teach("lemon", "lemon")
+    for table.scale in (0.5, 1.0):
+        table.start()
+        table.show("lemon", frames=4)
+        assert table.label == "lemon"
+        assert table.found(events.Classified)[-1].object_embedding is not None
+        table.show(None, frames=20)
+        assert not table.found(events.SceneChanged)
+        assert table.label == UNKNOWN

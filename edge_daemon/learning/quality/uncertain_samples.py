@@ -68,8 +68,9 @@ class UncertainSamples:
         return sample
 
     def _small(self, observation: Observation) -> Observation:
-        crop = self._shrink(observation.crop)
-        return replace(observation, crop=crop, frame=replace(observation.frame, image=crop))
+        crop = self._shrink(observation.full_crop())
+        frame = replace(observation.frame, pixels=crop)
+        return replace(observation, crop=crop, frame=frame, load_full=None)
 
     def get(self, number: int) -> UncertainSample | None:
         """Return the sample with this number, None if it is not in the buffer."""
