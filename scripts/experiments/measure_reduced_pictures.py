@@ -74,8 +74,10 @@ def noise(shape: tuple[int, ...]) -> Pixels:
 
 
 def noisy(picture: Pixels, seed: int) -> Pixels:
-    shifted = np.roll(noise(picture.shape), 101 * seed, axis=1)
-    return (picture.astype(np.int16) + shifted).clip(0, 255).astype(np.uint8)
+    values, first = noise(picture.shape), 101 * seed % picture.shape[1]
+    shifted = np.concatenate((values[:, first:], values[:, :first]), axis=1)
+    result: Pixels = (picture.astype(np.int16) + shifted).clip(0, 255).astype(np.uint8)
+    return result
 
 
 def reduced(picture: Pixels, size: tuple[int, int], filter_: int = cv2.INTER_AREA) -> Pixels:
