@@ -27,10 +27,10 @@ OWN_HEADERS = {"x-edge-daemon": "1"}
 
 
 @cache
-def still(kind: str, variation: int = 0) -> Image:
-    """Return the simulator's picture of an object that lies still."""
+def still(kind: str, variation: int = 0, size: tuple[int, int] = (320, 240)) -> Image:
+    """Return the simulator's picture of an object that lies still, `size` wide and high."""
     clock = ManualClock()
-    options = SyntheticOptions(size=(320, 240))
+    options = SyntheticOptions(size=size)
     timeline = [Segment(kind, 2 * _MIDDLE, variation)]
     source = SyntheticSource(options, clock, timeline, lossless=True, sleep=clock.sleep)
     source.open()
