@@ -148,6 +148,32 @@ def test_what_the_command_line_fixes_can_not_be_changed(device: WebHarness, visi
     expect(page.locator("#set-trigger-source")).to_have_text("Fixed on the command line (--set)")
 
 
+def test_without_the_device_there_is_no_empty_form_and_it_comes_with_the_connection(
+    device: WebHarness, visit: Visit
+) -> None:
+    page = visit("phone").open(device.url)
+    expect(page.locator("#state-text")).to_have_text("Running")
+    page.context.set_offline(True)
+    page.get_by_role("link", name="Settings").click()
+    expect(page.locator("#settings-none")).to_have_text("the device can't be reached")
+    expect(page.get_by_role("button", name="Apply")).to_be_hidden()
+    expect(page.locator("#state-text")).to_have_text("No connection")
+    page.get_by_role("link", name="Live").click()
+    expect(page.locator(".since")).to_be_empty()
+    page.get_by_role("link", name="Settings").click()
+    page.context.set_offline(False)
+    expect(page.get_by_label("Type", exact=True)).to_have_value("knn")
+    page.get_by_label("Frames in the vote").fill("8")
+    page.context.set_offline(True)
+    expect(page.locator("#state-text")).to_have_text("No connection")
+    page.get_by_role("button", name="Apply").click()
+    expect(page.locator("#settings-error")).to_have_text("the device can't be reached")
+    page.context.set_offline(False)
+    expect(page.locator("#state-text")).to_have_text("Running")
+    expect(page.get_by_label("Frames in the vote")).to_have_value("8")
+    apply(page)
+
+
 def test_a_daemon_that_fails_with_the_settings_is_said_and_the_old_ones_are_shown(
     device: WebHarness, visit: Visit
 ) -> None:

@@ -30,6 +30,9 @@ def test_a_lost_camera_is_in_the_header_with_its_cause(site: WebHarness, visit: 
     assert layout_faults(page) == []
     assert violations(page) == []
     save_screenshot(page, "camera-lost-phone")
+    page.get_by_role("link", name="Review").click()
+    expect(page.locator("#view-review")).to_be_visible()
+    page.get_by_role("link", name="Live").click()
     site.table.broken = False
     expect_running(page)
 

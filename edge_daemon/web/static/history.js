@@ -108,12 +108,13 @@ export function startHistory() {
     setLabel(change);
     refreshSoon();
   });
-  connection.on("camera", ({ state }) => {
-    if (state !== "lost") return;
+  const forget = () => {
     for (const each of regions.values()) each.since = null;
     showSince();
     refreshSoon();
-  });
+  };
+  connection.on("camera", ({ state }) => state === "lost" && forget());
+  connection.on("down", forget);
   document.addEventListener("view", ({ detail }) => {
     visible = detail === "live";
     refresh();

@@ -209,7 +209,7 @@ async function load() {
     byId("settings-form").hidden = false;
     render(latest);
   } catch (error) {
-    if (error.status !== 404) return;
+    if (shown !== null && error.status !== 404) return; // the values of before; the header says that there is no connection
     byId("settings-form").hidden = true;
     byId("settings-none").hidden = false;
     write(byId("settings-none"), error.message);
@@ -237,9 +237,10 @@ export function startSettings() {
   byId("view-settings").append(
     make("h2", {}, "Settings"),
     make("p", { id: "settings-fault", class: "card bad", role: "alert", hidden: "" }),
-    make("p", { id: "settings-none", class: "empty", hidden: "" }),
+    make("p", { id: "settings-none", class: "empty", role: "status", hidden: "" }),
     form(),
   );
+  byId("settings-form").hidden = true; // until there are values
   byId("settings-form").addEventListener("submit", apply);
   const refresh = () => byId("view-settings").hidden || load();
   document.addEventListener("view", refresh);

@@ -71,8 +71,10 @@ export function startWhy() {
   connection.on("result", ({ region, nearest }) => {
     if (rows.has(region)) rows.get(region).pending = nearest;
   });
-  connection.on("camera", ({ state }) => {
-    if (state === "lost") for (const row of rows.values()) row.pending = [];
-  });
+  const forget = () => {
+    for (const row of rows.values()) row.pending = [];
+  };
+  connection.on("camera", ({ state }) => state === "lost" && forget());
+  connection.on("down", forget);
   setInterval(showPending, HOLD_MS);
 }
