@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from edge_daemon.app.model_factory import build_embedder
 from edge_daemon.benchmark.boot_time import read_boot, table
 from edge_daemon.benchmark.broker import HOST, Mosquitto, find_mosquitto
 from edge_daemon.benchmark.end_to_end import measure_ages, measure_throughput
@@ -19,9 +18,9 @@ from edge_daemon.benchmark.label_latency import measure_presses
 from edge_daemon.benchmark.report import BenchmarkReport
 from edge_daemon.benchmark.stages import Stages
 from edge_daemon.benchmark.startup import measure_start
-from edge_daemon.benchmark.statistics import embeddings, frame_size
-from edge_daemon.config.schema import Config, load_config
-from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.benchmark.statistics import frame_size
+from edge_daemon.benchmark.taught_store import fill_store
+from edge_daemon.config.schema import load_config
 
 MAX_PRESSES = 200
 MAX_STARTS = 5
@@ -61,8 +60,7 @@ def run(args: argparse.Namespace) -> int:
 
 def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> BenchmarkReport:
     config = load_config(args.config, words)
-    embedder = build_embedder(config)
-    _fill_store(config, embedder.space, embedder.size, args.examples)
+    fill_store(config, args.examples)
     stages = Stages(config, args.examples)
     times = stages.measure(args.frames)
     stages.close()
@@ -83,12 +81,6 @@ def _measure(args: argparse.Namespace, words: list[str], folder: Path) -> Benchm
         ages=measure_ages(config, folder, max(args.frames, 100), throughput.frame_ms) if broker else None,
         presses=measure_presses(config, folder, min(args.frames, MAX_PRESSES)),
     )
-
-
-def _fill_store(config: Config, space: str, size: int, examples: int) -> None:
-    with ExampleStore(str(config.store.path)) as store, store.transaction():
-        for vector, label in embeddings(examples, size):
-            store.add(vector, label, space=space)
 
 
 def _isolated(folder: Path) -> list[str]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from edge_daemon.app.build import build_pipeline
-from edge_daemon.app.model_factory import build_embedder, model_path
-from edge_daemon.benchmark.statistics import embeddings, pictures, timed_ms
+from edge_daemon.app.model_factory import model_path
+from edge_daemon.benchmark.statistics import pictures, timed_ms
+from edge_daemon.benchmark.taught_store import fill_store
 from edge_daemon.camera.frames import make_frame
 from edge_daemon.config.schema import Config
-from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.tflite.embedder import baseline_loop
 from rivals import usual_loop
@@ -24,7 +24,7 @@ WARM_UP = 600
 def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
     """Compare what a frame costs: ours crops, embeds, classifies among 1,000, rejects and smooths."""
     clock, model, shown = SystemClock(), model_path(config), pictures()
-    _teach(config)
+    fill_store(config, EXAMPLES)
     pipeline = build_pipeline(config, clock)
     baseline = baseline_loop(model, config.model.threads, config.model.delegate)
 
@@ -45,10 +45,3 @@ def compare_frames(config: Config, rounds: int) -> Iterator[Comparison]:
         )
     yield from take_turns(f"frame, {model.stem}", contenders, rounds)
     pipeline.close()
-
-
-def _teach(config: Config) -> None:
-    embedder = build_embedder(config)
-    with ExampleStore(str(config.store.path)) as store, store.transaction():
-        for vector, label in embeddings(EXAMPLES, embedder.size):
-            store.add(vector, label, space=embedder.space)
