@@ -56,10 +56,11 @@ class Connection:
 
     paho's callbacks only fill queues, which the owner empties: `received` messages, `acknowledged` packet ids
     (those of subscriptions included), `too_large` packet ids of messages that the broker rejected as too
-    large, and `rejections` as text. `window` is the maximum number of unacknowledged messages. `limits` are
-    those that the broker has announced. `version_rejected`: the broker was reached but did not answer as one
-    that supports `version`. `will_rejected`: it ended the connection at a CONNECT; the will may be the cause.
-    `end_reason` is the reason of the end, as sent by the broker if it sent one.
+    large, `rejected` packet ids of other rejections, and `rejections` as text. `window` is the maximum number
+    of unacknowledged messages. `limits` are those that the broker has announced. `version_rejected`: the
+    broker was reached but did not answer as one that supports `version`. `will_rejected`: it ended the
+    connection at a CONNECT; the will may be the cause. `end_reason` is the reason of the end, as sent by the
+    broker if it sent one.
 
     `owner` is held by the thread that uses the connection. `open` and `poll` acquire it themselves; `poll`
     releases it while it waits, so that another thread can send meanwhile.
@@ -79,6 +80,7 @@ class Connection:
         self.acknowledged: deque[int] = deque()
         self.too_large: deque[int] = deque()
         self.rejections: deque[str] = deque()
+        self.rejected: set[int] = set()
         self.subscribed = False
         self._address = f"{options.host}:{options.port}"
         self._options = options
@@ -287,6 +289,8 @@ class Connection:
     def _record_rejections(self, mid: int, reasons: Any) -> None:
         """Record each kind of rejection once, up to a limit."""
         operation = self._operations.pop(mid, "a message")
+        if any(reason.is_failure for reason in reasons):
+            self.rejected.add(mid)
         for text in (f"{operation}: {reason}" for reason in reasons if reason.is_failure):
             if text not in self._reported and len(self._reported) < _MAX_REJECTIONS:
                 self._reported.add(text)

@@ -86,8 +86,9 @@ class Sender:
             mid = connection.acknowledged.popleft()
             self._estimator.acknowledged(mid)
             self._outbox.acknowledged(mid)
-            granted = not any(self._retained.topic_filter in text for text in connection.rejections)
+            granted = mid not in connection.rejected
             self._retained.acknowledged(mid, granted, self._clock.monotonic())
+            connection.rejected.discard(mid)
             if self._fleet is not None:
                 self._fleet.acknowledged(mid)
         while connection.too_large:
