@@ -334,7 +334,7 @@ def test_the_first_region_is_drawn_on_a_device_without_any(
 
 def test_the_region_to_teach_is_chosen(place: WebHarness, visit: Visit) -> None:
     page = visit("phone").open(place.url)
-    page.get_by_role("radio", name="right").click()
+    page.get_by_role("button", name="right", exact=True).click()
     page.fill("#new-label", "gear")
     page.click("#new-class button")
     expect(page.locator(".class .count")).to_have_text("1")

@@ -2,199 +2,22 @@
 
 import { get, post } from "/static/api.js";
 import { connection } from "/static/connection.js";
-import { byId, counted, draw, make, write } from "/static/dom.js";
-import { asFractions, frameSize, inFrame, overlay, perPixel, placeName, placeRect, setEditor } from "/static/regions.js";
+import { byId, counted, make, write } from "/static/dom.js";
+import { asRegions, edit, faultOf, find, freeName, fromSettings, isDirty, moved, newRegion } from "/static/region_draft.js";
+import { begin, drawDraft, focusOn, forgetGroups, place, select } from "/static/region_picture.js";
+import { inFrame, overlay, setEditor } from "/static/regions.js";
 import { showError, toast } from "/static/toast.js";
 
-const MIN_PX = 4; // of the frame, in either direction
 const NEW_BOX = [0.3, 0.3, 0.4, 0.4];
-const STEP = 0.01;
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const CORNERS = { nw: [0, 0], ne: [1, 0], sw: [0, 1], se: [1, 1] };
-const GRIP_PX = 9; // on the screen; a finger hits within TOUCH_PX
-const TOUCH_PX = 22;
-const SMALL_PX = 3 * TOUCH_PX; // a region this small on the screen has one grip, beside it, so that it can be moved
-const NAME = /^[A-Za-z0-9_.-]{1,64}$/;
 const PICTURE_PX = 72;
 const PICTURE_MS = 150;
 
-let settings = null; // those that the draft began with
-let draft = []; // {id, name, box in fractions, given: the region as configured, moved: box differs from it}
 let mine = null; // the draft that someone else's change has replaced
-let nextId = 1;
-let selected = null; // the id of the region with the grips
-let grips = null;
-const groups = new Map();
 const rows = new Map();
 let timer = 0;
 
-const clamp = (value, low, high) => Math.max(low, Math.min(high, value));
 const panel = () => byId("region-editor");
-const isOpen = () => settings !== null;
-const find = (id) => draft.find((each) => each.id === id);
-const fromSettings = ({ values }) =>
-  values.regions.map((given) => ({ id: nextId++, name: given.name, box: asFractions(given.box), given, moved: false }));
-
-function smallest() {
-  const { width, height } = frameSize();
-  return [MIN_PX / width, MIN_PX / height];
-}
-
-// A box stays in the unit that it is configured in: whole and half pixels, or fractions of the frame.
-function asConfigured({ box, given, moved }) {
-  if (given && !moved) return given.box;
-  const { width, height } = frameSize();
-  if (given && Math.max(...given.box) > 1) {
-    return [box[0] * width, box[1] * height, box[2] * width, box[3] * height].map((each) => Math.round(each * 2) / 2);
-  }
-  const rounded = box.map((each) => Math.round(each * 1e4) / 1e4);
-  rounded[2] = Math.min(rounded[2], 1 - rounded[0]);
-  rounded[3] = Math.min(rounded[3], 1 - rounded[1]);
-  return rounded;
-}
-
-const asRegions = () => draft.map((each) => ({ ...each.given, name: each.name.trim(), box: asConfigured(each) }));
-const isDirty = () => JSON.stringify(asRegions()) !== JSON.stringify(settings.values.regions);
-
-function moved([x, y, width, height], dx, dy) {
-  return [clamp(x + dx, 0, 1 - width), clamp(y + dy, 0, 1 - height), width, height];
-}
-
-// Move one corner; the opposite one stays. `corner` is 0 or 1 in each direction.
-function resized([x, y, width, height], [right, bottom], dx, dy) {
-  const [minX, minY] = smallest();
-  const left = right ? x : clamp(x + dx, 0, x + width - minX);
-  const top = bottom ? y : clamp(y + dy, 0, y + height - minY);
-  const endX = right ? clamp(x + width + dx, x + minX, 1) : x + width;
-  const endY = bottom ? clamp(y + height + dy, y + minY, 1) : y + height;
-  return [left, top, endX - left, endY - top];
-}
-
-// The picture
-
-function group(region) {
-  const rect = draw("rect");
-  const reach = draw("rect", { class: "reach" });
-  const text = draw("text", { "aria-hidden": "true" });
-  const element = draw("g", { role: "application", tabindex: 0, "aria-roledescription": "region", class: "region" }, reach, rect, text);
-  element.addEventListener("pointerdown", (event) => follow(event, region, moved));
-  element.addEventListener("keydown", (event) => nudge(event, region));
-  element.addEventListener("focus", () => select(region.id));
-  return { element, rect, reach, text };
-}
-
-// The grips of the selected region lie above all regions.
-function makeGrips() {
-  const parts = Object.entries(CORNERS).map(([name, corner]) => {
-    const part = draw("g", { class: `grip ${name}` }, draw("circle", { class: "reach" }), draw("circle"));
-    part.addEventListener("pointerdown", (event) => follow(event, find(selected), (box, dx, dy) => resized(box, corner, dx, dy)));
-    return part;
-  });
-  return draw("g", { "aria-hidden": "true" }, ...parts);
-}
-
-const isSmall = ({ width, height }) => Math.min(width, height) < SMALL_PX * perPixel();
-
-function place(region) {
-  const { element, rect, reach, text } = groups.get(region.id);
-  const at = inFrame(region.box);
-  const scale = perPixel();
-  placeRect(rect, at);
-  const spare = [TOUCH_PX * 2 * scale - at.width, TOUCH_PX * 2 * scale - at.height].map((each) => Math.max(0, each) / 2);
-  placeRect(reach, { x: at.x - spare[0], y: at.y - spare[1], width: at.width + 2 * spare[0], height: at.height + 2 * spare[1] });
-  placeName(text, at, isSmall(at));
-  text.classList.toggle("off", isSmall(at) && region.id !== selected); // names of small regions would overlap
-  write(text, region.name);
-  if (region.id === selected) placeGrips(at);
-  const figures = region.box.map((each) => `${Math.round(each * 100)} %`);
-  element.setAttribute("aria-label", `${region.name}: left ${figures[0]}, top ${figures[1]}, width ${figures[2]}, height ${figures[3]}. Arrow keys move, with shift they resize, with control by one pixel; delete removes`);
-  showSize(region);
-}
-
-function placeGrips(at) {
-  const scale = perPixel();
-  [...grips.children].forEach((grip, index) => {
-    const [right, bottom] = Object.values(CORNERS)[index];
-    const out = isSmall(at) ? TOUCH_PX * scale : 0;
-    const inset = GRIP_PX * scale; // the picture's edge cuts nothing off
-    grip.classList.toggle("off", isSmall(at) && !(right && bottom));
-    for (const circle of grip.children) {
-      circle.setAttribute("cx", clamp(at.x + right * at.width + out, inset, frameSize().width - inset));
-      circle.setAttribute("cy", clamp(at.y + bottom * at.height + out, inset, frameSize().height - inset));
-      circle.setAttribute("r", (circle.classList.contains("reach") ? TOUCH_PX : GRIP_PX) * scale);
-    }
-  });
-}
-
-function drawDraft() {
-  for (const id of groups.keys()) if (!find(id)) groups.delete(id);
-  for (const region of draft) if (!groups.has(region.id)) groups.set(region.id, group(region));
-  grips ??= makeGrips();
-  if (!find(selected)) select(null);
-  const wanted = [...draft.map(({ id }) => groups.get(id).element), grips];
-  const present = [...overlay().children];
-  // Moving an element in the document would take its focus away.
-  if (wanted.length !== present.length || wanted.some((each, index) => each !== present[index])) overlay().replaceChildren(...wanted);
-  draft.forEach(place);
-}
-
-function follow(start, region, change) {
-  if (start.button !== 0) return;
-  start.preventDefault();
-  start.stopPropagation();
-  const { element } = groups.get(region.id);
-  const area = overlay().getBoundingClientRect();
-  const before = region.box;
-  const move = ({ clientX, clientY }) => {
-    setBox(region, change(before, (clientX - start.clientX) / area.width, (clientY - start.clientY) / area.height));
-  };
-  element.focus();
-  element.setPointerCapture(start.pointerId);
-  element.addEventListener("pointermove", move);
-  element.addEventListener("lostpointercapture", () => (element.removeEventListener("pointermove", move), showState()), { once: true });
-}
-
-// A drag from an empty place draws a region. One as small as a tap is none.
-function begin(start) {
-  if (start.button !== 0 || start.target !== overlay()) return;
-  start.preventDefault();
-  const area = overlay().getBoundingClientRect();
-  const at = ({ clientX, clientY }) => [clamp((clientX - area.left) / area.width, 0, 1), clamp((clientY - area.top) / area.height, 0, 1)];
-  const [x, y] = at(start);
-  let region = null;
-  const move = (event) => {
-    const [toX, toY] = at(event);
-    const box = [Math.min(x, toX), Math.min(y, toY), Math.abs(toX - x), Math.abs(toY - y)];
-    const [minX, minY] = smallest();
-    if (box[2] < minX || box[3] < minY || Math.hypot(event.clientX - start.clientX, event.clientY - start.clientY) < 8) return;
-    region ??= add(box);
-    setBox(region, box);
-  };
-  const end = () => {
-    overlay().removeEventListener("pointermove", move);
-    if (region) rows.get(region.id).name.select();
-  };
-  overlay().setPointerCapture(start.pointerId);
-  overlay().addEventListener("pointermove", move);
-  overlay().addEventListener("lostpointercapture", end, { once: true });
-}
-
-function nudge(event, region) {
-  if (event.key === "Delete") return event.preventDefault(), remove(region);
-  const step = STEPS[event.key];
-  if (!step) return;
-  event.preventDefault();
-  const { width, height } = frameSize();
-  const [dx, dy] = event.ctrlKey || event.metaKey ? [step[0] / width, step[1] / height] : [step[0] * STEP, step[1] * STEP];
-  setBox(region, event.shiftKey ? resized(region.box, [1, 1], dx, dy) : moved(region.box, dx, dy));
-  showState();
-}
-
-function setBox(region, box) {
-  region.moved ||= box.some((each, index) => each !== region.box[index]);
-  region.box = box;
-  place(region);
-}
+const isOpen = () => edit.settings !== null;
 
 // The list
 
@@ -217,44 +40,42 @@ function row(region) {
   return { element, picture, name, size, fault, up, down, away };
 }
 
-function showSize(region) {
+export function markRow(id) {
+  for (const [each, { element }] of rows) element.classList.toggle("selected", each === id);
+}
+
+export const selectName = ({ id }) => rows.get(id).name.select();
+
+export function showSize(region) {
   const { width, height } = inFrame(region.box);
   const size = rows.get(region.id)?.size;
   if (size) write(size, `${Math.round(width)} × ${Math.round(height)} pixels`);
 }
 
-function faultOf(region) {
-  const name = region.name.trim();
-  if (!name) return "Give it a name.";
-  if (!NAME.test(name)) return "Letters, digits, “_”, “.” and “-” only.";
-  const other = draft.find((each) => each !== region && each.name.trim() === name);
-  return other && draft.indexOf(other) < draft.indexOf(region) ? "Another region has this name." : "";
-}
-
 function showRows() {
   const list = byId("region-rows");
   for (const id of rows.keys()) if (!find(id)) rows.delete(id);
-  for (const region of draft) if (!rows.has(region.id)) rows.set(region.id, row(region));
+  for (const region of edit.draft) if (!rows.has(region.id)) rows.set(region.id, row(region));
   const focused = document.activeElement;
-  list.replaceChildren(...draft.map(({ id }) => rows.get(id).element));
+  list.replaceChildren(...edit.draft.map(({ id }) => rows.get(id).element));
   if (list.contains(focused)) focused.focus();
-  byId("region-none").hidden = draft.length > 0;
-  byId("region-order").hidden = !settings.text || draft.length < 2;
-  draft.forEach((region, index) => {
+  byId("region-none").hidden = edit.draft.length > 0;
+  byId("region-order").hidden = !edit.settings.text || edit.draft.length < 2;
+  edit.draft.forEach((region, index) => {
     const { name, up, down, away } = rows.get(region.id);
     if (name.value !== region.name) name.value = region.name;
-    up.hidden = down.hidden = draft.length < 2;
+    up.hidden = down.hidden = edit.draft.length < 2;
     up.disabled = index === 0;
-    down.disabled = index === draft.length - 1;
+    down.disabled = index === edit.draft.length - 1;
     showSize(region);
   });
   showState();
 }
 
-function showState() {
+export function showState() {
   if (!isOpen()) return;
   let isFine = true;
-  for (const region of draft) {
+  for (const region of edit.draft) {
     const { name, picture, fault, up, down, away } = rows.get(region.id);
     const text = faultOf(region);
     isFine &&= text === "";
@@ -265,15 +86,15 @@ function showState() {
     away.setAttribute("aria-label", `Remove ${region.name}`);
   }
   byId("region-save").disabled = !isFine || !isDirty();
-  if (settings.text) write(byId("region-order"), `Read as one text, in this order: ${draft.map(({ name }) => name).join(", ")}`);
+  if (edit.settings.text) write(byId("region-order"), `Read as one text, in this order: ${edit.draft.map(({ name }) => name).join(", ")}`);
 }
 
 // What the model gets of each region: its middle square, or all of it, as `model.crop` says.
 function drawPictures() {
   const source = byId("picture");
-  for (const { id, box } of draft) {
+  for (const { id, box } of edit.draft) {
     let [x, y, width, height] = [box[0] * source.width, box[1] * source.height, box[2] * source.width, box[3] * source.height];
-    if (settings.crop === "center") {
+    if (edit.settings.crop === "center") {
       const side = Math.min(width, height);
       [x, y, width, height] = [x + (width - side) / 2, y + (height - side) / 2, side, side];
     }
@@ -282,23 +103,11 @@ function drawPictures() {
   }
 }
 
-function select(id) {
-  selected = id;
-  grips.classList.toggle("off", id === null);
-  for (const [each, { element }] of rows) element.classList.toggle("selected", each === id);
-  for (const [each, { element }] of groups) element.classList.toggle("selected", each === id);
-  for (const region of draft) if (groups.has(region.id)) place(region);
-}
-
 // Changes of the draft
 
-function freeName() {
-  for (let number = 1; ; number++) if (!draft.some(({ name }) => name === `region-${number}`)) return `region-${number}`;
-}
-
-function add(box) {
-  const region = { id: nextId++, name: freeName(), box, given: null, moved: true };
-  draft.push(region);
+export function add(box) {
+  const region = newRegion(freeName(), box);
+  edit.draft.push(region);
   showRows();
   drawDraft();
   select(region.id);
@@ -306,15 +115,15 @@ function add(box) {
 }
 
 function addByButton() {
-  const shift = 0.03 * (draft.length % 8);
+  const shift = 0.03 * (edit.draft.length % 8);
   const region = add(moved(NEW_BOX, shift, shift));
-  groups.get(region.id).element.focus();
+  focusOn(region);
 }
 
 function shift(region, by) {
-  const from = draft.indexOf(region);
-  draft.splice(from, 1);
-  draft.splice(from + by, 0, region);
+  const from = edit.draft.indexOf(region);
+  edit.draft.splice(from, 1);
+  edit.draft.splice(from + by, 0, region);
   showRows();
   drawDraft();
   const { up, down } = rows.get(region.id);
@@ -322,13 +131,14 @@ function shift(region, by) {
   (same.disabled ? other : same).focus();
 }
 
-async function remove(region) {
-  const at = draft.indexOf(region);
-  draft.splice(at, 1);
+export async function remove(region) {
+  const at = edit.draft.indexOf(region);
+  edit.draft.splice(at, 1);
   showRows();
   drawDraft();
-  const next = draft[Math.min(at, draft.length - 1)];
-  (next ? groups.get(next.id).element : byId("region-add")).focus();
+  const next = edit.draft[Math.min(at, edit.draft.length - 1)];
+  if (next) focusOn(next);
+  else byId("region-add").focus();
   if (region.given) say(await consequences(region));
 }
 
@@ -354,16 +164,16 @@ function fault(text) {
 
 async function open() {
   try {
-    settings = await get("/api/settings");
+    edit.settings = await get("/api/settings");
   } catch (error) {
     return showError(error);
   }
-  if (settings.sources.regions === "--set") {
-    settings = null;
+  if (edit.settings.sources.regions === "--set") {
+    edit.settings = null;
     return showError(new Error("the regions are fixed on the command line (--set)"));
   }
-  draft = fromSettings(settings);
-  mine = selected = null;
+  edit.draft = fromSettings(edit.settings);
+  mine = edit.selected = null;
   panel().hidden = false;
   say("");
   fault("");
@@ -377,10 +187,10 @@ async function open() {
 
 function close() {
   clearInterval(timer);
-  settings = null;
-  draft = [];
+  edit.settings = null;
+  edit.draft = [];
   rows.clear();
-  groups.clear();
+  forgetGroups();
   panel().hidden = true;
   setEditor(null);
   showEditing();
@@ -393,8 +203,8 @@ function showEditing() {
 }
 
 function show(latest) {
-  settings = latest;
-  draft = fromSettings(latest);
+  edit.settings = latest;
+  edit.draft = fromSettings(latest);
   showRows();
   drawDraft();
 }
@@ -402,9 +212,9 @@ function show(latest) {
 async function save() {
   fault("");
   byId("region-save").disabled = true;
-  const former = settings.sources.regions === "page" ? settings.values.regions : null;
+  const former = edit.settings.sources.regions === "page" ? edit.settings.values.regions : null;
   try {
-    const { revision } = await post("settings", { settings: { regions: asRegions() }, revision: settings.revision });
+    const { revision } = await post("settings", { settings: { regions: asRegions() }, revision: edit.settings.revision });
     toast("Regions saved", { name: "Undo", run: () => undo(former, revision) });
     close();
   } catch (error) {
@@ -416,15 +226,15 @@ async function save() {
 }
 
 async function showTheirs() {
-  mine = draft;
+  mine = edit.draft;
   show(await get("/api/settings"));
   say("Someone else changed the settings meanwhile. These are the regions now.", { name: "Back to mine", run: backToMine });
 }
 
 function backToMine() {
-  draft = mine;
+  edit.draft = mine;
   rows.clear();
-  groups.clear();
+  forgetGroups();
   showRows();
   drawDraft();
 }

@@ -119,10 +119,10 @@ function chooseRegion(regions) {
   target.hidden = regions.length === 1;
   const choose = (name) => {
     region = name;
-    for (const each of target.children) each.setAttribute("aria-checked", String(each.textContent === name));
+    for (const each of target.children) each.setAttribute("aria-pressed", String(each.textContent === name));
   };
   target.replaceChildren(
-    ...regions.map(({ name }) => make("button", { type: "button", role: "radio", class: "small", onclick: () => choose(name) }, name)),
+    ...regions.map(({ name }) => make("button", { type: "button", class: "small", onclick: () => choose(name) }, name)),
   );
   choose(region);
 }
