@@ -34,15 +34,19 @@ class ArchiveUpload:
         self._upload = ""
 
     def write(self, upload: str, offset: int, piece: bytes) -> Message:
-        """Append a piece, the first one at offset 0; return the number of bytes so far."""
+        """Append a piece, the first one at offset 0; return the number of bytes so far.
+
+        A sender whose reply was lost sends the last piece again, which replaces it.
+        """
         try:
             if offset == 0:
                 self._begin(upload)
             file = self._current(upload)
-            if offset != file.tell():
+            if offset > file.tell():
                 raise RequestError(f"a piece is missing before byte {offset}; start again")
             if offset + len(piece) > MAX_ARCHIVE_BYTES:
                 raise RequestError(f"an archive has at most {MAX_ARCHIVE_BYTES >> 20} MiB")
+            file.seek(offset)
             file.write(piece)
             file.flush()
         except OSError as exc:

@@ -137,6 +137,19 @@ def test_an_archive_is_imported_in_pieces_and_taken_back_at_once(
     assert send_archive(client, archive, 1 << 20).json()["duplicates"] == 2
 
 
+def test_a_piece_whose_reply_was_lost_is_sent_again(client: httpx.Client, site: WebHarness) -> None:
+    site.teach("gear")
+    archive = client.get("/api/archive.zip").content
+    site.clear()
+    half = len(archive) // 2
+    for offset, end in ((0, half), (0, half), (half, len(archive)), (half, len(archive))):
+        query: dict[str, str | int] = {"upload": "u", "offset": offset}
+        reply = client.post("/api/archive", params=query, content=archive[offset:end], headers=OCTETS)
+        assert reply.json() == {"bytes": end}
+    finished = client.post("/api/archive", params={"upload": "u", "name": "my.zip"}, headers=OCTETS)
+    assert finished.json()["added"] == 1
+
+
 def test_a_damaged_or_foreign_archive_is_refused_by_its_name(client: httpx.Client, site: WebHarness) -> None:
     site.teach("gear")
     archive = client.get("/api/archive.zip").content
