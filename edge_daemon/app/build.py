@@ -32,7 +32,7 @@ from edge_daemon.app.regions import build_regions, build_settings, build_text_jo
 from edge_daemon.app.sinks import build_board_monitor, build_sinks, config_digest
 from edge_daemon.board.clock import boot_id, clock_synced
 from edge_daemon.camera.factory import open_camera
-from edge_daemon.config.camera import BrowserOptions
+from edge_daemon.config.camera import BrowserOptions, PicameraOptions
 from edge_daemon.config.panel import label_uses
 from edge_daemon.config.schema import Config
 from edge_daemon.daemon.boot_marks import BootMarks
@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
     from edge_daemon.learning.object_classifier import ObjectClassifier
     from edge_daemon.learning.open_set_classifier import OpenSetClassifier
+    from edge_daemon.system.given_pictures import GivenPictures
 
 log = logging.getLogger(__name__)
 
@@ -93,12 +94,12 @@ def build(
         from edge_daemon.camera.browser import no_pictures
 
         given, backoff = no_pictures(), Backoff(max_s=MAX_BROWSER_PAUSE_S)
-    camera = source or open_camera(config.camera, clock, given)
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
     with ExitStack() as on_error:
         store = on_error.enter_context(open_store(config))
         config = resolve_features(config, store, tune=True)
         pipeline = build_pipeline(config, clock, fleet_factory, store, prepared.embedder, prepared.classes)
+        camera = source or _open_camera(config, clock, given, pipeline)
         latest_frame = None if config.web.listen is None else LatestFrame()
         if marks is not None:
             marks.note("wired")
@@ -174,6 +175,16 @@ def build_pipeline(
         scenes=scene_parts,
         least_scale=embedder.least_scale if isinstance(embedder, TfliteEmbedder) else full_scale,
     )
+
+
+def _open_camera(
+    config: Config, clock: Clock, given: GivenPictures | None, pipeline: Pipeline
+) -> FrameSource:
+    """Return the configured camera, which delivers the scale that the pipeline needs if it can."""
+    least_scale = 1.0
+    if isinstance(config.camera, PicameraOptions):
+        least_scale = pipeline.least_scale(config.camera.size)
+    return open_camera(config.camera, clock, given, least_scale)
 
 
 def build_trainer(

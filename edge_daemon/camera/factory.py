@@ -42,16 +42,19 @@ def import_library(options: CameraOptions) -> None:
             import_opencv()
 
 
-def open_camera(options: CameraOptions, clock: Clock, given: GivenPictures | None = None) -> FrameSource:
+def open_camera(
+    options: CameraOptions, clock: Clock, given: GivenPictures | None = None, least_scale: float = 1.0
+) -> FrameSource:
     """Return the source for these options. It opens no device before its `open`.
 
-    `given` is the slot for the pictures of a browser's camera.
+    `given` is the slot for the pictures of a browser's camera. `least_scale` is the smallest scale that the
+    pipeline needs of a frame, with which a Pi camera delivers a second stream.
     """
     match options:
         case PicameraOptions():
             from edge_daemon.camera.picamera import PicameraSource
 
-            return PicameraSource(options, clock)
+            return PicameraSource(options, clock, least_scale)
         case V4l2Options():
             from edge_daemon.camera.v4l2 import V4l2Source
 

@@ -5,7 +5,7 @@ A rectangle is (x, y, width, height) in pixels of the whole sensor, like libcame
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +17,18 @@ BINNINGS = (4, 2, 1)
 
 _FULL_SHARE = 0.99
 """Least share of both sides that counts as the whole view: some drivers leave out a margin."""
+
+
+def as_dimensions(value: Iterable[int]) -> Dimensions:
+    """Return a size of libcamera's as numbers."""
+    width, height = value
+    return int(width), int(height)
+
+
+def as_rectangle(value: Iterable[int]) -> Rectangle:
+    """Return a rectangle of libcamera's as numbers."""
+    x, y, width, height = value
+    return int(x), int(y), int(width), int(height)
 
 
 def sensor_sizes(sensor: Dimensions, size: Dimensions) -> Iterator[Dimensions]:

@@ -100,6 +100,13 @@ def focus_window_controls(options: PicameraOptions, crop: Rectangle) -> dict[str
     }
 
 
+def full_range_colours() -> Any:
+    """Return the colour space of JPEG, in which YUV has the range 0 to 255."""
+    from libcamera import ColorSpace
+
+    return ColorSpace.Sycc()
+
+
 def sensor_transform(rotation: int) -> Any:
     """Return the transform that the sensor applies: a half turn, or none."""
     from libcamera import Transform

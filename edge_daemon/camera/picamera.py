@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -12,21 +13,31 @@ from edge_daemon.camera.field_of_view import (
     Dimensions,
     FieldOfView,
     Rectangle,
+    as_dimensions,
+    as_rectangle,
     largest_crop,
     sensor_sizes,
     shows_all,
 )
 from edge_daemon.camera.frames import make_frame, sensor_size
-from edge_daemon.camera.libcamera_controls import build_controls, focus_window_controls, sensor_transform
+from edge_daemon.camera.held_requests import MAX_HELD, REQUEST_FAULTS, HeldRequests, SmallStream
+from edge_daemon.camera.libcamera_controls import (
+    build_controls,
+    focus_window_controls,
+    full_range_colours,
+    sensor_transform,
+)
 from edge_daemon.camera.tuning_file import tuning_arguments
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.interfaces import Clock
+from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 
 if TYPE_CHECKING:
     from edge_daemon.camera.automatic_controls import AutomaticControls
     from edge_daemon.camera.control_lock import ControlLock, Values
+    from edge_daemon.domain.types import Image
 
 log = logging.getLogger(__name__)
 
@@ -34,18 +45,28 @@ STALL_S = 5.0
 """Time without a frame after which the camera counts as lost; at least three frame intervals."""
 
 BUFFERS = 4
-"""Number of buffers of the main stream."""
+"""Number of buffers that the camera always has, in addition to those of frames that are held."""
 
-# Exceptions of libcamera's bindings and picamera2; a missed deadline is an OSError too.
-_FAULTS = (RuntimeError, OSError, ValueError)
+MAX_SMALL_SCALE = 0.7
+"""Largest scale of a second stream: a larger one saves too little."""
+
+_MAX_BUFFER_BYTES = 64 << 20
+"""Largest size of all buffers with a second stream: the memory for them is scarce."""
+
+_ROUNDING = 1e-6
+_FAULTS = (*REQUEST_FAULTS, LookupError)
 
 
 class PicameraSource:
-    """Frames from libcamera's ISP; implements interfaces.FrameSource. Needs picamera2 0.3.19 or newer."""
+    """Frames from libcamera's ISP; implements interfaces.FrameSource. Needs picamera2 0.3.19 or newer.
+
+    `least_scale` is the smallest scale that the pipeline needs of a frame. If it is small enough, the ISP
+    delivers a second stream of that size, and the large picture is copied only for those who ask for it.
+    """
 
     lossless = False
 
-    def __init__(self, options: PicameraOptions, clock: Clock) -> None:
+    def __init__(self, options: PicameraOptions, clock: Clock, least_scale: float = 1.0) -> None:
         self.options = options
         self._clock = clock
         self._camera: Any = None
@@ -61,6 +82,11 @@ class PicameraSource:
         """Controls of the open camera that are locked after they have settled; None if there are none."""
         self._lock: ControlLock | None = None
         self._metadata: Mapping[str, Any] = {}
+        self._least_scale = least_scale
+        self._small: SmallStream | None = None
+        """The second stream of the open camera; None without one."""
+        self._held = HeldRequests()
+        self._last: LazyPicture | None = None
 
     def open(self) -> None:
         """Acquire and start the camera. Raises CameraError with a hint when it is missing or busy."""
@@ -83,9 +109,12 @@ class PicameraSource:
         if self._camera is None:
             raise CameraError("the camera is closed; open it before reading")
         try:
+            self._held.release_unused()
             request = self._camera.capture_request(wait=self._stall_s)
+            if self._small is not None:
+                return self._make_frame(self._hold(request, self._small), request)
             try:
-                return self._copy_frame(request)
+                return self._make_frame(request.make_array("main"), request)
             finally:
                 request.release()
         except TimeoutError as exc:
@@ -96,7 +125,8 @@ class PicameraSource:
 
     def close(self) -> None:
         """Stop and release the camera. A fault is logged, not raised."""
-        camera, self._camera = self._camera, None
+        camera, self._camera, self._last = self._camera, None, None
+        self._held.release_all()
         if camera is None:
             return
         try:
@@ -131,25 +161,59 @@ class PicameraSource:
             ) from exc
 
     def _configure(self, camera: Any) -> None:
-        """Configure the camera with its whole field of view, if libcamera can set a crop."""
-        if "ScalerCrop" in camera.camera_controls:
-            self._configure_full_view(camera)
-        else:
+        """Configure the camera with its whole field of view, if libcamera can set a crop.
+
+        Such a camera has an ISP, which can deliver a second stream.
+        """
+        self._small = self._last = None
+        if "ScalerCrop" not in camera.camera_controls:
             camera.configure(self._configuration(camera, {}))
             self.view = FieldOfView(self.models[self.options.index])
+        elif (small := self._small_stream(camera)) is None or not self._configure_two(camera, small):
+            self._configure_full_view(camera)
         log.info("camera %d: %s", self.options.index, self.view)
+
+    def _small_stream(self, camera: Any) -> SmallStream | None:
+        """Return the second stream to ask for, of the large one's proportions; None where it is no gain."""
+        large = sensor_size(self.options.size, self.options.rotation)
+        # Sizes are even.
+        width, height = (2 * math.ceil(length * self._least_scale / 2 - _ROUNDING) for length in large)
+        share = self._least_scale**2
+        memory = (MAX_HELD + BUFFERS) * 3 * large[0] * large[1] * (1 + share)
+        is_small = self._least_scale <= MAX_SMALL_SCALE and memory <= _MAX_BUFFER_BYTES
+        if not (self.options.second_stream and is_small):
+            return None
+        # Only the Pi 5 and later scale the second stream to RGB.
+        has_rgb = getattr(getattr(camera, "platform", None), "name", "") == "PISP"
+        return SmallStream("BGR888" if has_rgb else "YUV420", (width, height))
+
+    def _configure_two(self, camera: Any, small: SmallStream) -> bool:
+        """Configure both streams; return False for a camera that refuses the second one."""
+        self._small = small
+        try:
+            self._configure_full_view(camera)
+            found = camera.camera_configuration()["lores"]
+            if (found["format"], as_dimensions(found["size"])) != (small.format, small.size):
+                raise ValueError(f"it is {found['format']} of {found['size']}")
+        except _FAULTS as exc:
+            log.info("camera %d has no second stream (%s)", self.options.index, exc)
+            self._small = None
+        return self._small is not None
 
     def _configure_full_view(self, camera: Any) -> None:
         """Configure the smallest mode with the whole view, and its largest crop of the frame's shape."""
-        sensor = _dimensions(camera.sensor_resolution)
+        sensor = as_dimensions(camera.sensor_resolution)
         size = sensor_size(self.options.size, self.options.rotation)
         crop = largest_crop(self._select_mode(camera, sensor, size), size)
-        camera.set_controls({"ScalerCrop": crop, **focus_window_controls(self.options, crop)})
+        controls: dict[str, object] = {"ScalerCrop": crop, **focus_window_controls(self.options, crop)}
+        if "ScalerCrops" in camera.camera_controls:  # where each stream has its own, which takes precedence
+            controls["ScalerCrops"] = [crop] * (1 if self._small is None else 2)
+        camera.set_controls(controls)
         mode = (camera.camera_configuration().get("sensor") or {}).get("output_size")
         self.view = FieldOfView(
             self.models[self.options.index],
             sensor,
-            _dimensions(mode) if mode else None,
+            as_dimensions(mode) if mode else None,
             crop,
             self._max_fps(camera),
         )
@@ -164,7 +228,7 @@ class PicameraSource:
         for mode in sensor_sizes(sensor, size):
             # No raw stream: nothing reads its pictures, and its buffers would take memory.
             camera.configure(self._configuration(camera, {"sensor": {"output_size": mode}, "raw": None}))
-            readout = _rectangle(camera.camera_controls["ScalerCrop"][1])
+            readout = as_rectangle(camera.camera_controls["ScalerCrop"][1])
             if shows_all(readout, sensor):
                 break
         return readout
@@ -180,30 +244,52 @@ class PicameraSource:
             log.warning(text, self.options.index, max_fps, self.options.fps)
         return float(max_fps)
 
-    def _configuration(self, camera: Any, sensor: Mapping[str, object]) -> Any:
+    def _configuration(self, camera: Any, more: Mapping[str, object]) -> Any:
+        if (small := self._small) is not None:
+            streams = {"lores": {"format": small.format, "size": small.size}}
+            more = {**more, **streams, "colour_space": full_range_colours()}
         return camera.create_video_configuration(
             # libcamera names formats from the high byte down: its BGR888 is R, G, B in memory.
             main={"format": "BGR888", "size": sensor_size(self.options.size, self.options.rotation)},
             controls=build_controls(self.options, camera.camera_controls, self._frame_limits_us),
             transform=sensor_transform(self.options.rotation),
-            buffer_count=BUFFERS,
+            buffer_count=BUFFERS if small is None else BUFFERS + MAX_HELD,
             # Queue no finished frame: a press needs one that was exposed after it.
             queue=False,
-            **sensor,
+            **more,
         )
 
-    def _copy_frame(self, request: Any) -> Frame:
-        """Return a copy of a request's picture. The ISP does half turns, `make_frame` quarter turns."""
-        rotation = 0 if self.options.rotation == 180 else self.options.rotation
+    @property
+    def _rotation(self) -> int:
+        """Clockwise rotation that is left to this program: the ISP does half turns."""
+        return 0 if self.options.rotation == 180 else self.options.rotation
+
+    def _hold(self, request: Any, small: SmallStream) -> LazyPicture:
+        """Return a request's picture, of which the scales that were asked of the last one are copied."""
+        held = self._held.hold(request, self._rotation, small)
+        wide, high = sensor_size(self.options.size, self.options.rotation)
+        small_scale = min(small.size[0] / wide, small.size[1] / high)
+        expected = {small_scale} if self._last is None else self._last.expected_next()
+
+        def load(scale: float, larger: Image | None) -> Image | None:
+            return held.copy_large() if scale == 1 else held.copy_small()
+
+        picture = LazyPicture(self.options.size, (small_scale, 1.0), load, expected)
+        picture.preload()
+        self._last = picture
+        return picture
+
+    def _make_frame(self, pixels: Image | LazyPicture, request: Any) -> Frame:
+        """Return the frame of a request's picture."""
         metadata = request.get_metadata()
         stamp_ns = metadata.get("SensorTimestamp")
         seq = self._next_seq
         self._next_seq += 1
         frame = make_frame(
-            request.make_array("main"),
+            pixels,
             seq,
             self._clock,
-            rotation=rotation,
+            rotation=self._rotation,
             stamp_s=stamp_ns / 1e9 if stamp_ns else None,
         )
         self._metadata = metadata
@@ -255,13 +341,3 @@ def _missing(index: int, found: list[Mapping[str, object]]) -> str:
         f"no camera {index}: libcamera finds {len(found)}; check the ribbon cable and "
         f"`rpicam-hello --list-cameras`{f', or set camera.index ({others})' if others else ''}"
     )
-
-
-def _dimensions(value: Any) -> Dimensions:
-    width, height = value
-    return int(width), int(height)
-
-
-def _rectangle(value: Any) -> Rectangle:
-    x, y, width, height = value
-    return int(x), int(y), int(width), int(height)

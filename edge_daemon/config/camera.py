@@ -44,6 +44,8 @@ class PicameraOptions(ConfigSection, frozen=True, tag_field="type", tag="picamer
     rotation: Literal[0, 90, 180, 270] = 0
     index: Annotated[int, Meta(ge=0, le=7)] = 0
     tuning_file: FilePath | None = None
+    second_stream: bool = True
+    """Let the image processor scale a second stream to the model's input, where that is smaller."""
     lock: bool = True
     controls: PicameraControls = PicameraControls()
 

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
 
+_ROUNDING = 1e-6
+"""Tolerated difference between scales that are quotients of different lengths."""
+
+
 class LoadScale(Protocol):
     """Loads a picture at a scale; None if its source no longer has it."""
 
@@ -41,7 +45,7 @@ class LazyPicture:
         A picture whose source has released it is returned at the largest loaded scale. One scale must be
         loaded before.
         """
-        chosen = next((each for each in self._scales if each >= scale), 1.0)
+        chosen = next((each for each in self._scales if each >= scale - _ROUNDING), 1.0)
         self._asked.add(chosen)
         return self._get(chosen)
 
@@ -65,6 +69,8 @@ class LazyPicture:
             if found is None:
                 larger = min((each for each in self._loaded if each > scale), default=None)
                 found = self._load(scale, None if larger is None else self._loaded[larger])
+                if found is None and not self._loaded:
+                    raise LookupError("the picture's source has released it")
                 if found is None:
                     return self._loaded[max(self._loaded)]
                 found.setflags(write=False)

@@ -156,6 +156,10 @@ class Pipeline:
         """Return the settings that can change while the device runs."""
         return self._settings.current
 
+    def least_scale(self, size: tuple[int, int]) -> float:
+        """Return the smallest scale that the regions need of a frame of this width and height."""
+        return max(region.least_scale(size) for region in self._regions.values())
+
     def close(self) -> None:
         """Close the store."""
         self._trainer.close()

@@ -94,7 +94,7 @@ class RegionPipeline:
         self._text_joiner = text_joiner
         self._scenes = scenes
         self._view_classifier = view_classifier
-        self._least_scale = least_scale
+        self._needed_scale = least_scale
         self._scale: tuple[tuple[int, int], float] | None = None
         self._recognised = False
         self._recent = RecentFrames()
@@ -163,11 +163,18 @@ class RegionPipeline:
         """Return the region's picture at the smallest scale that the model needs."""
         try:
             if self._scale is None or self._scale[0] != frame.size:
-                part = (self._box or WHOLE).pixels(*frame.size)
-                self._scale = frame.size, self._least_scale(int(part.width), int(part.height))
+                self._scale = frame.size, self.least_scale(frame.size)
             return crop_frame(frame, self._box, self._scale[1])
         except ImageError as exc:
             raise ImageError(f"region '{self.name}': {exc}") from exc
+
+    def least_scale(self, size: tuple[int, int]) -> float:
+        """Return the smallest scale that the model needs of a frame of this size; 1 if the box exceeds it."""
+        try:
+            part = (self._box or WHOLE).pixels(*size)
+        except ImageError:
+            return 1.0
+        return self._needed_scale(int(part.width), int(part.height))
 
     def _full_crop(self, frame: Frame) -> Callable[[], Image] | None:
         """Return a function that crops the frame at its full size; None where it has one size only."""

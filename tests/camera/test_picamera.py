@@ -15,7 +15,8 @@ from edge_daemon.config.camera import PicameraControls, PicameraOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
-from tests.harness.fake_picamera2 import IMX219, IMX296, IMX477, IMX708, OV5647, SCENE_TOP_LEFT, Rig, Sensor
+from tests.harness.fake_isp import IMX219, IMX296, IMX477, IMX708, OV5647, Sensor
+from tests.harness.fake_picamera2 import SCENE_TOP_LEFT, Rig
 
 SMALL = PicameraOptions(size=(64, 48))
 

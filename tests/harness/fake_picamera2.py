@@ -1,11 +1,12 @@
 """A picamera2 and libcamera for machines without a Pi: what their API does that matters to us.
 
 Modelled on picamera2 0.3.3x: frames live in a ring of buffers that the camera fills again once
-released; formats are named from the high byte down; unknown controls, odd sizes and a second owner
-are refused; a capture that timed out stays queued and blocks `close` until it is flushed; a camera whose
-allocator fails when it was claimed already stays claimed forever. The sensor mode is the one that libcamera
-scores nearest to the size asked for, which is that of the main picture if no other is named. The tuning file
-is read when the cameras are first listed. Exposure, white balance and focus follow the scene, as libcamera's
+released; an array is a copy of its buffer; formats are named from the high byte down; unknown controls, odd
+sizes and a second owner are refused; a capture that timed out stays queued and blocks `close` until it is
+flushed; a camera whose allocator fails when it was claimed already stays claimed; a second stream is no
+larger than the main one, and YUV before the Pi 5. The sensor mode is the one that libcamera scores nearest to
+the size asked for, which is that of the main picture if no other is named. The tuning file is read when the
+cameras are first listed. Exposure, white balance and focus follow the scene, as libcamera's
 do on a Pi: a control acts some frames after it was set, an exposure or gain counts in manual mode only (since
 libcamera 0.5; before, a value other than zero is manual), and the metadata is that of the frame.
 """
@@ -23,144 +24,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image as Pillow
+
+from tests.harness.fake_isp import CONTROL_DELAY, IMX219, Isp, Sensor, Size
 
 SCENE_TOP_LEFT = (200, 40, 10)
 """RGB of the upper left quarter; the rest of the scene is black."""
-
-
-Size = tuple[int, int]
-Rectangle = tuple[int, int, int, int]
-
-
-@dataclass(frozen=True)
-class Sensor:
-    """A camera module; `modes` give what each reads of the sensor and its most frames/s.
-
-    Figures of `rpicam-hello --list-cameras`.
-    """
-
-    model: str
-    size: Size
-    modes: dict[Size, tuple[Rectangle, float]]
-
-
-IMX219 = Sensor(
-    "imx219",
-    (3280, 2464),
-    {
-        (640, 480): ((1000, 752, 1280, 960), 206.65),
-        (1640, 1232): ((0, 0, 3280, 2464), 41.85),
-        (1920, 1080): ((680, 692, 1920, 1080), 47.57),
-        (3280, 2464): ((0, 0, 3280, 2464), 21.19),
-    },
-)
-IMX477 = Sensor(
-    "imx477",
-    (4056, 3040),
-    {
-        (1332, 990): ((696, 528, 2664, 1980), 120.05),
-        (2028, 1080): ((0, 440, 4056, 2160), 50.03),
-        (2028, 1520): ((0, 0, 4056, 3040), 40.01),
-        (4056, 3040): ((0, 0, 4056, 3040), 10.0),
-    },
-)
-IMX708 = Sensor(
-    "imx708_noir",
-    (4608, 2592),
-    {
-        (1536, 864): ((768, 432, 3072, 1728), 120.13),
-        (2304, 1296): ((0, 0, 4608, 2592), 56.03),
-        (4608, 2592): ((0, 0, 4608, 2592), 14.35),
-    },
-)
-OV5647 = Sensor(
-    "ov5647",
-    (2592, 1944),
-    {
-        (640, 480): ((16, 0, 2560, 1920), 58.92),
-        (1296, 972): ((0, 0, 2592, 1944), 43.25),
-        (1920, 1080): ((348, 434, 1928, 1080), 30.62),
-        (2592, 1944): ((0, 0, 2592, 1944), 15.63),
-    },
-)
-IMX296 = Sensor("imx296_mono", (1456, 1088), {(1456, 1088): ((0, 0, 1456, 1088), 60.38)})
-
-
-CONTROL_DELAY = 4
-"""Number of frames until a control that was set has its effect."""
-
-
-@dataclass
-class Isp:
-    """Exposure, white balance and focus, and the scene that they follow. At a light of 1.0 nothing moves."""
-
-    light: float = 1.0
-    colour: tuple[float, float] = (1.5, 1.8)
-    """Gains of red and blue under which the scene is neutral."""
-    distance_dioptres: float = 2.0
-    hunting: float = 0.0
-    """Amplitude by which the focus swings."""
-    scene: npt.NDArray[np.uint8] | None = None
-    """The picture at the right exposure; None is the coloured quarter."""
-    exposure_us: float = 10_000.0
-    gain: float = 1.0
-    colour_gains: tuple[float, float] = (1.5, 1.8)
-    lens: float = 2.0
-    manual: dict[str, Any] = field(default_factory=dict)
-    """Controls in manual mode by name."""
-    frames: int = 0
-
-    def expose(self) -> None:
-        """Move the automatic controls towards the scene by one frame."""
-        self.frames += 1
-        wanted = min(max(10_000.0 / self.light, 50.0), 33_000.0 * 8)
-        wanted = self.exposure_us * self.gain * (wanted / (self.exposure_us * self.gain)) ** 0.3
-        gain = self.manual.get("AnalogueGain", 1.0)
-        exposure_us = self.manual.get("ExposureTime") or min(wanted / gain, 33_000.0)
-        self.gain = self.manual.get("AnalogueGain") or max(wanted / exposure_us, 1.0)
-        self.exposure_us = exposure_us
-        towards = [old + 0.1 * (new - old) for old, new in zip(self.colour_gains, self.colour, strict=True)]
-        self.colour_gains = self.manual.get("ColourGains") or (towards[0], towards[1])
-        swing = self.hunting * (-1) ** (self.frames // 5)
-        self.lens = self.manual.get("LensPosition", self.distance_dioptres + swing)
-
-    @property
-    def level(self) -> float:
-        """Brightness of the picture relative to the right exposure."""
-        return self.light * self.exposure_us * self.gain / 10_000.0
-
-    def set(self, controls: dict[str, Any], offered: tuple[str, ...]) -> None:
-        """Apply controls, with the semantics of the modes that are offered."""
-        modes = {"ExposureTime": "ExposureTimeMode", "AnalogueGain": "AnalogueGainMode"}
-        for control, mode in modes.items():
-            if controls.get(mode) == "auto" or (mode not in offered and controls.get(control) == 0):
-                self.manual.pop(control, None)
-            elif controls.get(mode) == "manual" or (mode not in offered and controls.get(control)):
-                self.manual[control] = self.exposure_us if control == "ExposureTime" else self.gain
-            if control in controls and control in self.manual:
-                self.manual[control] = controls[control]
-        if controls.get("AwbEnable") is True or controls.get("ColourGains") == (0.0, 0.0):
-            self.manual.pop("ColourGains", None)
-        elif "ColourGains" in controls:
-            self.manual["ColourGains"] = controls["ColourGains"]
-        if controls.get("AfMode") == "continuous":
-            self.manual.pop("LensPosition", None)
-        elif controls.get("AfMode") == "manual":
-            self.manual["LensPosition"] = controls.get("LensPosition", self.lens)
-
-    def metadata(self, offered: tuple[str, ...]) -> dict[str, object]:
-        """Return the metadata of the frame."""
-        settled = 0.97 < self.level < 1.03 or "ExposureTime" in self.manual
-        values: dict[str, object] = {
-            "ExposureTime": round(self.exposure_us),
-            "AnalogueGain": self.gain,
-            "DigitalGain": 1.0,
-            "ColourGains": self.colour_gains,
-        }
-        values |= {"AeState": 2 if settled else 1} if "ExposureTimeMode" in offered else {"AeLocked": settled}
-        if "LensPosition" in offered:
-            values |= {"LensPosition": self.lens, "AfState": 1 if self.hunting else 2}
-        return values
 
 
 @dataclass
@@ -169,6 +38,15 @@ class Rig:
 
     cameras: int = 1
     sensor: Sensor = IMX219
+    platform: str = "VC4"
+    """The image processor: VC4, whose second stream is YUV, or PISP (Pi 5)."""
+    refuses_second_stream: bool = False
+    pads_rows_to: int = 64
+    """Multiple of which a row of the second stream's buffer has its length."""
+    scaling: str = "mean"
+    """Filter of the second stream: `mean` of the pixels, or `nearest`."""
+    copies: list[str] = field(default_factory=list)
+    """Streams whose buffers were copied."""
     held_by_another: bool = False
     no_memory: bool = False
     """The heap that frames lie in can't be opened."""
@@ -189,6 +67,8 @@ class Rig:
     """The tuning file that libcamera read when it listed the cameras."""
     listed: bool = False
     modes_tried: list[Size] = field(default_factory=list)
+    second_streams: list[dict[str, Any]] = field(default_factory=list)
+    """Second streams that were configured."""
     owner: Any = None
     configuration: Any = None
     controls_set: dict[str, Any] = field(default_factory=dict)
@@ -203,6 +83,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Rig:
     allocators.DmaAllocator = type("DmaAllocator", (_DmaAllocator,), {"rig": rig})  # type: ignore[attr-defined]
     picamera2.Picamera2 = type("Picamera2", (_Picamera2,), {"rig": rig})  # type: ignore[attr-defined]
     libcamera.Transform = SimpleNamespace  # type: ignore[attr-defined]
+    libcamera.ColorSpace = SimpleNamespace(Sycc=lambda: "sYCC")  # type: ignore[attr-defined]
     modes = SimpleNamespace(Manual="manual", Auto="auto", Continuous="continuous")
     switch = SimpleNamespace(Manual="manual", Auto="auto")
     libcamera.controls = SimpleNamespace(  # type: ignore[attr-defined]
@@ -256,6 +137,7 @@ class _Picamera2:
             raise RuntimeError("Camera __init__ sequence did not complete.")
         self.rig.owner = self
         self.sensor_resolution = self.rig.sensor.size
+        self.platform = SimpleNamespace(name=self.rig.platform)
         self.camera_controls: dict[str, tuple[Any, Any, Any]] = dict.fromkeys(self.rig.controls, (0, 100, 1))
         self._started = False
         self._queued_jobs = 0
@@ -273,13 +155,13 @@ class _Picamera2:
         buffer_count: int = 6,
         queue: bool = True,
         sensor: dict[str, Any] | None = None,
+        lores: dict[str, Any] | None = None,
+        colour_space: str = "Smpte170m",
     ) -> dict[str, Any]:
-        if unknown := set(main) - {"format", "size"}:
-            raise ValueError(f"Bad key {unknown}: valid stream configuration keys are ('format', 'size')")
-        width, height = main["size"]
-        even = {**main, "size": (width - width % 2, height - height % 2)}
         return {
-            "main": even,
+            "main": _even_stream(main),
+            "lores": None if lores is None else _even_stream(lores),
+            "colour_space": colour_space,
             "controls": controls,
             "transform": transform,
             "buffer_count": buffer_count,
@@ -294,6 +176,9 @@ class _Picamera2:
             if name not in self.camera_controls:
                 raise RuntimeError(f"Control {name} is not advertised by libcamera")
         width, height = configuration["main"]["size"]
+        if configuration["lores"] is not None:
+            self._check_second_stream(configuration["lores"], (width, height))
+            self.rig.second_streams.append(configuration["lores"])
         count = configuration["buffer_count"]
         self._free = [np.zeros((height, width, 3), np.uint8) for _ in range(count)]
         mode = self._nearest_mode((configuration["sensor"] or {}).get("output_size", (width, height)))
@@ -306,6 +191,16 @@ class _Picamera2:
         self.rig.configuration = {**configuration, "sensor": {"output_size": mode, "bit_depth": 10}}
         self.rig.controls_set = dict(configuration["controls"])
         self._pending = [(0, dict(configuration["controls"]))]
+
+    def _check_second_stream(self, lores: dict[str, Any], main: Size) -> None:
+        if self.rig.refuses_second_stream:
+            raise RuntimeError("Invalid camera configuration")
+        if lores["size"][0] > main[0] or lores["size"][1] > main[1]:
+            raise RuntimeError("lores stream dimensions may not exceed main stream")
+        if self.rig.platform == "VC4" and lores["format"] != "YUV420":
+            raise RuntimeError("lores stream must be YUV")
+        if self.rig.platform == "PISP":
+            self.camera_controls["ScalerCrops"] = ((0, 0, 64, 64), (0, 0, 64, 64), None)
 
     def _nearest_mode(self, wanted: Size) -> Size:
         """Score as picamera2 does (`_make_libcamera_config`), which copies libcamera; depths are equal."""
@@ -388,9 +283,17 @@ class _Request:
         self._buffer: npt.NDArray[np.uint8] | None = buffer
 
     def make_array(self, name: str) -> npt.NDArray[np.uint8]:
-        assert name == "main"
         assert self._buffer is not None, "the request was released"
-        return self._buffer
+        rig = self._camera.rig
+        rig.copies.append(name)
+        if name == "main":
+            return self._buffer.copy()
+        stream = rig.configuration[name]
+        small = _scaled(self._buffer, stream["size"], rig.scaling)
+        if stream["format"] != "YUV420":
+            return small
+        assert rig.configuration["colour_space"] == "sYCC", "YUV in the range that is converted"
+        return _yuv420(small, rig.pads_rows_to)
 
     def get_metadata(self) -> dict[str, object]:
         assert self._buffer is not None, "the request was released"
@@ -401,3 +304,27 @@ class _Request:
         assert self._buffer is not None, "the request was released twice"
         self._camera.recycle(self._buffer)
         self._buffer = None
+
+
+def _even_stream(stream: dict[str, Any]) -> dict[str, Any]:
+    if unknown := set(stream) - {"format", "size"}:
+        raise ValueError(f"Bad key {unknown}: valid stream configuration keys are ('format', 'size')")
+    width, height = stream["size"]
+    return {**stream, "size": (width - width % 2, height - height % 2)}
+
+
+def _scaled(picture: npt.NDArray[np.uint8], size: Size, filter_: str) -> npt.NDArray[np.uint8]:
+    resampling = Pillow.Resampling.BOX if filter_ == "mean" else Pillow.Resampling.NEAREST
+    return np.array(Pillow.fromarray(picture).resize(size, resampling))
+
+
+def _yuv420(picture: npt.NDArray[np.uint8], multiple: int) -> npt.NDArray[np.uint8]:
+    """Return the buffer of a picture: rows of Y padded to a multiple, then U and V with rows of half that."""
+    planes = [Pillow.fromarray(picture).convert("YCbCr").getchannel(number) for number in range(3)]
+    stride = -(-picture.shape[1] // multiple) * multiple
+    padded = []
+    for plane, reduction in zip(planes, (1, 2, 2), strict=True):
+        row = np.asarray(plane.reduce(reduction))
+        padding = stride // reduction - row.shape[1]
+        padded.append(np.pad(row, ((0, 0), (0, padding)), constant_values=255).ravel())
+    return np.concatenate(padded).reshape(-1, stride)

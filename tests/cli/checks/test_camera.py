@@ -19,7 +19,8 @@ from edge_daemon.config.camera import (
 )
 from edge_daemon.config.schema import Config
 from tests.harness import fake_picamera2
-from tests.harness.fake_picamera2 import IMX708, Rig
+from tests.harness.fake_isp import IMX708
+from tests.harness.fake_picamera2 import Rig
 from tests.harness.http_camera import HttpCamera, http_camera
 
 
