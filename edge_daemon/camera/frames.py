@@ -27,14 +27,22 @@ def make_frame(
     *,
     rotation: int = 0,
     stamp_s: float | None = None,
+    owned: bool = False,
 ) -> Frame:
     """Return a read-only Frame that shares no memory with `pixels` (RGB uint8 HWC).
 
-    A lazy picture is used as it is; its source has rotated it. `rotation` is clockwise, a multiple of 90
-    degrees. `stamp_s` is the device's time of the exposure on the monotonic clock; without it, or with one of
+    `owned` pixels, which nobody else refers to, become the frame's without a copy if they are upright. A lazy
+    picture is used as it is; its source has rotated it. `rotation` is clockwise, a multiple of 90 degrees.
+    `stamp_s` is the device's time of the exposure on the monotonic clock; without it, or with one of
     another clock, the frame is of now.
     """
-    image = pixels if isinstance(pixels, LazyPicture) else rotated_copy(pixels, rotation)
+    if isinstance(pixels, LazyPicture):
+        image: Image | LazyPicture = pixels
+    elif owned and not rotation:
+        pixels.setflags(write=False)
+        image = pixels
+    else:
+        image = rotated_copy(pixels, rotation)
     now_s = clock.monotonic()
     age_s = 0.0 if stamp_s is None else now_s - stamp_s
     if not 0 <= age_s <= _PLAUSIBLE_AGE_S:

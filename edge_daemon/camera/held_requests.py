@@ -8,9 +8,8 @@ import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
-from msgspec import Struct
-
 from edge_daemon.camera.frames import rotated_copy
+from edge_daemon.camera.second_stream import SmallStream
 from edge_daemon.camera.yuv import rgb_of_yuv420
 
 if TYPE_CHECKING:
@@ -23,13 +22,6 @@ MAX_HELD = 4
 
 REQUEST_FAULTS = (RuntimeError, OSError, ValueError)
 """Exceptions of libcamera's bindings and picamera2; a missed deadline is an OSError too."""
-
-
-class SmallStream(Struct, frozen=True):
-    """The second stream: its format, BGR888 or YUV420, and its width and height before the rotation."""
-
-    format: str
-    size: tuple[int, int]
 
 
 class HeldRequest:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -20,13 +19,14 @@ from edge_daemon.camera.field_of_view import (
     shows_all,
 )
 from edge_daemon.camera.frames import make_frame, sensor_size
-from edge_daemon.camera.held_requests import MAX_HELD, REQUEST_FAULTS, HeldRequests, SmallStream
+from edge_daemon.camera.held_requests import MAX_HELD, REQUEST_FAULTS, HeldRequest, HeldRequests
 from edge_daemon.camera.libcamera_controls import (
     build_controls,
     focus_window_controls,
     full_range_colours,
     sensor_transform,
 )
+from edge_daemon.camera.second_stream import SmallStream, agrees, small_stream
 from edge_daemon.camera.tuning_file import tuning_arguments
 from edge_daemon.config.camera import PicameraOptions
 from edge_daemon.domain.errors import CameraError
@@ -47,13 +47,9 @@ STALL_S = 5.0
 BUFFERS = 4
 """Number of buffers that the camera always has, in addition to those of frames that are held."""
 
-MAX_SMALL_SCALE = 0.7
-"""Largest scale of a second stream: a larger one saves too little."""
+CHECK_EVERY = 15
+"""Number of frames between two comparisons of the streams, until one shows enough detail."""
 
-_MAX_BUFFER_BYTES = 64 << 20
-"""Largest size of all buffers with a second stream: the memory for them is scarce."""
-
-_ROUNDING = 1e-6
 _FAULTS = (*REQUEST_FAULTS, LookupError)
 
 
@@ -85,6 +81,7 @@ class PicameraSource:
         self._least_scale = least_scale
         self._small: SmallStream | None = None
         """The second stream of the open camera; None without one."""
+        self._is_compared = False
         self._held = HeldRequests()
         self._last: LazyPicture | None = None
 
@@ -165,7 +162,7 @@ class PicameraSource:
 
         Such a camera has an ISP, which can deliver a second stream.
         """
-        self._small = self._last = None
+        self._small, self._is_compared = None, False
         if "ScalerCrop" not in camera.camera_controls:
             camera.configure(self._configuration(camera, {}))
             self.view = FieldOfView(self.models[self.options.index])
@@ -174,18 +171,13 @@ class PicameraSource:
         log.info("camera %d: %s", self.options.index, self.view)
 
     def _small_stream(self, camera: Any) -> SmallStream | None:
-        """Return the second stream to ask for, of the large one's proportions; None where it is no gain."""
-        large = sensor_size(self.options.size, self.options.rotation)
-        # Sizes are even.
-        width, height = (2 * math.ceil(length * self._least_scale / 2 - _ROUNDING) for length in large)
-        share = self._least_scale**2
-        memory = (MAX_HELD + BUFFERS) * 3 * large[0] * large[1] * (1 + share)
-        is_small = self._least_scale <= MAX_SMALL_SCALE and memory <= _MAX_BUFFER_BYTES
-        if not (self.options.second_stream and is_small):
+        """Return the second stream to ask for; None where it is switched off or no gain."""
+        if not self.options.second_stream:
             return None
         # Only the Pi 5 and later scale the second stream to RGB.
         has_rgb = getattr(getattr(camera, "platform", None), "name", "") == "PISP"
-        return SmallStream("BGR888" if has_rgb else "YUV420", (width, height))
+        large = sensor_size(self.options.size, self.options.rotation)
+        return small_stream(large, self._least_scale, BUFFERS + MAX_HELD, has_rgb=has_rgb)
 
     def _configure_two(self, camera: Any, small: SmallStream) -> bool:
         """Configure both streams; return False for a camera that refuses the second one."""
@@ -277,7 +269,20 @@ class PicameraSource:
         picture = LazyPicture(self.options.size, (small_scale, 1.0), load, expected)
         picture.preload()
         self._last = picture
+        if not self._is_compared and self._next_seq % CHECK_EVERY == 0:
+            self._compare(held)
         return picture
+
+    def _compare(self, held: HeldRequest) -> None:
+        """Use the large picture alone from the next frame on, if the small one is not the same, reduced."""
+        large, small = held.copy_large(), held.copy_small()
+        verdict = None if large is None or small is None else agrees(large, small)
+        self._is_compared = verdict is not None
+        if verdict is False:
+            self._small = None
+            log.warning(
+                "camera %d: its second stream is not its picture, reduced; it is not used", self.options.index
+            )
 
     def _make_frame(self, pixels: Image | LazyPicture, request: Any) -> Frame:
         """Return the frame of a request's picture."""
@@ -290,6 +295,7 @@ class PicameraSource:
             seq,
             self._clock,
             rotation=self._rotation,
+            owned=True,
             stamp_s=stamp_ns / 1e9 if stamp_ns else None,
         )
         self._metadata = metadata

@@ -87,7 +87,8 @@ class StreamSource:
         self._shape = pixels.shape
         seq = self._next_seq
         self._next_seq += 1
-        return make_frame(pixels, seq, self._clock, rotation=self._options.rotation, stamp_s=stamp_s)
+        rotation = self._options.rotation
+        return make_frame(pixels, seq, self._clock, rotation=rotation, stamp_s=stamp_s, owned=True)
 
     def close(self) -> None:
         """End the connection; no effect if it is not open."""

@@ -78,7 +78,12 @@ class V4l2Source:
         seq = self._next_seq
         self._next_seq += 1
         frame = make_frame(
-            pixels, seq, self._clock, rotation=self.options.rotation, stamp_s=self._stream.stamp_s
+            pixels,
+            seq,
+            self._clock,
+            rotation=self.options.rotation,
+            stamp_s=self._stream.stamp_s,
+            owned=True,
         )
         if self.automatic is not None:
             self.automatic.watch(frame)

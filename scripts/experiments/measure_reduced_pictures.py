@@ -10,7 +10,9 @@ size, the mean of the pixels or a bilinear filter of four pixels that skips most
 
 Prints, per model, frame and way: the cosine between both embeddings (mean, lowest); the accuracy of KNN with
 ten examples of each class in 20 draws, taught and tested by: full and full, full and reduced, reduced and
-reduced; and for JPEG the time of decoding and preprocessing in full and reduced, in alternation (medians).
+reduced; and times in milliseconds, in alternation (medians), with their ratios. For JPEG these are decoding
+and preprocessing in full and reduced; for the second stream copying and preprocessing the large picture, the
+second stream as YUV and as RGB. `--times` prints the times only.
 """
 
 from __future__ import annotations
@@ -20,6 +22,8 @@ import os
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
+import itertools
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +35,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 from edge_daemon.camera.opencv import decode_jpeg
+from edge_daemon.camera.second_stream import OVERSAMPLING
 from edge_daemon.camera.yuv import rgb_of_yuv420
 from edge_daemon.learning.classifiers.knn import KNNClassifier
 from edge_daemon.models.registry import find_model
@@ -149,19 +154,40 @@ def measure(embedder: TfliteEmbedder, files: list[Path], size: tuple[int, int], 
     )
 
 
-def timed(embedder: TfliteEmbedder, files: list[Path], size: tuple[int, int], reduction: int) -> str:
-    """Return the times of both ways in milliseconds, measured in alternation, and their ratio."""
-    jpegs = [jpeg_of(sensor) for _, sensor in zip(range(8), photo_frames(files, size), strict=False)]
-    times: dict[int, list[float]] = {1: [], reduction: []}
-    for number in range(TIMED):
-        for each, list_ in times.items():
-            begin = time.perf_counter()
-            image = decode_jpeg(jpegs[number % len(jpegs)], each)
-            assert image is not None
-            embedder.prepare(image)
-            list_.append(1000 * (time.perf_counter() - begin))
-    full, small = np.median(times[1]), np.median(times[reduction])
+def timed_jpeg(embedder: TfliteEmbedder, files: list[Path], size: tuple[int, int], reduction: int) -> str:
+    """Return the times of decoding and preprocessing in full and reduced, and their ratio."""
+    jpegs = itertools.cycle([jpeg_of(sensor) for sensor in itertools.islice(photo_frames(files, size), 8)])
+
+    def run(each: int) -> None:
+        image = decode_jpeg(next(jpegs), each)
+        assert image is not None
+        embedder.prepare(image)
+
+    full, small = medians(lambda: run(1), lambda: run(reduction))
     return f"{full:.2f}, {small:.2f} | {small / full:.2f}"
+
+
+def timed_streams(embedder: TfliteEmbedder, size: tuple[int, int], second: tuple[int, int]) -> str:
+    """Return the times of the large picture, and of the second stream as YUV and as RGB; and the ratios."""
+    large, small = (np.full((height, width, 3), 99, np.uint8) for width, height in (size, second))
+    yuv = np.full((second[1] * 3 // 2, second[0]), 99, np.uint8)
+    one, two, rgb = medians(
+        lambda: embedder.prepare(large.copy()),
+        lambda: embedder.prepare(rgb_of_yuv420(yuv.copy(), second)),
+        lambda: embedder.prepare(small.copy()),
+    )
+    return f"{one:.2f}, {two:.2f}, {rgb:.2f} | {two / one:.2f}, {rgb / one:.2f}"
+
+
+def medians(*ways: Callable[[], object]) -> list[float]:
+    """Return the median time of each way in milliseconds, measured in alternation."""
+    times: list[list[float]] = [[] for _ in ways]
+    for _ in range(TIMED):
+        for way, list_ in zip(ways, times, strict=True):
+            begin = time.perf_counter()
+            way()
+            list_.append(1000 * (time.perf_counter() - begin))
+    return [float(np.median(each)) for each in times]
 
 
 def main() -> int:
@@ -169,6 +195,7 @@ def main() -> int:
     parser.add_argument("photos", type=Path)
     parser.add_argument("model", nargs="+")
     parser.add_argument("--every", type=int, default=2, help="use every so-manieth photo")
+    parser.add_argument("--times", action="store_true")
     args = parser.parse_args()
     cv2.setNumThreads(1)
     files = sorted(args.photos.rglob("*.jpg"))[:: args.every]
@@ -180,15 +207,18 @@ def main() -> int:
             least = embedder.least_scale(*size)
             reduction = max(each for each in (1, 2, 4, 8) if 1 / each >= least)
             row = f"| {name} | {size[0]}x{size[1]} |"
-            cells = measure(embedder, files, size, by_jpeg(reduction))
+            cells = "| |" if args.times else measure(embedder, files, size, by_jpeg(reduction))
             print(
-                f"{row} JPEG 1/{reduction} | {cells} | {timed(embedder, files, size, reduction)} |",
+                f"{row} JPEG 1/{reduction} | {cells} | {timed_jpeg(embedder, files, size, reduction)} |",
                 flush=True,
             )
-            second = (2 * round(size[0] * least / 2), 2 * round(size[1] * least / 2))
+            width, height = (2 * math.ceil(OVERSAMPLING * length * least / 2) for length in size)
+            second = width, height
             for filter_, text in ((cv2.INTER_AREA, "mean"), (cv2.INTER_LINEAR, "bilinear")):
-                cells = measure(embedder, files, size, by_processor(second, filter_))
-                print(f"{row} ISP {second[0]}x{second[1]}, {text} | {cells} | | |", flush=True)
+                way = by_processor(second, filter_)
+                cells = "| |" if args.times else measure(embedder, files, size, way)
+                times = timed_streams(embedder, size, second)
+                print(f"{row} ISP {second[0]}x{second[1]}, {text} | {cells} | {times} |", flush=True)
     return 0
 
 

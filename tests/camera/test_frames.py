@@ -79,3 +79,13 @@ def test_without_a_rate_nothing_waits() -> None:
     for _ in range(5):
         pace.wait()
     assert clock.monotonic() == 0.0
+
+
+def test_owned_pixels_are_used_without_a_copy_if_they_are_upright() -> None:
+    pixels = np.zeros((4, 6, 3), np.uint8)
+    frame = make_frame(pixels, 0, ManualClock(), owned=True)
+    assert frame.image is pixels
+    assert not pixels.flags.writeable
+    turned = make_frame(np.zeros((4, 6, 3), np.uint8), 0, ManualClock(), rotation=90, owned=True).image
+    assert turned.shape == (6, 4, 3)
+    assert turned.flags.c_contiguous

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import pytest
 
 from edge_daemon.camera.held_requests import MAX_HELD
 from edge_daemon.camera.picamera import BUFFERS, PicameraSource
+from edge_daemon.camera.second_stream import OVERSAMPLING, agrees
 from edge_daemon.config.camera import PicameraControls, PicameraOptions
 from edge_daemon.domain.errors import CameraError
 from edge_daemon.domain.types import Frame
@@ -18,8 +19,12 @@ from edge_daemon.system.testing import ManualClock
 from tests.harness import fake_picamera2
 from tests.harness.fake_picamera2 import SCENE_TOP_LEFT, Rig
 
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
+
 SIZE = (320, 240)
-NEEDED = 100 / 240
+NEEDED = 0.2
+"""With the oversampling the second stream has 0.3 of the sides."""
 
 
 @pytest.fixture
@@ -33,6 +38,12 @@ def platform(rig: Rig, request: pytest.FixtureRequest) -> str:
     return rig.platform
 
 
+def detailed() -> Image:
+    """Return a scene of blocks of 2 x 2 pixels."""
+    blocks = np.random.default_rng(0).integers(60, 160, (120, 160, 3), dtype=np.uint8)
+    return blocks.repeat(2, axis=0).repeat(2, axis=1)
+
+
 def opened(least_scale: float = NEEDED, **options: object) -> PicameraSource:
     source = PicameraSource(PicameraOptions(size=SIZE, **options), ManualClock(), least_scale)  # type: ignore[arg-type]
     source.open()
@@ -41,10 +52,12 @@ def opened(least_scale: float = NEEDED, **options: object) -> PicameraSource:
 
 def test_the_small_picture_is_copied_and_the_large_one_only_when_asked_for(rig: Rig, platform: str) -> None:
     source = opened()
+    source.read()  # is compared
+    rig.copies.clear()
     frames = [source.read() for _ in range(3)]
     for frame in frames:
         small = frame.at_least(NEEDED)
-        assert small.shape == (100, 134, 3)
+        assert small.shape == (72, 96, 3)
         assert frame.size == SIZE
         assert np.abs(small[5, 5].astype(int) - SCENE_TOP_LEFT).max() <= 3
         assert small[-5, -5].max() <= 3
@@ -57,7 +70,7 @@ def test_the_small_picture_is_copied_and_the_large_one_only_when_asked_for(rig: 
 def test_the_second_stream_has_the_format_and_the_crop_of_its_processor(rig: Rig, platform: str) -> None:
     source = opened()
     [stream] = rig.second_streams
-    assert stream == {"format": "YUV420" if platform == "VC4" else "BGR888", "size": (134, 100)}
+    assert stream == {"format": "YUV420" if platform == "VC4" else "BGR888", "size": (96, 72)}
     assert rig.configuration["buffer_count"] == MAX_HELD + BUFFERS
     assert source.view is not None
     crop = rig.controls_set["ScalerCrop"]
@@ -66,9 +79,9 @@ def test_the_second_stream_has_the_format_and_the_crop_of_its_processor(rig: Rig
 
 @pytest.mark.parametrize("rotation", [0, 90, 180, 270])
 def test_both_pictures_are_rotated(rig: Rig, platform: str, rotation: Literal[0, 90, 180, 270]) -> None:
-    frame = opened(100 / 240, rotation=rotation).read()
+    frame = opened(rotation=rotation).read()
     small, large = frame.at_least(NEEDED), frame.image
-    assert (small.shape, large.shape) == ((100, 134, 3), (240, 320, 3))
+    assert (small.shape, large.shape) == ((72, 96, 3), (240, 320, 3))
     corner = {0: (2, 2), 90: (2, -3), 180: (-3, -3), 270: (-3, 2)}[rotation]
     for image in (small, large):
         assert np.abs(image[corner].astype(int) - SCENE_TOP_LEFT).max() <= 3
@@ -84,7 +97,7 @@ def test_at_most_four_frames_are_held_and_the_camera_never_lacks_a_buffer(rig: R
         kept.append(source.read())
         assert rig.requests_out <= MAX_HELD
     assert [frame.image.shape[0] for frame in kept[-MAX_HELD:]] == [240] * MAX_HELD
-    assert kept[0].image.shape[0] == 100, "what was released is the small picture"
+    assert kept[0].image.shape[0] == 72, "what was released is the small picture"
 
 
 def test_the_buffers_of_frames_that_nobody_has_are_given_back(rig: Rig) -> None:
@@ -102,7 +115,7 @@ def test_closing_gives_all_buffers_back_and_frames_stay_usable(rig: Rig) -> None
     source.close()
     assert rig.requests_out == 0
     assert rig.owner is None
-    assert frames[0].image.shape == (100, 134, 3)
+    assert frames[0].image.shape == (72, 96, 3)
     del frames
     gc.collect()
     source.open()
@@ -123,7 +136,7 @@ def test_another_thread_may_copy_while_frames_are_read(rig: Rig) -> None:
     while copier.is_alive():
         latest[0] = source.read()
     copier.join()
-    assert shapes <= {(240, 320, 3), (100, 134, 3)}
+    assert shapes <= {(240, 320, 3), (72, 96, 3)}
     assert rig.requests_out <= MAX_HELD
 
 
@@ -135,15 +148,28 @@ def test_the_scales_that_were_asked_for_are_copied_with_the_next_frame(rig: Rig)
     large = source.read()
     assert rig.copies == ["main"]
     assert large.at_hand().shape == (240, 320, 3)
-    assert large.at_least(NEEDED).shape == (100, 134, 3)
+    assert large.at_least(NEEDED).shape == (72, 96, 3)
 
 
-@pytest.mark.parametrize(("least", "second"), [(1.0, False), (0.75, False), (0.7, True), (0.2, True)])
-def test_there_is_a_second_stream_where_it_is_small(rig: Rig, least: float, second: bool) -> None:
+@pytest.mark.parametrize(
+    ("platform", "least", "second"),
+    [
+        ("PISP", 1.0, False),
+        ("PISP", 0.5, False),
+        ("PISP", 0.45, True),
+        ("VC4", 0.3, False),
+        ("VC4", 0.1, True),
+    ],
+)
+def test_there_is_a_second_stream_where_it_costs_less(
+    rig: Rig, platform: str, least: float, second: bool
+) -> None:
+    rig.platform = platform
     frame = opened(least).read()
     assert bool(rig.second_streams) is second
     assert rig.configuration["buffer_count"] == (MAX_HELD + BUFFERS if second else BUFFERS)
-    assert frame.at_least(least).shape[0] == pytest.approx(240 * least if second else 240, abs=2)
+    height = OVERSAMPLING * 240 * least if second else 240
+    assert frame.at_least(least).shape[0] == pytest.approx(height, abs=2)
 
 
 def test_it_can_be_switched_off(rig: Rig) -> None:
@@ -181,13 +207,13 @@ def test_exposure_is_locked_with_two_streams(rig: Rig) -> None:
     clock = ManualClock()
     source = PicameraSource(PicameraOptions(size=SIZE), clock, NEEDED)
     source.open()
-    rig.isp.scene = np.random.default_rng(0).integers(60, 160, (240, 320, 3), dtype=np.uint8)
+    rig.isp.scene = detailed()
     for _ in range(100):
         clock.advance(0.1)
         source.read()
     assert source.automatic is not None
     assert source.automatic.text == "locked"
-    assert "main" not in rig.copies
+    assert rig.copies.count("main") == 1, "the comparison of the streams"
 
 
 def test_a_stalled_camera_with_held_frames_can_be_opened_again(rig: Rig) -> None:
@@ -201,3 +227,46 @@ def test_a_stalled_camera_with_held_frames_can_be_opened_again(rig: Rig) -> None
     source.open()
     assert source.read().seq == kept[-1].seq + 1
     assert rig.requests_out == 1
+
+
+@pytest.mark.parametrize("scaling", ["mean", "nearest"])
+def test_a_processor_that_skips_pixels_is_found_out_and_its_second_stream_left(
+    rig: Rig, platform: str, scaling: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    rig.isp.scene, rig.scaling = detailed(), scaling
+    source = opened()
+    source.read()
+    frame = source.read()
+    if scaling == "mean":
+        assert frame.at_least(NEEDED).shape == (72, 96, 3)
+        assert not caplog.text
+        return
+    assert frame.at_least(NEEDED).shape == (240, 320, 3)
+    assert "its second stream is not its picture, reduced; it is not used" in caplog.text
+    del frame
+    rig.copies.clear()
+    for _ in range(10):
+        source.read()
+    assert set(rig.copies) == {"main"}
+    assert rig.requests_out <= 1
+
+
+def test_streams_are_compared_until_the_scene_shows_detail(rig: Rig) -> None:
+    source = opened()
+    for _ in range(40):
+        source.read()
+    assert rig.copies.count("main") == 3
+    rig.isp.scene = detailed()
+    for _ in range(40):
+        source.read()
+    assert rig.copies.count("main") == 4
+
+
+def test_small_pictures_of_another_crop_or_colour_do_not_agree() -> None:
+    scene = detailed()
+    small = scene.reshape(60, 4, 80, 4, 3).mean(axis=(1, 3)).astype(np.uint8)
+    assert agrees(scene, small)
+    assert agrees(scene, small[::-1]) is False
+    assert agrees(scene, np.minimum(small + 10, 255).astype(np.uint8)) is False
+    plain = np.full_like(scene, 100)
+    assert agrees(plain, plain[::4, ::4]) is None

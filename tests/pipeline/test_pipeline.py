@@ -303,3 +303,21 @@ def test_a_region_uses_the_scale_that_its_model_needs(tmp_path: Path) -> None:
     move = MoveRegion("left", (0, 0, 0.25, 1), GPIO)
     list(bench.pipeline.process(Frame(picture, 2, bench.clock.monotonic(), bench.clock.utc()), (move,)))
     assert asked == [1.0]
+
+
+def test_the_pipeline_needs_the_largest_scale_of_its_regions(tmp_path: Path) -> None:
+    boxes = {"half": Box(0, 0, 0.5, 1), "pixels": Box(0, 0, 100, 100), "outside": Box(0, 0, 900, 10)}
+    regions = {
+        name: Region(name, box, "", LabelSmoother(window=1, min_hold_s=0)) for name, box in boxes.items()
+    }
+
+    def scale(*names: str) -> float:
+        chosen = tuple(regions[name] for name in names)
+        store = ExampleStore(tmp_path / "examples.sqlite")
+        pipeline = Bench(store, regions=chosen, least_scale=lambda w, h: 80 / w).pipeline
+        pipeline.close()
+        return pipeline.least_scale((640, 480))
+
+    assert scale("half") == 0.25
+    assert scale("half", "pixels") == 0.8
+    assert scale("half", "outside") == 1.0
