@@ -9,7 +9,7 @@ stand-in for an image processor (picamera2's second stream): from a sensor's pic
 size, the mean of the pixels or a bilinear filter of four pixels that skips most of them, then YUV 4:2:0.
 
 Prints, per model, frame and way: the cosine between both embeddings (mean, lowest); the accuracy of KNN with
-ten examples of each class in 20 draws, taught and tested by: full and full, full and reduced, reduced and
+ten examples of each class in 40 draws, taught and tested by: full and full, full and reduced, reduced and
 reduced; and times in milliseconds, in alternation (medians), with their ratios. For JPEG these are decoding
 and preprocessing in full and reduced; for the second stream copying and preprocessing the large picture, the
 second stream as YUV and as RGB. `--times` prints the times only.
@@ -42,7 +42,7 @@ from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 FRAMES = ((640, 480), (1280, 720))
-SHOTS, DRAWS, TILED, TIMED = 10, 20, 60, 100
+SHOTS, DRAWS, TILED, TIMED = 10, 40, 60, 100
 
 Pixels = np.ndarray
 Way = Callable[[Pixels], tuple[Pixels, Pixels]]
