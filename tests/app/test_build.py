@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,12 +19,14 @@ from edge_daemon.app.sinks import config_digest
 from edge_daemon.config.mqtt import MqttOptions
 from edge_daemon.config.schema import Config, load_config
 from edge_daemon.daemon.board_monitor import BoardMonitor
+from edge_daemon.daemon.mailbox import Mailbox
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store import database
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.models import cohort_file
 from edge_daemon.mqtt import bridge
 from edge_daemon.mqtt.payloads import Info
+from tests.harness import fake_picamera2
 
 
 def config(folder: Path, *settings: str) -> Config:
@@ -99,3 +102,29 @@ def test_a_failed_build_closes_the_store(tmp_path: Path, monkeypatch: pytest.Mon
     with pytest.raises(StoreError, match="refused"):
         build(preflight(config(tmp_path)))
     assert closed == [tmp_path / "examples.sqlite"]
+
+
+@pytest.mark.parametrize(
+    ("regions", "second"), [("[]", [(320, 240)]), ("[{name: small, box: [0, 0, 100, 100]}]", [])]
+)
+def test_a_pi_camera_gets_the_scale_that_model_and_regions_need(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, regions: str, second: list[tuple[int, int]]
+) -> None:
+    rig = fake_picamera2.install(monkeypatch)
+    rig.platform = "PISP"
+    store = json.dumps(str(tmp_path / "examples.sqlite"))
+    loaded = load_config(None, ["camera={type: picamera2}", f"store.path={store}", f"regions={regions}"])
+    daemon = build(preflight(loaded))
+    mailbox = Mailbox()
+    monkeypatch.setattr(daemon._capture, "_mailbox", mailbox)
+    stop = threading.Event()
+    capture = threading.Thread(target=daemon._capture.run, args=(stop,))
+    capture.start()
+    frame = mailbox.take_all(10.0).frame
+    stop.set()
+    capture.join()
+    assert frame is not None
+    assert frame.size == (640, 480)
+    assert [stream["size"] for stream in rig.second_streams] == second
+    assert rig.requests_out == 0
+    daemon.close()
