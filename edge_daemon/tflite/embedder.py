@@ -78,7 +78,9 @@ class TfliteEmbedder:
         graph = read_graph(content)
         digest = hashlib.sha256(content).hexdigest()
         self.input: InputTensor = image_input(graph, external_delegate=is_external(delegate))
-        resize = ResizerCache() if delegate == "auto" else None
+        # Confidences of the model's own classes are compared with those of other programs.
+        smooths = self.features != "probabilities"
+        resize = ResizerCache(smooths=smooths) if delegate == "auto" else None
         if self.features == "pixels":
             self._prepare = Preprocessor(self.input, crop, resize)
             self.size = self.input.height * self.input.width * self.input.channels

@@ -157,9 +157,13 @@ class _GraphBuilder:
 
 
 class ResizerCache:
-    """Resizers by size, each built at its first use. Owned by one thread."""
+    """Resizers by size, each built at its first use. Owned by one thread.
 
-    def __init__(self) -> None:
+    Without `smooths`, pictures of less than twice the target are left to Pillow.
+    """
+
+    def __init__(self, *, smooths: bool = True) -> None:
+        self._smooths = smooths
         self._cached: dict[tuple[HeightWidth, HeightWidth], _Resizer | None] = {}
 
     def __call__(self, image: Image, target: HeightWidth) -> Image | None:
@@ -169,7 +173,8 @@ class ResizerCache:
         if key not in self._cached:
             if len(self._cached) >= MAX_CACHED:
                 del self._cached[next(iter(self._cached))]
-            self._cached[key] = _build_resizer(size, target)
+            leave = not self._smooths and any(margins(size, target))
+            self._cached[key] = None if leave else _build_resizer(size, target)
         resizer = self._cached[key]
         return None if resizer is None else resizer(image)
 

@@ -167,3 +167,10 @@ def test_tables_are_read_back_as_written() -> None:
     assert table.vector(3, 8).numbers("q") == (1, -2)
     assert table.text(5) == "xyz"
     assert table.vector(5, 1).at % 16 == 0, "constants are read in place"
+
+
+def test_pictures_of_less_than_twice_the_target_can_be_left_to_pillow() -> None:
+    resize = ResizerCache(smooths=False)
+    assert resize(np.zeros((341, 341, 3), np.uint8), (224, 224)) is None
+    assert resize(np.zeros((480, 480, 3), np.uint8), (224, 224)) is not None
+    assert ResizerCache()(np.zeros((341, 341, 3), np.uint8), (224, 224)) is not None
