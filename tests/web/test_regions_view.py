@@ -50,6 +50,7 @@ def open_page(site: WebHarness, visit: Visit, size: str, regions: int = 2) -> Pa
 def open_editor(site: WebHarness, visit: Visit, size: str, regions: int = 2) -> Page:
     page = open_page(site, visit, size, regions)
     page.get_by_role("button", name="Edit regions").click()
+    expect(page.get_by_role("button", name="Add region")).to_be_visible()
     expect(page.locator(".region-row")).to_have_count(regions)
     return page
 
@@ -229,6 +230,12 @@ def test_a_region_can_not_leave_the_picture_nor_vanish(place: WebHarness, visit:
     expect(page.locator(".region-row")).to_have_count(2)
 
 
+def test_escape_leaves_an_unchanged_draft(place: WebHarness, visit: Visit) -> None:
+    page = open_editor(place, visit, "desk")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Edit regions")).to_be_focused()
+
+
 def test_what_the_configuration_refuses_is_said_and_the_draft_stays(
     tmp_path: Path, config_path: Path, visit: Visit
 ) -> None:
@@ -239,8 +246,9 @@ def test_what_the_configuration_refuses_is_said_and_the_draft_stays(
         page.get_by_role("button", name="Save").click()
         expect(page.locator("#region-fault")).to_contain_text("buttons[0].region: no region 'right'")
         expect(name_field(page, 1)).to_have_value("other")
-        save_screenshot(page, "regions-refused-desk")
         page.keyboard.press("Escape")
+        expect(page.locator("#region-note")).to_have_text("Not saved yet: save or cancel.")
+        page.get_by_role("button", name="Cancel").click()
         expect(page.locator("#region-editor")).to_be_hidden()
         expect(page.locator("#regions g").nth(1)).to_have_attribute("aria-label", "right")
 

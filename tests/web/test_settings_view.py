@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from edge_daemon.domain.commands import Origin, SetThreshold
 from edge_daemon.domain.errors import CameraError
@@ -140,6 +140,25 @@ def test_the_later_of_two_people_sees_the_change_of_the_first_and_keeps_what_was
     text = device.settings_file.read_text()
     assert "window: 9" in text
     assert "hysteresis: 0.5" in text
+
+
+def test_a_region_that_is_drawn_while_a_change_of_another_arrives_stays(
+    device: WebHarness, visit: Visit
+) -> None:
+    page = visit("desk").open(device.url)
+    page.get_by_role("button", name="Edit regions").click()
+    expect(page.locator("#region-none")).to_be_visible()
+    held: list[Route] = []
+    page.route("**/api/settings", lambda route: held.append(route))
+    with device.client() as client, page.expect_request("**/api/settings"):
+        revision = client.get("/api/settings").json()["revision"]
+        change = {"settings": {"smoothing": {"window": 9}}, "revision": revision}
+        client.post("/api/settings", json=change).raise_for_status()
+    page.get_by_role("button", name="Add region").click()
+    with page.expect_response("**/api/settings"):
+        held[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.locator(".region-row")).to_have_count(1)
 
 
 def test_what_the_command_line_fixes_can_not_be_changed(device: WebHarness, visit: Visit) -> None:

@@ -264,8 +264,10 @@ export function startRegionEditor() {
   );
   overlay().addEventListener("pointerdown", (event) => isOpen() && begin(event));
   byId("region-edit").addEventListener("click", () => (isOpen() ? close() : open()));
-  document.addEventListener("keydown", (event) => event.key === "Escape" && isOpen() && close());
+  document.addEventListener("keydown", (event) => event.key === "Escape" && isOpen() && (isDirty() ? say("Not saved yet: save or cancel.") : close()));
+  const isUntouched = () => isOpen() && !isDirty();
   connection.on("settings", async () => {
-    if (isOpen() && !isDirty()) show(await get("/api/settings"));
+    const latest = isUntouched() && (await get("/api/settings"));
+    if (latest && isUntouched()) show(latest); // nothing was drawn meanwhile
   });
 }
