@@ -118,8 +118,7 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         """
         if not frames:
             raise ImageError("a scene reference needs a picture of the scene")
-        sizes = {frame.shape for frame in frames}
-        if len(sizes) > 1:
+        if len({frame.shape for frame in frames}) > 1:
             raise ImageError("the pictures of a scene differ in size; learn the scene again")
         height, width = frames[0].shape[:2]
         samples = np.stack([_sample(frame, _picture_step(frame.shape)) for frame in frames[-MAX_FRAMES:]])

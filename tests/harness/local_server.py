@@ -1,4 +1,4 @@
-"""A web server on a free local port, in a thread of its own."""
+"""A web server on a free local port, in a separate thread."""
 
 from __future__ import annotations
 
