@@ -49,7 +49,7 @@ class Device:
 
     def __init__(self, folder: Path, name: str, size: int, count: int) -> None:
         self.store = ExampleStore(folder / f"{name}.sqlite")
-        self._draw = np.random.default_rng(len(name))
+        self._draw = np.random.default_rng(list(name.encode()))
         self._centres = np.random.default_rng(1).normal(size=(LABELS, size))
         with self.store.transaction():
             for number in range(count):

@@ -104,3 +104,26 @@ def test_peers_at_different_nodes_converge_while_a_node_is_lost_and_after_it_is_
     late = join("late", 2)
     wait_until(lambda: have_converged(*peers, late), SLOW_S)
     assert len(late.peer_examples()) == 5
+
+
+def test_peers_converge_once_parted_nodes_are_joined(
+    cluster: RabbitMqCluster, join: Callable[[str, int], Peer]
+) -> None:
+    if cluster.version.startswith("3."):
+        pytest.skip("nodes of RabbitMQ 3.10 may not come back after a partition")
+    north, south, east = peers = (join("north", 0), join("south", 1), join("east", 2))
+    cats = [north.teach("cat", seed) for seed in range(3)]
+    dogs = [south.teach("dog", 10 + seed) for seed in range(3)]
+    wait_until(lambda: have_converged(*peers), SLOW_S)
+
+    cluster.part(cluster.nodes[0])
+    assert cluster.nodes[0].ctl("eval", "nodes().").strip() == "[]"
+    north.execute(Remove((cats[0].id,), BY_HAND))
+    north.teach("lion", 20)
+    south.execute(Relabel((dogs[0].id,), "wolf", BY_HAND))
+    east.teach("bird", 21)
+    assert not have_converged(*peers)
+
+    cluster.join()
+    wait_until(lambda: have_converged(*peers), SLOW_S)
+    assert {label for _, label, _ in east.peer_examples()} == {"cat", "lion", "dog", "wolf"}

@@ -17,6 +17,7 @@ _PROGRAMS = "/usr/lib/rabbitmq/bin"
 _START_S = 240.0
 _PAUSE_S = 0.1
 _USER = "rabbitmq"
+_POLICY = '{"ha-mode":"all","ha-sync-mode":"automatic","ha-promote-on-shutdown":"always"}'
 COOKIE = "EDGEDAEMON"
 """Secret that Erlang nodes show each other."""
 _ERLANG = (
@@ -54,7 +55,8 @@ class RabbitMqNode:
             self._folder / "rabbitmq.conf",
             f"listeners.tcp = none\nmqtt.listeners.tcp.1 = {self.host}:{self.port}\n"
             "mqtt.allow_anonymous = true\nlog.file.level = warning\nvm_memory_high_watermark.absolute = 1GB\n"
-            "disk_free_limit.absolute = 50MB\ncluster_partition_handling = autoheal\n"
+            "disk_free_limit.absolute = 50MB\n"
+            f"cluster_partition_handling = {self._cluster.partitions}\n"
             "cluster_formation.peer_discovery_backend = classic_config\n"
             + "".join(
                 f"cluster_formation.classic_config.nodes.{count} = {node}\n"
@@ -129,13 +131,16 @@ class RabbitMqCluster:
     """`count` nodes of one cluster; a context manager that starts and ends them.
 
     `root` is the folder of another Debian with RabbitMQ, whose version differs from this system's; it needs
-    a mounted /proc and /dev. As root the nodes run as the user `rabbitmq`.
+    a mounted /proc and /dev. As root the nodes run as the user `rabbitmq`. `partitions` is the nodes'
+    `cluster_partition_handling`.
     """
 
-    def __init__(self, count: int = 3, root: Path = Path("/")) -> None:
+    def __init__(self, count: int = 3, root: Path = Path("/"), partitions: str = "autoheal") -> None:
         if not is_installed(root):
             raise FileNotFoundError(f"no RabbitMQ below {root}; scripts/dev/test-cluster installs it")
         self._root = root
+        self.partitions = partitions
+        self._parted: RabbitMqNode | None = None
         self.epmd_port = free_port()
         self.folder = Path("/") / Path(tempfile.mkdtemp(prefix="rabbitmq-", dir=root / "tmp")).relative_to(
             root
@@ -172,7 +177,8 @@ class RabbitMqCluster:
             node.wait_started()
         if self.version.startswith("3."):
             # Subscriptions of a node that is down block its clients at the other nodes, unless mirrored.
-            self.nodes[0].ctl("set_policy", "mqtt", "^mqtt-subscription-", '{"ha-mode":"all"}')
+            # "always" lets a node restart after a partition without a synchronised mirror.
+            self.nodes[0].ctl("set_policy", "mqtt", "^mqtt-subscription-", _POLICY)
         return self
 
     def __exit__(
@@ -184,6 +190,21 @@ class RabbitMqCluster:
             self._port_mapper.kill()
             self._port_mapper.wait()
         shutil.rmtree(self.outside(self.folder), ignore_errors=True)
+
+    def part(self, node: RabbitMqNode) -> None:
+        """Cut the connections of one node to all others, and refuse new ones, until `join`."""
+        self._parted = node
+        others = ",".join(f"'{each}'" for each in self.names if each != node.name)
+        node.ctl(
+            "eval",
+            f"[begin erlang:set_cookie(N, parted), erlang:disconnect_node(N) end || N <- [{others}]].",
+        )
+
+    def join(self) -> None:
+        """Let the parted node connect to the others again."""
+        assert self._parted is not None
+        others = ",".join(f"'{each}'" for each in self.names if each != self._parted.name)
+        self._parted.ctl("eval", f"[erlang:set_cookie(N, '{COOKIE}') || N <- [{others}]].")
 
     def command(self, program: str, *arguments: str) -> list[str]:
         """Return the command line of a program in `root`, as the user `rabbitmq`."""
