@@ -63,8 +63,9 @@ class _Seen:
 class LabelHistory:
     """Counts the labels since the start. Used from the page's thread alone.
 
-    A picture is cut from the frame of the change, by `executor`; it is encoded only when someone looks. `now`
-    is the monotonic clock.
+    A picture is cut from the frame of the change, by `executor`; it is encoded only when someone looks. The
+    smoothed label follows some frames after the thing: a thing shown more briefly has a later frame. `now` is
+    the monotonic clock.
     """
 
     def __init__(self, frames: LatestFrame, executor: Executor, now: Callable[[], float]) -> None:
@@ -93,6 +94,7 @@ class LabelHistory:
         self._release(event.region)
         self._held[event.region] = event.label, now
         if now - seen.picture_s < PICTURE_GAP_S:
+            self._frames.release(event.seq)
             return
         seen.picture_s = now
         reducing = asyncio.get_running_loop().run_in_executor(
@@ -167,7 +169,7 @@ class LabelHistory:
 
 def _reduced(frames: LatestFrame, event: LabelChanged, box: Box | None) -> Image | None:
     """Return the region of a change's frame, reduced; None if the frame is gone or the box does not fit."""
-    frame = frames.wait(event.seq - 1, _WAIT_S)
+    frame = frames.take(event.seq, _WAIT_S)
     if frame is None or frame.captured_at - event.captured_at > _LATE:
         return None
     try:

@@ -14,7 +14,7 @@ import uvicorn
 from edge_daemon.config.web import WebOptions, parse_listen
 from edge_daemon.domain.commands import Command
 from edge_daemon.domain.errors import WebError
-from edge_daemon.domain.events import Event
+from edge_daemon.domain.events import Event, LabelChanged
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.system.worker import Worker
@@ -73,12 +73,15 @@ class WebServer:
         self._max_message_bytes = MAX_SOCKET_MESSAGE_BYTES if camera is None else MAX_PICTURE_BYTES
         self._uvicorn: uvicorn.Server | None = None
         self._clock = clock
+        self._preview = preview
         self._warned_s = float("-inf")
         self._listener: BoundedListener | None = None
         self._worker = Worker("web", lambda _: self._loop.run_until_complete(self._serve()), on_crash)
 
     def handle(self, event: Event) -> None:
         """Accept an event; never blocks."""
+        if isinstance(event, LabelChanged):
+            self._preview.keep(event.seq)  # its frame is set after its events
         self._app.feed.handle(event)
 
     def start(self) -> None:

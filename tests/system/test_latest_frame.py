@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.types import Frame
-from edge_daemon.system.latest_frame import STALLED_S, LatestFrame
+from edge_daemon.system.latest_frame import MAX_KEPT, STALLED_S, LatestFrame
 
 
 def frame(seq: int, captured_s: float) -> Frame:
@@ -38,3 +38,30 @@ def test_a_later_frame_is_waited_for() -> None:
     found = frames.wait(2, timeout_s=0.0)
     assert found is not None
     assert found.seq == 3
+
+
+def test_a_kept_frame_is_returned_after_later_ones_to_all_who_asked() -> None:
+    frames = LatestFrame()
+    for _ in range(2):
+        frames.keep(1)
+    for seq in (1, 2, 3):
+        frames.set(frame(seq, float(seq)))
+    for seq in (1, 1, 3):  # the third time nobody keeps it
+        found = frames.take(1, timeout_s=0.0)
+        assert found is not None
+        assert found.seq == seq
+
+
+def test_a_frame_that_is_released_or_one_of_too_many_is_not_kept() -> None:
+    frames = LatestFrame()
+    for seq in range(MAX_KEPT + 2):
+        frames.keep(seq)
+    frames.release(MAX_KEPT)
+    for seq in range(MAX_KEPT + 2):
+        frames.set(frame(seq, float(seq)))
+    last = MAX_KEPT + 1
+    for seq, kept in ((0, last), (1, last), (2, 2), (MAX_KEPT, last), (last, last)):
+        found = frames.take(seq, timeout_s=0.0)
+        assert found is not None
+        assert found.seq == kept
+    assert frames.take(last + 1, timeout_s=0.0) is None

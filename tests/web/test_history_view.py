@@ -21,11 +21,12 @@ def tile(page: Page, label: str) -> Locator:
 @pytest.fixture
 def seen(site: WebHarness, visit: Visit) -> WebHarness:
     """A gear and a mug that were taught and seen."""
+    viewer = visit("desk")
+    viewer.open(site.url)
     for kind in ("gear", "mug"):
         site.show(kind)
         site.teach(kind)
-    viewer = visit("desk")
-    viewer.open(site.url)
+        viewer.wait_for_label(kind)  # the label follows some frames later, which must still show the thing
     for kind in ("gear", "mug"):
         site.show(kind)
         viewer.wait_for_label(kind)
