@@ -3,7 +3,7 @@
 
     scripts/dev/test-cluster bookworm scripts/benchmarks/cluster_fleet.py --peers 20
 
-Each peer has a store, a synchronization and a connection of its own to one node; the nodes take turns. All
+Each peer has its store, its synchronization and its connection to one node; the nodes take turns. All
 teach and wait until each has exactly the examples of all. Then the first node is parted from the others: all
 teach and remove on both sides, and the nodes are joined again. At the end a peer without examples joins.
 Every peer publishes an event a second; a subscriber at the first node and one at the last count them.

@@ -16,13 +16,13 @@ class NoChange:
     """A change that is never served here."""
 
     def load(self) -> LoadedConfig:
-        raise NotImplementedError
+        raise AssertionError("nobody serves this change")
 
     def commit(self) -> None:
-        raise NotImplementedError
+        raise AssertionError("nobody serves this change")
 
     def revert(self, working: LoadedConfig, reason: str) -> None:
-        raise NotImplementedError
+        raise AssertionError("nobody serves this change")
 
 
 class Caller:

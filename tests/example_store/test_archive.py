@@ -19,17 +19,6 @@ def store(tmp_path: Path) -> ExampleStore:
     return taught_store(tmp_path)
 
 
-@pytest.fixture
-def archive(store: ExampleStore, tmp_path: Path) -> Path:
-    write_archive(store, tmp_path / "taught.zip")
-    return tmp_path / "taught.zip"
-
-
-@pytest.fixture
-def other(tmp_path: Path) -> ExampleStore:
-    return ExampleStore(tmp_path / "other.db")
-
-
 def _values(store: ExampleStore) -> list[tuple[object, ...]]:
     return [
         (one.label, one.space, one.region, one.group, one.source, one.created_at, one.thumbnail,
