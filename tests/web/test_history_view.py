@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+import time
 from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from edge_daemon.web import label_history
 from tests.harness.browser import save_screenshot
+from tests.harness.daemon_harness import wait_until
 from tests.harness.web_harness import WebHarness
 from tests.web.conftest import Visit
 from tests.web.test_login_view import violations
@@ -95,3 +98,22 @@ def test_a_lost_camera_ends_the_label(seen: WebHarness, visit: Visit) -> None:
     expect(page.locator("#state-text")).to_have_text("Camera lost")
     expect(page.locator(".since")).to_be_empty()
     expect(tile(page, "mug")).to_contain_text("ago")
+
+
+def test_a_picture_is_of_the_change_however_late_it_is_cut(
+    site: WebHarness, visit: Visit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut = label_history._reduced
+    monkeypatch.setattr(label_history, "_reduced", lambda *given: (time.sleep(0.6), cut(*given))[1])
+    viewer = visit("desk")
+    viewer.open(site.url)
+    site.teach("cog")
+    viewer.wait_for_label("cog")
+    site.show("mug")
+
+    def picture() -> str:
+        with site.client() as client:
+            rows = {each["label"]: each for each in client.get("/api/history").json()["labels"]}
+        return str(rows["cog"]["picture"] or "")
+
+    assert wait_until(picture, lambda: "the label has no picture")
