@@ -9,6 +9,9 @@ from typing import Literal
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from edge_daemon.domain.events import LabelChanged
+from edge_daemon.imaging.regions import Box
+from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web import label_history
 from tests.harness.browser import save_screenshot
 from tests.harness.daemon_harness import wait_until
@@ -104,7 +107,12 @@ def test_a_picture_is_of_the_change_however_late_it_is_cut(
     site: WebHarness, visit: Visit, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = label_history._reduced
-    monkeypatch.setattr(label_history, "_reduced", lambda *given: (time.sleep(0.6), cut(*given))[1])
+
+    def cut_late(frames: LatestFrame, event: LabelChanged, box: Box | None) -> object:
+        time.sleep(0.6)
+        return cut(frames, event, box)
+
+    monkeypatch.setattr(label_history, "_reduced", cut_late)
     viewer = visit("desk")
     viewer.open(site.url)
     site.teach("cog")
