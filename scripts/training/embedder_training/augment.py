@@ -32,15 +32,15 @@ def change_light(images: Tensor, rng: Generator) -> Tensor:
     cast = torch.where(uniform(rng, 0, 1, *one) < 0.25, 0.4, 0.1)  # few sessions have a strong cast
     balance = (uniform(rng, -1, 1, count, 3, 1, 1) * cast).exp()
     grey = images.mean(1, keepdim=True)
-    images = grey + (images - grey) * uniform(rng, 0.6, 1.3, *one)
-    images = images.clamp(1e-3, 1) ** log_uniform(rng, 0.7, 1.4, *one)
+    images = torch.lerp(grey, images, uniform(rng, 0.6, 1.3, *one)).clamp_(1e-3, 1)
+    images.pow_(log_uniform(rng, 0.7, 1.4, *one))
     angle, slope = uniform(rng, 0, 2 * np.pi, *one), uniform(rng, -0.5, 0.7, *one).clamp_min(0)
     line = torch.linspace(-1, 1, size)
     ramp = 1 + slope * (angle.cos() * line + angle.sin() * line[:, None])
     gain = log_uniform(rng, 0.4, 1.6, *one)
     middle = images.mean((1, 2, 3), keepdim=True)
-    images = middle + (images - middle) * uniform(rng, 0.75, 1.2, *one)
-    return (images * (gain * balance * ramp)).clamp_(0, 1)
+    images = torch.lerp(middle, images, uniform(rng, 0.75, 1.2, *one))
+    return images.mul_(gain * balance * ramp).clamp_(0, 1)
 
 
 def window(size: int, count: int, rng: Generator) -> Tensor:
@@ -89,19 +89,24 @@ def compress(images: Tensor, rng: Generator) -> Tensor:
 def degrade(images: Tensor, rng: Generator) -> Tensor:
     """Blur, coarsen or compress a part of the batch, and add noise to half of it."""
     count, side = len(images), images.shape[2]
-    order = rng.permutation(count)
-    blurred, coarse, packed = np.split(order, [count // 5, count // 3, count // 3 + count // 12])[:3]
+    blurred, coarse, packed = np.split(
+        rng.permutation(count), [count // 5, count // 3, count // 3 + count // 12]
+    )[:3]
     images = images.clone()
     images[blurred] = blur(images[blurred], float(rng.uniform(0.4, 1.6)))
     images[coarse] = coarsen(images[coarse], int(side * rng.uniform(0.35, 0.8)))
     images[packed] = compress(images[packed], rng)
-    strength = uniform(rng, -0.05, 0.05, count, 1, 1, 1).clamp_min(0)
-    noise = torch.randn(images.shape, generator=torch.Generator().manual_seed(int(rng.integers(1 << 62))))
-    return (images + noise * strength).clamp_(0, 1)
+    noisy = rng.permutation(count)[: count // 2]
+    strength = uniform(rng, 0, 0.05, len(noisy), 1, 1, 1)
+    generator = torch.Generator().manual_seed(int(rng.integers(1 << 62)))
+    noise = torch.randn(len(noisy), *images.shape[1:], generator=generator)
+    images[noisy] += noise.mul_(strength)
+    return images.clamp_(0, 1)
 
 
 def change_session(images: Tensor, rng: Generator, clean: float = 0.2) -> Tensor:
     """Change light and picture quality; a share of the images stays `clean`."""
-    changed = degrade(change_light(images, rng), rng)
-    keep = uniform(rng, 0, 1, len(images), 1, 1, 1) < clean
-    return torch.where(keep, images, changed)
+    changed = uniform(rng, 0, 1, len(images)) >= clean
+    images = images.clone()
+    images[changed] = degrade(change_light(images[changed], rng), rng)
+    return images

@@ -69,11 +69,16 @@ def crop(images: Tensor, boxes: Boxes, size: int, rng: np.random.Generator) -> T
 def other_ground(images: Tensor, masks: Tensor, rng: np.random.Generator) -> Tensor:
     """Put some images on other photos of the batch: by their mask where they have one, else by a window."""
     count = len(images)
-    outlined = masks.amin((1, 2, 3), keepdim=True) < 0.5
+    outlined = masks.amin((1, 2, 3)) < 0.5
     chance = torch.where(outlined, OTHER_GROUND[True], OTHER_GROUND[False])
-    masks = torch.where(outlined, masks, window(images.shape[2], count, rng))
-    masks = torch.where(uniform(rng, 0, 1, count, 1, 1, 1) < chance, masks, torch.ones(()))
-    return change_ground(images, masks, images.roll(int(rng.integers(1, count)), 0))
+    chosen = uniform(rng, 0, 1, count) < chance
+    grounds = images[(torch.arange(count) + int(rng.integers(1, count)))[chosen] % count]
+    kept = torch.where(
+        outlined[chosen, None, None, None], masks[chosen], window(images.shape[2], len(grounds), rng)
+    )
+    images = images.clone()
+    images[chosen] = change_ground(images[chosen], kept, grounds)
+    return images
 
 
 def batch(sources: list[Source], size: int, rng: np.random.Generator) -> tuple[Tensor, Tensor, Tensor]:

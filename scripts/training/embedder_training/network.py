@@ -18,6 +18,15 @@ def pad(x: Tensor, stride: int) -> Tensor:
     return F.pad(x, (before, after, before, after))
 
 
+def depthwise(x: Tensor, layer: nn.Conv2d, stride: int) -> Tensor:
+    """Apply a 3 x 3 depthwise layer, padded as TensorFlow's SAME; with stride 2, the sides of x are even.
+
+    A stride of 2 takes every second value of stride 1: in bfloat16 its own gradient takes five times as long.
+    """
+    y = F.conv2d(x, layer.weight, None, 1, 1, 1, layer.groups)
+    return y if stride == 1 else y[:, :, 1::2, 1::2].contiguous(memory_format=torch.channels_last)
+
+
 class Block(nn.Module):
     """3 x 3 depthwise and 1 x 1 convolution, each with batch norm and ReLU6; linear at the end if added."""
 
@@ -25,7 +34,7 @@ class Block(nn.Module):
         super().__init__()
         self.shape = shape
         inside, outside = shape.inside, shape.outside
-        self.depthwise = nn.Conv2d(inside, inside, 3, shape.stride, groups=inside, bias=False)
+        self.depthwise = nn.Conv2d(inside, inside, 3, groups=inside, bias=False)
         self.depthwise_norm = nn.BatchNorm2d(inside)
         self.pointwise = nn.Conv2d(inside, outside, 1, bias=False)
         self.pointwise_norm = nn.BatchNorm2d(outside)
@@ -33,7 +42,7 @@ class Block(nn.Module):
             nn.init.zeros_(self.pointwise_norm.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        y = F.relu6(self.depthwise_norm(self.depthwise(pad(x, self.shape.stride))))
+        y = F.relu6(self.depthwise_norm(depthwise(x, self.depthwise, self.shape.stride)))
         y = self.pointwise_norm(self.pointwise(y))
         return x + y if self.shape.added else F.relu6(y)
 
@@ -41,7 +50,7 @@ class Block(nn.Module):
 class Trunk(nn.Module):
     """Map images (N x 3 x S x S, RGB in 0..1) to the global average pool of the last block (N x POOLED).
 
-    The stem and the first `frozen` blocks do not learn: they take half of a step's time.
+    The stem and the first `frozen` blocks do not learn.
     """
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from .measure import Floats
-from .network import Student, pad
+from .network import Student, depthwise, pad
 
 _CONVOLUTIONS = {schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D}
 
@@ -49,18 +49,19 @@ def load_official(student: Student, model_file: Path, images: Tensor) -> None:
         x = _load_layer(trunk.stem, trunk.stem_norm, next(official), pad(2 * images - 1, 2))
         for block in trunk.blocks:
             if not block.shape.added:
-                x = pad(x, block.shape.stride)
-                x = _load_layer(block.depthwise, block.depthwise_norm, next(official), x)
+                x = _load_layer(block.depthwise, block.depthwise_norm, next(official), x, block.shape.stride)
                 x = _load_layer(block.pointwise, block.pointwise_norm, next(official), x)
 
 
-def _load_layer(layer: nn.Conv2d, norm: nn.BatchNorm2d, weights: tuple[Floats, Floats], x: Tensor) -> Tensor:
-    """Set one convolution and its batch norm; return the layer's output."""
+def _load_layer(
+    layer: nn.Conv2d, norm: nn.BatchNorm2d, weights: tuple[Floats, Floats], x: Tensor, stride: int = 1
+) -> Tensor:
+    """Set one convolution and its batch norm; return the layer's output. `stride` is of depthwise layers."""
     kernel, bias = (torch.from_numpy(np.ascontiguousarray(array)) for array in weights)
     # A kernel before a batch norm has no scale: use the scale of a fresh network.
     spread = kernel.flatten(1).square().mean(1).sqrt().clamp_min(1e-6) * (3 * kernel[0].numel()) ** 0.5
     layer.weight.copy_(kernel / spread[:, None, None, None])
-    y = layer(x)
+    y = layer(x) if layer.groups == 1 else depthwise(x, layer, stride)
     norm.running_mean.copy_(y.mean((0, 2, 3)))
     norm.running_var.copy_(y.var((0, 2, 3)))
     norm.weight.copy_((norm.running_var + norm.eps).sqrt() * spread)

@@ -1,4 +1,4 @@
-"""The teachers, each up to its global pool: an official TFLite MobileNet and EfficientNet-Lite0."""
+"""The teachers, quantized TFLite models, each up to its global pool."""
 
 from __future__ import annotations
 
@@ -50,31 +50,11 @@ class EmbeddingModel:
         return raw if scale == 0 else (raw - zero) * np.float32(scale)
 
 
-class OnnxModel:
-    """An ONNX network with one image input (float32, N x 3 x S x S in 0..255) and one embedding output."""
-
-    def __init__(self, file: Path, size: int) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-        self._input = self._session.get_inputs()[0].name
-        self.size = size
-
-    def embed(self, image: Pixels) -> NDArray[np.float32]:
-        """Return the raw (not unit length) embedding of one S x S x 3 image."""
-        planes = np.ascontiguousarray(image.transpose(2, 0, 1), np.float32)[None]
-        return np.asarray(self._session.run(None, {self._input: planes})[0][0], np.float32)
-
-
 class Teachers:
     """Both teachers side by side, each scaled to unit length."""
 
-    def __init__(self, mobilenet: Path, lite0: Path) -> None:
-        from .lite0 import SIZE
-
-        self._models = (EmbeddingModel(cut_at_pool(mobilenet)), OnnxModel(lite0, SIZE))
+    def __init__(self, *model_files: Path) -> None:
+        self._models = [EmbeddingModel(cut_at_pool(file)) for file in model_files]
 
     def embed(self, photo: Pixels, box: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the embedding of one view of a photo."""

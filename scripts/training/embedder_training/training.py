@@ -23,12 +23,11 @@ from .batches import Source, batch
 from .held_out import HeldOut
 from .network import Student, average_into, losses, parameter_groups
 
-#: (passes, image side): small images first, they take less time.
-SIZES = ((380_000, 96), (1_000_000, 112))
-LAST_SIZE = 128
+#: Sides of the images before the cooldown and in it.
+SIZE, LAST_SIZE = 112, 128
 
-#: Passes until which the stem and the first blocks keep the official weights, and their number.
-FROZEN = (380_000, 5)
+#: First blocks that keep their weights until the cooldown, with the stem: they take half of a step's time.
+FROZEN = 5
 
 LOSSES = ("cosine", "relational", "label")
 
@@ -52,10 +51,6 @@ class Recipe:
     def rate_at(self, passes: int, left: float = 1.0) -> float:
         """Return the learning rate after `passes`; `left` is the remaining share of a cooldown, 1 to 0."""
         return self.rate * min(passes / self.warm_up, 1.0) * left + 1e-6
-
-
-def size_at(passes: int) -> int:
-    return next((size for until, size in SIZES if passes < until), LAST_SIZE)
 
 
 @dataclass
@@ -126,7 +121,7 @@ class Run:
     def step(self, rng: np.random.Generator) -> list[float]:
         """Take one step; return the losses and the learning rate."""
         passes = int(self.passes)
-        self.student.trunk.freeze(FROZEN[1] if passes < FROZEN[0] and not self.cooldown else 0)
+        self.student.trunk.freeze(0 if self.cooldown else FROZEN)
         images, targets, labels = batch(self.sources, self._size(), rng)
         rate = self.recipe.rate_at(passes, self.cooldown.left(passes) if self.cooldown else 1.0)
         for group in self.optimiser.param_groups:
@@ -172,8 +167,7 @@ class Run:
                 self.measure()
 
     def _size(self) -> int:
-        """Return the side of the images; a cooldown has the last one."""
-        return LAST_SIZE if self.cooldown else size_at(int(self.passes))
+        return LAST_SIZE if self.cooldown else SIZE
 
     def _rng(self, index: int) -> np.random.Generator:
         return np.random.default_rng((self.recipe.seed, index, int(self.passes)))
@@ -209,6 +203,6 @@ class Run:
 
     def measure(self) -> None:
         """Log the accuracy of the averaged student on the held-out classes."""
-        started, size = time.time(), LAST_SIZE
-        found = {h.name: h.figures(lambda images: self.average(images)[0], size) for h in self.held_out}
+        started = time.time()
+        found = {h.name: h.figures(lambda images: self.average(images)[0], LAST_SIZE) for h in self.held_out}
         self.log({"passes": int(self.passes), "held_out": found, "took": round(time.time() - started)})
