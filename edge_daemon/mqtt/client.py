@@ -38,6 +38,8 @@ MAX_IN_FLIGHT = 20
 """Maximum number of unacknowledged messages, unless the broker allows fewer."""
 MAX_POLL_S = 1.0
 _MAX_REJECTIONS = 20
+_TEMPORARY = (0x83, 0x97)
+"""Implementation specific error (RabbitMQ without a majority) and quota exceeded."""
 
 Version = Literal["5", "3.1.1"]
 
@@ -56,7 +58,8 @@ class Connection:
 
     paho's callbacks only fill queues, which the owner empties: `received` messages, `acknowledged` packet ids
     (those of subscriptions included), `too_large` packet ids of messages that the broker rejected as too
-    large, `rejected` packet ids of other rejections, and `rejections` as text. `window` is the maximum number
+    large, `deferred` those of messages that it can't take now, `rejected` packet ids of other rejections, and
+    `rejections` as text. `window` is the maximum number
     of unacknowledged messages. `limits` are those that the broker has announced. `version_rejected`: the
     broker was reached but did not answer as one that supports `version`. `will_rejected`: it ended the
     connection at a CONNECT; the will may be the cause. `end_reason` is the reason of the end, as sent by the
@@ -79,6 +82,7 @@ class Connection:
         self.received: deque[Incoming] = deque()
         self.acknowledged: deque[int] = deque()
         self.too_large: deque[int] = deque()
+        self.deferred: deque[int] = deque()
         self.rejections: deque[str] = deque()
         self.rejected: set[int] = set()
         self.subscribed = False
@@ -275,7 +279,7 @@ class Connection:
             self._operations.pop(mid, None)
             self.too_large.append(mid)
             return
-        self.acknowledged.append(mid)
+        (self.deferred if reason.value in _TEMPORARY else self.acknowledged).append(mid)
         self._record_rejections(mid, [reason])
 
     def _on_unsubscribe(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:

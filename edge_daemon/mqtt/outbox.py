@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 from edge_daemon.mqtt.message import Message
 from edge_daemon.mqtt.persistent_queue import PersistentQueue, WriteBatching
+from edge_daemon.system.backoff import Backoff
 
 logger = logging.getLogger(__name__)
 
 _MAX_TELEMETRY = 100
+_DEFERRAL_S = 1.0
+_MAX_DEFERRAL_S = 30.0
 _MAX_ACKNOWLEDGED_ROWS = 100
 
 
@@ -31,7 +34,8 @@ class Outbox:
       each topic is resent, which corrects stale retained values.
     - Messages of QoS 1 or 2 are events: kept in order until acknowledged, at most `max_queued`; above that
       the oldest is dropped and counted. While there is no connection `persist` moves them to the persistent
-      queue, except messages that expire, which would be useless after a restart.
+      queue, except messages that expire, which would be useless after a restart. After one that the broker
+      can't take now (`defer`) the events wait, too, up to half a minute; the first is then tried again.
     - Messages of QoS 0 are telemetry: dropped while there is no connection.
 
     `put` is for any thread; all other methods and the persistent queue belong to the thread that owns the
@@ -49,6 +53,10 @@ class Outbox:
         self._sent: dict[int, QueuedMessage] = {}
         self._resend: deque[QueuedMessage] = deque()
         self._acknowledged_rows: list[int] = []
+        self._deferred = False
+        self._deferred_until_s = 0.0
+        self._deferral = Backoff(_DEFERRAL_S, _MAX_DEFERRAL_S)
+        self._probe: QueuedMessage | None = None
         self._dropped = 0
         self._disk_failing = False
         self._batching = WriteBatching()
@@ -89,29 +97,58 @@ class Outbox:
             self._queue = deque(message for message in waiting if not message.retain)
             self._sent.clear()
             self._resend.clear()
+            self._deferred, self._probe = False, None
             self._enforce_limit()
         self._delete_acknowledged()
         self._persistent.rewind()
         if was_online:
             self.persist()
 
-    def next(self, window: int) -> QueuedMessage | None:
-        """Return the next message to send; None if there is none, or if `window` are unacknowledged."""
+    def next(self, window: int, now_s: float) -> QueuedMessage | None:
+        """Return the next message to send; None if there is none, or if `window` are unacknowledged.
+
+        `now_s` is monotonic.
+        """
         if len(self._sent) < window:
-            if self._resend:
-                return self._resend.popleft()
-            with self._lock:
-                if self._queue and self._queue[0].retain:
-                    return QueuedMessage(self._queue.popleft())
-            if self._persistent.has_unread and (stored := self._persistent.next()) is not None:
-                return QueuedMessage(stored[1], stored[0])
-            with self._lock:
-                if self._queue:
-                    return QueuedMessage(self._queue.popleft())
-            if self._acknowledged_rows and not self._sent:
-                self._delete_acknowledged()
+            if self._deferred:
+                if (queued := self._next_deferred(now_s)) is not None:
+                    return queued
+            elif (queued := self._next_queued()) is not None:
+                return queued
         with self._lock:
             return QueuedMessage(self._telemetry.popleft()) if self._telemetry else None
+
+    def _next_queued(self) -> QueuedMessage | None:
+        if self._resend:
+            return self._resend.popleft()
+        with self._lock:
+            if self._queue and self._queue[0].retain:
+                return QueuedMessage(self._queue.popleft())
+        if (stored := self._next_stored()) is not None:
+            return stored
+        with self._lock:
+            if self._queue:
+                return QueuedMessage(self._queue.popleft())
+        if self._acknowledged_rows and not self._sent:
+            self._delete_acknowledged()
+        return None
+
+    def _next_stored(self) -> QueuedMessage | None:
+        if self._persistent.has_unread and (stored := self._persistent.next()) is not None:
+            return QueuedMessage(stored[1], stored[0])
+        return None
+
+    def _next_deferred(self, now_s: float) -> QueuedMessage | None:
+        """Return state, or after the pause one event, which goes alone until it is answered."""
+        if self._probe is None and now_s >= self._deferred_until_s:
+            self._probe = self._resend.popleft() if self._resend else self._next_stored()
+            self._deferred = self._probe is not None
+            return self._probe
+        with self._lock:
+            state = next((message for message in self._queue if message.retain), None)
+            if state is not None:
+                self._queue.remove(state)
+        return None if state is None else QueuedMessage(state)
 
     def next_telemetry(self) -> QueuedMessage | None:
         """Return the next message of QoS 0; None if there is none, or if another message comes first."""
@@ -145,11 +182,27 @@ class Outbox:
             if not message.retain or self._retained.get(message.topic) is message:
                 self._resend.append(queued)
 
+    def defer(self, mid: int, now_s: float) -> None:
+        """Queue a message again that the broker can't take now, and pause the events, longer each time.
+
+        `now_s` is monotonic.
+        """
+        if not self._deferred:
+            self._batching = WriteBatching()
+        if not self._deferred or self._sent.get(mid) is self._probe:
+            self._deferred_until_s = now_s + self._deferral.next_s()
+            self._probe = None
+        self._deferred = True
+        self.retry(mid)
+
     def acknowledged(self, mid: int) -> None:
         """Remove a message that the broker has acknowledged."""
         queued = self._sent.pop(mid, None)
         if queued is not None:
             self.drop(queued)
+            if queued is self._probe:
+                self._deferred, self._probe = False, None
+                self._deferral.reset()
         if not self._sent and len(self._acknowledged_rows) >= len(self._persistent):
             self._delete_acknowledged()
 
@@ -166,7 +219,10 @@ class Outbox:
         They stay in memory if the disk can't be written.
         """
         with self._lock:
-            events = [message for message in self._queue if _is_durable(message)]
+            deferred = [each for each in self._resend if each.row is None and _is_durable(each.message)]
+            self._resend = deque(each for each in self._resend if each not in deferred)
+            events = [each.message for each in deferred]
+            events += [message for message in self._queue if _is_durable(message)]
             self._queue = deque(message for message in self._queue if not _is_durable(message))
         if not events:
             return False
@@ -181,6 +237,14 @@ class Outbox:
             with self._lock:
                 self._dropped += dropped
         return True
+
+    def persist_deferred(self, now_s: float) -> None:
+        """Persist in batches while the broker can't take the events; `now_s` is monotonic.
+
+        Waits until the broker has answered all that was sent, which comes first in the queue.
+        """
+        if self._deferred and not self._sent:
+            self.persist_if_due(now_s)
 
     def persist_if_due(self, now_s: float) -> None:
         """Persist in batches, which grow with the outage; `now_s` is monotonic."""

@@ -91,6 +91,13 @@ class Sender:
             connection.rejected.discard(mid)
             if self._fleet is not None:
                 self._fleet.acknowledged(mid)
+        while connection.deferred:
+            mid = connection.deferred.popleft()
+            self._estimator.acknowledged(mid)
+            self._outbox.defer(mid, self._clock.monotonic())
+            connection.rejected.discard(mid)
+            if self._fleet is not None:
+                self._fleet.acknowledged(mid)  # its summaries find what a peer lacks
         while connection.too_large:
             mid = connection.too_large.popleft()
             self._estimator.rejected_as_too_large(mid)
@@ -149,7 +156,7 @@ class Sender:
 
     def _publish(self, connection: Connection) -> bool:
         in_flight = 0 if self._fleet is None else self._fleet.in_flight
-        queued = self._outbox.next(connection.window - in_flight)
+        queued = self._outbox.next(connection.window - in_flight, self._clock.monotonic())
         if queued is None:
             return False
         self._publish_queued(connection, queued)

@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from types import TracebackType
+from typing import Self
 
 _CHUNK = 65_536
 
@@ -20,6 +21,7 @@ class Proxy:
         self._server = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._server.getsockname()[1]
         self._pairs: dict[socket.socket, socket.socket] = {}
+        self._clients: set[socket.socket] = set()
         self._swallowing = False
         self._delay_s = 0.0
         self._forbidden: bytes | None = None
@@ -27,7 +29,7 @@ class Proxy:
         self._ending = False
         self._thread = threading.Thread(target=self._run, name="proxy", daemon=True)
 
-    def __enter__(self) -> Proxy:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
@@ -86,6 +88,7 @@ class Proxy:
             client.close()
             return
         self._pairs |= {client: broker, broker: client}
+        self._clients.add(client)
 
     def _pass_on(self, sock: socket.socket) -> None:
         try:
@@ -94,14 +97,19 @@ class Proxy:
             if self._forbidden is not None and self._forbidden in data:
                 data = b""
             if data and not self._swallowing:
-                self._pairs[sock].sendall(data)
+                self._pairs[sock].sendall(self._filter(sock, data))
         except OSError:
             data = b""
         if not data:
             self._close(sock)
 
+    def _filter(self, sock: socket.socket, data: bytes) -> bytes:
+        """Return what is passed on of the bytes that came from `sock`."""
+        return data
+
     def _close(self, sock: socket.socket) -> None:
         other = self._pairs.pop(sock)
+        self._clients -= {sock, other}
         del self._pairs[other]
         sock.close()
         other.close()

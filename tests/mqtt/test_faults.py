@@ -24,6 +24,7 @@ from tests.harness.certificates import make_certificates
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.mqtt_client import Listener
 from tests.harness.mqtt_harness import Device, classified, label_changed, wait_until
+from tests.harness.refusing_broker import RefusingProxy
 
 BASE = "edge_daemon/tray-1"
 TOO_LONG_S = 20.0
@@ -105,6 +106,60 @@ def test_events_of_an_outage_arrive_in_order_and_no_old_label(broker: Mosquitto)
             wait_until(lambda: listener.texts(f"{BASE}/label") != [])
         assert set(listener.texts(f"{BASE}/label")) == {"label-29"}
         assert listener.texts(f"{BASE}/result") == []
+
+
+def test_events_that_the_broker_cannot_take_for_now_arrive_later(
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    path = tmp_path / "events.sqlite"
+    with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
+        with Device(MqttOptions(host="127.0.0.1", port=proxy.port, version="5"), queue_path=path) as device:
+            device.wait_connected()
+            proxy.refuse_publications(0x83, "/event")
+            for number in range(30):
+                device.sink.handle(events.Button(f"b{number:02}", "press"))
+            device.sink.handle(label_changed("while refused"))
+            device.sink.handle(classified())
+            wait_until(lambda: "while refused" in listener.texts(f"{BASE}/label"))
+            wait_until(lambda: listener.texts(f"{BASE}/result") != [])
+            wait_until(lambda: proxy.refused >= 3)
+            wait_until(lambda: len(PersistentQueue(path, 1000)) == 31)  # one is the change of the label
+            assert listener.texts(f"{BASE}/event") == []
+            proxy.refuse_publications(None)
+            wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 31)
+        found = [json.loads(text).get("name") for text in listener.texts(f"{BASE}/event")]
+        names = [name for name in found if name is not None]
+    assert names == [f"b{number:02}" for number in range(30)]
+    assert sum("Implementation specific error" in text for text in warnings(caplog)) == 1
+    assert len(PersistentQueue(path, 1000)) == 0
+
+
+def test_events_that_the_broker_cannot_take_survive_a_stop(broker: Mosquitto, tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
+        options = MqttOptions(host="127.0.0.1", port=proxy.port, version="5")
+        with Device(options, queue_path=path) as device:
+            device.wait_connected()
+            proxy.refuse_publications(0x97, "/event")
+            device.sink.handle(events.Button("first", "press"))
+            wait_until(lambda: proxy.refused >= 1)
+        proxy.refuse_publications(None)
+        with Device(options, queue_path=path):
+            wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 1)
+
+
+def test_an_event_that_may_not_be_published_is_given_up(broker: Mosquitto, tmp_path: Path) -> None:
+    path = tmp_path / "events.sqlite"
+    with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
+        with Device(MqttOptions(host="127.0.0.1", port=proxy.port, version="5"), queue_path=path) as device:
+            device.wait_connected()
+            proxy.refuse_publications(0x87, "/event")
+            device.sink.handle(events.Button("forbidden", "press"))
+            wait_until(lambda: proxy.refused >= 1)
+            proxy.refuse_publications(None)
+            device.sink.handle(events.Button("allowed", "press"))
+            wait_until(lambda: listener.texts(f"{BASE}/event") != [])
+        assert [json.loads(text)["name"] for text in listener.texts(f"{BASE}/event")] == ["allowed"]
 
 
 def test_the_queue_of_an_outage_is_bounded_and_the_loss_is_logged(caplog: pytest.LogCaptureFixture) -> None:

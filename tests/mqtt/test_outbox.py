@@ -31,7 +31,7 @@ def make_outbox(max_queued: int, path: Path | None = None) -> Outbox:
 def send_all(outbox: Outbox) -> list[str]:
     """Send and acknowledge all messages; return their payloads."""
     texts: list[str] = []
-    while queued := outbox.next(WINDOW):
+    while queued := outbox.next(WINDOW, 0.0):
         outbox.sent(queued, len(texts))
         outbox.acknowledged(len(texts))
         texts.append(queued.message.payload.decode())
@@ -83,7 +83,7 @@ def test_unacknowledged_events_are_resent_in_order_but_no_older_retained_value()
     for message in (event(1), retained("a", "old"), event(2)):
         outbox.put(message)
     for mid in range(3):
-        queued = outbox.next(WINDOW)
+        queued = outbox.next(WINDOW, 0.0)
         assert queued is not None
         outbox.sent(queued, mid)
     outbox.acknowledged(0)
@@ -135,14 +135,14 @@ def test_the_window_limits_unacknowledged_messages_but_not_telemetry() -> None:
     for number in range(WINDOW + 5):
         outbox.put(event(number))
     for mid in range(WINDOW):
-        queued = outbox.next(WINDOW)
+        queued = outbox.next(WINDOW, 0.0)
         assert queued is not None
         outbox.sent(queued, mid)
-    assert outbox.next(WINDOW) is None
+    assert outbox.next(WINDOW, 0.0) is None
     outbox.put(telemetry(1))
-    assert outbox.next(WINDOW) == QueuedMessage(telemetry(1))
+    assert outbox.next(WINDOW, 0.0) == QueuedMessage(telemetry(1))
     outbox.acknowledged(0)
-    assert outbox.next(WINDOW) == QueuedMessage(event(WINDOW))
+    assert outbox.next(WINDOW, 0.0) == QueuedMessage(event(WINDOW))
 
 
 def test_it_is_idle_once_all_messages_are_acknowledged() -> None:
@@ -150,7 +150,7 @@ def test_it_is_idle_once_all_messages_are_acknowledged() -> None:
     outbox.connected()
     outbox.put(event(1))
     assert not outbox.idle
-    message = outbox.next(WINDOW)
+    message = outbox.next(WINDOW, 0.0)
     assert message is not None
     outbox.sent(message, 9)
     assert not outbox.idle
@@ -182,7 +182,7 @@ def test_stored_events_that_were_not_acknowledged_are_sent_again(tmp_path: Path)
     outbox.persist()
     outbox.connected()
     for mid in range(2):
-        queued = outbox.next(WINDOW)
+        queued = outbox.next(WINDOW, 0.0)
         assert queued is not None
         outbox.sent(queued, mid)
     outbox.acknowledged(0)
@@ -198,7 +198,7 @@ def test_unacknowledged_events_are_persisted_when_the_connection_ends(tmp_path: 
     outbox.connected()
     outbox.put(event(1))
     outbox.put(retained("a", "x"))
-    queued = outbox.next(WINDOW)
+    queued = outbox.next(WINDOW, 0.0)
     assert queued is not None
     outbox.sent(queued, 1)
     outbox.disconnected()
