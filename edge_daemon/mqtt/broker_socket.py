@@ -6,9 +6,10 @@ import errno
 import os
 import select
 import socket
+import threading
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import ssl
@@ -20,6 +21,8 @@ TICK_S = 0.1
 """Interval at which a wait asks whether it is cancelled."""
 
 Cancelled = Callable[[], bool]
+_Address = tuple[int, int, int, str, Any]
+"""Family, kind and protocol of a socket, the canonical name, and the address."""
 
 
 def open_socket(
@@ -27,11 +30,11 @@ def open_socket(
 ) -> socket.socket | ssl.SSLSocket:
     """Return a non-blocking socket to the first address of `host` that answers, without Nagle's delay.
 
-    Ends soon after `cancelled` returns True, with TimeoutError, except while the system resolves the name.
-    Raises OSError, and ValueError for a host that is no name.
+    Ends soon after `cancelled` returns True, with TimeoutError. Raises OSError, and ValueError for a host
+    that is no name.
     """
     failures: list[OSError] = []
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM):
+    for family, kind, protocol, _, address in _resolve(host, port, cancelled):
         try:
             sock = _connect(socket.socket(family, kind, protocol), address, cancelled)
         except OSError as exc:
@@ -39,6 +42,27 @@ def open_socket(
         else:
             return sock if tls is None else _encrypt(sock, host, tls, cancelled)
     raise failures[0]
+
+
+def _resolve(host: str, port: int, cancelled: Cancelled) -> Sequence[_Address]:
+    """Return the addresses of a host. A thread asks for them: the system's wait can't be ended."""
+    answers: list[Sequence[_Address] | Exception] = []
+    answered = threading.Event()
+
+    def ask() -> None:
+        try:
+            answers.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
+        except Exception as exc:
+            answers.append(exc)
+        answered.set()
+
+    threading.Thread(target=ask, name="mqtt-name", daemon=True).start()
+    while not answered.wait(TICK_S):
+        if cancelled():
+            raise TimeoutError(errno.ETIMEDOUT, "the name server did not answer")
+    if isinstance(answers[0], Exception):
+        raise answers[0]
+    return answers[0]
 
 
 def _connect(sock: socket.socket, address: object, cancelled: Cancelled) -> socket.socket:
