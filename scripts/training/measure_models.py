@@ -1,6 +1,6 @@
 """Measure models on all test sets: print Markdown tables, and write the figures into the manifests.
 
-    python scripts/training/measure_models.py DATA [NAME...] [--write] [--draws 5]
+    python scripts/training/measure_models.py DATA [NAME...] [--write] [--draws 5] [--keep FILE]
 
 DATA holds photo sets (`<set>/<class>/<picture>`) and in `sessions/` session sets
 (`<set>/<session>/<class>/<picture>`). A NAME is a model as the program finds it; without names, all that
@@ -10,7 +10,7 @@ embedder_training/measure.py, `knn` and `auto` are the program's, with rejection
 shortest time of one inference on one thread, in alternation with the reference model, as background load only
 adds to a time; the memory is what a process takes in addition when it loads a model and embeds a picture.
 
---write stores cost and few-shot figures in the manifests in models/.
+--write stores cost and few-shot figures in the manifests in models/. With --keep, an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ REFERENCE = "mobilenet_v1_0.25_128_quant"
 ROUNDS = 60
 SHOTS = 10
 HEADS = ("knn", "centroid", "linear")
+GENERAL = "Size and cost"
 
 _MEMORY = """
 import sys, numpy as np
@@ -171,16 +172,31 @@ def shares(score: SessionScore) -> str:
     return " / ".join(f"{100 * part / score.count:.0f}" for part in (score.first, score.named, score.unknown))
 
 
-class Table:
-    """Rows of Markdown, printed as they come."""
+Rows = dict[str, list[str]]
+"""A model's row in each table, by the table's title."""
 
-    def __init__(self, title: str, *columns: str) -> None:
-        self._title, self._columns = title, columns
-        self.rows: list[tuple[str, ...]] = []
 
-    def print(self) -> None:
-        lines = [f"\n## {self._title}", _row(self._columns), _row(("---",) * len(self._columns))]
-        print("\n".join([*lines, *map(_row, self.rows)]), flush=True)
+class Kept:
+    """The rows of the models measured so far, in a file, if one is given, so that a run can go on."""
+
+    def __init__(self, file: Path | None) -> None:
+        self._file = file
+        lines = file.read_text().splitlines() if file is not None and file.exists() else ()
+        self.rows: dict[str, Rows] = dict(json.loads(line) for line in lines)
+
+    def add(self, name: str, rows: Rows) -> None:
+        self.rows[name] = rows
+        if self._file is not None:
+            with self._file.open("a") as file:
+                file.write(json.dumps([name, rows]) + "\n")
+
+
+def print_table(title: str, columns: Sequence[str], rows: dict[str, Rows]) -> None:
+    print(f"\n## {title}")
+    for cells in (("model", *columns), ("---",) * (len(columns) + 1)):
+        print(_row(cells))
+    for name, found in rows.items():
+        print(_row((name, *found[title])), flush=True)
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -220,53 +236,68 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--draws", type=int, default=5)
     parser.add_argument("--session-draws", type=int, default=1)
+    parser.add_argument("--keep", type=Path, metavar="FILE", help="go on with the rows of this file")
     return parser.parse_args()
 
 
+def within_sets(
+    embedder: TfliteEmbedder, photo_sets: Sequence[PhotoSet], draws: int
+) -> tuple[dict[str, dict[str, dict[str, float]]], Rows]:
+    """Return the few-shot figures of each set, for the manifest, and their cells."""
+    figures, cells = {}, {}
+    for photos in photo_sets:
+        rows = np.stack([embedder.embed(read_image(each)) for each in photos.files])
+        figures[photos.name] = few_shot(rows, photos.class_ids)
+        heads = [" / ".join(f"{v:.0f}" for v in figures[photos.name][head].values()) for head in HEADS]
+        cells[photos.name] = [*heads, f"{auto_accuracy(rows, photos, draws):.1f}"]
+    return figures, cells
+
+
+def in_sessions(file: Path, embedder: TfliteEmbedder, folders: Sequence[Path], draws: int) -> Rows:
+    """Return the cells of each session set."""
+    stored = read_cohort(file)
+    cohort = None if stored is None else Cohort(stored)
+    cells = {}
+    for folder in folders:
+        read = read_sessions(find_sessions(folder), embedder.embed)
+        found = across_sessions(read, FrameCopies(embedder.embed), cohort, draws)
+        parts = (found.across["knn"], found.across["auto"], found.same["auto"])
+        cells[folder.name] = [f"{found.first_linear:.1f}", *map(shares, parts)]
+    return cells
+
+
+def size_and_cost(file: Path, embedder: TfliteEmbedder, relative_cost: float) -> list[str]:
+    height, width = embedder.input_shape[:2]
+    numbers = embedder.embed(np.zeros((height, width, 3), np.uint8)).size
+    megabytes = f"{file.stat().st_size / 1e6:.2f}"
+    return [f"{width} x {height}", str(numbers), megabytes, f"{memory(file):.1f}", f"{relative_cost:.2g}"]
+
+
 def main() -> None:
-    """Print the tables after each model has been measured."""
+    """Measure each model that --keep lacks, and print the tables."""
     args = arguments()
     photo_sets = find_photo_sets(args.data)
     session_sets = sorted(path for path in (args.data / "sessions").iterdir() if path.is_dir())
     reference = TfliteEmbedder(find_model(REFERENCE))
-    general = Table("Size and cost", "model", "input", "numbers", "file, MB", "memory, MB", "cost")
-    within = {each.name: Table(each.name, "model", *HEADS, "auto, K = 10") for each in photo_sets}
-    columns = ("linear, first", "knn, other sessions", "auto, other sessions", "auto, same session")
-    sessions = {each.name: Table(each.name, "model", *columns) for each in session_sets}
+    kept = Kept(args.keep)
     for name in args.names or model_names():
+        if name in kept.rows:
+            continue
         file = find_model(name)
         embedder = TfliteEmbedder(file)
-        relative_cost, figures = cost(embedder, reference), {}
-        stored = read_cohort(file)
-        cohort = None if stored is None else Cohort(stored)
-        for photos in photo_sets:
-            rows = np.stack([embedder.embed(read_image(each)) for each in photos.files])
-            figures[photos.name] = few_shot(rows, photos.class_ids)
-            cells = [" / ".join(f"{v:.0f}" for v in figures[photos.name][head].values()) for head in HEADS]
-            auto = auto_accuracy(rows, photos, args.draws)
-            within[photos.name].rows.append((name, *cells, f"{auto:.1f}"))
-        for folder in session_sets:
-            read = read_sessions(find_sessions(folder), embedder.embed)
-            found = across_sessions(read, FrameCopies(embedder.embed), cohort, args.session_draws)
-            cells = [shares(found.across["knn"]), shares(found.across["auto"]), shares(found.same["auto"])]
-            sessions[folder.name].rows.append((name, f"{found.first_linear:.1f}", *cells))
-        height, width = embedder.input_shape[:2]
-        size = f"{file.stat().st_size / 1e6:.2f}"
-        general.rows.append(
-            (
-                name,
-                f"{width} x {height}",
-                str(rows.shape[1]),
-                size,
-                f"{memory(file):.1f}",
-                f"{relative_cost:.2g}",
-            )
-        )
+        relative_cost = cost(embedder, reference)
+        figures, rows = within_sets(embedder, photo_sets, args.draws)
+        rows |= in_sessions(file, embedder, session_sets, args.session_draws)
+        kept.add(name, {GENERAL: size_and_cost(file, embedder, relative_cost), **rows})
         if args.write:
             write_manifest(name, relative_cost, figures)
         print(f"{name}: measured", file=sys.stderr, flush=True)
-    for table in (general, *within.values(), *sessions.values()):
-        table.print()
+    print_table(GENERAL, ("input", "numbers", "file, MB", "memory, MB", "cost"), kept.rows)
+    for photos in photo_sets:
+        print_table(photos.name, (*HEADS, "auto, K = 10"), kept.rows)
+    for folder in session_sets:
+        columns = ("linear, first", "knn, other sessions", "auto, other sessions", "auto, same session")
+        print_table(folder.name, columns, kept.rows)
 
 
 if __name__ == "__main__":
