@@ -19,6 +19,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -36,7 +37,7 @@ from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SHOTS = 10
 
-DESIGNS: Mapping[str, Mapping[str, float]] = {
+DESIGNS: Mapping[str, Mapping[str, Any]] = {
     "no recent frames": {"MIN_FRAMES": 10**9},
     "the daemon's": {},
     "threshold: 40 % of the copies": {"MOVED_QUANTILE": 0.4},
@@ -45,12 +46,14 @@ DESIGNS: Mapping[str, Mapping[str, float]] = {
     "nothing subtracted": {"SHARE": 0.0},
     "the whole difference subtracted": {"SHARE": 1.0},
     "sessions of any similarity": {"MIN_SIMILARITY": -1.0},
-    "frames in a row count as independent": {"INDEPENDENT_FRAMES": 12},
+    "frames in a row count as independent": {"FRAMES_PER_INDEPENDENT": 1},
+    "judged from 16 frames on, one threshold": {"FRAME_COUNTS": (16,), "MIN_FRAMES": 16},
+    "judged from 4 frames on": {"FRAME_COUNTS": (4, 8, 16, 32, 48), "MIN_FRAMES": 4},
 }
 """Constants of the daemon that a design replaces."""
 
 
-def patched(constants: Mapping[str, float]) -> ExitStack:
+def patched(constants: Mapping[str, Any]) -> ExitStack:
     """Return a context in which the daemon uses these constants."""
     stack = ExitStack()
     for name, value in constants.items():

@@ -17,11 +17,14 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.recent_frames import RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, evenly_spaced, unique
 
-MIN_FRAMES = 16
+FRAME_COUNTS = (8, 16, 32, 48)
+"""Numbers of recent frames from which on a session has another threshold: more frames have a surer mean."""
+
+MIN_FRAMES = FRAME_COUNTS[0]
 """Number of recent frames below which the session is not judged."""
 
-INDEPENDENT_FRAMES = 4
-"""Number of independent frames that MIN_FRAMES are worth: frames in a row are alike."""
+FRAMES_PER_INDEPENDENT = 4
+"""Number of frames in a row that are worth an independent one, as they are alike."""
 
 MAX_SESSIONS = 8
 """Number of newest sessions that are known; their bases take 0.6 MB with embeddings of 1,280 numbers."""
@@ -62,19 +65,19 @@ _EPSILON = 1e-6
 class TaughtSession(Struct, frozen=True):
     """The mean of a session's class means, and an orthonormal basis (rows) of their span.
 
-    Recent frames come from this session if their mean, at unit length, has a projection of length `least`,
-    or of `least_unknown` if most of them are unknown.
+    Recent frames come from this session if their mean, at unit length, has a projection of length
+    `least[i][0]`, or of `least[i][1]` if most of them are unknown, with `FRAME_COUNTS[i]` frames or more.
     """
 
     mean: Doubles
     basis: Floats
-    least: float
-    least_unknown: float
+    least: Sequence[tuple[float, float]]
 
     def contains(self, recent: RecentFrames) -> bool:
         """Return whether recent frames come from this session."""
         inside = float(np.linalg.norm(self.basis @ recent.mean.astype(np.float32)))
-        least = self.least if recent.known_share >= KNOWN_SHARE else self.least_unknown
+        known, unknown = self.least[sum(recent.count >= count for count in FRAME_COUNTS[1:])]
+        least = known if recent.known_share >= KNOWN_SHARE else unknown
         return inside >= least * float(np.linalg.norm(recent.mean))
 
     def similarity(self, mean: Doubles) -> float:
@@ -128,12 +131,12 @@ def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:
     means = [_class_means(examples, ids == number) for number in unique(ids)[-MAX_SESSIONS:].tolist()]
     scatter = [1 - float(np.square(each).sum(axis=1).mean()) for each in means]
     least = [_least_projections(each, within) for each, within in zip(means, scatter, strict=True)]
-    lowest = min((each for each in least if each is not None), default=None)
+    lowest = min((each for each in least if each), default=None)
     if lowest is None:
         return TaughtSessions(())
     return TaughtSessions(
         [
-            TaughtSession(each.mean(axis=0), _basis(each), *(lowest if bounds is None else bounds))
+            TaughtSession(each.mean(axis=0), _basis(each), bounds or lowest)
             for each, bounds in zip(means, least, strict=True)
         ]
     )
@@ -147,21 +150,25 @@ def _class_means(examples: EmbeddingIndex, own: Flags) -> Doubles:
     return np.array(means, np.float64)
 
 
-def _least_projections(means: Doubles, scatter: float) -> tuple[float, float] | None:
+def _least_projections(means: Doubles, scatter: float) -> list[tuple[float, float]]:
     """Return the projections that the mean of recent frames has in this session if it shows a new class.
 
-    The second is that of unknown frames. Each class in turn is the new one, beside one of the others.
-    `scatter` is the variance within a class; a mean of INDEPENDENT_FRAMES keeps its share of it. None with
-    one class.
+    One pair for each of FRAME_COUNTS; the second number is that of unknown frames. Each class in turn is the
+    new one, beside one of the others. `scatter` is the variance within a class; a mean keeps its share of it.
+    Empty with one class.
     """
     if len(means) < 2:
-        return None
+        return []
     coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
-    shares = np.array(list(_new_class_projections(coordinates, scatter / INDEPENDENT_FRAMES)))
     known = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
     unknown = UNKNOWN_NEW_CLASS_SD + UNKNOWN_NEW_CLASS_SD / len(means)
-    mean, spread = float(shares.mean()), float(shares.std())
-    return mean - known * spread, mean - unknown * spread
+    found = []
+    for count in FRAME_COUNTS:
+        noise = scatter * FRAMES_PER_INDEPENDENT / count
+        shares = np.array(list(_new_class_projections(coordinates, noise)))
+        mean, spread = float(shares.mean()), float(shares.std())
+        found.append((mean - known * spread, mean - unknown * spread))
+    return found
 
 
 def _new_class_projections(means: Doubles, noise: float) -> Iterator[float]:

@@ -13,6 +13,7 @@ from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set.taught_sessions import (
+    FRAME_COUNTS,
     MAX_SESSIONS,
     MIN_FRAMES,
     TaughtSession,
@@ -100,9 +101,24 @@ def test_a_session_that_shows_other_things_is_not_moved(one_session: TaughtSessi
 
 def test_less_of_a_difference_is_another_session_where_the_frames_are_unknown() -> None:
     objects = range(CLASSES)
-    taught = TaughtSessions([TaughtSession(np.ones(SIZE), np.eye(1, SIZE, dtype=np.float32), 0.0, 1.0)])
+    taught = TaughtSessions(
+        [TaughtSession(np.ones(SIZE), np.eye(1, SIZE, dtype=np.float32), [(0.0, 1.0)] * 4)]
+    )
     assert taught.departure(watch(1, objects, known=True)) is None
     assert taught.departure(watch(1, objects, known=False)) is not None
+
+
+def test_more_frames_make_less_of_a_difference_another_session() -> None:
+    """A difference within the noise of the mean of few frames."""
+    taught = fit_taught_sessions(index({0: range(CLASSES)}))
+    near = 0.4 * np.stack([views(0, each, 40, 3) for each in range(CLASSES)], axis=1)
+    near = near + 0.6 * np.stack([views(1, each, 40, 3) for each in range(CLASSES)], axis=1)
+    recent, found = RecentFrames(), {}
+    for frame in near.reshape(-1, SIZE)[: 2 * FRAME_COUNTS[-1]]:
+        recent.add((frame / np.linalg.norm(frame)).astype(np.float32))
+        found[recent.count] = taught.departure(recent) is not None
+    assert not found[MIN_FRAMES]
+    assert found[2 * FRAME_COUNTS[-1]]
 
 
 def test_a_still_picture_is_judged_once() -> None:
@@ -121,7 +137,7 @@ def test_the_similarity_of_a_session_does_not_depend_on_a_common_mean(rectified:
     taught, other = random.normal(size=(2, 500))
     if rectified:
         taught, other = np.exp(taught), np.exp(other)
-    session = TaughtSession(taught, taught[None].astype(np.float32), 0.9, 0.9)
+    session = TaughtSession(taught, taught[None].astype(np.float32), [(0.9, 0.9)] * 4)
     assert session.similarity(taught) == pytest.approx(1)
     assert session.similarity(other) == pytest.approx(0, abs=0.2)
 
