@@ -61,7 +61,7 @@ _MIN_LEVEL = 20
 _SATURATED = 250
 _BINS_PER_OCTAVE = 16
 _MAX_SHIFT = 1.0
-_LOGS = np.round(np.log2(np.maximum(np.arange(256), 1)) * _BINS_PER_OCTAVE).astype(np.int16)
+_LOGS = np.round(np.log2(np.maximum(np.arange(256), 1)) * _BINS_PER_OCTAVE).astype(np.intp)
 _SMOOTHING = np.array([1, 2, 3, 2, 1])
 
 # Bins of the ratio of a cell to its reference. Each channel has its own, those that are not counted last.
@@ -69,7 +69,7 @@ _BINS = 448
 _COUNTED = 160
 _FIRST_BIN = 96
 _UNCOUNTED = 176
-_CHANNEL_BINS = np.array([[0], [_BINS], [2 * _BINS]], np.int16)
+_CHANNEL_BINS = np.array([[0], [_BINS], [2 * _BINS]])
 _LEVEL_BINS = _LOGS.copy()
 _LEVEL_BINS[:4] = _LEVEL_BINS[_SATURATED:] = 255
 
@@ -225,19 +225,20 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         return steepness
 
     @cached_property
-    def _bins(self) -> npt.NDArray[np.int16]:
-        """Histogram bins of every second cell for a picture's level 1; shape (3, n).
+    def _bins(self) -> npt.NDArray[np.intp]:
+        """Histogram bins of every second cell for a picture's level 1; shape (3 * n).
 
         A cell that is dark or saturated, whose ratio is unknown, is in a bin that is not counted.
         """
         cells = _every_second(self.cells)
         known = (cells >= _MIN_LEVEL) & (cells < _SATURATED)
         bins = np.where(known, _FIRST_BIN - _LOGS[cells.astype(np.uint8)], _UNCOUNTED)
-        return (bins + _CHANNEL_BINS).astype(np.int16)
+        flat: npt.NDArray[np.intp] = (bins + _CHANNEL_BINS).ravel()
+        return flat
 
     @cached_property
-    def _sparse(self) -> Planes:
-        return _every_second(self.cells)
+    def _sparse(self) -> npt.NDArray[np.float32]:
+        return _every_second(self.cells).ravel()
 
     @cached_property
     def _planes(self) -> Planes:
@@ -252,45 +253,51 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
 
     def _match(self, cells: Planes) -> SceneMatch:
         gain = self._gain(cells)
-        down, right = self._shift(cells[1], float(gain[1]))
-        terms = gain[:, None] * np.array((1, -down, -right), np.float32)
-        expected: Planes = (terms[:, None] @ self._planes).reshape(cells.shape)
+        down, right = self._shift(cells[1], gain[1])
+        terms = np.array([[(each, -each * down, -each * right)] for each in gain], np.float32)
+        expected: Planes = (terms @ self._planes).reshape(cells.shape)
         np.minimum(expected, 255, out=expected)
         difference = cells - expected
         if self._ceiling is not None:
             np.minimum(difference, self._ceiling, out=difference)
         np.abs(difference, out=difference)
-        largest = difference.max(axis=0)
+        largest: Cells = np.maximum.reduce(difference)
         noise = max(1.48 * _median(difference[1, ::2]), 0.7 * self.noise)
         noise = min(noise, 3 * self.noise + _NOISE_ALLOWANCE)
-        light = max(gain.tolist())
-        limit = self._steepness * np.float32(_SLOPE_TOLERANCE * light)
+        light = max(gain)
+        limit = self._steepness * (_SLOPE_TOLERANCE * light)
         limit += _MIN_DIFFERENCE * min(max(light, 0.35), 1.0) + _NOISE_LIMIT * noise
         largest /= limit
-        return SceneMatch(cells, expected, largest, (float(gain[0]), float(gain[1]), float(gain[2])), noise)
+        return SceneMatch(cells, expected, largest, gain, noise)
 
-    def _gain(self, cells: Planes) -> npt.NDArray[np.float32]:
+    def _gain(self, cells: Planes) -> tuple[float, float, float]:
         """Return the light of the cells relative to the reference: the commonest ratio of each channel.
 
         A median would fail where an object covers half of the region. Every second cell is counted.
         """
-        cells = _every_second(cells)
-        bins = _LEVEL_BINS.take(cells.astype(np.uint8)) + self._bins
-        counts = np.bincount(bins.ravel(), minlength=3 * _BINS).reshape(3, _BINS)[:, :_COUNTED]
-        modes = np.convolve(counts.ravel(), _SMOOTHING, "same").reshape(3, _COUNTED).argmax(axis=1)
-        bins -= (modes[:, None] + _CHANNEL_BINS).astype(np.int16)
-        near = (np.abs(bins) <= 2).astype(np.float32)[:, None]
-        light, reference = near @ cells[:, :, None], near @ self._sparse[:, :, None]
-        known = counts.sum(axis=1) >= MIN_CELLS
-        ratio: npt.NDArray[np.float32] = (light / np.maximum(reference, 1)).ravel()
-        ratio[~known] = 1
-        return ratio
+        levels = _every_second(cells).ravel()
+        bins = _LEVEL_BINS.take(levels.astype(np.uint8))
+        bins += self._bins
+        counts = np.bincount(bins, minlength=3 * _BINS).reshape(3, _BINS)[:, :_COUNTED]
+        light = np.bincount(bins, levels, 3 * _BINS)
+        reference = np.bincount(bins, self._sparse, 3 * _BINS)
+        smooth = np.correlate(counts.ravel(), _SMOOTHING, "same").reshape(3, _COUNTED)
+        gains = [1.0, 1.0, 1.0]
+        known = np.add.reduce(counts, axis=1).tolist()
+        for channel, mode in enumerate(smooth.argmax(axis=1).tolist()):
+            if known[channel] >= MIN_CELLS:
+                middle = channel * _BINS + mode
+                near = slice(max(0, middle - 2), middle + 3)
+                gains[channel] = sum(light[near].tolist()) / max(sum(reference[near].tolist()), 1)
+        return gains[0], gains[1], gains[2]
 
     def _shift(self, green: Cells, gain: float) -> tuple[float, float]:
         """Return how far the picture is shifted, in cells down and to the right (Lucas and Kanade)."""
         scene, slopes = self._planes[1, 0], self._planes[1, 1:]
-        error = green.ravel() - np.minimum(scene * np.float32(gain), 255)
-        small = np.abs(error) < self._steepness.ravel() * np.float32(0.75 * gain) + 6
+        expected = scene * gain
+        np.minimum(expected, 255, out=expected)
+        error = green.ravel() - expected
+        small = np.abs(error) < self._steepness.ravel() * (0.75 * gain) + 6
         weighted = slopes * small
         (a, b), (_, c) = (weighted @ slopes.T).tolist()
         d, e = (weighted @ error).tolist()
@@ -323,10 +330,10 @@ def _sample(image: Image, step: int, pixels: int = 1) -> Planes:
         if distance:
             sums[: -3 * distance] += sums[3 * distance :]
             count *= 2
-    lines = sums.reshape(rows, 3 * image.shape[1])[:, 3 * first : 3 * side * columns]
-    planes: Planes = np.empty((3, rows, columns), np.float32)
-    for channel, plane in enumerate(planes):
-        np.multiply(lines[:, channel :: 3 * side], np.float32(1 / count), out=plane)
+    shape, strides = (3, rows, columns), (2, 6 * image.shape[1], 6 * side)
+    lines = np.ndarray(shape, np.uint16, sums, 6 * first, strides)
+    planes: Planes = lines.astype(np.float32, "C")
+    planes *= 1 / count
     return planes
 
 
@@ -346,5 +353,6 @@ def _halve(planes: Planes) -> Planes:
 
 def _median(cells: Cells) -> float:
     """Return the median of non-negative cells; np.median takes three times as long."""
-    flat = cells.ravel()
-    return float(np.partition(flat, len(flat) // 2)[len(flat) // 2])
+    flat, middle = cells.flatten(), cells.size // 2
+    flat.partition(middle)
+    return float(flat[middle])
