@@ -50,6 +50,13 @@ class BitGrid:
         """Return flags as bits."""
         return int.from_bytes(np.packbits(flags, bitorder="little").tobytes(), "little")
 
+    def edges(self, levels: npt.NDArray[np.float32], least: float) -> Bits:
+        """Return the cells whose two neighbours in a row or column differ by `least` or more."""
+        flat, columns = levels.ravel(), self._columns
+        across, down = flat[2:] - flat[:-2], flat[2 * columns :] - flat[: -2 * columns]
+        beside = self.pack(np.abs(across, out=across) >= least) << 1 & ~(self._left | self._right)
+        return beside | self.pack(np.abs(down, out=down) >= least) << columns
+
     def unpack(self, bits: Bits) -> npt.NDArray[np.uint8]:
         """Return bits as numbers 0 and 1, shape (rows, columns)."""
         size = self._rows * self._columns

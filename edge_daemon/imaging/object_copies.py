@@ -40,7 +40,7 @@ def object_copy(image: Image, view: ObjectView, rng: np.random.Generator, size: 
     """
     if view.mask is None:
         raise ValueError("a copy of an object needs a view with an object")
-    whole = ObjectView("object", np.ones_like(view.mask), view.box)
+    whole = ObjectView("object", np.full_like(view.mask, 255), view.box)
     white = np.full_like(image, 255)
     part = object_picture(image, whole, size).astype(np.float32)
     covered = _share(object_picture(white, view, size))

@@ -17,12 +17,15 @@ from msgspec import Struct
 
 from edge_daemon.imaging.cell_bits import BitGrid, Bits, Flags, bit_grid
 from edge_daemon.imaging.regions import Box
-from edge_daemon.imaging.scene_reference import Cells, SceneMatch, SceneReference
+from edge_daemon.imaging.scene_reference import SceneMatch, SceneReference
 
 if TYPE_CHECKING:
     from PIL.Image import Image as PillowImage
 
     from edge_daemon.domain.types import Image
+
+Levels: TypeAlias = npt.NDArray[np.uint8]
+"""One level of 255 per cell: shape (rows, columns)."""
 
 ViewState: TypeAlias = Literal["object", "empty", "untrusted"]
 """object: the mask shows an object; empty: the scene without an object; untrusted: neither is certain."""
@@ -54,17 +57,19 @@ _SHADOW_FLOOR = 0.4
 _SHADOW_TINT = 0.12
 _SOFT_EDGE = 0.08
 _ENLARGED = 0.75
+_LEVELS = bytes(min(cells, 9) * 255 // 9 for cells in range(256))
+"""Level of a cell by how many of its block of nine are covered."""
 
 
 class ObjectView(Struct, frozen=True, eq=False):
     """The content of a picture before a known scene.
 
-    `mask` (rows x columns) is 0 for the scene and 1 for the object, soft at its edge; its cells cover the
+    `mask` (rows x columns) is 0 for the scene and 255 for the object, soft at its edge; its cells cover the
     picture. `box` is the object's box as fractions of the picture. Both are None unless `state` is `object`.
     """
 
     state: ViewState
-    mask: Cells | None = None
+    mask: Levels | None = None
     box: Box | None = None
 
 
@@ -83,7 +88,7 @@ def find_object(image: Image, reference: SceneReference) -> ObjectView:
     total = match.contrast.size
     differing = match.contrast > 1
     changed = grid.pack(differing)
-    kept = changed & ~grid.pack(_soft_shadows(match, differing)) if changed else 0
+    kept = changed & ~_soft_shadows(grid, match, differing) if changed else 0
     area = kept.bit_count()
     if area > _MAX_AREA * total:
         return UNTRUSTED
@@ -118,29 +123,44 @@ def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Im
     left, top, side = _square(view.box, width, height)
     scale = size / side
     # What the mask does not cover need not be scaled.
-    x0, x1 = _covered(view.mask, 0, width, left, side)
-    y0, y1 = _covered(view.mask, 1, height, top, side)
+    used_rows, used_columns = _used(view.mask)
+    x0, x1 = _covered(used_columns, width / columns, left, min(width, left + side))
+    y0, y1 = _covered(used_rows, height / rows, top, min(height, top + side))
     target = (max(1, round((x1 - x0) * scale)), max(1, round((y1 - y0) * scale)))
     part = _scaled(image[y0:y1, x0:x1], *target)
-    mask = Pillow.fromarray((view.mask * 255).astype(np.uint8))
+    mask = Pillow.frombuffer("L", (columns, rows), view.mask, "raw", "L", 0, 1)
     cell_x, cell_y = columns / width, rows / height
     edges = (x0 * cell_x, y0 * cell_y, x1 * cell_x, y1 * cell_y)
     soft = mask.resize(target, Pillow.Resampling.BILINEAR, box=edges)
-    ground = Pillow.new("RGB", (size, size), (NEUTRAL, NEUTRAL, NEUTRAL))
-    ground.paste(part, (round((x0 - left) * scale), round((y0 - top) * scale)), soft)
-    return np.asarray(ground)
+    ground = Pillow.new("RGB", target, (NEUTRAL, NEUTRAL, NEUTRAL))
+    ground.paste(part, (0, 0), soft)
+    x, y = round((x0 - left) * scale), round((y0 - top) * scale)
+    picture = np.full((size, size, 3), NEUTRAL, np.uint8)
+    pixels = np.frombuffer(ground.tobytes(), np.uint8).reshape(target[1], target[0], 3)
+    picture[y : y + target[1], x : x + target[0]] = pixels[: size - y, : size - x]
+    return picture
 
 
-def _covered(mask: Cells, axis: int, length: int, first: int, side: int) -> tuple[int, int]:
-    """Return the pixels along x (axis 0) or y (1) that the mask covers, within the square.
+def _used(mask: Levels) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Return the first and last row and the first and last column that a mask uses; all if it uses none."""
+    rows, columns = mask.shape
+    whole = mask.tobytes()
+    used = whole.lstrip(b"\0")
+    if not used:
+        return (0, rows - 1), (0, columns - 1)
+    first, last = (len(whole) - len(used)) // columns, (len(whole.rstrip(b"\0")) - 1) // columns
+    by_column = mask.T.tobytes()
+    left = (len(whole) - len(by_column.lstrip(b"\0"))) // rows
+    return (first, last), (left, (len(by_column.rstrip(b"\0")) - 1) // rows)
+
+
+def _covered(used: tuple[int, int], pixels: float, least: int, most: int) -> tuple[int, int]:
+    """Return the pixels along one axis that a mask covers, within the square; a cell has some `pixels`.
 
     The mask is interpolated: it ends half a cell outside of its cells.
     """
-    used, pixels = np.flatnonzero(mask.any(axis=axis)), length / mask.shape[1 - axis]
-    if not used.size:
-        return max(0, first), min(length, first + side)
-    begin, end = math.floor((used[0] - 0.5) * pixels), math.ceil((used[-1] + 1.5) * pixels)
-    return max(0, first, begin), min(length, first + side, end)
+    begin, end = math.floor((used[0] - 0.5) * pixels), math.ceil((used[1] + 1.5) * pixels)
+    return max(0, least, begin), min(most, end)
 
 
 def _scaled(part: Image, width: int, height: int) -> PillowImage:
@@ -151,12 +171,23 @@ def _scaled(part: Image, width: int, height: int) -> PillowImage:
     """
     from PIL import Image as Pillow
 
-    if len(part) > 2 * height:
-        part = part[((np.arange(2 * height) + 0.5) * (len(part) / (2 * height))).astype(np.intp)]
-    picture = Pillow.fromarray(np.ascontiguousarray(part))
-    if picture.height < _ENLARGED * height:
+    enlarged = len(part) < _ENLARGED * height
+    pixels = np.ascontiguousarray(part) if enlarged else _halved_lines(part, height)
+    picture = Pillow.frombuffer("RGB", (pixels.shape[1], len(pixels)), pixels, "raw", "RGB", 0, 1)
+    if enlarged:
         return picture.resize((width, height), Pillow.Resampling.BILINEAR)
-    return picture.resize((2 * width, 2 * height), Pillow.Resampling.NEAREST).reduce(2)
+    return picture.resize((2 * width, height), Pillow.Resampling.NEAREST).reduce((2, 1))
+
+
+def _halved_lines(part: Image, height: int) -> Image:
+    """Return `height` lines, each the mean of two lines of a part, rounded down."""
+    lines = ((np.arange(2 * height) + 0.5) * (len(part) / (2 * height))).astype(np.intp)
+    upper, lower = part[lines[::2]], part[lines[1::2]]
+    mean = upper ^ lower  # the mean is (upper & lower) + (upper ^ lower) // 2: no sum exceeds a byte
+    mean //= 2
+    upper &= lower
+    mean += upper
+    return mean
 
 
 def _square(box: Box, width: int, height: int) -> tuple[int, int, int]:
@@ -167,20 +198,18 @@ def _square(box: Box, width: int, height: int) -> tuple[int, int, int]:
     return round(centre_x - side / 2), round(centre_y - side / 2), side
 
 
-def _soft_shadows(match: SceneMatch, differing: Flags) -> Flags:
+def _soft_shadows(grid: BitGrid, match: SceneMatch, differing: Flags) -> Bits:
     """Return the differing cells that are a darker copy of the scene with a soft edge."""
-    ratio = match.cells / np.maximum(match.expected, 1)
-    darkest, brightest = ratio.min(axis=0), ratio.max(axis=0)
-    shadow: Flags = (darkest > _SHADOW_FLOOR) & (brightest < 1) & (brightest - darkest < _SHADOW_TINT)
+    ratio = np.maximum(match.expected, 1)
+    np.divide(match.cells, ratio, out=ratio)
+    darkest, brightest = np.minimum.reduce(ratio), np.maximum.reduce(ratio)
+    shadow = brightest < 1
     shadow &= differing
-    if not shadow.any():
-        return shadow
-    light = ratio[1]
-    edge = np.zeros(light.shape, np.float32)
-    edge[1:-1] = np.abs(light[2:] - light[:-2])
-    edge[:, 1:-1] = np.maximum(edge[:, 1:-1], np.abs(light[:, 2:] - light[:, :-2]))
-    shadow &= edge < 2 * _SOFT_EDGE
-    return shadow
+    shadow &= darkest > _SHADOW_FLOOR
+    brightest -= darkest
+    shadow &= brightest < _SHADOW_TINT
+    found = grid.pack(shadow)
+    return found and found & ~grid.edges(ratio[1], 2 * _SOFT_EDGE)
 
 
 def _has_faint_object(grid: BitGrid, match: SceneMatch) -> bool:
@@ -213,7 +242,7 @@ def _box(grid: BitGrid, cells: Bits, shape: tuple[int, ...]) -> Box:
     return Box(left / width, top / height, (right - left) / width, (bottom - top) / height)
 
 
-def _soften(cells: npt.NDArray[np.uint8]) -> Cells:
+def _soften(cells: npt.NDArray[np.uint8]) -> Levels:
     """Return the mask with a soft edge of a cell to either side: the mean of each cell and its neighbours."""
     rows, columns = cells.shape
     padded = np.empty((rows + 2, columns + 2), np.uint8)
@@ -224,5 +253,4 @@ def _soften(cells: npt.NDArray[np.uint8]) -> Cells:
     lines += padded[2:]
     total = lines[:, :-2] + lines[:, 1:-1]
     total += lines[:, 2:]
-    mask: Cells = total * np.float32(1 / 9)
-    return mask
+    return np.frombuffer(total.tobytes().translate(_LEVELS), np.uint8).reshape(rows, columns)

@@ -63,7 +63,7 @@ def whole(image: Image, view: ObjectView, reference: SceneReference) -> Image:
 def box_only(image: Image, view: ObjectView, reference: SceneReference) -> Image:
     """Return the square around the object with its surroundings."""
     assert view.mask is not None
-    full = ObjectView("object", np.ones_like(view.mask), view.box)
+    full = ObjectView("object", np.full_like(view.mask, 255), view.box)
     return object_picture(image, full, SIDE)
 
 
@@ -75,7 +75,7 @@ def grey(image: Image, view: ObjectView, reference: SceneReference) -> Image:
 def sharp(image: Image, view: ObjectView, reference: SceneReference) -> Image:
     """Return the object with a mask that is a cell smaller."""
     assert view.mask is not None
-    tighter = ObjectView("object", np.clip(view.mask * 2 - 1, 0, 1), view.box)
+    tighter = ObjectView("object", np.maximum(view.mask, 128) * 2, view.box)  # 128 wraps to 0, 255 to 254
     return object_picture(image, tighter, SIDE)
 
 

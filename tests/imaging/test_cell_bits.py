@@ -56,6 +56,17 @@ def test_the_majority_is_five_of_nine(shape: tuple[int, int]) -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
+def test_edges_lie_between_different_neighbours(shape: tuple[int, int]) -> None:
+    grid = bit_grid(*shape)
+    levels = np.random.default_rng(2).random(shape, np.float32)
+    expected = np.zeros(shape, bool)
+    expected[1:-1] = np.abs(levels[2:] - levels[:-2]) >= 0.6
+    expected[:, 1:-1] |= np.abs(levels[:, 2:] - levels[:, :-2]) >= 0.6
+    assert 0.1 < expected.mean() < 0.9
+    np.testing.assert_array_equal(unpacked(grid, grid.edges(levels, 0.6)), expected)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
 def test_closing_fills_gaps_and_what_is_enclosed(shape: tuple[int, int]) -> None:
     grid = bit_grid(*shape)
     for flags in drawn(shape):

@@ -43,7 +43,7 @@ def overlap(
     y = (np.arange(rows) + 0.5) / rows * camera.height
     x = (np.arange(columns) + 0.5) / columns * camera.width
     truth = camera.shape(thing)[y.astype(int)][:, x.astype(int)]
-    found = view.mask > 0.5
+    found = view.mask > 127
     return float((found & truth).sum() / (found | truth).sum())
 
 
