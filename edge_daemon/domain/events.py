@@ -121,7 +121,7 @@ class ExamplesEdited(Struct, frozen=True):
 class UncertainSampleKept:
     """An uncertain sample was kept: LabelSample can label it by its number `sample` while it is kept.
 
-    `image` is the region's crop, shared with the pipeline.
+    `image` is the region's crop, reduced to the size of an example's picture, and shared with the pipeline.
     """
 
     sample: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -17,7 +18,7 @@ from edge_daemon.domain.commands import (
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.image_io import encode_jpeg
+from edge_daemon.imaging.image_io import encode_jpeg, scale_down
 from edge_daemon.learning.open_set_classifier import make_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import LeastScale, Region, full_scale
@@ -60,6 +61,7 @@ class Bench:
     settings: RuntimeSettings | None = None
     text_joiner: RegionTextJoiner | None = None
     least_scale: LeastScale = full_scale
+    thumbnail_px: int = 224
     embedder: SwitchableEmbedder = field(default_factory=SwitchableEmbedder)
     seq: int = 0
     happened: list[events.Event] = field(default_factory=list)
@@ -84,6 +86,7 @@ class Bench:
             trainer=trainer,
             clock=self.clock,
             encode=encode_jpeg,
+            shrink=partial(scale_down, size=self.thumbnail_px),
             settings=self.settings,
             text_joiner=self.text_joiner,
             least_scale=self.least_scale,

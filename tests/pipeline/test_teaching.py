@@ -19,6 +19,7 @@ from edge_daemon.domain.commands import (
     Restore,
     Undo,
 )
+from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
 from edge_daemon.pipeline.region import Region
@@ -204,6 +205,17 @@ def test_uncertain_sample_can_be_labelled_later(bench: Bench) -> None:
     again = LabelSample("green", bench.clock.monotonic(), GPIO, sample=uncertain.sample)
     bench.show(RED, instructions=(again,))
     assert "no longer kept" in str(bench.found(events.CommandReply)[0].error)
+
+
+def test_the_picture_of_an_uncertain_sample_holds_no_frame(bench: Bench) -> None:
+    bench.teach("red", RED)
+    image = np.full((480, 640, 3), GREEN, np.uint8)
+    frame = Frame(image, 99, bench.clock.monotonic() + 1, bench.clock.utc())
+    happened = list(bench.pipeline.process(frame, ()))
+    (uncertain,) = [each for each in happened if isinstance(each, events.UncertainSampleKept)]
+    assert uncertain.image is not None
+    assert uncertain.image.shape == (168, 224, 3)
+    assert not np.shares_memory(uncertain.image, image)
 
 
 def test_press_of_a_button_with_uncertain_s_labels_a_recent_uncertain_sample(bench: Bench) -> None:
