@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 from edge_daemon.board.clock import boot_time
 from edge_daemon.domain.commands import Command
@@ -19,8 +20,8 @@ from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks, SystemStats
 from edge_daemon.web.label_history import LabelHistory
+from edge_daemon.web.latency_histogram import LatencyHistogram
 from edge_daemon.web.live_feed import LiveFeed
-from edge_daemon.web.metrics import LatencyHistogram, Metrics
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.requests import CommandClient
 from edge_daemon.web.routes import (
@@ -38,6 +39,9 @@ from edge_daemon.web.socket_routes import CameraRoute, LiveRoute
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.support_bundle import LogTail
 from edge_daemon.web.viewers import ViewerRegistry
+
+if TYPE_CHECKING:
+    from edge_daemon.web.metrics import Metrics
 
 _NICE = 5
 """Niceness of the page's threads, so that the pipeline's come first."""
@@ -77,7 +81,13 @@ class WebApp:
         encoder = PreviewEncoder(preview, self._image_thread, now)
         self.feed = LiveFeed(loop, state, viewers, client, self._browser, preview, now, latency.observe)
         health = HealthChecks(device, state, self.feed, system)
-        metrics = Metrics(device, state, self.feed, viewers, encoder, system, latency)
+
+        def load_metrics() -> Metrics:
+            # Late: prometheus_client takes 1.5 MB, and few devices are scraped.
+            from edge_daemon.web.metrics import Metrics
+
+            return Metrics(device, state, self.feed, viewers, encoder, system, latency)
+
         givers = None if camera is None else CameraGivers(camera, announce=viewers.broadcast, now=now)
         self.asgi = make_app(
             PageRoutes(sessions, device.name),
@@ -87,7 +97,7 @@ class WebApp:
             UploadRoutes(
                 client, self._archive, device.thumbnail_px, self._image_thread, self._archive_thread
             ),
-            HealthRoutes(health, metrics, self._log_tail, device.config, now),
+            HealthRoutes(health, load_metrics, self._image_thread, self._log_tail, device.config, now),
             LiveRoute(state, self.feed, viewers, encoder, givers),
             HistoryRoutes(history),
             RequestPolicy(AllowedHosts(hosts), sessions, proxied=proxied),

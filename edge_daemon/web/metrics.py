@@ -1,45 +1,21 @@
-"""Metrics for Prometheus. No other file imports prometheus_client."""
+"""Metrics for Prometheus. No other file imports prometheus_client; it is loaded for the first scrape."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from prometheus_client import CollectorRegistry, Histogram, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from edge_daemon.board.power import FLAGS
-from edge_daemon.domain.events import Classified
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import SystemStats
+from edge_daemon.web.latency_histogram import BUCKETS_S, LatencyHistogram
 from edge_daemon.web.live_feed import LiveFeed
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache
 from edge_daemon.web.viewers import ViewerRegistry
-
-LATENCY_BUCKETS_S = (0.005, 0.01, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5)
-"""Range from a small model on a desktop processor to a large one on a Raspberry Pi Zero."""
-
-
-class LatencyHistogram:
-    """Latency from capture to label, per region. Used from the page's thread alone."""
-
-    def __init__(self) -> None:
-        self._histogram = Histogram(
-            "edge_daemon_latency_seconds",
-            "Time from the capture of a frame to its label.",
-            ["region"],
-            registry=None,
-            buckets=LATENCY_BUCKETS_S,
-        )
-
-    def observe(self, event: Classified) -> None:
-        """Count one classified frame."""
-        self._histogram.labels(event.region).observe(event.latency_ms / 1000)
-
-    def collect(self) -> Iterator[Metric]:
-        """Yield the histogram."""
-        yield from self._histogram.collect()
 
 
 class Metrics(Collector):
@@ -79,7 +55,7 @@ class Metrics(Collector):
         feed.classified()  # counts the frames that are still in the queue
         yield _gauge("info", "Version and model.", 1, version=device.version, model=device.model)
         yield _counter("classifications", "Classified frames, of all regions.", feed.frames)
-        yield from self._latency.collect()
+        yield self._latencies()
         changes = CounterMetricFamily(
             "edge_daemon_label_changes", "Changes of a stable label, by the new label.", labels=["label"]
         )
@@ -103,6 +79,15 @@ class Metrics(Collector):
                 scenes.add_metric([region], scene.state == "known")
             yield scenes
         yield from self._collect_optional()
+
+    def _latencies(self) -> Metric:
+        name, text = "edge_daemon_latency_seconds", "Time from the capture of a frame to its label."
+        family = HistogramMetricFamily(name, text, labels=["region"])
+        bounds = [*map(str, BUCKETS_S), "+Inf"]
+        for region, latency in self._latency.regions():
+            family.add_metric([region], list(zip(bounds, latency.cumulated(), strict=True)), latency.sum_s)
+            family.add_sample(f"{name}_created", {"region": region}, latency.created)
+        return family
 
     def _collect_optional(self) -> Iterator[Metric]:
         connected = self._device.broker()

@@ -8,6 +8,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import date
 from functools import partial
+from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -24,7 +25,6 @@ from edge_daemon.web.device_info import SettingsEditor
 from edge_daemon.web.example_browser import ExampleBrowser
 from edge_daemon.web.health import HealthChecks
 from edge_daemon.web.label_history import LabelHistory
-from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.picture_upload import decode_picture, picture_command
 from edge_daemon.web.requests import (
     BODIES,
@@ -54,6 +54,9 @@ from edge_daemon.web.state import StateCache, UncertainImages, encode_sample
 from edge_daemon.web.static_files import read_static_files
 from edge_daemon.web.support_bundle import LogTail, write_bundle
 from edge_daemon.web.viewers import ViewerRegistry
+
+if TYPE_CHECKING:
+    from edge_daemon.web.metrics import Metrics
 
 MAX_PICTURES = 3
 """Picture files read and taught at once; the others wait."""
@@ -312,15 +315,17 @@ class HistoryRoutes:
         return jpeg_response(await self.history.jpeg(request.path_params["number"]), "no-store")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class HealthRoutes:
-    """Health, metrics and log. `now` is the monotonic clock."""
+    """Health, metrics and log. `load_metrics` runs in `thread`, for the first scrape. `now` is monotonic."""
 
     health: HealthChecks
-    prometheus: Metrics
+    load_metrics: Callable[[], Metrics]
+    thread: Executor
     log_tail: LogTail
     config: Callable[[], Mapping[str, object]]
     now: Callable[[], float]
+    loaded: Metrics | None = None
 
     async def checks(self, request: Request) -> Response:
         """Return the health checks and the end of the log."""
@@ -339,4 +344,6 @@ class HealthRoutes:
 
     async def metrics(self, request: Request) -> Response:
         """Return the metrics in the Prometheus text format."""
-        return Response(self.prometheus.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+        if self.loaded is None:
+            self.loaded = await run_in(self.thread, self.load_metrics)
+        return Response(self.loaded.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -9,6 +11,8 @@ from pathlib import Path
 from typing import cast
 
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.registry import Collector
 
 from edge_daemon.board.power import Power
 from edge_daemon.domain import events
@@ -18,13 +22,16 @@ from edge_daemon.system.latest_frame import LatestFrame
 from edge_daemon.web.device_info import DeviceInfo
 from edge_daemon.web.health import HealthChecks, SystemStats
 from edge_daemon.web.label_history import LabelHistory
+from edge_daemon.web.latency_histogram import BUCKETS_S, LatencyHistogram
 from edge_daemon.web.live_feed import LiveFeed
-from edge_daemon.web.metrics import LatencyHistogram, Metrics
+from edge_daemon.web.metrics import Metrics
 from edge_daemon.web.preview import PreviewEncoder
 from edge_daemon.web.state import StateCache, UncertainImages
 from edge_daemon.web.viewers import ViewerRegistry
 from tests.board.layout import lay_alarm, lay_link, lay_loopback, lay_model, lay_throttled, write
 from tests.harness.model_user import weaken_shipped_model
+
+CREATED = "edge_daemon_latency_seconds_created"
 
 
 class HealthHarness:
@@ -35,6 +42,7 @@ class HealthHarness:
         history = LabelHistory(LatestFrame(), ThreadPoolExecutor(1), lambda: 0.0)
         self.state = StateCache(self.device, UncertainImages(), history)
         self.system = SystemStats(root)
+        self.latency = LatencyHistogram()
 
     def checks(self) -> dict[str, tuple[object, object]]:
         checks = HealthChecks(self.device, self.state, cast(LiveFeed, _NoFrames()), self.system)
@@ -42,8 +50,8 @@ class HealthHarness:
 
     def metrics(self) -> list[str]:
         feed, preview = cast(LiveFeed, _NoFrames()), cast(PreviewEncoder, _NoFrames())
-        viewers, latency = ViewerRegistry(), LatencyHistogram()
-        metrics = Metrics(self.device, self.state, feed, viewers, preview, self.system, latency)
+        viewers = ViewerRegistry()
+        metrics = Metrics(self.device, self.state, feed, viewers, preview, self.system, self.latency)
         return metrics.text().decode().splitlines()
 
 
@@ -65,6 +73,38 @@ class _Frames(_NoFrames):
     def classified(self) -> list[events.Classified]:
         prediction = Prediction("cat", {"cat": 1.0}, 1.0)
         return [events.Classified("frame", prediction, 1, datetime.now(UTC), self.latency_ms)]
+
+
+def test_latencies_are_those_of_a_histogram_of_prometheus(tmp_path: Path) -> None:
+    harness = HealthHarness(tmp_path)
+    oracle = Histogram(
+        "edge_daemon_latency_seconds",
+        "Time from the capture of a frame to its label.",
+        ["region"],
+        registry=None,
+        buckets=BUCKETS_S,
+    )
+    for region, latency_ms in [("left", 5.0), ("left", 4.0), ("left", 5.1), ("right", 9000.0)]:
+        event = events.Classified(region, Prediction("cat", {}, 1.0), 1, datetime.now(UTC), latency_ms)
+        harness.latency.observe(event)
+        oracle.labels(region).observe(latency_ms / 1000)
+    registry = CollectorRegistry()
+    registry.register(cast(Collector, oracle))
+    expected = generate_latest(registry).decode().splitlines()
+
+    def without_times(lines: list[str]) -> list[str]:
+        return [line for line in lines if "_latency_" in line and not line.startswith(CREATED)]
+
+    assert without_times(harness.metrics()) == without_times(expected)
+    assert [line.split()[0] for line in harness.metrics() if line.startswith(CREATED)] == [
+        f'{CREATED}{{region="left"}}',
+        f'{CREATED}{{region="right"}}',
+    ]
+
+
+def test_a_page_that_is_not_scraped_does_not_load_prometheus() -> None:
+    program = "import sys, edge_daemon.web.server; assert 'prometheus_client' not in sys.modules"
+    subprocess.run([sys.executable, "-c", program], check=True)
 
 
 @pytest.mark.parametrize(("latency_ms", "advised"), [(2.0, True), (400.0, False)])
