@@ -8,6 +8,7 @@ Stages, in order:
     targets     run the teacher networks (a quarter of an hour)
     train       train without end; may start while `targets` runs
     cooldown    finish the network from the last checkpoint
+    blend       move its weights back towards the official ones
     convert     write the TFLite model to --out
 
 The teachers and the network to start from come from `edge-daemon models pull NAME`.
@@ -18,6 +19,7 @@ result. Install `requirements-train.txt` into a separate environment; the daemon
 from __future__ import annotations
 
 import argparse
+import copy
 import os
 import shutil
 import sys
@@ -32,11 +34,11 @@ from embedder_training.convert import write
 from embedder_training.cutouts import Cutouts
 from embedder_training.held_out import HeldOut, held_out_classes
 from embedder_training.network import Student, export, import_weights
-from embedder_training.official import fit_projection, load_official
+from embedder_training.official import blend_trunks, fit_projection, load_official
 from embedder_training.photos import NO_CLASS, SETS, PhotoSet, unpack
 from embedder_training.targets import Projection, Targets, embed_all
 from embedder_training.teacher import Teachers
-from embedder_training.training import Cooldown, Recipe, Run
+from embedder_training.training import LAST_SIZE, Cooldown, Recipe, Run
 
 TEACHERS = ("tf2_mobilenet_v2_1.0_224_ptq.tflite", "efficientnet_lite0.tflite")
 START = "mobilenet_v1_0.5_160_quant.tflite"
@@ -56,7 +58,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("stage", choices=("targets", "train", "cooldown", "convert"))
+    parser.add_argument("stage", choices=("targets", "train", "cooldown", "blend", "convert"))
     parser.add_argument(
         "--data", type=Path, default=shared / "data", help="holds train/*.tar and the test sets"
     )
@@ -70,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--out", type=Path, default=Path("models"), help="where convert writes")
     parser.add_argument("--name", default="edge_embedder_v2", help="stem of the written files")
     parser.add_argument("--size", type=int, default=160, help="side of the deployed model's picture")
-    parser.add_argument("--state", default="cooldown.pt", help="checkpoint in --work to convert")
+    parser.add_argument("--state", default="blended.pt", help="checkpoint in --work to convert")
     parser.add_argument("--threads", type=int, default=2, help="processes of one thread each")
     parser.add_argument("--passes", type=int, default=150_000, help="length of the cooldown")
     return parser.parse_args()
@@ -132,19 +134,39 @@ def training_sources(
     return sources, len(trained)
 
 
-def start(student: Student, sources: list[Source], options: argparse.Namespace, size: int = 96) -> None:
-    """Load the exported or the official weights into a student and fit its projection to clean views."""
+def clean_views(sources: list[Source], count: int, size: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return about `count` views (N x 3 x size x size in 0..1), as many of each set, and their targets."""
     rng, parts = np.random.default_rng(0), []
     for source in sources:
         source.refresh()
-        parts += [source.sample(rng, size) for _ in range(5000 // source.share // len(sources))]
+        parts += [source.sample(rng, size) for _ in range(count // source.share // len(sources))]
     images, _, targets, _ = (torch.cat(column) for column in zip(*parts, strict=True))
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(0))
+    return images[order], targets[order]
+
+
+def start(student: Student, sources: list[Source], options: argparse.Namespace) -> None:
+    """Load the exported or the official weights into a student and fit its projection to clean views."""
+    images, targets = clean_views(sources, 5000, size=96)
     student.eval()
     if options.start:
         import_weights(student, options.start)
     else:
-        load_official(student, options.teachers / START, images[torch.randperm(len(images))[:400]])
+        load_official(student, options.teachers / START, images[:400])
     fit_projection(student, images, targets)
+
+
+def blend(options: argparse.Namespace) -> None:
+    """Average the finished trunk with the official one; fit its norms and its projection again."""
+    run = build_run(options)
+    run.resume(options.work / "cooldown.pt")
+    images, targets = clean_views(run.sources, 5000, size=LAST_SIZE)
+    official, student = copy.deepcopy(run.average), run.average
+    load_official(official, options.teachers / START, images[:400])
+    blend_trunks(student, official, images[:2000])
+    fit_projection(student, images, targets, ridge=0.03)
+    run.measure()
+    torch.save({"average": student.state_dict()}, options.work / "blended.pt")
 
 
 def train(options: argparse.Namespace) -> None:
@@ -186,7 +208,8 @@ def keep_memory() -> None:
 def main() -> None:
     options = arguments()
     keep_memory()
-    {"targets": targets, "train": train, "cooldown": cooldown, "convert": convert}[options.stage](options)
+    stages = {"targets": targets, "train": train, "cooldown": cooldown, "blend": blend, "convert": convert}
+    stages[options.stage](options)
 
 
 if __name__ == "__main__":

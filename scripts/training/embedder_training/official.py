@@ -69,6 +69,27 @@ def _load_layer(
     return F.relu6(y * spread[:, None, None] + bias[:, None, None])
 
 
+def blend_trunks(student: Student, official: Student, images: Tensor, share: float = 0.7) -> None:
+    """Give the trunk `share` of its own weights and the rest of the official ones.
+
+    A network that was trained further keeps more of what the first training knew if its weights are averaged
+    with the first ones (Wortsman et al., CVPR 2022). The norms take their statistics from `images`.
+    """
+    mine, first = student.trunk.state_dict(), official.trunk.state_dict()
+    with torch.no_grad():
+        for name, value in mine.items():
+            if value.is_floating_point():
+                value.lerp_(first[name], 1 - share)
+        norms = [layer for layer in student.trunk.modules() if isinstance(layer, nn.BatchNorm2d)]
+        for norm in norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+        student.trunk.train()
+        for part in images.split(128):
+            student.trunk(part.contiguous(memory_format=torch.channels_last))
+    student.eval()
+
+
 def fit_projection(student: Student, images: Tensor, targets: Tensor, ridge: float = 0.1) -> None:
     """Set the projecting head by ridge regression of the targets on the pooled features."""
     with torch.no_grad():
