@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.embedding_index import EmbeddingIndex
 
-MARGIN = 0.1
+MARGIN = 0.06
 """Cosine by which a known query is nearer to a class than to the cohort (docs/measurements/unknown.md)."""
 
 _EPSILON = 1e-9
