@@ -47,17 +47,17 @@ def open_socket(
 def _resolve(host: str, port: int, cancelled: Cancelled) -> Sequence[_Address]:
     """Return the addresses of a host. A thread asks for them: the system's wait can't be ended."""
     answers: list[Sequence[_Address] | Exception] = []
-    answered = threading.Event()
+    known = threading.Event()
 
     def ask() -> None:
         try:
             answers.append(socket.getaddrinfo(host, port, 0, socket.SOCK_STREAM))
         except Exception as exc:
             answers.append(exc)
-        answered.set()
+        known.set()
 
     threading.Thread(target=ask, name="mqtt-name", daemon=True).start()
-    while not answered.wait(TICK_S):
+    while not known.wait(TICK_S):
         if cancelled():
             raise TimeoutError(errno.ETIMEDOUT, "the name server did not answer")
     if isinstance(answers[0], Exception):
