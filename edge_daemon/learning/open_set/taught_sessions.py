@@ -7,7 +7,6 @@ view, so it lies in the span of the class means. In another session it does not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -160,24 +159,25 @@ def _least_projections(means: Doubles, scatter: float) -> list[tuple[float, floa
     if len(means) < 2:
         return []
     coordinates = means @ _basis(means).T  # the lengths are the same, the products are shorter
+    inside, squares = np.array(list(_new_class_projections(coordinates))).T
     known = NEW_CLASS_SD + FEW_CLASSES_SD / len(means)
     unknown = UNKNOWN_NEW_CLASS_SD + UNKNOWN_NEW_CLASS_SD / len(means)
     found = []
     for count in FRAME_COUNTS:
-        noise = scatter * FRAMES_PER_INDEPENDENT / count
-        shares = np.array(list(_new_class_projections(coordinates, noise)))
+        shares = inside / np.sqrt(squares + scatter * FRAMES_PER_INDEPENDENT / count)
         mean, spread = float(shares.mean()), float(shares.std())
         found.append((mean - known * spread, mean - unknown * spread))
     return found
 
 
-def _new_class_projections(means: Doubles, noise: float) -> Iterator[float]:
+def _new_class_projections(means: Doubles) -> Iterator[tuple[float, float]]:
+    """Yield the length of the projection and the squared length of the mean of a new class beside another."""
     for new_class in range(len(means)):
         others = np.delete(means, new_class, axis=0)
         basis = _basis(others)
         beside = (means[new_class] + others) / 2 if len(others) > 1 else means[new_class, None]
         for mean in beside:
-            yield float(np.linalg.norm(basis @ mean)) / math.sqrt(float(mean @ mean) + noise)
+            yield float(np.linalg.norm(basis @ mean)), float(mean @ mean)
 
 
 def _basis(vectors: Doubles) -> Floats:
