@@ -21,20 +21,13 @@ from msgspec.structs import astuple
 from edge_daemon.domain.errors import ImageError
 from edge_daemon.imaging.median import median
 from edge_daemon.imaging.regions import Box
+from edge_daemon.imaging.scene_sampling import Planes, halve, picture_step, sample
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
-Planes: TypeAlias = npt.NDArray[np.float32]
-"""Cells of a picture: float32, shape (3, rows, columns), levels 0 to 255."""
-
 Cells: TypeAlias = npt.NDArray[np.float32]
 """One number per cell: float32, shape (rows, columns)."""
-
-MAX_SIDE = 160
-"""Longest side of the stored picture in pixels; a cell of the grid is 2 x 2 of them."""
-
-_USUAL_SIDE = 112
 
 MAX_FRAMES = 12
 """Number of frames in the median at most."""
@@ -121,14 +114,14 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         if len({frame.shape for frame in frames}) > 1:
             raise ImageError("the pictures of a scene differ in size; learn the scene again")
         height, width = frames[0].shape[:2]
-        samples = np.stack([_sample(frame, _picture_step(frame.shape)) for frame in frames[-MAX_FRAMES:]])
+        samples = np.stack([sample(frame, picture_step(frame.shape)) for frame in frames[-MAX_FRAMES:]])
         means = samples.mean(axis=(2, 3), keepdims=True) + 1e-3
         middle = np.argsort(means.sum(axis=1).ravel())[len(samples) // 2]
         samples *= means[middle] / means
         picture = median(samples)
         noise = _DEFAULT_NOISE
         if len(samples) > 2:
-            noise = 1.48 * float(median(np.abs(_halve(samples) - _halve(picture)).ravel()))
+            noise = 1.48 * float(median(np.abs(halve(samples) - halve(picture)).ravel()))
         pixels = picture.round().clip(0, 255).astype(np.uint8).transpose(1, 2, 0)
         return cls(np.ascontiguousarray(pixels), max(noise, 0.3), width, height)
 
@@ -144,7 +137,7 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         noise, width, height = _HEADER.unpack_from(blob)[1:]
         box = Box(*_BOX.unpack_from(blob, _HEADER.size)) if has_box else None
         picture = read_image(blob[start:], "the stored scene")
-        step = _picture_step((height, width))
+        step = picture_step((height, width))
         fits = picture.shape[:2] == (height // step, width // step)
         if not fits or not math.isfinite(noise) or noise <= 0:
             raise ImageError("the stored scene is damaged; learn the scene again")
@@ -169,7 +162,7 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
 
         if (width, height) == (self.width, self.height):
             return self
-        step = _picture_step((height, width))
+        step = picture_step((height, width))
         size = (max(1, width // step), max(1, height // step))
         picture = np.asarray(Pillow.fromarray(self.picture).resize(size, Pillow.Resampling.BILINEAR))
         return SceneReference(picture, self.noise, width, height)
@@ -181,7 +174,7 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
 
     def match(self, image: Image) -> SceneMatch:
         """Compare a picture of the region, for which `fits` holds."""
-        return self._match(_sample(image, _picture_step(image.shape), 2))
+        return self._match(sample(image, picture_step(image.shape), 2))
 
     def difference(self, other: SceneReference) -> float:
         """Return the share of the cells that differ from another reference of this region, 0 to 1.
@@ -203,7 +196,7 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
     @cached_property
     def cells(self) -> Planes:
         """Cells of the picture."""
-        return _halve(self.picture.transpose(2, 0, 1).astype(np.float32))
+        return halve(self.picture.transpose(2, 0, 1).astype(np.float32))
 
     @cached_property
     def _slopes(self) -> tuple[Planes, Planes]:
@@ -308,47 +301,9 @@ class SceneReference(Struct, frozen=True, eq=False, dict=True):
         return shift if max(abs(shift[0]), abs(shift[1])) <= _MAX_SHIFT else (0.0, 0.0)
 
 
-def _picture_step(shape: Sequence[int]) -> int:
-    """Return the number of pixels of a region per pixel of its reference."""
-    longest = max(shape[:2])
-    step = max(1, round(longest / _USUAL_SIDE))
-    return step if longest // step <= MAX_SIDE else step + 1
-
-
-def _sample(image: Image, step: int, pixels: int = 1) -> Planes:
-    """Return the mean of sampled pixels in squares of `pixels` times `step` a side."""
-    side = step * pixels
-    rows, columns = image.shape[0] // side, image.shape[1] // side
-    part = image[: rows * side]
-    # Whole rows are added, also those of pixels that are not needed: their memory is contiguous.
-    total = part[step // 2 :: side].astype(np.uint16)
-    if pixels == 2:
-        total += part[step + step // 2 :: side]
-    sums, count = total.ravel(), pixels
-    first, second = step // 4, 3 * step // 4
-    for distance in (second - first, step if pixels == 2 else 0):
-        if distance:
-            sums[: -3 * distance] += sums[3 * distance :]
-            count *= 2
-    shape, strides = (3, rows, columns), (2, 6 * image.shape[1], 6 * side)
-    lines = np.ndarray(shape, np.uint16, sums, 6 * first, strides)
-    planes: Planes = lines.astype(np.float32, "C")
-    planes *= 1 / count
-    return planes
-
-
 def _every_second(cells: Planes) -> Planes:
     """Return every second cell each way, shape (3, n)."""
     return cells[:, ::2, ::2].reshape(3, -1)
-
-
-def _halve(planes: Planes) -> Planes:
-    """Return the means of 2 x 2 pixels."""
-    rows, columns = planes.shape[-2] // 2 * 2, planes.shape[-1] // 2 * 2
-    part = planes[..., :rows, :columns]
-    upper, lower = part[..., ::2, :], part[..., 1::2, :]
-    total = upper + lower
-    return (total[..., ::2] + total[..., 1::2]) * np.float32(0.25)
 
 
 def _median(cells: Cells) -> float:

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.domain.errors import ImageError
-from edge_daemon.imaging.scene_reference import MAX_SIDE, SceneReference
+from edge_daemon.imaging.scene_reference import SceneReference
+from edge_daemon.imaging.scene_sampling import MAX_SIDE
 from tests.harness.fixed_camera import FixedCamera
 
 

@@ -70,7 +70,7 @@ def _load_layer(
 
 
 def blend_trunks(student: Student, official: Student, images: Tensor, share: float = 0.7) -> None:
-    """Give the trunk `share` of its own weights and the rest of the official ones.
+    """Average the trunk's weights (weight `share`) and the official ones.
 
     A network that was trained further keeps more of what the first training knew if its weights are averaged
     with the first ones (Wortsman et al., CVPR 2022). The norms take their statistics from `images`.
