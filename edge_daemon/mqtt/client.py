@@ -56,14 +56,13 @@ class ConnectOptions:
 class Connection:
     """A connection from CONNECT to its end. All methods belong to one thread and may raise BrokerError.
 
-    paho's callbacks only fill queues, which the owner empties: `received` messages, `acknowledged` packet ids
-    (those of subscriptions included), `too_large` packet ids of messages that the broker rejected as too
-    large, `deferred` those of messages that it can't take now, `rejected` packet ids of other rejections, and
-    `rejections` as text. `window` is the maximum number
-    of unacknowledged messages. `limits` are those that the broker has announced. `version_rejected`: the
-    broker was reached but did not answer as one that supports `version`. `will_rejected`: it ended the
-    connection at a CONNECT; the will may be the cause. `end_reason` is the reason of the end, as sent by the
-    broker if it sent one.
+    paho's callbacks only fill queues, which the owner empties: `received` messages, `acknowledged` packet
+    ids (those of subscriptions included), `too_large` packet ids of messages that the broker rejected as
+    too large, `deferred` those of messages that it can't take now, `rejected` packet ids of other
+    rejections, and `rejections` as text. `window` is the maximum number of unacknowledged messages.
+    `limits` are those that the broker has announced. `version_rejected`: the broker was reached but did
+    not answer as one that supports `version`. `will_rejected`: it ended the connection at a CONNECT; the
+    will may be the cause. `end_reason` is the reason of the end, as sent by the broker if it sent one.
 
     `owner` is held by the thread that uses the connection. `open` and `poll` acquire it themselves; `poll`
     releases it while it waits, so that another thread can send meanwhile.

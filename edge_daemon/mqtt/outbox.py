@@ -177,6 +177,8 @@ class Outbox:
         queued = self._sent.pop(mid, None)
         if queued is None:
             return
+        if queued is self._probe:
+            self._probe = None
         message = queued.message
         with self._lock:
             if not message.retain or self._retained.get(message.topic) is message:
@@ -187,11 +189,12 @@ class Outbox:
 
         `now_s` is monotonic.
         """
+        if mid not in self._sent:
+            return
         if not self._deferred:
             self._batching = WriteBatching()
-        if not self._deferred or self._sent.get(mid) is self._probe:
+        if not self._deferred or self._sent[mid] is self._probe:
             self._deferred_until_s = now_s + self._deferral.next_s()
-            self._probe = None
         self._deferred = True
         self.retry(mid)
 
@@ -200,14 +203,14 @@ class Outbox:
         queued = self._sent.pop(mid, None)
         if queued is not None:
             self.drop(queued)
-            if queued is self._probe:
-                self._deferred, self._probe = False, None
-                self._deferral.reset()
         if not self._sent and len(self._acknowledged_rows) >= len(self._persistent):
             self._delete_acknowledged()
 
     def drop(self, queued: QueuedMessage) -> None:
         """Remove a message that is done or can't be sent."""
+        if queued is self._probe:
+            self._deferred, self._probe = False, None
+            self._deferral.reset()
         if queued.row is not None:
             self._acknowledged_rows.append(queued.row)
         if len(self._acknowledged_rows) >= _MAX_ACKNOWLEDGED_ROWS:

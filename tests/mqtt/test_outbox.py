@@ -269,3 +269,59 @@ def test_a_full_disk_is_logged_once_and_loses_no_event(
     outbox.connected()
     assert send_all(outbox) == ["1", "2"]
     assert caplog.text.count("disk is full") == 1
+
+
+def deferred_outbox() -> tuple[Outbox, QueuedMessage]:
+    """Return an outbox whose first of two events was deferred at 0 s, and the event that is tried again."""
+    outbox = make_outbox(10)
+    outbox.connected()
+    outbox.put(event(1))
+    outbox.put(event(2))
+    first = outbox.next(WINDOW, 0.0)
+    assert first is not None
+    outbox.sent(first, 1)
+    outbox.defer(1, 0.0)
+    assert outbox.next(WINDOW, 0.5) is None
+    probe = outbox.next(WINDOW, 1.0)
+    assert probe is not None
+    assert probe.message == event(1)
+    assert outbox.next(WINDOW, 99.0) is None  # alone until it is answered
+    return outbox, probe
+
+
+def test_deferred_events_follow_once_the_first_is_acknowledged() -> None:
+    outbox, probe = deferred_outbox()
+    outbox.sent(probe, 2)
+    outbox.acknowledged(2)
+    assert send_all(outbox) == ["2"]
+
+
+def test_a_deferred_event_that_cannot_be_sent_holds_nothing_up() -> None:
+    outbox, probe = deferred_outbox()
+    outbox.drop(probe)
+    assert send_all(outbox) == ["2"]
+
+
+def test_a_deferred_event_that_is_too_long_is_tried_again_shortened() -> None:
+    outbox, probe = deferred_outbox()
+    outbox.sent(probe, 2)
+    outbox.retry(2)
+    assert outbox.next(WINDOW, 1.0) == probe
+
+
+def test_pauses_grow_and_state_goes_on() -> None:
+    outbox, probe = deferred_outbox()
+    outbox.sent(probe, 2)
+    outbox.defer(2, 1.0)
+    assert outbox.next(WINDOW, 2.5) is None
+    outbox.put(retained("a", "x"))
+    assert outbox.next(WINDOW, 2.5) == QueuedMessage(retained("a", "x"))
+    assert outbox.next(WINDOW, 3.0) == probe
+
+
+def test_a_deferred_message_of_somebody_else_defers_no_event() -> None:
+    outbox = make_outbox(10)
+    outbox.connected()
+    outbox.put(event(1))
+    outbox.defer(77, 0.0)
+    assert send_all(outbox) == ["1"]
