@@ -92,8 +92,9 @@ def test_a_large_picture_is_made_smaller_by_the_browser(site: WebHarness, visit:
     large = still("mug").repeat(10, axis=0).repeat(10, axis=1)
     page = visit("phone").open(site.url)
     page.evaluate(
-        "() => { const real = fetch;"
-        " window.fetch = (path, options) => (window.sent = options?.body?.size, real(path, options)); }"
+        "() => { const real = fetch; window.fetch = (path, options) => {"
+        " if (String(path).startsWith('/api/picture')) window.sent = options.body.size;"
+        " return real(path, options); }; }"
     )
     page.fill("#new-label", "mug")
     content = encode_png(large)
