@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edge_daemon.camera.frames import make_frame
+from edge_daemon.camera.reduced_pictures import ReducedPictures, reduce_image, reduced_size
 from edge_daemon.domain.errors import CameraError, ImageError
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.domain.types import Frame
 from edge_daemon.system.given_pictures import GivenPictures
+
+if TYPE_CHECKING:
+    from edge_daemon.domain.types import Image
 
 MAX_PIXELS = 4_000_000
 
@@ -22,46 +28,61 @@ def no_pictures() -> GivenPictures:
 
 
 class BrowserSource:
-    """Pictures that the page puts into `pictures`, as JPEG; implements interfaces.FrameSource."""
+    """Pictures that the page puts into `pictures`, as JPEG; implements interfaces.FrameSource.
+
+    They are lazy, and decoded at the scales that are needed.
+    """
 
     lossless = False
 
     def __init__(self, clock: Clock, pictures: GivenPictures) -> None:
         self._clock = clock
-        self._pictures = pictures
-        self._shape: tuple[int, ...] | None = None
-        self._is_open = False
+        self._given = pictures
+        self._pictures: ReducedPictures[bytes] | None = None
         self._next_seq = 0
 
     def open(self) -> None:
         """Accept pictures."""
-        if not self._is_open:
-            self._is_open, self._shape = True, None
+        if self._pictures is None:
+            self._pictures = ReducedPictures("the browser's camera", _Decoder().decode, reduce_image)
 
     def read(self) -> Frame:
         """Wait for a picture newer than the last. Raises CameraError with the reason why none comes."""
-        from edge_daemon.imaging.image_io import read_image
-
-        if not self._is_open:
+        if self._pictures is None:
             raise CameraError("the browser's camera is closed; open it before reading")
-        is_given = self._pictures.is_given
-        found = self._pictures.pop(STALL_S if is_given else _IDLE_WAIT_S)
+        is_given = self._given.is_given
+        found = self._given.pop(STALL_S if is_given else _IDLE_WAIT_S)
         if found is None:
             stalled = f"the browser sent no picture for {STALL_S:g} s"
-            raise CameraError(stalled if self._pictures.is_given else self._pictures.reason)
+            raise CameraError(stalled if self._given.is_given else self._given.reason)
         asked_s, content = found
-        try:
-            pixels = read_image(content, "the browser's picture", MAX_PIXELS)
-        except ImageError as exc:
-            raise CameraError(str(exc)) from exc
-        if self._shape not in (None, pixels.shape):
-            height, width = pixels.shape[:2]
-            raise CameraError(f"the browser's picture changed its size to {width}x{height}")
-        self._shape = pixels.shape
+        picture = self._pictures.add(content)
         seq = self._next_seq
         self._next_seq += 1
-        return make_frame(pixels, seq, self._clock, stamp_s=asked_s)
+        return make_frame(picture, seq, self._clock, stamp_s=asked_s)
 
     def close(self) -> None:
         """Accept no pictures; no effect if it is not open."""
-        self._is_open = False
+        self._pictures = None
+
+
+class _Decoder:
+    """Decodes the pictures of one open camera, which all have one size."""
+
+    def __init__(self) -> None:
+        self._size: tuple[int, int] | None = None
+
+    def decode(self, content: bytes, reduction: int) -> Image:
+        """Return the picture with its sides divided. Raises CameraError."""
+        from edge_daemon.imaging.image_io import read_scaled
+
+        def size_for(size: tuple[int, int]) -> tuple[int, int]:
+            if self._size not in (None, size):
+                raise CameraError(f"the browser's picture changed its size to {size[0]}x{size[1]}")
+            self._size = size
+            return reduced_size(size, reduction)
+
+        try:
+            return read_scaled(content, "the browser's picture", size_for, MAX_PIXELS)
+        except ImageError as exc:
+            raise CameraError(str(exc)) from exc

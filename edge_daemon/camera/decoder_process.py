@@ -45,10 +45,12 @@ class DecoderProcess:
     """A child process that sends pictures. Used from one thread; close it when done.
 
     `module` is the child's program and `words` its arguments. `name` stands in the errors' texts, and
-    `remedy` in those of a crash and a stall.
+    `remedy` in those of a crash and a stall. The child inherits `files`.
     """
 
-    def __init__(self, module: str, words: list[str], name: str, remedy: str) -> None:
+    def __init__(
+        self, module: str, words: list[str], name: str, remedy: str, files: tuple[int, ...] = ()
+    ) -> None:
         """Start the child process. Raises CameraError when it can't be started."""
         self._name = name
         self._remedy = remedy
@@ -59,6 +61,7 @@ class DecoderProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
+                pass_fds=files,
             )
         except OSError as exc:
             raise CameraError(f"{name}: no process can be started to decode it ({exc.strerror})") from exc

@@ -1,6 +1,7 @@
 """The child process of a stream: receives it, and sends the parent the latest picture when it asks.
 
-A thread follows the stream; the main thread decodes single pictures, scales and sends.
+A thread follows the stream; the main thread decodes single pictures, scales and sends. Another thread sends
+single pictures again, at another scale.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import sys
 import tempfile
 import threading
 import time
@@ -18,6 +20,8 @@ from urllib.parse import urlsplit
 import msgspec
 
 from edge_daemon.camera.decoder_process import Commands, PictureWriter, serve_parent
+from edge_daemon.camera.kept_pictures import KeptPictures
+from edge_daemon.camera.reduced_pictures import reduced_size
 from edge_daemon.camera.stream_faults import TIMEOUT_S, connection_errors, rtsp_fault
 from edge_daemon.camera.stream_settings import StreamSettings
 from edge_daemon.domain.errors import CameraError, ImageError
@@ -95,19 +99,26 @@ class LagMeter:
 
 
 def main() -> None:
-    """Follow a stream for the parent, which sends its settings and then a byte for each picture."""
-    serve_parent(_decode)
+    """Follow a stream for the parent, which sends its settings and then a digit for each picture.
+
+    The digit divides the sides of a single picture; a video's are sent in full. The argument is the number of
+    the connection by which the parent loads single pictures again.
+    """
+    connection = socket.socket(fileno=int(sys.argv[1]))
+    serve_parent(lambda writer, commands: _decode(writer, commands, connection))
 
 
-def _decode(writer: PictureWriter, commands: Commands) -> None:
+def _decode(writer: PictureWriter, commands: Commands, connection: socket.socket) -> None:
     settings = msgspec.json.decode(b"".join(iter(commands.get, b"\n")), type=StreamSettings)
-    latest = LatestPicture()
+    latest, reader = LatestPicture(), _PictureReader(settings)
+    kept = KeptPictures(reader.read)
     threading.Thread(target=_follow, args=(settings, latest), daemon=True).start()
+    threading.Thread(target=kept.serve, args=(connection,), daemon=True).start()
     limit_s = FIRST_S
     while True:
-        commands.get()
-        time_s, pixels = _next_picture(latest, settings.name, limit_s)
-        writer.write_picture(_fit(pixels, settings), time_s)
+        time_s, content, pixels = _next_picture(latest, reader, int(commands.get()), limit_s)
+        kept.add(content)
+        writer.write_picture(pixels, time_s)
         limit_s = NEXT_S
 
 
@@ -124,38 +135,67 @@ def _follow(settings: StreamSettings, latest: LatestPicture) -> None:
         latest.fail(exc)
 
 
-def _next_picture(latest: LatestPicture, name: str, limit_s: float) -> tuple[float, Image]:
-    """Wait for a picture that can be decoded; damaged ones are skipped."""
-    from edge_daemon.imaging.image_io import read_image
+class _PictureReader:
+    """Reads a stream's pictures at the size that is set. Any thread may use it after the first picture."""
 
-    reason = f"{name} sent no picture for {limit_s:g} s"
+    def __init__(self, settings: StreamSettings) -> None:
+        self.name = settings.name
+        self._settings = settings
+        self._size: tuple[int, int] | None = None
+
+    def read(self, encoded: bytes, reduction: int = 1) -> Image:
+        """Decode a single picture, with its sides divided. Raises ImageError; CameraError as `scale`."""
+        from edge_daemon.imaging.image_io import read_scaled
+
+        return read_scaled(
+            encoded, f"the picture of {self.name}", lambda size: reduced_size(self._fit(size), reduction)
+        )
+
+    def scale(self, pixels: Image) -> Image:
+        """Scale a decoded picture. Raises CameraError if that would distort it, or after another size."""
+        height, width = pixels.shape[:2]
+        size = self._fit((width, height))
+        if size == (width, height):
+            return pixels
+        from edge_daemon.imaging.image_io import resize_image
+
+        return resize_image(pixels, size)
+
+    def _fit(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Return the width and height of the frame for a picture of `size`, the same for each picture."""
+        width, height = wanted = self._settings.size or size
+        stretch = width * size[1] / (height * size[0])
+        if not 1 / _MAX_STRETCH <= stretch <= _MAX_STRETCH:
+            raise CameraError(
+                f"{self.name} sends {size[0]}x{size[1]}, which camera.size would distort; leave it out, or "
+                f"write {[width, round(width * size[1] / size[0])]} (turned, if the camera is rotated)"
+            )
+        if self._size not in (None, wanted):
+            raise CameraError(
+                f"{self.name} changed the size of its picture to {width}x{height}; opened again"
+            )
+        self._size = wanted
+        return wanted
+
+
+def _next_picture(
+    latest: LatestPicture, reader: _PictureReader, reduction: int, limit_s: float
+) -> tuple[float, bytes, Image]:
+    """Wait for a picture that can be decoded; damaged ones are skipped.
+
+    Return its time, its encoded content, empty for a video's, and its pixels.
+    """
+    reason = f"{reader.name} sent no picture for {limit_s:g} s"
     end_s = time.monotonic() + limit_s
     while (found := latest.pop(max(end_s - time.monotonic(), 0.0))) is not None:
         time_s, content = found
         if not isinstance(content, bytes):
-            return time_s, content
+            return time_s, b"", reader.scale(content)
         try:
-            return time_s, read_image(content, f"the picture of {name}")
+            return time_s, content, reader.read(content, reduction)
         except ImageError as exc:
             reason = str(exc)
     raise CameraError(reason)
-
-
-def _fit(pixels: Image, settings: StreamSettings) -> Image:
-    """Scale a picture to the size that is set. Raises CameraError if that would distort it."""
-    height, width = pixels.shape[:2]
-    if settings.size is None or settings.size == (width, height):
-        return pixels
-    stretch = settings.size[0] * height / (settings.size[1] * width)
-    if not 1 / _MAX_STRETCH <= stretch <= _MAX_STRETCH:
-        fitting = [settings.size[0], round(settings.size[0] * height / width)]
-        raise CameraError(
-            f"{settings.name} sends {width}x{height}, which camera.size would distort; leave it out, or "
-            f"write {fitting} (turned, if the camera is rotated)"
-        )
-    from edge_daemon.imaging.image_io import resize_image
-
-    return resize_image(pixels, settings.size)
 
 
 def _follow_rtsp(settings: StreamSettings, latest: LatestPicture) -> None:

@@ -6,12 +6,12 @@ import importlib
 import io
 import re
 import warnings
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
 
 from edge_daemon.domain.errors import ImageError
 from edge_daemon.system.regular_file import open_regular, require_regular
@@ -19,6 +19,7 @@ from edge_daemon.system.regular_file import open_regular, require_regular
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
 
+    SizeFor: TypeAlias = Callable[[tuple[int, int]], tuple[int, int]]
 
 MAX_PIXELS = 64_000_000
 """Limit of width x height. Larger pictures are refused by their header, before any allocation."""
@@ -52,6 +53,25 @@ _UNSUPPORTED = {
 _HEADER_BYTES = 48
 _ANIMATED = frozenset(("GIF", "PNG", "WEBP", "AVIF"))  # several pictures in a TIFF or MPO are no animation
 
+_ORIENTATION = 0x0112
+"""EXIF's tag of the orientation."""
+
+_TURNS: Mapping[object, PIL.Image.Transpose] = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
+"""Operations that make a picture upright, by its orientation."""
+
+_QUARTER_TURNS = tuple(_TURNS[orientation] for orientation in (5, 6, 7, 8))
+
+_JPEG_DIVISORS = (8, 4, 2)
+"""Divisors of both sides with which libjpeg decodes."""
+
 _SUFFIXES = frozenset(
     (
         ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".ppm", ".heic",
@@ -74,14 +94,16 @@ def read_image(source: str | Path | bytes, name: str = "", max_pixels: int = MAX
     ImageError that names the file.
     """
     name = name or (f"image data of {len(source)} bytes" if isinstance(source, bytes) else str(source))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
-            pixels = _decode(io.BytesIO(source) if isinstance(source, bytes) else Path(source), max_pixels)
-    except _UNREADABLE as exc:
-        raise ImageError(f"{name} {_error_text(exc, max_pixels)}") from exc
-    pixels.setflags(write=False)
-    return pixels
+    return _read(source, name, max_pixels, None)
+
+
+def read_scaled(content: bytes, name: str, size_for: SizeFor, max_pixels: int = MAX_PIXELS) -> Image:
+    """Read the bytes of a picture as `read_image`, at the size that `size_for` returns for its full size.
+
+    Both are width and height of the upright picture. A JPEG is decoded at 1/2, 1/4 or 1/8 where that is
+    large enough, which skips a part of the work. Raises ImageError, and what `size_for` raises.
+    """
+    return _read(content, name, max_pixels, size_for)
 
 
 def is_image(path: Path) -> bool:
@@ -154,8 +176,7 @@ def encode_png(image: Image) -> bytes:
 
 def resize_image(image: Image, size: tuple[int, int]) -> Image:
     """Return the picture scaled to `size`, width and height."""
-    resampling = PIL.Image.Resampling.BILINEAR
-    return np.asarray(PIL.Image.fromarray(image).resize(size, resampling, reducing_gap=1.0))
+    return np.asarray(_resized(PIL.Image.fromarray(image), size))
 
 
 def scale_down(image: Image, size: int) -> Image:
@@ -170,10 +191,38 @@ def _thumbnail(image: Image, size: int) -> PIL.Image.Image:
     return picture
 
 
-def _decode(source: io.BytesIO | Path, max_pixels: int) -> Image:
+def _read(source: str | Path | bytes, name: str, max_pixels: int, size_for: SizeFor | None) -> Image:
+    file = io.BytesIO(source) if isinstance(source, bytes) else Path(source)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's own size limits and EXIF complaints
+            pixels = _decode(file, max_pixels, size_for)
+    except _UNREADABLE as exc:
+        raise ImageError(f"{name} {_error_text(exc, max_pixels)}") from exc
+    pixels.setflags(write=False)
+    return pixels
+
+
+def _decode(source: io.BytesIO | Path, max_pixels: int, size_for: SizeFor | None) -> Image:
     with _open(source, max_pixels) as picture:
+        size = None
+        if size_for is not None:
+            size = size_for(_upright_size(picture))
+            divisor = next((each for each in _JPEG_DIVISORS if _is_enough(picture.size, each, size)), 1)
+            picture.draft(None, (max(picture.width // divisor, 1), max(picture.height // divisor, 1)))
         picture.load()
-        return np.array(_to_rgb(_upright(picture)), dtype=np.uint8)
+        whole = _to_rgb(_upright(picture))
+        return np.array(whole if size in (None, whole.size) else _resized(whole, size), dtype=np.uint8)
+
+
+def _is_enough(size: tuple[int, int], divisor: int, wanted: tuple[int, int]) -> bool:
+    """Return whether a picture of `size`, upright or not, is as large as `wanted` with its sides divided."""
+    divided = sorted(-(-side // divisor) for side in size)
+    return all(side >= least for side, least in zip(divided, sorted(wanted), strict=True))
+
+
+def _resized(picture: PIL.Image.Image, size: tuple[int, int]) -> PIL.Image.Image:
+    return picture.resize(size, PIL.Image.Resampling.BILINEAR, reducing_gap=1.0)
 
 
 def _open(source: io.BytesIO | Path, max_pixels: int = MAX_PIXELS) -> PIL.Image.Image:
@@ -248,12 +297,24 @@ def _error_text(error: Exception, max_pixels: int = MAX_PIXELS) -> str:
     return f"is damaged: {error}"
 
 
-def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
-    """Apply the EXIF orientation. A damaged EXIF block is ignored."""
+def _turn_of(picture: PIL.Image.Image) -> PIL.Image.Transpose | None:
+    """Return what the EXIF orientation asks for. A damaged EXIF block is ignored."""
     try:
-        return PIL.ImageOps.exif_transpose(picture)
+        return _TURNS.get(picture.getexif().get(_ORIENTATION))
     except _UNREADABLE:
-        return picture
+        return None
+
+
+def _upright_size(picture: PIL.Image.Image) -> tuple[int, int]:
+    """Return width and height after the EXIF orientation."""
+    size = picture.size
+    return (size[1], size[0]) if _turn_of(picture) in _QUARTER_TURNS else size
+
+
+def _upright(picture: PIL.Image.Image) -> PIL.Image.Image:
+    """Apply the EXIF orientation."""
+    turn = _turn_of(picture)
+    return picture if turn is None else picture.transpose(turn)
 
 
 def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
@@ -267,7 +328,7 @@ def _to_rgb(picture: PIL.Image.Image) -> PIL.Image.Image:
         opaque = picture.convert("RGBA")
         white = PIL.Image.new("RGBA", opaque.size, "white")
         return PIL.Image.alpha_composite(white, opaque).convert("RGB")
-    return picture.convert("RGB")
+    return picture if picture.mode == "RGB" else picture.convert("RGB")
 
 
 def thumbnail_of(content: bytes, image: Image, size: int = THUMBNAIL_PX) -> bytes:

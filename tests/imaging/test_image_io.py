@@ -14,7 +14,7 @@ import PIL.Image
 import pytest
 
 from edge_daemon.domain.errors import ImageError
-from edge_daemon.imaging.image_io import encode_jpeg, read_image, scale_down, thumbnail_of
+from edge_daemon.imaging.image_io import encode_jpeg, read_image, read_scaled, scale_down, thumbnail_of
 from tests.harness.example_pictures import noise
 
 RED = (255, 0, 0)
@@ -257,3 +257,45 @@ def test_a_rotated_jpeg_is_encoded_upright_even_behind_a_jfif_header() -> None:
 def test_a_small_picture_in_a_large_file_is_encoded_again() -> None:
     padded = _file("JPEG") + bytes(2_000_000)
     assert len(_thumbnail(padded)) < 100_000
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_reduced_picture_is_upright_and_like_the_full_one(orientation: int) -> None:
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    smooth = noise(1, 5, 4).resize((101, 66), PIL.Image.Resampling.BICUBIC)
+    smooth.save(buffer, "JPEG", exif=exif)
+    full = read_image(buffer.getvalue())
+    asked: list[tuple[int, int]] = []
+
+    def half(size: tuple[int, int]) -> tuple[int, int]:
+        asked.append(size)
+        return -(-size[0] // 2), -(-size[1] // 2)
+
+    reduced = read_scaled(buffer.getvalue(), "it", half)
+    assert asked == [(full.shape[1], full.shape[0])]
+    expected = PIL.Image.fromarray(full).resize(
+        (reduced.shape[1], reduced.shape[0]), PIL.Image.Resampling.BOX
+    )
+    assert np.abs(reduced.astype(int) - np.asarray(expected)).mean() < 3
+    assert np.array_equal(read_scaled(buffer.getvalue(), "it", lambda size: size), full)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+@pytest.mark.parametrize("size", [(400, 300), (160, 120), (150, 113), (17, 13), (1, 1)])
+def test_any_picture_is_read_at_any_size(kind: str, mode: str, size: tuple[int, int]) -> None:
+    buffer = io.BytesIO()
+    picture = PIL.Image.new("RGB", (320, 240), (200, 200, 200)).convert("RGB" if kind == "PNG" else mode)
+    picture.save(buffer, kind)
+    image = read_scaled(buffer.getvalue(), "it", lambda full: size if full == (320, 240) else full)
+    assert image.shape == (size[1], size[0], 3)
+    assert np.abs(image.astype(int) - 200).max() < 4
+
+
+@pytest.mark.parametrize("divisor", [1, 2, 8])
+def test_a_cut_jpeg_is_damaged_at_every_size(divisor: int) -> None:
+    content = _file("JPEG", 320, 240)[:-2000]
+    with pytest.raises(ImageError, match="it is damaged"):
+        read_scaled(content, "it", lambda size: (size[0] // divisor, size[1] // divisor))
