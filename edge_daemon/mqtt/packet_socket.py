@@ -13,6 +13,7 @@ MIN_BOUND = 65_544
 
 _CONNACK, _PUBLISH, _PUBACK, _PUBREC = 0x20, 0x30, 0x40, 0x50
 _KIND = 0xF0
+_FAILURES = 0x80
 _IMPLEMENTATION_SPECIFIC = 0x83
 _MAX_LENGTH_BYTES = 4
 _DISCARD_BYTES = 65_536
@@ -27,7 +28,9 @@ class PacketSocket:
 
     Brokers answer a message that is too long with a PUBACK of reason `TOO_LARGE`. paho treats that as a
     malformed packet and ends the connection. Therefore the packet id is added to `too_large`, and paho reads
-    another reason. All other attributes are those of the socket: non-blocking, used by one thread.
+    another reason. A PUBREC that refuses a message ends its delivery, as a PUBACK does (MQTT 5, 4.3.3), but
+    paho ignores its reason and sends a PUBREL. Therefore paho reads a PUBACK. All other attributes are those
+    of the socket: non-blocking, used by one thread.
     """
 
     def __init__(self, sock: Any, bound: int | None) -> None:
@@ -108,10 +111,14 @@ class PacketSocket:
 
     def _readable(self, packet: bytearray) -> bytearray:
         """Return a packet that paho can read; record a rejection as too large."""
+        if packet[0] & _KIND == _PUBLISH:
+            return packet
         start = next(place for place, byte in enumerate(packet) if place and not byte & 0x80) + 1
-        if packet[0] & _KIND != _PUBLISH and packet[start + 2] == TOO_LARGE:
+        if packet[start + 2] == TOO_LARGE:
             self.too_large.add(int.from_bytes(packet[start : start + 2], "big"))
             packet[start + 2] = _IMPLEMENTATION_SPECIFIC
+        if packet[start + 2] >= _FAILURES:
+            packet[0] = _PUBACK
         return packet
 
 

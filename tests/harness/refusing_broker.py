@@ -7,11 +7,13 @@ import threading
 
 from tests.harness.unreliable_proxy import Proxy
 
-_PUBLISH, _PUBACK = 3, 4
+_PUBLISH = 3
+_ANSWERS = {1: 0x40, 2: 0x50}
+"""PUBACK and PUBREC, by QoS."""
 
 
 class RefusingProxy(Proxy):
-    """Answers each PUBLISH of QoS 1 whose topic ends in `ending` with `reason` (MQTT 5), while there is one.
+    """Answers PUBLISH of QoS 1 or 2 whose topic ends in `ending` with `reason` (MQTT 5), while there is one.
 
     All other packets pass. `refused` counts the answers.
     """
@@ -46,7 +48,8 @@ class RefusingProxy(Proxy):
         return bytes(passed)
 
     def _answer(self, packet: bytes) -> bytes | None:
-        if self._reason is None or packet[0] >> 4 != _PUBLISH or packet[0] & 0b110 != 0b010:
+        kind = _ANSWERS.get(packet[0] >> 1 & 0b11)
+        if self._reason is None or packet[0] >> 4 != _PUBLISH or kind is None:
             return None
         start = _body(packet)
         length = int.from_bytes(packet[start : start + 2], "big")
@@ -54,7 +57,7 @@ class RefusingProxy(Proxy):
         if not topic.endswith(self._topic_ending):
             return None
         mid = packet[start + 2 + length : start + 4 + length]
-        return bytes((_PUBACK << 4, 3)) + mid + bytes((self._reason,))
+        return bytes((kind, 3)) + mid + bytes((self._reason,))
 
 
 def _body(packet: bytes | bytearray) -> int:

@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -108,12 +109,14 @@ def test_events_of_an_outage_arrive_in_order_and_no_old_label(broker: Mosquitto)
         assert listener.texts(f"{BASE}/result") == []
 
 
+@pytest.mark.parametrize("qos", [1, 2])
 def test_events_that_the_broker_cannot_take_for_now_arrive_later(
-    broker: Mosquitto, caplog: pytest.LogCaptureFixture, tmp_path: Path
+    broker: Mosquitto, caplog: pytest.LogCaptureFixture, tmp_path: Path, qos: Literal[1, 2]
 ) -> None:
     path = tmp_path / "events.sqlite"
     with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
-        with Device(MqttOptions(host="127.0.0.1", port=proxy.port, version="5"), queue_path=path) as device:
+        options = MqttOptions(host="127.0.0.1", port=proxy.port, version="5", qos=qos)
+        with Device(options, queue_path=path) as device:
             device.wait_connected()
             proxy.refuse_publications(0x83, "/event")
             for number in range(30):
@@ -134,10 +137,13 @@ def test_events_that_the_broker_cannot_take_for_now_arrive_later(
     assert len(PersistentQueue(path, 1000)) == 0
 
 
-def test_events_that_the_broker_cannot_take_survive_a_stop(broker: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize("qos", [1, 2])
+def test_events_that_the_broker_cannot_take_survive_a_stop(
+    broker: Mosquitto, tmp_path: Path, qos: Literal[1, 2]
+) -> None:
     path = tmp_path / "events.sqlite"
     with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
-        options = MqttOptions(host="127.0.0.1", port=proxy.port, version="5")
+        options = MqttOptions(host="127.0.0.1", port=proxy.port, version="5", qos=qos)
         with Device(options, queue_path=path) as device:
             device.wait_connected()
             proxy.refuse_publications(0x97, "/event")
@@ -148,10 +154,14 @@ def test_events_that_the_broker_cannot_take_survive_a_stop(broker: Mosquitto, tm
             wait_until(lambda: len(listener.texts(f"{BASE}/event")) == 1)
 
 
-def test_an_event_that_may_not_be_published_is_given_up(broker: Mosquitto, tmp_path: Path) -> None:
+@pytest.mark.parametrize("qos", [1, 2])
+def test_an_event_that_may_not_be_published_is_given_up(
+    broker: Mosquitto, tmp_path: Path, qos: Literal[1, 2]
+) -> None:
     path = tmp_path / "events.sqlite"
     with RefusingProxy(broker.port) as proxy, Listener(broker.port) as listener:
-        with Device(MqttOptions(host="127.0.0.1", port=proxy.port, version="5"), queue_path=path) as device:
+        options = MqttOptions(host="127.0.0.1", port=proxy.port, version="5", qos=qos)
+        with Device(options, queue_path=path) as device:
             device.wait_connected()
             proxy.refuse_publications(0x87, "/event")
             device.sink.handle(events.Button("forbidden", "press"))

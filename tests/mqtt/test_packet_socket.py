@@ -93,7 +93,7 @@ def test_a_rejection_as_too_large_is_recorded_and_readable(
     for length, rest in ((b"\x03", b""), (b"\x83\x02", b"p" * 256)):  # without properties, and with long ones
         packet = kind + length + b"\x01\x02" + bytes([TOO_LARGE]) + rest
         found = read_packet(packets, theirs, packet)
-        assert found == kind + length + b"\x01\x02\x83" + rest
+        assert found == b"\x40" + length + b"\x01\x02\x83" + rest
         assert packets.too_large == {0x102}
         packets.too_large.clear()
 
@@ -104,6 +104,28 @@ def test_other_rejections_pass_unchanged(pair: tuple[socket.socket, socket.socke
     refusal = b"\x40\x04\x01\x02\x87\x00"
     assert read_packet(packets, theirs, refusal) == refusal
     assert packets.too_large == set()
+
+
+@pytest.mark.parametrize("reason", [0x80, 0x83, 0x97])
+def test_a_rejection_with_qos_2_ends_the_delivery_as_one_with_qos_1(
+    pair: tuple[socket.socket, socket.socket], reason: int
+) -> None:
+    ours, theirs = pair
+    packets = PacketSocket(ours, 65_536)
+    for rest in (bytes((reason,)), bytes((reason, 0))):
+        length = bytes((2 + len(rest),))
+        found = read_packet(packets, theirs, b"\x50" + length + b"\x01\x02" + rest)
+        assert found == b"\x40" + length + b"\x01\x02" + rest
+
+
+@pytest.mark.parametrize(
+    "packet", [b"\x50\x02\x01\x02", b"\x50\x03\x01\x02\x10", b"\x50\x04\x01\x02\x00\x00"]
+)
+def test_an_accepted_message_of_qos_2_passes_unchanged(
+    pair: tuple[socket.socket, socket.socket], packet: bytes
+) -> None:
+    ours, theirs = pair
+    assert read_packet(PacketSocket(ours, 65_536), theirs, packet) == packet
 
 
 @pytest.mark.parametrize(
