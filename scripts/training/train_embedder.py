@@ -8,7 +8,7 @@ Stages, in order:
     targets     run the teacher networks (a quarter of an hour)
     train       train without end; may start while `targets` runs
     cooldown    finish the network from the last checkpoint
-    blend       move its weights back towards the official ones
+    blend       move its weights back towards the official ones, and fit the deployed head
     convert     write the TFLite model to --out
 
 The teachers and the network to start from come from `edge-daemon models pull NAME`.
@@ -32,6 +32,7 @@ import torch
 from embedder_training.batches import Source
 from embedder_training.convert import write
 from embedder_training.cutouts import Cutouts
+from embedder_training.head import fit_head
 from embedder_training.held_out import HeldOut, held_out_classes
 from embedder_training.network import Student, export, import_weights
 from embedder_training.official import blend_trunks, fit_projection, load_official
@@ -157,14 +158,14 @@ def start(student: Student, sources: list[Source], options: argparse.Namespace) 
 
 
 def blend(options: argparse.Namespace) -> None:
-    """Average the finished trunk with the official one; fit its norms and its projection again."""
+    """Average the finished trunk with the official one; fit its norms and the deployed head."""
     run = build_run(options)
     run.resume(options.work / "cooldown.pt")
-    images, targets = clean_views(run.sources, 5000, size=LAST_SIZE)
+    images, _ = clean_views(run.sources, 5000, size=LAST_SIZE)
     official, student = copy.deepcopy(run.average), run.average
     load_official(official, options.teachers / START, images[:400])
     blend_trunks(student, official, images[:2000])
-    fit_projection(student, images, targets, ridge=0.03)
+    fit_head(student, run.sources, options.size)
     run.measure()
     torch.save({"average": student.state_dict()}, options.work / "blended.pt")
 

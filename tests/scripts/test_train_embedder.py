@@ -113,3 +113,24 @@ def test_queries_in_other_conditions_are_tested_in_place_of_the_embeddings(part:
     swapped = rows[:, [1, 0, 3, 2]]
     assert measure.few_shot(rows, labels, ("knn",), (5,))["knn"]["5"] == 100
     assert measure.few_shot(rows, labels, ("knn",), (5,), queries=swapped)["knn"]["5"] == 0
+
+
+def test_what_changes_with_the_light_counts_less_after_the_whitening(part: Any) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(6), 30)
+    things, light = 0.5 * rng.normal(size=(6, 8)), rng.normal(size=8)
+
+    def views(count: int) -> NDArray[np.float64]:
+        strength = rng.normal(size=(count, 1))
+        return things[labels] + strength * 2 * light + rng.normal(0, 0.1, (count, 8))
+
+    clean, others = views(180), views(180)
+    mean, matrix = part("whitening").class_whitening(clean, labels, [others], size=6)
+    assert matrix.shape == (8, 6)
+    few_shot = part("measure").few_shot
+
+    def accuracy(rows: NDArray[np.float64], queries: NDArray[np.float64]) -> float:
+        return float(few_shot(rows, labels, ("centroid",), (5,), queries=queries)["centroid"]["5"])
+
+    assert accuracy((clean - mean) @ matrix, (others - mean) @ matrix) > accuracy(clean, others) + 10
+    assert np.linalg.norm((clean - mean) @ matrix, axis=1).mean() == pytest.approx(1)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from . import edges
 from .measure import Floats
 from .shape import BLOCKS, BlockShape
-from .targets import whitening
+from .whitening import whitening
 
 Arrays = Mapping[str, NDArray[Any]]
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from .measure import Floats, unit
 from .photos import PhotoSet
 from .teacher import Teachers
+from .whitening import whitening
 
 SHARD = 256
 
@@ -72,19 +73,6 @@ def embed_all(sets: list[PhotoSet], folder: Path, teachers: Teachers, part: int,
             shard.write(teachers)
             speed = SHARD / (time.monotonic() - started)
             print(f"teachers: {shard.file.name}, {speed:.0f} views/s", file=sys.stderr, flush=True)
-
-
-def whitening(rows: Floats, size: int, power: float = 0.25, floor: float = 0.1) -> tuple[Floats, Floats]:
-    """Return mean (D) and matrix (D x size) of a partial whitening onto the `size` strongest directions.
-
-    A row becomes `(row - mean) @ U (e + floor mean(e))^-power`, with U and e the eigenvectors and eigenvalues
-    of the covariance.
-    """
-    mean = rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov((rows - mean).T.astype(np.float64)))
-    weights = (values.clip(0) + floor * values.mean()) ** -power
-    strongest = np.argsort(-values)[:size]
-    return mean.astype(np.float32), (vectors * weights)[:, strongest].astype(np.float32)
 
 
 @dataclass(frozen=True)
