@@ -12,6 +12,7 @@ import PIL.Image
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
+    from edge_daemon.imaging.random_draws import Draws
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ STRONG = Augmentation()
 """Changes about as large as those between two sessions, see docs/measurements/unknown.md."""
 
 
-def augmented_copy(image: Image, rng: np.random.Generator, by: Augmentation = STRONG) -> Image:
+def augmented_copy(image: Image, rng: Draws, by: Augmentation = STRONG) -> Image:
     """Return a changed copy of an RGB picture, of the same size."""
     copy = _moved(PIL.Image.fromarray(image), rng, by)
     if rng.random() < by.blur:
@@ -49,7 +50,7 @@ def augmented_copy(image: Image, rng: np.random.Generator, by: Augmentation = ST
     return result
 
 
-def _moved(picture: PIL.Image.Image, rng: np.random.Generator, by: Augmentation) -> PIL.Image.Image:
+def _moved(picture: PIL.Image.Image, rng: Draws, by: Augmentation) -> PIL.Image.Image:
     """Return the picture turned, scaled and shifted; its border pixels continue outside."""
     width, height = picture.size
     margin = max(width, height) // 2
@@ -71,7 +72,7 @@ def _moved(picture: PIL.Image.Image, rng: np.random.Generator, by: Augmentation)
     )
 
 
-def _relit(pixels: Image, rng: np.random.Generator, by: Augmentation) -> npt.NDArray[np.float32]:
+def _relit(pixels: Image, rng: Draws, by: Augmentation) -> npt.NDArray[np.float32]:
     """Return the pixels (float32) under another exposure, white balance and tone curve."""
     gamma = math.exp(rng.uniform(-by.gamma, by.gamma))
     gain = rng.uniform(1 - by.gain, 1 + by.gain)

@@ -16,6 +16,7 @@ from edge_daemon.imaging.object_mask import NEUTRAL, ObjectView, object_picture
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
+    from edge_daemon.imaging.random_draws import Draws
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,7 +33,7 @@ _GROUND_CELLS = (2, 12)
 _CHANGES = 3
 
 
-def object_copy(image: Image, view: ObjectView, rng: np.random.Generator, size: int) -> Image:
+def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> Image:
     """Return the object picture of a changed copy of an object, `size` pixels square.
 
     The mask of the copy is a cell larger, as large or a cell smaller; a larger mask shows some of the other
@@ -69,7 +70,7 @@ def _changed(view: ObjectView, change: int) -> ObjectView:
     return ObjectView("object", pick(pick(rows[:, :-2], rows[:, 1:-1]), rows[:, 2:]), view.box)
 
 
-def _ground(size: int, rng: np.random.Generator) -> Floats:
+def _ground(size: int, rng: Draws) -> Floats:
     """Return a drawn ground: soft or coarse patches around one colour."""
     cells = int(rng.integers(*_GROUND_CELLS))
     patches = rng.uniform(0, 255, 3) + rng.uniform(0, 80) * rng.standard_normal((cells, cells, 3))

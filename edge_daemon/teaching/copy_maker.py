@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
-import numpy as np
 from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError, StoreError
@@ -15,6 +14,7 @@ from edge_daemon.learning.open_set_classifier import OpenSetClassifier
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.imaging.random_draws import RandomDraws
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class _Source(Struct):
 
     example_id: int
     image: Image | None
-    rng: np.random.Generator
+    rng: RandomDraws
     embeddings: list[Vector] = []
     remaining: int = COPIES
 
@@ -64,8 +64,10 @@ class CopyMaker:
     def _choose_source(self, missing: Collection[int]) -> _Source:
         """Return the example in the making, or the newest one if that needs no copies any more."""
         if self._source is None or self._source.example_id not in missing:
+            from edge_daemon.imaging.random_draws import RandomDraws
+
             example_id = max(missing)
-            self._source = _Source(example_id, self._read(example_id), np.random.default_rng(example_id))
+            self._source = _Source(example_id, self._read(example_id), RandomDraws(example_id))
         return self._source
 
     def _advance(self, classifier: OpenSetClassifier, source: _Source) -> None:

@@ -16,6 +16,7 @@ from edge_daemon.learning.open_set.augmented_copies import COPIES
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
+    from edge_daemon.imaging.random_draws import RandomDraws
     from edge_daemon.imaging.scene_reference import SceneReference
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ class _Source(Struct):
     example_id: int
     image: Image
     view: ObjectView
-    rng: np.random.Generator
+    rng: RandomDraws
     embeddings: list[Vector] = []
     remaining: int = COPIES
 
@@ -70,9 +71,11 @@ class ObjectCopyMaker:
     def _choose_source(self, missing: Collection[int]) -> _Source:
         """Return the example in the making, or the newest one if that needs no copies any more."""
         if self._source is None or self._source.example_id not in missing:
+            from edge_daemon.imaging.random_draws import RandomDraws
+
             example_id = max(missing)
             image, view = self._read(example_id)
-            self._source = _Source(example_id, image, view, np.random.default_rng(example_id))
+            self._source = _Source(example_id, image, view, RandomDraws(example_id))
         return self._source
 
     def _advance(self, classifier: ObjectClassifier, source: _Source) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from edge_daemon.imaging.object_copies import object_copy
 from edge_daemon.imaging.object_mask import EMPTY, find_object, object_picture
+from edge_daemon.imaging.random_draws import RandomDraws
 from tests.harness.fixed_camera import FixedCamera
 
 SIDE = 96
@@ -21,7 +22,7 @@ def test_a_copy_is_the_object_in_other_light_on_grey(camera: FixedCamera) -> Non
     image = camera.picture("disc")
     view = find_object(image, camera.reference())
     original = object_picture(image, view, SIDE).astype(int)
-    copies = [object_copy(image, view, np.random.default_rng(seed), SIDE).astype(int) for seed in range(20)]
+    copies = [object_copy(image, view, RandomDraws(seed), SIDE).astype(int) for seed in range(20)]
     for copy in copies:
         assert copy.shape == (SIDE, SIDE, 3)
         np.testing.assert_array_equal(copy[:8, :8], original[:8, :8])
@@ -40,17 +41,17 @@ def test_some_masks_of_copies_are_larger_and_some_are_smaller(camera: FixedCamer
         return int((np.abs(picture.astype(int) - 128).max(axis=2) > 12).sum())
 
     own = covered(object_picture(image, view, SIDE))
-    sizes = [covered(object_copy(image, view, np.random.default_rng(seed), SIDE)) for seed in range(20)]
+    sizes = [covered(object_copy(image, view, RandomDraws(seed), SIDE)) for seed in range(20)]
     assert min(sizes) < own < max(sizes)
 
 
 def test_the_same_seed_makes_the_same_copy(camera: FixedCamera) -> None:
     image = camera.picture("disc")
     view = find_object(image, camera.reference())
-    first, second = (object_copy(image, view, np.random.default_rng(4), SIDE) for _ in range(2))
+    first, second = (object_copy(image, view, RandomDraws(4), SIDE) for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_an_empty_view_has_no_copies(camera: FixedCamera) -> None:
     with pytest.raises(ValueError, match="object"):
-        object_copy(camera.picture(), EMPTY, np.random.default_rng(0), SIDE)
+        object_copy(camera.picture(), EMPTY, RandomDraws(0), SIDE)
