@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -116,3 +118,20 @@ def test_a_stop_while_connecting_keeps_the_events(
     stored = PersistentQueue(path, 10)
     assert len(stored) == 1
     stored.close()
+
+
+def test_a_name_is_resolved_without_the_codec_of_international_names(silent: int) -> None:
+    code = f"""
+import sys
+from edge_daemon.mqtt.broker_socket import open_socket
+open_socket("localhost", {silent}, None, lambda: False).close()
+print("stringprep" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("host", ["a..b", "", ".", "x" * 64, "bücher.invalid"])
+def test_a_host_that_is_no_name_or_unknown_is_an_error(host: str) -> None:
+    with pytest.raises((OSError, ValueError)):
+        open_socket(host, 1, None, lambda: False)
