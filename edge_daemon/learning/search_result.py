@@ -22,6 +22,9 @@ TIE_TOLERANCE = 1e-6
 
 _MAX_ARGMAX_K = 16
 
+_LEAST_TOP = 2
+"""Nearest examples that are searched at once: the rejection needs two after a classifier that needs one."""
+
 
 def top_k(numbers: npt.NDArray[np.float32], count: int) -> tuple[list[int], list[float]]:
     """Return the positions and values of the `count` largest numbers, largest first; all if there are fewer.
@@ -66,7 +69,7 @@ class SearchResult:
         The result is cached: the classifier and the rejector share it.
         """
         if len(self._top[0]) < count:
-            self._top = top_k(self.similarities, count)
+            self._top = top_k(self.similarities, max(count, _LEAST_TOP))
         return self._top
 
     def nearest_of_two_classes(self, class_ids: Ints) -> tuple[int, int | None]:
@@ -84,7 +87,8 @@ class SearchResult:
         for row in rows:
             if class_ids.item(row) != own:
                 return row
-        others = np.where(class_ids == own, _NEG_INF_32, self.similarities)
+        others = self.similarities.copy()
+        np.putmask(others, class_ids == own, _NEG_INF_32)  # faster than `where`
         row = int(others.argmax())
         return None if class_ids.item(row) == own else row
 

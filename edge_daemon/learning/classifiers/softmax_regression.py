@@ -50,7 +50,7 @@ class Weights(Struct, frozen=True):
     def scores(self, vectors: npt.NDArray[np.float32]) -> Floats:
         """Return the class scores of one vector (d) or of many (n x d)."""
         centred: Floats = vectors - self.centre
-        scores: Floats = centred @ self.matrix.T
+        scores: Floats = self.matrix.dot(centred) if centred.ndim == 1 else centred @ self.matrix.T
         scores += self.bias
         return scores
 

@@ -7,6 +7,9 @@ import numpy as np
 from edge_daemon.learning.quality.neighbour_lists import NeighbourLists
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, unique
 
+_MAX_PRODUCT_CLASSES, _MIN_PRODUCT_ROWS = 32, 8
+"""With more classes or fewer rows, one sum for each row takes less time than a product."""
+
 
 class OtherSessionSimilarity:
     """Statistics of n rows against the rows of other sessions.
@@ -77,6 +80,12 @@ def add_both_ways(sums: Doubles, start: int, similarities: Floats | Doubles, col
     `columns` is the class column of each row. New rows get the similarities to all rows, the rows before
     them those to the new ones.
     """
+    if sums.shape[1] <= _MAX_PRODUCT_CLASSES and similarities.shape[1] >= _MIN_PRODUCT_ROWS:
+        belongs = (columns[:, None] == np.arange(sums.shape[1])).astype(np.float64)
+        exact = similarities.astype(np.float64)
+        sums[start : len(columns)] += exact.T @ belongs
+        sums[:start] += exact[:start] @ belongs[start:]
+        return
     for offset, to_all in enumerate(similarities.T):
         sums[start + offset] += np.bincount(columns, to_all, sums.shape[1])
     new_columns = columns[start:]

@@ -63,12 +63,16 @@ def test_any_order_of_additions_and_removals_equals_a_new_computation(limit: int
             check(examples, leave_one_out, 3, limit)
 
 
-def test_many_at_once_equals_one_by_one() -> None:
+@pytest.mark.parametrize("classes", [4, 32, 33, 90])
+def test_many_at_once_equal_a_complete_computation(classes: int) -> None:
     rng = np.random.default_rng(9)
     examples = EmbeddingIndex()
     leave_one_out = LeaveOneOut(examples, k=2)
-    for example_id, row in enumerate(rng.normal(size=(700, 8))):
-        examples.add(row, str(example_id % 4), example_id)
+    for example_id, row in enumerate(rng.normal(size=(300, 8))):
+        examples.add(row, str(example_id % classes), example_id)
+    check(examples, leave_one_out, 2, 2000)
+    for example_id, row in enumerate(rng.normal(size=(200, 8)), 300):
+        examples.add(row, str(example_id % (classes + 2)), example_id)
     check(examples, leave_one_out, 2, 2000)
 
 
