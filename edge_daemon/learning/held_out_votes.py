@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
+from msgspec import Struct
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOutScores
@@ -18,8 +18,7 @@ NEIGHBOURS = 3
 """Number of neighbours that vote; one votes for a class with fewer other examples."""
 
 
-@dataclass(frozen=True, slots=True)
-class HeldOutVote:
+class HeldOutVote(Struct, frozen=True):
     """The vote on one example, without its burst.
 
     `first` and `second` are the shares of the first two labels, `own` and `others` the distances (1 - cosine)
