@@ -18,10 +18,10 @@ from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
     build_object_classifier,
+    choose_features,
     load_cohort,
     model_path,
     open_store,
-    resolve_features,
     resolve_model,
     store_path,
     uses_scenes,
@@ -97,8 +97,9 @@ def build(
     fleet_factory = FleetFactory(config.fleet, config.device.topic_id, os.environ)
     with ExitStack() as on_error:
         store = on_error.enter_context(open_store(config))
-        config = resolve_features(config, store, tune=True)
-        pipeline = build_pipeline(config, clock, fleet_factory, store, prepared.embedder, prepared.classes)
+        config, chosen = choose_features(config, store, tune=True)
+        embedder = prepared.embedder or chosen
+        pipeline = build_pipeline(config, clock, fleet_factory, store, embedder, prepared.classes)
         camera = source or _open_camera(config, clock, given, pipeline)
         latest_frame = None if config.web.listen is None else LatestFrame()
         if marks is not None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edge_daemon.app.model_factory import build_embedder, object_picture_side, resolve_features, store_path
+from edge_daemon.app.model_factory import build_resolved_embedder, object_picture_side, store_path
 from edge_daemon.app.preflight import load_model
 from edge_daemon.config.paths import managed_state_dir
 from edge_daemon.config.schema import Config
@@ -92,7 +92,7 @@ def change_model(
 def _move_examples(
     store: ExampleStore, config: Config, edit: ConfigEdit, partial: bool, track: ProgressTracker
 ) -> ImportReport:
-    embedder = build_embedder(resolve_features(config))
+    embedder = build_resolved_embedder(config)
 
     def write(report: ImportReport) -> None:
         if report.problems and not partial:

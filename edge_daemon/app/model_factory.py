@@ -96,9 +96,22 @@ def resolve_features(config: Config, store: ExampleStore | None = None, *, tune:
     `model.name` is resolved too. The configured store is opened for `auto` if it is not given. Raises
     ModelError, StoreError.
     """
+    return choose_features(config, store, tune=tune)[0]
+
+
+def build_resolved_embedder(config: Config) -> Embedder:
+    """Load the embedder of the features that `resolve_features` returns. Raises ModelError, StoreError."""
+    config, embedder = choose_features(config)
+    return embedder or build_embedder(config)
+
+
+def choose_features(
+    config: Config, store: ExampleStore | None = None, *, tune: bool = False
+) -> tuple[Config, Embedder | None]:
+    """Return the configuration of `resolve_features`, and its embedder if that was loaded for the choice."""
     config = resolve_model(config)
     if config.model.features != "auto" or config.classifier.type == "pretrained":
-        return config
+        return config, None
     candidates = [_with_features(config, "embedding"), _with_features(config, "patch")]
     from edge_daemon.evaluation.feature_selection import FeatureExtractor, features_in_use, tune_features
 
@@ -108,7 +121,7 @@ def resolve_features(config: Config, store: ExampleStore | None = None, *, tune:
     ]
     with open_store(config) if store is None else nullcontext(store) as examples:
         chosen = tune_features(examples, extractors) if tune else features_in_use(examples, extractors)
-    return candidates[extractors.index(chosen)]
+    return candidates[extractors.index(chosen)], chosen.embedder
 
 
 def _with_features(config: Config, features: Literal["embedding", "patch"]) -> Config:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import asdict
 
 from edge_daemon.app.build import build_trainer
-from edge_daemon.app.model_factory import build_embedder, model_path, open_store, resolve_features
+from edge_daemon.app.model_factory import build_embedder, choose_features, model_path, open_store
 from edge_daemon.app.regions import build_regions
 from edge_daemon.cli.config import note
 from edge_daemon.cli.option_values import read_count, read_seconds
@@ -142,9 +142,9 @@ class _Output:
 
 def run(args: argparse.Namespace) -> int:
     """Run the command: print a line per image or film frame and region, with details if requested."""
-    config = resolve_features(load_config(args.config, _overrides(args)))
+    config, chosen = choose_features(load_config(args.config, _overrides(args)))
     own_classes = config.classifier.type == "pretrained"
-    embedder = build_embedder(config)
+    embedder = chosen or build_embedder(config)
     classes = load_class_names(model_path(config), embedder.size) if own_classes else ()
     regions = build_regions(config)
     with open_store(config) as store:

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from edge_daemon.app.model_factory import (
     build_classifier,
-    build_embedder,
+    build_resolved_embedder,
     object_picture_side,
     open_store,
-    resolve_features,
     store_path,
 )
 from edge_daemon.board.mounts import mount_fault
@@ -270,7 +269,7 @@ def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
-    embedder = build_embedder(resolve_features(config))
+    embedder = build_resolved_embedder(config)
     report = reembed(store, embedder, Progress("embedding"), object_picture_side(embedder))
     _print_report(args, store, report)
     return 0
@@ -285,7 +284,7 @@ def _teach(
 ) -> ImportReport:
     return import_pictures(
         store,
-        build_embedder(resolve_features(config)),
+        build_resolved_embedder(config),
         Progress("embedding")(pictures, len(pictures)),
         region=_region(args, config),
         thumbnail_px=config.store.thumbnail_px,

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge_daemon.app.model_factory import build_embedder, model_name, resolve_features
+from edge_daemon.app.model_factory import build_resolved_embedder, model_name
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.errors import ArchiveError, ModelError
 from edge_daemon.example_store.record import ExampleRecord
@@ -30,7 +30,7 @@ def first_byte(path: Path) -> bytes:
 def check_fit(config: Config, records: Sequence[ExampleRecord]) -> None:
     """Warn of embeddings that are not of the configured model. Raises ArchiveError for a wrong --space."""
     try:
-        embedder = build_embedder(resolve_features(config))
+        embedder = build_resolved_embedder(config)
     except ModelError as exc:
         log.warning("the embeddings can't be compared with the model's: %s", exc)
         return

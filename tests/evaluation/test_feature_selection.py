@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from edge_daemon.app import model_factory
 from edge_daemon.app.build import build
-from edge_daemon.app.model_factory import resolve_features
+from edge_daemon.app.model_factory import build_resolved_embedder, choose_features, resolve_features
 from edge_daemon.config.schema import Config, load_config
+from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.evaluation import feature_selection
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.store import ExampleStore
@@ -132,3 +134,24 @@ def test_a_comparison_is_not_repeated_without_a_change(
         store.remove([1])
         resolve_features(config(store.path), tune=True)
         assert "cross-validation on" in caplog.text
+
+
+@pytest.mark.parametrize("tuned", [False, True])
+def test_the_embedder_of_the_chosen_features_is_loaded_for_the_choice_alone(
+    store: ExampleStore, monkeypatch: pytest.MonkeyPatch, tuned: bool
+) -> None:
+    loaded = []
+    build_embedder = model_factory.build_embedder
+
+    def recording(config: Config) -> Embedder:
+        loaded.append(build_embedder(config))
+        return loaded[-1]
+
+    monkeypatch.setattr(model_factory, "build_embedder", recording)
+    resolved, chosen = choose_features(config(store.path), store, tune=tuned)
+    assert chosen is loaded[1 if tuned else 0]
+    assert resolved.model.features == ("patch" if tuned else "embedding")
+    assert len(loaded) == 2
+    assert build_resolved_embedder(config(store.path)).space == chosen.space
+    assert len(loaded) == 4
+    assert choose_features(resolved) == (resolved, None)

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from edge_daemon.app.model_factory import build_embedder, resolve_features, store_path
+from edge_daemon.app.model_factory import build_resolved_embedder, store_path
 from edge_daemon.board.disk_writes import DAY_S, DiskWrites, disk_writes
 from edge_daemon.board.mounts import mount_fault, mount_of
 from edge_daemon.board.process import daemon_process, process_writes
@@ -60,7 +60,7 @@ def _nearest_folder(path: Path) -> Path:
 def _space(config: Config) -> str:
     """Return the model's embedding space; empty for a model that `check_model` reports."""
     try:
-        return build_embedder(resolve_features(config)).space
+        return build_resolved_embedder(config).space
     except ModelError:
         return ""
 
