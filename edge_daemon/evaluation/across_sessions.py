@@ -79,19 +79,22 @@ class EmbeddingRecognizer:
         self._recent.reset()
 
     def observe(self, frame: SessionFrame) -> None:
-        """Count the frame among the recent ones."""
-        self._recent.add(frame.embedding)
+        """Count the frame among the recent ones; a device classifies it as well."""
+        if self._presses and self._converged_at == len(self._presses):
+            self.predict(frame)
+        else:
+            self._recent.add(frame.embedding)
 
     def teach(self, frame: SessionFrame, label: str) -> None:
         """Add an example."""
-        self.observe(frame)
+        self._recent.add(frame.embedding)
         example_id = len(self._presses) + 1
         self._classifier.add(frame.embedding, label, example_id, session=self._session)
         self._presses[example_id] = frame
 
     def predict(self, frame: SessionFrame) -> Prediction:
         """Classify, after the fit to the examples has converged and all copies are made."""
-        self.observe(frame)
+        self._recent.add(frame.embedding)
         if self._converged_at != len(self._presses):
             self._add_copies()
             self._classifier.run_to_convergence(frame.embedding)

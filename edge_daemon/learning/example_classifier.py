@@ -126,7 +126,7 @@ class ExampleClassifier:
             other_session = departure is not None
             prediction = self._calibrator.calibrate(query, prediction, other_session=other_session)
         rejected = self._rejector.rejects(
-            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original
+            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original, recent=recent
         )
         return Prediction(
             UNKNOWN if rejected else prediction.label,
@@ -137,9 +137,7 @@ class ExampleClassifier:
 
     def _departure(self, recent: RecentFrames, query: SearchResult) -> Departure | None:
         """Return how the recent frames, the last of which is the query, differ from the taught sessions."""
-        if self._rejector.unknown != "auto":
-            return None
-        recent.judge(known=self._rejector.is_known_here(query))
+        self._rejector.judge(recent, query)
         return self._rejector.departure(recent)
 
     def is_known_in_other_scene(self, embedding: npt.ArrayLike) -> bool:

@@ -4,8 +4,8 @@
 
 A SET is a folder `<session>/<label>/<picture>`; each FOLDER holds pictures of other things, as a session of
 its own. Ten presses of each class are taught in one session. Cells are per cent, the sets separated by
-slashes: same session named / a held-out class unknown there / other sessions named / the least share of a far
-FOLDER that is unknown.
+slashes: same session named / a held-out class unknown there / other sessions named / the mean and the least
+share of a far FOLDER that is unknown. With `--no-cohort` the copies decide in other sessions.
 """
 
 from __future__ import annotations
@@ -30,52 +30,93 @@ from edge_daemon.evaluation.session_set import Session, SessionFrame, find_sessi
 from edge_daemon.evaluation.teaching_plan import make_plans
 from edge_daemon.example_store.image_folders import find_pictures
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.learning.open_set import other_sessions, taught_sessions
+from edge_daemon.learning.open_set import cohort as cohort_module
+from edge_daemon.learning.open_set import other_sessions, rejector, taught_sessions
+from edge_daemon.learning.open_set.cohort import Cohort
 from edge_daemon.learning.open_set_classifier import make_classifier
+from edge_daemon.models.cohort_file import read_cohort
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
 SHOTS = 10
 
-DESIGNS: Mapping[str, Mapping[str, Any]] = {
-    "no recent frames": {"MIN_FRAMES": 10**9},
+COPIES_DESIGNS: Mapping[str, Mapping[str, Any]] = {
+    "no recent frames": {"taught_sessions.MIN_FRAMES": 10**9, "rejector.MIN_FRAMES": 10**9},
     "the daemon's": {},
-    "threshold: 40 % of the copies": {"MOVED_QUANTILE": 0.4},
-    "threshold: 50 % of the copies": {"MOVED_QUANTILE": 0.5},
-    "threshold: 80 % of the copies": {"MOVED_QUANTILE": 0.8},
-    "nothing subtracted": {"SHARE": 0.0},
-    "the whole difference subtracted": {"SHARE": 1.0},
-    "sessions of any similarity": {"MIN_SIMILARITY": -1.0},
-    "frames in a row count as independent": {"FRAMES_PER_INDEPENDENT": 1},
-    "judged from 16 frames on, one threshold": {"FRAME_COUNTS": (16,), "MIN_FRAMES": 16},
-    "judged from 4 frames on": {"FRAME_COUNTS": (4, 8, 16, 32, 48), "MIN_FRAMES": 4},
+    "threshold: 40 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.4},
+    "threshold: 50 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.5},
+    "threshold: 80 % of the copies": {"other_sessions.MOVED_QUANTILE": 0.8},
+    "nothing subtracted": {"taught_sessions.SHARE": 0.0},
+    "the whole difference subtracted": {"taught_sessions.SHARE": 1.0},
+    "sessions of any similarity": {"taught_sessions.MIN_SIMILARITY": -1.0},
+    "frames in a row count as independent": {"taught_sessions.FRAMES_PER_INDEPENDENT": 1},
+    "judged from 16 frames on, one threshold": {
+        "taught_sessions.FRAME_COUNTS": (16,),
+        "taught_sessions.MIN_FRAMES": 16,
+        "rejector.MIN_FRAMES": 16,
+    },
+    "judged from 4 frames on": {
+        "taught_sessions.FRAME_COUNTS": (4, 8, 16, 32, 48),
+        "taught_sessions.MIN_FRAMES": 4,
+        "rejector.MIN_FRAMES": 4,
+    },
 }
-"""Constants of the daemon that a design replaces."""
+"""Constants of the daemon that a design replaces, by module."""
+
+COHORT_DESIGNS: Mapping[str, Mapping[str, Any]] = {
+    "the daemon's": {},
+    "one margin: 2.2": {"cohort.STRICT_MARGIN": 2.2, "cohort.UNRELATED": 98, "cohort.RELATED": 99},
+    "one margin: 1.2": {"cohort.STRICT_MARGIN": 1.2, "cohort.UNRELATED": 98, "cohort.RELATED": 99},
+    "sessions that resemble the classes: from 0.5 to 1.2": {"cohort.UNRELATED": 0.5, "cohort.RELATED": 1.2},
+    "sessions that resemble the classes: from 1 to 2": {"cohort.UNRELATED": 1.0},
+    "strict margin: 2": {"cohort.STRICT_MARGIN": 2.0},
+    "threshold at 0.7 between": {"cohort.BETWEEN": 0.7},
+    "rejected shares refute no session": {"other_sessions.REFUTING_SD": 99},
+    "they refute from 16 frames and 1.5 SD on": {
+        "other_sessions.REFUTING_SD": 1.5,
+        "other_sessions.REFUTING_FRAMES": 16,
+    },
+    "no session is uncertain": {"other_sessions.UNCERTAIN_SHARE": -1.0},
+    "a session is uncertain from the first frame on": {"other_sessions.UNCERTAIN_FRAMES": 1},
+    "a query is unlike a session from 4 SD on": {"cohort.UNLIKE_SD": 4.0},
+    "no query is unlike a session": {"cohort.UNLIKE_SD": 1e9},
+}
+
+MODULES = {
+    each.__name__.rpartition(".")[2]: each
+    for each in (cohort_module, other_sessions, rejector, taught_sessions)
+}
 
 
 def patched(constants: Mapping[str, Any]) -> ExitStack:
     """Return a context in which the daemon uses these constants."""
     stack = ExitStack()
-    for name, value in constants.items():
-        module = other_sessions if name == "MOVED_QUANTILE" else taught_sessions
-        stack.enter_context(mock.patch.object(module, name, value))
-        if name == "MIN_FRAMES":
-            stack.enter_context(mock.patch("edge_daemon.learning.open_set.rejector.MIN_FRAMES", value))
+    for path, value in constants.items():
+        module, _, name = path.partition(".")
+        for each in {id(MODULES[module]): MODULES[module], id(other_sessions): other_sessions}.values():
+            if hasattr(each, name):
+                stack.enter_context(mock.patch.object(each, name, value))
     return stack
 
 
 def score(
-    sessions: Sequence[Session], far: Sequence[Sequence[SessionFrame]], copies: FrameCopies, plans: int
+    sessions: Sequence[Session],
+    far: Sequence[Sequence[SessionFrame]],
+    copies: FrameCopies,
+    cohort: Cohort | None,
+    plans: int,
 ) -> tuple[float, ...]:
-    """Return the four shares of one set."""
+    """Return the five shares of one set."""
+
+    def make() -> EmbeddingRecognizer:
+        return EmbeddingRecognizer(make_classifier("knn", cohort=cohort), copies)
+
     scores = {where: SessionScore() for where in WHERE}
     unknown = [SessionScore() for _ in far]
     for plan in make_plans(sessions, "one", SHOTS)[:plans]:
-        measure(
-            sessions, plan, lambda: EmbeddingRecognizer(make_classifier("knn"), copies), SHOTS, 0, (), scores
-        )
+        measure(sessions, plan, make, SHOTS, 0, (), scores)
         for frames, result in zip(far, unknown, strict=True):
-            recognizer = EmbeddingRecognizer(make_classifier("knn"), copies)
+            recognizer = make()
             for session in sessions:
                 recognizer.start_session()
                 for label in plan.get(session.name, ()):
@@ -89,6 +130,7 @@ def score(
         scores["same"].named / max(1, scores["same"].count),
         held_out.unknown / max(1, held_out.count),
         scores["across"].named / max(1, scores["across"].count),
+        sum(each.unknown / each.count for each in unknown) / max(1, len(unknown)),
         min((each.unknown / each.count for each in unknown), default=1.0),
     )
 
@@ -102,8 +144,12 @@ def main() -> None:
     parser.add_argument("sets", nargs="+", type=Path)
     parser.add_argument("--far", nargs="*", type=Path, default=[])
     parser.add_argument("--plans", type=int, default=2)
+    parser.add_argument("--no-cohort", action="store_true")
     args = parser.parse_args()
-    embedder = TfliteEmbedder(find_model(args.model))
+    path = find_model(args.model)
+    embedder = TfliteEmbedder(path)
+    embeddings = None if args.no_cohort else read_cohort(path)
+    cohort = None if embeddings is None else Cohort(embeddings)
     sets = [read_sessions(find_sessions(each), embedder.embed) for each in args.sets]
     far = [
         [SessionFrame(each.path, embedder.embed(read_image(each.path))) for each in find_pictures(folder)]
@@ -111,9 +157,9 @@ def main() -> None:
     ]
     copies = FrameCopies(embedder.embed)
     print(f"| design | {' | '.join(each.name for each in args.sets)} |\n|{'---|' * (len(sets) + 1)}")
-    for name, constants in DESIGNS.items():
+    for name, constants in (COPIES_DESIGNS if cohort is None else COHORT_DESIGNS).items():
         with patched(constants):
-            rows = [score(sessions, far, copies, args.plans) for sessions in sets]
+            rows = [score(sessions, far, copies, cohort, args.plans) for sessions in sets]
         cells = (" / ".join(f"{100 * share:.0f}" for share in row) for row in rows)
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

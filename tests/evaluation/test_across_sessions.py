@@ -188,6 +188,29 @@ def test_the_daemons_classifier_knows_the_taught_classes_and_rejects_other_objec
     assert scores["far"].unknown == 20
 
 
+def test_a_frame_that_is_not_asked_is_classified_as_a_device_would() -> None:
+    """The share of recent frames that are known is that of all frames, not of the queries alone."""
+    classifier = make_classifier("knn")
+    judged: list[int] = []
+
+    class Watched(EmbeddingRecognizer):
+        def observe(self, frame: SessionFrame) -> None:
+            super().observe(frame)
+            judged.append(self._recent.judged)
+
+    recognizer = Watched(classifier)
+    recognizer.start_session()
+    for label in LABELS:
+        for frame in frames(0, label, SHOTS):
+            recognizer.teach(frame, label)
+    before, asked, after = frames(1, "cat", 3)
+    recognizer.start_session()
+    recognizer.observe(before)
+    recognizer.predict(asked)
+    recognizer.observe(after)
+    assert judged == [0, 2]
+
+
 def test_a_prediction_is_made_after_the_fit_has_converged() -> None:
     random = np.random.default_rng(0)
     centres = random.normal(size=(2, 512))

@@ -1,8 +1,10 @@
 """Cohort: embeddings of unrelated photos that calibrate similarities in sessions without examples.
 
 In another light and place all similarities fall, those to the taught classes and those to anything else.
-There a query is known if it is nearer to a taught class than to each photo of the cohort, as speaker
-verification normalizes its scores by a cohort of other speakers. The rule needs no threshold of the examples.
+There a query is compared by its margin: how much nearer it is to a taught class than to each photo of the
+cohort, as speaker verification normalizes its scores by a cohort of other speakers. The photos' own margins,
+each against the others, say which margins unrelated pictures have. A margin is given in their standard
+deviations above their mean, so its thresholds hold for any model and any classes.
 """
 
 from __future__ import annotations
@@ -10,17 +12,72 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from msgspec import Struct
 
-from edge_daemon.learning.sampling import Floats, unique
+from edge_daemon.learning.sampling import Floats, Ints, unique
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.embedding_index import EmbeddingIndex
 
-MARGIN = 0.06
-"""Cosine by which a known query is nearer to a class than to the cohort (docs/measurements/unknown.md)."""
+STRICT_MARGIN = 2.5
+"""Margin of a known query where little or nothing of what was seen resembles the taught classes; two in a
+hundred unrelated photos reach it."""
+
+LEAST_MARGIN = 0.9
+"""Margin of a known query where all that was seen resembles them; a sixth of unrelated photos reach it."""
+
+UNRELATED, RELATED = 1.5, 2.0
+"""Mean margins of recent frames up to which a session shows other things, and from which on the taught ones.
+Between them the threshold changes gradually."""
+
+BETWEEN = 0.5
+"""Position of the threshold between the mean margin of unrelated photos (0) and of the recent frames (1)."""
+
+UNLIKE_SD = 8.0
+"""Distance, in standard deviations, of a query from another session below the cosines of held-out classes."""
+
+HELD_OUT_QUANTILE = 0.95
+"""Quantile of the held-out classes' cosines that a known query reaches where the session is uncertain."""
 
 _EPSILON = 1e-9
+
+
+class Resemblance(Struct, frozen=True):
+    """The margin of a query over unrelated photos, and its cosine to the nearest class mean."""
+
+    margin: float
+    cosine: float
+
+
+class CohortScale(Struct, frozen=True):
+    """The cohort and the present classes. All rows are centred on the cohort, at unit length.
+
+    `unrelated` is the mean and the standard deviation of the photos' own margins, `held_out` that of the
+    examples' cosines to the nearest other class; `held_out_high` is a high quantile of the latter.
+    """
+
+    cohort: Cohort
+    class_means: Floats
+    unrelated: tuple[float, float]
+    held_out: tuple[float, float]
+    held_out_high: float
+
+    def compare(self, vector: Vector) -> Resemblance:
+        """Compare a query at unit length."""
+        centred = self.cohort.centre(vector[None])[0]
+        cosine = float((self.class_means @ centred).max())
+        mean, deviation = self.unrelated
+        return Resemblance((cosine - self.cohort.nearest(centred) - mean) / deviation, cosine)
+
+    def is_unlike_session(self, query: Resemblance) -> bool:
+        """Return whether a query is farther from all classes than any new class of a taught session."""
+        mean, deviation = self.held_out
+        return query.cosine < mean - UNLIKE_SD * deviation
+
+    def is_nearer_than_held_out(self, query: Resemblance) -> bool:
+        """Return whether a query is nearer to a class than nearly all queries of a held-out class."""
+        return query.cosine >= self.held_out_high and query.margin >= STRICT_MARGIN
 
 
 class Cohort:
@@ -29,25 +86,48 @@ class Cohort:
     def __init__(self, embeddings: Floats) -> None:
         """`embeddings` (n x d) are the photos' unit embeddings."""
         self._mean: Floats = embeddings.mean(axis=0)
-        self._rows = self._centred(embeddings)
+        self._rows = self.centre(embeddings)
+        self._nearest_others: Floats | None = None
 
     @property
     def embedding_size(self) -> int:
         """Length of the embeddings."""
         return len(self._mean)
 
-    def class_means(self, examples: EmbeddingIndex) -> Floats:
-        """Return the mean of each class, centred on the cohort, at unit length (C x d)."""
-        present = unique(examples.class_ids).tolist()
-        means = [examples.matrix[examples.class_ids == class_id].mean(axis=0) for class_id in present]
-        return self._centred(np.stack(means))
-
-    def contains(self, vector: Vector, class_means: Floats) -> bool:
-        """Return whether a query at unit length is rather one of the unrelated photos than of a class."""
-        centred = self._centred(vector[None])[0]
-        return float((class_means @ centred).max() - (self._rows @ centred).max()) < MARGIN
-
-    def _centred(self, rows: Floats) -> Floats:
+    def centre(self, rows: Floats) -> Floats:
+        """Return rows centred on the cohort, at unit length."""
         centred = rows - self._mean
         lengths = np.maximum(np.linalg.norm(centred, axis=1, keepdims=True), _EPSILON)
         return np.ascontiguousarray(centred / lengths, np.float32)
+
+    def nearest(self, centred: Floats) -> float:
+        """Return the cosine of a centred query to the nearest photo."""
+        return float((self._rows @ centred).max())
+
+    def scale(self, examples: EmbeddingIndex, sample: Floats, class_ids: Ints) -> CohortScale:
+        """Return the scale of the present classes. `sample` are examples of at least two `class_ids`."""
+        present = unique(examples.class_ids).tolist()
+        means = [examples.matrix[examples.class_ids == class_id].mean(axis=0) for class_id in present]
+        class_means = self.centre(np.stack(means))
+        if self._nearest_others is None:
+            cosines = self._rows @ self._rows.T
+            np.fill_diagonal(cosines, -1.0)
+            self._nearest_others = cosines.max(axis=1)
+        margins = (self._rows @ class_means.T).max(axis=1) - self._nearest_others
+        others = self.centre(sample) @ class_means.T
+        others[np.arange(len(sample)), np.searchsorted(present, class_ids)] = -1.0
+        held_out = np.sort(others.max(axis=1))
+        return CohortScale(
+            self,
+            class_means,
+            (float(margins.mean()), max(float(margins.std()), _EPSILON)),
+            (float(held_out.mean()), float(held_out.std())),
+            float(held_out[int((len(held_out) - 1) * HELD_OUT_QUANTILE)]),
+        )
+
+
+def least_margin(resemblance: float) -> float:
+    """Return the margin of a known query in another session whose recent frames have this mean margin."""
+    related = min(max((resemblance - UNRELATED) / (RELATED - UNRELATED), 0.0), 1.0)
+    lowered = min(max(BETWEEN * resemblance, LEAST_MARGIN), STRICT_MARGIN)
+    return STRICT_MARGIN + related * (lowered - STRICT_MARGIN)

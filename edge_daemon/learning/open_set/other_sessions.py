@@ -8,10 +8,15 @@ of the examples (docs/measurements/unknown.md#other-sessions):
   unless the two have too little in common.
 - The query itself looks like no taught session. This test needs no recent frames, so it works from the
   first frame on; it finds other places, but not other rooms behind an object that fills the picture.
+
+With a cohort the query's margin over unrelated photos decides in place of the copies, and two further tests
+find another session: more of the recent frames are rejected than a new class of the taught session would be,
+and most are rejected although they resemble the taught classes more than unrelated photos do.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -22,8 +27,15 @@ from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
+from edge_daemon.learning.open_set.cohort import RELATED, Cohort, CohortScale, least_margin
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
-from edge_daemon.learning.open_set.taught_sessions import TaughtSessions, fit_taught_sessions
+from edge_daemon.learning.open_set.taught_sessions import (
+    FRAMES_PER_INDEPENDENT,
+    Departure,
+    TaughtSessions,
+    fit_taught_sessions,
+)
+from edge_daemon.learning.recent_frames import SPAN, RecentFrames
 from edge_daemon.learning.sampling import Doubles, Flags, Floats, Ints, assign_folds, unique
 
 if TYPE_CHECKING:
@@ -35,6 +47,18 @@ SAME_SESSION_SD = 5.0
 HELD_OUT_QUANTILE = 0.05
 """Quantile of the held-out classes' scores below which the lower threshold never falls."""
 
+REFUTING_FRAMES = SPAN
+"""Number of recent frames from which on their rejected share shows another session."""
+
+REFUTING_SD = 2.0
+"""Distance, in standard deviations, of the rejected share in another session from that of new classes."""
+
+LEAST_REJECTED = 0.1
+"""Least share of rejected frames that a taught session is assumed to have."""
+
+UNCERTAIN_FRAMES, UNCERTAIN_SHARE = 16, 0.5
+"""Number of recent frames from which on a taught session is uncertain, and the share of accepted ones below
+which it is."""
 
 MOVED_QUANTILE = 0.7
 """Quantile of the copies' scores that is the threshold of moved queries. The copies differ from the examples
@@ -46,6 +70,7 @@ class OtherSessions(Struct, frozen=True):
 
     `mean` (d) is the mean of the examples at unit length; a query whose cosine to it is below
     `same_session` comes from another session. `moved_threshold` is for queries that `sessions` moved.
+    `new_rejected` is the share of the queries of a new class that the examples' own threshold rejects.
     """
 
     mean: Floats
@@ -53,18 +78,68 @@ class OtherSessions(Struct, frozen=True):
     threshold: float
     sessions: TaughtSessions
     moved_threshold: float
+    new_rejected: float
+    cohort: CohortScale | None
 
-    def accepts(self, vector: Vector, score: float) -> bool:
+    def departure(self, recent: RecentFrames) -> Departure | None:
+        """Return how the recent frames differ from the taught sessions, see `TaughtSessions.departure`."""
+        found = self.sessions.departure(recent)
+        if found is None and self.cohort is not None and self._refute_taught_session(recent):
+            return self.sessions.nearest_departure(recent)
+        return found
+
+    def rejects_departed(
+        self, departure: Departure, vector: Vector, score: float, recent: RecentFrames
+    ) -> bool | None:
+        """Return whether a query of another session is unknown; None where the examples' threshold decides.
+
+        `vector` is the query before it was moved, `score` its score afterwards.
+        """
+        if self.cohort is not None:
+            return self.cohort.compare(vector).margin < least_margin(recent.resemblance)
+        return None if departure.offset is None else score < self.moved_threshold
+
+    def accepts(self, vector: Vector, score: float, recent: RecentFrames | None) -> bool:
         """Return whether a query that the examples' own threshold rejects is known after all."""
+        if self.cohort is not None and recent is not None:
+            query = self.cohort.compare(vector)
+            if self.cohort.is_unlike_session(query):
+                return query.margin >= least_margin(recent.resemblance)
+            if _is_uncertain(recent) and self.cohort.is_nearer_than_held_out(query):
+                return True
         return score >= self.threshold and float(vector @ self.mean) < self.same_session
+
+    def _refute_taught_session(self, recent: RecentFrames) -> bool:
+        """Return whether more of the recent frames are rejected than if all showed new classes."""
+        if recent.judged < REFUTING_FRAMES:
+            return False
+        expected = max(self.new_rejected, LEAST_REJECTED)
+        independent = min(recent.judged, SPAN) / FRAMES_PER_INDEPENDENT
+        spread = math.sqrt(expected * (1 - expected) / independent)
+        return 1 - recent.known_share > expected + REFUTING_SD * spread
+
+
+def _is_uncertain(recent: RecentFrames) -> bool:
+    """Return whether most of the recent frames are rejected although they resemble the taught classes."""
+    return (
+        recent.judged >= UNCERTAIN_FRAMES
+        and recent.known_share < UNCERTAIN_SHARE
+        and recent.resemblance >= RELATED
+    )
 
 
 def fit_other_sessions(
-    examples: EmbeddingIndex, sample: CalibrationSample, copies: AugmentedCopies, held_out: Sequence[float]
+    examples: EmbeddingIndex,
+    sample: CalibrationSample,
+    copies: AugmentedCopies,
+    held_out: Sequence[float],
+    threshold: float,
+    cohort: Cohort | None = None,
 ) -> OtherSessions | None:
     """Calibrate on the examples, their copies and the scores of held-out classes.
 
-    None with a single class, which shows no new class of the session, or without copies.
+    `threshold` is that of the examples. None with a single class, which shows no new class of the session, or
+    without copies.
     """
     present = unique(sample.class_ids)
     scores = score_copies(sample, copies)
@@ -79,7 +154,16 @@ def fit_other_sessions(
         max(_quantile(scores, COPIES_QUANTILE), _quantile(held_out, HELD_OUT_QUANTILE)),
         fit_taught_sessions(examples),
         _quantile(scores, MOVED_QUANTILE),
+        sum(score < threshold for score in held_out) / len(held_out) if held_out else 1.0,
+        _scale(cohort, examples, sample),
     )
+
+
+def _scale(cohort: Cohort | None, examples: EmbeddingIndex, sample: CalibrationSample) -> CohortScale | None:
+    """Return the scale of the classes; None without a cohort of the examples' model."""
+    if cohort is None or cohort.embedding_size != examples.size:
+        return None
+    return cohort.scale(examples, sample.matrix, sample.class_ids)
 
 
 def score_copies(sample: CalibrationSample, augmented: AugmentedCopies) -> Doubles:

@@ -112,7 +112,6 @@ class UnknownRejector:
         self._copies = copies
         self._relaxation = relaxation
         self._cohort = cohort
-        self._class_means: Floats | None = None
         self._shows_place = shows_place
         self._version = (-1, -1)
         self._scorer: Callable[[SearchResult], float] = _max_similarity
@@ -136,7 +135,18 @@ class UnknownRejector:
             return None
         self._update()
         other = self._fit_other_sessions()
-        return None if other is None else other.sessions.departure(recent)
+        return None if other is None else other.departure(recent)
+
+    def judge(self, recent: RecentFrames, query: SearchResult) -> None:
+        """Count the query, the last of the recent frames, as known or unknown in the taught sessions."""
+        if self.unknown != "auto":
+            return
+        known = self.score(query) >= self._threshold
+        other = None if self._cohort is None else self._fit_other_sessions()
+        if other is None or other.cohort is None:
+            recent.judge(known=known)
+        else:
+            recent.judge(known=known, margin=other.cohort.compare(query.vector).margin)
 
     def rejects(
         self,
@@ -145,34 +155,28 @@ class UnknownRejector:
         relaxed_threshold: bool = False,
         departure: Departure | None = None,
         original: Floats | None = None,
+        recent: RecentFrames | None = None,
     ) -> bool:
         """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
 
-        With a `departure` the query comes from another session: the cohort decides on the `original` vector,
-        to which no offset was added, or without a cohort the threshold of moved queries.
+        With a `departure` the `recent` frames, the query among them, come from another session; `original` is
+        the query's vector before it was moved.
         """
         if self.unknown == "off":
             return False
         if self.unknown != "auto":
             return float(query.similarities.max()) < self.unknown
         score = self.score(query)
-        if departure is not None and self._other_sessions is not None:
-            if self._cohort is not None and self._cohort.embedding_size == self._examples.size:
-                return self._is_in_cohort(self._cohort, query.vector if original is None else original)
-            if departure.offset is not None:
-                return score < self._other_sessions.moved_threshold
+        other = self._other_sessions
+        if departure is not None and other is not None and recent is not None:
+            vector = query.vector if original is None else original
+            rejected = other.rejects_departed(departure, vector, score, recent)
+            if rejected is not None:
+                return rejected
         if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
             return False
-        return not self._is_known_in_other_session(query, score)
-
-    def is_known_here(self, query: SearchResult) -> bool:
-        """Return whether `auto` accepts the query by the threshold of the taught sessions."""
-        return self.score(query) >= self._threshold
-
-    def _is_in_cohort(self, cohort: Cohort, vector: Floats) -> bool:
-        if self._class_means is None:
-            self._class_means = cohort.class_means(self._examples)
-        return cohort.contains(vector, self._class_means)
+        other = self._fit_other_sessions()
+        return other is None or not other.accepts(query.vector, score, recent)
 
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
@@ -203,7 +207,7 @@ class UnknownRejector:
             self._version = version
 
     def _fit(self) -> None:
-        self._other_sessions = self._pending_fit = self._class_means = self._scored = None
+        self._other_sessions = self._pending_fit = self._scored = None
         if self._examples.augment_query is not None:
             # The examples were taught at one position, so their scores exclude the shifts of queries.
             self._scorer = _max_similarity
@@ -232,12 +236,15 @@ class UnknownRejector:
         self._relaxed_threshold = self._threshold - self._relaxation * gap
         self._scorer = self._build_scorer(sample, independent, calibrating_classes)
         if self._copies is not None and sample.well_sampled.all():
-            self._pending_fit = partial(fit_other_sessions, self._examples, sample, self._copies, held_out)
-
-    def _is_known_in_other_session(self, query: SearchResult, score: float) -> bool:
-        """Apply the lower threshold of queries that look like another session."""
-        other = self._fit_other_sessions()
-        return other is not None and other.accepts(query.vector, score)
+            self._pending_fit = partial(
+                fit_other_sessions,
+                self._examples,
+                sample,
+                self._copies,
+                held_out,
+                self._threshold,
+                self._cohort,
+            )
 
     def _fit_other_sessions(self) -> OtherSessions | None:
         """Return the thresholds of other sessions, which are fitted when they are needed first."""

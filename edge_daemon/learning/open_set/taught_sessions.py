@@ -109,16 +109,25 @@ class TaughtSessions:
         None if the two have too little in common: then other things are in view, and a move would make them
         alike.
         """
-        mean = recent.mean
-        if recent.count < MIN_FRAMES or not self._sessions or len(mean) != len(self._sessions[0].mean):
+        if recent.count < MIN_FRAMES or not self._are_comparable(recent):
             return None
         if any(each.contains(recent) for each in self._sessions):
             return None
+        return self.nearest_departure(recent)
+
+    def nearest_departure(self, recent: RecentFrames) -> Departure | None:
+        """Return how the recent frames differ from the nearest taught session; None if there is none."""
+        if not self._are_comparable(recent):
+            return None
+        mean = recent.mean
         nearest = min(self._sessions, key=lambda each: float(np.linalg.norm(each.mean - mean)))
         if nearest.similarity(mean) < MIN_SIMILARITY:
             return Departure(None)
         trust = SHARE * recent.count / (recent.count + PRIOR_FRAMES)
         return Departure((trust * (nearest.mean - mean)).astype(np.float32))
+
+    def _are_comparable(self, recent: RecentFrames) -> bool:
+        return bool(self._sessions) and len(recent.mean) == len(self._sessions[0].mean)
 
 
 def fit_taught_sessions(examples: EmbeddingIndex) -> TaughtSessions:

@@ -8,8 +8,12 @@ import pytest
 
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.open_set.augmented_copies import COPIES, AugmentedCopies
+from edge_daemon.learning.open_set.calibration_sample import calibration_sample
+from edge_daemon.learning.open_set.cohort import Cohort
+from edge_daemon.learning.open_set.other_sessions import REFUTING_FRAMES, OtherSessions, fit_other_sessions
 from edge_daemon.learning.open_set.rejector import UnknownRejector
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
+from edge_daemon.learning.recent_frames import RecentFrames
 from tests.learning.open_set.test_rejector import rejected
 
 SIZE = 96
@@ -87,3 +91,75 @@ def test_a_single_class_has_one_threshold_for_all_sessions() -> None:
     elsewhere = views(1, 0, 20, 5)
     results = [rejected(*teach(with_copies=each, classes=1), elsewhere) for each in (False, True)]
     assert results[0] == results[1]
+
+
+def with_cohort(held_out: list[float]) -> OtherSessions:
+    """Return the thresholds for classes whose held-out queries have these scores; the threshold is 0."""
+    examples = EmbeddingIndex()
+    copies = AugmentedCopies(examples)
+    for object_id in range(CLASSES):
+        for number, view in enumerate(views(0, object_id, EACH, seed=0)):
+            examples.add(view, f"c{object_id}", object_id * EACH + number)
+    for example_id in tuple(copies.missing):
+        copies.add(example_id, list(copies_of(example_id // EACH, example_id)))
+    sample = calibration_sample(examples, LeaveOneOut(examples).scores())
+    cohort = Cohort(np.concatenate([views(200 + each, 200 + each, 1, 0) for each in range(128)]))
+    found = fit_other_sessions(examples, sample, copies, held_out, 0.0, cohort)
+    assert found is not None
+    return found
+
+
+def watch(session: int, known: list[bool], margin: float = 3.0) -> RecentFrames:
+    """Return recent frames of the taught objects in a session, of which the threshold accepts some."""
+    recent = RecentFrames()
+    for number, accepted in enumerate(known):
+        recent.add(views(session, number % CLASSES, 1, number)[0])
+        recent.judge(known=accepted, margin=margin)
+    return recent
+
+
+ALIKE = [1.0] * 9 + [-1.0]
+"""Scores of held-out classes that look like the taught ones: a tenth is below the threshold."""
+DIFFERENT = [-1.0] * 10
+
+
+def test_a_session_that_rejects_more_than_new_classes_would_be_is_another_one() -> None:
+    half = [True, False] * REFUTING_FRAMES
+    assert with_cohort(ALIKE).departure(watch(0, half)) is not None
+    assert with_cohort(DIFFERENT).departure(watch(0, half)) is None
+    assert with_cohort([]).departure(watch(0, half)) is None
+
+
+def test_a_few_rejected_frames_leave_the_taught_session() -> None:
+    assert with_cohort(ALIKE).departure(watch(0, [False] * (REFUTING_FRAMES - 1))) is None
+    assert with_cohort(ALIKE).departure(watch(0, [False, *[True] * 7] * 8)) is None
+
+
+def test_the_margin_decides_in_another_session_by_what_the_recent_frames_resemble() -> None:
+    other = with_cohort(DIFFERENT)
+    assert other.cohort is not None
+    departure = other.departure(watch(1, [False] * 16))
+    assert departure is not None
+    shares = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
+    vectors = (1 - shares) * views(1, 0, 40, 1) + shares * views(300, 300, 40, 0)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+
+    def unknown(margin: float) -> int:
+        recent = watch(1, [False] * 48, margin)
+        return sum(bool(other.rejects_departed(departure, each, 0.0, recent)) for each in vectors)
+
+    assert 0 < unknown(2.5) < unknown(0.0) < 40
+    known = views(1, 0, 10, 2)
+    assert not any(other.rejects_departed(departure, each, 0.0, watch(1, [False] * 48)) for each in known)
+
+
+def test_an_uncertain_session_accepts_what_is_nearer_than_held_out_classes() -> None:
+    other = with_cohort(DIFFERENT)
+    taught = views(0, 0, 10, 2)
+    new = np.concatenate([views(0, number, 2, 2) for number in range(60, 90)])
+    uncertain, trusted = watch(0, [False] * 20), watch(0, [True] * 20)
+    low = -100.0
+    assert all(other.accepts(each, low, uncertain) for each in taught)
+    assert sum(other.accepts(each, low, uncertain) for each in new) <= 0.3 * len(new)
+    assert not any(other.accepts(each, low, trusted) for each in taught)
+    assert not any(other.accepts(each, low, watch(0, [False] * 20, margin=0.0)) for each in taught)
