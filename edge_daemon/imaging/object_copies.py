@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from edge_daemon.imaging.object_mask import NEUTRAL, ObjectView, object_picture
+from edge_daemon.imaging.object_mask import ObjectView, object_picture
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -31,6 +31,7 @@ NOISE = 4.0
 
 _GROUND_CELLS = (2, 12)
 _CHANGES = 3
+_EPSILON = 1e-6
 
 
 def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> Image:
@@ -42,20 +43,22 @@ def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> Image:
     if view.mask is None:
         raise ValueError("a copy of an object needs a view with an object")
     whole = ObjectView("object", np.full_like(view.mask, 255), view.box)
-    white = np.full_like(image, 255)
     part = object_picture(image, whole, size).astype(np.float32)
-    covered = _share(object_picture(white, view, size))
-    seen = _share(object_picture(white, _changed(view, int(rng.integers(_CHANGES))), size))
+    covered = _share(image, view, size)
+    seen = _share(image, _changed(view, int(rng.integers(_CHANGES))), size)
     pixels = part * covered + _ground(size, rng) * (1 - covered)
     pixels *= rng.uniform(*GAIN) * rng.uniform(1 - WHITE_BALANCE, 1 + WHITE_BALANCE, 3).astype(np.float32)
     pixels += NOISE * rng.standard_normal(pixels.shape, np.float32)
-    copy: Image = (pixels.clip(0, 255) * seen + NEUTRAL * (1 - seen)).astype(np.uint8)
+    pixels = pixels.clip(0, 255)
+    mean = (pixels * seen).sum(axis=(0, 1)) / max(float(seen[..., 0].sum()), _EPSILON)
+    copy: Image = (pixels * seen + mean * (1 - seen)).astype(np.uint8)
     return copy
 
 
-def _share(picture: Image) -> Floats:
-    """Return the mask that a white object's picture shows, 0 to 1."""
-    share: Floats = (picture.astype(np.float32) - NEUTRAL) / np.float32(255 - NEUTRAL)
+def _share(image: Image, view: ObjectView, size: int) -> Floats:
+    """Return how much of each pixel of an object's picture the object covers, 0 to 1."""
+    white = object_picture(np.full_like(image, 255), view, size, ground=(0, 0, 0))
+    share: Floats = white.astype(np.float32) / np.float32(255)
     return share
 
 

@@ -36,8 +36,11 @@ PICTURE_PX = 224
 MARGIN = 0.15
 """Margin around the object's box, as a share of the box's longer side."""
 
-NEUTRAL = 128
-"""Level of grey around the object."""
+Colour: TypeAlias = tuple[int, int, int]
+"""Red, green and blue, 0 to 255."""
+
+NEUTRAL: Colour = (128, 128, 128)
+"""The ground of a picture whose mask covers nothing."""
 
 _MIN_AREA = 0.004
 _MAX_AREA = 0.7
@@ -112,8 +115,14 @@ def object_side(image: Image, view: ObjectView) -> int:
     return 0 if view.box is None else _square(view.box, image.shape[1], image.shape[0])[2]
 
 
-def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Image:
-    """Return the object of a view alone, `size` pixels square: its box with a margin, the rest grey."""
+def object_picture(
+    image: Image, view: ObjectView, size: int = PICTURE_PX, ground: Colour | None = None
+) -> Image:
+    """Return the object of a view alone, `size` pixels square: its box with a margin, the rest in one colour.
+
+    That is the object's mean colour unless a `ground` is given: with grey, an object in another light stands
+    out from its ground in another way.
+    """
     from PIL import Image as Pillow
 
     if view.mask is None or view.box is None:
@@ -132,13 +141,27 @@ def object_picture(image: Image, view: ObjectView, size: int = PICTURE_PX) -> Im
     cell_x, cell_y = columns / width, rows / height
     edges = (x0 * cell_x, y0 * cell_y, x1 * cell_x, y1 * cell_y)
     soft = mask.resize(target, Pillow.Resampling.BILINEAR, box=edges)
-    ground = Pillow.new("RGB", target, (NEUTRAL, NEUTRAL, NEUTRAL))
-    ground.paste(part, (0, 0), soft)
-    x, y = round((x0 - left) * scale), round((y0 - top) * scale)
-    picture = np.full((size, size, 3), NEUTRAL, np.uint8)
-    pixels = np.frombuffer(ground.tobytes(), np.uint8).reshape(target[1], target[0], 3)
-    picture[y : y + target[1], x : x + target[0]] = pixels[: size - y, : size - x]
-    return picture
+    colour = _mean_colour(image, view.mask, used_rows, used_columns) if ground is None else ground
+    framed = Pillow.new("RGB", (size, size), colour)
+    framed.paste(part, (round((x0 - left) * scale), round((y0 - top) * scale)), soft)
+    return np.frombuffer(bytearray(framed.tobytes()), np.uint8).reshape(size, size, 3)
+
+
+def _mean_colour(image: Image, mask: Levels, rows: tuple[int, int], columns: tuple[int, int]) -> Colour:
+    """Return the mean colour of what a mask covers in these rows and columns; grey if it covers nothing.
+
+    One pixel of each cell is taken.
+    """
+    weights = mask[rows[0] : rows[1] + 1, columns[0] : columns[1] + 1].ravel().astype(np.float32)
+    total = float(weights.sum())
+    if total == 0:
+        return NEUTRAL
+    height, width = image.shape[:2]
+    y = (2 * np.arange(rows[0], rows[1] + 1) + 1) * height // (2 * mask.shape[0])
+    x = (2 * np.arange(columns[0], columns[1] + 1) + 1) * width // (2 * mask.shape[1])
+    pixels = image[y[:, None], x].reshape(-1, 3).astype(np.float32)
+    red, green, blue = (weights @ pixels / total + 0.5).astype(int).tolist()
+    return red, green, blue
 
 
 def _used(mask: Levels) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -134,11 +134,11 @@ def test_objects_are_embedded_again_from_thumbnail_and_scene(tmp_path: Path) -> 
         ids = [_taught_in_scene(store, each, scene.id, unit(1, 8), f"{n}") for n, each in enumerate(pictures)]
         report = reembed(store, new, object_px=160)
         assert (report.added, report.problems) == (2, [])
-        for example, picture in zip(store, pictures, strict=True):
-            view = find_object(picture, reference)
-            direct = new.embed(object_picture(picture, view, 160))
+        directs = [new.embed(object_picture(each, find_object(each, reference), 160)) for each in pictures]
+        for example, direct, other in zip(store, directs, reversed(directs), strict=True):
             assert example.object_embedding is not None
             assert float(example.object_embedding @ direct) > OBJECT_THUMBNAIL_SIMILARITY.limit
+            assert float(example.object_embedding @ direct) > float(example.object_embedding @ other)
             assert float(example.object_embedding @ direct) > float(example.embedding @ direct)
             assert example.scene_id == scene.id
         assert [example.id for example in store] == ids
