@@ -126,7 +126,7 @@ class ExampleClassifier:
             other_session = departure is not None
             prediction = self._calibrator.calibrate(query, prediction, other_session=other_session)
         rejected = self._rejector.rejects(
-            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original, recent=recent
+            query, relaxed_threshold=relaxed_threshold, departure=departure, original=original
         )
         return Prediction(
             UNKNOWN if rejected else prediction.label,

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 SPAN = 48
 """Number of frames in the mean; older ones fade out."""
 
-PRIOR_FRAMES = 8
-"""Strength of the assumption that recent frames show unrelated things, in frames."""
-
 NEAR_DUPLICATE = 0.97
 """A frame of this cosine to the one counted last shows the same view and does not count."""
 
@@ -42,8 +39,6 @@ class RecentFrames:
         """Share of the frames that the threshold of the taught sessions accepted; 1 before the first."""
         self.judged = 0
         """Number of frames in `known_share`; frames that were not classified are not among them."""
-        self._margins = 0
-        self._margin = 0.0
 
     @property
     def mean(self) -> Doubles:
@@ -65,26 +60,14 @@ class RecentFrames:
         self._mean += (embedding - self._mean) / min(self.count, SPAN)
         self._last, self._last_s = embedding, now
 
-    @property
-    def resemblance(self) -> float:
-        """Mean margin of the frames over unrelated photos, see `Cohort`; 0, theirs, before the first."""
-        return self._margin * self._margins / (self._margins + PRIOR_FRAMES)
-
-    def judge(self, *, known: bool, margin: float | None = None) -> None:
-        """Count whether the threshold of the taught sessions accepts the frame that was added last.
-
-        `margin` is that of the frame over unrelated photos; None if it is not known.
-        """
-        if not self._is_new:
-            return
-        self.judged += 1
-        self.known_share += (known - self.known_share) / min(self.judged, SPAN)
-        if margin is not None:
-            self._margins += 1
-            self._margin += (margin - self._margin) / min(self._margins, SPAN)
+    def judge(self, *, known: bool) -> None:
+        """Count whether the threshold of the taught sessions accepts the frame that was added last."""
+        if self._is_new:
+            self.judged += 1
+            self.known_share += (known - self.known_share) / min(self.judged, SPAN)
 
     def reset(self) -> None:
         """Drop all frames: the region shows another place, or was out of use."""
         self._last, self.count, self._mean = None, 0, np.empty(0)
         self._is_new, self.known_share = False, 1.0
-        self.judged, self._margins, self._margin = 0, 0, 0.0
+        self.judged = 0

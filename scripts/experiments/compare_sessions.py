@@ -65,19 +65,14 @@ COPIES_DESIGNS: Mapping[str, Mapping[str, Any]] = {
 
 COHORT_DESIGNS: Mapping[str, Mapping[str, Any]] = {
     "the daemon's": {},
-    "one margin: 2.2": {"cohort.STRICT_MARGIN": 2.2, "cohort.UNRELATED": 98, "cohort.RELATED": 99},
-    "one margin: 1.2": {"cohort.STRICT_MARGIN": 1.2, "cohort.UNRELATED": 98, "cohort.RELATED": 99},
-    "sessions that resemble the classes: from 0.5 to 1.2": {"cohort.UNRELATED": 0.5, "cohort.RELATED": 1.2},
-    "sessions that resemble the classes: from 1 to 2": {"cohort.UNRELATED": 1.0},
-    "strict margin: 2": {"cohort.STRICT_MARGIN": 2.0},
-    "threshold at 0.7 between": {"cohort.BETWEEN": 0.7},
+    "margin: 1.2": {"cohort.MARGIN": 1.2},
+    "margin: 1.6": {"cohort.MARGIN": 1.6},
+    "margin: 2.5": {"cohort.MARGIN": 2.5},
     "rejected shares refute no session": {"other_sessions.REFUTING_SD": 99},
     "they refute from 16 frames and 1.5 SD on": {
         "other_sessions.REFUTING_SD": 1.5,
         "other_sessions.REFUTING_FRAMES": 16,
     },
-    "no session is uncertain": {"other_sessions.UNCERTAIN_SHARE": -1.0},
-    "a session is uncertain from the first frame on": {"other_sessions.UNCERTAIN_FRAMES": 1},
     "a query is unlike a session from 4 SD on": {"cohort.UNLIKE_SD": 4.0},
     "no query is unlike a session": {"cohort.UNLIKE_SD": 1e9},
 }

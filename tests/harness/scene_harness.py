@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from edge_daemon.domain import commands, events
 from edge_daemon.domain.commands import AddExample, Instruction, Origin
@@ -36,10 +37,10 @@ Found = TypeVar("Found", bound=events.Event)
 
 
 class HistogramEmbedder:
-    """Embeds a picture as its histogram of levels and channels; counts its calls."""
+    """Embeds a picture as its histogram of levels and channels, with soft bins; counts its calls."""
 
     space = "histogram"
-    size = 24
+    size = 27
 
     def __init__(self) -> None:
         self.calls = 0
@@ -47,9 +48,16 @@ class HistogramEmbedder:
     def embed(self, image: Image) -> Vector:
         """Return the unit vector of the square roots of the counts."""
         self.calls += 1
-        counts = [np.bincount(image[..., channel].ravel() // 32, minlength=8) for channel in range(3)]
+        counts = [_soft_histogram(image[..., channel].ravel()) for channel in range(3)]
         vector: Vector = np.sqrt(np.concatenate(counts)).astype(np.float32)
         return vector / np.linalg.norm(vector)
+
+
+def _soft_histogram(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
+    """Return the counts of nine bins; a level between the middles of two counts in both."""
+    lower, share = levels // 32, levels % 32 / 32
+    counts: npt.NDArray[np.float64] = np.bincount(lower, 1 - share, 9) + np.bincount(lower + 1, share, 9)
+    return counts
 
 
 @dataclass

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 import numpy.typing as npt
 import pytest
@@ -66,33 +64,20 @@ def test_embeddings_of_another_size_start_again() -> None:
     assert len(recent.mean) == 3
 
 
-def test_the_resemblance_rises_from_that_of_unrelated_photos_to_the_mean_margin() -> None:
-    recent, found = RecentFrames(), [0.0]
-    for frame in random_units(5 * SPAN):
-        recent.add(frame)
-        recent.judge(known=True, margin=3.0)
-        found.append(recent.resemblance)
-    assert found[0] == 0
-    assert found[8] == pytest.approx(1.5)
-    assert found[-1] == pytest.approx(3, abs=0.1)
-    assert all(before < after for before, after in pairwise(found))
-
-
 def test_frames_that_are_not_classified_change_no_share() -> None:
     recent = RecentFrames()
     for number, frame in enumerate(random_units(40)):
         recent.add(frame)
         if number % 2:
-            recent.judge(known=number % 4 == 1, margin=1.0)
+            recent.judge(known=number % 4 == 1)
     assert recent.judged == 20
     assert recent.known_share == pytest.approx(0.5)
-    assert recent.resemblance == pytest.approx(20 / 28)
 
 
 def test_a_reset_forgets_what_was_judged() -> None:
     recent = RecentFrames()
     for frame in random_units(10):
         recent.add(frame)
-        recent.judge(known=False, margin=3.0)
+        recent.judge(known=False)
     recent.reset()
-    assert (recent.judged, recent.known_share, recent.resemblance) == (0, 1.0, 0.0)
+    assert (recent.judged, recent.known_share) == (0, 1.0)

@@ -127,7 +127,7 @@ def test_an_unresolved_name_is_retried_every_few_seconds(
     real, names = socket.getaddrinfo, [0]
 
     def late(host: object, *rest: object, **more: object) -> object:
-        if host == "broker.local":
+        if host in ("broker.local", b"broker.local"):
             names[0] += 1
             if names[0] <= 6:
                 raise NO_NAME

@@ -20,25 +20,11 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.embedding_index import EmbeddingIndex
 
-STRICT_MARGIN = 2.5
-"""Margin of a known query where little or nothing of what was seen resembles the taught classes; two in a
-hundred unrelated photos reach it."""
-
-LEAST_MARGIN = 0.9
-"""Margin of a known query where all that was seen resembles them; a sixth of unrelated photos reach it."""
-
-UNRELATED, RELATED = 1.5, 2.0
-"""Mean margins of recent frames up to which a session shows other things, and from which on the taught ones.
-Between them the threshold changes gradually."""
-
-BETWEEN = 0.5
-"""Position of the threshold between the mean margin of unrelated photos (0) and of the recent frames (1)."""
+MARGIN = 2.0
+"""Margin of a known query from another session, in standard deviations; see docs/measurements/unknown.md."""
 
 UNLIKE_SD = 8.0
 """Distance, in standard deviations, of a query from another session below the cosines of held-out classes."""
-
-HELD_OUT_QUANTILE = 0.95
-"""Quantile of the held-out classes' cosines that a known query reaches where the session is uncertain."""
 
 _EPSILON = 1e-9
 
@@ -54,14 +40,13 @@ class CohortScale(Struct, frozen=True):
     """The cohort and the present classes. All rows are centred on the cohort, at unit length.
 
     `unrelated` is the mean and the standard deviation of the photos' own margins, `held_out` that of the
-    examples' cosines to the nearest other class; `held_out_high` is a high quantile of the latter.
+    examples' cosines to the nearest other class.
     """
 
     cohort: Cohort
     class_means: Floats
     unrelated: tuple[float, float]
     held_out: tuple[float, float]
-    held_out_high: float
 
     def compare(self, vector: Vector) -> Resemblance:
         """Compare a query at unit length."""
@@ -74,10 +59,6 @@ class CohortScale(Struct, frozen=True):
         """Return whether a query is farther from all classes than any new class of a taught session."""
         mean, deviation = self.held_out
         return query.cosine < mean - UNLIKE_SD * deviation
-
-    def is_nearer_than_held_out(self, query: Resemblance) -> bool:
-        """Return whether a query is nearer to a class than nearly all queries of a held-out class."""
-        return query.cosine >= self.held_out_high and query.margin >= STRICT_MARGIN
 
 
 class Cohort:
@@ -116,18 +97,10 @@ class Cohort:
         margins = (self._rows @ class_means.T).max(axis=1) - self._nearest_others
         others = self.centre(sample) @ class_means.T
         others[np.arange(len(sample)), np.searchsorted(present, class_ids)] = -1.0
-        held_out = np.sort(others.max(axis=1))
+        held_out = others.max(axis=1)
         return CohortScale(
             self,
             class_means,
             (float(margins.mean()), max(float(margins.std()), _EPSILON)),
             (float(held_out.mean()), float(held_out.std())),
-            float(held_out[int((len(held_out) - 1) * HELD_OUT_QUANTILE)]),
         )
-
-
-def least_margin(resemblance: float) -> float:
-    """Return the margin of a known query in another session whose recent frames have this mean margin."""
-    related = min(max((resemblance - UNRELATED) / (RELATED - UNRELATED), 0.0), 1.0)
-    lowered = min(max(BETWEEN * resemblance, LEAST_MARGIN), STRICT_MARGIN)
-    return STRICT_MARGIN + related * (lowered - STRICT_MARGIN)

@@ -9,9 +9,8 @@ of the examples (docs/measurements/unknown.md#other-sessions):
 - The query itself looks like no taught session. This test needs no recent frames, so it works from the
   first frame on; it finds other places, but not other rooms behind an object that fills the picture.
 
-With a cohort the query's margin over unrelated photos decides in place of the copies, and two further tests
-find another session: more of the recent frames are rejected than a new class of the taught session would be,
-and most are rejected although they resemble the taught classes more than unrelated photos do.
+With a cohort the query's margin over unrelated photos decides in place of the copies, and a further test
+finds another session: more of the recent frames are rejected than a new class of the taught one would be.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from edge_daemon.learning.classifiers.plda import fit_plda
 from edge_daemon.learning.embedding_index import EmbeddingIndex, normalize
 from edge_daemon.learning.open_set.augmented_copies import COPIES_QUANTILE, AugmentedCopies
 from edge_daemon.learning.open_set.calibration_sample import CalibrationSample
-from edge_daemon.learning.open_set.cohort import RELATED, Cohort, CohortScale, least_margin
+from edge_daemon.learning.open_set.cohort import MARGIN, Cohort, CohortScale
 from edge_daemon.learning.open_set.novelty_score import NEIGHBOURS, knn_score, plda_score
 from edge_daemon.learning.open_set.taught_sessions import (
     FRAMES_PER_INDEPENDENT,
@@ -55,10 +54,6 @@ REFUTING_SD = 2.0
 
 LEAST_REJECTED = 0.1
 """Least share of rejected frames that a taught session is assumed to have."""
-
-UNCERTAIN_FRAMES, UNCERTAIN_SHARE = 16, 0.5
-"""Number of recent frames from which on a taught session is uncertain, and the share of accepted ones below
-which it is."""
 
 MOVED_QUANTILE = 0.7
 """Quantile of the copies' scores that is the threshold of moved queries. The copies differ from the examples
@@ -88,25 +83,21 @@ class OtherSessions(Struct, frozen=True):
             return self.sessions.nearest_departure(recent)
         return found
 
-    def rejects_departed(
-        self, departure: Departure, vector: Vector, score: float, recent: RecentFrames
-    ) -> bool | None:
+    def rejects_departed(self, departure: Departure, vector: Vector, score: float) -> bool | None:
         """Return whether a query of another session is unknown; None where the examples' threshold decides.
 
         `vector` is the query before it was moved, `score` its score afterwards.
         """
         if self.cohort is not None:
-            return self.cohort.compare(vector).margin < least_margin(recent.resemblance)
+            return self.cohort.compare(vector).margin < MARGIN
         return None if departure.offset is None else score < self.moved_threshold
 
-    def accepts(self, vector: Vector, score: float, recent: RecentFrames | None) -> bool:
+    def accepts(self, vector: Vector, score: float) -> bool:
         """Return whether a query that the examples' own threshold rejects is known after all."""
-        if self.cohort is not None and recent is not None:
+        if self.cohort is not None:
             query = self.cohort.compare(vector)
             if self.cohort.is_unlike_session(query):
-                return query.margin >= least_margin(recent.resemblance)
-            if _is_uncertain(recent) and self.cohort.is_nearer_than_held_out(query):
-                return True
+                return query.margin >= MARGIN
         return score >= self.threshold and float(vector @ self.mean) < self.same_session
 
     def _refute_taught_session(self, recent: RecentFrames) -> bool:
@@ -117,15 +108,6 @@ class OtherSessions(Struct, frozen=True):
         independent = min(recent.judged, SPAN) / FRAMES_PER_INDEPENDENT
         spread = math.sqrt(expected * (1 - expected) / independent)
         return 1 - recent.known_share > expected + REFUTING_SD * spread
-
-
-def _is_uncertain(recent: RecentFrames) -> bool:
-    """Return whether most of the recent frames are rejected although they resemble the taught classes."""
-    return (
-        recent.judged >= UNCERTAIN_FRAMES
-        and recent.known_share < UNCERTAIN_SHARE
-        and recent.resemblance >= RELATED
-    )
 
 
 def fit_other_sessions(

@@ -139,14 +139,8 @@ class UnknownRejector:
 
     def judge(self, recent: RecentFrames, query: SearchResult) -> None:
         """Count the query, the last of the recent frames, as known or unknown in the taught sessions."""
-        if self.unknown != "auto":
-            return
-        known = self.score(query) >= self._threshold
-        other = None if self._cohort is None else self._fit_other_sessions()
-        if other is None or other.cohort is None:
-            recent.judge(known=known)
-        else:
-            recent.judge(known=known, margin=other.cohort.compare(query.vector).margin)
+        if self.unknown == "auto":
+            recent.judge(known=self.score(query) >= self._threshold)
 
     def rejects(
         self,
@@ -155,12 +149,10 @@ class UnknownRejector:
         relaxed_threshold: bool = False,
         departure: Departure | None = None,
         original: Floats | None = None,
-        recent: RecentFrames | None = None,
     ) -> bool:
         """Return whether the query is unknown; `relaxed_threshold` makes `auto` reject less than its 5 %.
 
-        With a `departure` the `recent` frames, the query among them, come from another session; `original` is
-        the query's vector before it was moved.
+        With a `departure` the query comes from another session; `original` is its vector before it was moved.
         """
         if self.unknown == "off":
             return False
@@ -168,15 +160,15 @@ class UnknownRejector:
             return float(query.similarities.max()) < self.unknown
         score = self.score(query)
         other = self._other_sessions
-        if departure is not None and other is not None and recent is not None:
+        if departure is not None and other is not None:
             vector = query.vector if original is None else original
-            rejected = other.rejects_departed(departure, vector, score, recent)
+            rejected = other.rejects_departed(departure, vector, score)
             if rejected is not None:
                 return rejected
         if score >= (self.relaxed_threshold if relaxed_threshold else self._threshold):
             return False
         other = self._fit_other_sessions()
-        return other is None or not other.accepts(query.vector, score, recent)
+        return other is None or not other.accepts(query.vector, score)
 
     def score(self, query: SearchResult) -> float:
         """Return the novelty score of a query. `auto` rejects scores below `threshold`."""
