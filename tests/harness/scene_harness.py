@@ -56,8 +56,7 @@ class HistogramEmbedder:
 def _soft_histogram(levels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
     """Return the counts of nine bins; a level between the middles of two counts in both."""
     lower, share = levels // 32, levels % 32 / 32
-    counts: npt.NDArray[np.float64] = np.bincount(lower, 1 - share, 9) + np.bincount(lower + 1, share, 9)
-    return counts
+    return (np.bincount(lower, 1 - share, 9) + np.bincount(lower + 1, share, 9)).astype(np.float64)
 
 
 @dataclass

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
     from edge_daemon.learning.embedding_index import EmbeddingIndex
 
-MARGIN = 2.0
+MARGIN = 2.2
 """Margin of a known query from another session, in standard deviations; see docs/measurements/unknown.md."""
 
 UNLIKE_SD = 8.0
