@@ -142,3 +142,11 @@ def test_the_margin_decides_in_another_session() -> None:
     known, new = views(1, 0, 10, 2), np.concatenate([views(1, each, 1, 2) for each in range(300, 340)])
     assert not any(other.rejects_departed(departure, each, 0.0) for each in known)
     assert sum(bool(other.rejects_departed(departure, each, 0.0)) for each in new) >= 0.8 * len(new)
+
+
+def test_a_query_that_is_unlike_all_classes_is_unknown_whatever_its_score() -> None:
+    other, high = with_cohort(DIFFERENT), 1000.0
+    new = np.concatenate([views(9, number, 1, 2) for number in range(300, 340)])
+    assert not any(other.accepts(each, high) for each in new)
+    taught = np.concatenate([views(9, object_id, 5, 2) for object_id in range(CLASSES)])
+    assert all(other.accepts(each, high) for each in taught)
