@@ -56,6 +56,26 @@ def test_checks_that_all_passed_are_a_success(tmp_path: Path) -> None:
     assert all_passed(path)
 
 
+def test_failed_checks_are_printed_with_the_end_of_their_text(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "results.xml"
+    path.write_text(
+        '<testsuites><testsuite tests="3" failures="1" errors="1">'
+        '<testcase classname="checks" name="passes"/>'
+        f'<testcase classname="checks" name="fails"><failure>{"x" * 5000} AssertionError: the LED</failure></testcase>'
+        '<testcase classname="checks" name="breaks"><error message="no fixture"/></testcase>'
+        "</testsuite></testsuites>"
+    )
+    assert not all_passed(path)
+    printed = capsys.readouterr().out
+    assert "checks.fails" in printed
+    assert "AssertionError: the LED" in printed
+    assert "checks.breaks\nno fixture" in printed
+    assert "checks.passes" not in printed
+    assert len(printed) < 3000
+
+
 @pytest.mark.parametrize("path", sorted(PARTS.glob("requirements/*.txt")), ids=lambda path: path.name)
 def test_every_python_package_of_the_machine_is_pinned(path: Path) -> None:
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
