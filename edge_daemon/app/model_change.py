@@ -11,7 +11,7 @@ from pathlib import Path
 from msgspec import Struct
 from msgspec.structs import replace
 
-from edge_daemon.app.model_factory import build_resolved_embedder, object_picture_side, store_path
+from edge_daemon.app.model_factory import build_object_embedder, build_resolved_embedder, store_path
 from edge_daemon.app.preflight import load_model
 from edge_daemon.config.paths import managed_state_dir
 from edge_daemon.config.schema import Config
@@ -100,7 +100,7 @@ def _move_examples(
         edit.write()
 
     try:
-        return reembed(store, embedder, track, object_picture_side(embedder), write)
+        return reembed(store, embedder, track, build_object_embedder(embedder), write)
     except BaseException:
         edit.undo()
         raise

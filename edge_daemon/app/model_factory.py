@@ -15,7 +15,7 @@ from edge_daemon.config.paths import state_dir
 from edge_daemon.config.schema import Config
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.example_store.store import ExampleStore
-from edge_daemon.imaging.object_mask import PICTURE_PX
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.learning.embedding_index import QueryAugmentation
 from edge_daemon.learning.open_set_classifier import OpenSetClassifier, make_classifier
 from edge_daemon.models.cohort_file import read_cohort
@@ -156,9 +156,12 @@ def build_classifier(config: Config, cohort: Cohort | None, classes: Sequence[st
     )
 
 
-def object_picture_side(embedder: Embedder) -> int:
-    """Return the side in pixels of the pictures of objects that an embedder is given."""
-    return embedder.input.height if isinstance(embedder, TfliteEmbedder) else PICTURE_PX
+def build_object_embedder(embedder: Embedder) -> ObjectEmbedder:
+    """Return the embedder of objects before a scene that uses `embedder`."""
+    if not isinstance(embedder, TfliteEmbedder):
+        return ObjectEmbedder(embedder.embed)
+    embed_part = embedder.embed_part if embedder.embeds_parts else None
+    return ObjectEmbedder(embedder.embed, embedder.input.height, embed_part)
 
 
 def uses_scenes(config: Config) -> bool:

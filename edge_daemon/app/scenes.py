@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from edge_daemon.app.model_factory import build_object_embedder
 from edge_daemon.domain.interfaces import Clock
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.scene_model import SceneModel
@@ -27,13 +28,11 @@ def build_scene_parts(
 ) -> SceneParts:
     """Build the scene of each region, with that of the store, and the classifier of its views."""
     archive = SceneArchive(store)
-    side = embedder.input.height
+    object_embedder = build_object_embedder(embedder)
     scenes = {region.name: RegionScene(region.name, SceneModel(), archive, region.box) for region in regions}
     views = {
-        region.name: ViewClassifier(embedder, objects[region.pool], scenes[region.name], side)
+        region.name: ViewClassifier(embedder, object_embedder, objects[region.pool], scenes[region.name])
         for region in regions
     }
-    copy_maker = ObjectCopyMaker(
-        list(objects.values()), store.thumbnail, archive.of_example, embedder.embed, side
-    )
+    copy_maker = ObjectCopyMaker(list(objects.values()), store.thumbnail, archive.of_example, object_embedder)
     return SceneParts(Scenes(scenes, clock), views, copy_maker)

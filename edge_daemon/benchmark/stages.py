@@ -107,12 +107,14 @@ class Stages:
         """Time the mask of an object, and its picture, which replaces the region before a known scene."""
         if self._reference is None:
             return
-        from edge_daemon.imaging.object_mask import find_object, object_picture
+        from edge_daemon.imaging.object_mask import find_object
+        from edge_daemon.imaging.object_picture import object_part, object_picture
 
         reference, side = self._reference, self.embedder.input.height
+        cut = object_part if self.embedder.embeds_parts else object_picture
         view = self._time("find object", lambda: find_object(image, reference))
         if view.state == "object":
-            self._time("object picture", lambda: object_picture(image, view, side))
+            self._time("object picture", lambda: cut(image, view, side))
 
     def _embed(self, image: Image) -> Vector:
         embedder = self.embedder

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from edge_daemon.app.model_factory import (
     build_classifier,
+    build_object_embedder,
     build_resolved_embedder,
-    object_picture_side,
     open_store,
     store_path,
 )
@@ -270,7 +270,7 @@ def _salvage(args: argparse.Namespace, config: Config, store: ExampleStore) -> i
 
 def _reembed(args: argparse.Namespace, config: Config, store: ExampleStore) -> int:
     embedder = build_resolved_embedder(config)
-    report = reembed(store, embedder, Progress("embedding"), object_picture_side(embedder))
+    report = reembed(store, embedder, Progress("embedding"), build_object_embedder(embedder))
     _print_report(args, store, report)
     return 0
 

@@ -12,6 +12,7 @@ from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
     build_object_classifier,
+    build_object_embedder,
     load_cohort,
 )
 from edge_daemon.cli.config import note
@@ -132,7 +133,7 @@ def _object_embeddings(
         return None
     if config.scene == "off" or not any(session.scene for session in sessions):
         return None
-    return ObjectEmbeddings(embedder.embed, embedder.input.height)
+    return ObjectEmbeddings(build_object_embedder(embedder))
 
 
 def _recognizer_factory(

@@ -12,15 +12,13 @@ import numpy as np
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.evaluation.across_sessions import CopySource, EmbeddingRecognizer
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_copies import object_copy
-from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object, object_picture
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
+from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
 from edge_daemon.imaging.scene_reference import MAX_FRAMES, SceneReference
 from edge_daemon.learning.object_classifier import EMPTY_SCENE, ObjectClassifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from edge_daemon.domain.types import Image, Prediction, Vector
     from edge_daemon.evaluation.session_set import SessionFrame
 
@@ -36,12 +34,11 @@ class View:
 class ObjectEmbeddings:
     """Reads the frames again and embeds their objects, each once per scene.
 
-    A scene is named by the files of its frames. `side` is the model's input size.
+    A scene is named by the files of its frames.
     """
 
-    def __init__(self, embed: Callable[[Image], Vector], side: int) -> None:
-        self._embed = embed
-        self._side = side
+    def __init__(self, embedder: ObjectEmbedder) -> None:
+        self._embedder = embedder
         self._references: dict[tuple[Path, ...], SceneReference] = {}
         self._views: dict[tuple[Path, int], View] = {}
         self._copies: dict[tuple[Path, int], Sequence[Vector]] = {}
@@ -67,15 +64,14 @@ class ObjectEmbeddings:
         if key not in self._copies:
             image, view = read_image(frame.path), self.view(frame, reference).view
             rng = np.random.default_rng(0)
-            pictures = [object_copy(image, view, rng, self._side) for _ in range(COPIES)]
-            self._copies[key] = [self._embed(picture) for picture in pictures]
+            self._copies[key] = [self._embedder.embed_copy(image, view, rng) for _ in range(COPIES)]
         return self._copies[key]
 
     def _look(self, image: Image, view: ObjectView) -> View:
         if view.state != "object":
             return View(view, None)
         try:
-            return View(view, self._embed(object_picture(image, view, self._side)))
+            return View(view, self._embedder.embed(image, view))
         except EmbeddingError:  # a picture of one colour
             return View(UNTRUSTED, None)
 

@@ -11,7 +11,8 @@ from edge_daemon.domain.types import Example
 from edge_daemon.example_store.importing import ImportReport, ProgressTracker, no_progress
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_mask import PICTURE_PX, find_object, object_picture
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
+from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.imaging.scene_reference import SceneReference
 
 if TYPE_CHECKING:
@@ -22,15 +23,15 @@ def reembed(
     store: ExampleStore,
     embedder: Embedder,
     track: ProgressTracker = no_progress,
-    object_px: int = PICTURE_PX,
+    object_embedder: ObjectEmbedder | None = None,
     before_commit: Callable[[ImportReport], None] = lambda report: None,
 ) -> ImportReport:
     """Move the examples of other spaces into the embedder's space, in one transaction at the end.
 
     An example without a readable thumbnail stays in its space and is reported. An example whose picture is
-    in the new space already, under the same label, is removed. Objects are embedded from the thumbnail and
-    the stored scene, in pictures of `object_px` pixels a side; an example that loses its object embedding is
-    reported. `before_commit` gets the report inside the transaction; its exception undoes everything.
+    in the new space already, under the same label, is removed. `object_embedder` embeds objects from the
+    thumbnail and the stored scene; an example that loses its object embedding is reported. `before_commit`
+    gets the report inside the transaction; its exception undoes everything.
     """
     counts = store.spaces()
     foreign = (example for example in store if example.space != embedder.space)
@@ -38,7 +39,7 @@ def reembed(
     embeddings: list[tuple[int, Vector]] = []
     object_embeddings: dict[int, Vector] = {}
     duplicates = []
-    objects = _ObjectEmbedder(store, embedder, object_px)
+    objects = _StoredObjects(store, object_embedder or ObjectEmbedder(embedder.embed))
     for example in track(foreign, sum(counts.values()) - counts.get(embedder.space, 0)):
         known_label = store.find_duplicate(embedder.space, example.region, thumbnail=example.thumbnail)
         if known_label == example.label:
@@ -64,13 +65,12 @@ def reembed(
     return report
 
 
-class _ObjectEmbedder:
+class _StoredObjects:
     """Embeds the objects of thumbnails; reads each scene once."""
 
-    def __init__(self, store: ExampleStore, embedder: Embedder, side: int) -> None:
+    def __init__(self, store: ExampleStore, embedder: ObjectEmbedder) -> None:
         self._store = store
         self._embedder = embedder
-        self._side = side
         self._references: dict[int | None, SceneReference] = {}
 
     def embed(self, picture: Image, scene_id: int | None) -> Vector:
@@ -79,7 +79,7 @@ class _ObjectEmbedder:
         view = find_object(picture, self._reference(scene_id).scaled_to(width, height))
         if view.state != "object":
             raise ImageError("the object is not found in its thumbnail")
-        return self._embedder.embed(object_picture(picture, view, self._side))
+        return self._embedder.embed(picture, view)
 
     def _reference(self, scene_id: int | None) -> SceneReference:
         if scene_id not in self._references:

@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 import PIL.Image
 
-from edge_daemon.imaging.object_mask import ObjectView, object_picture
+from edge_daemon.imaging.object_mask import ObjectView
+from edge_daemon.imaging.object_picture import ObjectPart, object_picture
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -31,11 +32,10 @@ NOISE = 4.0
 
 _GROUND_CELLS = (2, 12)
 _CHANGES = 3
-_EPSILON = 1e-6
 
 
-def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> Image:
-    """Return the object picture of a changed copy of an object, `size` pixels square.
+def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> ObjectPart:
+    """Return a changed copy of an object on another ground, `size` pixels square, with shares per pixel.
 
     The mask of the copy is a cell larger, as large or a cell smaller; a larger mask shows some of the other
     ground.
@@ -43,16 +43,15 @@ def object_copy(image: Image, view: ObjectView, rng: Draws, size: int) -> Image:
     if view.mask is None:
         raise ValueError("a copy of an object needs a view with an object")
     whole = ObjectView("object", np.full_like(view.mask, 255), view.box)
-    part = object_picture(image, whole, size).astype(np.float32)
+    pixels = object_picture(image, whole, size).astype(np.float32)
     covered = _share(image, view, size)
     seen = _share(image, _changed(view, int(rng.integers(_CHANGES))), size)
-    pixels = part * covered + _ground(size, rng) * (1 - covered)
+    ground = _ground(size, rng)
+    pixels = pixels * covered + ground * (1 - covered)
     pixels *= rng.uniform(*GAIN) * rng.uniform(1 - WHITE_BALANCE, 1 + WHITE_BALANCE, 3).astype(np.float32)
     pixels += NOISE * rng.standard_normal(pixels.shape, np.float32)
-    pixels = pixels.clip(0, 255)
-    mean = (pixels * seen).sum(axis=(0, 1)) / max(float(seen[..., 0].sum()), _EPSILON)
-    copy: Image = (pixels * seen + mean * (1 - seen)).astype(np.uint8)
-    return copy
+    shares = (seen[..., 0] * 255).astype(np.uint8)
+    return ObjectPart(pixels.clip(0, 255).astype(np.uint8), shares)
 
 
 def _share(image: Image, view: ObjectView, size: int) -> Floats:

@@ -16,7 +16,6 @@ from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import UNKNOWN, Evaluation, Prediction
 from edge_daemon.imaging.object_mask import ViewState
 from edge_daemon.learning.example_classifier import make_example_classifier
-from edge_daemon.learning.open_set.other_scenes import COPIES_QUANTILE
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -42,6 +41,9 @@ OBJECT_RELAXATION = 0.5
 
 Without its ground an object is farther from a new class (docs/measurements/scene.md).
 """
+
+SINGLE_VIEW_QUANTILE = 0.12
+"""Quantile of the copies' scores below which a query is unknown, where each class was taught once."""
 
 
 class _Origin(Struct, frozen=True):
@@ -260,7 +262,7 @@ def make_object_classifier(
     objects = make_example_classifier(
         *(type, k, metric, vote, unknown),
         relaxation=OBJECT_RELAXATION,
-        copies_quantile=COPIES_QUANTILE,
+        copies_quantile=SINGLE_VIEW_QUANTILE,
         shows_place=False,
     )
     return ObjectClassifier(regions, objects)

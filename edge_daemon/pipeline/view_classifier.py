@@ -9,13 +9,9 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.interfaces import Embedder
 from edge_daemon.domain.types import Prediction
-from edge_daemon.imaging.object_mask import (
-    UNTRUSTED,
-    ObjectView,
-    find_object,
-    object_picture,
-    object_side,
-)
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
+from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
+from edge_daemon.imaging.object_picture import object_side
 from edge_daemon.learning.object_classifier import EMPTY_SCENE, Evidence, ObjectClassifier
 from edge_daemon.pipeline.embedded_view import NOT_EMBEDDED, EmbeddedView
 from edge_daemon.pipeline.region_scene import RegionScene
@@ -31,14 +27,20 @@ log = logging.getLogger(__name__)
 class ViewClassifier:
     """Chooses the picture that is embedded, and predicts. Owned by the pipeline thread.
 
-    A frame costs one inference, an empty scene none. `side` is the model's input size.
+    A frame costs one inference, an empty scene none.
     """
 
-    def __init__(self, embedder: Embedder, objects: ObjectClassifier, scene: RegionScene, side: int) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        object_embedder: ObjectEmbedder,
+        objects: ObjectClassifier,
+        scene: RegionScene,
+    ) -> None:
         self._embedder = embedder
+        self._object_embedder = object_embedder
         self._objects = objects
         self._scene = scene
-        self._side = side
         self._taught_key: object = None
         self._taught_labels: frozenset[str] = frozenset()
 
@@ -99,9 +101,9 @@ class ViewClassifier:
         return self._objects.evidence(view.state), view
 
     def _embed_object(self, image: Image, view: ObjectView, load_full: Callable[[], Image] | None) -> Vector:
-        if load_full is not None and object_side(image, view) < self._side:
+        if load_full is not None and object_side(image, view) < self._object_embedder.side:
             image = load_full()
-        return self._embedder.embed(object_picture(image, view, self._side))
+        return self._object_embedder.embed(image, view)
 
     def _taught_here(self) -> frozenset[str]:
         """Return the classes that were taught in this scene; kept until scene or examples change."""

@@ -10,6 +10,7 @@ import numpy as np
 from msgspec import Struct
 
 from edge_daemon.domain.errors import EmbeddingError, ImageError
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.imaging.object_mask import UNTRUSTED, ObjectView, find_object
 from edge_daemon.learning.object_classifier import ObjectClassifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
@@ -40,8 +41,7 @@ class ObjectCopyMaker:
     """Adds copies of their objects to the examples that need some, the newest example first.
 
     An object is found again in the stored thumbnail, before the scene under which it was taught, so a restart
-    makes the same copies. `thumbnail` and `scene` return those of an example. `side` is the model's input
-    size. One owning thread.
+    makes the same copies. `thumbnail` and `scene` return those of an example. One owning thread.
     """
 
     def __init__(
@@ -49,14 +49,12 @@ class ObjectCopyMaker:
         classifiers: Collection[ObjectClassifier],
         thumbnail: Callable[[int], bytes | None],
         scene: Callable[[int], SceneReference | None],
-        embed: Callable[[Image], Vector],
-        side: int,
+        embedder: ObjectEmbedder,
     ) -> None:
         self._classifiers = classifiers
         self._thumbnail = thumbnail
         self._scene = scene
-        self._embed = embed
-        self._side = side
+        self._embedder = embedder
         self._source: _Source | None = None
 
     def advance(self) -> bool:
@@ -101,11 +99,8 @@ class ObjectCopyMaker:
 
     def _embed_copy(self, source: _Source) -> None:
         """Embed one copy. A copy that the model can't embed, such as a black one, is left out."""
-        from edge_daemon.imaging.object_copies import object_copy
-
         source.remaining -= 1
         try:
-            copy = object_copy(source.image, source.view, source.rng, self._side)
-            source.embeddings.append(self._embed(copy))
+            source.embeddings.append(self._embedder.embed_copy(source.image, source.view, source.rng))
         except EmbeddingError as exc:
             log.debug("a copy of the object of example %d is left out: %s", source.example_id, exc)

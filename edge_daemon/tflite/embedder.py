@@ -27,6 +27,7 @@ from edge_daemon.tflite.interpreter import (
     open_interpreter,
     runtime,
 )
+from edge_daemon.tflite.masked_pool import MaskedPool, Shares, find_pooled_map
 from edge_daemon.tflite.model_check import image_input
 from edge_daemon.tflite.resizer import ResizerCache
 from edge_daemon.tflite.verdict_cache import contains, put
@@ -68,6 +69,7 @@ class TfliteEmbedder:
     ) -> None:
         path = Path(model_path)
         self.features = features
+        self._masked_pool: MaskedPool | None = None
         try:
             self._load(path, threads, delegate, crop, probe_first)
         except ModelError as exc:
@@ -96,14 +98,24 @@ class TfliteEmbedder:
         self.space = f"{path.stem}-{digest[:8]}/{self.features}/{self._prepare.id}/{kernels}"
 
     def _open_interpreter(self, content: bytes, graph: Graph, threads: int, delegate: str) -> None:
-        """Open an interpreter for the graph truncated at the feature layer."""
-        if self._layer.tensor != graph.outputs[0]:
-            content = truncate_at(content, graph, self._layer.tensor)
+        """Open an interpreter for the graph truncated at the feature layer.
+
+        The feature map before it is a further output, except where a delegate would have to be compiled
+        for it.
+        """
+        layer = self._layer.tensor
+        can_pool = self.features == "embedding" and not is_external(delegate)
+        pooled = find_pooled_map(graph, layer) if can_pool else None
+        maps = () if pooled is None or pooled.feature_map == layer else (pooled.feature_map,)
+        if layer != graph.outputs[0] or maps:
+            content = truncate_at(content, graph, layer, *maps)
         self._content = content  # The interpreter reads its weights from these bytes.
         self._interpreter = open_interpreter(content, threads, delegate)
         input_details, self._output = input_and_output(self._interpreter)
         self._input_index = int(input_details["index"])
         self.size = int(self._output["shape"][-1])
+        if pooled is not None:
+            self._masked_pool = MaskedPool(self._interpreter, pooled, self.size)
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -123,7 +135,25 @@ class TfliteEmbedder:
         """
         if self.features == "probabilities":
             return self.probabilities(image)
-        vector = self._pixels(image) if self.features == "pixels" else self._run(image)
+        return self._unit(self._pixels(image) if self.features == "pixels" else self._run(image))
+
+    @property
+    def embeds_parts(self) -> bool:
+        """Whether `embed_part` is possible: the embedding is the average of a feature map."""
+        return self._masked_pool is not None
+
+    def embed_part(self, image: Image, shares: Shares) -> Vector:
+        """Embed the part of an image that `shares` (rows x columns, 0 to 255) shows, as `embed` does a whole.
+
+        The feature map is averaged over that part. Its embedding is compared with those of other parts only.
+        Raises ImageError, EmbeddingError, and ModelError unless `embeds_parts`.
+        """
+        if self._masked_pool is None:
+            raise ModelError(f"{self.space} is no average of a feature map; it has no embedding of a part")
+        self._infer(image)
+        return self._unit(self._masked_pool.read(shares))
+
+    def _unit(self, vector: Vector) -> Vector:
         length = math.sqrt(float(vector @ vector))
         if not 0 < length < math.inf:
             raise EmbeddingError(
@@ -161,12 +191,15 @@ class TfliteEmbedder:
 
     def _run(self, image: Image) -> Vector:
         """Return the feature layer's real values, averaged over height and width if it has these axes."""
+        self._infer(image)
+        return self.read_output()
+
+    def _infer(self, image: Image) -> None:
         try:
             self.set_input(self.prepare(image))
             self.invoke()
         except (RuntimeError, ValueError) as exc:
             raise ModelError(f"{self.space}: the interpreter fails on it: {one_line(exc)}") from exc
-        return self.read_output()
 
     # The four steps of `embed`, public so that a benchmark can time each. Call the last three in this order.
 

@@ -77,17 +77,17 @@ class Table(Struct, frozen=True):
 
     def integer(self, field: int, code: str, default: int = 0) -> int:
         """Return a scalar field of struct code `code`."""
-        position = self._position(field)
+        position = self.position(field)
         return unpack(self.data, code, position) if position else default
 
     def table(self, field: int) -> Table | None:
         """Return a table field, or None."""
-        position = self._position(field)
+        position = self.position(field)
         return Table(self.data, position + unpack(self.data, "I", position)) if position else None
 
     def vector(self, field: int, width: int) -> VectorField:
         """Return a vector field with elements of `width` bytes. Raises FlatBufferError."""
-        position = self._position(field)
+        position = self.position(field)
         if not position:
             return VectorField(self.data, 0, 0, width)
         start = position + unpack(self.data, "I", position)
@@ -100,7 +100,7 @@ class Table(Struct, frozen=True):
         """Return a string field; bytes that are no UTF-8 as `\\xff`."""
         return self.vector(field, 1).bytes().decode("utf-8", "backslashreplace")
 
-    def _position(self, field: int) -> int:
+    def position(self, field: int) -> int:
         """Return the byte position of a field's value, 0 if the field is absent."""
         vtable = self.at - unpack(self.data, "i", self.at)
         slot = 4 + 2 * field

@@ -61,6 +61,7 @@ def type_name(code: int) -> str:
 
 
 _MAGIC = b"TFL3"
+_ACTIVATION_FIELDS = {"CONV_2D": 3, "FULLY_CONNECTED": 0}
 _SHAPE_READERS = {"SHAPE", "RANK"}
 _OTHER_FILES = (
     (b"version https://git-lfs", "a Git LFS pointer, not the model itself; fetch it with `git lfs pull`"),
@@ -90,7 +91,7 @@ class Tensor(Struct, frozen=True):
 class Operator(Struct, frozen=True):
     """A step of the graph, with a builtin's name or a custom operator's registered name.
 
-    `activated`: a convolution with a fused activation, such as RELU.
+    `activated`: a convolution or dense layer with a fused activation, such as RELU.
     """
 
     name: str
@@ -111,6 +112,8 @@ class Graph:
     vectors: Mapping[str, VectorField] = field(default_factory=dict, repr=False, compare=False)
     constants: Mapping[int, VectorField] = field(default_factory=dict, repr=False, compare=False)
     """The bytes of the constant tensors, except those stored behind the flatbuffer."""
+    outputs_at: int = field(default=0, repr=False, compare=False)
+    """The byte that holds the offset of the list of outputs."""
 
     def producers(self) -> dict[int, int]:
         """Return, for each computed tensor, the index of the operator that produces it."""
@@ -137,18 +140,30 @@ def read_graph(content: Data) -> Graph:
         raise ModelError(f"truncated or damaged ({exc}); fetch the file again") from exc
 
 
-def truncate_at(content: Data, graph: Graph, tensor: int) -> bytes:
-    """Return the file with `tensor` as its graph's only output, without the operators behind it.
+def truncate_at(content: Data, graph: Graph, tensor: int, *earlier: int) -> bytes:
+    """Return the file with `tensor` as its graph's output, without the operators behind it.
 
-    The output's index and the lengths of the lists of outputs, operators and signatures (which name the old
-    output) are overwritten in place. All other bytes stay the same.
+    `earlier` tensors become further outputs. The output's index and the lengths of the lists of outputs,
+    operators and signatures (which name the old output) are overwritten in place; a longer list of outputs is
+    appended. All other bytes stay the same.
     """
     changed = bytearray(content)
-    _shorten(changed, graph.vectors["outputs"], 1)
-    struct.pack_into("<i", changed, graph.vectors["outputs"].at, tensor)
+    outputs = graph.vectors["outputs"]
+    if 1 + len(earlier) > outputs.count:
+        outputs = _append_list(changed, graph.outputs_at, 1 + len(earlier))
+    _shorten(changed, outputs, 1 + len(earlier))
+    struct.pack_into(f"<{1 + len(earlier)}i", changed, outputs.at, tensor, *earlier)
     _shorten(changed, graph.vectors["operators"], graph.producers()[tensor] + 1)
     _shorten(changed, graph.vectors["signatures"], 0)
     return bytes(changed)
+
+
+def _append_list(content: bytearray, offset_at: int, count: int) -> VectorField:
+    """Append a list of `count` numbers, to which the offset then points."""
+    content += bytes(-len(content) % 4)
+    struct.pack_into("<I", content, offset_at, len(content) - offset_at)
+    content += struct.pack("<I", count) + bytes(4 * count)
+    return VectorField(content, len(content) - 4 * count, count, 4)
 
 
 def _shorten(content: bytearray, vector: VectorField, count: int) -> None:
@@ -184,6 +199,7 @@ def _read(model: Table) -> Graph:
         outputs.numbers("i"),
         {"outputs": outputs, "operators": operators, "signatures": model.vector(7, 4)},
         {index: contents[number] for index, number in enumerate(numbers) if contents[number].count},
+        main.position(2),
     )
     _check_indices(graph)
     return graph
@@ -218,8 +234,8 @@ def _tensor(tensor: Table, constant: list[bool]) -> Tensor:
 
 def _operator(step: Table, names: list[tuple[str, bool]]) -> Operator:
     name, custom = names[step.integer(0, "I")]
-    options = step.table(4) if name == "CONV_2D" else None
-    activated = options is not None and options.integer(3, "b") != 0
+    options = step.table(4) if name in _ACTIVATION_FIELDS else None
+    activated = options is not None and options.integer(_ACTIVATION_FIELDS[name], "b") != 0
     return Operator(name, step.vector(1, 4).numbers("i"), step.vector(2, 4).numbers("i"), custom, activated)
 
 

@@ -21,7 +21,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as Pillow
 
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.app.model_factory import build_object_embedder
+from edge_daemon.imaging.object_mask import find_object
+from edge_daemon.imaging.object_picture import object_part, object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -65,6 +67,8 @@ class Times:
 
     def __init__(self, model: Path) -> None:
         self._embedder = TfliteEmbedder(model)
+        self._object_embedder = build_object_embedder(self._embedder)
+        self._cut = object_part if self._embedder.embeds_parts else object_picture
         rng = np.random.default_rng(0)
         place = soft_ground(rng, 12)
         self._reference = SceneReference.from_frames([frame(rng, place) for _ in range(7)])
@@ -86,32 +90,27 @@ class Times:
 
     def _whole_region(self, image: Picture) -> None:
         begun = time.thread_time()
-        picture = self._embedder.prepare(image)
-        prepared = time.thread_time()
-        self._infer(picture)
-        self._add("scaling", begun, prepared)
-        self._add("region", begun, time.thread_time())
+        self._embedder.embed(image)
+        embedded = time.thread_time()
+        self._embedder.prepare(image)
+        self._add("scaling", embedded, time.thread_time())
+        self._add("region", begun, embedded)
 
     def _object(self, image: Picture) -> None:
         begun = time.thread_time()
         view = find_object(image, self._reference)
         found = time.thread_time()
-        picture = object_picture(image, view, self._embedder.input.height)
-        cut = time.thread_time()
-        self._infer(self._embedder.prepare(picture))
+        self._object_embedder.embed(image, view)
+        embedded = time.thread_time()
+        self._cut(image, view, self._embedder.input.height)
         self._add("mask", begun, found)
-        self._add("picture", found, cut)
-        self._add("object", begun, time.thread_time())
+        self._add("picture", embedded, time.thread_time())
+        self._add("object", begun, embedded)
 
     def _empty_scene(self, image: Picture) -> None:
         begun = time.thread_time()
         find_object(image, self._reference)
         self._add("empty", begun, time.thread_time())
-
-    def _infer(self, picture: npt.NDArray[np.generic]) -> None:
-        self._embedder.set_input(picture)
-        self._embedder.invoke()
-        self._embedder.read_output()
 
     def _add(self, name: str, begun: float, ended: float) -> None:
         self._times.setdefault(name, []).append((ended - begun) * 1000)

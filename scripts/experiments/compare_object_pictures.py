@@ -6,7 +6,7 @@ SET is a session set with `_scene` frames, as `compose_sessions.py` writes. Ten 
 session are taught. The columns are the shares of the nearest examples and of the nearest class means that are
 right, in per cent: in the session that taught, in others, and in others with each class taught in another
 session. Models whose embedding is the mean of a feature map, or a dense layer after it, are pooled under the
-mask as well.
+mask as well: the feature map is averaged over the object's cells.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
@@ -31,7 +31,8 @@ from PIL import Image as Pillow
 from PIL import ImageFilter
 
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_mask import NEUTRAL, ObjectView, find_object, object_picture
+from edge_daemon.imaging.object_mask import ObjectView, find_object
+from edge_daemon.imaging.object_picture import NEUTRAL, object_part, object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
 from edge_daemon.models.registry import find_model
 from edge_daemon.tflite.embedder import TfliteEmbedder
@@ -69,8 +70,8 @@ def box_only(image: Image, view: ObjectView, reference: SceneReference) -> Image
     return object_picture(image, full, SIDE)
 
 
-def daemons(image: Image, view: ObjectView, reference: SceneReference) -> Image:
-    """Return the daemon's picture: the rest in the object's mean colour."""
+def mean_colour(image: Image, view: ObjectView, reference: SceneReference) -> Image:
+    """Return the object, the rest in its mean colour: the daemon's picture for other models."""
     return object_picture(image, view, SIDE)
 
 
@@ -133,7 +134,7 @@ def lit(target: float, power: float) -> Picture:
 DESIGNS: Mapping[str, Picture] = {
     "whole region": whole,
     "the box with its surroundings": box_only,
-    "ground of the object's mean colour (the daemon's)": daemons,
+    "ground of the object's mean colour": mean_colour,
     "the same, mask a cell smaller": sharp,
     "grey ground": grey,
     "black ground": on(lambda part, inside: np.zeros(3)),
@@ -152,92 +153,30 @@ def subtract_scene(embedder: TfliteEmbedder, image: Image, reference: SceneRefer
     return unit
 
 
-class MaskedPool:
-    """Averages the last feature map over its cells, each weighted by the share of the object in it.
-
-    A dense layer that follows, as in the shipped model, is applied to the average. Edges are left out.
-    """
-
-    def __init__(self, model: Path, size: int) -> None:
-        """Raises LookupError if neither is found for an embedding of `size` numbers."""
-        from ai_edge_litert.interpreter import Interpreter
-
-        self._interpreter = Interpreter(str(model), num_threads=1, experimental_preserve_all_tensors=True)
-        self._interpreter.allocate_tensors()
-        self._input = self._interpreter.get_input_details()[0]
-        tensors = self._interpreter.get_tensor_details()
-        maps = {
-            int(each["shape"][3]): each
-            for each in tensors
-            if len(each["shape"]) == 4 and each["shape"][0] == 1 and each["shape"][1] > 2
-        }
-        self._dense: tuple[Matrix, Matrix] | None = None
-        if size in maps:
-            self._map = maps[size]
-            return
-        for weights in tensors:
-            outputs, inputs = weights["shape"] if len(weights["shape"]) == 2 else (0, 0)
-            if size / 2 < outputs < size and inputs in maps:
-                (bias,) = (each for each in tensors if list(each["shape"]) == [outputs])
-                self._map, self._dense = maps[int(inputs)], (self._read(weights), self._read(bias))
-                return
-        raise LookupError(f"{model.name}: no feature map has {size} channels")
-
-    def _read(self, tensor: Mapping[str, Any]) -> Matrix:
-        """Return the values of a tensor as numbers."""
-        how = tensor["quantization_parameters"]
-        raw = self._interpreter.get_tensor(tensor["index"]).astype(np.float32)
-        scales, zeros = (np.asarray(how[key], np.float32) for key in ("scales", "zero_points"))
-        if raw.ndim == 2 and len(scales) == len(raw):
-            scales, zeros = scales[:, None], zeros[:, None]
-        values: Matrix = (raw - zeros) * scales
-        return values
-
-    def embed(self, picture: Image, mask: Image) -> Vector:
-        """Return the embedding at unit length of the part that `mask` (rows x columns, 0 to 255) shows."""
-        _, height, width, _ = self._input["shape"]
-        small = np.asarray(Pillow.fromarray(picture).resize((width, height), Pillow.Resampling.BILINEAR))
-        self._interpreter.set_tensor(self._input["index"], small[None])
-        self._interpreter.invoke()
-        cells = self._read(self._map)[0]
-        rows, columns = cells.shape[:2]
-        shares = np.asarray(Pillow.fromarray(mask).resize((columns, rows), Pillow.Resampling.BOX))
-        weights = shares[..., None] / 255 + 1e-3
-        pooled = (cells * weights).sum(axis=(0, 1)) / weights.sum()
-        if self._dense is not None:
-            pooled = self._dense[0] @ pooled + self._dense[1]
-        unit: Vector = (pooled / np.linalg.norm(pooled)).astype(np.float32)
-        return unit
+Pooled = Callable[[TfliteEmbedder, "Image", ObjectView], "Vector"]
 
 
-Pooled = Callable[[MaskedPool, "Image", ObjectView, SceneReference], "Vector"]
-
-
-def pool_region(pool: MaskedPool, image: Image, view: ObjectView, reference: SceneReference) -> Vector:
-    """Return the embedding of the whole region, pooled under the mask."""
+def pool_region(embedder: TfliteEmbedder, image: Image, view: ObjectView) -> Vector:
+    """Return the embedding of the object as a part of the whole region."""
     assert view.mask is not None
-    return pool.embed(image, view.mask)
+    return embedder.embed_part(image, view.mask)
 
 
-def pool_box(pool: MaskedPool, image: Image, view: ObjectView, reference: SceneReference) -> Vector:
-    """Return the embedding of the box with its surroundings, pooled under the mask."""
-    return pool.embed(box_only(image, view, reference), _box_mask(image, view))
+def pool_box(embedder: TfliteEmbedder, image: Image, view: ObjectView) -> Vector:
+    """Return the daemon's embedding: of the object as a part of the box with its surroundings."""
+    part = object_part(image, view, SIDE)
+    return embedder.embed_part(part.pixels, part.shares)
 
 
-def pool_daemons(pool: MaskedPool, image: Image, view: ObjectView, reference: SceneReference) -> Vector:
-    """Return the embedding of the daemon's picture, pooled under the mask."""
-    return pool.embed(object_picture(image, view, SIDE), _box_mask(image, view))
-
-
-def _box_mask(image: Image, view: ObjectView) -> Image:
-    mask: Image = (_alpha(image, view)[..., 0] * 255).clip(0, 255).astype(np.uint8)
-    return mask
+def pool_alone(embedder: TfliteEmbedder, image: Image, view: ObjectView) -> Vector:
+    """Return the embedding of the object as a part of its picture on its mean colour."""
+    return embedder.embed_part(object_picture(image, view, SIDE), object_part(image, view, SIDE).shares)
 
 
 POOLED: Mapping[str, Pooled] = {
     "whole region, pooled under the mask": pool_region,
-    "the box with its surroundings, pooled under the mask": pool_box,
-    "the daemon's, pooled under the mask": pool_daemons,
+    "the box with its surroundings, pooled under the mask (the daemon's)": pool_box,
+    "ground of the object's mean colour, pooled under the mask": pool_alone,
 }
 
 
@@ -310,11 +249,8 @@ def main() -> None:
     parser.add_argument("sets", type=Path, nargs="+")
     args = parser.parse_args()
     embedder = TfliteEmbedder(find_model(args.model))
-    try:
-        pool = MaskedPool(find_model(args.model), embedder.size)
-    except LookupError as error:
-        pool = None
-        print(f"not pooled under the mask: {error}", file=sys.stderr)
+    if not embedder.embeds_parts:
+        print(f"{args.model}: not pooled under the mask", file=sys.stderr)
     print("| set | picture | same session | others | others, each class in its own |\n|---|---|---|---|---|")
     for root in args.sets:
         found = list(views(root))
@@ -324,13 +260,12 @@ def main() -> None:
                 for session, label, shot, image, view, reference in found
             ]
             print(f"| {root.name} | {name} | {' | '.join(measure(rows))} |", flush=True)
-        if pool is not None:
-            for name, embed in POOLED.items():
-                rows = [
-                    Row(session, label, shot, embed(pool, image, view, reference))
-                    for session, label, shot, image, view, reference in found
-                ]
-                print(f"| {root.name} | {name} | {' | '.join(measure(rows))} |", flush=True)
+        for name, embed in POOLED.items() if embedder.embeds_parts else ():
+            rows = [
+                Row(session, label, shot, embed(embedder, image, view))
+                for session, label, shot, image, view, _ in found
+            ]
+            print(f"| {root.name} | {name} | {' | '.join(measure(rows))} |", flush=True)
         rows = [
             Row(session, label, shot, subtract_scene(embedder, image, reference))
             for session, label, shot, image, _, reference in found

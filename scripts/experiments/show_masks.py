@@ -22,7 +22,8 @@ from PIL import Image as Pillow
 
 from edge_daemon.camera.simulator.renderer import TRAYS, Renderer, random_appearance
 from edge_daemon.imaging.image_io import read_image
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.imaging.object_mask import find_object
+from edge_daemon.imaging.object_picture import object_picture
 from edge_daemon.imaging.scene_reference import SceneReference
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from edge_daemon.app.model_factory import build_object_embedder
 from edge_daemon.domain.types import UNKNOWN
 from edge_daemon.evaluation.scene_recognizer import ObjectEmbeddings, SceneRecognizer
 from edge_daemon.evaluation.session_set import Session, SessionFrame, find_sessions, read_sessions
@@ -41,7 +42,7 @@ def sessions(tmp_path_factory: pytest.TempPathFactory, embedder: TfliteEmbedder)
 
 @pytest.fixture
 def recognizer(embedder: TfliteEmbedder) -> SceneRecognizer:
-    embeddings = ObjectEmbeddings(embedder.embed, embedder.input.height)
+    embeddings = ObjectEmbeddings(build_object_embedder(embedder))
     return SceneRecognizer(make_object_classifier("auto"), embeddings)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 import pytest
 
+from edge_daemon.app.model_factory import build_object_embedder
 from edge_daemon.domain.errors import ModelError
 from edge_daemon.example_store.image_folders import find_pictures, import_pictures
 from edge_daemon.example_store.importing import ImportReport
@@ -16,7 +17,7 @@ from edge_daemon.example_store.record import ExampleRecord
 from edge_daemon.example_store.reembedding import reembed
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, read_image
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.tflite.embedder import TfliteEmbedder
 from tests.harness.example_pictures import CountingEmbedder, noise
 from tests.harness.fixed_camera import FixedCamera, Thing
@@ -132,9 +133,10 @@ def test_objects_are_embedded_again_from_thumbnail_and_scene(tmp_path: Path) -> 
         scene = store.scenes.add("frame", reference.to_bytes(), "press")
         pictures = [camera.picture("disc", light=0.8), camera.picture("square")]
         ids = [_taught_in_scene(store, each, scene.id, unit(1, 8), f"{n}") for n, each in enumerate(pictures)]
-        report = reembed(store, new, object_px=160)
+        objects = build_object_embedder(new)
+        report = reembed(store, new, object_embedder=objects)
         assert (report.added, report.problems) == (2, [])
-        directs = [new.embed(object_picture(each, find_object(each, reference), 160)) for each in pictures]
+        directs = [objects.embed(each, find_object(each, reference)) for each in pictures]
         for example, direct, other in zip(store, directs, reversed(directs), strict=True):
             assert example.object_embedding is not None
             assert float(example.object_embedding @ direct) > OBJECT_THUMBNAIL_SIMILARITY.limit

@@ -14,6 +14,7 @@ from edge_daemon.domain.lazy_picture import LazyPicture
 from edge_daemon.domain.types import Frame
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.imaging.image_io import encode_jpeg, resize_image
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
 from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.learning.object_classifier import make_object_classifier
 from edge_daemon.pipeline.pipeline import Pipeline
@@ -84,8 +85,9 @@ class Table:
         trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
         archive = SceneArchive(self.store)
         scene = RegionScene("frame", SceneModel(), archive)
-        view = ViewClassifier(self.embedder, objects, scene, 64)
-        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, self.embedder.embed, 64)
+        object_embedder = ObjectEmbedder(self.embedder.embed, 64)
+        view = ViewClassifier(self.embedder, object_embedder, objects, scene)
+        copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, object_embedder)
         self.pipeline = Pipeline(
             embedder=self.embedder,
             regions=(Region("frame", None, "", LabelSmoother(window=1, min_hold_s=0)),),

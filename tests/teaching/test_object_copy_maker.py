@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edge_daemon.imaging.image_io import encode_jpeg
-from edge_daemon.imaging.object_mask import find_object, object_picture
+from edge_daemon.imaging.object_embedder import ObjectEmbedder
+from edge_daemon.imaging.object_mask import find_object
 from edge_daemon.learning.object_classifier import ObjectClassifier, make_object_classifier
 from edge_daemon.learning.open_set.augmented_copies import COPIES
 from edge_daemon.models.registry import find_model
@@ -29,7 +30,7 @@ class Device:
 
     def __init__(self) -> None:
         self.model = TfliteEmbedder(find_model("edge_embedder_v1"))
-        self.side = self.model.input.height
+        self.objects = ObjectEmbedder(self._count, self.model.input.height)
         self.camera = FixedCamera(seed=3)
         self.reference = self.camera.reference()
         self.classifier = make_object_classifier()
@@ -49,7 +50,7 @@ class Device:
 
     def maker(self, classifier: ObjectClassifier | None = None) -> ObjectCopyMaker:
         pool = [classifier or self.classifier]
-        return ObjectCopyMaker(pool, self.thumbnails.get, self.scenes.get, self._count, self.side)
+        return ObjectCopyMaker(pool, self.thumbnails.get, self.scenes.get, self.objects)
 
     def named_elsewhere(self) -> float:
         """Return the share of things that are named before another camera."""
@@ -63,7 +64,8 @@ class Device:
         return float(np.mean(right))
 
     def _object(self, image: Image, reference: SceneReference) -> Vector:
-        return self.model.embed(object_picture(image, find_object(image, reference), self.side))
+        self.inferences -= 1
+        return self.objects.embed(image, find_object(image, reference))
 
     def _count(self, image: Image) -> Vector:
         self.inferences += 1

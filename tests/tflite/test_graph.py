@@ -76,6 +76,33 @@ def test_a_truncated_graph_runs_without_the_rest() -> None:
     assert interpreter.get_tensor(1).ravel() == pytest.approx([0.5] * 3)
 
 
+def test_an_earlier_tensor_becomes_a_further_output() -> None:
+    content = content_of("mobilenet_v1_0.25_128_quant")
+    original = read_graph(content)
+    cut = truncate_at(content, original, 84, 83)
+    graph = read_graph(cut)
+    assert graph.outputs == (84, 83)
+    assert graph.operators == original.operators[:28]
+    assert graph.tensors == original.tensors
+    again = truncate_at(cut, graph, 83)
+    assert len(again) == len(cut)
+    assert read_graph(again).outputs == (83,)
+    whole, both = (Interpreter(model_content=each) for each in (content, cut))
+    for interpreter in (whole, both):
+        interpreter.allocate_tensors()
+        shape = interpreter.get_input_details()[0]["shape"]
+        interpreter.set_tensor(original.inputs[0], np.arange(np.prod(shape)).reshape(shape).astype(np.uint8))
+        interpreter.invoke()
+    last = original.outputs[0]
+    assert [each["index"] for each in both.get_output_details()] == [84, 83]
+    reference = Interpreter(model_content=truncate_at(content, original, 83))
+    reference.allocate_tensors()
+    reference.set_tensor(original.inputs[0], np.arange(np.prod(shape)).reshape(shape).astype(np.uint8))
+    reference.invoke()
+    np.testing.assert_array_equal(both.get_tensor(83), reference.get_tensor(83))
+    assert whole.get_tensor(last).shape == (1, 1001)
+
+
 def test_a_truncated_graph_loses_the_signature_of_the_old_output() -> None:
     recipe = tiny.Recipe()
     picture = recipe.tensor((1, 16, 16, 3))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from edge_daemon.learning.open_set.rejector import UnknownRejector
     from edge_daemon.learning.quality.leave_one_out import LeaveOneOut
 
-COPIES_QUANTILE = 0.12
+COPIES_QUANTILE = 0.25
 """Quantile of the copies' scores below which a query is unknown."""
 
 HELD_OUT_QUANTILE = 0.5
