@@ -18,6 +18,7 @@ from edge_daemon.app.model_factory import (
     build_classifier,
     build_embedder,
     build_object_classifier,
+    build_object_embedder,
     choose_features,
     load_cohort,
     model_path,
@@ -155,6 +156,8 @@ def build_pipeline(
         purge_removed(store, clock)
     _warn_of_other_spaces(store, embedder.space)
     objects = build_object_classifiers(config, embedder, regions)
+    if objects and store.former_objects.ids(embedder.space):
+        _renew_objects(store, embedder)
     trainer = build_trainer(config, store, embedder, regions, classes, objects)
     scene_parts = None
     if objects and isinstance(embedder, TfliteEmbedder):
@@ -252,6 +255,19 @@ def _warn_of_other_spaces(store: ExampleStore, space: str) -> None:
             "`edge-daemon examples reembed` brings them over",
             others,
         )
+
+
+def _renew_objects(store: ExampleStore, embedder: Embedder) -> None:
+    """Embed the objects of an earlier state again; after a store error the next start tries again."""
+    from edge_daemon.example_store.reembedding import renew_objects
+
+    log.info("the objects that an earlier state of the program taught are embedded again")
+    try:
+        found, lost = renew_objects(store, embedder.space, build_object_embedder(embedder))
+    except StoreError as exc:
+        log.warning("objects of an earlier state are not embedded again yet: %s", exc)
+        return
+    log.info("%d objects were embedded again; %d were not found in their pictures", found, lost)
 
 
 def _encode(image: Image, size: int) -> bytes:

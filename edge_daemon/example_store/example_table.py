@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from edge_daemon.domain.errors import EmbeddingError
 from edge_daemon.domain.types import Example
 from edge_daemon.example_store.connection import StoreConnection
+from edge_daemon.example_store.former_objects import FormerObjects
 from edge_daemon.example_store.integrity import UNSET_CHECKSUM
 from edge_daemon.example_store.record import (
     COLUMNS,
@@ -41,6 +42,7 @@ class ExampleTable:
 
     def __init__(self, connection: StoreConnection) -> None:
         self._connection = connection
+        self.former_objects = FormerObjects(connection)
 
     def insert(self, record: ExampleRecord, label: str) -> Example:
         """Add an example with its normalised label.
@@ -58,7 +60,10 @@ class ExampleTable:
             *map(content_digest, (record.thumbnail, blob, object_blob or b"")),
             *(blob, object_blob, record.thumbnail),
         )
-        return read_example(rows[0])
+        example = read_example(rows[0])
+        if record.former_object:
+            self.former_objects.add(example.id)
+        return example
 
     def replace_embeddings(
         self,
@@ -86,6 +91,7 @@ class ExampleTable:
                 *(object_blob, content_digest(object_blob or b""), int(example_id)),
             )
             replaced += len(rows)
+            self.former_objects.discard(example_id)
         return replaced
 
     def read(self, space: str | None, *, thumbnails: bool, peers: bool) -> Iterator[Example]:

@@ -208,11 +208,17 @@ _JOURNAL = (
     "CREATE INDEX steps_of_change ON change_steps (change)",
 )
 
-MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _JOURNAL)
+# The examples whose object embedding is to be made again, see former_objects.py.
+_FORMER_OBJECTS = (
+    "CREATE TABLE former_objects (example INTEGER PRIMARY KEY) STRICT",
+    "INSERT INTO former_objects SELECT id FROM examples WHERE object_embedding IS NOT NULL",
+)
+
+MIGRATIONS: tuple[tuple[str, ...], ...] = (_FIRST, _FLEET, _CHECKSUM, _SCENES, _JOURNAL, _FORMER_OBJECTS)
 """Statements that migrate version n to n + 1, by n. Append only: released ones never change."""
 
 
-_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21, 5: 21}
+_COLUMNS = {1: 12, 2: 15, 3: 16, 4: 21, 5: 21, 6: 21}
 """Number of columns of `examples` in each version: a header with another version is damaged."""
 
 _MAX_PLAUSIBLE = 1000

@@ -56,6 +56,7 @@ class ExampleStore:
         self.path = Path(path)
         self._connection = StoreConnection(self.path, busy_s, now, recover=recover)
         self._table = ExampleTable(self._connection)
+        self.former_objects = self._table.former_objects
         self._journal = Journal(self._connection)
         self.scenes = SceneTable(self._connection)
 

@@ -101,10 +101,11 @@ class TfliteEmbedder:
         """Open an interpreter for the graph truncated at the feature layer.
 
         The feature map before it is a further output, except where a delegate would have to be compiled
-        for it.
+        for it, and where the model sees only a part of a square picture.
         """
         layer = self._layer.tensor
-        can_pool = self.features == "embedding" and not is_external(delegate)
+        is_square = self.input.height == self.input.width
+        can_pool = self.features == "embedding" and is_square and not is_external(delegate)
         pooled = find_pooled_map(graph, layer) if can_pool else None
         maps = () if pooled is None or pooled.feature_map == layer else (pooled.feature_map,)
         if layer != graph.outputs[0] or maps:
@@ -139,7 +140,7 @@ class TfliteEmbedder:
 
     @property
     def embeds_parts(self) -> bool:
-        """Whether `embed_part` is possible: the embedding is the average of a feature map."""
+        """True if `embed_part` is possible: the embedding is the average of a feature map."""
         return self._masked_pool is not None
 
     def embed_part(self, image: Image, shares: Shares) -> Vector:

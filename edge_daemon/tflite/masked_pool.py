@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from edge_daemon.domain.types import Vector
 
 Shares: TypeAlias = npt.NDArray[np.uint8]
-"""How much of each cell of a picture belongs to its part, of 255: shape (rows, columns)."""
+"""Share of each cell of a picture that belongs to its part, of 255: shape (rows, columns)."""
 
 Matrix: TypeAlias = npt.NDArray[np.float32]
 

@@ -23,6 +23,6 @@ def all_passed(path: Path) -> bool:
     print(f"{path}: {', '.join(f'{count} {name}' for name, count in counts.items())}", flush=True)
     for case in root.iter("testcase"):
         for outcome in (*case.findall("failure"), *case.findall("error")):
-            text = (outcome.text or outcome.get("message", ""))[-SHOWN_CHARACTERS:]
-            print(f"--- {case.get('classname')}.{case.get('name')}\n{text}", flush=True)
+            text = outcome.text or outcome.get("message") or ""
+            print(f"--- {case.get('classname')}.{case.get('name')}\n{text[-SHOWN_CHARACTERS:]}", flush=True)
     return counts["tests"] > 0 and counts["failures"] + counts["errors"] == 0

@@ -104,7 +104,7 @@ def test_what_is_taught_now_leaves_the_old_rows_as_they_are(path: Path, tmp_path
     assert [row for row in after["examples"] if row[0] != added.id] == before["examples"]
     assert added.id > max(row["id"] for row in EXPECTED["examples"])
     assert [after[table] for table in TABLES[1:]] == [before[table] for table in TABLES[1:]]
-    assert raw_rows(path, "PRAGMA user_version") == [(5,)]
+    assert raw_rows(path, "PRAGMA user_version") == [(6,)]
     assert raw_rows(path, "PRAGMA application_id") == [(0x45444745,)]
     ExampleStore(tmp_path / "new.sqlite").close()
     assert _without_spaces(raw_rows(path, SCHEMA)) == _without_spaces(

@@ -188,7 +188,7 @@ def _truncate(path: Path) -> None:
     os.truncate(path, path.stat().st_size // 2)
 
 
-@pytest.mark.parametrize(("damage", "readable"), [(_damage_header, 0), (_damage_middle, 15), (_truncate, 4)])
+@pytest.mark.parametrize(("damage", "readable"), [(_damage_header, 0), (_damage_middle, 15), (_truncate, 3)])
 def test_a_corrupt_store_is_kept_aside_and_its_readable_examples_stay_in_use(
     tmp_path: Path, damage: Callable[[Path], None], readable: int, caplog: pytest.LogCaptureFixture
 ) -> None:

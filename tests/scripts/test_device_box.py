@@ -63,7 +63,8 @@ def test_failed_checks_are_printed_with_the_end_of_their_text(
     path.write_text(
         '<testsuites><testsuite tests="3" failures="1" errors="1">'
         '<testcase classname="checks" name="passes"/>'
-        f'<testcase classname="checks" name="fails"><failure>{"x" * 5000} AssertionError: the LED</failure></testcase>'
+        '<testcase classname="checks" name="fails">'
+        f"<failure>{'x' * 5000} AssertionError: the LED</failure></testcase>"
         '<testcase classname="checks" name="breaks"><error message="no fixture"/></testcase>'
         "</testsuite></testsuites>"
     )

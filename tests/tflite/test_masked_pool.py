@@ -127,6 +127,19 @@ def test_the_average_of_the_picture_itself_has_no_parts(tmp_path: Path) -> None:
     assert not TfliteEmbedder(path).embeds_parts
 
 
+def test_a_model_that_sees_a_part_of_a_square_picture_has_no_parts(tmp_path: Path) -> None:
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, 24, 3))
+    cells = tiny.convolution(recipe, picture, np.eye(3, dtype=np.float32), relu=True)
+    pool = tiny.mean_over_picture(recipe, cells, recipe.tensor((1, 1, 1, 3)))
+    logits = tiny.dense(recipe, pool, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
+    path = tmp_path / "wide.tflite"
+    path.write_bytes(recipe.content([picture], [tiny.softmax(recipe, logits, recipe.tensor((1, 3)))]))
+    embedder = TfliteEmbedder(path)
+    assert embedder.size == 3
+    assert not embedder.embeds_parts
+
+
 def test_the_map_is_found_behind_a_dense_layer_and_a_concatenation() -> None:
     graph = read_graph(find_model("edge_embedder_v2").read_bytes())
     found = find_pooled_map(graph, graph.outputs[0])
