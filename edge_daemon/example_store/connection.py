@@ -102,10 +102,15 @@ class StoreConnection:
     def checkpoint_if_idle(self, now_s: float) -> None:
         """Fold the journal into the file after 30 s without a change; never waits for a lock.
 
-        `now_s` is monotonic.
+        `now_s` is monotonic. Raises StoreError, as for a full disk, and then tries again 30 s later: what is
+        in the journal is on disk too.
         """
         if self._checkpoint.is_due(self._connection.total_changes, now_s):
-            self.query("PRAGMA wal_checkpoint(PASSIVE)")
+            try:
+                self.query("PRAGMA wal_checkpoint(PASSIVE)")
+            except StoreError:
+                self._checkpoint.postpone(now_s)
+                raise
 
     def changed_elsewhere(self) -> bool:
         """Return whether another process has changed the store since the last call; reads no file.
@@ -178,3 +183,7 @@ class CheckpointTimer:
             return False
         self._folded = self._seen
         return True
+
+    def postpone(self, now_s: float) -> None:
+        """Make the last checkpoint due again in `IDLE_S`, because it failed."""
+        self._folded, self._since_s = _NEVER_SEEN, now_s

@@ -236,6 +236,9 @@ class Pipeline:
         self._polled_s = now
         try:
             self._trainer.checkpoint(now)
+        except EdgeError as exc:
+            log.debug("the store's journal is folded into its file later: %s", exc)
+        try:
             happened = list(self._trainer.reload_if_changed())
         except EdgeError as exc:
             level = logging.DEBUG if self._store_unreadable else logging.WARNING

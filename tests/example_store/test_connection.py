@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.connection import IDLE_S, CheckpointTimer
 from edge_daemon.example_store.store import ExampleStore
+from tests.harness.small_disk import SmallDisk
 from tests.harness.unit_vectors import unit
 
 
@@ -18,6 +22,35 @@ def test_a_checkpoint_is_due_once_after_each_series_of_changes() -> None:
     assert not timer.is_due(4, 10.0 + 9 * IDLE_S)
     assert not timer.is_due(5, 1000.0)
     assert timer.is_due(5, 1000.0 + IDLE_S)
+
+
+def test_a_checkpoint_that_failed_is_due_again() -> None:
+    timer = CheckpointTimer()
+    assert not timer.is_due(3, 0.0)
+    assert timer.is_due(3, IDLE_S)
+    timer.postpone(IDLE_S)
+    assert not timer.is_due(3, 1.5 * IDLE_S)
+    assert timer.is_due(3, 2 * IDLE_S)
+    assert not timer.is_due(3, 9 * IDLE_S)
+
+
+def test_on_a_full_disk_the_journal_keeps_the_examples_and_is_folded_once_there_is_room(
+    small_disk: SmallDisk,
+) -> None:
+    path = small_disk.folder / "examples.sqlite"
+    with ExampleStore(path) as store:
+        for seed in range(8):
+            store.add(unit(seed), "cat", thumbnail=bytes([seed]) * 20_000)
+        before = path.stat().st_size
+        small_disk.fill()
+        store.checkpoint_if_idle(0.0)
+        with pytest.raises(StoreError, match="the disk is full"):
+            store.checkpoint_if_idle(IDLE_S)
+        assert store.counts == {"cat": 8}
+        assert path.stat().st_size == before
+        small_disk.free()
+        store.checkpoint_if_idle(2 * IDLE_S)
+        assert path.stat().st_size > before
 
 
 def test_after_idle_time_the_examples_are_in_the_file_itself(tmp_path: Path) -> None:
