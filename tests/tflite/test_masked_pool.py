@@ -37,6 +37,17 @@ def model(name: str) -> TfliteEmbedder:
     return TfliteEmbedder(path)
 
 
+def float_model(path: Path, width: int) -> TfliteEmbedder:
+    """Write a model whose feature map is the picture, of 16 rows, and open it."""
+    recipe = tiny.Recipe()
+    picture = recipe.tensor((1, 16, width, 3))
+    cells = tiny.convolution(recipe, picture, np.eye(3, dtype=np.float32), relu=True)
+    pool = tiny.mean_over_picture(recipe, cells, recipe.tensor((1, 1, 1, 3)))
+    logits = tiny.dense(recipe, pool, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
+    path.write_bytes(recipe.content([picture], [tiny.softmax(recipe, logits, recipe.tensor((1, 3)))]))
+    return TfliteEmbedder(path)
+
+
 def noise() -> Image:
     """Return a picture of coloured blocks."""
     blocks = np.random.default_rng(0).integers(0, 256, (12, 12, 3), np.uint8)
@@ -105,14 +116,7 @@ def test_further_layers_behind_the_pool_and_a_map_of_few_cells_have_no_parts(nam
 
 
 def test_a_float_model_without_quantisation(tmp_path: Path) -> None:
-    recipe = tiny.Recipe()
-    picture = recipe.tensor((1, 16, 16, 3))
-    cells = tiny.convolution(recipe, picture, np.eye(3, dtype=np.float32), relu=True)
-    pool = tiny.mean_over_picture(recipe, cells, recipe.tensor((1, 1, 1, 3)))
-    logits = tiny.dense(recipe, pool, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
-    path = tmp_path / "float.tflite"
-    path.write_bytes(recipe.content([picture], [tiny.softmax(recipe, logits, recipe.tensor((1, 3)))]))
-    embedder = TfliteEmbedder(path)
+    embedder = float_model(tmp_path / "float.tflite", width=16)
     colours = np.zeros((16, 16, 3), np.uint8)
     colours[:, :8, 0], colours[:, 8:, 1] = 255, 255
     half = np.zeros((16, 16), np.uint8)
@@ -128,14 +132,7 @@ def test_the_average_of_the_picture_itself_has_no_parts(tmp_path: Path) -> None:
 
 
 def test_a_model_that_sees_a_part_of_a_square_picture_has_no_parts(tmp_path: Path) -> None:
-    recipe = tiny.Recipe()
-    picture = recipe.tensor((1, 16, 24, 3))
-    cells = tiny.convolution(recipe, picture, np.eye(3, dtype=np.float32), relu=True)
-    pool = tiny.mean_over_picture(recipe, cells, recipe.tensor((1, 1, 1, 3)))
-    logits = tiny.dense(recipe, pool, np.eye(3, dtype=np.float32), recipe.tensor((1, 3)))
-    path = tmp_path / "wide.tflite"
-    path.write_bytes(recipe.content([picture], [tiny.softmax(recipe, logits, recipe.tensor((1, 3)))]))
-    embedder = TfliteEmbedder(path)
+    embedder = float_model(tmp_path / "wide.tflite", width=24)
     assert embedder.size == 3
     assert not embedder.embeds_parts
 
