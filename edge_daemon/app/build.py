@@ -44,13 +44,13 @@ from edge_daemon.daemon.status import StatusReporter
 from edge_daemon.daemon.systemd import Notifier
 from edge_daemon.domain.errors import StoreError
 from edge_daemon.domain.interfaces import Clock, Embedder, FrameSource
-from edge_daemon.example_store.clock_correction import KEEP_REMOVED
 from edge_daemon.example_store.store import ExampleStore
 from edge_daemon.pipeline.pipeline import Pipeline
 from edge_daemon.pipeline.region import Region, full_scale
 from edge_daemon.system.backoff import Backoff
 from edge_daemon.system.clock import SystemClock
 from edge_daemon.system.latest_frame import LatestFrame
+from edge_daemon.teaching.removed_purge import RemovedPurge
 from edge_daemon.teaching.trainer import Trainer
 from edge_daemon.tflite.embedder import TfliteEmbedder
 
@@ -152,13 +152,13 @@ def build_pipeline(
     store = store or open_store(config)
     if fleet_factory is not None:
         fleet_factory.join(store)
-    if clock_synced() is not False:
-        purge_removed(store, clock)
+    purge = RemovedPurge(store, clock, clock_synced)
+    purge.run_if_due()
     _warn_of_other_spaces(store, embedder.space)
     objects = build_object_classifiers(config, embedder, regions)
     if objects and store.former_objects.ids(embedder.space):
         _renew_objects(store, embedder)
-    trainer = build_trainer(config, store, embedder, regions, classes, objects)
+    trainer = build_trainer(config, store, embedder, regions, classes, objects, purge)
     scene_parts = None
     if objects and isinstance(embedder, TfliteEmbedder):
         from edge_daemon.app.scenes import build_scene_parts
@@ -198,10 +198,11 @@ def build_trainer(
     regions: Sequence[Region],
     classes: Sequence[str] = (),
     objects: Mapping[str, ObjectClassifier] | None = None,
+    purge: RemovedPurge | None = None,
 ) -> Trainer:
     """Build one classifier per pool, and load the examples of the embedder's space into them.
 
-    `objects` holds the classifiers of all pools where objects are compared too.
+    `objects` holds the classifiers of all pools where objects are compared too. `purge`: see `Trainer`.
     """
     pools = {region.name: region.pool for region in regions}
     if config.classifier.type == "pretrained" and not classes:
@@ -225,6 +226,7 @@ def build_trainer(
         boot_id(),
         objects=objects,
         label_uses=label_uses(config.buttons),
+        purge=purge,
     )
 
 
@@ -237,14 +239,6 @@ def build_object_classifiers(
     cohort = load_cohort(config)
     pools = dict.fromkeys(region.pool for region in regions)
     return {pool: build_object_classifier(config, cohort) for pool in pools}
-
-
-def purge_removed(store: ExampleStore, clock: Clock) -> None:
-    """Purge examples removed long ago; after a store error the next start tries again."""
-    try:
-        store.purge(clock.utc() - KEEP_REMOVED)
-    except StoreError as exc:
-        log.info("removed examples are not purged yet: %s", exc)
 
 
 def _warn_of_other_spaces(store: ExampleStore, space: str) -> None:

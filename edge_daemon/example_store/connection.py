@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -34,17 +35,21 @@ def utc_now() -> datetime:
 class StoreConnection:
     """An open store. It is in memory while the disk can't be written. Owned by one thread at a time.
 
-    `damaged` has the fault of each example that failed the last check, by id. Raises StoreError for every
-    failure of the file.
+    It is closed while another file has its path and can't be opened: each call raises that error.
+    `damaged` has the fault of each example that failed the last check, by id. `file_number` counts the files
+    that had the store's path: ids of one mean nothing in the next. Raises StoreError for every failure of
+    the file.
     """
 
     def __init__(self, path: Path, busy_s: float, now: Callable[[], datetime], *, recover: bool) -> None:
         self.path = path
         self.now = now
         self.lock = StoreLock(path)
+        self.file_number = 0
         self._busy_s = busy_s
         self._checkpoint = CheckpointTimer()
         self._disk_error: StoreError | None = None
+        self._replacement_error: StoreError | None = None
         self._contents = ContentCheck(path)
         if recover:
             self._connection, self._disk_error = connect_or_recover(path, busy_s, now)
@@ -57,10 +62,7 @@ class StoreConnection:
     def close(self) -> None:
         """Fold the journal into the file and release it; harmless when closed."""
         self.lock.release()
-        with sqlite_errors_of(self.path):
-            self._connection.close()
-        with suppress(OSError):
-            self._files.remove_left_journals()
+        self._close_files()
 
     @property
     def replaced(self) -> bool:
@@ -74,6 +76,7 @@ class StoreConnection:
 
     def query(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         """Run one statement and return its rows."""
+        self._require_open()
         with sqlite_errors_of(self.path):
             return self._connection.execute(statement, values).fetchall()
 
@@ -83,6 +86,7 @@ class StoreConnection:
 
         The block gets False within an outer transaction.
         """
+        self._require_open()
         with sqlite_errors_of(self.path):
             joined = self._connection.in_transaction
         if joined:
@@ -105,6 +109,7 @@ class StoreConnection:
         `now_s` is monotonic. Raises StoreError, as for a full disk, and then tries again 30 s later: what is
         in the journal is on disk too.
         """
+        self._require_open()
         if self._checkpoint.is_due(self._connection.total_changes, now_s):
             try:
                 self.query("PRAGMA wal_checkpoint(PASSIVE)")
@@ -116,12 +121,12 @@ class StoreConnection:
         """Return whether another process has changed the store since the last call; reads no file.
 
         A store in memory moves back to its disk once that can be written, and counts as changed. One that
-        was replaced is opened again. Raises StoreError for one that was deleted.
+        was replaced is opened again. Raises StoreError for one that was deleted, or that can't be opened.
         """
         if self._disk_error is not None:
             with suppress(StoreError):
                 self._return_to_disk()
-        elif self._files.replaced:
+        elif self._files.replaced or self._replacement_error is not None:
             self._open_again()
         else:
             self._files.check()
@@ -146,7 +151,7 @@ class StoreConnection:
         if self._disk_error is None:
             return
         if disk_refuses(self.path):
-            raise self._disk_error
+            raise self._disk_error.with_traceback(None)  # else it would grow with each call
         connection = connect_or_replace(self.path, self._busy_s, self.now)
         self._connection.close()
         self._connection, self._disk_error = connection, None
@@ -155,14 +160,35 @@ class StoreConnection:
 
     def _open_again(self) -> None:
         """Open the file that has replaced this store's. Raises StoreError and then tries again later."""
-        self.close()
-        connection = connect_or_replace(self.path, self._busy_s, self.now)
-        self._connection = connection
+        if self._files.deleted:
+            self._files.check()
+        # First closed: a journal that stays behind would be folded into the new file.
+        self._close_files()
+        try:
+            self._connection = connect_or_replace(self.path, self._busy_s, self.now)
+        except StoreError as exc:
+            self._replacement_error = exc
+            raise
+        self._replacement_error = None
         self._use_files()
         log.warning("store '%s' was replaced while it was open; the new file is used", self.path)
 
+    def _close_files(self) -> None:
+        with sqlite_errors_of(self.path):
+            if self._files.moved:  # SQLite folds the journal of a file with another name only if asked
+                with suppress(sqlite3.Error):
+                    self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._connection.close()
+        with suppress(OSError):
+            self._files.remove_left_journals()
+
+    def _require_open(self) -> None:
+        if self._replacement_error is not None:
+            raise self._replacement_error.with_traceback(None)
+
     def _use_files(self) -> None:
         """Check the file of a new connection; its examples count as changed."""
+        self.file_number += 1
         self._check()
         self._files = OpenFiles(self.path)
         self._data_version = _NEVER_SEEN

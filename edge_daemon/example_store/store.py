@@ -92,6 +92,11 @@ class ExampleStore:
         """The faults of the examples that can't be used, by id."""
         return self._connection.damaged
 
+    @property
+    def file_number(self) -> int:
+        """Number of the file in use; ids of another one mean nothing, see `StoreConnection`."""
+        return self._connection.file_number
+
     def wait_for_lock(self, busy_s: float) -> None:
         """Set the time that a call waits for another process's lock; 0 for an owner that must not block."""
         self._connection.wait_for_lock(busy_s)

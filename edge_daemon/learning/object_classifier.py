@@ -59,6 +59,8 @@ class _Origin(Struct, frozen=True):
 class ObjectClassifier:
     """Open-set classifier on whole regions, with another one on objects. One owning thread.
 
+    `version` changes with the examples and their views.
+
     As an `OpenSetClassifier` it is the classifier of whole regions. The classifier of objects decides where a
     view shows an object and every class has object vectors. A class whose examples were all taught in known
     scenes, none with an object, is one of the empty scene; it needs no object vectors.
@@ -66,6 +68,7 @@ class ObjectClassifier:
 
     def __init__(self, regions: OpenSetClassifier, objects: ExampleClassifier) -> None:
         """Both are empty and of one kind."""
+        self.version = 0
         self._regions = regions
         self._objects = objects
         self._origins: dict[int, _Origin] = {}
@@ -98,7 +101,7 @@ class ObjectClassifier:
         """
         self._regions.add(embedding, label, example_id, group, session)
         self._origins[example_id] = _Origin(label, group, session)
-        self._evidence = None
+        self._examples_changed()
         if scene_id is None:
             return
         try:
@@ -121,20 +124,20 @@ class ObjectClassifier:
         self._origins[example_id] = replace(
             origin, scene_id=scene_id, has_object=object_embedding is not None
         )
-        self._evidence = None
+        self._examples_changed()
 
     def remove(self, example_ids: Collection[int]) -> int:
         """Remove the examples with these ids. Returns the number removed."""
         for example_id in example_ids:
             self._origins.pop(example_id, None)
-        self._evidence = None
+        self._examples_changed()
         self._objects.remove(example_ids)
         return self._regions.remove(example_ids)
 
     def clear(self) -> int:
         """Remove all examples. Returns their number."""
         self._origins.clear()
-        self._evidence = None
+        self._examples_changed()
         self._objects.clear()
         return self._regions.clear()
 
@@ -218,6 +221,10 @@ class ObjectClassifier:
         """Set the rejection: a similarity from -1 to 1, `auto` or `off`. Raises ConfigError."""
         self._regions.set_unknown(value)
         self._objects.set_unknown(value)
+
+    def _examples_changed(self) -> None:
+        self.version += 1
+        self._evidence = None
 
     def _update(self) -> Mapping[ViewState, Evidence]:
         """Return the picture to embed by state; examples change seldom, so it is kept for the next frames."""

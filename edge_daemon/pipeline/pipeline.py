@@ -235,7 +235,7 @@ class Pipeline:
             return []
         self._polled_s = now
         try:
-            self._trainer.checkpoint(now)
+            self._trainer.maintain_store(now)
         except EdgeError as exc:
             log.debug("the store's journal is folded into its file later: %s", exc)
         try:

@@ -33,7 +33,8 @@ STORE_INTERVAL_S = 3600.0
 class LearnedScene(Struct, frozen=True):
     """A scene and its origin; `scene_id` is its id in the store, None if it is not stored.
 
-    `learned_s` is the monotonic time at which it was learned, None for a scene of an earlier run.
+    The id is valid in the store's file `file_number`. `learned_s` is the monotonic time at which the scene
+    was learned, None for a scene of an earlier run.
     """
 
     reference: SceneReference
@@ -41,6 +42,7 @@ class LearnedScene(Struct, frozen=True):
     automatic: bool
     scene_id: int | None = None
     learned_s: float | None = None
+    file_number: int = 0
 
     def age_s(self, clock: Clock) -> float:
         """Return the age, independent of the wall clock where it can be."""
@@ -130,7 +132,7 @@ class RegionScene:
         if reference is None:
             return None
         self._press = None
-        return LearnedScene(reference, frame.captured_at, False, None, frame.captured_s)
+        return LearnedScene(reference, frame.captured_at, False, learned_s=frame.captured_s)
 
     def transaction(self) -> AbstractContextManager[None]:
         """Make the stored changes of all regions' scenes one commit. Raises StoreError."""
@@ -145,12 +147,13 @@ class RegionScene:
             at=learned.learned_at,
             box=self._box,
         )
-        return replace(learned, scene_id=scene_id)
+        return self._with_id(learned, scene_id)
 
     def remove_stored(self, learned: LearnedScene) -> None:
         """Remove a stored scene, so that the one before it is current again. Raises StoreError."""
-        if learned.scene_id is not None:
-            self._archive.remove(learned.scene_id)
+        scene_id = self._valid_id(learned)
+        if scene_id is not None:
+            self._archive.remove(scene_id)
 
     def remove_all_stored(self) -> None:
         """Remove every stored scene of the region. Raises StoreError."""
@@ -203,7 +206,8 @@ class RegionScene:
         learned = self._learned
         if learned is None or self._model.reference is None:
             return None
-        if learned.scene_id is None:
+        scene_id = self._valid_id(learned)
+        if scene_id is None:
             scene_id = self._archive.same_scene(self.region, learned.reference, self._box)
             if scene_id is None:
                 scene_id = self._archive.add(
@@ -213,8 +217,8 @@ class RegionScene:
                     at=at or learned.learned_at,
                     box=self._box,
                 )
-            learned = self._learned = replace(learned, scene_id=scene_id)
-        return learned.scene_id
+            self._learned = self._with_id(learned, scene_id)
+        return scene_id
 
     def cancel_press(self) -> None:
         """End a press without a result."""
@@ -250,4 +254,12 @@ class RegionScene:
     def _load(self) -> None:
         stored = self._archive.newest(self.region, self._box)
         if stored is not None:
-            self.use(LearnedScene(*stored))
+            reference, learned_at, automatic, scene_id = stored
+            self.use(self._with_id(LearnedScene(reference, learned_at, automatic), scene_id))
+
+    def _with_id(self, learned: LearnedScene, scene_id: int) -> LearnedScene:
+        return replace(learned, scene_id=scene_id, file_number=self._archive.file_number)
+
+    def _valid_id(self, learned: LearnedScene) -> int | None:
+        """Return the scene's id; None if it is not stored in the file that the store has now."""
+        return learned.scene_id if learned.file_number == self._archive.file_number else None

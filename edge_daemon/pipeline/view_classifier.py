@@ -69,10 +69,19 @@ class ViewClassifier:
     ) -> Prediction:
         """Classify an embedded picture; `recent` are the recent embeddings of the whole region."""
         if embedded.object_embedding is not None:
-            return self._objects.predict_object(embedded.object_embedding, self._taught_here())
+            return self._objects.predict_object(embedded.object_embedding, self.taught_here())
         if embedded.embedding is None:
             return EMPTY_SCENE
         return self._objects.predict(embedded.embedding, relaxed_threshold=relaxed, recent=recent)
+
+    def taught_here(self) -> frozenset[str]:
+        """Return the classes that were taught in this scene; kept until scene or examples change."""
+        objects = self._objects
+        key = (self._scene.reference, objects.version)
+        if key != self._taught_key:
+            self._taught_key = key
+            self._taught_labels = objects.labels_taught_in(self._scene.matching(objects.taught_scenes))
+        return self._taught_labels
 
     def taught_view(self, observation: Observation) -> TaughtView | None:
         """Return the view of an observation that is taught now; None where no scene is known or trusted."""
@@ -104,12 +113,3 @@ class ViewClassifier:
         if load_full is not None and object_side(image, view) < self._object_embedder.side:
             image = load_full()
         return self._object_embedder.embed(image, view)
-
-    def _taught_here(self) -> frozenset[str]:
-        """Return the classes that were taught in this scene; kept until scene or examples change."""
-        objects = self._objects
-        key = (self._scene.reference, objects.taught_scenes, tuple(objects.counts.items()))
-        if key != self._taught_key:
-            self._taught_key = key
-            self._taught_labels = objects.labels_taught_in(self._scene.matching(objects.taught_scenes))
-        return self._taught_labels

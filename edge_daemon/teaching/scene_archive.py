@@ -29,7 +29,13 @@ class SceneArchive:
 
     def __init__(self, store: ExampleStore) -> None:
         self._store = store
+        self._file_number = store.file_number
         self._references: dict[int, SceneReference | None] = {}
+
+    @property
+    def file_number(self) -> int:
+        """Number of the store's file, in which the ids are valid."""
+        return self._store.file_number
 
     def newest(
         self, region: str, box: Box | None = None
@@ -60,9 +66,7 @@ class SceneArchive:
         """Store a scene as a region's current one; return its id. Raises StoreError."""
         source: SceneSource = "automatic" if automatic else "press"
         reference = replace(reference, box=box)
-        stored = self._store.scenes.add(region, reference.to_bytes(), source, at)
-        self._remember(stored.id, reference)
-        return stored.id
+        return self._store.scenes.add(region, reference.to_bytes(), source, at).id
 
     def same_scene(self, region: str, reference: SceneReference, box: Box | None = None) -> int | None:
         """Return the id of the region's current scene if it hardly differs. Raises StoreError."""
@@ -97,6 +101,9 @@ class SceneArchive:
         return None if scene_id is None else self._read(scene_id)
 
     def _read(self, scene_id: int) -> SceneReference | None:
+        if self._file_number != self.file_number:
+            self._file_number = self.file_number
+            self._references.clear()
         if scene_id not in self._references:
             try:
                 stored = self._store.scenes.get(scene_id)

@@ -25,6 +25,7 @@ from edge_daemon.teaching.edit_events import undo_events
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image, Vector
     from edge_daemon.learning.object_classifier import ObjectClassifier
+    from edge_daemon.teaching.removed_purge import RemovedPurge
     from edge_daemon.teaching.taught_view import TaughtView
 
 log = logging.getLogger(__name__)
@@ -38,7 +39,8 @@ class Trainer:
     of this device's own examples. `fleet` holds the fleet's figures, which are reported beside the counts.
     `boot_id` is the id of this boot, which new examples are stored with. `objects` holds, by pool, those of
     the classifiers that compare objects too. `label_uses` describes, by label, the parts of the configuration
-    that name it, such as buttons; replies to commands that end a label have them.
+    that name it, such as buttons; replies to commands that end a label have them. `purge` deletes what was
+    removed long ago.
 
     Calls raise EdgeError and change nothing when they fail. After construction no call waits for the store's
     lock; a locked store raises LockedStoreError.
@@ -56,12 +58,14 @@ class Trainer:
         *,
         objects: Mapping[str, ObjectClassifier] | None = None,
         label_uses: Mapping[str, Sequence[str]] | None = None,
+        purge: RemovedPurge | None = None,
     ) -> None:
         self._store = store
         self._pools = ClassifierPools(classifiers, pools, objects or {})
         self._max_per_label = max_per_label
         self._peers = peers
         self._label_uses = label_uses or {}
+        self._purge = purge
         self._outdated = False
         self._shared_with: int | None = None
         self._evaluations: dict[str, Evaluation] = {}
@@ -96,8 +100,10 @@ class Trainer:
         except StoreError as exc:
             log.info("the times of examples added before the clock was set are not corrected: %s", exc)
 
-    def checkpoint(self, now_s: float) -> None:
-        """Checkpoint the store's journal if no example was added for a while. Raises StoreError."""
+    def maintain_store(self, now_s: float) -> None:
+        """Delete what was removed long ago; checkpoint the journal after a while. Raises StoreError."""
+        if self._purge is not None:
+            self._purge.run_if_due()
         self._store.checkpoint_if_idle(now_s)
 
     def classifier(self, region: str) -> OpenSetClassifier:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 import sqlite3
 import subprocess
 import sys
@@ -187,3 +188,9 @@ def test_a_read_only_disk_shows_the_migrated_examples_and_keeps_the_old_file(sma
     assert path.read_bytes() == before
     small_disk.remount("rw")
     assert_migrated(path, FEW)
+
+
+@pytest.mark.parametrize("page", ["docs/storage.md", "CHANGELOG.md"])
+def test_the_pages_name_the_present_version(page: str) -> None:
+    text = (Path(__file__).parents[2] / page).read_text()
+    assert re.findall(r"[Vv]ersion (\d+)[.;] (?:An older one|older stores)", text) == [str(len(MIGRATIONS))]

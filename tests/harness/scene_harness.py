@@ -68,6 +68,7 @@ class Table:
     table: SimulatedTable = field(default_factory=SimulatedTable)
     clock: ManualClock = field(default_factory=ManualClock)
     embedder: HistogramEmbedder = field(default_factory=HistogramEmbedder)
+    max_per_label: int | None = None
     scale: float = 1.0
     """Scale at which the model uses the whole picture; below 1 the frames are lazy."""
     full_loaded: int = 0
@@ -82,11 +83,15 @@ class Table:
         """Build the pipeline on the store, as after a restart."""
         objects = make_object_classifier("knn", vote="padded", unknown=0.9)
         pool = {"": objects}
-        trainer = Trainer(self.store, pool, {"frame": ""}, self.embedder.space, objects=pool, boot_id="boot")
+        trainer = Trainer(
+            *(self.store, pool, {"frame": ""}, self.embedder.space, self.max_per_label),
+            objects=pool,
+            boot_id="boot",
+        )
         archive = SceneArchive(self.store)
         scene = RegionScene("frame", SceneModel(), archive)
         object_embedder = ObjectEmbedder(self.embedder.embed, 64)
-        view = ViewClassifier(self.embedder, object_embedder, objects, scene)
+        self.view = ViewClassifier(self.embedder, object_embedder, objects, scene)
         copies = ObjectCopyMaker([objects], self.store.thumbnail, archive.of_example, object_embedder)
         self.pipeline = Pipeline(
             embedder=self.embedder,
@@ -94,7 +99,7 @@ class Table:
             trainer=trainer,
             clock=self.clock,
             encode=encode_jpeg,
-            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": view}, copies),
+            scenes=SceneParts(Scenes({"frame": scene}, self.clock), {"frame": self.view}, copies),
             least_scale=lambda width, height: self.scale,
         )
 

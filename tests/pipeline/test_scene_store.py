@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge_daemon.domain import commands, events
+from edge_daemon.domain.errors import StoreError
 from edge_daemon.example_store.store import ExampleStore
+from edge_daemon.imaging.scene_reference import SceneReference
+from edge_daemon.pipeline.pipeline import STORE_POLL_S
 from edge_daemon.teaching.pending_changes import CHANGE_TIMEOUT_S
+from edge_daemon.teaching.scene_archive import SceneArchive
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
+from tests.harness.simulated_table import SimulatedTable
 
 
 @contextmanager
@@ -136,3 +143,51 @@ def test_a_store_that_can_not_be_written_leaves_every_region_its_scene(tmp_path:
         assert reply.error is not None
         store.query("PRAGMA query_only = 0")
         assert [store.scenes.newest(name) for name in two.regions] == before
+
+
+def place(seed: int) -> SceneReference:
+    """Return the scene of a place that is unlike the table."""
+    blocks = np.random.default_rng(seed).integers(60, 200, (8, 10, 3), np.uint8)
+    return SceneReference.from_frames([blocks.repeat(15, axis=0).repeat(16, axis=1)])
+
+
+def put_backup(table: Table) -> None:
+    """Put a backup in the place of the store, whose first scene is another place; let it be read."""
+    backup = table.store.path.with_name("backup.sqlite")
+    with ExampleStore(backup) as store:
+        SceneArchive(store).add("frame", place(1), automatic=False, at=table.clock.utc())
+    os.replace(backup, table.store.path)
+    table.show(frames=int(STORE_POLL_S / 0.2) + 2)
+
+
+def test_after_the_store_was_replaced_examples_are_stored_with_the_scene_of_now(table: Table) -> None:
+    table.learn_scene()
+    table.teach("nut", "nut")
+    put_backup(table)
+    table.teach("nut", "nut")
+    [example] = table.store
+    reference = SceneArchive(table.store).of_example(example.id)
+    assert reference is not None
+    assert reference.is_same_scene(SceneReference.from_frames([SimulatedTable().picture()]))
+    assert not reference.is_same_scene(place(1))
+
+
+def test_an_undo_of_a_press_removes_no_scene_of_the_file_that_replaced_the_store(table: Table) -> None:
+    table.learn_scene()
+    put_backup(table)
+    restored = table.store.scenes.newest("frame")
+    table.show(None, commands.Undo(GPIO))
+    assert "scenes" in table.reply.data
+    assert table.store.scenes.newest("frame") == restored
+
+
+def test_a_scene_of_a_failed_transaction_is_not_taken_for_the_next_one_with_its_id(table: Table) -> None:
+    archive = SceneArchive(table.store)
+    at = table.clock.utc()
+    failed = -1
+    with suppress(StoreError), archive.transaction():
+        failed = archive.add("frame", place(1), automatic=False, at=at)
+        raise StoreError("the press failed")
+    assert archive.add("frame", place(2), automatic=False, at=at) == failed
+    assert archive.matching({failed}, place(2)) == {failed}
+    assert archive.matching({failed}, place(1)) == set()

@@ -18,6 +18,7 @@ from edge_daemon.imaging.scene_model import SceneModel
 from edge_daemon.pipeline.region_scene import RegionScene
 from edge_daemon.teaching.scene_archive import SceneArchive
 from tests.harness.scene_harness import GPIO, Table, TwoRegions
+from tests.harness.simulated_table import SimulatedTable
 
 if TYPE_CHECKING:
     pass
@@ -311,3 +312,20 @@ def test_a_scene_learned_at_one_scale_is_known_at_another(tmp_path: Path) -> Non
         table.show(None, frames=20)
         assert not table.found(events.SceneChanged)
         assert table.label == UNKNOWN
+
+
+def test_a_class_that_is_full_counts_as_taught_in_the_scene_of_its_newest_press(tmp_path: Path) -> None:
+    """With `store.max_per_label` a press removes another example: the counts stay as they are."""
+    table = Table(ExampleStore(tmp_path / "examples.sqlite"), SimulatedTable("mat"), max_per_label=2)
+    table.learn_scene()
+    for label in ("nut", "lemon") * 2:
+        table.teach(label, label)
+    assert table.view.taught_here() == {"nut", "lemon"}
+    table.table.tray = "steel"
+    table.learn_scene()
+    assert table.view.taught_here() == set()
+    table.teach("nut", "nut")
+    assert table.view.taught_here() == {"nut"}
+    table.teach("lemon", "lemon")
+    assert table.store.counts == {"nut": 2, "lemon": 2}
+    assert table.view.taught_here() == {"nut", "lemon"}
