@@ -97,23 +97,44 @@ class NearestExample(Struct, frozen=True):
     similarity: float
 
 
+class Interpolation(Struct, frozen=True):
+    """A number between taught ones, and its confidence, 0 to 1."""
+
+    value: float
+    confidence: float
+
+    @property
+    def label(self) -> str:
+        """The number with three significant digits."""
+        return f"{self.value:.3g}"
+
+
 class Prediction(Struct, frozen=True):
     """A classifier's result for one embedding.
 
     `confidences` maps every class, in class order, to the probability that it is right; they sum to 1 (empty
     before the first example). `similarity` is the cosine similarity to the nearest example, -1 to 1. After
     open-set rejection `label` is UNKNOWN, and `confidences` still holds those of the classes. `nearest` is
-    the nearest example and the nearest one of another class; it is shorter where there is none.
+    the nearest example and the nearest one of another class; it is shorter where there is none. With an
+    `interpolation` the label is its number, which need not be a class.
     """
 
     label: str
     confidences: Mapping[str, float]
     similarity: float
     nearest: tuple[NearestExample, ...] = ()
+    interpolation: Interpolation | None = None
+
+    @property
+    def number(self) -> float | None:
+        """The interpolated number that is the label; None for a class and for unknown."""
+        return None if self.interpolation is None or self.label == UNKNOWN else self.interpolation.value
 
     @property
     def confidence(self) -> float:
         """Confidence of the label; 0 for unknown."""
+        if self.interpolation is not None and self.label != UNKNOWN:
+            return self.interpolation.confidence
         return self.confidences.get(self.label, 0.0)
 
     @property

@@ -133,6 +133,7 @@ class ExampleClassifier:
             prediction.confidences,
             prediction.similarity,
             nearest_examples(self._examples, query),
+            prediction.interpolation,
         )
 
     def _departure(self, recent: RecentFrames, query: SearchResult) -> Departure | None:

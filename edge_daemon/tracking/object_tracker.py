@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from edge_daemon.domain.commands import Trigger
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, ObjectPassed
-from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
+from edge_daemon.domain.types import UNKNOWN, Frame, Interpolation, Prediction
 
 if TYPE_CHECKING:
     from edge_daemon.domain.types import Image
@@ -48,10 +50,12 @@ class VoteAggregator:
     Confidences count relative to their mean over the named frames: with few examples all of them are low,
     and a rejected frame, which votes for `unknown`, must not count more than a named one. The weight by
     visibility suppresses the frames in which an object enters or leaves the view, where it is often rejected.
+    Interpolated numbers are no classes that could win: the result is their weighted median.
     """
 
     def __init__(self) -> None:
         self._votes: dict[str, float] = {}
+        self._numbers: list[tuple[float, float]] = []
         self._named = self._unknown = 0.0
         self._best: Frame | None = None
         self._best_rank = (0.0, 0.0)
@@ -63,8 +67,11 @@ class VoteAggregator:
             self._unknown += visibility
         else:
             weight = visibility * prediction.confidence
-            self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + weight
             self._named += visibility
+            if prediction.number is None:
+                self._votes[prediction.label] = self._votes.get(prediction.label, 0.0) + weight
+            else:
+                self._numbers.append((prediction.number, weight))
         self.frames += 1
         rank = (visibility, prediction.confidence)
         if self._best is None or rank > self._best_rank:
@@ -74,12 +81,32 @@ class VoteAggregator:
         """Return the result of the vote; None without a frame."""
         if self._best is None:
             return None
+        if self._numbers:
+            return self._number(self._best)
         total = sum(self._votes.values())
         label = max(self._votes, key=self._votes.__getitem__, default=UNKNOWN)
         votes = self._named * self._votes[label] / total if total else 0.0
         if votes < self._unknown or not votes:
             return VoteResult(UNKNOWN, 0.0, self._best, self.frames)
         return VoteResult(label, votes / (self._named + self._unknown), self._best, self.frames)
+
+    def _number(self, best: Frame) -> VoteResult:
+        """Return the weighted median of the numbers."""
+        weight = sum(weight for _, weight in self._numbers)
+        if self._named < self._unknown or not weight:
+            return VoteResult(UNKNOWN, 0.0, best, self.frames)
+        confidence = weight / (self._named + self._unknown)
+        return VoteResult(
+            Interpolation(_weighted_median(self._numbers), confidence).label, confidence, best, self.frames
+        )
+
+
+def _weighted_median(numbers: Sequence[tuple[float, float]]) -> float:
+    """Return the median of numbers with weights; at least one number."""
+    ascending = sorted(numbers)
+    passed = itertools.accumulate(weight for _, weight in ascending)
+    half = sum(weight for _, weight in ascending) / 2
+    return next(value for (value, _), weight in zip(ascending, passed, strict=True) if weight >= half)
 
 
 class ObjectTracker(Protocol):

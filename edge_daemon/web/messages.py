@@ -12,13 +12,17 @@ Message = Mapping[str, object]
 
 
 def result(event: events.Classified, fps: float) -> Message:
-    """Return the classification of a region's latest frame; `fps` is the rate of classified frames."""
+    """Return the classification of a region's latest frame; `fps` is the rate of classified frames.
+
+    `confidence` is that of an interpolated number, which is none of the labels in `confidences`.
+    """
     prediction = event.prediction
     return {
         "type": "result",
         "region": event.region,
         "label": prediction.label,
         "confidences": dict(prediction.confidences),
+        "confidence": prediction.confidence if prediction.number is not None else 0.0,
         "similarity": prediction.similarity,
         "nearest": prediction.nearest,
         "seq": event.seq,

@@ -190,3 +190,19 @@ def test_an_object_at_a_new_angle_keeps_its_label(tmp_path: Path) -> None:
     )
     assert (figures["known"], figures["known_correct"]) == (40, 40)
     assert (figures["unknown"], figures["unknown_correct"]) == (10, 10)
+
+
+def test_an_object_between_two_taught_numbers_has_the_number_between_them(store: ExampleStore) -> None:
+    regions = build_regions(load_config(None, ["trigger=mqtt", "objects.window_s=0.5"]))
+    bench = Bench(store, regions, classifier="regression")
+    bench.show(GREY)
+    for number, red in (("0", 30), ("50", 130), ("100", 230)):
+        bench.teach(number, (red, 240, 20))
+    happened = bench.show((180, 240, 20), instructions=(Trigger(bench.clock.monotonic(), MQTT),))
+    for red in (178, 182, 180, 180, 180, 180):
+        happened += bench.show((red, 240, 20))
+    (seen,) = objects(happened)
+    assert 60 < float(seen.label) < 90
+    assert seen.confidence > 0.5
+    (reply,) = [event for event in happened if isinstance(event, events.CommandReply)]
+    assert reply.data["label"] == seen.label

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
-from edge_daemon.domain.types import UNKNOWN, LabelChange, Prediction
+from edge_daemon.domain.types import UNKNOWN, Interpolation, LabelChange, Prediction
 from edge_daemon.tracking.label_smoother import LabelSmoother
 
 
@@ -75,3 +76,41 @@ def test_reset_clears_the_window() -> None:
     smoother.reset()
     assert smoother.label is None
     assert changes(smoother, "b") == [(0, "b")]
+
+
+def number_of(value: float, label: str | None = None) -> Prediction:
+    found = Interpolation(value, 0.8)
+    return Prediction(label or found.label, {"0": 0.5, "100": 0.5}, 0.9, interpolation=found)
+
+
+def number_changes(smoother: LabelSmoother, values: np.ndarray) -> list[float]:
+    changes = (smoother.update(number_of(value), index * 0.1) for index, value in enumerate(values.tolist()))
+    return [float(change.label) for change in changes if change]
+
+
+def test_a_number_at_rest_hardly_changes_its_label_and_one_that_moves_is_followed() -> None:
+    noise = np.random.default_rng(0).normal(0, 0.5, 300)
+    assert len(number_changes(LabelSmoother(), 34 + noise)) <= 5
+    smoother = LabelSmoother()
+    number_changes(smoother, np.concatenate((20 + noise[:20], 70 + noise[20:40])))
+    assert smoother.label is not None
+    assert float(smoother.label) == pytest.approx(70, abs=1)
+    ramp = number_changes(LabelSmoother(), np.linspace(0, 100, 100) + noise[:100])
+    assert len(ramp) > 8
+    assert ramp[-1] > 85
+
+
+def test_numbers_vote_together_against_unknown() -> None:
+    smoother = LabelSmoother()
+    smoother.update(number_of(34), 0.0)
+    for index, value in enumerate((34.1, 33.9, 34.2)):
+        smoother.update(number_of(value, UNKNOWN if index == 1 else None), 1 + index)
+    assert smoother.label == "34"
+    last = [smoother.update(number_of(34, UNKNOWN), 10 + index) for index in range(5)]
+    assert [change.label for change in last if change] == [UNKNOWN]
+    back = [smoother.update(number_of(34.04), 20 + index) for index in range(5)]
+    assert [(change.label, change.confidence) for change in back if change] == [("34", 0.8)]
+
+
+def test_without_a_window_each_number_is_a_label() -> None:
+    assert number_changes(LabelSmoother(window=1, min_hold_s=0), np.array([1.0, 1.0, 2.0])) == [1, 2]

@@ -12,7 +12,7 @@ import pytest
 from edge_daemon.domain.commands import Origin, Trigger
 from edge_daemon.domain.errors import RequestError
 from edge_daemon.domain.events import CommandReply, ObjectPassed
-from edge_daemon.domain.types import UNKNOWN, Frame, Prediction
+from edge_daemon.domain.types import UNKNOWN, Frame, Interpolation, Prediction
 from edge_daemon.imaging.motion import WARMUP_FRAMES, MotionDetector
 from edge_daemon.tracking.object_tracker import (
     MAX_WAITING,
@@ -272,3 +272,22 @@ def test_the_most_confident_of_equally_visible_frames_is_the_best() -> None:
     result = _votes(("nut", 0.5, 1.0), ("nut", 0.9, 1.0), ("nut", 0.7, 1.0)).result()
     assert result is not None
     assert result.best.seq == 1
+
+
+@pytest.mark.parametrize(
+    ("unknown", "label", "confidence"), [(0, "34", 0.8), (3, "34", 0.4), (4, UNKNOWN, 0.0)]
+)
+def test_the_number_of_an_object_is_the_median_of_its_frames(
+    unknown: int, label: str, confidence: float
+) -> None:
+    votes = VoteAggregator()
+    frame = Frame(_picture([]), 1, 10.0, datetime(2026, 1, 1, tzinfo=UTC))
+    for value in (33.9, 34.0, 78.0):
+        found = Interpolation(value, 0.8)
+        votes.add(frame, Prediction(found.label, {"30": 1.0}, 0.9, interpolation=found), 1.0)
+    for _ in range(unknown):
+        votes.add(frame, Prediction(UNKNOWN, {"30": 1.0}, 0.1), 1.0)
+    result = votes.result()
+    assert result is not None
+    assert result.label == label
+    assert result.confidence == pytest.approx(confidence)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import numpy as np
 
 from edge_daemon.domain.errors import ConfigError, LabelError
-from edge_daemon.domain.types import Prediction
+from edge_daemon.domain.types import Interpolation, Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.search_result import SearchResult, k_nearest
 
@@ -20,7 +21,8 @@ class KNNRegressor:
 
     Inverse distance weighting: D. Shepard, "A two-dimensional interpolation function for
     irregularly-spaced data", 1968. The distance is 1 - cosine. The label is the number with three
-    significant digits; the confidences are the weights of the taught numbers.
+    significant digits; the confidences are the weights of the taught numbers. The confidence of the label is
+    the weight of the two taught numbers on either side of it: 1 where the nearest examples agree.
     """
 
     def __init__(self, examples: EmbeddingIndex, k: int = 3) -> None:
@@ -36,9 +38,20 @@ class KNNRegressor:
         similarities = query.similarities[rows]
         weights = 1.0 / (np.maximum(1.0 - similarities, 0.0) + _EPSILON)
         shares = np.bincount(examples.class_ids[rows], weights / weights.sum(), len(examples.labels)).tolist()
-        value = sum(share * number(label) for share, label in zip(shares, examples.labels, strict=True))
+        weight_of = {
+            number(label): share for label, share in zip(examples.labels, shares, strict=True) if share
+        }
+        value = sum(weight * taught for taught, weight in weight_of.items())
+        found = Interpolation(value, _weight_beside(value, weight_of))
         confidences = dict(zip(examples.labels, shares, strict=True))
-        return Prediction(f"{value:.3g}", confidences, float(similarities[0]))
+        return Prediction(found.label, confidences, float(similarities[0]), interpolation=found)
+
+
+def _weight_beside(value: float, weight_of: Mapping[float, float]) -> float:
+    """Return the weight of the nearest taught numbers below and above a value."""
+    below = max((each for each in weight_of if each <= value), default=None)
+    above = min((each for each in weight_of if each >= value), default=None)
+    return min(1.0, sum(weight_of[each] for each in {below, above} if each is not None))
 
 
 def number(label: str) -> float:

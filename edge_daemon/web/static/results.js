@@ -54,10 +54,10 @@ function showLabel({ region, label }) {
 }
 
 // The confidence is that of the stable label; a single frame may have another label.
-function showResult({ region, confidences, similarity, fps, latency_ms }) {
+function showResult({ region, confidence: own, confidences, similarity, fps, latency_ms }) {
   const card = cards.get(region);
   if (!card) return;
-  const confidence = confidences[card.stable] ?? 0;
+  const confidence = confidences[card.stable] ?? own;
   show(card.confidence, confidence, percent(confidence));
   show(card.similarity, similarity, similarity.toFixed(2));
   card.confidence.bar.className = confidence ? colourOf(card.stable) : "";

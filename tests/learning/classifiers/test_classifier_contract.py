@@ -180,6 +180,28 @@ def test_regression_answers_between_the_numbers_taught() -> None:
     assert float(classifier.predict([1.0, 0.0]).label) < 0.1
 
 
+def test_the_confidence_of_a_number_is_the_weight_of_the_taught_ones_beside_it() -> None:
+    classifier = make_classifier("regression", k=3, unknown="off")
+    for number, (label, angle) in enumerate((("0", 0.0), ("20", 0.4), ("40", 0.5)), 1):
+        classifier.add(np.array([np.cos(angle), np.sin(angle)]), label, number)
+    certain = classifier.predict(np.array([1.0, 0.0]))
+    assert certain.confidence > 0.97
+    between = classifier.predict(np.array([np.cos(0.2), np.sin(0.2)]))
+    assert between.number == pytest.approx(
+        sum(float(each.label) * each.confidence for each in between.ranking)
+    )
+    assert 0.7 < between.confidence < 0.9, "the third neighbour is beyond the second"
+    assert between.label not in between.confidences
+
+
+def test_an_unknown_view_has_no_number() -> None:
+    classifier = make_classifier("regression", unknown=0.9)
+    classifier.add(np.array([1.0, 0.0]), "1", 1)
+    classifier.add(np.array([0.9, 0.1]), "2", 2)
+    prediction = classifier.predict(np.array([0.0, 1.0]))
+    assert (prediction.label, prediction.number, prediction.confidence) == (UNKNOWN, None, 0.0)
+
+
 def test_regression_refuses_a_label_that_is_no_number() -> None:
     classifier = make_classifier("regression")
     for bad in ("cat", "nan", "inf"):
