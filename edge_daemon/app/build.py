@@ -159,6 +159,7 @@ def build_pipeline(
     if objects and store.former_objects.ids(embedder.space):
         _renew_objects(store, embedder)
     trainer = build_trainer(config, store, embedder, regions, classes, objects, purge)
+    trainer.claim_store()
     scene_parts = None
     if objects and isinstance(embedder, TfliteEmbedder):
         from edge_daemon.app.scenes import build_scene_parts

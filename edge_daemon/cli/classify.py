@@ -151,6 +151,7 @@ def run(args: argparse.Namespace) -> int:
         trainer = build_trainer(config, store, embedder, regions, classes)
         if not own_classes and not trainer.examples().counts:
             note(_no_examples_note(store))
+        trainer.copy_maker(embedder.embed).make_all()
     topk = args.topk or (5 if own_classes else None)
     output = _Output(args.json, topk, args.explain, {label: number for number, label in enumerate(classes)})
     for view in _views(args.image, args.every):

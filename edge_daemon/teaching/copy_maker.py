@@ -61,6 +61,15 @@ class CopyMaker:
         self._source = None
         return False
 
+    def make_all(self) -> None:
+        """Embed all copies at once; those of an unreadable store are left out."""
+        for classifier in self._classifiers:
+            try:
+                while missing := classifier.missing_copies:
+                    self._advance(classifier, self._choose_source(missing))
+            except StoreError as exc:
+                log.warning("the threshold of unknown things is less certain: %s", exc)
+
     def _choose_source(self, missing: Collection[int]) -> _Source:
         """Return the example in the making, or the newest one if that needs no copies any more."""
         if self._source is None or self._source.example_id not in missing:

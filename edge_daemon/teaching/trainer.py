@@ -73,7 +73,6 @@ class Trainer:
         self.boot_id = boot_id
         self.revision = 0
         self.fleet: FleetFigures | None = None
-        self._warn_if_shared()
         self.load(self._stored())
         store.wait_for_lock(0.0)
 
@@ -81,9 +80,20 @@ class Trainer:
         """Close the store."""
         self._store.close()
 
+    def claim_store(self) -> None:
+        """Lock the store for this daemon; log once that another one uses it."""
+        other = self._store.acquire_lock()
+        if other is not None and other != self._shared_with:
+            log.warning(
+                "process %d uses the store '%s' too; give each device a separate store.path",
+                other,
+                self._store.path,
+            )
+            self._shared_with = other
+
     def reload_if_changed(self) -> Iterator[events.Event]:
         """Reload the examples if another process, as `edge-daemon examples import`, changed the store."""
-        self._warn_if_shared()
+        self.claim_store()
         self._outdated = self._store.changed_elsewhere() or self._outdated
         if self._outdated:
             self._reload()
@@ -304,17 +314,6 @@ class Trainer:
         self._pools.clear()
         self._pools.load(stored)
         self._outdated = False
-
-    def _warn_if_shared(self) -> None:
-        """Log once that another daemon uses the same store."""
-        other = self._store.acquire_lock()
-        if other is not None and other != self._shared_with:
-            log.warning(
-                "process %d uses the store '%s' too; give each device a separate store.path",
-                other,
-                self._store.path,
-            )
-            self._shared_with = other
 
     def _stored(self) -> Iterator[Example]:
         return self._store.examples(space=self.space, thumbnails=False, peers=self._peers)

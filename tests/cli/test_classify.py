@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +84,30 @@ def test_taught_examples_name_photos(capsys: pytest.CaptureFixture[str], tmp_pat
         (row,) = classify(capsys, "--store", store, "--set", model, "--set", "classifier.unknown=off", photo)
         assert row["label"] == label
         assert {each["label"] for each in row["ranking"]} == {"cat", "dog", "hotdog"}
+
+
+def test_a_thing_taught_once_is_not_the_label_of_other_photos_either_while_a_device_runs(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = tmp_path / "s.sqlite"
+    assert (
+        main(["examples", "--set", f"store.path={store}", "add", "cat", str(shared_path("images/cat.jpg"))])
+        == 0
+    )
+    capsys.readouterr()
+    photos = [str(shared_path(f"images/{name}.jpg")) for name in ("cat", "bird", "hot_dog", "sunflower")]
+    hold = (
+        "import sys; from edge_daemon.example_store.store import ExampleStore;"
+        "store = ExampleStore(sys.argv[1]); store.acquire_lock(); print('held', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", hold, str(store)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as device:
+        assert device.stdout is not None
+        device.stdout.readline()
+        labels = [row["label"] for row in classify(capsys, "--store", str(store), *photos)]
+        device.communicate()
+    assert labels == ["cat", "unknown", "unknown", "unknown"]
+    assert not caplog.text
 
 
 def test_the_nearest_example_and_its_runner_up_explain_a_label(
