@@ -71,14 +71,25 @@ class PageSettings(Struct, frozen=True):
 
 
 def page_settings_path(source: ConfigSource, folder: Path | None = None) -> Path:
-    """Return the file's path: `web.settings_file`, or a file in `folder`, by default the state directory."""
-    section = source.data.get("web")
-    given = section.get("settings_file") if isinstance(section, dict) else None
+    """Return the file's path: `web.settings_file`, or beside a store that the configuration names.
+
+    Without either it is in `folder`, by default the state directory, as the store is.
+    """
+    if given := _configured_path(source, "web", "settings_file"):
+        return Path(given)
+    if store := _configured_path(source, "store", "path"):
+        return Path(f"{store}.{_NAME}")
+    return (folder or state_dir()) / _NAME
+
+
+def _configured_path(source: ConfigSource, section: str, key: str) -> str | None:
+    values = source.data.get(section)
+    given = values.get(key) if isinstance(values, dict) else None
     if not isinstance(given, str):
-        return (folder or state_dir()) / _NAME
+        return None
     with suppress(ValueError):  # reported with its line when all values are read
-        given = expand(given)
-    return Path(given)
+        return expand(given)
+    return given
 
 
 def read_page_settings(path: Path, configured: ConfigSource) -> PageSettings:

@@ -25,7 +25,8 @@ class WebOptions(ConfigSection, frozen=True):
     hosts: tuple[str, ...] = ()
     """Further host names of the page, for a reverse proxy; with them the page always needs a token."""
     settings_file: FilePath | None = None
-    """File for what is set on the page; default `settings.yaml` in the state directory."""
+    """File for what is set on the page; default `settings.yaml` in the state directory, or
+    `<store>.settings.yaml` beside the store that `store.path` names."""
 
 
 _EXAMPLE = "write a port such as 8080, or address:port such as 0.0.0.0:8080 or '[::]:8080'"
