@@ -160,7 +160,12 @@ def build_bridge(
     )
     loop = ConnectionLoop(
         options,
-        ConnectOptions(f"edge_daemon-{info.device}", serializer.availability(False), _MAX_INCOMING_BYTES),
+        ConnectOptions(
+            f"edge_daemon-{info.device}",
+            serializer.availability(False),
+            _MAX_INCOMING_BYTES,
+            retain_as_published=topics.requests,
+        ),
         outbox,
         Sender(outbox, fleet, estimator, retained, clock, topics.availability),
         incoming,

@@ -46,11 +46,16 @@ Version = Literal["5", "3.1.1"]
 
 @dataclass(frozen=True, slots=True)
 class ConnectOptions:
-    """Client id and will of a connection. Longer incoming packets than `max_packet` bytes are cut."""
+    """Client id and will of a connection. Longer incoming packets than `max_packet` bytes are cut.
+
+    Messages of the filter `retain_as_published` have the retain flag that they were published with, also
+    after the subscription (MQTT 5). Those of other filters have it only if they were published before.
+    """
 
     client_id: str
     will: Message | None = None
     max_packet: int | None = None
+    retain_as_published: str | None = None
 
 
 class Connection:
@@ -98,6 +103,7 @@ class Connection:
         self._end_error: str | None = None
         self._password_hint = credentials.password_hint
         self._max_packet = connect_options.max_packet
+        self._retain_as_published = connect_options.retain_as_published
         self._tls = credentials.tls
         self._packet_socket: PacketSocket | None = None
         self._cancelled: Cancelled = lambda: False
@@ -152,7 +158,8 @@ class Connection:
     def subscribe(self, topic_filter: str, qos: int) -> int | None:
         """Subscribe and return the packet id. An answer sets `subscribed`; a refusal is in `rejections`."""
         self.subscribed = False
-        _, mid = self._client.subscribe(topic_filter, qos)
+        as_published = topic_filter == self._retain_as_published
+        mid = self._client.subscribe_to(topic_filter, qos, retain_as_published=as_published)
         if mid is not None:
             self._operations[mid] = f"subscribing to {topic_filter}"
         return mid

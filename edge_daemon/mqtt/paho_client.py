@@ -9,6 +9,7 @@ from paho.mqtt.client import Client, MQTTv5, MQTTv311
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
+from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from edge_daemon.mqtt.credentials import Credentials
 from edge_daemon.mqtt.message import Message
@@ -51,6 +52,13 @@ class PahoClient(Client):
             if max_packet is not None:
                 properties.MaximumPacketSize = max_packet
         self.connect(host, port, keepalive_s, properties=properties)
+
+    def subscribe_to(self, topic_filter: str, qos: int, *, retain_as_published: bool) -> int | None:
+        """Subscribe and return the packet id; `retain_as_published` has an effect with MQTT 5."""
+        if not self._mqtt5:
+            return self.subscribe(topic_filter, qos)[1]
+        options = SubscribeOptions(qos=qos, retainAsPublished=retain_as_published)
+        return self.subscribe(topic_filter, options=options)[1]
 
     def _create_socket(self) -> Any:
         return self._open_socket()

@@ -34,6 +34,7 @@ class RequestHandler:
         self._per_s = per_s
         self._limit = RateLimit(per_s, _BURST)
         self._limit_reported = False
+        self._retained: set[str] = set()
         self._accepted_s: OrderedDict[tuple[str, bytes, bytes | None], float] = OrderedDict()
 
     @property
@@ -44,11 +45,15 @@ class RequestHandler:
     def handle(self, incoming: Incoming, now_s: float) -> RejectedRequest | None:
         """Submit a request received at `now_s` (monotonic); return a rejection to send, if any.
 
-        A retained request is ignored: it would be executed again at every start.
+        A retained request is ignored: it would be executed again at every start. So is the empty message that
+        deletes one; with MQTT 3.1.1 it can't be told from a request with an empty payload.
         """
         verb = self._topics.verb(incoming.topic)
-        if verb is None or incoming.retained:
+        if verb is None:
             logger.debug("ignored a message at %s", incoming.topic)
+            return None
+        if incoming.retained:
+            self._log_retained(incoming)
             return None
         if not self._limit.allows(now_s):
             return self._over_limit(verb)
@@ -59,6 +64,16 @@ class RequestHandler:
         if isinstance(request, RejectedRequest):
             return request
         return self._submit_once(verb, request, incoming, now_s)
+
+    def _log_retained(self, incoming: Incoming) -> None:
+        """Log once that a topic holds a request."""
+        if incoming.payload and incoming.topic not in self._retained and len(self._retained) < _MAX_REMEMBERED:
+            self._retained.add(incoming.topic)
+            logger.warning(
+                "a retained request at %s is ignored; publish requests without the retain flag, and delete "
+                "this one: `mosquitto_pub -r -n -t %s`",
+                *(incoming.topic, incoming.topic),
+            )
 
     def _submit_once(
         self, verb: str, request: Request, incoming: Incoming, now_s: float

@@ -46,7 +46,22 @@ def test_a_label_may_be_sent_as_plain_text(
     assert command.label == "café"
 
 
-def test_a_retained_request_is_ignored(broker: Mosquitto, options: MqttOptions) -> None:
+def test_a_request_with_the_retain_flag_is_ignored_and_so_is_its_deletion(
+    broker: Mosquitto, options: MqttOptions, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Listener(broker.port) as listener, Device(options) as device:
+        listener.wait_for(f"{BASE}/availability", b"online")
+        listener.publish(f"{BASE}/request/add", b"cat", retain=True)
+        listener.publish(f"{BASE}/request/add", b"cat", retain=True)
+        listener.publish(f"{BASE}/request/clear", b"", retain=True)
+        listener.publish(f"{BASE}/request/undo", b"{}")
+        wait_until(lambda: device.commands != [])
+        assert device.commands == [Undo(Origin("mqtt", "undo"))], "an empty clear removes every example"
+    assert caplog.text.count("a retained request at") == 1
+    assert f"mosquitto_pub -r -n -t {BASE}/request/add" in caplog.text
+
+
+def test_a_request_that_was_retained_before_is_ignored(broker: Mosquitto, options: MqttOptions) -> None:
     with Listener(broker.port) as listener:
         listener.publish(f"{BASE}/request/clear", b"{}", retain=True)
         with Device(options) as device:
