@@ -5,7 +5,8 @@ The shares that a classifier returns are no probabilities: three of three votes 
 logistic regression on the share and on further figures of the query and the examples (`Evidence`). It has two
 sets of weights, for queries like the examples and for those of another session, and mixes them by the query's
 distance. The weights are fitted to composed sessions (docs/measurements/confidence.md). A single number is
-fitted to the examples at hand: the leave-one-out votes show how often such evidence is right here.
+fitted to the examples at hand: the leave-one-out votes show how often such evidence is right here. Where
+several sessions taught the classes, the ensemble's shares are fitted across sessions and need no weights.
 """
 
 from __future__ import annotations
@@ -19,7 +20,10 @@ from msgspec import Struct
 from edge_daemon.domain.types import Prediction
 from edge_daemon.learning.embedding_index import EmbeddingIndex
 from edge_daemon.learning.held_out_votes import HeldOutVote, held_out_votes
+from edge_daemon.learning.quality.evaluation import centroid_scores
 from edge_daemon.learning.quality.leave_one_out import LeaveOneOut, LeaveOneOutScores
+from edge_daemon.learning.quality.leave_one_session_out import leave_sessions_out
+from edge_daemon.learning.sampling import Flags, assign_session_folds, unique
 from edge_daemon.learning.search_result import SearchResult
 
 MAX_CONFIDENCE = 0.99
@@ -50,6 +54,9 @@ _BIAS_PRIOR = 5.0
 _BIAS_ITERATIONS = 5
 MAX_BIAS = 2.0
 """Strength of the prior of the bias, Newton iterations, and largest bias."""
+
+FURTHER_SESSION = 0.3
+"""Increase of the logit by a second session: a share fitted to examples of the other one lacks a session."""
 
 _MIN_LEAD = 0.05
 """Least part of the lead of the first label that is kept, so that it remains first."""
@@ -112,6 +119,20 @@ _WEIGHTS: Mapping[str, tuple[_Weights, _Weights]] = {
 """Weights by kind of classifier, in the taught session and in others."""
 
 
+class _SessionFit(Struct, frozen=True):
+    """Corrections of the logit of shares that were fitted to examples of other sessions.
+
+    `within` is for a query of a taught session: the logit of the accuracy within sessions less that across
+    them. `further` is for the session that was held out in the fit.
+    """
+
+    within: float
+    further: float
+
+    def logit(self, mixture: float) -> float:
+        return (1 - mixture) * self.within + self.further
+
+
 class ConfidenceCalibrator:
     """Replaces a classifier's shares by calibrated confidences. One owning thread.
 
@@ -124,6 +145,7 @@ class ConfidenceCalibrator:
         self._kind = kind
         self._version = -1
         self._distance = self._accuracy = self._bias = 0.0
+        self._sessions: _SessionFit | None = None
 
     def calibrate(
         self, query: SearchResult, prediction: Prediction, *, other_session: bool = False
@@ -146,14 +168,18 @@ class ConfidenceCalibrator:
         """Return the probability that a label with this evidence is right."""
         kind = self._kind()
         mixture = _mixture(evidence, other_session)
-        logit = _mixed_logit(kind, evidence, mixture)
-        logit += self._bias * (mixture if kind == "ensemble" else 1.0)
+        if kind == "ensemble" and self._sessions is not None:
+            logit = _ENSEMBLE_SAME_SESSION.logit(evidence) + self._sessions.logit(mixture)
+        else:
+            logit = _mixed_logit(kind, evidence, mixture)
+            logit += self._bias * (mixture if kind == "ensemble" else 1.0)
         return min(MAX_CONFIDENCE, 1 - FIRST_EXAMPLE_ERROR / evidence.count, _sigmoid(logit))
 
     def _fit(self) -> None:
         """Summarize the examples, and correct the logit by what is right among their held-out votes."""
         loo = self._leave_one_out.scores()
         self._distance, self._accuracy = _summarize(loo)
+        self._sessions = _fit_sessions(self._leave_one_out, loo)
         self._bias = 0.0
         if self._examples.augment_query is None:
             votes = held_out_votes(self._examples, loo)
@@ -241,6 +267,27 @@ def _summarize(loo: LeaveOneOutScores) -> tuple[float, float]:
     accuracy = (float(hits.sum()) + _PRIOR_ACCURACY * _PRIOR_COUNT) / (len(hits) + _PRIOR_COUNT)
     median = float(distances[len(distances) // 2]) if len(distances) else 1.0
     return max(median, 0.0), _logit(accuracy)
+
+
+def _fit_sessions(leave_one_out: LeaveOneOut, loo: LeaveOneOutScores) -> _SessionFit | None:
+    """Compare the accuracy of the class means within and across the sessions of the examples.
+
+    None where the classes are not cross-validated by session, see `assign_session_folds`.
+    """
+    sessions = len(unique(loo.session_ids))
+    if sessions < 2 or assign_session_folds(loo.class_ids, loo.session_ids) is None:
+        return None
+    across = leave_sessions_out(leave_one_out, loo)
+    if across is None:
+        return None
+    rows = (across.same_class_count > 0) & (loo.same_class_count > 0)
+    within, between = (_logit(_centroid_accuracy(each, rows)) for each in (loo, across))
+    return _SessionFit(max(0.0, within - between), FURTHER_SESSION / (sessions - 1))
+
+
+def _centroid_accuracy(scores: LeaveOneOutScores, rows: Flags) -> float:
+    hits = centroid_scores(scores)[rows].argmax(axis=1) == scores.class_ids[rows]
+    return (float(hits.sum()) + _PRIOR_ACCURACY * _PRIOR_COUNT) / (len(hits) + _PRIOR_COUNT)
 
 
 def with_confidence(prediction: Prediction, confidence: float) -> Prediction:
