@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -30,6 +32,9 @@ _TOLERANCE_S = 0.05
 
 _REMEMBERED_EVENTS = 256
 
+SERVO_TRAVEL_S = 0.5
+"""Time for which a servo is driven after its last move, so that it reaches its end before it is released."""
+
 
 @dataclass(frozen=True, slots=True)
 class EjectPulse:
@@ -47,18 +52,20 @@ class OutputPin:
     kind: Literal["output", "servo"] = "output"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Interval:
     label: str
     start_s: float
     end_s: float
+    has_begun: bool = False
 
 
 class EjectSchedule:
     """Times each pulse from the capture of its object, so a slow network shifts none.
 
     An object that passed its ejector more than 50 ms ago is skipped and counted in `late`: a pulse would
-    push another object. An event that is delivered twice counts once.
+    push another object. A pulse that begins late lasts as long as any other. An event that is delivered
+    twice counts once.
     """
 
     def __init__(self, pulses: Mapping[str, EjectPulse]) -> None:
@@ -77,13 +84,21 @@ class EjectSchedule:
         if start_s < now - _TOLERANCE_S:
             self.late += 1
             return False
+        start_s = max(start_s, now)
         self._planned.append(_Interval(label, start_s, start_s + pulse.hold_s))
         return True
 
     def active(self, now: float) -> frozenset[str]:
-        """Return the labels whose outputs are on at `now` (monotonic)."""
+        """Return the labels whose outputs are on at `now` (monotonic); it is called at each change."""
+        for interval in self._planned:
+            if interval.end_s <= now and not interval.has_begun:  # this process was stopped for a while
+                self.late += 1
+                log.warning("%s: not ejected, due %.1f s ago", interval.label, now - interval.start_s)
         self._planned = [interval for interval in self._planned if interval.end_s > now]
-        return frozenset(interval.label for interval in self._planned if interval.start_s <= now)
+        on = [interval for interval in self._planned if interval.start_s <= now]
+        for interval in on:
+            interval.has_begun = True
+        return frozenset(interval.label for interval in on)
 
     def next_change(self, now: float) -> float | None:
         """Return when `active` changes next; None when nothing is planned."""
@@ -156,14 +171,24 @@ def _age(event: dict[str, str], now: datetime) -> timedelta:
 class GpioOutputs:
     """One output per label; a context manager.
 
-    On is high, or the servo's far end; off is low, or its near end. Leaving
-    releases the pins, which become inputs and drive nothing. A killed process leaves its pins as they are:
-    give a load that must not stay on a pull-down resistor and a fuse. `factory` is a gpiozero pin factory
-    that stays the caller's; None takes the one that buttons use. Raises PanelError for a pin that can't be
-    used, and then holds none.
+    On is high, or the servo's far end; off is low, or its near end. Leaving gives a servo half a second to
+    return, and releases the pins, which become inputs and drive nothing. A killed process leaves its pins
+    as they are: give a load that must not stay on a pull-down resistor and a fuse. `factory` is a gpiozero
+    pin factory that stays the caller's; None takes the one that buttons use. Raises PanelError for a pin that
+    can't be used, and then holds none.
     """
 
-    def __init__(self, pins: Mapping[str, OutputPin], factory: Any = None) -> None:
+    def __init__(
+        self,
+        pins: Mapping[str, OutputPin],
+        factory: Any = None,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """`now` and `sleep` are a monotonic clock, for tests."""
+        self._now = now
+        self._sleep = sleep
+        self._servo_moved_s = -math.inf
         self._pins = dict(pins)
         self._lent_factory = factory
         self._own_factory: Any = None
@@ -185,6 +210,8 @@ class GpioOutputs:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._devices:
+            self._sleep(max(0.0, self._servo_moved_s + SERVO_TRAVEL_S - self._now()))
         for label, device in self._devices.items():
             try:
                 device.close()
@@ -197,6 +224,8 @@ class GpioOutputs:
 
     def switch(self, label: str, on: bool) -> None:
         """Switch one output. Raises PanelError."""
-        off = -1 if self._pins[label].kind == "servo" else 0
+        off = 0
+        if self._pins[label].kind == "servo":
+            off, self._servo_moved_s = -1, self._now()
         with explaining_chip(f"the output of '{label}'"):
             self._devices[label].value = 1 if on else off

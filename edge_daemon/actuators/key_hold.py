@@ -45,7 +45,8 @@ class KeyHold:
         return self._result_s + self._dead_man_s
 
     def all_off(self) -> None:
-        """Release the key until the next result."""
+        """Release the key until the next label and result; the broker sends the label again."""
+        self._label = ""
         self._result_s = None
 
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import logging
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +23,7 @@ from edge_daemon.mqtt.serializer import utc_ms
 from edge_daemon.mqtt.subscriber import ConnectionState, ReconnectingSubscriber
 from edge_daemon.mqtt.topics import Topics
 from edge_daemon.system.clock import SystemClock
+from edge_daemon.system.unblocked_output import drop_unread_logs, may_write
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +39,11 @@ def run_actuator(
     switch: Callable[[str, bool], None],
     report: Callable[[str, bool], None],
 ) -> None:
-    """Switch outputs as `reader` plans until SIGTERM, SIGINT or SIGHUP. All outputs are off afterwards."""
+    """Switch outputs as `reader` plans until SIGTERM, SIGINT or SIGHUP. All outputs are off afterwards.
+
+    No output waits for a reader of the log or the reports.
+    """
+    drop_unread_logs()
     stop = threading.Event()
     for number in _STOP_SIGNALS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
@@ -63,5 +69,6 @@ def read_label(text: str) -> str:
 
 
 def print_json(**values: object) -> None:
-    """Print one JSON line that begins with the time, `at`, in UTC."""
-    print(json.dumps({"at": utc_ms(datetime.now(UTC)), **values}, ensure_ascii=False), flush=True)
+    """Print one JSON line that begins with the time, `at`, in UTC; drop it if nobody reads them."""
+    if may_write(sys.stdout):
+        print(json.dumps({"at": utc_ms(datetime.now(UTC)), **values}, ensure_ascii=False), flush=True)

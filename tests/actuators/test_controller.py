@@ -158,15 +158,16 @@ def test_a_key_is_released_when_results_stop(broker: Mosquitto) -> None:
 
 
 def test_a_servo_goes_to_its_far_end_and_back() -> None:
-    from gpiozero.pins.mock import MockFactory, MockPWMPin
+    from gpiozero.pins.mock import MockPWMPin
 
-    factory = MockFactory(pin_class=MockPWMPin)
+    factory = SimulatedButtons().factory  # whose other pins make no pulses
     with GpioOutputs({"bolt": OutputPin(6, "servo")}, factory) as outputs:
+        pin = factory.pin(6, pin_class=MockPWMPin)
         outputs.switch("bolt", True)
-        far = factory.pin(6).state
+        far = pin.state
         outputs.switch("bolt", False)
-        assert far > factory.pin(6).state > 0
-    assert factory.pin(6).state == 0
+        assert far > pin.state > 0
+    assert pin.state == 0
 
 
 def test_a_pin_that_cannot_be_used_is_named() -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import pytest
+from typing import Literal
 
-from edge_daemon.actuators.ejector import EjectPulse, EjectSchedule
+import pytest
+from gpiozero.pins.mock import MockFactory, MockPWMPin
+
+from edge_daemon.actuators.ejector import SERVO_TRAVEL_S, EjectPulse, EjectSchedule, GpioOutputs, OutputPin
 
 
 @pytest.fixture
@@ -61,3 +64,50 @@ def test_no_output_is_on_once_the_device_is_lost(schedule: EjectSchedule) -> Non
     schedule.plan("nut", "1", age_s=0.0, now=10.0)
     schedule.all_off()
     assert schedule.active(10.9) == frozenset()
+
+
+@pytest.mark.parametrize("age_s", [0.78, 0.84])
+def test_a_short_pulse_that_begins_late_has_its_whole_length(age_s: float) -> None:
+    schedule = EjectSchedule({"nut": EjectPulse(travel_s=0.8, hold_s=0.02)})
+    assert schedule.plan("nut", "1", age_s, now=10.0)
+    start_s = schedule.next_change(9.99)
+    assert start_s is not None
+    assert schedule.active(start_s + 0.001) == {"nut"}
+    assert schedule.active(start_s + 0.019) == {"nut"}
+    assert schedule.active(start_s + 0.021) == frozenset()
+    assert schedule.late == 0
+
+
+def test_a_pulse_that_is_over_before_it_was_seen_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    schedule = EjectSchedule({"nut": EjectPulse(travel_s=0.8, hold_s=0.02)})
+    schedule.plan("nut", "1", age_s=0.0, now=10.0)
+    assert schedule.active(11.8) == frozenset()
+    assert schedule.late == 1
+    assert "nut: not ejected, due 1.0 s ago" in caplog.text
+
+
+class ManualSeconds:
+    """Monotonic seconds that `sleep` advances."""
+
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def now(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(("kind", "waited_s"), [("servo", SERVO_TRAVEL_S - 0.1), ("output", 0.0)])
+def test_a_servo_is_driven_until_it_is_back_before_its_pin_is_released(
+    kind: Literal["servo", "output"], waited_s: float
+) -> None:
+    seconds, factory = ManualSeconds(), MockFactory(pin_class=MockPWMPin)
+    with GpioOutputs({"nut": OutputPin(18, kind)}, factory, seconds.now, seconds.sleep) as outputs:
+        outputs.switch("nut", True)
+        seconds.sleep(3.0)
+        outputs.switch("nut", False)
+        seconds.sleep(0.1)
+    assert seconds.now() == pytest.approx(103.1 + waited_s)
+    factory.close()
