@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 MAX_WAITING = 16
 
 _TRIGGER_TIMEOUT_S = 5.0
+
+_LATE_FRAME_S = 1.0
+"""Time after the end of a window for which its frames are awaited, unless a later one is seen."""
 
 _CENTRED_POWER = 2
 
@@ -194,16 +198,19 @@ class TriggerWindow:
     """Makes one object of each trigger: the frames captured within `window_s` after it, or until the next.
 
     At least one frame is used, even if it is captured later. Without a frame for 5 s, the reply is an error.
-    All frames have the same weight.
+    All frames have the same weight. A window ends with the first frame captured after it: on a busy board
+    its own frames may be processed late.
     """
 
     def __init__(self, region: str, window_s: float) -> None:
         self._region = region
         self._window_s = window_s
+        self._seen_s = -math.inf
         self._open: list[tuple[Trigger, VoteAggregator]] = []
 
     def update(self, image: Image, frame: Frame) -> float:
         """Return 1 for a frame of a trigger, else 0."""
+        self._seen_s = frame.captured_s
         return 1.0 if self._receiving(frame.captured_s) else 0.0
 
     def add_vote(self, frame: Frame, prediction: Prediction, visibility: float) -> None:
@@ -251,7 +258,8 @@ class TriggerWindow:
         if not votes.frames:
             return now - command.pressed_s > _TRIGGER_TIMEOUT_S
         later = any(other.frames for _, other in self._open[index + 1 :])
-        return later or now > command.pressed_s + self._window_s
+        end_s = command.pressed_s + self._window_s
+        return later or self._seen_s > end_s or now > end_s + _LATE_FRAME_S
 
 
 def _reply_events(

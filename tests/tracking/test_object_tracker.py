@@ -291,3 +291,19 @@ def test_the_number_of_an_object_is_the_median_of_its_frames(
     assert result is not None
     assert result.label == label
     assert result.confidence == pytest.approx(confidence)
+
+
+@pytest.mark.parametrize("lag_s", [0.0, 0.04, 0.3, 0.9])
+def test_frames_of_a_window_that_are_processed_late_vote_too(lag_s: float) -> None:
+    window = TriggerWindow("region", 0.3)
+    window.trigger(Trigger(10.0, Origin("mqtt", "trigger", 1)))
+    found: list[ObjectPassed | CommandReply] = []
+    votes = {10.05: "nut", 10.15: "bolt", 10.25: "bolt", 10.35: "nut"}
+    for number, (captured_s, label) in enumerate(votes.items()):
+        frame = Frame(_picture([]), number, captured_s, datetime(2026, 1, 1, tzinfo=UTC))
+        if window.update(frame.image, frame):
+            window.add_vote(frame, Prediction(label, {label: 1.0}, 0.9), 1.0)
+        found += window.pop_finished(captured_s + lag_s)
+    event = found[0]
+    assert isinstance(event, ObjectPassed)
+    assert (event.label, event.frames) == ("bolt", 3)
