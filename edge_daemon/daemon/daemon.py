@@ -20,6 +20,8 @@ from edge_daemon.system.worker import Worker
 WAKE_S = 0.25
 """Longest wait of the loop: a signal takes effect within it."""
 
+RESTARTING = "the device stops or restarts; send the request again"
+
 
 def _ignore() -> None:
     return
@@ -137,7 +139,9 @@ class Daemon:
                 service.start()
                 started.append(service)
             on_started()
-            return self._loop()
+            outcome = self._loop()
+            self._finish()
+            return outcome
         finally:
             for service in reversed(started):
                 service.stop()
@@ -161,6 +165,14 @@ class Daemon:
             if batch.ended and self._once:
                 return Outcome.SOURCE_ENDED
         return self._outcome
+
+    def _finish(self) -> None:
+        """Run the commands that were accepted meanwhile; those that would wait get an error."""
+        self._mailbox.close()
+        batch = self._mailbox.take_all(0)
+        self._publish(batch.events)
+        self._publish(self._pipeline.process(batch.frame, batch.instructions))
+        self._publish(self._pipeline.reject_waiting(RESTARTING))
 
     def _publish(self, happened: Iterable[Event]) -> None:
         for event in happened:

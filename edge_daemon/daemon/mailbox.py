@@ -38,7 +38,7 @@ class Mailbox:
         self._events: deque[Event] = deque(maxlen=max_queued)
         self._max_queued = max_queued
         self._ended = False
-        self._quit = False
+        self._quit = self._closed = False
         self._crash: BaseException | None = None
         self._taken = 0
         self.replaced = 0
@@ -57,14 +57,24 @@ class Mailbox:
             self._changed.notify_all()
             return True
 
-    def submit(self, *instructions: Instruction) -> bool:
-        """Queue instructions, all or none; return False if the queue lacks the room."""
+    def wait_empty_slot(self, timeout_s: float) -> bool:
+        """Wait until no frame is in the slot, at most `timeout_s`; return whether none is."""
         with self._changed:
-            if len(self._instructions) + len(instructions) > self._max_queued:
+            return self._changed.wait_for(lambda: self._frame is None, timeout_s)
+
+    def submit(self, *instructions: Instruction) -> bool:
+        """Queue instructions, all or none; return False if the queue lacks the room or is closed."""
+        with self._changed:
+            if self._closed or len(self._instructions) + len(instructions) > self._max_queued:
                 return False
             self._instructions.extend(instructions)
             self._changed.notify_all()
             return True
+
+    def close(self) -> None:
+        """Refuse further instructions: nobody would process them."""
+        with self._changed:
+            self._closed = True
 
     def announce(self, event: Event) -> None:
         """Queue an event for the sinks; a full queue drops its oldest event."""

@@ -25,6 +25,7 @@ from edge_daemon.imaging.regions import Box
 from edge_daemon.pipeline.camera_outage import CameraOutage
 from edge_daemon.pipeline.region import LeastScale, Region, RegionPipeline, full_scale, label_changed
 from edge_daemon.pipeline.runtime_settings import RuntimeSettings
+from edge_daemon.pipeline.snapshots import Snapshots
 from edge_daemon.teaching.labelling import Labeller
 from edge_daemon.teaching.pending_changes import PendingChanges, reply_on_error
 from edge_daemon.teaching.trainer import Trainer
@@ -54,7 +55,6 @@ _KEEP_UNDO = (
     commands.SetSmoothing,
 )
 """Commands after which an undo still restores the scene before the latest press."""
-MAX_SNAPSHOTS = 64
 
 
 class Pipeline:
@@ -118,7 +118,7 @@ class Pipeline:
             )
             for region in regions
         }
-        self._snapshots: list[commands.TakeSnapshot] = []
+        self._snapshots = Snapshots(encode)
         self._camera = CameraOutage(clock, stale_s)
         self._ready = False
         self._polled_s = clock.monotonic()
@@ -160,6 +160,16 @@ class Pipeline:
         """Return the smallest scale that the regions need of a frame of this width and height."""
         return max(region.least_scale(size) for region in self._regions.values())
 
+    def reject_waiting(self, error: str) -> Iterator[events.Event]:
+        """Reply with an error to the commands that still wait for a frame or for the store."""
+        waiting: list[Command] = [*self._labeller.pop_pending(), *self._snapshots.pop_all()]
+        waiting += self._changes.pop_all()
+        if self._scenes is not None:
+            waiting += self._scenes.pop_press()
+        for region in self._regions.values():
+            waiting += region.pop_triggers()
+        yield from (events.CommandReply(command, error=error) for command in waiting)
+
     def close(self) -> None:
         """Close the store."""
         self._trainer.close()
@@ -178,20 +188,13 @@ class Pipeline:
                     self._encode(frame.at_hand()[:8, :8])  # loads the encoder before the first press needs it
         if self._text_joiner is not None:
             yield from self._emit_text(frame, self._text_joiner)
-        if self._snapshots:
-            yield from self._emit_snapshots(frame)
+        yield from self._snapshots.take(frame)
 
     def _emit_text(self, frame: Frame, joiner: RegionTextJoiner) -> list[events.LabelChanged]:
         now = self._clock.monotonic()
         if (change := joiner.finish_frame(now)) is None:
             return []
         return [label_changed(WHOLE_FRAME, change, frame, (now - frame.captured_s) * 1000)]
-
-    def _emit_snapshots(self, frame: Frame) -> Iterator[events.Event]:
-        for command in self._snapshots:
-            yield events.Snapshot(self._encode(frame.image), command)
-            yield events.CommandReply(command, data={"seq": frame.seq})
-        self._snapshots.clear()
 
     def _reset_static_scenes(self) -> None:
         for region in self._regions.values():
@@ -278,9 +281,7 @@ class Pipeline:
             case LabelSample():
                 yield from self._labeller.label_sample(command, self._region(command.region).name)
             case commands.TakeSnapshot():
-                if len(self._snapshots) >= MAX_SNAPSHOTS:
-                    raise RequestError("too many snapshots are waiting for a frame")
-                self._snapshots.append(command)
+                self._snapshots.add(command)
             case commands.MoveRegion():
                 yield from self._move(command)
             case commands.Trigger():

@@ -243,6 +243,10 @@ class RegionPipeline:
             )
         self._tracker.trigger(command)
 
+    def pop_triggers(self) -> list[Trigger]:
+        """Remove and return the triggers that wait for a frame."""
+        return [] if self._tracker is None else self._tracker.pop_waiting()
+
     def move(self, box: Box, now: float) -> list[ObjectPassed | CommandReply]:
         """Move the box and discard what the old one showed, as `reset` does."""
         self._box, self._scale = box, None

@@ -106,6 +106,11 @@ class Scenes:
                 return
         yield from self._finish(press)
 
+    def pop_press(self) -> list[LearnScene]:
+        """End a press in progress without a result, and return it."""
+        press, self._press = self._press, None
+        return [] if press is None else [press.command]
+
     @property
     def undoable(self) -> PressOfScenes | None:
         """The latest press, if nothing was taught, changed or undone since."""

@@ -62,6 +62,10 @@ class PendingLabels:
         """Remove and return the presses that have waited longer than FRAME_TIMEOUT_S."""
         return self._pop([each for each in self._pending if now - each[1].pressed_s > FRAME_TIMEOUT_S])
 
+    def pop_all(self) -> list[AddExample]:
+        """Remove and return all presses."""
+        return self._pop(self._pending)
+
     def _pop(self, chosen: list[tuple[str, AddExample]]) -> list[AddExample]:
         self._pending = [each for each in self._pending if each not in chosen]
         return [press for _, press in chosen]
@@ -134,6 +138,10 @@ class Labeller:
         """Reply to the presses that no frame followed in time."""
         for press in self._pending.pop_expired(now):
             yield CommandReply(press, error=f"no frame came within {FRAME_TIMEOUT_S:g} s of the press")
+
+    def pop_pending(self) -> list[AddExample]:
+        """Remove and return the presses that wait for a frame."""
+        return self._pending.pop_all()
 
     def add_example(self, command: AddExample, region: str) -> Iterator[Event]:
         """Label a recent uncertain sample if the command asks for one, else the first frame after the press.

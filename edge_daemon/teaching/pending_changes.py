@@ -73,6 +73,12 @@ class PendingChanges:
         deadline_s = self._clock.monotonic() + CHANGE_TIMEOUT_S
         self._pending.append(_PendingChange(command, attempt, deadline_s))
 
+    def pop_all(self) -> list[Command]:
+        """Remove and return the commands that wait."""
+        commands = [pending.command for pending in self._pending]
+        self._pending.clear()
+        return commands
+
     def retry(self) -> Iterator[Event]:
         """Make the pending changes up to the first that still meets a lock; reject the overdue ones."""
         while self._pending:

@@ -132,6 +132,9 @@ class ObjectTracker(Protocol):
     def trigger(self, command: Trigger) -> None:
         """Start an object by a trigger. Raises RequestError for a tracker without triggers."""
 
+    def pop_waiting(self) -> list[Trigger]:
+        """Remove and return the triggers that have no frame yet."""
+
     def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Finish the present object, as after the loss of the camera or a move of the region."""
 
@@ -181,6 +184,10 @@ class MotionGate:
         raise RequestError(
             "this device detects objects by motion; set `trigger: gpio` or `trigger: mqtt` to trigger it"
         )
+
+    def pop_waiting(self) -> list[Trigger]:
+        """Return nothing: motion starts the objects."""
+        return []
 
     def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Finish the present object and relearn the background."""
@@ -234,6 +241,12 @@ class TriggerWindow:
         if len(self._open) >= MAX_WAITING:
             raise RequestError("too many triggers are waiting for a frame")
         self._open.append((command, VoteAggregator()))
+
+    def pop_waiting(self) -> list[Trigger]:
+        """Remove and return the triggers that have no frame yet."""
+        waiting = [command for command, votes in self._open if not votes.frames]
+        self._open = [pair for pair in self._open if pair[1].frames]
+        return waiting
 
     def abort(self, now: float) -> list[ObjectPassed | CommandReply]:
         """Finish every object with a frame; the other triggers keep waiting."""

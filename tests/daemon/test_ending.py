@@ -1,0 +1,78 @@
+"""The end of the main loop: every command that was accepted gets its reply."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge_daemon.app.build import build
+from edge_daemon.config.schema import load_config
+from edge_daemon.daemon.daemon import RESTARTING
+from edge_daemon.domain.commands import AddExample, Command, Origin, TakeSnapshot, Trigger, Undo
+from edge_daemon.domain.events import CommandReply, Event
+from edge_daemon.example_store.store import ExampleStore
+
+
+class Recorder:
+    """A sink that keeps the replies."""
+
+    def __init__(self) -> None:
+        self.replies: list[CommandReply] = []
+
+    def start(self) -> None:
+        return
+
+    def stop(self) -> None:
+        return
+
+    def handle(self, event: Event) -> None:
+        if isinstance(event, CommandReply):
+            self.replies.append(event)
+
+
+@pytest.mark.parametrize("trigger", ["continuous", "mqtt"])
+def test_commands_that_were_accepted_before_a_reload_are_executed_or_get_an_error(
+    tmp_path: Path, trigger: str
+) -> None:
+    config = load_config(
+        None,
+        [
+            "camera={type: synthetic, size: [160, 120], fps: 1}",
+            f"trigger={trigger}",
+            "mqtt={host: 127.0.0.1, port: 9}",  # nobody answers there
+            f"store.path={tmp_path}/examples.sqlite",
+        ],
+    )
+    with ExampleStore(tmp_path / "examples.sqlite") as store:
+        store.add(np.array([1.0, 0.0], np.float32), "cat", space="another")
+    daemon, recorder = build(config), Recorder()
+    daemon._sinks = [*daemon._sinks, recorder]
+    given: list[Command] = []
+
+    def give() -> None:
+        while not daemon.camera_works:
+            time.sleep(0.02)
+        time.sleep(0.2)  # a fifth of the way to the next frame
+        origin = Origin("mqtt", "request", 1)
+        now = time.monotonic()
+        given.extend(AddExample(label, now, origin) for label in ("cat", "dog"))
+        given.extend((TakeSnapshot(origin), Undo(origin)))
+        if trigger == "mqtt":
+            given.append(Trigger(now, origin))
+        assert all(daemon._mailbox.submit(command) for command in given)
+        daemon.reload()
+
+    thread = threading.Thread(target=give)
+    thread.start()
+    daemon.run()
+    thread.join()
+    replied = {id(reply.command): reply for reply in recorder.replies}
+    assert set(replied) == {id(command) for command in given}
+    errors = {type(each).__name__: replied[id(each)].error for each in given}
+    assert errors.pop("Undo") is None, "the store was at hand"
+    assert set(errors.values()) == {RESTARTING}
+    assert not daemon._mailbox.submit(Undo(Origin("mqtt", "request", 2))), "nobody would answer it"
