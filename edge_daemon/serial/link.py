@@ -112,7 +112,7 @@ class SerialLink:
                 received = connection.exchange(self._wakeup, WAKE_S)
                 for line in received:
                     self._handle_line(line, connection)
-                if received:
+                if connection.has_read:
                     stop.wait(READ_PAUSE_S)
             self._queue.clear_labels()
             connection.send()
@@ -152,6 +152,8 @@ class _Connection:
 
     def __init__(self, port: SerialPort, queue: SendQueue, clock: Clock) -> None:
         self.port = port
+        self.has_read = False
+        """True if bytes came with the latest `exchange`, whole lines or not."""
         self.reported = False
         """True after a warning about received bytes."""
         self._queue = queue
@@ -168,7 +170,8 @@ class _Connection:
         ready = dict(poller.poll(timeout_s * 1000))
         wakeup.clear()
         self.send()
-        if ready.get(self.port.fileno(), 0) & ~select.POLLOUT:
+        self.has_read = bool(ready.get(self.port.fileno(), 0) & ~select.POLLOUT)
+        if self.has_read:
             return self._reader.feed(self.port.read())
         return []
 

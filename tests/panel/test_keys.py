@@ -70,6 +70,14 @@ def test_a_held_c_clears_nothing() -> None:
     assert {type(each) for each in repeat(make(), "c", 10.0, 5.0)} == {ConfirmPending}
 
 
+def test_a_c_that_was_held_or_tapped_twice_can_be_confirmed() -> None:
+    for times in ((10.0, 10.5, 10.53), (10.0, 10.12)):
+        keys = make()
+        for now in times:
+            keys.press("c", now)
+        assert keys.press("y", 12.0) == Clear(Origin("keyboard", "y"))
+
+
 def test_the_help_names_nine_labels_at_most() -> None:
     assert make().help == "1 cat, 2 dog, u undo, c clear, s scene, q quit"
     assert "9 i, u undo" in Keys(list("abcdefghijk"), OPTIONS).help

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +16,8 @@ import pytest
 from edge_daemon.config.serial import SerialOptions
 from edge_daemon.domain.commands import AddExample, Command, Undo
 from edge_daemon.domain.events import CameraLost, CommandReply, ExampleAdded, LabelChanged, ObjectPassed
-from edge_daemon.serial.link import SerialLink
+from edge_daemon.serial.link import READ_PAUSE_S, SerialLink
+from edge_daemon.serial.port import SerialPort
 from edge_daemon.system.testing import ManualClock
 from tests.harness.mqtt_harness import wait_until
 from tests.harness.serial_board import SerialBoard
@@ -201,6 +204,26 @@ def test_garbage_of_a_wrong_baud_rate_is_reported_once_and_ignored(
         "is the board's baud rate 115200?"
     ]
     assert harness.board.lines() == ["label "]
+
+
+def test_a_flood_without_line_ends_is_read_with_pauses(
+    harness: LinkHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A wrong baud rate gives such bytes; each read of a few of them would take a turn of the thread."""
+    reads: list[float] = []
+    read = SerialPort.read
+
+    def count(port: SerialPort) -> bytes:
+        reads.append(time.monotonic())
+        return read(port)
+
+    monkeypatch.setattr(SerialPort, "read", count)
+    for _ in range(200):
+        harness.board.send(b"\xff" * 16)
+        time.sleep(0.001)
+    wait_until(lambda: len(reads) > 5)
+    pauses = [after - before for before, after in itertools.pairwise(reads)]
+    assert min(pauses) >= 0.9 * READ_PAUSE_S
 
 
 def test_debug_messages_of_a_board_are_ignored(
