@@ -17,6 +17,7 @@ from typing import TypeAlias
 
 from edge_daemon.config.panel import PanelOptions
 from edge_daemon.domain.commands import AddExample, Clear, Command, LearnScene, Origin, Undo
+from edge_daemon.domain.counted import counted
 from edge_daemon.domain.events import (
     AnotherSessionAdvised,
     Cleared,
@@ -73,10 +74,10 @@ class Keys:
 
     def press(self, key: str, now: float) -> KeyResult | None:
         """Process a character, pressed or repeated at `now` (monotonic); None for a repeat to skip."""
-        confirmed = key == "y" and now <= self._confirm_until_s
-        self._confirm_until_s = -math.inf
         if self._is_repeat(key, now):
             return None
+        confirmed = key == "y" and now <= self._confirm_until_s
+        self._confirm_until_s = -math.inf
         self._accepted_s = now
         origin = Origin(_VIA, key)
         if key == "u":
@@ -148,7 +149,7 @@ class Keyboard:
             case ExampleAdded() if event.command.origin.via == _VIA:
                 log.info("taught %s (%d)", event.label, event.count)
             case Cleared() if event.command.origin.via == _VIA:
-                log.info("cleared %d examples", event.removed)
+                log.info("cleared %s", counted(event.removed, "example"))
             case CommandReply(command=Undo(), error=None, data=data) if event.command.origin.via == _VIA:
                 log.info("undone: %s", data["text"])
             case CommandReply(command=LearnScene(), error=None) if event.command.origin.via == _VIA:

@@ -218,6 +218,7 @@ def test_a_flood_without_line_ends_is_read_with_pauses(
         return read(port)
 
     monkeypatch.setattr(SerialPort, "read", count)
+    harness.start()
     for _ in range(200):
         harness.board.send(b"\xff" * 16)
         time.sleep(0.001)
